@@ -1,0 +1,55 @@
+# Needs Python 3.12 or newer and nothing else. Every target says what it does; paths may contain spaces.
+PYTHON = .venv/bin/python
+PORT ?= 8000
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint format types migrations migrate shell lock clean
+
+help:  ## this list
+	@echo "Targets:"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' Makefile | awk -F'#' '{printf "%-18s %s\n", $$1, $$2}'
+
+setup:  ## make .venv with the locked packages (instant when it is up to date)
+	@sh tools/setup.sh
+
+run: setup  ## database, migrations, seeds, demo data, admin on http://localhost:8000 (PORT=8001 for another port)
+	@exec $(PYTHON) manage.py run --port "$(PORT)"
+
+test: lint types migrations  ## everything that must pass before a commit
+	@echo "== tests"
+	@exec $(PYTHON) -m pytest $(ARGS)
+
+lint: setup  ## ruff: rules and format
+	@echo "== ruff check"
+	@$(PYTHON) -m ruff check .
+	@echo "== ruff format"
+	@$(PYTHON) -m ruff format --check .
+
+types: lint  ## mypy on the persistence kit
+	@echo "== mypy ebalance/db"
+	@$(PYTHON) -m mypy ebalance/db
+
+migrations: types  ## is a migration missing?
+	@echo "== missing migrations"
+	@$(PYTHON) manage.py makemigrations --check --dry-run
+
+format: setup  ## put the code into ruff's format
+	@$(PYTHON) -m ruff check --fix .
+	@$(PYTHON) -m ruff format .
+
+migrate: setup  ## apply migrations
+	@exec $(PYTHON) manage.py migrate
+
+shell: setup  ## Django's shell
+	@exec $(PYTHON) manage.py shell
+
+lock: setup  ## write the lock files anew from requirements*.in
+	@for name in requirements requirements-dev; do \
+		echo "== $$name.lock"; \
+		env -u PIP_FIND_LINKS $(PYTHON) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras \
+			--allow-unsafe --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+			--output-file "$$name.lock" "$$name.in" || exit 1; \
+	done
+
+clean:  ## remove .venv, caches and the bundled database
+	rm -rf .venv .venv.lock .data .mypy_cache .pytest_cache .ruff_cache .hypothesis

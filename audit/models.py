@@ -1,0 +1,296 @@
+"""Administration: the audit log, message templates, settings, the outbox."""
+
+import pgtrigger
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from ebalance.db import rules, triggers
+from ebalance.db.classification import p0
+from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, now_default, updated_at
+from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.sets import Members
+
+
+class AuditLogEntry(Entity):
+    """Who did what. Append-only; every row carries the hash of the one before it."""
+
+    ActorRole = Members("ActorRole", "owner assistant editor client system")
+
+    seq = models.BigIntegerField(
+        editable=False, db_comment=p0("place in the chain; set by the database inside its lock")
+    )
+    actor = Ref(
+        "identity.User",
+        db_column="actor_user_id",
+        null=True,
+        blank=True,
+        related_name="audit_log_entries",
+        db_comment=p0("who acted, if a person"),
+    )
+    actor_role = ClosedSet(ActorRole, db_comment=p0("role in which they acted"))
+    action = TextLine(db_comment=p0("what was done, a code"))
+    entity_type = TextLine(db_comment=p0("what it was done to, a code"))
+    entity_id = models.UUIDField(null=True, blank=True, db_comment=p0("id of the row"))
+    entity_key = TextLine(null=True, blank=True, db_comment=p0("key of the row, if text"))
+    old_value = models.JSONField(null=True, blank=True, db_comment=p0("changed P0 columns before"))
+    new_value = models.JSONField(null=True, blank=True, db_comment=p0("changed P0 columns after"))
+    ip_address = models.GenericIPAddressField(
+        null=True, blank=True, db_comment=p0("address of the request")
+    )
+    user_agent = TextLine(null=True, blank=True, db_comment=p0("user agent of the request"))
+    created_at = created_at("when, UTC")
+    prev_hash = models.BinaryField(editable=False, db_comment=p0("row_hash of the row before"))
+    row_hash = models.BinaryField(editable=False, db_comment=p0("SHA-256 of the canonical row"))
+
+    class Meta:
+        db_table = "audit_log_entries"
+        db_table_comment = "Audit log; append-only, hash-chained"
+        verbose_name = _("audit log entry")
+        verbose_name_plural = _("audit log")
+        constraints = [
+            rules.Unique("audit_log_entries_seq_unique", fields=["seq"]),
+            rules.code("audit_log_entries", "action"),
+            rules.code("audit_log_entries", "entity_type"),
+            rules.finite("audit_log_entries", "created_at"),
+        ]
+        indexes = [
+            rules.Index(
+                "audit_log_entries_of_entity",
+                "entity_type",
+                "entity_id",
+                "seq",
+                serves="history of a row",
+            ),
+            rules.Index("audit_log_entries_by_actor", "actor", "seq", serves="what a person did"),
+        ]
+        triggers = [
+            triggers.Rule(
+                "audit_log_entries_chain",
+                operation=pgtrigger.Insert,
+                execute="public.chain_audit_entry()",
+            ),
+            *triggers.append_only("audit_log_entries"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.seq} {self.action}"
+
+
+class MessageTemplate(Entity):
+    """A message to clients, by channel and occasion; its text stands in its versions."""
+
+    Channel = Members("Channel", "email telegram")
+    Category = Members("Category", "booking waitlist event moderation")
+    Status = Members("Status", "draft active archived")
+
+    channel = ClosedSet(Channel, db_comment=p0("how it is sent"))
+    category = ClosedSet(Category, db_comment=p0("occasion"))
+    name = TextLine(db_comment=p0("name"))
+    status = ClosedSet(Status, default=Status.draft, db_comment=p0("states.md"))
+    language = TextLine(default="ru", db_default="ru", db_comment=p0("ISO 639-1"))
+    active_version = models.IntegerField(null=True, blank=True, db_comment=p0("version in use"))
+    created_at = created_at()
+
+    class Meta:
+        db_table = "message_templates"
+        db_table_comment = "Messages to clients"
+        verbose_name = _("message template")
+        verbose_name_plural = _("message templates")
+        constraints = [
+            rules.Unique(
+                "message_templates_once",
+                fields=["channel", "category", "name", "language"],
+                message=_("There is already such a template."),
+            ),
+            rules.not_blank("message_templates", "name"),
+            rules.matches(
+                "message_templates_language_is_code", "language", r"^[a-z]{2}$", _("Two letters.")
+            ),
+            rules.required_when(
+                "message_templates_active_has_version",
+                "active_version",
+                Q(status="active"),
+                _("An active template has a version in use."),
+            ),
+            rules.finite("message_templates", "created_at"),
+        ]
+        triggers = [
+            *triggers.transitions(
+                "message_templates",
+                {"draft": ["active"], "active": ["archived", "draft"], "archived": ["active"]},
+            ),
+            triggers.existing_version(
+                "message_templates",
+                "active_version",
+                "message_template_versions",
+                "template_id",
+                state="active",
+            ),
+            triggers.Rule(
+                "message_templates_channel_stays",
+                operation=pgtrigger.UpdateOf("channel"),
+                condition="OLD.channel IS DISTINCT FROM NEW.channel",
+                body="""
+BEGIN
+    IF EXISTS (SELECT FROM public.message_template_versions WHERE template_id = NEW.id) THEN
+        PERFORM public.raise_refusal('message_templates_channel_stays', TG_TABLE_NAME, 'channel',
+            'A template with versions keeps its channel');
+    END IF;
+    RETURN NEW;
+END""",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class MessageTemplateVersion(Entity):
+    """The text of a template as saved once. Immutable."""
+
+    template = Ref(
+        MessageTemplate, DB_CASCADE, related_name="versions", db_comment=p0("template")
+    )
+    version = models.IntegerField(db_comment=p0("number, from 1, per template"))
+    subject = TextLine(null=True, blank=True, db_comment=p0("subject; exactly for e-mail"))
+    body_markdown = models.TextField(db_comment=p0("text, Markdown"))
+    updated_by = Ref(
+        "identity.User",
+        db_column="updated_by_user_id",
+        related_name="message_template_versions",
+        db_comment=p0("who saved it"),
+    )
+    created_at = created_at()
+
+    class Meta:
+        db_table = "message_template_versions"
+        db_table_comment = "Texts of messages; immutable"
+        verbose_name = _("version of a template")
+        verbose_name_plural = _("versions of a template")
+        constraints = [
+            rules.Unique("message_template_versions_once", fields=["template", "version"]),
+            rules.in_range("message_template_versions", "version", 1),
+            rules.not_blank("message_template_versions", "subject"),
+            rules.finite("message_template_versions", "created_at"),
+        ]
+        indexes = [
+            rules.Index("message_template_versions_by_author", "updated_by", serves="delete check"),
+        ]
+        triggers = [
+            triggers.Rule(
+                "message_template_versions_subject_for_email",
+                operation=pgtrigger.Insert,
+                body="""
+BEGIN
+    IF (NEW.subject IS NOT NULL) IS DISTINCT FROM
+       (SELECT channel = 'email' FROM public.message_templates WHERE id = NEW.template_id) THEN
+        PERFORM public.raise_refusal('message_template_versions_subject_for_email', TG_TABLE_NAME,
+            'subject', 'A subject is given exactly for e-mail');
+    END IF;
+    RETURN NEW;
+END""",
+            ),
+            *triggers.versions("message_template_versions", "message_templates", "template_id"),
+        ]
+
+    def __str__(self) -> str:
+        return f"№ {self.version}"
+
+
+class SystemSetting(models.Model):
+    """A setting that staff may change at run time. No secrets."""
+
+    key = TextLine(primary_key=True, db_comment=p0("code of the setting"))
+    value = models.JSONField(db_comment=p0("value, JSON"))
+    updated_by = Ref(
+        "identity.User",
+        db_column="updated_by_user_id",
+        null=True,
+        blank=True,
+        related_name="system_settings",
+        db_comment=p0("who changed it last"),
+    )
+    updated_at = updated_at()
+
+    class Meta:
+        db_table = "system_settings"
+        db_table_comment = "Settings changed at run time; no secrets"
+        verbose_name = _("setting")
+        verbose_name_plural = _("settings")
+        constraints = [
+            rules.code("system_settings", "key"),
+            rules.Check(
+                "system_settings_key_names_no_secret",
+                ~Q(key__regex=r"(^|_)(secret|token|password|key)s?(_|$)"),
+                _("Secrets are not kept here."),
+                field="key",
+            ),
+            rules.finite("system_settings", "updated_at"),
+        ]
+        indexes = [
+            rules.Index("system_settings_by_editor", "updated_by", serves="the delete check"),
+        ]
+        triggers = [triggers.touch_updated_at("system_settings")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class OutboxEvent(Entity):
+    """A domain event waiting to be sent, written in the transaction it tells about."""
+
+    event_type = TextLine(db_comment=p0("what happened, a code"))
+    aggregate_type = TextLine(db_comment=p0("what it happened to, a code"))
+    aggregate_id = models.UUIDField(db_comment=p0("id of that row"))
+    payload = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, output_field=models.JSONField()),
+        blank=True,
+        db_comment=p0("flat object of P0 values"),
+    )
+    created_at = created_at()
+    available_at = models.DateTimeField(
+        db_default=now_default(), db_comment=p0("not to be sent before, UTC")
+    )
+    attempts = models.IntegerField(default=0, db_default=0, db_comment=p0("tries so far"))
+    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when sent, UTC"))
+    last_error = TextLine(null=True, blank=True, db_comment=p0("last failure, a code"))
+
+    class Meta:
+        db_table = "outbox_events"
+        db_table_comment = "Domain events waiting to be sent"
+        verbose_name = _("outbox event")
+        verbose_name_plural = _("outbox")
+        constraints = [
+            rules.code("outbox_events", "event_type"),
+            rules.code("outbox_events", "aggregate_type"),
+            rules.code("outbox_events", "last_error"),
+            rules.Check(
+                "outbox_events_payload_is_p0",
+                Q(rules.holds("is_outbox_payload", "payload")),
+                _("A flat object of codes, numbers, dates and identifiers."),
+                field="payload",
+            ),
+            rules.in_range("outbox_events", "attempts", 0),
+            rules.finite("outbox_events", "created_at", "available_at", "published_at"),
+        ]
+        indexes = [
+            rules.Index(
+                "outbox_events_next",
+                "available_at",
+                "id",
+                condition=Q(published_at__isnull=True),
+                serves="relay_outbox: the next unpublished, oldest first, skipping locked",
+            ),
+            rules.Index(
+                "outbox_events_of_aggregate",
+                "aggregate_type",
+                "aggregate_id",
+                "created_at",
+                serves="events of a row, in order",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.event_type

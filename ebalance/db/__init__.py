@@ -1,0 +1,1 @@
+"""The persistence kit: what all apps share to state their rules in the database."""

@@ -1,0 +1,53 @@
+"""Django's PostgreSQL backend with foreign keys that are named after their column.
+
+It also connects to the bundled server when no DATABASE_URL is set.
+"""
+
+from django.db.backends.postgresql import base
+from django.db.backends.postgresql.client import DatabaseClient as PostgresClient
+from django.db.backends.postgresql.features import DatabaseFeatures as PostgresFeatures
+from django.db.backends.postgresql.operations import DatabaseOperations as PostgresOperations
+from django.db.backends.postgresql.schema import DatabaseSchemaEditor as PostgresSchemaEditor
+
+
+class DatabaseFeatures(PostgresFeatures):
+    # UNIQUE NULLS NOT DISTINCT and MERGE need 15.
+    minimum_database_version = (15,)
+
+
+class DatabaseOperations(PostgresOperations):
+    def deferrable_sql(self) -> str:
+        # Deferrable, so that a transaction may insert in any order when it says
+        # SET CONSTRAINTS; immediate, so that a writer learns of a mistake at its statement.
+        return " DEFERRABLE INITIALLY IMMEDIATE"
+
+
+class DatabaseClient(PostgresClient):
+    def runshell(self, parameters):
+        self.connection.use_bundled_server()
+        super().runshell(parameters)
+
+
+class DatabaseSchemaEditor(PostgresSchemaEditor):
+    sql_create_column_inline_fk = None
+
+    def _fk_constraint_name(self, model, field, suffix):
+        return self.quote_name(f"{model._meta.db_table}_{field.column}_fk")
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    SchemaEditorClass = DatabaseSchemaEditor
+    features_class = DatabaseFeatures
+    ops_class = DatabaseOperations
+    client_class = DatabaseClient
+
+    def use_bundled_server(self) -> None:
+        """Start the bundled server when these settings ask for it, and take its socket as host."""
+        if self.settings_dict.get("BUNDLED"):
+            from ebalance.bundled import ensure_running
+
+            self.settings_dict["HOST"] = str(ensure_running().socket_dir)
+
+    def get_connection_params(self):
+        self.use_bundled_server()
+        return super().get_connection_params()

@@ -1,0 +1,137 @@
+"""Field types of the data model. Migrations see plain Django fields."""
+
+import re
+
+from django import forms
+from django.db import models
+from django.db.models.functions import Now  # noqa: F401  (re-exported for write paths)
+from django.utils.translation import gettext_lazy as _
+
+from .classification import p0
+from .ids import uuid7
+from .on_delete import DB_RESTRICT
+
+SEALED_PATTERN = r"^v1\.[a-z0-9]{1,16}\.[A-Za-z0-9_-]{39,}$"
+BLIND_INDEX_PATTERN = r"^v1\.[a-z0-9]{1,16}\.[A-Za-z0-9_-]{43}$"
+
+
+class UnsealedValue(TypeError):
+    """A sealed column was given something that is not ciphertext. Carries no part of it."""
+
+
+class TextLine(models.TextField):
+    """A ``text`` column that people edit in one line."""
+
+    def formfield(self, **kwargs):
+        return super().formfield(**{"widget": forms.TextInput, **kwargs})
+
+    def deconstruct(self):
+        name, _path, args, kwargs = super().deconstruct()
+        # Choices are presentation here: the set itself is a CHECK (rules.closed_set).
+        kwargs.pop("choices", None)
+        return name, "django.db.models.TextField", args, kwargs
+
+
+class ClosedSet(TextLine):
+    """A ``text`` column over a TextChoices. Brings its CHECK along (``rules.closed_set``)."""
+
+    def __init__(self, members=None, *args, **kwargs):
+        self.members = members
+        if members is not None:
+            kwargs.setdefault("choices", members.choices)
+        if "default" in kwargs:
+            kwargs.setdefault("db_default", str(kwargs["default"]))
+        super().__init__(*args, **kwargs)
+
+    def contribute_to_class(self, cls, name, private_only=False):
+        super().contribute_to_class(cls, name, private_only)
+        if self.members is not None and not cls._meta.abstract:
+            from . import rules
+
+            check = rules.closed_set(cls._meta.db_table, name, self.members)
+            cls._meta.constraints = [*cls._meta.constraints, check]
+            cls._meta.original_attrs["constraints"] = cls._meta.constraints
+
+
+class SealedText(models.TextField):
+    """Ciphertext in the ``v1.<key>.<base64url>`` form of privacy.md §2; never text in the open."""
+
+    def __init__(self, *args, **kwargs):
+        kwargs.setdefault("editable", False)
+        super().__init__(*args, **kwargs)
+
+    def get_prep_value(self, value):
+        """Refuse a bare value before any SQL.
+
+        Raises UnsealedValue, which names the column and holds nothing of the value.
+        """
+        if value is None or hasattr(value, "resolve_expression"):
+            return value
+        if not isinstance(value, str) or not re.fullmatch(SEALED_PATTERN, value):
+            raise UnsealedValue(
+                _("%(field)s takes sealed values only.") % {"field": f"{self.model._meta.db_table}.{self.column}"}
+            )
+        return value
+
+    def deconstruct(self):
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.TextField", args, kwargs
+
+
+class BlindIndex(SealedText):
+    """Keyed hash of a normalised contact, for equality search (privacy.md §2)."""
+
+
+class Ref(models.ForeignKey):
+    """A foreign key whose delete action is the database's and whose index, if any, has a name."""
+
+    def __init__(self, to, on_delete=DB_RESTRICT, **kwargs):
+        kwargs.setdefault("db_index", False)
+        super().__init__(to, on_delete, **kwargs)
+
+    def deconstruct(self):
+        name, _path, args, kwargs = super().deconstruct()
+        kwargs["db_index"] = False
+        return name, "django.db.models.ForeignKey", args, kwargs
+
+
+def now_default() -> models.Func:
+    return models.Func(function="now", output_field=models.DateTimeField())
+
+
+def created_at(meaning: str = "when the row was written, UTC", **kwargs) -> models.DateTimeField:
+    """``created_at =now()``: filled by the database for every writer."""
+    options = {"verbose_name": _("created at"), "editable": False, "db_comment": p0(meaning), **kwargs}
+    return models.DateTimeField(db_default=now_default(), **options)
+
+
+def updated_at() -> models.DateTimeField:
+    """``updated_at =now()``: pair it with ``triggers.touch``, which keeps it current."""
+    return created_at("when the row was last written, UTC; kept by the database", verbose_name=_("updated at"))
+
+
+class Entity(models.Model):
+    """A row with a UUIDv7 key. ``full_clean()`` also asks the table's triggers for their opinion."""
+
+    id = models.UUIDField(
+        primary_key=True,
+        default=uuid7,
+        db_default=models.Func(function="uuid7", output_field=models.UUIDField()),
+        editable=False,
+        db_comment=p0("UUIDv7, sortable by time"),
+    )
+
+    class Meta:
+        abstract = True
+
+    def clean(self):
+        super().clean()
+        validate_triggers(self)
+
+
+def validate_triggers(instance: models.Model) -> None:
+    """Raise the ValidationError that the database's triggers would raise as an IntegrityError."""
+    for trigger in getattr(instance._meta, "triggers", ()):
+        validate = getattr(trigger, "validate", None)
+        if validate:
+            validate(instance)

@@ -1,0 +1,171 @@
+"""`manage.py run`: from nothing to a login page, for development (`make run`)."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.staticfiles.handlers import StaticFilesHandler
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.servers.basehttp import (
+    ThreadedWSGIServer,
+    WSGIRequestHandler,
+    get_internal_wsgi_application,
+)
+from django.db import connection, connections
+
+from ebalance import bundled
+from ebalance.dev import demo
+
+OWNER_EMAIL = "owner@localhost"
+PREPARE_LOCK = 0x6562_616C_0001  # advisory: two runs on one database prepare it one after the other
+
+
+class Command(BaseCommand):
+    help = "Start the database, bring it up to date, and serve admin until Ctrl-C. For development."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--port", default=os.environ.get("PORT") or "8000", help="default: PORT or 8000"
+        )
+        parser.add_argument(
+            "--bind", default="127.0.0.1", help="address to listen on (default: %(default)s)"
+        )
+        parser.add_argument("--no-demo", action="store_true", help="do not add demo data")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if settings.ENVIRONMENT == "prod":
+            raise CommandError(
+                "`run` is for development; in production run a WSGI server on ebalance.wsgi."
+            )
+        address, port = options["bind"], _port(options["port"])
+        _check_free(address, port)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(
+                number, _interrupt
+            )  # set even if the shell started us with SIGINT ignored
+        serving = False
+        try:
+            self.prepare(demo_data=not options["no_demo"])
+            with _listen(address, port) as server:
+                serving = True
+                shown = "localhost" if address in {"127.0.0.1", "0.0.0.0"} else address
+                self.say(f"Admin is served at http://{shown}:{port}/admin/ — Ctrl-C ends it.")
+                server.serve_forever(poll_interval=0.2)
+        except KeyboardInterrupt:
+            self.say("\nStopping …")
+            if not serving:
+                sys.exit(130)
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)  # nothing below takes long
+            connections.close_all()
+            bundled.leave(wait=True)
+
+    def say(self, text: str) -> None:
+        # The one who reads may be gone (a closed terminal, a broken pipe): that must not keep us
+        # from cleaning up.
+        with contextlib.suppress(OSError):
+            self.stdout.write(text)
+            self.stdout.flush()
+
+    def prepare(self, *, demo_data: bool) -> None:
+        with _one_at_a_time():
+            self.say("Bringing the database up to date …")
+            started = time.monotonic()
+            call_command(
+                "migrate", interactive=False, verbosity=1, stdout=self.stdout, stderr=self.stderr
+            )
+            self.say(
+                f"The database is up to date ({time.monotonic() - started:.1f} s). Loading seeds …"
+            )
+            call_command("loaddata", "seeds", verbosity=0)
+            self.make_owner()
+            if demo_data and (added := demo.load_demo()):
+                self.say(f"Added demo data: {added}.")
+
+    def make_owner(self) -> None:
+        owner = demo.active_owner()
+        if owner is not None and owner.email != OWNER_EMAIL:
+            self.say(f"Sign in as {owner.email}.")
+        elif owner is not None:
+            self.say(
+                f"Sign in as {OWNER_EMAIL}; the password was shown when the account was made. "
+                f"A new one: manage.py changepassword {OWNER_EMAIL}"
+            )
+        else:
+            password = secrets.token_urlsafe(12)
+            get_user_model().objects.create_superuser(email=OWNER_EMAIL, password=password)
+            self.say("A development owner was made. The password is shown only this once.")
+            self.say(f"  address:  {OWNER_EMAIL}\n  password: {password}")
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise CommandError(f"{text!r} is not a port: a number from 1 to 65535.")
+    return int(text)
+
+
+def _refusal(error: OSError, address: str, port: int) -> CommandError:
+    if error.errno == errno.EADDRINUSE:
+        return CommandError(
+            f"Port {port} on {address} is in use; choose another: make run PORT={port + 1}"
+        )
+    if error.errno == errno.EACCES:
+        return CommandError(f"Port {port} on {address} is not permitted; choose one above 1023.")
+    return CommandError(f"Cannot listen on {address}:{port}: {error.strerror or error}.")
+
+
+def _check_free(address: str, port: int) -> None:
+    """Refuse early, before the database is touched. `_listen` refuses again should somebody be
+    faster.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+            probe.listen(1)
+        except OSError as error:
+            raise _refusal(error, address, port) from None
+
+
+@contextlib.contextmanager
+def _listen(address: str, port: int) -> Iterator[ThreadedWSGIServer]:
+    try:
+        server = ThreadedWSGIServer((address, port), WSGIRequestHandler)
+    except OSError as error:
+        raise _refusal(error, address, port) from None
+    server.daemon_threads = True
+    server.set_app(StaticFilesHandler(get_internal_wsgi_application()))
+    try:
+        yield server
+    finally:
+        server.server_close()
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Hold an advisory lock on a connection of its own."""
+    keeper = connection.copy()
+    try:
+        with keeper.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [PREPARE_LOCK])
+        yield
+    finally:
+        keeper.close()

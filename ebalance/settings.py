@@ -1,0 +1,193 @@
+"""Settings. Everything that differs between machines comes from the environment (or a `.env` file
+beside manage.py).
+
+Each variable is documented where it is read, once. With EBALANCE_ENV=prod or stage nothing secret
+has a default:
+a missing variable stops the process with its name.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+env.smart_cast = False
+if (BASE_DIR / ".env").is_file():
+    env.read_env(BASE_DIR / ".env")
+
+# EBALANCE_ENV: dev (default), stage or prod. In prod migrations go forward only.
+ENVIRONMENT = env.str("EBALANCE_ENV", default="dev")
+if ENVIRONMENT not in {"dev", "stage", "prod"}:
+    raise ImproperlyConfigured(f"EBALANCE_ENV is {ENVIRONMENT!r}; it can be dev, stage or prod.")
+DEPLOYED = ENVIRONMENT != "dev"
+
+
+def required(name: str, development: str) -> str:
+    """The variable's value; `development` stands in for it on a developer's machine only."""
+    value = env.str(name, default="" if DEPLOYED else development)
+    if not value:
+        raise ImproperlyConfigured(f"{name} must be set when EBALANCE_ENV is {ENVIRONMENT}.")
+    return value
+
+
+# SECRET_KEY: signs sessions and password links; 50 random characters or more.
+SECRET_KEY = required("SECRET_KEY", "insecure-development-key-never-used-when-deployed")
+# ALLOWED_HOSTS: host names that are served, separated by commas.
+ALLOWED_HOSTS = required("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
+# DEBUG: pages with tracebacks; on in development, refused elsewhere.
+DEBUG = env.bool("DEBUG", default=not DEPLOYED)
+if DEBUG and DEPLOYED:
+    raise ImproperlyConfigured(f"DEBUG cannot be on when EBALANCE_ENV is {ENVIRONMENT}.")
+# EBALANCE_DATA_DIR: folder of the bundled database.
+EBALANCE_DATA_DIR = Path(env.str("EBALANCE_DATA_DIR", default="") or BASE_DIR / ".data").absolute()
+
+
+def database() -> dict[str, Any]:
+    """The default database. Raises ImproperlyConfigured without ever quoting DATABASE_URL: it
+    holds a password.
+    """
+    # DATABASE_URL: postgresql://user:password@host:port/name. Without it: the bundled server, in
+    # development only.
+    url = os.environ.get("DATABASE_URL")  # not env.str, which takes an empty value for none
+    if url is None:
+        if DEPLOYED:
+            raise ImproperlyConfigured(
+                f"DATABASE_URL must be set when EBALANCE_ENV is {ENVIRONMENT}."
+            )
+        return {
+            "ENGINE": "ebalance.db.backend",
+            "NAME": "ebalance",
+            "USER": "postgres",
+            "HOST": "",
+            "PORT": "5432",
+            "BUNDLED": True,
+        }
+    example = "it should look like postgresql://user:password@host:5432/name"
+    if not url.strip():
+        raise ImproperlyConfigured("DATABASE_URL is empty; unset it to use the bundled server.")
+    scheme, separator, _rest = url.partition("://")
+    if not separator:
+        raise ImproperlyConfigured(f"DATABASE_URL is not a URL; {example}.")
+    if scheme not in {"postgres", "postgresql"}:
+        raise ImproperlyConfigured(f"DATABASE_URL starts with {scheme}://; {example}.")
+    try:
+        parts = urlsplit(url)
+        _port = parts.port
+        config: dict[str, Any] = env.db_url_config(url, engine="ebalance.db.backend")
+    except ValueError:
+        raise ImproperlyConfigured(
+            "DATABASE_URL has a wrong host or port, or a password with special characters that are "
+            f"not percent-encoded; {example}."
+        ) from None
+    if not config.get("NAME"):
+        raise ImproperlyConfigured(f"DATABASE_URL names no database; {example}.")
+    options = config.get("OPTIONS", {})
+    if "port" in options:  # beside ?host=/socket/folder
+        config["PORT"] = str(options.pop("port"))
+    return config
+
+
+DATABASES = {"default": database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "pgtrigger",
+    "ebalance.db",
+    "ebalance.dev",
+    "identity",
+    "content",
+    "interactive",
+    "booking",
+    "ugc",
+    "crm",
+    "audit",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "ebalance.urls"
+WSGI_APPLICATION = "ebalance.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.debug",
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+AUTH_USER_MODEL = "identity.User"
+AUTHENTICATION_BACKENDS = ["identity.auth.RolesBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+LANGUAGE_CODE = "ru"
+USE_I18N = True
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_TZ = True
+TIME_ZONE = "UTC"
+FIXTURE_DIRS = [BASE_DIR / "fixtures"]
+
+STATIC_URL = "static/"
+# STATIC_ROOT: where collectstatic puts files for the web server.
+STATIC_ROOT = Path(env.str("STATIC_ROOT", default="") or BASE_DIR / "static").absolute()
+
+UNFOLD = {
+    "SITE_TITLE": _("Emotional balance"),
+    "SITE_HEADER": _("Emotional balance"),
+    "SITE_SYMBOL": "spa",
+    "SHOW_VIEW_ON_SITE": False,
+}
+
+# CSRF_TRUSTED_ORIGINS: https://host of each site that posts forms here, separated by commas.
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+if DEPLOYED:
+    SECURE_SSL_REDIRECT = True
+    # BEHIND_PROXY: on when a proxy that always sets X-Forwarded-Proto stands in front.
+    if env.bool("BEHIND_PROXY", default=False):
+        SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True

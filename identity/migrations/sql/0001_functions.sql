@@ -1,0 +1,340 @@
+-- The kit's functions. Frozen once released: a change is a new migration with CREATE OR REPLACE.
+-- Everything is named with its schema, so that a caller's search_path changes nothing.
+
+-- UUIDv7 for writers other than the ORM: the server's own from 18 on, the same layout before.
+DO $do$
+BEGIN
+    IF current_setting('server_version_num')::int >= 180000 THEN
+        CREATE FUNCTION public.uuid7() RETURNS uuid LANGUAGE sql VOLATILE PARALLEL SAFE
+            RETURN pg_catalog.uuidv7();
+    ELSE
+        -- 48 bits of milliseconds and 12 of their fraction; the last value of the session is
+        -- remembered, so that a session's ids only grow even within one clock tick.
+        CREATE FUNCTION public.uuid7() RETURNS uuid LANGUAGE plpgsql VOLATILE AS $fn$
+        DECLARE
+            ticks bigint := floor(extract(epoch FROM clock_timestamp()) * 4096000)::bigint;
+            last_ticks bigint := nullif(current_setting('ebalance.uuid7_ticks', true), '')::bigint;
+            hex text;
+            noise text := replace(gen_random_uuid()::text, '-', '');
+        BEGIN
+            IF last_ticks >= ticks THEN
+                ticks := last_ticks + 1;
+            END IF;
+            PERFORM set_config('ebalance.uuid7_ticks', ticks::text, false);
+            hex := lpad(to_hex(ticks), 15, '0');
+            -- The variant nibble (8 to b) of the random UUID stands where v7 wants it, at 17.
+            RETURN (substr(hex, 1, 12) || '7' || substr(hex, 13, 3) || substr(noise, 17))::uuid;
+        END $fn$;
+    END IF;
+END $do$;
+COMMENT ON FUNCTION public.uuid7() IS 'A new UUIDv7, greater than the session''s earlier ones';
+
+-- One way to refuse: class 23 with the rule as CONSTRAINT, and a sentence for people.
+CREATE FUNCTION public.raise_refusal(rule text, table_name text, column_name text, sentence text)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION USING
+        ERRCODE = 'check_violation',
+        MESSAGE = sentence || ' (' || rule || ').',
+        CONSTRAINT = rule, TABLE = table_name, COLUMN = column_name, SCHEMA = 'public';
+END $$;
+COMMENT ON FUNCTION public.raise_refusal(text, text, text, text) IS
+    'Raise 23514 with CONSTRAINT, TABLE and COLUMN set';
+
+CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM public.raise_refusal(TG_ARGV[0], TG_TABLE_NAME, TG_ARGV[1], TG_ARGV[2]);
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION public.refuse() IS
+    'Trigger: refuse the statement; arguments are rule, column, sentence';
+
+CREATE FUNCTION public.refuse_transition() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM public.raise_refusal(TG_ARGV[0], TG_TABLE_NAME, TG_ARGV[1],
+        TG_ARGV[2] || ': ' || (to_jsonb(OLD) ->> TG_ARGV[1]) || ' to ' || (to_jsonb(NEW) ->> TG_ARGV[1]));
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION public.refuse_transition() IS
+    'Trigger: refuse a change of status and say which; arguments as refuse()';
+
+CREATE FUNCTION public.touch_updated_at() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.updated_at := now();
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION public.touch_updated_at() IS 'Trigger: updated_at is the database''s';
+
+CREATE FUNCTION public.is_at_most_120(value text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN length(value) <= 120;
+CREATE FUNCTION public.is_code(value text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN value ~ '^[a-z][a-z0-9_]*$' AND length(value) <= 60;
+CREATE FUNCTION public.is_json_object(value jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN jsonb_typeof(value) = 'object';
+CREATE FUNCTION public.has_no_duplicates(value text[]) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN cardinality(value) = (SELECT count(DISTINCT x) FROM unnest(value) x);
+
+-- Unpadded base64url never has 4n+1 characters; 39 of them are the 29 bytes of privacy.md §2.
+CREATE FUNCTION public.is_sealed(value text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN value ~ '^v1\.[a-z0-9]{1,16}\.[A-Za-z0-9_-]{39,}$'
+        AND length(split_part(value, '.', 3)) % 4 <> 1;
+
+-- IANA names only, in their own spelling: no abbreviations, no POSIX rules such as Foo+3.
+-- The server's canonical spelling comes back from the setting, which the SET clause restores.
+CREATE FUNCTION public.is_time_zone(name text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET timezone = 'UTC' AS $$
+BEGIN
+    IF name IS NULL THEN
+        RETURN NULL;
+    END IF;
+    IF name !~ '^(UTC|[A-Z][A-Za-z]*(/[A-Z][A-Za-z_]*(-[A-Za-z_]+)*)+|Etc/GMT[+-]([0-9]|1[0-4]))$'
+       OR name IN ('Etc/GMT+13', 'Etc/GMT+14') THEN
+        RETURN false;
+    END IF;
+    PERFORM set_config('TimeZone', name, true);
+    RETURN current_setting('TimeZone') = name;
+EXCEPTION WHEN invalid_parameter_value THEN
+    RETURN false;
+END $$;
+COMMENT ON FUNCTION public.is_time_zone(text) IS 'Whether the server knows this IANA time zone';
+
+-- What an appointment keeps busy: [start, end + buffer). In UTC without zone, because
+-- timestamptz + interval is not immutable and could not stand in an index.
+CREATE FUNCTION public.busy_range(starts timestamptz, ends timestamptz, buffer_minutes smallint)
+RETURNS tsrange LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN tsrange(starts AT TIME ZONE 'UTC',
+                   (ends AT TIME ZONE 'UTC') + buffer_minutes * interval '1 minute');
+COMMENT ON FUNCTION public.busy_range(timestamptz, timestamptz, smallint) IS
+    'The time a session keeps busy, its break included';
+
+-- The kinds of the tracking plan (privacy.md §3). No kind admits free text.
+CREATE FUNCTION public.is_p0_value(kind text, allowed text[], value jsonb) RETURNS boolean
+    LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    shape text := jsonb_typeof(value);
+    word text;
+BEGIN
+    IF kind = 'bool' THEN
+        RETURN shape = 'boolean';
+    ELSIF kind = 'int' THEN
+        RETURN shape = 'number' AND value::text ~ '^[0-9]{1,10}$' AND value::bigint <= 1000000000;
+    ELSIF kind IN ('enum_list', 'code_list') THEN
+        RETURN shape = 'array' AND jsonb_array_length(value) BETWEEN 1 AND 50
+            AND NOT EXISTS (
+                SELECT FROM jsonb_array_elements(value) item
+                WHERE NOT public.is_p0_value(CASE kind WHEN 'enum_list' THEN 'enum' ELSE 'code' END,
+                                             allowed, item));
+    ELSIF shape <> 'string' THEN
+        RETURN false;
+    END IF;
+
+    word := value #>> '{}';
+    IF kind = 'enum' THEN
+        RETURN coalesce(word = ANY (allowed), false);
+    ELSIF length(word) > 120 THEN
+        RETURN false;
+    ELSIF kind IN ('uuid', 'ref', 'deep_link')
+          AND word ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' THEN
+        RETURN true;
+    ELSIF kind = 'timestamp' THEN
+        IF word !~ '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?(Z|\+00:00)$' THEN
+            RETURN false;
+        END IF;
+        -- The last day of that month; year 0000 does not exist.
+        RETURN left(word, 4) <> '0000'
+            AND substr(word, 9, 2)::int <= extract(day FROM
+                make_date(left(word, 4)::int, substr(word, 6, 2)::int, 1) + interval '1 month -1 day');
+    ELSIF word ~ '[0-9]{7}' THEN
+        RETURN false;  -- a phone number, whatever else it is called
+    END IF;
+
+    CASE kind
+        WHEN 'slug' THEN RETURN word ~ '^[a-z0-9]+([_-][a-z0-9]+)*$';
+        WHEN 'code', 'ref' THEN RETURN word ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,59}$';
+        WHEN 'topic' THEN RETURN EXISTS (SELECT FROM public.topics t WHERE t.code = word);
+        WHEN 'utm' THEN RETURN word ~ '^[A-Za-z0-9_.-]{1,80}$';
+        WHEN 'path' THEN RETURN word ~ '^/[a-z0-9/_.-]{0,199}$';
+        WHEN 'deep_link' THEN RETURN word ~ '^[A-Za-z0-9]{8,12}$' AND word ~ '[A-Za-z]';
+        WHEN 'host' THEN
+            RETURN word ~* '^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z]([a-z0-9-]*[a-z0-9])?$';
+        WHEN 'zone' THEN RETURN public.is_time_zone(word);
+        ELSE RETURN false;
+    END CASE;
+END $$;
+COMMENT ON FUNCTION public.is_p0_value(text, text[], jsonb) IS
+    'Whether a JSON value is of a kind of the tracking plan';
+
+-- The envelope that every event shares (events.json): key to kind.
+CREATE FUNCTION public.is_p0_envelope_value(section text, key text, value jsonb) RETURNS boolean
+    LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF section IN ('page', 'any') AND key = 'page_path' THEN
+        RETURN public.is_p0_value('path', NULL, value);
+    ELSIF section IN ('page', 'any') AND key = 'referrer_host' THEN
+        RETURN public.is_p0_value('host', NULL, value);
+    ELSIF section IN ('acquisition', 'any') AND key = 'entry_point' THEN
+        RETURN public.is_p0_value('enum',
+            '{seo,telegram,direct,referral,ads,internal}', value);
+    ELSIF section IN ('acquisition', 'utm', 'any')
+          AND key IN ('utm_source', 'utm_medium', 'utm_campaign', 'utm_content', 'utm_term') THEN
+        RETURN public.is_p0_value('utm', NULL, value);
+    END IF;
+    RETURN false;
+END $$;
+
+CREATE FUNCTION public.is_p0_envelope(section text, value jsonb) RETURNS boolean
+    LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF jsonb_typeof(value) <> 'object' THEN
+        RETURN false;
+    END IF;
+    RETURN NOT EXISTS (
+        SELECT FROM jsonb_each(value) item
+        WHERE NOT public.is_p0_envelope_value(section, item.key, item.value));
+END $$;
+CREATE FUNCTION public.is_utm(value jsonb) RETURNS boolean
+    LANGUAGE sql STABLE RETURN public.is_p0_envelope('utm', value);
+
+CREATE FUNCTION public.is_outbox_payload(value jsonb) RETURNS boolean
+    LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF jsonb_typeof(value) <> 'object' THEN
+        RETURN false;
+    END IF;
+    RETURN NOT EXISTS (
+        SELECT FROM jsonb_each(value) item
+        WHERE NOT public.is_code(item.key)
+           OR NOT (public.is_p0_value('uuid', NULL, item.value)
+                OR public.is_p0_value('code', NULL, item.value)
+                OR public.is_p0_value('slug', NULL, item.value)
+                OR public.is_p0_value('int', NULL, item.value)
+                OR public.is_p0_value('bool', NULL, item.value)
+                OR public.is_p0_value('timestamp', NULL, item.value)
+                OR public.is_p0_value('zone', NULL, item.value)));
+END $$;
+COMMENT ON FUNCTION public.is_outbox_payload(jsonb) IS
+    'A flat object: keys are codes, values of a P0 kind';
+
+-- The P0 guard: an event holds what the tracking plan lists, and nothing else.
+CREATE FUNCTION public.guard_p0_event() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    plan record;
+    props jsonb := NEW.properties;
+    offender text;
+BEGIN
+    SELECT e.sources, e.is_active INTO plan
+    FROM public.tracking_events e WHERE e.event_name = NEW.event_name;
+    IF NOT FOUND OR NOT plan.is_active THEN
+        PERFORM public.raise_refusal(TG_TABLE_NAME || '_event_in_plan', TG_TABLE_NAME, 'event_name',
+            'The tracking plan has no such active event');
+    END IF;
+    IF NOT coalesce(NEW.source = ANY (plan.sources), false) THEN
+        PERFORM public.raise_refusal(TG_TABLE_NAME || '_source_in_plan', TG_TABLE_NAME, 'source',
+            'The tracking plan does not allow this source for the event');
+    END IF;
+    IF jsonb_typeof(props) IS DISTINCT FROM 'object' THEN
+        PERFORM public.raise_refusal(TG_TABLE_NAME || '_p0_only', TG_TABLE_NAME, 'properties',
+            'Event properties are a JSON object');
+    END IF;
+
+    SELECT CASE WHEN item.key ~ '^[a-z][a-z0-9_]{0,59}$' THEN item.key ELSE 'unnamed' END
+    INTO offender
+    FROM jsonb_each(props) item
+    LEFT JOIN public.tracking_event_params p
+        ON p.event_name = NEW.event_name AND p.name = item.key
+    WHERE CASE WHEN p.name IS NULL
+               THEN NOT public.is_p0_envelope_value('any', item.key, item.value)
+               ELSE NOT public.is_p0_value(p.kind, p.allowed, item.value) END
+    LIMIT 1;
+    IF FOUND THEN
+        -- The key is named, the value never: it may be somebody's words.
+        PERFORM public.raise_refusal(TG_TABLE_NAME || '_p0_only', TG_TABLE_NAME, 'properties',
+            'The tracking plan does not allow property ' || offender || ' or its value');
+    END IF;
+
+    IF TG_TABLE_NAME = 'analytics_events' THEN
+        IF NEW.page <> '{}' AND NOT coalesce(public.is_p0_envelope('page', NEW.page), false) THEN
+            PERFORM public.raise_refusal(TG_TABLE_NAME || '_p0_only', TG_TABLE_NAME, 'page',
+                'The tracking plan does not allow a key or value in page');
+        END IF;
+        IF NEW.acquisition <> '{}'
+           AND NOT coalesce(public.is_p0_envelope('acquisition', NEW.acquisition), false) THEN
+            PERFORM public.raise_refusal(TG_TABLE_NAME || '_p0_only', TG_TABLE_NAME, 'acquisition',
+                'The tracking plan does not allow a key or value in acquisition');
+        END IF;
+        props := props || NEW.page || NEW.acquisition;
+    END IF;
+
+    -- A required name may be "a|b": one of them is enough.
+    SELECT p.name INTO offender FROM public.tracking_event_params p
+    WHERE p.event_name = NEW.event_name AND p.is_required
+      AND NOT props ?| string_to_array(p.name, '|')
+    LIMIT 1;
+    IF FOUND THEN
+        PERFORM public.raise_refusal(TG_TABLE_NAME || '_required_present', TG_TABLE_NAME, 'properties',
+            'The tracking plan requires property ' || offender);
+    END IF;
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION public.guard_p0_event() IS
+    'Trigger: an event holds what the tracking plan lists and nothing else';
+
+CREATE FUNCTION public.is_lower_case(value text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN value = lower(value);
+CREATE FUNCTION public.is_row_counts(value jsonb) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    IF jsonb_typeof(value) <> 'object' THEN
+        RETURN false;
+    END IF;
+    RETURN NOT EXISTS (
+        SELECT FROM jsonb_each(value) item
+        WHERE NOT public.is_code(item.key) OR item.value::text !~ '^[0-9]{1,18}$');
+END $$;
+COMMENT ON FUNCTION public.is_row_counts(jsonb) IS 'An object of table names and whole numbers';
+
+CREATE FUNCTION public.is_session_length(starts timestamptz, ends timestamptz) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (ends AT TIME ZONE 'UTC') > (starts AT TIME ZONE 'UTC')
+        AND (ends AT TIME ZONE 'UTC') <= (starts AT TIME ZONE 'UTC') + interval '12 hours';
+COMMENT ON FUNCTION public.is_session_length(timestamptz, timestamptz) IS
+    'Ends after it starts, at most 12 hours later';
+CREATE FUNCTION public.is_link_lifetime(created timestamptz, expires timestamptz) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (expires AT TIME ZONE 'UTC') > (created AT TIME ZONE 'UTC')
+        AND (expires AT TIME ZONE 'UTC') <= (created AT TIME ZONE 'UTC') + interval '30 days';
+COMMENT ON FUNCTION public.is_link_lifetime(timestamptz, timestamptz) IS
+    'Expires after it was created, at most 30 days later';
+
+-- The audit chain: number and hash are given inside the chain's lock (access.md §3).
+CREATE FUNCTION public.audit_entry_hash(
+    prev_hash bytea, seq bigint, actor_user_id uuid, actor_role text, action text,
+    entity_type text, entity_id uuid, entity_key text, old_value jsonb, new_value jsonb,
+    created_at timestamptz
+) RETURNS bytea LANGUAGE sql STABLE AS $$
+    SELECT sha256(prev_hash || convert_to(jsonb_build_array(
+        seq, actor_user_id, actor_role, action, entity_type, entity_id, entity_key,
+        old_value, new_value,
+        to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))::text, 'UTF8'))
+$$;
+COMMENT ON FUNCTION public.audit_entry_hash(bytea, bigint, uuid, text, text, text, uuid, text, jsonb, jsonb, timestamptz)
+    IS 'SHA-256 over the hash before and the canonical form of an audit row';
+
+CREATE FUNCTION public.chain_audit_entry() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    last record;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('public.audit_log_entries'));
+    SELECT a.seq, a.row_hash INTO last
+    FROM public.audit_log_entries a ORDER BY a.seq DESC LIMIT 1;
+    NEW.seq := coalesce(last.seq, 0) + 1;
+    NEW.prev_hash := coalesce(last.row_hash, '\x'::bytea);
+    NEW.row_hash := public.audit_entry_hash(NEW.prev_hash, NEW.seq, NEW.actor_user_id,
+        NEW.actor_role, NEW.action, NEW.entity_type, NEW.entity_id, NEW.entity_key,
+        NEW.old_value, NEW.new_value, NEW.created_at);
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION public.chain_audit_entry() IS
+    'Trigger: number and hash an audit row inside the chain''s lock';

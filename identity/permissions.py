@@ -1,0 +1,72 @@
+"""Which role may do what in admin: the table of access.md §1."""
+
+from collections.abc import Collection
+
+FULL = frozenset({"view", "add", "change", "delete"})
+READ = frozenset({"view"})
+NONE: frozenset[str] = frozenset()
+
+# section -> (assistant, editor); the owner has everything that exists.
+SECTIONS = {
+    "schedule": (FULL, NONE),
+    "services": (READ, NONE),
+    "content": (READ, FULL),
+    "crm": (FULL, NONE),
+    "moderation": (FULL - {"delete"}, NONE),
+    "answers": (READ, NONE),
+    "templates": (FULL, NONE),
+    "audit": (READ, NONE),
+    "owner only": (NONE, NONE),
+}
+
+# Models not named here are the owner's alone; diaries are nobody's.
+MODEL_SECTIONS = {
+    "booking.schedulerule": "schedule",
+    "booking.availabilityslot": "schedule",
+    "booking.appointment": "schedule",
+    "booking.waitlistrequest": "schedule",
+    "booking.service": "services",
+    "ugc.anonymousquestion": "moderation",
+    "ugc.moderationaction": "moderation",
+    "ugc.review": "moderation",
+    "ugc.questionanswer": "answers",
+    "crm.lead": "crm",
+    "crm.leadidentity": "crm",
+    "crm.leadtimelineevent": "crm",
+    "crm.leadnote": "crm",
+    "audit.messagetemplate": "templates",
+    "audit.messagetemplateversion": "templates",
+    "audit.auditlogentry": "audit",
+}
+NOBODY = frozenset({"ugc.diaryentry"})
+
+
+def section_of(app_label: str, model: str) -> str:
+    if app_label in ("content", "interactive"):
+        return "content"
+    return MODEL_SECTIONS.get(f"{app_label}.{model}", "owner only")
+
+
+def allows(roles: Collection[str], perm: str) -> bool:
+    """Whether one of ``roles`` grants ``perm`` ("app.action_model")."""
+    app_label, _, codename = perm.partition(".")
+    action, _, model = codename.partition("_")
+    if f"{app_label}.{model}" in NOBODY:
+        return False
+    if "owner" in roles:
+        return True
+    assistant, editor = SECTIONS[section_of(app_label, model)]
+    return ("assistant" in roles and action in assistant) or (
+        "editor" in roles and action in editor
+    )
+
+
+def allows_module(roles: Collection[str], app_label: str) -> bool:
+    """Whether one of ``roles`` sees anything of the app."""
+    if "owner" in roles:
+        return True
+    if app_label in ("content", "interactive"):
+        return bool({"assistant", "editor"} & set(roles))
+    return "assistant" in roles and any(
+        name.startswith(f"{app_label}.") for name in MODEL_SECTIONS
+    )

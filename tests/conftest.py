@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ebalance import bundled
+from ebalance.cli import explain
+from tests.databases import Database, Databases, default_connection_on
+
+
+@pytest.fixture(scope="session")
+def databases(django_test_environment: None, django_db_blocker: Any) -> Iterator[Databases]:
+    """Makes databases for tests; see tests/databases.py."""
+    with django_db_blocker.unblock():
+        try:
+            made = Databases()
+        except Exception as error:
+            if (line := explain(error)) is None:
+                raise
+            pytest.exit(line, returncode=1)
+    with made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(databases: Databases, django_db_blocker: Any) -> Iterator[None]:
+    """pytest-django's hook: the test database is a clone of the migrated template."""
+    with django_db_blocker.unblock():
+        database = databases.clone()
+    with default_connection_on(database):
+        yield
+
+
+@pytest.fixture
+def fresh_database(databases: Databases, django_db_blocker: Any) -> Iterator[Database]:
+    """A migrated database of its own, for tests which commit, truncate or start processes."""
+    with django_db_blocker.unblock():
+        database = databases.clone()
+    yield database
+    databases.drop(database.name)
+
+
+@pytest.fixture
+def empty_database(databases: Databases) -> Iterator[Database]:
+    """A database without a table, for tests of `migrate` itself."""
+    database = databases.empty()
+    yield database
+    databases.drop(database.name)
+
+
+def pytest_unconfigure() -> None:
+    bundled.leave(wait=True)

@@ -1,0 +1,272 @@
+"""The bundled server, for real: each test has a cluster of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from ebalance.bundled import BundledServerError, Server, bundled_bin_dir
+from tests.processes import ROOT, environment, eventually, processes_naming
+
+CLIENT = """
+import sys
+from ebalance.bundled import Server
+server = Server(sys.argv[1], sys.argv[2], quiet=True).start("ebalance")
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that only its maker may enter; its name has a space and Cyrillic letters."""
+    path = Path(tempfile.mkdtemp(prefix="ebalance тест "))
+    yield path
+    for process in processes_naming(path):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    eventually(lambda: not processes_naming(path), 10)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def new_server(folder: Path) -> Server:
+    return Server(bundled_bin_dir(), folder / "data", quiet=True)
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[Server]:
+    made = new_server(folder)
+    yield made
+    made.close(wait=True)
+
+
+def client(folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", CLIENT, str(bundled_bin_dir()), str(folder / "data")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=environment(),
+    )
+
+
+def query(server: Server, statement: str, database: str = "postgres") -> object:
+    with psycopg.connect(**server.params, dbname=database, autocommit=True) as connection:
+        row = connection.execute(statement).fetchone()
+    return row[0] if row else None
+
+
+def test_starts_stops_and_keeps_what_was_written(folder: Path, server: Server) -> None:
+    server.start("ebalance")
+    with psycopg.connect(**server.params, dbname="ebalance", autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
+    server.close(wait=True)
+    assert not processes_naming(folder)
+    assert not Path(server.socket_dir).exists()
+    server.start("ebalance")
+    assert query(server, "SELECT n FROM kept", "ebalance") == 1
+
+
+def test_listens_on_a_private_socket_only_in_utf8_and_utc(server: Server) -> None:
+    server.start("ebalance")
+    assert query(server, "SHOW listen_addresses") == ""
+    assert query(server, "SHOW server_encoding") == "UTF8"
+    assert query(server, "SHOW timezone") == "UTC"
+    assert query(server, "SHOW fsync") == "on"
+    assert query(server, "SELECT lower('ЁЖ')") == "ёж"
+    assert Path(server.socket_dir).stat().st_mode & 0o077 == 0
+
+
+def test_a_very_long_path_is_no_obstacle(folder: Path) -> None:
+    deep = folder / ("длинный " * 12).strip() / ("x" * 100)
+    made = Server(bundled_bin_dir(), deep / "data", quiet=True).start()
+    assert query(made, "SELECT 1") == 1
+    made.close(wait=True)
+
+
+def test_several_starters_at_once_share_one_server(folder: Path) -> None:
+    with ThreadPoolExecutor() as pool:
+        clients = list(pool.map(lambda _: client(folder), range(4)))
+    assert [process.stdout.readline() for process in clients if process.stdout] == ["ready\n"] * 4
+    masters = [p for p in processes_naming(folder / "data") if "-D" in p.cmdline()]
+    assert len(masters) == 1
+    for process in clients:
+        process.communicate()
+    assert eventually(lambda: not processes_naming(folder))
+
+
+def test_a_client_that_is_killed_leaves_no_process(folder: Path) -> None:
+    process = client(folder)
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    process.kill()
+    process.communicate()
+    assert eventually(lambda: not processes_naming(folder))
+
+
+def test_the_server_stays_while_somebody_uses_it(folder: Path, server: Server) -> None:
+    server.start()
+    process = client(folder)
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    process.kill()
+    process.communicate()
+    assert query(server, "SELECT 1") == 1
+    other = client(folder)
+    assert other.stdout
+    assert other.stdout.readline() == "ready\n"
+    server.close(wait=True)  # returns although the server lives on
+    assert processes_naming(folder / "data")
+    other.communicate()
+    assert eventually(lambda: not processes_naming(folder))
+
+
+def test_comes_back_after_the_server_was_killed(server: Server) -> None:
+    server.start("ebalance")
+    first = server._running_pid()
+    assert first
+    os.kill(first, signal.SIGKILL)
+    assert eventually(lambda: not server.running())
+    server.start("ebalance")
+    assert server._running_pid() != first
+    assert query(server, "SELECT 1", "ebalance") == 1
+
+
+def test_comes_back_after_supervisor_and_server_were_killed(folder: Path, server: Server) -> None:
+    server.start()
+    for process in processes_naming(folder):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    assert eventually(lambda: not processes_naming(folder))
+    server.start()
+    assert query(server, "SELECT 1") == 1
+    server.close(wait=True)
+    assert not processes_naming(folder)
+
+
+def test_a_server_that_lost_its_supervisor_gets_a_new_one(folder: Path, server: Server) -> None:
+    server.start()
+    for process in processes_naming(folder):
+        if "supervise" in process.cmdline():
+            process.kill()
+    second = new_server(folder).start()
+    second.close()
+    server.close(wait=True)
+    assert eventually(lambda: not processes_naming(folder))
+
+
+@pytest.mark.parametrize(
+    "pid",
+    [
+        pytest.param("1999999999", id="of nobody"),
+        pytest.param(None, id="of another program"),
+        pytest.param("", id="lost"),
+    ],
+)
+def test_a_stale_pid_file_is_survived(folder: Path, server: Server, pid: str | None) -> None:
+    server.start()
+    server.close(wait=True)
+    with subprocess.Popen(["sleep", "300"], **server._as_account()) as other:
+        text = str(other.pid) if pid is None else pid
+        (folder / "data" / "postmaster.pid").write_text(
+            f"{text}\n{folder / 'data'}\n1\n5432\n/tmp\n\n  1 1\nready   \n"
+        )
+        server.start()
+        assert query(server, "SELECT 1") == 1
+        other.kill()
+
+
+def test_a_half_made_data_folder_is_made_anew(folder: Path, server: Server) -> None:
+    (folder / "data.init-killed").mkdir()
+    (folder / "data.init-killed" / "PG_VERSION").write_text("18\n")
+    (folder / "data").mkdir()
+    server.start()
+    assert query(server, "SELECT 1") == 1
+    assert not (folder / "data.init-killed").exists()
+
+
+def test_a_forked_child_may_end_without_taking_the_server_away(server: Server) -> None:
+    server.start()
+    process = psutil.Popen(["true"])  # an unrelated child does not hold the lock either
+    process.wait()
+    # A process of its own: forking beside threads of the test runner would warn.
+    code = (
+        "import os, sys; from ebalance.bundled import Server; "
+        "s = Server(sys.argv[1], sys.argv[2], quiet=True).start(); "
+        "pid = os.fork(); "
+        "os._exit(0) if pid == 0 else os.waitpid(pid, 0); "
+        "sys.exit(0 if s._accepts() else 1)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(server.bin_dir), str(server.data_dir)],
+        cwd=ROOT,
+        env=environment(),
+    )
+    assert done.returncode == 0
+    assert query(server, "SELECT 1") == 1
+
+
+def refusal(data_dir: Path, bin_dir: Path | None = None) -> str:
+    with pytest.raises(BundledServerError) as caught:
+        Server(bin_dir or bundled_bin_dir(), data_dir, quiet=True).start()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_says_that_the_data_folder_cannot_be_written(folder: Path) -> None:
+    if os.geteuid() == 0:
+        assert "cannot use /sys/ebalance" in refusal(Path("/sys/ebalance/data"))
+    else:
+        folder.chmod(0o500)
+        assert "may not write there" in refusal(folder / "below" / "data")
+        folder.chmod(0o700)
+
+
+def test_says_that_a_file_is_in_the_way(folder: Path) -> None:
+    (folder / "file").write_text("")
+    assert "a file is in the way" in refusal(folder / "file" / "data")
+    assert "a file is in the way" in refusal(folder / "file" / "below" / "data")
+
+
+def test_says_that_the_folder_holds_something_else(folder: Path) -> None:
+    (folder / "data").mkdir()
+    (folder / "data" / "diary.txt").write_text("")
+    assert "holds no PostgreSQL data" in refusal(folder / "data")
+    assert (folder / "data" / "diary.txt").exists()
+
+
+def test_says_that_the_data_are_of_another_version(folder: Path, server: Server) -> None:
+    server.start()
+    server.close(wait=True)
+    (folder / "data" / "PG_VERSION").write_text("14\n")
+    assert "made by PostgreSQL 14" in refusal(folder / "data")
+
+
+def test_says_that_programs_are_missing(folder: Path) -> None:
+    assert "incomplete" in refusal(folder / "data", bin_dir=folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounting needs root")
+def test_says_that_the_disk_is_full(folder: Path) -> None:
+    disk = folder / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m,mode=755", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting is not permitted here")
+    try:
+        assert "the disk is full" in refusal(disk / "data")
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

@@ -1,0 +1,140 @@
+"""What people get wrong is answered in one line, without a traceback and without a password."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.processes import ROOT, environment, free_port, manage
+
+PASSWORD = "s3cret-pass"
+
+
+def one_line(result: subprocess.CompletedProcess[str]) -> str:
+    """The refusal; asserts that it is one line, a non-zero exit and nothing else."""
+    assert result.returncode not in (0, None), result.stdout
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    assert PASSWORD not in result.stderr + result.stdout
+    return lines[0]
+
+
+@pytest.mark.parametrize("command", ["migrate", "run"])
+@pytest.mark.parametrize(
+    ("url", "part"),
+    [
+        pytest.param("", "DATABASE_URL is empty", id="empty"),
+        pytest.param("somewhere", "is not a URL", id="not a url"),
+        pytest.param(f"mysql://u:{PASSWORD}@h/db", "starts with mysql://", id="another database"),
+        pytest.param(f"postgres://u:{PASSWORD}@h", "names no database", id="no database"),
+        pytest.param(f"postgres://u:{PASSWORD}@h:port/db", "wrong host or port", id="bad port"),
+        pytest.param(
+            f"postgres://u:{PASSWORD}@h:70000/db", "wrong host or port", id="port too large"
+        ),
+        pytest.param(f"postgres://u:{PASSWORD}@[::1/db", "wrong host or port", id="bad address"),
+    ],
+)
+def test_a_wrong_database_url(command: str, url: str, part: str) -> None:
+    assert part in one_line(manage(command, *_port(command), DATABASE_URL=url))
+
+
+@pytest.mark.parametrize("command", ["migrate", "run", "loaddata"])
+def test_an_unreachable_server(command: str) -> None:
+    url = f"postgres://u:{PASSWORD}@127.0.0.1:{free_port()}/db"
+    arguments = ["seeds"] if command == "loaddata" else _port(command)
+    line = one_line(manage(command, *arguments, DATABASE_URL=url))
+    assert "Cannot use the database db on 127.0.0.1" in line
+    assert "refused" in line
+
+
+def test_an_unknown_host() -> None:
+    line = one_line(manage("migrate", DATABASE_URL=f"postgres://u:{PASSWORD}@nowhere.invalid/db"))
+    assert "Cannot use the database db on nowhere.invalid" in line
+
+
+def test_a_missing_database(empty_database) -> None:
+    url = empty_database.url.replace(empty_database.name, "no_such_database")
+    assert "no_such_database" in one_line(manage("migrate", DATABASE_URL=url))
+
+
+def test_a_server_that_is_too_old(empty_database) -> None:
+    code = (
+        "import sys; from ebalance.db.backend import base; "
+        "base.DatabaseFeatures.minimum_database_version = (99,); "
+        "from ebalance.cli import run; sys.exit(run(['manage.py', 'migrate']))"
+    )
+    changes = {"DATABASE_URL": empty_database.url, "DJANGO_SETTINGS_MODULE": "ebalance.settings"}
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment(**changes),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    line = one_line(result)
+    assert "too old" in line
+    assert "PostgreSQL 99 or later is required" in line
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = manage(
+            "run", "--port", str(port), DATABASE_URL=None, EBALANCE_DATA_DIR=str(tmp_path / "data")
+        )
+    assert f"Port {port} on 127.0.0.1 is in use" in one_line(result)
+    assert not (tmp_path / "data").exists(), "refused before the database was touched"
+
+
+@pytest.mark.parametrize("port", ["0", "70000", "http"])
+def test_a_port_that_is_none(port: str) -> None:
+    assert "is not a port" in one_line(manage("run", "--port", port))
+
+
+def test_a_data_folder_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    line = one_line(manage("migrate", DATABASE_URL=None, EBALANCE_DATA_DIR=str(tmp_path / "file")))
+    assert "The bundled PostgreSQL cannot use" in line
+
+
+@pytest.mark.parametrize("missing", ["SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL"])
+def test_production_does_not_start_without(missing: str) -> None:
+    complete = {
+        "EBALANCE_ENV": "prod",
+        "SECRET_KEY": "x" * 50,
+        "ALLOWED_HOSTS": "a.example",
+        "DATABASE_URL": "postgres://h/db",
+    }
+    line = one_line(manage("check", **{**complete, missing: None}))
+    assert f"{missing} must be set" in line
+
+
+def test_production_settings_pass_the_deployment_check() -> None:
+    key = "".join(chr(33 + i % 90) for i in range(60))
+    result = manage(
+        "check",
+        "--deploy",
+        "--fail-level=WARNING",
+        EBALANCE_ENV="prod",
+        SECRET_KEY=key,
+        ALLOWED_HOSTS="a.example",
+        DATABASE_URL="postgres://h/db",
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_traceback_is_shown_when_asked_for() -> None:
+    result = manage("migrate", "--traceback", DATABASE_URL=f"postgres://127.0.0.1:{free_port()}/db")
+    assert result.returncode
+    assert "Traceback" in result.stderr
+
+
+def _port(command: str) -> list[str]:
+    return ["--port", str(free_port())] if command == "run" else []
