@@ -1,13 +1,14 @@
 """Start `make run` on a free port, sign in as the owner it prints, open every page of admin, stop
 it with Ctrl-C.
 
-Standard library only. Fails when a page does not open, when stopping takes long, or when a
+Fails when a page does not open, when stopping takes long, or when a
 process is left. Without DATABASE_URL everything happens in a temporary data folder; with it, the
 database must hold no owner yet.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.cookiejar
 import os
 import re
@@ -23,6 +24,8 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).resolve().parent.parent
 SKIPPED = ("logout", "delete", "jsi18n", "autocomplete")
 
@@ -31,6 +34,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def processes_naming(folder: Path) -> list[str]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            command = " ".join(process.cmdline())
+            if str(folder) in command:
+                found.append(f"{process.pid} {command}")
+    return found
 
 
 class Browser:
@@ -142,11 +155,9 @@ def main() -> int:
         os.killpg(run.pid, signal.SIGINT)
         run.wait(60)
         drain.wait(10)
-        left = subprocess.run(
-            ["pgrep", "-f", str(folder)], capture_output=True, text=True
-        ).stdout.split()
+        left = processes_naming(folder)
         if left:
-            print("  processes are left:", *left)
+            print("  processes are left:", *left, sep="\n    ")
         if browser.failed:
             print(log.read_text(errors="replace")[-4000:])
         return 1 if browser.failed or left else 0

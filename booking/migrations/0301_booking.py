@@ -1,238 +1,2111 @@
 import django.contrib.postgres.constraints
 import django.contrib.postgres.fields.ranges
 import django.db.models.deletion
-import ebalance.db.ids
-import ebalance.db.on_delete
-import ebalance.db.rules
-import ebalance.db.triggers
 import pgtrigger.compiler
 from django.conf import settings
 from django.db import migrations, models
 
+import ebalance.db.ids
+import ebalance.db.on_delete
+import ebalance.db.operations
+import ebalance.db.rules
+import ebalance.db.triggers
+
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('crm', '0501_crm'),
+        ("crm", "0501_crm"),
     ]
 
     operations = [
-        migrations.CreateModel(
-            name='Service',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('slug', models.TextField(db_comment='P0 · slug in addresses')),
-                ('title', models.TextField(db_comment='P0 · title')),
-                ('description_markdown', models.TextField(db_comment='P0 · description, Markdown')),
-                ('format', models.TextField(db_comment='P0 · online, offline or either')),
-                ('offline_address', models.TextField(blank=True, db_comment='P0 · address of the practice', null=True)),
-                ('duration_minutes', models.IntegerField(db_comment='P0 · length of a session, minutes')),
-                ('price_amount', models.IntegerField(db_comment='P0 · price, whole roubles')),
-                ('deposit_amount', models.IntegerField(blank=True, db_comment='P0 · deposit, whole roubles', null=True)),
-                ('cancel_free_hours', models.IntegerField(blank=True, db_comment='P0 · hours before the start: full refund', null=True)),
-                ('cancel_partial_hours', models.IntegerField(blank=True, db_comment='P0 · hours before the start: half refund', null=True)),
-                ('reschedule_min_hours', models.IntegerField(blank=True, db_comment='P0 · hours before the start: moving allowed', null=True)),
-                ('reschedule_max_count', models.IntegerField(blank=True, db_comment='P0 · how many times an appointment may move', null=True)),
-                ('status', models.TextField(db_comment='P0 · states.md', db_default='draft', default='draft')),
-                ('topic', models.ForeignKey(blank=True, db_column='topic_code', db_comment='P0 · topic, if one', db_index=False, null=True, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='services', to='content.topic')),
-                ('position', models.IntegerField(db_comment='P0 · order in lists', db_default=0, default=0)),
-                ('created_at', models.DateTimeField(db_comment='P0 · when the row was written, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='created at')),
-                ('updated_at', models.DateTimeField(db_comment='P0 · when the row was last written, UTC; kept by the database', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='updated at')),
+        ebalance.db.operations.CreateTables(
+            models=[
+                migrations.CreateModel(
+                    name="Service",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        ("slug", models.TextField(db_comment="P0 · slug in addresses")),
+                        ("title", models.TextField(db_comment="P0 · title")),
+                        (
+                            "description_markdown",
+                            models.TextField(db_comment="P0 · description, Markdown"),
+                        ),
+                        ("format", models.TextField(db_comment="P0 · online, offline or either")),
+                        (
+                            "offline_address",
+                            models.TextField(
+                                blank=True, db_comment="P0 · address of the practice", null=True
+                            ),
+                        ),
+                        (
+                            "duration_minutes",
+                            models.IntegerField(db_comment="P0 · length of a session, minutes"),
+                        ),
+                        (
+                            "price_amount",
+                            models.IntegerField(db_comment="P0 · price, whole roubles"),
+                        ),
+                        (
+                            "deposit_amount",
+                            models.IntegerField(
+                                blank=True, db_comment="P0 · deposit, whole roubles", null=True
+                            ),
+                        ),
+                        (
+                            "cancel_free_hours",
+                            models.IntegerField(
+                                blank=True,
+                                db_comment="P0 · hours before the start: full refund",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "cancel_partial_hours",
+                            models.IntegerField(
+                                blank=True,
+                                db_comment="P0 · hours before the start: half refund",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "reschedule_min_hours",
+                            models.IntegerField(
+                                blank=True,
+                                db_comment="P0 · hours before the start: moving allowed",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "reschedule_max_count",
+                            models.IntegerField(
+                                blank=True,
+                                db_comment="P0 · how many times an appointment may move",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "status",
+                            models.TextField(
+                                db_comment="P0 · states.md", db_default="draft", default="draft"
+                            ),
+                        ),
+                        (
+                            "topic",
+                            models.ForeignKey(
+                                blank=True,
+                                db_column="topic_code",
+                                db_comment="P0 · topic, if one",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="services",
+                                to="content.topic",
+                            ),
+                        ),
+                        (
+                            "position",
+                            models.IntegerField(
+                                db_comment="P0 · order in lists", db_default=0, default=0
+                            ),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                        (
+                            "updated_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was last written, UTC; kept by the database",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="updated at",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "service",
+                        "verbose_name_plural": "services",
+                        "db_table": "services",
+                        "db_table_comment": "Consultations on offer",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["topic"],
+                                name="services_by_topic",
+                                serves="services of a topic",
+                            ),
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("status", "published")),
+                                fields=["position"],
+                                name="services_on_offer",
+                                serves="site: services on offer, in order",
+                            ),
+                        ],
+                        "constraints": [
+                            models.UniqueConstraint(fields=("slug",), name="services_slug_unique"),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$"),
+                                    models.Func(
+                                        models.F("slug"),
+                                        function="is_at_most_120",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="services_slug_is_slug",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("title__regex", "\\S")),
+                                name="services_title_not_blank",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("duration_minutes__gte", 10), ("duration_minutes__lte", 480)
+                                ),
+                                name="services_duration_minutes_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("price_amount__gte", 0)),
+                                name="services_price_amount_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("deposit_amount__isnull", True),
+                                    models.Q(
+                                        ("deposit_amount__gte", 1),
+                                        ("deposit_amount__lte", models.F("price_amount")),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="services_deposit_within_price",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("cancel_free_hours__gte", 0)),
+                                name="services_cancel_free_hours_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("cancel_partial_hours__gte", 0)),
+                                name="services_cancel_partial_hours_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("cancel_partial_hours__isnull", True),
+                                    models.Q(
+                                        ("cancel_free_hours__isnull", False),
+                                        (
+                                            "cancel_partial_hours__lte",
+                                            models.F("cancel_free_hours"),
+                                        ),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="services_partial_refund_within_free",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("reschedule_min_hours__gte", 0)),
+                                name="services_reschedule_min_hours_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("reschedule_max_count__gte", 0)),
+                                name="services_reschedule_max_count_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("updated_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="services_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("format__in", ["online", "offline", "hybrid"])),
+                                name="services_format_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("status__in", ["draft", "published", "archived"])
+                                ),
+                                name="services_status_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="services_status_transition",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('draft', 'published'), ('published', 'archived'), ('published', 'draft'), ('archived', 'draft'))))",
+                                    execute="public.refuse_transition('services_status_transition', 'status', 'This change of status is not allowed')",
+                                    func="",
+                                    hash="39c2831d084f3e2fba795ca5f902fa37f6127da7",
+                                    operation='UPDATE OF "status"',
+                                    pgid="services_status_transition",
+                                    table="services",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="services_touch_updated_at",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.touch_updated_at()",
+                                    func="",
+                                    hash="c176949efb73227cb51a395986ea8d94c2df2865",
+                                    operation="UPDATE",
+                                    pgid="services_touch_updated_at",
+                                    table="services",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="ScheduleRule",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "service",
+                            models.ForeignKey(
+                                blank=True,
+                                db_comment="P0 · only for this service; empty: any",
+                                db_index=False,
+                                null=True,
+                                on_delete=django.db.models.deletion.DB_CASCADE,
+                                related_name="schedule_rules",
+                                to="booking.service",
+                            ),
+                        ),
+                        (
+                            "weekday",
+                            models.SmallIntegerField(
+                                db_comment="P0 · ISO weekday, 1 Monday to 7 Sunday"
+                            ),
+                        ),
+                        (
+                            "start_local",
+                            models.TimeField(db_comment="P0 · start, wall time in timezone"),
+                        ),
+                        (
+                            "end_local",
+                            models.TimeField(db_comment="P0 · end, wall time, later the same day"),
+                        ),
+                        (
+                            "timezone",
+                            models.TextField(db_comment="P0 · IANA zone of the wall times"),
+                        ),
+                        (
+                            "recurrence",
+                            models.TextField(db_comment="P0 · every week or every second"),
+                        ),
+                        ("valid_from", models.DateField(db_comment="P0 · first day")),
+                        (
+                            "valid_until",
+                            models.DateField(
+                                blank=True, db_comment="P0 · last day; empty: open", null=True
+                            ),
+                        ),
+                        (
+                            "buffer_minutes",
+                            models.SmallIntegerField(
+                                db_comment="P0 · break after a session, minutes",
+                                db_default=0,
+                                default=0,
+                            ),
+                        ),
+                        (
+                            "is_active",
+                            models.BooleanField(
+                                db_comment="P0 · in force", db_default=True, default=True
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "schedule rule",
+                        "verbose_name_plural": "schedule rules",
+                        "db_table": "schedule_rules",
+                        "db_table_comment": "Recurring working hours",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["service", "weekday"],
+                                name="schedule_rules_by_service",
+                                serves="generate_slots; delete",
+                            )
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(("weekday__gte", 1), ("weekday__lte", 7)),
+                                name="schedule_rules_weekday_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("end_local__gt", models.F("start_local"))),
+                                name="schedule_rules_ends_after_start",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("timezone"),
+                                        function="is_time_zone",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="schedule_rules_timezone_is_iana_zone",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("valid_until__isnull", True),
+                                    ("valid_until__gte", models.F("valid_from")),
+                                    _connector="OR",
+                                ),
+                                name="schedule_rules_valid_until_after_from",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("buffer_minutes__gte", 0), ("buffer_minutes__lte", 120)
+                                ),
+                                name="schedule_rules_buffer_minutes_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("valid_from"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("valid_until"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="schedule_rules_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("recurrence__in", ["weekly", "biweekly"])),
+                                name="schedule_rules_recurrence_in_set",
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="AvailabilitySlot",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "service",
+                            models.ForeignKey(
+                                blank=True,
+                                db_comment="P0 · only for this service; empty: any",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="slots",
+                                to="booking.service",
+                            ),
+                        ),
+                        ("start_at_utc", models.DateTimeField(db_comment="P0 · start, UTC")),
+                        (
+                            "end_at_utc",
+                            models.DateTimeField(db_comment="P0 · end, UTC, at most 12 h later"),
+                        ),
+                        (
+                            "status",
+                            models.TextField(
+                                db_comment="P0 · states.md",
+                                db_default="available",
+                                default="available",
+                            ),
+                        ),
+                        (
+                            "source",
+                            models.TextField(
+                                db_comment="P0 · who made it",
+                                db_default="product",
+                                default="product",
+                            ),
+                        ),
+                        (
+                            "external_event_id",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P0 · event in the outside calendar",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "block_type",
+                            models.TextField(
+                                blank=True, db_comment="P0 · why it is blocked", null=True
+                            ),
+                        ),
+                        (
+                            "buffer_minutes",
+                            models.SmallIntegerField(
+                                db_comment="P0 · break kept after a session here, minutes",
+                                db_default=0,
+                                default=0,
+                            ),
+                        ),
+                        (
+                            "note",
+                            models.TextField(
+                                blank=True, db_comment="P1 · internal note", null=True
+                            ),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "slot",
+                        "verbose_name_plural": "slots",
+                        "db_table": "availability_slots",
+                        "db_table_comment": "Times that can be booked or are blocked",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["start_at_utc", "status"],
+                                name="availability_slots_free",
+                                serves="site: free slots of a period",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["source", "start_at_utc"],
+                                name="availability_slots_by_source",
+                                serves="calendar sync: slots of a source",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["service"],
+                                name="availability_slots_by_service",
+                                serves="the delete check",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("start_at_utc"),
+                                        models.F("end_at_utc"),
+                                        function="is_session_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="availability_slots_ends_after_start",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("buffer_minutes__gte", 0), ("buffer_minutes__lte", 120)
+                                ),
+                                name="availability_slots_buffer_minutes_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(
+                                        ("source", "google_calendar"),
+                                        ("external_event_id__isnull", False),
+                                    ),
+                                    models.Q(
+                                        models.Q(("source", "google_calendar"), _negated=True),
+                                        ("external_event_id__isnull", True),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="availability_slots_external_id_with_source",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(("status", "blocked"), ("block_type__isnull", False)),
+                                    models.Q(
+                                        models.Q(("status", "blocked"), _negated=True),
+                                        ("block_type__isnull", True),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="availability_slots_block_type_with_status",
+                            ),
+                            models.UniqueConstraint(
+                                fields=("start_at_utc", "end_at_utc", "source", "service"),
+                                name="availability_slots_once",
+                                nulls_distinct=False,
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("start_at_utc"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("end_at_utc"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="availability_slots_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("status__in", ["available", "reserved", "blocked"])
+                                ),
+                                name="availability_slots_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("source__in", ["product", "google_calendar"])),
+                                name="availability_slots_source_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("block_type__in", ["exception", "buffer"])),
+                                name="availability_slots_block_type_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="availability_slots_status_transition",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('available', 'reserved'), ('available', 'blocked'), ('reserved', 'available'), ('blocked', 'available'))))",
+                                    execute="public.refuse_transition('availability_slots_status_transition', 'status', 'This change of status is not allowed')",
+                                    func="",
+                                    hash="a612502cfcba49854839fd44b947a6a474cc3e1d",
+                                    operation='UPDATE OF "status"',
+                                    pgid="availability_slots_status_transition",
+                                    table="availability_slots",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="availability_slots_reserved_stays_put",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.start_at_utc IS DISTINCT FROM NEW.start_at_utc OR OLD.end_at_utc IS DISTINCT FROM NEW.end_at_utc OR OLD.service_id IS DISTINCT FROM NEW.service_id OR OLD.buffer_minutes IS DISTINCT FROM NEW.buffer_minutes OR OLD.source IS DISTINCT FROM NEW.source) AND (OLD.status = 'reserved'))",
+                                    execute="public.refuse('availability_slots_reserved_stays_put', 'start_at_utc', 'A reserved slot is not moved')",
+                                    func="",
+                                    hash="aa09e2e15a0a12a7ba3cfd6e399deba7d276ca7c",
+                                    operation="UPDATE",
+                                    pgid="availability_slots_reserved_stays_put",
+                                    table="availability_slots",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="availability_slots_no_delete",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.status = 'reserved')",
+                                    execute="public.refuse('availability_slots_no_delete', '', 'A reserved slot is not deleted')",
+                                    func="",
+                                    hash="7a91651fa27c60b3c7b9b5379b27c44fe7326b57",
+                                    operation="DELETE",
+                                    pgid="availability_slots_no_delete",
+                                    table="availability_slots",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="availability_slots_no_truncate",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('availability_slots_no_truncate', '', 'This table cannot be truncated')",
+                                    func="",
+                                    hash="432e3bb7198cf0347fbd71a8ddfab49e6563fe94",
+                                    level="STATEMENT",
+                                    operation="TRUNCATE",
+                                    pgid="availability_slots_no_truncate",
+                                    table="availability_slots",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="Appointment",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "service",
+                            models.ForeignKey(
+                                db_comment="P0 · service",
+                                db_index=False,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="appointments",
+                                to="booking.service",
+                            ),
+                        ),
+                        (
+                            "client",
+                            models.ForeignKey(
+                                blank=True,
+                                db_column="client_user_id",
+                                db_comment="P0 · client, if registered",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="appointments",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "lead",
+                            models.ForeignKey(
+                                blank=True,
+                                db_comment="P0 · lead, if not registered",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="appointments",
+                                to="crm.lead",
+                            ),
+                        ),
+                        (
+                            "client_request_id",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P0 · idempotency key of the caller",
+                                null=True,
+                            ),
+                        ),
+                        ("start_at_utc", models.DateTimeField(db_comment="P0 · start, UTC")),
+                        (
+                            "end_at_utc",
+                            models.DateTimeField(db_comment="P0 · end, UTC, at most 12 h later"),
+                        ),
+                        (
+                            "buffer_minutes",
+                            models.SmallIntegerField(
+                                db_comment="P0 · break kept after it, minutes",
+                                db_default=0,
+                                default=0,
+                            ),
+                        ),
+                        ("timezone", models.TextField(db_comment="P0 · the client's IANA zone")),
+                        ("format", models.TextField(db_comment="P0 · online or offline")),
+                        (
+                            "status",
+                            models.TextField(
+                                db_comment="P0 · states.md",
+                                db_default="pending_payment",
+                                default="pending_payment",
+                            ),
+                        ),
+                        (
+                            "hold_expires_at",
+                            models.DateTimeField(
+                                blank=True,
+                                db_comment="P0 · until when the time is held unpaid, UTC",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "price_amount",
+                            models.IntegerField(
+                                db_comment="P0 · price agreed, whole roubles; never changes"
+                            ),
+                        ),
+                        (
+                            "deposit_amount",
+                            models.IntegerField(
+                                blank=True,
+                                db_comment="P0 · deposit agreed, whole roubles; never changes",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "meeting_url",
+                            models.TextField(
+                                blank=True, db_comment="P1 · address of the video call", null=True
+                            ),
+                        ),
+                        (
+                            "location_text",
+                            models.TextField(
+                                blank=True, db_comment="P1 · where an offline session is", null=True
+                            ),
+                        ),
+                        (
+                            "slot",
+                            models.ForeignKey(
+                                blank=True,
+                                db_comment="P0 · slot it takes",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="appointments",
+                                to="booking.availabilityslot",
+                            ),
+                        ),
+                        (
+                            "external_calendar_event_id",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P0 · event in the outside calendar",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "rescheduled_from",
+                            models.ForeignKey(
+                                blank=True,
+                                db_comment="P0 · the appointment this one replaces",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="rescheduled_to",
+                                to="booking.appointment",
+                            ),
+                        ),
+                        (
+                            "outcome",
+                            models.TextField(
+                                blank=True, db_comment="P0 · what became of it", null=True
+                            ),
+                        ),
+                        (
+                            "outcome_reason_category",
+                            models.TextField(
+                                blank=True, db_comment="P0 · category of the reason", null=True
+                            ),
+                        ),
+                        (
+                            "outcome_recorded_at",
+                            models.DateTimeField(
+                                blank=True,
+                                db_comment="P0 · when the outcome was recorded, UTC",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "outcome_recorded_by_role",
+                            models.TextField(
+                                blank=True, db_comment="P0 · who recorded the outcome", null=True
+                            ),
+                        ),
+                        (
+                            "confirmed_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when confirmed, UTC", null=True
+                            ),
+                        ),
+                        (
+                            "canceled_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when canceled, UTC", null=True
+                            ),
+                        ),
+                        (
+                            "topic",
+                            models.ForeignKey(
+                                blank=True,
+                                db_column="topic_code",
+                                db_comment="P0 · topic, if one",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="appointments",
+                                to="content.topic",
+                            ),
+                        ),
+                        (
+                            "deep_link_id",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P0 · deep link it came by; no key, links expire first",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "entry_point",
+                            models.TextField(blank=True, db_comment="P0 · where from", null=True),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                        (
+                            "updated_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was last written, UTC; kept by the database",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="updated at",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "appointment",
+                        "verbose_name_plural": "appointments",
+                        "db_table": "appointments",
+                        "db_table_comment": "Sessions agreed with clients",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["start_at_utc", "status"],
+                                name="appointments_by_time",
+                                serves="admin: the calendar; conflicts",
+                            ),
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("status", "pending_payment")),
+                                fields=["hold_expires_at"],
+                                name="appointments_stale_holds",
+                                serves="expire_holds",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["client", "-start_at_utc"],
+                                name="appointments_by_client",
+                                serves="a client's",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["lead", "-start_at_utc"],
+                                name="appointments_by_lead",
+                                serves="a lead's",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["service"],
+                                name="appointments_by_service",
+                                serves="the delete check",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["slot"],
+                                name="appointments_by_slot",
+                                serves="appointments of a slot; delete",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["topic"],
+                                name="appointments_by_topic",
+                                serves="metrics by topic; delete",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("start_at_utc"),
+                                        models.F("end_at_utc"),
+                                        function="is_session_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="appointments_ends_after_start",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("buffer_minutes__gte", 0), ("buffer_minutes__lte", 120)
+                                ),
+                                name="appointments_buffer_minutes_in_range",
+                            ),
+                            django.contrib.postgres.constraints.ExclusionConstraint(
+                                condition=models.Q(
+                                    ("status__in", ["pending_payment", "paid", "confirmed"])
+                                ),
+                                expressions=[
+                                    (
+                                        models.Func(
+                                            models.F("start_at_utc"),
+                                            models.F("end_at_utc"),
+                                            models.F("buffer_minutes"),
+                                            function="busy_range",
+                                            output_field=django.contrib.postgres.fields.ranges.DateTimeRangeField(),
+                                        ),
+                                        "&&",
+                                    )
+                                ],
+                                name="appointments_no_overlap",
+                                violation_error_code="appointments_no_overlap",
+                            ),
+                            models.UniqueConstraint(
+                                condition=models.Q(
+                                    ("slot__isnull", False),
+                                    ("status__in", ["pending_payment", "paid", "confirmed"]),
+                                ),
+                                fields=("slot",),
+                                name="appointments_one_blocking_per_slot",
+                            ),
+                            models.UniqueConstraint(
+                                fields=("client_request_id",),
+                                name="appointments_client_request_unique",
+                            ),
+                            models.UniqueConstraint(
+                                fields=("rescheduled_from",), name="appointments_rescheduled_once"
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("client_request_id__regex", "\\S")),
+                                name="appointments_client_request_id_not_blank",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("client__isnull", False),
+                                    ("lead__isnull", False),
+                                    _connector="OR",
+                                ),
+                                name="appointments_client_or_lead_present",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("rescheduled_from__isnull", True),
+                                    models.Q(("rescheduled_from", models.F("id")), _negated=True),
+                                    _connector="OR",
+                                ),
+                                name="appointments_not_rescheduled_from_itself",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("timezone"),
+                                        function="is_time_zone",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="appointments_timezone_is_iana_zone",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("deep_link_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                ),
+                                name="appointments_deep_link_id_is_opaque",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(("status", "pending_payment"), _negated=True),
+                                    ("hold_expires_at__isnull", False),
+                                    _connector="OR",
+                                ),
+                                name="appointments_hold_has_expiry",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("price_amount__gte", 0)),
+                                name="appointments_price_amount_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("deposit_amount__isnull", True),
+                                    models.Q(
+                                        ("deposit_amount__gte", 1),
+                                        ("deposit_amount__lte", models.F("price_amount")),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="appointments_deposit_within_price",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(
+                                        ("confirmed_at__isnull", False),
+                                        ("status__in", ["confirmed", "rescheduled", "completed"]),
+                                    ),
+                                    models.Q(
+                                        ("confirmed_at__isnull", True),
+                                        ("status__in", ["pending_payment", "paid"]),
+                                    ),
+                                    ("status", "canceled"),
+                                    _connector="OR",
+                                ),
+                                name="appointments_confirmed_at_with_status",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(
+                                        ("status", "canceled"), ("canceled_at__isnull", False)
+                                    ),
+                                    models.Q(
+                                        models.Q(("status", "canceled"), _negated=True),
+                                        ("canceled_at__isnull", True),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="appointments_canceled_at_with_status",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(
+                                        ("outcome__isnull", False),
+                                        ("outcome_recorded_at__isnull", False),
+                                        ("outcome_recorded_by_role__isnull", False),
+                                    ),
+                                    models.Q(
+                                        ("outcome__isnull", True),
+                                        ("outcome_recorded_at__isnull", True),
+                                        ("outcome_recorded_by_role__isnull", True),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="appointments_outcome_all_or_none",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("outcome_reason_category__isnull", True),
+                                    ("outcome__isnull", False),
+                                    _connector="OR",
+                                ),
+                                name="appointments_reason_with_outcome",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(
+                                        ("outcome__in", ["attended", "no_show"]),
+                                        ("outcome__isnull", False),
+                                        ("status", "completed"),
+                                    ),
+                                    models.Q(("outcome__isnull", True), ("status", "canceled")),
+                                    models.Q(
+                                        (
+                                            "outcome__in",
+                                            ["canceled_by_client", "canceled_by_provider"],
+                                        ),
+                                        ("outcome__isnull", False),
+                                        ("status", "canceled"),
+                                    ),
+                                    models.Q(("outcome__isnull", True), ("status", "rescheduled")),
+                                    models.Q(
+                                        ("outcome", "rescheduled"),
+                                        ("outcome__isnull", False),
+                                        ("status", "rescheduled"),
+                                    ),
+                                    models.Q(
+                                        ("outcome__isnull", True),
+                                        ("status__in", ["pending_payment", "paid", "confirmed"]),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="appointments_outcome_agrees_with_status",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("outcome__isnull", True),
+                                    models.Q(
+                                        ("outcome__in", ["attended", "no_show"]), _negated=True
+                                    ),
+                                    ("outcome_recorded_at__gte", models.F("start_at_utc")),
+                                    _connector="OR",
+                                ),
+                                name="appointments_outcome_not_before_start",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("start_at_utc"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("end_at_utc"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("hold_expires_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("outcome_recorded_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("confirmed_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("canceled_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("updated_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="appointments_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("format__in", ["online", "offline"])),
+                                name="appointments_format_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "status__in",
+                                        [
+                                            "pending_payment",
+                                            "paid",
+                                            "confirmed",
+                                            "canceled",
+                                            "rescheduled",
+                                            "completed",
+                                        ],
+                                    )
+                                ),
+                                name="appointments_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "outcome__in",
+                                        [
+                                            "attended",
+                                            "no_show",
+                                            "canceled_by_client",
+                                            "canceled_by_provider",
+                                            "rescheduled",
+                                        ],
+                                    )
+                                ),
+                                name="appointments_outcome_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "outcome_reason_category__in",
+                                        [
+                                            "late_cancel",
+                                            "tech_issue",
+                                            "illness",
+                                            "other",
+                                            "unknown",
+                                        ],
+                                    )
+                                ),
+                                name="appointments_outcome_reason_category_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "outcome_recorded_by_role__in",
+                                        ["owner", "assistant", "system"],
+                                    )
+                                ),
+                                name="appointments_outcome_recorded_by_role_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "entry_point__in",
+                                        [
+                                            "seo",
+                                            "telegram",
+                                            "direct",
+                                            "referral",
+                                            "ads",
+                                            "internal",
+                                        ],
+                                    )
+                                ),
+                                name="appointments_entry_point_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_status_transition",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('pending_payment', 'paid'), ('pending_payment', 'canceled'), ('paid', 'confirmed'), ('paid', 'canceled'), ('confirmed', 'canceled'), ('confirmed', 'rescheduled'), ('confirmed', 'completed'))))",
+                                    execute="public.refuse_transition('appointments_status_transition', 'status', 'This change of status is not allowed')",
+                                    func="",
+                                    hash="963d811194e07a39aab7950b8c265944c15e359a",
+                                    operation='UPDATE OF "status"',
+                                    pgid="appointments_status_transition",
+                                    table="appointments",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_status_initial",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NOT (NEW.status = 'pending_payment' OR (NEW.status = 'confirmed' AND (NEW.rescheduled_from_id IS NOT NULL OR NEW.price_amount = 0))))",
+                                    execute="public.refuse('appointments_status_initial', 'status', 'An appointment starts as a hold; confirmed only when free of charge or replacing a rescheduled one')",
+                                    func="",
+                                    hash="7c36ad57fc04bdb3113f45e58cf665a5ab92cc40",
+                                    operation="INSERT",
+                                    pgid="appointments_status_initial",
+                                    table="appointments",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_replaces_rescheduled",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.status = 'confirmed' AND NEW.price_amount <> 0)",
+                                    constraint="CONSTRAINT",
+                                    execute="public.appointments_replaces_rescheduled()",
+                                    func="CREATE OR REPLACE FUNCTION public.appointments_replaces_rescheduled() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF NOT EXISTS (SELECT FROM public.appointments\n                   WHERE id = NEW.rescheduled_from_id AND status = 'rescheduled') THEN\n        PERFORM public.raise_refusal('appointments_replaces_rescheduled', TG_TABLE_NAME,\n            'rescheduled_from_id', 'A paid session starts confirmed only in place of a rescheduled one');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="369e256f3b737cdd88bd8f89d7ad62b65d4d4b71",
+                                    operation="INSERT",
+                                    pgid="appointments_replaces_rescheduled",
+                                    table="appointments",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_agreed_price_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.price_amount IS DISTINCT FROM NEW.price_amount OR OLD.deposit_amount IS DISTINCT FROM NEW.deposit_amount))",
+                                    execute="public.refuse('appointments_agreed_price_stays', 'price_amount', 'The price agreed at booking does not change')",
+                                    func="",
+                                    hash="c82a8ed57410085ba3110e6c46fbd1b04f1b0f8c",
+                                    operation="UPDATE",
+                                    pgid="appointments_agreed_price_stays",
+                                    table="appointments",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_origin_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.rescheduled_from_id IS DISTINCT FROM NEW.rescheduled_from_id OR OLD.client_request_id IS DISTINCT FROM NEW.client_request_id))",
+                                    execute="public.refuse('appointments_origin_stays', 'rescheduled_from_id', 'What an appointment replaces, and the request it came by, do not change')",
+                                    func="",
+                                    hash="db51549925c2414439ef1850894a3c17c603462e",
+                                    operation="UPDATE",
+                                    pgid="appointments_origin_stays",
+                                    table="appointments",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_touch_updated_at",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.touch_updated_at()",
+                                    func="",
+                                    hash="34ab4b21abc5a67cc53ca56ac3baee9b23edea93",
+                                    operation="UPDATE",
+                                    pgid="appointments_touch_updated_at",
+                                    table="appointments",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="Payment",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "appointment",
+                            models.ForeignKey(
+                                db_comment="P0 · what is paid for",
+                                db_index=False,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="payments",
+                                to="booking.appointment",
+                            ),
+                        ),
+                        (
+                            "provider",
+                            models.TextField(
+                                db_comment="P0 · payment provider",
+                                db_default="yookassa",
+                                default="yookassa",
+                            ),
+                        ),
+                        (
+                            "provider_payment_id",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P0 · the provider's id; empty until it has answered",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "idempotency_key",
+                            models.TextField(
+                                db_comment="P0 · key under which the provider was asked"
+                            ),
+                        ),
+                        ("purpose", models.TextField(db_comment="P0 · deposit or full price")),
+                        (
+                            "amount",
+                            models.IntegerField(
+                                db_comment="P0 · amount, whole roubles; never changes"
+                            ),
+                        ),
+                        (
+                            "currency",
+                            models.TextField(
+                                db_comment="P0 · currency", db_default="RUB", default="RUB"
+                            ),
+                        ),
+                        (
+                            "status",
+                            models.TextField(
+                                db_comment="P0 · states.md", db_default="pending", default="pending"
+                            ),
+                        ),
+                        (
+                            "failure_category",
+                            models.TextField(
+                                blank=True, db_comment="P0 · why it failed", null=True
+                            ),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                        (
+                            "confirmed_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when it succeeded, UTC", null=True
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "payment",
+                        "verbose_name_plural": "payments",
+                        "db_table": "payments",
+                        "db_table_comment": "Payments with the provider",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["appointment"],
+                                name="payments_by_appointment",
+                                serves="what was paid for it",
+                            ),
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("status", "succeeded")),
+                                fields=["confirmed_at"],
+                                name="payments_by_success",
+                                serves="metrics: GMV and AOV of a period",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(("amount__gte", 1)),
+                                name="payments_amount_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("idempotency_key__regex", "\\S")),
+                                name="payments_idempotency_key_not_blank",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("provider_payment_id__regex", "\\S")),
+                                name="payments_provider_payment_id_not_blank",
+                            ),
+                            models.UniqueConstraint(
+                                fields=("idempotency_key",), name="payments_idempotency_key_unique"
+                            ),
+                            models.UniqueConstraint(
+                                fields=("provider", "provider_payment_id"),
+                                name="payments_provider_payment_unique",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(
+                                        ("status", "succeeded"), ("confirmed_at__isnull", False)
+                                    ),
+                                    models.Q(
+                                        models.Q(("status", "succeeded"), _negated=True),
+                                        ("confirmed_at__isnull", True),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="payments_confirmed_at_with_status",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(("status", "succeeded"), _negated=True),
+                                    ("provider_payment_id__isnull", False),
+                                    _connector="OR",
+                                ),
+                                name="payments_succeeded_has_provider_id",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("failure_category__isnull", True),
+                                    ("status__in", ["failed", "canceled"]),
+                                    _connector="OR",
+                                ),
+                                name="payments_failure_category_when_over",
+                            ),
+                            models.UniqueConstraint(
+                                condition=models.Q(("status", "succeeded")),
+                                fields=("appointment", "purpose"),
+                                name="payments_one_success_per_purpose",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("confirmed_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="payments_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("provider__in", ["yookassa"])),
+                                name="payments_provider_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("purpose__in", ["deposit", "full"])),
+                                name="payments_purpose_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("currency__in", ["RUB"])),
+                                name="payments_currency_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("status__in", ["pending", "succeeded", "canceled", "failed"])
+                                ),
+                                name="payments_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "failure_category__in",
+                                        [
+                                            "canceled",
+                                            "timeout",
+                                            "provider_error",
+                                            "insufficient_funds",
+                                            "unknown",
+                                        ],
+                                    )
+                                ),
+                                name="payments_failure_category_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="payments_status_transition",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('pending', 'succeeded'), ('pending', 'canceled'), ('pending', 'failed'))))",
+                                    execute="public.refuse_transition('payments_status_transition', 'status', 'This change of status is not allowed')",
+                                    func="",
+                                    hash="9ae7bbead43b541de74c1c04179ae09ce8afae87",
+                                    operation='UPDATE OF "status"',
+                                    pgid="payments_status_transition",
+                                    table="payments",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="payments_status_initial",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.status NOT IN ('pending'))",
+                                    execute="public.refuse('payments_status_initial', 'status', 'A new row cannot start in this status')",
+                                    func="",
+                                    hash="999ba5cadc75e440797b87df30ad5c3ff6728c96",
+                                    operation="INSERT",
+                                    pgid="payments_status_initial",
+                                    table="payments",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="payments_terms_stay",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.amount IS DISTINCT FROM NEW.amount OR OLD.currency IS DISTINCT FROM NEW.currency OR OLD.purpose IS DISTINCT FROM NEW.purpose OR OLD.appointment_id IS DISTINCT FROM NEW.appointment_id))",
+                                    execute="public.refuse('payments_terms_stay', 'amount', 'Amount, currency, purpose and appointment of a payment never change')",
+                                    func="",
+                                    hash="edc83dd7185237660a190877dc631cbfafe0ea79",
+                                    operation="UPDATE",
+                                    pgid="payments_terms_stay",
+                                    table="payments",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="payments_provider_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.provider IS DISTINCT FROM NEW.provider OR OLD.provider_payment_id IS DISTINCT FROM NEW.provider_payment_id) AND (OLD.provider_payment_id IS NOT NULL))",
+                                    execute="public.refuse('payments_provider_id_stays', 'provider', 'The provider''s id, once known, does not change')",
+                                    func="",
+                                    hash="17d01484941101c963f5fd39557b5a76d860b169",
+                                    operation="UPDATE",
+                                    pgid="payments_provider_id_stays",
+                                    table="payments",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="PaymentWebhookEvent",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        ("provider", models.TextField(db_comment="P0 · payment provider")),
+                        (
+                            "provider_event_id",
+                            models.TextField(
+                                db_comment="P0 · what makes a repeated delivery the same"
+                            ),
+                        ),
+                        (
+                            "event_type",
+                            models.TextField(db_comment="P0 · the provider's name of the event"),
+                        ),
+                        (
+                            "provider_payment_id",
+                            models.TextField(db_comment="P0 · the provider's id of the payment"),
+                        ),
+                        (
+                            "received_at",
+                            models.DateTimeField(
+                                db_comment="P0 · receipt, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                            ),
+                        ),
+                        (
+                            "processed_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when it took effect, UTC", null=True
+                            ),
+                        ),
+                        (
+                            "attempts",
+                            models.IntegerField(
+                                db_comment="P0 · tries so far", db_default=0, default=0
+                            ),
+                        ),
+                        (
+                            "last_error",
+                            models.TextField(blank=True, db_comment="P0 · last failure", null=True),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "payment notification",
+                        "verbose_name_plural": "payment notifications",
+                        "db_table": "payment_webhook_events",
+                        "db_table_comment": "Deliveries of the payment provider",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("processed_at__isnull", True)),
+                                fields=["received_at"],
+                                name="payment_webhook_events_unprocessed",
+                                serves="process_webhooks: what is to be done, oldest first",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["provider_payment_id"],
+                                name="payment_webhook_events_by_payment",
+                                serves="deliveries about a payment",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(("provider_event_id__regex", "\\S")),
+                                name="payment_webhook_events_provider_event_id_not_blank",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("event_type__regex", "^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)*$")
+                                ),
+                                name="payment_webhook_events_event_type_is_dotted_code",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("provider_payment_id__regex", "\\S")),
+                                name="payment_webhook_events_provider_payment_id_not_blank",
+                            ),
+                            models.UniqueConstraint(
+                                fields=("provider", "provider_event_id"),
+                                name="payment_webhook_events_once",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("attempts__gte", 0)),
+                                name="payment_webhook_events_attempts_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("received_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("processed_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="payment_webhook_events_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("provider__in", ["yookassa"])),
+                                name="payment_webhook_events_provider_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "last_error__in",
+                                        [
+                                            "unknown_payment",
+                                            "amount_mismatch",
+                                            "out_of_order",
+                                            "internal",
+                                        ],
+                                    )
+                                ),
+                                name="payment_webhook_events_last_error_in_set",
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="IntakeForm",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "appointment",
+                            models.ForeignKey(
+                                db_comment="P0 · for which session",
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DB_CASCADE,
+                                related_name="intake_forms",
+                                to="booking.appointment",
+                            ),
+                        ),
+                        (
+                            "status",
+                            models.TextField(
+                                db_comment="P0 · states.md", db_default="draft", default="draft"
+                            ),
+                        ),
+                        (
+                            "payload_encrypted",
+                            models.TextField(
+                                db_comment="P2 · answers, sealed JSON", editable=False
+                            ),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                        (
+                            "submitted_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when submitted, UTC", null=True
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "intake form",
+                        "verbose_name_plural": "intake forms",
+                        "db_table": "intake_forms",
+                        "db_table_comment": "Intake forms, sealed",
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("appointment",), name="intake_forms_one_per_appointment"
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "payload_encrypted__regex",
+                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$",
+                                    ),
+                                    models.Func(
+                                        models.F("payload_encrypted"),
+                                        function="is_sealed",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="intake_forms_payload_encrypted_is_sealed",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(
+                                        ("status", "submitted"), ("submitted_at__isnull", False)
+                                    ),
+                                    models.Q(
+                                        models.Q(("status", "submitted"), _negated=True),
+                                        ("submitted_at__isnull", True),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="intake_forms_submitted_at_with_status",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("submitted_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="intake_forms_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("status__in", ["draft", "submitted"])),
+                                name="intake_forms_status_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="intake_forms_status_transition",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('draft', 'submitted'))))",
+                                    execute="public.refuse_transition('intake_forms_status_transition', 'status', 'This change of status is not allowed')",
+                                    func="",
+                                    hash="400b186b4cb093a6f852b62ff57b5bcb264047c2",
+                                    operation='UPDATE OF "status"',
+                                    pgid="intake_forms_status_transition",
+                                    table="intake_forms",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="intake_forms_submitted_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.appointment_id IS DISTINCT FROM NEW.appointment_id OR OLD.payload_encrypted IS DISTINCT FROM NEW.payload_encrypted OR OLD.submitted_at IS DISTINCT FROM NEW.submitted_at OR OLD.created_at IS DISTINCT FROM NEW.created_at) AND (OLD.status = 'submitted'))",
+                                    execute="public.refuse('intake_forms_submitted_stays', 'appointment_id', 'A submitted form is not changed')",
+                                    func="",
+                                    hash="8859c220cb91965be1c4aebc399ed6bff7141ab7",
+                                    operation="UPDATE",
+                                    pgid="intake_forms_submitted_stays",
+                                    table="intake_forms",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="WaitlistRequest",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "user",
+                            models.ForeignKey(
+                                blank=True,
+                                db_comment="P0 · who waits, if registered",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="waitlist_requests",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "lead",
+                            models.ForeignKey(
+                                blank=True,
+                                db_comment="P0 · lead who waits",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="waitlist_requests",
+                                to="crm.lead",
+                            ),
+                        ),
+                        (
+                            "service",
+                            models.ForeignKey(
+                                db_comment="P0 · for which service",
+                                db_index=False,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="waitlist_requests",
+                                to="booking.service",
+                            ),
+                        ),
+                        ("preferred_contact", models.TextField(db_comment="P0 · how to answer")),
+                        (
+                            "contact_value_encrypted",
+                            models.TextField(db_comment="P1 · contact, sealed", editable=False),
+                        ),
+                        (
+                            "contact_value_bidx",
+                            models.TextField(
+                                db_comment="P1 · blind index of the contact", editable=False
+                            ),
+                        ),
+                        (
+                            "preferred_time_window",
+                            models.TextField(
+                                blank=True, db_comment="P0 · when it would suit", null=True
+                            ),
+                        ),
+                        (
+                            "status",
+                            models.TextField(
+                                db_comment="P0 · states.md", db_default="new", default="new"
+                            ),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "waitlist request",
+                        "verbose_name_plural": "waitlist requests",
+                        "db_table": "waitlist_requests",
+                        "db_table_comment": "People waiting for a free time",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["user"],
+                                name="waitlist_requests_by_user",
+                                serves="a person's requests; export",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["lead"],
+                                name="waitlist_requests_by_lead",
+                                serves="a lead's requests",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["service"],
+                                name="waitlist_requests_by_service",
+                                serves="who waits for it",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["contact_value_bidx"],
+                                name="waitlist_requests_by_contact",
+                                serves="find_by_contact",
+                            ),
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("status__in", ["new", "contacted"])),
+                                fields=["created_at"],
+                                name="waitlist_requests_open",
+                                serves="admin: who still waits, oldest first",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "contact_value_encrypted__regex",
+                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$",
+                                    ),
+                                    models.Func(
+                                        models.F("contact_value_encrypted"),
+                                        function="is_sealed",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="waitlist_requests_contact_value_encrypted_is_sealed",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "contact_value_bidx__regex",
+                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{43}$",
+                                    )
+                                ),
+                                name="waitlist_requests_contact_value_bidx_is_blind_index",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="waitlist_requests_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("preferred_contact__in", ["email", "phone", "telegram"])
+                                ),
+                                name="waitlist_requests_preferred_contact_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "preferred_time_window__in",
+                                        ["weekday_morning", "weekday_evening", "weekend", "any"],
+                                    )
+                                ),
+                                name="waitlist_requests_preferred_time_window_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("status__in", ["new", "contacted", "closed"])),
+                                name="waitlist_requests_status_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="waitlist_requests_status_transition",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('new', 'contacted'), ('new', 'closed'), ('contacted', 'closed'))))",
+                                    execute="public.refuse_transition('waitlist_requests_status_transition', 'status', 'This change of status is not allowed')",
+                                    func="",
+                                    hash="074bd32341c61466cd5212046144e880dfdcb311",
+                                    operation='UPDATE OF "status"',
+                                    pgid="waitlist_requests_status_transition",
+                                    table="waitlist_requests",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="waitlist_requests_status_initial",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.status NOT IN ('new'))",
+                                    execute="public.refuse('waitlist_requests_status_initial', 'status', 'A new row cannot start in this status')",
+                                    func="",
+                                    hash="e54c99e31444cd50b79fef85986312571eb674cc",
+                                    operation="INSERT",
+                                    pgid="waitlist_requests_status_initial",
+                                    table="waitlist_requests",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
             ],
-            options={
-                'verbose_name': 'service',
-                'verbose_name_plural': 'services',
-                'db_table': 'services',
-                'db_table_comment': 'Consultations on offer',
-                'indexes': [ebalance.db.rules.Index(fields=['topic'], name='services_by_topic', serves='services of a topic'), ebalance.db.rules.Index(condition=models.Q(('status', 'published')), fields=['position'], name='services_on_offer', serves='site: services on offer, in order')],
-                'constraints': [models.UniqueConstraint(fields=('slug',), name='services_slug_unique'), models.CheckConstraint(condition=models.Q(('slug__regex', '^[a-z0-9]+(-[a-z0-9]+)*$'), models.Func(models.F('slug'), function='is_at_most_120', output_field=models.BooleanField())), name='services_slug_is_slug'), models.CheckConstraint(condition=models.Q(('title__regex', '\\S')), name='services_title_not_blank'), models.CheckConstraint(condition=models.Q(('duration_minutes__gte', 10), ('duration_minutes__lte', 480)), name='services_duration_minutes_in_range'), models.CheckConstraint(condition=models.Q(('price_amount__gte', 0)), name='services_price_amount_in_range'), models.CheckConstraint(condition=models.Q(('deposit_amount__isnull', True), models.Q(('deposit_amount__gte', 1), ('deposit_amount__lte', models.F('price_amount'))), _connector='OR'), name='services_deposit_within_price'), models.CheckConstraint(condition=models.Q(('cancel_free_hours__gte', 0)), name='services_cancel_free_hours_in_range'), models.CheckConstraint(condition=models.Q(('cancel_partial_hours__gte', 0)), name='services_cancel_partial_hours_in_range'), models.CheckConstraint(condition=models.Q(('cancel_partial_hours__isnull', True), models.Q(('cancel_free_hours__isnull', False), ('cancel_partial_hours__lte', models.F('cancel_free_hours'))), _connector='OR'), name='services_partial_refund_within_free'), models.CheckConstraint(condition=models.Q(('reschedule_min_hours__gte', 0)), name='services_reschedule_min_hours_in_range'), models.CheckConstraint(condition=models.Q(('reschedule_max_count__gte', 0)), name='services_reschedule_max_count_in_range'), models.CheckConstraint(condition=models.Q(models.Func(models.F('created_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('updated_at'), function='isfinite', output_field=models.BooleanField())), name='services_times_finite'), models.CheckConstraint(condition=models.Q(('format__in', ['online', 'offline', 'hybrid'])), name='services_format_in_set'), models.CheckConstraint(condition=models.Q(('status__in', ['draft', 'published', 'archived'])), name='services_status_in_set')],
-                'triggers': [pgtrigger.compiler.Trigger(name='services_status_transition', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('draft', 'published'), ('published', 'archived'), ('published', 'draft'), ('archived', 'draft'))))", execute="public.refuse_transition('services_status_transition', 'status', 'This change of status is not allowed')", func='', hash='39c2831d084f3e2fba795ca5f902fa37f6127da7', operation='UPDATE OF "status"', pgid='services_status_transition', table='services', when='BEFORE')), pgtrigger.compiler.Trigger(name='services_touch_updated_at', sql=ebalance.db.triggers.RuleTriggerSql(execute='public.touch_updated_at()', func='', hash='c176949efb73227cb51a395986ea8d94c2df2865', operation='UPDATE', pgid='services_touch_updated_at', table='services', when='BEFORE'))],
-            },
-        ),
-        migrations.CreateModel(
-            name='ScheduleRule',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('service', models.ForeignKey(blank=True, db_comment='P0 · only for this service; empty: any', db_index=False, null=True, on_delete=django.db.models.deletion.DB_CASCADE, related_name='schedule_rules', to='booking.service')),
-                ('weekday', models.SmallIntegerField(db_comment='P0 · ISO weekday, 1 Monday to 7 Sunday')),
-                ('start_local', models.TimeField(db_comment='P0 · start, wall time in timezone')),
-                ('end_local', models.TimeField(db_comment='P0 · end, wall time, later the same day')),
-                ('timezone', models.TextField(db_comment='P0 · IANA zone of the wall times')),
-                ('recurrence', models.TextField(db_comment='P0 · every week or every second')),
-                ('valid_from', models.DateField(db_comment='P0 · first day')),
-                ('valid_until', models.DateField(blank=True, db_comment='P0 · last day; empty: open', null=True)),
-                ('buffer_minutes', models.SmallIntegerField(db_comment='P0 · break after a session, minutes', db_default=0, default=0)),
-                ('is_active', models.BooleanField(db_comment='P0 · in force', db_default=True, default=True)),
-            ],
-            options={
-                'verbose_name': 'schedule rule',
-                'verbose_name_plural': 'schedule rules',
-                'db_table': 'schedule_rules',
-                'db_table_comment': 'Recurring working hours',
-                'indexes': [ebalance.db.rules.Index(fields=['service', 'weekday'], name='schedule_rules_by_service', serves='generate_slots; delete')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('weekday__gte', 1), ('weekday__lte', 7)), name='schedule_rules_weekday_in_range'), models.CheckConstraint(condition=models.Q(('end_local__gt', models.F('start_local'))), name='schedule_rules_ends_after_start'), models.CheckConstraint(condition=models.Q(models.Func(models.F('timezone'), function='is_time_zone', output_field=models.BooleanField())), name='schedule_rules_timezone_is_iana_zone'), models.CheckConstraint(condition=models.Q(('valid_until__isnull', True), ('valid_until__gte', models.F('valid_from')), _connector='OR'), name='schedule_rules_valid_until_after_from'), models.CheckConstraint(condition=models.Q(('buffer_minutes__gte', 0), ('buffer_minutes__lte', 120)), name='schedule_rules_buffer_minutes_in_range'), models.CheckConstraint(condition=models.Q(models.Func(models.F('valid_from'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('valid_until'), function='isfinite', output_field=models.BooleanField())), name='schedule_rules_times_finite'), models.CheckConstraint(condition=models.Q(('recurrence__in', ['weekly', 'biweekly'])), name='schedule_rules_recurrence_in_set')],
-            },
-        ),
-        migrations.CreateModel(
-            name='AvailabilitySlot',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('service', models.ForeignKey(blank=True, db_comment='P0 · only for this service; empty: any', db_index=False, null=True, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='slots', to='booking.service')),
-                ('start_at_utc', models.DateTimeField(db_comment='P0 · start, UTC')),
-                ('end_at_utc', models.DateTimeField(db_comment='P0 · end, UTC, at most 12 h later')),
-                ('status', models.TextField(db_comment='P0 · states.md', db_default='available', default='available')),
-                ('source', models.TextField(db_comment='P0 · who made it', db_default='product', default='product')),
-                ('external_event_id', models.TextField(blank=True, db_comment='P0 · event in the outside calendar', null=True)),
-                ('block_type', models.TextField(blank=True, db_comment='P0 · why it is blocked', null=True)),
-                ('buffer_minutes', models.SmallIntegerField(db_comment='P0 · break kept after a session here, minutes', db_default=0, default=0)),
-                ('note', models.TextField(blank=True, db_comment='P1 · internal note', null=True)),
-                ('created_at', models.DateTimeField(db_comment='P0 · when the row was written, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='created at')),
-            ],
-            options={
-                'verbose_name': 'slot',
-                'verbose_name_plural': 'slots',
-                'db_table': 'availability_slots',
-                'db_table_comment': 'Times that can be booked or are blocked',
-                'indexes': [ebalance.db.rules.Index(fields=['start_at_utc', 'status'], name='availability_slots_free', serves='site: free slots of a period'), ebalance.db.rules.Index(fields=['source', 'start_at_utc'], name='availability_slots_by_source', serves='calendar sync: slots of a source'), ebalance.db.rules.Index(fields=['service'], name='availability_slots_by_service', serves='the delete check')],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Func(models.F('start_at_utc'), models.F('end_at_utc'), function='is_session_length', output_field=models.BooleanField())), name='availability_slots_ends_after_start'), models.CheckConstraint(condition=models.Q(('buffer_minutes__gte', 0), ('buffer_minutes__lte', 120)), name='availability_slots_buffer_minutes_in_range'), models.CheckConstraint(condition=models.Q(models.Q(('source', 'google_calendar'), ('external_event_id__isnull', False)), models.Q(models.Q(('source', 'google_calendar'), _negated=True), ('external_event_id__isnull', True)), _connector='OR'), name='availability_slots_external_id_with_source'), models.CheckConstraint(condition=models.Q(models.Q(('status', 'blocked'), ('block_type__isnull', False)), models.Q(models.Q(('status', 'blocked'), _negated=True), ('block_type__isnull', True)), _connector='OR'), name='availability_slots_block_type_with_status'), models.UniqueConstraint(fields=('start_at_utc', 'end_at_utc', 'source', 'service'), name='availability_slots_once', nulls_distinct=False), models.CheckConstraint(condition=models.Q(models.Func(models.F('start_at_utc'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('end_at_utc'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('created_at'), function='isfinite', output_field=models.BooleanField())), name='availability_slots_times_finite'), models.CheckConstraint(condition=models.Q(('status__in', ['available', 'reserved', 'blocked'])), name='availability_slots_status_in_set'), models.CheckConstraint(condition=models.Q(('source__in', ['product', 'google_calendar'])), name='availability_slots_source_in_set'), models.CheckConstraint(condition=models.Q(('block_type__in', ['exception', 'buffer'])), name='availability_slots_block_type_in_set')],
-                'triggers': [pgtrigger.compiler.Trigger(name='availability_slots_status_transition', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('available', 'reserved'), ('available', 'blocked'), ('reserved', 'available'), ('blocked', 'available'))))", execute="public.refuse_transition('availability_slots_status_transition', 'status', 'This change of status is not allowed')", func='', hash='a612502cfcba49854839fd44b947a6a474cc3e1d', operation='UPDATE OF "status"', pgid='availability_slots_status_transition', table='availability_slots', when='BEFORE')), pgtrigger.compiler.Trigger(name='availability_slots_reserved_stays_put', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN ((OLD.start_at_utc IS DISTINCT FROM NEW.start_at_utc OR OLD.end_at_utc IS DISTINCT FROM NEW.end_at_utc OR OLD.service_id IS DISTINCT FROM NEW.service_id OR OLD.buffer_minutes IS DISTINCT FROM NEW.buffer_minutes OR OLD.source IS DISTINCT FROM NEW.source) AND (OLD.status = 'reserved'))", execute="public.refuse('availability_slots_reserved_stays_put', 'start_at_utc', 'A reserved slot is not moved')", func='', hash='aa09e2e15a0a12a7ba3cfd6e399deba7d276ca7c', operation='UPDATE', pgid='availability_slots_reserved_stays_put', table='availability_slots', when='BEFORE')), pgtrigger.compiler.Trigger(name='availability_slots_no_delete', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (OLD.status = 'reserved')", execute="public.refuse('availability_slots_no_delete', '', 'A reserved slot is not deleted')", func='', hash='7a91651fa27c60b3c7b9b5379b27c44fe7326b57', operation='DELETE', pgid='availability_slots_no_delete', table='availability_slots', when='BEFORE')), pgtrigger.compiler.Trigger(name='availability_slots_no_truncate', sql=ebalance.db.triggers.RuleTriggerSql(execute="public.refuse('availability_slots_no_truncate', '', 'This table cannot be truncated')", func='', hash='432e3bb7198cf0347fbd71a8ddfab49e6563fe94', level='STATEMENT', operation='TRUNCATE', pgid='availability_slots_no_truncate', table='availability_slots', when='BEFORE'))],
-            },
-        ),
-        migrations.CreateModel(
-            name='Appointment',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('service', models.ForeignKey(db_comment='P0 · service', db_index=False, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='appointments', to='booking.service')),
-                ('client', models.ForeignKey(blank=True, db_column='client_user_id', db_comment='P0 · client, if registered', db_index=False, null=True, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='appointments', to=settings.AUTH_USER_MODEL)),
-                ('lead', models.ForeignKey(blank=True, db_comment='P0 · lead, if not registered', db_index=False, null=True, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='appointments', to='crm.lead')),
-                ('client_request_id', models.TextField(blank=True, db_comment='P0 · idempotency key of the caller', null=True)),
-                ('start_at_utc', models.DateTimeField(db_comment='P0 · start, UTC')),
-                ('end_at_utc', models.DateTimeField(db_comment='P0 · end, UTC, at most 12 h later')),
-                ('buffer_minutes', models.SmallIntegerField(db_comment='P0 · break kept after it, minutes', db_default=0, default=0)),
-                ('timezone', models.TextField(db_comment="P0 · the client's IANA zone")),
-                ('format', models.TextField(db_comment='P0 · online or offline')),
-                ('status', models.TextField(db_comment='P0 · states.md', db_default='pending_payment', default='pending_payment')),
-                ('hold_expires_at', models.DateTimeField(blank=True, db_comment='P0 · until when the time is held unpaid, UTC', null=True)),
-                ('price_amount', models.IntegerField(db_comment='P0 · price agreed, whole roubles; never changes')),
-                ('deposit_amount', models.IntegerField(blank=True, db_comment='P0 · deposit agreed, whole roubles; never changes', null=True)),
-                ('meeting_url', models.TextField(blank=True, db_comment='P1 · address of the video call', null=True)),
-                ('location_text', models.TextField(blank=True, db_comment='P1 · where an offline session is', null=True)),
-                ('slot', models.ForeignKey(blank=True, db_comment='P0 · slot it takes', db_index=False, null=True, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='appointments', to='booking.availabilityslot')),
-                ('external_calendar_event_id', models.TextField(blank=True, db_comment='P0 · event in the outside calendar', null=True)),
-                ('rescheduled_from', models.ForeignKey(blank=True, db_comment='P0 · the appointment this one replaces', db_index=False, null=True, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='rescheduled_to', to='booking.appointment')),
-                ('outcome', models.TextField(blank=True, db_comment='P0 · what became of it', null=True)),
-                ('outcome_reason_category', models.TextField(blank=True, db_comment='P0 · category of the reason', null=True)),
-                ('outcome_recorded_at', models.DateTimeField(blank=True, db_comment='P0 · when the outcome was recorded, UTC', null=True)),
-                ('outcome_recorded_by_role', models.TextField(blank=True, db_comment='P0 · who recorded the outcome', null=True)),
-                ('confirmed_at', models.DateTimeField(blank=True, db_comment='P0 · when confirmed, UTC', null=True)),
-                ('canceled_at', models.DateTimeField(blank=True, db_comment='P0 · when canceled, UTC', null=True)),
-                ('topic', models.ForeignKey(blank=True, db_column='topic_code', db_comment='P0 · topic, if one', db_index=False, null=True, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='appointments', to='content.topic')),
-                ('deep_link_id', models.TextField(blank=True, db_comment='P0 · deep link it came by; no key, links expire first', null=True)),
-                ('entry_point', models.TextField(blank=True, db_comment='P0 · where from', null=True)),
-                ('created_at', models.DateTimeField(db_comment='P0 · when the row was written, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='created at')),
-                ('updated_at', models.DateTimeField(db_comment='P0 · when the row was last written, UTC; kept by the database', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='updated at')),
-            ],
-            options={
-                'verbose_name': 'appointment',
-                'verbose_name_plural': 'appointments',
-                'db_table': 'appointments',
-                'db_table_comment': 'Sessions agreed with clients',
-                'indexes': [ebalance.db.rules.Index(fields=['start_at_utc', 'status'], name='appointments_by_time', serves='admin: the calendar; conflicts'), ebalance.db.rules.Index(condition=models.Q(('status', 'pending_payment')), fields=['hold_expires_at'], name='appointments_stale_holds', serves='expire_holds'), ebalance.db.rules.Index(fields=['client', '-start_at_utc'], name='appointments_by_client', serves="a client's"), ebalance.db.rules.Index(fields=['lead', '-start_at_utc'], name='appointments_by_lead', serves="a lead's"), ebalance.db.rules.Index(fields=['service'], name='appointments_by_service', serves='the delete check'), ebalance.db.rules.Index(fields=['slot'], name='appointments_by_slot', serves='appointments of a slot; delete'), ebalance.db.rules.Index(fields=['topic'], name='appointments_by_topic', serves='metrics by topic; delete')],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Func(models.F('start_at_utc'), models.F('end_at_utc'), function='is_session_length', output_field=models.BooleanField())), name='appointments_ends_after_start'), models.CheckConstraint(condition=models.Q(('buffer_minutes__gte', 0), ('buffer_minutes__lte', 120)), name='appointments_buffer_minutes_in_range'), django.contrib.postgres.constraints.ExclusionConstraint(condition=models.Q(('status__in', ['pending_payment', 'paid', 'confirmed'])), expressions=[(models.Func(models.F('start_at_utc'), models.F('end_at_utc'), models.F('buffer_minutes'), function='busy_range', output_field=django.contrib.postgres.fields.ranges.DateTimeRangeField()), '&&')], name='appointments_no_overlap', violation_error_code='appointments_no_overlap'), models.UniqueConstraint(condition=models.Q(('slot__isnull', False), ('status__in', ['pending_payment', 'paid', 'confirmed'])), fields=('slot',), name='appointments_one_blocking_per_slot'), models.UniqueConstraint(fields=('client_request_id',), name='appointments_client_request_unique'), models.UniqueConstraint(fields=('rescheduled_from',), name='appointments_rescheduled_once'), models.CheckConstraint(condition=models.Q(('client_request_id__regex', '\\S')), name='appointments_client_request_id_not_blank'), models.CheckConstraint(condition=models.Q(('client__isnull', False), ('lead__isnull', False), _connector='OR'), name='appointments_client_or_lead_present'), models.CheckConstraint(condition=models.Q(('rescheduled_from__isnull', True), models.Q(('rescheduled_from', models.F('id')), _negated=True), _connector='OR'), name='appointments_not_rescheduled_from_itself'), models.CheckConstraint(condition=models.Q(models.Func(models.F('timezone'), function='is_time_zone', output_field=models.BooleanField())), name='appointments_timezone_is_iana_zone'), models.CheckConstraint(condition=models.Q(('deep_link_id__regex', '^[A-Za-z0-9_-]{8,64}$')), name='appointments_deep_link_id_is_opaque'), models.CheckConstraint(condition=models.Q(models.Q(('status', 'pending_payment'), _negated=True), ('hold_expires_at__isnull', False), _connector='OR'), name='appointments_hold_has_expiry'), models.CheckConstraint(condition=models.Q(('price_amount__gte', 0)), name='appointments_price_amount_in_range'), models.CheckConstraint(condition=models.Q(('deposit_amount__isnull', True), models.Q(('deposit_amount__gte', 1), ('deposit_amount__lte', models.F('price_amount'))), _connector='OR'), name='appointments_deposit_within_price'), models.CheckConstraint(condition=models.Q(models.Q(('confirmed_at__isnull', False), ('status__in', ['confirmed', 'rescheduled', 'completed'])), models.Q(('confirmed_at__isnull', True), ('status__in', ['pending_payment', 'paid'])), ('status', 'canceled'), _connector='OR'), name='appointments_confirmed_at_with_status'), models.CheckConstraint(condition=models.Q(models.Q(('status', 'canceled'), ('canceled_at__isnull', False)), models.Q(models.Q(('status', 'canceled'), _negated=True), ('canceled_at__isnull', True)), _connector='OR'), name='appointments_canceled_at_with_status'), models.CheckConstraint(condition=models.Q(models.Q(('outcome__isnull', False), ('outcome_recorded_at__isnull', False), ('outcome_recorded_by_role__isnull', False)), models.Q(('outcome__isnull', True), ('outcome_recorded_at__isnull', True), ('outcome_recorded_by_role__isnull', True)), _connector='OR'), name='appointments_outcome_all_or_none'), models.CheckConstraint(condition=models.Q(('outcome_reason_category__isnull', True), ('outcome__isnull', False), _connector='OR'), name='appointments_reason_with_outcome'), models.CheckConstraint(condition=models.Q(models.Q(('outcome__in', ['attended', 'no_show']), ('outcome__isnull', False), ('status', 'completed')), models.Q(('outcome__isnull', True), ('status', 'canceled')), models.Q(('outcome__in', ['canceled_by_client', 'canceled_by_provider']), ('outcome__isnull', False), ('status', 'canceled')), models.Q(('outcome__isnull', True), ('status', 'rescheduled')), models.Q(('outcome', 'rescheduled'), ('outcome__isnull', False), ('status', 'rescheduled')), models.Q(('outcome__isnull', True), ('status__in', ['pending_payment', 'paid', 'confirmed'])), _connector='OR'), name='appointments_outcome_agrees_with_status'), models.CheckConstraint(condition=models.Q(('outcome__isnull', True), models.Q(('outcome__in', ['attended', 'no_show']), _negated=True), ('outcome_recorded_at__gte', models.F('start_at_utc')), _connector='OR'), name='appointments_outcome_not_before_start'), models.CheckConstraint(condition=models.Q(models.Func(models.F('start_at_utc'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('end_at_utc'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('hold_expires_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('outcome_recorded_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('confirmed_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('canceled_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('created_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('updated_at'), function='isfinite', output_field=models.BooleanField())), name='appointments_times_finite'), models.CheckConstraint(condition=models.Q(('format__in', ['online', 'offline'])), name='appointments_format_in_set'), models.CheckConstraint(condition=models.Q(('status__in', ['pending_payment', 'paid', 'confirmed', 'canceled', 'rescheduled', 'completed'])), name='appointments_status_in_set'), models.CheckConstraint(condition=models.Q(('outcome__in', ['attended', 'no_show', 'canceled_by_client', 'canceled_by_provider', 'rescheduled'])), name='appointments_outcome_in_set'), models.CheckConstraint(condition=models.Q(('outcome_reason_category__in', ['late_cancel', 'tech_issue', 'illness', 'other', 'unknown'])), name='appointments_outcome_reason_category_in_set'), models.CheckConstraint(condition=models.Q(('outcome_recorded_by_role__in', ['owner', 'assistant', 'system'])), name='appointments_outcome_recorded_by_role_in_set'), models.CheckConstraint(condition=models.Q(('entry_point__in', ['seo', 'telegram', 'direct', 'referral', 'ads', 'internal'])), name='appointments_entry_point_in_set')],
-                'triggers': [pgtrigger.compiler.Trigger(name='appointments_status_transition', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('pending_payment', 'paid'), ('pending_payment', 'canceled'), ('paid', 'confirmed'), ('paid', 'canceled'), ('confirmed', 'canceled'), ('confirmed', 'rescheduled'), ('confirmed', 'completed'))))", execute="public.refuse_transition('appointments_status_transition', 'status', 'This change of status is not allowed')", func='', hash='963d811194e07a39aab7950b8c265944c15e359a', operation='UPDATE OF "status"', pgid='appointments_status_transition', table='appointments', when='BEFORE')), pgtrigger.compiler.Trigger(name='appointments_status_initial', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (NOT (NEW.status = 'pending_payment' OR (NEW.status = 'confirmed' AND (NEW.rescheduled_from_id IS NOT NULL OR NEW.price_amount = 0))))", execute="public.refuse('appointments_status_initial', 'status', 'An appointment starts as a hold; confirmed only when free of charge or replacing a rescheduled one')", func='', hash='7c36ad57fc04bdb3113f45e58cf665a5ab92cc40', operation='INSERT', pgid='appointments_status_initial', table='appointments', when='BEFORE')), pgtrigger.compiler.Trigger(name='appointments_replaces_rescheduled', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (NEW.status = 'confirmed' AND NEW.price_amount <> 0)", constraint='CONSTRAINT', execute='public.appointments_replaces_rescheduled()', func="CREATE OR REPLACE FUNCTION public.appointments_replaces_rescheduled() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF NOT EXISTS (SELECT FROM public.appointments\n                   WHERE id = NEW.rescheduled_from_id AND status = 'rescheduled') THEN\n        PERFORM public.raise_refusal('appointments_replaces_rescheduled', TG_TABLE_NAME,\n            'rescheduled_from_id', 'A paid session starts confirmed only in place of a rescheduled one');\n    END IF;\n    RETURN NULL;\nEND $rule$; ", hash='369e256f3b737cdd88bd8f89d7ad62b65d4d4b71', operation='INSERT', pgid='appointments_replaces_rescheduled', table='appointments', timing='DEFERRABLE INITIALLY DEFERRED', when='AFTER')), pgtrigger.compiler.Trigger(name='appointments_agreed_price_stays', sql=ebalance.db.triggers.RuleTriggerSql(condition='WHEN ((OLD.price_amount IS DISTINCT FROM NEW.price_amount OR OLD.deposit_amount IS DISTINCT FROM NEW.deposit_amount))', execute="public.refuse('appointments_agreed_price_stays', 'price_amount', 'The price agreed at booking does not change')", func='', hash='c82a8ed57410085ba3110e6c46fbd1b04f1b0f8c', operation='UPDATE', pgid='appointments_agreed_price_stays', table='appointments', when='BEFORE')), pgtrigger.compiler.Trigger(name='appointments_origin_stays', sql=ebalance.db.triggers.RuleTriggerSql(condition='WHEN ((OLD.rescheduled_from_id IS DISTINCT FROM NEW.rescheduled_from_id OR OLD.client_request_id IS DISTINCT FROM NEW.client_request_id))', execute="public.refuse('appointments_origin_stays', 'rescheduled_from_id', 'What an appointment replaces, and the request it came by, do not change')", func='', hash='db51549925c2414439ef1850894a3c17c603462e', operation='UPDATE', pgid='appointments_origin_stays', table='appointments', when='BEFORE')), pgtrigger.compiler.Trigger(name='appointments_touch_updated_at', sql=ebalance.db.triggers.RuleTriggerSql(execute='public.touch_updated_at()', func='', hash='34ab4b21abc5a67cc53ca56ac3baee9b23edea93', operation='UPDATE', pgid='appointments_touch_updated_at', table='appointments', when='BEFORE'))],
-            },
-        ),
-        migrations.CreateModel(
-            name='Payment',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('appointment', models.ForeignKey(db_comment='P0 · what is paid for', db_index=False, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='payments', to='booking.appointment')),
-                ('provider', models.TextField(db_comment='P0 · payment provider', db_default='yookassa', default='yookassa')),
-                ('provider_payment_id', models.TextField(blank=True, db_comment="P0 · the provider's id; empty until it has answered", null=True)),
-                ('idempotency_key', models.TextField(db_comment='P0 · key under which the provider was asked')),
-                ('purpose', models.TextField(db_comment='P0 · deposit or full price')),
-                ('amount', models.IntegerField(db_comment='P0 · amount, whole roubles; never changes')),
-                ('currency', models.TextField(db_comment='P0 · currency', db_default='RUB', default='RUB')),
-                ('status', models.TextField(db_comment='P0 · states.md', db_default='pending', default='pending')),
-                ('failure_category', models.TextField(blank=True, db_comment='P0 · why it failed', null=True)),
-                ('created_at', models.DateTimeField(db_comment='P0 · when the row was written, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='created at')),
-                ('confirmed_at', models.DateTimeField(blank=True, db_comment='P0 · when it succeeded, UTC', null=True)),
-            ],
-            options={
-                'verbose_name': 'payment',
-                'verbose_name_plural': 'payments',
-                'db_table': 'payments',
-                'db_table_comment': 'Payments with the provider',
-                'indexes': [ebalance.db.rules.Index(fields=['appointment'], name='payments_by_appointment', serves='what was paid for it'), ebalance.db.rules.Index(condition=models.Q(('status', 'succeeded')), fields=['confirmed_at'], name='payments_by_success', serves='metrics: GMV and AOV of a period')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('amount__gte', 1)), name='payments_amount_in_range'), models.CheckConstraint(condition=models.Q(('idempotency_key__regex', '\\S')), name='payments_idempotency_key_not_blank'), models.CheckConstraint(condition=models.Q(('provider_payment_id__regex', '\\S')), name='payments_provider_payment_id_not_blank'), models.UniqueConstraint(fields=('idempotency_key',), name='payments_idempotency_key_unique'), models.UniqueConstraint(fields=('provider', 'provider_payment_id'), name='payments_provider_payment_unique'), models.CheckConstraint(condition=models.Q(models.Q(('status', 'succeeded'), ('confirmed_at__isnull', False)), models.Q(models.Q(('status', 'succeeded'), _negated=True), ('confirmed_at__isnull', True)), _connector='OR'), name='payments_confirmed_at_with_status'), models.CheckConstraint(condition=models.Q(models.Q(('status', 'succeeded'), _negated=True), ('provider_payment_id__isnull', False), _connector='OR'), name='payments_succeeded_has_provider_id'), models.CheckConstraint(condition=models.Q(('failure_category__isnull', True), ('status__in', ['failed', 'canceled']), _connector='OR'), name='payments_failure_category_when_over'), models.UniqueConstraint(condition=models.Q(('status', 'succeeded')), fields=('appointment', 'purpose'), name='payments_one_success_per_purpose'), models.CheckConstraint(condition=models.Q(models.Func(models.F('created_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('confirmed_at'), function='isfinite', output_field=models.BooleanField())), name='payments_times_finite'), models.CheckConstraint(condition=models.Q(('provider__in', ['yookassa'])), name='payments_provider_in_set'), models.CheckConstraint(condition=models.Q(('purpose__in', ['deposit', 'full'])), name='payments_purpose_in_set'), models.CheckConstraint(condition=models.Q(('currency__in', ['RUB'])), name='payments_currency_in_set'), models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'succeeded', 'canceled', 'failed'])), name='payments_status_in_set'), models.CheckConstraint(condition=models.Q(('failure_category__in', ['canceled', 'timeout', 'provider_error', 'insufficient_funds', 'unknown'])), name='payments_failure_category_in_set')],
-                'triggers': [pgtrigger.compiler.Trigger(name='payments_status_transition', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('pending', 'succeeded'), ('pending', 'canceled'), ('pending', 'failed'))))", execute="public.refuse_transition('payments_status_transition', 'status', 'This change of status is not allowed')", func='', hash='9ae7bbead43b541de74c1c04179ae09ce8afae87', operation='UPDATE OF "status"', pgid='payments_status_transition', table='payments', when='BEFORE')), pgtrigger.compiler.Trigger(name='payments_status_initial', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (NEW.status NOT IN ('pending'))", execute="public.refuse('payments_status_initial', 'status', 'A new row cannot start in this status')", func='', hash='999ba5cadc75e440797b87df30ad5c3ff6728c96', operation='INSERT', pgid='payments_status_initial', table='payments', when='BEFORE')), pgtrigger.compiler.Trigger(name='payments_terms_stay', sql=ebalance.db.triggers.RuleTriggerSql(condition='WHEN ((OLD.amount IS DISTINCT FROM NEW.amount OR OLD.currency IS DISTINCT FROM NEW.currency OR OLD.purpose IS DISTINCT FROM NEW.purpose OR OLD.appointment_id IS DISTINCT FROM NEW.appointment_id))', execute="public.refuse('payments_terms_stay', 'amount', 'Amount, currency, purpose and appointment of a payment never change')", func='', hash='edc83dd7185237660a190877dc631cbfafe0ea79', operation='UPDATE', pgid='payments_terms_stay', table='payments', when='BEFORE')), pgtrigger.compiler.Trigger(name='payments_provider_id_stays', sql=ebalance.db.triggers.RuleTriggerSql(condition='WHEN ((OLD.provider IS DISTINCT FROM NEW.provider OR OLD.provider_payment_id IS DISTINCT FROM NEW.provider_payment_id) AND (OLD.provider_payment_id IS NOT NULL))', execute="public.refuse('payments_provider_id_stays', 'provider', 'The provider''s id, once known, does not change')", func='', hash='17d01484941101c963f5fd39557b5a76d860b169', operation='UPDATE', pgid='payments_provider_id_stays', table='payments', when='BEFORE'))],
-            },
-        ),
-        migrations.CreateModel(
-            name='PaymentWebhookEvent',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('provider', models.TextField(db_comment='P0 · payment provider')),
-                ('provider_event_id', models.TextField(db_comment='P0 · what makes a repeated delivery the same')),
-                ('event_type', models.TextField(db_comment="P0 · the provider's name of the event")),
-                ('provider_payment_id', models.TextField(db_comment="P0 · the provider's id of the payment")),
-                ('received_at', models.DateTimeField(db_comment='P0 · receipt, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()))),
-                ('processed_at', models.DateTimeField(blank=True, db_comment='P0 · when it took effect, UTC', null=True)),
-                ('attempts', models.IntegerField(db_comment='P0 · tries so far', db_default=0, default=0)),
-                ('last_error', models.TextField(blank=True, db_comment='P0 · last failure', null=True)),
-            ],
-            options={
-                'verbose_name': 'payment notification',
-                'verbose_name_plural': 'payment notifications',
-                'db_table': 'payment_webhook_events',
-                'db_table_comment': 'Deliveries of the payment provider',
-                'indexes': [ebalance.db.rules.Index(condition=models.Q(('processed_at__isnull', True)), fields=['received_at'], name='payment_webhook_events_unprocessed', serves='process_webhooks: what is to be done, oldest first'), ebalance.db.rules.Index(fields=['provider_payment_id'], name='payment_webhook_events_by_payment', serves='deliveries about a payment')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('provider_event_id__regex', '\\S')), name='payment_webhook_events_provider_event_id_not_blank'), models.CheckConstraint(condition=models.Q(('event_type__regex', '^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)*$')), name='payment_webhook_events_event_type_is_dotted_code'), models.CheckConstraint(condition=models.Q(('provider_payment_id__regex', '\\S')), name='payment_webhook_events_provider_payment_id_not_blank'), models.UniqueConstraint(fields=('provider', 'provider_event_id'), name='payment_webhook_events_once'), models.CheckConstraint(condition=models.Q(('attempts__gte', 0)), name='payment_webhook_events_attempts_in_range'), models.CheckConstraint(condition=models.Q(models.Func(models.F('received_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('processed_at'), function='isfinite', output_field=models.BooleanField())), name='payment_webhook_events_times_finite'), models.CheckConstraint(condition=models.Q(('provider__in', ['yookassa'])), name='payment_webhook_events_provider_in_set'), models.CheckConstraint(condition=models.Q(('last_error__in', ['unknown_payment', 'amount_mismatch', 'out_of_order', 'internal'])), name='payment_webhook_events_last_error_in_set')],
-            },
-        ),
-        migrations.CreateModel(
-            name='IntakeForm',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('appointment', models.ForeignKey(db_comment='P0 · for which session', db_index=False, on_delete=django.db.models.deletion.DB_CASCADE, related_name='intake_forms', to='booking.appointment')),
-                ('status', models.TextField(db_comment='P0 · states.md', db_default='draft', default='draft')),
-                ('payload_encrypted', models.TextField(db_comment='P2 · answers, sealed JSON', editable=False)),
-                ('created_at', models.DateTimeField(db_comment='P0 · when the row was written, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='created at')),
-                ('submitted_at', models.DateTimeField(blank=True, db_comment='P0 · when submitted, UTC', null=True)),
-            ],
-            options={
-                'verbose_name': 'intake form',
-                'verbose_name_plural': 'intake forms',
-                'db_table': 'intake_forms',
-                'db_table_comment': 'Intake forms, sealed',
-                'constraints': [models.UniqueConstraint(fields=('appointment',), name='intake_forms_one_per_appointment'), models.CheckConstraint(condition=models.Q(('payload_encrypted__regex', '^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$'), models.Func(models.F('payload_encrypted'), function='is_sealed', output_field=models.BooleanField())), name='intake_forms_payload_encrypted_is_sealed'), models.CheckConstraint(condition=models.Q(models.Q(('status', 'submitted'), ('submitted_at__isnull', False)), models.Q(models.Q(('status', 'submitted'), _negated=True), ('submitted_at__isnull', True)), _connector='OR'), name='intake_forms_submitted_at_with_status'), models.CheckConstraint(condition=models.Q(models.Func(models.F('created_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('submitted_at'), function='isfinite', output_field=models.BooleanField())), name='intake_forms_times_finite'), models.CheckConstraint(condition=models.Q(('status__in', ['draft', 'submitted'])), name='intake_forms_status_in_set')],
-                'triggers': [pgtrigger.compiler.Trigger(name='intake_forms_status_transition', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('draft', 'submitted'))))", execute="public.refuse_transition('intake_forms_status_transition', 'status', 'This change of status is not allowed')", func='', hash='400b186b4cb093a6f852b62ff57b5bcb264047c2', operation='UPDATE OF "status"', pgid='intake_forms_status_transition', table='intake_forms', when='BEFORE')), pgtrigger.compiler.Trigger(name='intake_forms_submitted_stays', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN ((OLD.appointment_id IS DISTINCT FROM NEW.appointment_id OR OLD.payload_encrypted IS DISTINCT FROM NEW.payload_encrypted OR OLD.submitted_at IS DISTINCT FROM NEW.submitted_at OR OLD.created_at IS DISTINCT FROM NEW.created_at) AND (OLD.status = 'submitted'))", execute="public.refuse('intake_forms_submitted_stays', 'appointment_id', 'A submitted form is not changed')", func='', hash='8859c220cb91965be1c4aebc399ed6bff7141ab7', operation='UPDATE', pgid='intake_forms_submitted_stays', table='intake_forms', when='BEFORE'))],
-            },
-        ),
-        migrations.CreateModel(
-            name='WaitlistRequest',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('user', models.ForeignKey(blank=True, db_comment='P0 · who waits, if registered', db_index=False, null=True, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='waitlist_requests', to=settings.AUTH_USER_MODEL)),
-                ('lead', models.ForeignKey(blank=True, db_comment='P0 · lead who waits', db_index=False, null=True, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='waitlist_requests', to='crm.lead')),
-                ('service', models.ForeignKey(db_comment='P0 · for which service', db_index=False, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='waitlist_requests', to='booking.service')),
-                ('preferred_contact', models.TextField(db_comment='P0 · how to answer')),
-                ('contact_value_encrypted', models.TextField(db_comment='P1 · contact, sealed', editable=False)),
-                ('contact_value_bidx', models.TextField(db_comment='P1 · blind index of the contact', editable=False)),
-                ('preferred_time_window', models.TextField(blank=True, db_comment='P0 · when it would suit', null=True)),
-                ('status', models.TextField(db_comment='P0 · states.md', db_default='new', default='new')),
-                ('created_at', models.DateTimeField(db_comment='P0 · when the row was written, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='created at')),
-            ],
-            options={
-                'verbose_name': 'waitlist request',
-                'verbose_name_plural': 'waitlist requests',
-                'db_table': 'waitlist_requests',
-                'db_table_comment': 'People waiting for a free time',
-                'indexes': [ebalance.db.rules.Index(fields=['user'], name='waitlist_requests_by_user', serves="a person's requests; export"), ebalance.db.rules.Index(fields=['lead'], name='waitlist_requests_by_lead', serves="a lead's requests"), ebalance.db.rules.Index(fields=['service'], name='waitlist_requests_by_service', serves='who waits for it'), ebalance.db.rules.Index(fields=['contact_value_bidx'], name='waitlist_requests_by_contact', serves='find_by_contact'), ebalance.db.rules.Index(condition=models.Q(('status__in', ['new', 'contacted'])), fields=['created_at'], name='waitlist_requests_open', serves='admin: who still waits, oldest first')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('contact_value_encrypted__regex', '^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$'), models.Func(models.F('contact_value_encrypted'), function='is_sealed', output_field=models.BooleanField())), name='waitlist_requests_contact_value_encrypted_is_sealed'), models.CheckConstraint(condition=models.Q(('contact_value_bidx__regex', '^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{43}$')), name='waitlist_requests_contact_value_bidx_is_blind_index'), models.CheckConstraint(condition=models.Q(models.Func(models.F('created_at'), function='isfinite', output_field=models.BooleanField())), name='waitlist_requests_times_finite'), models.CheckConstraint(condition=models.Q(('preferred_contact__in', ['email', 'phone', 'telegram'])), name='waitlist_requests_preferred_contact_in_set'), models.CheckConstraint(condition=models.Q(('preferred_time_window__in', ['weekday_morning', 'weekday_evening', 'weekend', 'any'])), name='waitlist_requests_preferred_time_window_in_set'), models.CheckConstraint(condition=models.Q(('status__in', ['new', 'contacted', 'closed'])), name='waitlist_requests_status_in_set')],
-                'triggers': [pgtrigger.compiler.Trigger(name='waitlist_requests_status_transition', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('new', 'contacted'), ('new', 'closed'), ('contacted', 'closed'))))", execute="public.refuse_transition('waitlist_requests_status_transition', 'status', 'This change of status is not allowed')", func='', hash='074bd32341c61466cd5212046144e880dfdcb311', operation='UPDATE OF "status"', pgid='waitlist_requests_status_transition', table='waitlist_requests', when='BEFORE')), pgtrigger.compiler.Trigger(name='waitlist_requests_status_initial', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (NEW.status NOT IN ('new'))", execute="public.refuse('waitlist_requests_status_initial', 'status', 'A new row cannot start in this status')", func='', hash='e54c99e31444cd50b79fef85986312571eb674cc', operation='INSERT', pgid='waitlist_requests_status_initial', table='waitlist_requests', when='BEFORE'))],
-            },
         ),
     ]

@@ -1,265 +1,1275 @@
 import django.db.models.deletion
-import ebalance.db.ids
-import ebalance.db.on_delete
-import ebalance.db.rules
-import ebalance.db.triggers
 import pgtrigger.compiler
 from django.conf import settings
 from django.db import migrations, models
 
+import ebalance.db.ids
+import ebalance.db.on_delete
+import ebalance.db.operations
+import ebalance.db.rules
+import ebalance.db.triggers
+
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('identity', '0001_identity'),
+        ("identity", "0001_identity"),
     ]
 
     operations = [
-        migrations.CreateModel(
-            name='Topic',
-            fields=[
-                ('code', models.TextField(db_comment='P0 · code of the topic', primary_key=True, serialize=False)),
-                ('title', models.TextField(db_comment='P0 · title shown to people')),
-                ('is_active', models.BooleanField(db_comment='P0 · whether the topic is offered', db_default=True, default=True)),
+        ebalance.db.operations.CreateTables(
+            models=[
+                migrations.CreateModel(
+                    name="Topic",
+                    fields=[
+                        (
+                            "code",
+                            models.TextField(
+                                db_comment="P0 · code of the topic",
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        ("title", models.TextField(db_comment="P0 · title shown to people")),
+                        (
+                            "is_active",
+                            models.BooleanField(
+                                db_comment="P0 · whether the topic is offered",
+                                db_default=True,
+                                default=True,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "topic",
+                        "verbose_name_plural": "topics",
+                        "db_table": "topics",
+                        "db_table_comment": "Themes of the platform",
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("code"),
+                                        function="is_code",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="topics_code_is_code",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("title__regex", "\\S")),
+                                name="topics_title_not_blank",
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="Tag",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        ("slug", models.TextField(db_comment="P0 · slug in addresses")),
+                        ("title", models.TextField(db_comment="P0 · title shown to people")),
+                    ],
+                    options={
+                        "verbose_name": "tag",
+                        "verbose_name_plural": "tags",
+                        "db_table": "tags",
+                        "db_table_comment": "Labels on content",
+                        "constraints": [
+                            models.UniqueConstraint(fields=("slug",), name="tags_slug_unique"),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$"),
+                                    models.Func(
+                                        models.F("slug"),
+                                        function="is_at_most_120",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="tags_slug_is_slug",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("title__regex", "\\S")),
+                                name="tags_title_not_blank",
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="MediaAsset",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "storage_provider",
+                            models.TextField(
+                                db_comment="P0 · where the bytes lie",
+                                db_default="local_fs",
+                                default="local_fs",
+                            ),
+                        ),
+                        (
+                            "object_key",
+                            models.TextField(db_comment="P0 · relative path in the storage"),
+                        ),
+                        (
+                            "public_url",
+                            models.TextField(db_comment="P0 · address under which it is served"),
+                        ),
+                        ("media_type", models.TextField(db_comment="P0 · kind of file")),
+                        (
+                            "mime_type",
+                            models.TextField(db_comment="P0 · MIME type, agrees with media_type"),
+                        ),
+                        ("size_bytes", models.BigIntegerField(db_comment="P0 · size, bytes")),
+                        (
+                            "title",
+                            models.TextField(
+                                blank=True, db_comment="P0 · title for editors", null=True
+                            ),
+                        ),
+                        (
+                            "alt_text",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P0 · text for those who do not see it",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "is_decorative",
+                            models.BooleanField(
+                                db_comment="P0 · an image that needs no alt text",
+                                db_default=False,
+                                default=False,
+                            ),
+                        ),
+                        (
+                            "uploaded_by",
+                            models.ForeignKey(
+                                db_column="uploaded_by_user_id",
+                                db_comment="P0 · who uploaded it",
+                                db_index=False,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="media_assets",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "media file",
+                        "verbose_name_plural": "media files",
+                        "db_table": "media_assets",
+                        "db_table_comment": "Uploaded files",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["uploaded_by"],
+                                name="media_assets_by_uploader",
+                                serves="the delete check",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["-created_at"],
+                                name="media_assets_newest",
+                                serves="admin: newest files first",
+                            ),
+                        ],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("object_key",), name="media_assets_object_key_unique"
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("object_key__regex", "^[^/\\s][^\\s\\\\]*$"),
+                                    models.Q(
+                                        ("object_key__regex", "(^|/)\\.\\.?(/|$)"), _negated=True
+                                    ),
+                                    models.Q(("object_key__contains", "//"), _negated=True),
+                                ),
+                                name="media_assets_object_key_is_relative",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("public_url__regex", "\\S")),
+                                name="media_assets_public_url_not_blank",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(
+                                        ("media_type", "image"),
+                                        ("mime_type__regex", "^image/[a-z0-9.+-]+$"),
+                                    ),
+                                    models.Q(
+                                        ("media_type", "audio"),
+                                        ("mime_type__regex", "^audio/[a-z0-9.+-]+$"),
+                                    ),
+                                    models.Q(
+                                        ("media_type", "pdf"), ("mime_type", "application/pdf")
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="media_assets_mime_agrees",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("size_bytes__gt", 0),
+                                    models.Q(
+                                        models.Q(
+                                            ("media_type", "image"), ("size_bytes__lte", 10485760)
+                                        ),
+                                        models.Q(
+                                            ("media_type", "audio"), ("size_bytes__lte", 52428800)
+                                        ),
+                                        models.Q(
+                                            ("media_type", "pdf"), ("size_bytes__lte", 20971520)
+                                        ),
+                                        _connector="OR",
+                                    ),
+                                ),
+                                name="media_assets_size_within_limit",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(("media_type", "image"), _negated=True),
+                                    ("is_decorative", True),
+                                    models.Q(
+                                        ("alt_text__isnull", False), ("alt_text__regex", "\\S")
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="media_assets_image_is_described",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="media_assets_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("storage_provider__in", ["local_fs"])),
+                                name="media_assets_storage_provider_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("media_type__in", ["image", "audio", "pdf"])),
+                                name="media_assets_media_type_in_set",
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="ContentItem",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        ("content_type", models.TextField(db_comment="P0 · kind of content")),
+                        (
+                            "slug",
+                            models.TextField(db_comment="P0 · slug in addresses, unique per kind"),
+                        ),
+                        ("title", models.TextField(db_comment="P0 · title")),
+                        (
+                            "excerpt",
+                            models.TextField(
+                                blank=True, db_comment="P0 · short summary", null=True
+                            ),
+                        ),
+                        ("body_markdown", models.TextField(db_comment="P0 · text, Markdown")),
+                        (
+                            "status",
+                            models.TextField(
+                                db_comment="P0 · editorial state, states.md",
+                                db_default="draft",
+                                default="draft",
+                            ),
+                        ),
+                        (
+                            "published_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when published, UTC", null=True
+                            ),
+                        ),
+                        (
+                            "author",
+                            models.ForeignKey(
+                                db_column="author_user_id",
+                                db_comment="P0 · who wrote it",
+                                db_index=False,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="content_items",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "time_to_benefit",
+                            models.TextField(
+                                blank=True, db_comment="P0 · time until it helps", null=True
+                            ),
+                        ),
+                        (
+                            "format",
+                            models.TextField(
+                                blank=True, db_comment="P0 · form of the material", null=True
+                            ),
+                        ),
+                        (
+                            "support_level",
+                            models.TextField(
+                                blank=True, db_comment="P0 · how much support it offers", null=True
+                            ),
+                        ),
+                        (
+                            "seo_title",
+                            models.TextField(
+                                blank=True, db_comment="P0 · title for search engines", null=True
+                            ),
+                        ),
+                        (
+                            "seo_description",
+                            models.TextField(
+                                blank=True, db_comment="P0 · text for search engines", null=True
+                            ),
+                        ),
+                        (
+                            "seo_keywords",
+                            models.TextField(
+                                blank=True, db_comment="P0 · keywords for search engines", null=True
+                            ),
+                        ),
+                        (
+                            "canonical_url",
+                            models.TextField(
+                                blank=True, db_comment="P0 · canonical address", null=True
+                            ),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                        (
+                            "updated_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was last written, UTC; kept by the database",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="updated at",
+                            ),
+                        ),
+                        (
+                            "topics",
+                            models.ManyToManyField(
+                                related_name="content_items",
+                                through="content.ContentItemTopic",
+                                to="content.topic",
+                            ),
+                        ),
+                        (
+                            "tags",
+                            models.ManyToManyField(
+                                related_name="content_items",
+                                through="content.ContentItemTag",
+                                to="content.tag",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "content item",
+                        "verbose_name_plural": "content items",
+                        "db_table": "content_items",
+                        "db_table_comment": "Articles, notes, resources, landings, pages",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["content_type", "slug", "status"],
+                                name="content_items_by_address",
+                                serves="site: one item by kind, slug and status",
+                            ),
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("status", "published")),
+                                fields=["content_type", "-published_at"],
+                                name="content_items_newest_published",
+                                serves="site: newest published of a kind",
+                            ),
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("status", "review")),
+                                fields=["updated_at"],
+                                name="content_items_review_queue",
+                                serves="admin: the editor's review queue, longest waiting first",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["author"],
+                                name="content_items_by_author",
+                                serves="the delete check",
+                            ),
+                        ],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("content_type", "slug"),
+                                name="content_items_slug_unique_per_type",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$"),
+                                    models.Func(
+                                        models.F("slug"),
+                                        function="is_at_most_120",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="content_items_slug_is_slug",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("title__regex", "\\S")),
+                                name="content_items_title_not_blank",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(("status", "published"), _negated=True),
+                                    ("published_at__isnull", False),
+                                    _connector="OR",
+                                ),
+                                name="content_items_published_has_date",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("updated_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("published_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="content_items_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "content_type__in",
+                                        ["article", "note", "resource", "landing", "page"],
+                                    )
+                                ),
+                                name="content_items_content_type_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("status__in", ["draft", "review", "published", "archived"])
+                                ),
+                                name="content_items_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "time_to_benefit__in",
+                                        ["1_3_min", "7_10_min", "20_30_min", "series"],
+                                    )
+                                ),
+                                name="content_items_time_to_benefit_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "format__in",
+                                        ["article", "note", "resource", "audio", "checklist"],
+                                    )
+                                ),
+                                name="content_items_format_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "support_level__in",
+                                        ["self_help", "micro_support", "consultation"],
+                                    )
+                                ),
+                                name="content_items_support_level_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="content_items_status_transition",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('draft', 'review'), ('draft', 'published'), ('review', 'draft'), ('review', 'published'), ('published', 'archived'), ('published', 'draft'), ('archived', 'draft'))))",
+                                    execute="public.refuse_transition('content_items_status_transition', 'status', 'This change of status is not allowed')",
+                                    func="",
+                                    hash="cee34e542df747edfdc20c7df9db3c2d1cbefc4b",
+                                    operation='UPDATE OF "status"',
+                                    pgid="content_items_status_transition",
+                                    table="content_items",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="content_items_touch_updated_at",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.touch_updated_at()",
+                                    func="",
+                                    hash="2ed53dd70e0abd4fd22e810ddc9f19c88826eddf",
+                                    operation="UPDATE",
+                                    pgid="content_items_touch_updated_at",
+                                    table="content_items",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="ContentRevision",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "content_item",
+                            models.ForeignKey(
+                                db_comment="P0 · item it belongs to",
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DB_CASCADE,
+                                related_name="revisions",
+                                to="content.contentitem",
+                            ),
+                        ),
+                        (
+                            "revision",
+                            models.IntegerField(db_comment="P0 · number, from 1, per item"),
+                        ),
+                        ("title", models.TextField(db_comment="P0 · title then")),
+                        (
+                            "excerpt",
+                            models.TextField(blank=True, db_comment="P0 · summary then", null=True),
+                        ),
+                        ("body_markdown", models.TextField(db_comment="P0 · text then, Markdown")),
+                        (
+                            "meta",
+                            models.JSONField(
+                                blank=True,
+                                db_comment="P0 · other fields then, an object",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "changed_by",
+                            models.ForeignKey(
+                                db_column="changed_by_user_id",
+                                db_comment="P0 · who saved it",
+                                db_index=False,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="content_revisions",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "revision",
+                        "verbose_name_plural": "revisions",
+                        "db_table": "content_revisions",
+                        "db_table_comment": "Earlier texts of content; immutable",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["changed_by"],
+                                name="content_revisions_by_editor",
+                                serves="the delete check",
+                            )
+                        ],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("content_item", "revision"),
+                                name="content_revisions_once_per_item",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("revision__gte", 1)),
+                                name="content_revisions_revision_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("title__regex", "\\S")),
+                                name="content_revisions_title_not_blank",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("meta"),
+                                        function="is_json_object",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="content_revisions_meta_is_object",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="content_revisions_times_finite",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="content_revisions_immutable",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('content_revisions_immutable', '', 'This row is immutable')",
+                                    func="",
+                                    hash="0fa7b9168dc5d5abd36b884b26947dbc6ee1a3f0",
+                                    operation="UPDATE",
+                                    pgid="content_revisions_immutable",
+                                    table="content_revisions",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="content_revisions_no_delete",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.content_revisions_no_delete()",
+                                    func="CREATE OR REPLACE FUNCTION public.content_revisions_no_delete() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF EXISTS (SELECT FROM public.content_items WHERE id = OLD.content_item_id) THEN\n        PERFORM public.raise_refusal('content_revisions_no_delete', TG_TABLE_NAME, 'content_item_id',\n            'A version is deleted only together with what it is a version of');\n    END IF;\n    RETURN OLD;\nEND $rule$; ",
+                                    hash="12ac0a84c735ff9e881cecffc3ae4e3e86f76c88",
+                                    operation="DELETE",
+                                    pgid="content_revisions_no_delete",
+                                    table="content_revisions",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="content_revisions_no_truncate",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('content_revisions_no_truncate', '', 'This table cannot be truncated')",
+                                    func="",
+                                    hash="150194e84ee6d87e54f39a65a4e7f100a0091ebb",
+                                    level="STATEMENT",
+                                    operation="TRUNCATE",
+                                    pgid="content_revisions_no_truncate",
+                                    table="content_revisions",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="ContentItemTopic",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "content_item",
+                            models.ForeignKey(
+                                db_comment="P0 · item",
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DB_CASCADE,
+                                to="content.contentitem",
+                            ),
+                        ),
+                        (
+                            "topic",
+                            models.ForeignKey(
+                                db_column="topic_code",
+                                db_comment="P0 · topic",
+                                db_index=False,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                to="content.topic",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "topic of an item",
+                        "verbose_name_plural": "topics of an item",
+                        "db_table": "content_item_topics",
+                        "db_table_comment": "Topics of content",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["topic", "content_item"],
+                                name="content_item_topics_by_topic",
+                                serves="items of a topic",
+                            )
+                        ],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("content_item", "topic"), name="content_item_topics_once"
+                            )
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="ContentItemTag",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "content_item",
+                            models.ForeignKey(
+                                db_comment="P0 · item",
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DB_CASCADE,
+                                to="content.contentitem",
+                            ),
+                        ),
+                        (
+                            "tag",
+                            models.ForeignKey(
+                                db_comment="P0 · tag",
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DB_CASCADE,
+                                to="content.tag",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "tag of an item",
+                        "verbose_name_plural": "tags of an item",
+                        "db_table": "content_item_tags",
+                        "db_table_comment": "Tags of content",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["tag", "content_item"],
+                                name="content_item_tags_by_tag",
+                                serves="items of a tag",
+                            )
+                        ],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("content_item", "tag"), name="content_item_tags_once"
+                            )
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="ContentMedia",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "content_item",
+                            models.ForeignKey(
+                                db_comment="P0 · item",
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DB_CASCADE,
+                                related_name="media",
+                                to="content.contentitem",
+                            ),
+                        ),
+                        (
+                            "media_asset",
+                            models.ForeignKey(
+                                db_comment="P0 · file",
+                                db_index=False,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="usages",
+                                to="content.mediaasset",
+                            ),
+                        ),
+                        ("usage", models.TextField(db_comment="P0 · how it is used")),
+                    ],
+                    options={
+                        "verbose_name": "file of an item",
+                        "verbose_name_plural": "files of an item",
+                        "db_table": "content_media",
+                        "db_table_comment": "Files used in content",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["media_asset"],
+                                name="content_media_by_asset",
+                                serves="where a file is used",
+                            )
+                        ],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("content_item", "media_asset", "usage"),
+                                name="content_media_once",
+                            ),
+                            models.UniqueConstraint(
+                                condition=models.Q(("usage", "cover")),
+                                fields=("content_item",),
+                                name="content_media_one_cover",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("usage__in", ["cover", "inline", "attachment", "audio"])
+                                ),
+                                name="content_media_usage_in_set",
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="CuratedCollection",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        ("slug", models.TextField(db_comment="P0 · slug in addresses")),
+                        ("title", models.TextField(db_comment="P0 · title")),
+                        (
+                            "collection_type",
+                            models.TextField(db_comment="P0 · what the list is picked by"),
+                        ),
+                        (
+                            "status",
+                            models.TextField(
+                                db_comment="P0 · states.md", db_default="draft", default="draft"
+                            ),
+                        ),
+                        (
+                            "topic",
+                            models.ForeignKey(
+                                blank=True,
+                                db_column="topic_code",
+                                db_comment="P0 · topic, if one",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="curated_collections",
+                                to="content.topic",
+                            ),
+                        ),
+                        (
+                            "published_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when published, UTC", null=True
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "collection",
+                        "verbose_name_plural": "collections",
+                        "db_table": "curated_collections",
+                        "db_table_comment": "Hand-picked lists",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["topic"],
+                                name="curated_collections_by_topic",
+                                serves="collections of a topic",
+                            )
+                        ],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("slug",), name="curated_collections_slug_unique"
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$"),
+                                    models.Func(
+                                        models.F("slug"),
+                                        function="is_at_most_120",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="curated_collections_slug_is_slug",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("title__regex", "\\S")),
+                                name="curated_collections_title_not_blank",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(("status", "published"), _negated=True),
+                                    ("published_at__isnull", False),
+                                    _connector="OR",
+                                ),
+                                name="curated_collections_published_has_date",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("published_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="curated_collections_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "collection_type__in",
+                                        ["problem", "format", "goal", "context"],
+                                    )
+                                ),
+                                name="curated_collections_collection_type_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("status__in", ["draft", "published", "archived"])
+                                ),
+                                name="curated_collections_status_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="curated_collections_status_transition",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('draft', 'published'), ('published', 'archived'), ('published', 'draft'), ('archived', 'draft'))))",
+                                    execute="public.refuse_transition('curated_collections_status_transition', 'status', 'This change of status is not allowed')",
+                                    func="",
+                                    hash="a27fe9da594aaad7b81c24349bab6dea81379342",
+                                    operation='UPDATE OF "status"',
+                                    pgid="curated_collections_status_transition",
+                                    table="curated_collections",
+                                    when="BEFORE",
+                                ),
+                            )
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="GlossaryTerm",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        ("slug", models.TextField(db_comment="P0 · slug in addresses")),
+                        ("title", models.TextField(db_comment="P0 · the term")),
+                        ("category", models.TextField(db_comment="P0 · kind of term")),
+                        (
+                            "short_definition",
+                            models.TextField(db_comment="P0 · definition in a sentence"),
+                        ),
+                        ("body_markdown", models.TextField(db_comment="P0 · text, Markdown")),
+                        (
+                            "status",
+                            models.TextField(
+                                db_comment="P0 · states.md", db_default="draft", default="draft"
+                            ),
+                        ),
+                        (
+                            "published_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when published, UTC", null=True
+                            ),
+                        ),
+                        (
+                            "meta_description",
+                            models.TextField(
+                                blank=True, db_comment="P0 · text for search engines", null=True
+                            ),
+                        ),
+                        (
+                            "keywords",
+                            models.TextField(
+                                blank=True, db_comment="P0 · keywords for search engines", null=True
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "glossary term",
+                        "verbose_name_plural": "glossary terms",
+                        "db_table": "glossary_terms",
+                        "db_table_comment": "The glossary",
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("slug",), name="glossary_terms_slug_unique"
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$"),
+                                    models.Func(
+                                        models.F("slug"),
+                                        function="is_at_most_120",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="glossary_terms_slug_is_slug",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("title__regex", "\\S")),
+                                name="glossary_terms_title_not_blank",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(("status", "published"), _negated=True),
+                                    ("published_at__isnull", False),
+                                    _connector="OR",
+                                ),
+                                name="glossary_terms_published_has_date",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("published_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="glossary_terms_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("category__in", ["approach", "state", "concept"])
+                                ),
+                                name="glossary_terms_category_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("status__in", ["draft", "published", "archived"])
+                                ),
+                                name="glossary_terms_status_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="glossary_terms_status_transition",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('draft', 'published'), ('published', 'archived'), ('published', 'draft'), ('archived', 'draft'))))",
+                                    execute="public.refuse_transition('glossary_terms_status_transition', 'status', 'This change of status is not allowed')",
+                                    func="",
+                                    hash="67fa6d2582ffb421072b2a2eaf0a4d29c630a2fa",
+                                    operation='UPDATE OF "status"',
+                                    pgid="glossary_terms_status_transition",
+                                    table="glossary_terms",
+                                    when="BEFORE",
+                                ),
+                            )
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="GlossaryTermSynonym",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "term",
+                            models.ForeignKey(
+                                db_comment="P0 · term",
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DB_CASCADE,
+                                related_name="synonyms",
+                                to="content.glossaryterm",
+                            ),
+                        ),
+                        ("synonym", models.TextField(db_comment="P0 · the other word")),
+                    ],
+                    options={
+                        "verbose_name": "synonym",
+                        "verbose_name_plural": "synonyms",
+                        "db_table": "glossary_term_synonyms",
+                        "db_table_comment": "Synonyms of glossary terms",
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(("synonym__regex", "\\S")),
+                                name="glossary_term_synonyms_synonym_not_blank",
+                            ),
+                            models.UniqueConstraint(
+                                models.F("term"),
+                                models.Func(models.F("synonym"), function="lower"),
+                                name="glossary_term_synonyms_once_per_term",
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="GlossaryTermLink",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "term",
+                            models.ForeignKey(
+                                db_comment="P0 · term",
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DB_CASCADE,
+                                related_name="links",
+                                to="content.glossaryterm",
+                            ),
+                        ),
+                        (
+                            "content_item",
+                            models.ForeignKey(
+                                db_comment="P0 · item",
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DB_CASCADE,
+                                related_name="glossary_links",
+                                to="content.contentitem",
+                            ),
+                        ),
+                        ("link_type", models.TextField(db_comment="P0 · how they belong together")),
+                    ],
+                    options={
+                        "verbose_name": "glossary link",
+                        "verbose_name_plural": "glossary links",
+                        "db_table": "glossary_term_links",
+                        "db_table_comment": "Links between glossary and content",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["content_item"],
+                                name="glossary_term_links_by_item",
+                                serves="terms of an item",
+                            )
+                        ],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("term", "content_item", "link_type"),
+                                name="glossary_term_links_once",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("link_type__in", ["mentioned_in", "recommended"])
+                                ),
+                                name="glossary_term_links_link_type_in_set",
+                            ),
+                        ],
+                    },
+                ),
             ],
-            options={
-                'verbose_name': 'topic',
-                'verbose_name_plural': 'topics',
-                'db_table': 'topics',
-                'db_table_comment': 'Themes of the platform',
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Func(models.F('code'), function='is_code', output_field=models.BooleanField())), name='topics_code_is_code'), models.CheckConstraint(condition=models.Q(('title__regex', '\\S')), name='topics_title_not_blank')],
-            },
-        ),
-        migrations.CreateModel(
-            name='Tag',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('slug', models.TextField(db_comment='P0 · slug in addresses')),
-                ('title', models.TextField(db_comment='P0 · title shown to people')),
-            ],
-            options={
-                'verbose_name': 'tag',
-                'verbose_name_plural': 'tags',
-                'db_table': 'tags',
-                'db_table_comment': 'Labels on content',
-                'constraints': [models.UniqueConstraint(fields=('slug',), name='tags_slug_unique'), models.CheckConstraint(condition=models.Q(('slug__regex', '^[a-z0-9]+(-[a-z0-9]+)*$'), models.Func(models.F('slug'), function='is_at_most_120', output_field=models.BooleanField())), name='tags_slug_is_slug'), models.CheckConstraint(condition=models.Q(('title__regex', '\\S')), name='tags_title_not_blank')],
-            },
-        ),
-        migrations.CreateModel(
-            name='MediaAsset',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('storage_provider', models.TextField(db_comment='P0 · where the bytes lie', db_default='local_fs', default='local_fs')),
-                ('object_key', models.TextField(db_comment='P0 · relative path in the storage')),
-                ('public_url', models.TextField(db_comment='P0 · address under which it is served')),
-                ('media_type', models.TextField(db_comment='P0 · kind of file')),
-                ('mime_type', models.TextField(db_comment='P0 · MIME type, agrees with media_type')),
-                ('size_bytes', models.BigIntegerField(db_comment='P0 · size, bytes')),
-                ('title', models.TextField(blank=True, db_comment='P0 · title for editors', null=True)),
-                ('alt_text', models.TextField(blank=True, db_comment='P0 · text for those who do not see it', null=True)),
-                ('is_decorative', models.BooleanField(db_comment='P0 · an image that needs no alt text', db_default=False, default=False)),
-                ('uploaded_by', models.ForeignKey(db_column='uploaded_by_user_id', db_comment='P0 · who uploaded it', db_index=False, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='media_assets', to=settings.AUTH_USER_MODEL)),
-                ('created_at', models.DateTimeField(db_comment='P0 · when the row was written, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='created at')),
-            ],
-            options={
-                'verbose_name': 'media file',
-                'verbose_name_plural': 'media files',
-                'db_table': 'media_assets',
-                'db_table_comment': 'Uploaded files',
-                'indexes': [ebalance.db.rules.Index(fields=['uploaded_by'], name='media_assets_by_uploader', serves='the delete check'), ebalance.db.rules.Index(fields=['-created_at'], name='media_assets_newest', serves='admin: newest files first')],
-                'constraints': [models.UniqueConstraint(fields=('object_key',), name='media_assets_object_key_unique'), models.CheckConstraint(condition=models.Q(('object_key__regex', '^[^/\\s][^\\s\\\\]*$'), models.Q(('object_key__regex', '(^|/)\\.\\.?(/|$)'), _negated=True), models.Q(('object_key__contains', '//'), _negated=True)), name='media_assets_object_key_is_relative'), models.CheckConstraint(condition=models.Q(('public_url__regex', '\\S')), name='media_assets_public_url_not_blank'), models.CheckConstraint(condition=models.Q(models.Q(('media_type', 'image'), ('mime_type__regex', '^image/[a-z0-9.+-]+$')), models.Q(('media_type', 'audio'), ('mime_type__regex', '^audio/[a-z0-9.+-]+$')), models.Q(('media_type', 'pdf'), ('mime_type', 'application/pdf')), _connector='OR'), name='media_assets_mime_agrees'), models.CheckConstraint(condition=models.Q(('size_bytes__gt', 0), models.Q(models.Q(('media_type', 'image'), ('size_bytes__lte', 10485760)), models.Q(('media_type', 'audio'), ('size_bytes__lte', 52428800)), models.Q(('media_type', 'pdf'), ('size_bytes__lte', 20971520)), _connector='OR')), name='media_assets_size_within_limit'), models.CheckConstraint(condition=models.Q(models.Q(('media_type', 'image'), _negated=True), ('is_decorative', True), models.Q(('alt_text__isnull', False), ('alt_text__regex', '\\S')), _connector='OR'), name='media_assets_image_is_described'), models.CheckConstraint(condition=models.Q(models.Func(models.F('created_at'), function='isfinite', output_field=models.BooleanField())), name='media_assets_times_finite'), models.CheckConstraint(condition=models.Q(('storage_provider__in', ['local_fs'])), name='media_assets_storage_provider_in_set'), models.CheckConstraint(condition=models.Q(('media_type__in', ['image', 'audio', 'pdf'])), name='media_assets_media_type_in_set')],
-            },
-        ),
-        migrations.CreateModel(
-            name='ContentItem',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('content_type', models.TextField(db_comment='P0 · kind of content')),
-                ('slug', models.TextField(db_comment='P0 · slug in addresses, unique per kind')),
-                ('title', models.TextField(db_comment='P0 · title')),
-                ('excerpt', models.TextField(blank=True, db_comment='P0 · short summary', null=True)),
-                ('body_markdown', models.TextField(db_comment='P0 · text, Markdown')),
-                ('status', models.TextField(db_comment='P0 · editorial state, states.md', db_default='draft', default='draft')),
-                ('published_at', models.DateTimeField(blank=True, db_comment='P0 · when published, UTC', null=True)),
-                ('author', models.ForeignKey(db_column='author_user_id', db_comment='P0 · who wrote it', db_index=False, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='content_items', to=settings.AUTH_USER_MODEL)),
-                ('time_to_benefit', models.TextField(blank=True, db_comment='P0 · time until it helps', null=True)),
-                ('format', models.TextField(blank=True, db_comment='P0 · form of the material', null=True)),
-                ('support_level', models.TextField(blank=True, db_comment='P0 · how much support it offers', null=True)),
-                ('seo_title', models.TextField(blank=True, db_comment='P0 · title for search engines', null=True)),
-                ('seo_description', models.TextField(blank=True, db_comment='P0 · text for search engines', null=True)),
-                ('seo_keywords', models.TextField(blank=True, db_comment='P0 · keywords for search engines', null=True)),
-                ('canonical_url', models.TextField(blank=True, db_comment='P0 · canonical address', null=True)),
-                ('created_at', models.DateTimeField(db_comment='P0 · when the row was written, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='created at')),
-                ('updated_at', models.DateTimeField(db_comment='P0 · when the row was last written, UTC; kept by the database', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='updated at')),
-            ],
-            options={
-                'verbose_name': 'content item',
-                'verbose_name_plural': 'content items',
-                'db_table': 'content_items',
-                'db_table_comment': 'Articles, notes, resources, landings, pages',
-                'indexes': [ebalance.db.rules.Index(fields=['content_type', 'slug', 'status'], name='content_items_by_address', serves='site: one item by kind, slug and status'), ebalance.db.rules.Index(condition=models.Q(('status', 'published')), fields=['content_type', '-published_at'], name='content_items_newest_published', serves='site: newest published of a kind'), ebalance.db.rules.Index(condition=models.Q(('status', 'review')), fields=['updated_at'], name='content_items_review_queue', serves="admin: the editor's review queue, longest waiting first"), ebalance.db.rules.Index(fields=['author'], name='content_items_by_author', serves='the delete check')],
-                'constraints': [models.UniqueConstraint(fields=('content_type', 'slug'), name='content_items_slug_unique_per_type'), models.CheckConstraint(condition=models.Q(('slug__regex', '^[a-z0-9]+(-[a-z0-9]+)*$'), models.Func(models.F('slug'), function='is_at_most_120', output_field=models.BooleanField())), name='content_items_slug_is_slug'), models.CheckConstraint(condition=models.Q(('title__regex', '\\S')), name='content_items_title_not_blank'), models.CheckConstraint(condition=models.Q(models.Q(('status', 'published'), _negated=True), ('published_at__isnull', False), _connector='OR'), name='content_items_published_has_date'), models.CheckConstraint(condition=models.Q(models.Func(models.F('created_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('updated_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('published_at'), function='isfinite', output_field=models.BooleanField())), name='content_items_times_finite'), models.CheckConstraint(condition=models.Q(('content_type__in', ['article', 'note', 'resource', 'landing', 'page'])), name='content_items_content_type_in_set'), models.CheckConstraint(condition=models.Q(('status__in', ['draft', 'review', 'published', 'archived'])), name='content_items_status_in_set'), models.CheckConstraint(condition=models.Q(('time_to_benefit__in', ['1_3_min', '7_10_min', '20_30_min', 'series'])), name='content_items_time_to_benefit_in_set'), models.CheckConstraint(condition=models.Q(('format__in', ['article', 'note', 'resource', 'audio', 'checklist'])), name='content_items_format_in_set'), models.CheckConstraint(condition=models.Q(('support_level__in', ['self_help', 'micro_support', 'consultation'])), name='content_items_support_level_in_set')],
-                'triggers': [pgtrigger.compiler.Trigger(name='content_items_status_transition', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('draft', 'review'), ('draft', 'published'), ('review', 'draft'), ('review', 'published'), ('published', 'archived'), ('published', 'draft'), ('archived', 'draft'))))", execute="public.refuse_transition('content_items_status_transition', 'status', 'This change of status is not allowed')", func='', hash='cee34e542df747edfdc20c7df9db3c2d1cbefc4b', operation='UPDATE OF "status"', pgid='content_items_status_transition', table='content_items', when='BEFORE')), pgtrigger.compiler.Trigger(name='content_items_touch_updated_at', sql=ebalance.db.triggers.RuleTriggerSql(execute='public.touch_updated_at()', func='', hash='2ed53dd70e0abd4fd22e810ddc9f19c88826eddf', operation='UPDATE', pgid='content_items_touch_updated_at', table='content_items', when='BEFORE'))],
-            },
-        ),
-        migrations.CreateModel(
-            name='ContentRevision',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('content_item', models.ForeignKey(db_comment='P0 · item it belongs to', db_index=False, on_delete=django.db.models.deletion.DB_CASCADE, related_name='revisions', to='content.contentitem')),
-                ('revision', models.IntegerField(db_comment='P0 · number, from 1, per item')),
-                ('title', models.TextField(db_comment='P0 · title then')),
-                ('excerpt', models.TextField(blank=True, db_comment='P0 · summary then', null=True)),
-                ('body_markdown', models.TextField(db_comment='P0 · text then, Markdown')),
-                ('meta', models.JSONField(blank=True, db_comment='P0 · other fields then, an object', null=True)),
-                ('changed_by', models.ForeignKey(db_column='changed_by_user_id', db_comment='P0 · who saved it', db_index=False, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='content_revisions', to=settings.AUTH_USER_MODEL)),
-                ('created_at', models.DateTimeField(db_comment='P0 · when the row was written, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='created at')),
-            ],
-            options={
-                'verbose_name': 'revision',
-                'verbose_name_plural': 'revisions',
-                'db_table': 'content_revisions',
-                'db_table_comment': 'Earlier texts of content; immutable',
-                'indexes': [ebalance.db.rules.Index(fields=['changed_by'], name='content_revisions_by_editor', serves='the delete check')],
-                'constraints': [models.UniqueConstraint(fields=('content_item', 'revision'), name='content_revisions_once_per_item'), models.CheckConstraint(condition=models.Q(('revision__gte', 1)), name='content_revisions_revision_in_range'), models.CheckConstraint(condition=models.Q(('title__regex', '\\S')), name='content_revisions_title_not_blank'), models.CheckConstraint(condition=models.Q(models.Func(models.F('meta'), function='is_json_object', output_field=models.BooleanField())), name='content_revisions_meta_is_object'), models.CheckConstraint(condition=models.Q(models.Func(models.F('created_at'), function='isfinite', output_field=models.BooleanField())), name='content_revisions_times_finite')],
-                'triggers': [pgtrigger.compiler.Trigger(name='content_revisions_immutable', sql=ebalance.db.triggers.RuleTriggerSql(execute="public.refuse('content_revisions_immutable', '', 'This row is immutable')", func='', hash='0fa7b9168dc5d5abd36b884b26947dbc6ee1a3f0', operation='UPDATE', pgid='content_revisions_immutable', table='content_revisions', when='BEFORE')), pgtrigger.compiler.Trigger(name='content_revisions_no_delete', sql=ebalance.db.triggers.RuleTriggerSql(execute='public.content_revisions_no_delete()', func="CREATE OR REPLACE FUNCTION public.content_revisions_no_delete() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF EXISTS (SELECT FROM public.content_items WHERE id = OLD.content_item_id) THEN\n        PERFORM public.raise_refusal('content_revisions_no_delete', TG_TABLE_NAME, 'content_item_id',\n            'A version is deleted only together with what it is a version of');\n    END IF;\n    RETURN OLD;\nEND $rule$; ", hash='12ac0a84c735ff9e881cecffc3ae4e3e86f76c88', operation='DELETE', pgid='content_revisions_no_delete', table='content_revisions', when='BEFORE')), pgtrigger.compiler.Trigger(name='content_revisions_no_truncate', sql=ebalance.db.triggers.RuleTriggerSql(execute="public.refuse('content_revisions_no_truncate', '', 'This table cannot be truncated')", func='', hash='150194e84ee6d87e54f39a65a4e7f100a0091ebb', level='STATEMENT', operation='TRUNCATE', pgid='content_revisions_no_truncate', table='content_revisions', when='BEFORE'))],
-            },
-        ),
-        migrations.CreateModel(
-            name='ContentItemTopic',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('content_item', models.ForeignKey(db_comment='P0 · item', db_index=False, on_delete=django.db.models.deletion.DB_CASCADE, to='content.contentitem')),
-                ('topic', models.ForeignKey(db_column='topic_code', db_comment='P0 · topic', db_index=False, on_delete=ebalance.db.on_delete.DB_RESTRICT, to='content.topic')),
-            ],
-            options={
-                'verbose_name': 'topic of an item',
-                'verbose_name_plural': 'topics of an item',
-                'db_table': 'content_item_topics',
-                'db_table_comment': 'Topics of content',
-                'indexes': [ebalance.db.rules.Index(fields=['topic', 'content_item'], name='content_item_topics_by_topic', serves='items of a topic')],
-                'constraints': [models.UniqueConstraint(fields=('content_item', 'topic'), name='content_item_topics_once')],
-            },
-        ),
-        migrations.CreateModel(
-            name='ContentItemTag',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('content_item', models.ForeignKey(db_comment='P0 · item', db_index=False, on_delete=django.db.models.deletion.DB_CASCADE, to='content.contentitem')),
-                ('tag', models.ForeignKey(db_comment='P0 · tag', db_index=False, on_delete=django.db.models.deletion.DB_CASCADE, to='content.tag')),
-            ],
-            options={
-                'verbose_name': 'tag of an item',
-                'verbose_name_plural': 'tags of an item',
-                'db_table': 'content_item_tags',
-                'db_table_comment': 'Tags of content',
-                'indexes': [ebalance.db.rules.Index(fields=['tag', 'content_item'], name='content_item_tags_by_tag', serves='items of a tag')],
-                'constraints': [models.UniqueConstraint(fields=('content_item', 'tag'), name='content_item_tags_once')],
-            },
-        ),
-        migrations.CreateModel(
-            name='ContentMedia',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('content_item', models.ForeignKey(db_comment='P0 · item', db_index=False, on_delete=django.db.models.deletion.DB_CASCADE, related_name='media', to='content.contentitem')),
-                ('media_asset', models.ForeignKey(db_comment='P0 · file', db_index=False, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='usages', to='content.mediaasset')),
-                ('usage', models.TextField(db_comment='P0 · how it is used')),
-            ],
-            options={
-                'verbose_name': 'file of an item',
-                'verbose_name_plural': 'files of an item',
-                'db_table': 'content_media',
-                'db_table_comment': 'Files used in content',
-                'indexes': [ebalance.db.rules.Index(fields=['media_asset'], name='content_media_by_asset', serves='where a file is used')],
-                'constraints': [models.UniqueConstraint(fields=('content_item', 'media_asset', 'usage'), name='content_media_once'), models.UniqueConstraint(condition=models.Q(('usage', 'cover')), fields=('content_item',), name='content_media_one_cover'), models.CheckConstraint(condition=models.Q(('usage__in', ['cover', 'inline', 'attachment', 'audio'])), name='content_media_usage_in_set')],
-            },
-        ),
-        migrations.CreateModel(
-            name='CuratedCollection',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('slug', models.TextField(db_comment='P0 · slug in addresses')),
-                ('title', models.TextField(db_comment='P0 · title')),
-                ('collection_type', models.TextField(db_comment='P0 · what the list is picked by')),
-                ('status', models.TextField(db_comment='P0 · states.md', db_default='draft', default='draft')),
-                ('topic', models.ForeignKey(blank=True, db_column='topic_code', db_comment='P0 · topic, if one', db_index=False, null=True, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='curated_collections', to='content.topic')),
-                ('published_at', models.DateTimeField(blank=True, db_comment='P0 · when published, UTC', null=True)),
-            ],
-            options={
-                'verbose_name': 'collection',
-                'verbose_name_plural': 'collections',
-                'db_table': 'curated_collections',
-                'db_table_comment': 'Hand-picked lists',
-                'indexes': [ebalance.db.rules.Index(fields=['topic'], name='curated_collections_by_topic', serves='collections of a topic')],
-                'constraints': [models.UniqueConstraint(fields=('slug',), name='curated_collections_slug_unique'), models.CheckConstraint(condition=models.Q(('slug__regex', '^[a-z0-9]+(-[a-z0-9]+)*$'), models.Func(models.F('slug'), function='is_at_most_120', output_field=models.BooleanField())), name='curated_collections_slug_is_slug'), models.CheckConstraint(condition=models.Q(('title__regex', '\\S')), name='curated_collections_title_not_blank'), models.CheckConstraint(condition=models.Q(models.Q(('status', 'published'), _negated=True), ('published_at__isnull', False), _connector='OR'), name='curated_collections_published_has_date'), models.CheckConstraint(condition=models.Q(models.Func(models.F('published_at'), function='isfinite', output_field=models.BooleanField())), name='curated_collections_times_finite'), models.CheckConstraint(condition=models.Q(('collection_type__in', ['problem', 'format', 'goal', 'context'])), name='curated_collections_collection_type_in_set'), models.CheckConstraint(condition=models.Q(('status__in', ['draft', 'published', 'archived'])), name='curated_collections_status_in_set')],
-                'triggers': [pgtrigger.compiler.Trigger(name='curated_collections_status_transition', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('draft', 'published'), ('published', 'archived'), ('published', 'draft'), ('archived', 'draft'))))", execute="public.refuse_transition('curated_collections_status_transition', 'status', 'This change of status is not allowed')", func='', hash='a27fe9da594aaad7b81c24349bab6dea81379342', operation='UPDATE OF "status"', pgid='curated_collections_status_transition', table='curated_collections', when='BEFORE'))],
-            },
-        ),
-        migrations.CreateModel(
-            name='GlossaryTerm',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('slug', models.TextField(db_comment='P0 · slug in addresses')),
-                ('title', models.TextField(db_comment='P0 · the term')),
-                ('category', models.TextField(db_comment='P0 · kind of term')),
-                ('short_definition', models.TextField(db_comment='P0 · definition in a sentence')),
-                ('body_markdown', models.TextField(db_comment='P0 · text, Markdown')),
-                ('status', models.TextField(db_comment='P0 · states.md', db_default='draft', default='draft')),
-                ('published_at', models.DateTimeField(blank=True, db_comment='P0 · when published, UTC', null=True)),
-                ('meta_description', models.TextField(blank=True, db_comment='P0 · text for search engines', null=True)),
-                ('keywords', models.TextField(blank=True, db_comment='P0 · keywords for search engines', null=True)),
-            ],
-            options={
-                'verbose_name': 'glossary term',
-                'verbose_name_plural': 'glossary terms',
-                'db_table': 'glossary_terms',
-                'db_table_comment': 'The glossary',
-                'constraints': [models.UniqueConstraint(fields=('slug',), name='glossary_terms_slug_unique'), models.CheckConstraint(condition=models.Q(('slug__regex', '^[a-z0-9]+(-[a-z0-9]+)*$'), models.Func(models.F('slug'), function='is_at_most_120', output_field=models.BooleanField())), name='glossary_terms_slug_is_slug'), models.CheckConstraint(condition=models.Q(('title__regex', '\\S')), name='glossary_terms_title_not_blank'), models.CheckConstraint(condition=models.Q(models.Q(('status', 'published'), _negated=True), ('published_at__isnull', False), _connector='OR'), name='glossary_terms_published_has_date'), models.CheckConstraint(condition=models.Q(models.Func(models.F('published_at'), function='isfinite', output_field=models.BooleanField())), name='glossary_terms_times_finite'), models.CheckConstraint(condition=models.Q(('category__in', ['approach', 'state', 'concept'])), name='glossary_terms_category_in_set'), models.CheckConstraint(condition=models.Q(('status__in', ['draft', 'published', 'archived'])), name='glossary_terms_status_in_set')],
-                'triggers': [pgtrigger.compiler.Trigger(name='glossary_terms_status_transition', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('draft', 'published'), ('published', 'archived'), ('published', 'draft'), ('archived', 'draft'))))", execute="public.refuse_transition('glossary_terms_status_transition', 'status', 'This change of status is not allowed')", func='', hash='67fa6d2582ffb421072b2a2eaf0a4d29c630a2fa', operation='UPDATE OF "status"', pgid='glossary_terms_status_transition', table='glossary_terms', when='BEFORE'))],
-            },
-        ),
-        migrations.CreateModel(
-            name='GlossaryTermSynonym',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('term', models.ForeignKey(db_comment='P0 · term', db_index=False, on_delete=django.db.models.deletion.DB_CASCADE, related_name='synonyms', to='content.glossaryterm')),
-                ('synonym', models.TextField(db_comment='P0 · the other word')),
-            ],
-            options={
-                'verbose_name': 'synonym',
-                'verbose_name_plural': 'synonyms',
-                'db_table': 'glossary_term_synonyms',
-                'db_table_comment': 'Synonyms of glossary terms',
-                'constraints': [models.CheckConstraint(condition=models.Q(('synonym__regex', '\\S')), name='glossary_term_synonyms_synonym_not_blank'), models.UniqueConstraint(models.F('term'), models.Func(models.F('synonym'), function='lower'), name='glossary_term_synonyms_once_per_term')],
-            },
-        ),
-        migrations.CreateModel(
-            name='GlossaryTermLink',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('term', models.ForeignKey(db_comment='P0 · term', db_index=False, on_delete=django.db.models.deletion.DB_CASCADE, related_name='links', to='content.glossaryterm')),
-                ('content_item', models.ForeignKey(db_comment='P0 · item', db_index=False, on_delete=django.db.models.deletion.DB_CASCADE, related_name='glossary_links', to='content.contentitem')),
-                ('link_type', models.TextField(db_comment='P0 · how they belong together')),
-            ],
-            options={
-                'verbose_name': 'glossary link',
-                'verbose_name_plural': 'glossary links',
-                'db_table': 'glossary_term_links',
-                'db_table_comment': 'Links between glossary and content',
-                'indexes': [ebalance.db.rules.Index(fields=['content_item'], name='glossary_term_links_by_item', serves='terms of an item')],
-                'constraints': [models.UniqueConstraint(fields=('term', 'content_item', 'link_type'), name='glossary_term_links_once'), models.CheckConstraint(condition=models.Q(('link_type__in', ['mentioned_in', 'recommended'])), name='glossary_term_links_link_type_in_set')],
-            },
-        ),
-        migrations.AddField(
-            model_name='contentitem',
-            name='topics',
-            field=models.ManyToManyField(related_name='content_items', through='content.ContentItemTopic', to='content.topic'),
-        ),
-        migrations.AddField(
-            model_name='contentitem',
-            name='tags',
-            field=models.ManyToManyField(related_name='content_items', through='content.ContentItemTag', to='content.tag'),
         ),
     ]

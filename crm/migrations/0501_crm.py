@@ -1,195 +1,1313 @@
 import django.contrib.postgres.fields
 import django.db.models.deletion
-import ebalance.db.ids
-import ebalance.db.on_delete
-import ebalance.db.rules
-import ebalance.db.triggers
 import pgtrigger.compiler
 from django.conf import settings
 from django.db import migrations, models
 
+import ebalance.db.ids
+import ebalance.db.on_delete
+import ebalance.db.operations
+import ebalance.db.rules
+import ebalance.db.triggers
+
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('content', '0101_content'),
+        ("content", "0101_content"),
     ]
 
     operations = [
-        migrations.CreateModel(
-            name='Lead',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('status', models.TextField(db_comment='P0 · how far it has come', db_default='new', default='new')),
-                ('source', models.TextField(db_comment='P0 · first contact')),
-                ('topic', models.ForeignKey(blank=True, db_column='topic_code', db_comment='P0 · topic, if one', db_index=False, null=True, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='leads', to='content.topic')),
-                ('utm', models.JSONField(blank=True, db_comment='P0 · utm_* of the first visit', null=True)),
-                ('created_at', models.DateTimeField(db_comment='P0 · when the row was written, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='created at')),
-                ('updated_at', models.DateTimeField(db_comment='P0 · when the row was last written, UTC; kept by the database', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='updated at')),
+        ebalance.db.operations.CreateTables(
+            models=[
+                migrations.CreateModel(
+                    name="Lead",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "status",
+                            models.TextField(
+                                db_comment="P0 · how far it has come",
+                                db_default="new",
+                                default="new",
+                            ),
+                        ),
+                        ("source", models.TextField(db_comment="P0 · first contact")),
+                        (
+                            "topic",
+                            models.ForeignKey(
+                                blank=True,
+                                db_column="topic_code",
+                                db_comment="P0 · topic, if one",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="leads",
+                                to="content.topic",
+                            ),
+                        ),
+                        (
+                            "utm",
+                            models.JSONField(
+                                blank=True, db_comment="P0 · utm_* of the first visit", null=True
+                            ),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                        (
+                            "updated_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was last written, UTC; kept by the database",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="updated at",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "lead",
+                        "verbose_name_plural": "leads",
+                        "db_table": "leads",
+                        "db_table_comment": "People who showed interest",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["status", "-created_at"],
+                                name="leads_by_status",
+                                serves="admin: the funnel",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["-created_at"],
+                                name="leads_newest",
+                                serves="admin: newest leads first",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["topic"],
+                                name="leads_by_topic",
+                                serves="leads of a topic; delete",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("utm"),
+                                        function="is_utm",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="leads_utm_is_p0",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("updated_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="leads_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "status__in",
+                                        [
+                                            "new",
+                                            "engaged",
+                                            "booking_started",
+                                            "booked_confirmed",
+                                            "paid",
+                                            "completed_session",
+                                            "follow_up_needed",
+                                            "inactive",
+                                        ],
+                                    )
+                                ),
+                                name="leads_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "source__in",
+                                        ["quiz", "telegram", "waitlist", "question", "booking"],
+                                    )
+                                ),
+                                name="leads_source_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="leads_touch_updated_at",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.touch_updated_at()",
+                                    func="",
+                                    hash="7d4373908a65b0d926f8bb95149fa2d3f5fc3b98",
+                                    operation="UPDATE",
+                                    pgid="leads_touch_updated_at",
+                                    table="leads",
+                                    when="BEFORE",
+                                ),
+                            )
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="LeadIdentity",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "lead",
+                            models.ForeignKey(
+                                db_comment="P0 · lead",
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DB_CASCADE,
+                                related_name="identities",
+                                to="crm.lead",
+                            ),
+                        ),
+                        (
+                            "user",
+                            models.ForeignKey(
+                                blank=True,
+                                db_comment="P0 · registered person",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="lead_identities",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "anonymous_id",
+                            models.TextField(
+                                blank=True, db_comment="P0 · browser or bot identifier", null=True
+                            ),
+                        ),
+                        (
+                            "email_encrypted",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P1 · e-mail, sealed",
+                                editable=False,
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "email_bidx",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P1 · blind index of the e-mail",
+                                editable=False,
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "phone_encrypted",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P1 · phone, sealed",
+                                editable=False,
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "phone_bidx",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P1 · blind index of the phone",
+                                editable=False,
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "telegram_user_id",
+                            models.TextField(
+                                blank=True, db_comment="P1 · Telegram's id, digits", null=True
+                            ),
+                        ),
+                        (
+                            "is_primary",
+                            models.BooleanField(
+                                db_comment="P0 · the one to use; one per lead",
+                                db_default=False,
+                                default=False,
+                            ),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "contact of a lead",
+                        "verbose_name_plural": "contacts of a lead",
+                        "db_table": "lead_identities",
+                        "db_table_comment": "How leads are recognised; contacts sealed",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["user"],
+                                name="lead_identities_by_user",
+                                serves="leads of a person; erasure",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["email_bidx"],
+                                name="lead_identities_by_email",
+                                serves="find_by_contact",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["phone_bidx"],
+                                name="lead_identities_by_phone",
+                                serves="find_by_contact",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["telegram_user_id"],
+                                name="lead_identities_by_telegram",
+                                serves="find_by_contact",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["anonymous_id"],
+                                name="lead_identities_by_anonymous_id",
+                                serves="record_event: whose lead",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("anonymous_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                ),
+                                name="lead_identities_anonymous_id_is_opaque",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "email_encrypted__regex",
+                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$",
+                                    ),
+                                    models.Func(
+                                        models.F("email_encrypted"),
+                                        function="is_sealed",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="lead_identities_email_encrypted_is_sealed",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "email_bidx__regex",
+                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{43}$",
+                                    )
+                                ),
+                                name="lead_identities_email_bidx_is_blind_index",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "phone_encrypted__regex",
+                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$",
+                                    ),
+                                    models.Func(
+                                        models.F("phone_encrypted"),
+                                        function="is_sealed",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="lead_identities_phone_encrypted_is_sealed",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "phone_bidx__regex",
+                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{43}$",
+                                    )
+                                ),
+                                name="lead_identities_phone_bidx_is_blind_index",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("telegram_user_id__regex", "^[0-9]+$")),
+                                name="lead_identities_telegram_user_id_is_digits",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("user__isnull", False),
+                                    ("anonymous_id__isnull", False),
+                                    ("email_encrypted__isnull", False),
+                                    ("phone_encrypted__isnull", False),
+                                    ("telegram_user_id__isnull", False),
+                                    _connector="OR",
+                                ),
+                                name="lead_identities_identifier_present",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(
+                                        ("email_bidx__isnull", False),
+                                        ("email_encrypted__isnull", False),
+                                    ),
+                                    models.Q(
+                                        ("email_bidx__isnull", True),
+                                        ("email_encrypted__isnull", True),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="lead_identities_email_with_index",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(
+                                        ("phone_bidx__isnull", False),
+                                        ("phone_encrypted__isnull", False),
+                                    ),
+                                    models.Q(
+                                        ("phone_bidx__isnull", True),
+                                        ("phone_encrypted__isnull", True),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="lead_identities_phone_with_index",
+                            ),
+                            models.UniqueConstraint(
+                                condition=models.Q(("is_primary", True)),
+                                fields=("lead",),
+                                name="lead_identities_one_primary",
+                            ),
+                            models.UniqueConstraint(
+                                fields=("lead", "user"), name="lead_identities_user_once_per_lead"
+                            ),
+                            models.UniqueConstraint(
+                                fields=("lead", "anonymous_id"),
+                                name="lead_identities_anonymous_id_once_per_lead",
+                            ),
+                            models.UniqueConstraint(
+                                fields=("lead", "email_bidx"),
+                                name="lead_identities_email_bidx_once_per_lead",
+                            ),
+                            models.UniqueConstraint(
+                                fields=("lead", "phone_bidx"),
+                                name="lead_identities_phone_bidx_once_per_lead",
+                            ),
+                            models.UniqueConstraint(
+                                fields=("lead", "telegram_user_id"),
+                                name="lead_identities_telegram_user_id_once_per_lead",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="lead_identities_times_finite",
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="TrackingEvent",
+                    fields=[
+                        (
+                            "event_name",
+                            models.TextField(
+                                db_comment="P0 · name in the tracking plan",
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "sources",
+                            django.contrib.postgres.fields.ArrayField(
+                                base_field=models.TextField(),
+                                db_comment="P0 · which services may send it",
+                            ),
+                        ),
+                        (
+                            "is_active",
+                            models.BooleanField(
+                                db_comment="P0 · accepted now", db_default=True, default=True
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "tracked event",
+                        "verbose_name_plural": "tracked events",
+                        "db_table": "tracking_events",
+                        "db_table_comment": "The tracking plan: events",
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("event_name"),
+                                        function="is_code",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="tracking_events_event_name_is_code",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "sources__contained_by",
+                                        ["web", "backend", "telegram", "admin"],
+                                    ),
+                                    ("sources__len__gte", 1),
+                                    models.Func(
+                                        models.F("sources"),
+                                        function="has_no_duplicates",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="tracking_events_sources_in_set",
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="TrackingEventParam",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "event",
+                            models.ForeignKey(
+                                db_column="event_name",
+                                db_comment="P0 · event",
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DB_CASCADE,
+                                related_name="params",
+                                to="crm.trackingevent",
+                            ),
+                        ),
+                        (
+                            "name",
+                            models.TextField(db_comment="P0 · key; a|b: one of these is required"),
+                        ),
+                        ("kind", models.TextField(db_comment="P0 · kind of value, privacy.md §3")),
+                        (
+                            "allowed",
+                            django.contrib.postgres.fields.ArrayField(
+                                base_field=models.TextField(),
+                                blank=True,
+                                db_comment="P0 · values of an enum or enum_list",
+                                null=True,
+                            ),
+                        ),
+                        ("is_required", models.BooleanField(db_comment="P0 · must be present")),
+                    ],
+                    options={
+                        "verbose_name": "parameter of an event",
+                        "verbose_name_plural": "parameters of an event",
+                        "db_table": "tracking_event_params",
+                        "db_table_comment": "The tracking plan: parameters",
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("event", "name"), name="tracking_event_params_once"
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "name__regex",
+                                        "^[a-z][a-z0-9_]{0,59}(\\|[a-z][a-z0-9_]{0,59})*$",
+                                    )
+                                ),
+                                name="tracking_event_params_name_is_code",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(
+                                        ("is_required", True),
+                                        ("kind", "one_of"),
+                                        ("name__contains", "|"),
+                                    ),
+                                    models.Q(
+                                        models.Q(("kind", "one_of"), _negated=True),
+                                        models.Q(("name__contains", "|"), _negated=True),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="tracking_event_params_one_of_is_required",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(
+                                        ("kind__in", ["enum", "enum_list"]),
+                                        ("allowed__isnull", False),
+                                    ),
+                                    models.Q(
+                                        models.Q(
+                                            ("kind__in", ["enum", "enum_list"]), _negated=True
+                                        ),
+                                        ("allowed__isnull", True),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="tracking_event_params_allowed_with_enum",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "kind__in",
+                                        [
+                                            "enum",
+                                            "enum_list",
+                                            "code",
+                                            "code_list",
+                                            "slug",
+                                            "ref",
+                                            "deep_link",
+                                            "uuid",
+                                            "int",
+                                            "bool",
+                                            "timestamp",
+                                            "path",
+                                            "host",
+                                            "zone",
+                                            "topic",
+                                            "utm",
+                                            "one_of",
+                                        ],
+                                    )
+                                ),
+                                name="tracking_event_params_kind_in_set",
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="LeadTimelineEvent",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "lead",
+                            models.ForeignKey(
+                                db_comment="P0 · lead",
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DB_CASCADE,
+                                related_name="timeline",
+                                to="crm.lead",
+                            ),
+                        ),
+                        (
+                            "event_id",
+                            models.UUIDField(
+                                db_comment="P0 · id given by the sender; makes a repeat the same"
+                            ),
+                        ),
+                        (
+                            "tracking_event",
+                            models.ForeignKey(
+                                db_column="event_name",
+                                db_comment="P0 · event of the tracking plan",
+                                db_index=False,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="timeline_events",
+                                to="crm.trackingevent",
+                            ),
+                        ),
+                        ("source", models.TextField(db_comment="P0 · who sent it")),
+                        (
+                            "occurred_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                            ),
+                        ),
+                        (
+                            "deep_link_id",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P0 · deep link; no key, links expire first",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "properties",
+                            models.JSONField(
+                                blank=True,
+                                db_comment="P0 · parameters of the tracking plan",
+                                db_default=models.Value({}, output_field=models.JSONField()),
+                                default=dict,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "timeline event",
+                        "verbose_name_plural": "timeline events",
+                        "db_table": "lead_timeline_events",
+                        "db_table_comment": "What happened with leads; P0 only",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["lead", "-occurred_at"],
+                                name="lead_timeline_events_of_lead",
+                                serves="a lead's timeline, newest first",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["tracking_event"],
+                                name="lead_timeline_events_by_event",
+                                serves="the delete check",
+                            ),
+                        ],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("event_id",), name="lead_timeline_events_event_id_unique"
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("deep_link_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                ),
+                                name="lead_timeline_events_deep_link_id_is_opaque",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("occurred_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="lead_timeline_events_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("source__in", ["web", "backend", "telegram", "admin"])
+                                ),
+                                name="lead_timeline_events_source_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="lead_timeline_events_p0_only",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.guard_p0_event()",
+                                    func="",
+                                    hash="4576f71a20d4c1943292e12e9872541e25bc5825",
+                                    operation="INSERT OR UPDATE",
+                                    pgid="lead_timeline_events_p0_only",
+                                    table="lead_timeline_events",
+                                    when="BEFORE",
+                                ),
+                            )
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="AnalyticsEvent",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "schema_version",
+                            models.TextField(db_comment="P0 · version of the event envelope"),
+                        ),
+                        (
+                            "tracking_event",
+                            models.ForeignKey(
+                                db_column="event_name",
+                                db_comment="P0 · event of the tracking plan",
+                                db_index=False,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="analytics_events",
+                                to="crm.trackingevent",
+                            ),
+                        ),
+                        (
+                            "event_version",
+                            models.IntegerField(db_comment="P0 · version of the event, from 1"),
+                        ),
+                        (
+                            "event_id",
+                            models.UUIDField(
+                                db_comment="P0 · id given by the sender; makes a repeat the same"
+                            ),
+                        ),
+                        ("occurred_at", models.DateTimeField(db_comment="P0 · when, UTC")),
+                        ("source", models.TextField(db_comment="P0 · who sent it")),
+                        ("environment", models.TextField(db_comment="P0 · where it happened")),
+                        (
+                            "session_id",
+                            models.UUIDField(blank=True, db_comment="P0 · visit", null=True),
+                        ),
+                        (
+                            "anonymous_id",
+                            models.TextField(
+                                blank=True, db_comment="P0 · browser or bot identifier", null=True
+                            ),
+                        ),
+                        (
+                            "user_id",
+                            models.UUIDField(
+                                blank=True, db_comment="P0 · person; no key", null=True
+                            ),
+                        ),
+                        (
+                            "lead_id",
+                            models.UUIDField(blank=True, db_comment="P0 · lead; no key", null=True),
+                        ),
+                        (
+                            "page",
+                            models.JSONField(
+                                blank=True,
+                                db_comment="P0 · path and referrer host",
+                                db_default=models.Value({}, output_field=models.JSONField()),
+                                default=dict,
+                            ),
+                        ),
+                        (
+                            "acquisition",
+                            models.JSONField(
+                                blank=True,
+                                db_comment="P0 · entry point and utm",
+                                db_default=models.Value({}, output_field=models.JSONField()),
+                                default=dict,
+                            ),
+                        ),
+                        (
+                            "properties",
+                            models.JSONField(
+                                blank=True,
+                                db_comment="P0 · parameters of the tracking plan",
+                                db_default=models.Value({}, output_field=models.JSONField()),
+                                default=dict,
+                            ),
+                        ),
+                        (
+                            "received_at",
+                            models.DateTimeField(
+                                db_comment="P0 · receipt, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "analytics event",
+                        "verbose_name_plural": "analytics events",
+                        "db_table": "analytics_events",
+                        "db_table_comment": "Product events; P0 only, append-only",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["tracking_event", "occurred_at"],
+                                name="analytics_events_by_event",
+                                serves="metrics: funnels of a period",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["received_at"],
+                                name="analytics_events_by_receipt",
+                                serves="purge_expired",
+                            ),
+                        ],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("event_id",), name="analytics_events_event_id_unique"
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("schema_version__regex", "^[0-9]{1,4}(\\.[0-9]{1,4}){0,2}$")
+                                ),
+                                name="analytics_events_schema_version_is_version",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("event_version__gte", 1)),
+                                name="analytics_events_event_version_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("anonymous_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                ),
+                                name="analytics_events_anonymous_id_is_opaque",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("occurred_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("received_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="analytics_events_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("source__in", ["web", "backend", "telegram", "admin"])
+                                ),
+                                name="analytics_events_source_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("environment__in", ["prod", "stage", "dev"])),
+                                name="analytics_events_environment_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="analytics_events_append_only",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((to_jsonb(OLD) - '{user_id,lead_id,anonymous_id,session_id}'::text[])\n    IS DISTINCT FROM (to_jsonb(NEW) - '{user_id,lead_id,anonymous_id,session_id}'::text[])\n    OR (NEW.user_id IS NOT NULL AND NEW.user_id IS DISTINCT FROM OLD.user_id)\n    OR (NEW.lead_id IS NOT NULL AND NEW.lead_id IS DISTINCT FROM OLD.lead_id)\n    OR (NEW.anonymous_id IS NOT NULL AND NEW.anonymous_id IS DISTINCT FROM OLD.anonymous_id)\n    OR (NEW.session_id IS NOT NULL AND NEW.session_id IS DISTINCT FROM OLD.session_id)\n    OR ROW(OLD.user_id, OLD.lead_id, OLD.anonymous_id, OLD.session_id)\n       IS NOT DISTINCT FROM ROW(NEW.user_id, NEW.lead_id, NEW.anonymous_id, NEW.session_id))",
+                                    execute="public.refuse('analytics_events_append_only', '', 'This table is append-only')",
+                                    func="",
+                                    hash="f639f0c95df4aa71a5b766cb431f511b220e66f9",
+                                    operation="UPDATE",
+                                    pgid="analytics_events_append_only",
+                                    table="analytics_events",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="analytics_events_no_delete",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.received_at > now() - interval '13 months')",
+                                    execute="public.refuse('analytics_events_no_delete', '', 'Events are kept for 13 months')",
+                                    func="",
+                                    hash="116dc95531b2e899e3dc18202a555ebc4b8d3742",
+                                    operation="DELETE",
+                                    pgid="analytics_events_no_delete",
+                                    table="analytics_events",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="analytics_events_no_truncate",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('analytics_events_no_truncate', '', 'This table cannot be truncated')",
+                                    func="",
+                                    hash="24b0b64239d42bd819fd688af45d1fa1d99cacbd",
+                                    level="STATEMENT",
+                                    operation="TRUNCATE",
+                                    pgid="analytics_events_no_truncate",
+                                    table="analytics_events",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="analytics_events_p0_only",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.guard_p0_event()",
+                                    func="",
+                                    hash="b9556e329d49ab02f1196d4716f7165e37ee88db",
+                                    operation="INSERT",
+                                    pgid="analytics_events_p0_only",
+                                    table="analytics_events",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="LeadNote",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "lead",
+                            models.ForeignKey(
+                                db_comment="P0 · lead",
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DB_CASCADE,
+                                related_name="notes",
+                                to="crm.lead",
+                            ),
+                        ),
+                        (
+                            "author",
+                            models.ForeignKey(
+                                db_column="author_user_id",
+                                db_comment="P0 · who wrote it",
+                                db_index=False,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="lead_notes",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "note_encrypted",
+                            models.TextField(db_comment="P2 · note, sealed", editable=False),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                        (
+                            "updated_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was last written, UTC; kept by the database",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="updated at",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "note about a lead",
+                        "verbose_name_plural": "notes about a lead",
+                        "db_table": "lead_notes",
+                        "db_table_comment": "Internal notes about leads, sealed",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["lead", "-created_at"],
+                                name="lead_notes_of_lead",
+                                serves="a lead's notes",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["author"],
+                                name="lead_notes_by_author",
+                                serves="the delete check",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "note_encrypted__regex",
+                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$",
+                                    ),
+                                    models.Func(
+                                        models.F("note_encrypted"),
+                                        function="is_sealed",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="lead_notes_note_encrypted_is_sealed",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("updated_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="lead_notes_times_finite",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="lead_notes_touch_updated_at",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.touch_updated_at()",
+                                    func="",
+                                    hash="b278c0f3d49c16a54c1cc73631a9c33f69acec02",
+                                    operation="UPDATE",
+                                    pgid="lead_notes_touch_updated_at",
+                                    table="lead_notes",
+                                    when="BEFORE",
+                                ),
+                            )
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="DeepLink",
+                    fields=[
+                        (
+                            "deep_link_id",
+                            models.TextField(
+                                db_comment="P0 · identifier in the link",
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        ("flow", models.TextField(db_comment="P0 · what the bot is to do")),
+                        (
+                            "tg_target",
+                            models.TextField(
+                                db_comment="P0 · bot or channel", db_default="bot", default="bot"
+                            ),
+                        ),
+                        (
+                            "topic",
+                            models.ForeignKey(
+                                blank=True,
+                                db_column="topic_code",
+                                db_comment="P0 · topic, if one",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="deep_links",
+                                to="content.topic",
+                            ),
+                        ),
+                        (
+                            "entity_ref",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P0 · what it is about: code or slug",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "source_page",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P0 · page it stood on: code or slug",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "anonymous_id",
+                            models.TextField(
+                                blank=True, db_comment="P0 · browser identifier", null=True
+                            ),
+                        ),
+                        (
+                            "lead",
+                            models.ForeignKey(
+                                blank=True,
+                                db_comment="P0 · lead, if known",
+                                db_index=False,
+                                null=True,
+                                on_delete=django.db.models.deletion.DB_CASCADE,
+                                related_name="deep_links",
+                                to="crm.lead",
+                            ),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                        (
+                            "expires_at",
+                            models.DateTimeField(
+                                blank=True,
+                                db_comment="P0 · end of validity, UTC; at most 30 days after created_at",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "deep link",
+                        "verbose_name_plural": "deep links",
+                        "db_table": "deep_links",
+                        "db_table_comment": "Links into Telegram",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["expires_at"],
+                                name="deep_links_by_expiry",
+                                serves="purge_expired",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["lead"],
+                                name="deep_links_by_lead",
+                                serves="links of a lead; erasure",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["topic"],
+                                name="deep_links_by_topic",
+                                serves="the delete check",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("deep_link_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                ),
+                                name="deep_links_deep_link_id_is_opaque",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("entity_ref__regex", "^[a-z0-9]+([_-][a-z0-9]+)*$")
+                                ),
+                                name="deep_links_entity_ref_is_code_or_slug",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("source_page__regex", "^[a-z0-9]+([_-][a-z0-9]+)*$")
+                                ),
+                                name="deep_links_source_page_is_code_or_slug",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("anonymous_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                ),
+                                name="deep_links_anonymous_id_is_opaque",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        models.F("expires_at"),
+                                        function="is_link_lifetime",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="deep_links_expire_within_30_days",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("expires_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="deep_links_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "flow__in",
+                                        [
+                                            "plan_7d",
+                                            "save_resource",
+                                            "challenge_7d",
+                                            "concierge",
+                                            "question",
+                                            "prep",
+                                            "ritual",
+                                            "boundaries",
+                                            "favorites",
+                                        ],
+                                    )
+                                ),
+                                name="deep_links_flow_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("tg_target__in", ["bot", "channel"])),
+                                name="deep_links_tg_target_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="deep_links_set_expiry",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.expires_at IS NULL)",
+                                    execute="public.deep_links_set_expiry()",
+                                    func="CREATE OR REPLACE FUNCTION public.deep_links_set_expiry() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    NEW.expires_at := NEW.created_at + interval '720 hours';\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="6dabe22718cb8d7ee9830989fbaf7289c3fd9333",
+                                    operation="INSERT",
+                                    pgid="deep_links_set_expiry",
+                                    table="deep_links",
+                                    when="BEFORE",
+                                ),
+                            )
+                        ],
+                    },
+                ),
             ],
-            options={
-                'verbose_name': 'lead',
-                'verbose_name_plural': 'leads',
-                'db_table': 'leads',
-                'db_table_comment': 'People who showed interest',
-                'indexes': [ebalance.db.rules.Index(fields=['status', '-created_at'], name='leads_by_status', serves='admin: the funnel'), ebalance.db.rules.Index(fields=['-created_at'], name='leads_newest', serves='admin: newest leads first'), ebalance.db.rules.Index(fields=['topic'], name='leads_by_topic', serves='leads of a topic; delete')],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Func(models.F('utm'), function='is_utm', output_field=models.BooleanField())), name='leads_utm_is_p0'), models.CheckConstraint(condition=models.Q(models.Func(models.F('created_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('updated_at'), function='isfinite', output_field=models.BooleanField())), name='leads_times_finite'), models.CheckConstraint(condition=models.Q(('status__in', ['new', 'engaged', 'booking_started', 'booked_confirmed', 'paid', 'completed_session', 'follow_up_needed', 'inactive'])), name='leads_status_in_set'), models.CheckConstraint(condition=models.Q(('source__in', ['quiz', 'telegram', 'waitlist', 'question', 'booking'])), name='leads_source_in_set')],
-                'triggers': [pgtrigger.compiler.Trigger(name='leads_touch_updated_at', sql=ebalance.db.triggers.RuleTriggerSql(execute='public.touch_updated_at()', func='', hash='7d4373908a65b0d926f8bb95149fa2d3f5fc3b98', operation='UPDATE', pgid='leads_touch_updated_at', table='leads', when='BEFORE'))],
-            },
-        ),
-        migrations.CreateModel(
-            name='LeadIdentity',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('lead', models.ForeignKey(db_comment='P0 · lead', db_index=False, on_delete=django.db.models.deletion.DB_CASCADE, related_name='identities', to='crm.lead')),
-                ('user', models.ForeignKey(blank=True, db_comment='P0 · registered person', db_index=False, null=True, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='lead_identities', to=settings.AUTH_USER_MODEL)),
-                ('anonymous_id', models.TextField(blank=True, db_comment='P0 · browser or bot identifier', null=True)),
-                ('email_encrypted', models.TextField(blank=True, db_comment='P1 · e-mail, sealed', editable=False, null=True)),
-                ('email_bidx', models.TextField(blank=True, db_comment='P1 · blind index of the e-mail', editable=False, null=True)),
-                ('phone_encrypted', models.TextField(blank=True, db_comment='P1 · phone, sealed', editable=False, null=True)),
-                ('phone_bidx', models.TextField(blank=True, db_comment='P1 · blind index of the phone', editable=False, null=True)),
-                ('telegram_user_id', models.TextField(blank=True, db_comment="P1 · Telegram's id, digits", null=True)),
-                ('is_primary', models.BooleanField(db_comment='P0 · the one to use; one per lead', db_default=False, default=False)),
-                ('created_at', models.DateTimeField(db_comment='P0 · when the row was written, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='created at')),
-            ],
-            options={
-                'verbose_name': 'contact of a lead',
-                'verbose_name_plural': 'contacts of a lead',
-                'db_table': 'lead_identities',
-                'db_table_comment': 'How leads are recognised; contacts sealed',
-                'indexes': [ebalance.db.rules.Index(fields=['user'], name='lead_identities_by_user', serves='leads of a person; erasure'), ebalance.db.rules.Index(fields=['email_bidx'], name='lead_identities_by_email', serves='find_by_contact'), ebalance.db.rules.Index(fields=['phone_bidx'], name='lead_identities_by_phone', serves='find_by_contact'), ebalance.db.rules.Index(fields=['telegram_user_id'], name='lead_identities_by_telegram', serves='find_by_contact'), ebalance.db.rules.Index(fields=['anonymous_id'], name='lead_identities_by_anonymous_id', serves='record_event: whose lead')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('anonymous_id__regex', '^[A-Za-z0-9_-]{8,64}$')), name='lead_identities_anonymous_id_is_opaque'), models.CheckConstraint(condition=models.Q(('email_encrypted__regex', '^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$'), models.Func(models.F('email_encrypted'), function='is_sealed', output_field=models.BooleanField())), name='lead_identities_email_encrypted_is_sealed'), models.CheckConstraint(condition=models.Q(('email_bidx__regex', '^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{43}$')), name='lead_identities_email_bidx_is_blind_index'), models.CheckConstraint(condition=models.Q(('phone_encrypted__regex', '^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$'), models.Func(models.F('phone_encrypted'), function='is_sealed', output_field=models.BooleanField())), name='lead_identities_phone_encrypted_is_sealed'), models.CheckConstraint(condition=models.Q(('phone_bidx__regex', '^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{43}$')), name='lead_identities_phone_bidx_is_blind_index'), models.CheckConstraint(condition=models.Q(('telegram_user_id__regex', '^[0-9]+$')), name='lead_identities_telegram_user_id_is_digits'), models.CheckConstraint(condition=models.Q(('user__isnull', False), ('anonymous_id__isnull', False), ('email_encrypted__isnull', False), ('phone_encrypted__isnull', False), ('telegram_user_id__isnull', False), _connector='OR'), name='lead_identities_identifier_present'), models.CheckConstraint(condition=models.Q(models.Q(('email_bidx__isnull', False), ('email_encrypted__isnull', False)), models.Q(('email_bidx__isnull', True), ('email_encrypted__isnull', True)), _connector='OR'), name='lead_identities_email_with_index'), models.CheckConstraint(condition=models.Q(models.Q(('phone_bidx__isnull', False), ('phone_encrypted__isnull', False)), models.Q(('phone_bidx__isnull', True), ('phone_encrypted__isnull', True)), _connector='OR'), name='lead_identities_phone_with_index'), models.UniqueConstraint(condition=models.Q(('is_primary', True)), fields=('lead',), name='lead_identities_one_primary'), models.UniqueConstraint(fields=('lead', 'user'), name='lead_identities_user_once_per_lead'), models.UniqueConstraint(fields=('lead', 'anonymous_id'), name='lead_identities_anonymous_id_once_per_lead'), models.UniqueConstraint(fields=('lead', 'email_bidx'), name='lead_identities_email_bidx_once_per_lead'), models.UniqueConstraint(fields=('lead', 'phone_bidx'), name='lead_identities_phone_bidx_once_per_lead'), models.UniqueConstraint(fields=('lead', 'telegram_user_id'), name='lead_identities_telegram_user_id_once_per_lead'), models.CheckConstraint(condition=models.Q(models.Func(models.F('created_at'), function='isfinite', output_field=models.BooleanField())), name='lead_identities_times_finite')],
-            },
-        ),
-        migrations.CreateModel(
-            name='TrackingEvent',
-            fields=[
-                ('event_name', models.TextField(db_comment='P0 · name in the tracking plan', primary_key=True, serialize=False)),
-                ('sources', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), db_comment='P0 · which services may send it')),
-                ('is_active', models.BooleanField(db_comment='P0 · accepted now', db_default=True, default=True)),
-            ],
-            options={
-                'verbose_name': 'tracked event',
-                'verbose_name_plural': 'tracked events',
-                'db_table': 'tracking_events',
-                'db_table_comment': 'The tracking plan: events',
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Func(models.F('event_name'), function='is_code', output_field=models.BooleanField())), name='tracking_events_event_name_is_code'), models.CheckConstraint(condition=models.Q(('sources__contained_by', ['web', 'backend', 'telegram', 'admin']), ('sources__len__gte', 1), models.Func(models.F('sources'), function='has_no_duplicates', output_field=models.BooleanField())), name='tracking_events_sources_in_set')],
-            },
-        ),
-        migrations.CreateModel(
-            name='TrackingEventParam',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('event', models.ForeignKey(db_column='event_name', db_comment='P0 · event', db_index=False, on_delete=django.db.models.deletion.DB_CASCADE, related_name='params', to='crm.trackingevent')),
-                ('name', models.TextField(db_comment='P0 · key; a|b: one of these is required')),
-                ('kind', models.TextField(db_comment='P0 · kind of value, privacy.md §3')),
-                ('allowed', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, db_comment='P0 · values of an enum or enum_list', null=True)),
-                ('is_required', models.BooleanField(db_comment='P0 · must be present')),
-            ],
-            options={
-                'verbose_name': 'parameter of an event',
-                'verbose_name_plural': 'parameters of an event',
-                'db_table': 'tracking_event_params',
-                'db_table_comment': 'The tracking plan: parameters',
-                'constraints': [models.UniqueConstraint(fields=('event', 'name'), name='tracking_event_params_once'), models.CheckConstraint(condition=models.Q(('name__regex', '^[a-z][a-z0-9_]{0,59}(\\|[a-z][a-z0-9_]{0,59})*$')), name='tracking_event_params_name_is_code'), models.CheckConstraint(condition=models.Q(models.Q(('is_required', True), ('kind', 'one_of'), ('name__contains', '|')), models.Q(models.Q(('kind', 'one_of'), _negated=True), models.Q(('name__contains', '|'), _negated=True)), _connector='OR'), name='tracking_event_params_one_of_is_required'), models.CheckConstraint(condition=models.Q(models.Q(('kind__in', ['enum', 'enum_list']), ('allowed__isnull', False)), models.Q(models.Q(('kind__in', ['enum', 'enum_list']), _negated=True), ('allowed__isnull', True)), _connector='OR'), name='tracking_event_params_allowed_with_enum'), models.CheckConstraint(condition=models.Q(('kind__in', ['enum', 'enum_list', 'code', 'code_list', 'slug', 'ref', 'deep_link', 'uuid', 'int', 'bool', 'timestamp', 'path', 'host', 'zone', 'topic', 'utm', 'one_of'])), name='tracking_event_params_kind_in_set')],
-            },
-        ),
-        migrations.CreateModel(
-            name='LeadTimelineEvent',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('lead', models.ForeignKey(db_comment='P0 · lead', db_index=False, on_delete=django.db.models.deletion.DB_CASCADE, related_name='timeline', to='crm.lead')),
-                ('event_id', models.UUIDField(db_comment='P0 · id given by the sender; makes a repeat the same')),
-                ('tracking_event', models.ForeignKey(db_column='event_name', db_comment='P0 · event of the tracking plan', db_index=False, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='timeline_events', to='crm.trackingevent')),
-                ('source', models.TextField(db_comment='P0 · who sent it')),
-                ('occurred_at', models.DateTimeField(db_comment='P0 · when, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()))),
-                ('deep_link_id', models.TextField(blank=True, db_comment='P0 · deep link; no key, links expire first', null=True)),
-                ('properties', models.JSONField(blank=True, db_comment='P0 · parameters of the tracking plan', db_default=models.Value({}, output_field=models.JSONField()), default=dict)),
-            ],
-            options={
-                'verbose_name': 'timeline event',
-                'verbose_name_plural': 'timeline events',
-                'db_table': 'lead_timeline_events',
-                'db_table_comment': 'What happened with leads; P0 only',
-                'indexes': [ebalance.db.rules.Index(fields=['lead', '-occurred_at'], name='lead_timeline_events_of_lead', serves="a lead's timeline, newest first"), ebalance.db.rules.Index(fields=['tracking_event'], name='lead_timeline_events_by_event', serves='the delete check')],
-                'constraints': [models.UniqueConstraint(fields=('event_id',), name='lead_timeline_events_event_id_unique'), models.CheckConstraint(condition=models.Q(('deep_link_id__regex', '^[A-Za-z0-9_-]{8,64}$')), name='lead_timeline_events_deep_link_id_is_opaque'), models.CheckConstraint(condition=models.Q(models.Func(models.F('occurred_at'), function='isfinite', output_field=models.BooleanField())), name='lead_timeline_events_times_finite'), models.CheckConstraint(condition=models.Q(('source__in', ['web', 'backend', 'telegram', 'admin'])), name='lead_timeline_events_source_in_set')],
-                'triggers': [pgtrigger.compiler.Trigger(name='lead_timeline_events_p0_only', sql=ebalance.db.triggers.RuleTriggerSql(execute='public.guard_p0_event()', func='', hash='4576f71a20d4c1943292e12e9872541e25bc5825', operation='INSERT OR UPDATE', pgid='lead_timeline_events_p0_only', table='lead_timeline_events', when='BEFORE'))],
-            },
-        ),
-        migrations.CreateModel(
-            name='AnalyticsEvent',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('schema_version', models.TextField(db_comment='P0 · version of the event envelope')),
-                ('tracking_event', models.ForeignKey(db_column='event_name', db_comment='P0 · event of the tracking plan', db_index=False, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='analytics_events', to='crm.trackingevent')),
-                ('event_version', models.IntegerField(db_comment='P0 · version of the event, from 1')),
-                ('event_id', models.UUIDField(db_comment='P0 · id given by the sender; makes a repeat the same')),
-                ('occurred_at', models.DateTimeField(db_comment='P0 · when, UTC')),
-                ('source', models.TextField(db_comment='P0 · who sent it')),
-                ('environment', models.TextField(db_comment='P0 · where it happened')),
-                ('session_id', models.UUIDField(blank=True, db_comment='P0 · visit', null=True)),
-                ('anonymous_id', models.TextField(blank=True, db_comment='P0 · browser or bot identifier', null=True)),
-                ('user_id', models.UUIDField(blank=True, db_comment='P0 · person; no key', null=True)),
-                ('lead_id', models.UUIDField(blank=True, db_comment='P0 · lead; no key', null=True)),
-                ('page', models.JSONField(blank=True, db_comment='P0 · path and referrer host', db_default=models.Value({}, output_field=models.JSONField()), default=dict)),
-                ('acquisition', models.JSONField(blank=True, db_comment='P0 · entry point and utm', db_default=models.Value({}, output_field=models.JSONField()), default=dict)),
-                ('properties', models.JSONField(blank=True, db_comment='P0 · parameters of the tracking plan', db_default=models.Value({}, output_field=models.JSONField()), default=dict)),
-                ('received_at', models.DateTimeField(db_comment='P0 · receipt, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()))),
-            ],
-            options={
-                'verbose_name': 'analytics event',
-                'verbose_name_plural': 'analytics events',
-                'db_table': 'analytics_events',
-                'db_table_comment': 'Product events; P0 only, append-only',
-                'indexes': [ebalance.db.rules.Index(fields=['tracking_event', 'occurred_at'], name='analytics_events_by_event', serves='metrics: funnels of a period'), ebalance.db.rules.Index(fields=['received_at'], name='analytics_events_by_receipt', serves='purge_expired')],
-                'constraints': [models.UniqueConstraint(fields=('event_id',), name='analytics_events_event_id_unique'), models.CheckConstraint(condition=models.Q(('schema_version__regex', '^[0-9]{1,4}(\\.[0-9]{1,4}){0,2}$')), name='analytics_events_schema_version_is_version'), models.CheckConstraint(condition=models.Q(('event_version__gte', 1)), name='analytics_events_event_version_in_range'), models.CheckConstraint(condition=models.Q(('anonymous_id__regex', '^[A-Za-z0-9_-]{8,64}$')), name='analytics_events_anonymous_id_is_opaque'), models.CheckConstraint(condition=models.Q(models.Func(models.F('occurred_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('received_at'), function='isfinite', output_field=models.BooleanField())), name='analytics_events_times_finite'), models.CheckConstraint(condition=models.Q(('source__in', ['web', 'backend', 'telegram', 'admin'])), name='analytics_events_source_in_set'), models.CheckConstraint(condition=models.Q(('environment__in', ['prod', 'stage', 'dev'])), name='analytics_events_environment_in_set')],
-                'triggers': [pgtrigger.compiler.Trigger(name='analytics_events_append_only', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN ((to_jsonb(OLD) - '{user_id,lead_id,anonymous_id,session_id}'::text[])\n    IS DISTINCT FROM (to_jsonb(NEW) - '{user_id,lead_id,anonymous_id,session_id}'::text[])\n    OR (NEW.user_id IS NOT NULL AND NEW.user_id IS DISTINCT FROM OLD.user_id)\n    OR (NEW.lead_id IS NOT NULL AND NEW.lead_id IS DISTINCT FROM OLD.lead_id)\n    OR (NEW.anonymous_id IS NOT NULL AND NEW.anonymous_id IS DISTINCT FROM OLD.anonymous_id)\n    OR (NEW.session_id IS NOT NULL AND NEW.session_id IS DISTINCT FROM OLD.session_id)\n    OR ROW(OLD.user_id, OLD.lead_id, OLD.anonymous_id, OLD.session_id)\n       IS NOT DISTINCT FROM ROW(NEW.user_id, NEW.lead_id, NEW.anonymous_id, NEW.session_id))", execute="public.refuse('analytics_events_append_only', '', 'This table is append-only')", func='', hash='f639f0c95df4aa71a5b766cb431f511b220e66f9', operation='UPDATE', pgid='analytics_events_append_only', table='analytics_events', when='BEFORE')), pgtrigger.compiler.Trigger(name='analytics_events_no_delete', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (OLD.received_at > now() - interval '13 months')", execute="public.refuse('analytics_events_no_delete', '', 'Events are kept for 13 months')", func='', hash='116dc95531b2e899e3dc18202a555ebc4b8d3742', operation='DELETE', pgid='analytics_events_no_delete', table='analytics_events', when='BEFORE')), pgtrigger.compiler.Trigger(name='analytics_events_no_truncate', sql=ebalance.db.triggers.RuleTriggerSql(execute="public.refuse('analytics_events_no_truncate', '', 'This table cannot be truncated')", func='', hash='24b0b64239d42bd819fd688af45d1fa1d99cacbd', level='STATEMENT', operation='TRUNCATE', pgid='analytics_events_no_truncate', table='analytics_events', when='BEFORE')), pgtrigger.compiler.Trigger(name='analytics_events_p0_only', sql=ebalance.db.triggers.RuleTriggerSql(execute='public.guard_p0_event()', func='', hash='b9556e329d49ab02f1196d4716f7165e37ee88db', operation='INSERT', pgid='analytics_events_p0_only', table='analytics_events', when='BEFORE'))],
-            },
-        ),
-        migrations.CreateModel(
-            name='LeadNote',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('lead', models.ForeignKey(db_comment='P0 · lead', db_index=False, on_delete=django.db.models.deletion.DB_CASCADE, related_name='notes', to='crm.lead')),
-                ('author', models.ForeignKey(db_column='author_user_id', db_comment='P0 · who wrote it', db_index=False, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='lead_notes', to=settings.AUTH_USER_MODEL)),
-                ('note_encrypted', models.TextField(db_comment='P2 · note, sealed', editable=False)),
-                ('created_at', models.DateTimeField(db_comment='P0 · when the row was written, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='created at')),
-                ('updated_at', models.DateTimeField(db_comment='P0 · when the row was last written, UTC; kept by the database', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='updated at')),
-            ],
-            options={
-                'verbose_name': 'note about a lead',
-                'verbose_name_plural': 'notes about a lead',
-                'db_table': 'lead_notes',
-                'db_table_comment': 'Internal notes about leads, sealed',
-                'indexes': [ebalance.db.rules.Index(fields=['lead', '-created_at'], name='lead_notes_of_lead', serves="a lead's notes"), ebalance.db.rules.Index(fields=['author'], name='lead_notes_by_author', serves='the delete check')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('note_encrypted__regex', '^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$'), models.Func(models.F('note_encrypted'), function='is_sealed', output_field=models.BooleanField())), name='lead_notes_note_encrypted_is_sealed'), models.CheckConstraint(condition=models.Q(models.Func(models.F('created_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('updated_at'), function='isfinite', output_field=models.BooleanField())), name='lead_notes_times_finite')],
-                'triggers': [pgtrigger.compiler.Trigger(name='lead_notes_touch_updated_at', sql=ebalance.db.triggers.RuleTriggerSql(execute='public.touch_updated_at()', func='', hash='b278c0f3d49c16a54c1cc73631a9c33f69acec02', operation='UPDATE', pgid='lead_notes_touch_updated_at', table='lead_notes', when='BEFORE'))],
-            },
-        ),
-        migrations.CreateModel(
-            name='DeepLink',
-            fields=[
-                ('deep_link_id', models.TextField(db_comment='P0 · identifier in the link', primary_key=True, serialize=False)),
-                ('flow', models.TextField(db_comment='P0 · what the bot is to do')),
-                ('tg_target', models.TextField(db_comment='P0 · bot or channel', db_default='bot', default='bot')),
-                ('topic', models.ForeignKey(blank=True, db_column='topic_code', db_comment='P0 · topic, if one', db_index=False, null=True, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='deep_links', to='content.topic')),
-                ('entity_ref', models.TextField(blank=True, db_comment='P0 · what it is about: code or slug', null=True)),
-                ('source_page', models.TextField(blank=True, db_comment='P0 · page it stood on: code or slug', null=True)),
-                ('anonymous_id', models.TextField(blank=True, db_comment='P0 · browser identifier', null=True)),
-                ('lead', models.ForeignKey(blank=True, db_comment='P0 · lead, if known', db_index=False, null=True, on_delete=django.db.models.deletion.DB_CASCADE, related_name='deep_links', to='crm.lead')),
-                ('created_at', models.DateTimeField(db_comment='P0 · when the row was written, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='created at')),
-                ('expires_at', models.DateTimeField(blank=True, db_comment='P0 · end of validity, UTC; at most 30 days after created_at')),
-            ],
-            options={
-                'verbose_name': 'deep link',
-                'verbose_name_plural': 'deep links',
-                'db_table': 'deep_links',
-                'db_table_comment': 'Links into Telegram',
-                'indexes': [ebalance.db.rules.Index(fields=['expires_at'], name='deep_links_by_expiry', serves='purge_expired'), ebalance.db.rules.Index(fields=['lead'], name='deep_links_by_lead', serves='links of a lead; erasure'), ebalance.db.rules.Index(fields=['topic'], name='deep_links_by_topic', serves='the delete check')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('deep_link_id__regex', '^[A-Za-z0-9_-]{8,64}$')), name='deep_links_deep_link_id_is_opaque'), models.CheckConstraint(condition=models.Q(('entity_ref__regex', '^[a-z0-9]+([_-][a-z0-9]+)*$')), name='deep_links_entity_ref_is_code_or_slug'), models.CheckConstraint(condition=models.Q(('source_page__regex', '^[a-z0-9]+([_-][a-z0-9]+)*$')), name='deep_links_source_page_is_code_or_slug'), models.CheckConstraint(condition=models.Q(('anonymous_id__regex', '^[A-Za-z0-9_-]{8,64}$')), name='deep_links_anonymous_id_is_opaque'), models.CheckConstraint(condition=models.Q(models.Func(models.F('created_at'), models.F('expires_at'), function='is_link_lifetime', output_field=models.BooleanField())), name='deep_links_expire_within_30_days'), models.CheckConstraint(condition=models.Q(models.Func(models.F('created_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('expires_at'), function='isfinite', output_field=models.BooleanField())), name='deep_links_times_finite'), models.CheckConstraint(condition=models.Q(('flow__in', ['plan_7d', 'save_resource', 'challenge_7d', 'concierge', 'question', 'prep', 'ritual', 'boundaries', 'favorites'])), name='deep_links_flow_in_set'), models.CheckConstraint(condition=models.Q(('tg_target__in', ['bot', 'channel'])), name='deep_links_tg_target_in_set')],
-                'triggers': [pgtrigger.compiler.Trigger(name='deep_links_set_expiry', sql=ebalance.db.triggers.RuleTriggerSql(condition='WHEN (NEW.expires_at IS NULL)', execute='public.deep_links_set_expiry()', func="CREATE OR REPLACE FUNCTION public.deep_links_set_expiry() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    NEW.expires_at := NEW.created_at + interval '720 hours';\n    RETURN NEW;\nEND $rule$; ", hash='6dabe22718cb8d7ee9830989fbaf7289c3fd9333', operation='INSERT', pgid='deep_links_set_expiry', table='deep_links', when='BEFORE'))],
-            },
         ),
     ]

@@ -9,6 +9,7 @@ import base64
 import secrets
 from datetime import datetime, time, timedelta
 from typing import Any
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from django.apps import apps
@@ -54,6 +55,7 @@ def load_demo() -> str:
     _model("identity.Consent").objects.create(
         user=client, consent_type="personal_data", version="2026-01-07", source="web"
     )
+    client.data_export_requests.create(export_type="user_data")
     _add_content(owner)
     _add_interactive(owner)
     lead = _add_lead(owner, client)
@@ -167,6 +169,24 @@ def _add_lead(owner: Any, client: Any) -> Any:
     )
     lead.identities.create(user=client, anonymous_id="demo-visitor-0001", is_primary=True)
     lead.notes.create(author=owner, note_encrypted=_sealed())
+    lead.timeline.create(
+        event_id=uuid4(),
+        tracking_event_id="booking_start",
+        source="web",
+        properties={"entry_point": "seo", "page_path": "/services", "topic": "burnout"},
+    )
+    _model("crm.AnalyticsEvent").objects.create(
+        schema_version="1.0",
+        tracking_event_id="page_view",
+        event_version=1,
+        event_id=uuid4(),
+        occurred_at=timezone.now(),
+        source="web",
+        environment="dev",
+        anonymous_id="demo-visitor-0001",
+        page={"page_path": "/articles"},
+        properties={"page_path": "/articles"},
+    )
     _model("crm.DeepLink").objects.create(
         deep_link_id="demoPlan0001", flow="plan_7d", topic_id="anxiety", lead=lead
     )
@@ -219,6 +239,20 @@ def _add_booking(client: Any, lead: Any) -> None:
     agreed.save()
     agreed.status, agreed.confirmed_at = "confirmed", timezone.now()
     agreed.save()
+    _model("booking.PaymentWebhookEvent").objects.create(
+        provider="yookassa",
+        provider_event_id="payment.succeeded:demo-0001",
+        event_type="payment.succeeded",
+        provider_payment_id="demo-0001",
+        processed_at=timezone.now(),
+        attempts=1,
+    )
+    _model("audit.OutboxEvent").objects.create(
+        event_type="appointment_confirmed",
+        aggregate_type="appointment",
+        aggregate_id=agreed.pk,
+        payload={"appointment_id": str(agreed.pk)},
+    )
     _model("booking.IntakeForm").objects.create(
         appointment=agreed,
         status="submitted",
@@ -254,6 +288,12 @@ def _appointment(service: Any, slot: Any, **people: Any) -> Any:
 def _add_ugc(owner: Any, client: Any) -> None:
     questions = _model("ugc.AnonymousQuestion").objects
     questions.create(question_text_encrypted=_sealed(), safety_confirmed=True)
+    answered = questions.create(question_text_encrypted=_sealed(), publish_allowed=True)
+    answered.status, answered.moderated_at = "approved", timezone.now()
+    answered.save()
+    answered.answers.create(answered_by=owner, answer_text_encrypted=_sealed())
+    answered.status, answered.answered_at = "answered", timezone.now()
+    answered.save()
     flagged = questions.create(
         question_text_encrypted=_sealed(),
         channel="telegram",
@@ -263,13 +303,14 @@ def _add_ugc(owner: Any, client: Any) -> None:
     _model("ugc.ModerationAction").objects.create(
         ugc_type="anonymous_question", ugc_id=flagged.pk, moderator=owner, action="flag"
     )
-    _model("ugc.Review").objects.create(
+    review = _model("ugc.Review").objects.create(
         user=client,
         status="pending",
         review_text_encrypted=_sealed(),
         anonymity_level="initials",
         submitted_at=timezone.now(),
     )
+    review.publication_consents.create(user=client, granted=True, version="2026-01-07")
     _model("ugc.DiaryEntry").objects.create(
         user=client,
         diary_type="gratitude",
@@ -290,4 +331,12 @@ def _add_administration(owner: Any) -> None:
     )
     template.status, template.active_version = "active", 1
     template.save()
+    _model("audit.AuditLogEntry").objects.create(
+        actor=owner,
+        actor_role="owner",
+        action="setting_changed",
+        entity_type="system_setting",
+        entity_key="hold_minutes",
+        new_value={"value": 15},
+    )
     _model("audit.SystemSetting").objects.create(key="hold_minutes", value=15, updated_by=owner)

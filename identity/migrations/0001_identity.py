@@ -1,130 +1,788 @@
 from pathlib import Path
 
 import django.db.models.deletion
-import ebalance.db.ids
-import ebalance.db.on_delete
-import ebalance.db.rules
-import ebalance.db.triggers
 import pgtrigger.compiler
 from django.conf import settings
 from django.db import migrations, models
 
+import ebalance.db.ids
+import ebalance.db.on_delete
+import ebalance.db.operations
+import ebalance.db.rules
+import ebalance.db.triggers
 
 FUNCTIONS = (Path(__file__).parent / "sql" / "0001_functions.sql").read_text(encoding="utf-8")
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
-        ('contenttypes', '0002_remove_content_type_name'),
+        ("auth", "0012_alter_user_first_name_max_length"),
+        ("contenttypes", "0002_remove_content_type_name"),
     ]
 
     operations = [
         # One statement list, sent as it is: sqlparse would take it apart at every semicolon.
         migrations.RunSQL([(FUNCTIONS, None)], migrations.RunSQL.noop),
-        migrations.CreateModel(
-            name='User',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('email', models.TextField(blank=True, db_comment='P1 · e-mail, lower case, trimmed', null=True)),
-                ('phone', models.TextField(blank=True, db_comment='P1 · phone, E.164', null=True)),
-                ('telegram_user_id', models.TextField(blank=True, db_comment="P1 · Telegram's id, digits", null=True)),
-                ('telegram_username', models.TextField(blank=True, db_comment='P1 · Telegram name without @', null=True)),
-                ('display_name', models.TextField(blank=True, db_comment='P1 · how the person is called', null=True)),
-                ('timezone', models.TextField(blank=True, db_comment='P0 · IANA zone', null=True)),
-                ('status', models.TextField(db_comment='P0 · life cycle, states.md', db_default='active', default='active')),
-                ('created_at', models.DateTimeField(db_comment='P0 · when the row was written, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='created at')),
-                ('updated_at', models.DateTimeField(db_comment='P0 · when the row was last written, UTC; kept by the database', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='updated at')),
-                ('deleted_at', models.DateTimeField(blank=True, db_comment='P0 · when the account was deleted, UTC', null=True)),
-                ('password', models.TextField(blank=True, db_comment='P1 · salted password hash; empty: none', db_default='', default='')),
-                ('last_login', models.DateTimeField(blank=True, db_comment='P0 · last login, UTC', null=True)),
-                ('is_superuser', models.BooleanField(db_comment="P0 · required by Django's auth; grants nothing, roles do", db_default=False, default=False, editable=False)),
+        ebalance.db.operations.CreateTables(
+            models=[
+                migrations.CreateModel(
+                    name="User",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "email",
+                            models.TextField(
+                                blank=True, db_comment="P1 · e-mail, lower case, trimmed", null=True
+                            ),
+                        ),
+                        (
+                            "phone",
+                            models.TextField(blank=True, db_comment="P1 · phone, E.164", null=True),
+                        ),
+                        (
+                            "telegram_user_id",
+                            models.TextField(
+                                blank=True, db_comment="P1 · Telegram's id, digits", null=True
+                            ),
+                        ),
+                        (
+                            "telegram_username",
+                            models.TextField(
+                                blank=True, db_comment="P1 · Telegram name without @", null=True
+                            ),
+                        ),
+                        (
+                            "display_name",
+                            models.TextField(
+                                blank=True, db_comment="P1 · how the person is called", null=True
+                            ),
+                        ),
+                        (
+                            "timezone",
+                            models.TextField(blank=True, db_comment="P0 · IANA zone", null=True),
+                        ),
+                        (
+                            "status",
+                            models.TextField(
+                                db_comment="P0 · life cycle, states.md",
+                                db_default="active",
+                                default="active",
+                            ),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                        (
+                            "updated_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was last written, UTC; kept by the database",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="updated at",
+                            ),
+                        ),
+                        (
+                            "deleted_at",
+                            models.DateTimeField(
+                                blank=True,
+                                db_comment="P0 · when the account was deleted, UTC",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "password",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P1 · salted password hash; empty: none",
+                                db_default="",
+                                default="",
+                            ),
+                        ),
+                        (
+                            "last_login",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · last login, UTC", null=True
+                            ),
+                        ),
+                        (
+                            "is_superuser",
+                            models.BooleanField(
+                                db_comment="P0 · required by Django's auth; grants nothing, roles do",
+                                db_default=False,
+                                default=False,
+                                editable=False,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "person",
+                        "verbose_name_plural": "people",
+                        "db_table": "users",
+                        "db_table_comment": "People: clients and staff",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["created_at"],
+                                name="users_by_age",
+                                serves="admin: newest people first",
+                            )
+                        ],
+                        "constraints": [
+                            models.UniqueConstraint(fields=("email",), name="users_email_unique"),
+                            models.UniqueConstraint(fields=("phone",), name="users_phone_unique"),
+                            models.UniqueConstraint(
+                                fields=("telegram_user_id",), name="users_telegram_user_id_unique"
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("email__regex", "^[^@\\s]+@[^@\\s]+$")),
+                                name="users_email_is_normalised",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("email"),
+                                        function="is_lower_case",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="users_email_is_lower_case",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("phone__regex", "^\\+[1-9][0-9]{9,14}$")),
+                                name="users_phone_is_e164",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("telegram_user_id__regex", "^[0-9]+$")),
+                                name="users_telegram_user_id_is_digits",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("timezone"),
+                                        function="is_time_zone",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="users_timezone_is_iana_zone",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(("status", "deleted"), ("deleted_at__isnull", False)),
+                                    models.Q(
+                                        models.Q(("status", "deleted"), _negated=True),
+                                        ("deleted_at__isnull", True),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="users_deleted_at_with_status",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(("status", "deleted"), _negated=True),
+                                    models.Q(
+                                        models.Q(
+                                            ("display_name__isnull", True),
+                                            ("email__isnull", True),
+                                            ("phone__isnull", True),
+                                            ("telegram_user_id__isnull", True),
+                                            ("telegram_username__isnull", True),
+                                        ),
+                                        models.Q(
+                                            ("password", ""),
+                                            ("password__startswith", "!"),
+                                            _connector="OR",
+                                        ),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="users_deleted_holds_nothing_personal",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("status", "deleted"),
+                                    ("email__isnull", False),
+                                    ("phone__isnull", False),
+                                    ("telegram_user_id__isnull", False),
+                                    _connector="OR",
+                                ),
+                                name="users_reachable",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("updated_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("deleted_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("last_login"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="users_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("status__in", ["active", "blocked", "deleted"])
+                                ),
+                                name="users_status_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="users_status_transition",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('active', 'blocked'), ('active', 'deleted'), ('blocked', 'active'), ('blocked', 'deleted'))))",
+                                    execute="public.refuse_transition('users_status_transition', 'status', 'This change of status is not allowed')",
+                                    func="",
+                                    hash="dd57cfd88fa195b6ef2acd232febf3334f822c65",
+                                    operation='UPDATE OF "status"',
+                                    pgid="users_status_transition",
+                                    table="users",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="users_last_owner_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.users_last_owner_stays()",
+                                    func="CREATE OR REPLACE FUNCTION public.users_last_owner_stays() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF OLD.status = 'active' AND (TG_OP = 'DELETE' OR NEW.status <> 'active')\n       AND EXISTS (SELECT FROM public.user_roles\n                   WHERE user_id = OLD.id AND role_code = 'owner') THEN\n        \n    UPDATE public.roles SET scope = scope WHERE code = 'owner';\n    IF NOT EXISTS (\n        SELECT FROM public.user_roles r JOIN public.users u ON u.id = r.user_id\n        WHERE r.role_code = 'owner' AND u.status = 'active' AND u.id <> OLD.id\n    ) THEN\n        PERFORM public.raise_refusal('users_last_owner_stays', TG_TABLE_NAME, 'status', 'The last active owner cannot lose the role, be blocked or be deleted');\n    END IF;\n\n    END IF;\n    IF TG_OP = 'DELETE' THEN\n        RETURN OLD;\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="fba9b4d3a2fb8c7e1e48fd8aeb43df23d94e4be0",
+                                    operation='UPDATE OF "status" OR DELETE',
+                                    pgid="users_last_owner_stays",
+                                    table="users",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="users_touch_updated_at",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.touch_updated_at()",
+                                    func="",
+                                    hash="f58ecd41fe25b5b01d9506d983737f7af675069f",
+                                    operation="UPDATE",
+                                    pgid="users_touch_updated_at",
+                                    table="users",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="users_no_truncate",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('users_no_truncate', '', 'This table cannot be truncated')",
+                                    func="",
+                                    hash="946c06156fa731cf1bea7ad4131d1a43a98d68a3",
+                                    level="STATEMENT",
+                                    operation="TRUNCATE",
+                                    pgid="users_no_truncate",
+                                    table="users",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="Role",
+                    fields=[
+                        (
+                            "code",
+                            models.TextField(
+                                db_comment="P0 · role", primary_key=True, serialize=False
+                            ),
+                        ),
+                        (
+                            "scope",
+                            models.TextField(
+                                db_comment="P0 · where the role acts: admin or product"
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "role",
+                        "verbose_name_plural": "roles",
+                        "db_table": "roles",
+                        "db_table_comment": "Roles of access.md",
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(("code", "client"), ("scope", "product")),
+                                    models.Q(
+                                        models.Q(("code", "client"), _negated=True),
+                                        ("scope", "admin"),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="roles_client_is_product",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("code__in", ["owner", "assistant", "editor", "client"])
+                                ),
+                                name="roles_code_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("scope__in", ["admin", "product"])),
+                                name="roles_scope_in_set",
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="UserRole",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "user",
+                            models.ForeignKey(
+                                db_comment="P0 · whose role",
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DB_CASCADE,
+                                related_name="user_roles",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "role",
+                            models.ForeignKey(
+                                db_column="role_code",
+                                db_comment="P0 · granted role",
+                                db_index=False,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="user_roles",
+                                to="identity.role",
+                            ),
+                        ),
+                        (
+                            "granted_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when granted, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "granted role",
+                        "verbose_name_plural": "granted roles",
+                        "db_table": "user_roles",
+                        "db_table_comment": "Roles granted to people",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["role"],
+                                name="user_roles_by_role",
+                                serves="who has a role; the last owner",
+                            )
+                        ],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("user", "role"), name="user_roles_once_per_user"
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("granted_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="user_roles_times_finite",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="user_roles_last_owner_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.role_code = 'owner')",
+                                    execute="public.user_roles_last_owner_stays()",
+                                    func="CREATE OR REPLACE FUNCTION public.user_roles_last_owner_stays() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    -- A user who is gone or not active was not the last active owner (users has its own rule).\n    IF (TG_OP = 'DELETE' OR NEW.role_code <> 'owner' OR NEW.user_id <> OLD.user_id)\n       AND EXISTS (SELECT FROM public.users WHERE id = OLD.user_id AND status = 'active') THEN\n        \n    UPDATE public.roles SET scope = scope WHERE code = 'owner';\n    IF NOT EXISTS (\n        SELECT FROM public.user_roles r JOIN public.users u ON u.id = r.user_id\n        WHERE r.role_code = 'owner' AND u.status = 'active' AND u.id <> OLD.user_id\n    ) THEN\n        PERFORM public.raise_refusal('user_roles_last_owner_stays', TG_TABLE_NAME, 'role_code', 'The last active owner cannot lose the role, be blocked or be deleted');\n    END IF;\n\n    END IF;\n    IF TG_OP = 'DELETE' THEN\n        RETURN OLD;\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="5e926cf30847f7095c45fa33e52c6fedde1fbbb2",
+                                    operation="UPDATE OR DELETE",
+                                    pgid="user_roles_last_owner_stays",
+                                    table="user_roles",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="user_roles_no_truncate",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('user_roles_no_truncate', '', 'This table cannot be truncated')",
+                                    func="",
+                                    hash="ea07fb2f3c0f61bca8027338f654280565cdbb5c",
+                                    level="STATEMENT",
+                                    operation="TRUNCATE",
+                                    pgid="user_roles_no_truncate",
+                                    table="user_roles",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="DataExportRequest",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "user",
+                            models.ForeignKey(
+                                db_comment="P0 · whose data",
+                                db_index=False,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="data_export_requests",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        ("export_type", models.TextField(db_comment="P0 · what is exported")),
+                        (
+                            "status",
+                            models.TextField(
+                                db_comment="P0 · progress, states.md",
+                                db_default="requested",
+                                default="requested",
+                            ),
+                        ),
+                        (
+                            "file_url",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P1 · address of the finished file",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when requested, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                        (
+                            "completed_at",
+                            models.DateTimeField(
+                                blank=True,
+                                db_comment="P0 · when finished or failed, UTC",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "expires_at",
+                            models.DateTimeField(
+                                blank=True,
+                                db_comment="P0 · when the file is removed, UTC",
+                                null=True,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "data export",
+                        "verbose_name_plural": "data exports",
+                        "db_table": "data_export_requests",
+                        "db_table_comment": "Requests for a copy of one's data",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["user"],
+                                name="data_export_requests_by_user",
+                                serves="a person's exports; the delete check",
+                            ),
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("status__in", ["requested", "processing"])),
+                                fields=["created_at"],
+                                name="data_export_requests_queue",
+                                serves="process_exports: what is to be done, oldest first",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(
+                                        ("status", "ready"),
+                                        ("expires_at__isnull", False),
+                                        ("file_url__isnull", False),
+                                    ),
+                                    models.Q(
+                                        models.Q(("status", "ready"), _negated=True),
+                                        ("expires_at__isnull", True),
+                                        ("file_url__isnull", True),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="data_export_requests_file_when_ready",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(
+                                        ("status__in", ["ready", "failed"]),
+                                        ("completed_at__isnull", False),
+                                    ),
+                                    models.Q(
+                                        models.Q(
+                                            ("status__in", ["ready", "failed"]), _negated=True
+                                        ),
+                                        ("completed_at__isnull", True),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="data_export_requests_completed_when_over",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("completed_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("expires_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="data_export_requests_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("export_type__in", ["user_data", "diary_pdf"])),
+                                name="data_export_requests_export_type_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("status__in", ["requested", "processing", "ready", "failed"])
+                                ),
+                                name="data_export_requests_status_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="data_export_requests_status_transition",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('requested', 'processing'), ('requested', 'failed'), ('processing', 'ready'), ('processing', 'failed'))))",
+                                    execute="public.refuse_transition('data_export_requests_status_transition', 'status', 'This change of status is not allowed')",
+                                    func="",
+                                    hash="b2d49a9df0a926f8457032c106c21fe3a514b64a",
+                                    operation='UPDATE OF "status"',
+                                    pgid="data_export_requests_status_transition",
+                                    table="data_export_requests",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="data_export_requests_status_initial",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.status NOT IN ('requested'))",
+                                    execute="public.refuse('data_export_requests_status_initial', 'status', 'A new row cannot start in this status')",
+                                    func="",
+                                    hash="850ecf377c1e37fde03bf4e4d8c61f8e295a06e0",
+                                    operation="INSERT",
+                                    pgid="data_export_requests_status_initial",
+                                    table="data_export_requests",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="ErasureLedgerEntry",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "subject_id",
+                            models.UUIDField(
+                                db_comment="P0 · id of the erased person; names nobody any more"
+                            ),
+                        ),
+                        (
+                            "requested_at",
+                            models.DateTimeField(db_comment="P0 · when erasure was asked for, UTC"),
+                        ),
+                        (
+                            "completed_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when it was done, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                            ),
+                        ),
+                        ("method", models.TextField(db_comment="P0 · who started it")),
+                        (
+                            "counts",
+                            models.JSONField(
+                                db_comment="P0 · rows erased per table, {table: number}"
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "erasure",
+                        "verbose_name_plural": "erasures",
+                        "db_table": "erasure_ledger",
+                        "db_table_comment": "Append-only list of erasures",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["subject_id"],
+                                name="erasure_ledger_by_subject",
+                                serves="replay_erasures",
+                            )
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("counts"),
+                                        function="is_row_counts",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="erasure_ledger_counts_are_numbers",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("requested_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("completed_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="erasure_ledger_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("completed_at__gte", models.F("requested_at"))),
+                                name="erasure_ledger_completed_after_requested",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("method__in", ["self_service", "admin", "retention"])
+                                ),
+                                name="erasure_ledger_method_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="erasure_ledger_immutable",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('erasure_ledger_immutable', '', 'This table is append-only')",
+                                    func="",
+                                    hash="cf7f16e11555b6b639cf2d77a9f393ed0efacee7",
+                                    operation="UPDATE",
+                                    pgid="erasure_ledger_immutable",
+                                    table="erasure_ledger",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="erasure_ledger_no_delete",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('erasure_ledger_no_delete', '', 'This table is append-only')",
+                                    func="",
+                                    hash="03716ed0fbf1e7b94bc9c8aa45d77dc2aa03374d",
+                                    operation="DELETE",
+                                    pgid="erasure_ledger_no_delete",
+                                    table="erasure_ledger",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="erasure_ledger_no_truncate",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('erasure_ledger_no_truncate', '', 'This table cannot be truncated')",
+                                    func="",
+                                    hash="de476220b52d5b45b8901a2821694b6bb7a717be",
+                                    level="STATEMENT",
+                                    operation="TRUNCATE",
+                                    pgid="erasure_ledger_no_truncate",
+                                    table="erasure_ledger",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
             ],
-            options={
-                'verbose_name': 'person',
-                'verbose_name_plural': 'people',
-                'db_table': 'users',
-                'db_table_comment': 'People: clients and staff',
-                'indexes': [ebalance.db.rules.Index(fields=['created_at'], name='users_by_age', serves='admin: newest people first')],
-                'constraints': [models.UniqueConstraint(fields=('email',), name='users_email_unique'), models.UniqueConstraint(fields=('phone',), name='users_phone_unique'), models.UniqueConstraint(fields=('telegram_user_id',), name='users_telegram_user_id_unique'), models.CheckConstraint(condition=models.Q(('email__regex', '^[^@\\s]+@[^@\\s]+$')), name='users_email_is_normalised'), models.CheckConstraint(condition=models.Q(models.Func(models.F('email'), function='is_lower_case', output_field=models.BooleanField())), name='users_email_is_lower_case'), models.CheckConstraint(condition=models.Q(('phone__regex', '^\\+[1-9][0-9]{9,14}$')), name='users_phone_is_e164'), models.CheckConstraint(condition=models.Q(('telegram_user_id__regex', '^[0-9]+$')), name='users_telegram_user_id_is_digits'), models.CheckConstraint(condition=models.Q(models.Func(models.F('timezone'), function='is_time_zone', output_field=models.BooleanField())), name='users_timezone_is_iana_zone'), models.CheckConstraint(condition=models.Q(models.Q(('status', 'deleted'), ('deleted_at__isnull', False)), models.Q(models.Q(('status', 'deleted'), _negated=True), ('deleted_at__isnull', True)), _connector='OR'), name='users_deleted_at_with_status'), models.CheckConstraint(condition=models.Q(models.Q(('status', 'deleted'), _negated=True), models.Q(models.Q(('display_name__isnull', True), ('email__isnull', True), ('phone__isnull', True), ('telegram_user_id__isnull', True), ('telegram_username__isnull', True)), models.Q(('password', ''), ('password__startswith', '!'), _connector='OR')), _connector='OR'), name='users_deleted_holds_nothing_personal'), models.CheckConstraint(condition=models.Q(('status', 'deleted'), ('email__isnull', False), ('phone__isnull', False), ('telegram_user_id__isnull', False), _connector='OR'), name='users_reachable'), models.CheckConstraint(condition=models.Q(models.Func(models.F('created_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('updated_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('deleted_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('last_login'), function='isfinite', output_field=models.BooleanField())), name='users_times_finite'), models.CheckConstraint(condition=models.Q(('status__in', ['active', 'blocked', 'deleted'])), name='users_status_in_set')],
-                'triggers': [pgtrigger.compiler.Trigger(name='users_status_transition', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('active', 'blocked'), ('active', 'deleted'), ('blocked', 'active'), ('blocked', 'deleted'))))", execute="public.refuse_transition('users_status_transition', 'status', 'This change of status is not allowed')", func='', hash='dd57cfd88fa195b6ef2acd232febf3334f822c65', operation='UPDATE OF "status"', pgid='users_status_transition', table='users', when='BEFORE')), pgtrigger.compiler.Trigger(name='users_last_owner_stays', sql=ebalance.db.triggers.RuleTriggerSql(execute='public.users_last_owner_stays()', func="CREATE OR REPLACE FUNCTION public.users_last_owner_stays() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF OLD.status = 'active' AND (TG_OP = 'DELETE' OR NEW.status <> 'active')\n       AND EXISTS (SELECT FROM public.user_roles\n                   WHERE user_id = OLD.id AND role_code = 'owner') THEN\n        \n    UPDATE public.roles SET scope = scope WHERE code = 'owner';\n    IF NOT EXISTS (\n        SELECT FROM public.user_roles r JOIN public.users u ON u.id = r.user_id\n        WHERE r.role_code = 'owner' AND u.status = 'active' AND u.id <> OLD.id\n    ) THEN\n        PERFORM public.raise_refusal('users_last_owner_stays', TG_TABLE_NAME, 'status', 'The last active owner cannot lose the role, be blocked or be deleted');\n    END IF;\n\n    END IF;\n    IF TG_OP = 'DELETE' THEN\n        RETURN OLD;\n    END IF;\n    RETURN NEW;\nEND $rule$; ", hash='fba9b4d3a2fb8c7e1e48fd8aeb43df23d94e4be0', operation='UPDATE OF "status" OR DELETE', pgid='users_last_owner_stays', table='users', when='BEFORE')), pgtrigger.compiler.Trigger(name='users_touch_updated_at', sql=ebalance.db.triggers.RuleTriggerSql(execute='public.touch_updated_at()', func='', hash='f58ecd41fe25b5b01d9506d983737f7af675069f', operation='UPDATE', pgid='users_touch_updated_at', table='users', when='BEFORE')), pgtrigger.compiler.Trigger(name='users_no_truncate', sql=ebalance.db.triggers.RuleTriggerSql(execute="public.refuse('users_no_truncate', '', 'This table cannot be truncated')", func='', hash='946c06156fa731cf1bea7ad4131d1a43a98d68a3', level='STATEMENT', operation='TRUNCATE', pgid='users_no_truncate', table='users', when='BEFORE'))],
-            },
-        ),
-        migrations.CreateModel(
-            name='Role',
-            fields=[
-                ('code', models.TextField(db_comment='P0 · role', primary_key=True, serialize=False)),
-                ('scope', models.TextField(db_comment='P0 · where the role acts: admin or product')),
-            ],
-            options={
-                'verbose_name': 'role',
-                'verbose_name_plural': 'roles',
-                'db_table': 'roles',
-                'db_table_comment': 'Roles of access.md',
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('code', 'client'), ('scope', 'product')), models.Q(models.Q(('code', 'client'), _negated=True), ('scope', 'admin')), _connector='OR'), name='roles_client_is_product'), models.CheckConstraint(condition=models.Q(('code__in', ['owner', 'assistant', 'editor', 'client'])), name='roles_code_in_set'), models.CheckConstraint(condition=models.Q(('scope__in', ['admin', 'product'])), name='roles_scope_in_set')],
-            },
-        ),
-        migrations.CreateModel(
-            name='UserRole',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('user', models.ForeignKey(db_comment='P0 · whose role', db_index=False, on_delete=django.db.models.deletion.DB_CASCADE, related_name='user_roles', to=settings.AUTH_USER_MODEL)),
-                ('role', models.ForeignKey(db_column='role_code', db_comment='P0 · granted role', db_index=False, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='user_roles', to='identity.role')),
-                ('granted_at', models.DateTimeField(db_comment='P0 · when granted, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False)),
-            ],
-            options={
-                'verbose_name': 'granted role',
-                'verbose_name_plural': 'granted roles',
-                'db_table': 'user_roles',
-                'db_table_comment': 'Roles granted to people',
-                'indexes': [ebalance.db.rules.Index(fields=['role'], name='user_roles_by_role', serves='who has a role; the last owner')],
-                'constraints': [models.UniqueConstraint(fields=('user', 'role'), name='user_roles_once_per_user'), models.CheckConstraint(condition=models.Q(models.Func(models.F('granted_at'), function='isfinite', output_field=models.BooleanField())), name='user_roles_times_finite')],
-                'triggers': [pgtrigger.compiler.Trigger(name='user_roles_last_owner_stays', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (OLD.role_code = 'owner')", execute='public.user_roles_last_owner_stays()', func="CREATE OR REPLACE FUNCTION public.user_roles_last_owner_stays() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    -- A user who is gone or not active was not the last active owner (users has its own rule).\n    IF (TG_OP = 'DELETE' OR NEW.role_code <> 'owner' OR NEW.user_id <> OLD.user_id)\n       AND EXISTS (SELECT FROM public.users WHERE id = OLD.user_id AND status = 'active') THEN\n        \n    UPDATE public.roles SET scope = scope WHERE code = 'owner';\n    IF NOT EXISTS (\n        SELECT FROM public.user_roles r JOIN public.users u ON u.id = r.user_id\n        WHERE r.role_code = 'owner' AND u.status = 'active' AND u.id <> OLD.user_id\n    ) THEN\n        PERFORM public.raise_refusal('user_roles_last_owner_stays', TG_TABLE_NAME, 'role_code', 'The last active owner cannot lose the role, be blocked or be deleted');\n    END IF;\n\n    END IF;\n    IF TG_OP = 'DELETE' THEN\n        RETURN OLD;\n    END IF;\n    RETURN NEW;\nEND $rule$; ", hash='5e926cf30847f7095c45fa33e52c6fedde1fbbb2', operation='UPDATE OR DELETE', pgid='user_roles_last_owner_stays', table='user_roles', when='BEFORE')), pgtrigger.compiler.Trigger(name='user_roles_no_truncate', sql=ebalance.db.triggers.RuleTriggerSql(execute="public.refuse('user_roles_no_truncate', '', 'This table cannot be truncated')", func='', hash='ea07fb2f3c0f61bca8027338f654280565cdbb5c', level='STATEMENT', operation='TRUNCATE', pgid='user_roles_no_truncate', table='user_roles', when='BEFORE'))],
-            },
-        ),
-        migrations.CreateModel(
-            name='DataExportRequest',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('user', models.ForeignKey(db_comment='P0 · whose data', db_index=False, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='data_export_requests', to=settings.AUTH_USER_MODEL)),
-                ('export_type', models.TextField(db_comment='P0 · what is exported')),
-                ('status', models.TextField(db_comment='P0 · progress, states.md', db_default='requested', default='requested')),
-                ('file_url', models.TextField(blank=True, db_comment='P1 · address of the finished file', null=True)),
-                ('created_at', models.DateTimeField(db_comment='P0 · when requested, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='created at')),
-                ('completed_at', models.DateTimeField(blank=True, db_comment='P0 · when finished or failed, UTC', null=True)),
-                ('expires_at', models.DateTimeField(blank=True, db_comment='P0 · when the file is removed, UTC', null=True)),
-            ],
-            options={
-                'verbose_name': 'data export',
-                'verbose_name_plural': 'data exports',
-                'db_table': 'data_export_requests',
-                'db_table_comment': "Requests for a copy of one's data",
-                'indexes': [ebalance.db.rules.Index(fields=['user'], name='data_export_requests_by_user', serves="a person's exports; the delete check"), ebalance.db.rules.Index(condition=models.Q(('status__in', ['requested', 'processing'])), fields=['created_at'], name='data_export_requests_queue', serves='process_exports: what is to be done, oldest first')],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('status', 'ready'), ('expires_at__isnull', False), ('file_url__isnull', False)), models.Q(models.Q(('status', 'ready'), _negated=True), ('expires_at__isnull', True), ('file_url__isnull', True)), _connector='OR'), name='data_export_requests_file_when_ready'), models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['ready', 'failed']), ('completed_at__isnull', False)), models.Q(models.Q(('status__in', ['ready', 'failed']), _negated=True), ('completed_at__isnull', True)), _connector='OR'), name='data_export_requests_completed_when_over'), models.CheckConstraint(condition=models.Q(models.Func(models.F('created_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('completed_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('expires_at'), function='isfinite', output_field=models.BooleanField())), name='data_export_requests_times_finite'), models.CheckConstraint(condition=models.Q(('export_type__in', ['user_data', 'diary_pdf'])), name='data_export_requests_export_type_in_set'), models.CheckConstraint(condition=models.Q(('status__in', ['requested', 'processing', 'ready', 'failed'])), name='data_export_requests_status_in_set')],
-                'triggers': [pgtrigger.compiler.Trigger(name='data_export_requests_status_transition', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('requested', 'processing'), ('requested', 'failed'), ('processing', 'ready'), ('processing', 'failed'))))", execute="public.refuse_transition('data_export_requests_status_transition', 'status', 'This change of status is not allowed')", func='', hash='b2d49a9df0a926f8457032c106c21fe3a514b64a', operation='UPDATE OF "status"', pgid='data_export_requests_status_transition', table='data_export_requests', when='BEFORE')), pgtrigger.compiler.Trigger(name='data_export_requests_status_initial', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (NEW.status NOT IN ('requested'))", execute="public.refuse('data_export_requests_status_initial', 'status', 'A new row cannot start in this status')", func='', hash='850ecf377c1e37fde03bf4e4d8c61f8e295a06e0', operation='INSERT', pgid='data_export_requests_status_initial', table='data_export_requests', when='BEFORE'))],
-            },
-        ),
-        migrations.CreateModel(
-            name='ErasureLedgerEntry',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('subject_id', models.UUIDField(db_comment='P0 · id of the erased person; names nobody any more')),
-                ('requested_at', models.DateTimeField(db_comment='P0 · when erasure was asked for, UTC')),
-                ('completed_at', models.DateTimeField(db_comment='P0 · when it was done, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()))),
-                ('method', models.TextField(db_comment='P0 · who started it')),
-                ('counts', models.JSONField(db_comment='P0 · rows erased per table, {table: number}')),
-            ],
-            options={
-                'verbose_name': 'erasure',
-                'verbose_name_plural': 'erasures',
-                'db_table': 'erasure_ledger',
-                'db_table_comment': 'Append-only list of erasures',
-                'indexes': [ebalance.db.rules.Index(fields=['subject_id'], name='erasure_ledger_by_subject', serves='replay_erasures')],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Func(models.F('counts'), function='is_row_counts', output_field=models.BooleanField())), name='erasure_ledger_counts_are_numbers'), models.CheckConstraint(condition=models.Q(models.Func(models.F('requested_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('completed_at'), function='isfinite', output_field=models.BooleanField())), name='erasure_ledger_times_finite'), models.CheckConstraint(condition=models.Q(('completed_at__gte', models.F('requested_at'))), name='erasure_ledger_completed_after_requested'), models.CheckConstraint(condition=models.Q(('method__in', ['self_service', 'admin', 'retention'])), name='erasure_ledger_method_in_set')],
-                'triggers': [pgtrigger.compiler.Trigger(name='erasure_ledger_immutable', sql=ebalance.db.triggers.RuleTriggerSql(execute="public.refuse('erasure_ledger_immutable', '', 'This table is append-only')", func='', hash='cf7f16e11555b6b639cf2d77a9f393ed0efacee7', operation='UPDATE', pgid='erasure_ledger_immutable', table='erasure_ledger', when='BEFORE')), pgtrigger.compiler.Trigger(name='erasure_ledger_no_delete', sql=ebalance.db.triggers.RuleTriggerSql(execute="public.refuse('erasure_ledger_no_delete', '', 'This table is append-only')", func='', hash='03716ed0fbf1e7b94bc9c8aa45d77dc2aa03374d', operation='DELETE', pgid='erasure_ledger_no_delete', table='erasure_ledger', when='BEFORE')), pgtrigger.compiler.Trigger(name='erasure_ledger_no_truncate', sql=ebalance.db.triggers.RuleTriggerSql(execute="public.refuse('erasure_ledger_no_truncate', '', 'This table cannot be truncated')", func='', hash='de476220b52d5b45b8901a2821694b6bb7a717be', level='STATEMENT', operation='TRUNCATE', pgid='erasure_ledger_no_truncate', table='erasure_ledger', when='BEFORE'))],
-            },
         ),
     ]

@@ -1,150 +1,1132 @@
 import django.contrib.postgres.fields
 import django.db.models.deletion
-import ebalance.db.ids
-import ebalance.db.on_delete
-import ebalance.db.rules
-import ebalance.db.triggers
 import pgtrigger.compiler
 from django.conf import settings
 from django.db import migrations, models
 
+import ebalance.db.ids
+import ebalance.db.on_delete
+import ebalance.db.operations
+import ebalance.db.rules
+import ebalance.db.triggers
+
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('identity', '0001_identity'),
+        ("identity", "0001_identity"),
     ]
 
     operations = [
-        migrations.CreateModel(
-            name='AnonymousQuestion',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('user', models.ForeignKey(blank=True, db_comment='P0 · who asked, if logged in', db_index=False, null=True, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='anonymous_questions', to=settings.AUTH_USER_MODEL)),
-                ('channel', models.TextField(db_comment='P0 · where it was asked', db_default='web', default='web')),
-                ('status', models.TextField(db_comment='P0 · states.md', db_default='pending', default='pending')),
-                ('trigger_flags', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, db_comment='P0 · what the filter saw: crisis, pii, medical, spam; no details', db_default=models.Value([], output_field=django.contrib.postgres.fields.ArrayField(base_field=models.TextField())), default=list)),
-                ('question_text_encrypted', models.TextField(db_comment='P2 · the question, sealed', editable=False)),
-                ('contact_value_encrypted', models.TextField(blank=True, db_comment='P1 · contact for the answer, sealed', editable=False, null=True)),
-                ('publish_allowed', models.BooleanField(db_comment='P0 · may be published with the answer', db_default=False, default=False)),
-                ('safety_confirmed', models.BooleanField(db_comment='P0 · the asker confirmed being safe', db_default=False, default=False)),
-                ('submitted_at', models.DateTimeField(db_comment='P0 · when asked, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()))),
-                ('due_at', models.DateTimeField(blank=True, db_comment='P0 · decide by, UTC; set by the database: 4 h with a crisis flag, else 24 h', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False)),
-                ('moderated_at', models.DateTimeField(blank=True, db_comment='P0 · when decided, UTC', null=True)),
-                ('answered_at', models.DateTimeField(blank=True, db_comment='P0 · when answered, UTC', null=True)),
+        ebalance.db.operations.CreateTables(
+            models=[
+                migrations.CreateModel(
+                    name="AnonymousQuestion",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "user",
+                            models.ForeignKey(
+                                blank=True,
+                                db_comment="P0 · who asked, if logged in",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="anonymous_questions",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "channel",
+                            models.TextField(
+                                db_comment="P0 · where it was asked",
+                                db_default="web",
+                                default="web",
+                            ),
+                        ),
+                        (
+                            "status",
+                            models.TextField(
+                                db_comment="P0 · states.md", db_default="pending", default="pending"
+                            ),
+                        ),
+                        (
+                            "trigger_flags",
+                            django.contrib.postgres.fields.ArrayField(
+                                base_field=models.TextField(),
+                                blank=True,
+                                db_comment="P0 · what the filter saw: crisis, pii, medical, spam; no details",
+                                db_default=models.Value(
+                                    [],
+                                    output_field=django.contrib.postgres.fields.ArrayField(
+                                        base_field=models.TextField()
+                                    ),
+                                ),
+                                default=list,
+                            ),
+                        ),
+                        (
+                            "question_text_encrypted",
+                            models.TextField(
+                                db_comment="P2 · the question, sealed", editable=False
+                            ),
+                        ),
+                        (
+                            "contact_value_encrypted",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P1 · contact for the answer, sealed",
+                                editable=False,
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "publish_allowed",
+                            models.BooleanField(
+                                db_comment="P0 · may be published with the answer",
+                                db_default=False,
+                                default=False,
+                            ),
+                        ),
+                        (
+                            "safety_confirmed",
+                            models.BooleanField(
+                                db_comment="P0 · the asker confirmed being safe",
+                                db_default=False,
+                                default=False,
+                            ),
+                        ),
+                        (
+                            "submitted_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when asked, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                            ),
+                        ),
+                        (
+                            "due_at",
+                            models.DateTimeField(
+                                blank=True,
+                                db_comment="P0 · decide by, UTC; set by the database: 4 h with a crisis flag, else 24 h",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                            ),
+                        ),
+                        (
+                            "moderated_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when decided, UTC", null=True
+                            ),
+                        ),
+                        (
+                            "answered_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when answered, UTC", null=True
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "question",
+                        "verbose_name_plural": "questions",
+                        "db_table": "anonymous_questions",
+                        "db_table_comment": "Questions asked without a name, sealed",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("status__in", ["pending", "flagged"])),
+                                fields=["status", "submitted_at"],
+                                name="anonymous_questions_moderation_queue",
+                                serves="admin: the moderation queue",
+                            ),
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("status__in", ["pending", "flagged"])),
+                                fields=["due_at"],
+                                name="anonymous_questions_due",
+                                serves="admin: the moderation queue, oldest due first",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["user"],
+                                name="anonymous_questions_by_user",
+                                serves="a person's; export",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["submitted_at"],
+                                name="anonymous_questions_by_submission",
+                                serves="metrics: moderation times of a period; purge_expired",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "trigger_flags__contained_by",
+                                        ["crisis", "pii", "medical", "spam"],
+                                    ),
+                                    models.Func(
+                                        models.F("trigger_flags"),
+                                        function="has_no_duplicates",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="anonymous_questions_trigger_flags_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "question_text_encrypted__regex",
+                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$",
+                                    ),
+                                    models.Func(
+                                        models.F("question_text_encrypted"),
+                                        function="is_sealed",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="anonymous_questions_question_text_encrypted_is_sealed",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "contact_value_encrypted__regex",
+                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$",
+                                    ),
+                                    models.Func(
+                                        models.F("contact_value_encrypted"),
+                                        function="is_sealed",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="anonymous_questions_contact_value_encrypted_is_sealed",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(
+                                        ("status", "answered"), ("answered_at__isnull", False)
+                                    ),
+                                    models.Q(
+                                        models.Q(("status", "answered"), _negated=True),
+                                        ("answered_at__isnull", True),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="anonymous_questions_answered_at_with_status",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(
+                                        ("status__in", ["approved", "answered", "rejected"]),
+                                        _negated=True,
+                                    ),
+                                    ("moderated_at__isnull", False),
+                                    _connector="OR",
+                                ),
+                                name="anonymous_questions_decided_has_time",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("submitted_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("due_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("moderated_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("answered_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="anonymous_questions_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("channel__in", ["web", "telegram"])),
+                                name="anonymous_questions_channel_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "status__in",
+                                        ["pending", "flagged", "approved", "answered", "rejected"],
+                                    )
+                                ),
+                                name="anonymous_questions_status_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="anonymous_questions_status_transition",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('pending', 'flagged'), ('pending', 'approved'), ('pending', 'rejected'), ('flagged', 'approved'), ('flagged', 'rejected'), ('approved', 'flagged'), ('approved', 'answered'))))",
+                                    execute="public.refuse_transition('anonymous_questions_status_transition', 'status', 'This change of status is not allowed')",
+                                    func="",
+                                    hash="d0bc4241871a1dfe98cfe31f43c2b4a29f6ec848",
+                                    operation='UPDATE OF "status"',
+                                    pgid="anonymous_questions_status_transition",
+                                    table="anonymous_questions",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="anonymous_questions_status_initial",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.status NOT IN ('pending', 'flagged'))",
+                                    execute="public.refuse('anonymous_questions_status_initial', 'status', 'A new row cannot start in this status')",
+                                    func="",
+                                    hash="ec863afa5821c957967b4ede1af23419a121d323",
+                                    operation="INSERT",
+                                    pgid="anonymous_questions_status_initial",
+                                    table="anonymous_questions",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="anonymous_questions_set_due_at",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.anonymous_questions_set_due_at()",
+                                    func="CREATE OR REPLACE FUNCTION public.anonymous_questions_set_due_at() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    NEW.due_at := NEW.submitted_at\n        + CASE WHEN 'crisis' = ANY (NEW.trigger_flags) THEN interval '4 hours'\n               ELSE interval '24 hours' END;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="5e7485624541099c0695f49b2e212ef999b93eff",
+                                    operation="INSERT OR UPDATE",
+                                    pgid="anonymous_questions_set_due_at",
+                                    table="anonymous_questions",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="anonymous_questions_answered_has_answer",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.status = 'answered' AND OLD.status <> 'answered')",
+                                    execute="public.anonymous_questions_answered_has_answer()",
+                                    func="CREATE OR REPLACE FUNCTION public.anonymous_questions_answered_has_answer() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF NOT EXISTS (SELECT FROM public.question_answers WHERE question_id = NEW.id) THEN\n        PERFORM public.raise_refusal('anonymous_questions_answered_has_answer', TG_TABLE_NAME,\n            'status', 'A question becomes answered only when its answer is there');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="026f134f842f42bbd5e365bd59b70d27eff06133",
+                                    operation='UPDATE OF "status"',
+                                    pgid="anonymous_questions_answered_has_answer",
+                                    table="anonymous_questions",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="QuestionAnswer",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "question",
+                            models.ForeignKey(
+                                db_comment="P0 · question",
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DB_CASCADE,
+                                related_name="answers",
+                                to="ugc.anonymousquestion",
+                            ),
+                        ),
+                        (
+                            "answered_by",
+                            models.ForeignKey(
+                                db_column="answered_by_user_id",
+                                db_comment="P0 · who answered",
+                                db_index=False,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="question_answers",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "answer_text_encrypted",
+                            models.TextField(db_comment="P2 · the answer, sealed", editable=False),
+                        ),
+                        (
+                            "published_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when published, UTC", null=True
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "answer",
+                        "verbose_name_plural": "answers",
+                        "db_table": "question_answers",
+                        "db_table_comment": "Answers to questions, sealed",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["answered_by"],
+                                name="question_answers_by_author",
+                                serves="the delete check",
+                            )
+                        ],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("question",), name="question_answers_one_per_question"
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "answer_text_encrypted__regex",
+                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$",
+                                    ),
+                                    models.Func(
+                                        models.F("answer_text_encrypted"),
+                                        function="is_sealed",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="question_answers_answer_text_encrypted_is_sealed",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("published_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="question_answers_times_finite",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="question_answers_answered_keeps_answer",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.question_answers_answered_keeps_answer()",
+                                    func="CREATE OR REPLACE FUNCTION public.question_answers_answered_keeps_answer() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF (TG_OP = 'DELETE' OR NEW.question_id <> OLD.question_id)\n       AND EXISTS (SELECT FROM public.anonymous_questions\n                   WHERE id = OLD.question_id AND status = 'answered') THEN\n        PERFORM public.raise_refusal('question_answers_answered_keeps_answer', TG_TABLE_NAME,\n            'question_id', 'The answer of an answered question goes only together with it');\n    END IF;\n    IF TG_OP = 'DELETE' THEN\n        RETURN OLD;\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="c0bd8c4fac3e58dc7c61ee19a169f8f7f58b21be",
+                                    operation='DELETE OR UPDATE OF "question_id"',
+                                    pgid="question_answers_answered_keeps_answer",
+                                    table="question_answers",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="question_answers_no_truncate",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('question_answers_no_truncate', '', 'This table cannot be truncated')",
+                                    func="",
+                                    hash="09c4e2f85866031a6e8ca020a16dd375ac0f3540",
+                                    level="STATEMENT",
+                                    operation="TRUNCATE",
+                                    pgid="question_answers_no_truncate",
+                                    table="question_answers",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="ModerationAction",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        ("ugc_type", models.TextField(db_comment="P0 · what ugc_id points at")),
+                        (
+                            "ugc_id",
+                            models.UUIDField(db_comment="P0 · id of the question or review"),
+                        ),
+                        (
+                            "moderator",
+                            models.ForeignKey(
+                                db_column="moderator_user_id",
+                                db_comment="P0 · who decided",
+                                db_index=False,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="moderation_actions",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        ("action", models.TextField(db_comment="P0 · what was done")),
+                        (
+                            "reason_category",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P0 · category of the reason; required to reject",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "moderation action",
+                        "verbose_name_plural": "moderation actions",
+                        "db_table": "ugc_moderation_actions",
+                        "db_table_comment": "Decisions of moderators; append-only",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["ugc_type", "ugc_id", "created_at"],
+                                name="ugc_moderation_actions_by_target",
+                                serves="history of a question or review; metrics: decision times",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["moderator"],
+                                name="ugc_moderation_actions_by_moderator",
+                                serves="delete check",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(("action", "reject"), _negated=True),
+                                    ("reason_category__isnull", False),
+                                    _connector="OR",
+                                ),
+                                name="ugc_moderation_actions_reject_has_reason",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="ugc_moderation_actions_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("ugc_type__in", ["anonymous_question", "review", "comment"])
+                                ),
+                                name="ugc_moderation_actions_ugc_type_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "action__in",
+                                        [
+                                            "approve",
+                                            "reject",
+                                            "flag",
+                                            "mask_pii",
+                                            "publish",
+                                            "unpublish",
+                                            "escalate",
+                                        ],
+                                    )
+                                ),
+                                name="ugc_moderation_actions_action_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "reason_category__in",
+                                        [
+                                            "crisis",
+                                            "medical",
+                                            "out_of_scope",
+                                            "therapy_request",
+                                            "spam",
+                                            "pii",
+                                            "other",
+                                        ],
+                                    )
+                                ),
+                                name="ugc_moderation_actions_reason_category_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="ugc_moderation_actions_target_exists",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.ugc_moderation_actions_target_exists()",
+                                    func="CREATE OR REPLACE FUNCTION public.ugc_moderation_actions_target_exists() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF NOT (CASE NEW.ugc_type\n            WHEN 'anonymous_question' THEN\n                EXISTS (SELECT FROM public.anonymous_questions WHERE id = NEW.ugc_id)\n            WHEN 'review' THEN EXISTS (SELECT FROM public.reviews WHERE id = NEW.ugc_id)\n            -- Comments have no table in release 1; an unknown type is the CHECK's to name.\n            WHEN 'comment' THEN false\n            ELSE true END) THEN\n        PERFORM public.raise_refusal('ugc_moderation_actions_target_exists', TG_TABLE_NAME,\n            'ugc_id', 'There is no such question or review');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="649f816d2d81cd87bdd070d60212fa9bb6033807",
+                                    operation="INSERT",
+                                    pgid="ugc_moderation_actions_target_exists",
+                                    table="ugc_moderation_actions",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="ugc_moderation_actions_immutable",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('ugc_moderation_actions_immutable', '', 'This table is append-only')",
+                                    func="",
+                                    hash="145c2a05e47614682d96107946cc925def28ad79",
+                                    operation="UPDATE",
+                                    pgid="ugc_moderation_actions_immutable",
+                                    table="ugc_moderation_actions",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="ugc_moderation_actions_no_delete",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('ugc_moderation_actions_no_delete', '', 'This table is append-only')",
+                                    func="",
+                                    hash="e04922b2dabb0d5fd8999435b72ed11914eb406d",
+                                    operation="DELETE",
+                                    pgid="ugc_moderation_actions_no_delete",
+                                    table="ugc_moderation_actions",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="ugc_moderation_actions_no_truncate",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('ugc_moderation_actions_no_truncate', '', 'This table cannot be truncated')",
+                                    func="",
+                                    hash="e136ec7f723fd0cbc261d4a9e572b817a16f7b3a",
+                                    level="STATEMENT",
+                                    operation="TRUNCATE",
+                                    pgid="ugc_moderation_actions_no_truncate",
+                                    table="ugc_moderation_actions",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="Review",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "user",
+                            models.ForeignKey(
+                                blank=True,
+                                db_comment="P0 · who wrote it, if known",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="reviews",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "status",
+                            models.TextField(
+                                db_comment="P0 · states.md", db_default="draft", default="draft"
+                            ),
+                        ),
+                        (
+                            "review_text_encrypted",
+                            models.TextField(db_comment="P2 · the review, sealed", editable=False),
+                        ),
+                        (
+                            "anonymity_level",
+                            models.TextField(
+                                db_comment="P0 · how the author is shown",
+                                db_default="full",
+                                default="full",
+                            ),
+                        ),
+                        (
+                            "submitted_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when submitted, UTC", null=True
+                            ),
+                        ),
+                        (
+                            "published_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when last published, UTC", null=True
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "review",
+                        "verbose_name_plural": "reviews",
+                        "db_table": "reviews",
+                        "db_table_comment": "Reviews of clients, sealed",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["user"],
+                                name="reviews_by_user",
+                                serves="a person's reviews; export",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["status", "submitted_at"],
+                                name="reviews_by_status",
+                                serves="moderation; site",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "review_text_encrypted__regex",
+                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$",
+                                    ),
+                                    models.Func(
+                                        models.F("review_text_encrypted"),
+                                        function="is_sealed",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="reviews_review_text_encrypted_is_sealed",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("submitted_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("published_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="reviews_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("status__in", ["draft", "pending", "published", "unpublished"])
+                                ),
+                                name="reviews_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("anonymity_level__in", ["full", "initials", "named"])
+                                ),
+                                name="reviews_anonymity_level_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="reviews_status_transition",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('draft', 'pending'), ('pending', 'published'), ('pending', 'unpublished'), ('published', 'unpublished'), ('unpublished', 'published'))))",
+                                    execute="public.refuse_transition('reviews_status_transition', 'status', 'This change of status is not allowed')",
+                                    func="",
+                                    hash="d162af70eb20f64f369438cda60c0788362c1665",
+                                    operation='UPDATE OF "status"',
+                                    pgid="reviews_status_transition",
+                                    table="reviews",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="reviews_status_initial",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.status NOT IN ('draft', 'pending'))",
+                                    execute="public.refuse('reviews_status_initial', 'status', 'A new row cannot start in this status')",
+                                    func="",
+                                    hash="1a82b8909163e93f98405f899178ec69ed00c774",
+                                    operation="INSERT",
+                                    pgid="reviews_status_initial",
+                                    table="reviews",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="reviews_published_has_consent",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.status = 'published' AND OLD.status <> 'published')",
+                                    execute="public.reviews_published_has_consent()",
+                                    func="CREATE OR REPLACE FUNCTION public.reviews_published_has_consent() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    PERFORM FROM public.review_publication_consents\n    WHERE review_id = NEW.id AND granted AND revoked_at IS NULL FOR SHARE;\n    IF NOT FOUND THEN\n        PERFORM public.raise_refusal('reviews_published_has_consent', TG_TABLE_NAME, 'status',\n            'A review is published only with the active consent of its author');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="5ce75de4c456e3aa44ea9d99e73781f8f900cf5e",
+                                    operation='UPDATE OF "status"',
+                                    pgid="reviews_published_has_consent",
+                                    table="reviews",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="ReviewPublicationConsent",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "review",
+                            models.ForeignKey(
+                                db_comment="P0 · review",
+                                db_index=False,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="publication_consents",
+                                to="ugc.review",
+                            ),
+                        ),
+                        (
+                            "user",
+                            models.ForeignKey(
+                                blank=True,
+                                db_comment="P0 · who agreed, if known",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="review_publication_consents",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "granted",
+                            models.BooleanField(
+                                db_comment="P0 · true: agreed; false: refused",
+                                db_default=False,
+                                default=False,
+                            ),
+                        ),
+                        (
+                            "version",
+                            models.TextField(
+                                db_comment="P0 · version of the text, YYYY-MM-DD or YYYY-MM-DD.n"
+                            ),
+                        ),
+                        (
+                            "granted_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when given, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                            ),
+                        ),
+                        (
+                            "revoked_at",
+                            models.DateTimeField(
+                                blank=True,
+                                db_comment="P0 · when withdrawn, UTC; set once",
+                                null=True,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "consent to publication",
+                        "verbose_name_plural": "consents to publication",
+                        "db_table": "review_publication_consents",
+                        "db_table_comment": "Evidence of consents to publish a review",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["review"],
+                                name="review_publication_consents_by_review",
+                                serves="history of a review",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["user"],
+                                name="review_publication_consents_by_user",
+                                serves="a person's; export",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("version__regex", "^[0-9]{4}-[0-9]{2}-[0-9]{2}(\\.[0-9]+)?$")
+                                ),
+                                name="review_publication_consents_version_is_dated",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("revoked_at__isnull", True),
+                                    ("revoked_at__gte", models.F("granted_at")),
+                                    _connector="OR",
+                                ),
+                                name="review_publication_consents_revoked_after_granted",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("granted", True), ("revoked_at__isnull", True), _connector="OR"
+                                ),
+                                name="review_publication_consents_refusal_is_not_revoked",
+                            ),
+                            models.UniqueConstraint(
+                                condition=models.Q(("granted", True), ("revoked_at__isnull", True)),
+                                fields=("review",),
+                                name="review_publication_consents_one_active",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("granted_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("revoked_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="review_publication_consents_times_finite",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="review_publication_consents_are_evidence",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.id IS DISTINCT FROM NEW.id OR OLD.review_id IS DISTINCT FROM NEW.review_id OR OLD.user_id IS DISTINCT FROM NEW.user_id OR OLD.granted IS DISTINCT FROM NEW.granted OR OLD.version IS DISTINCT FROM NEW.version OR OLD.granted_at IS DISTINCT FROM NEW.granted_at))",
+                                    execute="public.refuse('review_publication_consents_are_evidence', 'id', 'A consent is evidence: only its withdrawal can be recorded')",
+                                    func="",
+                                    hash="9679ac929cc344fc0fad9eacaccac6ba2d79eaf1",
+                                    operation="UPDATE",
+                                    pgid="review_publication_consents_are_evidence",
+                                    table="review_publication_consents",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="review_publication_consents_revoked_once",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.revoked_at IS DISTINCT FROM NEW.revoked_at) AND (OLD.revoked_at IS NOT NULL))",
+                                    execute="public.refuse('review_publication_consents_revoked_once', 'revoked_at', 'A consent is withdrawn once')",
+                                    func="",
+                                    hash="a4544dc40c322fca068e9e33fd399643bfa86741",
+                                    operation="UPDATE",
+                                    pgid="review_publication_consents_revoked_once",
+                                    table="review_publication_consents",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="review_publication_consents_unpublish",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.revoked_at IS NOT NULL AND OLD.revoked_at IS NULL)",
+                                    execute="public.review_publication_consents_unpublish()",
+                                    func="CREATE OR REPLACE FUNCTION public.review_publication_consents_unpublish() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    UPDATE public.reviews SET status = 'unpublished'\n    WHERE id = NEW.review_id AND status = 'published';\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="0f717d73d2db6628983ebf52df7b756706531c1b",
+                                    operation='UPDATE OF "revoked_at"',
+                                    pgid="review_publication_consents_unpublish",
+                                    table="review_publication_consents",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="review_publication_consents_no_delete",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('review_publication_consents_no_delete', '', 'These rows are kept as evidence')",
+                                    func="",
+                                    hash="03c4c9201d5b85c46ffc84cd631a9e659449cdd5",
+                                    operation="DELETE",
+                                    pgid="review_publication_consents_no_delete",
+                                    table="review_publication_consents",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="review_publication_consents_no_truncate",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('review_publication_consents_no_truncate', '', 'This table cannot be truncated')",
+                                    func="",
+                                    hash="d81634d04bfd8fbb3d4ed065354cbf66d83a1cfe",
+                                    level="STATEMENT",
+                                    operation="TRUNCATE",
+                                    pgid="review_publication_consents_no_truncate",
+                                    table="review_publication_consents",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="DiaryEntry",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "user",
+                            models.ForeignKey(
+                                db_comment="P0 · whose diary",
+                                db_index=False,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="diary_entries",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        ("diary_type", models.TextField(db_comment="P0 · kind of diary")),
+                        ("entry_date", models.DateField(db_comment="P0 · day it is about")),
+                        (
+                            "payload_encrypted",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P2 · entry, sealed JSON; empty exactly when deleted",
+                                editable=False,
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                        (
+                            "deleted_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when deleted, UTC", null=True
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "diary entry",
+                        "verbose_name_plural": "diary entries",
+                        "db_table": "diary_entries",
+                        "db_table_comment": "Diaries of clients, sealed",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["user", "-entry_date"],
+                                name="diary_entries_of_user",
+                                serves="the author's diary; export",
+                            ),
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("deleted_at__isnull", False)),
+                                fields=["deleted_at"],
+                                name="diary_entries_deleted",
+                                serves="purge_expired, 30 days",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "payload_encrypted__regex",
+                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$",
+                                    ),
+                                    models.Func(
+                                        models.F("payload_encrypted"),
+                                        function="is_sealed",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="diary_entries_payload_encrypted_is_sealed",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(
+                                        ("deleted_at__isnull", True),
+                                        ("payload_encrypted__isnull", False),
+                                    ),
+                                    models.Q(
+                                        ("deleted_at__isnull", False),
+                                        ("payload_encrypted__isnull", True),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="diary_entries_deleted_means_gone",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("entry_date"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("deleted_at"),
+                                        function="isfinite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="diary_entries_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "diary_type__in",
+                                        ["emotions", "abc", "sleep_energy", "gratitude"],
+                                    )
+                                ),
+                                name="diary_entries_diary_type_in_set",
+                            ),
+                        ],
+                    },
+                ),
             ],
-            options={
-                'verbose_name': 'question',
-                'verbose_name_plural': 'questions',
-                'db_table': 'anonymous_questions',
-                'db_table_comment': 'Questions asked without a name, sealed',
-                'indexes': [ebalance.db.rules.Index(condition=models.Q(('status__in', ['pending', 'flagged'])), fields=['status', 'submitted_at'], name='anonymous_questions_moderation_queue', serves='admin: the moderation queue'), ebalance.db.rules.Index(condition=models.Q(('status__in', ['pending', 'flagged'])), fields=['due_at'], name='anonymous_questions_due', serves='admin: the moderation queue, oldest due first'), ebalance.db.rules.Index(fields=['user'], name='anonymous_questions_by_user', serves="a person's; export"), ebalance.db.rules.Index(fields=['submitted_at'], name='anonymous_questions_by_submission', serves='metrics: moderation times of a period; purge_expired')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('trigger_flags__contained_by', ['crisis', 'pii', 'medical', 'spam']), models.Func(models.F('trigger_flags'), function='has_no_duplicates', output_field=models.BooleanField())), name='anonymous_questions_trigger_flags_in_set'), models.CheckConstraint(condition=models.Q(('question_text_encrypted__regex', '^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$'), models.Func(models.F('question_text_encrypted'), function='is_sealed', output_field=models.BooleanField())), name='anonymous_questions_question_text_encrypted_is_sealed'), models.CheckConstraint(condition=models.Q(('contact_value_encrypted__regex', '^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$'), models.Func(models.F('contact_value_encrypted'), function='is_sealed', output_field=models.BooleanField())), name='anonymous_questions_contact_value_encrypted_is_sealed'), models.CheckConstraint(condition=models.Q(models.Q(('status', 'answered'), ('answered_at__isnull', False)), models.Q(models.Q(('status', 'answered'), _negated=True), ('answered_at__isnull', True)), _connector='OR'), name='anonymous_questions_answered_at_with_status'), models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['approved', 'answered', 'rejected']), _negated=True), ('moderated_at__isnull', False), _connector='OR'), name='anonymous_questions_decided_has_time'), models.CheckConstraint(condition=models.Q(models.Func(models.F('submitted_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('due_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('moderated_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('answered_at'), function='isfinite', output_field=models.BooleanField())), name='anonymous_questions_times_finite'), models.CheckConstraint(condition=models.Q(('channel__in', ['web', 'telegram'])), name='anonymous_questions_channel_in_set'), models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'flagged', 'approved', 'answered', 'rejected'])), name='anonymous_questions_status_in_set')],
-                'triggers': [pgtrigger.compiler.Trigger(name='anonymous_questions_status_transition', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('pending', 'flagged'), ('pending', 'approved'), ('pending', 'rejected'), ('flagged', 'approved'), ('flagged', 'rejected'), ('approved', 'flagged'), ('approved', 'answered'))))", execute="public.refuse_transition('anonymous_questions_status_transition', 'status', 'This change of status is not allowed')", func='', hash='d0bc4241871a1dfe98cfe31f43c2b4a29f6ec848', operation='UPDATE OF "status"', pgid='anonymous_questions_status_transition', table='anonymous_questions', when='BEFORE')), pgtrigger.compiler.Trigger(name='anonymous_questions_status_initial', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (NEW.status NOT IN ('pending', 'flagged'))", execute="public.refuse('anonymous_questions_status_initial', 'status', 'A new row cannot start in this status')", func='', hash='ec863afa5821c957967b4ede1af23419a121d323', operation='INSERT', pgid='anonymous_questions_status_initial', table='anonymous_questions', when='BEFORE')), pgtrigger.compiler.Trigger(name='anonymous_questions_set_due_at', sql=ebalance.db.triggers.RuleTriggerSql(execute='public.anonymous_questions_set_due_at()', func="CREATE OR REPLACE FUNCTION public.anonymous_questions_set_due_at() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    NEW.due_at := NEW.submitted_at\n        + CASE WHEN 'crisis' = ANY (NEW.trigger_flags) THEN interval '4 hours'\n               ELSE interval '24 hours' END;\n    RETURN NEW;\nEND $rule$; ", hash='5e7485624541099c0695f49b2e212ef999b93eff', operation='INSERT OR UPDATE', pgid='anonymous_questions_set_due_at', table='anonymous_questions', when='BEFORE')), pgtrigger.compiler.Trigger(name='anonymous_questions_answered_has_answer', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (NEW.status = 'answered' AND OLD.status <> 'answered')", execute='public.anonymous_questions_answered_has_answer()', func="CREATE OR REPLACE FUNCTION public.anonymous_questions_answered_has_answer() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF NOT EXISTS (SELECT FROM public.question_answers WHERE question_id = NEW.id) THEN\n        PERFORM public.raise_refusal('anonymous_questions_answered_has_answer', TG_TABLE_NAME,\n            'status', 'A question becomes answered only when its answer is there');\n    END IF;\n    RETURN NEW;\nEND $rule$; ", hash='026f134f842f42bbd5e365bd59b70d27eff06133', operation='UPDATE OF "status"', pgid='anonymous_questions_answered_has_answer', table='anonymous_questions', when='BEFORE'))],
-            },
-        ),
-        migrations.CreateModel(
-            name='QuestionAnswer',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('question', models.ForeignKey(db_comment='P0 · question', db_index=False, on_delete=django.db.models.deletion.DB_CASCADE, related_name='answers', to='ugc.anonymousquestion')),
-                ('answered_by', models.ForeignKey(db_column='answered_by_user_id', db_comment='P0 · who answered', db_index=False, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='question_answers', to=settings.AUTH_USER_MODEL)),
-                ('answer_text_encrypted', models.TextField(db_comment='P2 · the answer, sealed', editable=False)),
-                ('published_at', models.DateTimeField(blank=True, db_comment='P0 · when published, UTC', null=True)),
-            ],
-            options={
-                'verbose_name': 'answer',
-                'verbose_name_plural': 'answers',
-                'db_table': 'question_answers',
-                'db_table_comment': 'Answers to questions, sealed',
-                'indexes': [ebalance.db.rules.Index(fields=['answered_by'], name='question_answers_by_author', serves='the delete check')],
-                'constraints': [models.UniqueConstraint(fields=('question',), name='question_answers_one_per_question'), models.CheckConstraint(condition=models.Q(('answer_text_encrypted__regex', '^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$'), models.Func(models.F('answer_text_encrypted'), function='is_sealed', output_field=models.BooleanField())), name='question_answers_answer_text_encrypted_is_sealed'), models.CheckConstraint(condition=models.Q(models.Func(models.F('published_at'), function='isfinite', output_field=models.BooleanField())), name='question_answers_times_finite')],
-                'triggers': [pgtrigger.compiler.Trigger(name='question_answers_answered_keeps_answer', sql=ebalance.db.triggers.RuleTriggerSql(execute='public.question_answers_answered_keeps_answer()', func="CREATE OR REPLACE FUNCTION public.question_answers_answered_keeps_answer() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF (TG_OP = 'DELETE' OR NEW.question_id <> OLD.question_id)\n       AND EXISTS (SELECT FROM public.anonymous_questions\n                   WHERE id = OLD.question_id AND status = 'answered') THEN\n        PERFORM public.raise_refusal('question_answers_answered_keeps_answer', TG_TABLE_NAME,\n            'question_id', 'The answer of an answered question goes only together with it');\n    END IF;\n    IF TG_OP = 'DELETE' THEN\n        RETURN OLD;\n    END IF;\n    RETURN NEW;\nEND $rule$; ", hash='c0bd8c4fac3e58dc7c61ee19a169f8f7f58b21be', operation='DELETE OR UPDATE OF "question_id"', pgid='question_answers_answered_keeps_answer', table='question_answers', when='BEFORE')), pgtrigger.compiler.Trigger(name='question_answers_no_truncate', sql=ebalance.db.triggers.RuleTriggerSql(execute="public.refuse('question_answers_no_truncate', '', 'This table cannot be truncated')", func='', hash='09c4e2f85866031a6e8ca020a16dd375ac0f3540', level='STATEMENT', operation='TRUNCATE', pgid='question_answers_no_truncate', table='question_answers', when='BEFORE'))],
-            },
-        ),
-        migrations.CreateModel(
-            name='ModerationAction',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('ugc_type', models.TextField(db_comment='P0 · what ugc_id points at')),
-                ('ugc_id', models.UUIDField(db_comment='P0 · id of the question or review')),
-                ('moderator', models.ForeignKey(db_column='moderator_user_id', db_comment='P0 · who decided', db_index=False, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='moderation_actions', to=settings.AUTH_USER_MODEL)),
-                ('action', models.TextField(db_comment='P0 · what was done')),
-                ('reason_category', models.TextField(blank=True, db_comment='P0 · category of the reason; required to reject', null=True)),
-                ('created_at', models.DateTimeField(db_comment='P0 · when the row was written, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='created at')),
-            ],
-            options={
-                'verbose_name': 'moderation action',
-                'verbose_name_plural': 'moderation actions',
-                'db_table': 'ugc_moderation_actions',
-                'db_table_comment': 'Decisions of moderators; append-only',
-                'indexes': [ebalance.db.rules.Index(fields=['ugc_type', 'ugc_id', 'created_at'], name='ugc_moderation_actions_by_target', serves='history of a question or review; metrics: decision times'), ebalance.db.rules.Index(fields=['moderator'], name='ugc_moderation_actions_by_moderator', serves='delete check')],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('action', 'reject'), _negated=True), ('reason_category__isnull', False), _connector='OR'), name='ugc_moderation_actions_reject_has_reason'), models.CheckConstraint(condition=models.Q(models.Func(models.F('created_at'), function='isfinite', output_field=models.BooleanField())), name='ugc_moderation_actions_times_finite'), models.CheckConstraint(condition=models.Q(('ugc_type__in', ['anonymous_question', 'review', 'comment'])), name='ugc_moderation_actions_ugc_type_in_set'), models.CheckConstraint(condition=models.Q(('action__in', ['approve', 'reject', 'flag', 'mask_pii', 'publish', 'unpublish', 'escalate'])), name='ugc_moderation_actions_action_in_set'), models.CheckConstraint(condition=models.Q(('reason_category__in', ['crisis', 'medical', 'out_of_scope', 'therapy_request', 'spam', 'pii', 'other'])), name='ugc_moderation_actions_reason_category_in_set')],
-                'triggers': [pgtrigger.compiler.Trigger(name='ugc_moderation_actions_target_exists', sql=ebalance.db.triggers.RuleTriggerSql(execute='public.ugc_moderation_actions_target_exists()', func="CREATE OR REPLACE FUNCTION public.ugc_moderation_actions_target_exists() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF NOT (CASE NEW.ugc_type\n            WHEN 'anonymous_question' THEN\n                EXISTS (SELECT FROM public.anonymous_questions WHERE id = NEW.ugc_id)\n            WHEN 'review' THEN EXISTS (SELECT FROM public.reviews WHERE id = NEW.ugc_id)\n            -- Comments have no table in release 1; an unknown type is the CHECK's to name.\n            WHEN 'comment' THEN false\n            ELSE true END) THEN\n        PERFORM public.raise_refusal('ugc_moderation_actions_target_exists', TG_TABLE_NAME,\n            'ugc_id', 'There is no such question or review');\n    END IF;\n    RETURN NEW;\nEND $rule$; ", hash='649f816d2d81cd87bdd070d60212fa9bb6033807', operation='INSERT', pgid='ugc_moderation_actions_target_exists', table='ugc_moderation_actions', when='BEFORE')), pgtrigger.compiler.Trigger(name='ugc_moderation_actions_immutable', sql=ebalance.db.triggers.RuleTriggerSql(execute="public.refuse('ugc_moderation_actions_immutable', '', 'This table is append-only')", func='', hash='145c2a05e47614682d96107946cc925def28ad79', operation='UPDATE', pgid='ugc_moderation_actions_immutable', table='ugc_moderation_actions', when='BEFORE')), pgtrigger.compiler.Trigger(name='ugc_moderation_actions_no_delete', sql=ebalance.db.triggers.RuleTriggerSql(execute="public.refuse('ugc_moderation_actions_no_delete', '', 'This table is append-only')", func='', hash='e04922b2dabb0d5fd8999435b72ed11914eb406d', operation='DELETE', pgid='ugc_moderation_actions_no_delete', table='ugc_moderation_actions', when='BEFORE')), pgtrigger.compiler.Trigger(name='ugc_moderation_actions_no_truncate', sql=ebalance.db.triggers.RuleTriggerSql(execute="public.refuse('ugc_moderation_actions_no_truncate', '', 'This table cannot be truncated')", func='', hash='e136ec7f723fd0cbc261d4a9e572b817a16f7b3a', level='STATEMENT', operation='TRUNCATE', pgid='ugc_moderation_actions_no_truncate', table='ugc_moderation_actions', when='BEFORE'))],
-            },
-        ),
-        migrations.CreateModel(
-            name='Review',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('user', models.ForeignKey(blank=True, db_comment='P0 · who wrote it, if known', db_index=False, null=True, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='reviews', to=settings.AUTH_USER_MODEL)),
-                ('status', models.TextField(db_comment='P0 · states.md', db_default='draft', default='draft')),
-                ('review_text_encrypted', models.TextField(db_comment='P2 · the review, sealed', editable=False)),
-                ('anonymity_level', models.TextField(db_comment='P0 · how the author is shown', db_default='full', default='full')),
-                ('submitted_at', models.DateTimeField(blank=True, db_comment='P0 · when submitted, UTC', null=True)),
-                ('published_at', models.DateTimeField(blank=True, db_comment='P0 · when last published, UTC', null=True)),
-            ],
-            options={
-                'verbose_name': 'review',
-                'verbose_name_plural': 'reviews',
-                'db_table': 'reviews',
-                'db_table_comment': 'Reviews of clients, sealed',
-                'indexes': [ebalance.db.rules.Index(fields=['user'], name='reviews_by_user', serves="a person's reviews; export"), ebalance.db.rules.Index(fields=['status', 'submitted_at'], name='reviews_by_status', serves='moderation; site')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('review_text_encrypted__regex', '^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$'), models.Func(models.F('review_text_encrypted'), function='is_sealed', output_field=models.BooleanField())), name='reviews_review_text_encrypted_is_sealed'), models.CheckConstraint(condition=models.Q(models.Func(models.F('submitted_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('published_at'), function='isfinite', output_field=models.BooleanField())), name='reviews_times_finite'), models.CheckConstraint(condition=models.Q(('status__in', ['draft', 'pending', 'published', 'unpublished'])), name='reviews_status_in_set'), models.CheckConstraint(condition=models.Q(('anonymity_level__in', ['full', 'initials', 'named'])), name='reviews_anonymity_level_in_set')],
-                'triggers': [pgtrigger.compiler.Trigger(name='reviews_status_transition', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('draft', 'pending'), ('pending', 'published'), ('pending', 'unpublished'), ('published', 'unpublished'), ('unpublished', 'published'))))", execute="public.refuse_transition('reviews_status_transition', 'status', 'This change of status is not allowed')", func='', hash='d162af70eb20f64f369438cda60c0788362c1665', operation='UPDATE OF "status"', pgid='reviews_status_transition', table='reviews', when='BEFORE')), pgtrigger.compiler.Trigger(name='reviews_status_initial', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (NEW.status NOT IN ('draft', 'pending'))", execute="public.refuse('reviews_status_initial', 'status', 'A new row cannot start in this status')", func='', hash='1a82b8909163e93f98405f899178ec69ed00c774', operation='INSERT', pgid='reviews_status_initial', table='reviews', when='BEFORE')), pgtrigger.compiler.Trigger(name='reviews_published_has_consent', sql=ebalance.db.triggers.RuleTriggerSql(condition="WHEN (NEW.status = 'published' AND OLD.status <> 'published')", execute='public.reviews_published_has_consent()', func="CREATE OR REPLACE FUNCTION public.reviews_published_has_consent() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    PERFORM FROM public.review_publication_consents\n    WHERE review_id = NEW.id AND granted AND revoked_at IS NULL FOR SHARE;\n    IF NOT FOUND THEN\n        PERFORM public.raise_refusal('reviews_published_has_consent', TG_TABLE_NAME, 'status',\n            'A review is published only with the active consent of its author');\n    END IF;\n    RETURN NEW;\nEND $rule$; ", hash='5ce75de4c456e3aa44ea9d99e73781f8f900cf5e', operation='UPDATE OF "status"', pgid='reviews_published_has_consent', table='reviews', when='BEFORE'))],
-            },
-        ),
-        migrations.CreateModel(
-            name='ReviewPublicationConsent',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('review', models.ForeignKey(db_comment='P0 · review', db_index=False, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='publication_consents', to='ugc.review')),
-                ('user', models.ForeignKey(blank=True, db_comment='P0 · who agreed, if known', db_index=False, null=True, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='review_publication_consents', to=settings.AUTH_USER_MODEL)),
-                ('granted', models.BooleanField(db_comment='P0 · true: agreed; false: refused', db_default=False, default=False)),
-                ('version', models.TextField(db_comment='P0 · version of the text, YYYY-MM-DD or YYYY-MM-DD.n')),
-                ('granted_at', models.DateTimeField(db_comment='P0 · when given, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False)),
-                ('revoked_at', models.DateTimeField(blank=True, db_comment='P0 · when withdrawn, UTC; set once', null=True)),
-            ],
-            options={
-                'verbose_name': 'consent to publication',
-                'verbose_name_plural': 'consents to publication',
-                'db_table': 'review_publication_consents',
-                'db_table_comment': 'Evidence of consents to publish a review',
-                'indexes': [ebalance.db.rules.Index(fields=['review'], name='review_publication_consents_by_review', serves='history of a review'), ebalance.db.rules.Index(fields=['user'], name='review_publication_consents_by_user', serves="a person's; export")],
-                'constraints': [models.CheckConstraint(condition=models.Q(('version__regex', '^[0-9]{4}-[0-9]{2}-[0-9]{2}(\\.[0-9]+)?$')), name='review_publication_consents_version_is_dated'), models.CheckConstraint(condition=models.Q(('revoked_at__isnull', True), ('revoked_at__gte', models.F('granted_at')), _connector='OR'), name='review_publication_consents_revoked_after_granted'), models.CheckConstraint(condition=models.Q(('granted', True), ('revoked_at__isnull', True), _connector='OR'), name='review_publication_consents_refusal_is_not_revoked'), models.UniqueConstraint(condition=models.Q(('granted', True), ('revoked_at__isnull', True)), fields=('review',), name='review_publication_consents_one_active'), models.CheckConstraint(condition=models.Q(models.Func(models.F('granted_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('revoked_at'), function='isfinite', output_field=models.BooleanField())), name='review_publication_consents_times_finite')],
-                'triggers': [pgtrigger.compiler.Trigger(name='review_publication_consents_are_evidence', sql=ebalance.db.triggers.RuleTriggerSql(condition='WHEN ((OLD.id IS DISTINCT FROM NEW.id OR OLD.review_id IS DISTINCT FROM NEW.review_id OR OLD.user_id IS DISTINCT FROM NEW.user_id OR OLD.granted IS DISTINCT FROM NEW.granted OR OLD.version IS DISTINCT FROM NEW.version OR OLD.granted_at IS DISTINCT FROM NEW.granted_at))', execute="public.refuse('review_publication_consents_are_evidence', 'id', 'A consent is evidence: only its withdrawal can be recorded')", func='', hash='9679ac929cc344fc0fad9eacaccac6ba2d79eaf1', operation='UPDATE', pgid='review_publication_consents_are_evidence', table='review_publication_consents', when='BEFORE')), pgtrigger.compiler.Trigger(name='review_publication_consents_revoked_once', sql=ebalance.db.triggers.RuleTriggerSql(condition='WHEN ((OLD.revoked_at IS DISTINCT FROM NEW.revoked_at) AND (OLD.revoked_at IS NOT NULL))', execute="public.refuse('review_publication_consents_revoked_once', 'revoked_at', 'A consent is withdrawn once')", func='', hash='a4544dc40c322fca068e9e33fd399643bfa86741', operation='UPDATE', pgid='review_publication_consents_revoked_once', table='review_publication_consents', when='BEFORE')), pgtrigger.compiler.Trigger(name='review_publication_consents_unpublish', sql=ebalance.db.triggers.RuleTriggerSql(condition='WHEN (NEW.revoked_at IS NOT NULL AND OLD.revoked_at IS NULL)', execute='public.review_publication_consents_unpublish()', func="CREATE OR REPLACE FUNCTION public.review_publication_consents_unpublish() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    UPDATE public.reviews SET status = 'unpublished'\n    WHERE id = NEW.review_id AND status = 'published';\n    RETURN NULL;\nEND $rule$; ", hash='0f717d73d2db6628983ebf52df7b756706531c1b', operation='UPDATE OF "revoked_at"', pgid='review_publication_consents_unpublish', table='review_publication_consents', when='AFTER')), pgtrigger.compiler.Trigger(name='review_publication_consents_no_delete', sql=ebalance.db.triggers.RuleTriggerSql(execute="public.refuse('review_publication_consents_no_delete', '', 'These rows are kept as evidence')", func='', hash='03c4c9201d5b85c46ffc84cd631a9e659449cdd5', operation='DELETE', pgid='review_publication_consents_no_delete', table='review_publication_consents', when='BEFORE')), pgtrigger.compiler.Trigger(name='review_publication_consents_no_truncate', sql=ebalance.db.triggers.RuleTriggerSql(execute="public.refuse('review_publication_consents_no_truncate', '', 'This table cannot be truncated')", func='', hash='d81634d04bfd8fbb3d4ed065354cbf66d83a1cfe', level='STATEMENT', operation='TRUNCATE', pgid='review_publication_consents_no_truncate', table='review_publication_consents', when='BEFORE'))],
-            },
-        ),
-        migrations.CreateModel(
-            name='DiaryEntry',
-            fields=[
-                ('id', models.UUIDField(db_comment='P0 · UUIDv7, sortable by time', db_default=models.Func(function='uuid7', output_field=models.UUIDField()), default=ebalance.db.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('user', models.ForeignKey(db_comment='P0 · whose diary', db_index=False, on_delete=ebalance.db.on_delete.DB_RESTRICT, related_name='diary_entries', to=settings.AUTH_USER_MODEL)),
-                ('diary_type', models.TextField(db_comment='P0 · kind of diary')),
-                ('entry_date', models.DateField(db_comment='P0 · day it is about')),
-                ('payload_encrypted', models.TextField(blank=True, db_comment='P2 · entry, sealed JSON; empty exactly when deleted', editable=False, null=True)),
-                ('created_at', models.DateTimeField(db_comment='P0 · when the row was written, UTC', db_default=models.Func(function='now', output_field=models.DateTimeField()), editable=False, verbose_name='created at')),
-                ('deleted_at', models.DateTimeField(blank=True, db_comment='P0 · when deleted, UTC', null=True)),
-            ],
-            options={
-                'verbose_name': 'diary entry',
-                'verbose_name_plural': 'diary entries',
-                'db_table': 'diary_entries',
-                'db_table_comment': 'Diaries of clients, sealed',
-                'indexes': [ebalance.db.rules.Index(fields=['user', '-entry_date'], name='diary_entries_of_user', serves="the author's diary; export"), ebalance.db.rules.Index(condition=models.Q(('deleted_at__isnull', False)), fields=['deleted_at'], name='diary_entries_deleted', serves='purge_expired, 30 days')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('payload_encrypted__regex', '^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$'), models.Func(models.F('payload_encrypted'), function='is_sealed', output_field=models.BooleanField())), name='diary_entries_payload_encrypted_is_sealed'), models.CheckConstraint(condition=models.Q(models.Q(('deleted_at__isnull', True), ('payload_encrypted__isnull', False)), models.Q(('deleted_at__isnull', False), ('payload_encrypted__isnull', True)), _connector='OR'), name='diary_entries_deleted_means_gone'), models.CheckConstraint(condition=models.Q(models.Func(models.F('entry_date'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('created_at'), function='isfinite', output_field=models.BooleanField()), models.Func(models.F('deleted_at'), function='isfinite', output_field=models.BooleanField())), name='diary_entries_times_finite'), models.CheckConstraint(condition=models.Q(('diary_type__in', ['emotions', 'abc', 'sleep_energy', 'gratitude'])), name='diary_entries_diary_type_in_set')],
-            },
         ),
     ]

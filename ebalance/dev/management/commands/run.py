@@ -85,9 +85,7 @@ class Command(BaseCommand):
         with _one_at_a_time():
             self.say("Bringing the database up to date …")
             started = time.monotonic()
-            call_command(
-                "migrate", interactive=False, verbosity=1, stdout=self.stdout, stderr=self.stderr
-            )
+            call_command("migrate", interactive=False)
             self.say(
                 f"The database is up to date ({time.monotonic() - started:.1f} s). Loading seeds …"
             )
