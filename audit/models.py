@@ -149,9 +149,7 @@ END""",
 class MessageTemplateVersion(Entity):
     """The text of a template as saved once. Immutable."""
 
-    template = Ref(
-        MessageTemplate, DB_CASCADE, related_name="versions", db_comment=p0("template")
-    )
+    template = Ref(MessageTemplate, DB_CASCADE, related_name="versions", db_comment=p0("template"))
     version = models.IntegerField(db_comment=p0("number, from 1, per template"))
     subject = TextLine(null=True, blank=True, db_comment=p0("subject; exactly for e-mail"))
     body_markdown = models.TextField(db_comment=p0("text, Markdown"))

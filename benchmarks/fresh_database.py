@@ -37,9 +37,7 @@ def main() -> None:
                 migrated.append(migrate(params))
             with empty_database("replay") as params:
                 command = [program("psql"), "--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1"]
-                replayed.append(
-                    seconds([*command, "--file", str(dump)], libpq_environment(params))
-                )
+                replayed.append(seconds([*command, "--file", str(dump)], libpq_environment(params)))
     ratio = statistics.median(migrated) / statistics.median(replayed)
     print(f"migrate on an empty database  {statistics.median(migrated):6.3f} s")
     print(f"psql replaying the dump       {statistics.median(replayed):6.3f} s")

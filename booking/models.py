@@ -106,7 +106,10 @@ class Service(Entity):
             rules.Check(
                 "services_partial_refund_within_free",
                 Q(cancel_partial_hours__isnull=True)
-                | Q(cancel_free_hours__isnull=False, cancel_partial_hours__lte=F("cancel_free_hours")),
+                | Q(
+                    cancel_free_hours__isnull=False,
+                    cancel_partial_hours__lte=F("cancel_free_hours"),
+                ),
                 _("The limit for a half refund is not longer than that for a full one."),
                 field="cancel_partial_hours",
             ),
@@ -362,9 +365,7 @@ class Appointment(Entity):
     outcome_recorded_by_role = ClosedSet(
         RecordedByRole, null=True, blank=True, db_comment=p0("who recorded the outcome")
     )
-    confirmed_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when confirmed, UTC")
-    )
+    confirmed_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when confirmed, UTC"))
     canceled_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when canceled, UTC"))
     topic = Ref(
         "content.Topic",
@@ -557,7 +558,8 @@ BEGIN
     IF NOT EXISTS (SELECT FROM public.appointments
                    WHERE id = NEW.rescheduled_from_id AND status = 'rescheduled') THEN
         PERFORM public.raise_refusal('appointments_replaces_rescheduled', TG_TABLE_NAME,
-            'rescheduled_from_id', 'A paid session starts confirmed only in place of a rescheduled one');
+            'rescheduled_from_id',
+            'A paid session starts confirmed only in place of a rescheduled one');
     END IF;
     RETURN NULL;
 END""",
@@ -713,9 +715,7 @@ class PaymentWebhookEvent(Entity):
                 _("Lower-case words joined by dots."),
             ),
             rules.not_blank("payment_webhook_events", "provider_payment_id"),
-            rules.Unique(
-                "payment_webhook_events_once", fields=["provider", "provider_event_id"]
-            ),
+            rules.Unique("payment_webhook_events_once", fields=["provider", "provider_event_id"]),
             rules.in_range("payment_webhook_events", "attempts", 0),
             rules.finite("payment_webhook_events", "received_at", "processed_at"),
         ]
@@ -748,9 +748,7 @@ class IntakeForm(Entity):
     status = ClosedSet(Status, default=Status.draft, db_comment=p0("states.md"))
     payload_encrypted = SealedText(db_comment=p2("answers, sealed JSON"))
     created_at = created_at()
-    submitted_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when submitted, UTC")
-    )
+    submitted_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when submitted, UTC"))
 
     class Meta:
         db_table = "intake_forms"

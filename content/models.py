@@ -159,9 +159,7 @@ class ContentItem(Entity):
     excerpt = models.TextField(null=True, blank=True, db_comment=p0("short summary"))
     body_markdown = models.TextField(db_comment=p0("text, Markdown"))
     status = ClosedSet(Status, default=Status.draft, db_comment=p0("editorial state, states.md"))
-    published_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when published, UTC")
-    )
+    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
     author = Ref(
         "identity.User",
         db_column="author_user_id",
@@ -380,9 +378,7 @@ class CuratedCollection(Entity):
         related_name="curated_collections",
         db_comment=p0("topic, if one"),
     )
-    published_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when published, UTC")
-    )
+    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
 
     class Meta:
         db_table = "curated_collections"
@@ -490,9 +486,7 @@ class GlossaryTerm(Entity):
     status = ClosedSet(
         PublicationStatus, default=PublicationStatus.draft, db_comment=p0("states.md")
     )
-    published_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when published, UTC")
-    )
+    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
     meta_description = TextLine(null=True, blank=True, db_comment=p0("text for search engines"))
     keywords = TextLine(null=True, blank=True, db_comment=p0("keywords for search engines"))
 
@@ -545,7 +539,9 @@ class GlossaryTermLink(Entity):
     Type = Members("Type", "mentioned_in recommended")
 
     term = Ref(GlossaryTerm, DB_CASCADE, related_name="links", db_comment=p0("term"))
-    content_item = Ref(ContentItem, DB_CASCADE, related_name="glossary_links", db_comment=p0("item"))
+    content_item = Ref(
+        ContentItem, DB_CASCADE, related_name="glossary_links", db_comment=p0("item")
+    )
     link_type = ClosedSet(Type, db_comment=p0("how they belong together"))
 
     class Meta:

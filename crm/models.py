@@ -146,7 +146,13 @@ class LeadIdentity(Entity):
                     fields=["lead", field],
                     message=_("The lead already has this contact."),
                 )
-                for field in ["user", "anonymous_id", "email_bidx", "phone_bidx", "telegram_user_id"]
+                for field in [
+                    "user",
+                    "anonymous_id",
+                    "email_bidx",
+                    "phone_bidx",
+                    "telegram_user_id",
+                ]
             ),
             rules.finite("lead_identities", "created_at"),
         ]
@@ -289,7 +295,9 @@ class LeadTimelineEvent(Entity):
                 "-occurred_at",
                 serves="a lead's timeline, newest first",
             ),
-            rules.Index("lead_timeline_events_by_event", "tracking_event", serves="the delete check"),
+            rules.Index(
+                "lead_timeline_events_by_event", "tracking_event", serves="the delete check"
+            ),
         ]
         triggers = [
             triggers.Rule(

@@ -132,7 +132,7 @@ class Server:
             if (
                 self._users_fd is not None
                 and self._known_pid == self._running_pid()
-                and self._accepts()
+                and os.path.exists(self._socket)
             ):
                 return self
             try:
@@ -482,10 +482,14 @@ class Server:
             return None
         return pid if _is_postmaster(pid, self.data_dir) else None
 
+    @property
+    def _socket(self) -> str:
+        return f"{self.socket_dir}/.s.PGSQL.{PORT}"
+
     def _accepts(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
             try:
-                probe.connect(f"{self.socket_dir}/.s.PGSQL.{PORT}")
+                probe.connect(self._socket)
             except OSError:
                 return False
         return True

@@ -88,7 +88,8 @@ def database() -> dict[str, Any]:
         ) from None
     if not config.get("NAME"):
         raise ImproperlyConfigured(f"DATABASE_URL names no database; {example}.")
-    options = config.get("OPTIONS", {})
+    options = config.setdefault("OPTIONS", {})
+    options.setdefault("connect_timeout", 10)  # seconds; a silent network is an answer too
     if "port" in options:  # beside ?host=/socket/folder
         config["PORT"] = str(options.pop("port"))
     return config

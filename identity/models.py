@@ -15,16 +15,21 @@ from ebalance.db.sets import Members
 from .managers import UserManager
 from .permissions import allows, allows_module
 
-LAST_OWNER = "The last active owner cannot lose the role, be blocked or be deleted"
-# Both triggers take the owner's role row first, by a write: two sessions can then not each
-# count the other's owner, at any isolation level.
-_OTHER_OWNER = """
+
+def other_owner(lost: str, rule: str, column: str) -> str:
+    """PL/pgSQL that refuses unless somebody besides ``lost`` is an active owner.
+
+    The owner's role row is taken first, by a write: two sessions can then not each count the
+    other's owner, at any isolation level.
+    """
+    return f"""
     UPDATE public.roles SET scope = scope WHERE code = 'owner';
     IF NOT EXISTS (
         SELECT FROM public.user_roles r JOIN public.users u ON u.id = r.user_id
         WHERE r.role_code = 'owner' AND u.status = 'active' AND u.id <> {lost}
     ) THEN
-        PERFORM public.raise_refusal('{rule}', TG_TABLE_NAME, '{column}', '{sentence}');
+        PERFORM public.raise_refusal('{rule}', TG_TABLE_NAME, '{column}',
+            'The last active owner cannot lose the role, be blocked or be deleted');
     END IF;
 """
 
@@ -143,7 +148,7 @@ BEGIN
     IF OLD.status = 'active' AND (TG_OP = 'DELETE' OR NEW.status <> 'active')
        AND EXISTS (SELECT FROM public.user_roles
                    WHERE user_id = OLD.id AND role_code = 'owner') THEN
-        {_OTHER_OWNER.format(lost="OLD.id", rule="users_last_owner_stays", column="status", sentence=LAST_OWNER)}
+        {other_owner("OLD.id", "users_last_owner_stays", "status")}
     END IF;
     IF TG_OP = 'DELETE' THEN
         RETURN OLD;
@@ -243,7 +248,7 @@ BEGIN
     -- A user who is gone or not active was not the last active owner (users has its own rule).
     IF (TG_OP = 'DELETE' OR NEW.role_code <> 'owner' OR NEW.user_id <> OLD.user_id)
        AND EXISTS (SELECT FROM public.users WHERE id = OLD.user_id AND status = 'active') THEN
-        {_OTHER_OWNER.format(lost="OLD.user_id", rule="user_roles_last_owner_stays", column="role_code", sentence=LAST_OWNER)}
+        {other_owner("OLD.user_id", "user_roles_last_owner_stays", "role_code")}
     END IF;
     IF TG_OP = 'DELETE' THEN
         RETURN OLD;
@@ -334,7 +339,16 @@ class Consent(Entity):
             triggers.frozen(
                 "consents",
                 "are_evidence",
-                ["id", "user_id", "lead_id", "consent_type", "granted", "version", "source", "granted_at"],
+                [
+                    "id",
+                    "user_id",
+                    "lead_id",
+                    "consent_type",
+                    "granted",
+                    "version",
+                    "source",
+                    "granted_at",
+                ],
                 message="A consent is evidence: only its withdrawal can be recorded",
             ),
             triggers.frozen(
@@ -392,7 +406,9 @@ class DataExportRequest(Entity):
         ]
         indexes = [
             rules.Index(
-                "data_export_requests_by_user", "user", serves="a person's exports; the delete check"
+                "data_export_requests_by_user",
+                "user",
+                serves="a person's exports; the delete check",
             ),
             rules.Index(
                 "data_export_requests_queue",

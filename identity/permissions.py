@@ -67,6 +67,4 @@ def allows_module(roles: Collection[str], app_label: str) -> bool:
         return True
     if app_label in ("content", "interactive"):
         return bool({"assistant", "editor"} & set(roles))
-    return "assistant" in roles and any(
-        name.startswith(f"{app_label}.") for name in MODEL_SECTIONS
-    )
+    return "assistant" in roles and any(name.startswith(f"{app_label}.") for name in MODEL_SECTIONS)

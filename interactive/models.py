@@ -32,9 +32,7 @@ class InteractiveDefinition(Entity):
     status = ClosedSet(
         PublicationStatus, default=PublicationStatus.draft, db_comment=p0("states.md")
     )
-    published_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when published, UTC")
-    )
+    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
     published_version = models.IntegerField(
         null=True, blank=True, db_comment=p0("version that people see")
     )

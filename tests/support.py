@@ -23,7 +23,7 @@ def refuses(rule: str, table: str | None = None) -> Iterator[None]:
 
     Deferred rules are asked before the block ends.
     """
-    with pytest.raises(IntegrityError) as caught, transaction.atomic():
+    with pytest.raises(IntegrityError) as caught, transaction.atomic():  # noqa: PT012
         yield
         connection.check_constraints()
     diagnosis = caught.value.__cause__.diag
@@ -62,7 +62,9 @@ def insert_sql(instance: models.Model) -> None:
     row = columns_of(instance)
     names = ", ".join(f'"{name}"' for name in row)
     marks = ", ".join(["%s"] * len(row))
-    execute(f'INSERT INTO "{instance._meta.db_table}" ({names}) VALUES ({marks})', list(row.values()))
+    execute(
+        f'INSERT INTO "{instance._meta.db_table}" ({names}) VALUES ({marks})', list(row.values())
+    )
 
 
 def update_sql(instance: models.Model, **changes: Any) -> None:

@@ -68,9 +68,7 @@ class AnonymousQuestion(Entity):
         db_default=now_default(),
         db_comment=p0("decide by, UTC; set by the database: 4 h with a crisis flag, else 24 h"),
     )
-    moderated_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when decided, UTC")
-    )
+    moderated_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when decided, UTC"))
     answered_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when answered, UTC"))
 
     class Meta:
@@ -169,9 +167,7 @@ END""",
 class QuestionAnswer(Entity):
     """The owner's answer to a question; sealed."""
 
-    question = Ref(
-        AnonymousQuestion, DB_CASCADE, related_name="answers", db_comment=p0("question")
-    )
+    question = Ref(AnonymousQuestion, DB_CASCADE, related_name="answers", db_comment=p0("question"))
     answered_by = Ref(
         "identity.User",
         db_column="answered_by_user_id",
@@ -179,9 +175,7 @@ class QuestionAnswer(Entity):
         db_comment=p0("who answered"),
     )
     answer_text_encrypted = SealedText(db_comment=p2("the answer, sealed"))
-    published_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when published, UTC")
-    )
+    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
 
     class Meta:
         db_table = "question_answers"
@@ -310,9 +304,7 @@ class Review(Entity):
     anonymity_level = ClosedSet(
         Anonymity, default=Anonymity.full, db_comment=p0("how the author is shown")
     )
-    submitted_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when submitted, UTC")
-    )
+    submitted_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when submitted, UTC"))
     published_at = models.DateTimeField(
         null=True, blank=True, db_comment=p0("when last published, UTC")
     )
@@ -365,9 +357,10 @@ END""",
 
 
 def _check_consent(review: Review) -> None:
-    if review.status == "published" and not review.publication_consents.filter(
-        granted=True, revoked_at__isnull=True
-    ).exists():
+    if (
+        review.status == "published"
+        and not review.publication_consents.filter(granted=True, revoked_at__isnull=True).exists()
+    ):
         raise ValidationError(
             {
                 "status": ValidationError(

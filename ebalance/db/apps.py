@@ -13,5 +13,5 @@ class PersistenceKitConfig(AppConfig):
         for label in PROJECT_APPS:
             for model in apps.get_app_config(label).get_models():
                 for field in model._meta.local_fields:
-                    if field._verbose_name is None:
+                    if getattr(field, "_verbose_name", None) is None:
                         field.verbose_name = _(field.name.replace("_", " "))

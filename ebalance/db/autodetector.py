@@ -9,6 +9,9 @@ from pgtrigger.migrations import MigrationAutodetectorMixin
 
 
 class FoldingAutodetector(MigrationAutodetectorMixin, MigrationAutodetector):
+    new_model_keys: set[tuple[str, str]]
+    old_model_keys: set[tuple[str, str]]
+
     def generate_created_models(self):
         super(MigrationAutodetectorMixin, self).generate_created_models()
         for app_label, model_name in self.new_model_keys - self.old_model_keys:
@@ -16,6 +19,4 @@ class FoldingAutodetector(MigrationAutodetectorMixin, MigrationAutodetector):
             if "triggers" in options:
                 model = self.to_state.apps.get_model(app_label, model_name)
                 # The list is shared with the CreateModel that has just been generated.
-                options["triggers"][:] = [
-                    trigger.compile(model) for trigger in options["triggers"]
-                ]
+                options["triggers"][:] = [trigger.compile(model) for trigger in options["triggers"]]

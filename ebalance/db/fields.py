@@ -69,7 +69,8 @@ class SealedText(models.TextField):
             return value
         if not isinstance(value, str) or not re.fullmatch(SEALED_PATTERN, value):
             raise UnsealedValue(
-                _("%(field)s takes sealed values only.") % {"field": f"{self.model._meta.db_table}.{self.column}"}
+                _("%(field)s takes sealed values only.")
+                % {"field": f"{self.model._meta.db_table}.{self.column}"}
             )
         return value
 
@@ -101,17 +102,24 @@ def now_default() -> models.Func:
 
 def created_at(meaning: str = "when the row was written, UTC", **kwargs) -> models.DateTimeField:
     """``created_at =now()``: filled by the database for every writer."""
-    options = {"verbose_name": _("created at"), "editable": False, "db_comment": p0(meaning), **kwargs}
+    options = {
+        "verbose_name": _("created at"),
+        "editable": False,
+        "db_comment": p0(meaning),
+        **kwargs,
+    }
     return models.DateTimeField(db_default=now_default(), **options)
 
 
 def updated_at() -> models.DateTimeField:
     """``updated_at =now()``: pair it with ``triggers.touch``, which keeps it current."""
-    return created_at("when the row was last written, UTC; kept by the database", verbose_name=_("updated at"))
+    return created_at(
+        "when the row was last written, UTC; kept by the database", verbose_name=_("updated at")
+    )
 
 
 class Entity(models.Model):
-    """A row with a UUIDv7 key. ``full_clean()`` also asks the table's triggers for their opinion."""
+    """A row with a UUIDv7 key. ``full_clean()`` also asks what the table's triggers would say."""
 
     id = models.UUIDField(
         primary_key=True,

@@ -31,8 +31,8 @@ class CreateTables(Operation):
                 model.name,
                 list(model.fields),
                 dict(model.options),
-                tuple(model.bases),
-                list(model.managers),
+                tuple(model.bases or ()),
+                list(model.managers or ()),
             )
             for model in self.models
         ]

@@ -45,7 +45,9 @@ class Check(models.CheckConstraint):
         try:
             super().validate(model, instance, exclude=exclude, using=using)
         except ValidationError as error:
-            shown = self.field if self.field and self.field not in (exclude or ()) else NON_FIELD_ERRORS
+            shown = (
+                self.field if self.field and self.field not in (exclude or ()) else NON_FIELD_ERRORS
+            )
             raise ValidationError({shown: error.error_list}) from None
 
 
@@ -186,7 +188,9 @@ def in_range(table: str, field: str, low: int | None, high: int | None = None) -
         limits[f"{field}__gte"] = low
     if high is not None:
         limits[f"{field}__lte"] = high
-    return Check(f"{table}_{field}_in_range", Q(**limits), _("This number is out of range."), field=field)
+    return Check(
+        f"{table}_{field}_in_range", Q(**limits), _("This number is out of range."), field=field
+    )
 
 
 def all_set(fields: Iterable[str]) -> Q:

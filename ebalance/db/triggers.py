@@ -8,6 +8,7 @@ WHEN condition and cost nothing until they are broken.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pgtrigger
 from django.core.exceptions import ValidationError
@@ -56,6 +57,7 @@ class Rule(pgtrigger.Trigger):
     ):
         if (execute is None) == (body is None):
             raise ValueError("a Rule has either a shared function or a body")
+        self.rule = name
         self.execute = execute
         self.body = body
         if validate is not None:
@@ -72,23 +74,25 @@ class Rule(pgtrigger.Trigger):
 
     def validate_name(self) -> None:
         # pgtrigger keeps room for a prefix and a hash, which these names do without.
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", self.name):
-            raise ValueError(f"trigger name {self.name!r} is no lower-case name of up to 63 characters")
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", self.rule):
+            raise ValueError(
+                f"trigger name {self.rule!r} is no lower-case name of up to 63 characters"
+            )
 
     def get_pgid(self, model) -> str:
-        return self.name
+        return self.rule
 
     def compile(self, model) -> compiler.Trigger:
         func = ""
         if self.body is not None:
             func = (
-                f"CREATE OR REPLACE FUNCTION public.{self.name}() RETURNS trigger "
+                f"CREATE OR REPLACE FUNCTION public.{self.rule}() RETURNS trigger "
                 f"LANGUAGE plpgsql AS $rule$ {self.body.strip()} $rule$; "
             )
         return compiler.Trigger(
             name=self.name,
             sql=RuleTriggerSql(
-                pgid=self.name,
+                pgid=self.rule,
                 func=func,
                 table=model._meta.db_table,
                 constraint="CONSTRAINT" if self.timing else "",
@@ -97,7 +101,7 @@ class Rule(pgtrigger.Trigger):
                 timing=f"DEFERRABLE INITIALLY {self.timing}" if self.timing else "",
                 level=self.level,
                 condition=self.render_condition(model),
-                execute=self.execute or f"public.{self.name}()",
+                execute=self.execute or f"public.{self.rule}()",
             ),
         )
 
@@ -158,7 +162,9 @@ def transitions(
             operation=pgtrigger.UpdateOf(field),
             condition=f"OLD.{field} IS DISTINCT FROM NEW.{field} "
             f"AND NOT ((OLD.{field}, NEW.{field}) IN ({pairs}))",
-            execute=refusal(rule, field, "This change of status is not allowed", function="refuse_transition"),
+            execute=refusal(
+                rule, field, "This change of status is not allowed", function="refuse_transition"
+            ),
             validate=validate_move,
         )
     ]
@@ -186,7 +192,9 @@ def initial_states(table: str, states: Sequence[str], *, field: str = "status") 
     )
 
 
-def frozen(table: str, rule: str, columns: Sequence[str], *, when: str | None = None, message: str) -> Rule:
+def frozen(
+    table: str, rule: str, columns: Sequence[str], *, when: str | None = None, message: str
+) -> Rule:
     """These columns keep the value they were inserted with (while ``when`` holds)."""
     name = f"{table}_{rule}"
     changed = " OR ".join(f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in columns)
@@ -240,7 +248,9 @@ def no_truncate(table: str) -> Rule:
     )
 
 
-def no_delete(table: str, *, message: str = "These rows are kept as evidence", condition: str | None = None) -> Rule:
+def no_delete(
+    table: str, *, message: str = "These rows are kept as evidence", condition: str | None = None
+) -> Rule:
     name = f"{table}_no_delete"
     return Rule(
         name,
@@ -284,7 +294,7 @@ def existing_version(table: str, column: str, versions: str, parent: str, *, sta
     """The version number in ``column`` is one of the row's versions while it is in ``state``."""
     name = f"{table}_{column}_exists"
 
-    def validate(instance: models.Model) -> None:
+    def validate(instance: Any) -> None:
         number = getattr(instance, column)
         if number is not None and not instance.versions.filter(version=number).exists():
             raise ValidationError(

@@ -24,12 +24,12 @@ class DatabaseOperations(PostgresOperations):
 
 class DatabaseClient(PostgresClient):
     def runshell(self, parameters):
-        self.connection.use_bundled_server()
+        self.connection.use_bundled_server()  # type: ignore[attr-defined]
         super().runshell(parameters)
 
 
 class DatabaseSchemaEditor(PostgresSchemaEditor):
-    sql_create_column_inline_fk = None
+    sql_create_column_inline_fk = None  # type: ignore[assignment]
 
     def _fk_constraint_name(self, model, field, suffix):
         return self.quote_name(f"{model._meta.db_table}_{field.column}_fk")

@@ -73,7 +73,8 @@ CREATE FUNCTION public.is_json_object(value jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN jsonb_typeof(value) = 'object';
 CREATE FUNCTION public.has_no_duplicates(value text[]) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN cardinality(value) = (SELECT count(DISTINCT x) FROM unnest(value) x);
+    RETURN coalesce(array_ndims(value), 1) = 1
+        AND cardinality(value) = (SELECT count(DISTINCT x) FROM unnest(value) x);
 
 -- Unpadded base64url never has 4n+1 characters; 39 of them are the 29 bytes of privacy.md §2.
 CREATE FUNCTION public.is_sealed(value text) RETURNS boolean
@@ -89,7 +90,7 @@ BEGIN
     IF name IS NULL THEN
         RETURN NULL;
     END IF;
-    IF name !~ '^(UTC|[A-Z][A-Za-z]*(/[A-Z][A-Za-z_]*(-[A-Za-z_]+)*)+|Etc/GMT[+-]([0-9]|1[0-4]))$'
+    IF name !~ '^([A-Z][A-Za-z]*(/[A-Z][A-Za-z_]*(-[A-Za-z_]+)*)*|Etc/GMT[+-]([0-9]|1[0-4]))$'
        OR name IN ('Etc/GMT+13', 'Etc/GMT+14') THEN
         RETURN false;
     END IF;

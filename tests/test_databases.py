@@ -1,0 +1,78 @@
+"""The tests' own databases: clones of a template, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import psycopg
+import pytest
+from django.db import connection
+from psycopg import sql
+
+from tests.databases import Database, Databases
+from tests.processes import ROOT, environment, manage
+
+
+@pytest.mark.django_db
+def test_the_default_connection_is_on_a_migrated_clone(databases: Databases) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_database(), (SELECT count(*) FROM django_migrations)")
+        name, migrations = cursor.fetchone()
+    assert name.startswith(f"test_{databases.base}_{os.getpid()}_")
+    assert migrations
+
+
+def test_a_fresh_database_is_apart_and_known_to_processes(fresh_database: Database) -> None:
+    with fresh_database.connect(autocommit=True) as mine:
+        mine.execute("CREATE TABLE only_here ()")
+        assert mine.info.dbname == fresh_database.name
+    with psycopg.connect(fresh_database.conninfo) as again:
+        assert again.execute("SELECT count(*) FROM only_here").fetchone() == (0,)
+    result = manage("migrate", "--check", DATABASE_URL=fresh_database.url)
+    assert result.returncode == 0, result.stderr
+
+
+def test_what_a_dead_run_left_is_dropped_and_what_a_living_run_uses_is_not(
+    databases: Databases, fresh_database: Database
+) -> None:
+    dead = f"test_{databases.base}_1_0"
+    with databases._maintenance() as other:
+        other.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [dead])
+        databases.keeper.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(dead)))
+        databases.drop_leftovers()
+        assert databases._exists(dead)
+    databases.drop_leftovers()
+    assert not databases._exists(dead)
+    assert databases._exists(fresh_database.name)
+
+
+def test_a_build_that_was_killed_is_no_template(databases: Databases) -> None:
+    building = f"building_{databases.base}"
+    databases.drop(building)
+    databases.keeper.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(building)))
+    name = databases.template()
+    assert databases._exists(name)
+    with databases._maintenance() as reader:
+        # Nothing connects to a template, so it can be cloned at any moment.
+        row = reader.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = %s", [name])
+        assert row.fetchone() == (0,)
+    databases.drop(building)
+
+
+def test_two_runs_at_once_do_not_meet() -> None:
+    test = "tests/test_databases.py::test_the_default_connection_is_on_a_migrated_clone"
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test],
+            cwd=ROOT,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    outputs = [run.communicate(timeout=180)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], outputs
