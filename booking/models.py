@@ -1,7 +1,6 @@
 """Services, schedule, appointments, payments, intake forms, waitlist."""
 
 import pgtrigger
-from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q
@@ -389,8 +388,9 @@ class Appointment(Entity):
         verbose_name_plural = _("appointments")
         constraints = [
             *session_times("appointments"),
-            ExclusionConstraint(
-                name="appointments_no_overlap",
+            rules.Exclusion(
+                "appointments_no_overlap",
+                message=_("This time overlaps with another appointment or its break."),
                 expressions=[
                     (
                         Func(
@@ -404,7 +404,6 @@ class Appointment(Entity):
                     )
                 ],
                 condition=Q(status__in=BLOCKING),
-                violation_error_code="appointments_no_overlap",
             ),
             rules.Unique(
                 "appointments_one_blocking_per_slot",

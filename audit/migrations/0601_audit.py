@@ -166,7 +166,7 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("created_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     )
                                 ),
@@ -314,7 +314,7 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("created_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     )
                                 ),
@@ -467,7 +467,7 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("created_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     )
                                 ),
@@ -598,7 +598,7 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("updated_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     )
                                 ),
@@ -758,17 +758,17 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("created_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                     models.Func(
                                         models.F("available_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                     models.Func(
                                         models.F("published_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                 ),

@@ -276,7 +276,7 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("created_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     )
                                 ),
@@ -489,17 +489,17 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("created_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                     models.Func(
                                         models.F("updated_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                     models.Func(
                                         models.F("published_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                 ),
@@ -683,7 +683,7 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("created_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     )
                                 ),
@@ -1000,7 +1000,7 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("published_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     )
                                 ),
@@ -1124,7 +1124,7 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("published_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     )
                                 ),

@@ -3,6 +3,7 @@
 import re
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Now  # noqa: F401  (re-exported for write paths)
 from django.utils.translation import gettext_lazy as _
@@ -53,12 +54,19 @@ class ClosedSet(TextLine):
             cls._meta.original_attrs["constraints"] = cls._meta.constraints
 
 
+def validate_sealed(value: object) -> None:
+    if not isinstance(value, str) or not re.fullmatch(SEALED_PATTERN, value):
+        raise ValidationError(_("Only sealed values are stored here."), code="unsealed")
+
+
 class SealedText(models.TextField):
     """Ciphertext in the ``v1.<key>.<base64url>`` form of privacy.md §2; never text in the open."""
 
     def __init__(self, *args, **kwargs):
         kwargs.setdefault("editable", False)
         super().__init__(*args, **kwargs)
+
+    default_validators = [validate_sealed]
 
     def get_prep_value(self, value):
         """Refuse a bare value before any SQL.
@@ -139,7 +147,13 @@ class Entity(models.Model):
 
 def validate_triggers(instance: models.Model) -> None:
     """Raise the ValidationError that the database's triggers would raise as an IntegrityError."""
+    errors: dict = {}
     for trigger in getattr(instance._meta, "triggers", ()):
         validate = getattr(trigger, "validate", None)
         if validate:
-            validate(instance)
+            try:
+                validate(instance)
+            except ValidationError as error:
+                errors = error.update_error_dict(errors)
+    if errors:
+        raise ValidationError(errors)

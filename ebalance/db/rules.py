@@ -1,7 +1,9 @@
 """CHECK and UNIQUE constraints with a rule's name and a sentence for people."""
 
+import copy
 from collections.abc import Iterable, Sequence
 
+from django.contrib.postgres.constraints import ExclusionConstraint
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import models
 from django.db.models import F, Func, Q
@@ -16,11 +18,43 @@ OPAQUE_ID = r"^[A-Za-z0-9_-]{8,64}$"
 TEXT_VERSION = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(\.[0-9]+)?$"
 
 
-class Check(models.CheckConstraint):
-    """A CHECK whose violation is reported at ``field`` by ``full_clean()``.
+class _Spoken:
+    """A constraint whose message and field are presentation: migrations see Django's own class.
 
-    Migrations see a plain CheckConstraint: messages are presentation.
+    Django clones a model's constraints, so a clone keeps them; two constraints are equal when
+    what the database sees is.
     """
+
+    plain: str
+
+    def deconstruct(self):
+        _path, args, kwargs = super().deconstruct()  # type: ignore[misc]
+        kwargs.pop("violation_error_code", None)
+        kwargs.pop("violation_error_message", None)
+        return self.plain, args, kwargs
+
+    def clone(self):
+        return copy.copy(self)
+
+    def __eq__(self, other):
+        if not isinstance(other, models.BaseConstraint):
+            return NotImplemented
+        return _what_the_database_sees(self) == _what_the_database_sees(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as Django's constraints
+
+
+def _what_the_database_sees(constraint) -> tuple:
+    path, args, kwargs = constraint.deconstruct()
+    kwargs.pop("violation_error_code", None)
+    kwargs.pop("violation_error_message", None)
+    return path, args, kwargs
+
+
+class Check(_Spoken, models.CheckConstraint):
+    """A CHECK whose violation is reported at ``field`` by ``full_clean()``."""
+
+    plain = "django.db.models.CheckConstraint"
 
     def __init__(self, name: str, condition, message=None, *, field: str | None = None):
         self.field = field
@@ -30,16 +64,6 @@ class Check(models.CheckConstraint):
             violation_error_code=name,
             violation_error_message=message,
         )
-
-    def deconstruct(self):
-        return (
-            "django.db.models.CheckConstraint",
-            (),
-            {"condition": self.condition, "name": self.name},
-        )
-
-    def clone(self):
-        return models.CheckConstraint(condition=self.condition, name=self.name)
 
     def validate(self, model, instance, exclude=None, using="default"):
         try:
@@ -51,8 +75,10 @@ class Check(models.CheckConstraint):
             raise ValidationError({shown: error.error_list}) from None
 
 
-class Unique(models.UniqueConstraint):
-    """A UNIQUE with a rule's name. Migrations see a plain UniqueConstraint."""
+class Unique(_Spoken, models.UniqueConstraint):
+    """A UNIQUE with a rule's name."""
+
+    plain = "django.db.models.UniqueConstraint"
 
     def __init__(self, name: str, *expressions, message=None, **kwargs):
         super().__init__(
@@ -63,15 +89,16 @@ class Unique(models.UniqueConstraint):
             **kwargs,
         )
 
-    def deconstruct(self):
-        _path, args, kwargs = super().deconstruct()
-        kwargs.pop("violation_error_code", None)
-        kwargs.pop("violation_error_message", None)
-        return "django.db.models.UniqueConstraint", args, kwargs
 
-    def clone(self):
-        _path, args, kwargs = self.deconstruct()
-        return models.UniqueConstraint(*args, **kwargs)
+class Exclusion(_Spoken, ExclusionConstraint):
+    """An EXCLUDE with a rule's name."""
+
+    plain = "django.contrib.postgres.constraints.ExclusionConstraint"
+
+    def __init__(self, name: str, *, message, **kwargs):
+        super().__init__(
+            name=name, violation_error_code=name, violation_error_message=message, **kwargs
+        )
 
 
 class Index(models.Index):
@@ -177,7 +204,7 @@ def finite(table: str, *fields: str) -> Check:
     """No ``infinity`` in these times: it would slip through every comparison."""
     condition = Q()
     for field in fields:
-        condition &= Q(holds("isfinite", field))
+        condition &= Q(holds("is_finite", field))
     return Check(f"{table}_times_finite", condition, _("A time must be a real moment."))
 
 

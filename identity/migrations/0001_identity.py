@@ -234,22 +234,22 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("created_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                     models.Func(
                                         models.F("updated_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                     models.Func(
                                         models.F("deleted_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                     models.Func(
                                         models.F("last_login"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                 ),
@@ -430,7 +430,7 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("granted_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     )
                                 ),
@@ -593,17 +593,17 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("created_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                     models.Func(
                                         models.F("completed_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                     models.Func(
                                         models.F("expires_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                 ),
@@ -720,12 +720,12 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("requested_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                     models.Func(
                                         models.F("completed_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                 ),

@@ -146,17 +146,17 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("created_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                     models.Func(
                                         models.F("updated_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                     models.Func(
                                         models.F("published_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                 ),
@@ -323,7 +323,7 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("created_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     )
                                 ),
@@ -594,12 +594,12 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("started_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                     models.Func(
                                         models.F("completed_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                 ),

@@ -242,22 +242,22 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("submitted_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                     models.Func(
                                         models.F("due_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                     models.Func(
                                         models.F("moderated_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                     models.Func(
                                         models.F("answered_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                 ),
@@ -414,7 +414,7 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("published_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     )
                                 ),
@@ -533,7 +533,7 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("created_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     )
                                 ),
@@ -728,12 +728,12 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("submitted_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                     models.Func(
                                         models.F("published_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                 ),
@@ -913,12 +913,12 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("granted_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                     models.Func(
                                         models.F("revoked_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                 ),
@@ -1099,17 +1099,17 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     models.Func(
                                         models.F("entry_date"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                     models.Func(
                                         models.F("created_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                     models.Func(
                                         models.F("deleted_at"),
-                                        function="isfinite",
+                                        function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
                                 ),

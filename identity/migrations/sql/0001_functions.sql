@@ -65,6 +65,9 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION public.touch_updated_at() IS 'Trigger: updated_at is the database''s';
 
+-- One signature, so that a bare NULL needs no cast; dates are cast to it.
+CREATE FUNCTION public.is_finite(value timestamptz) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN isfinite(value);
 CREATE FUNCTION public.is_at_most_120(value text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN length(value) <= 120;
 CREATE FUNCTION public.is_code(value text) RETURNS boolean
@@ -103,11 +106,11 @@ COMMENT ON FUNCTION public.is_time_zone(text) IS 'Whether the server knows this 
 
 -- What an appointment keeps busy: [start, end + buffer). In UTC without zone, because
 -- timestamptz + interval is not immutable and could not stand in an index.
-CREATE FUNCTION public.busy_range(starts timestamptz, ends timestamptz, buffer_minutes smallint)
+CREATE FUNCTION public.busy_range(starts timestamptz, ends timestamptz, buffer_minutes integer)
 RETURNS tsrange LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN tsrange(starts AT TIME ZONE 'UTC',
                    (ends AT TIME ZONE 'UTC') + buffer_minutes * interval '1 minute');
-COMMENT ON FUNCTION public.busy_range(timestamptz, timestamptz, smallint) IS
+COMMENT ON FUNCTION public.busy_range(timestamptz, timestamptz, integer) IS
     'The time a session keeps busy, its break included';
 
 -- The kinds of the tracking plan (privacy.md §3). No kind admits free text.
