@@ -1,0 +1,18 @@
+"""Services, schedule, appointments, payments, intake forms, waitlist."""
+
+from .appointments import Appointment
+from .payments import Payment, PaymentWebhookEvent
+from .requests import IntakeForm, WaitlistRequest
+from .schedule import AvailabilitySlot, ScheduleRule
+from .services import Service
+
+__all__ = [
+    "Appointment",
+    "AvailabilitySlot",
+    "IntakeForm",
+    "Payment",
+    "PaymentWebhookEvent",
+    "ScheduleRule",
+    "Service",
+    "WaitlistRequest",
+]

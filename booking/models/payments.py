@@ -1,0 +1,173 @@
+"""Payments and what the provider tells about them."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from ebalance.db import rules, triggers
+from ebalance.db.classification import p0
+from ebalance.db.fields import (
+    ClosedSet,
+    Entity,
+    Ref,
+    TextLine,
+    created_at,
+    now_default,
+)
+from ebalance.db.sets import Members
+
+from .appointments import Appointment
+
+
+class Payment(Entity):
+    """A payment with the provider. Card data has no column. Written by the payment verbs."""
+
+    Provider = Members("Provider", "yookassa")
+    Purpose = Members("Purpose", "deposit full")
+    Currency = Members("Currency", "RUB")
+    Status = Members("Status", "pending succeeded canceled failed")
+    FailureCategory = Members(
+        "FailureCategory", "canceled timeout provider_error insufficient_funds unknown"
+    )
+
+    appointment = Ref(Appointment, related_name="payments", db_comment=p0("what is paid for"))
+    provider = ClosedSet(Provider, default=Provider.yookassa, db_comment=p0("payment provider"))
+    provider_payment_id = TextLine(
+        null=True, blank=True, db_comment=p0("the provider's id; empty until it has answered")
+    )
+    idempotency_key = TextLine(db_comment=p0("key under which the provider was asked"))
+    purpose = ClosedSet(Purpose, db_comment=p0("deposit or full price"))
+    amount = models.IntegerField(db_comment=p0("amount, whole roubles; never changes"))
+    currency = ClosedSet(Currency, default=Currency.RUB, db_comment=p0("currency"))
+    status = ClosedSet(Status, default=Status.pending, db_comment=p0("states.md"))
+    failure_category = ClosedSet(
+        FailureCategory, null=True, blank=True, db_comment=p0("why it failed")
+    )
+    created_at = created_at()
+    confirmed_at = models.DateTimeField(
+        null=True, blank=True, db_comment=p0("when it succeeded, UTC")
+    )
+
+    class Meta:
+        db_table = "payments"
+        db_table_comment = "Payments with the provider"
+        verbose_name = _("payment")
+        verbose_name_plural = _("payments")
+        constraints = [
+            rules.in_range("payments", "amount", 1),
+            rules.not_blank("payments", "idempotency_key"),
+            rules.not_blank("payments", "provider_payment_id"),
+            rules.Unique("payments_idempotency_key_unique", fields=["idempotency_key"]),
+            rules.Unique(
+                "payments_provider_payment_unique",
+                fields=["provider", "provider_payment_id"],
+                message=_("This payment of the provider is already recorded."),
+            ),
+            rules.set_exactly_when(
+                "payments_confirmed_at_with_status",
+                "confirmed_at",
+                Q(status="succeeded"),
+                _("A time of success is set exactly for a payment that succeeded."),
+            ),
+            rules.required_when(
+                "payments_succeeded_has_provider_id",
+                "provider_payment_id",
+                Q(status="succeeded"),
+                _("A payment that succeeded has the provider's id."),
+            ),
+            rules.Check(
+                "payments_failure_category_when_over",
+                Q(failure_category__isnull=True) | Q(status__in=["failed", "canceled"]),
+                _("Only a failed or canceled payment has a reason."),
+                field="failure_category",
+            ),
+            rules.Unique(
+                "payments_one_success_per_purpose",
+                fields=["appointment", "purpose"],
+                condition=Q(status="succeeded"),
+                message=_("This has already been paid."),
+            ),
+            rules.finite("payments", "created_at", "confirmed_at"),
+        ]
+        indexes = [
+            rules.Index("payments_by_appointment", "appointment", serves="what was paid for it"),
+            rules.Index(
+                "payments_by_success",
+                "confirmed_at",
+                condition=Q(status="succeeded"),
+                serves="metrics: GMV and AOV of a period",
+            ),
+        ]
+        triggers = [
+            *triggers.transitions(
+                "payments", {"pending": ["succeeded", "canceled", "failed"]}, initial=["pending"]
+            ),
+            triggers.frozen(
+                "payments",
+                "terms_stay",
+                ["amount", "currency", "purpose", "appointment_id"],
+                message="Amount, currency, purpose and appointment of a payment never change",
+            ),
+            triggers.frozen(
+                "payments",
+                "provider_id_stays",
+                ["provider", "provider_payment_id"],
+                when="OLD.provider_payment_id IS NOT NULL",
+                message="The provider's id, once known, does not change",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount} ₽ · {self.get_status_display()}"
+
+
+class PaymentWebhookEvent(Entity):
+    """That the provider told us something; the body is not stored."""
+
+    LastError = Members("LastError", "unknown_payment amount_mismatch out_of_order internal")
+
+    provider = ClosedSet(Payment.Provider, db_comment=p0("payment provider"))
+    provider_event_id = TextLine(db_comment=p0("what makes a repeated delivery the same"))
+    event_type = TextLine(db_comment=p0("the provider's name of the event"))
+    provider_payment_id = TextLine(db_comment=p0("the provider's id of the payment"))
+    received_at = models.DateTimeField(db_default=now_default(), db_comment=p0("receipt, UTC"))
+    processed_at = models.DateTimeField(
+        null=True, blank=True, db_comment=p0("when it took effect, UTC")
+    )
+    attempts = models.IntegerField(default=0, db_default=0, db_comment=p0("tries so far"))
+    last_error = ClosedSet(LastError, null=True, blank=True, db_comment=p0("last failure"))
+
+    class Meta:
+        db_table = "payment_webhook_events"
+        db_table_comment = "Deliveries of the payment provider"
+        verbose_name = _("payment notification")
+        verbose_name_plural = _("payment notifications")
+        constraints = [
+            rules.not_blank("payment_webhook_events", "provider_event_id"),
+            rules.matches(
+                "payment_webhook_events_event_type_is_dotted_code",
+                "event_type",
+                r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$",
+                _("Lower-case words joined by dots."),
+            ),
+            rules.not_blank("payment_webhook_events", "provider_payment_id"),
+            rules.Unique("payment_webhook_events_once", fields=["provider", "provider_event_id"]),
+            rules.in_range("payment_webhook_events", "attempts", 0),
+            rules.finite("payment_webhook_events", "received_at", "processed_at"),
+        ]
+        indexes = [
+            rules.Index(
+                "payment_webhook_events_unprocessed",
+                "received_at",
+                condition=Q(processed_at__isnull=True),
+                serves="process_webhooks: what is to be done, oldest first",
+            ),
+            rules.Index(
+                "payment_webhook_events_by_payment",
+                "provider_payment_id",
+                serves="deliveries about a payment",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_type} {self.provider_payment_id}"

@@ -1,0 +1,131 @@
+"""What clients send in: intake forms and waitlist requests, sealed."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from ebalance.db import rules, triggers
+from ebalance.db.classification import p0, p1, p2
+from ebalance.db.fields import (
+    BlindIndex,
+    ClosedSet,
+    Entity,
+    Ref,
+    SealedText,
+    created_at,
+)
+from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.sets import Members
+
+from .appointments import Appointment
+from .services import Service
+
+ContactChannel = Members("ContactChannel", "email phone telegram")
+
+
+class IntakeForm(Entity):
+    """What a client tells before the first session; sealed."""
+
+    Status = Members("Status", "draft submitted")
+
+    appointment = Ref(
+        Appointment, DB_CASCADE, related_name="intake_forms", db_comment=p0("for which session")
+    )
+    status = ClosedSet(Status, default=Status.draft, db_comment=p0("states.md"))
+    payload_encrypted = SealedText(db_comment=p2("answers, sealed JSON"))
+    created_at = created_at()
+    submitted_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when submitted, UTC"))
+
+    class Meta:
+        db_table = "intake_forms"
+        db_table_comment = "Intake forms, sealed"
+        verbose_name = _("intake form")
+        verbose_name_plural = _("intake forms")
+        constraints = [
+            rules.Unique("intake_forms_one_per_appointment", fields=["appointment"]),
+            rules.sealed("intake_forms", "payload_encrypted"),
+            rules.set_exactly_when(
+                "intake_forms_submitted_at_with_status",
+                "submitted_at",
+                Q(status="submitted"),
+                _("A submission time is set exactly for a submitted form."),
+            ),
+            rules.finite("intake_forms", "created_at", "submitted_at"),
+        ]
+        triggers = [
+            *triggers.transitions("intake_forms", {"draft": ["submitted"]}),
+            triggers.frozen(
+                "intake_forms",
+                "submitted_stays",
+                ["appointment_id", "payload_encrypted", "submitted_at", "created_at"],
+                when="OLD.status = 'submitted'",
+                message="A submitted form is not changed",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.get_status_display())
+
+
+class WaitlistRequest(Entity):
+    """Someone who waits for a free time."""
+
+    TimeWindow = Members("TimeWindow", "weekday_morning weekday_evening weekend any")
+    Status = Members("Status", "new contacted closed")
+
+    user = Ref(
+        "identity.User",
+        null=True,
+        blank=True,
+        related_name="waitlist_requests",
+        db_comment=p0("who waits, if registered"),
+    )
+    lead = Ref(
+        "crm.Lead",
+        null=True,
+        blank=True,
+        related_name="waitlist_requests",
+        db_comment=p0("lead who waits"),
+    )
+    service = Ref(Service, related_name="waitlist_requests", db_comment=p0("for which service"))
+    preferred_contact = ClosedSet(ContactChannel, db_comment=p0("how to answer"))
+    contact_value_encrypted = SealedText(db_comment=p1("contact, sealed"))
+    contact_value_bidx = BlindIndex(db_comment=p1("blind index of the contact"))
+    preferred_time_window = ClosedSet(
+        TimeWindow, null=True, blank=True, db_comment=p0("when it would suit")
+    )
+    status = ClosedSet(Status, default=Status.new, db_comment=p0("states.md"))
+    created_at = created_at()
+
+    class Meta:
+        db_table = "waitlist_requests"
+        db_table_comment = "People waiting for a free time"
+        verbose_name = _("waitlist request")
+        verbose_name_plural = _("waitlist requests")
+        constraints = [
+            rules.sealed("waitlist_requests", "contact_value_encrypted"),
+            rules.blind_index("waitlist_requests", "contact_value_bidx"),
+            rules.finite("waitlist_requests", "created_at"),
+        ]
+        indexes = [
+            rules.Index("waitlist_requests_by_user", "user", serves="a person's requests; export"),
+            rules.Index("waitlist_requests_by_lead", "lead", serves="a lead's requests"),
+            rules.Index("waitlist_requests_by_service", "service", serves="who waits for it"),
+            rules.Index(
+                "waitlist_requests_by_contact", "contact_value_bidx", serves="find_by_contact"
+            ),
+            rules.Index(
+                "waitlist_requests_open",
+                "created_at",
+                condition=Q(status__in=["new", "contacted"]),
+                serves="admin: who still waits, oldest first",
+            ),
+        ]
+        triggers = triggers.transitions(
+            "waitlist_requests",
+            {"new": ["contacted", "closed"], "contacted": ["closed"]},
+            initial=["new"],
+        )
+
+    def __str__(self) -> str:
+        return f"{self.get_preferred_contact_display()} · {self.get_status_display()}"

@@ -1,0 +1,176 @@
+"""Working hours and the times that can be booked."""
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from ebalance.db import rules, triggers
+from ebalance.db.classification import p0, p1
+from ebalance.db.fields import (
+    ClosedSet,
+    Entity,
+    Ref,
+    TextLine,
+    created_at,
+)
+from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.sets import Members
+
+from .services import Service
+from .times import session_times
+
+
+class ScheduleRule(Entity):
+    """Recurring working hours in local wall time: slots keep their hour across clock changes."""
+
+    Recurrence = Members("Recurrence", "weekly biweekly")
+
+    service = Ref(
+        Service,
+        DB_CASCADE,
+        null=True,
+        blank=True,
+        related_name="schedule_rules",
+        db_comment=p0("only for this service; empty: any"),
+    )
+    weekday = models.SmallIntegerField(db_comment=p0("ISO weekday, 1 Monday to 7 Sunday"))
+    start_local = models.TimeField(db_comment=p0("start, wall time in timezone"))
+    end_local = models.TimeField(db_comment=p0("end, wall time, later the same day"))
+    timezone = TextLine(db_comment=p0("IANA zone of the wall times"))
+    recurrence = ClosedSet(Recurrence, db_comment=p0("every week or every second"))
+    valid_from = models.DateField(db_comment=p0("first day"))
+    valid_until = models.DateField(null=True, blank=True, db_comment=p0("last day; empty: open"))
+    buffer_minutes = models.SmallIntegerField(
+        default=0, db_default=0, db_comment=p0("break after a session, minutes")
+    )
+    is_active = models.BooleanField(default=True, db_default=True, db_comment=p0("in force"))
+
+    class Meta:
+        db_table = "schedule_rules"
+        db_table_comment = "Recurring working hours"
+        verbose_name = _("schedule rule")
+        verbose_name_plural = _("schedule rules")
+        constraints = [
+            rules.in_range("schedule_rules", "weekday", 1, 7),
+            rules.Check(
+                "schedule_rules_ends_after_start",
+                Q(end_local__gt=F("start_local")),
+                _("The end is later the same day."),
+                field="end_local",
+            ),
+            rules.time_zone("schedule_rules"),
+            rules.Check(
+                "schedule_rules_valid_until_after_from",
+                Q(valid_until__isnull=True) | Q(valid_until__gte=F("valid_from")),
+                _("The last day is not before the first."),
+                field="valid_until",
+            ),
+            rules.in_range("schedule_rules", "buffer_minutes", 0, 120),
+            rules.finite("schedule_rules", "valid_from", "valid_until"),
+        ]
+        indexes = [
+            rules.Index(
+                "schedule_rules_by_service", "service", "weekday", serves="generate_slots; delete"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.weekday}: {self.start_local}–{self.end_local}"
+
+
+class AvailabilitySlot(Entity):
+    """A time that can be booked, is booked, or is blocked; made from rules or by the calendar."""
+
+    Status = Members("Status", "available reserved blocked")
+    Source = Members("Source", "product google_calendar")
+    BlockType = Members("BlockType", "exception buffer")
+
+    service = Ref(
+        Service,
+        null=True,
+        blank=True,
+        related_name="slots",
+        db_comment=p0("only for this service; empty: any"),
+    )
+    start_at_utc = models.DateTimeField(db_comment=p0("start, UTC"))
+    end_at_utc = models.DateTimeField(db_comment=p0("end, UTC, at most 12 h later"))
+    status = ClosedSet(Status, default=Status.available, db_comment=p0("states.md"))
+    source = ClosedSet(Source, default=Source.product, db_comment=p0("who made it"))
+    external_event_id = TextLine(
+        null=True, blank=True, db_comment=p0("event in the outside calendar")
+    )
+    block_type = ClosedSet(BlockType, null=True, blank=True, db_comment=p0("why it is blocked"))
+    buffer_minutes = models.SmallIntegerField(
+        default=0, db_default=0, db_comment=p0("break kept after a session here, minutes")
+    )
+    note = TextLine(null=True, blank=True, db_comment=p1("internal note"))
+    created_at = created_at()
+
+    class Meta:
+        db_table = "availability_slots"
+        db_table_comment = "Times that can be booked or are blocked"
+        verbose_name = _("slot")
+        verbose_name_plural = _("slots")
+        constraints = [
+            *session_times("availability_slots"),
+            rules.set_exactly_when(
+                "availability_slots_external_id_with_source",
+                "external_event_id",
+                Q(source="google_calendar"),
+                _("An outside event is set exactly for a slot of the outside calendar."),
+            ),
+            rules.set_exactly_when(
+                "availability_slots_block_type_with_status",
+                "block_type",
+                Q(status="blocked"),
+                _("A reason is set exactly for a blocked slot."),
+            ),
+            rules.Unique(
+                "availability_slots_once",
+                fields=["start_at_utc", "end_at_utc", "source", "service"],
+                nulls_distinct=False,
+                message=_("There is already such a slot."),
+            ),
+            rules.finite("availability_slots", "start_at_utc", "end_at_utc", "created_at"),
+        ]
+        indexes = [
+            rules.Index(
+                "availability_slots_free",
+                "start_at_utc",
+                "status",
+                serves="site: free slots of a period",
+            ),
+            rules.Index(
+                "availability_slots_by_source",
+                "source",
+                "start_at_utc",
+                serves="calendar sync: slots of a source",
+            ),
+            rules.Index("availability_slots_by_service", "service", serves="the delete check"),
+        ]
+        triggers = [
+            *triggers.transitions(
+                "availability_slots",
+                {
+                    "available": ["reserved", "blocked"],
+                    "reserved": ["available"],
+                    "blocked": ["available"],
+                },
+            ),
+            triggers.frozen(
+                "availability_slots",
+                "reserved_stays_put",
+                ["start_at_utc", "end_at_utc", "service_id", "buffer_minutes", "source"],
+                when="OLD.status = 'reserved'",
+                message="A reserved slot is not moved",
+            ),
+            triggers.no_delete(
+                "availability_slots",
+                condition="OLD.status = 'reserved'",
+                message="A reserved slot is not deleted",
+            ),
+            triggers.no_truncate("availability_slots"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.start_at_utc:%d.%m.%Y %H:%M} UTC"

@@ -1,0 +1,129 @@
+"""Hand-picked lists of content and interactives."""
+
+from django.db import models
+from django.db.models import Deferrable, Q
+from django.utils.translation import gettext_lazy as _
+
+from ebalance.db import rules, triggers
+from ebalance.db.classification import p0
+from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine
+from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.sets import PUBLICATION_MOVES, Members, PublicationStatus
+
+from .items import ContentItem
+from .publication import published_has_date
+from .taxonomy import Topic
+
+
+class CuratedCollection(Entity):
+    """A hand-picked list of content and interactives."""
+
+    Type = Members("Type", "problem format goal context")
+
+    slug = TextLine(db_comment=p0("slug in addresses"))
+    title = TextLine(db_comment=p0("title"))
+    collection_type = ClosedSet(Type, db_comment=p0("what the list is picked by"))
+    status = ClosedSet(
+        PublicationStatus, default=PublicationStatus.draft, db_comment=p0("states.md")
+    )
+    topic = Ref(
+        Topic,
+        db_column="topic_code",
+        null=True,
+        blank=True,
+        related_name="curated_collections",
+        db_comment=p0("topic, if one"),
+    )
+    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
+
+    class Meta:
+        db_table = "curated_collections"
+        db_table_comment = "Hand-picked lists"
+        verbose_name = _("collection")
+        verbose_name_plural = _("collections")
+        constraints = [
+            rules.Unique("curated_collections_slug_unique", fields=["slug"]),
+            rules.slug("curated_collections"),
+            rules.not_blank("curated_collections", "title"),
+            published_has_date("curated_collections"),
+            rules.finite("curated_collections", "published_at"),
+        ]
+        indexes = [
+            rules.Index("curated_collections_by_topic", "topic", serves="collections of a topic"),
+        ]
+        triggers = triggers.transitions("curated_collections", PUBLICATION_MOVES)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class CuratedItem(Entity):
+    """One place in a collection: an item or an interactive."""
+
+    Type = Members("Type", "content interactive")
+
+    collection = Ref(
+        CuratedCollection, DB_CASCADE, related_name="items", db_comment=p0("collection")
+    )
+    item_type = ClosedSet(Type, db_comment=p0("which target is set"))
+    content_item = Ref(
+        ContentItem, null=True, blank=True, related_name="curated_items", db_comment=p0("content")
+    )
+    interactive_definition = Ref(
+        "interactive.InteractiveDefinition",
+        null=True,
+        blank=True,
+        related_name="curated_items",
+        db_comment=p0("interactive"),
+    )
+    position = models.IntegerField(db_comment=p0("order, from 0"))
+    note = TextLine(null=True, blank=True, db_comment=p0("why it is here"))
+
+    class Meta:
+        db_table = "curated_items"
+        db_table_comment = "Places in collections"
+        verbose_name = _("place in a collection")
+        verbose_name_plural = _("places in a collection")
+        constraints = [
+            rules.in_range("curated_items", "position", 0),
+            rules.Check(
+                "curated_items_exactly_one_target",
+                Q(
+                    item_type="content",
+                    content_item__isnull=False,
+                    interactive_definition__isnull=True,
+                )
+                | Q(
+                    item_type="interactive",
+                    content_item__isnull=True,
+                    interactive_definition__isnull=False,
+                ),
+                _("Exactly one target, of the kind named."),
+                field="item_type",
+            ),
+            # Deferrable, so that a reorder is one transaction of plain updates.
+            rules.Unique(
+                "curated_items_position_unique",
+                fields=["collection", "position"],
+                deferrable=Deferrable.DEFERRED,
+            ),
+            rules.Unique(
+                "curated_items_content_once",
+                fields=["collection", "content_item"],
+                message=_("This is already in the collection."),
+            ),
+            rules.Unique(
+                "curated_items_interactive_once",
+                fields=["collection", "interactive_definition"],
+                message=_("This is already in the collection."),
+            ),
+        ]
+        indexes = [
+            rules.Index("curated_items_by_content", "content_item", serves="the delete check"),
+            rules.Index(
+                "curated_items_by_interactive", "interactive_definition", serves="the delete check"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"№ {self.position}"

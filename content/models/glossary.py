@@ -1,0 +1,101 @@
+"""The glossary."""
+
+from django.db import models
+from django.db.models import F, Func
+from django.utils.translation import gettext_lazy as _
+
+from ebalance.db import rules, triggers
+from ebalance.db.classification import p0
+from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine
+from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.sets import PUBLICATION_MOVES, Members, PublicationStatus
+
+from .items import ContentItem
+from .publication import published_has_date
+
+
+class GlossaryTerm(Entity):
+    """A term explained."""
+
+    Category = Members("Category", "approach state concept")
+
+    slug = TextLine(db_comment=p0("slug in addresses"))
+    title = TextLine(db_comment=p0("the term"))
+    category = ClosedSet(Category, db_comment=p0("kind of term"))
+    short_definition = models.TextField(db_comment=p0("definition in a sentence"))
+    body_markdown = models.TextField(db_comment=p0("text, Markdown"))
+    status = ClosedSet(
+        PublicationStatus, default=PublicationStatus.draft, db_comment=p0("states.md")
+    )
+    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
+    meta_description = TextLine(null=True, blank=True, db_comment=p0("text for search engines"))
+    keywords = TextLine(null=True, blank=True, db_comment=p0("keywords for search engines"))
+
+    class Meta:
+        db_table = "glossary_terms"
+        db_table_comment = "The glossary"
+        verbose_name = _("glossary term")
+        verbose_name_plural = _("glossary terms")
+        constraints = [
+            rules.Unique("glossary_terms_slug_unique", fields=["slug"]),
+            rules.slug("glossary_terms"),
+            rules.not_blank("glossary_terms", "title"),
+            published_has_date("glossary_terms"),
+            rules.finite("glossary_terms", "published_at"),
+        ]
+        triggers = triggers.transitions("glossary_terms", PUBLICATION_MOVES)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class GlossaryTermSynonym(Entity):
+    """Another word for a term."""
+
+    term = Ref(GlossaryTerm, DB_CASCADE, related_name="synonyms", db_comment=p0("term"))
+    synonym = TextLine(db_comment=p0("the other word"))
+
+    class Meta:
+        db_table = "glossary_term_synonyms"
+        db_table_comment = "Synonyms of glossary terms"
+        verbose_name = _("synonym")
+        verbose_name_plural = _("synonyms")
+        constraints = [
+            rules.not_blank("glossary_term_synonyms", "synonym"),
+            rules.Unique(
+                "glossary_term_synonyms_once_per_term",
+                F("term"),
+                Func(F("synonym"), function="lower"),
+                message=_("The term already has this synonym."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.synonym
+
+
+class GlossaryTermLink(Entity):
+    """A link between a term and an item."""
+
+    Type = Members("Type", "mentioned_in recommended")
+
+    term = Ref(GlossaryTerm, DB_CASCADE, related_name="links", db_comment=p0("term"))
+    content_item = Ref(
+        ContentItem, DB_CASCADE, related_name="glossary_links", db_comment=p0("item")
+    )
+    link_type = ClosedSet(Type, db_comment=p0("how they belong together"))
+
+    class Meta:
+        db_table = "glossary_term_links"
+        db_table_comment = "Links between glossary and content"
+        verbose_name = _("glossary link")
+        verbose_name_plural = _("glossary links")
+        constraints = [
+            rules.Unique("glossary_term_links_once", fields=["term", "content_item", "link_type"]),
+        ]
+        indexes = [
+            rules.Index("glossary_term_links_by_item", "content_item", serves="terms of an item"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.get_link_type_display())

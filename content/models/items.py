@@ -1,0 +1,230 @@
+"""Articles, notes, resources, landings, pages, with their revisions, topics, tags and files."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from ebalance.db import rules, triggers
+from ebalance.db.classification import p0
+from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, updated_at
+from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.sets import Members
+
+from .media import MediaAsset
+from .publication import published_has_date
+from .taxonomy import Tag, Topic
+
+
+class ContentItem(Entity):
+    """An article, note, resource, landing or page; written by editors, read by everyone."""
+
+    Type = Members("Type", "article note resource landing page")
+    Status = Members("Status", "draft review published archived")
+    TimeToBenefit = Members("TimeToBenefit", "1_3_min 7_10_min 20_30_min series")
+    Format = Members("Format", "article note resource audio checklist")
+    SupportLevel = Members("SupportLevel", "self_help micro_support consultation")
+
+    content_type = ClosedSet(Type, db_comment=p0("kind of content"))
+    slug = TextLine(db_comment=p0("slug in addresses, unique per kind"))
+    title = TextLine(db_comment=p0("title"))
+    excerpt = models.TextField(null=True, blank=True, db_comment=p0("short summary"))
+    body_markdown = models.TextField(db_comment=p0("text, Markdown"))
+    status = ClosedSet(Status, default=Status.draft, db_comment=p0("editorial state, states.md"))
+    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
+    author = Ref(
+        "identity.User",
+        db_column="author_user_id",
+        related_name="content_items",
+        db_comment=p0("who wrote it"),
+    )
+    time_to_benefit = ClosedSet(
+        TimeToBenefit, null=True, blank=True, db_comment=p0("time until it helps")
+    )
+    format = ClosedSet(Format, null=True, blank=True, db_comment=p0("form of the material"))
+    support_level = ClosedSet(
+        SupportLevel, null=True, blank=True, db_comment=p0("how much support it offers")
+    )
+    seo_title = TextLine(null=True, blank=True, db_comment=p0("title for search engines"))
+    seo_description = TextLine(null=True, blank=True, db_comment=p0("text for search engines"))
+    seo_keywords = TextLine(null=True, blank=True, db_comment=p0("keywords for search engines"))
+    canonical_url = TextLine(null=True, blank=True, db_comment=p0("canonical address"))
+    created_at = created_at()
+    updated_at = updated_at()
+
+    topics = models.ManyToManyField(Topic, through="ContentItemTopic", related_name="content_items")
+    tags = models.ManyToManyField(Tag, through="ContentItemTag", related_name="content_items")
+
+    class Meta:
+        db_table = "content_items"
+        db_table_comment = "Articles, notes, resources, landings, pages"
+        verbose_name = _("content item")
+        verbose_name_plural = _("content items")
+        constraints = [
+            rules.Unique(
+                "content_items_slug_unique_per_type",
+                fields=["content_type", "slug"],
+                message=_("There is already such a slug for this kind of content."),
+            ),
+            rules.slug("content_items"),
+            rules.not_blank("content_items", "title"),
+            published_has_date("content_items"),
+            rules.finite("content_items", "created_at", "updated_at", "published_at"),
+        ]
+        indexes = [
+            rules.Index(
+                "content_items_by_address",
+                "content_type",
+                "slug",
+                "status",
+                serves="site: one item by kind, slug and status",
+            ),
+            rules.Index(
+                "content_items_newest_published",
+                "content_type",
+                "-published_at",
+                condition=Q(status="published"),
+                serves="site: newest published of a kind",
+            ),
+            rules.Index(
+                "content_items_review_queue",
+                "updated_at",
+                condition=Q(status="review"),
+                serves="admin: the editor's review queue, longest waiting first",
+            ),
+            rules.Index("content_items_by_author", "author", serves="the delete check"),
+        ]
+        triggers = [
+            *triggers.transitions(
+                "content_items",
+                {
+                    "draft": ["review", "published"],
+                    "review": ["draft", "published"],
+                    "published": ["archived", "draft"],
+                    "archived": ["draft"],
+                },
+            ),
+            triggers.touch_updated_at("content_items"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class ContentRevision(Entity):
+    """The text of an item as it once stood. Immutable."""
+
+    content_item = Ref(
+        ContentItem, DB_CASCADE, related_name="revisions", db_comment=p0("item it belongs to")
+    )
+    revision = models.IntegerField(db_comment=p0("number, from 1, per item"))
+    title = TextLine(db_comment=p0("title then"))
+    excerpt = models.TextField(null=True, blank=True, db_comment=p0("summary then"))
+    body_markdown = models.TextField(db_comment=p0("text then, Markdown"))
+    meta = models.JSONField(null=True, blank=True, db_comment=p0("other fields then, an object"))
+    changed_by = Ref(
+        "identity.User",
+        db_column="changed_by_user_id",
+        related_name="content_revisions",
+        db_comment=p0("who saved it"),
+    )
+    created_at = created_at()
+
+    class Meta:
+        db_table = "content_revisions"
+        db_table_comment = "Earlier texts of content; immutable"
+        verbose_name = _("revision")
+        verbose_name_plural = _("revisions")
+        constraints = [
+            rules.Unique("content_revisions_once_per_item", fields=["content_item", "revision"]),
+            rules.in_range("content_revisions", "revision", 1),
+            rules.not_blank("content_revisions", "title"),
+            rules.Check(
+                "content_revisions_meta_is_object",
+                Q(rules.holds("is_json_object", "meta")),
+                _("This must be a JSON object."),
+                field="meta",
+            ),
+            rules.finite("content_revisions", "created_at"),
+        ]
+        indexes = [
+            rules.Index("content_revisions_by_editor", "changed_by", serves="the delete check"),
+        ]
+        triggers = triggers.versions("content_revisions", "content_items", "content_item_id")
+
+    def __str__(self) -> str:
+        return f"№ {self.revision}"
+
+
+class ContentItemTopic(Entity):
+    """That an item belongs to a topic."""
+
+    content_item = Ref(ContentItem, DB_CASCADE, db_comment=p0("item"))
+    topic = Ref(Topic, db_column="topic_code", db_comment=p0("topic"))
+
+    class Meta:
+        db_table = "content_item_topics"
+        db_table_comment = "Topics of content"
+        verbose_name = _("topic of an item")
+        verbose_name_plural = _("topics of an item")
+        constraints = [
+            rules.Unique("content_item_topics_once", fields=["content_item", "topic"]),
+        ]
+        indexes = [
+            rules.Index(
+                "content_item_topics_by_topic", "topic", "content_item", serves="items of a topic"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.topic_id)
+
+
+class ContentItemTag(Entity):
+    """That an item carries a tag."""
+
+    content_item = Ref(ContentItem, DB_CASCADE, db_comment=p0("item"))
+    tag = Ref(Tag, DB_CASCADE, db_comment=p0("tag"))
+
+    class Meta:
+        db_table = "content_item_tags"
+        db_table_comment = "Tags of content"
+        verbose_name = _("tag of an item")
+        verbose_name_plural = _("tags of an item")
+        constraints = [rules.Unique("content_item_tags_once", fields=["content_item", "tag"])]
+        indexes = [
+            rules.Index("content_item_tags_by_tag", "tag", "content_item", serves="items of a tag"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.tag_id)
+
+
+class ContentMedia(Entity):
+    """A file used in an item."""
+
+    Usage = Members("Usage", "cover inline attachment audio")
+
+    content_item = Ref(ContentItem, DB_CASCADE, related_name="media", db_comment=p0("item"))
+    media_asset = Ref(MediaAsset, related_name="usages", db_comment=p0("file"))
+    usage = ClosedSet(Usage, db_comment=p0("how it is used"))
+
+    class Meta:
+        db_table = "content_media"
+        db_table_comment = "Files used in content"
+        verbose_name = _("file of an item")
+        verbose_name_plural = _("files of an item")
+        constraints = [
+            rules.Unique("content_media_once", fields=["content_item", "media_asset", "usage"]),
+            rules.Unique(
+                "content_media_one_cover",
+                fields=["content_item"],
+                condition=Q(usage="cover"),
+                message=_("An item has one cover."),
+            ),
+        ]
+        indexes = [
+            rules.Index("content_media_by_asset", "media_asset", serves="where a file is used"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.get_usage_display())

@@ -1,0 +1,93 @@
+"""Uploaded files."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from ebalance.db import rules
+from ebalance.db.classification import p0
+from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at
+from ebalance.db.sets import Members
+
+MIB = 1024 * 1024
+
+
+class MediaAsset(Entity):
+    """An uploaded file that content may show; the bytes lie in the storage."""
+
+    StorageProvider = Members("StorageProvider", "local_fs")
+    MediaType = Members("MediaType", "image audio pdf")
+
+    storage_provider = ClosedSet(
+        StorageProvider, default=StorageProvider.local_fs, db_comment=p0("where the bytes lie")
+    )
+    object_key = TextLine(db_comment=p0("relative path in the storage"))
+    public_url = TextLine(db_comment=p0("address under which it is served"))
+    media_type = ClosedSet(MediaType, db_comment=p0("kind of file"))
+    mime_type = TextLine(db_comment=p0("MIME type, agrees with media_type"))
+    size_bytes = models.BigIntegerField(db_comment=p0("size, bytes"))
+    title = TextLine(null=True, blank=True, db_comment=p0("title for editors"))
+    alt_text = TextLine(null=True, blank=True, db_comment=p0("text for those who do not see it"))
+    is_decorative = models.BooleanField(
+        default=False, db_default=False, db_comment=p0("an image that needs no alt text")
+    )
+    uploaded_by = Ref(
+        "identity.User",
+        db_column="uploaded_by_user_id",
+        related_name="media_assets",
+        db_comment=p0("who uploaded it"),
+    )
+    created_at = created_at()
+
+    class Meta:
+        db_table = "media_assets"
+        db_table_comment = "Uploaded files"
+        verbose_name = _("media file")
+        verbose_name_plural = _("media files")
+        constraints = [
+            rules.Unique("media_assets_object_key_unique", fields=["object_key"]),
+            rules.Check(
+                "media_assets_object_key_is_relative",
+                Q(object_key__regex=r"^[^/\s][^\s\\]*$")
+                & ~Q(object_key__regex=r"(^|/)\.\.?(/|$)")
+                & ~Q(object_key__contains="//"),
+                _("A relative path without “..” and without a leading slash."),
+                field="object_key",
+            ),
+            rules.not_blank("media_assets", "public_url"),
+            rules.Check(
+                "media_assets_mime_agrees",
+                Q(media_type="image", mime_type__regex=r"^image/[a-z0-9.+-]+$")
+                | Q(media_type="audio", mime_type__regex=r"^audio/[a-z0-9.+-]+$")
+                | Q(media_type="pdf", mime_type="application/pdf"),
+                _("The MIME type does not agree with the kind of file."),
+                field="mime_type",
+            ),
+            rules.Check(
+                "media_assets_size_within_limit",
+                Q(size_bytes__gt=0)
+                & (
+                    Q(media_type="image", size_bytes__lte=10 * MIB)
+                    | Q(media_type="audio", size_bytes__lte=50 * MIB)
+                    | Q(media_type="pdf", size_bytes__lte=20 * MIB)
+                ),
+                _("At most 10 MiB for an image, 50 MiB for audio, 20 MiB for a PDF."),
+                field="size_bytes",
+            ),
+            rules.Check(
+                "media_assets_image_is_described",
+                ~Q(media_type="image")
+                | Q(is_decorative=True)
+                | Q(alt_text__isnull=False, alt_text__regex=r"\S"),
+                _("An image has an alt text or is marked as decorative."),
+                field="alt_text",
+            ),
+            rules.finite("media_assets", "created_at"),
+        ]
+        indexes = [
+            rules.Index("media_assets_by_uploader", "uploaded_by", serves="the delete check"),
+            rules.Index("media_assets_newest", "-created_at", serves="admin: newest files first"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title or self.object_key

@@ -1,0 +1,16 @@
+"""Leads, the tracking plan, P0-only events, internal notes, deep links."""
+
+from .deep_links import DeepLink
+from .leads import Lead, LeadIdentity, LeadNote
+from .tracking import AnalyticsEvent, LeadTimelineEvent, TrackingEvent, TrackingEventParam
+
+__all__ = [
+    "AnalyticsEvent",
+    "DeepLink",
+    "Lead",
+    "LeadIdentity",
+    "LeadNote",
+    "LeadTimelineEvent",
+    "TrackingEvent",
+    "TrackingEventParam",
+]

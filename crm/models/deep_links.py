@@ -1,0 +1,106 @@
+"""Links from the site into Telegram."""
+
+import pgtrigger
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from ebalance.db import rules, triggers
+from ebalance.db.classification import p0
+from ebalance.db.fields import (
+    ClosedSet,
+    Ref,
+    TextLine,
+    created_at,
+)
+from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.sets import Members
+
+from .leads import Lead
+
+
+class DeepLink(models.Model):
+    """A link from the site into Telegram, valid for at most 30 days."""
+
+    Flow = Members(
+        "Flow",
+        "plan_7d save_resource challenge_7d concierge question prep ritual boundaries favorites",
+    )
+    Target = Members("Target", "bot channel")
+
+    deep_link_id = TextLine(primary_key=True, db_comment=p0("identifier in the link"))
+    flow = ClosedSet(Flow, db_comment=p0("what the bot is to do"))
+    tg_target = ClosedSet(Target, default=Target.bot, db_comment=p0("bot or channel"))
+    topic = Ref(
+        "content.Topic",
+        db_column="topic_code",
+        null=True,
+        blank=True,
+        related_name="deep_links",
+        db_comment=p0("topic, if one"),
+    )
+    entity_ref = TextLine(null=True, blank=True, db_comment=p0("what it is about: code or slug"))
+    source_page = TextLine(null=True, blank=True, db_comment=p0("page it stood on: code or slug"))
+    anonymous_id = TextLine(null=True, blank=True, db_comment=p0("browser identifier"))
+    lead = Ref(
+        Lead,
+        DB_CASCADE,
+        null=True,
+        blank=True,
+        related_name="deep_links",
+        db_comment=p0("lead, if known"),
+    )
+    created_at = created_at()
+    # Without a value the database sets created_at + 30 days (trigger).
+    expires_at = models.DateTimeField(
+        blank=True, db_comment=p0("end of validity, UTC; at most 30 days after created_at")
+    )
+
+    class Meta:
+        db_table = "deep_links"
+        db_table_comment = "Links into Telegram"
+        verbose_name = _("deep link")
+        verbose_name_plural = _("deep links")
+        constraints = [
+            rules.opaque_id("deep_links", "deep_link_id"),
+            rules.matches(
+                "deep_links_entity_ref_is_code_or_slug",
+                "entity_ref",
+                r"^[a-z0-9]+([_-][a-z0-9]+)*$",
+                _("A code or a slug."),
+            ),
+            rules.matches(
+                "deep_links_source_page_is_code_or_slug",
+                "source_page",
+                r"^[a-z0-9]+([_-][a-z0-9]+)*$",
+                _("A code or a slug."),
+            ),
+            rules.opaque_id("deep_links", "anonymous_id"),
+            rules.Check(
+                "deep_links_expire_within_30_days",
+                Q(rules.holds("is_link_lifetime", "created_at", "expires_at")),
+                _("A link expires after it was created, at most 30 days later."),
+                field="expires_at",
+            ),
+            rules.finite("deep_links", "created_at", "expires_at"),
+        ]
+        indexes = [
+            rules.Index("deep_links_by_expiry", "expires_at", serves="purge_expired"),
+            rules.Index("deep_links_by_lead", "lead", serves="links of a lead; erasure"),
+            rules.Index("deep_links_by_topic", "topic", serves="the delete check"),
+        ]
+        triggers = [
+            triggers.Rule(
+                "deep_links_set_expiry",
+                operation=pgtrigger.Insert,
+                condition="NEW.expires_at IS NULL",
+                body="""
+BEGIN
+    NEW.expires_at := NEW.created_at + interval '720 hours';
+    RETURN NEW;
+END""",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.deep_link_id

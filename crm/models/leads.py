@@ -1,0 +1,198 @@
+"""Leads, how they are recognised, and internal notes about them."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from ebalance.db import rules, triggers
+from ebalance.db.classification import p0, p1, p2
+from ebalance.db.fields import (
+    BlindIndex,
+    ClosedSet,
+    Entity,
+    Ref,
+    SealedText,
+    TextLine,
+    created_at,
+    updated_at,
+)
+from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.sets import Members
+
+
+class Lead(Entity):
+    """A person who showed interest, known by contact or only by a browser."""
+
+    Status = Members(
+        "Status",
+        "new engaged booking_started booked_confirmed paid completed_session "
+        "follow_up_needed inactive",
+    )
+    Source = Members("Source", "quiz telegram waitlist question booking")
+
+    status = ClosedSet(Status, default=Status.new, db_comment=p0("how far it has come"))
+    source = ClosedSet(Source, db_comment=p0("first contact"))
+    topic = Ref(
+        "content.Topic",
+        db_column="topic_code",
+        null=True,
+        blank=True,
+        related_name="leads",
+        db_comment=p0("topic, if one"),
+    )
+    utm = models.JSONField(null=True, blank=True, db_comment=p0("utm_* of the first visit"))
+    created_at = created_at()
+    updated_at = updated_at()
+
+    class Meta:
+        db_table = "leads"
+        db_table_comment = "People who showed interest"
+        verbose_name = _("lead")
+        verbose_name_plural = _("leads")
+        constraints = [
+            rules.Check(
+                "leads_utm_is_p0",
+                Q(rules.holds("is_utm", "utm")),
+                _("Only utm_* parameters without personal data."),
+                field="utm",
+            ),
+            rules.finite("leads", "created_at", "updated_at"),
+        ]
+        indexes = [
+            rules.Index("leads_by_status", "status", "-created_at", serves="admin: the funnel"),
+            rules.Index("leads_newest", "-created_at", serves="admin: newest leads first"),
+            rules.Index("leads_by_topic", "topic", serves="leads of a topic; delete"),
+        ]
+        triggers = [triggers.touch_updated_at("leads")]
+
+    def __str__(self) -> str:
+        return f"{self.get_source_display()} · {self.get_status_display()}"
+
+
+class LeadIdentity(Entity):
+    """One way to recognise a lead; contacts are sealed and found by blind index."""
+
+    lead = Ref(Lead, DB_CASCADE, related_name="identities", db_comment=p0("lead"))
+    user = Ref(
+        "identity.User",
+        null=True,
+        blank=True,
+        related_name="lead_identities",
+        db_comment=p0("registered person"),
+    )
+    anonymous_id = TextLine(null=True, blank=True, db_comment=p0("browser or bot identifier"))
+    email_encrypted = SealedText(null=True, blank=True, db_comment=p1("e-mail, sealed"))
+    email_bidx = BlindIndex(null=True, blank=True, db_comment=p1("blind index of the e-mail"))
+    phone_encrypted = SealedText(null=True, blank=True, db_comment=p1("phone, sealed"))
+    phone_bidx = BlindIndex(null=True, blank=True, db_comment=p1("blind index of the phone"))
+    telegram_user_id = TextLine(null=True, blank=True, db_comment=p1("Telegram's id, digits"))
+    is_primary = models.BooleanField(
+        default=False, db_default=False, db_comment=p0("the one to use; one per lead")
+    )
+    created_at = created_at()
+
+    class Meta:
+        db_table = "lead_identities"
+        db_table_comment = "How leads are recognised; contacts sealed"
+        verbose_name = _("contact of a lead")
+        verbose_name_plural = _("contacts of a lead")
+        constraints = [
+            rules.opaque_id("lead_identities", "anonymous_id"),
+            rules.sealed("lead_identities", "email_encrypted"),
+            rules.blind_index("lead_identities", "email_bidx"),
+            rules.sealed("lead_identities", "phone_encrypted"),
+            rules.blind_index("lead_identities", "phone_bidx"),
+            rules.matches(
+                "lead_identities_telegram_user_id_is_digits",
+                "telegram_user_id",
+                r"^[0-9]+$",
+                _("A Telegram id consists of digits."),
+            ),
+            rules.Check(
+                "lead_identities_identifier_present",
+                Q(user__isnull=False)
+                | Q(anonymous_id__isnull=False)
+                | Q(email_encrypted__isnull=False)
+                | Q(phone_encrypted__isnull=False)
+                | Q(telegram_user_id__isnull=False),
+                _("Give at least one identifier."),
+            ),
+            rules.all_or_none(
+                "lead_identities_email_with_index",
+                ["email_encrypted", "email_bidx"],
+                _("A sealed e-mail comes with its blind index."),
+            ),
+            rules.all_or_none(
+                "lead_identities_phone_with_index",
+                ["phone_encrypted", "phone_bidx"],
+                _("A sealed phone comes with its blind index."),
+            ),
+            rules.Unique(
+                "lead_identities_one_primary",
+                fields=["lead"],
+                condition=Q(is_primary=True),
+                message=_("A lead has one primary contact."),
+            ),
+            *(
+                rules.Unique(
+                    f"lead_identities_{field}_once_per_lead",
+                    fields=["lead", field],
+                    message=_("The lead already has this contact."),
+                )
+                for field in [
+                    "user",
+                    "anonymous_id",
+                    "email_bidx",
+                    "phone_bidx",
+                    "telegram_user_id",
+                ]
+            ),
+            rules.finite("lead_identities", "created_at"),
+        ]
+        indexes = [
+            rules.Index("lead_identities_by_user", "user", serves="leads of a person; erasure"),
+            rules.Index("lead_identities_by_email", "email_bidx", serves="find_by_contact"),
+            rules.Index("lead_identities_by_phone", "phone_bidx", serves="find_by_contact"),
+            rules.Index(
+                "lead_identities_by_telegram", "telegram_user_id", serves="find_by_contact"
+            ),
+            rules.Index(
+                "lead_identities_by_anonymous_id", "anonymous_id", serves="record_event: whose lead"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class LeadNote(Entity):
+    """A staff member's note about a lead; sealed."""
+
+    lead = Ref(Lead, DB_CASCADE, related_name="notes", db_comment=p0("lead"))
+    author = Ref(
+        "identity.User",
+        db_column="author_user_id",
+        related_name="lead_notes",
+        db_comment=p0("who wrote it"),
+    )
+    note_encrypted = SealedText(db_comment=p2("note, sealed"))
+    created_at = created_at()
+    updated_at = updated_at()
+
+    class Meta:
+        db_table = "lead_notes"
+        db_table_comment = "Internal notes about leads, sealed"
+        verbose_name = _("note about a lead")
+        verbose_name_plural = _("notes about a lead")
+        constraints = [
+            rules.sealed("lead_notes", "note_encrypted"),
+            rules.finite("lead_notes", "created_at", "updated_at"),
+        ]
+        indexes = [
+            rules.Index("lead_notes_of_lead", "lead", "-created_at", serves="a lead's notes"),
+            rules.Index("lead_notes_by_author", "author", serves="the delete check"),
+        ]
+        triggers = [triggers.touch_updated_at("lead_notes")]
+
+    def __str__(self) -> str:
+        return str(self.pk)

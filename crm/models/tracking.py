@@ -1,0 +1,259 @@
+"""The tracking plan and the P0-only events that it admits."""
+
+import pgtrigger
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from ebalance.db import rules, triggers
+from ebalance.db.classification import p0
+from ebalance.db.fields import (
+    ClosedSet,
+    Entity,
+    Ref,
+    TextLine,
+    now_default,
+)
+from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.sets import EventSource, Members
+
+from .leads import Lead
+
+
+def empty_object() -> models.Value:
+    return models.Value({}, output_field=models.JSONField())
+
+
+class TrackingEvent(models.Model):
+    """An event of the tracking plan, loaded by migration. Nothing else may be stored."""
+
+    event_name = TextLine(primary_key=True, db_comment=p0("name in the tracking plan"))
+    sources = ArrayField(TextLine(), db_comment=p0("which services may send it"))
+    is_active = models.BooleanField(default=True, db_default=True, db_comment=p0("accepted now"))
+
+    class Meta:
+        db_table = "tracking_events"
+        db_table_comment = "The tracking plan: events"
+        verbose_name = _("tracked event")
+        verbose_name_plural = _("tracked events")
+        constraints = [
+            rules.code("tracking_events", "event_name"),
+            rules.Check(
+                "tracking_events_sources_in_set",
+                Q(sources__contained_by=[str(v) for v in EventSource.values], sources__len__gte=1)
+                & Q(rules.holds("has_no_duplicates", "sources")),
+                _("Known sources only, each once, at least one."),
+                field="sources",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.event_name
+
+
+class TrackingEventParam(Entity):
+    """A parameter an event may carry, and the kind of its value."""
+
+    # events.json; one_of is a row "a|b" of which one must be present, itself no parameter.
+    Kind = Members(
+        "Kind",
+        "enum enum_list code code_list slug ref deep_link uuid int bool timestamp path host "
+        "zone topic utm one_of",
+    )
+
+    event = Ref(
+        TrackingEvent,
+        DB_CASCADE,
+        db_column="event_name",
+        related_name="params",
+        db_comment=p0("event"),
+    )
+    name = TextLine(db_comment=p0("key; a|b: one of these is required"))
+    kind = ClosedSet(Kind, db_comment=p0("kind of value, privacy.md §3"))
+    allowed = ArrayField(
+        TextLine(), null=True, blank=True, db_comment=p0("values of an enum or enum_list")
+    )
+    is_required = models.BooleanField(db_comment=p0("must be present"))
+
+    class Meta:
+        db_table = "tracking_event_params"
+        db_table_comment = "The tracking plan: parameters"
+        verbose_name = _("parameter of an event")
+        verbose_name_plural = _("parameters of an event")
+        constraints = [
+            rules.Unique("tracking_event_params_once", fields=["event", "name"]),
+            rules.matches(
+                "tracking_event_params_name_is_code",
+                "name",
+                r"^[a-z][a-z0-9_]{0,59}(\|[a-z][a-z0-9_]{0,59})*$",
+                _("A code, or codes joined by |."),
+            ),
+            rules.Check(
+                "tracking_event_params_one_of_is_required",
+                Q(kind="one_of", name__contains="|", is_required=True)
+                | (~Q(kind="one_of") & ~Q(name__contains="|")),
+                _("A choice of parameters is required and joins their names with |."),
+                field="name",
+            ),
+            rules.set_exactly_when(
+                "tracking_event_params_allowed_with_enum",
+                "allowed",
+                Q(kind__in=["enum", "enum_list"]),
+                _("Values are listed exactly for an enum."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class LeadTimelineEvent(Entity):
+    """What happened with a lead: P0 only, and the database enforces it."""
+
+    lead = Ref(Lead, DB_CASCADE, related_name="timeline", db_comment=p0("lead"))
+    event_id = models.UUIDField(db_comment=p0("id given by the sender; makes a repeat the same"))
+    tracking_event = Ref(
+        TrackingEvent,
+        db_column="event_name",
+        related_name="timeline_events",
+        db_comment=p0("event of the tracking plan"),
+    )
+    source = ClosedSet(EventSource, db_comment=p0("who sent it"))
+    occurred_at = models.DateTimeField(db_default=now_default(), db_comment=p0("when, UTC"))
+    deep_link_id = TextLine(
+        null=True, blank=True, db_comment=p0("deep link; no key, links expire first")
+    )
+    properties = models.JSONField(
+        default=dict,
+        db_default=empty_object(),
+        blank=True,
+        db_comment=p0("parameters of the tracking plan"),
+    )
+
+    class Meta:
+        db_table = "lead_timeline_events"
+        db_table_comment = "What happened with leads; P0 only"
+        verbose_name = _("timeline event")
+        verbose_name_plural = _("timeline events")
+        constraints = [
+            rules.Unique("lead_timeline_events_event_id_unique", fields=["event_id"]),
+            rules.opaque_id("lead_timeline_events", "deep_link_id"),
+            rules.finite("lead_timeline_events", "occurred_at"),
+        ]
+        indexes = [
+            rules.Index(
+                "lead_timeline_events_of_lead",
+                "lead",
+                "-occurred_at",
+                serves="a lead's timeline, newest first",
+            ),
+            rules.Index(
+                "lead_timeline_events_by_event", "tracking_event", serves="the delete check"
+            ),
+        ]
+        triggers = [
+            triggers.Rule(
+                "lead_timeline_events_p0_only",
+                operation=pgtrigger.Insert | pgtrigger.Update,
+                execute="public.guard_p0_event()",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.event_id)
+
+
+class AnalyticsEvent(Entity):
+    """An event of the site, the bot or the API: P0 only, high volume, append-only."""
+
+    Environment = Members("Environment", "prod stage dev")
+
+    schema_version = TextLine(db_comment=p0("version of the event envelope"))
+    tracking_event = Ref(
+        TrackingEvent,
+        db_column="event_name",
+        related_name="analytics_events",
+        db_comment=p0("event of the tracking plan"),
+    )
+    event_version = models.IntegerField(db_comment=p0("version of the event, from 1"))
+    event_id = models.UUIDField(db_comment=p0("id given by the sender; makes a repeat the same"))
+    occurred_at = models.DateTimeField(db_comment=p0("when, UTC"))
+    source = ClosedSet(EventSource, db_comment=p0("who sent it"))
+    environment = ClosedSet(Environment, db_comment=p0("where it happened"))
+    session_id = models.UUIDField(null=True, blank=True, db_comment=p0("visit"))
+    anonymous_id = TextLine(null=True, blank=True, db_comment=p0("browser or bot identifier"))
+    user_id = models.UUIDField(null=True, blank=True, db_comment=p0("person; no key"))
+    lead_id = models.UUIDField(null=True, blank=True, db_comment=p0("lead; no key"))
+    page = models.JSONField(
+        default=dict, db_default=empty_object(), blank=True, db_comment=p0("path and referrer host")
+    )
+    acquisition = models.JSONField(
+        default=dict, db_default=empty_object(), blank=True, db_comment=p0("entry point and utm")
+    )
+    properties = models.JSONField(
+        default=dict,
+        db_default=empty_object(),
+        blank=True,
+        db_comment=p0("parameters of the tracking plan"),
+    )
+    received_at = models.DateTimeField(db_default=now_default(), db_comment=p0("receipt, UTC"))
+
+    class Meta:
+        db_table = "analytics_events"
+        db_table_comment = "Product events; P0 only, append-only"
+        verbose_name = _("analytics event")
+        verbose_name_plural = _("analytics events")
+        constraints = [
+            rules.Unique("analytics_events_event_id_unique", fields=["event_id"]),
+            rules.matches(
+                "analytics_events_schema_version_is_version",
+                "schema_version",
+                r"^[0-9]{1,4}(\.[0-9]{1,4}){0,2}$",
+                _("A version, for example 1.0."),
+            ),
+            rules.in_range("analytics_events", "event_version", 1),
+            rules.opaque_id("analytics_events", "anonymous_id"),
+            rules.finite("analytics_events", "occurred_at", "received_at"),
+        ]
+        indexes = [
+            rules.Index(
+                "analytics_events_by_event",
+                "tracking_event",
+                "occurred_at",
+                serves="metrics: funnels of a period",
+            ),
+            rules.Index("analytics_events_by_receipt", "received_at", serves="purge_expired"),
+        ]
+        triggers = [
+            # An erased person's events stay, detached: identifiers may be emptied, no more.
+            triggers.Rule(
+                "analytics_events_append_only",
+                operation=pgtrigger.Update,
+                condition="""(to_jsonb(OLD) - '{user_id,lead_id,anonymous_id,session_id}'::text[])
+    IS DISTINCT FROM (to_jsonb(NEW) - '{user_id,lead_id,anonymous_id,session_id}'::text[])
+    OR (NEW.user_id IS NOT NULL AND NEW.user_id IS DISTINCT FROM OLD.user_id)
+    OR (NEW.lead_id IS NOT NULL AND NEW.lead_id IS DISTINCT FROM OLD.lead_id)
+    OR (NEW.anonymous_id IS NOT NULL AND NEW.anonymous_id IS DISTINCT FROM OLD.anonymous_id)
+    OR (NEW.session_id IS NOT NULL AND NEW.session_id IS DISTINCT FROM OLD.session_id)
+    OR ROW(OLD.user_id, OLD.lead_id, OLD.anonymous_id, OLD.session_id)
+       IS NOT DISTINCT FROM ROW(NEW.user_id, NEW.lead_id, NEW.anonymous_id, NEW.session_id)""",
+                execute=triggers.refusal(
+                    "analytics_events_append_only", "", "This table is append-only"
+                ),
+            ),
+            triggers.no_delete(
+                "analytics_events",
+                condition="OLD.received_at > now() - interval '13 months'",
+                message="Events are kept for 13 months",
+            ),
+            triggers.no_truncate("analytics_events"),
+            triggers.Rule(
+                "analytics_events_p0_only",
+                operation=pgtrigger.Insert,
+                execute="public.guard_p0_event()",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.event_id)

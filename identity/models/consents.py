@@ -1,0 +1,115 @@
+"""What people agreed to."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from ebalance.db import rules, triggers
+from ebalance.db.classification import p0
+from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, now_default
+from ebalance.db.sets import Members
+
+from .people import User
+
+
+class Consent(Entity):
+    """Evidence that a person agreed to a text, or refused. Only ``revoked_at`` may change, once."""
+
+    Type = Members("Type", "personal_data communications telegram review_publication")
+    Source = Members("Source", "web telegram admin")
+
+    user = Ref(
+        User, null=True, blank=True, related_name="consents", db_comment=p0("who agreed, if known")
+    )
+    lead = Ref(
+        "crm.Lead", null=True, blank=True, related_name="consents", db_comment=p0("lead who agreed")
+    )
+    consent_type = ClosedSet(Type, db_comment=p0("purpose agreed to"))
+    granted = models.BooleanField(
+        default=True, db_default=True, db_comment=p0("true: agreed; false: refused")
+    )
+    version = TextLine(db_comment=p0("version of the text, YYYY-MM-DD or YYYY-MM-DD.n"))
+    source = ClosedSet(Source, db_comment=p0("where it was given"))
+    granted_at = models.DateTimeField(
+        db_default=now_default(), editable=False, db_comment=p0("when given, UTC")
+    )
+    revoked_at = models.DateTimeField(
+        null=True, blank=True, db_comment=p0("when withdrawn, UTC; set once")
+    )
+
+    class Meta:
+        db_table = "consents"
+        db_table_comment = "Evidence of consents; only revoked_at changes, once"
+        verbose_name = _("consent")
+        verbose_name_plural = _("consents")
+        constraints = [
+            rules.matches(
+                "consents_version_is_dated",
+                "version",
+                rules.TEXT_VERSION,
+                _("A version is a date, for example 2026-01-07 or 2026-01-07.2."),
+            ),
+            rules.Check(
+                "consents_subject_present",
+                Q(user__isnull=False) | Q(lead__isnull=False),
+                _("A consent belongs to a person or a lead."),
+            ),
+            rules.Check(
+                "consents_revoked_after_granted",
+                Q(revoked_at__isnull=True) | Q(revoked_at__gte=models.F("granted_at")),
+                _("A consent cannot be withdrawn before it was given."),
+                field="revoked_at",
+            ),
+            rules.Check(
+                "consents_refusal_is_not_revoked",
+                Q(granted=True) | Q(revoked_at__isnull=True),
+                _("A refusal cannot be withdrawn."),
+                field="revoked_at",
+            ),
+            rules.Unique(
+                "consents_one_active_per_user",
+                fields=["user", "consent_type"],
+                condition=Q(granted=True, revoked_at__isnull=True, user__isnull=False),
+                message=_("This person has already given this consent."),
+            ),
+            rules.Unique(
+                "consents_one_active_per_lead",
+                fields=["lead", "consent_type"],
+                condition=Q(granted=True, revoked_at__isnull=True, lead__isnull=False),
+                message=_("This lead has already given this consent."),
+            ),
+            rules.finite("consents", "granted_at", "revoked_at"),
+        ]
+        indexes = [
+            rules.Index("consents_by_user", "user", "granted_at", serves="history of a person"),
+            rules.Index("consents_by_lead", "lead", "granted_at", serves="history of a lead"),
+        ]
+        triggers = [
+            triggers.frozen(
+                "consents",
+                "are_evidence",
+                [
+                    "id",
+                    "user_id",
+                    "lead_id",
+                    "consent_type",
+                    "granted",
+                    "version",
+                    "source",
+                    "granted_at",
+                ],
+                message="A consent is evidence: only its withdrawal can be recorded",
+            ),
+            triggers.frozen(
+                "consents",
+                "revoked_once",
+                ["revoked_at"],
+                when="OLD.revoked_at IS NOT NULL",
+                message="A consent is withdrawn once",
+            ),
+            triggers.no_delete("consents"),
+            triggers.no_truncate("consents"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_consent_type_display()} {self.version}"

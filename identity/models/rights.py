@@ -1,0 +1,115 @@
+"""A person's rights: a copy of one's data, erasure."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from ebalance.db import rules, triggers
+from ebalance.db.classification import p0, p1
+from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, now_default
+from ebalance.db.sets import Members
+
+from .people import User
+
+
+class DataExportRequest(Entity):
+    """A person's request for a copy of their data, worked off in the background."""
+
+    Type = Members("Type", "user_data diary_pdf")
+    Status = Members("Status", "requested processing ready failed")
+
+    user = Ref(User, related_name="data_export_requests", db_comment=p0("whose data"))
+    export_type = ClosedSet(Type, db_comment=p0("what is exported"))
+    status = ClosedSet(Status, default=Status.requested, db_comment=p0("progress, states.md"))
+    file_url = TextLine(null=True, blank=True, db_comment=p1("address of the finished file"))
+    created_at = created_at("when requested, UTC")
+    completed_at = models.DateTimeField(
+        null=True, blank=True, db_comment=p0("when finished or failed, UTC")
+    )
+    expires_at = models.DateTimeField(
+        null=True, blank=True, db_comment=p0("when the file is removed, UTC")
+    )
+
+    class Meta:
+        db_table = "data_export_requests"
+        db_table_comment = "Requests for a copy of one's data"
+        verbose_name = _("data export")
+        verbose_name_plural = _("data exports")
+        constraints = [
+            rules.set_exactly_when(
+                "data_export_requests_file_when_ready",
+                ["file_url", "expires_at"],
+                Q(status="ready"),
+                _("A file and its expiry are set exactly when the export is ready."),
+            ),
+            rules.set_exactly_when(
+                "data_export_requests_completed_when_over",
+                "completed_at",
+                Q(status__in=["ready", "failed"]),
+                _("A finish time is set exactly when the export is over."),
+            ),
+            rules.finite("data_export_requests", "created_at", "completed_at", "expires_at"),
+        ]
+        indexes = [
+            rules.Index(
+                "data_export_requests_by_user",
+                "user",
+                serves="a person's exports; the delete check",
+            ),
+            rules.Index(
+                "data_export_requests_queue",
+                "created_at",
+                condition=Q(status__in=["requested", "processing"]),
+                serves="process_exports: what is to be done, oldest first",
+            ),
+        ]
+        triggers = triggers.transitions(
+            "data_export_requests",
+            {"requested": ["processing", "failed"], "processing": ["ready", "failed"]},
+            initial=["requested"],
+        )
+
+    def __str__(self) -> str:
+        return f"{self.get_export_type_display()} {self.pk}"
+
+
+class ErasureLedgerEntry(Entity):
+    """That a person was erased, and when: replayed after a restore from backup."""
+
+    Method = Members("Method", "self_service admin retention")
+
+    subject_id = models.UUIDField(db_comment=p0("id of the erased person; names nobody any more"))
+    requested_at = models.DateTimeField(db_comment=p0("when erasure was asked for, UTC"))
+    completed_at = models.DateTimeField(
+        db_default=now_default(), db_comment=p0("when it was done, UTC")
+    )
+    method = ClosedSet(Method, db_comment=p0("who started it"))
+    counts = models.JSONField(db_comment=p0("rows erased per table, {table: number}"))
+
+    class Meta:
+        db_table = "erasure_ledger"
+        db_table_comment = "Append-only list of erasures"
+        verbose_name = _("erasure")
+        verbose_name_plural = _("erasures")
+        constraints = [
+            rules.Check(
+                "erasure_ledger_counts_are_numbers",
+                Q(rules.holds("is_row_counts", "counts")),
+                _("Counts are an object of table names and whole numbers."),
+                field="counts",
+            ),
+            rules.finite("erasure_ledger", "requested_at", "completed_at"),
+            rules.Check(
+                "erasure_ledger_completed_after_requested",
+                Q(completed_at__gte=models.F("requested_at")),
+                _("An erasure is not finished before it was asked for."),
+                field="completed_at",
+            ),
+        ]
+        indexes = [
+            rules.Index("erasure_ledger_by_subject", "subject_id", serves="replay_erasures"),
+        ]
+        triggers = triggers.append_only("erasure_ledger")
+
+    def __str__(self) -> str:
+        return str(self.subject_id)

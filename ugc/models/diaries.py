@@ -1,0 +1,56 @@
+"""Diaries; sealed, their author's alone."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from ebalance.db import rules
+from ebalance.db.classification import p0, p2
+from ebalance.db.fields import ClosedSet, Entity, Ref, SealedText, created_at
+from ebalance.db.sets import Members
+
+
+class DiaryEntry(Entity):
+    """A client's diary; the author's alone, no staff role reads it."""
+
+    Type = Members("Type", "emotions abc sleep_energy gratitude")
+
+    user = Ref("identity.User", related_name="diary_entries", db_comment=p0("whose diary"))
+    diary_type = ClosedSet(Type, db_comment=p0("kind of diary"))
+    entry_date = models.DateField(db_comment=p0("day it is about"))
+    payload_encrypted = SealedText(
+        null=True, blank=True, db_comment=p2("entry, sealed JSON; empty exactly when deleted")
+    )
+    created_at = created_at()
+    deleted_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when deleted, UTC"))
+
+    class Meta:
+        db_table = "diary_entries"
+        db_table_comment = "Diaries of clients, sealed"
+        verbose_name = _("diary entry")
+        verbose_name_plural = _("diary entries")
+        constraints = [
+            rules.sealed("diary_entries", "payload_encrypted"),
+            rules.Check(
+                "diary_entries_deleted_means_gone",
+                Q(deleted_at__isnull=True, payload_encrypted__isnull=False)
+                | Q(deleted_at__isnull=False, payload_encrypted__isnull=True),
+                _("A deleted entry keeps no text, any other has one."),
+                field="deleted_at",
+            ),
+            rules.finite("diary_entries", "entry_date", "created_at", "deleted_at"),
+        ]
+        indexes = [
+            rules.Index(
+                "diary_entries_of_user", "user", "-entry_date", serves="the author's diary; export"
+            ),
+            rules.Index(
+                "diary_entries_deleted",
+                "deleted_at",
+                condition=Q(deleted_at__isnull=False),
+                serves="purge_expired, 30 days",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)

@@ -1,0 +1,82 @@
+"""Decisions of moderators."""
+
+import pgtrigger
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from ebalance.db import rules, triggers
+from ebalance.db.classification import p0
+from ebalance.db.fields import ClosedSet, Entity, Ref, created_at
+from ebalance.db.sets import Members
+
+
+class ModerationAction(Entity):
+    """What a moderator did with something a client wrote. Append-only."""
+
+    UgcType = Members("UgcType", "anonymous_question review comment")
+    Action = Members("Action", "approve reject flag mask_pii publish unpublish escalate")
+    Reason = Members("Reason", "crisis medical out_of_scope therapy_request spam pii other")
+
+    ugc_type = ClosedSet(UgcType, db_comment=p0("what ugc_id points at"))
+    ugc_id = models.UUIDField(db_comment=p0("id of the question or review"))
+    moderator = Ref(
+        "identity.User",
+        db_column="moderator_user_id",
+        related_name="moderation_actions",
+        db_comment=p0("who decided"),
+    )
+    action = ClosedSet(Action, db_comment=p0("what was done"))
+    reason_category = ClosedSet(
+        Reason, null=True, blank=True, db_comment=p0("category of the reason; required to reject")
+    )
+    created_at = created_at()
+
+    class Meta:
+        db_table = "ugc_moderation_actions"
+        db_table_comment = "Decisions of moderators; append-only"
+        verbose_name = _("moderation action")
+        verbose_name_plural = _("moderation actions")
+        constraints = [
+            rules.required_when(
+                "ugc_moderation_actions_reject_has_reason",
+                "reason_category",
+                Q(action="reject"),
+                _("A rejection needs a reason."),
+            ),
+            rules.finite("ugc_moderation_actions", "created_at"),
+        ]
+        indexes = [
+            rules.Index(
+                "ugc_moderation_actions_by_target",
+                "ugc_type",
+                "ugc_id",
+                "created_at",
+                serves="history of a question or review; metrics: decision times",
+            ),
+            rules.Index("ugc_moderation_actions_by_moderator", "moderator", serves="delete check"),
+        ]
+        triggers = [
+            triggers.Rule(
+                "ugc_moderation_actions_target_exists",
+                operation=pgtrigger.Insert,
+                body="""
+BEGIN
+    IF NOT (CASE NEW.ugc_type
+            WHEN 'anonymous_question' THEN
+                EXISTS (SELECT FROM public.anonymous_questions WHERE id = NEW.ugc_id)
+            WHEN 'review' THEN EXISTS (SELECT FROM public.reviews WHERE id = NEW.ugc_id)
+            -- Comments have no table in release 1; an unknown type is the CHECK's to name.
+            WHEN 'comment' THEN false
+            ELSE true END) THEN
+        PERFORM public.raise_refusal('ugc_moderation_actions_target_exists', TG_TABLE_NAME,
+            'ugc_id', 'There is no such question or review');
+    END IF;
+    RETURN NEW;
+END""",
+            ),
+            *triggers.append_only("ugc_moderation_actions"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.get_action_display())

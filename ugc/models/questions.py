@@ -1,0 +1,215 @@
+"""Questions asked without a name, and their answers; sealed."""
+
+import pgtrigger
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from ebalance.db import rules, triggers
+from ebalance.db.classification import p0, p1, p2
+from ebalance.db.fields import ClosedSet, Entity, Ref, SealedText, TextLine, now_default
+from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.sets import Members
+
+TriggerFlag = Members("TriggerFlag", "crisis pii medical spam")
+
+
+def answered_has_answer(question: models.Model) -> None:
+    if question.status == "answered" and not question.answers.exists():
+        raise ValidationError(
+            {
+                "status": ValidationError(
+                    _("A question is answered together with its answer."),
+                    code="anonymous_questions_answered_has_answer",
+                )
+            }
+        )
+
+
+class AnonymousQuestion(Entity):
+    """A question to the psychologist, asked without a name. Moderated before it is answered."""
+
+    Channel = Members("Channel", "web telegram")
+    Status = Members("Status", "pending flagged approved answered rejected")
+
+    user = Ref(
+        "identity.User",
+        null=True,
+        blank=True,
+        related_name="anonymous_questions",
+        db_comment=p0("who asked, if logged in"),
+    )
+    channel = ClosedSet(Channel, default=Channel.web, db_comment=p0("where it was asked"))
+    status = ClosedSet(Status, default=Status.pending, db_comment=p0("states.md"))
+    trigger_flags = ArrayField(
+        TextLine(),
+        default=list,
+        db_default=models.Value([], output_field=ArrayField(models.TextField())),
+        blank=True,
+        db_comment=p0("what the filter saw: crisis, pii, medical, spam; no details"),
+    )
+    question_text_encrypted = SealedText(db_comment=p2("the question, sealed"))
+    contact_value_encrypted = SealedText(
+        null=True, blank=True, db_comment=p1("contact for the answer, sealed")
+    )
+    publish_allowed = models.BooleanField(
+        default=False, db_default=False, db_comment=p0("may be published with the answer")
+    )
+    safety_confirmed = models.BooleanField(
+        default=False, db_default=False, db_comment=p0("the asker confirmed being safe")
+    )
+    submitted_at = models.DateTimeField(db_default=now_default(), db_comment=p0("when asked, UTC"))
+    due_at = models.DateTimeField(
+        null=False,
+        blank=True,
+        editable=False,
+        db_default=now_default(),
+        db_comment=p0("decide by, UTC; set by the database: 4 h with a crisis flag, else 24 h"),
+    )
+    moderated_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when decided, UTC"))
+    answered_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when answered, UTC"))
+
+    class Meta:
+        db_table = "anonymous_questions"
+        db_table_comment = "Questions asked without a name, sealed"
+        verbose_name = _("question")
+        verbose_name_plural = _("questions")
+        constraints = [
+            rules.Check(
+                "anonymous_questions_trigger_flags_in_set",
+                Q(trigger_flags__contained_by=[str(v) for v in TriggerFlag.values])
+                & Q(rules.holds("has_no_duplicates", "trigger_flags")),
+                _("Known flags only, each once."),
+                field="trigger_flags",
+            ),
+            rules.sealed("anonymous_questions", "question_text_encrypted"),
+            rules.sealed("anonymous_questions", "contact_value_encrypted"),
+            rules.set_exactly_when(
+                "anonymous_questions_answered_at_with_status",
+                "answered_at",
+                Q(status="answered"),
+                _("A time of answer is set exactly for an answered question."),
+            ),
+            rules.required_when(
+                "anonymous_questions_decided_has_time",
+                "moderated_at",
+                Q(status__in=["approved", "answered", "rejected"]),
+                _("A decided question has a time of decision."),
+            ),
+            rules.finite(
+                "anonymous_questions", "submitted_at", "due_at", "moderated_at", "answered_at"
+            ),
+        ]
+        indexes = [
+            rules.Index(
+                "anonymous_questions_moderation_queue",
+                "status",
+                "submitted_at",
+                condition=Q(status__in=["pending", "flagged"]),
+                serves="admin: the moderation queue",
+            ),
+            rules.Index(
+                "anonymous_questions_due",
+                "due_at",
+                condition=Q(status__in=["pending", "flagged"]),
+                serves="admin: the moderation queue, oldest due first",
+            ),
+            rules.Index("anonymous_questions_by_user", "user", serves="a person's; export"),
+            rules.Index(
+                "anonymous_questions_by_submission",
+                "submitted_at",
+                serves="metrics: moderation times of a period; purge_expired",
+            ),
+        ]
+        triggers = [
+            *triggers.transitions(
+                "anonymous_questions",
+                {
+                    "pending": ["flagged", "approved", "rejected"],
+                    "flagged": ["approved", "rejected"],
+                    "approved": ["flagged", "answered"],
+                },
+                initial=["pending", "flagged"],
+            ),
+            triggers.Rule(
+                "anonymous_questions_set_due_at",
+                operation=pgtrigger.Insert | pgtrigger.Update,
+                body="""
+BEGIN
+    NEW.due_at := NEW.submitted_at
+        + CASE WHEN 'crisis' = ANY (NEW.trigger_flags) THEN interval '4 hours'
+               ELSE interval '24 hours' END;
+    RETURN NEW;
+END""",
+            ),
+            triggers.Rule(
+                "anonymous_questions_answered_has_answer",
+                operation=pgtrigger.UpdateOf("status"),
+                condition="NEW.status = 'answered' AND OLD.status <> 'answered'",
+                body="""
+BEGIN
+    IF NOT EXISTS (SELECT FROM public.question_answers WHERE question_id = NEW.id) THEN
+        PERFORM public.raise_refusal('anonymous_questions_answered_has_answer', TG_TABLE_NAME,
+            'status', 'A question becomes answered only when its answer is there');
+    END IF;
+    RETURN NEW;
+END""",
+                validate=answered_has_answer,
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_status_display()} {self.pk}"
+
+
+class QuestionAnswer(Entity):
+    """The owner's answer to a question; sealed."""
+
+    question = Ref(AnonymousQuestion, DB_CASCADE, related_name="answers", db_comment=p0("question"))
+    answered_by = Ref(
+        "identity.User",
+        db_column="answered_by_user_id",
+        related_name="question_answers",
+        db_comment=p0("who answered"),
+    )
+    answer_text_encrypted = SealedText(db_comment=p2("the answer, sealed"))
+    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
+
+    class Meta:
+        db_table = "question_answers"
+        db_table_comment = "Answers to questions, sealed"
+        verbose_name = _("answer")
+        verbose_name_plural = _("answers")
+        constraints = [
+            rules.Unique("question_answers_one_per_question", fields=["question"]),
+            rules.sealed("question_answers", "answer_text_encrypted"),
+            rules.finite("question_answers", "published_at"),
+        ]
+        indexes = [
+            rules.Index("question_answers_by_author", "answered_by", serves="the delete check"),
+        ]
+        triggers = [
+            triggers.Rule(
+                "question_answers_answered_keeps_answer",
+                operation=pgtrigger.Delete | pgtrigger.UpdateOf("question_id"),
+                body="""
+BEGIN
+    IF (TG_OP = 'DELETE' OR NEW.question_id <> OLD.question_id)
+       AND EXISTS (SELECT FROM public.anonymous_questions
+                   WHERE id = OLD.question_id AND status = 'answered') THEN
+        PERFORM public.raise_refusal('question_answers_answered_keeps_answer', TG_TABLE_NAME,
+            'question_id', 'The answer of an answered question goes only together with it');
+    END IF;
+    IF TG_OP = 'DELETE' THEN
+        RETURN OLD;
+    END IF;
+    RETURN NEW;
+END""",
+            ),
+            triggers.no_truncate("question_answers"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)

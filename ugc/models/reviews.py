@@ -1,0 +1,191 @@
+"""Reviews and the consents to publish them; sealed."""
+
+import pgtrigger
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from ebalance.db import rules, triggers
+from ebalance.db.classification import p0, p2
+from ebalance.db.fields import ClosedSet, Entity, Ref, SealedText, TextLine, now_default
+from ebalance.db.sets import Members
+
+
+class Review(Entity):
+    """A client's review; published only with an active consent."""
+
+    Status = Members("Status", "draft pending published unpublished")
+    Anonymity = Members("Anonymity", "full initials named")
+
+    user = Ref(
+        "identity.User",
+        null=True,
+        blank=True,
+        related_name="reviews",
+        db_comment=p0("who wrote it, if known"),
+    )
+    status = ClosedSet(Status, default=Status.draft, db_comment=p0("states.md"))
+    review_text_encrypted = SealedText(db_comment=p2("the review, sealed"))
+    anonymity_level = ClosedSet(
+        Anonymity, default=Anonymity.full, db_comment=p0("how the author is shown")
+    )
+    submitted_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when submitted, UTC"))
+    published_at = models.DateTimeField(
+        null=True, blank=True, db_comment=p0("when last published, UTC")
+    )
+
+    class Meta:
+        db_table = "reviews"
+        db_table_comment = "Reviews of clients, sealed"
+        verbose_name = _("review")
+        verbose_name_plural = _("reviews")
+        constraints = [
+            rules.sealed("reviews", "review_text_encrypted"),
+            rules.finite("reviews", "submitted_at", "published_at"),
+        ]
+        indexes = [
+            rules.Index("reviews_by_user", "user", serves="a person's reviews; export"),
+            rules.Index("reviews_by_status", "status", "submitted_at", serves="moderation; site"),
+        ]
+        triggers = [
+            *triggers.transitions(
+                "reviews",
+                {
+                    "draft": ["pending"],
+                    "pending": ["published", "unpublished"],
+                    "published": ["unpublished"],
+                    "unpublished": ["published"],
+                },
+                initial=["draft", "pending"],
+            ),
+            triggers.Rule(
+                "reviews_published_has_consent",
+                operation=pgtrigger.UpdateOf("status"),
+                condition="NEW.status = 'published' AND OLD.status <> 'published'",
+                # FOR SHARE: a withdrawal at the same moment waits, and then unpublishes.
+                body="""
+BEGIN
+    PERFORM FROM public.review_publication_consents
+    WHERE review_id = NEW.id AND granted AND revoked_at IS NULL FOR SHARE;
+    IF NOT FOUND THEN
+        PERFORM public.raise_refusal('reviews_published_has_consent', TG_TABLE_NAME, 'status',
+            'A review is published only with the active consent of its author');
+    END IF;
+    RETURN NEW;
+END""",
+                validate=lambda review: _check_consent(review),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_status_display()} {self.pk}"
+
+
+def _check_consent(review: Review) -> None:
+    if (
+        review.status == "published"
+        and not review.publication_consents.filter(granted=True, revoked_at__isnull=True).exists()
+    ):
+        raise ValidationError(
+            {
+                "status": ValidationError(
+                    _("A review is published only with the active consent of its author."),
+                    code="reviews_published_has_consent",
+                )
+            }
+        )
+
+
+class ReviewPublicationConsent(Entity):
+    """Evidence that an author agreed to publication. Withdrawal unpublishes at once."""
+
+    review = Ref(Review, related_name="publication_consents", db_comment=p0("review"))
+    user = Ref(
+        "identity.User",
+        null=True,
+        blank=True,
+        related_name="review_publication_consents",
+        db_comment=p0("who agreed, if known"),
+    )
+    granted = models.BooleanField(
+        default=False, db_default=False, db_comment=p0("true: agreed; false: refused")
+    )
+    version = TextLine(db_comment=p0("version of the text, YYYY-MM-DD or YYYY-MM-DD.n"))
+    granted_at = models.DateTimeField(
+        db_default=now_default(), editable=False, db_comment=p0("when given, UTC")
+    )
+    revoked_at = models.DateTimeField(
+        null=True, blank=True, db_comment=p0("when withdrawn, UTC; set once")
+    )
+
+    class Meta:
+        db_table = "review_publication_consents"
+        db_table_comment = "Evidence of consents to publish a review"
+        verbose_name = _("consent to publication")
+        verbose_name_plural = _("consents to publication")
+        constraints = [
+            rules.matches(
+                "review_publication_consents_version_is_dated",
+                "version",
+                rules.TEXT_VERSION,
+                _("A version is a date, for example 2026-01-07 or 2026-01-07.2."),
+            ),
+            rules.Check(
+                "review_publication_consents_revoked_after_granted",
+                Q(revoked_at__isnull=True) | Q(revoked_at__gte=F("granted_at")),
+                _("A consent cannot be withdrawn before it was given."),
+                field="revoked_at",
+            ),
+            rules.Check(
+                "review_publication_consents_refusal_is_not_revoked",
+                Q(granted=True) | Q(revoked_at__isnull=True),
+                _("A refusal cannot be withdrawn."),
+                field="revoked_at",
+            ),
+            rules.Unique(
+                "review_publication_consents_one_active",
+                fields=["review"],
+                condition=Q(granted=True, revoked_at__isnull=True),
+                message=_("There is already an active consent for this review."),
+            ),
+            rules.finite("review_publication_consents", "granted_at", "revoked_at"),
+        ]
+        indexes = [
+            rules.Index(
+                "review_publication_consents_by_review", "review", serves="history of a review"
+            ),
+            rules.Index("review_publication_consents_by_user", "user", serves="a person's; export"),
+        ]
+        triggers = [
+            triggers.frozen(
+                "review_publication_consents",
+                "are_evidence",
+                ["id", "review_id", "user_id", "granted", "version", "granted_at"],
+                message="A consent is evidence: only its withdrawal can be recorded",
+            ),
+            triggers.frozen(
+                "review_publication_consents",
+                "revoked_once",
+                ["revoked_at"],
+                when="OLD.revoked_at IS NOT NULL",
+                message="A consent is withdrawn once",
+            ),
+            triggers.Rule(
+                "review_publication_consents_unpublish",
+                operation=pgtrigger.UpdateOf("revoked_at"),
+                when=pgtrigger.After,
+                condition="NEW.revoked_at IS NOT NULL AND OLD.revoked_at IS NULL",
+                body="""
+BEGIN
+    UPDATE public.reviews SET status = 'unpublished'
+    WHERE id = NEW.review_id AND status = 'published';
+    RETURN NULL;
+END""",
+            ),
+            triggers.no_delete("review_publication_consents"),
+            triggers.no_truncate("review_publication_consents"),
+        ]
+
+    def __str__(self) -> str:
+        return self.version
