@@ -4,6 +4,7 @@ import pgtrigger
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from ebalance.db import rules, triggers
 from ebalance.db.classification import p0
@@ -125,20 +126,13 @@ class MessageTemplate(Entity):
                 "active_version",
                 "message_template_versions",
                 "template_id",
-                state="active",
             ),
-            triggers.Rule(
-                "message_templates_channel_stays",
-                operation=pgtrigger.UpdateOf("channel"),
-                condition="OLD.channel IS DISTINCT FROM NEW.channel",
-                body="""
-BEGIN
-    IF EXISTS (SELECT FROM public.message_template_versions WHERE template_id = NEW.id) THEN
-        PERFORM public.raise_refusal('message_templates_channel_stays', TG_TABLE_NAME, 'channel',
-            'A template with versions keeps its channel');
-    END IF;
-    RETURN NEW;
-END""",
+            # Its versions have a subject or none because of it.
+            triggers.frozen(
+                "message_templates",
+                "channel_stays",
+                ["channel"],
+                message=gettext_noop("A template keeps its channel"),
             ),
         ]
 
@@ -179,12 +173,17 @@ class MessageTemplateVersion(Entity):
             triggers.Rule(
                 "message_template_versions_subject_for_email",
                 operation=pgtrigger.Insert,
-                body="""
+                message=gettext_noop("A subject is given exactly for e-mail"),
+                column="subject",
+                broken=lambda row: (
+                    row.template_id is not None
+                    and (row.subject is not None) != (row.template.channel == "email")
+                ),
+                body=f"""
 BEGIN
     IF (NEW.subject IS NOT NULL) IS DISTINCT FROM
        (SELECT channel = 'email' FROM public.message_templates WHERE id = NEW.template_id) THEN
-        PERFORM public.raise_refusal('message_template_versions_subject_for_email', TG_TABLE_NAME,
-            'subject', 'A subject is given exactly for e-mail');
+        {triggers.REFUSE}
     END IF;
     RETURN NEW;
 END""",

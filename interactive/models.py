@@ -70,7 +70,6 @@ class InteractiveDefinition(Entity):
                 "published_version",
                 "interactive_versions",
                 "interactive_definition_id",
-                state="published",
             ),
             triggers.touch_updated_at("interactive_definitions"),
         ]

@@ -198,9 +198,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="audit_log_entries_immutable",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('audit_log_entries_immutable', '', 'This table is append-only')",
+                                    execute="public.refuse('audit_log_entries_immutable', 'id', 'These records are only added, never changed or deleted')",
                                     func="",
-                                    hash="0568dfb40194e66910a1d4a0b89c39d728b0c313",
+                                    hash="fd48748f2d918bd3ca2fbbc15809ee5a1d07643d",
                                     operation="UPDATE",
                                     pgid="audit_log_entries_immutable",
                                     table="audit_log_entries",
@@ -210,9 +210,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="audit_log_entries_no_delete",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('audit_log_entries_no_delete', '', 'This table is append-only')",
+                                    execute="public.refuse('audit_log_entries_no_delete', 'id', 'These records are only added, never changed or deleted')",
                                     func="",
-                                    hash="0b0b28884d147b7f8ed6c07a110b00a6e6ee4c0c",
+                                    hash="eed5a7e231bdb7c9874d3fadf8b55f5ed64317e0",
                                     operation="DELETE",
                                     pgid="audit_log_entries_no_delete",
                                     table="audit_log_entries",
@@ -222,9 +222,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="audit_log_entries_no_truncate",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('audit_log_entries_no_truncate', '', 'This table cannot be truncated')",
+                                    execute="public.refuse('audit_log_entries_no_truncate', 'id', 'This table cannot be emptied')",
                                     func="",
-                                    hash="26a8a9d9972f244a2fef23dd0810a6c58e49f2d5",
+                                    hash="e84ce36e83ecd7be2ebf4141d433fdd66d343471",
                                     level="STATEMENT",
                                     operation="TRUNCATE",
                                     pgid="audit_log_entries_no_truncate",
@@ -295,7 +295,13 @@ class Migration(migrations.Migration):
                                 name="message_templates_once",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("name__regex", "\\S")),
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("name"),
+                                        function="is_visible",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
                                 name="message_templates_name_not_blank",
                             ),
                             models.CheckConstraint(
@@ -353,23 +359,25 @@ class Migration(migrations.Migration):
                                 name="message_templates_active_version_exists",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (NEW.active_version IS NOT NULL)",
+                                    constraint="CONSTRAINT",
                                     execute="public.message_templates_active_version_exists()",
-                                    func="CREATE OR REPLACE FUNCTION public.message_templates_active_version_exists() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF NOT EXISTS (SELECT FROM public.message_template_versions\n                   WHERE template_id = NEW.id AND version = NEW.active_version) THEN\n        PERFORM public.raise_refusal('message_templates_active_version_exists', TG_TABLE_NAME, 'active_version',\n            'There is no such version; it must exist before it is active');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="e32e9d541335ef7483e860e26fdd43489ca06dae",
-                                    operation="INSERT OR UPDATE",
+                                    func="CREATE OR REPLACE FUNCTION public.message_templates_active_version_exists() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF EXISTS (SELECT FROM public.message_templates WHERE id = NEW.id AND active_version = NEW.active_version)\n       AND NOT EXISTS (SELECT FROM public.message_template_versions\n                       WHERE template_id = NEW.id AND version = NEW.active_version) THEN\n        PERFORM public.raise_refusal('message_templates_active_version_exists', TG_TABLE_NAME, 'active_version', 'There is no such version; it must exist before it is used');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="569d221568243edcf014fbc2a7d292b7bc2623bc",
+                                    operation='INSERT OR UPDATE OF "active_version"',
                                     pgid="message_templates_active_version_exists",
                                     table="message_templates",
-                                    when="BEFORE",
+                                    timing="DEFERRABLE INITIALLY IMMEDIATE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
                                 name="message_templates_channel_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN (OLD.channel IS DISTINCT FROM NEW.channel)",
-                                    execute="public.message_templates_channel_stays()",
-                                    func="CREATE OR REPLACE FUNCTION public.message_templates_channel_stays() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF EXISTS (SELECT FROM public.message_template_versions WHERE template_id = NEW.id) THEN\n        PERFORM public.raise_refusal('message_templates_channel_stays', TG_TABLE_NAME, 'channel',\n            'A template with versions keeps its channel');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="3f686821f1a997dc0e50578935200b1e0613b5b8",
-                                    operation='UPDATE OF "channel"',
+                                    condition="WHEN ((OLD.channel IS DISTINCT FROM NEW.channel))",
+                                    execute="public.refuse('message_templates_channel_stays', 'channel', 'A template keeps its channel')",
+                                    func="",
+                                    hash="ee07487030cb12c6616025a2e131109066891f1b",
+                                    operation="UPDATE",
                                     pgid="message_templates_channel_stays",
                                     table="message_templates",
                                     when="BEFORE",
@@ -460,7 +468,13 @@ class Migration(migrations.Migration):
                                 name="message_template_versions_version_in_range",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("subject__regex", "\\S")),
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("subject"),
+                                        function="is_visible",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
                                 name="message_template_versions_subject_not_blank",
                             ),
                             models.CheckConstraint(
@@ -479,8 +493,8 @@ class Migration(migrations.Migration):
                                 name="message_template_versions_subject_for_email",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.message_template_versions_subject_for_email()",
-                                    func="CREATE OR REPLACE FUNCTION public.message_template_versions_subject_for_email() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF (NEW.subject IS NOT NULL) IS DISTINCT FROM\n       (SELECT channel = 'email' FROM public.message_templates WHERE id = NEW.template_id) THEN\n        PERFORM public.raise_refusal('message_template_versions_subject_for_email', TG_TABLE_NAME,\n            'subject', 'A subject is given exactly for e-mail');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="8541ee8a4df08cbd0bbb6ab347381aa21fb874b5",
+                                    func="CREATE OR REPLACE FUNCTION public.message_template_versions_subject_for_email() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF (NEW.subject IS NOT NULL) IS DISTINCT FROM\n       (SELECT channel = 'email' FROM public.message_templates WHERE id = NEW.template_id) THEN\n        PERFORM public.raise_refusal('message_template_versions_subject_for_email', TG_TABLE_NAME, 'subject', 'A subject is given exactly for e-mail');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="d4ed10f312487e863e067cf52e40d3d45f0198b3",
                                     operation="INSERT",
                                     pgid="message_template_versions_subject_for_email",
                                     table="message_template_versions",
@@ -490,9 +504,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="message_template_versions_immutable",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('message_template_versions_immutable', '', 'This row is immutable')",
+                                    execute="public.refuse('message_template_versions_immutable', 'id', 'This record cannot be changed any more')",
                                     func="",
-                                    hash="3b9831592705dea7d051b208334287faaf35c460",
+                                    hash="6ca97f653f78c04d9ac5e9455261d024008c1ee4",
                                     operation="UPDATE",
                                     pgid="message_template_versions_immutable",
                                     table="message_template_versions",
@@ -503,8 +517,8 @@ class Migration(migrations.Migration):
                                 name="message_template_versions_no_delete",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.message_template_versions_no_delete()",
-                                    func="CREATE OR REPLACE FUNCTION public.message_template_versions_no_delete() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF EXISTS (SELECT FROM public.message_templates WHERE id = OLD.template_id) THEN\n        PERFORM public.raise_refusal('message_template_versions_no_delete', TG_TABLE_NAME, 'template_id',\n            'A version is deleted only together with what it is a version of');\n    END IF;\n    RETURN OLD;\nEND $rule$; ",
-                                    hash="415205b65545ba271cee0026bead873b88d7eaff",
+                                    func="CREATE OR REPLACE FUNCTION public.message_template_versions_no_delete() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF EXISTS (SELECT FROM public.message_templates WHERE id = OLD.template_id) THEN\n        PERFORM public.raise_refusal('message_template_versions_no_delete', TG_TABLE_NAME, 'template_id', 'A version is deleted only together with what it belongs to');\n    END IF;\n    RETURN OLD;\nEND $rule$; ",
+                                    hash="dd045641a223d20b940a8f07a0bd05bfaf4455bc",
                                     operation="DELETE",
                                     pgid="message_template_versions_no_delete",
                                     table="message_template_versions",
@@ -514,9 +528,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="message_template_versions_no_truncate",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('message_template_versions_no_truncate', '', 'This table cannot be truncated')",
+                                    execute="public.refuse('message_template_versions_no_truncate', 'id', 'This table cannot be emptied')",
                                     func="",
-                                    hash="e77afd881a59fae2860d4271599ef7af1ce58783",
+                                    hash="dc70ce0beaaf0750a37682c0206100c983dd084d",
                                     level="STATEMENT",
                                     operation="TRUNCATE",
                                     pgid="message_template_versions_no_truncate",

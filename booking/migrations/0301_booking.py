@@ -177,7 +177,13 @@ class Migration(migrations.Migration):
                                 name="services_slug_is_slug",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("title__regex", "\\S")),
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("title"),
+                                        function="is_visible",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
                                 name="services_title_not_blank",
                             ),
                             models.CheckConstraint(
@@ -636,10 +642,10 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="availability_slots_reserved_stays_put",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN ((OLD.start_at_utc IS DISTINCT FROM NEW.start_at_utc OR OLD.end_at_utc IS DISTINCT FROM NEW.end_at_utc OR OLD.service_id IS DISTINCT FROM NEW.service_id OR OLD.buffer_minutes IS DISTINCT FROM NEW.buffer_minutes OR OLD.source IS DISTINCT FROM NEW.source) AND (OLD.status = 'reserved'))",
+                                    condition="WHEN ((OLD.start_at_utc IS DISTINCT FROM NEW.start_at_utc OR OLD.end_at_utc IS DISTINCT FROM NEW.end_at_utc OR OLD.service_id IS DISTINCT FROM NEW.service_id OR OLD.buffer_minutes IS DISTINCT FROM NEW.buffer_minutes OR OLD.source IS DISTINCT FROM NEW.source) AND OLD.status = 'reserved')",
                                     execute="public.refuse('availability_slots_reserved_stays_put', 'start_at_utc', 'A reserved slot is not moved')",
                                     func="",
-                                    hash="aa09e2e15a0a12a7ba3cfd6e399deba7d276ca7c",
+                                    hash="14a015ac4605dd03c6f66af46930313bf74786a8",
                                     operation="UPDATE",
                                     pgid="availability_slots_reserved_stays_put",
                                     table="availability_slots",
@@ -650,9 +656,9 @@ class Migration(migrations.Migration):
                                 name="availability_slots_no_delete",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.status = 'reserved')",
-                                    execute="public.refuse('availability_slots_no_delete', '', 'A reserved slot is not deleted')",
+                                    execute="public.refuse('availability_slots_no_delete', 'id', 'A reserved slot is not deleted')",
                                     func="",
-                                    hash="7a91651fa27c60b3c7b9b5379b27c44fe7326b57",
+                                    hash="b4bb897a3376941467889b1aff82994b61d142d6",
                                     operation="DELETE",
                                     pgid="availability_slots_no_delete",
                                     table="availability_slots",
@@ -662,9 +668,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="availability_slots_no_truncate",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('availability_slots_no_truncate', '', 'This table cannot be truncated')",
+                                    execute="public.refuse('availability_slots_no_truncate', 'id', 'This table cannot be emptied')",
                                     func="",
-                                    hash="432e3bb7198cf0347fbd71a8ddfab49e6563fe94",
+                                    hash="3316ceedb831589789884b396972f64c3557ffb1",
                                     level="STATEMENT",
                                     operation="TRUNCATE",
                                     pgid="availability_slots_no_truncate",
@@ -1004,7 +1010,13 @@ class Migration(migrations.Migration):
                                 fields=("rescheduled_from",), name="appointments_rescheduled_once"
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("client_request_id__regex", "\\S")),
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("client_request_id"),
+                                        function="is_visible",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
                                 name="appointments_client_request_id_not_blank",
                             ),
                             models.CheckConstraint(
@@ -1294,9 +1306,9 @@ class Migration(migrations.Migration):
                                 name="appointments_status_initial",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (NOT (NEW.status = 'pending_payment' OR (NEW.status = 'confirmed' AND (NEW.rescheduled_from_id IS NOT NULL OR NEW.price_amount = 0))))",
-                                    execute="public.refuse('appointments_status_initial', 'status', 'An appointment starts as a hold; confirmed only when free of charge or replacing a rescheduled one')",
+                                    execute="public.refuse('appointments_status_initial', 'status', 'An appointment starts as a hold; confirmed only when free of charge or in place of a rescheduled one')",
                                     func="",
-                                    hash="7c36ad57fc04bdb3113f45e58cf665a5ab92cc40",
+                                    hash="f9d8aeab43a1ae5173b3f2b2df9d056afda504b9",
                                     operation="INSERT",
                                     pgid="appointments_status_initial",
                                     table="appointments",
@@ -1309,8 +1321,8 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.status = 'confirmed' AND NEW.price_amount <> 0)",
                                     constraint="CONSTRAINT",
                                     execute="public.appointments_replaces_rescheduled()",
-                                    func="CREATE OR REPLACE FUNCTION public.appointments_replaces_rescheduled() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF NOT EXISTS (SELECT FROM public.appointments\n                   WHERE id = NEW.rescheduled_from_id AND status = 'rescheduled') THEN\n        PERFORM public.raise_refusal('appointments_replaces_rescheduled', TG_TABLE_NAME,\n            'rescheduled_from_id',\n            'A paid session starts confirmed only in place of a rescheduled one');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
-                                    hash="b883f56f1610bcd97c05dc365271638c4cb5398c",
+                                    func="CREATE OR REPLACE FUNCTION public.appointments_replaces_rescheduled() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF NOT EXISTS (SELECT FROM public.appointments\n                   WHERE id = NEW.rescheduled_from_id AND status = 'rescheduled') THEN\n        PERFORM public.raise_refusal('appointments_replaces_rescheduled', TG_TABLE_NAME, 'rescheduled_from_id', 'A paid session starts confirmed only in place of a rescheduled one');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="9c22677487cb24c5ed2eb664c8234bbebdec9e28",
                                     operation="INSERT",
                                     pgid="appointments_replaces_rescheduled",
                                     table="appointments",
@@ -1474,11 +1486,23 @@ class Migration(migrations.Migration):
                                 name="payments_amount_in_range",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("idempotency_key__regex", "\\S")),
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("idempotency_key"),
+                                        function="is_visible",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
                                 name="payments_idempotency_key_not_blank",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("provider_payment_id__regex", "\\S")),
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("provider_payment_id"),
+                                        function="is_visible",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
                                 name="payments_provider_payment_id_not_blank",
                             ),
                             models.UniqueConstraint(
@@ -1589,9 +1613,9 @@ class Migration(migrations.Migration):
                                 name="payments_status_initial",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (NEW.status NOT IN ('pending'))",
-                                    execute="public.refuse('payments_status_initial', 'status', 'A new row cannot start in this status')",
+                                    execute="public.refuse('payments_status_initial', 'status', 'A new record cannot start in this status')",
                                     func="",
-                                    hash="999ba5cadc75e440797b87df30ad5c3ff6728c96",
+                                    hash="c4f8aaa2b8e03ed381f4f26cba5f4378f50c95f2",
                                     operation="INSERT",
                                     pgid="payments_status_initial",
                                     table="payments",
@@ -1614,10 +1638,10 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="payments_provider_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN ((OLD.provider IS DISTINCT FROM NEW.provider OR OLD.provider_payment_id IS DISTINCT FROM NEW.provider_payment_id) AND (OLD.provider_payment_id IS NOT NULL))",
+                                    condition="WHEN ((OLD.provider IS DISTINCT FROM NEW.provider OR OLD.provider_payment_id IS DISTINCT FROM NEW.provider_payment_id) AND OLD.provider_payment_id IS NOT NULL)",
                                     execute="public.refuse('payments_provider_id_stays', 'provider', 'The provider''s id, once known, does not change')",
                                     func="",
-                                    hash="17d01484941101c963f5fd39557b5a76d860b169",
+                                    hash="18621818c83c9ca5a9629d012c3dfc1bba05762b",
                                     operation="UPDATE",
                                     pgid="payments_provider_id_stays",
                                     table="payments",
@@ -1704,7 +1728,13 @@ class Migration(migrations.Migration):
                         ],
                         "constraints": [
                             models.CheckConstraint(
-                                condition=models.Q(("provider_event_id__regex", "\\S")),
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("provider_event_id"),
+                                        function="is_visible",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
                                 name="payment_webhook_events_provider_event_id_not_blank",
                             ),
                             models.CheckConstraint(
@@ -1714,7 +1744,13 @@ class Migration(migrations.Migration):
                                 name="payment_webhook_events_event_type_is_dotted_code",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("provider_payment_id__regex", "\\S")),
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("provider_payment_id"),
+                                        function="is_visible",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
                                 name="payment_webhook_events_provider_payment_id_not_blank",
                             ),
                             models.UniqueConstraint(
@@ -1828,15 +1864,11 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    (
-                                        "payload_encrypted__regex",
-                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$",
-                                    ),
                                     models.Func(
                                         models.F("payload_encrypted"),
                                         function="is_sealed",
                                         output_field=models.BooleanField(),
-                                    ),
+                                    )
                                 ),
                                 name="intake_forms_payload_encrypted_is_sealed",
                             ),
@@ -1890,10 +1922,10 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="intake_forms_submitted_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN ((OLD.appointment_id IS DISTINCT FROM NEW.appointment_id OR OLD.payload_encrypted IS DISTINCT FROM NEW.payload_encrypted OR OLD.submitted_at IS DISTINCT FROM NEW.submitted_at OR OLD.created_at IS DISTINCT FROM NEW.created_at) AND (OLD.status = 'submitted'))",
+                                    condition="WHEN ((OLD.appointment_id IS DISTINCT FROM NEW.appointment_id OR OLD.payload_encrypted IS DISTINCT FROM NEW.payload_encrypted OR OLD.submitted_at IS DISTINCT FROM NEW.submitted_at OR OLD.created_at IS DISTINCT FROM NEW.created_at) AND OLD.status = 'submitted')",
                                     execute="public.refuse('intake_forms_submitted_stays', 'appointment_id', 'A submitted form is not changed')",
                                     func="",
-                                    hash="8859c220cb91965be1c4aebc399ed6bff7141ab7",
+                                    hash="8f5018a566ff1048658bc6a0aeb067bde7351292",
                                     operation="UPDATE",
                                     pgid="intake_forms_submitted_stays",
                                     table="intake_forms",
@@ -2024,15 +2056,11 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    (
-                                        "contact_value_encrypted__regex",
-                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$",
-                                    ),
                                     models.Func(
                                         models.F("contact_value_encrypted"),
                                         function="is_sealed",
                                         output_field=models.BooleanField(),
-                                    ),
+                                    )
                                 ),
                                 name="waitlist_requests_contact_value_encrypted_is_sealed",
                             ),
@@ -2093,9 +2121,9 @@ class Migration(migrations.Migration):
                                 name="waitlist_requests_status_initial",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (NEW.status NOT IN ('new'))",
-                                    execute="public.refuse('waitlist_requests_status_initial', 'status', 'A new row cannot start in this status')",
+                                    execute="public.refuse('waitlist_requests_status_initial', 'status', 'A new record cannot start in this status')",
                                     func="",
-                                    hash="e54c99e31444cd50b79fef85986312571eb674cc",
+                                    hash="cfa8bd7443500f347b31d03d3083548f86a8409c",
                                     operation="INSERT",
                                     pgid="waitlist_requests_status_initial",
                                     table="waitlist_requests",

@@ -5,6 +5,7 @@ from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from ebalance.db import rules, triggers
 from ebalance.db.classification import p0, p1
@@ -271,11 +272,18 @@ class Appointment(Entity):
                 operation=pgtrigger.Insert,
                 condition="NOT (NEW.status = 'pending_payment' OR (NEW.status = 'confirmed' AND "
                 "(NEW.rescheduled_from_id IS NOT NULL OR NEW.price_amount = 0)))",
-                execute=triggers.refusal(
-                    "appointments_status_initial",
-                    "status",
+                message=gettext_noop(
                     "An appointment starts as a hold; confirmed only when free of charge "
-                    "or replacing a rescheduled one",
+                    "or in place of a rescheduled one"
+                ),
+                column="status",
+                broken=lambda row: (
+                    row._state.adding
+                    and row.status != "pending_payment"
+                    and (
+                        row.status != "confirmed"
+                        or (row.rescheduled_from_id is None and row.price_amount != 0)
+                    )
                 ),
             ),
             # At the end of the transaction: old and new row are written in either order.
@@ -285,13 +293,15 @@ class Appointment(Entity):
                 when=pgtrigger.After,
                 timing=pgtrigger.Deferred,
                 condition="NEW.status = 'confirmed' AND NEW.price_amount <> 0",
-                body="""
+                message=gettext_noop(
+                    "A paid session starts confirmed only in place of a rescheduled one"
+                ),
+                column="rescheduled_from_id",
+                body=f"""
 BEGIN
     IF NOT EXISTS (SELECT FROM public.appointments
                    WHERE id = NEW.rescheduled_from_id AND status = 'rescheduled') THEN
-        PERFORM public.raise_refusal('appointments_replaces_rescheduled', TG_TABLE_NAME,
-            'rescheduled_from_id',
-            'A paid session starts confirmed only in place of a rescheduled one');
+        {triggers.REFUSE}
     END IF;
     RETURN NULL;
 END""",
@@ -300,13 +310,15 @@ END""",
                 "appointments",
                 "agreed_price_stays",
                 ["price_amount", "deposit_amount"],
-                message="The price agreed at booking does not change",
+                message=gettext_noop("The price agreed at booking does not change"),
             ),
             triggers.frozen(
                 "appointments",
                 "origin_stays",
                 ["rescheduled_from_id", "client_request_id"],
-                message="What an appointment replaces, and the request it came by, do not change",
+                message=gettext_noop(
+                    "What an appointment replaces, and the request it came by, do not change"
+                ),
             ),
             triggers.touch_updated_at("appointments"),
         ]

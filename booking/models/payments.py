@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from ebalance.db import rules, triggers
 from ebalance.db.classification import p0
@@ -106,14 +107,16 @@ class Payment(Entity):
                 "payments",
                 "terms_stay",
                 ["amount", "currency", "purpose", "appointment_id"],
-                message="Amount, currency, purpose and appointment of a payment never change",
+                message=gettext_noop(
+                    "Amount, currency, purpose and appointment of a payment never change"
+                ),
             ),
             triggers.frozen(
                 "payments",
                 "provider_id_stays",
                 ["provider", "provider_payment_id"],
-                when="OLD.provider_payment_id IS NOT NULL",
-                message="The provider's id, once known, does not change",
+                once="provider_payment_id",
+                message=gettext_noop("The provider's id, once known, does not change"),
             ),
         ]
 

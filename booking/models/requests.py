@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from ebalance.db import rules, triggers
 from ebalance.db.classification import p0, p1, p2
@@ -58,8 +59,8 @@ class IntakeForm(Entity):
                 "intake_forms",
                 "submitted_stays",
                 ["appointment_id", "payload_encrypted", "submitted_at", "created_at"],
-                when="OLD.status = 'submitted'",
-                message="A submitted form is not changed",
+                status="submitted",
+                message=gettext_noop("A submitted form is not changed"),
             ),
         ]
 

@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from ebalance.db import rules, triggers
 from ebalance.db.classification import p0, p1
@@ -161,13 +162,13 @@ class AvailabilitySlot(Entity):
                 "availability_slots",
                 "reserved_stays_put",
                 ["start_at_utc", "end_at_utc", "service_id", "buffer_minutes", "source"],
-                when="OLD.status = 'reserved'",
-                message="A reserved slot is not moved",
+                status="reserved",
+                message=gettext_noop("A reserved slot is not moved"),
             ),
             triggers.no_delete(
                 "availability_slots",
                 condition="OLD.status = 'reserved'",
-                message="A reserved slot is not deleted",
+                message=gettext_noop("A reserved slot is not deleted"),
             ),
             triggers.no_truncate("availability_slots"),
         ]

@@ -58,7 +58,13 @@ class Migration(migrations.Migration):
                                 name="topics_code_is_code",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("title__regex", "\\S")),
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("title"),
+                                        function="is_visible",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
                                 name="topics_title_not_blank",
                             ),
                         ],
@@ -102,7 +108,13 @@ class Migration(migrations.Migration):
                                 name="tags_slug_is_slug",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("title__regex", "\\S")),
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("title"),
+                                        function="is_visible",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
                                 name="tags_title_not_blank",
                             ),
                         ],
@@ -223,8 +235,24 @@ class Migration(migrations.Migration):
                                 name="media_assets_object_key_is_relative",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("public_url__regex", "\\S")),
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("public_url"),
+                                        function="is_visible",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
                                 name="media_assets_public_url_not_blank",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("title"),
+                                        function="is_visible",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="media_assets_title_not_blank",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -266,7 +294,12 @@ class Migration(migrations.Migration):
                                     models.Q(("media_type", "image"), _negated=True),
                                     ("is_decorative", True),
                                     models.Q(
-                                        ("alt_text__isnull", False), ("alt_text__regex", "\\S")
+                                        models.Func(
+                                            models.F("alt_text"),
+                                            function="is_visible",
+                                            output_field=models.BooleanField(),
+                                        ),
+                                        ("alt_text__isnull", False),
                                     ),
                                     _connector="OR",
                                 ),
@@ -474,8 +507,24 @@ class Migration(migrations.Migration):
                                 name="content_items_slug_is_slug",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("title__regex", "\\S")),
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("title"),
+                                        function="is_visible",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
                                 name="content_items_title_not_blank",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("seo_title"),
+                                        function="is_visible",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="content_items_seo_title_not_blank",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -666,7 +715,13 @@ class Migration(migrations.Migration):
                                 name="content_revisions_revision_in_range",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("title__regex", "\\S")),
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("title"),
+                                        function="is_visible",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
                                 name="content_revisions_title_not_blank",
                             ),
                             models.CheckConstraint(
@@ -694,9 +749,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="content_revisions_immutable",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('content_revisions_immutable', '', 'This row is immutable')",
+                                    execute="public.refuse('content_revisions_immutable', 'id', 'This record cannot be changed any more')",
                                     func="",
-                                    hash="0fa7b9168dc5d5abd36b884b26947dbc6ee1a3f0",
+                                    hash="fc2a4ebc660de5795d69dc2aa45f8fa45f86f121",
                                     operation="UPDATE",
                                     pgid="content_revisions_immutable",
                                     table="content_revisions",
@@ -707,8 +762,8 @@ class Migration(migrations.Migration):
                                 name="content_revisions_no_delete",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.content_revisions_no_delete()",
-                                    func="CREATE OR REPLACE FUNCTION public.content_revisions_no_delete() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF EXISTS (SELECT FROM public.content_items WHERE id = OLD.content_item_id) THEN\n        PERFORM public.raise_refusal('content_revisions_no_delete', TG_TABLE_NAME, 'content_item_id',\n            'A version is deleted only together with what it is a version of');\n    END IF;\n    RETURN OLD;\nEND $rule$; ",
-                                    hash="12ac0a84c735ff9e881cecffc3ae4e3e86f76c88",
+                                    func="CREATE OR REPLACE FUNCTION public.content_revisions_no_delete() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF EXISTS (SELECT FROM public.content_items WHERE id = OLD.content_item_id) THEN\n        PERFORM public.raise_refusal('content_revisions_no_delete', TG_TABLE_NAME, 'content_item_id', 'A version is deleted only together with what it belongs to');\n    END IF;\n    RETURN OLD;\nEND $rule$; ",
+                                    hash="e72e1d9ecbbb2ac83f0ece1f35f5c5b0ff5a2004",
                                     operation="DELETE",
                                     pgid="content_revisions_no_delete",
                                     table="content_revisions",
@@ -718,9 +773,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="content_revisions_no_truncate",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('content_revisions_no_truncate', '', 'This table cannot be truncated')",
+                                    execute="public.refuse('content_revisions_no_truncate', 'id', 'This table cannot be emptied')",
                                     func="",
-                                    hash="150194e84ee6d87e54f39a65a4e7f100a0091ebb",
+                                    hash="0136729c4667417d130f72cf8b60bce400272c47",
                                     level="STATEMENT",
                                     operation="TRUNCATE",
                                     pgid="content_revisions_no_truncate",
@@ -985,7 +1040,13 @@ class Migration(migrations.Migration):
                                 name="curated_collections_slug_is_slug",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("title__regex", "\\S")),
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("title"),
+                                        function="is_visible",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
                                 name="curated_collections_title_not_blank",
                             ),
                             models.CheckConstraint(
@@ -1109,7 +1170,13 @@ class Migration(migrations.Migration):
                                 name="glossary_terms_slug_is_slug",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("title__regex", "\\S")),
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("title"),
+                                        function="is_visible",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
                                 name="glossary_terms_title_not_blank",
                             ),
                             models.CheckConstraint(
@@ -1195,7 +1262,13 @@ class Migration(migrations.Migration):
                         "db_table_comment": "Synonyms of glossary terms",
                         "constraints": [
                             models.CheckConstraint(
-                                condition=models.Q(("synonym__regex", "\\S")),
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("synonym"),
+                                        function="is_visible",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
                                 name="glossary_term_synonyms_synonym_not_blank",
                             ),
                             models.UniqueConstraint(

@@ -67,6 +67,7 @@ class ContentItem(Entity):
             ),
             rules.slug("content_items"),
             rules.not_blank("content_items", "title"),
+            rules.not_blank("content_items", "seo_title"),
             published_has_date("content_items"),
             rules.finite("content_items", "created_at", "updated_at", "published_at"),
         ]

@@ -55,6 +55,7 @@ class MediaAsset(Entity):
                 field="object_key",
             ),
             rules.not_blank("media_assets", "public_url"),
+            rules.not_blank("media_assets", "title"),
             rules.Check(
                 "media_assets_mime_agrees",
                 Q(media_type="image", mime_type__regex=r"^image/[a-z0-9.+-]+$")
@@ -78,7 +79,7 @@ class MediaAsset(Entity):
                 "media_assets_image_is_described",
                 ~Q(media_type="image")
                 | Q(is_decorative=True)
-                | Q(alt_text__isnull=False, alt_text__regex=r"\S"),
+                | Q(rules.holds("is_visible", "alt_text"), alt_text__isnull=False),
                 _("An image has an alt text or is marked as decorative."),
                 field="alt_text",
             ),

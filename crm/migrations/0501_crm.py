@@ -327,15 +327,11 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    (
-                                        "email_encrypted__regex",
-                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$",
-                                    ),
                                     models.Func(
                                         models.F("email_encrypted"),
                                         function="is_sealed",
                                         output_field=models.BooleanField(),
-                                    ),
+                                    )
                                 ),
                                 name="lead_identities_email_encrypted_is_sealed",
                             ),
@@ -350,15 +346,11 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    (
-                                        "phone_encrypted__regex",
-                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$",
-                                    ),
                                     models.Func(
                                         models.F("phone_encrypted"),
                                         function="is_sealed",
                                         output_field=models.BooleanField(),
-                                    ),
+                                    )
                                 ),
                                 name="lead_identities_phone_encrypted_is_sealed",
                             ),
@@ -751,9 +743,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="lead_timeline_events_p0_only",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.guard_p0_event()",
+                                    execute="public.guard_p0_event('_p0_only', 'The tracking plan does not allow this property or its value', '_required_present', 'A property that the tracking plan requires is missing', '_event_in_plan', 'The tracking plan has no such active event', '_source_in_plan', 'This event does not come from this source')",
                                     func="",
-                                    hash="4576f71a20d4c1943292e12e9872541e25bc5825",
+                                    hash="c11431f4f28313403d8c0d4e2150db0f819fe25c",
                                     operation="INSERT OR UPDATE",
                                     pgid="lead_timeline_events_p0_only",
                                     table="lead_timeline_events",
@@ -932,9 +924,9 @@ class Migration(migrations.Migration):
                                 name="analytics_events_append_only",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN ((to_jsonb(OLD) - '{user_id,lead_id,anonymous_id,session_id}'::text[])\n    IS DISTINCT FROM (to_jsonb(NEW) - '{user_id,lead_id,anonymous_id,session_id}'::text[])\n    OR (NEW.user_id IS NOT NULL AND NEW.user_id IS DISTINCT FROM OLD.user_id)\n    OR (NEW.lead_id IS NOT NULL AND NEW.lead_id IS DISTINCT FROM OLD.lead_id)\n    OR (NEW.anonymous_id IS NOT NULL AND NEW.anonymous_id IS DISTINCT FROM OLD.anonymous_id)\n    OR (NEW.session_id IS NOT NULL AND NEW.session_id IS DISTINCT FROM OLD.session_id)\n    OR ROW(OLD.user_id, OLD.lead_id, OLD.anonymous_id, OLD.session_id)\n       IS NOT DISTINCT FROM ROW(NEW.user_id, NEW.lead_id, NEW.anonymous_id, NEW.session_id))",
-                                    execute="public.refuse('analytics_events_append_only', '', 'This table is append-only')",
+                                    execute="public.refuse('analytics_events_append_only', 'id', 'These records are only added, never changed or deleted')",
                                     func="",
-                                    hash="f639f0c95df4aa71a5b766cb431f511b220e66f9",
+                                    hash="83d4ccd348d3087842204d76f368620b306b0586",
                                     operation="UPDATE",
                                     pgid="analytics_events_append_only",
                                     table="analytics_events",
@@ -945,9 +937,9 @@ class Migration(migrations.Migration):
                                 name="analytics_events_no_delete",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.received_at > now() - interval '13 months')",
-                                    execute="public.refuse('analytics_events_no_delete', '', 'Events are kept for 13 months')",
+                                    execute="public.refuse('analytics_events_no_delete', 'id', 'Events are kept for 13 months')",
                                     func="",
-                                    hash="116dc95531b2e899e3dc18202a555ebc4b8d3742",
+                                    hash="0628d4f1a8fa831f7721161111a724047c0b2b41",
                                     operation="DELETE",
                                     pgid="analytics_events_no_delete",
                                     table="analytics_events",
@@ -957,9 +949,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="analytics_events_no_truncate",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('analytics_events_no_truncate', '', 'This table cannot be truncated')",
+                                    execute="public.refuse('analytics_events_no_truncate', 'id', 'This table cannot be emptied')",
                                     func="",
-                                    hash="24b0b64239d42bd819fd688af45d1fa1d99cacbd",
+                                    hash="4284f8eef279d62c265faee8cfbdbe32ff8c8bda",
                                     level="STATEMENT",
                                     operation="TRUNCATE",
                                     pgid="analytics_events_no_truncate",
@@ -970,9 +962,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="analytics_events_p0_only",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.guard_p0_event()",
+                                    execute="public.guard_p0_event('_p0_only', 'The tracking plan does not allow this property or its value', '_required_present', 'A property that the tracking plan requires is missing', '_event_in_plan', 'The tracking plan has no such active event', '_source_in_plan', 'This event does not come from this source')",
                                     func="",
-                                    hash="b9556e329d49ab02f1196d4716f7165e37ee88db",
+                                    hash="72a3f4797d8750c7092f7d3b19c31ba3e1770ac6",
                                     operation="INSERT",
                                     pgid="analytics_events_p0_only",
                                     table="analytics_events",
@@ -1066,15 +1058,11 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    (
-                                        "note_encrypted__regex",
-                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$",
-                                    ),
                                     models.Func(
                                         models.F("note_encrypted"),
                                         function="is_sealed",
                                         output_field=models.BooleanField(),
-                                    ),
+                                    )
                                 ),
                                 name="lead_notes_note_encrypted_is_sealed",
                             ),
@@ -1225,13 +1213,29 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("entity_ref__regex", "^[a-z0-9]+([_-][a-z0-9]+)*$")
+                                    (
+                                        "entity_ref__regex",
+                                        "^(?!.*[0-9]{7})[a-z0-9]+([_-][a-z0-9]+)*$",
+                                    ),
+                                    models.Func(
+                                        models.F("entity_ref"),
+                                        function="is_at_most_120",
+                                        output_field=models.BooleanField(),
+                                    ),
                                 ),
                                 name="deep_links_entity_ref_is_code_or_slug",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("source_page__regex", "^[a-z0-9]+([_-][a-z0-9]+)*$")
+                                    (
+                                        "source_page__regex",
+                                        "^(?!.*[0-9]{7})[a-z0-9]+([_-][a-z0-9]+)*$",
+                                    ),
+                                    models.Func(
+                                        models.F("source_page"),
+                                        function="is_at_most_120",
+                                        output_field=models.BooleanField(),
+                                    ),
                                 ),
                                 name="deep_links_source_page_is_code_or_slug",
                             ),

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import rules, triggers
+from ebalance.db import patterns, rules, triggers
 from ebalance.db.classification import p0
 from ebalance.db.fields import (
     ClosedSet,
@@ -17,6 +17,16 @@ from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sets import Members
 
 from .leads import Lead
+
+
+def code_or_slug(field: str) -> rules.Check:
+    """P0: what a link is about, never a phone number."""
+    return rules.Check(
+        f"deep_links_{field}_is_code_or_slug",
+        Q(**{f"{field}__regex": patterns.REFERENCE}) & Q(rules.holds("is_at_most_120", field)),
+        _("A code or a slug, at most 120 characters, without long numbers."),
+        field=field,
+    )
 
 
 class DeepLink(models.Model):
@@ -63,18 +73,8 @@ class DeepLink(models.Model):
         verbose_name_plural = _("deep links")
         constraints = [
             rules.opaque_id("deep_links", "deep_link_id"),
-            rules.matches(
-                "deep_links_entity_ref_is_code_or_slug",
-                "entity_ref",
-                r"^[a-z0-9]+([_-][a-z0-9]+)*$",
-                _("A code or a slug."),
-            ),
-            rules.matches(
-                "deep_links_source_page_is_code_or_slug",
-                "source_page",
-                r"^[a-z0-9]+([_-][a-z0-9]+)*$",
-                _("A code or a slug."),
-            ),
+            code_or_slug("entity_ref"),
+            code_or_slug("source_page"),
             rules.opaque_id("deep_links", "anonymous_id"),
             rules.Check(
                 "deep_links_expire_within_30_days",

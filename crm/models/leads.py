@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import rules, triggers
+from ebalance.db import patterns, rules, triggers
 from ebalance.db.classification import p0, p1, p2
 from ebalance.db.fields import (
     BlindIndex,
@@ -105,7 +105,7 @@ class LeadIdentity(Entity):
             rules.matches(
                 "lead_identities_telegram_user_id_is_digits",
                 "telegram_user_id",
-                r"^[0-9]+$",
+                patterns.DIGITS,
                 _("A Telegram id consists of digits."),
             ),
             rules.Check(

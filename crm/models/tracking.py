@@ -1,10 +1,14 @@
 """The tracking plan and the P0-only events that it admits."""
 
+from typing import ClassVar
+
 import pgtrigger
 from django.contrib.postgres.fields import ArrayField
-from django.db import models
+from django.db import connection, models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
+from psycopg.types.json import Jsonb
 
 from ebalance.db import rules, triggers
 from ebalance.db.classification import p0
@@ -23,6 +27,47 @@ from .leads import Lead
 
 def empty_object() -> models.Value:
     return models.Value({}, output_field=models.JSONField())
+
+
+class EventGuard(triggers.Rule):
+    """An event holds what the tracking plan lists, and nothing else (privacy.md §3)."""
+
+    sentences: ClassVar = {
+        "_p0_only": gettext_noop("The tracking plan does not allow this property or its value"),
+        "_required_present": gettext_noop("A property that the tracking plan requires is missing"),
+        "_event_in_plan": gettext_noop("The tracking plan has no such active event"),
+        "_source_in_plan": gettext_noop("This event does not come from this source"),
+    }
+
+    def __init__(self, table: str, operation):
+        self.table = table
+        arguments = ", ".join(
+            triggers.literal(text) for pair in self.sentences.items() for text in pair
+        )
+        super().__init__(
+            f"{table}_p0_only",
+            operation=operation,
+            execute=f"public.guard_p0_event({arguments})",
+        )
+
+    @property
+    def messages(self):
+        return {f"{self.table}{suffix}": text for suffix, text in self.sentences.items()}
+
+    def validate(self, instance) -> None:
+        """Ask the database's own function, so that both say the same."""
+        objects = [
+            Jsonb(getattr(instance, name, {})) for name in ("properties", "page", "acquisition")
+        ]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT public.event_offence(%s, %s, %s, %s, %s)",
+                [instance.tracking_event_id, instance.source, *objects],
+            )
+            (offence,) = cursor.fetchone()
+        if offence:
+            suffix, column, _detail = offence
+            raise self.violation(instance, f"{self.table}{suffix}", self.sentences[suffix], column)
 
 
 class TrackingEvent(models.Model):
@@ -153,11 +198,7 @@ class LeadTimelineEvent(Entity):
             ),
         ]
         triggers = [
-            triggers.Rule(
-                "lead_timeline_events_p0_only",
-                operation=pgtrigger.Insert | pgtrigger.Update,
-                execute="public.guard_p0_event()",
-            ),
+            EventGuard("lead_timeline_events", pgtrigger.Insert | pgtrigger.Update),
         ]
 
     def __str__(self) -> str:
@@ -238,21 +279,16 @@ class AnalyticsEvent(Entity):
     OR (NEW.session_id IS NOT NULL AND NEW.session_id IS DISTINCT FROM OLD.session_id)
     OR ROW(OLD.user_id, OLD.lead_id, OLD.anonymous_id, OLD.session_id)
        IS NOT DISTINCT FROM ROW(NEW.user_id, NEW.lead_id, NEW.anonymous_id, NEW.session_id)""",
-                execute=triggers.refusal(
-                    "analytics_events_append_only", "", "This table is append-only"
-                ),
+                message=triggers.APPEND_ONLY,
+                broken=lambda row: not row._state.adding,
             ),
             triggers.no_delete(
                 "analytics_events",
                 condition="OLD.received_at > now() - interval '13 months'",
-                message="Events are kept for 13 months",
+                message=gettext_noop("Events are kept for 13 months"),
             ),
             triggers.no_truncate("analytics_events"),
-            triggers.Rule(
-                "analytics_events_p0_only",
-                operation=pgtrigger.Insert,
-                execute="public.guard_p0_event()",
-            ),
+            EventGuard("analytics_events", pgtrigger.Insert),
         ]
 
     def __str__(self) -> str:

@@ -8,12 +8,10 @@ from django.db import models
 from django.db.models.functions import Now  # noqa: F401  (re-exported for write paths)
 from django.utils.translation import gettext_lazy as _
 
+from . import patterns, rules
 from .classification import p0
 from .ids import uuid7
 from .on_delete import DB_RESTRICT
-
-SEALED_PATTERN = r"^v1\.[a-z0-9]{1,16}\.[A-Za-z0-9_-]{39,}$"
-BLIND_INDEX_PATTERN = r"^v1\.[a-z0-9]{1,16}\.[A-Za-z0-9_-]{43}$"
 
 
 class UnsealedValue(TypeError):
@@ -47,26 +45,27 @@ class ClosedSet(TextLine):
     def contribute_to_class(self, cls, name, private_only=False):
         super().contribute_to_class(cls, name, private_only)
         if self.members is not None and not cls._meta.abstract:
-            from . import rules
-
             check = rules.closed_set(cls._meta.db_table, name, self.members)
             cls._meta.constraints = [*cls._meta.constraints, check]
             cls._meta.original_attrs["constraints"] = cls._meta.constraints
 
 
-def validate_sealed(value: object) -> None:
-    if not isinstance(value, str) or not re.fullmatch(SEALED_PATTERN, value):
-        raise ValidationError(_("Only sealed values are stored here."), code="unsealed")
-
-
 class SealedText(models.TextField):
     """Ciphertext in the ``v1.<key>.<base64url>`` form of privacy.md §2; never text in the open."""
+
+    pattern = patterns.SEALED
 
     def __init__(self, *args, **kwargs):
         kwargs.setdefault("editable", False)
         super().__init__(*args, **kwargs)
 
-    default_validators = [validate_sealed]
+    def is_well_formed(self, value: object) -> bool:
+        return isinstance(value, str) and re.fullmatch(self.pattern, value) is not None
+
+    def validate(self, value, model_instance):
+        super().validate(value, model_instance)
+        if value is not None and not self.is_well_formed(value):
+            raise ValidationError(_("Only sealed values are stored here."), code="unsealed")
 
     def get_prep_value(self, value):
         """Refuse a bare value before any SQL.
@@ -75,7 +74,7 @@ class SealedText(models.TextField):
         """
         if value is None or hasattr(value, "resolve_expression"):
             return value
-        if not isinstance(value, str) or not re.fullmatch(SEALED_PATTERN, value):
+        if not self.is_well_formed(value):
             raise UnsealedValue(
                 _("%(field)s takes sealed values only.")
                 % {"field": f"{self.model._meta.db_table}.{self.column}"}
@@ -89,6 +88,8 @@ class SealedText(models.TextField):
 
 class BlindIndex(SealedText):
     """Keyed hash of a normalised contact, for equality search (privacy.md §2)."""
+
+    pattern = patterns.BLIND_INDEX
 
 
 class Ref(models.ForeignKey):

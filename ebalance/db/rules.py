@@ -9,13 +9,7 @@ from django.db import models
 from django.db.models import F, Func, Q
 from django.utils.translation import gettext_lazy as _
 
-from .fields import BLIND_INDEX_PATTERN, SEALED_PATTERN
-
-SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
-CODE = r"^[a-z][a-z0-9_]*$"
-OPAQUE_ID = r"^[A-Za-z0-9_-]{8,64}$"
-# Dots and dashes in a version of a legal text: 2026-01-07 or 2026-01-07.2
-TEXT_VERSION = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(\.[0-9]+)?$"
+from . import patterns
 
 
 class _Spoken:
@@ -145,7 +139,7 @@ def matches(name: str, field: str, pattern: str, message) -> Check:
 def slug(table: str, field: str = "slug") -> Check:
     return Check(
         f"{table}_{field}_is_slug",
-        Q(**{f"{field}__regex": SLUG}) & Q(holds("is_at_most_120", field)),
+        Q(**{f"{field}__regex": patterns.SLUG}) & Q(holds("is_at_most_120", field)),
         _("Lower-case Latin letters, digits and single hyphens, at most 120 characters."),
         field=field,
     )
@@ -164,13 +158,18 @@ def opaque_id(table: str, field: str) -> Check:
     return matches(
         f"{table}_{field}_is_opaque",
         field,
-        OPAQUE_ID,
+        patterns.OPAQUE_ID,
         _("8 to 64 Latin letters, digits, hyphens or underscores."),
     )
 
 
 def not_blank(table: str, field: str) -> Check:
-    return matches(f"{table}_{field}_not_blank", field, r"\S", _("This must not be blank."))
+    return Check(
+        f"{table}_{field}_not_blank",
+        Q(holds("is_visible", field)),
+        _("This must not be blank."),
+        field=field,
+    )
 
 
 def time_zone(table: str, field: str = "timezone") -> Check:
@@ -185,7 +184,7 @@ def time_zone(table: str, field: str = "timezone") -> Check:
 def sealed(table: str, field: str) -> Check:
     return Check(
         f"{table}_{field}_is_sealed",
-        Q(**{f"{field}__regex": SEALED_PATTERN}) & Q(holds("is_sealed", field)),
+        Q(holds("is_sealed", field)),
         _("Only sealed values are stored here."),
         field=field,
     )
@@ -195,7 +194,7 @@ def blind_index(table: str, field: str) -> Check:
     return matches(
         f"{table}_{field}_is_blind_index",
         field,
-        BLIND_INDEX_PATTERN,
+        patterns.BLIND_INDEX,
         _("Only blind index values are stored here."),
     )
 

@@ -4,6 +4,9 @@ Built on django-pgtrigger's migrations, with two differences: there is no
 ``pgtrigger.ignore`` escape (a rule that a session setting can switch off is not a rule),
 and the refusal itself is the shared function ``refuse()``, so that most rules are only a
 WHEN condition and cost nothing until they are broken.
+
+A rule's sentence is written once, in English, marked with ``gettext_noop``: the database
+says it as it is, ``full_clean()`` and admin say it in the reader's language.
 """
 
 import re
@@ -11,10 +14,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pgtrigger
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import models
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from pgtrigger import compiler
+
+IMMUTABLE = gettext_noop("This record cannot be changed any more")
+APPEND_ONLY = gettext_noop("These records are only added, never changed or deleted")
+NOT_TRUNCATED = gettext_noop("This table cannot be emptied")
+EVIDENCE = gettext_noop("These records are kept as evidence and are not deleted")
+
+# In a Rule's body: raise the rule's refusal.
+REFUSE = "REFUSE;"
 
 
 class RuleTriggerSql(compiler.UpsertTriggerSql):
@@ -29,39 +41,53 @@ class RuleTriggerSql(compiler.UpsertTriggerSql):
         )
 
 
-def _literal(text: object) -> str:
+def literal(text: object) -> str:
     return "'" + str(text).replace("'", "''") + "'"
 
 
 class Rule(pgtrigger.Trigger):
     """A trigger called after its rule.
 
-    ``execute`` is a call of a shared function; ``body`` instead is PL/pgSQL of its own.
-    ``validate(instance)``, when given, says the same in Python for ``full_clean()``.
+    ``message`` makes it a rule that refuses; ``column`` is where the refusal points (the
+    primary key unless given). What it does is one of:
+
+    * nothing more: every row that meets ``condition`` is refused;
+    * ``body``: PL/pgSQL, in which ``REFUSE;`` refuses;
+    * ``execute``: the call of a shared function.
+
+    ``broken(instance)`` says in Python whether the row breaks the rule, for ``full_clean()``.
     Tables and functions in SQL are named with their schema: a temporary table of the same
     name must not stand in for the real one.
     """
+
+    refuse = "refuse"
+    frozen_columns: tuple[str, ...] = ()  # columns that never change after the INSERT
 
     def __init__(
         self,
         name: str,
         *,
         operation,
+        message: str | None = None,
+        column: str | None = None,
         execute: str | None = None,
         body: str | None = None,
         when=pgtrigger.Before,
         condition: str | None = None,
         level=pgtrigger.Row,
         timing=None,
-        validate: Callable[[models.Model], None] | None = None,
+        broken: Callable[[Any], bool] | None = None,
     ):
-        if (execute is None) == (body is None):
-            raise ValueError("a Rule has either a shared function or a body")
+        if body is not None and execute is not None:
+            raise ValueError("a Rule has a body or a shared function, not both")
+        if message is None and body is None and execute is None:
+            raise ValueError("a Rule that only refuses has a message")
         self.rule = name
+        self.message = message
+        self.column = column
         self.execute = execute
         self.body = body
-        if validate is not None:
-            self.validate = validate
+        self.broken = broken
         super().__init__(
             name=name,
             operation=operation,
@@ -83,11 +109,16 @@ class Rule(pgtrigger.Trigger):
         return self.rule
 
     def compile(self, model) -> compiler.Trigger:
+        column = self.column or model._meta.pk.column
+        arguments = f"{literal(self.rule)}, {{}}{literal(column)}, {literal(self.message)}"
         func = ""
+        execute = self.execute or f"public.{self.refuse}({arguments.format('')})"
         if self.body is not None:
+            refusal = f"PERFORM public.raise_refusal({arguments.format('TG_TABLE_NAME, ')});"
+            execute = f"public.{self.rule}()"
             func = (
-                f"CREATE OR REPLACE FUNCTION public.{self.rule}() RETURNS trigger "
-                f"LANGUAGE plpgsql AS $rule$ {self.body.strip()} $rule$; "
+                f"CREATE OR REPLACE FUNCTION {execute} RETURNS trigger LANGUAGE plpgsql "
+                f"AS $rule$ {self.body.strip().replace(REFUSE, refusal)} $rule$; "
             )
         return compiler.Trigger(
             name=self.name,
@@ -101,21 +132,68 @@ class Rule(pgtrigger.Trigger):
                 timing=f"DEFERRABLE INITIALLY {self.timing}" if self.timing else "",
                 level=self.level,
                 condition=self.render_condition(model),
-                execute=self.execute or f"public.{self.rule}()",
+                execute=execute,
             ),
         )
 
+    @property
+    def messages(self) -> Mapping[str, str]:
+        """The sentence of every rule that this trigger may name in a refusal."""
+        return {self.rule: self.message} if self.message else {}
 
-def refusal(rule: str, column: str, message: str, *, function: str = "refuse") -> str:
-    """The call that refuses: rule name, column, and a sentence a person understands."""
-    return f"public.{function}({_literal(rule)}, {_literal(column)}, {_literal(message)})"
+    def validate(self, instance: models.Model) -> None:
+        """Raise the ValidationError that the database would raise as an IntegrityError."""
+        if self.broken and self.broken(instance):
+            raise self.violation(instance, self.rule, self.message or "", self.column)
+
+    @staticmethod
+    def violation(
+        instance: models.Model, rule: str, message: str, column: str | None
+    ) -> ValidationError:
+        """``message`` in the reader's language, at the field that owns ``column``."""
+        by_column = {f.column: f.name for f in instance._meta.concrete_fields}
+        field = by_column.get(column or "", NON_FIELD_ERRORS)
+        return ValidationError({field: ValidationError(_(message) + ".", code=rule)})
 
 
-def stored(instance: models.Model, *columns: str) -> dict | None:
+class Transition(Rule):
+    """A move of the state machine that is not listed in ``moves``."""
+
+    refuse = "refuse_transition"
+    moves: Mapping[str, Sequence[str]] = {}
+
+    def validate(self, instance: models.Model) -> None:
+        if self.broken and self.broken(instance):
+            column = self.column or ""
+            old = (stored(instance, column) or {}).get(column)
+            field: Any = instance._meta.get_field(column)
+            labels = dict(field.flatchoices)
+            raise ValidationError(
+                {
+                    field.name: ValidationError(
+                        _("The status cannot go from “%(old)s” to “%(new)s”."),
+                        code=self.rule,
+                        params={
+                            "old": labels.get(old, old),
+                            "new": labels.get(field.value_from_object(instance)),
+                        },
+                    )
+                }
+            )
+
+
+def stored(instance: models.Model, *columns: str) -> dict[str, Any] | None:
     """The row as the database has it now, or None when it is new."""
     if instance._state.adding:
         return None
-    return type(instance)._base_manager.filter(pk=instance.pk).values(*columns).first()
+    fields = {f.column: f.attname for f in instance._meta.concrete_fields}
+    row = (
+        type(instance)
+        ._base_manager.filter(pk=instance.pk)
+        .values(*(fields[column] for column in columns))
+        .first()
+    )
+    return row and {column: row[fields[column]] for column in columns}
 
 
 def touch_updated_at(table: str) -> Rule:
@@ -139,149 +217,129 @@ def transitions(
     ``initial`` lists the states a row may be inserted in; None leaves that to its checks.
     """
     allowed = [(old, new) for old, targets in moves.items() for new in targets]
-    rule = f"{table}_{field}_transition"
 
-    def validate_move(instance: models.Model) -> None:
+    def is_move_refused(instance: models.Model) -> bool:
         row = stored(instance, field)
-        new = getattr(instance, field)
-        if row and row[field] != new and (row[field], new) not in allowed:
-            raise ValidationError(
-                {
-                    field: ValidationError(
-                        _("The status cannot go from “%(old)s” to “%(new)s”."),
-                        code=rule,
-                        params={"old": row[field], "new": new},
-                    )
-                }
-            )
+        if row is None:
+            return False
+        old, new = row[field], getattr(instance, field)
+        return old != new and (old, new) not in allowed
 
-    pairs = ", ".join(f"({_literal(old)}, {_literal(new)})" for old, new in allowed)
-    rules = [
-        Rule(
-            rule,
-            operation=pgtrigger.UpdateOf(field),
-            condition=f"OLD.{field} IS DISTINCT FROM NEW.{field} "
-            f"AND NOT ((OLD.{field}, NEW.{field}) IN ({pairs}))",
-            execute=refusal(
-                rule, field, "This change of status is not allowed", function="refuse_transition"
-            ),
-            validate=validate_move,
-        )
-    ]
-    if initial is not None:
-        rules.append(initial_states(table, initial, field=field))
-    return rules
+    pairs = ", ".join(f"({literal(old)}, {literal(new)})" for old, new in allowed)
+    move = Transition(
+        f"{table}_{field}_transition",
+        operation=pgtrigger.UpdateOf(field),
+        condition=f"OLD.{field} IS DISTINCT FROM NEW.{field} "
+        f"AND NOT ((OLD.{field}, NEW.{field}) IN ({pairs}))",
+        message=gettext_noop("This change of status is not allowed"),
+        column=field,
+        broken=is_move_refused,
+    )
+    move.moves = moves
+    return [move] if initial is None else [move, initial_states(table, initial, field=field)]
 
 
 def initial_states(table: str, states: Sequence[str], *, field: str = "status") -> Rule:
     """A new row starts in one of ``states``."""
-    rule = f"{table}_{field}_initial"
-
-    def validate_initial(instance: models.Model) -> None:
-        if instance._state.adding and getattr(instance, field) not in states:
-            raise ValidationError(
-                {field: ValidationError(_("A new record cannot start in this status."), code=rule)}
-            )
-
     return Rule(
-        rule,
+        f"{table}_{field}_initial",
         operation=pgtrigger.Insert,
-        condition=f"NEW.{field} NOT IN ({', '.join(map(_literal, states))})",
-        execute=refusal(rule, field, "A new row cannot start in this status"),
-        validate=validate_initial,
+        condition=f"NEW.{field} NOT IN ({', '.join(map(literal, states))})",
+        message=gettext_noop("A new record cannot start in this status"),
+        column=field,
+        broken=lambda row: row._state.adding and getattr(row, field) not in states,
     )
 
 
 def frozen(
-    table: str, rule: str, columns: Sequence[str], *, when: str | None = None, message: str
+    table: str,
+    rule: str,
+    columns: Sequence[str],
+    *,
+    message: str,
+    once: str | None = None,
+    status: str | None = None,
 ) -> Rule:
-    """These columns keep the value they were inserted with (while ``when`` holds)."""
-    name = f"{table}_{rule}"
+    """These columns keep the value they were inserted with.
+
+    With ``once``, from when that column has a value; with ``status``, while the row is in it.
+    """
     changed = " OR ".join(f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in columns)
-    condition = f"({changed})" + (f" AND ({when})" if when else "")
+    condition = f"({changed})"
+    if once:
+        condition += f" AND OLD.{once} IS NOT NULL"
+    if status:
+        condition += f" AND OLD.status = {literal(status)}"
 
-    def validate_frozen(instance: models.Model) -> None:
-        row = stored(instance, *columns)
-        if not row or when:  # a condition in SQL is left to the database
-            return
-        by_column = {f.column: f for f in instance._meta.concrete_fields}
-        for column in columns:
-            field = by_column[column]
-            if row[column] != getattr(instance, field.attname):
-                raise ValidationError(
-                    {field.name: ValidationError(_("This cannot be changed any more."), code=name)}
-                )
+    def is_changed(instance: models.Model) -> bool:
+        guards = [column for column, used in ((once, once), ("status", status)) if used and column]
+        row = stored(instance, *columns, *guards)
+        if not row or (once and row[once] is None) or (status and row["status"] != status):
+            return False
+        attributes = {f.column: f.attname for f in instance._meta.concrete_fields}
+        return any(row[c] != getattr(instance, attributes[c]) for c in columns)
 
-    return Rule(
-        name,
+    made = Rule(
+        f"{table}_{rule}",
         operation=pgtrigger.Update,
         condition=condition,
-        execute=refusal(name, columns[0], message),
-        validate=validate_frozen,
+        message=message,
+        column=columns[0],
+        broken=is_changed,
     )
+    if not (once or status):
+        made.frozen_columns = tuple(columns)
+    return made
 
 
-def no_update(table: str, *, message: str = "This row is immutable") -> Rule:
+def no_update(table: str, *, message: str = IMMUTABLE) -> Rule:
     """A written row is never changed."""
-    name = f"{table}_immutable"
-
-    def validate_immutable(instance: models.Model) -> None:
-        if not instance._state.adding:
-            raise ValidationError(_("This record cannot be changed."), code=name)
-
     return Rule(
-        name,
+        f"{table}_immutable",
         operation=pgtrigger.Update,
-        execute=refusal(name, "", message),
-        validate=validate_immutable,
+        message=message,
+        broken=lambda row: not row._state.adding,
     )
 
 
 def no_truncate(table: str) -> Rule:
     """TRUNCATE would go around every row trigger."""
-    name = f"{table}_no_truncate"
     return Rule(
-        name,
+        f"{table}_no_truncate",
         operation=pgtrigger.Truncate,
         level=pgtrigger.Statement,
-        execute=refusal(name, "", "This table cannot be truncated"),
+        message=NOT_TRUNCATED,
     )
 
 
-def no_delete(
-    table: str, *, message: str = "These rows are kept as evidence", condition: str | None = None
-) -> Rule:
-    name = f"{table}_no_delete"
+def no_delete(table: str, *, message: str = EVIDENCE, condition: str | None = None) -> Rule:
     return Rule(
-        name,
-        operation=pgtrigger.Delete,
-        condition=condition,
-        execute=refusal(name, "", message),
+        f"{table}_no_delete", operation=pgtrigger.Delete, condition=condition, message=message
     )
 
 
 def append_only(table: str) -> list[Rule]:
     """Rows are written once: no update, no delete, no truncate, for anyone."""
     return [
-        no_update(table, message="This table is append-only"),
-        no_delete(table, message="This table is append-only"),
+        no_update(table, message=APPEND_ONLY),
+        no_delete(table, message=APPEND_ONLY),
         no_truncate(table),
     ]
 
 
 def versions(table: str, parent: str, column: str) -> list[Rule]:
     """Immutable versions of a parent: they go only together with it."""
-    name = f"{table}_no_delete"
     return [
         no_update(table),
         Rule(
-            name,
+            f"{table}_no_delete",
             operation=pgtrigger.Delete,
+            message=gettext_noop("A version is deleted only together with what it belongs to"),
+            column=column,
             body=f"""
 BEGIN
     IF EXISTS (SELECT FROM public.{parent} WHERE id = OLD.{column}) THEN
-        PERFORM public.raise_refusal('{name}', TG_TABLE_NAME, '{column}',
-            'A version is deleted only together with what it is a version of');
+        {REFUSE}
     END IF;
     RETURN OLD;
 END""",
@@ -290,29 +348,31 @@ END""",
     ]
 
 
-def existing_version(table: str, column: str, versions: str, parent: str, *, state: str) -> Rule:
-    """The version number in ``column`` is one of the row's versions while it is in ``state``."""
-    name = f"{table}_{column}_exists"
+def existing_version(table: str, column: str, versions: str, parent: str) -> Rule:
+    """The number in ``column`` is one of the row's versions.
 
-    def validate(instance: Any) -> None:
-        number = getattr(instance, column)
-        if number is not None and not instance.versions.filter(version=number).exists():
-            raise ValidationError(
-                {column: ValidationError(_("There is no such version."), code=name)}
-            )
-
+    As a foreign key would, it looks after the statement, or at the end of the transaction for
+    a writer who says ``SET CONSTRAINTS … DEFERRED`` and inserts parent and version in any order.
+    """
     return Rule(
-        name,
-        operation=pgtrigger.Insert | pgtrigger.Update,
+        f"{table}_{column}_exists",
+        operation=pgtrigger.Insert | pgtrigger.UpdateOf(column),
+        when=pgtrigger.After,
+        timing=pgtrigger.Immediate,
         condition=f"NEW.{column} IS NOT NULL",
+        message=gettext_noop("There is no such version; it must exist before it is used"),
+        column=column,
         body=f"""
 BEGIN
-    IF NOT EXISTS (SELECT FROM public.{versions}
-                   WHERE {parent} = NEW.id AND version = NEW.{column}) THEN
-        PERFORM public.raise_refusal('{name}', TG_TABLE_NAME, '{column}',
-            'There is no such version; it must exist before it is {state}');
+    IF EXISTS (SELECT FROM public.{table} WHERE id = NEW.id AND {column} = NEW.{column})
+       AND NOT EXISTS (SELECT FROM public.{versions}
+                       WHERE {parent} = NEW.id AND version = NEW.{column}) THEN
+        {REFUSE}
     END IF;
-    RETURN NEW;
+    RETURN NULL;
 END""",
-        validate=validate,
+        broken=lambda row: (
+            getattr(row, column) is not None
+            and not row.versions.filter(version=getattr(row, column)).exists()
+        ),
     )

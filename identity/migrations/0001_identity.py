@@ -181,6 +181,16 @@ class Migration(migrations.Migration):
                             models.CheckConstraint(
                                 condition=models.Q(
                                     models.Func(
+                                        models.F("display_name"),
+                                        function="is_visible",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="users_display_name_not_blank",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
                                         models.F("timezone"),
                                         function="is_time_zone",
                                         output_field=models.BooleanField(),
@@ -280,8 +290,8 @@ class Migration(migrations.Migration):
                                 name="users_last_owner_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.users_last_owner_stays()",
-                                    func="CREATE OR REPLACE FUNCTION public.users_last_owner_stays() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF OLD.status = 'active' AND (TG_OP = 'DELETE' OR NEW.status <> 'active')\n       AND EXISTS (SELECT FROM public.user_roles\n                   WHERE user_id = OLD.id AND role_code = 'owner') THEN\n        \n    UPDATE public.roles SET scope = scope WHERE code = 'owner';\n    IF NOT EXISTS (\n        SELECT FROM public.user_roles r JOIN public.users u ON u.id = r.user_id\n        WHERE r.role_code = 'owner' AND u.status = 'active' AND u.id <> OLD.id\n    ) THEN\n        PERFORM public.raise_refusal('users_last_owner_stays', TG_TABLE_NAME, 'status',\n            'The last active owner cannot lose the role, be blocked or be deleted');\n    END IF;\n\n    END IF;\n    IF TG_OP = 'DELETE' THEN\n        RETURN OLD;\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="66100ddc4ca9390fa98b9e6d97a33e65677b8b79",
+                                    func="CREATE OR REPLACE FUNCTION public.users_last_owner_stays() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF OLD.status = 'active' AND (TG_OP = 'DELETE' OR NEW.status <> 'active')\n       AND EXISTS (SELECT FROM public.user_roles\n                   WHERE user_id = OLD.id AND role_code = 'owner') THEN\n        \n    UPDATE public.roles SET scope = scope WHERE code = 'owner';\n    IF NOT EXISTS (\n        SELECT FROM public.user_roles r JOIN public.users u ON u.id = r.user_id\n        WHERE r.role_code = 'owner' AND u.status = 'active' AND u.id <> OLD.id\n    ) THEN\n        PERFORM public.raise_refusal('users_last_owner_stays', TG_TABLE_NAME, 'status', 'The last active owner cannot lose the role, be blocked or be deleted');\n    END IF;\n\n    END IF;\n    IF TG_OP = 'DELETE' THEN\n        RETURN OLD;\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="fba9b4d3a2fb8c7e1e48fd8aeb43df23d94e4be0",
                                     operation='UPDATE OF "status" OR DELETE',
                                     pgid="users_last_owner_stays",
                                     table="users",
@@ -303,9 +313,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="users_no_truncate",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('users_no_truncate', '', 'This table cannot be truncated')",
+                                    execute="public.refuse('users_no_truncate', 'id', 'This table cannot be emptied')",
                                     func="",
-                                    hash="946c06156fa731cf1bea7ad4131d1a43a98d68a3",
+                                    hash="10f7abe9dfa1a4cc70b462e23f02067a17ff7cfd",
                                     level="STATEMENT",
                                     operation="TRUNCATE",
                                     pgid="users_no_truncate",
@@ -443,8 +453,8 @@ class Migration(migrations.Migration):
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.role_code = 'owner')",
                                     execute="public.user_roles_last_owner_stays()",
-                                    func="CREATE OR REPLACE FUNCTION public.user_roles_last_owner_stays() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    -- A user who is gone or not active was not the last active owner (users has its own rule).\n    IF (TG_OP = 'DELETE' OR NEW.role_code <> 'owner' OR NEW.user_id <> OLD.user_id)\n       AND EXISTS (SELECT FROM public.users WHERE id = OLD.user_id AND status = 'active') THEN\n        \n    UPDATE public.roles SET scope = scope WHERE code = 'owner';\n    IF NOT EXISTS (\n        SELECT FROM public.user_roles r JOIN public.users u ON u.id = r.user_id\n        WHERE r.role_code = 'owner' AND u.status = 'active' AND u.id <> OLD.user_id\n    ) THEN\n        PERFORM public.raise_refusal('user_roles_last_owner_stays', TG_TABLE_NAME, 'role_code',\n            'The last active owner cannot lose the role, be blocked or be deleted');\n    END IF;\n\n    END IF;\n    IF TG_OP = 'DELETE' THEN\n        RETURN OLD;\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="8b26ee6ff6a52abb03185ba51c7c13812dd1543f",
+                                    func="CREATE OR REPLACE FUNCTION public.user_roles_last_owner_stays() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    -- A user who is gone or not active was not the last active owner (users has its own rule).\n    IF (TG_OP = 'DELETE' OR NEW.role_code <> 'owner' OR NEW.user_id <> OLD.user_id)\n       AND EXISTS (SELECT FROM public.users WHERE id = OLD.user_id AND status = 'active') THEN\n        \n    UPDATE public.roles SET scope = scope WHERE code = 'owner';\n    IF NOT EXISTS (\n        SELECT FROM public.user_roles r JOIN public.users u ON u.id = r.user_id\n        WHERE r.role_code = 'owner' AND u.status = 'active' AND u.id <> OLD.user_id\n    ) THEN\n        PERFORM public.raise_refusal('user_roles_last_owner_stays', TG_TABLE_NAME, 'role_code', 'The last active owner cannot lose the role, be blocked or be deleted');\n    END IF;\n\n    END IF;\n    IF TG_OP = 'DELETE' THEN\n        RETURN OLD;\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="5e926cf30847f7095c45fa33e52c6fedde1fbbb2",
                                     operation="UPDATE OR DELETE",
                                     pgid="user_roles_last_owner_stays",
                                     table="user_roles",
@@ -454,9 +464,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="user_roles_no_truncate",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('user_roles_no_truncate', '', 'This table cannot be truncated')",
+                                    execute="public.refuse('user_roles_no_truncate', 'id', 'This table cannot be emptied')",
                                     func="",
-                                    hash="ea07fb2f3c0f61bca8027338f654280565cdbb5c",
+                                    hash="e37e967cf358338c9ad9cb0183120fadef900be9",
                                     level="STATEMENT",
                                     operation="TRUNCATE",
                                     pgid="user_roles_no_truncate",
@@ -638,9 +648,9 @@ class Migration(migrations.Migration):
                                 name="data_export_requests_status_initial",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (NEW.status NOT IN ('requested'))",
-                                    execute="public.refuse('data_export_requests_status_initial', 'status', 'A new row cannot start in this status')",
+                                    execute="public.refuse('data_export_requests_status_initial', 'status', 'A new record cannot start in this status')",
                                     func="",
-                                    hash="850ecf377c1e37fde03bf4e4d8c61f8e295a06e0",
+                                    hash="4e3628090e062e99e8f7047d87ebf4751bc93058",
                                     operation="INSERT",
                                     pgid="data_export_requests_status_initial",
                                     table="data_export_requests",
@@ -746,9 +756,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="erasure_ledger_immutable",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('erasure_ledger_immutable', '', 'This table is append-only')",
+                                    execute="public.refuse('erasure_ledger_immutable', 'id', 'These records are only added, never changed or deleted')",
                                     func="",
-                                    hash="cf7f16e11555b6b639cf2d77a9f393ed0efacee7",
+                                    hash="a354f050a9c85987ac31713f24c74b8fa646a6fd",
                                     operation="UPDATE",
                                     pgid="erasure_ledger_immutable",
                                     table="erasure_ledger",
@@ -758,9 +768,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="erasure_ledger_no_delete",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('erasure_ledger_no_delete', '', 'This table is append-only')",
+                                    execute="public.refuse('erasure_ledger_no_delete', 'id', 'These records are only added, never changed or deleted')",
                                     func="",
-                                    hash="03716ed0fbf1e7b94bc9c8aa45d77dc2aa03374d",
+                                    hash="952e558f81f68999f85a605da8238a70670735ff",
                                     operation="DELETE",
                                     pgid="erasure_ledger_no_delete",
                                     table="erasure_ledger",
@@ -770,9 +780,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="erasure_ledger_no_truncate",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('erasure_ledger_no_truncate', '', 'This table cannot be truncated')",
+                                    execute="public.refuse('erasure_ledger_no_truncate', 'id', 'This table cannot be emptied')",
                                     func="",
-                                    hash="de476220b52d5b45b8901a2821694b6bb7a717be",
+                                    hash="c1c6c8100b2fdf1a975f39b90accfb4313407ac0",
                                     level="STATEMENT",
                                     operation="TRUNCATE",
                                     pgid="erasure_ledger_no_truncate",

@@ -208,10 +208,10 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="consents_revoked_once",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN ((OLD.revoked_at IS DISTINCT FROM NEW.revoked_at) AND (OLD.revoked_at IS NOT NULL))",
+                                    condition="WHEN ((OLD.revoked_at IS DISTINCT FROM NEW.revoked_at) AND OLD.revoked_at IS NOT NULL)",
                                     execute="public.refuse('consents_revoked_once', 'revoked_at', 'A consent is withdrawn once')",
                                     func="",
-                                    hash="8f2c76a90cdbed3067443326db0bfdf70bf51d75",
+                                    hash="4453f58f3614e15f3f058e18a0664e5c55c4fb64",
                                     operation="UPDATE",
                                     pgid="consents_revoked_once",
                                     table="consents",
@@ -221,9 +221,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="consents_no_delete",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('consents_no_delete', '', 'These rows are kept as evidence')",
+                                    execute="public.refuse('consents_no_delete', 'id', 'These records are kept as evidence and are not deleted')",
                                     func="",
-                                    hash="f1c2cfb33096d7f85794facf10aa8172c8559138",
+                                    hash="cc59f2387b43fcab0be33236a2269e990644cf30",
                                     operation="DELETE",
                                     pgid="consents_no_delete",
                                     table="consents",
@@ -233,9 +233,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="consents_no_truncate",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('consents_no_truncate', '', 'This table cannot be truncated')",
+                                    execute="public.refuse('consents_no_truncate', 'id', 'This table cannot be emptied')",
                                     func="",
-                                    hash="ff206ab3054f8b87cd25b90bc243586befec0293",
+                                    hash="a4ea30b66bc814782a1ddca66d69beb3020abf4e",
                                     level="STATEMENT",
                                     operation="TRUNCATE",
                                     pgid="consents_no_truncate",

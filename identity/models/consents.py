@@ -3,8 +3,9 @@
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
-from ebalance.db import rules, triggers
+from ebalance.db import patterns, rules, triggers
 from ebalance.db.classification import p0
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, now_default
 from ebalance.db.sets import Members
@@ -46,7 +47,7 @@ class Consent(Entity):
             rules.matches(
                 "consents_version_is_dated",
                 "version",
-                rules.TEXT_VERSION,
+                patterns.TEXT_VERSION,
                 _("A version is a date, for example 2026-01-07 or 2026-01-07.2."),
             ),
             rules.Check(
@@ -98,14 +99,14 @@ class Consent(Entity):
                     "source",
                     "granted_at",
                 ],
-                message="A consent is evidence: only its withdrawal can be recorded",
+                message=gettext_noop("A consent is evidence: only its withdrawal can be recorded"),
             ),
             triggers.frozen(
                 "consents",
                 "revoked_once",
                 ["revoked_at"],
-                when="OLD.revoked_at IS NOT NULL",
-                message="A consent is withdrawn once",
+                once="revoked_at",
+                message=gettext_noop("A consent is withdrawn once"),
             ),
             triggers.no_delete("consents"),
             triggers.no_truncate("consents"),

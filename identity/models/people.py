@@ -1,12 +1,15 @@
 """People, their roles."""
 
+from uuid import UUID
+
 import pgtrigger
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
-from ebalance.db import rules, triggers
+from ebalance.db import patterns, rules, triggers
 from ebalance.db.classification import p0, p1
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, now_default, updated_at
 from ebalance.db.on_delete import DB_CASCADE
@@ -15,8 +18,10 @@ from ebalance.db.sets import Members
 from ..managers import UserManager
 from ..permissions import allows, allows_module
 
+LAST_OWNER = gettext_noop("The last active owner cannot lose the role, be blocked or be deleted")
 
-def other_owner(lost: str, rule: str, column: str) -> str:
+
+def other_owner(lost: str) -> str:
     """PL/pgSQL that refuses unless somebody besides ``lost`` is an active owner.
 
     The owner's role row is taken first, by a write: two sessions can then not each count the
@@ -28,10 +33,28 @@ def other_owner(lost: str, rule: str, column: str) -> str:
         SELECT FROM public.user_roles r JOIN public.users u ON u.id = r.user_id
         WHERE r.role_code = 'owner' AND u.status = 'active' AND u.id <> {lost}
     ) THEN
-        PERFORM public.raise_refusal('{rule}', TG_TABLE_NAME, '{column}',
-            'The last active owner cannot lose the role, be blocked or be deleted');
+        {triggers.REFUSE}
     END IF;
 """
+
+
+def is_last_owner(user_id: UUID) -> bool:
+    """Whether this person is an owner and no other active person is."""
+    owners = UserRole.objects.filter(role="owner")
+    return (
+        owners.filter(user=user_id).exists()
+        and not owners.filter(user__status="active").exclude(user=user_id).exists()
+    )
+
+
+def loses_last_owner(role: "UserRole") -> bool:
+    """Whether saving this granted role would take the last active owner's."""
+    row = triggers.stored(role, "user_id", "role_code")
+    if not row or row["role_code"] != "owner":
+        return False
+    moved = role.role_id != "owner" or role.user_id != row["user_id"]
+    active = User.objects.filter(pk=row["user_id"], status="active").exists()
+    return moved and active and is_last_owner(row["user_id"])
 
 
 class User(Entity, AbstractBaseUser):
@@ -100,9 +123,10 @@ class User(Entity, AbstractBaseUser):
             rules.matches(
                 "users_telegram_user_id_is_digits",
                 "telegram_user_id",
-                r"^[0-9]+$",
+                patterns.DIGITS,
                 _("A Telegram id consists of digits."),
             ),
+            rules.not_blank("users", "display_name"),
             rules.time_zone("users"),
             rules.set_exactly_when(
                 "users_deleted_at_with_status",
@@ -143,12 +167,19 @@ class User(Entity, AbstractBaseUser):
             triggers.Rule(
                 "users_last_owner_stays",
                 operation=pgtrigger.UpdateOf("status") | pgtrigger.Delete,
+                message=LAST_OWNER,
+                column="status",
+                broken=lambda row: (
+                    row.status != "active"
+                    and (triggers.stored(row, "status") or {}).get("status") == "active"
+                    and is_last_owner(row.pk)
+                ),
                 body=f"""
 BEGIN
     IF OLD.status = 'active' AND (TG_OP = 'DELETE' OR NEW.status <> 'active')
        AND EXISTS (SELECT FROM public.user_roles
                    WHERE user_id = OLD.id AND role_code = 'owner') THEN
-        {other_owner("OLD.id", "users_last_owner_stays", "status")}
+        {other_owner("OLD.id")}
     END IF;
     IF TG_OP = 'DELETE' THEN
         RETURN OLD;
@@ -243,12 +274,15 @@ class UserRole(Entity):
                 "user_roles_last_owner_stays",
                 operation=pgtrigger.Update | pgtrigger.Delete,
                 condition="OLD.role_code = 'owner'",
+                message=LAST_OWNER,
+                column="role_code",
+                broken=lambda row: loses_last_owner(row),
                 body=f"""
 BEGIN
     -- A user who is gone or not active was not the last active owner (users has its own rule).
     IF (TG_OP = 'DELETE' OR NEW.role_code <> 'owner' OR NEW.user_id <> OLD.user_id)
        AND EXISTS (SELECT FROM public.users WHERE id = OLD.user_id AND status = 'active') THEN
-        {other_owner("OLD.user_id", "user_roles_last_owner_stays", "role_code")}
+        {other_owner("OLD.user_id")}
     END IF;
     IF TG_OP = 'DELETE' THEN
         RETURN OLD;

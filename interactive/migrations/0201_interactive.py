@@ -128,7 +128,13 @@ class Migration(migrations.Migration):
                                 name="interactive_definitions_slug_is_slug",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("title__regex", "\\S")),
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("title"),
+                                        function="is_visible",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
                                 name="interactive_definitions_title_not_blank",
                             ),
                             models.CheckConstraint(
@@ -203,13 +209,15 @@ class Migration(migrations.Migration):
                                 name="interactive_definitions_published_version_exists",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (NEW.published_version IS NOT NULL)",
+                                    constraint="CONSTRAINT",
                                     execute="public.interactive_definitions_published_version_exists()",
-                                    func="CREATE OR REPLACE FUNCTION public.interactive_definitions_published_version_exists() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF NOT EXISTS (SELECT FROM public.interactive_versions\n                   WHERE interactive_definition_id = NEW.id AND version = NEW.published_version) THEN\n        PERFORM public.raise_refusal('interactive_definitions_published_version_exists', TG_TABLE_NAME, 'published_version',\n            'There is no such version; it must exist before it is published');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="2271b2538f346a92bceaa0b4bfc03ecbbe261a2d",
-                                    operation="INSERT OR UPDATE",
+                                    func="CREATE OR REPLACE FUNCTION public.interactive_definitions_published_version_exists() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF EXISTS (SELECT FROM public.interactive_definitions WHERE id = NEW.id AND published_version = NEW.published_version)\n       AND NOT EXISTS (SELECT FROM public.interactive_versions\n                       WHERE interactive_definition_id = NEW.id AND version = NEW.published_version) THEN\n        PERFORM public.raise_refusal('interactive_definitions_published_version_exists', TG_TABLE_NAME, 'published_version', 'There is no such version; it must exist before it is used');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="d6817f89db98ec445d117bf74098e82a0ef880fc",
+                                    operation='INSERT OR UPDATE OF "published_version"',
                                     pgid="interactive_definitions_published_version_exists",
                                     table="interactive_definitions",
-                                    when="BEFORE",
+                                    timing="DEFERRABLE INITIALLY IMMEDIATE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -334,9 +342,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="interactive_versions_immutable",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('interactive_versions_immutable', '', 'This row is immutable')",
+                                    execute="public.refuse('interactive_versions_immutable', 'id', 'This record cannot be changed any more')",
                                     func="",
-                                    hash="2506eca12e1a3c9eb042e8fc563972fda681d4b6",
+                                    hash="8273710deeb97ede08bba4e8f2e6c73fe14e672c",
                                     operation="UPDATE",
                                     pgid="interactive_versions_immutable",
                                     table="interactive_versions",
@@ -347,8 +355,8 @@ class Migration(migrations.Migration):
                                 name="interactive_versions_no_delete",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.interactive_versions_no_delete()",
-                                    func="CREATE OR REPLACE FUNCTION public.interactive_versions_no_delete() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF EXISTS (SELECT FROM public.interactive_definitions WHERE id = OLD.interactive_definition_id) THEN\n        PERFORM public.raise_refusal('interactive_versions_no_delete', TG_TABLE_NAME, 'interactive_definition_id',\n            'A version is deleted only together with what it is a version of');\n    END IF;\n    RETURN OLD;\nEND $rule$; ",
-                                    hash="6c1dc7f5eae2088eda6e6a4fb7efbf1956210a41",
+                                    func="CREATE OR REPLACE FUNCTION public.interactive_versions_no_delete() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF EXISTS (SELECT FROM public.interactive_definitions WHERE id = OLD.interactive_definition_id) THEN\n        PERFORM public.raise_refusal('interactive_versions_no_delete', TG_TABLE_NAME, 'interactive_definition_id', 'A version is deleted only together with what it belongs to');\n    END IF;\n    RETURN OLD;\nEND $rule$; ",
+                                    hash="f55f5b288cd707b843d00265aee60d32e6e92bbe",
                                     operation="DELETE",
                                     pgid="interactive_versions_no_delete",
                                     table="interactive_versions",
@@ -358,9 +366,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="interactive_versions_no_truncate",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('interactive_versions_no_truncate', '', 'This table cannot be truncated')",
+                                    execute="public.refuse('interactive_versions_no_truncate', 'id', 'This table cannot be emptied')",
                                     func="",
-                                    hash="640f2130a456a64e3125578efdbc5bf26ef85483",
+                                    hash="39ab866eff64c91e40d0316f8d3ea0a00eeb4f6f",
                                     level="STATEMENT",
                                     operation="TRUNCATE",
                                     pgid="interactive_versions_no_truncate",

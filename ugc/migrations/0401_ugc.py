@@ -188,29 +188,21 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    (
-                                        "question_text_encrypted__regex",
-                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$",
-                                    ),
                                     models.Func(
                                         models.F("question_text_encrypted"),
                                         function="is_sealed",
                                         output_field=models.BooleanField(),
-                                    ),
+                                    )
                                 ),
                                 name="anonymous_questions_question_text_encrypted_is_sealed",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    (
-                                        "contact_value_encrypted__regex",
-                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$",
-                                    ),
                                     models.Func(
                                         models.F("contact_value_encrypted"),
                                         function="is_sealed",
                                         output_field=models.BooleanField(),
-                                    ),
+                                    )
                                 ),
                                 name="anonymous_questions_contact_value_encrypted_is_sealed",
                             ),
@@ -295,9 +287,9 @@ class Migration(migrations.Migration):
                                 name="anonymous_questions_status_initial",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (NEW.status NOT IN ('pending', 'flagged'))",
-                                    execute="public.refuse('anonymous_questions_status_initial', 'status', 'A new row cannot start in this status')",
+                                    execute="public.refuse('anonymous_questions_status_initial', 'status', 'A new record cannot start in this status')",
                                     func="",
-                                    hash="ec863afa5821c957967b4ede1af23419a121d323",
+                                    hash="4f392a2dffe5a058b95a5df9080d9a37e08c2acb",
                                     operation="INSERT",
                                     pgid="anonymous_questions_status_initial",
                                     table="anonymous_questions",
@@ -320,13 +312,15 @@ class Migration(migrations.Migration):
                                 name="anonymous_questions_answered_has_answer",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (NEW.status = 'answered' AND OLD.status <> 'answered')",
+                                    constraint="CONSTRAINT",
                                     execute="public.anonymous_questions_answered_has_answer()",
-                                    func="CREATE OR REPLACE FUNCTION public.anonymous_questions_answered_has_answer() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF NOT EXISTS (SELECT FROM public.question_answers WHERE question_id = NEW.id) THEN\n        PERFORM public.raise_refusal('anonymous_questions_answered_has_answer', TG_TABLE_NAME,\n            'status', 'A question becomes answered only when its answer is there');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="026f134f842f42bbd5e365bd59b70d27eff06133",
+                                    func="CREATE OR REPLACE FUNCTION public.anonymous_questions_answered_has_answer() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    PERFORM FROM public.question_answers WHERE question_id = NEW.id FOR KEY SHARE;\n    IF NOT FOUND THEN\n        PERFORM public.raise_refusal('anonymous_questions_answered_has_answer', TG_TABLE_NAME, 'status', 'A question becomes answered only together with its answer');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="b98774fd5d6afc232034192042a31a0254e12c36",
                                     operation='UPDATE OF "status"',
                                     pgid="anonymous_questions_answered_has_answer",
                                     table="anonymous_questions",
-                                    when="BEFORE",
+                                    timing="DEFERRABLE INITIALLY IMMEDIATE",
+                                    when="AFTER",
                                 ),
                             ),
                         ],
@@ -398,15 +392,11 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    (
-                                        "answer_text_encrypted__regex",
-                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$",
-                                    ),
                                     models.Func(
                                         models.F("answer_text_encrypted"),
                                         function="is_sealed",
                                         output_field=models.BooleanField(),
-                                    ),
+                                    )
                                 ),
                                 name="question_answers_answer_text_encrypted_is_sealed",
                             ),
@@ -426,8 +416,8 @@ class Migration(migrations.Migration):
                                 name="question_answers_answered_keeps_answer",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.question_answers_answered_keeps_answer()",
-                                    func="CREATE OR REPLACE FUNCTION public.question_answers_answered_keeps_answer() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF (TG_OP = 'DELETE' OR NEW.question_id <> OLD.question_id)\n       AND EXISTS (SELECT FROM public.anonymous_questions\n                   WHERE id = OLD.question_id AND status = 'answered') THEN\n        PERFORM public.raise_refusal('question_answers_answered_keeps_answer', TG_TABLE_NAME,\n            'question_id', 'The answer of an answered question goes only together with it');\n    END IF;\n    IF TG_OP = 'DELETE' THEN\n        RETURN OLD;\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="c0bd8c4fac3e58dc7c61ee19a169f8f7f58b21be",
+                                    func="CREATE OR REPLACE FUNCTION public.question_answers_answered_keeps_answer() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF TG_OP = 'DELETE' OR NEW.question_id <> OLD.question_id THEN\n        PERFORM FROM public.anonymous_questions\n        WHERE id = OLD.question_id AND status = 'answered' FOR SHARE;\n        IF FOUND THEN\n            PERFORM public.raise_refusal('question_answers_answered_keeps_answer', TG_TABLE_NAME, 'question_id', 'The answer of an answered question goes only together with the question');\n        END IF;\n    END IF;\n    IF TG_OP = 'DELETE' THEN\n        RETURN OLD;\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="864d5b2a15801e60650d53dbec5b587b54d3a4ff",
                                     operation='DELETE OR UPDATE OF "question_id"',
                                     pgid="question_answers_answered_keeps_answer",
                                     table="question_answers",
@@ -437,9 +427,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="question_answers_no_truncate",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('question_answers_no_truncate', '', 'This table cannot be truncated')",
+                                    execute="public.refuse('question_answers_no_truncate', 'id', 'This table cannot be emptied')",
                                     func="",
-                                    hash="09c4e2f85866031a6e8ca020a16dd375ac0f3540",
+                                    hash="0adb27e6a11d0e6406fde466f4a81169bafeff45",
                                     level="STATEMENT",
                                     operation="TRUNCATE",
                                     pgid="question_answers_no_truncate",
@@ -585,8 +575,8 @@ class Migration(migrations.Migration):
                                 name="ugc_moderation_actions_target_exists",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.ugc_moderation_actions_target_exists()",
-                                    func="CREATE OR REPLACE FUNCTION public.ugc_moderation_actions_target_exists() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF NOT (CASE NEW.ugc_type\n            WHEN 'anonymous_question' THEN\n                EXISTS (SELECT FROM public.anonymous_questions WHERE id = NEW.ugc_id)\n            WHEN 'review' THEN EXISTS (SELECT FROM public.reviews WHERE id = NEW.ugc_id)\n            -- Comments have no table in release 1; an unknown type is the CHECK's to name.\n            WHEN 'comment' THEN false\n            ELSE true END) THEN\n        PERFORM public.raise_refusal('ugc_moderation_actions_target_exists', TG_TABLE_NAME,\n            'ugc_id', 'There is no such question or review');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="649f816d2d81cd87bdd070d60212fa9bb6033807",
+                                    func="CREATE OR REPLACE FUNCTION public.ugc_moderation_actions_target_exists() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF NOT (CASE NEW.ugc_type\n            WHEN 'anonymous_question' THEN\n                EXISTS (SELECT FROM public.anonymous_questions WHERE id = NEW.ugc_id)\n            WHEN 'review' THEN EXISTS (SELECT FROM public.reviews WHERE id = NEW.ugc_id)\n            -- Comments have no table in release 1; an unknown type is the CHECK's to name.\n            WHEN 'comment' THEN false\n            ELSE true END) THEN\n        PERFORM public.raise_refusal('ugc_moderation_actions_target_exists', TG_TABLE_NAME, 'ugc_id', 'There is no such question or review');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="8e83cc9c61e1f5d8e97a49faf79cedc0ccb43e98",
                                     operation="INSERT",
                                     pgid="ugc_moderation_actions_target_exists",
                                     table="ugc_moderation_actions",
@@ -596,9 +586,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="ugc_moderation_actions_immutable",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('ugc_moderation_actions_immutable', '', 'This table is append-only')",
+                                    execute="public.refuse('ugc_moderation_actions_immutable', 'id', 'These records are only added, never changed or deleted')",
                                     func="",
-                                    hash="145c2a05e47614682d96107946cc925def28ad79",
+                                    hash="203243f2ac2e835267c57d447e0f81bca7bf1c7e",
                                     operation="UPDATE",
                                     pgid="ugc_moderation_actions_immutable",
                                     table="ugc_moderation_actions",
@@ -608,9 +598,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="ugc_moderation_actions_no_delete",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('ugc_moderation_actions_no_delete', '', 'This table is append-only')",
+                                    execute="public.refuse('ugc_moderation_actions_no_delete', 'id', 'These records are only added, never changed or deleted')",
                                     func="",
-                                    hash="e04922b2dabb0d5fd8999435b72ed11914eb406d",
+                                    hash="104b633f4707c449e220039ba1c9bb4ff35ba18a",
                                     operation="DELETE",
                                     pgid="ugc_moderation_actions_no_delete",
                                     table="ugc_moderation_actions",
@@ -620,9 +610,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="ugc_moderation_actions_no_truncate",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('ugc_moderation_actions_no_truncate', '', 'This table cannot be truncated')",
+                                    execute="public.refuse('ugc_moderation_actions_no_truncate', 'id', 'This table cannot be emptied')",
                                     func="",
-                                    hash="e136ec7f723fd0cbc261d4a9e572b817a16f7b3a",
+                                    hash="f17f42a8761744beabfa4c801e829c328fe750df",
                                     level="STATEMENT",
                                     operation="TRUNCATE",
                                     pgid="ugc_moderation_actions_no_truncate",
@@ -712,15 +702,11 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    (
-                                        "review_text_encrypted__regex",
-                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$",
-                                    ),
                                     models.Func(
                                         models.F("review_text_encrypted"),
                                         function="is_sealed",
                                         output_field=models.BooleanField(),
-                                    ),
+                                    )
                                 ),
                                 name="reviews_review_text_encrypted_is_sealed",
                             ),
@@ -770,9 +756,9 @@ class Migration(migrations.Migration):
                                 name="reviews_status_initial",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (NEW.status NOT IN ('draft', 'pending'))",
-                                    execute="public.refuse('reviews_status_initial', 'status', 'A new row cannot start in this status')",
+                                    execute="public.refuse('reviews_status_initial', 'status', 'A new record cannot start in this status')",
                                     func="",
-                                    hash="1a82b8909163e93f98405f899178ec69ed00c774",
+                                    hash="86fe8f090d0f4ca2acfd82eeec8a48a5c16bbf37",
                                     operation="INSERT",
                                     pgid="reviews_status_initial",
                                     table="reviews",
@@ -784,8 +770,8 @@ class Migration(migrations.Migration):
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (NEW.status = 'published' AND OLD.status <> 'published')",
                                     execute="public.reviews_published_has_consent()",
-                                    func="CREATE OR REPLACE FUNCTION public.reviews_published_has_consent() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    PERFORM FROM public.review_publication_consents\n    WHERE review_id = NEW.id AND granted AND revoked_at IS NULL FOR SHARE;\n    IF NOT FOUND THEN\n        PERFORM public.raise_refusal('reviews_published_has_consent', TG_TABLE_NAME, 'status',\n            'A review is published only with the active consent of its author');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="5ce75de4c456e3aa44ea9d99e73781f8f900cf5e",
+                                    func="CREATE OR REPLACE FUNCTION public.reviews_published_has_consent() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    PERFORM FROM public.review_publication_consents\n    WHERE review_id = NEW.id AND granted AND revoked_at IS NULL FOR SHARE;\n    IF NOT FOUND THEN\n        PERFORM public.raise_refusal('reviews_published_has_consent', TG_TABLE_NAME, 'status', 'A review is published only with the active consent of its author');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="fa3b4c74cbb63f2eff530d2deb9cb3d373007e55",
                                     operation='UPDATE OF "status"',
                                     pgid="reviews_published_has_consent",
                                     table="reviews",
@@ -942,10 +928,10 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="review_publication_consents_revoked_once",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN ((OLD.revoked_at IS DISTINCT FROM NEW.revoked_at) AND (OLD.revoked_at IS NOT NULL))",
+                                    condition="WHEN ((OLD.revoked_at IS DISTINCT FROM NEW.revoked_at) AND OLD.revoked_at IS NOT NULL)",
                                     execute="public.refuse('review_publication_consents_revoked_once', 'revoked_at', 'A consent is withdrawn once')",
                                     func="",
-                                    hash="a4544dc40c322fca068e9e33fd399643bfa86741",
+                                    hash="e8ed7be195d8022f8a0c573331bd4b71f62d1ee5",
                                     operation="UPDATE",
                                     pgid="review_publication_consents_revoked_once",
                                     table="review_publication_consents",
@@ -957,8 +943,8 @@ class Migration(migrations.Migration):
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (NEW.revoked_at IS NOT NULL AND OLD.revoked_at IS NULL)",
                                     execute="public.review_publication_consents_unpublish()",
-                                    func="CREATE OR REPLACE FUNCTION public.review_publication_consents_unpublish() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    UPDATE public.reviews SET status = 'unpublished'\n    WHERE id = NEW.review_id AND status = 'published';\n    RETURN NULL;\nEND $rule$; ",
-                                    hash="0f717d73d2db6628983ebf52df7b756706531c1b",
+                                    func="CREATE OR REPLACE FUNCTION public.review_publication_consents_unpublish() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    UPDATE public.reviews\n    SET status = CASE status WHEN 'published' THEN 'unpublished' ELSE status END\n    WHERE id = NEW.review_id;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="4b35eab8cbe23f83853345eb0051527f8355780c",
                                     operation='UPDATE OF "revoked_at"',
                                     pgid="review_publication_consents_unpublish",
                                     table="review_publication_consents",
@@ -968,9 +954,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="review_publication_consents_no_delete",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('review_publication_consents_no_delete', '', 'These rows are kept as evidence')",
+                                    execute="public.refuse('review_publication_consents_no_delete', 'id', 'These records are kept as evidence and are not deleted')",
                                     func="",
-                                    hash="03c4c9201d5b85c46ffc84cd631a9e659449cdd5",
+                                    hash="6345cc58379124cadad93a0db9e38a066a92a616",
                                     operation="DELETE",
                                     pgid="review_publication_consents_no_delete",
                                     table="review_publication_consents",
@@ -980,9 +966,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="review_publication_consents_no_truncate",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('review_publication_consents_no_truncate', '', 'This table cannot be truncated')",
+                                    execute="public.refuse('review_publication_consents_no_truncate', 'id', 'This table cannot be emptied')",
                                     func="",
-                                    hash="d81634d04bfd8fbb3d4ed065354cbf66d83a1cfe",
+                                    hash="60490450706bacbdb6192069c053ea5df007f473",
                                     level="STATEMENT",
                                     operation="TRUNCATE",
                                     pgid="review_publication_consents_no_truncate",
@@ -1069,15 +1055,11 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    (
-                                        "payload_encrypted__regex",
-                                        "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{39,}$",
-                                    ),
                                     models.Func(
                                         models.F("payload_encrypted"),
                                         function="is_sealed",
                                         output_field=models.BooleanField(),
-                                    ),
+                                    )
                                 ),
                                 name="diary_entries_payload_encrypted_is_sealed",
                             ),

@@ -4,11 +4,20 @@ import pgtrigger
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from ebalance.db import rules, triggers
 from ebalance.db.classification import p0
 from ebalance.db.fields import ClosedSet, Entity, Ref, created_at
 from ebalance.db.sets import Members
+
+from .questions import AnonymousQuestion
+from .reviews import Review
+
+
+def target_exists(action: "ModerationAction") -> bool:
+    target = {"anonymous_question": AnonymousQuestion, "review": Review}.get(action.ugc_type)
+    return target is not None and target.objects.filter(pk=action.ugc_id).exists()
 
 
 class ModerationAction(Entity):
@@ -60,7 +69,10 @@ class ModerationAction(Entity):
             triggers.Rule(
                 "ugc_moderation_actions_target_exists",
                 operation=pgtrigger.Insert,
-                body="""
+                message=gettext_noop("There is no such question or review"),
+                column="ugc_id",
+                broken=lambda row: row._state.adding and not target_exists(row),
+                body=f"""
 BEGIN
     IF NOT (CASE NEW.ugc_type
             WHEN 'anonymous_question' THEN
@@ -69,8 +81,7 @@ BEGIN
             -- Comments have no table in release 1; an unknown type is the CHECK's to name.
             WHEN 'comment' THEN false
             ELSE true END) THEN
-        PERFORM public.raise_refusal('ugc_moderation_actions_target_exists', TG_TABLE_NAME,
-            'ugc_id', 'There is no such question or review');
+        {triggers.REFUSE}
     END IF;
     RETURN NEW;
 END""",

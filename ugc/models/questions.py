@@ -2,10 +2,10 @@
 
 import pgtrigger
 from django.contrib.postgres.fields import ArrayField
-from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from ebalance.db import rules, triggers
 from ebalance.db.classification import p0, p1, p2
@@ -14,18 +14,6 @@ from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sets import Members
 
 TriggerFlag = Members("TriggerFlag", "crisis pii medical spam")
-
-
-def answered_has_answer(question: models.Model) -> None:
-    if question.status == "answered" and not question.answers.exists():
-        raise ValidationError(
-            {
-                "status": ValidationError(
-                    _("A question is answered together with its answer."),
-                    code="anonymous_questions_answered_has_answer",
-                )
-            }
-        )
 
 
 class AnonymousQuestion(Entity):
@@ -147,16 +135,21 @@ END""",
             triggers.Rule(
                 "anonymous_questions_answered_has_answer",
                 operation=pgtrigger.UpdateOf("status"),
+                when=pgtrigger.After,
+                timing=pgtrigger.Immediate,
                 condition="NEW.status = 'answered' AND OLD.status <> 'answered'",
-                body="""
+                message=gettext_noop("A question becomes answered only together with its answer"),
+                column="status",
+                # The lock is what a session deleting the answer meanwhile runs into.
+                body=f"""
 BEGIN
-    IF NOT EXISTS (SELECT FROM public.question_answers WHERE question_id = NEW.id) THEN
-        PERFORM public.raise_refusal('anonymous_questions_answered_has_answer', TG_TABLE_NAME,
-            'status', 'A question becomes answered only when its answer is there');
+    PERFORM FROM public.question_answers WHERE question_id = NEW.id FOR KEY SHARE;
+    IF NOT FOUND THEN
+        {triggers.REFUSE}
     END IF;
-    RETURN NEW;
+    RETURN NULL;
 END""",
-                validate=answered_has_answer,
+                broken=lambda row: row.status == "answered" and not row.answers.exists(),
             ),
         ]
 
@@ -194,13 +187,19 @@ class QuestionAnswer(Entity):
             triggers.Rule(
                 "question_answers_answered_keeps_answer",
                 operation=pgtrigger.Delete | pgtrigger.UpdateOf("question_id"),
-                body="""
+                message=gettext_noop(
+                    "The answer of an answered question goes only together with the question"
+                ),
+                column="question_id",
+                # The question's row is locked: somebody may be about to call it answered.
+                body=f"""
 BEGIN
-    IF (TG_OP = 'DELETE' OR NEW.question_id <> OLD.question_id)
-       AND EXISTS (SELECT FROM public.anonymous_questions
-                   WHERE id = OLD.question_id AND status = 'answered') THEN
-        PERFORM public.raise_refusal('question_answers_answered_keeps_answer', TG_TABLE_NAME,
-            'question_id', 'The answer of an answered question goes only together with it');
+    IF TG_OP = 'DELETE' OR NEW.question_id <> OLD.question_id THEN
+        PERFORM FROM public.anonymous_questions
+        WHERE id = OLD.question_id AND status = 'answered' FOR SHARE;
+        IF FOUND THEN
+            {triggers.REFUSE}
+        END IF;
     END IF;
     IF TG_OP = 'DELETE' THEN
         RETURN OLD;

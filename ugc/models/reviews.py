@@ -1,12 +1,12 @@
 """Reviews and the consents to publish them; sealed."""
 
 import pgtrigger
-from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
-from ebalance.db import rules, triggers
+from ebalance.db import patterns, rules, triggers
 from ebalance.db.classification import p0, p2
 from ebalance.db.fields import ClosedSet, Entity, Ref, SealedText, TextLine, now_default
 from ebalance.db.sets import Members
@@ -63,38 +63,31 @@ class Review(Entity):
                 "reviews_published_has_consent",
                 operation=pgtrigger.UpdateOf("status"),
                 condition="NEW.status = 'published' AND OLD.status <> 'published'",
+                message=gettext_noop(
+                    "A review is published only with the active consent of its author"
+                ),
+                column="status",
                 # FOR SHARE: a withdrawal at the same moment waits, and then unpublishes.
-                body="""
+                body=f"""
 BEGIN
     PERFORM FROM public.review_publication_consents
     WHERE review_id = NEW.id AND granted AND revoked_at IS NULL FOR SHARE;
     IF NOT FOUND THEN
-        PERFORM public.raise_refusal('reviews_published_has_consent', TG_TABLE_NAME, 'status',
-            'A review is published only with the active consent of its author');
+        {triggers.REFUSE}
     END IF;
     RETURN NEW;
 END""",
-                validate=lambda review: _check_consent(review),
+                broken=lambda row: (
+                    row.status == "published"
+                    and not row.publication_consents.filter(
+                        granted=True, revoked_at__isnull=True
+                    ).exists()
+                ),
             ),
         ]
 
     def __str__(self) -> str:
         return f"{self.get_status_display()} {self.pk}"
-
-
-def _check_consent(review: Review) -> None:
-    if (
-        review.status == "published"
-        and not review.publication_consents.filter(granted=True, revoked_at__isnull=True).exists()
-    ):
-        raise ValidationError(
-            {
-                "status": ValidationError(
-                    _("A review is published only with the active consent of its author."),
-                    code="reviews_published_has_consent",
-                )
-            }
-        )
 
 
 class ReviewPublicationConsent(Entity):
@@ -128,7 +121,7 @@ class ReviewPublicationConsent(Entity):
             rules.matches(
                 "review_publication_consents_version_is_dated",
                 "version",
-                rules.TEXT_VERSION,
+                patterns.TEXT_VERSION,
                 _("A version is a date, for example 2026-01-07 or 2026-01-07.2."),
             ),
             rules.Check(
@@ -162,24 +155,27 @@ class ReviewPublicationConsent(Entity):
                 "review_publication_consents",
                 "are_evidence",
                 ["id", "review_id", "user_id", "granted", "version", "granted_at"],
-                message="A consent is evidence: only its withdrawal can be recorded",
+                message=gettext_noop("A consent is evidence: only its withdrawal can be recorded"),
             ),
             triggers.frozen(
                 "review_publication_consents",
                 "revoked_once",
                 ["revoked_at"],
-                when="OLD.revoked_at IS NOT NULL",
-                message="A consent is withdrawn once",
+                once="revoked_at",
+                message=gettext_noop("A consent is withdrawn once"),
             ),
             triggers.Rule(
                 "review_publication_consents_unpublish",
                 operation=pgtrigger.UpdateOf("revoked_at"),
                 when=pgtrigger.After,
                 condition="NEW.revoked_at IS NOT NULL AND OLD.revoked_at IS NULL",
+                # Written whatever its status: a session that still sees the review unpublished
+                # (REPEATABLE READ) must fail rather than miss it.
                 body="""
 BEGIN
-    UPDATE public.reviews SET status = 'unpublished'
-    WHERE id = NEW.review_id AND status = 'published';
+    UPDATE public.reviews
+    SET status = CASE status WHEN 'published' THEN 'unpublished' ELSE status END
+    WHERE id = NEW.review_id;
     RETURN NULL;
 END""",
             ),

@@ -70,6 +70,11 @@ CREATE FUNCTION public.is_finite(value timestamptz) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN isfinite(value);
 CREATE FUNCTION public.is_at_most_120(value text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN length(value) <= 120;
+-- Something to see: neither white space nor characters that show as nothing.
+CREATE FUNCTION public.is_visible(value text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN value ~ '[^\s\u00A0\u00AD\u115F\u1160\u1680\u180E\u2000-\u200F\u2028-\u202F\u205F-\u2064\u2800\u3000\u3164\uFEFF\uFFA0]';
+COMMENT ON FUNCTION public.is_visible(text) IS 'Whether a text shows anything to a reader';
 CREATE FUNCTION public.is_code(value text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN value ~ '^[a-z][a-z0-9_]*$' AND length(value) <= 60;
 CREATE FUNCTION public.is_json_object(value jsonb) RETURNS boolean
@@ -93,8 +98,8 @@ BEGIN
     IF name IS NULL THEN
         RETURN NULL;
     END IF;
-    IF name !~ '^([A-Z][A-Za-z]*(/[A-Z][A-Za-z_]*(-[A-Za-z_]+)*)*|Etc/GMT[+-]([0-9]|1[0-4]))$'
-       OR name IN ('Etc/GMT+13', 'Etc/GMT+14') THEN
+    -- Digits only in the IANA names that have them; elsewhere they would be a POSIX rule.
+    IF name !~ '^([A-Z][A-Za-z]*(-[A-Z]+|(/[A-Z][A-Za-z_]*(-[A-Za-z_]+)*)*)|GB-Eire|NZ-CHAT|(EST5E|CST6C|MST7M|PST8P)DT|(Etc/)?GMT[+-]?0|Etc/GMT([+]([1-9]|1[0-2])|-([1-9]|1[0-4])))$' THEN
         RETURN false;
     END IF;
     PERFORM set_config('TimeZone', name, true);
@@ -233,86 +238,103 @@ END $$;
 COMMENT ON FUNCTION public.is_outbox_payload(jsonb) IS
     'A flat object: keys are codes, values of a P0 kind';
 
--- The P0 guard: an event holds what the tracking plan lists, and nothing else. One index scan of
--- the plan per event; everything else is plain expressions, because each further query would cost
--- more than the INSERT itself (benchmarks/event_guard.py).
-CREATE FUNCTION public.guard_p0_event() RETURNS trigger LANGUAGE plpgsql AS $$
+-- What the tracking plan has against an event: {suffix of the rule, column, detail}, or NULL for
+-- nothing. One index scan of the plan per event; everything else is plain expressions, because
+-- each further query would cost more than the INSERT itself (benchmarks/event_guard.py).
+-- The detail names a key, never a value: that may be somebody's words.
+CREATE FUNCTION public.event_offence(
+    event text, event_source text, properties jsonb, page jsonb, acquisition jsonb
+) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
 DECLARE
     plan record;
-    props jsonb := NEW.properties;
     envelope jsonb := '{}';
-    unplanned jsonb := NEW.properties;
+    unplanned jsonb := properties;
     offender text;
     is_known boolean := false;
     is_open boolean := false;
 BEGIN
-    IF jsonb_typeof(props) IS DISTINCT FROM 'object' THEN
-        PERFORM public.raise_refusal(TG_TABLE_NAME || '_p0_only', TG_TABLE_NAME, 'properties',
-            'Event properties are a JSON object');
+    IF jsonb_typeof(properties) IS DISTINCT FROM 'object' THEN
+        RETURN ARRAY['_p0_only', 'properties', NULL];
     END IF;
-    IF TG_TABLE_NAME = 'analytics_events' THEN
-        IF NEW.page <> '{}' AND NOT coalesce(public.is_p0_envelope('page', NEW.page), false) THEN
-            PERFORM public.raise_refusal(TG_TABLE_NAME || '_p0_only', TG_TABLE_NAME, 'page',
-                'The tracking plan does not allow a key or value in page');
-        END IF;
-        IF NEW.acquisition <> '{}'
-           AND NOT coalesce(public.is_p0_envelope('acquisition', NEW.acquisition), false) THEN
-            PERFORM public.raise_refusal(TG_TABLE_NAME || '_p0_only', TG_TABLE_NAME, 'acquisition',
-                'The tracking plan does not allow a key or value in acquisition');
-        END IF;
-        envelope := NEW.page || NEW.acquisition;
+    IF page <> '{}' AND NOT coalesce(public.is_p0_envelope('page', page), false) THEN
+        RETURN ARRAY['_p0_only', 'page', NULL];
     END IF;
+    IF acquisition <> '{}'
+       AND NOT coalesce(public.is_p0_envelope('acquisition', acquisition), false) THEN
+        RETURN ARRAY['_p0_only', 'acquisition', NULL];
+    END IF;
+    envelope := page || acquisition;
 
     FOR plan IN
-        SELECT e.is_active, NEW.source = ANY (e.sources) AS is_source, p.name, p.kind, p.allowed, p.is_required
+        SELECT e.is_active, event_source = ANY (e.sources) AS is_source,
+               p.name, p.kind, p.allowed, p.is_required
         FROM public.tracking_events e
         LEFT JOIN public.tracking_event_params p ON p.event_name = e.event_name
-        WHERE e.event_name = NEW.event_name
+        WHERE e.event_name = event
     LOOP
         is_known := plan.is_active;
         is_open := is_known AND coalesce(plan.is_source, false);
         IF NOT is_open THEN
             EXIT;
-        ELSIF props ? plan.name THEN
-            IF NOT coalesce(public.is_p0_value(plan.kind, plan.allowed, props -> plan.name), false) THEN
-                offender := plan.name;
-                EXIT;
+        ELSIF properties ? plan.name THEN
+            IF NOT coalesce(public.is_p0_value(plan.kind, plan.allowed, properties -> plan.name), false) THEN
+                RETURN ARRAY['_p0_only', 'properties', plan.name];
             END IF;
             unplanned := unplanned - plan.name;
-        ELSIF plan.is_required AND NOT envelope ? plan.name THEN
+        ELSIF plan.is_required AND NOT coalesce(envelope ? plan.name, false) THEN
             -- A required name may be "a|b": one of them is enough.
             IF plan.kind <> 'one_of'
-               OR NOT (props || envelope) ?| string_to_array(plan.name, '|') THEN
-                PERFORM public.raise_refusal(TG_TABLE_NAME || '_required_present', TG_TABLE_NAME,
-                    'properties', 'The tracking plan requires property ' || plan.name);
+               OR NOT (properties || coalesce(envelope, '{}')) ?| string_to_array(plan.name, '|') THEN
+                RETURN ARRAY['_required_present', 'properties', plan.name];
             END IF;
         END IF;
     END LOOP;
 
     IF NOT is_known THEN
-        PERFORM public.raise_refusal(TG_TABLE_NAME || '_event_in_plan', TG_TABLE_NAME, 'event_name',
-            'The tracking plan has no such active event');
+        RETURN ARRAY['_event_in_plan', 'event_name', NULL];
     ELSIF NOT is_open THEN
-        PERFORM public.raise_refusal(TG_TABLE_NAME || '_source_in_plan', TG_TABLE_NAME, 'source',
-            'The tracking plan does not allow this source for the event');
-    END IF;
-    IF offender IS NULL AND unplanned <> '{}' THEN
+        RETURN ARRAY['_source_in_plan', 'source', NULL];
+    ELSIF unplanned <> '{}' THEN
         -- What is not in the event's plan may still be of the shared envelope.
-        SELECT CASE WHEN item.key ~ '^[a-z][a-z0-9_]{0,59}$' THEN item.key ELSE 'unnamed' END
+        SELECT CASE WHEN item.key ~ '^[a-z][a-z0-9_]{0,59}$' AND item.key !~ '[0-9]{7}'
+                    THEN item.key ELSE 'unnamed' END
         INTO offender
         FROM jsonb_each(unplanned) item
         WHERE NOT coalesce(public.is_p0_envelope_value('any', item.key, item.value), false)
         LIMIT 1;
+        IF FOUND THEN
+            RETURN ARRAY['_p0_only', 'properties', offender];
+        END IF;
     END IF;
-    IF offender IS NOT NULL THEN
-        -- The key is named, the value never: it may be somebody's words.
-        PERFORM public.raise_refusal(TG_TABLE_NAME || '_p0_only', TG_TABLE_NAME, 'properties',
-            'The tracking plan does not allow property ' || offender || ' or its value');
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION public.event_offence(text, text, jsonb, jsonb, jsonb) IS
+    'What the tracking plan has against an event: {suffix of the rule, column, detail} or NULL';
+
+CREATE FUNCTION public.guard_p0_event() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    offence text[];
+    sentence text;
+BEGIN
+    IF TG_TABLE_NAME = 'analytics_events' THEN
+        offence := public.event_offence(
+            NEW.event_name, NEW.source, NEW.properties, NEW.page, NEW.acquisition);
+    ELSE
+        offence := public.event_offence(NEW.event_name, NEW.source, NEW.properties, '{}', '{}');
     END IF;
-    RETURN NEW;
+    IF offence IS NULL THEN
+        RETURN NEW;
+    END IF;
+    FOR i IN 0 .. TG_NARGS - 2 BY 2 LOOP
+        IF TG_ARGV[i] = offence[1] THEN
+            sentence := TG_ARGV[i + 1] || coalesce(': ' || offence[3], '');
+        END IF;
+    END LOOP;
+    PERFORM public.raise_refusal(TG_TABLE_NAME || offence[1], TG_TABLE_NAME, offence[2], sentence);
+    RETURN NULL;
 END $$;
 COMMENT ON FUNCTION public.guard_p0_event() IS
-    'Trigger: an event holds what the tracking plan lists and nothing else';
+    'Trigger: an event holds what the tracking plan lists; arguments are suffix, sentence, …';
 
 CREATE FUNCTION public.is_lower_case(value text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN value = lower(value);
