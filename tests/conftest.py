@@ -26,7 +26,7 @@ def databases(django_test_environment: None, django_db_blocker: Any) -> Iterator
 
 @pytest.fixture(scope="session")
 def django_db_setup(databases: Databases, django_db_blocker: Any) -> Iterator[None]:
-    """pytest-django's hook: the test database is a clone of the migrated template."""
+    """pytest-django's hook: the test database is a clone of the template, with seeds."""
     with django_db_blocker.unblock():
         database = databases.clone()
     with default_connection_on(database):
@@ -35,7 +35,7 @@ def django_db_setup(databases: Databases, django_db_blocker: Any) -> Iterator[No
 
 @pytest.fixture
 def fresh_database(databases: Databases, django_db_blocker: Any) -> Iterator[Database]:
-    """A migrated database of its own, for tests which commit, truncate or start processes."""
+    """A migrated, seeded database of its own, for tests which commit or start processes."""
     with django_db_blocker.unblock():
         database = databases.clone()
     yield database

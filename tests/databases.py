@@ -1,4 +1,4 @@
-"""Test databases: clones of one migrated template, so that a run starts testing at once.
+"""Test databases: clones of one migrated and seeded template, so that a run starts testing at once.
 
 Every database that a run makes is guarded by an advisory lock which the run holds while it lives.
 A database whose lock is free was left by a dead run, and the next run drops it, whatever machine
@@ -75,8 +75,8 @@ class Databases:
     # -- template -------------------------------------------------------------------------------
 
     def template(self) -> str:
-        """The name of the migrated template, made when missing. A killed build leaves nothing
-        that looks finished.
+        """The name of the migrated and seeded template, made when missing. A killed build leaves
+        nothing that looks finished.
         """
         name = f"template_{self.base}_{self._fingerprint()}"
         if self._exists(name):
@@ -90,7 +90,7 @@ class Databases:
             self.keeper.execute(
                 sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(building))
             )
-            self._migrate(building)
+            self._fill(building)
             self.keeper.execute(
                 sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
                     sql.Identifier(building), sql.Identifier(name)
@@ -99,12 +99,13 @@ class Databases:
             self._drop_older_templates(name)
         return name
 
-    def _migrate(self, name: str) -> None:
+    def _fill(self, name: str) -> None:
         usual = connection.settings_dict["NAME"]
         connection.close()
         connection.settings_dict["NAME"] = name
         try:
             call_command("migrate", interactive=False, verbosity=0)
+            call_command("loaddata", "seeds", verbosity=0)
         finally:
             connection.close()
             connection.settings_dict["NAME"] = usual
@@ -125,7 +126,7 @@ class Databases:
                 )
 
     def _fingerprint(self) -> str:
-        """Changes with everything that `migrate` depends on."""
+        """Changes with everything that the template depends on."""
         digest = hashlib.sha256(str(self.keeper.info.server_version).encode())
         kit = [
             path
@@ -138,7 +139,9 @@ class Databases:
             for path in ROOT.glob("*/migrations/**/*")
             if path.is_file() and path.suffix != ".pyc" and ".venv" not in path.parts
         ]
-        for path in sorted({*kit, *fixtures, *migrations, ROOT / "requirements.lock"}):
+        for path in sorted(
+            {*kit, *fixtures, *migrations, ROOT / "requirements.lock", Path(__file__)}
+        ):
             digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
         return digest.hexdigest()[:12]
 

@@ -1,0 +1,131 @@
+"""A factory for every model: ``XFactory()`` is a row, ``XFactory.build()`` one not yet written."""
+
+from __future__ import annotations
+
+from django.db.models import Model
+
+from .audit import (
+    AuditLogEntryFactory,
+    MessageTemplateFactory,
+    MessageTemplateVersionFactory,
+    OutboxEventFactory,
+    SystemSettingFactory,
+)
+from .base import EntityFactory, blind_index, sealed, walk
+from .booking import (
+    AppointmentFactory,
+    AvailabilitySlotFactory,
+    IntakeFormFactory,
+    PaymentFactory,
+    PaymentWebhookEventFactory,
+    ScheduleRuleFactory,
+    ServiceFactory,
+    WaitlistRequestFactory,
+)
+from .content import (
+    ContentItemFactory,
+    ContentItemTagFactory,
+    ContentItemTopicFactory,
+    ContentMediaFactory,
+    ContentRevisionFactory,
+    CuratedCollectionFactory,
+    CuratedItemFactory,
+    GlossaryTermFactory,
+    GlossaryTermLinkFactory,
+    GlossaryTermSynonymFactory,
+    MediaAssetFactory,
+    TagFactory,
+    TopicFactory,
+)
+from .crm import (
+    AnalyticsEventFactory,
+    DeepLinkFactory,
+    LeadFactory,
+    LeadIdentityFactory,
+    LeadNoteFactory,
+    LeadTimelineEventFactory,
+    TrackingEventFactory,
+    TrackingEventParamFactory,
+)
+from .identity import (
+    ConsentFactory,
+    DataExportRequestFactory,
+    ErasureLedgerEntryFactory,
+    RoleFactory,
+    UserFactory,
+    UserRoleFactory,
+)
+from .interactive import (
+    InteractiveDefinitionFactory,
+    InteractiveRunFactory,
+    InteractiveVersionFactory,
+)
+from .ugc import (
+    AnonymousQuestionFactory,
+    DiaryEntryFactory,
+    ModerationActionFactory,
+    QuestionAnswerFactory,
+    ReviewFactory,
+    ReviewPublicationConsentFactory,
+)
+
+__all__ = [
+    "FACTORIES",
+    "AnalyticsEventFactory",
+    "AnonymousQuestionFactory",
+    "AppointmentFactory",
+    "AuditLogEntryFactory",
+    "AvailabilitySlotFactory",
+    "ConsentFactory",
+    "ContentItemFactory",
+    "ContentItemTagFactory",
+    "ContentItemTopicFactory",
+    "ContentMediaFactory",
+    "ContentRevisionFactory",
+    "CuratedCollectionFactory",
+    "CuratedItemFactory",
+    "DataExportRequestFactory",
+    "DeepLinkFactory",
+    "DiaryEntryFactory",
+    "EntityFactory",
+    "ErasureLedgerEntryFactory",
+    "GlossaryTermFactory",
+    "GlossaryTermLinkFactory",
+    "GlossaryTermSynonymFactory",
+    "IntakeFormFactory",
+    "InteractiveDefinitionFactory",
+    "InteractiveRunFactory",
+    "InteractiveVersionFactory",
+    "LeadFactory",
+    "LeadIdentityFactory",
+    "LeadNoteFactory",
+    "LeadTimelineEventFactory",
+    "MediaAssetFactory",
+    "MessageTemplateFactory",
+    "MessageTemplateVersionFactory",
+    "ModerationActionFactory",
+    "OutboxEventFactory",
+    "PaymentFactory",
+    "PaymentWebhookEventFactory",
+    "QuestionAnswerFactory",
+    "ReviewFactory",
+    "ReviewPublicationConsentFactory",
+    "RoleFactory",
+    "ScheduleRuleFactory",
+    "ServiceFactory",
+    "SystemSettingFactory",
+    "TagFactory",
+    "TopicFactory",
+    "TrackingEventFactory",
+    "TrackingEventParamFactory",
+    "UserFactory",
+    "UserRoleFactory",
+    "WaitlistRequestFactory",
+    "blind_index",
+    "sealed",
+    "walk",
+]
+
+FACTORIES: dict[type[Model], type[EntityFactory]] = {
+    factory._meta.model: factory for factory in EntityFactory.__subclasses__()
+}

@@ -1,0 +1,95 @@
+"""The audit log, message templates, settings, the outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import factory
+
+from audit.models import (
+    AuditLogEntry,
+    MessageTemplate,
+    MessageTemplateVersion,
+    OutboxEvent,
+    SystemSetting,
+)
+from ebalance.db.ids import uuid7
+
+from .base import EntityFactory, now
+from .identity import UserFactory
+
+
+class AuditLogEntryFactory(EntityFactory):
+    actor = factory.SubFactory(UserFactory)
+    actor_role = "owner"
+    action = "service_changed"
+    entity_type = "service"
+    entity_id = factory.LazyFunction(uuid7)
+    old_value = factory.LazyFunction(lambda: {"price_amount": 4500})
+    new_value = factory.LazyFunction(lambda: {"price_amount": 5000})
+    ip_address = "192.0.2.10"
+
+    class Meta:
+        model = AuditLogEntry
+
+    class Params:
+        by_system = factory.Trait(actor=None, actor_role="system", ip_address=None)
+
+
+class MessageTemplateFactory(EntityFactory):
+    channel = "email"
+    category = "booking"
+    name = factory.Sequence(lambda n: f"Подтверждение записи {n}")
+
+    _way_to = {"active": [{"status": "draft", "active_version": None}]}
+
+    class Meta:
+        model = MessageTemplate
+
+    class Params:
+        telegram = factory.Trait(channel="telegram")
+        active = factory.Trait(status="active", active_version=1)
+        archived = factory.Trait(status="archived")
+
+    @classmethod
+    def before_move(cls, instance: MessageTemplate, stop: Mapping[str, Any]) -> None:
+        if stop.get("active_version"):
+            MessageTemplateVersionFactory(template=instance, version=stop["active_version"])
+
+
+class MessageTemplateVersionFactory(EntityFactory):
+    template = factory.SubFactory(MessageTemplateFactory)
+    version = factory.Sequence(lambda n: n + 1)
+    body_markdown = "Здравствуйте! Ждём вас в назначенное время."
+    updated_by = factory.SubFactory(UserFactory)
+
+    class Meta:
+        model = MessageTemplateVersion
+
+    @factory.lazy_attribute
+    def subject(self) -> str | None:
+        is_email = self.template is None or self.template.channel == "email"
+        return "Вы записаны на консультацию" if is_email else None
+
+
+class SystemSettingFactory(EntityFactory):
+    key = factory.Sequence(lambda n: f"hold_minutes_{n}")
+    value = 15
+    updated_by = factory.SubFactory(UserFactory)
+
+    class Meta:
+        model = SystemSetting
+
+
+class OutboxEventFactory(EntityFactory):
+    event_type = "appointment_confirmed"
+    aggregate_type = "appointment"
+    aggregate_id = factory.LazyFunction(uuid7)
+    payload = factory.LazyAttribute(lambda o: {"appointment_id": str(o.aggregate_id)})
+
+    class Meta:
+        model = OutboxEvent
+
+    class Params:
+        sent = factory.Trait(published_at=now(), attempts=1)

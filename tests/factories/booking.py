@@ -1,0 +1,237 @@
+"""Services, schedule, appointments, payments, what clients send in."""
+
+from __future__ import annotations
+
+from datetime import time, timedelta
+
+import factory
+from django.utils import timezone
+
+from booking.models import (
+    Appointment,
+    AvailabilitySlot,
+    IntakeForm,
+    Payment,
+    PaymentWebhookEvent,
+    ScheduleRule,
+    Service,
+    WaitlistRequest,
+)
+
+from .base import ZONE, EntityFactory, ahead, blind_index, now, sealed, today
+from .identity import UserFactory
+
+PRICE, DEPOSIT = 5000, 1000
+SESSION = timedelta(minutes=50)
+
+# Every appointment has three hours of its own, enough for the longest break too; those that
+# have taken place lie before this moment, the others after.
+NEXT_WEEK = timezone.now().replace(minute=0, second=0, microsecond=0) + timedelta(days=7)
+LAST_WEEK = NEXT_WEEK - timedelta(days=14)
+STEP = timedelta(hours=3)
+
+
+class ServiceFactory(EntityFactory):
+    slug = factory.Sequence(lambda n: f"individualnaya-konsultaciya-{n}")
+    title = factory.Sequence(lambda n: f"Индивидуальная консультация {n}")
+    description_markdown = "Встреча с психологом, 50 минут, онлайн."
+    format = "online"
+    duration_minutes = 50
+    price_amount = PRICE
+    deposit_amount = DEPOSIT
+    cancel_free_hours = 24
+    cancel_partial_hours = 6
+    reschedule_min_hours = 12
+    reschedule_max_count = 2
+
+    class Meta:
+        model = Service
+
+    class Params:
+        published = factory.Trait(status="published")
+        archived = factory.Trait(status="archived")
+        free = factory.Trait(price_amount=0, deposit_amount=None)
+
+
+class ScheduleRuleFactory(EntityFactory):
+    service = factory.SubFactory(ServiceFactory)
+    weekday = 1
+    start_local = time(10)
+    end_local = time(14)
+    timezone = ZONE
+    recurrence = "weekly"
+    valid_from = today()
+    buffer_minutes = 10
+
+    class Meta:
+        model = ScheduleRule
+
+
+class AvailabilitySlotFactory(EntityFactory):
+    start_at_utc = factory.Sequence(lambda n: NEXT_WEEK + n * STEP)
+    end_at_utc = factory.LazyAttribute(lambda o: o.start_at_utc + SESSION)
+
+    class Meta:
+        model = AvailabilitySlot
+
+    class Params:
+        reserved = factory.Trait(status="reserved")
+        blocked = factory.Trait(status="blocked", block_type="exception")
+        from_calendar = factory.Trait(
+            source="google_calendar",
+            external_event_id=factory.Sequence(lambda n: f"calendar-event-{n}"),
+        )
+
+
+HELD = {
+    "status": "pending_payment",
+    "hold_expires_at": lambda: ahead(minutes=15),
+    "confirmed_at": None,
+    "canceled_at": None,
+    "outcome": None,
+    "outcome_reason_category": None,
+    "outcome_recorded_at": None,
+    "outcome_recorded_by_role": None,
+}
+PAID = {**HELD, "status": "paid", "hold_expires_at": None}
+CONFIRMED = {**PAID, "status": "confirmed", "confirmed_at": timezone.now}
+
+
+class AppointmentFactory(EntityFactory):
+    """A hold of a client; ``confirmed=True`` and the other states walk there."""
+
+    service = factory.SubFactory(ServiceFactory)
+    client = factory.SubFactory(UserFactory)
+    start_at_utc = factory.Sequence(lambda n: NEXT_WEEK + n * STEP)
+    end_at_utc = factory.LazyAttribute(lambda o: o.start_at_utc + SESSION)
+    timezone = ZONE
+    format = "online"
+    hold_expires_at = factory.LazyFunction(lambda: ahead(minutes=15))
+    price_amount = PRICE
+    deposit_amount = DEPOSIT
+    entry_point = "seo"
+
+    _way_to = {
+        "paid": [HELD],
+        "confirmed": [HELD, PAID],
+        "canceled": [HELD],
+        "rescheduled": [HELD, PAID, CONFIRMED],
+        "completed": [HELD, PAID, CONFIRMED],
+    }
+
+    class Meta:
+        model = Appointment
+
+    class Params:
+        held = factory.Trait(status="pending_payment")
+        paid = factory.Trait(status="paid", hold_expires_at=None)
+        confirmed = factory.Trait(status="confirmed", hold_expires_at=None, confirmed_at=now())
+        canceled = factory.Trait(
+            status="canceled",
+            hold_expires_at=None,
+            canceled_at=now(),
+            outcome="canceled_by_client",
+            outcome_recorded_at=now(),
+            outcome_recorded_by_role="system",
+        )
+        rescheduled = factory.Trait(
+            status="rescheduled",
+            hold_expires_at=None,
+            confirmed_at=now(),
+            outcome="rescheduled",
+            outcome_recorded_at=now(),
+            outcome_recorded_by_role="assistant",
+        )
+        completed = factory.Trait(
+            status="completed",
+            start_at_utc=factory.Sequence(lambda n: LAST_WEEK - n * STEP),
+            hold_expires_at=None,
+            confirmed_at=factory.LazyAttribute(lambda o: o.start_at_utc - timedelta(days=1)),
+            outcome="attended",
+            outcome_recorded_at=factory.LazyAttribute(lambda o: o.end_at_utc),
+            outcome_recorded_by_role="owner",
+        )
+        no_show = factory.Trait(
+            completed=True, outcome="no_show", outcome_reason_category="unknown"
+        )
+        of_lead = factory.Trait(
+            client=None, lead=factory.SubFactory("tests.factories.crm.LeadFactory")
+        )
+        free = factory.Trait(price_amount=0, deposit_amount=None)
+        in_slot = factory.Trait(
+            slot=factory.SubFactory(
+                AvailabilitySlotFactory,
+                reserved=True,
+                start_at_utc=factory.SelfAttribute("..start_at_utc"),
+                end_at_utc=factory.SelfAttribute("..end_at_utc"),
+            )
+        )
+
+
+PENDING = {"status": "pending", "confirmed_at": None, "failure_category": None}
+
+
+class PaymentFactory(EntityFactory):
+    appointment = factory.SubFactory(AppointmentFactory)
+    idempotency_key = factory.Sequence(lambda n: f"payment-{n}")
+    purpose = "deposit"
+    amount = DEPOSIT
+
+    _way_to = {"succeeded": [PENDING], "canceled": [PENDING], "failed": [PENDING]}
+
+    class Meta:
+        model = Payment
+
+    class Params:
+        full = factory.Trait(purpose="full", amount=PRICE)
+        answered = factory.Trait(
+            provider_payment_id=factory.Sequence(lambda n: f"{n:08x}-000f-5000-9000-1edaf29243f2")
+        )
+        succeeded = factory.Trait(answered=True, status="succeeded", confirmed_at=now())
+        canceled = factory.Trait(answered=True, status="canceled", failure_category="canceled")
+        failed = factory.Trait(status="failed", failure_category="timeout")
+
+
+class PaymentWebhookEventFactory(EntityFactory):
+    provider = "yookassa"
+    provider_event_id = factory.LazyAttribute(lambda o: f"{o.event_type}:{o.provider_payment_id}")
+    event_type = "payment.succeeded"
+    provider_payment_id = factory.Sequence(lambda n: f"{n:08x}-000f-5000-9000-1edaf29243f2")
+
+    class Meta:
+        model = PaymentWebhookEvent
+
+    class Params:
+        processed = factory.Trait(processed_at=now(), attempts=1)
+
+
+class IntakeFormFactory(EntityFactory):
+    appointment = factory.SubFactory(AppointmentFactory)
+    payload_encrypted = factory.LazyFunction(sealed)
+
+    class Meta:
+        model = IntakeForm
+
+    class Params:
+        submitted = factory.Trait(status="submitted", submitted_at=now())
+
+
+NEW = {"status": "new"}
+
+
+class WaitlistRequestFactory(EntityFactory):
+    user = factory.SubFactory(UserFactory)
+    service = factory.SubFactory(ServiceFactory)
+    preferred_contact = "email"
+    contact_value_encrypted = factory.LazyFunction(sealed)
+    contact_value_bidx = factory.LazyFunction(blind_index)
+    preferred_time_window = "weekday_evening"
+
+    _way_to = {"contacted": [NEW], "closed": [NEW]}
+
+    class Meta:
+        model = WaitlistRequest
+
+    class Params:
+        contacted = factory.Trait(status="contacted")
+        closed = factory.Trait(status="closed")

@@ -1,0 +1,80 @@
+"""Interactives, their versions, runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import factory
+
+from interactive.models import InteractiveDefinition, InteractiveRun, InteractiveVersion
+
+from .base import EntityFactory, ago, now
+from .identity import UserFactory
+
+DRAFT = {"status": "draft", "published_at": None, "published_version": None}
+
+
+def quiz_config() -> dict[str, Any]:
+    return {
+        "questions": [{"id": "q1", "text": "Как часто вы чувствуете усталость с утра?"}],
+        "thresholds": [
+            {"level": "low", "from": 0, "to": 1},
+            {"level": "high", "from": 2, "to": 3},
+        ],
+    }
+
+
+class InteractiveDefinitionFactory(EntityFactory):
+    interactive_type = "quiz"
+    slug = factory.Sequence(lambda n: f"test-na-vygoranie-{n}")
+    title = factory.Sequence(lambda n: f"Тест на выгорание {n}")
+    topic_id = "burnout"
+
+    _way_to = {"published": [DRAFT]}
+
+    class Meta:
+        model = InteractiveDefinition
+
+    class Params:
+        published = factory.Trait(status="published", published_at=now(), published_version=1)
+        archived = factory.Trait(status="archived", published_at=now())
+
+    @classmethod
+    def before_move(cls, instance: InteractiveDefinition, stop: Mapping[str, Any]) -> None:
+        if stop.get("published_version"):
+            InteractiveVersionFactory(
+                interactive_definition=instance, version=stop["published_version"]
+            )
+
+
+class InteractiveVersionFactory(EntityFactory):
+    interactive_definition = factory.SubFactory(InteractiveDefinitionFactory)
+    version = factory.Sequence(lambda n: n + 1)
+    config = factory.LazyFunction(quiz_config)
+    created_by = factory.SubFactory(UserFactory)
+
+    class Meta:
+        model = InteractiveVersion
+
+
+class InteractiveRunFactory(EntityFactory):
+    interactive_definition = factory.SubFactory(InteractiveDefinitionFactory)
+    definition_version = 1
+    anonymous_id = factory.Sequence(lambda n: f"visitor-{n:06d}")
+    entry_point = "seo"
+
+    class Meta:
+        model = InteractiveRun
+
+    class Params:
+        completed = factory.Trait(
+            status="completed",
+            started_at=factory.LazyFunction(lambda: ago(minutes=5)),
+            completed_at=now(),
+            result_level="moderate",
+            duration_ms=300_000,
+        )
+        abandoned = factory.Trait(status="abandoned")
+        of_user = factory.Trait(anonymous_id=None, user=factory.SubFactory(UserFactory))
+        crisis = factory.Trait(crisis_triggered=True, crisis_trigger_type="panic_like")

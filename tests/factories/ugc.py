@@ -1,0 +1,151 @@
+"""What clients write, and what moderators do with it. Every text is sealed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import factory
+from django.utils import timezone
+
+from ugc.models import (
+    AnonymousQuestion,
+    DiaryEntry,
+    ModerationAction,
+    QuestionAnswer,
+    Review,
+    ReviewPublicationConsent,
+)
+
+from .base import EntityFactory, ago, now, sealed, today
+from .identity import TEXT_VERSION, UserFactory
+
+ASKED = {"status": "pending", "moderated_at": None, "answered_at": None}
+APPROVED = {**ASKED, "status": "approved", "moderated_at": timezone.now}
+
+
+class AnonymousQuestionFactory(EntityFactory):
+    question_text_encrypted = factory.LazyFunction(sealed)
+    safety_confirmed = True
+
+    _way_to = {"approved": [ASKED], "rejected": [ASKED], "answered": [ASKED, APPROVED]}
+
+    class Meta:
+        model = AnonymousQuestion
+
+    class Params:
+        flagged = factory.Trait(
+            status="flagged", trigger_flags=factory.LazyFunction(lambda: ["pii"])
+        )
+        crisis = factory.Trait(
+            status="flagged", trigger_flags=factory.LazyFunction(lambda: ["crisis"])
+        )
+        approved = factory.Trait(status="approved", moderated_at=now())
+        rejected = factory.Trait(status="rejected", moderated_at=now())
+        answered = factory.Trait(status="answered", moderated_at=now(), answered_at=now())
+
+    @classmethod
+    def before_move(cls, instance: AnonymousQuestion, stop: Mapping[str, Any]) -> None:
+        if stop.get("status") == "answered":
+            QuestionAnswerFactory(question=instance)
+
+
+class QuestionAnswerFactory(EntityFactory):
+    question = factory.SubFactory(AnonymousQuestionFactory)
+    answered_by = factory.SubFactory(UserFactory)
+    answer_text_encrypted = factory.LazyFunction(sealed)
+
+    class Meta:
+        model = QuestionAnswer
+
+    class Params:
+        published = factory.Trait(published_at=now())
+
+
+WRITTEN = {"status": "pending", "published_at": None}
+
+
+class ReviewFactory(EntityFactory):
+    """A review; a published one has its author's consent."""
+
+    user = factory.SubFactory(UserFactory)
+    review_text_encrypted = factory.LazyFunction(sealed)
+    anonymity_level = "initials"
+
+    _way_to = {"published": [WRITTEN], "unpublished": [WRITTEN]}
+
+    class Meta:
+        model = Review
+
+    class Params:
+        pending = factory.Trait(status="pending", submitted_at=now())
+        published = factory.Trait(status="published", submitted_at=now(), published_at=now())
+        unpublished = factory.Trait(status="unpublished", submitted_at=now())
+
+    @classmethod
+    def before_move(cls, instance: Review, stop: Mapping[str, Any]) -> None:
+        if stop.get("status") == "published":
+            ReviewPublicationConsentFactory(review=instance, user=instance.user)
+
+
+class ReviewPublicationConsentFactory(EntityFactory):
+    """An author's consent; the database's own default is a refusal."""
+
+    review = factory.SubFactory(ReviewFactory)
+    user = factory.SelfAttribute("review.user")
+    granted = True
+    version = TEXT_VERSION
+
+    class Meta:
+        model = ReviewPublicationConsent
+
+    class Params:
+        refused = factory.Trait(granted=False)
+        revoked = factory.Trait(
+            granted_at=factory.LazyFunction(lambda: ago(days=30)), revoked_at=now()
+        )
+
+
+class ModerationActionFactory(EntityFactory):
+    """About a question, or a review with ``of_review=True``; ``ugc=`` takes the row itself."""
+
+    ugc_type = "anonymous_question"
+    ugc = factory.SubFactory(AnonymousQuestionFactory)
+    ugc_id = factory.SelfAttribute("ugc.pk")
+    moderator = factory.SubFactory(UserFactory)
+    action = "approve"
+
+    class Meta:
+        model = ModerationAction
+
+    class Params:
+        of_review = factory.Trait(
+            ugc_type="review", ugc=factory.SubFactory(ReviewFactory, pending=True)
+        )
+        rejected = factory.Trait(action="reject", reason_category="spam")
+
+    @classmethod
+    def _create(cls, model_class: type[ModerationAction], *args: Any, **kwargs: Any) -> Any:
+        kwargs.pop("ugc")
+        return super()._create(model_class, *args, **kwargs)
+
+    @classmethod
+    def _build(cls, model_class: type[ModerationAction], *args: Any, **kwargs: Any) -> Any:
+        # No foreign key leads to it, so save_related() is told.
+        unsaved = kwargs.pop("ugc")
+        instance = super()._build(model_class, *args, **kwargs)
+        instance.unsaved_relatives = [unsaved]
+        return instance
+
+
+class DiaryEntryFactory(EntityFactory):
+    user = factory.SubFactory(UserFactory)
+    diary_type = "gratitude"
+    entry_date = today()
+    payload_encrypted = factory.LazyFunction(sealed)
+
+    class Meta:
+        model = DiaryEntry
+
+    class Params:
+        deleted = factory.Trait(payload_encrypted=None, deleted_at=now())
