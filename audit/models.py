@@ -8,7 +8,17 @@ from django.utils.translation import gettext_noop
 
 from ebalance.db import rules, triggers
 from ebalance.db.classification import p0
-from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, now_default, updated_at
+from ebalance.db.fields import (
+    BytesFromDatabase,
+    ClosedSet,
+    Entity,
+    NumberFromDatabase,
+    Ref,
+    TextLine,
+    created_at,
+    now_default,
+    updated_at,
+)
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sets import Members
 
@@ -18,7 +28,7 @@ class AuditLogEntry(Entity):
 
     ActorRole = Members("ActorRole", "owner assistant editor client system")
 
-    seq = models.BigIntegerField(
+    seq = NumberFromDatabase(
         editable=False, db_comment=p0("place in the chain; set by the database inside its lock")
     )
     actor = Ref(
@@ -41,8 +51,8 @@ class AuditLogEntry(Entity):
     )
     user_agent = TextLine(null=True, blank=True, db_comment=p0("user agent of the request"))
     created_at = created_at("when, UTC")
-    prev_hash = models.BinaryField(editable=False, db_comment=p0("row_hash of the row before"))
-    row_hash = models.BinaryField(editable=False, db_comment=p0("SHA-256 of the canonical row"))
+    prev_hash = BytesFromDatabase(editable=False, db_comment=p0("row_hash of the row before"))
+    row_hash = BytesFromDatabase(editable=False, db_comment=p0("SHA-256 of the canonical row"))
 
     class Meta:
         db_table = "audit_log_entries"
@@ -106,7 +116,10 @@ class MessageTemplate(Entity):
             ),
             rules.not_blank("message_templates", "name"),
             rules.matches(
-                "message_templates_language_is_code", "language", r"^[a-z]{2}$", _("Two letters.")
+                "message_templates_language_is_iso_639",
+                "language",
+                r"^[a-z]{2}$",
+                _("Two letters."),
             ),
             rules.required_when(
                 "message_templates_active_has_version",

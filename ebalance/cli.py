@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
-from django.db import NotSupportedError, OperationalError
+from django.db import IntegrityError, NotSupportedError, OperationalError
 
 from ebalance.bundled import BundledServerError
 
@@ -38,6 +39,11 @@ def explain(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, ImproperlyConfigured):
         return f"Wrong settings: {_one_line(error)}"
+    if isinstance(error, IntegrityError) and isinstance(error.__cause__, psycopg.Error):
+        # Not str(error): its detail quotes the row.
+        row = re.match(r"Could not load [\w.]+\(pk=[^)]*\): ", str(error))
+        reason = _one_line(error.__cause__.diag.message_primary)
+        return f"The database refused this. {row[0] if row else ''}{reason}"
     if isinstance(error, NotSupportedError) and "PostgreSQL" in str(error):
         return f"{_where()}: the server is too old. {_one_line(error)}"
     if isinstance(error, OperationalError) and _concerns_connection(error):

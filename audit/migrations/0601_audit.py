@@ -306,7 +306,7 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(("language__regex", "^[a-z]{2}$")),
-                                name="message_templates_language_is_code",
+                                name="message_templates_language_is_iso_639",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(

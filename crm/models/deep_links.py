@@ -9,6 +9,7 @@ from ebalance.db import patterns, rules, triggers
 from ebalance.db.classification import p0
 from ebalance.db.fields import (
     ClosedSet,
+    MomentFromDatabase,
     Ref,
     TextLine,
     created_at,
@@ -62,7 +63,7 @@ class DeepLink(models.Model):
     )
     created_at = created_at()
     # Without a value the database sets created_at + 30 days (trigger).
-    expires_at = models.DateTimeField(
+    expires_at = MomentFromDatabase(
         blank=True, db_comment=p0("end of validity, UTC; at most 30 days after created_at")
     )
 

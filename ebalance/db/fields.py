@@ -5,7 +5,7 @@ import re
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models.functions import Now  # noqa: F401  (re-exported for write paths)
+from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
 from . import patterns, rules
@@ -22,6 +22,8 @@ class TextLine(models.TextField):
     """A ``text`` column that people edit in one line."""
 
     def formfield(self, **kwargs):
+        if self.null and not self.choices:
+            kwargs.setdefault("empty_value", None)  # absent is NULL, never ""
         return super().formfield(**{"widget": forms.TextInput, **kwargs})
 
     def deconstruct(self):
@@ -105,6 +107,28 @@ class Ref(models.ForeignKey):
         return name, "django.db.models.ForeignKey", args, kwargs
 
 
+class FilledByDatabase:
+    """A column whose value a trigger gives; an INSERT reads it back."""
+
+    db_returning = True
+
+    def deconstruct(self):
+        name, _path, args, kwargs = super().deconstruct()  # type: ignore[misc]
+        return name, f"django.db.models.{self.get_internal_type()}", args, kwargs  # type: ignore[attr-defined]
+
+
+class MomentFromDatabase(FilledByDatabase, models.DateTimeField):
+    pass
+
+
+class NumberFromDatabase(FilledByDatabase, models.BigIntegerField):
+    pass
+
+
+class BytesFromDatabase(FilledByDatabase, models.BinaryField):
+    pass
+
+
 def now_default() -> models.Func:
     return models.Func(function="now", output_field=models.DateTimeField())
 
@@ -144,6 +168,15 @@ class Entity(models.Model):
     def clean(self):
         super().clean()
         validate_triggers(self)
+
+    def _get_field_expression_map(self, meta, exclude=None):
+        # Django asks constraints about an absent JSON value as the JSON value null.
+        found = super()._get_field_expression_map(meta, exclude)  # type: ignore[misc]
+        for field in self._meta.concrete_fields:
+            if isinstance(field, models.JSONField) and getattr(self, field.attname) is None:
+                for name in {field.name, field.attname} & found.keys():
+                    found[name] = Cast(models.Value(None), field)
+        return found
 
 
 def validate_triggers(instance: models.Model) -> None:

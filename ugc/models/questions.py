@@ -9,7 +9,15 @@ from django.utils.translation import gettext_noop
 
 from ebalance.db import rules, triggers
 from ebalance.db.classification import p0, p1, p2
-from ebalance.db.fields import ClosedSet, Entity, Ref, SealedText, TextLine, now_default
+from ebalance.db.fields import (
+    ClosedSet,
+    Entity,
+    MomentFromDatabase,
+    Ref,
+    SealedText,
+    TextLine,
+    now_default,
+)
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sets import Members
 
@@ -49,8 +57,7 @@ class AnonymousQuestion(Entity):
         default=False, db_default=False, db_comment=p0("the asker confirmed being safe")
     )
     submitted_at = models.DateTimeField(db_default=now_default(), db_comment=p0("when asked, UTC"))
-    due_at = models.DateTimeField(
-        null=False,
+    due_at = MomentFromDatabase(
         blank=True,
         editable=False,
         db_default=now_default(),
