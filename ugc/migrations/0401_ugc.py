@@ -416,8 +416,8 @@ class Migration(migrations.Migration):
                                 name="question_answers_answered_keeps_answer",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.question_answers_answered_keeps_answer()",
-                                    func="CREATE OR REPLACE FUNCTION public.question_answers_answered_keeps_answer() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF TG_OP = 'DELETE' OR NEW.question_id <> OLD.question_id THEN\n        PERFORM FROM public.anonymous_questions\n        WHERE id = OLD.question_id AND status = 'answered' FOR SHARE;\n        IF FOUND THEN\n            PERFORM public.raise_refusal('question_answers_answered_keeps_answer', TG_TABLE_NAME, 'question_id', 'The answer of an answered question goes only together with the question');\n        END IF;\n    END IF;\n    IF TG_OP = 'DELETE' THEN\n        RETURN OLD;\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="864d5b2a15801e60650d53dbec5b587b54d3a4ff",
+                                    func="CREATE OR REPLACE FUNCTION public.question_answers_answered_keeps_answer() RETURNS trigger LANGUAGE plpgsql AS $rule$ DECLARE\n    question_status text;\nBEGIN\n    IF TG_OP = 'DELETE' OR NEW.question_id <> OLD.question_id THEN\n        SELECT status INTO question_status FROM public.anonymous_questions\n        WHERE id = OLD.question_id FOR SHARE;\n        IF question_status = 'answered' THEN\n            PERFORM public.raise_refusal('question_answers_answered_keeps_answer', TG_TABLE_NAME, 'question_id', 'The answer of an answered question goes only together with the question');\n        END IF;\n    END IF;\n    IF TG_OP = 'DELETE' THEN\n        RETURN OLD;\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="9e5ba002fb6768dd71f1f9e0a976581d1a4adc17",
                                     operation='DELETE OR UPDATE OF "question_id"',
                                     pgid="question_answers_answered_keeps_answer",
                                     table="question_answers",

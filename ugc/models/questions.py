@@ -198,13 +198,16 @@ class QuestionAnswer(Entity):
                     "The answer of an answered question goes only together with the question"
                 ),
                 column="question_id",
-                # The question's row is locked: somebody may be about to call it answered.
+                # The question's row is locked whatever its status: a session that still sees it
+                # unanswered (REPEATABLE READ) must fail rather than go by that.
                 body=f"""
+DECLARE
+    question_status text;
 BEGIN
     IF TG_OP = 'DELETE' OR NEW.question_id <> OLD.question_id THEN
-        PERFORM FROM public.anonymous_questions
-        WHERE id = OLD.question_id AND status = 'answered' FOR SHARE;
-        IF FOUND THEN
+        SELECT status INTO question_status FROM public.anonymous_questions
+        WHERE id = OLD.question_id FOR SHARE;
+        IF question_status = 'answered' THEN
             {triggers.REFUSE}
         END IF;
     END IF;

@@ -1,0 +1,91 @@
+"""Two sessions on one database, step by step: a race that is not left to luck."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+
+from tests.databases import Database
+
+LEVELS = {
+    "read committed": psycopg.IsolationLevel.READ_COMMITTED,
+    "repeatable read": psycopg.IsolationLevel.REPEATABLE_READ,
+    "serializable": psycopg.IsolationLevel.SERIALIZABLE,
+}
+
+
+class Session:
+    """A connection whose statements run in a thread, so that one may wait for a lock."""
+
+    def __init__(self, database: Database, level: str) -> None:
+        self.connection = database.connect()
+        self.connection.isolation_level = LEVELS[level]
+        self.connection.execute("SET lock_timeout = '20s'; SET deadlock_timeout = '100ms'")
+        self.connection.commit()
+        self.connection.execute("SELECT 1 FROM roles LIMIT 1")  # the snapshot is taken here
+        self.error: psycopg.Error | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self, statement: str, *params: Any) -> None:
+        """Send a statement and do not wait for it."""
+        self._run(lambda: self.connection.execute(statement, params))
+
+    def commit(self) -> None:
+        self.wait()
+        if self.error is None:
+            self._run(self.connection.commit)
+            self.wait()
+        else:
+            self.connection.rollback()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for the statement under way; False when it still waits after ``seconds``."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+            if self._thread.is_alive():
+                return False
+            self._thread = None
+        return True
+
+    def _run(self, work: Callable[[], object]) -> None:
+        self.wait()
+
+        def guarded() -> None:
+            try:
+                work()
+            except psycopg.Error as error:
+                self.error = error
+
+        self._thread = threading.Thread(target=guarded)
+        self._thread.start()
+
+    def close(self) -> None:
+        self.wait()
+        self.connection.close()
+
+
+def race(database: Database, level: str, first: tuple, second: tuple) -> list[psycopg.Error]:
+    """Both sessions take their snapshot; then ``first``, ``second``, commit, commit.
+
+    Returns the errors of the two; each is a class 23 refusal or a conflict that PostgreSQL itself
+    reports (serialization failure, deadlock), never anything else.
+    """
+    one, other = Session(database, level), Session(database, level)
+    try:
+        one.start(*first)
+        one.wait()
+        other.start(*second)
+        other.wait(0.3)
+        one.commit()
+        other.commit()
+    finally:
+        one.close()
+        other.close()
+    errors = [session.error for session in (one, other) if session.error]
+    for error in errors:
+        assert error.sqlstate, error
+        assert error.sqlstate.startswith("23") or error.sqlstate in {"40001", "40P01"}, error
+    return errors
