@@ -1,0 +1,118 @@
+"""The tracking plan read a second time, in Python: what the P0 guard must agree with.
+
+Written from privacy.md §3 and the plan itself, not from the SQL.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+from zoneinfo import available_timezones
+
+from django.conf import settings
+
+PLAN = json.loads(
+    Path(settings.BASE_DIR, "crm/migrations/data/tracking_plan_0502.json").read_text("utf-8")
+)
+ENVELOPE: dict[str, dict[str, Any]] = PLAN["envelope"]
+TOPICS = {
+    row["pk"]
+    for row in json.loads(Path(settings.BASE_DIR, "fixtures/seeds.json").read_text("utf-8"))
+    if row["model"] == "content.topic"
+}
+TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|\+00:00)", re.ASCII)
+
+
+def is_uuid(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def is_moment(text: str) -> bool:
+    if not TIMESTAMP.fullmatch(text):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def fits(kind: str, allowed: list[str] | None, value: Any) -> bool:
+    """Whether a JSON value is of a kind of the plan."""
+    if kind in {"enum_list", "code_list"}:
+        single = kind.removesuffix("_list")
+        return (
+            isinstance(value, list)
+            and 0 < len(value) <= 50
+            and all(fits(single, allowed, item) for item in value)
+        )
+    if kind == "bool":
+        return isinstance(value, bool)
+    if kind == "int":
+        return type(value) is int and 0 <= value <= 10**9
+    if not isinstance(value, str):
+        return False
+    if kind == "enum":
+        return value in (allowed or [])
+    if len(value) > 120:
+        return False
+    if kind == "uuid" or (kind in {"ref", "deep_link"} and is_uuid(value)):
+        return is_uuid(value)
+    if kind == "timestamp":
+        return is_moment(value)
+    if re.search("[0-9]{7}", value):
+        return False
+    shapes = {
+        "slug": r"[a-z0-9]+([_-][a-z0-9]+)*",
+        "code": r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}",
+        "ref": r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}",
+        "utm": r"[A-Za-z0-9_.-]{1,80}",
+        "path": r"/[a-z0-9/_.-]{0,199}",
+        "deep_link": r"(?=.*[A-Za-z])[A-Za-z0-9]{8,12}",
+        "host": r"(?i:([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z]([a-z0-9-]*[a-z0-9])?)",
+    }
+    if kind == "topic":
+        return value in TOPICS
+    if kind == "zone":
+        return value in available_timezones() - {"Factory", "localtime"}
+    return re.fullmatch(shapes[kind], value, re.ASCII) is not None
+
+
+def in_envelope(section: str | None, key: str, value: Any) -> bool:
+    for name, keys in ENVELOPE.items():
+        if section in (None, name) and key in keys:
+            spec = keys[key]
+            kind, allowed = ("enum", spec) if isinstance(spec, list) else (spec, None)
+            return fits(kind, allowed, value)
+    return False
+
+
+def accepts(
+    event: str, source: str, properties: dict, page: dict | None = None, acquisition=None
+) -> bool:
+    """Whether the plan admits this event."""
+    page, acquisition = page or {}, acquisition or {}
+    spec = PLAN["events"].get(event)
+    if spec is None or source not in spec["sources"]:
+        return False
+    params = spec["params"]
+    for section, values in (("page", page), ("acquisition", acquisition)):
+        if not all(in_envelope(section, key, value) for key, value in values.items()):
+            return False
+    for key, value in properties.items():
+        if key in params:
+            if not fits(params[key]["kind"], params[key].get("allowed"), value):
+                return False
+        elif not in_envelope(None, key, value):
+            return False
+    present = {*properties, *page, *acquisition}
+    needed = [{name} for name, param in params.items() if param.get("required")]
+    needed += [set(param["one_of"].split("|")) for param in params.values() if "one_of" in param]
+    return all(present & names for names in needed)
