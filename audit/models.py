@@ -98,7 +98,7 @@ class MessageTemplate(Entity):
     channel = ClosedSet(Channel, db_comment=p0("how it is sent"))
     category = ClosedSet(Category, db_comment=p0("occasion"))
     name = TextLine(db_comment=p0("name"))
-    status = ClosedSet(Status, default=Status.draft, db_comment=p0("states.md"))
+    status = ClosedSet(Status, default=Status.draft, db_comment=p0("life cycle"))
     language = TextLine(default="ru", db_default="ru", db_comment=p0("ISO 639-1"))
     active_version = models.IntegerField(null=True, blank=True, db_comment=p0("version in use"))
     created_at = created_at()
@@ -188,14 +188,16 @@ class MessageTemplateVersion(Entity):
                 operation=pgtrigger.Insert,
                 message=gettext_noop("A subject is given exactly for e-mail"),
                 column="subject",
-                broken=lambda row: (
-                    row.template_id is not None
-                    and (row.subject is not None) != (row.template.channel == "email")
+                broken=lambda row: any(
+                    (template.channel == "email") != (row.subject is not None)
+                    for template in MessageTemplate.objects.filter(pk=row.template_id)
                 ),
                 body=f"""
 BEGIN
-    IF (NEW.subject IS NOT NULL) IS DISTINCT FROM
-       (SELECT channel = 'email' FROM public.message_templates WHERE id = NEW.template_id) THEN
+    -- Without a template it is the foreign key's to refuse.
+    IF EXISTS (SELECT FROM public.message_templates
+               WHERE id = NEW.template_id
+                 AND (channel = 'email') <> (NEW.subject IS NOT NULL)) THEN
         {triggers.REFUSE}
     END IF;
     RETURN NEW;

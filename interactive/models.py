@@ -30,7 +30,7 @@ class InteractiveDefinition(Entity):
         db_comment=p0("topic, if one"),
     )
     status = ClosedSet(
-        PublicationStatus, default=PublicationStatus.draft, db_comment=p0("states.md")
+        PublicationStatus, default=PublicationStatus.draft, db_comment=p0("life cycle")
     )
     published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
     published_version = models.IntegerField(
@@ -153,7 +153,7 @@ class InteractiveRun(Entity):
         db_comment=p0("who ran it, if logged in"),
     )
     anonymous_id = TextLine(null=True, blank=True, db_comment=p0("browser or bot identifier"))
-    status = ClosedSet(Status, default=Status.in_progress, db_comment=p0("states.md"))
+    status = ClosedSet(Status, default=Status.in_progress, db_comment=p0("life cycle"))
     started_at = models.DateTimeField(db_default=now_default(), db_comment=p0("start, UTC"))
     completed_at = models.DateTimeField(null=True, blank=True, db_comment=p0("end, UTC"))
     result_level = ClosedSet(ResultLevel, null=True, blank=True, db_comment=p0("level reached"))

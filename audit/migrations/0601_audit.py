@@ -257,7 +257,7 @@ class Migration(migrations.Migration):
                         (
                             "status",
                             models.TextField(
-                                db_comment="P0 · states.md", db_default="draft", default="draft"
+                                db_comment="P0 · life cycle", db_default="draft", default="draft"
                             ),
                         ),
                         (
@@ -493,8 +493,8 @@ class Migration(migrations.Migration):
                                 name="message_template_versions_subject_for_email",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.message_template_versions_subject_for_email()",
-                                    func="CREATE OR REPLACE FUNCTION public.message_template_versions_subject_for_email() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF (NEW.subject IS NOT NULL) IS DISTINCT FROM\n       (SELECT channel = 'email' FROM public.message_templates WHERE id = NEW.template_id) THEN\n        PERFORM public.raise_refusal('message_template_versions_subject_for_email', TG_TABLE_NAME, 'subject', 'A subject is given exactly for e-mail');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="d4ed10f312487e863e067cf52e40d3d45f0198b3",
+                                    func="CREATE OR REPLACE FUNCTION public.message_template_versions_subject_for_email() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    -- Without a template it is the foreign key's to refuse.\n    IF EXISTS (SELECT FROM public.message_templates\n               WHERE id = NEW.template_id\n                 AND (channel = 'email') <> (NEW.subject IS NOT NULL)) THEN\n        PERFORM public.raise_refusal('message_template_versions_subject_for_email', TG_TABLE_NAME, 'subject', 'A subject is given exactly for e-mail');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="d739bea8fe0a7ccefd850b528ea8497609e86aaf",
                                     operation="INSERT",
                                     pgid="message_template_versions_subject_for_email",
                                     table="message_template_versions",

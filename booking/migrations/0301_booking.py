@@ -100,7 +100,7 @@ class Migration(migrations.Migration):
                         (
                             "status",
                             models.TextField(
-                                db_comment="P0 · states.md", db_default="draft", default="draft"
+                                db_comment="P0 · life cycle", db_default="draft", default="draft"
                             ),
                         ),
                         (
@@ -467,7 +467,7 @@ class Migration(migrations.Migration):
                         (
                             "status",
                             models.TextField(
-                                db_comment="P0 · states.md",
+                                db_comment="P0 · life cycle",
                                 db_default="available",
                                 default="available",
                             ),
@@ -758,7 +758,7 @@ class Migration(migrations.Migration):
                         (
                             "status",
                             models.TextField(
-                                db_comment="P0 · states.md",
+                                db_comment="P0 · life cycle",
                                 db_default="pending_payment",
                                 default="pending_payment",
                             ),
@@ -1435,7 +1435,9 @@ class Migration(migrations.Migration):
                         (
                             "status",
                             models.TextField(
-                                db_comment="P0 · states.md", db_default="pending", default="pending"
+                                db_comment="P0 · life cycle",
+                                db_default="pending",
+                                default="pending",
                             ),
                         ),
                         (
@@ -1826,7 +1828,7 @@ class Migration(migrations.Migration):
                         (
                             "status",
                             models.TextField(
-                                db_comment="P0 · states.md", db_default="draft", default="draft"
+                                db_comment="P0 · life cycle", db_default="draft", default="draft"
                             ),
                         ),
                         (
@@ -2005,7 +2007,7 @@ class Migration(migrations.Migration):
                         (
                             "status",
                             models.TextField(
-                                db_comment="P0 · states.md", db_default="new", default="new"
+                                db_comment="P0 · life cycle", db_default="new", default="new"
                             ),
                         ),
                         (

@@ -40,7 +40,7 @@ class Payment(Entity):
     purpose = ClosedSet(Purpose, db_comment=p0("deposit or full price"))
     amount = models.IntegerField(db_comment=p0("amount, whole roubles; never changes"))
     currency = ClosedSet(Currency, default=Currency.RUB, db_comment=p0("currency"))
-    status = ClosedSet(Status, default=Status.pending, db_comment=p0("states.md"))
+    status = ClosedSet(Status, default=Status.pending, db_comment=p0("life cycle"))
     failure_category = ClosedSet(
         FailureCategory, null=True, blank=True, db_comment=p0("why it failed")
     )

@@ -32,7 +32,7 @@ class IntakeForm(Entity):
     appointment = Ref(
         Appointment, DB_CASCADE, related_name="intake_forms", db_comment=p0("for which session")
     )
-    status = ClosedSet(Status, default=Status.draft, db_comment=p0("states.md"))
+    status = ClosedSet(Status, default=Status.draft, db_comment=p0("life cycle"))
     payload_encrypted = SealedText(db_comment=p2("answers, sealed JSON"))
     created_at = created_at()
     submitted_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when submitted, UTC"))
@@ -95,7 +95,7 @@ class WaitlistRequest(Entity):
     preferred_time_window = ClosedSet(
         TimeWindow, null=True, blank=True, db_comment=p0("when it would suit")
     )
-    status = ClosedSet(Status, default=Status.new, db_comment=p0("states.md"))
+    status = ClosedSet(Status, default=Status.new, db_comment=p0("life cycle"))
     created_at = created_at()
 
     class Meta:

@@ -95,7 +95,7 @@ class AvailabilitySlot(Entity):
     )
     start_at_utc = models.DateTimeField(db_comment=p0("start, UTC"))
     end_at_utc = models.DateTimeField(db_comment=p0("end, UTC, at most 12 h later"))
-    status = ClosedSet(Status, default=Status.available, db_comment=p0("states.md"))
+    status = ClosedSet(Status, default=Status.available, db_comment=p0("life cycle"))
     source = ClosedSet(Source, default=Source.product, db_comment=p0("who made it"))
     external_event_id = TextLine(
         null=True, blank=True, db_comment=p0("event in the outside calendar")

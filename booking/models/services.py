@@ -45,7 +45,7 @@ class Service(Entity):
         null=True, blank=True, db_comment=p0("how many times an appointment may move")
     )
     status = ClosedSet(
-        PublicationStatus, default=PublicationStatus.draft, db_comment=p0("states.md")
+        PublicationStatus, default=PublicationStatus.draft, db_comment=p0("life cycle")
     )
     topic = Ref(
         "content.Topic",

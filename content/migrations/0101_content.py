@@ -358,7 +358,7 @@ class Migration(migrations.Migration):
                         (
                             "status",
                             models.TextField(
-                                db_comment="P0 · editorial state, states.md",
+                                db_comment="P0 · editorial state",
                                 db_default="draft",
                                 default="draft",
                             ),
@@ -989,7 +989,7 @@ class Migration(migrations.Migration):
                         (
                             "status",
                             models.TextField(
-                                db_comment="P0 · states.md", db_default="draft", default="draft"
+                                db_comment="P0 · life cycle", db_default="draft", default="draft"
                             ),
                         ),
                         (
@@ -1127,7 +1127,7 @@ class Migration(migrations.Migration):
                         (
                             "status",
                             models.TextField(
-                                db_comment="P0 · states.md", db_default="draft", default="draft"
+                                db_comment="P0 · life cycle", db_default="draft", default="draft"
                             ),
                         ),
                         (

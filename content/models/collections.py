@@ -24,7 +24,7 @@ class CuratedCollection(Entity):
     title = TextLine(db_comment=p0("title"))
     collection_type = ClosedSet(Type, db_comment=p0("what the list is picked by"))
     status = ClosedSet(
-        PublicationStatus, default=PublicationStatus.draft, db_comment=p0("states.md")
+        PublicationStatus, default=PublicationStatus.draft, db_comment=p0("life cycle")
     )
     topic = Ref(
         Topic,

@@ -25,7 +25,7 @@ class GlossaryTerm(Entity):
     short_definition = models.TextField(db_comment=p0("definition in a sentence"))
     body_markdown = models.TextField(db_comment=p0("text, Markdown"))
     status = ClosedSet(
-        PublicationStatus, default=PublicationStatus.draft, db_comment=p0("states.md")
+        PublicationStatus, default=PublicationStatus.draft, db_comment=p0("life cycle")
     )
     published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
     meta_description = TextLine(null=True, blank=True, db_comment=p0("text for search engines"))

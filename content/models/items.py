@@ -29,7 +29,7 @@ class ContentItem(Entity):
     title = TextLine(db_comment=p0("title"))
     excerpt = models.TextField(null=True, blank=True, db_comment=p0("short summary"))
     body_markdown = models.TextField(db_comment=p0("text, Markdown"))
-    status = ClosedSet(Status, default=Status.draft, db_comment=p0("editorial state, states.md"))
+    status = ClosedSet(Status, default=Status.draft, db_comment=p0("editorial state"))
     published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
     author = Ref(
         "identity.User",

@@ -533,7 +533,7 @@ class Migration(migrations.Migration):
                             "name",
                             models.TextField(db_comment="P0 · key; a|b: one of these is required"),
                         ),
-                        ("kind", models.TextField(db_comment="P0 · kind of value, privacy.md §3")),
+                        ("kind", models.TextField(db_comment="P0 · kind of value")),
                         (
                             "allowed",
                             django.contrib.postgres.fields.ArrayField(

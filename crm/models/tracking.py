@@ -115,7 +115,7 @@ class TrackingEventParam(Entity):
         db_comment=p0("event"),
     )
     name = TextLine(db_comment=p0("key; a|b: one of these is required"))
-    kind = ClosedSet(Kind, db_comment=p0("kind of value, privacy.md §3"))
+    kind = ClosedSet(Kind, db_comment=p0("kind of value"))
     allowed = ArrayField(
         TextLine(), null=True, blank=True, db_comment=p0("values of an enum or enum_list")
     )

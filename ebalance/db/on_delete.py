@@ -7,6 +7,12 @@ __all__ = ["DB_CASCADE", "DB_RESTRICT", "DB_SET_NULL"]
 
 
 class _Restrict(DatabaseOnDelete):
+    # The ORM asks nothing and loads nothing: the database answers at the DELETE.
+    lazy_sub_objs = True
+
+    def __call__(self, collector, field, sub_objs, using):
+        pass
+
     def on_delete_sql(self, schema_editor):
         return " ON DELETE RESTRICT"
 

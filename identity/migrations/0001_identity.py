@@ -78,9 +78,7 @@ class Migration(migrations.Migration):
                         (
                             "status",
                             models.TextField(
-                                db_comment="P0 · life cycle, states.md",
-                                db_default="active",
-                                default="active",
+                                db_comment="P0 · life cycle", db_default="active", default="active"
                             ),
                         ),
                         (
@@ -346,7 +344,7 @@ class Migration(migrations.Migration):
                         "verbose_name": "role",
                         "verbose_name_plural": "roles",
                         "db_table": "roles",
-                        "db_table_comment": "Roles of access.md",
+                        "db_table_comment": "The four roles",
                         "constraints": [
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -507,7 +505,7 @@ class Migration(migrations.Migration):
                         (
                             "status",
                             models.TextField(
-                                db_comment="P0 · progress, states.md",
+                                db_comment="P0 · progress",
                                 db_default="requested",
                                 default="requested",
                             ),

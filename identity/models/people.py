@@ -71,7 +71,7 @@ class User(Entity, AbstractBaseUser):
     telegram_username = TextLine(null=True, blank=True, db_comment=p1("Telegram name without @"))
     display_name = TextLine(null=True, blank=True, db_comment=p1("how the person is called"))
     timezone = TextLine(null=True, blank=True, db_comment=p0("IANA zone"))
-    status = ClosedSet(Status, default=Status.active, db_comment=p0("life cycle, states.md"))
+    status = ClosedSet(Status, default=Status.active, db_comment=p0("life cycle"))
     created_at = created_at()
     updated_at = updated_at()
     deleted_at = models.DateTimeField(
@@ -230,7 +230,7 @@ class Role(models.Model):
 
     class Meta:
         db_table = "roles"
-        db_table_comment = "Roles of access.md"
+        db_table_comment = "The four roles"
         verbose_name = _("role")
         verbose_name_plural = _("roles")
         constraints = [

@@ -20,7 +20,7 @@ class DataExportRequest(Entity):
 
     user = Ref(User, related_name="data_export_requests", db_comment=p0("whose data"))
     export_type = ClosedSet(Type, db_comment=p0("what is exported"))
-    status = ClosedSet(Status, default=Status.requested, db_comment=p0("progress, states.md"))
+    status = ClosedSet(Status, default=Status.requested, db_comment=p0("progress"))
     file_url = TextLine(null=True, blank=True, db_comment=p1("address of the finished file"))
     created_at = created_at("when requested, UTC")
     completed_at = models.DateTimeField(

@@ -61,7 +61,7 @@ class Migration(migrations.Migration):
                         (
                             "status",
                             models.TextField(
-                                db_comment="P0 · states.md", db_default="draft", default="draft"
+                                db_comment="P0 · life cycle", db_default="draft", default="draft"
                             ),
                         ),
                         (
@@ -432,7 +432,7 @@ class Migration(migrations.Migration):
                         (
                             "status",
                             models.TextField(
-                                db_comment="P0 · states.md",
+                                db_comment="P0 · life cycle",
                                 db_default="in_progress",
                                 default="in_progress",
                             ),

@@ -60,7 +60,9 @@ class Migration(migrations.Migration):
                         (
                             "status",
                             models.TextField(
-                                db_comment="P0 · states.md", db_default="pending", default="pending"
+                                db_comment="P0 · life cycle",
+                                db_default="pending",
+                                default="pending",
                             ),
                         ),
                         (
@@ -123,9 +125,6 @@ class Migration(migrations.Migration):
                             models.DateTimeField(
                                 blank=True,
                                 db_comment="P0 · decide by, UTC; set by the database: 4 h with a crisis flag, else 24 h",
-                                db_default=models.Func(
-                                    function="now", output_field=models.DateTimeField()
-                                ),
                                 editable=False,
                             ),
                         ),
@@ -654,7 +653,7 @@ class Migration(migrations.Migration):
                         (
                             "status",
                             models.TextField(
-                                db_comment="P0 · states.md", db_default="draft", default="draft"
+                                db_comment="P0 · life cycle", db_default="draft", default="draft"
                             ),
                         ),
                         (

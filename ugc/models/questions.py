@@ -38,7 +38,7 @@ class AnonymousQuestion(Entity):
         db_comment=p0("who asked, if logged in"),
     )
     channel = ClosedSet(Channel, default=Channel.web, db_comment=p0("where it was asked"))
-    status = ClosedSet(Status, default=Status.pending, db_comment=p0("states.md"))
+    status = ClosedSet(Status, default=Status.pending, db_comment=p0("life cycle"))
     trigger_flags = ArrayField(
         TextLine(),
         default=list,
@@ -60,7 +60,6 @@ class AnonymousQuestion(Entity):
     due_at = MomentFromDatabase(
         blank=True,
         editable=False,
-        db_default=now_default(),
         db_comment=p0("decide by, UTC; set by the database: 4 h with a crisis flag, else 24 h"),
     )
     moderated_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when decided, UTC"))

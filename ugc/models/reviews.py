@@ -25,7 +25,7 @@ class Review(Entity):
         related_name="reviews",
         db_comment=p0("who wrote it, if known"),
     )
-    status = ClosedSet(Status, default=Status.draft, db_comment=p0("states.md"))
+    status = ClosedSet(Status, default=Status.draft, db_comment=p0("life cycle"))
     review_text_encrypted = SealedText(db_comment=p2("the review, sealed"))
     anonymity_level = ClosedSet(
         Anonymity, default=Anonymity.full, db_comment=p0("how the author is shown")
