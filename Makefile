@@ -3,11 +3,11 @@ PYTHON = .venv/bin/python
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format types migrations migrate shell lock clean
+.PHONY: help setup run test test-oldest lint format types migrations migrate shell messages lock clean
 
 help:  ## this list
 	@echo "Targets:"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' Makefile | awk -F'#' '{printf "%-18s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | awk -F'#' '{printf "%-18s %s\n", $$1, $$2}'
 
 setup:  ## make .venv with the locked packages (instant when it is up to date)
 	@sh tools/setup.sh
@@ -15,9 +15,12 @@ setup:  ## make .venv with the locked packages (instant when it is up to date)
 run: setup  ## database, migrations, seeds, demo data, admin on http://localhost:8000 (PORT=8001 for another port)
 	@exec $(PYTHON) manage.py run --port "$(PORT)"
 
-test: lint types migrations  ## everything that must pass before a commit
+test: lint migrations types  ## everything that must pass before a commit
 	@echo "== tests"
 	@exec $(PYTHON) -m pytest $(ARGS)
+
+test-oldest: setup  ## the rules' tests on the system's PostgreSQL 15, where there is one
+	@exec $(PYTHON) tools/test_oldest.py $(ARGS)
 
 lint: setup  ## ruff: rules and format
 	@echo "== ruff check"
@@ -25,13 +28,13 @@ lint: setup  ## ruff: rules and format
 	@echo "== ruff format"
 	@$(PYTHON) -m ruff format --check .
 
-types: lint  ## mypy on the persistence kit
+types: migrations  ## mypy on the persistence kit
 	@echo "== mypy ebalance/db"
 	@$(PYTHON) -m mypy ebalance/db
 
-migrations: types  ## is a migration missing?
+migrations: lint  ## is a migration missing?
 	@echo "== missing migrations"
-	@$(PYTHON) manage.py makemigrations --check --dry-run
+	@$(PYTHON) -W error::RuntimeWarning manage.py makemigrations --check --dry-run
 
 format: setup  ## put the code into ruff's format
 	@$(PYTHON) -m ruff check --fix .
@@ -42,6 +45,9 @@ migrate: setup  ## apply migrations
 
 shell: setup  ## Django's shell
 	@exec $(PYTHON) manage.py shell
+
+messages: setup  ## bring the Russian catalogue in locale/ up to date and compile it
+	@$(PYTHON) tools/messages.py $(ARGS)
 
 lock: setup  ## write the lock files anew from requirements*.in
 	@for name in requirements requirements-dev; do \
