@@ -63,6 +63,21 @@ class AuditLogEntry(Entity):
             rules.Unique("audit_log_entries_seq_unique", fields=["seq"]),
             rules.code("audit_log_entries", "action"),
             rules.code("audit_log_entries", "entity_type"),
+            rules.matches(
+                "audit_log_entries_entity_key_is_key",
+                "entity_key",
+                r"^[A-Za-z0-9_-]{1,64}$",
+                _("Only keys are kept here."),
+            ),
+            *(
+                rules.Check(
+                    f"audit_log_entries_{field}_is_p0",
+                    Q(rules.holds("is_audit_value", field)),
+                    _("The audit log holds no personal data."),
+                    field=field,
+                )
+                for field in ("old_value", "new_value")
+            ),
             rules.finite("audit_log_entries", "created_at"),
         ]
         indexes = [

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import sys
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
-from django.db import IntegrityError, NotSupportedError, OperationalError
+from django.db import IntegrityError, NotSupportedError
 
 from ebalance.bundled import BundledServerError
 
-# SQLSTATE of errors that concern the connection, not a statement: class 08 (connection), 28
-# (authorization), 3D (no such database), 53300 (too many connections), 57P (server stops or
-# starts).
-CONNECTION_STATES = ("08", "28", "3D", "53300", "57P")
+# SQLSTATE of errors that concern the server, not a statement: class 08 (connection), 25006 (it is
+# read-only, as a standby is), 28 (authorization), 3D (no such database), 3F (no schema to work in),
+# 42501 (no right), 53 (disk, memory or connections used up), 57P (server stops or starts), 58 (it
+# cannot read or write its files).
+SERVER_STATES = ("08", "25006", "28", "3D", "3F", "42501", "53", "57P", "58")
 
 
 def run(argv: list[str]) -> int:
@@ -24,6 +27,9 @@ def run(argv: list[str]) -> int:
         execute_from_command_line(argv)
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        forget_reader()
+        return 1
     except Exception as error:
         line = None if "--traceback" in argv else explain(error)
         if line is None:
@@ -31,6 +37,12 @@ def run(argv: list[str]) -> int:
         print(line, file=sys.stderr)
         return 1
     return 0
+
+
+def forget_reader() -> None:
+    """Whoever read our output is gone (`… | head`): what is left of it goes nowhere, quietly."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def explain(error: Exception) -> str | None:
@@ -44,17 +56,26 @@ def explain(error: Exception) -> str | None:
         row = re.match(r"Could not load [\w.]+\(pk=[^)]*\): ", str(error))
         reason = _one_line(error.__cause__.diag.message_primary)
         return f"The database refused this. {row[0] if row else ''}{reason}"
+    if isinstance(error, NotSupportedError) and isinstance(error.__cause__, psycopg.Error):
+        return f"{_where()}. {_one_line(error.__cause__.diag.message_primary)}"
     if isinstance(error, NotSupportedError) and "PostgreSQL" in str(error):
         return f"{_where()}: the server is too old. {_one_line(error)}"
-    if isinstance(error, OperationalError) and _concerns_connection(error):
-        return f"{_where()}: {_one_line(error)}"
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, psycopg.Error):
+        cause = cause.__cause__ or cause.__context__
+    if cause is not None and _concerns_server(cause):
+        return f"{_where()}: {_one_line(cause.diag.message_primary or cause)}"
     return None
 
 
-def _concerns_connection(error: OperationalError) -> bool:
-    cause = error.__cause__
-    state = cause.sqlstate if isinstance(cause, psycopg.Error) else None
-    return state is None or state.startswith(CONNECTION_STATES)
+def _concerns_server(error: psycopg.Error) -> bool:
+    from django.db import connection
+
+    if error.sqlstate is not None:
+        return error.sqlstate.startswith(SERVER_STATES)
+    if isinstance(error, psycopg.ProgrammingError):  # a parameter of DATABASE_URL, or our mistake
+        return connection.connection is None
+    return isinstance(error, psycopg.OperationalError)
 
 
 def _where() -> str:

@@ -7,6 +7,7 @@ from .models import InteractiveDefinition, InteractiveRun, InteractiveVersion
 
 class InteractiveVersionInline(ReadOnly, TabularInline):
     model = InteractiveVersion
+    show_title = True
     fields = ("version", "created_by", "created_at")
     ordering = ("-version",)
     tab = False

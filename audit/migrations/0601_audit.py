@@ -163,6 +163,30 @@ class Migration(migrations.Migration):
                                 name="audit_log_entries_entity_type_is_code",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("entity_key__regex", "^[A-Za-z0-9_-]{1,64}$")),
+                                name="audit_log_entries_entity_key_is_key",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("old_value"),
+                                        function="is_audit_value",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="audit_log_entries_old_value_is_p0",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("new_value"),
+                                        function="is_audit_value",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="audit_log_entries_new_value_is_p0",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     models.Func(
                                         models.F("created_at"),
@@ -361,8 +385,8 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.active_version IS NOT NULL)",
                                     constraint="CONSTRAINT",
                                     execute="public.message_templates_active_version_exists()",
-                                    func="CREATE OR REPLACE FUNCTION public.message_templates_active_version_exists() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF EXISTS (SELECT FROM public.message_templates WHERE id = NEW.id AND active_version = NEW.active_version)\n       AND NOT EXISTS (SELECT FROM public.message_template_versions\n                       WHERE template_id = NEW.id AND version = NEW.active_version) THEN\n        PERFORM public.raise_refusal('message_templates_active_version_exists', TG_TABLE_NAME, 'active_version', 'There is no such version; it must exist before it is used');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
-                                    hash="569d221568243edcf014fbc2a7d292b7bc2623bc",
+                                    func="CREATE OR REPLACE FUNCTION public.message_templates_active_version_exists() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF EXISTS (SELECT FROM public.message_templates WHERE id = NEW.id AND active_version = NEW.active_version)\n       AND NOT EXISTS (SELECT FROM public.message_template_versions\n                       WHERE template_id = NEW.id AND version = NEW.active_version) THEN\n        PERFORM public.raise_refusal('message_templates_active_version_exists', TG_TABLE_NAME, 'active_version', 'There is no such version; it must exist before it is used');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="4a7cb1629481da4113fbb2303c4001935660c14c",
                                     operation='INSERT OR UPDATE OF "active_version"',
                                     pgid="message_templates_active_version_exists",
                                     table="message_templates",
@@ -379,6 +403,19 @@ class Migration(migrations.Migration):
                                     hash="ee07487030cb12c6616025a2e131109066891f1b",
                                     operation="UPDATE",
                                     pgid="message_templates_channel_stays",
+                                    table="message_templates",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="message_templates_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('message_templates_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="947734e3a8cc5f202cdbafd0961d8761683ca9dc",
+                                    operation='UPDATE OF "id"',
+                                    pgid="message_templates_id_stays",
                                     table="message_templates",
                                     when="BEFORE",
                                 ),
@@ -493,8 +530,8 @@ class Migration(migrations.Migration):
                                 name="message_template_versions_subject_for_email",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.message_template_versions_subject_for_email()",
-                                    func="CREATE OR REPLACE FUNCTION public.message_template_versions_subject_for_email() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    -- Without a template it is the foreign key's to refuse.\n    IF EXISTS (SELECT FROM public.message_templates\n               WHERE id = NEW.template_id\n                 AND (channel = 'email') <> (NEW.subject IS NOT NULL)) THEN\n        PERFORM public.raise_refusal('message_template_versions_subject_for_email', TG_TABLE_NAME, 'subject', 'A subject is given exactly for e-mail');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="d739bea8fe0a7ccefd850b528ea8497609e86aaf",
+                                    func="CREATE OR REPLACE FUNCTION public.message_template_versions_subject_for_email() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    -- Without a template it is the foreign key's to refuse.\n    IF EXISTS (SELECT FROM public.message_templates\n               WHERE id = NEW.template_id\n                 AND (channel = 'email') <> (NEW.subject IS NOT NULL)) THEN\n        PERFORM public.raise_refusal('message_template_versions_subject_for_email', TG_TABLE_NAME, 'subject', 'A subject is given exactly for e-mail');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="cf0dde8b0ddfbd8f3a8cbfbc26b38400c05ad242",
                                     operation="INSERT",
                                     pgid="message_template_versions_subject_for_email",
                                     table="message_template_versions",
@@ -517,8 +554,8 @@ class Migration(migrations.Migration):
                                 name="message_template_versions_no_delete",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.message_template_versions_no_delete()",
-                                    func="CREATE OR REPLACE FUNCTION public.message_template_versions_no_delete() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF EXISTS (SELECT FROM public.message_templates WHERE id = OLD.template_id) THEN\n        PERFORM public.raise_refusal('message_template_versions_no_delete', TG_TABLE_NAME, 'template_id', 'A version is deleted only together with what it belongs to');\n    END IF;\n    RETURN OLD;\nEND $rule$; ",
-                                    hash="dd045641a223d20b940a8f07a0bd05bfaf4455bc",
+                                    func="CREATE OR REPLACE FUNCTION public.message_template_versions_no_delete() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF EXISTS (SELECT FROM public.message_templates WHERE id = OLD.template_id) THEN\n        PERFORM public.raise_refusal('message_template_versions_no_delete', TG_TABLE_NAME, 'template_id', 'A version is deleted only together with what it belongs to');\n    END IF;\n    RETURN OLD;\nEND $rule$; ",
+                                    hash="7905610a7dd62cb3d9bf9c6167e0835a1807cbb4",
                                     operation="DELETE",
                                     pgid="message_template_versions_no_delete",
                                     table="message_template_versions",
@@ -788,6 +825,21 @@ class Migration(migrations.Migration):
                                 ),
                                 name="outbox_events_times_finite",
                             ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="outbox_events_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('outbox_events_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="9f5fcdeac91dd691928af3279628a52188e6c127",
+                                    operation='UPDATE OF "id"',
+                                    pgid="outbox_events_id_stays",
+                                    table="outbox_events",
+                                    when="BEFORE",
+                                ),
+                            )
                         ],
                     },
                 ),

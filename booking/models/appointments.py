@@ -61,9 +61,7 @@ class Appointment(Entity):
     )
     timezone = TextLine(db_comment=p0("the client's IANA zone"))
     format = ClosedSet(Format, db_comment=p0("online or offline"))
-    status = ClosedSet(
-        Status, default=Status.pending_payment, db_comment=p0("life cycle")
-    )
+    status = ClosedSet(Status, default=Status.pending_payment, db_comment=p0("life cycle"))
     hold_expires_at = models.DateTimeField(
         null=True, blank=True, db_comment=p0("until when the time is held unpaid, UTC")
     )

@@ -118,6 +118,21 @@ class Migration(migrations.Migration):
                                 name="tags_title_not_blank",
                             ),
                         ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="tags_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('tags_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="96e9e4efbad16310a2784ff55364566a8904c403",
+                                    operation='UPDATE OF "id"',
+                                    pgid="tags_id_stays",
+                                    table="tags",
+                                    when="BEFORE",
+                                ),
+                            )
+                        ],
                     },
                 ),
                 migrations.CreateModel(
@@ -226,11 +241,13 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("object_key__regex", "^[^/\\s][^\\s\\\\]*$"),
+                                    (
+                                        "object_key__regex",
+                                        "^[^/\\\\\\s\\x01-\\x1F\\x7F]+(/[^/\\\\\\s\\x01-\\x1F\\x7F]+)*$",
+                                    ),
                                     models.Q(
                                         ("object_key__regex", "(^|/)\\.\\.?(/|$)"), _negated=True
                                     ),
-                                    models.Q(("object_key__contains", "//"), _negated=True),
                                 ),
                                 name="media_assets_object_key_is_relative",
                             ),
@@ -323,6 +340,21 @@ class Migration(migrations.Migration):
                                 condition=models.Q(("media_type__in", ["image", "audio", "pdf"])),
                                 name="media_assets_media_type_in_set",
                             ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="media_assets_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('media_assets_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="cfe66d2fb604aacd8398ac51891266e290e0045d",
+                                    operation='UPDATE OF "id"',
+                                    pgid="media_assets_id_stays",
+                                    table="media_assets",
+                                    when="BEFORE",
+                                ),
+                            )
                         ],
                     },
                 ),
@@ -623,6 +655,19 @@ class Migration(migrations.Migration):
                                     when="BEFORE",
                                 ),
                             ),
+                            pgtrigger.compiler.Trigger(
+                                name="content_items_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('content_items_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="6eb6cdc93c67149b6e2f56f7560f0b93ba4e874d",
+                                    operation='UPDATE OF "id"',
+                                    pgid="content_items_id_stays",
+                                    table="content_items",
+                                    when="BEFORE",
+                                ),
+                            ),
                         ],
                     },
                 ),
@@ -762,8 +807,8 @@ class Migration(migrations.Migration):
                                 name="content_revisions_no_delete",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.content_revisions_no_delete()",
-                                    func="CREATE OR REPLACE FUNCTION public.content_revisions_no_delete() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF EXISTS (SELECT FROM public.content_items WHERE id = OLD.content_item_id) THEN\n        PERFORM public.raise_refusal('content_revisions_no_delete', TG_TABLE_NAME, 'content_item_id', 'A version is deleted only together with what it belongs to');\n    END IF;\n    RETURN OLD;\nEND $rule$; ",
-                                    hash="e72e1d9ecbbb2ac83f0ece1f35f5c5b0ff5a2004",
+                                    func="CREATE OR REPLACE FUNCTION public.content_revisions_no_delete() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF EXISTS (SELECT FROM public.content_items WHERE id = OLD.content_item_id) THEN\n        PERFORM public.raise_refusal('content_revisions_no_delete', TG_TABLE_NAME, 'content_item_id', 'A version is deleted only together with what it belongs to');\n    END IF;\n    RETURN OLD;\nEND $rule$; ",
+                                    hash="fb4c2899b518e6f6254dbe6ecf622ea4c20b95aa",
                                     operation="DELETE",
                                     pgid="content_revisions_no_delete",
                                     table="content_revisions",
@@ -839,6 +884,21 @@ class Migration(migrations.Migration):
                                 fields=("content_item", "topic"), name="content_item_topics_once"
                             )
                         ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="content_item_topics_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('content_item_topics_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="f858d65cd593d1c182c811d4564481fc696cd23c",
+                                    operation='UPDATE OF "id"',
+                                    pgid="content_item_topics_id_stays",
+                                    table="content_item_topics",
+                                    when="BEFORE",
+                                ),
+                            )
+                        ],
                     },
                 ),
                 migrations.CreateModel(
@@ -891,6 +951,21 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.UniqueConstraint(
                                 fields=("content_item", "tag"), name="content_item_tags_once"
+                            )
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="content_item_tags_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('content_item_tags_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="d03f71d9b872d501374b24a038214bb86348a334",
+                                    operation='UPDATE OF "id"',
+                                    pgid="content_item_tags_id_stays",
+                                    table="content_item_tags",
+                                    when="BEFORE",
+                                ),
                             )
                         ],
                     },
@@ -961,6 +1036,21 @@ class Migration(migrations.Migration):
                                 ),
                                 name="content_media_usage_in_set",
                             ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="content_media_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('content_media_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="3e29e6bdebbd4d3f4e8136252296bb5c3999b217",
+                                    operation='UPDATE OF "id"',
+                                    pgid="content_media_id_stays",
+                                    table="content_media",
+                                    when="BEFORE",
+                                ),
+                            )
                         ],
                     },
                 ),
@@ -1096,7 +1186,20 @@ class Migration(migrations.Migration):
                                     table="curated_collections",
                                     when="BEFORE",
                                 ),
-                            )
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="curated_collections_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('curated_collections_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="18a25b9e0ebb968fec9a4dffff4516cf6ed6fa4d",
+                                    operation='UPDATE OF "id"',
+                                    pgid="curated_collections_id_stays",
+                                    table="curated_collections",
+                                    when="BEFORE",
+                                ),
+                            ),
                         ],
                     },
                 ),
@@ -1223,7 +1326,20 @@ class Migration(migrations.Migration):
                                     table="glossary_terms",
                                     when="BEFORE",
                                 ),
-                            )
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="glossary_terms_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('glossary_terms_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="e4da74152216c14aa2237754b2ca3548c48f9a55",
+                                    operation='UPDATE OF "id"',
+                                    pgid="glossary_terms_id_stays",
+                                    table="glossary_terms",
+                                    when="BEFORE",
+                                ),
+                            ),
                         ],
                     },
                 ),
@@ -1276,6 +1392,21 @@ class Migration(migrations.Migration):
                                 models.Func(models.F("synonym"), function="lower"),
                                 name="glossary_term_synonyms_once_per_term",
                             ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="glossary_term_synonyms_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('glossary_term_synonyms_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="3b5298b8aea6aef686d6a93c7ca32e517a636aaf",
+                                    operation='UPDATE OF "id"',
+                                    pgid="glossary_term_synonyms_id_stays",
+                                    table="glossary_term_synonyms",
+                                    when="BEFORE",
+                                ),
+                            )
                         ],
                     },
                 ),
@@ -1340,6 +1471,21 @@ class Migration(migrations.Migration):
                                 ),
                                 name="glossary_term_links_link_type_in_set",
                             ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="glossary_term_links_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('glossary_term_links_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="36c6a3049cfd72e8146fd2c1e9098741cd87036e",
+                                    operation='UPDATE OF "id"',
+                                    pgid="glossary_term_links_id_stays",
+                                    table="glossary_term_links",
+                                    when="BEFORE",
+                                ),
+                            )
                         ],
                     },
                 ),

@@ -1,11 +1,13 @@
 import django.db.models.constraints
 import django.db.models.deletion
+import pgtrigger.compiler
 from django.db import migrations, models
 
 import ebalance.db.ids
 import ebalance.db.on_delete
 import ebalance.db.operations
 import ebalance.db.rules
+import ebalance.db.triggers
 
 
 class Migration(migrations.Migration):
@@ -131,6 +133,21 @@ class Migration(migrations.Migration):
                                 condition=models.Q(("item_type__in", ["content", "interactive"])),
                                 name="curated_items_item_type_in_set",
                             ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="curated_items_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('curated_items_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="77901756c4296716b159e1db71763d11aa83b364",
+                                    operation='UPDATE OF "id"',
+                                    pgid="curated_items_id_stays",
+                                    table="curated_items",
+                                    when="BEFORE",
+                                ),
+                            )
                         ],
                     },
                 )

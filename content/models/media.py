@@ -10,6 +10,7 @@ from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at
 from ebalance.db.sets import Members
 
 MIB = 1024 * 1024
+SEGMENT = r"[^/\\\s\x01-\x1F\x7F]+"  # of a path
 
 
 class MediaAsset(Entity):
@@ -48,9 +49,8 @@ class MediaAsset(Entity):
             rules.Unique("media_assets_object_key_unique", fields=["object_key"]),
             rules.Check(
                 "media_assets_object_key_is_relative",
-                Q(object_key__regex=r"^[^/\s][^\s\\]*$")
-                & ~Q(object_key__regex=r"(^|/)\.\.?(/|$)")
-                & ~Q(object_key__contains="//"),
+                Q(object_key__regex=rf"^{SEGMENT}(/{SEGMENT})*$")
+                & ~Q(object_key__regex=r"(^|/)\.\.?(/|$)"),
                 _("A relative path without “..” and without a leading slash."),
                 field="object_key",
             ),

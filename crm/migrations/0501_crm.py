@@ -176,7 +176,20 @@ class Migration(migrations.Migration):
                                     table="leads",
                                     when="BEFORE",
                                 ),
-                            )
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="leads_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('leads_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="4a59ff3ba44686afdb8eb824919bfcb5592e09b1",
+                                    operation='UPDATE OF "id"',
+                                    pgid="leads_id_stays",
+                                    table="leads",
+                                    when="BEFORE",
+                                ),
+                            ),
                         ],
                     },
                 ),
@@ -441,6 +454,21 @@ class Migration(migrations.Migration):
                                 name="lead_identities_times_finite",
                             ),
                         ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="lead_identities_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('lead_identities_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="3960db72cd5a63b501d5e4957e7a457f194e683d",
+                                    operation='UPDATE OF "id"',
+                                    pgid="lead_identities_id_stays",
+                                    table="lead_identities",
+                                    when="BEFORE",
+                                ),
+                            )
+                        ],
                     },
                 ),
                 migrations.CreateModel(
@@ -622,6 +650,21 @@ class Migration(migrations.Migration):
                                 name="tracking_event_params_kind_in_set",
                             ),
                         ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="tracking_event_params_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('tracking_event_params_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="27aaa868cb2519ee3d8ce2b01d7c4a4010dd1578",
+                                    operation='UPDATE OF "id"',
+                                    pgid="tracking_event_params_id_stays",
+                                    table="tracking_event_params",
+                                    when="BEFORE",
+                                ),
+                            )
+                        ],
                     },
                 ),
                 migrations.CreateModel(
@@ -751,7 +794,20 @@ class Migration(migrations.Migration):
                                     table="lead_timeline_events",
                                     when="BEFORE",
                                 ),
-                            )
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="lead_timeline_events_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('lead_timeline_events_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="86059b88227cb44155036e049d586c63b60e29b2",
+                                    operation='UPDATE OF "id"',
+                                    pgid="lead_timeline_events_id_stays",
+                                    table="lead_timeline_events",
+                                    when="BEFORE",
+                                ),
+                            ),
                         ],
                     },
                 ),
@@ -1094,7 +1150,20 @@ class Migration(migrations.Migration):
                                     table="lead_notes",
                                     when="BEFORE",
                                 ),
-                            )
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="lead_notes_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('lead_notes_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="6bace7ff1802f50b13838603a75de6a39acc9de6",
+                                    operation='UPDATE OF "id"',
+                                    pgid="lead_notes_id_stays",
+                                    table="lead_notes",
+                                    when="BEFORE",
+                                ),
+                            ),
                         ],
                     },
                 ),
@@ -1301,8 +1370,8 @@ class Migration(migrations.Migration):
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (NEW.expires_at IS NULL)",
                                     execute="public.deep_links_set_expiry()",
-                                    func="CREATE OR REPLACE FUNCTION public.deep_links_set_expiry() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    NEW.expires_at := NEW.created_at + interval '720 hours';\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="6dabe22718cb8d7ee9830989fbaf7289c3fd9333",
+                                    func="CREATE OR REPLACE FUNCTION public.deep_links_set_expiry() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    NEW.expires_at := NEW.created_at + interval '720 hours';\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="c36d89fb85384580bef6bb120e78a2d0521dfa6a",
                                     operation="INSERT",
                                     pgid="deep_links_set_expiry",
                                     table="deep_links",

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
-from . import patterns, rules
+from . import patterns, rules, triggers
 from .classification import p0
 from .ids import uuid7
 from .on_delete import DB_RESTRICT
@@ -151,10 +151,27 @@ def updated_at() -> models.DateTimeField:
     )
 
 
+class Key(models.UUIDField):
+    """A UUIDv7 primary key that never changes. Brings its trigger along (``key_stays``)."""
+
+    def contribute_to_class(self, cls, name, private_only=False):
+        super().contribute_to_class(cls, name, private_only)
+        declared = getattr(cls._meta, "triggers", [])
+        never_changes = ("_immutable", "_append_only")
+        if cls._meta.abstract or any(rule.rule.endswith(never_changes) for rule in declared):
+            return
+        made = [*declared, triggers.key_stays(cls._meta.db_table, name)]
+        cls._meta.triggers = cls._meta.original_attrs["triggers"] = made
+
+    def deconstruct(self):
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.UUIDField", args, kwargs
+
+
 class Entity(models.Model):
     """A row with a UUIDv7 key. ``full_clean()`` also asks what the table's triggers would say."""
 
-    id = models.UUIDField(
+    id = Key(
         primary_key=True,
         default=uuid7,
         db_default=models.Func(function="uuid7", output_field=models.UUIDField()),

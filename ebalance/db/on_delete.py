@@ -10,7 +10,7 @@ class _Restrict(DatabaseOnDelete):
     # The ORM asks nothing and loads nothing: the database answers at the DELETE.
     lazy_sub_objs = True
 
-    def __call__(self, collector, field, sub_objs, using):
+    def __call__(self, collector, field, sub_objs, using):  # type: ignore[override]
         pass
 
     def on_delete_sql(self, schema_editor):

@@ -56,8 +56,8 @@ class Rule(pgtrigger.Trigger):
     * ``execute``: the call of a shared function.
 
     ``broken(instance)`` says in Python whether the row breaks the rule, for ``full_clean()``.
-    Tables and functions in SQL are named with their schema: a temporary table of the same
-    name must not stand in for the real one.
+    Tables and functions in SQL are named with their schema, and a body sets its search_path:
+    a caller's temporary table, type or operator must not stand in for the real one.
     """
 
     refuse = "refuse"
@@ -118,6 +118,7 @@ class Rule(pgtrigger.Trigger):
             execute = f"public.{self.rule}()"
             func = (
                 f"CREATE OR REPLACE FUNCTION {execute} RETURNS trigger LANGUAGE plpgsql "
+                f"SET search_path = pg_catalog, pg_temp "
                 f"AS $rule$ {self.body.strip().replace(REFUSE, refusal)} $rule$; "
             )
         return compiler.Trigger(
@@ -290,6 +291,17 @@ def frozen(
     if not (once or status):
         made.frozen_columns = tuple(columns)
     return made
+
+
+def key_stays(table: str, column: str) -> Rule:
+    """A row's key is not given away: other rows, versions and sealed values go by it."""
+    return Rule(
+        f"{table}_{column}_stays",
+        operation=pgtrigger.UpdateOf(column),
+        condition=f"OLD.{column} IS DISTINCT FROM NEW.{column}",
+        message=gettext_noop("The key of a record never changes"),
+        column=column,
+    )
 
 
 def no_update(table: str, *, message: str = IMMUTABLE) -> Rule:

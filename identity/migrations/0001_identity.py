@@ -155,7 +155,13 @@ class Migration(migrations.Migration):
                                 fields=("telegram_user_id",), name="users_telegram_user_id_unique"
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("email__regex", "^[^@\\s]+@[^@\\s]+$")),
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("email"),
+                                        function="is_email",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
                                 name="users_email_is_normalised",
                             ),
                             models.CheckConstraint(
@@ -218,11 +224,7 @@ class Migration(migrations.Migration):
                                             ("telegram_user_id__isnull", True),
                                             ("telegram_username__isnull", True),
                                         ),
-                                        models.Q(
-                                            ("password", ""),
-                                            ("password__startswith", "!"),
-                                            _connector="OR",
-                                        ),
+                                        ("password__regex", "^(![A-Za-z0-9]{40})?$"),
                                     ),
                                     _connector="OR",
                                 ),
@@ -288,8 +290,8 @@ class Migration(migrations.Migration):
                                 name="users_last_owner_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.users_last_owner_stays()",
-                                    func="CREATE OR REPLACE FUNCTION public.users_last_owner_stays() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    IF OLD.status = 'active' AND (TG_OP = 'DELETE' OR NEW.status <> 'active')\n       AND EXISTS (SELECT FROM public.user_roles\n                   WHERE user_id = OLD.id AND role_code = 'owner') THEN\n        \n    UPDATE public.roles SET scope = scope WHERE code = 'owner';\n    IF NOT EXISTS (\n        SELECT FROM public.user_roles r JOIN public.users u ON u.id = r.user_id\n        WHERE r.role_code = 'owner' AND u.status = 'active' AND u.id <> OLD.id\n    ) THEN\n        PERFORM public.raise_refusal('users_last_owner_stays', TG_TABLE_NAME, 'status', 'The last active owner cannot lose the role, be blocked or be deleted');\n    END IF;\n\n    END IF;\n    IF TG_OP = 'DELETE' THEN\n        RETURN OLD;\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="fba9b4d3a2fb8c7e1e48fd8aeb43df23d94e4be0",
+                                    func="CREATE OR REPLACE FUNCTION public.users_last_owner_stays() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF OLD.status = 'active' AND (TG_OP = 'DELETE' OR NEW.status <> 'active')\n       AND EXISTS (SELECT FROM public.user_roles\n                   WHERE user_id = OLD.id AND role_code = 'owner') THEN\n        \n    UPDATE public.roles SET scope = scope WHERE code = 'owner';\n    IF NOT EXISTS (\n        SELECT FROM public.user_roles r JOIN public.users u ON u.id = r.user_id\n        WHERE r.role_code = 'owner' AND u.status = 'active' AND u.id <> OLD.id\n    ) THEN\n        PERFORM public.raise_refusal('users_last_owner_stays', TG_TABLE_NAME, 'status', 'The last active owner cannot lose the role, be blocked or be deleted');\n    END IF;\n\n    END IF;\n    IF TG_OP = 'DELETE' THEN\n        RETURN OLD;\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="e77e97af68524ea492151f163e0c6e7b098900da",
                                     operation='UPDATE OF "status" OR DELETE',
                                     pgid="users_last_owner_stays",
                                     table="users",
@@ -317,6 +319,19 @@ class Migration(migrations.Migration):
                                     level="STATEMENT",
                                     operation="TRUNCATE",
                                     pgid="users_no_truncate",
+                                    table="users",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="users_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('users_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="c9ce8417192f23b87a61a481df9d93dbeb74a3f2",
+                                    operation='UPDATE OF "id"',
+                                    pgid="users_id_stays",
                                     table="users",
                                     when="BEFORE",
                                 ),
@@ -451,8 +466,8 @@ class Migration(migrations.Migration):
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.role_code = 'owner')",
                                     execute="public.user_roles_last_owner_stays()",
-                                    func="CREATE OR REPLACE FUNCTION public.user_roles_last_owner_stays() RETURNS trigger LANGUAGE plpgsql AS $rule$ BEGIN\n    -- A user who is gone or not active was not the last active owner (users has its own rule).\n    IF (TG_OP = 'DELETE' OR NEW.role_code <> 'owner' OR NEW.user_id <> OLD.user_id)\n       AND EXISTS (SELECT FROM public.users WHERE id = OLD.user_id AND status = 'active') THEN\n        \n    UPDATE public.roles SET scope = scope WHERE code = 'owner';\n    IF NOT EXISTS (\n        SELECT FROM public.user_roles r JOIN public.users u ON u.id = r.user_id\n        WHERE r.role_code = 'owner' AND u.status = 'active' AND u.id <> OLD.user_id\n    ) THEN\n        PERFORM public.raise_refusal('user_roles_last_owner_stays', TG_TABLE_NAME, 'role_code', 'The last active owner cannot lose the role, be blocked or be deleted');\n    END IF;\n\n    END IF;\n    IF TG_OP = 'DELETE' THEN\n        RETURN OLD;\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="5e926cf30847f7095c45fa33e52c6fedde1fbbb2",
+                                    func="CREATE OR REPLACE FUNCTION public.user_roles_last_owner_stays() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    -- A user who is gone or not active was not the last active owner (users has its own rule).\n    IF (TG_OP = 'DELETE' OR NEW.role_code <> 'owner' OR NEW.user_id <> OLD.user_id)\n       AND EXISTS (SELECT FROM public.users WHERE id = OLD.user_id AND status = 'active') THEN\n        \n    UPDATE public.roles SET scope = scope WHERE code = 'owner';\n    IF NOT EXISTS (\n        SELECT FROM public.user_roles r JOIN public.users u ON u.id = r.user_id\n        WHERE r.role_code = 'owner' AND u.status = 'active' AND u.id <> OLD.user_id\n    ) THEN\n        PERFORM public.raise_refusal('user_roles_last_owner_stays', TG_TABLE_NAME, 'role_code', 'The last active owner cannot lose the role, be blocked or be deleted');\n    END IF;\n\n    END IF;\n    IF TG_OP = 'DELETE' THEN\n        RETURN OLD;\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="7b4c26530d43df9e9ad0a5795275dacfa1841cc0",
                                     operation="UPDATE OR DELETE",
                                     pgid="user_roles_last_owner_stays",
                                     table="user_roles",
@@ -468,6 +483,19 @@ class Migration(migrations.Migration):
                                     level="STATEMENT",
                                     operation="TRUNCATE",
                                     pgid="user_roles_no_truncate",
+                                    table="user_roles",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="user_roles_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('user_roles_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="157c27d18681979c3e052c2d3295edbdd8867be5",
+                                    operation='UPDATE OF "id"',
+                                    pgid="user_roles_id_stays",
                                     table="user_roles",
                                     when="BEFORE",
                                 ),
@@ -567,6 +595,16 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.CheckConstraint(
                                 condition=models.Q(
+                                    models.Func(
+                                        models.F("file_url"),
+                                        function="is_visible",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="data_export_requests_file_url_not_blank",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
                                     models.Q(
                                         ("status", "ready"),
                                         ("expires_at__isnull", False),
@@ -651,6 +689,19 @@ class Migration(migrations.Migration):
                                     hash="4e3628090e062e99e8f7047d87ebf4751bc93058",
                                     operation="INSERT",
                                     pgid="data_export_requests_status_initial",
+                                    table="data_export_requests",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="data_export_requests_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('data_export_requests_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="b9b779786c2d96ead1bd18cd469d3c463414ff29",
+                                    operation='UPDATE OF "id"',
+                                    pgid="data_export_requests_id_stays",
                                     table="data_export_requests",
                                     when="BEFORE",
                                 ),

@@ -195,10 +195,10 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="consents_are_evidence",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN ((OLD.id IS DISTINCT FROM NEW.id OR OLD.user_id IS DISTINCT FROM NEW.user_id OR OLD.lead_id IS DISTINCT FROM NEW.lead_id OR OLD.consent_type IS DISTINCT FROM NEW.consent_type OR OLD.granted IS DISTINCT FROM NEW.granted OR OLD.version IS DISTINCT FROM NEW.version OR OLD.source IS DISTINCT FROM NEW.source OR OLD.granted_at IS DISTINCT FROM NEW.granted_at))",
-                                    execute="public.refuse('consents_are_evidence', 'id', 'A consent is evidence: only its withdrawal can be recorded')",
+                                    condition="WHEN ((OLD.user_id IS DISTINCT FROM NEW.user_id OR OLD.lead_id IS DISTINCT FROM NEW.lead_id OR OLD.consent_type IS DISTINCT FROM NEW.consent_type OR OLD.granted IS DISTINCT FROM NEW.granted OR OLD.version IS DISTINCT FROM NEW.version OR OLD.source IS DISTINCT FROM NEW.source OR OLD.granted_at IS DISTINCT FROM NEW.granted_at))",
+                                    execute="public.refuse('consents_are_evidence', 'user_id', 'A consent is evidence: only its withdrawal can be recorded')",
                                     func="",
-                                    hash="d4c49b804854414354dac8a30c71de1fbe230219",
+                                    hash="815bb26d9991235c5a46c68d53bae03e231dd887",
                                     operation="UPDATE",
                                     pgid="consents_are_evidence",
                                     table="consents",
@@ -239,6 +239,19 @@ class Migration(migrations.Migration):
                                     level="STATEMENT",
                                     operation="TRUNCATE",
                                     pgid="consents_no_truncate",
+                                    table="consents",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="consents_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('consents_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="0c5b014e0947425c614a3ffaa46f8072a0791ec2",
+                                    operation='UPDATE OF "id"',
+                                    pgid="consents_id_stays",
                                     table="consents",
                                     when="BEFORE",
                                 ),

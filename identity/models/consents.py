@@ -90,7 +90,6 @@ class Consent(Entity):
                 "consents",
                 "are_evidence",
                 [
-                    "id",
                     "user_id",
                     "lead_id",
                     "consent_type",

@@ -102,11 +102,11 @@ class User(Entity, AbstractBaseUser):
             rules.Unique("users_email_unique", fields=["email"]),
             rules.Unique("users_phone_unique", fields=["phone"]),
             rules.Unique("users_telegram_user_id_unique", fields=["telegram_user_id"]),
-            rules.matches(
+            rules.Check(
                 "users_email_is_normalised",
-                "email",
-                r"^[^@\s]+@[^@\s]+$",
+                Q(rules.holds("is_email", "email")),
                 _("An e-mail address in lower case, with one @ and no spaces."),
+                field="email",
             ),
             rules.Check(
                 "users_email_is_lower_case",
@@ -141,8 +141,8 @@ class User(Entity, AbstractBaseUser):
                     rules.none_set(
                         ["email", "phone", "telegram_user_id", "telegram_username", "display_name"]
                     ),
-                    # Django marks "no password" with a leading "!".
-                    Q(password="") | Q(password__startswith="!"),
+                    # Django marks "no password" with "!" and 40 random letters and digits.
+                    password__regex=r"^(![A-Za-z0-9]{40})?$",
                 ),
                 _("A deleted person keeps no personal data."),
             ),

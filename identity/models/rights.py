@@ -36,6 +36,7 @@ class DataExportRequest(Entity):
         verbose_name = _("data export")
         verbose_name_plural = _("data exports")
         constraints = [
+            rules.not_blank("data_export_requests", "file_url"),
             rules.set_exactly_when(
                 "data_export_requests_file_when_ready",
                 ["file_url", "expires_at"],

@@ -27,8 +27,9 @@ def columns() -> list[dict[str, Any]]:
     """Columns of the project's tables: table, name, type, not_null, default, comment."""
     return execute(
         """
-        SELECT c.relname AS "table", a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
-               a.attnotnull AS not_null, pg_get_expr(d.adbin, d.adrelid) AS "default",
+        SELECT c.relname AS "table", a.attname AS name,
+               format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS not_null,
+               pg_get_expr(d.adbin, d.adrelid) AS "default",
                col_description(c.oid, a.attnum) AS comment
         FROM pg_class c
         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -90,11 +91,12 @@ def triggers() -> list[dict[str, Any]]:
 
 
 def functions() -> list[dict[str, Any]]:
-    """Our functions in the schema: name, source, language (those of extensions left out)."""
+    """Our functions in the schema: name, source, settings, is_parsed_late (extensions left out)."""
     return execute(
         """
-        SELECT p.proname AS name, p.prosrc AS source, l.lanname AS language
-        FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+        SELECT p.proname AS name, p.prosrc AS source, coalesce(p.proconfig, '{}') AS settings,
+               p.prosqlbody IS NULL AS is_parsed_late
+        FROM pg_proc p
         WHERE p.pronamespace = 'public'::regnamespace
           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
         ORDER BY p.proname

@@ -261,6 +261,24 @@ def test_triggers_are_on_and_refuse_through_one_function() -> None:
         assert "pgtrigger" not in function["source"], "no session setting switches a rule off"
 
 
+# Called only by functions that set the search_path, or by nobody's rule (uuid7).
+INNER = {"is_p0_value", "is_p0_envelope", "is_p0_envelope_value", "event_offence", "uuid7"}
+
+
+def test_a_callers_search_path_changes_no_function() -> None:
+    """A body parsed at its creation is bound; one parsed when it runs sets its own path."""
+    for function in catalog.functions():
+        if function["name"] in INNER:
+            declared = function["source"].split("BEGIN")[0]
+            assert not re.search(r"\b(?<!\.)(text|jsonb|uuid|date|inet)\b.*(:=|;)", declared)
+        elif function["name"] == "touch_updated_at":
+            assert function["source"].split() == (
+                ["BEGIN", "NEW.updated_at", ":=", "pg_catalog.now();", "RETURN", "NEW;", "END"]
+            )
+        elif function["is_parsed_late"]:
+            assert "search_path=pg_catalog, pg_temp" in function["settings"], function["name"]
+
+
 def test_functions_name_their_schema() -> None:
     """A temporary table of the same name must not stand in for the real one."""
     tables = "|".join([*catalog.project_tables(), "[a-z_]*refus[a-z_]*"])

@@ -154,7 +154,7 @@ class ReviewPublicationConsent(Entity):
             triggers.frozen(
                 "review_publication_consents",
                 "are_evidence",
-                ["id", "review_id", "user_id", "granted", "version", "granted_at"],
+                ["review_id", "user_id", "granted", "version", "granted_at"],
                 message=gettext_noop("A consent is evidence: only its withdrawal can be recorded"),
             ),
             triggers.frozen(

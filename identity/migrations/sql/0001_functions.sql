@@ -1,5 +1,20 @@
 -- The kit's functions. Frozen once released: a change is a new migration with CREATE OR REPLACE.
--- Everything is named with its schema, so that a caller's search_path changes nothing.
+--
+-- A caller's search_path or temporary types must not change what a rule means. A body that is
+-- parsed here (RETURN …) is safe by itself. PL/pgSQL is parsed when it runs: what a trigger or a
+-- CHECK calls sets its own search_path; what only such functions call (marked "inner") declares
+-- its variables with qualified types, since those are looked up once per session. Tables are
+-- always named with their schema.
+
+-- What is stored depends on lower() knowing Cyrillic: a database with LC_CTYPE C does not.
+DO $do$
+BEGIN
+    IF lower('Ё') <> 'ё' THEN
+        RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE =
+            'The database must have a UTF-8 locale that knows Cyrillic letters; create it anew, '
+            'for example with LOCALE ''C.UTF-8'' TEMPLATE template0';
+    END IF;
+END $do$;
 
 -- UUIDv7 for writers other than the ORM: the server's own from 18 on, the same layout before.
 DO $do$
@@ -31,7 +46,7 @@ COMMENT ON FUNCTION public.uuid7() IS 'A new UUIDv7, greater than the session''s
 
 -- One way to refuse: class 23 with the rule as CONSTRAINT, and a sentence for people.
 CREATE FUNCTION public.raise_refusal(rule text, table_name text, column_name text, sentence text)
-RETURNS void LANGUAGE plpgsql AS $$
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RAISE EXCEPTION USING
         ERRCODE = 'check_violation',
@@ -41,7 +56,8 @@ END $$;
 COMMENT ON FUNCTION public.raise_refusal(text, text, text, text) IS
     'Raise 23514 with CONSTRAINT, TABLE and COLUMN set';
 
-CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM public.raise_refusal(TG_ARGV[0], TG_TABLE_NAME, TG_ARGV[1], TG_ARGV[2]);
     RETURN NULL;
@@ -49,7 +65,8 @@ END $$;
 COMMENT ON FUNCTION public.refuse() IS
     'Trigger: refuse the statement; arguments are rule, column, sentence';
 
-CREATE FUNCTION public.refuse_transition() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION public.refuse_transition() RETURNS trigger LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM public.raise_refusal(TG_ARGV[0], TG_TABLE_NAME, TG_ARGV[1],
         TG_ARGV[2] || ': ' || (to_jsonb(OLD) ->> TG_ARGV[1]) || ' to ' || (to_jsonb(NEW) ->> TG_ARGV[1]));
@@ -60,7 +77,7 @@ COMMENT ON FUNCTION public.refuse_transition() IS
 
 CREATE FUNCTION public.touch_updated_at() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    NEW.updated_at := now();
+    NEW.updated_at := pg_catalog.now();
     RETURN NEW;
 END $$;
 COMMENT ON FUNCTION public.touch_updated_at() IS 'Trigger: updated_at is the database''s';
@@ -70,13 +87,21 @@ CREATE FUNCTION public.is_finite(value timestamptz) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN isfinite(value);
 CREATE FUNCTION public.is_at_most_120(value text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN length(value) <= 120;
--- Something to see: neither white space nor characters that show as nothing.
+-- White space, control characters and others that show as nothing.
 CREATE FUNCTION public.is_visible(value text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN value ~ '[^\s\u00A0\u00AD\u115F\u1160\u1680\u180E\u2000-\u200F\u2028-\u202F\u205F-\u2064\u2800\u3000\u3164\uFEFF\uFFA0]';
+    RETURN value ~ '[^\s\x01-\x1F\x7F-\xA0\xAD\u034F\u061C\u115F\u1160\u1680\u180B-\u180E\u2000-\u200F\u2028-\u202F\u205F-\u206F\u2800\u3000\u3164\uFE00-\uFE0F\uFEFF\uFFA0\uFFF0-\uFFFB]';
 COMMENT ON FUNCTION public.is_visible(text) IS 'Whether a text shows anything to a reader';
+CREATE FUNCTION public.is_email(value text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN value ~ '^[^@\s\x01-\x1F\x7F-\xA0\xAD\u034F\u061C\u115F\u1160\u1680\u180B-\u180E\u2000-\u200F\u2028-\u202F\u205F-\u206F\u2800\u3000\u3164\uFE00-\uFE0F\uFEFF\uFFA0\uFFF0-\uFFFB]+@[^@\s\x01-\x1F\x7F-\xA0\xAD\u034F\u061C\u115F\u1160\u1680\u180B-\u180E\u2000-\u200F\u2028-\u202F\u205F-\u206F\u2800\u3000\u3164\uFE00-\uFE0F\uFEFF\uFFA0\uFFF0-\uFFFB]+$';
+COMMENT ON FUNCTION public.is_email(text) IS 'One @ between characters that show';
 CREATE FUNCTION public.is_code(value text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN value ~ '^[a-z][a-z0-9_]*$' AND length(value) <= 60;
+CREATE FUNCTION public.is_p0_key(value text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN public.is_code(value) AND value !~ '[0-9]{7}';
+COMMENT ON FUNCTION public.is_p0_key(text) IS 'A code that cannot be a phone number';
 CREATE FUNCTION public.is_json_object(value jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN jsonb_typeof(value) = 'object';
 CREATE FUNCTION public.has_no_duplicates(value text[]) RETURNS boolean
@@ -93,7 +118,7 @@ CREATE FUNCTION public.is_sealed(value text) RETURNS boolean
 -- IANA names only, in their own spelling: no abbreviations, no POSIX rules such as Foo+3.
 -- The server's canonical spelling comes back from the setting, which the SET clause restores.
 CREATE FUNCTION public.is_time_zone(name text) RETURNS boolean
-    LANGUAGE plpgsql STABLE SET timezone = 'UTC' AS $$
+    LANGUAGE plpgsql STABLE SET timezone = 'UTC' SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF name IS NULL THEN
         RETURN NULL;
@@ -118,12 +143,12 @@ RETURNS tsrange LANGUAGE sql IMMUTABLE PARALLEL SAFE
 COMMENT ON FUNCTION public.busy_range(timestamptz, timestamptz, integer) IS
     'The time a session keeps busy, its break included';
 
--- The kinds of the tracking plan (privacy.md §3). No kind admits free text.
+-- Inner. The kinds of the tracking plan (privacy.md §3). No kind admits free text.
 CREATE FUNCTION public.is_p0_value(kind text, allowed text[], value jsonb) RETURNS boolean
     LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    shape text := jsonb_typeof(value);
-    word text;
+    shape pg_catalog.text := jsonb_typeof(value);
+    word pg_catalog.text;
 BEGIN
     IF kind = 'bool' THEN
         RETURN shape = 'boolean';
@@ -175,7 +200,7 @@ END $$;
 COMMENT ON FUNCTION public.is_p0_value(text, text[], jsonb) IS
     'Whether a JSON value is of a kind of the tracking plan';
 
--- The envelope that every event shares (events.json): key to kind.
+-- Inner. The envelope that every event shares (events.json): key to kind.
 CREATE FUNCTION public.is_p0_envelope_value(section text, key text, value jsonb) RETURNS boolean
     LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -193,10 +218,11 @@ BEGIN
     RETURN false;
 END $$;
 
+-- Inner.
 CREATE FUNCTION public.is_p0_envelope(section text, value jsonb) RETURNS boolean
     LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    key text;
+    key pg_catalog.text;
 BEGIN
     IF jsonb_typeof(value) IS DISTINCT FROM 'object' THEN
         RETURN value IS NULL;
@@ -216,29 +242,49 @@ BEGIN
     RETURN value = '{}';
 END $$;
 CREATE FUNCTION public.is_utm(value jsonb) RETURNS boolean
-    LANGUAGE sql STABLE RETURN public.is_p0_envelope('utm', value);
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    RETURN public.is_p0_envelope('utm', value);
 
 CREATE FUNCTION public.is_outbox_payload(value jsonb) RETURNS boolean
-    LANGUAGE plpgsql STABLE AS $$
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF jsonb_typeof(value) <> 'object' THEN
         RETURN false;
     END IF;
     RETURN NOT EXISTS (
         SELECT FROM jsonb_each(value) item
-        WHERE NOT public.is_code(item.key)
-           OR NOT (public.is_p0_value('uuid', NULL, item.value)
-                OR public.is_p0_value('code', NULL, item.value)
-                OR public.is_p0_value('slug', NULL, item.value)
-                OR public.is_p0_value('int', NULL, item.value)
-                OR public.is_p0_value('bool', NULL, item.value)
-                OR public.is_p0_value('timestamp', NULL, item.value)
-                OR public.is_p0_value('zone', NULL, item.value)));
+        WHERE NOT public.is_p0_key(item.key)
+           OR NOT EXISTS (
+               SELECT FROM unnest('{uuid,code,slug,int,bool,timestamp,zone}'::text[]) kind
+               WHERE public.is_p0_value(kind, NULL, item.value)));
 END $$;
 COMMENT ON FUNCTION public.is_outbox_payload(jsonb) IS
     'A flat object: keys are codes, values of a P0 kind';
 
--- What the tracking plan has against an event: {suffix of the rule, column, detail}, or NULL for
+-- A setting's value may be any JSON, so what was changed is not held to kinds. It is held to what
+-- no P0 value needs: an address sign, a long number outside ids and times, a long text.
+CREATE FUNCTION public.is_audit_value(value jsonb) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF jsonb_typeof(value) <> 'object' THEN
+        RETURN false;
+    END IF;
+    RETURN NOT EXISTS (
+        SELECT FROM jsonb_path_query(value, 'strict $.**') node
+        WHERE CASE jsonb_typeof(node)
+            WHEN 'object' THEN EXISTS (
+                SELECT FROM jsonb_object_keys(node) key WHERE NOT public.is_p0_key(key))
+            WHEN 'number' THEN abs(node::numeric) > 1000000000
+            WHEN 'string' THEN length(node #>> '{}') > 120 OR node #>> '{}' ~ '@'
+                OR (node #>> '{}' ~ '([0-9][ ().-]*){7}'
+                    AND NOT public.is_p0_value('uuid', NULL, node)
+                    AND NOT public.is_p0_value('timestamp', NULL, node))
+            ELSE false END);
+END $$;
+COMMENT ON FUNCTION public.is_audit_value(jsonb) IS
+    'An object without addresses, phone numbers or long texts at any depth';
+
+-- Inner. What the tracking plan has against an event: {suffix of the rule, column, detail}, or NULL for
 -- nothing. One index scan of the plan per event; everything else is plain expressions, because
 -- each further query would cost more than the INSERT itself (benchmarks/event_guard.py).
 -- The detail names a key, never a value: that may be somebody's words.
@@ -247,9 +293,9 @@ CREATE FUNCTION public.event_offence(
 ) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
 DECLARE
     plan record;
-    envelope jsonb := '{}';
-    unplanned jsonb := properties;
-    offender text;
+    envelope pg_catalog.jsonb := '{}';
+    unplanned pg_catalog.jsonb := properties;
+    offender pg_catalog.text;
     is_known boolean := false;
     is_open boolean := false;
 BEGIN
@@ -311,7 +357,8 @@ END $$;
 COMMENT ON FUNCTION public.event_offence(text, text, jsonb, jsonb, jsonb) IS
     'What the tracking plan has against an event: {suffix of the rule, column, detail} or NULL';
 
-CREATE FUNCTION public.guard_p0_event() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION public.guard_p0_event() RETURNS trigger LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     offence text[];
     sentence text;
@@ -339,15 +386,11 @@ COMMENT ON FUNCTION public.guard_p0_event() IS
 CREATE FUNCTION public.is_lower_case(value text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN value = lower(value);
 CREATE FUNCTION public.is_row_counts(value jsonb) RETURNS boolean
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
-BEGIN
-    IF jsonb_typeof(value) <> 'object' THEN
-        RETURN false;
-    END IF;
-    RETURN NOT EXISTS (
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN jsonb_typeof(value) = 'object' THEN NOT EXISTS (
         SELECT FROM jsonb_each(value) item
-        WHERE NOT public.is_code(item.key) OR item.value::text !~ '^[0-9]{1,18}$');
-END $$;
+        WHERE NOT public.is_p0_key(item.key) OR item.value::text !~ '^[0-9]{1,9}$')
+    ELSE false END;
 COMMENT ON FUNCTION public.is_row_counts(jsonb) IS 'An object of table names and whole numbers';
 
 CREATE FUNCTION public.is_session_length(starts timestamptz, ends timestamptz) RETURNS boolean
@@ -368,16 +411,16 @@ CREATE FUNCTION public.audit_entry_hash(
     prev_hash bytea, seq bigint, actor_user_id uuid, actor_role text, action text,
     entity_type text, entity_id uuid, entity_key text, old_value jsonb, new_value jsonb,
     created_at timestamptz
-) RETURNS bytea LANGUAGE sql STABLE AS $$
-    SELECT sha256(prev_hash || convert_to(jsonb_build_array(
+) RETURNS bytea LANGUAGE sql STABLE
+    RETURN sha256(prev_hash || convert_to(jsonb_build_array(
         seq, actor_user_id, actor_role, action, entity_type, entity_id, entity_key,
         old_value, new_value,
-        to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))::text, 'UTF8'))
-$$;
+        to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))::text, 'UTF8'));
 COMMENT ON FUNCTION public.audit_entry_hash(bytea, bigint, uuid, text, text, text, uuid, text, jsonb, jsonb, timestamptz)
     IS 'SHA-256 over the hash before and the canonical form of an audit row';
 
-CREATE FUNCTION public.chain_audit_entry() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION public.chain_audit_entry() RETURNS trigger LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     last record;
 BEGIN

@@ -1,0 +1,256 @@
+"""The audit log: append-only, every row chained to the one before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from audit.models import AuditLogEntry
+from ebalance.db.ids import uuid7
+from tests.booking.trying import (
+    EVERY_WAY,
+    Change,
+    change_params,
+    check_change,
+    check_delete,
+    check_refusal_is_discreet,
+    each_delete,
+)
+from tests.factories import AuditLogEntryFactory, UserFactory
+from tests.identity.strangers import (
+    each_stealthy_delete,
+    is_refused,
+    update_through_a_view,
+)
+from tests.support import breaks, delete_sql, execute, insert_sql, refuses, save_related, update_sql
+
+pytestmark = pytest.mark.django_db
+
+IMMUTABLE, NO_DELETE = "audit_log_entries_immutable", "audit_log_entries_no_delete"
+NO_TRUNCATE = "audit_log_entries_no_truncate"
+
+
+def hash_of(entry: AuditLogEntry) -> bytes:
+    """SHA-256 over the hash before and the canonical row, as access.md §3 has it."""
+    written = entry.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    row = [
+        entry.seq,
+        entry.actor_id and str(entry.actor_id),
+        entry.actor_role,
+        entry.action,
+        entry.entity_type,
+        entry.entity_id and str(entry.entity_id),
+        entry.entity_key,
+        entry.old_value,
+        entry.new_value,
+        written,
+    ]
+    return hashlib.sha256(
+        bytes(entry.prev_hash) + json.dumps(row, ensure_ascii=False).encode()
+    ).digest()
+
+
+def check_chain(length: int) -> None:
+    before = b""
+    entries = list(AuditLogEntry.objects.order_by("seq"))
+    assert [entry.seq for entry in entries] == list(range(1, length + 1))
+    for entry in entries:
+        assert bytes(entry.prev_hash) == before
+        assert bytes(entry.row_hash) == hash_of(entry)
+        before = bytes(entry.row_hash)
+
+
+def test_rows_are_chained_in_the_order_of_writing() -> None:
+    AuditLogEntryFactory()
+    AuditLogEntryFactory(by_system=True, entity_id=None, entity_key="hold_minutes", old_value=None)
+    AuditLogEntryFactory(new_value={"title": "Тревога «вечером»", "is_active": True, "n": None})
+    AuditLogEntryFactory(created_at=datetime(2026, 1, 7, 3, 4, 5, tzinfo=UTC))
+    check_chain(4)
+
+
+def test_the_hash_is_the_same_in_every_session() -> None:
+    execute(
+        "SET LOCAL TimeZone = 'Asia/Kamchatka'; SET LOCAL DateStyle = 'SQL, DMY';"
+        "SET LOCAL bytea_output = 'escape'; SET LOCAL lc_time = 'C'"
+    )
+    execute(
+        "INSERT INTO audit_log_entries (actor_role, action, entity_type, new_value) "
+        "VALUES ('system', 'login', 'user', '{\"price_amount\": 5000}')"
+    )
+    execute("SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, MDY'")
+    check_chain(1)
+
+
+def test_rows_of_one_statement_are_chained() -> None:
+    execute(
+        "INSERT INTO audit_log_entries (actor_role, action, entity_type) "
+        "SELECT 'system', 'login', 'user' FROM generate_series(1, 5)"
+    )
+    check_chain(5)
+
+
+def test_rows_of_several_statements_in_one_are_chained() -> None:
+    execute(
+        "WITH a AS (INSERT INTO audit_log_entries (actor_role, action, entity_type) "
+        "VALUES ('system', 'a', 'user'), ('system', 'b', 'user') RETURNING 1) "
+        "INSERT INTO audit_log_entries (actor_role, action, entity_type) "
+        "VALUES ('system', 'c', 'user')"
+    )
+    check_chain(3)
+
+
+def test_copied_rows_are_chained() -> None:
+    statement = "COPY audit_log_entries (actor_role, action, entity_type) FROM STDIN"
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for action in ["a", "b", "c"]:
+            copy.write_row(("system", action, "user"))
+    check_chain(3)
+
+
+def test_bulk_created_rows_are_chained() -> None:
+    actor = UserFactory()
+    AuditLogEntry.objects.bulk_create([AuditLogEntryFactory.build(actor=actor) for _ in range(3)])
+    check_chain(3)
+
+
+def test_a_row_that_was_not_written_leaves_no_gap() -> None:
+    first = AuditLogEntryFactory()
+    with is_refused():
+        AuditLogEntryFactory(action="Not a code")
+    execute(
+        "INSERT INTO audit_log_entries (id, actor_role, action, entity_type) "
+        "VALUES (%s, 'system', 'a', 'user') ON CONFLICT DO NOTHING",
+        [first.pk],
+    )
+    AuditLogEntryFactory()
+    check_chain(2)
+
+
+@pytest.mark.parametrize("write", [insert_sql, lambda entry: entry.save()], ids=["sql", "orm"])
+def test_the_place_and_the_hashes_are_the_databases(write: Any) -> None:
+    AuditLogEntryFactory()
+    entry = AuditLogEntryFactory.build(seq=99, prev_hash=b"forged", row_hash=b"forged")
+    save_related(entry)
+    write(entry)
+    check_chain(2)
+
+
+def test_a_temporary_table_does_not_stand_in_for_the_log() -> None:
+    AuditLogEntryFactory()
+    execute("CREATE TEMPORARY TABLE audit_log_entries (seq bigint, row_hash bytea)")
+    execute(
+        "INSERT INTO public.audit_log_entries (actor_role, action, entity_type) "
+        "VALUES ('system', 'a', 'user')"
+    )
+    execute("DROP TABLE pg_temp.audit_log_entries")
+    check_chain(2)
+
+
+def test_a_function_of_ones_own_does_not_make_the_hash() -> None:
+    execute(
+        "CREATE SCHEMA strange;"
+        "CREATE FUNCTION strange.sha256(bytea) RETURNS bytea LANGUAGE sql RETURN '\\x00'::bytea;"
+        "SET LOCAL search_path = strange, pg_catalog, public"
+    )
+    AuditLogEntryFactory()
+    check_chain(1)
+
+
+@breaks("audit_log_entries_seq_unique")
+def test_a_place_is_taken_once_even_without_the_trigger() -> None:
+    """What stops two sessions that both saw the same last row."""
+    entry = AuditLogEntryFactory()
+    execute("ALTER TABLE audit_log_entries DISABLE TRIGGER audit_log_entries_chain")
+    with refuses("audit_log_entries_seq_unique", "audit_log_entries"):
+        execute(
+            "INSERT INTO audit_log_entries (id, seq, actor_role, action, entity_type, prev_hash, "
+            "row_hash) VALUES (uuid7(), %s, 'system', 'a', 'user', '', '')",
+            [entry.seq],
+        )
+
+
+@change_params(
+    Change("action", AuditLogEntryFactory, {}, {"action": "login"}, IMMUTABLE),
+    Change("nothing", AuditLogEntryFactory, {}, {"actor_role": "owner"}, IMMUTABLE),
+    Change("address", AuditLogEntryFactory, {}, {"ip_address": None}, IMMUTABLE),
+    Change("actor", AuditLogEntryFactory, {}, {"actor_user_id": None}, IMMUTABLE),
+    Change("place", AuditLogEntryFactory, {}, {"seq": 99}, IMMUTABLE),
+    Change("hash", AuditLogEntryFactory, {}, {"row_hash": b"forged"}, IMMUTABLE),
+    ways=EVERY_WAY,
+)
+def test_the_log_is_not_rewritten(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+@change_params(
+    Change("values", AuditLogEntryFactory, {}, {"new_value": {"price_amount": 1}}, IMMUTABLE),
+    Change(
+        "time",
+        AuditLogEntryFactory,
+        {},
+        {"created_at": datetime(2026, 1, 7, tzinfo=UTC)},
+        IMMUTABLE,
+    ),
+    Change("key", AuditLogEntryFactory, {}, {"entity_id": uuid7()}, IMMUTABLE),
+)
+def test_no_column_of_the_log_is_rewritten(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+@breaks(NO_DELETE)
+@each_delete
+def test_the_log_is_not_shortened(delete: Any) -> None:
+    check_delete(AuditLogEntryFactory(), delete, NO_DELETE)
+
+
+@each_stealthy_delete
+def test_the_log_is_not_shortened_indirectly(delete: Any) -> None:
+    entry = AuditLogEntryFactory()
+    with refuses(NO_DELETE, "audit_log_entries"):
+        delete(entry)
+    with refuses(IMMUTABLE, "audit_log_entries"):
+        update_through_a_view(entry, "action", "login")
+
+
+@breaks(NO_TRUNCATE)
+def test_the_log_is_not_emptied() -> None:
+    AuditLogEntryFactory()
+    with refuses(NO_TRUNCATE, "audit_log_entries"):
+        execute("TRUNCATE audit_log_entries")
+    with is_refused():
+        execute("TRUNCATE users CASCADE")
+    check_chain(1)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"old_value": {"email": "anna@example.com"}},
+        {"new_value": {"note": "Звонить после шести, +79991234567"}},
+        {"entity_key": "anna@example.com"},
+    ],
+    ids=str,
+)
+def test_the_log_holds_nothing_personal(values: dict[str, Any]) -> None:
+    """Changed P0 columns only: the log outlives the person and cannot be corrected."""
+    entry = AuditLogEntryFactory.build(**values)
+    save_related(entry)
+    with is_refused():
+        insert_sql(entry)
+
+
+def test_the_refusal_tells_nothing_of_the_entry() -> None:
+    entry = AuditLogEntryFactory(new_value={"title": "Marker"}, entity_key="marker")
+    for write, rule in [
+        (lambda: update_sql(entry, action="login"), IMMUTABLE),
+        (lambda: delete_sql(entry), NO_DELETE),
+        (lambda: execute("TRUNCATE audit_log_entries"), NO_TRUNCATE),
+    ]:
+        check_refusal_is_discreet(
+            write, rule, "audit_log_entries", "id", "Marker", "marker", str(entry.entity_id)
+        )

@@ -1,0 +1,170 @@
+"""Settings hold no secret; the outbox holds a flat object of safe values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from audit.models import OutboxEvent
+from tests.booking.trying import EVERY_WAY, Change, change_params, check_change, range_cases
+from tests.databases import Database
+from tests.factories import OutboxEventFactory, SystemSettingFactory
+from tests.identity.strangers import is_refused, pretend_equality
+from tests.support import Case, cases, check_insert, execute, refuses
+
+pytestmark = pytest.mark.django_db
+
+SECRET, SAFE = "system_settings_key_names_no_secret", "outbox_events_payload_is_p0"
+
+
+def keys(rule: str | None, *names: str) -> list[Case]:
+    return [Case(name, SystemSettingFactory, {"key": name}, rule) for name in names]
+
+
+WORDS = ["secret", "token", "password", "key"]
+
+
+@cases(
+    *[
+        case
+        for word in WORDS
+        for case in keys(
+            SECRET, word, f"{word}s", f"a_{word}", f"{word}_a", f"a_{word}_a", f"a_{word}s_1"
+        )
+    ],
+    # Not as a word of their own.
+    *keys(None, "hold_minutes", "keyboard", "monkey", "secretary_name", "tokenizer", "a_keyed_b"),
+    *keys(None, "passwordless", "turkey_zone", "keynote_title"),
+)
+def test_a_setting_is_no_secret(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+@change_params(
+    Change("renamed", SystemSettingFactory, {"key": "gateway"}, {"key": "gateway_token"}, SECRET),
+    ways=["sql", "merge", "queryset"],
+)
+def test_a_setting_does_not_become_a_secret(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+def test_a_setting_does_not_become_a_secret_by_upsert() -> None:
+    SystemSettingFactory(key="gateway")
+    with refuses(SECRET, "system_settings"):
+        execute(
+            "INSERT INTO system_settings (key, value) VALUES ('gateway', '1') "
+            "ON CONFLICT (key) DO UPDATE SET key = 'gateway_password'"
+        )
+
+
+# -- outbox ---------------------------------------------------------------------------------------
+
+ID = "01a20bc7-6d8c-77e8-8453-d0651617556e"
+
+
+def values(rule: str | None, *given: Any) -> list[Case]:
+    return [Case(repr(v)[:60], OutboxEventFactory, {"payload": {"a": v}}, rule) for v in given]
+
+
+def payloads(rule: str | None, *given: Any) -> list[Case]:
+    return [Case(repr(v)[:60], OutboxEventFactory, {"payload": v}, rule) for v in given]
+
+
+@cases(
+    *values(None, ID, ID.upper(), "paid", "Europe/Moscow", "UTC", "test-na-vygoranie", "a" * 120),
+    *values(None, True, False, 0, 1, 10**9, "2026-01-07T12:00:00Z", "2026-01-07T12:00:00.5+00:00"),
+    *values(SAFE, 10**9 + 1, 79991234567, -1, 1.5, None, [], ["paid"], {}, {"a": 1}),
+    *values(SAFE, "", " ", "мне плохо", "I feel bad", "anna@example.com", "+79991234567"),
+    *values(SAFE, "1234567", "call-9991234567", "a" * 121, "paid\n", " paid", "/path/to", "a?b"),
+    *values(SAFE, "2026-01-07T12:00:00+03:00", "2026-02-30T12:00:00Z", "infinity now", "тревога"),
+    *payloads(None, {}, {"appointment_id": ID, "status": "paid", "amount": 5000, "is_late": False}),
+    *payloads(SAFE, ["paid"], "paid", 7, True),
+    *payloads(SAFE, {"A": 1}, {"Имя": 1}, {"": 1}, {"a b": 1}, {"a-b": 1}, {"1a": 1}, {"a\n": 1}),
+    *payloads(SAFE, {"a@b.ru": 1}, {"a" * 61: 1}, {"status": "paid", "note": "мне плохо"}),
+    *payloads(None, {"a" * 60: 1}),
+)
+def test_an_outbox_event_is_a_flat_object_of_safe_values(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+INSERT = (
+    "INSERT INTO public.outbox_events (event_type, aggregate_type, aggregate_id, payload) "
+    "VALUES ('a', 'b', public.uuid7(), %s)"
+)
+
+
+@pytest.mark.parametrize("payload", ["null", "[]", '""', '{"a": null}', '{"a": {}}', '{"a": 1e30}'])
+def test_json_is_not_only_what_python_writes(payload: str) -> None:
+    with refuses(SAFE, "outbox_events"):
+        execute(INSERT, [payload])
+
+
+def test_numbers_of_json_are_read_as_numbers() -> None:
+    """jsonb keeps 1e3 as 1000; a later key replaces an earlier one."""
+    execute(INSERT, ['{"a": 1e3, "b": "мне плохо", "b": 1}'])
+    assert OutboxEvent.objects.get().payload == {"a": 1000, "b": 1}
+
+
+def test_a_key_is_no_phone_number() -> None:
+    with is_refused():
+        execute(INSERT, [Jsonb({"phone_79991234567": True})])
+
+
+def test_an_operator_of_ones_own_does_not_let_text_in() -> None:
+    pretend_equality("text", answer=True)
+    with refuses(SAFE, "outbox_events"):
+        execute(INSERT, [Jsonb({"a": "мне плохо"})])
+
+
+def test_a_temporary_type_does_not_let_text_in(fresh_database: Database) -> None:
+    """Names of types are looked up in the session's temporary schema first."""
+    with fresh_database.connect(autocommit=True) as stranger:
+        stranger.execute('CREATE DOMAIN pg_temp.text AS "char"')
+        with pytest.raises(Exception, match=SAFE):
+            stranger.execute(INSERT, [Jsonb({"a": "I feel bad, call +79991234567"})])
+
+
+@cases(
+    *range_cases(OutboxEventFactory, "attempts", 0),
+    Case("sent", OutboxEventFactory, {"sent": True}),
+    Case("no failure", OutboxEventFactory, {"last_error": None}),
+    Case("a failure", OutboxEventFactory, {"last_error": "timeout", "attempts": 3}),
+)
+def test_tries_are_counted(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+@change_params(
+    Change(
+        "fewer than none",
+        OutboxEventFactory,
+        {},
+        {"attempts": -1},
+        "outbox_events_attempts_in_range",
+    ),
+    Change("one more", OutboxEventFactory, {}, {"attempts": 1, "last_error": "timeout"}),
+    ways=EVERY_WAY,
+)
+def test_tries_are_never_fewer_than_none(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+@change_params(
+    Change("free text", OutboxEventFactory, {}, {"payload": {"a": "мне плохо"}}, SAFE),
+    Change("nested", OutboxEventFactory, {}, {"payload": {"a": {"b": 1}}}, SAFE),
+)
+def test_a_payload_changes_by_the_same_rule(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+def test_what_is_not_given_is_an_empty_object_to_be_sent_at_once() -> None:
+    execute(
+        "INSERT INTO outbox_events (event_type, aggregate_type, aggregate_id) "
+        "VALUES ('a', 'b', uuid7())"
+    )
+    (row,) = execute(
+        "SELECT payload, attempts, published_at, available_at = now() AS is_due FROM outbox_events"
+    )
+    assert row == {"payload": "{}", "attempts": 0, "published_at": None, "is_due": True}

@@ -1,0 +1,214 @@
+"""Message templates: in use in a version that exists, a subject exactly for e-mail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from audit.models import MessageTemplate
+from tests.booking.trying import (
+    EVERY_WAY,
+    UPDATES,
+    Change,
+    change_params,
+    check_change,
+    check_refusal_is_discreet,
+    range_cases,
+)
+from tests.factories import MessageTemplateFactory, MessageTemplateVersionFactory, UserFactory
+from tests.identity.strangers import (
+    is_refused,
+    pretend_equality,
+)
+from tests.support import (
+    Case,
+    cases,
+    check_insert,
+    execute,
+    refuses,
+    update_sql,
+)
+
+pytestmark = pytest.mark.django_db
+
+ONCE, LANGUAGE = "message_templates_once", "message_templates_language_is_iso_639"
+HAS_VERSION = "message_templates_active_has_version"
+EXISTS, CHANNEL = "message_templates_active_version_exists", "message_templates_channel_stays"
+
+
+def template(title: str, rule: str | None = None, /, **values: Any) -> Case:
+    return Case(title, MessageTemplateFactory, values, rule)
+
+
+def taken(**values: Any) -> Any:
+    return lambda: MessageTemplateFactory(name="Напоминание", **values).name
+
+
+@cases(
+    template("draft"),
+    template("archived", archived=True),
+    template("active without a version", HAS_VERSION, status="active"),
+    template("active in a version to come", EXISTS, active=True),
+    template("draft of a version to come", EXISTS, active_version=1),
+    template("archived, a version to come", EXISTS, archived=True, active_version=0),
+    template("the same", ONCE, name=taken()),
+    template("the same of an archived one", ONCE, name=taken(archived=True)),
+    template("another channel", name=taken(), telegram=True),
+    template("another occasion", name=taken(), category="event"),
+    template("another language", name=taken(), language="en"),
+    *[
+        template(f"language {value!r}", LANGUAGE, language=value)
+        for value in ["r", "rus", "RU", "ру", "r1", "ru\n", " ru", "ru-RU"]
+    ],
+)
+def test_a_new_template_is_one_and_in_use_in_full_or_not(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+def with_version(version: int = 1, **values: Any) -> Any:
+    """A factory of a template with one version."""
+
+    def make(**more: Any) -> MessageTemplate:
+        made = MessageTemplateFactory(**values, **more)
+        MessageTemplateVersionFactory(template=made, version=version)
+        return made
+
+    return make
+
+
+ACTIVE = {"status": "active", "active_version": 1}
+
+
+@change_params(
+    Change("active", with_version(), {}, ACTIVE),
+    Change("active again", with_version(archived=True), {}, ACTIVE),
+    Change("active without a version", with_version(), {}, {"status": "active"}, HAS_VERSION),
+    Change("active in a version to come", with_version(2), {}, ACTIVE, EXISTS),
+    Change("draft of a version to come", with_version(), {}, {"active_version": 2}, EXISTS),
+    Change(
+        "the version goes",
+        MessageTemplateFactory,
+        {"active": True},
+        {"active_version": None},
+        HAS_VERSION,
+    ),
+    Change("the next version", with_version(2, active=True), {}, {"active_version": 2}),
+    Change(
+        "archived",
+        MessageTemplateFactory,
+        {"active": True},
+        {"status": "archived", "active_version": None},
+    ),
+    ways=UPDATES,
+)
+def test_a_template_is_in_use_in_a_version_that_exists(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+@change_params(
+    Change("version to come", with_version(), {}, {"active_version": 2}, EXISTS),
+    Change("channel", MessageTemplateFactory, {}, {"channel": "telegram"}, CHANNEL),
+    Change(
+        "channel of a used one",
+        MessageTemplateFactory,
+        {"active": True},
+        {"channel": "telegram"},
+        CHANNEL,
+    ),
+    Change("written the same", MessageTemplateFactory, {}, {"channel": "email"}),
+    Change("name", MessageTemplateFactory, {}, {"name": "Напоминание"}, ONCE),
+    Change(
+        "language",
+        MessageTemplateFactory,
+        {"name": "Напоминание", "language": "en"},
+        {"language": "ru"},
+        ONCE,
+    ),
+    ways=EVERY_WAY,
+)
+def test_a_template_keeps_its_channel_and_its_own_name(change: Change, way: str) -> None:
+    MessageTemplateFactory(name="Напоминание")
+    check_change(change, way)
+
+
+# -- versions -------------------------------------------------------------------------------------
+
+SUBJECT = "message_template_versions_subject_for_email"
+
+
+def telegram() -> MessageTemplate:
+    return MessageTemplateFactory(telegram=True)
+
+
+@cases(
+    *range_cases(MessageTemplateVersionFactory, "version", 1),
+    Case("e-mail with a subject", MessageTemplateVersionFactory),
+    Case("e-mail without", MessageTemplateVersionFactory, {"subject": None}, SUBJECT),
+    Case("Telegram without", MessageTemplateVersionFactory, {"template": telegram}),
+    Case(
+        "Telegram with one",
+        MessageTemplateVersionFactory,
+        {"template": telegram, "subject": "Вы записаны"},
+        SUBJECT,
+    ),
+    Case(
+        "Telegram with an empty one",
+        MessageTemplateVersionFactory,
+        {"template": telegram, "subject": ""},
+        SUBJECT,
+    ),
+    Case(
+        "same number",
+        MessageTemplateVersionFactory,
+        {"template": lambda: with_version(3)(), "version": 3},
+        "message_template_versions_once",
+    ),
+    Case(
+        "next number",
+        MessageTemplateVersionFactory,
+        {"template": lambda: with_version(3)(), "version": 4},
+    ),
+    Case(
+        "same number of another",
+        MessageTemplateVersionFactory,
+        {"version": lambda: MessageTemplateVersionFactory().version},
+    ),
+)
+def test_a_version_has_a_number_and_a_subject_exactly_for_email(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+def test_a_version_of_no_template_is_refused() -> None:
+    with is_refused():
+        execute(
+            "INSERT INTO message_template_versions (template_id, version, subject, body_markdown, "
+            "updated_by_user_id) VALUES (uuid7(), 1, 'Вы записаны', '', %s)",
+            [UserFactory().pk],
+        )
+
+
+def test_an_operator_of_ones_own_does_not_change_the_channel() -> None:
+    template = telegram()
+    author = UserFactory().pk
+    pretend_equality("text", answer=True)
+    with refuses(SUBJECT, "message_template_versions"):
+        execute(
+            "INSERT INTO message_template_versions (template_id, version, subject, body_markdown, "
+            "updated_by_user_id) VALUES (%s, 1, 'Вы записаны', '', %s)",
+            [template.pk, author],
+        )
+
+
+def test_the_refusal_tells_nothing_of_the_message() -> None:
+    row, other = MessageTemplateFactory(name="Marker"), telegram()
+    for write, rule, table, column in [
+        (lambda: update_sql(row, channel="telegram"), CHANNEL, "message_templates", "channel"),
+        (
+            lambda: MessageTemplateVersionFactory(template=other, subject="Marker"),
+            SUBJECT,
+            "message_template_versions",
+            "subject",
+        ),
+    ]:
+        check_refusal_is_discreet(write, rule, table, column, "Marker", str(row.pk))

@@ -1,0 +1,209 @@
+"""How rules of booking, ugc and crm are tried: ranges at their ends, rows changed by each way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, models, transaction
+
+from tests.support import (
+    TRIED,
+    Case,
+    check_full_clean,
+    columns_of,
+    delete_sql,
+    execute,
+    refuses,
+    update_sql,
+)
+
+
+def range_cases(
+    factory: Any, name: str, low: int, high: int | None = None, **values: Any
+) -> list[Case]:
+    """Both ends of ``<table>_<name>_in_range``, and the first number beyond each."""
+    rule = f"{factory._meta.model._meta.db_table}_{name}_in_range"
+    ends = [(low - 1, rule), (low, None)]
+    if high is not None:
+        ends += [(high, None), (high + 1, rule)]
+    return [Case(f"{name} {n}", factory, {**values, name: n}, broken) for n, broken in ends]
+
+
+def attributes(row: models.Model, changes: dict[str, Any]) -> dict[str, Any]:
+    """Column names to the names of the ORM."""
+    names = {f.column: f.attname for f in row._meta.concrete_fields}
+    return {names[column]: value for column, value in changes.items()}
+
+
+def assigned(row: models.Model, changes: dict[str, Any]) -> models.Model:
+    for name, value in attributes(row, changes).items():
+        setattr(row, name, value)
+    return row
+
+
+def by_merge(row: models.Model, **changes: Any) -> None:
+    sets = ", ".join(f'"{name}" = %s' for name in changes)
+    execute(
+        f'MERGE INTO "{row._meta.db_table}" t USING (SELECT %s AS key) given '
+        f'ON t."{row._meta.pk.column}" = given.key WHEN MATCHED THEN UPDATE SET {sets}',
+        [row.pk, *changes.values()],
+    )
+
+
+def by_conflict(row: models.Model, **changes: Any) -> None:
+    """The stored row is proposed again, and the conflict changes it."""
+    stored = columns_of(type(row)._base_manager.get(pk=row.pk))
+    sets = ", ".join(f'"{name}" = %s' for name in changes)
+    execute(
+        f'INSERT INTO "{row._meta.db_table}" ({", ".join(stored)}) '
+        f"VALUES ({', '.join(['%s'] * len(stored))}) "
+        f'ON CONFLICT ("{row._meta.pk.column}") DO UPDATE SET {sets}',
+        [*stored.values(), *changes.values()],
+    )
+
+
+def by_save(row: models.Model, **changes: Any) -> None:
+    assigned(row, changes).save()
+
+
+def by_queryset(row: models.Model, **changes: Any) -> None:
+    type(row)._base_manager.filter(pk=row.pk).update(**attributes(row, changes))
+
+
+def by_bulk_update(row: models.Model, **changes: Any) -> None:
+    names = [f.name for f in row._meta.concrete_fields if f.column in changes]
+    type(row)._base_manager.bulk_update([assigned(row, changes)], names)
+
+
+def by_bulk_create(row: models.Model, **changes: Any) -> None:
+    names = [f.name for f in row._meta.concrete_fields if f.column in changes]
+    type(row)._base_manager.bulk_create(
+        [assigned(row, changes)], update_conflicts=True, unique_fields=["pk"], update_fields=names
+    )
+
+
+def copy_rows(table: str, names: list[str], rows: Iterable[Iterable[Any]]) -> None:
+    with (
+        connection.wrap_database_errors,
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY {table} ({', '.join(names)}) FROM STDIN") as stream,
+    ):
+        for row in rows:
+            stream.write_row(row)
+
+
+UPDATES: dict[str, Callable[..., None]] = {
+    "sql": update_sql,
+    "merge": by_merge,
+    "save": by_save,
+    "queryset": by_queryset,
+    "bulk_update": by_bulk_update,
+}
+# An upsert proposes the row as a new one: only for rows that may also be inserted as they are.
+UPSERTS: dict[str, Callable[..., None]] = {
+    "on conflict": by_conflict,
+    "bulk_create": by_bulk_create,
+}
+DELETES: dict[str, Callable[[models.Model], Any]] = {
+    "sql": delete_sql,
+    "delete": lambda row: row.delete(),
+    "queryset": lambda row: type(row)._base_manager.filter(pk=row.pk).delete(),
+}
+SHORT = ("sql", "save")
+
+each_delete = pytest.mark.parametrize("delete", DELETES.values(), ids=DELETES)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A written row and a change of it that ``rule`` refuses, or, with rule None, accepts.
+
+    ``row`` are the factory's arguments, ``to`` the new values by column; a callable is called
+    in the test, in ``to`` with the row.
+    """
+
+    name: str
+    factory: Any
+    row: dict[str, Any] = field(default_factory=dict)
+    to: dict[str, Any] = field(default_factory=dict)
+    rule: str | None = None
+
+
+def change_params(*items: Change, ways: Iterable[str] = SHORT) -> Any:
+    """Parametrise a test with each change by each way."""
+    TRIED.update(item.rule for item in items if item.rule)
+    return pytest.mark.parametrize(
+        ("change", "way"),
+        [
+            pytest.param(item, way, id=f"{item.rule or 'allowed'}: {item.name} [{way}]")
+            for item in items
+            for way in ways
+        ],
+    )
+
+
+EVERY_WAY = (*UPDATES, *UPSERTS)
+
+
+def check_change(change: Change, way: str) -> None:
+    """Write the row, change it by ``way``: refused by its rule, or accepted and kept.
+
+    On the way of ``save`` ``full_clean()`` must say the same.
+    """
+    given = {k: v() if callable(v) else v for k, v in change.row.items()}
+    row = change.factory(**given)
+    row.refresh_from_db()
+    to = {k: v(row) if callable(v) else v for k, v in change.to.items()}
+    before = stored(row)
+    if way == "save":
+        check_full_clean(assigned(row, to), change.rule)
+        row.refresh_from_db()
+    with refuses(change.rule, row._meta.db_table) if change.rule else nullcontext():
+        {**UPDATES, **UPSERTS}[way](row, **to)
+        connection.check_constraints()
+    after = stored(row)
+    if change.rule:
+        assert after == before
+    else:
+        assert {name: after[name] for name in to} == to
+
+
+def stored(row: models.Model) -> dict[str, Any]:
+    """The row as it stands in the database."""
+    pk = row._meta.pk.column
+    (found,) = execute(f'SELECT * FROM "{row._meta.db_table}" WHERE "{pk}" = %s', [row.pk])
+    return found
+
+
+def check_delete(row: models.Model, delete: Callable[[models.Model], Any], rule: str) -> None:
+    before = stored(row)
+    with refuses(rule, row._meta.db_table):
+        delete(type(row)._base_manager.get(pk=row.pk))
+    assert stored(row) == before
+
+
+def diagnosis(action: Callable[[], Any]) -> Any:
+    """What the database says when it refuses ``action``."""
+    with pytest.raises(IntegrityError) as caught, transaction.atomic():  # noqa: PT012
+        action()
+        connection.check_constraints()
+    return caught.value.__cause__.diag
+
+
+def check_refusal_is_discreet(
+    action: Callable[[], Any], rule: str, table: str, column: str, *markers: str
+) -> None:
+    """The refusal names rule, table and column in a sentence, and holds nothing of the row."""
+    found = diagnosis(action)
+    assert found.sqlstate == "23514"
+    assert (found.constraint_name, found.table_name) == (rule, table)
+    assert (found.column_name, found.schema_name) == (column, "public")
+    assert found.message_primary[0].isupper()
+    assert found.message_primary.endswith(f"({rule}).")
+    said = f"{found.message_primary} {found.message_detail} {found.message_hint} {found.context}"
+    for marker in markers:
+        assert marker not in said

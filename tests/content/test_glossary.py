@@ -1,0 +1,140 @@
+"""The glossary: synonyms and links, each once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from content.models import GlossaryTerm, GlossaryTermLink
+from tests.booking.trying import EVERY_WAY, Change, change_params, check_change
+from tests.factories import (
+    ContentItemFactory,
+    GlossaryTermFactory,
+    GlossaryTermLinkFactory,
+    GlossaryTermSynonymFactory,
+)
+from tests.support import Case, cases, check_insert, execute, refuses
+
+pytestmark = pytest.mark.django_db
+
+SYNONYM, LINK = "glossary_term_synonyms_once_per_term", "glossary_term_links_once"
+
+
+def beside(synonym: str) -> Any:
+    return lambda: GlossaryTermSynonymFactory(synonym=synonym).term
+
+
+@cases(
+    *[
+        Case(
+            f"{first} and {second}",
+            GlossaryTermSynonymFactory,
+            {"term": beside(first), "synonym": second},
+            SYNONYM,
+        )
+        for first, second in [
+            ("границы", "границы"),
+            ("границы", "Границы"),
+            ("ГРАНИЦЫ", "границы"),
+            ("Ёжик", "ёжик"),
+            ("boundaries", "BOUNDARIES"),
+            ("café", "CAFÉ"),
+        ]
+    ],
+    *[
+        Case(
+            f"{first} and {second}",
+            GlossaryTermSynonymFactory,
+            {"term": beside(first), "synonym": second},
+        )
+        for first, second in [("границы", "граница"), ("ёжик", "ежик")]
+    ],
+    Case(
+        "of another term",
+        GlossaryTermSynonymFactory,
+        {"synonym": lambda: GlossaryTermSynonymFactory().synonym},
+    ),
+)
+def test_a_synonym_stands_once_whatever_its_case(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+@change_params(
+    Change(
+        "word",
+        GlossaryTermSynonymFactory,
+        {"term": beside("Границы"), "synonym": "рамки"},
+        {"synonym": "ГРАНИЦЫ"},
+        SYNONYM,
+    ),
+    Change(
+        "term",
+        GlossaryTermSynonymFactory,
+        {"synonym": "границы"},
+        {"term_id": lambda _: beside("Границы")().pk},
+        SYNONYM,
+    ),
+    Change("its own case", GlossaryTermSynonymFactory, {"synonym": "рамки"}, {"synonym": "Рамки"}),
+    ways=EVERY_WAY,
+)
+def test_a_synonym_changes_by_the_same_rule(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+def test_two_spellings_do_not_come_in_one_statement() -> None:
+    term = GlossaryTermFactory()
+    with refuses(SYNONYM, "glossary_term_synonyms"):
+        execute(
+            "INSERT INTO glossary_term_synonyms (term_id, synonym) "
+            "VALUES (%(term)s, 'границы'), (%(term)s, 'Границы')",
+            {"term": term.pk},
+        )
+
+
+SAME_PAIR = {
+    "term": lambda: GlossaryTermLinkFactory().term,
+    "content_item": lambda: GlossaryTermLink.objects.get().content_item,
+}
+
+
+@cases(
+    Case("twice", GlossaryTermLinkFactory, SAME_PAIR, LINK),
+    Case("in another way", GlossaryTermLinkFactory, {**SAME_PAIR, "link_type": "mentioned_in"}),
+    Case(
+        "to another item",
+        GlossaryTermLinkFactory,
+        {**SAME_PAIR, "content_item": ContentItemFactory},
+    ),
+    Case(
+        "from another term",
+        GlossaryTermLinkFactory,
+        {"content_item": lambda: GlossaryTermLinkFactory().content_item},
+    ),
+)
+def test_a_link_stands_once(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+@change_params(
+    Change(
+        "the other way",
+        GlossaryTermLinkFactory,
+        {**SAME_PAIR, "link_type": "mentioned_in"},
+        {"link_type": "recommended"},
+        LINK,
+    ),
+    Change("the only one", GlossaryTermLinkFactory, {}, {"link_type": "mentioned_in"}),
+    ways=EVERY_WAY,
+)
+def test_a_link_changes_by_the_same_rule(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+def test_a_term_takes_its_synonyms_and_links_along() -> None:
+    link = GlossaryTermLinkFactory()
+    GlossaryTermSynonymFactory(term=link.term)
+    link.term.delete()
+    assert not GlossaryTerm.objects.exists()
+    for table in ["glossary_term_synonyms", "glossary_term_links"]:
+        assert execute(f"SELECT * FROM {table}") == []

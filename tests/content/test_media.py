@@ -1,0 +1,187 @@
+"""Uploaded files: where they lie, what they are, how large, and what those who do not see hear."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from psycopg import errors
+
+from content.models import MediaAsset
+from tests.booking.trying import EVERY_WAY, Change, change_params, check_change
+from tests.factories import MediaAssetFactory, UserFactory
+from tests.identity.strangers import is_refused
+from tests.support import Case, cases, check_insert, insert_sql, save_related
+
+pytestmark = pytest.mark.django_db
+
+RELATIVE, AGREES = "media_assets_object_key_is_relative", "media_assets_mime_agrees"
+SIZE, DESCRIBED = "media_assets_size_within_limit", "media_assets_image_is_described"
+MIB = 2**20
+
+
+def files(field: str, rule: str | None, *values: Any, **row: Any) -> list[Case]:
+    return [
+        Case(f"{' '.join(row)} {value!r}", MediaAssetFactory, {**row, field: value}, rule)
+        for value in values
+    ]
+
+
+@cases(
+    *files(
+        "object_key", None, "a", "2026/01/a.webp", "a/b/c/d.mp3", ".hidden/a", "a/.b", "рассвет"
+    ),
+    *files("object_key", None, "...", "a/...", "..a/b", "a../b"),
+    *files("object_key", RELATIVE, "/", "/a", "/etc/passwd", "//a", "a//b"),
+    *files("object_key", RELATIVE, "..", "../a", "a/..", "a/../b", "a/b/../../../c", ".", "./a"),
+    *files("object_key", RELATIVE, "a/./b", "a/.", r"a\b", r"a\..\b", "a b", " a", "a ", "a\n"),
+    *files("object_key", RELATIVE, "\na", "a\t", "\u00a0/a"),
+)
+def test_a_file_lies_under_a_relative_path(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+@pytest.mark.parametrize("object_key", [r"\a", r"\..", r"\\server"])
+def test_a_path_does_not_start_with_a_backslash_either(object_key: str) -> None:
+    asset = MediaAssetFactory.build(object_key=object_key)
+    save_related(asset)
+    with is_refused():
+        insert_sql(asset)
+
+
+@cases(
+    Case(
+        "the same",
+        MediaAssetFactory,
+        {"object_key": lambda: MediaAssetFactory(object_key="a.webp").object_key},
+        "media_assets_object_key_unique",
+    ),
+    Case(
+        "in another case",
+        MediaAssetFactory,
+        {"object_key": lambda: MediaAssetFactory(object_key="a.webp").object_key.upper()},
+    ),
+)
+def test_two_files_do_not_lie_at_one_place(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+IMAGES = ["image/webp", "image/jpeg", "image/svg+xml", "image/vnd.microsoft.icon"]
+SOUNDS = ["audio/mpeg", "audio/ogg", "audio/x-m4a"]
+OTHERS = ["text/html", "video/mp4", "application/octet-stream", "application/x-pdf"]
+
+
+@cases(
+    *files("mime_type", None, *IMAGES),
+    *files("mime_type", None, *SOUNDS, audio=True),
+    *files("mime_type", None, "application/pdf", pdf=True),
+    *files("mime_type", AGREES, *SOUNDS, "application/pdf", *OTHERS),
+    *files("mime_type", AGREES, *IMAGES, "application/pdf", *OTHERS, audio=True),
+    *files("mime_type", AGREES, *IMAGES, *SOUNDS, *OTHERS, "application/pdf2", pdf=True),
+    *files("mime_type", AGREES, "image", "image/", "IMAGE/webp", "image/WEBP", "image/webp; a=b"),
+    *files("mime_type", AGREES, "image/webp\n", " image/webp", "ximage/webp", "image/webp/audio"),
+)
+def test_the_mime_type_agrees_with_the_kind(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+@cases(
+    *files("size_bytes", None, 1, 10 * MIB),
+    *files("size_bytes", SIZE, -1, 0, 10 * MIB + 1, 20 * MIB, 2**40),
+    *files("size_bytes", None, 1, 10 * MIB + 1, 50 * MIB, audio=True),
+    *files("size_bytes", SIZE, 0, 50 * MIB + 1, audio=True),
+    *files("size_bytes", None, 1, 10 * MIB + 1, 20 * MIB, pdf=True),
+    *files("size_bytes", SIZE, 0, 20 * MIB + 1, pdf=True),
+)
+def test_a_file_has_a_size_within_the_limit_of_its_kind(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+BLANK = ["", " ", "\t\n", "\u00a0\u200b"]
+
+
+@cases(
+    *files("alt_text", None, "Рассвет", " — "),
+    *files("alt_text", DESCRIBED, None, *BLANK),
+    *files("alt_text", None, None, *BLANK, "Рассвет", is_decorative=True),
+    *files("alt_text", None, None, *BLANK, audio=True),
+    *files("alt_text", None, None, pdf=True),
+)
+def test_an_image_is_described_or_decorative(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+@change_params(
+    Change("the text goes", MediaAssetFactory, {}, {"alt_text": None}, DESCRIBED),
+    Change("the text is blanked", MediaAssetFactory, {}, {"alt_text": " "}, DESCRIBED),
+    Change(
+        "no longer decorative",
+        MediaAssetFactory,
+        {"decorative": True},
+        {"is_decorative": False},
+        DESCRIBED,
+    ),
+    Change(
+        "decorative instead",
+        MediaAssetFactory,
+        {},
+        {"alt_text": None, "is_decorative": True},
+    ),
+    Change("moved up", MediaAssetFactory, {}, {"object_key": "../a.webp"}, RELATIVE),
+    Change("grown", MediaAssetFactory, {}, {"size_bytes": 10 * MIB + 1}, SIZE),
+    Change("another kind", MediaAssetFactory, {}, {"media_type": "audio"}, AGREES),
+    Change(
+        "another kind, too large for it",
+        MediaAssetFactory,
+        {"audio": True, "size_bytes": 30 * MIB},
+        {"media_type": "pdf", "mime_type": "application/pdf"},
+        SIZE,
+    ),
+    Change(
+        "another kind, undescribed",
+        MediaAssetFactory,
+        {"audio": True, "size_bytes": MIB},
+        {"media_type": "image", "mime_type": "image/webp"},
+        DESCRIBED,
+    ),
+    Change(
+        "another kind in full",
+        MediaAssetFactory,
+        {},
+        {"media_type": "audio", "mime_type": "audio/mpeg", "alt_text": None},
+    ),
+    ways=EVERY_WAY,
+)
+def test_a_file_changes_by_the_same_rules(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+@pytest.mark.parametrize(
+    ("row", "rule"),
+    [
+        (("../a", "image/webp", 1, "Рассвет"), RELATIVE),
+        (("a", "text/html", 1, "Рассвет"), AGREES),
+        (("a", "image/webp", 0, "Рассвет"), SIZE),
+        (("a", "image/webp", 1, None), DESCRIBED),
+    ],
+)
+def test_copy_is_asked_the_same(row: tuple[Any, ...], rule: str) -> None:
+    key, mime, size, alt = row
+    uploader = UserFactory().pk
+    with pytest.raises(errors.CheckViolation) as caught, connection.cursor() as cursor:  # noqa: PT012
+        statement = (
+            "COPY media_assets (object_key, public_url, media_type, mime_type, size_bytes, "
+            "alt_text, uploaded_by_user_id) FROM STDIN"
+        )
+        with cursor.copy(statement) as copy:
+            copy.write_row((key, "/media/a", "image", mime, size, alt, uploader))
+    assert caught.value.diag.constraint_name == rule
+
+
+def test_a_file_lies_in_the_local_storage_unless_said() -> None:
+    asset = MediaAssetFactory()
+    assert MediaAsset.objects.values_list("storage_provider", "is_decorative").get(pk=asset.pk) == (
+        "local_fs",
+        False,
+    )

@@ -1,0 +1,42 @@
+"""A row keeps its key: versions, roles and sealed values go by it."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import models
+
+from ebalance.db.ids import uuid7
+from tests.db import catalog
+from tests.factories import FACTORIES
+from tests.support import TRIED, execute, refuses, update_sql
+
+pytestmark = pytest.mark.django_db
+
+KEYED = [
+    model for model in catalog.project_models() if model._meta.pk.get_internal_type() == "UUIDField"
+]
+
+
+def rule_of(model: type[models.Model]) -> str:
+    rules = {trigger.rule for trigger in getattr(model._meta, "triggers", [])}
+    table = model._meta.db_table
+    # A row that never changes at all needs no rule of its own for its key.
+    whole = rules & {f"{table}_immutable", f"{table}_append_only"}
+    return whole.pop() if whole else f"{table}_id_stays"
+
+
+TRIED.update(rule_of(model) for model in KEYED)
+
+
+@pytest.mark.parametrize("model", KEYED, ids=lambda model: model._meta.db_table)
+def test_a_row_keeps_its_key(model: type[models.Model]) -> None:
+    row = FACTORIES[model]()
+    rule, table = rule_of(model), model._meta.db_table
+    with refuses(rule, table):
+        update_sql(row, id=uuid7())
+    with refuses(rule, table):
+        model._base_manager.filter(pk=row.pk).update(id=uuid7())
+    with refuses(rule, table):
+        execute(f'SET CONSTRAINTS ALL DEFERRED; UPDATE "{table}" SET id = uuid7()')
+    if rule.endswith("_id_stays"):
+        update_sql(row, id=row.pk)  # the same key again is no change

@@ -1,0 +1,245 @@
+"""People: their contacts, what a deletion leaves, who can be reached."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.hashers import make_password
+from django.utils import timezone
+
+from identity.models import Role, User
+from tests.booking.trying import EVERY_WAY, SHORT, Change, change_params, check_change
+from tests.factories import RoleFactory, UserFactory
+from tests.identity.strangers import is_refused
+from tests.support import Case, cases, check_insert, execute, insert_sql, refuses
+
+pytestmark = pytest.mark.django_db
+
+NORMALISED, LOWER = "users_email_is_normalised", "users_email_is_lower_case"
+E164, DIGITS = "users_phone_is_e164", "users_telegram_user_id_is_digits"
+WITH_STATUS, NOTHING_PERSONAL = (
+    "users_deleted_at_with_status",
+    "users_deleted_holds_nothing_personal",
+)
+
+
+def contacts(field: str, rule: str | None, *values: str) -> list[Case]:
+    return [Case(repr(value), UserFactory, {field: value}, rule) for value in values]
+
+
+@cases(
+    *contacts("email", None, "a@b", "anna.petrova+7@example.com", "анна@пример.рф", "a'b@c.d"),
+    *contacts("email", NORMALISED, "", "@", "@b.ru", "a@", "a@@b.ru", "a@b@c.ru", "anna"),
+    *contacts("email", NORMALISED, " a@b.ru", "a@b.ru ", "a b@c.ru", "a@b.ru\n", "a\t@b.ru"),
+    *contacts("email", NORMALISED, "\u00a0a@b.ru", "a@b.ru\u3000"),
+    *contacts("email", LOWER, "Anna@b.ru", "anna@B.ru", "Анна@пример.рф", "Ёж@пример.рф"),
+    *contacts("phone", None, "+1234567890", "+79991234567", "+123456789012345"),
+    *contacts("phone", E164, "", "+", "+123456789", "+1234567890123456", "+09991234567"),
+    *contacts("phone", E164, "79991234567", "+7 999 1234567", "+7-999-1234567", "+7(999)1234567"),
+    *contacts("phone", E164, "++79991234567", "+79991234567\n", " +79991234567", "+7999123456٧"),
+    *contacts("telegram_user_id", None, "1", "100200300", "7" * 20),
+    *contacts("telegram_user_id", DIGITS, "", "-100", "1 2", "@anna", "12\n", "１２", "1e5", "٧"),
+)
+def test_a_contact_is_normalised(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+@pytest.mark.parametrize("email", ["\u200ba@b.ru", "a@b.ru\ufeff", "a\u0007@b.ru"])
+def test_an_email_holds_no_character_that_shows_as_nothing(email: str) -> None:
+    """Two people would have what reads as one address."""
+    with is_refused():
+        insert_sql(UserFactory.build(email=email))
+
+
+@cases(
+    Case(
+        "e-mail",
+        UserFactory,
+        {"email": lambda: UserFactory(email="anna@example.com").email},
+        "users_email_unique",
+    ),
+    Case(
+        "phone",
+        UserFactory,
+        {"phone": lambda: UserFactory(phone="+79991234567").phone},
+        "users_phone_unique",
+    ),
+    Case(
+        "Telegram",
+        UserFactory,
+        {"telegram_user_id": lambda: UserFactory(telegram_user_id="100200").telegram_user_id},
+        "users_telegram_user_id_unique",
+    ),
+    Case(
+        "absent contacts are not the same",
+        UserFactory,
+        {"by_phone": True, "email": lambda: UserFactory(by_telegram=True).email},
+    ),
+    Case(
+        "a Telegram name may change hands",
+        UserFactory,
+        {"telegram_username": lambda: UserFactory(telegram_username="anna").telegram_username},
+    ),
+)
+def test_a_contact_belongs_to_one_person(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+@change_params(
+    Change("e-mail", UserFactory, to={"email": "taken@example.com"}, rule="users_email_unique"),
+    Change("upper case", UserFactory, to={"email": "Free@example.com"}, rule=LOWER),
+    Change("no contact left", UserFactory, to={"email": None}, rule="users_reachable"),
+    Change("another contact", UserFactory, to={"email": None, "phone": "+79991234567"}),
+    ways=EVERY_WAY,
+)
+def test_a_contact_changes_by_the_same_rules(change: Change, way: str) -> None:
+    UserFactory(email="taken@example.com")
+    check_change(change, way)
+
+
+NO_CONTACT = {"email": None}
+
+
+@cases(
+    Case("nothing", UserFactory, NO_CONTACT, "users_reachable"),
+    Case("blocked", UserFactory, {**NO_CONTACT, "blocked": True}, "users_reachable"),
+    Case(
+        "only a Telegram name",
+        UserFactory,
+        {**NO_CONTACT, "telegram_username": "anna"},
+        "users_reachable",
+    ),
+    Case("e-mail", UserFactory),
+    Case("phone", UserFactory, {"by_phone": True}),
+    Case("Telegram", UserFactory, {"by_telegram": True}),
+    Case("deleted", UserFactory, {"deleted": True}),
+)
+def test_a_person_can_be_reached(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+@cases(
+    Case("deleted without a date", UserFactory, {"deleted": True, "deleted_at": None}, WITH_STATUS),
+    Case("active with a date", UserFactory, {"deleted_at": timezone.now}, WITH_STATUS),
+    Case(
+        "blocked with a date",
+        UserFactory,
+        {"blocked": True, "deleted_at": timezone.now},
+        WITH_STATUS,
+    ),
+    Case("blocked", UserFactory, {"blocked": True}),
+)
+def test_a_deletion_date_stands_exactly_with_a_deleted_person(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+NO_PASSWORD = make_password(None)
+PERSONAL = {
+    "email": "anna@example.com",
+    "phone": "+79991234567",
+    "telegram_user_id": "100200300",
+    "telegram_username": "anna",
+    "display_name": "Анна",
+    "password": "argon2$argon2id$v=19$m=102400,t=2,p=8$c2FsdA$aGFzaA",
+}
+
+
+@cases(
+    *[
+        Case(field, UserFactory, {"deleted": True, field: value}, NOTHING_PERSONAL)
+        for field, value in PERSONAL.items()
+    ],
+    Case(
+        "an empty Telegram name",
+        UserFactory,
+        {"deleted": True, "telegram_username": ""},
+        NOTHING_PERSONAL,
+    ),
+    Case(
+        "Django's mark of no password", UserFactory, {"deleted": True, "password": "!" + "a" * 40}
+    ),
+    Case("the time zone, which is no personal value", UserFactory, {"deleted": True}),
+)
+def test_a_deleted_person_holds_nothing_personal(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+def test_the_mark_of_no_password_hides_nothing_behind_it() -> None:
+    with is_refused():
+        insert_sql(UserFactory.build(deleted=True, password="!Анна Петрова, +79991234567"))
+
+
+@change_params(
+    *[
+        Change(field, UserFactory, {"deleted": True}, {field: value}, NOTHING_PERSONAL)
+        for field, value in PERSONAL.items()
+    ],
+    Change(
+        "the date goes",
+        UserFactory,
+        {"deleted": True},
+        {"deleted_at": None},
+        WITH_STATUS,
+    ),
+    Change(
+        "deleted, the name left",
+        UserFactory,
+        {},
+        {"status": "deleted", "deleted_at": timezone.now(), "email": None},
+        NOTHING_PERSONAL,
+    ),
+    Change(
+        "deleted, all gone",
+        UserFactory,
+        {"blocked": True},
+        {"status": "deleted", "deleted_at": timezone.now(), "email": None, "display_name": None},
+    ),
+    ways=SHORT,
+)
+def test_nothing_personal_comes_back_to_a_deleted_person(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+@change_params(
+    Change(
+        "e-mail",
+        UserFactory,
+        {"deleted": True},
+        {"email": "anna@example.com"},
+        NOTHING_PERSONAL,
+    ),
+    ways=EVERY_WAY,
+)
+def test_nothing_personal_comes_back_by_any_way(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+def test_one_statement_does_not_swap_two_addresses_through_a_duplicate() -> None:
+    for email in ["a@example.com", "b@example.com"]:
+        UserFactory(email=email)
+    with refuses("users_email_unique", "users"):
+        execute("UPDATE users SET email = 'c@example.com'")
+    assert set(User.objects.values_list("email", flat=True)) == {"a@example.com", "b@example.com"}
+
+
+@change_params(
+    *[
+        Change(
+            f"{code} {scope}",
+            RoleFactory,
+            {"code": code},
+            {"scope": scope},
+            None if (code == "client") is (scope == "product") else "roles_client_is_product",
+        )
+        for code in Role.Code.values
+        for scope in Role.Scope.values
+    ]
+)
+def test_only_the_client_acts_in_the_product(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+def test_truncating_people_is_refused_and_takes_nothing_along() -> None:
+    UserFactory(role="client")
+    with refuses("users_no_truncate", "users"):
+        execute("TRUNCATE users CASCADE")
+    assert User.objects.count() == 1
