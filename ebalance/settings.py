@@ -9,7 +9,7 @@ a missing variable stops the process with its name.
 import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -20,7 +20,11 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 env.smart_cast = False
 if (BASE_DIR / ".env").is_file():
-    env.read_env(BASE_DIR / ".env")
+    try:
+        with (BASE_DIR / ".env").open(encoding="utf-8") as _file:
+            env.read_env(_file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(f"The file .env cannot be read: {error}.") from None
 
 # EBALANCE_ENV: dev (default), stage or prod. In prod migrations go forward only.
 ENVIRONMENT = env.str("EBALANCE_ENV", default="dev")
@@ -70,7 +74,8 @@ def database() -> dict[str, Any]:
             "BUNDLED": True,
         }
     example = "it should look like postgresql://user:password@host:5432/name"
-    if not url.strip():
+    url = url.strip()
+    if not url:
         raise ImproperlyConfigured("DATABASE_URL is empty; unset it to use the bundled server.")
     scheme, separator, _rest = url.partition("://")
     if not separator:
@@ -80,6 +85,8 @@ def database() -> dict[str, Any]:
     try:
         parts = urlsplit(url)
         _port = parts.port
+        if "@" not in parts.netloc and "@" in url:  # the password holds /, ? or #
+            raise ValueError
         config: dict[str, Any] = env.db_url_config(url, engine="ebalance.db.backend")
     except ValueError:
         raise ImproperlyConfigured(
@@ -90,6 +97,7 @@ def database() -> dict[str, Any]:
         raise ImproperlyConfigured(f"DATABASE_URL names no database; {example}.")
     options = config.setdefault("OPTIONS", {})
     options.setdefault("connect_timeout", 10)  # seconds; a silent network is an answer too
+    config["HOST"] = unquote(config["HOST"])  # a socket's folder has slashes
     if "port" in options:  # beside ?host=/socket/folder
         config["PORT"] = str(options.pop("port"))
     return config
@@ -99,9 +107,9 @@ DATABASES = {"default": database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    "ebalance.admin.apps.SiteConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -150,6 +158,8 @@ TEMPLATES = [
 ]
 
 AUTH_USER_MODEL = "identity.User"
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 AUTHENTICATION_BACKENDS = ["identity.auth.RolesBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {
@@ -175,7 +185,12 @@ UNFOLD = {
     "SITE_TITLE": _("Emotional balance"),
     "SITE_HEADER": _("Emotional balance"),
     "SITE_SYMBOL": "spa",
+    "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {
+        "show_search": True,
+        "navigation": "ebalance.admin.navigation.sidebar",
+    },
 }
 
 # CSRF_TRUSTED_ORIGINS: https://host of each site that posts forms here, separated by commas.

@@ -30,6 +30,7 @@ MODEL_SECTIONS = {
     "ugc.moderationaction": "moderation",
     "ugc.review": "moderation",
     "ugc.questionanswer": "answers",
+    "ugc.reviewpublicationconsent": "answers",
     "crm.lead": "crm",
     "crm.leadidentity": "crm",
     "crm.leadtimelineevent": "crm",
@@ -59,6 +60,11 @@ def allows(roles: Collection[str], perm: str) -> bool:
     return ("assistant" in roles and action in assistant) or (
         "editor" in roles and action in editor
     )
+
+
+def sees_personal(roles: Collection[str]) -> bool:
+    """Whether one of ``roles`` sees names, contacts and other P1 columns: all but the editor."""
+    return bool({"owner", "assistant"} & set(roles))
 
 
 def allows_module(roles: Collection[str], app_label: str) -> bool:

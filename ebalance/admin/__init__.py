@@ -1,0 +1,1 @@
+"""Admin: the site, and what all its pages have in common."""

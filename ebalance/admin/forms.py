@@ -1,0 +1,98 @@
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.contrib.admin.widgets import AutocompleteSelect
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.db import models
+
+from ebalance.db.triggers import Transition
+
+
+class Autocomplete(AutocompleteSelect):
+    """Shows the chosen row without asking for it when the form's instance has it loaded."""
+
+    loaded: models.Model | None = None
+
+    def optgroups(self, name, value, attr=None):
+        row = self.loaded
+        if row is None or [str(v) for v in value] != [str(row.pk)]:
+            return super().optgroups(name, value, attr)
+        chosen = self.create_option(name, row.pk, str(row), True, 1)
+        empty = [] if self.is_required else [self.create_option(name, "", "", False, 0)]
+        return [(None, [*empty, chosen], 0)]
+
+
+class Form(forms.ModelForm):
+    """The form of every page and inline of admin.
+
+    ``request`` and ``refusal`` are set by the page on a class of its own for each request.
+    """
+
+    request: Any = None
+    refusal: str | None = None  # what the database said to the same data a moment ago
+    actor_fields: tuple[str, ...] = ()  # references to the person at work, filled in here
+    actor_on_change = False
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.request and (self.actor_on_change or self.instance._state.adding):
+            for name in self.actor_fields:
+                setattr(self.instance, f"{name}_id", self.request.user.pk)
+        self._keep_loaded()
+        self._offer_moves()
+
+    def _keep_loaded(self) -> None:
+        for name, field in self.fields.items():
+            widget = getattr(field.widget, "widget", field.widget)
+            if isinstance(widget, Autocomplete):
+                reference = self.instance._meta.get_field(name)
+                if reference.is_cached(self.instance):
+                    widget.loaded = reference.get_cached_value(self.instance)
+
+    def _offer_moves(self) -> None:
+        """Of a state machine offer the states that can be reached (states.md)."""
+        row, meta = self.instance, self.instance._meta
+        for trigger in getattr(meta, "triggers", ()):
+            name = trigger.column if isinstance(trigger, Transition) else None
+            if name not in self.fields:
+                continue
+            if row._state.adding:
+                initial = [t for t in meta.triggers if t.rule == f"{meta.db_table}_{name}_initial"]
+                reachable = [
+                    state
+                    for state in meta.get_field(name).members.values
+                    if not any(t.broken and t.broken(_in_state(row, name, state)) for t in initial)
+                ]
+            else:
+                now = getattr(row, name)
+                reachable = [now, *trigger.moves.get(now, ())]
+            field = self.fields[name]
+            field.choices = [c for c in field.choices if c[0] == "" or c[0] in reachable]
+
+    def clean(self):
+        super().clean()
+        for name, value in self.cleaned_data.items():
+            if isinstance(value, str):
+                # Browsers send every line break of a text area as two characters.
+                self.cleaned_data[name] = value.replace("\r\n", "\n")
+            elif isinstance(value, datetime) and name not in self.changed_data:
+                # Inputs show whole seconds; a moment that nobody touched keeps its fraction.
+                self.cleaned_data[name] = self.initial.get(name, value)
+        if self.refusal:
+            self.add_error(None, self.refusal)
+        return self.cleaned_data
+
+    def add_error(self, field, error):
+        """A rule may point at a column that this page does not show: then it is the page's."""
+        if field is None and hasattr(error, "error_dict"):
+            shown: dict[str, list[ValidationError]] = {}
+            for name, found in error.error_dict.items():
+                place = name if name in self.fields else NON_FIELD_ERRORS
+                shown.setdefault(place, []).extend(found)
+            error = ValidationError(shown)
+        super().add_error(field, error)
+
+
+def _in_state(row: models.Model, name: str, state: str) -> models.Model:
+    return type(row)(**{name: state})

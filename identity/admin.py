@@ -1,0 +1,159 @@
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as AuthUserAdmin
+from django.contrib.auth.forms import SetPasswordMixin
+from django.contrib.auth.models import Group
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.forms import AdminPasswordChangeForm
+from unfold.widgets import UnfoldAdminPasswordWidget
+
+from ebalance.admin.forms import Form
+from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
+
+from .models import Consent, DataExportRequest, ErasureLedgerEntry, Role, User, UserRole
+
+# Access comes from roles (access.md §1); Django's groups grant nothing here.
+admin.site.unregister(Group)
+
+
+class UserRoleInline(TabularInline):
+    model = UserRole
+    fields = ("role", "granted_at")
+    tab = False
+
+
+class ConsentInline(ReadOnly, TabularInline):
+    model = Consent
+    show_title = True
+    fields = ("consent_type", "granted", "version", "source", "granted_at", "revoked_at")
+
+
+class DataExportRequestInline(ReadOnly, TabularInline):
+    model = DataExportRequest
+    show_title = True
+    fields = ("export_type", "status", "created_at", "completed_at", "expires_at")
+
+
+class UserForm(Form):
+    def clean_email(self):
+        email = self.cleaned_data["email"]
+        return email and email.lower()
+
+
+class NewUserForm(SetPasswordMixin, UserForm):
+    """A new person. Without a password they cannot log in to admin, and need not."""
+
+    password1, password2 = SetPasswordMixin.create_password_fields()
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        for name in ("password1", "password2"):
+            self.fields[name].required = False
+            self.fields[name].widget = UnfoldAdminPasswordWidget(
+                attrs={"autocomplete": "new-password"}
+            )
+
+    def clean(self):
+        first, second = (self.cleaned_data.get(f"password{n}") or "" for n in (1, 2))
+        if first != second:
+            self.add_error("password2", self.error_messages["password_mismatch"])
+        return super().clean()
+
+    def _post_clean(self):
+        super()._post_clean()  # fills in the person, whom the password must not resemble
+        self.validate_password_for_user(self.instance)
+
+    def save(self, commit=True):
+        self.instance.set_password(self.cleaned_data.get("password1") or None)
+        return super().save(commit)
+
+
+@admin.register(User)
+class UserAdmin(ModelAdmin, AuthUserAdmin):
+    form = UserForm
+    add_form = NewUserForm
+    add_form_template = None
+    change_password_form = AdminPasswordChangeForm
+    list_display = ("display_name", "email", "phone", "role_names", "status", "created_at")
+    list_display_links = ("display_name", "email", "phone")
+    list_filter = ("status", "user_roles__role", "created_at")
+    search_fields = ("display_name", "email", "phone", "telegram_username", "telegram_user_id")
+    ordering = ("-pk",)
+    filter_horizontal = ()
+    readonly_fields = ("password_state",)
+    locked_fields = ("last_login",)
+    inlines = (UserRoleInline, ConsentInline, DataExportRequestInline)
+    sections = {_("Telegram"): ("telegram_user_id", "telegram_username")}
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).prefetch_related("user_roles")
+
+    def columns(self, request):
+        # The hash is nobody's to see, and the flag grants nothing.
+        hidden = ("password", "is_superuser")
+        return [field for field in super().columns(request) if field.name not in hidden]
+
+    def get_fieldsets(self, request, obj=None):
+        found = super().get_fieldsets(request, obj)
+        if obj is None:
+            found.append((_("Password"), {"fields": ["password1", "password2"]}))
+        return found
+
+    @admin.display(description=_("roles"))
+    def role_names(self, person: User) -> str:
+        codes = sorted(granted.role_id for granted in person.user_roles.all())
+        return ", ".join(str(Role.Code(code).label) for code in codes)
+
+    @admin.display(description=_("password"))
+    def password_state(self, person: User) -> str:
+        state = gettext("set") if person.has_usable_password() else gettext("not set")
+        page = reverse(f"{self.admin_site.name}:auth_user_password_change", args=[person.pk])
+        return format_html(
+            '{} · <a class="text-link" href="{}">{}</a>', state, page, gettext("change password")
+        )
+
+
+@admin.register(Role)
+class RoleAdmin(ModelAdmin):
+    list_display = ("code", "scope")
+    list_filter = ("scope",)
+    search_fields = ("code",)
+    ordering = ("pk",)
+
+
+@admin.register(UserRole)
+class UserRoleAdmin(ModelAdmin):
+    list_display = ("user", "role", "granted_at")
+    list_filter = ("role", "granted_at")
+    search_fields = ("user__display_name", "user__email")
+
+
+@admin.register(Consent)
+class ConsentAdmin(ReadOnly, ModelAdmin):
+    list_display = (
+        "consent_type",
+        "user",
+        "lead",
+        "granted",
+        "version",
+        "granted_at",
+        "revoked_at",
+    )
+    list_filter = ("consent_type", "granted", "source", "granted_at")
+    search_fields = ("version", "user__display_name", "user__email")
+
+
+@admin.register(DataExportRequest)
+class DataExportRequestAdmin(ModelAdmin):
+    list_display = ("user", "export_type", "status", "created_at", "completed_at", "expires_at")
+    list_filter = ("status", "export_type", "created_at")
+    search_fields = ("user__display_name", "user__email")
+
+
+@admin.register(ErasureLedgerEntry)
+class ErasureLedgerEntryAdmin(ReadOnly, ModelAdmin):
+    list_display = ("subject_id", "method", "requested_at", "completed_at")
+    list_filter = ("method", "completed_at")
+    search_fields = ("subject_id__exact",)

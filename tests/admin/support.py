@@ -1,0 +1,173 @@
+"""What the tests of admin share: its pages, and tables with many rows in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+import factory
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.admin.utils import quote
+from django.db import connection, models
+from django.http import HttpResponse
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from ebalance.db.apps import PROJECT_APPS
+from tests import factories
+from tests.factories import FACTORIES
+
+# Diaries belong to their authors alone (access.md §1).
+WITHOUT_A_PAGE = {"ugc.DiaryEntry"}
+
+PROJECT_MODELS = [
+    model for label in PROJECT_APPS for model in apps.get_app_config(label).get_models()
+]
+MODELS = [model for model in PROJECT_MODELS if model._meta.label not in WITHOUT_A_PAGE]
+
+READ_ONLY = {
+    "audit.AuditLogEntry",
+    "audit.OutboxEvent",
+    "booking.IntakeForm",
+    "booking.Payment",
+    "booking.PaymentWebhookEvent",
+    "content.ContentRevision",
+    "crm.AnalyticsEvent",
+    "crm.TrackingEvent",
+    "crm.TrackingEventParam",
+    "identity.Consent",
+    "identity.ErasureLedgerEntry",
+    "interactive.InteractiveRun",
+    "interactive.InteractiveVersion",
+    "ugc.ModerationAction",
+    "ugc.ReviewPublicationConsent",
+}
+ADD_ONLY = {"audit.MessageTemplateVersion"}
+# A new row needs a sealed value, which nobody can type in.
+NEEDS_SEALING = {
+    "booking.IntakeForm",
+    "booking.WaitlistRequest",
+    "crm.LeadNote",
+    "ugc.AnonymousQuestion",
+    "ugc.QuestionAnswer",
+    "ugc.Review",
+}
+
+# Rows with all their references set, so that a page that follows one of them row by row is found.
+LINKED: dict[str, dict[str, Any]] = {
+    "booking.Appointment": {"lead": factory.SubFactory(factories.LeadFactory), "in_slot": True},
+    "booking.AvailabilitySlot": {"service": factory.SubFactory(factories.ServiceFactory)},
+    "booking.WaitlistRequest": {"lead": factory.SubFactory(factories.LeadFactory)},
+    "crm.DeepLink": {"of_lead": True},
+    "crm.LeadIdentity": {"registered": True},
+    "identity.Consent": {"lead": factory.SubFactory(factories.LeadFactory)},
+    "interactive.InteractiveRun": {"of_user": True},
+    "ugc.AnonymousQuestion": {"user": factory.SubFactory(factories.UserFactory)},
+}
+
+# What makes several children of one parent possible.
+SIBLINGS: dict[str, dict[str, Any]] = {
+    "content.ContentItemTopic": {"topic": factory.SubFactory(factories.TopicFactory)},
+    "content.ContentMedia": {"usage": "inline"},
+    "crm.LeadIdentity": {"registered": True},
+    "identity.Consent": {"refused": True},
+    "ugc.ReviewPublicationConsent": {"refused": True},
+}
+# There can be no more of these in one parent (a unique rule, or a closed set of roles).
+FEW: dict[str, Callable[[models.Model], list[models.Model]]] = {
+    "booking.IntakeForm": lambda parent: [factories.IntakeFormFactory(appointment=parent)],
+    "identity.UserRole": lambda parent: [
+        factories.UserRoleFactory(user=parent, role_id=role) for role in ("client", "editor")
+    ],
+    "ugc.QuestionAnswer": lambda parent: [factories.QuestionAnswerFactory(question=parent)],
+}
+
+
+def label(model: type[models.Model]) -> str:
+    return model._meta.label
+
+
+def rows(model: type[models.Model], number: int) -> list[models.Model]:
+    """``number`` more rows of the model (there are four roles, whatever is asked)."""
+    linked = LINKED.get(label(model), {})
+    return FACTORIES[model].create_batch(number, **linked)
+
+
+def page(model: type[models.Model], name: str, *args: Any, **query: Any) -> str:
+    meta = model._meta
+    keys = [quote(key) for key in args]
+    address = reverse(f"admin:{meta.app_label}_{meta.model_name}_{name}", args=keys)
+    return f"{address}?{urlencode(query)}" if query else address
+
+
+def row_pages(row: models.Model) -> Iterator[str]:
+    for name in ("change", "delete", "history"):
+        yield page(type(row), name, row.pk)
+
+
+def children(row: models.Model, number: int) -> int:
+    """Give each inline of the row's page up to ``number`` more rows; return how many inlines."""
+    inlines = admin.site.get_model_admin(type(row)).inlines
+    for inline in inlines:
+        child = inline.model
+        if label(child) in FEW:
+            key = reference(child, row)
+            if not child._base_manager.filter(**{key: row}).exists():
+                FEW[label(child)](row)
+            continue
+        values = SIBLINGS.get(label(child), LINKED.get(label(child), {}))
+        FACTORIES[child].create_batch(number, **{**values, reference(child, row): row})
+    return len(inlines)
+
+
+def reference(child: type[models.Model], row: models.Model) -> str:
+    """The name of the child's reference to the row's table, its parent."""
+    found = [f.name for f in child._meta.concrete_fields if f.related_model is type(row)]
+    return found[0]
+
+
+def asked(client: Client, address: str) -> tuple[HttpResponse, list[str]]:
+    """The page and the statements it took."""
+    with CaptureQueriesContext(connection) as captured:
+        response = client.get(address)
+    return response, [query["sql"] for query in captured.captured_queries]
+
+
+def warm(client: Client, *addresses: str) -> None:
+    """Fill the caches of the process, which are not what is measured."""
+    for address in addresses:
+        client.get(address)
+
+
+def queries(client: Client, address: str) -> list[str]:
+    response, statements = asked(client, address)
+    assert response.status_code == 200, address
+    return statements
+
+
+def text(response: HttpResponse) -> str:
+    return response.content.decode()
+
+
+def form_data(response: HttpResponse) -> dict[str, Any]:
+    """What a browser would send back from a page of admin, its formsets included."""
+    context = response.context_data
+    forms = [context["adminform"].form]
+    data: dict[str, Any] = {}
+    for formset in (item.formset for item in context["inline_admin_formsets"]):
+        forms += [formset.management_form, *formset.forms]
+    for form in forms:
+        for name, field in form.fields.items():
+            bound = form[name]
+            value = bound.value()
+            if hasattr(field.widget, "decompress"):
+                parts = field.widget.decompress(value)
+                data |= {f"{bound.html_name}_{n}": p for n, p in enumerate(parts) if p is not None}
+            elif value is True:
+                data[bound.html_name] = "on"
+            elif value is not None and value is not False:
+                data[bound.html_name] = value
+    return data

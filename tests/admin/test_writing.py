@@ -1,0 +1,533 @@
+"""Writing through admin: what the database refuses, what is never written, what is logged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.admin.utils import flatten_fieldsets
+from django.contrib.messages import get_messages
+from django.db import models
+from django.test import Client
+
+from audit.models import MessageTemplate, MessageTemplateVersion, SystemSetting
+from booking.models import Appointment, AvailabilitySlot, Service
+from content.models import ContentItem, ContentRevision, CuratedCollection, CuratedItem
+from crm.models import LeadTimelineEvent
+from ebalance.admin import deletion
+from identity.models import User
+from tests.admin.support import (
+    ADD_ONLY,
+    MODELS,
+    READ_ONLY,
+    asked,
+    children,
+    form_data,
+    label,
+    page,
+    rows,
+    text,
+)
+from tests.factories import (
+    FACTORIES,
+    AppointmentFactory,
+    AvailabilitySlotFactory,
+    ContentItemFactory,
+    CuratedCollectionFactory,
+    CuratedItemFactory,
+    LeadFactory,
+    MessageTemplateFactory,
+    UserFactory,
+)
+from tests.support import execute
+
+
+def errors(response: Any) -> str:
+    """What the page says is wrong."""
+    context = response.context_data
+    forms = [context["adminform"].form]
+    forms += [form for item in context["inline_admin_formsets"] for form in item.formset.forms]
+    found = [str(error) for form in forms for lines in form.errors.values() for error in lines]
+    return " ".join(found)
+
+
+def said(response: Any) -> str:
+    return " ".join(str(message) for message in get_messages(response.wsgi_request))
+
+
+def is_russian(sentence: str) -> bool:
+    letters = [c for c in sentence if c.isalpha()]
+    return bool(letters) and sum("а" <= c.lower() <= "я" for c in letters) > len(letters) * 0.7
+
+
+def snapshot(model: type[models.Model]) -> list[dict[str, Any]]:
+    return list(model._base_manager.order_by("pk").values())
+
+
+# -- refusals of the database -------------------------------------------------------------------
+
+
+def test_a_refused_change_comes_back_with_what_was_typed(owner: Client) -> None:
+    person = User.objects.get(pk=owner.session["_auth_user_id"])
+    address = page(User, "change", person.pk)
+    form = {**form_data(owner.get(address)), "status": "blocked", "display_name": "Новое имя"}
+    answer = owner.post(address, form)
+    assert answer.status_code == 200
+    assert is_russian(errors(answer)), errors(answer)
+    assert errors(answer) in text(answer)
+    assert 'value="Новое имя"' in text(answer)
+    person.refresh_from_db()
+    assert (person.status, person.display_name != "Новое имя") == ("active", True)
+    assert not LogEntry.objects.exists()
+    # The connection goes on.
+    assert owner.post(address, {**form, "status": "active"}).status_code == 302
+    person.refresh_from_db()
+    assert person.display_name == "Новое имя"
+
+
+def test_a_refused_addition_comes_back_with_what_was_typed(owner: Client) -> None:
+    lead = LeadFactory()
+    address = page(LeadTimelineEvent, "add")
+    form = form_data(owner.get(address)) | {
+        "lead": lead.pk,
+        "tracking_event": "booking_start",
+        "source": "web",
+        "properties": '{"page_path": "/services", "comment": "Позвоните мне"}',
+    }
+    answer = owner.post(address, form)
+    assert answer.status_code == 200
+    assert is_russian(errors(answer)), errors(answer)
+    assert "Позвоните мне" in text(answer)
+    assert not LeadTimelineEvent.objects.exists()
+
+
+def test_a_rule_asked_at_commit_is_an_error_of_the_form(
+    owner: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two people reorder at once: neither form sees it, the database does, at the very end."""
+    collection = CuratedCollectionFactory()
+    address = page(CuratedCollection, "change", collection.pk)
+    form = form_data(owner.get(address)) | {"title": "Напечатанное", "items-TOTAL_FORMS": 2}
+    for number in range(2):
+        form |= {
+            f"items-{number}-item_type": "content",
+            f"items-{number}-content_item": ContentItemFactory().pk,
+            f"items-{number}-position": 1,
+            f"items-{number}-collection": collection.pk,
+        }
+    monkeypatch.setattr(CuratedItem, "full_clean", lambda *args, **kwargs: None)
+    monkeypatch.setattr(CuratedItem, "_get_unique_checks", lambda *args, **kwargs: ([], []))
+    answer = owner.post(address, form)
+    assert answer.status_code == 200
+    assert is_russian(errors(answer)), errors(answer)
+    assert 'value="Напечатанное"' in text(answer)
+    assert not CuratedItem.objects.exists()
+    collection.refresh_from_db()
+    assert collection.title != "Напечатанное"
+
+
+def test_a_value_no_column_can_hold_is_an_error_of_the_form(owner: Client) -> None:
+    address = page(SystemSetting, "add")
+    answer = owner.post(address, {"key": "greeting", "value": '"a\\u0000b"'})
+    assert answer.status_code == 200
+    assert is_russian(errors(answer)), errors(answer)
+
+
+def test_a_broken_rule_is_shown_at_its_field(owner: Client) -> None:
+    taken = AppointmentFactory()
+    address = page(Appointment, "add")
+    form = form_data(owner.get(address)) | {
+        "service": taken.service.pk,
+        "client": UserFactory().pk,
+        "start_at_utc_0": taken.start_at_utc.date(),
+        "start_at_utc_1": taken.start_at_utc.time(),
+        "end_at_utc_0": taken.end_at_utc.date(),
+        "end_at_utc_1": taken.end_at_utc.time(),
+        "hold_expires_at_0": taken.hold_expires_at.date(),
+        "hold_expires_at_1": taken.hold_expires_at.time(),
+        "timezone": "Europe/Moscow",
+        "format": "online",
+        "price_amount": 5000,
+    }
+    answer = owner.post(address, form)
+    assert answer.status_code == 200
+    assert "пересекается" in errors(answer), errors(answer)
+    assert Appointment.objects.count() == 1
+
+
+def test_a_refused_deletion_is_a_message(owner: Client) -> None:
+    slot = AvailabilitySlotFactory(reserved=True)
+    address = page(AvailabilitySlot, "delete", slot.pk)
+    answer = owner.post(address, {"post": "yes"})
+    assert answer.status_code == 302
+    assert answer.url == page(AvailabilitySlot, "change", slot.pk)
+    assert is_russian(said(answer)), said(answer)
+    assert AvailabilitySlot.objects.filter(pk=slot.pk).exists()
+    assert not LogEntry.objects.exists()
+
+
+def test_a_refused_action_is_a_message_and_does_nothing(owner: Client) -> None:
+    free, reserved = AvailabilitySlotFactory(), AvailabilitySlotFactory(reserved=True)
+    form = {
+        "action": "delete_selected",
+        "_selected_action": [free.pk, reserved.pk],
+        "post": "yes",
+    }
+    answer = owner.post(page(AvailabilitySlot, "changelist"), form)
+    assert answer.status_code == 302
+    assert is_russian(said(answer)), said(answer)
+    assert AvailabilitySlot.objects.count() == 2
+    form["_selected_action"] = [free.pk]
+    assert owner.post(page(AvailabilitySlot, "changelist"), form).status_code == 302
+    assert list(AvailabilitySlot.objects.all()) == [reserved]
+
+
+def test_what_is_in_use_is_named_before_it_is_deleted(owner: Client) -> None:
+    appointment = AppointmentFactory()
+    service = appointment.service
+    address = page(Service, "delete", service.pk)
+    answer = owner.get(address)
+    assert page(Appointment, "change", appointment.pk) in text(answer)
+    assert owner.post(address, {"post": "yes"}).status_code == 200
+    assert Service.objects.filter(pk=service.pk).exists()
+
+
+def test_what_goes_along_is_named_and_goes(owner: Client) -> None:
+    item = ContentItemFactory()
+    children(item, 12)
+    address = page(ContentItem, "delete", item.pk)
+    shown, statements = asked(owner, address)
+    loaded = [sql for sql in statements if 'FROM "content_revisions"' in sql]
+    assert len(loaded) == 1
+    assert f"LIMIT {deletion.SHOWN + 1}" in loaded[0]
+    assert shown.context_data["perms_lacking"] == set()
+    assert text(shown).count(page(ContentRevision, "changelist") + "0") == deletion.SHOWN
+    answer = owner.post(address, {"post": "yes"})
+    assert answer.status_code == 302
+    assert not ContentItem.objects.filter(pk=item.pk).exists()
+    assert execute("SELECT count(*) AS n FROM content_revisions") == [{"n": 0}]
+
+
+def test_deleting_a_person_does_not_tell_of_a_diary(owner: Client) -> None:
+    entry = FACTORIES[next(m for m in FACTORIES if label(m) == "ugc.DiaryEntry")]()
+    address = page(User, "delete", entry.user.pk)
+    shown = text(owner.get(address))
+    assert str(entry.pk) not in shown
+    assert str(type(entry)._meta.verbose_name).lower() not in shown.lower()
+    owner.post(address, {"post": "yes"})
+    assert User.objects.filter(pk=entry.user.pk).exists()
+
+
+def test_the_second_page_of_an_inline_is_saved(owner: Client) -> None:
+    """A page holds some of the rows; what it does not hold stays as it is."""
+    collection = CuratedCollectionFactory()
+    for position in range(25):
+        CuratedItemFactory(collection=collection, position=position)
+    address = page(CuratedCollection, "change", collection.pk, **{"items-page": 2})
+    shown = owner.get(address)
+    assert 'name="items-page" value="2"' in text(shown)
+    form = form_data(shown) | {"items-page": 2, "items-0-note": "Двадцать первое"}
+    answer = owner.post(address, form)
+    assert answer.status_code == 302, errors(answer)
+    notes = dict(CuratedItem.objects.values_list("position", "note"))
+    assert len(notes) == 25
+    assert [position for position, note in notes.items() if note == "Двадцать первое"] == [20]
+
+
+# -- what is never written ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "model", [m for m in MODELS if label(m) in READ_ONLY | ADD_ONLY], ids=label
+)
+def test_evidence_is_not_changed_by_any_post(owner: Client, model: type[models.Model]) -> None:
+    row = rows(model, 2)[0]
+    before = snapshot(model)
+    values = {f.name: "1" for f in model._meta.concrete_fields} | {"post": "yes"}
+    for name in ("change", "delete"):
+        assert owner.post(page(model, name, row.pk), values).status_code == 404
+    if label(model) in READ_ONLY:
+        assert owner.post(page(model, "add"), values).status_code == 404
+    action = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes", "index": 0}
+    owner.post(page(model, "changelist"), action)
+    owner.post(page(model, "changelist"), {**action, "select_across": "1"})
+    assert snapshot(model) == before
+
+
+def test_inlines_of_evidence_are_not_changed(owner: Client) -> None:
+    template = MessageTemplateFactory(active=True)
+    version = template.versions.get()
+    address = page(MessageTemplate, "change", template.pk)
+    form = form_data(owner.get(address)) | {
+        "versions-0-id": version.pk,
+        "versions-0-template": template.pk,
+        "versions-0-body_markdown": "Подмена",
+        "versions-0-DELETE": "on",
+        "versions-TOTAL_FORMS": 2,
+        "versions-1-version": 7,
+        "versions-1-subject": "Тема",
+        "versions-1-body_markdown": "Добавленное",
+        "versions-1-template": template.pk,
+    }
+    answer = owner.post(address, form)
+    assert answer.status_code == 302, errors(answer)
+    texts = dict(MessageTemplateVersion.objects.values_list("version", "body_markdown"))
+    assert texts == {1: version.body_markdown, 7: "Добавленное"}
+    added = MessageTemplateVersion.objects.get(version=7)
+    assert str(added.updated_by_id) == owner.session["_auth_user_id"]
+
+
+def test_frozen_columns_and_keys_are_read_only(owner: Client) -> None:
+    for row, names in {
+        AppointmentFactory(): {"price_amount", "deposit_amount", "client_request_id", "status"},
+        FACTORIES[SystemSetting](): {"key", "updated_by"},
+    }.items():
+        fields = owner.get(page(type(row), "change", row.pk)).context_data["adminform"].form.fields
+        assert not names & set(fields)
+    address = page(SystemSetting, "change", SystemSetting.objects.get().pk)
+    assert owner.post(address, {"key": "another", "value": "20"}).status_code == 302
+    assert SystemSetting.objects.get().value == 20
+
+
+def test_what_is_left_empty_is_null(owner: Client) -> None:
+    address = page(ContentItem, "add")
+    form = form_data(owner.get(address)) | {
+        "content_type": "article",
+        "slug": "pustoe",
+        "title": "Пустое",
+        "body_markdown": "Текст",
+        "excerpt": "",
+        "seo_title": " ",
+        "canonical_url": "",
+        "format": "",
+    }
+    assert owner.post(address, form).status_code == 302
+    item = ContentItem.objects.get()
+    assert {item.excerpt, item.seo_title, item.canonical_url, item.format} == {None}
+    address = page(ContentItem, "change", item.pk)
+    assert owner.post(address, form_data(owner.get(address))).status_code == 302
+    # Forms outside admin do the same.
+    assert ContentItem._meta.get_field("seo_title").formfield().clean("") is None
+    empty = [f.name for f in item._meta.concrete_fields if f.null]
+    assert "" not in ContentItem.objects.values_list(*empty)[0]
+
+
+@pytest.mark.parametrize("model", [m for m in MODELS if label(m) not in READ_ONLY], ids=label)
+def test_saving_a_page_untouched_changes_nothing(owner: Client, model: type[models.Model]) -> None:
+    row = rows(model, 1)[0]
+    children(row, 1)
+    address = page(model, "change", row.pk)
+    if label(model) in ADD_ONLY:
+        assert owner.post(address, form_data(owner.get(address))).status_code == 404
+        return
+    before = snapshot(model)
+    answer = owner.post(address, form_data(owner.get(address)))
+    assert answer.status_code == 302, errors(answer)
+    after = snapshot(model)
+    for values in [*before, *after]:
+        for touched in ("updated_at", "updated_by_id"):
+            values.pop(touched, None)
+    assert after == before
+
+
+def test_a_text_keeps_its_line_breaks(owner: Client) -> None:
+    item = ContentItemFactory(body_markdown="    код\n\nтекст\n")
+    address = page(ContentItem, "change", item.pk)
+    form = form_data(owner.get(address))
+    sent = form["body_markdown"].replace("\n", "\r\n")
+    assert owner.post(address, {**form, "body_markdown": sent}).status_code == 302
+    item.refresh_from_db()
+    assert item.body_markdown == "    код\n\nтекст\n"
+
+
+# -- state machines (states.md) -----------------------------------------------------------------
+
+PUBLICATION = {
+    "draft": {"draft", "published"},
+    "published": {"published", "archived", "draft"},
+    "archived": {"archived", "draft"},
+}
+MOVES: dict[str, dict[str, set[str]]] = {
+    "content.ContentItem": {
+        "draft": {"draft", "review", "published"},
+        "review": {"review", "draft", "published"},
+        "published": {"published", "archived", "draft"},
+        "archived": {"archived", "draft"},
+    },
+    "content.CuratedCollection": PUBLICATION,
+    "content.GlossaryTerm": PUBLICATION,
+    "interactive.InteractiveDefinition": PUBLICATION,
+    "booking.Service": PUBLICATION,
+    "booking.AvailabilitySlot": {
+        "available": {"available", "reserved", "blocked"},
+        "reserved": {"reserved", "available"},
+        "blocked": {"blocked", "available"},
+    },
+    "booking.WaitlistRequest": {
+        "new": {"new", "contacted", "closed"},
+        "contacted": {"contacted", "closed"},
+        "closed": {"closed"},
+    },
+    "ugc.AnonymousQuestion": {
+        "pending": {"pending", "flagged", "approved", "rejected"},
+        "flagged": {"flagged", "approved", "rejected"},
+        "approved": {"approved", "flagged", "answered"},
+        "rejected": {"rejected"},
+        "answered": {"answered"},
+    },
+    "ugc.Review": {
+        "draft": {"draft", "pending"},
+        "pending": {"pending", "published", "unpublished"},
+        "published": {"published", "unpublished"},
+        "unpublished": {"unpublished", "published"},
+    },
+    "identity.DataExportRequest": {
+        "requested": {"requested", "processing", "failed"},
+        "processing": {"processing", "ready", "failed"},
+        "ready": {"ready"},
+        "failed": {"failed"},
+    },
+    "identity.User": {
+        "active": {"active", "blocked", "deleted"},
+        "blocked": {"blocked", "active", "deleted"},
+        "deleted": {"deleted"},
+    },
+    "audit.MessageTemplate": {
+        "draft": {"draft", "active"},
+        "active": {"active", "archived", "draft"},
+        "archived": {"archived", "active"},
+    },
+}
+
+
+def in_state(model: type[models.Model], state: str) -> models.Model:
+    factory = FACTORIES[model]
+    initial = model._meta.get_field("status").default
+    return factory() if state == initial else factory(**{state: True})
+
+
+@pytest.mark.parametrize(
+    ("name", "state"), [(name, state) for name, moves in MOVES.items() for state in moves]
+)
+def test_a_status_offers_the_moves_of_the_specification(
+    owner: Client, name: str, state: str
+) -> None:
+    model = next(m for m in MODELS if label(m) == name)
+    row = in_state(model, state)
+    form = owner.get(page(model, "change", row.pk)).context_data["adminform"].form
+    assert {value for value, _label in form.fields["status"].choices} == MOVES[name][state]
+
+
+@pytest.mark.parametrize("name", ["booking.Appointment", "booking.Payment", "booking.IntakeForm"])
+def test_these_change_status_by_their_verbs_only(owner: Client, name: str) -> None:
+    model = next(m for m in MODELS if label(m) == name)
+    form = owner.get(page(model, "change", rows(model, 1)[0].pk)).context_data["adminform"].form
+    assert "status" not in form.fields
+
+
+def test_a_new_export_starts_as_requested(owner: Client) -> None:
+    model = next(m for m in MODELS if label(m) == "identity.DataExportRequest")
+    form = owner.get(page(model, "add")).context_data["adminform"].form
+    assert [value for value, _label in form.fields["status"].choices] == ["requested"]
+
+
+# -- people -------------------------------------------------------------------------------------
+
+
+def new_person(owner: Client, **values: str) -> Any:
+    address = page(User, "add")
+    return owner.post(address, {**form_data(owner.get(address)), **values})
+
+
+def test_a_person_is_added_with_roles_and_without_a_password(owner: Client) -> None:
+    answer = new_person(
+        owner,
+        email=" Anna@Example.com ",
+        **{"user_roles-TOTAL_FORMS": "1", "user_roles-0-role": "assistant"},
+    )
+    assert answer.status_code == 302, errors(answer)
+    person = User.objects.get(email="anna@example.com")
+    assert person.role_codes == {"assistant"}
+    assert not person.has_usable_password()
+
+
+def test_a_password_is_given_when_added_and_changed_later(owner: Client) -> None:
+    first, second = "длинный пароль 1", "другой пароль 22"
+    assert errors(new_person(owner, email="a@b.ru", password1="short", password2="short"))
+    assert errors(new_person(owner, email="a@b.ru", password1=first, password2=second))
+    assert errors(new_person(owner, email="a@b.ru", password1=first))
+    assert not User.objects.filter(email="a@b.ru").exists()
+    answer = new_person(owner, email="a@b.ru", password1=first, password2=first)
+    assert answer.status_code == 302, errors(answer)
+    person = User.objects.get(email="a@b.ru")
+    assert person.check_password(first)
+    address = f"/admin/identity/user/{person.pk}/password/"
+    assert address in text(owner.get(page(User, "change", person.pk)))
+    assert owner.get(address).status_code == 200
+    form = {"password1": second, "password2": second, "usable_password": "true"}
+    assert owner.post(address, form).status_code == 302
+    person.refresh_from_db()
+    assert person.check_password(second)
+
+
+def test_only_an_owner_changes_passwords(as_role: Callable[[str], Client]) -> None:
+    person = UserFactory()
+    for role in ("assistant", "editor", "client"):
+        assert as_role(role).get(f"/admin/identity/user/{person.pk}/password/").status_code == 404
+
+
+def test_the_page_of_a_person_shows_no_hash_and_no_superuser(owner: Client) -> None:
+    person = UserFactory()
+    person.set_password("длинный пароль 1")
+    person.save()
+    answer = owner.get(page(User, "change", person.pk))
+    for part in person.password.split("$")[2:]:
+        assert part not in text(answer)
+    names = flatten_fieldsets(answer.context_data["adminform"].fieldsets)
+    assert "last_login" in names
+    assert not {"password", "is_superuser"} & set(names)
+
+
+# -- Django's own log ---------------------------------------------------------------------------
+
+
+def test_the_log_of_admin_holds_no_name(owner: Client) -> None:
+    secret = {
+        "email": "sekretova@example.org",
+        "display_name": "Зоя Секретова",
+        "phone": "+79995550011",
+        "telegram_username": "zoya_sekretova",
+    }
+    new_person(owner, **secret, **{"user_roles-TOTAL_FORMS": "1", "user_roles-0-role": "client"})
+    person = User.objects.get(email=secret["email"])
+    address = page(User, "change", person.pk)
+    form = form_data(owner.get(address))
+    changed = {"display_name": "Зоя Петровна Секретова", "user_roles-0-DELETE": "on"}
+    assert owner.post(address, {**form, **changed}).status_code == 302
+    assert owner.post(page(User, "delete", person.pk), {"post": "yes"}).status_code == 302
+    assert not User.objects.filter(pk=person.pk).exists()
+    template = MessageTemplateFactory(name="Для Секретовой")
+    assert (
+        owner.post(page(MessageTemplate, "delete", template.pk), {"post": "yes"}).status_code == 302
+    )
+    entries = list(LogEntry.objects.order_by("pk").values())
+    assert [entry["action_flag"] for entry in entries] == [1, 2, 3, 3]
+    messages = [json.loads(entry["change_message"] or "[]") for entry in entries]
+    assert {"name": "granted role"}.items() <= messages[0][1]["added"].items()
+    written = f"{entries} {messages}"  # in JSON as stored, letters are escaped
+    for word in (*secret.values(), "Секретов", "sekretova"):
+        assert word not in written
+    assert [entry["object_repr"] for entry in entries[:3]] == [str(person.pk)] * 3
+    assert "display name" in entries[1]["change_message"]
+
+
+def test_history_speaks_russian(owner: Client) -> None:
+    person = UserFactory()
+    address = page(User, "change", person.pk)
+    form = {**form_data(owner.get(address)), "display_name": "Другое"}
+    assert owner.post(address, form).status_code == 302
+    shown = text(owner.get(page(User, "history", person.pk)))
+    assert "display name" not in shown
