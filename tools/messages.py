@@ -1,0 +1,287 @@
+"""Keep the Russian catalogue in step with the code (`make messages`); `--check` only looks.
+
+What must be translated: messages in the project's Python and templates; labels made at run time
+(fields, closed sets); messages of installed apps that come without Russian. What may be: a label
+with its set's name as context, where one word does not fit every set; a message that Django says
+in Russian otherwise. Anything else is dropped.
+"""
+
+import argparse
+import io
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import django
+from babel.messages import Catalog, Message
+from babel.messages.extract import extract
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+
+ROOT = Path(__file__).resolve().parent.parent
+PO = ROOT / "locale" / "ru" / "LC_MESSAGES" / "django.po"
+MO = PO.with_suffix(".mo")
+
+SHAPES: dict = {
+    "gettext": None,
+    "ngettext": (1, 2),
+    "pgettext": ((1, "c"), 2),
+    "npgettext": ((1, "c"), 2, 3),
+}
+KEYWORDS = {f"{name}{kind}": shape for name, shape in SHAPES.items() for kind in ("", "_lazy")}
+KEYWORDS |= {"_": None, "gettext_noop": None, "noop": None, "_noop": None}
+
+PLACEHOLDER = re.compile(r"%\(\w+\)[a-z]|%[a-z]|\{\w*\}|</?\w+")
+ENDINGS = (".", "!", "?", ":", "…")
+
+
+class Russian(Catalog):
+    """A catalogue whose file says nothing of who wrote it, when and where."""
+
+    mime_headers = [
+        ("Language", "ru"),
+        ("MIME-Version", "1.0"),
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Content-Transfer-Encoding", "8bit"),
+        ("Plural-Forms", Catalog(locale="ru").plural_forms),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__(
+            locale="ru",
+            header_comment="# `make messages` keeps the list; the Russian is written here by hand.",
+            fuzzy=False,
+        )
+
+
+def entries(catalog: Catalog) -> list[Message]:
+    """Its messages without the header."""
+    return [message for message in catalog if message.id]
+
+
+def project_models() -> list[type]:
+    from django.apps import apps
+
+    from ebalance.db.apps import PROJECT_APPS
+
+    return [made for label in PROJECT_APPS for made in apps.get_app_config(label).get_models()]
+
+
+def closed_sets() -> list[type]:
+    """Every Members of the project (a test may have made others)."""
+    from ebalance.db.sets import Members
+
+    return [made for made in Members.__subclasses__() if made.__module__.split(".")[0] in _ours()]
+
+
+def field_labels() -> Iterator[str]:
+    """Labels of fields that were given none: the name as words (ebalance/db/apps.py)."""
+    for model in project_models():
+        for field in (*model._meta.local_fields, *model._meta.local_many_to_many):
+            if field._verbose_name is None:
+                yield field.name.replace("_", " ")
+
+
+def set_labels() -> Iterator[tuple[str, str]]:
+    """(name of the closed set, label of a member) (ebalance/db/sets.py)."""
+    for members in closed_sets():
+        for member in members:
+            yield members.__name__, member.name.replace("_", " ")
+
+
+def extracted(folder: Path, *, without: tuple[str, ...] = ()) -> Iterator[tuple]:
+    """(message, context) of the Python files and templates below ``folder``."""
+    from django.utils.translation.template import templatize
+
+    for path in sorted(folder.rglob("*")):
+        if {"__pycache__", *without} & set(path.relative_to(folder).parts):
+            continue
+        if path.suffix == ".py":
+            source = path.read_text(encoding="utf-8")
+        elif path.suffix in {".html", ".txt"} and "templates" in path.parts:
+            # Calls amid dummy words; in brackets, because the lines are indented as they like.
+            source = f"({templatize(path.read_text(encoding='utf-8'), origin=str(path))}\n)"
+        else:
+            continue
+        for _line, message, _comments, context in extract(
+            "python", io.BytesIO(source.encode()), KEYWORDS
+        ):
+            yield message, context
+
+
+def spoken_by_others() -> Catalog:
+    """What Django and installed apps with catalogues say, with their Russian (or nothing)."""
+    from django.apps import apps
+
+    folders = [Path(django.__file__).parent / "conf"]
+    folders += [Path(config.path) for config in apps.get_app_configs() if not _is_ours(config)]
+    spoken = Catalog(locale="ru")
+    for folder in folders:
+        for language in ("en", "ru"):
+            path = folder / "locale" / language / "LC_MESSAGES" / "django.po"
+            if path.is_file():
+                with path.open("rb") as file:
+                    for message in entries(read_po(file, locale=language)):
+                        spoken.delete(_one(message.id), message.context)
+                        spoken[message.id] = message
+    return spoken
+
+
+def wanted() -> Catalog:
+    """All that must have a Russian translation here."""
+    from django.apps import apps
+    from django.conf import settings
+
+    found = Catalog(locale="ru")
+    templates = [Path(folder) for engine in settings.TEMPLATES for folder in engine["DIRS"]]
+    for folder in [*(ROOT / name for name in _ours()), *templates]:
+        for message, context in extracted(folder):
+            found.add(message, context=context)
+    for label in [*field_labels(), *(label for _set, label in set_labels())]:
+        found.add(label)
+
+    spoken = spoken_by_others()
+    for message in entries(spoken):
+        if not _is_translated(message):
+            found.add(message.id, context=message.context)
+    for config in apps.get_app_configs():
+        folder = Path(config.path)
+        if not _is_ours(config) and not (folder / "locale").is_dir():
+            # Folders called contrib are apps of their own.
+            for message, context in extracted(folder, without=("contrib",)):
+                other = spoken.get(_one(message), context)
+                if message and not (other and _is_translated(other)):
+                    found.add(message, context=context)
+    return found
+
+
+def written() -> Catalog:
+    """The catalogue as it lies on the disk."""
+    if not PO.is_file():
+        return Russian()
+    with PO.open("rb") as file:
+        return read_po(file, locale="ru")
+
+
+def merged(current: Catalog, required: Catalog) -> Russian:
+    """The required messages with the translations there are, and those that may stay."""
+    spoken = spoken_by_others()
+    in_context = set(set_labels())
+    result = Russian()
+    for message in entries(required):
+        old = current.get(_one(message.id), message.context)
+        same = old is not None and bool(old.pluralizable) == bool(message.pluralizable)
+        result.add(
+            message.id,
+            old.string if same else "",
+            flags={"fuzzy"} if old and old.fuzzy else (),
+            user_comments=old.user_comments if old else (),
+            context=message.context,
+        )
+    for message in entries(current):
+        if _is_translated(message) and not result.get(_one(message.id), message.context):
+            is_label = (message.context, message.id) in in_context
+            if is_label or spoken.get(_one(message.id), message.context):
+                result[message.id] = message
+    return result
+
+
+def po_bytes(catalog: Catalog) -> bytes:
+    file = io.BytesIO()
+    write_po(file, catalog, width=100, no_location=True, sort_output=True, ignore_obsolete=True)
+    return file.getvalue()
+
+
+def mo_bytes(catalog: Catalog) -> bytes:
+    file = io.BytesIO()
+    write_mo(file, catalog)
+    return file.getvalue()
+
+
+def faults(message: Message) -> Iterator[str]:
+    """What is wrong with one translation."""
+    if not _is_translated(message):
+        yield "is not translated"
+        return
+    if message.fuzzy:
+        yield "is marked as fuzzy"
+    source = message.id[-1] if message.pluralizable else message.id
+    for string in _strings(message):
+        if set(PLACEHOLDER.findall(string)) != set(PLACEHOLDER.findall(source)):
+            yield f"has other placeholders or tags in {string!r}"
+        if source.endswith(ENDINGS) != string.endswith(ENDINGS):
+            yield f"ends otherwise than {string!r}"
+
+
+def problems() -> list[str]:
+    """One line per problem; nothing is written."""
+    required, current = wanted(), written()
+    found = [
+        f"{_name(message)} is missing from {PO.name}"
+        for message in entries(required)
+        if not current.get(_one(message.id), message.context)
+    ]
+    for message in entries(current):
+        found += [f"{_name(message)} {fault}" for fault in faults(message)]
+    kept = merged(current, required)
+    found += [
+        f"{_name(message)} is used nowhere"
+        for message in entries(current)
+        if not kept.get(_one(message.id), message.context)
+    ]
+    if not found and PO.read_bytes() != po_bytes(kept):
+        found.append(f"{PO.name} is not in the form that `make messages` gives it")
+    if not MO.is_file() or MO.read_bytes() != mo_bytes(kept):
+        found.append(f"{MO.name} is not in step with {PO.name}: run `make messages`")
+    return found
+
+
+def _ours() -> tuple[str, ...]:
+    from ebalance.db.apps import PROJECT_APPS
+
+    return ("ebalance", *PROJECT_APPS)
+
+
+def _is_ours(config) -> bool:
+    return config.name.split(".")[0] in _ours()
+
+
+def _strings(message: Message) -> tuple[str, ...]:
+    return message.string if isinstance(message.string, tuple) else (message.string,)
+
+
+def _is_translated(message: Message) -> bool:
+    return all(_strings(message))
+
+
+def _one(message: str | tuple | list) -> str:
+    return message if isinstance(message, str) else message[0]
+
+
+def _name(message: Message) -> str:
+    name = repr(_one(message.id))
+    return f"{name} of {message.context}" if message.context else name
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 on a problem")
+    options = parser.parse_args()
+    if not options.check:
+        catalog = merged(written(), wanted())
+        PO.parent.mkdir(parents=True, exist_ok=True)
+        PO.write_bytes(po_bytes(catalog))
+        MO.write_bytes(mo_bytes(catalog))
+        print(f"{len(catalog)} messages in {PO.relative_to(ROOT)}")
+    found = problems()
+    print("".join(f"{line}\n" for line in found), end="")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ebalance.settings")
+    django.setup()
+    sys.exit(main())
