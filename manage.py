@@ -14,6 +14,8 @@ def main() -> int:
             raise
         print(f"The package {error.name} is not installed: run `make setup`.", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # while importing
+        return 130
     return run(sys.argv)
 
 

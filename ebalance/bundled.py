@@ -95,8 +95,10 @@ class Server:
         self.log_path = self._beside("log")
         self._users_fd: int | None = None
         self._supervisor: _Detached | None = None
+        self._postmaster_pid: int | None = None  # in the supervisor: of its child, while it lives
         self._mutex = threading.Lock()
         self._known_pid: int | None = None
+        self._refusal: str | None = None  # what the server said to the last attempt to connect
         self._account: pwd.struct_passwd | None = None
 
     # -- what a client needs --------------------------------------------------------------------
@@ -144,12 +146,14 @@ class Server:
     def close(self, *, wait: bool = False) -> None:
         """Leave. With `wait`, return only when the server is gone, unless others still use it."""
         with self._mutex:
-            if self._users_fd is None:
+            if self._users_fd is not None:
+                # Closed, never unlocked: a forked child shares the lock and may still need the
+                # server.
+                os.close(self._users_fd)
+                self._users_fd = None
+                self._known_pid = None
+            elif self._supervisor is None:  # else an interrupted start, which ends by itself
                 return
-            # Closed, never unlocked: a forked child shares the lock and may still need the server.
-            os.close(self._users_fd)
-            self._users_fd = None
-            self._known_pid = None
             if wait:
                 self._wait_for_supervisor()
             if self._supervisor is not None and self._supervisor.poll() is not None:
@@ -308,7 +312,8 @@ class Server:
                     self._stop()
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     supervisor.wait(5)
-                return self._reason_in_log(log_from) or f"see {self.log_path}"
+                refusal = None if ended else self._refusal
+                return refusal or self._reason_in_log(log_from) or f"see {self.log_path}"
             time.sleep(0.02)
         return None
 
@@ -433,6 +438,7 @@ class Server:
             umask=0o077,
             **self._as_account(),
         )
+        self._postmaster_pid = postmaster.pid
         self._end_after(postmaster.wait)
 
     def _end_after(self, wait: Callable[[], object]) -> None:
@@ -453,13 +459,16 @@ class Server:
             (signal.SIGQUIT, 10.0),
             (signal.SIGKILL, 5.0),
         ):
-            pid = self._running_pid()
+            # A server that has just been started has not written its pid file yet.
+            pid = self._postmaster_pid or self._running_pid()
             if pid is None:
                 return
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
             deadline = time.monotonic() + patience
-            while self._running_pid() == pid and time.monotonic() < deadline:
+            while (self._postmaster_pid or self._running_pid()) == pid:
+                if time.monotonic() > deadline:
+                    break
                 time.sleep(0.02)
 
     def _wait_for_supervisor(self) -> None:
@@ -504,8 +513,7 @@ class Server:
                 try:
                     psycopg.connect(**self.params, dbname="postgres", connect_timeout=10).close()
                 except psycopg.OperationalError as error:
-                    if "starting up" not in str(error) and "recovery" not in str(error):
-                        pass
+                    self._refusal = _one_line(error)
                 else:
                     return True
             if time.monotonic() >= deadline or self._running_pid() is None:
@@ -538,7 +546,20 @@ class Server:
     def _locked(self, name: str) -> Iterator[None]:
         fd = self._open_lock(name)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            deadline = time.monotonic() + 1
+            while True:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        self._say(
+                            "Another command is starting or stopping the bundled PostgreSQL, "
+                            "waiting for it …"
+                        )
+                        fcntl.flock(fd, fcntl.LOCK_EX)
+                        break
+                time.sleep(0.02)
             yield
         finally:
             os.close(fd)
@@ -636,6 +657,9 @@ def ensure_running() -> Server:
     if _server is None:
         from django.conf import settings
 
+        # What PGOPTIONS, PGSERVICE and the like say about other servers is not about this one.
+        for name in [name for name in os.environ if name.startswith("PG")]:
+            del os.environ[name]
         _server = Server(bundled_bin_dir(), Path(settings.EBALANCE_DATA_DIR) / "postgres-18")
     return _server.start(DATABASE)
 

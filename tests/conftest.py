@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,16 +11,22 @@ from ebalance.cli import explain
 from tests.databases import Database, Databases, default_connection_on
 
 
+@contextlib.contextmanager
+def refusals_in_one_line() -> Iterator[None]:
+    """End the run when the server cannot be used, instead of failing each test."""
+    try:
+        yield
+    except Exception as error:
+        if (line := explain(error)) is None:
+            raise
+        pytest.exit(line, returncode=1)
+
+
 @pytest.fixture(scope="session")
 def databases(django_test_environment: None, django_db_blocker: Any) -> Iterator[Databases]:
     """Makes databases for tests; see tests/databases.py."""
-    with django_db_blocker.unblock():
-        try:
-            made = Databases()
-        except Exception as error:
-            if (line := explain(error)) is None:
-                raise
-            pytest.exit(line, returncode=1)
+    with django_db_blocker.unblock(), refusals_in_one_line():
+        made = Databases()
     with made:
         yield made
 
@@ -27,7 +34,7 @@ def databases(django_test_environment: None, django_db_blocker: Any) -> Iterator
 @pytest.fixture(scope="session")
 def django_db_setup(databases: Databases, django_db_blocker: Any) -> Iterator[None]:
     """pytest-django's hook: the test database is a clone of the template, with seeds."""
-    with django_db_blocker.unblock():
+    with django_db_blocker.unblock(), refusals_in_one_line():
         database = databases.clone()
     with default_connection_on(database):
         yield

@@ -62,8 +62,9 @@ class Databases:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for name in self._names(f"test_{self.base}_{os.getpid()}_"):
-            self.drop(name)
+        with contextlib.suppress(psycopg.OperationalError):  # Ctrl-C has closed the connection
+            for name in self._names(f"test_{self.base}_{os.getpid()}_"):
+                self.drop(name)
         self.keeper.close()
 
     def _maintenance(self) -> psycopg.Connection[Any]:

@@ -17,8 +17,9 @@ import psutil
 import psycopg
 import pytest
 
+from ebalance import bundled
 from ebalance.bundled import BundledServerError, Server, bundled_bin_dir
-from tests.processes import ROOT, environment, eventually, processes_naming
+from tests.processes import ROOT, environment, eventually, manage, processes_naming
 
 CLIENT = """
 import sys
@@ -34,6 +35,7 @@ def folder() -> Iterator[Path]:
     """A folder that only its maker may enter; its name has a space and Cyrillic letters."""
     path = Path(tempfile.mkdtemp(prefix="ebalance тест "))
     yield path
+    eventually(lambda: not processes_naming(path), 10)  # ends by itself unless the test failed
     for process in processes_naming(path):
         with contextlib.suppress(psutil.Error):
             process.kill()
@@ -168,6 +170,49 @@ def test_a_server_that_lost_its_supervisor_gets_a_new_one(folder: Path, server: 
     assert eventually(lambda: not processes_naming(folder))
 
 
+def test_a_starter_that_is_gone_before_the_server_is_up_leaves_no_process(
+    folder: Path, server: Server
+) -> None:
+    server.start()  # makes the data folder
+    server.close(wait=True)
+    slow = folder / "slow"
+    slow.mkdir()
+    (slow / "postgres").write_text(f"#!/bin/sh\nsleep 1\nexec '{server.bin_dir}/postgres' \"$@\"\n")
+    (slow / "postgres").chmod(0o755)
+    server._make_socket_dir()
+    # Nobody uses the server: it is to be stopped at once, before it has written its pid file.
+    command = [sys.executable, bundled.__file__, "supervise", str(slow), str(server.data_dir)]
+    supervisor = subprocess.Popen(command)
+    assert eventually(lambda: supervisor.poll() is not None)
+    assert not processes_naming(folder)
+
+
+def test_an_interrupted_start_is_waited_for(
+    folder: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_seconds: float) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(server, "_answers", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        server.start()
+    server.close(wait=True)
+    assert not processes_naming(folder)
+
+
+def test_says_that_it_waits_for_another_command(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.start()
+    other = Server(server.bin_dir, server.data_dir)
+    with ThreadPoolExecutor() as pool:
+        with server._locked("start"):
+            started = pool.submit(other.start)
+            assert eventually(lambda: "waiting for it" in capsys.readouterr().err, 10)
+        started.result(30)
+    other.close()
+
+
 @pytest.mark.parametrize(
     "pid",
     [
@@ -217,6 +262,37 @@ def test_a_forked_child_may_end_without_taking_the_server_away(server: Server) -
     )
     assert done.returncode == 0
     assert query(server, "SELECT 1") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PGSERVICE", "another"),
+        ("PGOPTIONS", "-c search_path=another"),
+        ("PGDATESTYLE", "German"),
+        ("PGHOSTADDR", "192.0.2.1"),
+    ],
+)
+def test_what_the_environment_says_of_other_servers_does_not_steer(
+    folder: Path, name: str, value: str
+) -> None:
+    code = (
+        "from django.db import connection; cursor = connection.cursor(); "
+        "cursor.execute('SELECT current_schema(), now()'); print(cursor.fetchone()[0])"
+    )
+    changes = {"DATABASE_URL": None, "EBALANCE_DATA_DIR": str(folder), name: value}
+    result = manage("shell", "--no-imports", "-c", code, **changes)
+    assert result.stdout == "public\n", result.stderr
+
+
+def test_says_why_the_server_refuses_connections(
+    folder: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.start()
+    server.close(wait=True)
+    (folder / "data" / "pg_hba.conf").write_text("local all all reject\n")
+    monkeypatch.setattr(bundled, "START_TIMEOUT", 3)
+    assert "pg_hba.conf rejects connection" in refusal(folder / "data")
 
 
 def refusal(data_dir: Path, bin_dir: Path | None = None) -> str:

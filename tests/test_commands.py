@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import runpy
+import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
+from tests.databases import Database
 from tests.processes import ROOT, environment, free_port, manage
 
 PASSWORD = "s3cret-pass"
@@ -36,6 +41,12 @@ def one_line(result: subprocess.CompletedProcess[str]) -> str:
             f"postgres://u:{PASSWORD}@h:70000/db", "wrong host or port", id="port too large"
         ),
         pytest.param(f"postgres://u:{PASSWORD}@[::1/db", "wrong host or port", id="bad address"),
+        pytest.param(
+            f"postgres://u:a/{PASSWORD}@h/db", "not percent-encoded", id="a slash in the password"
+        ),
+        pytest.param(
+            f"postgres://u:a#{PASSWORD}@h/db", "not percent-encoded", id="a hash in the password"
+        ),
     ],
 )
 def test_a_wrong_database_url(url: str, part: str) -> None:
@@ -51,6 +62,30 @@ def test_an_unreachable_server(command: str) -> None:
     assert "refused" in line
 
 
+def test_an_env_file_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "ebalance").mkdir()
+    settings = shutil.copy(ROOT / "ebalance" / "settings.py", tmp_path / "ebalance")
+    (tmp_path / ".env").write_bytes(b"SECRET_KEY=\xff\xfe")
+    with pytest.raises(ImproperlyConfigured, match=r"\.env cannot be read"):
+        runpy.run_path(str(settings))
+
+
+def test_a_reader_that_goes_away() -> None:
+    """`manage.py … | head -1`."""
+    with subprocess.Popen(
+        [sys.executable, "manage.py", "help"],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout
+        process.stdout.close()
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors == b""
+
+
 def test_an_unknown_host() -> None:
     line = one_line(manage("migrate", DATABASE_URL=f"postgres://u:{PASSWORD}@nowhere.invalid/db"))
     assert "Cannot use the database db on nowhere.invalid" in line
@@ -59,6 +94,83 @@ def test_an_unknown_host() -> None:
 def test_a_missing_database(empty_database) -> None:
     url = empty_database.url.replace(empty_database.name, "no_such_database")
     assert "no_such_database" in one_line(manage("migrate", DATABASE_URL=url))
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        ("-c role=pg_monitor", "permission denied"),
+        ("-c search_path=nowhere", "no schema has been selected"),
+        ("-c default_transaction_read_only=on", "read-only"),
+    ],
+)
+@pytest.mark.parametrize("command", ["migrate", "run"])
+def test_a_server_that_lets_nothing_be_made(
+    empty_database: Database, command: str, options: str, part: str
+) -> None:
+    url = f"{empty_database.url}&options={quote(options)}"
+    result = manage(command, *_port(command), DATABASE_URL=url)
+    assert part in one_line(result)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "part"),
+    [
+        ("nonsense=1", 'invalid connection option "nonsense"'),
+        ("connect_timeout=soon", "bad value for connect_timeout"),
+        ("sslmode=nonsense", "invalid sslmode value"),
+    ],
+)
+def test_a_wrong_parameter(parameter: str, part: str) -> None:
+    url = f"postgres://u:{PASSWORD}@127.0.0.1:{free_port()}/db?{parameter}"
+    assert part in one_line(manage("migrate", DATABASE_URL=url))
+
+
+def test_a_socket_folder_as_host(empty_database: Database) -> None:
+    """As libpq writes it: percent-encoded."""
+    host = quote("/tmp/No Such Folder", safe="")
+    line = one_line(manage("migrate", DATABASE_URL=f"postgres://u@{host}:5433/db"))
+    assert 'socket "/tmp/No Such Folder/.s.PGSQL.5433" failed' in line
+
+
+def test_a_missing_server_is_no_consistent_history() -> None:
+    """`make test` asks this before it runs pytest."""
+    url = f"postgres://u:{PASSWORD}@127.0.0.1:{free_port()}/db"
+    command = ["-W", "error::RuntimeWarning", "manage.py", "makemigrations", "--check", "--dry-run"]
+    result = subprocess.run(
+        [sys.executable, *command],
+        env=environment(DATABASE_URL=url),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert "refused" in one_line(result)
+
+
+def run_pytest(url: str) -> subprocess.CompletedProcess[str]:
+    test = "tests/test_databases.py::test_the_default_connection_is_on_a_migrated_clone"
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test],
+        env=environment(DATABASE_URL=url),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_pytest_ends_at_once_without_a_server() -> None:
+    result = run_pytest(f"postgres://u:{PASSWORD}@127.0.0.1:{free_port()}/db")
+    assert result.returncode == 1
+    assert "Exit: Cannot use the database db on 127.0.0.1" in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_pytest_ends_at_once_when_it_may_make_no_database(empty_database: Database) -> None:
+    result = run_pytest(f"{empty_database.url}&options={quote('-c role=pg_monitor')}")
+    assert result.returncode == 1
+    assert "permission denied" in result.stdout
+    assert "Exit: Cannot use the database" in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
 
 
 def test_a_server_that_is_too_old(empty_database) -> None:

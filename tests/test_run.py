@@ -74,6 +74,27 @@ def test_two_at_once_share_the_database(data_dir: Path) -> None:
     assert [run.returncode for run in runs] == [0, 0]
 
 
+def test_ends_quietly_when_nobody_reads_any_more(data_dir: Path) -> None:
+    """`make run | head -1`."""
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "manage.py"), "run", "--port", str(free_port())],
+        env=environment(DATABASE_URL=None, EBALANCE_DATA_DIR=str(data_dir)),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout
+    process.stdout.readline()
+    process.stdout.close()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Traceback" not in errors
+    assert "BrokenPipe" not in errors
+    assert not processes_naming(data_dir)
+
+
 def test_a_killed_run_leaves_no_server_behind(data_dir: Path) -> None:
     process = start(data_dir, free_port())
     read_until_served(process)

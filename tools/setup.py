@@ -11,11 +11,13 @@ import shutil
 import subprocess
 import sys
 import time
+import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "installed"
+SCRATCH = VENV / "tmp"  # of venv and pip; goes away with .venv should they be killed
 LOCK = ROOT / "requirements-dev.lock"
 
 
@@ -49,7 +51,9 @@ def install() -> None:
             VENV.unlink()
         elif VENV.exists():
             shutil.rmtree(VENV)
-        subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
+        _empty_scratch()
+        venv.create(VENV, symlinks=True, with_pip=True)
+    _empty_scratch()
     say("Installing the locked packages into .venv (a minute or two the first time) …")
     command = [
         python,
@@ -62,8 +66,15 @@ def install() -> None:
     ]
     command += ["--require-hashes", "--requirement", str(LOCK)]
     subprocess.run(command, check=True, cwd=ROOT)
+    shutil.rmtree(SCRATCH)
     STAMP.write_text(wanted(), encoding="utf-8")
     say(f"The environment is ready ({time.monotonic() - started:.0f} s).")
+
+
+def _empty_scratch() -> None:
+    shutil.rmtree(SCRATCH, ignore_errors=True)
+    SCRATCH.mkdir(parents=True)
+    os.environ["TMPDIR"] = str(SCRATCH)
 
 
 def main() -> int:
@@ -82,8 +93,10 @@ def main() -> int:
             if installed() != wanted():
                 install()
     except subprocess.CalledProcessError as error:
+        output = (error.output or b"").decode(errors="replace").strip()
+        reason = f": {output.splitlines()[-1]}" if output else ""
         print(
-            f"Setup failed: {' '.join(error.cmd[1:4])} ended with code {error.returncode}.",
+            f"Setup failed: {' '.join(error.cmd[1:4])} ended with code {error.returncode}{reason}.",
             file=sys.stderr,
         )
         return 1

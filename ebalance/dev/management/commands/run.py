@@ -26,6 +26,7 @@ from django.core.servers.basehttp import (
 from django.db import connection, connections
 
 from ebalance import bundled
+from ebalance.cli import forget_reader
 from ebalance.dev import demo
 
 OWNER_EMAIL = "owner@localhost"
@@ -77,9 +78,11 @@ class Command(BaseCommand):
     def say(self, text: str) -> None:
         # The one who reads may be gone (a closed terminal, a broken pipe): that must not keep us
         # from cleaning up.
-        with contextlib.suppress(OSError):
+        try:
             self.stdout.write(text)
             self.stdout.flush()
+        except OSError:
+            forget_reader()
 
     def prepare(self, *, demo_data: bool) -> None:
         with _one_at_a_time():

@@ -1,0 +1,85 @@
+"""`make setup`, without packages: what is made, what a second call does, what Ctrl-C leaves."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.processes import ROOT, environment
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout that needs no package, at a path with a space and Cyrillic letters."""
+    folder = tmp_path / "мой проект"
+    folder.mkdir()
+    shutil.copytree(ROOT / "tools", folder / "tools")
+    (folder / "requirements-dev.lock").write_text("# none\n")
+    (tmp_path / "tmp").mkdir()
+    return folder
+
+
+def setup(checkout: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        ["sh", "tools/setup.sh"],
+        cwd=checkout,
+        env=environment(PYTHON3=sys.executable, TMPDIR=str(checkout.parent / "tmp")),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a group of its own: SIGINT reaches it as Ctrl-C does
+    )
+
+
+def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
+    output, _ = process.communicate(timeout=120)
+    return process.returncode, output
+
+
+def test_says_what_it_does_and_a_second_call_does_nothing(checkout: Path) -> None:
+    code, output = finished(setup(checkout))
+    assert code == 0
+    assert [line.split()[0] for line in output.splitlines()] == ["Making", "Installing", "The"]
+    assert finished(setup(checkout)) == (0, "")
+
+
+def test_two_at_once_make_one_environment(checkout: Path) -> None:
+    results = [finished(process) for process in [setup(checkout), setup(checkout)]]
+    assert [code for code, _ in results] == [0, 0]
+    assert sum("Making" in output for _, output in results) == 1
+    assert sum("waiting for it" in output for _, output in results) == 1
+
+
+@pytest.mark.parametrize("stage", ["Making", "Installing"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_is_started_over_after_an_interruption(
+    checkout: Path, stage: str, number: signal.Signals
+) -> None:
+    process = setup(checkout)
+    assert process.stdout
+    for line in process.stdout:
+        if line.startswith(stage):
+            break
+    os.killpg(process.pid, number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == (130 if number == signal.SIGINT else -number)
+    assert "Traceback" not in errors
+    assert finished(setup(checkout))[0] == 0
+    assert not list((checkout.parent / "tmp").iterdir())
+    assert not (checkout / ".venv" / "tmp").exists()
+
+
+def test_says_that_it_cannot_write(checkout: Path) -> None:
+    (checkout / ".venv.lock").mkdir()
+    process = setup(checkout)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors.startswith("Setup failed: ")
+    assert len(errors.splitlines()) == 1
