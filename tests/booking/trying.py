@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, models, transaction
+from psycopg.types.json import Jsonb
 
 from tests.support import (
     TRIED,
@@ -45,12 +46,16 @@ def assigned(row: models.Model, changes: dict[str, Any]) -> models.Model:
     return row
 
 
+def adapted(value: Any) -> Any:
+    return Jsonb(value) if isinstance(value, dict) else value
+
+
 def by_merge(row: models.Model, **changes: Any) -> None:
     sets = ", ".join(f'"{name}" = %s' for name in changes)
     execute(
         f'MERGE INTO "{row._meta.db_table}" t USING (SELECT %s AS key) given '
         f'ON t."{row._meta.pk.column}" = given.key WHEN MATCHED THEN UPDATE SET {sets}',
-        [row.pk, *changes.values()],
+        [row.pk, *map(adapted, changes.values())],
     )
 
 
@@ -62,7 +67,7 @@ def by_conflict(row: models.Model, **changes: Any) -> None:
         f'INSERT INTO "{row._meta.db_table}" ({", ".join(stored)}) '
         f"VALUES ({', '.join(['%s'] * len(stored))}) "
         f'ON CONFLICT ("{row._meta.pk.column}") DO UPDATE SET {sets}',
-        [*stored.values(), *changes.values()],
+        [*stored.values(), *map(adapted, changes.values())],
     )
 
 

@@ -1,0 +1,264 @@
+"""Two people cannot book one hour (data-model.md §4: the break after a session included)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from booking.models import Appointment
+from tests.booking.trying import UPDATES, Change, change_params, check_change, copy_rows
+from tests.factories import AppointmentFactory, ServiceFactory, UserFactory
+from tests.support import Case, cases, check_insert, columns_of, execute, insert_sql, refuses
+
+pytestmark = pytest.mark.django_db
+
+RULE = "appointments_no_overlap"
+START = datetime(2027, 3, 1, 10, tzinfo=UTC)
+END = START + timedelta(minutes=50)
+BREAK = 10
+FREE = END + timedelta(minutes=BREAK)
+MICRO, MINUTE, SESSION = timedelta(microseconds=1), timedelta(minutes=1), timedelta(minutes=50)
+
+
+def taken(**traits: Any) -> Appointment:
+    """10:00 to 10:50 and a break of ten minutes."""
+    return AppointmentFactory(start_at_utc=START, end_at_utc=END, buffer_minutes=BREAK, **traits)
+
+
+def beside(
+    name: str, rule: str | None, start: datetime, end: datetime | None = None, **values: Any
+) -> Case:
+    values = {"start_at_utc": start, "end_at_utc": end or start + SESSION, **values}
+    return Case(name, AppointmentFactory, {"service": lambda: taken().service, **values}, rule)
+
+
+PLACES = [
+    beside("the same time", RULE, START, END),
+    beside("within it", RULE, START + MINUTE, END - MINUTE),
+    beside("around it", RULE, START - MINUTE, END + MINUTE),
+    beside("begins in it", RULE, END - MICRO),
+    beside("ends in it", RULE, START - SESSION + MICRO),
+    beside("begins when it ends, in the break", RULE, END),
+    beside("begins in the last moment of the break", RULE, FREE - MICRO),
+    beside("begins after the break", None, FREE),
+    beside("ends when it begins", None, START - SESSION, START),
+    beside(
+        "its own break reaches the next",
+        RULE,
+        START - SESSION - 9 * MINUTE,
+        START - 9 * MINUTE,
+        buffer_minutes=10,
+    ),
+    beside(
+        "its own break ends when the next begins",
+        None,
+        START - SESSION - 10 * MINUTE,
+        START - 10 * MINUTE,
+        buffer_minutes=10,
+    ),
+    beside(
+        "the longest break reaches the next",
+        RULE,
+        START - SESSION - 119 * MINUTE,
+        START - 119 * MINUTE,
+        buffer_minutes=120,
+    ),
+    beside("a day later", None, START + timedelta(days=1)),
+    beside("the same time, of a lead", RULE, START, END, of_lead=True),
+    beside("the same time, free and confirmed", RULE, START, END, free=True, confirmed=True),
+]
+
+
+@cases(*PLACES)
+def test_two_appointments_do_not_overlap(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+def test_another_service_or_client_makes_no_difference() -> None:
+    taken(service=ServiceFactory(), client=UserFactory())
+    with refuses(RULE, "appointments"):
+        taken(service=ServiceFactory(), client=UserFactory())
+
+
+@pytest.mark.parametrize("blocking", ["held", "paid", "confirmed"])
+def test_a_hold_a_paid_and_a_confirmed_appointment_block_their_time(blocking: str) -> None:
+    taken(**{blocking: True})
+    with refuses(RULE, "appointments"):
+        taken()
+
+
+@pytest.mark.parametrize("over", ["canceled", "rescheduled", "completed"])
+def test_what_is_over_blocks_nothing(over: str) -> None:
+    taken(**{over: True})
+    taken(**{over: True})
+    taken()
+    assert Appointment.objects.count() == 3
+
+
+def test_a_hold_blocks_until_it_is_expired_by_its_verb() -> None:
+    """An old expiry alone frees nothing: expire_holds() cancels the row."""
+    held = taken(hold_expires_at=START - timedelta(days=300))
+    with refuses(RULE, "appointments"):
+        taken()
+    held.status, held.canceled_at = "canceled", START
+    held.save()
+    taken()
+
+
+NEIGHBOUR = {"start_at_utc": lambda: taken() and FREE, "end_at_utc": FREE + SESSION}
+
+
+def move(name: str, rule: str | None, **to: Any) -> Change:
+    return Change(name, AppointmentFactory, NEIGHBOUR, to, rule)
+
+
+MOVES = [
+    move("a moment earlier", RULE, start_at_utc=FREE - MICRO),
+    move("onto the other", RULE, start_at_utc=START, end_at_utc=END),
+    move("before the other", None, start_at_utc=START - SESSION, end_at_utc=START),
+    move(
+        "before the other, with a break",
+        RULE,
+        start_at_utc=START - SESSION,
+        end_at_utc=START,
+        buffer_minutes=1,
+    ),
+    move("later", None, start_at_utc=FREE + MINUTE),
+]
+
+
+@change_params(*MOVES, ways=UPDATES)
+def test_an_appointment_is_not_moved_onto_another(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+@change_params(
+    Change("longer", AppointmentFactory, {}, {"end_at_utc": END + MICRO}, RULE),
+    Change("a longer break", AppointmentFactory, {}, {"buffer_minutes": BREAK + 1}, RULE),
+    Change("no break", AppointmentFactory, {}, {"buffer_minutes": 0}),
+    Change(
+        "shorter, with a longer break",
+        AppointmentFactory,
+        {},
+        {"end_at_utc": END - MINUTE, "buffer_minutes": BREAK + 1},
+    ),
+)
+def test_an_appointment_does_not_grow_into_the_next(change: Change, way: str) -> None:
+    AppointmentFactory(start_at_utc=FREE, end_at_utc=FREE + SESSION)
+    given = {"start_at_utc": START, "end_at_utc": END, "buffer_minutes": BREAK}
+    check_change(Change(change.name, change.factory, given, change.to, change.rule), way)
+
+
+# -- What a stranger tries -----------------------------------------------------------------------
+
+
+def two_rows() -> tuple[list[str], list[list[Any]]]:
+    """Columns and values of two new rows for one time; service and client are written."""
+    given = {"service": ServiceFactory(), "client": UserFactory()}
+    rows = [
+        columns_of(AppointmentFactory.build(start_at_utc=START, end_at_utc=END, **given))
+        for _ in range(2)
+    ]
+    return list(rows[0]), [list(row.values()) for row in rows]
+
+
+def one_insert() -> None:
+    names, rows = two_rows()
+    marks = ", ".join(["%s"] * len(names))
+    execute(
+        f"INSERT INTO appointments ({', '.join(names)}) VALUES ({marks}), ({marks})",
+        [value for row in rows for value in row],
+    )
+
+
+def two_parts_of_a_statement() -> None:
+    names, rows = two_rows()
+    insert = (
+        f"INSERT INTO appointments ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"
+    )
+    execute(f"WITH first AS ({insert}) {insert}", [value for row in rows for value in row])
+
+
+def copy() -> None:
+    names, rows = two_rows()
+    copy_rows("appointments", names, rows)
+
+
+def bulk_create() -> None:
+    given = {"service": ServiceFactory(), "client": UserFactory()}
+    Appointment.objects.bulk_create(
+        AppointmentFactory.build(start_at_utc=START, end_at_utc=END, **given) for _ in range(2)
+    )
+
+
+def deferred() -> None:
+    execute("SET CONSTRAINTS ALL DEFERRED")
+    one_insert()
+
+
+def view() -> None:
+    execute("CREATE TEMPORARY VIEW mine AS SELECT * FROM public.appointments")
+    names, rows = two_rows()
+    marks = ", ".join(["%s"] * len(names))
+    for row in rows:
+        execute(f"INSERT INTO mine ({', '.join(names)}) VALUES ({marks})", row)
+
+
+def other_clock() -> None:
+    """The same hour, told in another zone: 13:00 in Moscow is 10:00 UTC."""
+    first, second = (
+        AppointmentFactory.build(service=ServiceFactory(), client=UserFactory()) for _ in range(2)
+    )
+    first.start_at_utc, first.end_at_utc = START, END
+    second.start_at_utc, second.end_at_utc = "2027-03-01 13:00", "2027-03-01 13:50"
+    insert_sql(first)
+    execute("SET LOCAL TIME ZONE 'Europe/Moscow'")
+    insert_sql(second)
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [one_insert, two_parts_of_a_statement, copy, bulk_create, deferred, view, other_clock],
+)
+def test_no_way_of_writing_puts_two_into_one_hour(attempt: Callable[[], None]) -> None:
+    with refuses(RULE, "appointments"):
+        attempt()
+    assert not Appointment.objects.exists()
+
+
+def test_on_conflict_do_nothing_writes_nothing() -> None:
+    """How book() asks (states.md): taken time is an empty answer, not an error."""
+    first = taken()
+    names, ((*values,), _) = two_rows()
+    written = execute(
+        f"INSERT INTO appointments ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))}) "
+        "ON CONFLICT DO NOTHING RETURNING id",
+        values,
+    )
+    assert written == []
+    assert list(Appointment.objects.values_list("pk", flat=True)) == [first.pk]
+
+
+def test_two_appointments_do_not_move_onto_one_time_in_one_statement() -> None:
+    first, second = AppointmentFactory.create_batch(2)
+    with refuses(RULE, "appointments"):
+        execute("UPDATE appointments SET start_at_utc = %s, end_at_utc = %s", [START, END])
+    assert {row.start_at_utc for row in Appointment.objects.all()} == {
+        first.start_at_utc,
+        second.start_at_utc,
+    }
+
+
+def test_a_canceled_appointment_does_not_come_back_over_another() -> None:
+    row = taken(canceled=True)
+    taken()
+    with refuses("appointments_status_transition", "appointments"):
+        execute(
+            "UPDATE appointments SET status = 'confirmed', canceled_at = NULL, outcome = NULL, "
+            "outcome_recorded_at = NULL, outcome_recorded_by_role = NULL, confirmed_at = now() "
+            "WHERE id = %s",
+            [row.pk],
+        )

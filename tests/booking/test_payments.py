@@ -1,0 +1,312 @@
+"""Payments: their terms never change, and what is over stays over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from booking.models import Payment
+from tests.booking.trying import (
+    EVERY_WAY,
+    UPDATES,
+    Change,
+    change_params,
+    check_change,
+    check_refusal_is_discreet,
+    range_cases,
+)
+from tests.factories import (
+    AppointmentFactory,
+    PaymentFactory,
+    PaymentWebhookEventFactory,
+)
+from tests.support import (
+    Case,
+    breaks,
+    cases,
+    check_insert,
+    execute,
+    refuses,
+    update_sql,
+)
+
+pytestmark = pytest.mark.django_db
+
+CONFIRMED_AT = "payments_confirmed_at_with_status"
+HAS_ID = "payments_succeeded_has_provider_id"
+CATEGORY = "payments_failure_category_when_over"
+TERMS = "payments_terms_stay"
+ID_STAYS = "payments_provider_id_stays"
+KNOWN = "payments_provider_payment_unique"
+PAID_ONCE = "payments_one_success_per_purpose"
+
+
+def payment(name: str, rule: str | None = None, /, **values: Any) -> Case:
+    return Case(name, PaymentFactory, values, rule)
+
+
+@cases(
+    *range_cases(PaymentFactory, "amount", 1),
+    payment("pending, with a time of success", CONFIRMED_AT, confirmed_at=timezone.now),
+    payment("pending, with a failure", CATEGORY, failure_category="timeout"),
+    payment("before the provider has answered"),
+    payment("after the provider has answered", answered=True),
+    payment("for the full price", full=True),
+    payment(
+        "asked twice under one key",
+        "payments_idempotency_key_unique",
+        idempotency_key=lambda: PaymentFactory().idempotency_key,
+    ),
+    payment(
+        "known to the provider already",
+        KNOWN,
+        provider_payment_id=lambda: PaymentFactory(answered=True).provider_payment_id,
+    ),
+    payment(
+        "as unknown to the provider as others",
+        provider_payment_id=lambda: PaymentFactory() and None,
+    ),
+    payment(
+        "again after a success, still pending",
+        appointment=lambda: PaymentFactory(succeeded=True).appointment,
+    ),
+)
+def test_a_payment_starts_pending_and_known_once(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+def pay(trait: str, name: str, rule: str | None = None, /, **to: Any) -> Change:
+    traits = {} if trait == "pending" else {trait: True}
+    return Change(f"{trait}: {name}", PaymentFactory, traits, to, rule)
+
+
+SUCCESS = {"status": "succeeded", "confirmed_at": lambda row: timezone.now()}
+
+
+@change_params(
+    pay("answered", "succeeded", **SUCCESS),
+    pay("answered", "succeeded without a time", CONFIRMED_AT, status="succeeded"),
+    pay("pending", "succeeded unknown to the provider", HAS_ID, **SUCCESS),
+    pay("pending", "succeeded, known from the same moment", **SUCCESS, provider_payment_id="p-1"),
+    pay("answered", "succeeded with a failure", CATEGORY, **SUCCESS, failure_category="unknown"),
+    *(
+        pay("pending", f"{over} {why}", status=over, failure_category=why)
+        for over in ["failed", "canceled"]
+        for why in ["timeout", None]
+    ),
+    *(
+        pay(over, "a time of success", CONFIRMED_AT, confirmed_at=lambda row: timezone.now())
+        for over in ["failed", "canceled"]
+    ),
+    pay("succeeded", "a failure", CATEGORY, failure_category="provider_error"),
+    pay("succeeded", "time forgotten", CONFIRMED_AT, confirmed_at=None),
+)
+def test_a_payment_agrees_with_its_status(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+NEW_TERMS: dict[str, dict[str, Any]] = {
+    "more": {"amount": 1001},
+    "less": {"amount": 999},
+    "another currency": {"currency": "USD"},
+    "the full price": {"purpose": "full"},
+    "another appointment": {"appointment_id": lambda row: AppointmentFactory().pk},
+}
+
+
+@change_params(
+    *(pay("pending", name, TERMS, **to) for name, to in NEW_TERMS.items()), ways=EVERY_WAY
+)
+def test_the_terms_of_a_payment_never_change(change: Change, way: str) -> None:
+    # By an upsert the currency is refused as a proposed row already.
+    if "currency" in change.to and way == "bulk_create":
+        change = Change(
+            change.name, change.factory, change.row, change.to, "payments_currency_in_set"
+        )
+    check_change(change, way)
+
+
+@change_params(
+    *(
+        pay(status, name, TERMS, **to)
+        for status in ["answered", "succeeded", "canceled", "failed"]
+        for name, to in NEW_TERMS.items()
+    ),
+    pay("answered", "success for less", TERMS, **SUCCESS, amount=1),
+    ways=["sql"],
+)
+def test_the_terms_do_not_change_later_either(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+@change_params(
+    pay("answered", "another id", ID_STAYS, provider_payment_id="p-2"),
+    pay("answered", "no id", ID_STAYS, provider_payment_id=None),
+    pay("pending", "its first id", provider_payment_id="p-2"),
+    ways=EVERY_WAY,
+)
+def test_the_providers_id_is_given_once(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+@change_params(
+    *(
+        pay(over, "another id", ID_STAYS, provider_payment_id="p-2")
+        for over in ["succeeded", "canceled"]
+    ),
+    pay("failed", "an answer that came late", provider_payment_id="p-2"),
+    Change(
+        "the id of another payment",
+        PaymentFactory,
+        {},
+        {"provider_payment_id": lambda row: PaymentFactory(answered=True).provider_payment_id},
+        KNOWN,
+    ),
+)
+def test_the_providers_id_stays_when_all_is_over(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+def succeed(row: Payment) -> None:
+    update_sql(row, status="succeeded", confirmed_at=timezone.now())
+
+
+def succeed_and_save(row: Payment) -> None:
+    row.status, row.confirmed_at = "succeeded", timezone.now()
+    row.save()
+
+
+@pytest.mark.parametrize("succeed", [succeed, succeed_and_save], ids=["sql", "orm"])
+@breaks(PAID_ONCE)
+def test_the_same_is_paid_once(succeed: Callable[[Payment], None]) -> None:
+    first = PaymentFactory(succeeded=True)
+    again = PaymentFactory(appointment=first.appointment, answered=True)
+    with refuses(PAID_ONCE, "payments"):
+        succeed(again)
+    # Another purpose and another appointment are other things.
+    succeed(PaymentFactory(appointment=first.appointment, answered=True, full=True))
+    succeed(PaymentFactory(answered=True))
+    assert Payment.objects.filter(status="succeeded").count() == 3
+
+
+def test_the_same_is_not_paid_twice_in_one_statement() -> None:
+    row = PaymentFactory(answered=True)
+    PaymentFactory(appointment=row.appointment, answered=True)
+    with refuses(PAID_ONCE, "payments"):
+        execute("UPDATE payments SET status = 'succeeded', confirmed_at = now()")
+
+
+@pytest.mark.parametrize("over", ["canceled", "failed"])
+def test_after_a_failure_it_may_be_paid_again(over: str) -> None:
+    row = PaymentFactory(**{over: True})
+    succeed(PaymentFactory(appointment=row.appointment, answered=True))
+
+
+@pytest.mark.parametrize("late", ["failed", "canceled", "pending"])
+def test_a_late_answer_changes_nothing_after_a_success(late: str) -> None:
+    row = PaymentFactory(succeeded=True)
+    with refuses("payments_status_transition", "payments"):
+        update_sql(row, status=late, confirmed_at=None)
+    assert Payment.objects.get(pk=row.pk).status == "succeeded"
+
+
+def test_the_time_of_a_success_is_not_rewritten() -> None:
+    """A final payment stays as it was: its time says in which period the money came."""
+    row = PaymentFactory(succeeded=True)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        update_sql(row, confirmed_at=row.confirmed_at - timedelta(days=40))
+
+
+SECRET = "ivanova-2027"
+
+
+@pytest.mark.parametrize(
+    ("rule", "column", "to"),
+    [
+        (TERMS, "amount", {"amount": 4321}),
+        (ID_STAYS, "provider", {"provider_payment_id": "ivanova-4321"}),
+    ],
+    ids=[TERMS, ID_STAYS],
+)
+def test_a_refused_change_says_nothing_of_the_payment(
+    rule: str, column: str, to: dict[str, Any]
+) -> None:
+    row = PaymentFactory(provider_payment_id=SECRET, idempotency_key=f"{SECRET}-1")
+    check_refusal_is_discreet(
+        lambda: update_sql(row, **to), rule, "payments", column, SECRET, "4321", str(row.pk)
+    )
+
+
+# -- What the provider tells ----------------------------------------------------------------------
+
+
+def told(name: str, rule: str | None = None, /, **values: Any) -> Case:
+    return Case(name, PaymentWebhookEventFactory, values, rule)
+
+
+DOTTED = "payment_webhook_events_event_type_is_dotted_code"
+EVENT_TYPES = [
+    "payment.waiting_for_capture",
+    "payment.succeeded",
+    "payment.canceled",
+    "refund.succeeded",
+    "ping",
+]
+NO_EVENT_TYPES = [
+    ".",
+    "payment.",
+    ".succeeded",
+    "payment..succeeded",
+    "Payment.succeeded",
+    "payment.succeeded\n",
+    "payment.succeeded ",
+    "payment-succeeded",
+    "1payment",
+    "оплата",
+]
+
+
+@cases(
+    *range_cases(PaymentWebhookEventFactory, "attempts", 0),
+    *(told(f"of type {kind!r}", event_type=kind) for kind in EVENT_TYPES),
+    *(told(f"of type {kind!r}", DOTTED, event_type=kind) for kind in NO_EVENT_TYPES),
+    told("processed", processed=True),
+    told("failed", last_error="amount_mismatch", attempts=1),
+    told("of an unknown payment", provider_payment_id="unknown", last_error="unknown_payment"),
+    told(
+        "a second time",
+        "payment_webhook_events_once",
+        provider_event_id=lambda: PaymentWebhookEventFactory().provider_event_id,
+    ),
+)
+def test_a_delivery_is_kept_once(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+def test_a_delivery_has_a_type() -> None:
+    with refuses(DOTTED, "payment_webhook_events"):
+        update_sql(PaymentWebhookEventFactory(), event_type="")
+
+
+@pytest.mark.parametrize("way", UPDATES)
+def test_a_delivery_does_not_become_another_that_is_known(way: str) -> None:
+    first, second = PaymentWebhookEventFactory.create_batch(2)
+    with refuses("payment_webhook_events_once", "payment_webhook_events"):
+        UPDATES[way](second, provider_event_id=first.provider_event_id)
+
+
+def test_a_repeated_delivery_is_answered_by_nothing() -> None:
+    """How receive() asks: the same event again has no effect."""
+    row = PaymentWebhookEventFactory()
+    written = execute(
+        "INSERT INTO payment_webhook_events (provider, provider_event_id, event_type, "
+        "provider_payment_id) VALUES ('yookassa', %s, 'payment.canceled', 'x') "
+        "ON CONFLICT (provider, provider_event_id) DO NOTHING RETURNING id",
+        [row.provider_event_id],
+    )
+    assert written == []

@@ -1,0 +1,159 @@
+"""Intake forms and waitlist requests: sealed, and a submitted form stays as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from booking.models import IntakeForm
+from ebalance.db.ids import uuid7
+from tests.booking.trying import (
+    EVERY_WAY,
+    Change,
+    change_params,
+    check_change,
+    check_refusal_is_discreet,
+)
+from tests.factories import (
+    AppointmentFactory,
+    IntakeFormFactory,
+    LeadFactory,
+    WaitlistRequestFactory,
+    sealed,
+)
+from tests.support import Case, cases, check_insert, delete_sql, execute, update_sql
+
+pytestmark = pytest.mark.django_db
+
+ONE = "intake_forms_one_per_appointment"
+WHEN = "intake_forms_submitted_at_with_status"
+STAYS = "intake_forms_submitted_stays"
+
+
+def form(name: str, rule: str | None = None, /, **values: Any) -> Case:
+    return Case(name, IntakeFormFactory, values, rule)
+
+
+def waiting(name: str, **values: Any) -> Case:
+    return Case(name, WaitlistRequestFactory, values)
+
+
+@cases(
+    form("a draft"),
+    form("submitted at once", submitted=True),
+    form("submitted without a time", WHEN, status="submitted"),
+    form("a draft with a time", WHEN, submitted_at=timezone.now),
+    form("a second one", ONE, appointment=lambda: IntakeFormFactory().appointment),
+    form(
+        "a second one after a submitted one",
+        ONE,
+        appointment=lambda: IntakeFormFactory(submitted=True).appointment,
+    ),
+)
+def test_an_appointment_has_one_form(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+@cases(
+    waiting("of a client"),
+    waiting("of a lead", user=None, lead=LeadFactory.build),
+    waiting("of somebody known by contact only", user=None),
+    waiting("at any time", preferred_time_window=None),
+)
+def test_anybody_may_wait(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+def change(name: str, rule: str | None = None, /, draft: bool = False, **to: Any) -> Change:
+    return Change(name, IntakeFormFactory, {"submitted": not draft}, to, rule)
+
+
+SUBMITTED = {"status": "submitted", "submitted_at": lambda row: timezone.now()}
+
+
+@change_params(
+    change("other answers", STAYS, payload_encrypted=lambda row: sealed()),
+    change("another session", STAYS, appointment_id=lambda row: AppointmentFactory().pk),
+    change("another time of submission", STAYS, submitted_at=lambda row: timezone.now()),
+    change("another time of writing", STAYS, created_at=lambda row: timezone.now()),
+    change("no time of submission", STAYS, submitted_at=None),
+    ways=EVERY_WAY,
+)
+def test_a_submitted_form_is_not_changed(change: Change, way: str) -> None:
+    # An upsert proposes the row first, and the CHECK sees that.
+    if change.to == {"submitted_at": None} and way == "bulk_create":
+        change = Change(change.name, change.factory, change.row, change.to, WHEN)
+    check_change(change, way)
+
+
+@change_params(
+    change("answers", draft=True, payload_encrypted=lambda row: sealed()),
+    change("another session", draft=True, appointment_id=lambda row: AppointmentFactory().pk),
+    change(
+        "submitted with other answers",
+        draft=True,
+        payload_encrypted=lambda row: sealed(),
+        **SUBMITTED,
+    ),
+    change("submitted without a time", WHEN, draft=True, status="submitted"),
+    change(
+        "the session of another form",
+        ONE,
+        draft=True,
+        appointment_id=lambda row: IntakeFormFactory().appointment_id,
+    ),
+    change(
+        "back to a draft, with other answers",
+        "intake_forms_status_transition",
+        status="draft",
+        submitted_at=None,
+        payload_encrypted=lambda row: sealed(),
+    ),
+)
+def test_a_draft_is_changed_until_it_is_submitted(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+def test_a_submitted_form_keeps_its_key() -> None:
+    """The seal is bound to the row's id: under another key nobody could open it."""
+    row = IntakeFormFactory(submitted=True)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        update_sql(row, id=uuid7())
+
+
+@pytest.mark.parametrize("traits", [{}, {"submitted": True}], ids=["draft", "submitted"])
+def test_a_form_is_deleted_for_an_erasure(traits: dict[str, Any]) -> None:
+    delete_sql(IntakeFormFactory(**traits))
+    assert not IntakeForm.objects.exists()
+
+
+def test_a_form_goes_with_its_appointment() -> None:
+    row = IntakeFormFactory(submitted=True)
+    delete_sql(row.appointment)
+    assert not IntakeForm.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "plain", ["Мне тревожно", '{"sleep": "bad"}', "", "v1.k1.Мне тревожно"], ids=str
+)
+def test_plain_answers_do_not_replace_sealed_ones(plain: str) -> None:
+    row = IntakeFormFactory()
+    with pytest.raises(IntegrityError) as caught, transaction.atomic():
+        execute("UPDATE intake_forms SET payload_encrypted = %s WHERE id = %s", [plain, row.pk])
+    assert caught.value.__cause__.diag.constraint_name == "intake_forms_payload_encrypted_is_sealed"
+
+
+def test_a_refusal_says_nothing_of_the_answers() -> None:
+    row, answers = IntakeFormFactory(submitted=True), sealed()
+    check_refusal_is_discreet(
+        lambda: update_sql(row, payload_encrypted=answers),
+        STAYS,
+        "intake_forms",
+        "appointment_id",
+        answers,
+        row.payload_encrypted,
+        str(row.pk),
+    )

@@ -1,0 +1,348 @@
+"""Working hours, and the times that can be booked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, models, transaction
+
+from booking.models import AvailabilitySlot, ScheduleRule
+from tests.booking.trying import (
+    EVERY_WAY,
+    UPDATES,
+    Change,
+    change_params,
+    check_change,
+    check_delete,
+    check_refusal_is_discreet,
+    each_delete,
+    range_cases,
+)
+from tests.factories import (
+    AppointmentFactory,
+    AvailabilitySlotFactory,
+    ScheduleRuleFactory,
+    ServiceFactory,
+)
+from tests.support import (
+    Case,
+    breaks,
+    cases,
+    check_insert,
+    delete_sql,
+    execute,
+    refuses,
+    update_sql,
+)
+
+pytestmark = pytest.mark.django_db
+
+START = datetime(2027, 3, 1, 7, tzinfo=UTC)
+END = START + timedelta(minutes=50)
+MICRO = timedelta(microseconds=1)
+
+
+def hours(name: str, rule: str | None = None, /, **values: Any) -> Case:
+    return Case(name, ScheduleRuleFactory, values, rule)
+
+
+def slot(name: str, rule: str | None = None, /, **values: Any) -> Case:
+    return Case(name, AvailabilitySlotFactory, values, rule)
+
+
+LATER = "schedule_rules_ends_after_start"
+LAST_DAY = "schedule_rules_valid_until_after_from"
+FIRST = date(2027, 3, 1)
+
+
+@cases(
+    *range_cases(ScheduleRuleFactory, "weekday", 1, 7),
+    *range_cases(ScheduleRuleFactory, "buffer_minutes", 0, 120),
+    hours("no time at all", LATER, start_local=time(10), end_local=time(10)),
+    hours("a microsecond", start_local=time(10), end_local=time(10, 0, 0, 1)),
+    hours("past midnight", LATER, start_local=time(22), end_local=time(2)),
+    hours("until midnight", LATER, start_local=time(22), end_local=time(0)),
+    hours("all day", start_local=time(0), end_local=time.max),
+    hours("one day", valid_from=FIRST, valid_until=FIRST),
+    hours("over before it begins", LAST_DAY, valid_from=FIRST, valid_until=date(2027, 2, 28)),
+    hours("open end", valid_until=None),
+    hours("any service", service=None),
+)
+def test_working_hours_lie_within_a_day_and_a_week(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+def test_working_hours_end_before_midnight() -> None:
+    """PostgreSQL knows 24:00, which is the next day, and which no Python time can hold."""
+    rule = ScheduleRuleFactory()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        update_sql(rule, end_local="24:00")
+    assert ScheduleRule.objects.get(pk=rule.pk).end_local == rule.end_local
+
+
+SESSION = "availability_slots_ends_after_start"
+EVENT_ID = "availability_slots_external_id_with_source"
+BLOCK_TYPE = "availability_slots_block_type_with_status"
+ONCE = "availability_slots_once"
+TIMES = {"start_at_utc": START, "end_at_utc": END}
+
+
+@cases(
+    *range_cases(AvailabilitySlotFactory, "buffer_minutes", 0, 120),
+    slot("no time at all", SESSION, start_at_utc=START, end_at_utc=START),
+    slot("backwards", SESSION, start_at_utc=END, end_at_utc=START),
+    slot("a microsecond", start_at_utc=START, end_at_utc=START + MICRO),
+    slot("12 hours", start_at_utc=START, end_at_utc=START + timedelta(hours=12)),
+    slot(
+        "longer than 12 hours",
+        SESSION,
+        start_at_utc=START,
+        end_at_utc=START + timedelta(hours=12) + MICRO,
+    ),
+    slot("own, with an outside event", EVENT_ID, external_event_id="event-1"),
+    slot("of the calendar, without its event", EVENT_ID, source="google_calendar"),
+    slot("of the calendar", source="google_calendar", external_event_id="event-1"),
+    slot("blocked without a reason", BLOCK_TYPE, status="blocked"),
+    slot("available with a reason", BLOCK_TYPE, block_type="buffer"),
+    slot("reserved with a reason", BLOCK_TYPE, status="reserved", block_type="exception"),
+    slot("blocked for an exception", status="blocked", block_type="exception"),
+    slot("blocked as a break", status="blocked", block_type="buffer"),
+    slot(
+        "the same of the same service",
+        ONCE,
+        **TIMES,
+        service=lambda: AvailabilitySlotFactory(**TIMES, service=ServiceFactory()).service,
+    ),
+    # NULLS NOT DISTINCT: two slots of any service are the same slot.
+    slot(
+        "the same of any service",
+        ONCE,
+        **TIMES,
+        service=lambda: AvailabilitySlotFactory(**TIMES).service,
+    ),
+    slot(
+        "the same, blocked",
+        ONCE,
+        **TIMES,
+        blocked=True,
+        service=lambda: AvailabilitySlotFactory(**TIMES).service,
+    ),
+    slot(
+        "the same time, another service",
+        **TIMES,
+        service=lambda: AvailabilitySlotFactory(**TIMES) and ServiceFactory(),
+    ),
+    slot(
+        "the same time, from the calendar",
+        **TIMES,
+        from_calendar=True,
+        service=lambda: AvailabilitySlotFactory(**TIMES).service,
+    ),
+    slot(
+        "the same start, another end",
+        start_at_utc=START,
+        end_at_utc=END + MICRO,
+        service=lambda: AvailabilitySlotFactory(**TIMES).service,
+    ),
+)
+def test_a_slot_is_a_session_long_and_there_once(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+def test_a_slot_of_the_calendar_names_its_event() -> None:
+    """An empty text is no event."""
+    row = AvailabilitySlotFactory(from_calendar=True)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        update_sql(row, external_event_id="")
+
+
+@change_params(
+    Change("blocked", AvailabilitySlotFactory, {}, {"status": "blocked"}, BLOCK_TYPE),
+    Change(
+        "blocked with a reason",
+        AvailabilitySlotFactory,
+        {},
+        {"status": "blocked", "block_type": "exception"},
+    ),
+    Change(
+        "unblocked, reason kept",
+        AvailabilitySlotFactory,
+        {"blocked": True},
+        {"status": "available"},
+        BLOCK_TYPE,
+    ),
+    Change(
+        "unblocked",
+        AvailabilitySlotFactory,
+        {"blocked": True},
+        {"status": "available", "block_type": None},
+    ),
+    Change(
+        "event forgotten",
+        AvailabilitySlotFactory,
+        {"from_calendar": True},
+        {"external_event_id": None},
+        EVENT_ID,
+    ),
+    Change(
+        "taken over from the calendar",
+        AvailabilitySlotFactory,
+        {"from_calendar": True},
+        {"source": "product", "external_event_id": None},
+    ),
+)
+def test_a_slot_agrees_with_its_status_and_source(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+PUT = "availability_slots_reserved_stays_put"
+MOVES: dict[str, dict[str, Any]] = {
+    "start": {"start_at_utc": lambda row: row.start_at_utc + MICRO},
+    "end": {"end_at_utc": lambda row: row.end_at_utc + MICRO},
+    "service": {"service_id": lambda row: ServiceFactory().pk},
+    "break": {"buffer_minutes": 10},
+    "source": {"source": "google_calendar", "external_event_id": "event-1"},
+}
+
+
+def moves(rule: str | None, row: dict[str, Any], more: dict[str, Any]) -> list[Change]:
+    return [
+        Change(name, AvailabilitySlotFactory, row, {**to, **more}, rule)
+        for name, to in MOVES.items()
+    ]
+
+
+@change_params(*moves(PUT, {"reserved": True}, {}), ways=EVERY_WAY)
+def test_a_reserved_slot_is_not_moved(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+@change_params(
+    *moves(PUT, {"reserved": True}, {"status": "available"}),
+    *moves(None, {"status": "available"}, {"status": "reserved"}),
+)
+def test_freeing_a_slot_does_not_move_it_in_the_same_breath(change: Change, way: str) -> None:
+    """A free slot may be moved and taken at once, a taken one not moved and freed."""
+    check_change(change, way)
+
+
+@change_params(
+    *moves(None, {"status": "available"}, {}),
+    *moves(None, {"blocked": True}, {}),
+    Change("note", AvailabilitySlotFactory, {"reserved": True}, {"note": "позвонить"}),
+    Change("given back", AvailabilitySlotFactory, {"reserved": True}, {"status": "available"}),
+)
+def test_any_other_slot_is_moved(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+@each_delete
+@breaks("availability_slots_no_delete")
+def test_a_reserved_slot_is_not_deleted(delete: Callable[[models.Model], Any]) -> None:
+    check_delete(AvailabilitySlotFactory(reserved=True), delete, "availability_slots_no_delete")
+
+
+@each_delete
+@pytest.mark.parametrize("trait", ["available", "blocked"])
+def test_any_other_slot_is_deleted(delete: Callable[[models.Model], Any], trait: str) -> None:
+    row = AvailabilitySlotFactory(**{"blocked": True} if trait == "blocked" else {})
+    delete(AvailabilitySlot.objects.get(pk=row.pk))
+    assert not AvailabilitySlot.objects.exists()
+
+
+def test_a_delete_of_many_slots_is_refused_for_one_reserved() -> None:
+    AvailabilitySlotFactory.create_batch(2)
+    AvailabilitySlotFactory(reserved=True)
+    with refuses("availability_slots_no_delete", "availability_slots"):
+        execute("DELETE FROM availability_slots")
+    assert AvailabilitySlot.objects.count() == 3
+
+
+@pytest.mark.parametrize(
+    "statement", ["TRUNCATE availability_slots CASCADE", "TRUNCATE services CASCADE"]
+)
+@breaks("availability_slots_no_truncate")
+def test_reserved_slots_are_not_emptied_away(statement: str) -> None:
+    AvailabilitySlotFactory(reserved=True)
+    with refuses("availability_slots_no_truncate", "availability_slots"):
+        execute(statement)
+    assert AvailabilitySlot.objects.count() == 1
+
+
+TAKEN = "appointments_one_blocking_per_slot"
+
+
+def in_slot(row: Any, **traits: Any) -> Any:
+    """Another appointment of the slot, at a time of its own."""
+    return AppointmentFactory(slot=row, **traits)
+
+
+@pytest.mark.parametrize("blocking", ["held", "paid", "confirmed"])
+@breaks(TAKEN)
+def test_a_slot_carries_one_blocking_appointment(blocking: str) -> None:
+    row = in_slot(AvailabilitySlotFactory(reserved=True), **{blocking: True}).slot
+    with refuses(TAKEN, "appointments"):
+        in_slot(row)
+    assert row.appointments.count() == 1
+
+
+@pytest.mark.parametrize("over", ["canceled", "rescheduled", "completed"])
+def test_a_slot_is_free_again_for_the_next(over: str) -> None:
+    row = in_slot(AvailabilitySlotFactory(), **{over: True}).slot
+    in_slot(row, **{over: True})
+    in_slot(row)
+    assert row.appointments.count() == 3
+
+
+@change_params(
+    Change(
+        "moved into it",
+        AppointmentFactory,
+        {},
+        {"slot_id": lambda row: in_slot(AvailabilitySlotFactory()).slot_id},
+        TAKEN,
+    ),
+    Change(
+        "moved into a free one",
+        AppointmentFactory,
+        {"in_slot": True},
+        {"slot_id": lambda row: AvailabilitySlotFactory().pk},
+    ),
+    Change("moved out", AppointmentFactory, {"in_slot": True}, {"slot_id": None}),
+    ways=UPDATES,
+)
+def test_a_taken_slot_is_not_taken_by_a_move(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+def test_two_appointments_swap_their_slots_only_one_by_one() -> None:
+    """Even in one statement: a unique index is asked row by row."""
+    first, second = (in_slot(AvailabilitySlotFactory()) for _ in range(2))
+    with refuses(TAKEN, "appointments"):
+        execute(
+            "UPDATE appointments SET slot_id = CASE id WHEN %s THEN %s::uuid ELSE %s END",
+            [first.pk, second.slot_id, first.slot_id],
+        )
+
+
+SECRET = "Мария, звонить после шести"
+
+
+@pytest.mark.parametrize(
+    ("rule", "column", "action"),
+    [
+        (PUT, "start_at_utc", lambda row: update_sql(row, start_at_utc=START)),
+        ("availability_slots_no_delete", "id", delete_sql),
+    ],
+    ids=[PUT, "availability_slots_no_delete"],
+)
+def test_a_refusal_about_a_slot_says_nothing_of_it(
+    rule: str, column: str, action: Callable[[models.Model], Any]
+) -> None:
+    row = AvailabilitySlotFactory(reserved=True, note=SECRET)
+    check_refusal_is_discreet(
+        lambda: action(row), rule, "availability_slots", column, SECRET, str(row.pk)
+    )

@@ -1,0 +1,123 @@
+"""Links into Telegram: valid for 30 days at most, about codes and slugs only."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from crm.models import DeepLink
+from tests.booking.trying import EVERY_WAY, Change, change_params, check_change, stored
+from tests.factories import DeepLinkFactory
+from tests.support import Case, cases, check_insert, delete_sql, execute
+
+pytestmark = pytest.mark.django_db
+
+LIFE = "deep_links_expire_within_30_days"
+# The night of a clock change lies within the 30 days, in Europe.
+CREATED = datetime(2027, 3, 20, 12, tzinfo=UTC)
+MICRO, MONTH = timedelta(microseconds=1), timedelta(days=30)
+
+
+def link(name: str, rule: str | None = None, /, **values: Any) -> Case:
+    return Case(name, DeepLinkFactory, values, rule)
+
+
+def valid(name: str, rule: str | None, lasts: timedelta) -> Case:
+    return link(name, rule, created_at=CREATED, expires_at=CREATED + lasts)
+
+
+CODES_AND_SLUGS = ["a", "plan_7d", "trevozhnyj-vecher", "2027-spring", "a" * 120, "123456"]
+NEITHER = [
+    "A",
+    "a b",
+    "/articles",
+    "a/b",
+    "a.b",
+    "-a",
+    "a-",
+    "_a",
+    "тревога",
+    "a@b.ru",
+    "a\n",
+    "a" * 121,
+    "79991234567",
+    "call-79991234567",
+]
+
+
+@cases(
+    valid("for a moment", None, MICRO),
+    valid("for a day", None, timedelta(days=1)),
+    valid("for 30 days", None, MONTH),
+    valid("for longer", LIFE, MONTH + MICRO),
+    valid("for a year", LIFE, timedelta(days=365)),
+    valid("for no time", LIFE, timedelta()),
+    valid("expired before it was made", LIFE, -MICRO),
+    link("for as long as the database says", created_at=CREATED),
+    link("of nobody known", anonymous_id=None, topic_id=None, source_page=None),
+    link("of a lead", of_lead=True),
+    *(
+        link(f"{field} {value!r}"[:60], **{field: value})
+        for field in ["entity_ref", "source_page"]
+        for value in [*CODES_AND_SLUGS, None]
+    ),
+    *(
+        link(f"{field} {value!r}"[:60], f"deep_links_{field}_is_code_or_slug", **{field: value})
+        for field in ["entity_ref", "source_page"]
+        for value in NEITHER
+    ),
+)
+def test_a_link_is_short_lived_and_impersonal(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+@pytest.mark.parametrize("field", ["entity_ref", "source_page"])
+@pytest.mark.parametrize("code", ["step_", "a__b"])
+def test_a_link_is_about_any_code(field: str, code: str) -> None:
+    """Also about one that is no slug: data-model.md §0 lets a code end with an underscore."""
+    check_insert(link("a code", **{field: code}), "sql")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
+@pytest.mark.parametrize("given", ["", ", expires_at"], ids=["left out", "null"])
+def test_without_an_expiry_it_is_30_days(zone: str, given: str) -> None:
+    """Of 24 hours each, whatever the writer's clock does meanwhile."""
+    execute(f"SET LOCAL TIME ZONE '{zone}'")
+    execute(
+        f"INSERT INTO deep_links (deep_link_id, flow, created_at{given}) "
+        f"VALUES ('plan-00001', 'plan_7d', %s{', NULL' if given else ''})",
+        [CREATED],
+    )
+    (row,) = execute("SELECT expires_at - created_at = '720:00:00' AS is_month FROM deep_links")
+    assert row["is_month"]
+
+
+def test_the_orm_leaves_the_expiry_to_the_database() -> None:
+    row = DeepLinkFactory(created_at=CREATED)
+    found = stored(row)
+    assert found["expires_at"] == CREATED + MONTH
+    assert (found["tg_target"], found["lead_id"]) == ("bot", None)
+    row.refresh_from_db()
+    assert row.expires_at == CREATED + MONTH
+
+
+GIVEN = {"created_at": CREATED, "expires_at": CREATED + timedelta(days=1)}
+
+
+@change_params(
+    Change("to the last moment", DeepLinkFactory, GIVEN, {"expires_at": CREATED + MONTH}),
+    Change("beyond it", DeepLinkFactory, GIVEN, {"expires_at": CREATED + MONTH + MICRO}, LIFE),
+    Change("until it was made", DeepLinkFactory, GIVEN, {"expires_at": CREATED}, LIFE),
+    Change("made earlier", DeepLinkFactory, GIVEN, {"created_at": CREATED - MONTH}, LIFE),
+    ways=EVERY_WAY,
+)
+def test_a_link_is_not_prolonged_beyond_30_days(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+def test_a_link_goes_with_its_lead() -> None:
+    row = DeepLinkFactory(of_lead=True)
+    delete_sql(row.lead)
+    assert not DeepLink.objects.exists()

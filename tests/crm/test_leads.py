@@ -1,0 +1,249 @@
+"""Leads, how they are recognised, and where they came from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db.models import JSONField, Value
+
+from crm.models import Lead, LeadIdentity, LeadNote
+from tests.booking.trying import UPDATES, Change, change_params, check_change
+from tests.factories import (
+    LeadFactory,
+    LeadIdentityFactory,
+    LeadNoteFactory,
+    UserFactory,
+    blind_index,
+    sealed,
+)
+from tests.identity.strangers import is_refused
+from tests.support import Case, breaks, cases, check_insert, delete_sql, execute, refuses
+
+pytestmark = pytest.mark.django_db
+
+UTM = "leads_utm_is_p0"
+KEYS = ["utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term"]
+
+
+def lead(name: str, rule: str | None = None, /, **values: Any) -> Case:
+    return Case(name, LeadFactory, values, rule)
+
+
+@cases(
+    lead("utm unknown", utm=None),
+    lead("utm empty", utm={}),
+    lead("every utm", utm=dict.fromkeys(KEYS, "a" * 80)),
+    *(lead(f"{key} alone", utm={key: "spring_2027.v1-b"}) for key in KEYS),
+    *(
+        lead(f"utm {value!r}", UTM, utm={"utm_source": value})
+        for value in [
+            "",
+            "a" * 81,
+            "a b",
+            "почта",
+            "maria@example.com",
+            "+79991234567",
+            "79991234567",
+            "a\n",
+            1,
+            True,
+            None,
+            ["a"],
+            {"a": "b"},
+        ]
+    ),
+    *(
+        lead(f"utm key {key!r}", UTM, utm={key: "a"})
+        for key in ["utm_id", "source", "UTM_SOURCE", "email", "", "page_path", "entry_point"]
+    ),
+    lead("one good, one not", UTM, utm={"utm_source": "a", "utm_term": "я"}),
+    lead("of no topic", topic_id=None),
+    lead("any status at once", status="inactive"),
+)
+def test_a_lead_came_from_somewhere_without_personal_data(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+@pytest.mark.parametrize("json", ["null", "[]", '"utm_source"', "1", '["utm_source"]', "true"])
+@breaks(UTM)
+def test_utm_is_an_object_or_nothing(json: str) -> None:
+    with refuses(UTM, "leads"):
+        execute("INSERT INTO leads (source, utm) VALUES ('quiz', %s::jsonb)", [json])
+    row = LeadFactory()
+    with refuses(UTM, "leads"):
+        execute("UPDATE leads SET utm = %s::jsonb WHERE id = %s", [json, row.pk])
+
+
+def test_a_json_null_is_no_utm_by_the_orm_either() -> None:
+    with refuses(UTM, "leads"):
+        Lead.objects.create(source="quiz", utm=Value(None, JSONField()))
+
+
+@change_params(
+    Change("free text", LeadFactory, {}, {"utm": {"utm_source": "от подруги"}}, UTM),
+    Change("one more key", LeadFactory, {}, {"utm": {"utm_source": "a", "gclid": "b"}}, UTM),
+    Change("forgotten", LeadFactory, {}, {"utm": None}),
+    Change("back and forth", LeadFactory, {"status": "paid"}, {"status": "new"}),
+)
+def test_a_lead_changes_within_its_rules(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+TABLE = "lead_identities"
+PRESENT = f"{TABLE}_identifier_present"
+EMAIL, PHONE = f"{TABLE}_email_with_index", f"{TABLE}_phone_with_index"
+DIGITS = f"{TABLE}_telegram_user_id_is_digits"
+PRIMARY = f"{TABLE}_one_primary"
+NOBODY = {"email_encrypted": None, "email_bidx": None}
+# Trait: the column that says who it is.
+CONTACTS = {
+    "registered": "user_id",
+    "by_browser": "anonymous_id",
+    "by_email": "email_bidx",
+    "by_phone": "phone_bidx",
+    "by_telegram": "telegram_user_id",
+}
+ONCE = {
+    name: f"{TABLE}_{'user' if column == 'user_id' else column}_once_per_lead"
+    for name, column in CONTACTS.items()
+}
+
+
+def identity(name: str, rule: str | None = None, /, **values: Any) -> Case:
+    return Case(name, LeadIdentityFactory, values, rule)
+
+
+def trait(name: str) -> dict[str, Any]:
+    return {} if name == "by_email" else {name: True}
+
+
+@cases(
+    identity("of nobody", PRESENT, **NOBODY),
+    identity("of nobody, called primary", PRESENT, **NOBODY, primary=True),
+    *(identity(name, **trait(name)) for name in CONTACTS),
+    identity(
+        "by everything",
+        by_telegram=True,
+        email_encrypted=sealed,
+        email_bidx=blind_index,
+        phone_encrypted=sealed,
+        phone_bidx=blind_index,
+        anonymous_id="visitor-1",
+        user=UserFactory.build,
+    ),
+    identity("an e-mail that cannot be found", EMAIL, email_bidx=None),
+    identity("an index without an e-mail", EMAIL, email_encrypted=None),
+    identity("an index alone", EMAIL, email_encrypted=None, anonymous_id="visitor-1"),
+    identity("a phone that cannot be found", PHONE, by_phone=True, phone_bidx=None),
+    identity("an index without a phone", PHONE, by_browser=True, phone_bidx=blind_index),
+    identity("a phone's index beside an e-mail", PHONE, phone_bidx=blind_index),
+    *(
+        identity(f"Telegram {value!r}", DIGITS, by_telegram=True, telegram_user_id=value)
+        for value in ["@maria", "12 34", "-1", "1.5", "123\n", " 123", "١٢٣", "1e5", "+1"]
+    ),
+    identity("Telegram with one digit", by_telegram=True, telegram_user_id="1"),
+)
+def test_a_contact_says_who_it_is(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+def test_an_empty_text_is_no_telegram_id() -> None:
+    lead = LeadFactory()
+    with refuses(DIGITS, TABLE):
+        execute(f"INSERT INTO {TABLE} (lead_id, telegram_user_id) VALUES (%s, '')", [lead.pk])
+
+
+@pytest.mark.parametrize("name", CONTACTS)
+@pytest.mark.parametrize("route", ["sql", "orm"])
+@breaks(*ONCE.values())
+def test_the_same_contact_is_there_once_per_lead(name: str, route: str) -> None:
+    first = LeadIdentityFactory(**trait(name))
+    column = CONTACTS[name]
+    value = getattr(first, column)
+    check_insert(
+        identity("again", ONCE[name], **trait(name), lead=first.lead, **{column: value}), route
+    )
+    check_insert(identity("of another lead", **trait(name), **{column: value}), route)
+    check_insert(identity("another contact", **trait(name), lead=first.lead), route)
+
+
+@pytest.mark.parametrize("name", CONTACTS)
+def test_what_is_not_known_is_not_the_same(name: str) -> None:
+    """NULL beside NULL: a lead may have many contacts of other kinds."""
+    lead = LeadFactory()
+    for _ in range(2):
+        LeadIdentityFactory(lead=lead, **trait(name))
+    assert LeadIdentity.objects.filter(lead=lead).count() == 2
+
+
+@cases(
+    identity("the first", primary=True),
+    identity(
+        "a second", PRIMARY, primary=True, lead=lambda: LeadIdentityFactory(primary=True).lead
+    ),
+    identity(
+        "of another lead",
+        primary=True,
+        lead=lambda: LeadIdentityFactory(primary=True) and LeadFactory(),
+    ),
+    identity("beside it", lead=lambda: LeadIdentityFactory(primary=True).lead),
+)
+def test_a_lead_has_one_primary_contact(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+def beside_a_primary() -> LeadIdentity:
+    return LeadIdentityFactory(lead=LeadIdentityFactory(primary=True).lead)
+
+
+@change_params(
+    Change("made a second primary", beside_a_primary, {}, {"is_primary": True}, PRIMARY),
+    Change(
+        "moved to a lead that has one",
+        LeadIdentityFactory,
+        {"primary": True},
+        {"lead_id": lambda row: LeadIdentityFactory(primary=True).lead_id},
+        PRIMARY,
+    ),
+    Change("its index lost", LeadIdentityFactory, {}, {"email_bidx": None}, EMAIL),
+    Change("its text lost", LeadIdentityFactory, {}, {"email_encrypted": None}, EMAIL),
+    Change("its only contact lost", LeadIdentityFactory, {}, NOBODY, PRESENT),
+    Change(
+        "its last contact lost",
+        LeadIdentityFactory,
+        {"by_browser": True},
+        {"anonymous_id": None},
+        PRESENT,
+    ),
+    Change(
+        "another contact instead", LeadIdentityFactory, {}, {**NOBODY, "anonymous_id": "visitor-1"}
+    ),
+    ways=UPDATES,
+)
+def test_a_contact_stays_one(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+def test_the_primary_contact_changes_in_two_steps_only() -> None:
+    """Even in one statement a unique index is asked row by row."""
+    first = LeadIdentityFactory(primary=True)
+    second = LeadIdentityFactory(lead=first.lead)
+    with refuses(PRIMARY, TABLE):
+        execute(f"UPDATE {TABLE} SET is_primary = true")
+    execute(f"UPDATE {TABLE} SET is_primary = false WHERE id = %s", [first.pk])
+    execute(f"UPDATE {TABLE} SET is_primary = true WHERE id = %s", [second.pk])
+
+
+def test_contacts_and_notes_go_with_their_lead() -> None:
+    row = LeadIdentityFactory().lead
+    LeadNoteFactory(lead=row)
+    delete_sql(row)
+    assert not LeadIdentity.objects.exists()
+    assert not LeadNote.objects.exists()
+
+
+def test_a_persons_account_does_not_go_while_a_lead_knows_it() -> None:
+    row = LeadIdentityFactory(registered=True)
+    with is_refused():
+        delete_sql(row.user)

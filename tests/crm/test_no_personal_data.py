@@ -1,0 +1,498 @@
+"""No kind of the plan admits personal data or free text (privacy.md §3), whoever writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from tests.booking.trying import copy_rows, diagnosis
+from tests.crm.writing import ANALYTICS, GUARD, TIMELINE, Writer, each_table
+from tests.databases import Database
+from tests.factories import LeadFactory, TrackingEventParamFactory
+from tests.support import columns_of, execute, refuses
+
+pytestmark = pytest.mark.django_db
+
+UUID = "0199f0a0-0000-7000-8000-00000000000a"
+ENUM = ["low", "high"]
+
+# Kind: what it takes and, at the ends of it, what it does not.
+KINDS: dict[str, tuple[list[Any], list[Any]]] = {
+    "code": (
+        ["a", "A", "0", "a" * 60, "a.b-c_D", "123456", "1-2345678"[:8], "a--b"],
+        ["a" * 61, "_a", "-a", ".a", "a/b", "a|b", "a:b", "1234567", "a1234567b", "a\n", "а"],
+    ),
+    "code_list": (
+        [["a"], ["a", "B-2"], ["a"] * 50, ["a" * 60]],
+        [["a", "_a"], ["a", ""], ["a", None], ["a", ["b"]], ["a" * 61], ["1234567"], {"a": "b"}],
+    ),
+    "slug": (
+        ["a", "0", "a-b", "a_b-c", "a" * 120, "123456"],
+        ["a" * 121, "A", "-a", "a-", "_a", "a_", "a--b", "a-_b", "a.b", "1234567", "a\n", "а"],
+    ),
+    "ref": (
+        [UUID, UUID.upper(), "a", "a" * 60, "card.2"],
+        ["a" * 61, f"{UUID}\n", f" {UUID}", f"{UUID}/", "_a", "1234567", "a b"],
+    ),
+    "deep_link": (
+        [UUID, "abcd1234", "A" * 12, "12345a78"],
+        ["abc1234", "a" * 13, "12345678", "123456789012", "a1234567", "abcd-123", "abcd_123"],
+    ),
+    "uuid": (
+        [UUID, UUID.upper(), "00000000-0000-0000-0000-000000000000"],
+        [
+            UUID[:-1],
+            f"{UUID}0",
+            UUID.replace("-", ""),
+            f"{{{UUID}}}",
+            f"urn:uuid:{UUID}",
+            UUID.replace("a", "g"),
+            f"{UUID}\n",
+            UUID.replace("0", "٠"),
+        ],
+    ),
+    "int": ([0, 1, 10**9], [-1, 10**9 + 1, 10**30, 0.5, "0", "", [0]]),
+    "bool": ([True, False], [0, 1, "true", "false", "t", [True]]),
+    "timestamp": (
+        [
+            "2027-03-01T09:30Z",
+            "2027-03-01T09:30:00Z",
+            "2027-03-01T09:30:00+00:00",
+            "2028-02-29T23:59:59.999999Z",
+            "0001-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+        ],
+        [
+            "2027-02-29T00:00:00Z",
+            "2027-04-31T00:00:00Z",
+            "2027-00-01T00:00:00Z",
+            "2027-13-01T00:00:00Z",
+            "2027-01-00T00:00:00Z",
+            "2027-01-01T24:00:00Z",
+            "2027-01-01T00:60:00Z",
+            "2027-01-01T00:00:60Z",
+            "2027-01-01T00:00:00",
+            "2027-01-01T00:00:00+03:00",
+            "2027-01-01",
+            "0000-01-01T00:00:00Z",
+            "infinity",
+            "-infinity",
+            "now",
+            "epoch",
+            "tomorrow",
+            "1772357400",
+            "2027-01-01T00:00:00Z\n",
+        ],
+    ),
+    "path": (
+        ["/", "//", "/a/b_c-d.html", "/" + "a" * 119, "/123456"],
+        [
+            "/" + "a" * 120,
+            "a",
+            "",
+            "/A",
+            "/a?b=c",
+            "/a#b",
+            "/a&b",
+            "/%d1%8f",
+            "/1234567",
+            "/я",
+            "https://ya.ru/",
+            "/a\n",
+        ],
+    ),
+    "host": (
+        [
+            "ya.ru",
+            "t.me",
+            "localhost",
+            "WWW.Example.COM",
+            "xn--80ak6aa92e.com",
+            "a" * 60 + "." + "b" * 59,
+        ],
+        [
+            "a" * 60 + "." + "b" * 60,
+            "",
+            "ya.ru.",
+            ".ru",
+            "a..ru",
+            "-a.ru",
+            "a-.ru",
+            "ya.ru/",
+            "ya.ru:443",
+            "http://ya.ru",
+            "192.168.0.1",
+            "8-999-123-45-67",
+            "a_b.ru",
+            "я.рф",
+            "a@b.ru",
+        ],
+    ),
+    "zone": (
+        ["UTC", "Europe/Moscow", "America/Argentina/Buenos_Aires"],
+        ["MSK", "europe/moscow", "Europe/Moscow ", "UTC+3", "Foo+3", "Мск", ""],
+    ),
+    "topic": (["anxiety", "panic", "values"], ["Anxiety", "anxiety ", "fear", "Тревога", "%", ""]),
+    "utm": (
+        ["a", ".", "-", "_", "a" * 80, "Spring_2027.v1-b", "123456"],
+        ["a" * 81, "", "a b", "a+b", "a/b", "a%20b", "a|b", "a:b", "1234567", "a\n", "весна"],
+    ),
+    "enum": (ENUM, ["Low", "low ", " low", "lowhigh", "low,high", "lоw", "", ["low"]]),
+    "enum_list": (
+        [["low"], ["low", "high"]],
+        ["low", "{low}", ["low", "other"], ["low", None], ["low", ["high"]], ["lоw"], {"low": 1}],
+    ),
+}
+TEXTS = [
+    "code",
+    "slug",
+    "ref",
+    "deep_link",
+    "uuid",
+    "timestamp",
+    "path",
+    "host",
+    "zone",
+    "topic",
+    "utm",
+    "enum",
+]
+PERSONAL = [
+    # E-mail
+    "maria@example.com",
+    "maria.ivanova+1@mail.ru",
+    "мария@почта.рф",
+    "mailto:maria@example.com",
+    "/maria@example.com",
+    # Phone
+    "+79991234567",
+    "89991234567",
+    "79991234567",
+    "9991234567",
+    "1234567",
+    "+7 999 123-45-67",
+    "8 (999) 123-45-67",
+    "8(999)1234567",
+    "tel:+79991234567",
+    "/79991234567",
+    "tel79991234567",
+    "+7٩٩٩١٢٣٤٥٦٧",
+    # Telegram
+    "@maria_ivanova",
+    "https://t.me/maria",
+    # Words
+    "Мне очень тревожно и я не сплю",
+    "Мария",
+    "я",
+    "I cannot sleep",
+    "Maria Ivanova",
+    "what?",
+    "мне плохо",
+    "а" * 40,
+    "anxiеty",
+    # White space, also the invisible
+    " ",
+    "\t",
+    "a\u00a0b",
+    "a\u200bb",
+    "low\n",
+    "anxiety\r\n",
+    # Markup and structure
+    "<b>low</b>",
+    '{"a": "b"}',
+    "a;b",
+    "a,b",
+    "a'b",
+    "x" * 121,
+]
+
+
+def kind_of_its_own(kind: str) -> tuple[str, str]:
+    """An event with one parameter of the kind: their names."""
+    allowed = ENUM if kind.startswith("enum") else None
+    row = TrackingEventParamFactory(kind=kind, allowed=allowed, is_required=True)
+    return row.event_id, row.name
+
+
+each_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@each_table
+@each_kind
+def test_a_kind_takes_its_values_up_to_their_ends(table: str, kind: str) -> None:
+    event, name = kind_of_its_own(kind)
+    writer = Writer(table)
+    good, bad = KINDS[kind]
+    for value in good:
+        assert writer.write(event, "web", {name: value}).pk, value
+    for value in bad:
+        with refuses(GUARD[table]["p0_only"], table):
+            writer.write(event, "web", {name: value})
+    assert writer.count() == len(good)
+
+
+@each_table
+@pytest.mark.parametrize("kind", TEXTS)
+def test_no_text_of_a_person_is_of_any_kind(table: str, kind: str) -> None:
+    event, name = kind_of_its_own(kind)
+    writer = Writer(table)
+    for text in PERSONAL:
+        with refuses(GUARD[table]["p0_only"], table):
+            writer.write(event, "web", {name: text})
+    assert writer.count() == 0
+
+
+@each_table
+@pytest.mark.parametrize("kind", ["code_list", "enum_list"])
+def test_nor_is_it_in_a_list(table: str, kind: str) -> None:
+    event, name = kind_of_its_own(kind)
+    writer = Writer(table)
+    for text in PERSONAL:
+        for value in ([text], ["low", text], [text, "low"], [[text]]):
+            with refuses(GUARD[table]["p0_only"], table):
+                writer.write(event, "web", {name: value})
+
+
+@each_table
+@each_kind
+def test_nothing_nested_is_of_any_kind(table: str, kind: str) -> None:
+    event, name = kind_of_its_own(kind)
+    writer = Writer(table)
+    good = KINDS[kind][0][0]
+    for value in ({"a": good}, {}, [{"a": good}], [[good]], {name: good}, None, [None]):
+        with refuses(GUARD[table]["p0_only"], table):
+            writer.write(event, "web", {name: value})
+
+
+@each_table
+@pytest.mark.parametrize("text", PERSONAL)
+def test_no_key_is_a_text_of_a_person(table: str, text: str) -> None:
+    with refuses(GUARD[table]["p0_only"], table):
+        Writer(table).write("page_view", "web", {"page_path": "/", text: "a"})
+
+
+@each_table
+@pytest.mark.parametrize("text", [t for t in PERSONAL if t.strip()])
+def test_a_refusal_repeats_nothing_that_was_said(table: str, text: str) -> None:
+    """Neither as a value nor as a key: the message goes into logs."""
+    writer = Writer(table)
+    marked = f"{text} Marker"
+    for properties in (
+        {"page_path": marked},
+        {"page_path": "/", "text": marked},
+        {"page_path": "/", marked: "a"},
+        {"page_path": "/", "utm_source": [marked]},
+        {"page_path": "/", "content_slug": {"a": marked}},
+    ):
+        found = diagnosis(
+            lambda properties=properties: writer.write("page_view", "web", properties)
+        )
+        assert found.constraint_name == GUARD[table]["p0_only"]
+        assert (found.table_name, found.column_name) == (table, "properties")
+        assert "Marker" not in f"{found.message_primary} {found.message_detail}"
+    for event, source in ((marked, "web"), ("page_view", marked)):
+        found = diagnosis(partial(writer.write, event, source, {"page_path": "/"}))
+        assert "Marker" not in f"{found.message_primary} {found.message_detail}"
+
+
+# -- What a stranger tries ------------------------------------------------------------------------
+
+WORDS = {"page_path": "/", "utm_source": "Мне очень плохо"}
+
+
+def event_columns(table: str) -> dict[str, Any]:
+    row = Writer(table).build("page_view", "web", WORDS)
+    return columns_of(row)
+
+
+def with_copy(table: str) -> None:
+    row = event_columns(table)
+    copy_rows(table, list(row), [list(row.values())])
+
+
+def with_two_rows(table: str) -> None:
+    """One event is good; the other is not, and takes it along."""
+    row = event_columns(table)
+    good = {**row, "id": UUID, "event_id": UUID, "properties": Jsonb({"page_path": "/"})}
+    marks = ", ".join(["%s"] * len(row))
+    execute(
+        f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks}), ({marks})",
+        [*good.values(), *row.values()],
+    )
+
+
+def with_a_view(table: str) -> None:
+    execute(f"CREATE TEMPORARY VIEW mine AS SELECT * FROM public.{table}")
+    row = event_columns(table)
+    execute(
+        f"INSERT INTO mine ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})",
+        list(row.values()),
+    )
+
+
+def with_merge(table: str) -> None:
+    row = event_columns(table)
+    execute(
+        f"MERGE INTO {table} kept USING (SELECT 1) AS one ON false WHEN NOT MATCHED THEN "
+        f"INSERT ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})",
+        list(row.values()),
+    )
+
+
+def with_a_conflict(table: str) -> None:
+    """The proposed row is good, what the conflict makes of it is not."""
+    kept = Writer(table).write("page_view", "web", {"page_path": "/"})
+    row = {**columns_of(kept), "id": UUID}
+    execute(
+        f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))}) "
+        "ON CONFLICT (event_id) DO UPDATE SET properties = %s",
+        [*row.values(), Jsonb(WORDS)],
+    )
+
+
+def with_everything_put_off(table: str) -> None:
+    execute("SET CONSTRAINTS ALL DEFERRED")
+    with_a_view(table)
+
+
+def with_a_plan_of_ones_own(table: str) -> None:
+    for name in ("tracking_events", "tracking_event_params"):
+        execute(f"CREATE TEMPORARY TABLE {name} AS SELECT * FROM public.{name}")
+    execute(
+        "UPDATE pg_temp.tracking_event_params SET kind = 'enum', allowed = %s", [[*WORDS.values()]]
+    )
+    execute("SET LOCAL search_path = pg_temp, public")
+    with_merge(table)
+
+
+def with_an_empty_path(table: str) -> None:
+    row = event_columns(table)
+    execute("SET LOCAL search_path = ''")
+    execute(
+        f"INSERT INTO public.{table} ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})",
+        list(row.values()),
+    )
+
+
+@each_table
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        with_copy,
+        with_two_rows,
+        with_a_view,
+        with_merge,
+        with_everything_put_off,
+        with_a_plan_of_ones_own,
+        with_an_empty_path,
+    ],
+)
+def test_no_way_of_writing_goes_around_the_guard(
+    table: str, attempt: Callable[[str], None]
+) -> None:
+    with refuses(GUARD[table]["p0_only"], table):
+        attempt(table)
+    assert execute(f"SELECT count(*) AS n FROM public.{table}") == [{"n": 0}]
+
+
+def test_an_upsert_of_a_timeline_event_is_asked_again() -> None:
+    with refuses(GUARD[TIMELINE]["p0_only"], TIMELINE):
+        with_a_conflict(TIMELINE)
+
+
+@each_table
+def test_a_good_event_is_written_with_an_empty_search_path(table: str) -> None:
+    row = {**event_columns(table), "properties": Jsonb({"page_path": "/", "utm_source": "mail"})}
+    execute("SET LOCAL search_path = ''")
+    execute(
+        f"INSERT INTO public.{table} ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})",
+        list(row.values()),
+    )
+    assert execute(f"SELECT count(*) AS n FROM public.{table}") == [{"n": 1}]
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        {"properties": Jsonb({"page_path": "/", "text": "a"})},
+        {"properties": Jsonb({})},
+        {"source": "backend"},
+        {"event_name": "nothing_known"},
+        {"event_name": "booking_paid"},
+    ],
+    ids=["unknown key", "nothing left", "another source", "unknown event", "another event"],
+)
+def test_a_written_timeline_event_is_not_made_worse(to: dict[str, Any]) -> None:
+    row = Writer(TIMELINE).write("page_view", "web", {"page_path": "/"})
+    name, value = next(iter(to.items()))
+    found = diagnosis(
+        lambda: execute(f"UPDATE {TIMELINE} SET {name} = %s WHERE id = %s", [value, row.pk])
+    )
+    assert found.constraint_name in GUARD[TIMELINE].values()
+
+
+def test_events_of_a_retired_kind_still_move_with_their_lead() -> None:
+    """Leads are merged long after an event of theirs went out of use (states.md, CRM)."""
+    row = Writer(TIMELINE).write("page_view", "web", {"page_path": "/"})
+    execute("UPDATE tracking_events SET is_active = false")
+    into = LeadFactory()
+    execute(f"UPDATE {TIMELINE} SET lead_id = %s", [into.pk])
+    row.refresh_from_db()
+    assert row.lead_id == into.pk
+
+
+# -- Names of one's own: types, functions and operators that stand in for the server's -------------
+
+
+@contextmanager
+def session_of_a_stranger(database: Database) -> Iterator[psycopg.Connection[Any]]:
+    """A new session, in which no function has run yet."""
+    with database.connect() as session:
+        yield session
+        session.rollback()
+
+
+def insert_event(session: psycopg.Connection[Any], properties: dict[str, Any]) -> None:
+    session.execute(
+        "INSERT INTO public.analytics_events (schema_version, event_name, event_version, event_id, "
+        "occurred_at, source, environment, properties) VALUES ('1.0', 'page_view', 1, "
+        "gen_random_uuid(), now(), 'web', 'dev', %s)",
+        [Jsonb({"page_path": "/", **properties})],
+    )
+
+
+LONG = "a" * 63 + " Мария, +7 999 123-45-67"
+
+
+def refuses_it(session: psycopg.Connection[Any], properties: dict[str, Any]) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation) as caught:
+        insert_event(session, properties)
+    assert caught.value.diag.constraint_name == GUARD[ANALYTICS]["p0_only"]
+
+
+@pytest.mark.parametrize("base", ["pg_catalog.name", 'pg_catalog."char"'])
+def test_a_temporary_type_called_text_cuts_nothing_off(fresh_database: Database, base: str) -> None:
+    """Anybody may make one; `name` ends after 63 bytes and "char" after the first."""
+    with session_of_a_stranger(fresh_database) as session:
+        session.execute(f"CREATE DOMAIN pg_temp.text AS {base}")
+        refuses_it(session, {"utm_source": LONG})
+
+
+def test_an_operator_of_ones_own_decides_nothing(fresh_database: Database) -> None:
+    with session_of_a_stranger(fresh_database) as session:
+        session.execute(
+            """
+            CREATE SCHEMA strange;
+            CREATE FUNCTION strange.never(jsonb, jsonb) RETURNS boolean LANGUAGE sql RETURN false;
+            CREATE OPERATOR strange.<> (LEFTARG = jsonb, RIGHTARG = jsonb,
+                                        FUNCTION = strange.never);
+            SET search_path = strange, pg_catalog, public
+            """
+        )
+        refuses_it(session, {"text": "мне плохо"})

@@ -1,0 +1,419 @@
+"""Questions and answers: due times, flags, and no answered question without its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+
+from tests.booking.trying import (
+    EVERY_WAY,
+    UPDATES,
+    Change,
+    change_params,
+    check_change,
+    check_delete,
+    check_refusal_is_discreet,
+    each_delete,
+    stored,
+)
+from tests.databases import Database
+from tests.factories import AnonymousQuestionFactory, QuestionAnswerFactory, sealed
+from tests.identity.strangers import is_refused
+from tests.support import (
+    Case,
+    breaks,
+    cases,
+    check_insert,
+    delete_sql,
+    execute,
+    insert_sql,
+    refuses,
+    update_sql,
+)
+from ugc.models import AnonymousQuestion, QuestionAnswer
+
+pytestmark = pytest.mark.django_db
+
+FLAGS = "anonymous_questions_trigger_flags_in_set"
+ANSWERED_AT = "anonymous_questions_answered_at_with_status"
+DECIDED = "anonymous_questions_decided_has_time"
+HAS_ANSWER = "anonymous_questions_answered_has_answer"
+KEEPS = "question_answers_answered_keeps_answer"
+NOW = datetime(2027, 3, 27, 22, 30, tzinfo=UTC)  # the night of a clock change in Europe
+
+
+def question(name: str, rule: str | None = None, /, **values: Any) -> Case:
+    return Case(name, AnonymousQuestionFactory, values, rule)
+
+
+@cases(
+    *(
+        question(f"flags {flags}", trigger_flags=flags)
+        for flags in [[], ["crisis"], ["spam", "pii"], ["crisis", "pii", "medical", "spam"]]
+    ),
+    question("an unknown flag", FLAGS, trigger_flags=["crisis", "suicide"]),
+    question("a flag twice", FLAGS, trigger_flags=["pii", "pii"]),
+    question("a flag in capitals", FLAGS, trigger_flags=["Crisis"]),
+    question("a flag with a space", FLAGS, trigger_flags=["crisis "]),
+    question("a Cyrillic look-alike", FLAGS, trigger_flags=["сrisis"]),
+    question("the words that raised it", FLAGS, trigger_flags=["не хочу жить"]),
+    question("an answer's time on a new one", ANSWERED_AT, answered_at=NOW),
+    question("looked at before", moderated_at=NOW),
+    question("of a visitor", user=None),
+    question("with a contact", contact_value_encrypted=sealed),
+)
+def test_a_question_carries_known_flags_only(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    ["{NULL}", "{crisis,NULL}", "{{crisis,pii},{medical,spam}}", "{{crisis}}", '{""}', "{null}"],
+)
+def test_odd_arrays_are_no_flags(flags: str) -> None:
+    row = AnonymousQuestionFactory()
+    with refuses(FLAGS, "anonymous_questions"):
+        execute("UPDATE anonymous_questions SET trigger_flags = %s", [flags])
+    with refuses(FLAGS, "anonymous_questions"):
+        execute(
+            "INSERT INTO anonymous_questions (question_text_encrypted, trigger_flags) "
+            "VALUES (%s, %s)",
+            [sealed(), flags],
+        )
+    assert stored(row)["trigger_flags"] == []
+
+
+# -- due_at ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("flags", "hours"),
+    [
+        ([], 24),
+        (["spam", "pii", "medical"], 24),
+        (["crisis"], 4),
+        (["spam", "crisis"], 4),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("write", [insert_sql, AnonymousQuestion.save], ids=["sql", "orm"])
+@pytest.mark.parametrize("given", [None, NOW + timedelta(days=30)], ids=["nothing", "a time"])
+def test_due_is_the_databases_to_say(
+    flags: list[str], hours: int, write: Callable[..., None], given: datetime | None
+) -> None:
+    """A writer's own time is not heard."""
+    row = AnonymousQuestionFactory.build(submitted_at=NOW, trigger_flags=flags)
+    if given:
+        row.due_at = given
+    write(row)
+    assert stored(row)["due_at"] == NOW + timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("way", UPDATES)
+@pytest.mark.parametrize(
+    ("to", "due"),
+    [
+        ({"due_at": NOW + timedelta(days=30)}, NOW + timedelta(hours=24)),
+        ({"trigger_flags": ["crisis"]}, NOW + timedelta(hours=4)),
+        ({"submitted_at": NOW + timedelta(hours=1)}, NOW + timedelta(hours=25)),
+        (
+            {"trigger_flags": ["crisis"], "submitted_at": NOW - timedelta(hours=1), "due_at": NOW},
+            NOW + timedelta(hours=3),
+        ),
+    ],
+    ids=["due", "a crisis seen later", "submission", "all at once"],
+)
+def test_due_follows_flags_and_submission(way: str, to: dict[str, Any], due: datetime) -> None:
+    row = AnonymousQuestionFactory(submitted_at=NOW)
+    UPDATES[way](row, **to)
+    assert stored(row)["due_at"] == due
+
+
+def test_due_counts_hours_over_a_clock_change_of_the_writers() -> None:
+    execute("SET LOCAL TIME ZONE 'Europe/Berlin'")
+    insert_sql(AnonymousQuestionFactory.build(submitted_at=NOW))
+    execute("SET LOCAL TIME ZONE 'UTC'")
+    (row,) = execute("SELECT due_at FROM anonymous_questions")
+    assert row["due_at"] == NOW + timedelta(hours=24)
+
+
+def test_a_crisis_taken_back_gives_the_day_again() -> None:
+    row = AnonymousQuestionFactory(submitted_at=NOW, crisis=True)
+    update_sql(row, trigger_flags=[])
+    assert stored(row)["due_at"] == NOW + timedelta(hours=24)
+
+
+def test_a_row_given_nothing_is_due_in_a_day() -> None:
+    execute("INSERT INTO anonymous_questions (question_text_encrypted) VALUES (%s)", [sealed()])
+    (row,) = execute("SELECT *, now() AS now FROM anonymous_questions")
+    assert (row["submitted_at"], row["due_at"]) == (row["now"], row["now"] + timedelta(hours=24))
+    assert (row["status"], row["channel"], row["trigger_flags"]) == ("pending", "web", [])
+
+
+# -- Status ---------------------------------------------------------------------------------------
+
+
+def change(trait: str, name: str, rule: str | None = None, /, **to: Any) -> Change:
+    traits = {} if trait == "pending" else {trait: True}
+    return Change(f"{trait}: {name}", AnonymousQuestionFactory, traits, to, rule)
+
+
+@change_params(
+    *(
+        change(before, f"{to} without a time", DECIDED, status=to)
+        for before in ["pending", "flagged"]
+        for to in ["approved", "rejected"]
+    ),
+    *(
+        change(before, to, status=to, moderated_at=NOW)
+        for before in ["pending", "flagged"]
+        for to in ["approved", "rejected"]
+    ),
+    *(
+        change(status, "decision forgotten", DECIDED, moderated_at=None)
+        for status in ["approved", "answered", "rejected"]
+    ),
+    *(
+        change(status, "a time of answer", ANSWERED_AT, answered_at=NOW)
+        for status in ["pending", "flagged", "approved", "rejected"]
+    ),
+    change("answered", "answer's time forgotten", ANSWERED_AT, answered_at=None),
+    change("approved", "escalated", status="flagged"),
+    change("approved", "escalated, decision taken back", status="flagged", moderated_at=None),
+    Change(
+        "answered without a time",
+        lambda: QuestionAnswerFactory(question__approved=True).question,
+        {},
+        {"status": "answered"},
+        ANSWERED_AT,
+    ),
+)
+def test_times_go_with_the_status(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+ANSWERED = {"status": "answered", "answered_at": NOW}
+
+
+@change_params(change("approved", "answered", HAS_ANSWER, **ANSWERED), ways=UPDATES)
+def test_a_question_is_answered_only_with_its_answer(change: Change, way: str) -> None:
+    check_change(change, way)
+    # Somebody else's answer is none.
+    QuestionAnswerFactory(question__approved=True)
+    check_change(change, way)
+
+
+@pytest.mark.parametrize("way", UPDATES)
+def test_a_question_with_its_answer_is_answered(way: str) -> None:
+    row = QuestionAnswerFactory(question__approved=True).question
+    UPDATES[way](row, **ANSWERED)
+    assert stored(row)["status"] == "answered"
+
+
+def test_question_and_answer_may_come_in_any_order_for_those_who_ask() -> None:
+    row = AnonymousQuestionFactory(approved=True)
+    execute(f"SET CONSTRAINTS {HAS_ANSWER} DEFERRED")
+    update_sql(row, **ANSWERED)
+    QuestionAnswerFactory(question=row)
+    connection.check_constraints()
+    assert stored(row)["status"] == "answered"
+
+
+def test_put_off_the_rule_is_still_asked_in_the_end() -> None:
+    row = AnonymousQuestionFactory(approved=True)
+    with refuses(HAS_ANSWER, "anonymous_questions"):
+        execute("SET CONSTRAINTS ALL DEFERRED")
+        update_sql(row, **ANSWERED)
+
+
+def answered_question() -> AnonymousQuestion:
+    return AnonymousQuestionFactory(answered=True)
+
+
+def answer_of(row: AnonymousQuestion) -> QuestionAnswer:
+    return QuestionAnswer.objects.get(question=row)
+
+
+def answer_kept() -> QuestionAnswer:
+    return answer_of(answered_question())
+
+
+@each_delete
+@breaks(KEEPS)
+def test_an_answered_question_keeps_its_answer(delete: Callable[..., Any]) -> None:
+    check_delete(answer_kept(), delete, KEEPS)
+
+
+ELSEWHERE = {"question_id": lambda row: AnonymousQuestionFactory(approved=True).pk}
+
+
+@change_params(Change("to another question", answer_kept, {}, ELSEWHERE, KEEPS), ways=EVERY_WAY)
+def test_the_answer_of_an_answered_question_does_not_leave_it(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+@change_params(
+    Change("a better answer", answer_kept, {}, {"answer_text_encrypted": lambda row: sealed()}),
+    Change("published", answer_kept, {}, {"published_at": NOW}),
+    Change("to another question", QuestionAnswerFactory, {}, ELSEWHERE),
+    Change(
+        "to a question that has one",
+        QuestionAnswerFactory,
+        {},
+        {"question_id": lambda row: QuestionAnswerFactory().question_id},
+        "question_answers_one_per_question",
+    ),
+)
+def test_any_other_change_of_an_answer_is_possible(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+@cases(
+    Case("the first", QuestionAnswerFactory),
+    Case("published at once", QuestionAnswerFactory, {"published": True}),
+    Case(
+        "a second",
+        QuestionAnswerFactory,
+        {"question": lambda: QuestionAnswerFactory().question},
+        "question_answers_one_per_question",
+    ),
+)
+def test_a_question_has_one_answer(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+@each_delete
+@pytest.mark.parametrize("status", ["pending", "flagged", "approved", "rejected"])
+def test_an_answer_not_given_yet_may_go(delete: Callable[..., Any], status: str) -> None:
+    traits = {} if status == "pending" else {status: True}
+    row = QuestionAnswerFactory(question=AnonymousQuestionFactory(**traits))
+    delete(row)
+    assert not QuestionAnswer.objects.exists()
+
+
+@each_delete
+def test_an_answered_question_goes_with_its_answer(delete: Callable[..., Any]) -> None:
+    """For retention and erasure."""
+    delete(answered_question())
+    assert not QuestionAnswer.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "statement", ["TRUNCATE question_answers", "TRUNCATE anonymous_questions CASCADE"]
+)
+@breaks("question_answers_no_truncate")
+def test_answers_are_not_emptied_away(statement: str) -> None:
+    with refuses("question_answers_no_truncate", "question_answers"):
+        execute(statement)
+
+
+# -- What a stranger tries ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "WITH gone AS (DELETE FROM question_answers RETURNING 1) {answer} "
+        "AND (SELECT count(*) FROM gone) >= 0",
+        "WITH gone AS (DELETE FROM question_answers) {answer}",
+        "WITH said AS ({answer} RETURNING 1) DELETE FROM question_answers",
+        "WITH said AS ({answer} RETURNING 1) DELETE FROM question_answers "
+        "WHERE (SELECT count(*) FROM said) > 0",
+    ],
+    ids=["deleted first", "deleted beside", "answered beside", "answered first"],
+)
+def test_one_statement_does_not_answer_and_take_the_answer_away(statement: str) -> None:
+    row = QuestionAnswerFactory(question__approved=True).question
+    answer = (
+        "UPDATE anonymous_questions SET status = 'answered', answered_at = now() "
+        f"WHERE id = '{row.pk}'"
+    )
+    with is_refused():
+        execute(statement.format(answer=answer))
+    assert stored(row)["status"] == "approved"
+    assert QuestionAnswer.objects.count() == 1
+
+
+def test_put_off_the_answer_is_still_not_taken_away() -> None:
+    row = QuestionAnswerFactory(question__approved=True).question
+    with refuses(KEEPS, "question_answers"):
+        execute("SET CONSTRAINTS ALL DEFERRED")
+        update_sql(row, **ANSWERED)
+        execute("DELETE FROM question_answers")
+
+
+def test_a_temporary_table_of_the_same_name_answers_nothing() -> None:
+    row = AnonymousQuestionFactory(approved=True)
+    execute("CREATE TEMPORARY TABLE question_answers (question_id uuid)")
+    execute("INSERT INTO pg_temp.question_answers VALUES (%s)", [row.pk])
+    with refuses(HAS_ANSWER, "anonymous_questions"):
+        execute("UPDATE public.anonymous_questions SET status = 'answered', answered_at = now()")
+
+
+def test_an_answered_question_does_not_slip_out_under_another_key() -> None:
+    """The key moves away, a new question takes its place and the answer with it."""
+    row = answered_question()
+    with is_refused():
+        execute("SET CONSTRAINTS ALL DEFERRED")
+        execute("UPDATE anonymous_questions SET id = uuid7()")
+        insert_sql(AnonymousQuestionFactory.build(id=row.pk))
+
+
+def test_a_temporary_type_called_text_hides_no_status(fresh_database: Database) -> None:
+    """Anybody may make one; "char" holds the first letter only."""
+    with fresh_database.connect() as session:
+        session.execute(
+            """
+            WITH asked AS (
+                INSERT INTO anonymous_questions (question_text_encrypted) VALUES (%(text)s)
+                RETURNING id
+            ), author AS (
+                INSERT INTO users (email) VALUES ('owner@example.com') RETURNING id
+            )
+            INSERT INTO question_answers (question_id, answered_by_user_id, answer_text_encrypted)
+            SELECT asked.id, author.id, %(text)s FROM asked, author
+            """,
+            {"text": sealed()},
+        )
+        for status in ("approved", "answered"):
+            session.execute(
+                "UPDATE anonymous_questions SET status = %(status)s, moderated_at = now(), "
+                "answered_at = CASE %(status)s WHEN 'answered' THEN now() END",
+                {"status": status},
+            )
+        session.execute('CREATE DOMAIN pg_temp.text AS pg_catalog."char"')
+        with pytest.raises(psycopg.errors.CheckViolation) as caught:
+            session.execute("DELETE FROM question_answers")
+        assert caught.value.diag.constraint_name == KEEPS
+        session.rollback()
+
+
+SECRET = f"v1.k1.{'Anna' * 20}"
+
+
+def test_a_refusal_says_nothing_of_question_or_answer() -> None:
+    row = AnonymousQuestionFactory(approved=True, question_text_encrypted=SECRET)
+    check_refusal_is_discreet(
+        lambda: update_sql(row, **ANSWERED),
+        HAS_ANSWER,
+        "anonymous_questions",
+        "status",
+        SECRET,
+        str(row.pk),
+    )
+    answer = QuestionAnswerFactory(question=row, answer_text_encrypted=SECRET)
+    update_sql(row, **ANSWERED)
+    check_refusal_is_discreet(
+        lambda: delete_sql(answer),
+        KEEPS,
+        "question_answers",
+        "question_id",
+        SECRET,
+        str(row.pk),
+        str(answer.pk),
+    )

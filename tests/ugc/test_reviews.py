@@ -1,0 +1,418 @@
+"""Reviews: published only with an active consent; the consents are evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import models
+from django.utils import timezone
+
+from ebalance.db.ids import uuid7
+from tests.booking.trying import (
+    EVERY_WAY,
+    UPDATES,
+    Change,
+    change_params,
+    check_change,
+    check_delete,
+    check_refusal_is_discreet,
+    each_delete,
+    stored,
+)
+from tests.factories import (
+    ReviewFactory,
+    ReviewPublicationConsentFactory,
+    UserFactory,
+    sealed,
+)
+from tests.identity.strangers import is_refused
+from tests.support import (
+    Case,
+    breaks,
+    cases,
+    check_insert,
+    execute,
+    insert_sql,
+    refuses,
+    update_sql,
+)
+from ugc.models import Review, ReviewPublicationConsent
+
+pytestmark = pytest.mark.django_db
+
+NEEDS = "reviews_published_has_consent"
+VERSION = "review_publication_consents_version_is_dated"
+AFTER = "review_publication_consents_revoked_after_granted"
+REFUSAL = "review_publication_consents_refusal_is_not_revoked"
+ONE = "review_publication_consents_one_active"
+EVIDENCE = "review_publication_consents_are_evidence"
+REVOKED_ONCE = "review_publication_consents_revoked_once"
+NO_DELETE = "review_publication_consents_no_delete"
+NO_TRUNCATE = "review_publication_consents_no_truncate"
+
+NOW = timezone.now()
+MICRO = timedelta(microseconds=1)
+
+
+def consent(name: str, rule: str | None = None, /, **values: Any) -> Case:
+    return Case(name, ReviewPublicationConsentFactory, values, rule)
+
+
+def of_review(**consent: Any) -> Callable[[], Review]:
+    """A review that has such a consent."""
+    return lambda: ReviewPublicationConsentFactory(**consent).review
+
+
+@cases(
+    *(
+        consent(f"to version {version!r}", version=version)
+        for version in ["2026-01-07", "2026-01-07.2", "2026-01-07.10"]
+    ),
+    *(
+        consent(f"to version {version!r}", VERSION, version=version)
+        for version in [
+            "2026-1-7",
+            "2026-01-07.",
+            "2026-01-07.a",
+            "v2026-01-07",
+            "2026-01-07\n",
+            " 2026-01-07",
+            "2026-01-07.1.2",
+            "٢٠٢٦-٠١-٠٧",
+            "новая",
+        ]
+    ),
+    consent("withdrawn at once", granted_at=NOW, revoked_at=NOW),
+    consent("withdrawn before", AFTER, granted_at=NOW, revoked_at=NOW - MICRO),
+    consent("a refusal", refused=True),
+    consent("a refusal withdrawn", REFUSAL, refused=True, granted_at=NOW, revoked_at=NOW),
+    consent("of somebody unknown", user=None),
+    consent("of another person", user=UserFactory.build),
+    consent("a second active one", ONE, review=of_review()),
+    consent("after a withdrawn one", review=of_review(revoked=True)),
+    consent("after a refusal", review=of_review(refused=True)),
+    consent("a refusal beside an active one", refused=True, review=of_review()),
+    consent("a withdrawn one beside an active one", revoked=True, review=of_review()),
+)
+def test_a_consent_says_to_what_and_until_when(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+def test_a_consent_given_nothing_is_a_refusal() -> None:
+    review = ReviewFactory()
+    execute(
+        "INSERT INTO review_publication_consents (review_id, version) VALUES (%s, '2026-01-07')",
+        [review.pk],
+    )
+    (row,) = execute("SELECT *, now() AS now FROM review_publication_consents")
+    assert (row["granted"], row["granted_at"], row["revoked_at"]) == (False, row["now"], None)
+
+
+def change(traits: str, name: str, rule: str | None = None, /, **to: Any) -> Change:
+    given = {} if traits == "active" else {traits: True}
+    return Change(f"{traits}: {name}", ReviewPublicationConsentFactory, given, to, rule)
+
+
+REWRITES: dict[str, dict[str, Any]] = {
+    "another key": {"id": lambda row: uuid7()},
+    "another review": {"review_id": lambda row: ReviewFactory().pk},
+    "another person": {"user_id": lambda row: UserFactory().pk},
+    "nobody": {"user_id": None},
+    "another version": {"version": "2020-01-01"},
+    "another time": {"granted_at": lambda row: row.granted_at - timedelta(days=1)},
+}
+
+
+@change_params(
+    *(change("active", name, EVIDENCE, **to) for name, to in REWRITES.items() if "id" not in to),
+    change("active", "a refusal after all", EVIDENCE, granted=False),
+    ways=EVERY_WAY,
+)
+def test_a_consent_is_not_rewritten(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+@change_params(
+    *(
+        change(traits, name, EVIDENCE, **to)
+        for traits in ["active", "refused", "revoked"]
+        for name, to in REWRITES.items()
+    ),
+    change("refused", "granted after all", EVIDENCE, granted=True),
+    # One statement: the withdrawal is allowed, the rest is not.
+    change(
+        "active",
+        "withdrawn from another review",
+        EVIDENCE,
+        revoked_at=lambda row: timezone.now(),
+        review_id=lambda row: ReviewFactory().pk,
+    ),
+    change(
+        "refused",
+        "granted and withdrawn",
+        EVIDENCE,
+        granted=True,
+        revoked_at=lambda row: timezone.now(),
+    ),
+    ways=["sql", "merge"],
+)
+def test_no_consent_is_rewritten_whatever_its_state(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+@change_params(
+    change("active", "withdrawn", revoked_at=lambda row: timezone.now()),
+    change("active", "withdrawn the moment it was given", revoked_at=lambda row: row.granted_at),
+    change("active", "withdrawn before", AFTER, revoked_at=lambda row: row.granted_at - MICRO),
+    change("refused", "withdrawn", REFUSAL, revoked_at=lambda row: timezone.now()),
+    change("revoked", "withdrawn again", REVOKED_ONCE, revoked_at=lambda row: timezone.now()),
+    change("revoked", "given back", REVOKED_ONCE, revoked_at=None),
+    ways=UPDATES,
+)
+def test_a_consent_is_withdrawn_once(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+@each_delete
+@pytest.mark.parametrize("state", ["active", "refused", "revoked"])
+@breaks(NO_DELETE)
+def test_a_consent_is_not_deleted(delete: Callable[[models.Model], Any], state: str) -> None:
+    traits = {} if state == "active" else {state: True}
+    check_delete(ReviewPublicationConsentFactory(**traits), delete, NO_DELETE)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["TRUNCATE review_publication_consents", "TRUNCATE reviews CASCADE", "TRUNCATE users CASCADE"],
+)
+@breaks(NO_TRUNCATE)
+def test_consents_are_not_emptied_away(statement: str) -> None:
+    ReviewPublicationConsentFactory()
+    with is_refused():
+        execute(statement)
+    assert ReviewPublicationConsent.objects.count() == 1
+
+
+def test_emptying_names_its_rule() -> None:
+    with refuses(NO_TRUNCATE, "review_publication_consents"):
+        execute("TRUNCATE review_publication_consents")
+
+
+# -- Publication ----------------------------------------------------------------------------------
+
+PUBLISHED = {"status": "published", "published_at": NOW}
+
+
+def review(name: str, rule: str | None, consent: dict[str, Any] | None, **traits: Any) -> Change:
+    def written() -> Review:
+        row = ReviewFactory(**traits)
+        if consent is not None:
+            ReviewPublicationConsentFactory(review=row, **consent)
+        return row
+
+    return Change(name, written, {}, PUBLISHED, rule)
+
+
+PENDING, UNPUBLISHED = {"pending": True}, {"unpublished": True}
+
+
+@change_params(
+    *(
+        review(f"{state} {name}", rule, given, **traits)
+        for state, traits in [("pending", PENDING), ("unpublished", UNPUBLISHED)]
+        for name, rule, given in [
+            ("without a consent", NEEDS, None),
+            ("refused", NEEDS, {"refused": True}),
+            ("withdrawn", NEEDS, {"revoked": True}),
+            ("agreed", None, {}),
+            ("agreed by somebody unknown", None, {"user": None}),
+        ]
+    ),
+    ways=UPDATES,
+)
+def test_a_review_is_published_only_with_an_active_consent(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+@pytest.mark.parametrize("way", UPDATES)
+def test_a_consent_to_another_review_is_none(way: str) -> None:
+    ReviewPublicationConsentFactory(review=ReviewFactory(pending=True))
+    with refuses(NEEDS, "reviews"):
+        UPDATES[way](ReviewFactory(pending=True), **PUBLISHED)
+
+
+def published() -> tuple[Review, ReviewPublicationConsent]:
+    row = ReviewFactory(published=True)
+    return row, row.publication_consents.get()
+
+
+@pytest.mark.parametrize("way", UPDATES)
+def test_a_withdrawal_unpublishes_in_the_same_statement(way: str) -> None:
+    row, consent = published()
+    before = stored(row)
+    UPDATES[way](consent, revoked_at=timezone.now())
+    after = stored(row)
+    assert after == {**before, "status": "unpublished"}
+    with refuses(NEEDS, "reviews"):
+        UPDATES[way](row, **PUBLISHED)
+
+
+@pytest.mark.parametrize("state", ["draft", "pending", "unpublished"])
+def test_a_withdrawal_leaves_what_is_not_published(state: str) -> None:
+    row = ReviewFactory(**{} if state == "draft" else {state: True})
+    update_sql(ReviewPublicationConsentFactory(review=row), revoked_at=timezone.now())
+    assert stored(row)["status"] == state
+
+
+def test_a_withdrawal_touches_its_own_review_only() -> None:
+    (row, consent), (other, _) = published(), published()
+    update_sql(consent, revoked_at=timezone.now())
+    assert (stored(row)["status"], stored(other)["status"]) == ("unpublished", "published")
+
+
+def test_a_new_consent_publishes_again_but_not_by_itself() -> None:
+    row, consent = published()
+    update_sql(consent, revoked_at=timezone.now())
+    ReviewPublicationConsentFactory(review=row)
+    assert stored(row)["status"] == "unpublished"
+    update_sql(row, status="published")
+    assert stored(row)["status"] == "published"
+
+
+def test_two_withdrawals_in_one_statement_unpublish_both() -> None:
+    rows = [published()[0], published()[0]]
+    execute("UPDATE review_publication_consents SET revoked_at = now() + interval '1 second'")
+    assert [stored(row)["status"] for row in rows] == ["unpublished", "unpublished"]
+
+
+# -- What a stranger tries ------------------------------------------------------------------------
+
+PUBLISH = "UPDATE reviews SET status = 'published' WHERE id = %(review)s"
+WITHDRAW = (
+    "UPDATE review_publication_consents SET revoked_at = now() + interval '1 second' "
+    "WHERE review_id = %(review)s"
+)
+
+
+@pytest.mark.parametrize(
+    ("is_published_first", "statement"),
+    [
+        (True, f"WITH withdrawn AS ({WITHDRAW}) {PUBLISH}"),
+        (
+            False,
+            f"WITH withdrawn AS ({WITHDRAW} RETURNING 1) {PUBLISH} "
+            "AND (SELECT count(*) FROM withdrawn) = 1",
+        ),
+        (False, f"WITH shown AS ({PUBLISH}) {WITHDRAW}"),
+        (
+            True,
+            f"WITH shown AS ({PUBLISH} RETURNING 1) {WITHDRAW} "
+            "AND (SELECT count(*) FROM shown) = 1",
+        ),
+    ],
+)
+def test_one_statement_does_not_withdraw_and_publish(
+    is_published_first: bool, statement: str
+) -> None:
+    """Unpublished by the withdrawal, or refused after it."""
+    row = ReviewFactory(pending=True)
+    ReviewPublicationConsentFactory(review=row)
+    with nullcontext() if is_published_first else refuses(NEEDS, "reviews"):
+        execute(statement, {"review": row.pk})
+    assert stored(row)["status"] == ("unpublished" if is_published_first else "pending")
+
+
+def test_put_off_constraints_do_not_put_off_the_withdrawal() -> None:
+    row, consent = published()
+    execute("SET CONSTRAINTS ALL DEFERRED")
+    update_sql(consent, revoked_at=timezone.now())
+    assert stored(row)["status"] == "unpublished"
+
+
+def test_a_temporary_table_of_the_same_name_is_no_consent() -> None:
+    row = ReviewFactory(pending=True)
+    execute(
+        "CREATE TEMPORARY TABLE review_publication_consents AS "
+        "SELECT %s::uuid AS review_id, true AS granted, NULL::timestamptz AS revoked_at",
+        [row.pk],
+    )
+    with refuses(NEEDS, "reviews"):
+        update_sql(row, **PUBLISHED)
+
+
+def test_a_temporary_table_of_the_same_name_does_not_catch_the_withdrawal() -> None:
+    row, consent = published()
+    execute("CREATE TEMPORARY TABLE reviews AS SELECT * FROM public.reviews")
+    update_sql(consent, revoked_at=timezone.now())
+    (found,) = execute("SELECT status FROM public.reviews WHERE id = %s", [row.pk])
+    assert found == {"status": "unpublished"}
+
+
+def test_a_published_review_does_not_slip_out_under_another_key() -> None:
+    """The key moves away, a draft takes its place and the consent with it."""
+    row, _consent = published()
+    with is_refused():
+        execute("SET CONSTRAINTS ALL DEFERRED")
+        execute("UPDATE reviews SET id = uuid7()")
+        insert_sql(ReviewFactory.build(id=row.pk, user=None))
+
+
+SECRET = f"v1.k1.{'Anna' * 20}"
+
+
+@pytest.mark.parametrize(
+    ("rule", "table", "column", "statement"),
+    [
+        (NEEDS, "reviews", "status", "UPDATE reviews SET status = 'published'"),
+        (
+            EVIDENCE,
+            "review_publication_consents",
+            "id",
+            "UPDATE review_publication_consents SET version = '2020-12-31.99'",
+        ),
+        (
+            REVOKED_ONCE,
+            "review_publication_consents",
+            "revoked_at",
+            "UPDATE review_publication_consents SET revoked_at = '2099-12-31'",
+        ),
+        (NO_DELETE, "review_publication_consents", "id", "DELETE FROM review_publication_consents"),
+    ],
+)
+def test_a_refusal_says_nothing_of_review_or_consent(
+    rule: str, table: str, column: str, statement: str
+) -> None:
+    row = ReviewFactory(pending=True, review_text_encrypted=SECRET)
+    given = ReviewPublicationConsentFactory(review=row, revoked=True, version="2021-07-31.42")
+    check_refusal_is_discreet(
+        lambda: execute(statement),
+        rule,
+        table,
+        column,
+        SECRET,
+        given.version,
+        "2020-12-31.99",
+        "2099-12-31",
+        str(row.pk),
+        str(given.pk),
+    )
+
+
+@cases(
+    Case("of somebody unknown", ReviewFactory, {"user": None}),
+    Case("a draft", ReviewFactory),
+    Case("sent", ReviewFactory, {"pending": True}),
+    Case("named", ReviewFactory, {"anonymity_level": "named"}),
+)
+def test_anybody_may_write_a_review(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+def test_another_text_keeps_its_consent() -> None:
+    row, _consent = published()
+    update_sql(row, review_text_encrypted=sealed())
+    assert stored(row)["status"] == "published"
