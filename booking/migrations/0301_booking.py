@@ -1,3 +1,5 @@
+import datetime
+
 import django.contrib.postgres.constraints
 import django.contrib.postgres.fields.ranges
 import django.db.models.deletion
@@ -400,6 +402,12 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
+                                    ("end_local__lte", datetime.time(23, 59, 59, 999999))
+                                ),
+                                name="schedule_rules_ends_before_midnight",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
                                     models.Func(
                                         models.F("timezone"),
                                         function="is_time_zone",
@@ -587,6 +595,16 @@ class Migration(migrations.Migration):
                                     ("buffer_minutes__gte", 0), ("buffer_minutes__lte", 120)
                                 ),
                                 name="availability_slots_buffer_minutes_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("external_event_id"),
+                                        function="is_visible",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="availability_slots_external_event_id_not_blank",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -1362,8 +1380,8 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.status = 'confirmed' AND NEW.price_amount <> 0)",
                                     constraint="CONSTRAINT",
                                     execute="public.appointments_replaces_rescheduled()",
-                                    func="CREATE OR REPLACE FUNCTION public.appointments_replaces_rescheduled() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF NOT EXISTS (SELECT FROM public.appointments\n                   WHERE id = NEW.rescheduled_from_id AND status = 'rescheduled') THEN\n        PERFORM public.raise_refusal('appointments_replaces_rescheduled', TG_TABLE_NAME, 'rescheduled_from_id', 'A paid session starts confirmed only in place of a rescheduled one');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
-                                    hash="8bf9235526f89adea962967a7190007185052a97",
+                                    func="CREATE OR REPLACE FUNCTION public.appointments_replaces_rescheduled() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF NOT EXISTS (SELECT FROM public.appointments\n                   WHERE id = NEW.rescheduled_from_id AND status = 'rescheduled')\n       -- Rows of one transaction could otherwise vouch for each other in a circle.\n       OR EXISTS (\n           WITH RECURSIVE chain AS (\n               SELECT id, rescheduled_from_id FROM public.appointments\n               WHERE id = NEW.rescheduled_from_id\n               UNION\n               SELECT a.id, a.rescheduled_from_id\n               FROM public.appointments a JOIN chain ON a.id = chain.rescheduled_from_id)\n           SELECT FROM chain WHERE id = NEW.id) THEN\n        PERFORM public.raise_refusal('appointments_replaces_rescheduled', TG_TABLE_NAME, 'rescheduled_from_id', 'A paid session starts confirmed only in place of a rescheduled one');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="de356a0c33b93f98e7fbf806329ed5505df304ab",
                                     operation="INSERT",
                                     pgid="appointments_replaces_rescheduled",
                                     table="appointments",
@@ -1687,6 +1705,19 @@ class Migration(migrations.Migration):
                                     hash="edc83dd7185237660a190877dc631cbfafe0ea79",
                                     operation="UPDATE",
                                     pgid="payments_terms_stay",
+                                    table="payments",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="payments_time_of_success_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.confirmed_at IS DISTINCT FROM NEW.confirmed_at) AND OLD.confirmed_at IS NOT NULL)",
+                                    execute="public.refuse('payments_time_of_success_stays', 'confirmed_at', 'A payment that succeeded keeps its time')",
+                                    func="",
+                                    hash="0b6d234b3c8da0b6392de5bdec8f3806bcf494b2",
+                                    operation="UPDATE",
+                                    pgid="payments_time_of_success_stays",
                                     table="payments",
                                     when="BEFORE",
                                 ),

@@ -300,7 +300,16 @@ class Appointment(Entity):
                 body=f"""
 BEGIN
     IF NOT EXISTS (SELECT FROM public.appointments
-                   WHERE id = NEW.rescheduled_from_id AND status = 'rescheduled') THEN
+                   WHERE id = NEW.rescheduled_from_id AND status = 'rescheduled')
+       -- Rows of one transaction could otherwise vouch for each other in a circle.
+       OR EXISTS (
+           WITH RECURSIVE chain AS (
+               SELECT id, rescheduled_from_id FROM public.appointments
+               WHERE id = NEW.rescheduled_from_id
+               UNION
+               SELECT a.id, a.rescheduled_from_id
+               FROM public.appointments a JOIN chain ON a.id = chain.rescheduled_from_id)
+           SELECT FROM chain WHERE id = NEW.id) THEN
         {triggers.REFUSE}
     END IF;
     RETURN NULL;

@@ -113,6 +113,13 @@ class Payment(Entity):
             ),
             triggers.frozen(
                 "payments",
+                "time_of_success_stays",
+                ["confirmed_at"],
+                once="confirmed_at",
+                message=gettext_noop("A payment that succeeded keeps its time"),
+            ),
+            triggers.frozen(
+                "payments",
                 "provider_id_stays",
                 ["provider", "provider_payment_id"],
                 once="provider_payment_id",

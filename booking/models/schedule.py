@@ -1,5 +1,7 @@
 """Working hours and the times that can be booked."""
 
+from datetime import time
+
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
@@ -59,6 +61,13 @@ class ScheduleRule(Entity):
                 _("The end is later the same day."),
                 field="end_local",
             ),
+            # PostgreSQL knows 24:00, which is the next day.
+            rules.Check(
+                "schedule_rules_ends_before_midnight",
+                Q(end_local__lte=time.max),
+                _("The end is later the same day."),
+                field="end_local",
+            ),
             rules.time_zone("schedule_rules"),
             rules.Check(
                 "schedule_rules_valid_until_after_from",
@@ -76,7 +85,7 @@ class ScheduleRule(Entity):
         ]
 
     def __str__(self) -> str:
-        return f"{self.weekday}: {self.start_local}–{self.end_local}"
+        return f"{self.weekday}: {self.start_local:%H:%M}–{self.end_local:%H:%M}"
 
 
 class AvailabilitySlot(Entity):
@@ -114,6 +123,7 @@ class AvailabilitySlot(Entity):
         verbose_name_plural = _("slots")
         constraints = [
             *session_times("availability_slots"),
+            rules.not_blank("availability_slots", "external_event_id"),
             rules.set_exactly_when(
                 "availability_slots_external_id_with_source",
                 "external_event_id",

@@ -608,6 +608,16 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
+                                    models.Func(
+                                        models.F("allowed"),
+                                        function="are_p0_codes",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="tracking_event_params_allowed_are_codes",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
                                     models.Q(
                                         ("kind__in", ["enum", "enum_list"]),
                                         ("allowed__isnull", False),
@@ -1284,7 +1294,7 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     (
                                         "entity_ref__regex",
-                                        "^(?!.*[0-9]{7})[a-z0-9]+([_-][a-z0-9]+)*$",
+                                        "^(?!.*[0-9]{7})([a-z0-9]+([_-][a-z0-9]+)*|[a-z][a-z0-9_]*)$",
                                     ),
                                     models.Func(
                                         models.F("entity_ref"),
@@ -1298,7 +1308,7 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     (
                                         "source_page__regex",
-                                        "^(?!.*[0-9]{7})[a-z0-9]+([_-][a-z0-9]+)*$",
+                                        "^(?!.*[0-9]{7})([a-z0-9]+([_-][a-z0-9]+)*|[a-z][a-z0-9_]*)$",
                                     ),
                                     models.Func(
                                         models.F("source_page"),

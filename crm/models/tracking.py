@@ -141,6 +141,12 @@ class TrackingEventParam(Entity):
                 _("A choice of parameters is required and joins their names with |."),
                 field="name",
             ),
+            rules.Check(
+                "tracking_event_params_allowed_are_codes",
+                Q(rules.holds("are_p0_codes", "allowed")),
+                _("Codes only, no free text."),
+                field="allowed",
+            ),
             rules.set_exactly_when(
                 "tracking_event_params_allowed_with_enum",
                 "allowed",

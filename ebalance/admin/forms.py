@@ -5,6 +5,8 @@ from django import forms
 from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import models
+from django.db.models.expressions import DatabaseDefault
+from unfold.forms import PaginationInlineFormSet
 
 from ebalance.db.triggers import Transition
 
@@ -92,6 +94,17 @@ class Form(forms.ModelForm):
                 shown.setdefault(place, []).extend(found)
             error = ValidationError(shown)
         super().add_error(field, error)
+
+
+class Formset(PaginationInlineFormSet):
+    @property
+    def empty_form(self):
+        """The row that the page copies for a new one: what the database will fill in is blank."""
+        form = super().empty_form
+        for field in form.instance._meta.concrete_fields:
+            if isinstance(getattr(form.instance, field.attname), DatabaseDefault):
+                setattr(form.instance, field.attname, None)
+        return form
 
 
 def _in_state(row: models.Model, name: str, state: str) -> models.Model:

@@ -22,7 +22,7 @@ from identity.models import User
 from identity.permissions import sees_personal
 
 from . import deletion, log
-from .forms import Autocomplete, Form
+from .forms import Autocomplete, Form, Formset
 from .paginator import BoundedPaginator
 from .refusals import REFUSALS, ask_deferred_rules, sentence
 from .sealed import needs_sealing, seals_of, without_ciphertext
@@ -286,6 +286,7 @@ class Inline(Rows):
     """A table inside the page of what its rows belong to; a page of rows at a time."""
 
     extra = 0
+    formset = Formset
     per_page = 20
     ordering: ClassVar[Sequence[str]] = ("pk",)
     show_change_link = True

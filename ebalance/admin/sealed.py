@@ -13,7 +13,12 @@ class Seal:
     def __init__(self, field: models.Field):
         self.key = f"{field.name}_key"
         self.__name__ = field.name
-        self.short_description = field.verbose_name
+        self._field = field
+
+    @property
+    def short_description(self):
+        # Asked late: ebalance.db gives fields their labels after admin is loaded.
+        return self._field.verbose_name
 
     def __call__(self, row: models.Model) -> str | None:
         key = getattr(row, self.key, None)

@@ -12,6 +12,6 @@ class PersistenceKitConfig(AppConfig):
         # Field labels are the column names as words; the Russian is in locale/.
         for label in PROJECT_APPS:
             for model in apps.get_app_config(label).get_models():
-                for field in model._meta.local_fields:
+                for field in (*model._meta.local_fields, *model._meta.local_many_to_many):
                     if getattr(field, "_verbose_name", None) is None:
                         field.verbose_name = _(field.name.replace("_", " "))

@@ -294,4 +294,4 @@ END""",
         ]
 
     def __str__(self) -> str:
-        return str(self.role_id)
+        return str(dict(Role.Code.choices).get(self.role_id, self.role_id))

@@ -16,6 +16,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+import ebalance.urls  # noqa: F401  (the pages are registered with the addresses)
 from ebalance.db.apps import PROJECT_APPS
 from tests import factories
 from tests.factories import FACTORIES
@@ -145,6 +146,7 @@ def warm(client: Client, *addresses: str) -> None:
 def queries(client: Client, address: str) -> list[str]:
     response, statements = asked(client, address)
     assert response.status_code == 200, address
+    assert b" object at 0x" not in response.content, "a value that is not meant for people"
     return statements
 
 

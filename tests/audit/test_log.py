@@ -12,7 +12,25 @@ from django.db import connection
 
 from audit.models import AuditLogEntry
 from ebalance.db.ids import uuid7
-from tests.booking.trying import (
+from tests.factories import AuditLogEntryFactory, UserFactory
+from tests.strangers import (
+    each_stealthy_delete,
+    is_refused,
+    update_through_a_view,
+)
+from tests.support import (
+    Case,
+    breaks,
+    cases,
+    check_insert,
+    delete_sql,
+    execute,
+    insert_sql,
+    refuses,
+    save_related,
+    update_sql,
+)
+from tests.trying import (
     EVERY_WAY,
     Change,
     change_params,
@@ -21,13 +39,6 @@ from tests.booking.trying import (
     check_refusal_is_discreet,
     each_delete,
 )
-from tests.factories import AuditLogEntryFactory, UserFactory
-from tests.identity.strangers import (
-    each_stealthy_delete,
-    is_refused,
-    update_through_a_view,
-)
-from tests.support import breaks, delete_sql, execute, insert_sql, refuses, save_related, update_sql
 
 pytestmark = pytest.mark.django_db
 
@@ -227,21 +238,37 @@ def test_the_log_is_not_emptied() -> None:
     check_chain(1)
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"old_value": {"email": "anna@example.com"}},
-        {"new_value": {"note": "Звонить после шести, +79991234567"}},
-        {"entity_key": "anna@example.com"},
-    ],
-    ids=str,
+def entry(name: str, rule: str | None = None, **values: Any) -> Case:
+    return Case(name, AuditLogEntryFactory, values, rule)
+
+
+OLD, NEW = "audit_log_entries_old_value_is_p0", "audit_log_entries_new_value_is_p0"
+KEY = "audit_log_entries_entity_key_is_key"
+
+
+@cases(
+    entry("an e-mail", OLD, old_value={"contact": "anna@example.com"}),
+    entry("a phone in a sentence", NEW, new_value={"note": "Звонить 8 (999) 123-45-67"}),
+    entry("a phone as a number", NEW, new_value={"contact": 79991234567}),
+    entry("a phone as a key", NEW, new_value={"phone_79991234567": True}),
+    entry("an e-mail deep inside", NEW, new_value={"value": [{"to": ["a@b.ru"]}]}),
+    entry("a long text", NEW, new_value={"value": "x" * 121}),
+    entry("a list", OLD, old_value=["active"]),
+    entry("no object", NEW, new_value="active"),
+    entry("an e-mail as the key of a row", KEY, entity_key="anna@example.com"),
+    entry("a sentence as the key of a row", KEY, entity_key="мне плохо"),
+    entry("a change of price", old_value={"price_amount": 5000}, new_value={"price_amount": 5500}),
+    entry("nothing before", old_value=None, new_value={"status": "published", "topic": None}),
+    entry("a setting of any shape", new_value={"value": {"hours": [9, 18], "open": True}}),
+    entry("a text of 120", new_value={"value": "x" * 120}),
+    entry("a moment", new_value={"published_at": "2026-03-02T09:00:00.123456Z"}),
+    entry("an id", new_value={"topic": "0199f0a0-0000-7000-8000-000000000000"}),
+    entry("the key of a setting", entity_key="hold_minutes"),
+    entry("the key of a link", entity_key="Ab-1_" + "x" * 59),
 )
-def test_the_log_holds_nothing_personal(values: dict[str, Any]) -> None:
+def test_the_log_holds_nothing_personal(case: Case, route: str) -> None:
     """Changed P0 columns only: the log outlives the person and cannot be corrected."""
-    entry = AuditLogEntryFactory.build(**values)
-    save_related(entry)
-    with is_refused():
-        insert_sql(entry)
+    check_insert(case, route)
 
 
 def test_the_refusal_tells_nothing_of_the_entry() -> None:

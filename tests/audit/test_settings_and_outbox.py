@@ -8,11 +8,11 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from audit.models import OutboxEvent
-from tests.booking.trying import EVERY_WAY, Change, change_params, check_change, range_cases
 from tests.databases import Database
 from tests.factories import OutboxEventFactory, SystemSettingFactory
-from tests.identity.strangers import is_refused, pretend_equality
+from tests.strangers import is_refused, pretend_equality
 from tests.support import Case, cases, check_insert, execute, refuses
+from tests.trying import EVERY_WAY, Change, change_params, check_change, range_cases
 
 pytestmark = pytest.mark.django_db
 

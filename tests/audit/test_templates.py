@@ -7,17 +7,8 @@ from typing import Any
 import pytest
 
 from audit.models import MessageTemplate
-from tests.booking.trying import (
-    EVERY_WAY,
-    UPDATES,
-    Change,
-    change_params,
-    check_change,
-    check_refusal_is_discreet,
-    range_cases,
-)
 from tests.factories import MessageTemplateFactory, MessageTemplateVersionFactory, UserFactory
-from tests.identity.strangers import (
+from tests.strangers import (
     is_refused,
     pretend_equality,
 )
@@ -28,6 +19,15 @@ from tests.support import (
     execute,
     refuses,
     update_sql,
+)
+from tests.trying import (
+    EVERY_WAY,
+    UPDATES,
+    Change,
+    change_params,
+    check_change,
+    check_refusal_is_discreet,
+    range_cases,
 )
 
 pytestmark = pytest.mark.django_db

@@ -9,7 +9,25 @@ from typing import Any
 import pytest
 
 from booking.models import Appointment
-from tests.booking.trying import (
+from tests.factories import (
+    AppointmentFactory,
+    LeadFactory,
+    ServiceFactory,
+    UserFactory,
+)
+from tests.factories.booking import NEXT_WEEK
+from tests.strangers import is_refused
+from tests.support import (
+    Case,
+    breaks,
+    cases,
+    check_insert,
+    execute,
+    insert_sql,
+    refuses,
+    update_sql,
+)
+from tests.trying import (
     EVERY_WAY,
     SHORT,
     Change,
@@ -18,14 +36,6 @@ from tests.booking.trying import (
     check_refusal_is_discreet,
     range_cases,
 )
-from tests.factories import (
-    AppointmentFactory,
-    LeadFactory,
-    ServiceFactory,
-    UserFactory,
-)
-from tests.factories.booking import NEXT_WEEK
-from tests.support import Case, breaks, cases, check_insert, insert_sql, refuses, update_sql
 
 pytestmark = pytest.mark.django_db
 
@@ -353,6 +363,17 @@ def test_a_later_price_does_not_reach_what_was_agreed() -> None:
     update_sql(row.service, price_amount=9000, deposit_amount=2000)
     row.refresh_from_db()
     assert (row.price_amount, row.deposit_amount) == (5000, 1000)
+
+
+@pytest.mark.parametrize("day", ["10000-01-01", "0044-03-15 BC"])
+def test_an_appointment_is_in_a_year_that_can_be_read(day: str) -> None:
+    """One row in the year 10000 and no list with it opens: no Python time holds it."""
+    row = AppointmentFactory()
+    with is_refused():
+        execute(
+            "UPDATE appointments SET start_at_utc = %s, end_at_utc = %s WHERE id = %s",
+            [f"{day} 10:00+00", f"{day} 10:50+00", row.pk],
+        )
 
 
 SECRET = "https://meet.example.com/maria-ivanova"

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from booking.models import Appointment
-from tests.booking.trying import UPDATES, Change, change_params, check_change, copy_rows
 from tests.factories import AppointmentFactory, ServiceFactory, UserFactory
 from tests.support import Case, cases, check_insert, columns_of, execute, insert_sql, refuses
+from tests.trying import UPDATES, Change, change_params, check_change, copy_rows
 
 pytestmark = pytest.mark.django_db
 

@@ -9,14 +9,6 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from booking.models import IntakeForm
-from ebalance.db.ids import uuid7
-from tests.booking.trying import (
-    EVERY_WAY,
-    Change,
-    change_params,
-    check_change,
-    check_refusal_is_discreet,
-)
 from tests.factories import (
     AppointmentFactory,
     IntakeFormFactory,
@@ -25,6 +17,13 @@ from tests.factories import (
     sealed,
 )
 from tests.support import Case, cases, check_insert, delete_sql, execute, update_sql
+from tests.trying import (
+    EVERY_WAY,
+    Change,
+    change_params,
+    check_change,
+    check_refusal_is_discreet,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -115,13 +114,6 @@ def test_a_submitted_form_is_not_changed(change: Change, way: str) -> None:
 )
 def test_a_draft_is_changed_until_it_is_submitted(change: Change, way: str) -> None:
     check_change(change, way)
-
-
-def test_a_submitted_form_keeps_its_key() -> None:
-    """The seal is bound to the row's id: under another key nobody could open it."""
-    row = IntakeFormFactory(submitted=True)
-    with pytest.raises(IntegrityError), transaction.atomic():
-        update_sql(row, id=uuid7())
 
 
 @pytest.mark.parametrize("traits", [{}, {"submitted": True}], ids=["draft", "submitted"])

@@ -10,9 +10,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from booking.models import Appointment
-from tests.booking.trying import check_refusal_is_discreet
 from tests.factories import AppointmentFactory, ServiceFactory, UserFactory
 from tests.support import breaks, execute, insert_sql, refuses, update_sql
+from tests.trying import check_refusal_is_discreet
 
 pytestmark = pytest.mark.django_db
 

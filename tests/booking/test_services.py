@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.booking.trying import Change, change_params, check_change, range_cases
 from tests.factories import ServiceFactory
 from tests.support import Case, cases, check_insert
+from tests.trying import Change, change_params, check_change, range_cases
 
 pytestmark = pytest.mark.django_db
 

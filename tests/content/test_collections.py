@@ -8,7 +8,6 @@ import pytest
 from django.db import connection, transaction
 
 from content.models import CuratedItem
-from tests.booking.trying import EVERY_WAY, Change, change_params, check_change, range_cases
 from tests.factories import (
     ContentItemFactory,
     CuratedCollectionFactory,
@@ -16,6 +15,7 @@ from tests.factories import (
     InteractiveDefinitionFactory,
 )
 from tests.support import Case, cases, check_insert, execute, refuses
+from tests.trying import EVERY_WAY, Change, change_params, check_change, range_cases
 
 pytestmark = pytest.mark.django_db
 

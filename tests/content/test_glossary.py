@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from content.models import GlossaryTerm, GlossaryTermLink
-from tests.booking.trying import EVERY_WAY, Change, change_params, check_change
 from tests.factories import (
     ContentItemFactory,
     GlossaryTermFactory,
@@ -15,6 +14,7 @@ from tests.factories import (
     GlossaryTermSynonymFactory,
 )
 from tests.support import Case, cases, check_insert, execute, refuses
+from tests.trying import EVERY_WAY, Change, change_params, check_change
 
 pytestmark = pytest.mark.django_db
 

@@ -8,13 +8,6 @@ import pytest
 from django.utils import timezone
 
 from content.models import ContentItem, ContentMedia
-from tests.booking.trying import (
-    EVERY_WAY,
-    Change,
-    change_params,
-    check_change,
-    range_cases,
-)
 from tests.factories import (
     ContentItemFactory,
     ContentItemTagFactory,
@@ -33,6 +26,13 @@ from tests.support import (
     check_insert,
     execute,
     refuses,
+)
+from tests.trying import (
+    EVERY_WAY,
+    Change,
+    change_params,
+    check_change,
+    range_cases,
 )
 
 pytestmark = pytest.mark.django_db

@@ -9,10 +9,10 @@ from django.db import connection
 from psycopg import errors
 
 from content.models import MediaAsset
-from tests.booking.trying import EVERY_WAY, Change, change_params, check_change
 from tests.factories import MediaAssetFactory, UserFactory
-from tests.identity.strangers import is_refused
+from tests.strangers import is_refused
 from tests.support import Case, cases, check_insert, insert_sql, save_related
+from tests.trying import EVERY_WAY, Change, change_params, check_change
 
 pytestmark = pytest.mark.django_db
 

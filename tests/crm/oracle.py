@@ -67,7 +67,7 @@ def fits(kind: str, allowed: list[str] | None, value: Any) -> bool:
         return is_uuid(value)
     if kind == "timestamp":
         return is_moment(value)
-    if re.search("[0-9]{7}", value):
+    if re.search("[0-9]{7}|([0-9][._-]?){11}", value):
         return False
     shapes = {
         "slug": r"[a-z0-9]+([_-][a-z0-9]+)*",

@@ -11,17 +11,6 @@ import pytest
 from django.db import models
 
 from crm.models import AnalyticsEvent
-from tests.booking.trying import (
-    UPDATES,
-    Change,
-    change_params,
-    check_change,
-    check_delete,
-    check_refusal_is_discreet,
-    each_delete,
-    range_cases,
-    stored,
-)
 from tests.crm.writing import ANALYTICS, MODELS, each_table
 from tests.factories import AnalyticsEventFactory, LeadTimelineEventFactory
 from tests.support import (
@@ -34,6 +23,17 @@ from tests.support import (
     execute,
     refuses,
     update_sql,
+)
+from tests.trying import (
+    UPDATES,
+    Change,
+    change_params,
+    check_change,
+    check_delete,
+    check_refusal_is_discreet,
+    each_delete,
+    range_cases,
+    stored,
 )
 
 pytestmark = pytest.mark.django_db
@@ -123,11 +123,6 @@ def test_an_event_is_not_changed(to: dict[str, Any], way: str) -> None:
     with refuses(APPEND_ONLY, ANALYTICS):
         UPDATES[way](row, **to)
     assert stored(row) == before
-
-
-def test_the_key_of_an_event_does_not_change() -> None:
-    with refuses(APPEND_ONLY, ANALYTICS):
-        update_sql(AnalyticsEventFactory(), id=uuid4())
 
 
 @change_params(

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from crm.models import DeepLink
-from tests.booking.trying import EVERY_WAY, Change, change_params, check_change, stored
 from tests.factories import DeepLinkFactory
 from tests.support import Case, cases, check_insert, delete_sql, execute
+from tests.trying import EVERY_WAY, Change, change_params, check_change, stored
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,6 @@ import pytest
 from django.db.models import JSONField, Value
 
 from crm.models import Lead, LeadIdentity, LeadNote
-from tests.booking.trying import UPDATES, Change, change_params, check_change
 from tests.factories import (
     LeadFactory,
     LeadIdentityFactory,
@@ -17,8 +16,9 @@ from tests.factories import (
     blind_index,
     sealed,
 )
-from tests.identity.strangers import is_refused
+from tests.strangers import is_refused
 from tests.support import Case, breaks, cases, check_insert, delete_sql, execute, refuses
+from tests.trying import UPDATES, Change, change_params, check_change
 
 pytestmark = pytest.mark.django_db
 

@@ -11,11 +11,11 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.booking.trying import copy_rows, diagnosis
 from tests.crm.writing import ANALYTICS, GUARD, TIMELINE, Writer, each_table
 from tests.databases import Database
 from tests.factories import LeadFactory, TrackingEventParamFactory
 from tests.support import columns_of, execute, refuses
+from tests.trying import copy_rows, diagnosis
 
 pytestmark = pytest.mark.django_db
 
@@ -476,23 +476,40 @@ def refuses_it(session: psycopg.Connection[Any], properties: dict[str, Any]) -> 
     assert caught.value.diag.constraint_name == GUARD[ANALYTICS]["p0_only"]
 
 
-@pytest.mark.parametrize("base", ["pg_catalog.name", 'pg_catalog."char"'])
-def test_a_temporary_type_called_text_cuts_nothing_off(fresh_database: Database, base: str) -> None:
-    """Anybody may make one; `name` ends after 63 bytes and "char" after the first."""
-    with session_of_a_stranger(fresh_database) as session:
-        session.execute(f"CREATE DOMAIN pg_temp.text AS {base}")
-        refuses_it(session, {"utm_source": LONG})
+def run_once(session: psycopg.Connection[Any]) -> None:
+    """A function keeps the types of its variables as it found them when it first ran."""
+    session.execute(
+        "SELECT public.event_offence('page_view', 'web', %(p)s, '{}', '{}'), "
+        "public.is_p0_envelope('any', %(p)s), public.is_p0_value('utm', NULL, '\"a\"'), "
+        "public.is_utm('{}')",
+        {"p": Jsonb({"page_path": "/", "utm_source": "a"})},
+    )
 
 
-def test_an_operator_of_ones_own_decides_nothing(fresh_database: Database) -> None:
+OPERATOR = """
+    CREATE SCHEMA strange;
+    CREATE FUNCTION strange.never(jsonb, jsonb) RETURNS boolean LANGUAGE sql RETURN false;
+    CREATE OPERATOR strange.<> (LEFTARG = jsonb, RIGHTARG = jsonb, FUNCTION = strange.never);
+    SET search_path = strange, pg_catalog, public
+"""
+
+
+@pytest.mark.parametrize("is_prepared", [False, True], ids=["at once", "after a first run"])
+@pytest.mark.parametrize(
+    ("names", "properties"),
+    [
+        # Anybody may make a temporary type; name ends after 63 bytes, "char" after the first.
+        ("CREATE DOMAIN pg_temp.text AS pg_catalog.name", {"utm_source": LONG}),
+        ('CREATE DOMAIN pg_temp.text AS pg_catalog."char"', {"utm_source": LONG}),
+        (OPERATOR, {"text": "мне плохо"}),
+    ],
+    ids=["name", "char", "operator"],
+)
+def test_names_of_ones_own_decide_nothing(
+    fresh_database: Database, names: str, properties: dict[str, Any], is_prepared: bool
+) -> None:
     with session_of_a_stranger(fresh_database) as session:
-        session.execute(
-            """
-            CREATE SCHEMA strange;
-            CREATE FUNCTION strange.never(jsonb, jsonb) RETURNS boolean LANGUAGE sql RETURN false;
-            CREATE OPERATOR strange.<> (LEFTARG = jsonb, RIGHTARG = jsonb,
-                                        FUNCTION = strange.never);
-            SET search_path = strange, pg_catalog, public
-            """
-        )
-        refuses_it(session, {"text": "мне плохо"})
+        session.execute(names)
+        if is_prepared:
+            run_once(session)
+        refuses_it(session, properties)

@@ -10,17 +10,8 @@ import pytest
 
 from ebalance.db.ids import uuid7
 from identity.models import Consent
-from tests.booking.trying import (
-    EVERY_WAY,
-    Change,
-    change_params,
-    check_change,
-    check_delete,
-    check_refusal_is_discreet,
-    each_delete,
-)
 from tests.factories import ConsentFactory, LeadFactory, UserFactory
-from tests.identity.strangers import each_stealthy_delete, is_refused, update_through_a_view
+from tests.strangers import each_stealthy_delete, is_refused, update_through_a_view
 from tests.support import (
     Case,
     breaks,
@@ -30,6 +21,15 @@ from tests.support import (
     execute,
     refuses,
     update_sql,
+)
+from tests.trying import (
+    EVERY_WAY,
+    Change,
+    change_params,
+    check_change,
+    check_delete,
+    check_refusal_is_discreet,
+    each_delete,
 )
 
 pytestmark = pytest.mark.django_db

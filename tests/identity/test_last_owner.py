@@ -8,17 +8,8 @@ import pytest
 from django.utils import timezone
 
 from identity.models import User, UserRole
-from tests.booking.trying import (
-    EVERY_WAY,
-    Change,
-    change_params,
-    check_change,
-    check_delete,
-    check_refusal_is_discreet,
-    each_delete,
-)
 from tests.factories import UserFactory, UserRoleFactory
-from tests.identity.strangers import (
+from tests.strangers import (
     each_stealthy_delete,
     is_refused,
     pretend_equality,
@@ -34,6 +25,15 @@ from tests.support import (
     execute,
     refuses,
     update_sql,
+)
+from tests.trying import (
+    EVERY_WAY,
+    Change,
+    change_params,
+    check_change,
+    check_delete,
+    check_refusal_is_discreet,
+    each_delete,
 )
 
 pytestmark = pytest.mark.django_db

@@ -8,18 +8,8 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.booking.trying import (
-    EVERY_WAY,
-    UPDATES,
-    Change,
-    change_params,
-    check_change,
-    check_delete,
-    check_refusal_is_discreet,
-    each_delete,
-)
 from tests.factories import DataExportRequestFactory, ErasureLedgerEntryFactory
-from tests.identity.strangers import each_stealthy_delete, is_refused, update_through_a_view
+from tests.strangers import each_stealthy_delete, is_refused, update_through_a_view
 from tests.support import (
     Case,
     breaks,
@@ -29,6 +19,16 @@ from tests.support import (
     execute,
     refuses,
     update_sql,
+)
+from tests.trying import (
+    EVERY_WAY,
+    UPDATES,
+    Change,
+    change_params,
+    check_change,
+    check_delete,
+    check_refusal_is_discreet,
+    each_delete,
 )
 
 pytestmark = pytest.mark.django_db

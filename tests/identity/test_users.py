@@ -7,10 +7,10 @@ from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
 from identity.models import Role, User
-from tests.booking.trying import EVERY_WAY, SHORT, Change, change_params, check_change
 from tests.factories import RoleFactory, UserFactory
-from tests.identity.strangers import is_refused
+from tests.strangers import is_refused
 from tests.support import Case, cases, check_insert, execute, insert_sql, refuses
+from tests.trying import EVERY_WAY, SHORT, Change, change_params, check_change
 
 pytestmark = pytest.mark.django_db
 

@@ -8,14 +8,6 @@ import pytest
 from django.utils import timezone
 
 from interactive.models import InteractiveDefinition
-from tests.booking.trying import (
-    EVERY_WAY,
-    UPDATES,
-    Change,
-    change_params,
-    check_change,
-    range_cases,
-)
 from tests.factories import InteractiveDefinitionFactory, InteractiveVersionFactory
 from tests.support import (
     Case,
@@ -23,6 +15,14 @@ from tests.support import (
     check_insert,
     execute,
     refuses,
+)
+from tests.trying import (
+    EVERY_WAY,
+    UPDATES,
+    Change,
+    change_params,
+    check_change,
+    range_cases,
 )
 
 pytestmark = pytest.mark.django_db

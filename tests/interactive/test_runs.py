@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from interactive.models import InteractiveRun
-from tests.booking.trying import EVERY_WAY, Change, change_params, check_change, range_cases
 from tests.db import catalog
 from tests.factories import InteractiveDefinitionFactory, InteractiveRunFactory, UserFactory
 from tests.support import Case, cases, check_insert, execute
+from tests.trying import EVERY_WAY, Change, change_params, check_change, range_cases
 
 pytestmark = pytest.mark.django_db
 

@@ -10,15 +10,6 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from tests.booking.trying import (
-    EVERY_WAY,
-    Change,
-    change_params,
-    check_change,
-    check_delete,
-    check_refusal_is_discreet,
-    each_delete,
-)
 from tests.factories import (
     ContentItemFactory,
     ContentRevisionFactory,
@@ -27,7 +18,7 @@ from tests.factories import (
     MessageTemplateFactory,
     MessageTemplateVersionFactory,
 )
-from tests.identity.strangers import (
+from tests.strangers import (
     delete_by_merge,
     delete_in_a_cte,
     is_refused,
@@ -42,6 +33,15 @@ from tests.support import (
     insert_sql,
     refuses,
     update_sql,
+)
+from tests.trying import (
+    EVERY_WAY,
+    Change,
+    change_params,
+    check_change,
+    check_delete,
+    check_refusal_is_discreet,
+    each_delete,
 )
 
 pytestmark = pytest.mark.django_db

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from tests.booking.trying import UPDATES, Change, change_params, check_change, copy_rows
 from tests.factories import DiaryEntryFactory, UserFactory, sealed
 from tests.support import Case, cases, check_insert, execute, refuses
+from tests.trying import UPDATES, Change, change_params, check_change, copy_rows
 from ugc.models import DiaryEntry
 
 pytestmark = pytest.mark.django_db

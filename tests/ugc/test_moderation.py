@@ -9,13 +9,6 @@ import pytest
 from django.db import models
 
 from ebalance.db.ids import uuid7
-from tests.booking.trying import (
-    UPDATES,
-    check_delete,
-    check_refusal_is_discreet,
-    each_delete,
-    stored,
-)
 from tests.factories import (
     AnonymousQuestionFactory,
     DiaryEntryFactory,
@@ -34,6 +27,13 @@ from tests.support import (
     insert_sql,
     refuses,
     update_sql,
+)
+from tests.trying import (
+    UPDATES,
+    check_delete,
+    check_refusal_is_discreet,
+    each_delete,
+    stored,
 )
 from ugc.models import ModerationAction
 

@@ -10,20 +10,9 @@ import psycopg
 import pytest
 from django.db import connection
 
-from tests.booking.trying import (
-    EVERY_WAY,
-    UPDATES,
-    Change,
-    change_params,
-    check_change,
-    check_delete,
-    check_refusal_is_discreet,
-    each_delete,
-    stored,
-)
 from tests.databases import Database
 from tests.factories import AnonymousQuestionFactory, QuestionAnswerFactory, sealed
-from tests.identity.strangers import is_refused
+from tests.strangers import is_refused
 from tests.support import (
     Case,
     breaks,
@@ -34,6 +23,17 @@ from tests.support import (
     insert_sql,
     refuses,
     update_sql,
+)
+from tests.trying import (
+    EVERY_WAY,
+    UPDATES,
+    Change,
+    change_params,
+    check_change,
+    check_delete,
+    check_refusal_is_discreet,
+    each_delete,
+    stored,
 )
 from ugc.models import AnonymousQuestion, QuestionAnswer
 

@@ -11,25 +11,13 @@ import pytest
 from django.db import models
 from django.utils import timezone
 
-from ebalance.db.ids import uuid7
-from tests.booking.trying import (
-    EVERY_WAY,
-    UPDATES,
-    Change,
-    change_params,
-    check_change,
-    check_delete,
-    check_refusal_is_discreet,
-    each_delete,
-    stored,
-)
 from tests.factories import (
     ReviewFactory,
     ReviewPublicationConsentFactory,
     UserFactory,
     sealed,
 )
-from tests.identity.strangers import is_refused
+from tests.strangers import is_refused
 from tests.support import (
     Case,
     breaks,
@@ -39,6 +27,17 @@ from tests.support import (
     insert_sql,
     refuses,
     update_sql,
+)
+from tests.trying import (
+    EVERY_WAY,
+    UPDATES,
+    Change,
+    change_params,
+    check_change,
+    check_delete,
+    check_refusal_is_discreet,
+    each_delete,
+    stored,
 )
 from ugc.models import Review, ReviewPublicationConsent
 
@@ -118,7 +117,6 @@ def change(traits: str, name: str, rule: str | None = None, /, **to: Any) -> Cha
 
 
 REWRITES: dict[str, dict[str, Any]] = {
-    "another key": {"id": lambda row: uuid7()},
     "another review": {"review_id": lambda row: ReviewFactory().pk},
     "another person": {"user_id": lambda row: UserFactory().pk},
     "nobody": {"user_id": None},
@@ -128,7 +126,7 @@ REWRITES: dict[str, dict[str, Any]] = {
 
 
 @change_params(
-    *(change("active", name, EVIDENCE, **to) for name, to in REWRITES.items() if "id" not in to),
+    *(change("active", name, EVIDENCE, **to) for name, to in REWRITES.items()),
     change("active", "a refusal after all", EVIDENCE, granted=False),
     ways=EVERY_WAY,
 )
@@ -371,7 +369,7 @@ SECRET = f"v1.k1.{'Anna' * 20}"
         (
             EVIDENCE,
             "review_publication_consents",
-            "id",
+            "review_id",
             "UPDATE review_publication_consents SET version = '2020-12-31.99'",
         ),
         (

@@ -163,6 +163,16 @@ END""",
         return f"{self.get_status_display()} {self.pk}"
 
 
+def leaves_answered_question(answer: "QuestionAnswer") -> bool:
+    """Whether saving this answer would take it away from a question that it answers."""
+    row = triggers.stored(answer, "question_id")
+    return (
+        row is not None
+        and row["question_id"] != answer.question_id
+        and AnonymousQuestion.objects.filter(pk=row["question_id"], status="answered").exists()
+    )
+
+
 class QuestionAnswer(Entity):
     """The owner's answer to a question; sealed."""
 
@@ -197,6 +207,7 @@ class QuestionAnswer(Entity):
                     "The answer of an answered question goes only together with the question"
                 ),
                 column="question_id",
+                broken=leaves_answered_question,
                 # The question's row is locked whatever its status: a session that still sees it
                 # unanswered (REPEATABLE READ) must fail rather than go by that.
                 body=f"""

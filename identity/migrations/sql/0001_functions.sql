@@ -84,7 +84,10 @@ COMMENT ON FUNCTION public.touch_updated_at() IS 'Trigger: updated_at is the dat
 
 -- One signature, so that a bare NULL needs no cast; dates are cast to it.
 CREATE FUNCTION public.is_finite(value timestamptz) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN isfinite(value);
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN value AT TIME ZONE 'UTC' BETWEEN timestamp '0001-01-02' AND timestamp '9999-12-30';
+COMMENT ON FUNCTION public.is_finite(timestamptz) IS
+    'A real moment, in a year that every client can read (1 to 9999)';
 CREATE FUNCTION public.is_at_most_120(value text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN length(value) <= 120;
 -- White space, control characters and others that show as nothing.
@@ -102,6 +105,12 @@ CREATE FUNCTION public.is_p0_key(value text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN public.is_code(value) AND value !~ '[0-9]{7}';
 COMMENT ON FUNCTION public.is_p0_key(text) IS 'A code that cannot be a phone number';
+CREATE FUNCTION public.are_p0_codes(value text[]) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN NOT EXISTS (
+        SELECT FROM unnest(value) word
+        WHERE word IS NULL OR word !~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,59}$' OR word ~ '[0-9]{7}');
+COMMENT ON FUNCTION public.are_p0_codes(text[]) IS 'Codes of the tracking plan, no free text';
 CREATE FUNCTION public.is_json_object(value jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN jsonb_typeof(value) = 'object';
 CREATE FUNCTION public.has_no_duplicates(value text[]) RETURNS boolean
@@ -180,7 +189,7 @@ BEGIN
         RETURN left(word, 4) <> '0000'
             AND substr(word, 9, 2)::int <= extract(day FROM
                 make_date(left(word, 4)::int, substr(word, 6, 2)::int, 1) + interval '1 month -1 day');
-    ELSIF word ~ '[0-9]{7}' THEN
+    ELSIF word ~ '[0-9]{7}' OR word ~ '([0-9][._-]?){11}' THEN
         RETURN false;  -- a phone number, whatever else it is called
     END IF;
 
@@ -363,6 +372,13 @@ DECLARE
     offence text[];
     sentence text;
 BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        -- Events outlive their plan; what was accepted once may still go with its lead.
+        IF (NEW.event_name, NEW.source, NEW.properties)
+           IS NOT DISTINCT FROM (OLD.event_name, OLD.source, OLD.properties) THEN
+            RETURN NEW;
+        END IF;
+    END IF;
     IF TG_TABLE_NAME = 'analytics_events' THEN
         offence := public.event_offence(
             NEW.event_name, NEW.source, NEW.properties, NEW.page, NEW.acquisition);
@@ -395,14 +411,18 @@ COMMENT ON FUNCTION public.is_row_counts(jsonb) IS 'An object of table names and
 
 CREATE FUNCTION public.is_session_length(starts timestamptz, ends timestamptz) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (ends AT TIME ZONE 'UTC') > (starts AT TIME ZONE 'UTC')
-        AND (ends AT TIME ZONE 'UTC') <= (starts AT TIME ZONE 'UTC') + interval '12 hours';
+    RETURN CASE WHEN NOT (public.is_finite(starts) AND public.is_finite(ends)) THEN false
+        ELSE (ends AT TIME ZONE 'UTC') > (starts AT TIME ZONE 'UTC')
+            AND (ends AT TIME ZONE 'UTC') <= (starts AT TIME ZONE 'UTC') + interval '12 hours'
+        END;
 COMMENT ON FUNCTION public.is_session_length(timestamptz, timestamptz) IS
     'Ends after it starts, at most 12 hours later';
 CREATE FUNCTION public.is_link_lifetime(created timestamptz, expires timestamptz) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (expires AT TIME ZONE 'UTC') > (created AT TIME ZONE 'UTC')
-        AND (expires AT TIME ZONE 'UTC') <= (created AT TIME ZONE 'UTC') + interval '30 days';
+    RETURN CASE WHEN NOT (public.is_finite(created) AND public.is_finite(expires)) THEN false
+        ELSE (expires AT TIME ZONE 'UTC') > (created AT TIME ZONE 'UTC')
+            AND (expires AT TIME ZONE 'UTC') <= (created AT TIME ZONE 'UTC') + interval '30 days'
+        END;
 COMMENT ON FUNCTION public.is_link_lifetime(timestamptz, timestamptz) IS
     'Expires after it was created, at most 30 days later';
 
