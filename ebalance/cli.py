@@ -53,7 +53,7 @@ def explain(error: Exception) -> str | None:
         return f"Wrong settings: {_one_line(error)}"
     if isinstance(error, IntegrityError) and isinstance(error.__cause__, psycopg.Error):
         # Not str(error): its detail quotes the row.
-        row = re.match(r"Could not load [\w.]+\(pk=[^)]*\): ", str(error))
+        row = re.search(r"Could not load [\w.]+\(pk=[^)]*\): ", str(error))
         reason = _one_line(error.__cause__.diag.message_primary)
         return f"The database refused this. {row[0] if row else ''}{reason}"
     if isinstance(error, NotSupportedError) and isinstance(error.__cause__, psycopg.Error):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import runpy
 import shutil
 import socket
@@ -13,7 +15,7 @@ from urllib.parse import quote
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from tests.databases import Database
+from tests.databases import Database, Databases
 from tests.processes import ROOT, environment, free_port, manage
 
 PASSWORD = "s3cret-pass"
@@ -213,6 +215,30 @@ def test_a_data_folder_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     line = one_line(manage("migrate", DATABASE_URL=None, EBALANCE_DATA_DIR=str(tmp_path / "file")))
     assert "The bundled PostgreSQL cannot use" in line
+
+
+def test_a_database_that_does_not_know_cyrillic(databases: Databases) -> None:
+    name = f"test_{databases.base}_{os.getpid()}_without_cyrillic"
+    databases.keeper.execute(
+        f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER libc LOCALE 'C'"
+    )
+    try:
+        line = one_line(manage("migrate", DATABASE_URL=databases._database(name).url))
+    finally:
+        databases.drop(name)
+    assert "knows Cyrillic letters" in line
+
+
+def test_a_fixture_that_breaks_a_rule(fresh_database: Database, tmp_path: Path) -> None:
+    """The rule is named; the row is not quoted, as PostgreSQL's own detail would."""
+    person = {"email": "marker@example.com", "phone": "8 999", "display_name": "Marker"}
+    fixture = tmp_path / "people.json"
+    fixture.write_text(json.dumps([{"model": "identity.user", "fields": person}]))
+    result = manage("loaddata", str(fixture), DATABASE_URL=fresh_database.url)
+    line = one_line(result)
+    assert "users_phone_is_e164" in line
+    assert "Could not load identity.User(pk=" in line
+    assert "marker" not in (result.stdout + result.stderr).lower()
 
 
 @pytest.mark.parametrize("missing", ["SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL"])
