@@ -10,6 +10,7 @@ import unfold.admin
 from django.contrib import messages
 from django.contrib.admin import ActionLocation, ShowFacets
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION
+from django.contrib.auth import get_user_model
 from django.contrib.postgres.fields import ArrayField
 from django.db import models, transaction
 from django.http import Http404, HttpResponseRedirect
@@ -18,8 +19,6 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from ebalance.db.fields import BlindIndex, TextLine
-from identity.models import User
-from identity.permissions import sees_personal
 
 from . import deletion, log
 from .forms import Autocomplete, Form, Formset
@@ -54,16 +53,18 @@ class Rows:
 
     def is_hidden(self, request, name: Any) -> bool:
         """Whether this column is personal (P1, or names a person) and the role may not see such."""
-        if sees_personal(request.user.role_codes):
+        if request.user.sees_personal:
             return False
         field = {f.name: f for f in self.opts.concrete_fields}.get(name)
         return field is not None and (
-            (field.db_comment or "").startswith("P1") or field.related_model is User
+            (field.db_comment or "").startswith("P1") or field.related_model is get_user_model()
         )
 
     def is_choosable(self, request, field: models.Field) -> bool:
         """People are chosen by those who see the list of people."""
-        return field.related_model is not User or request.user.has_perm("identity.view_user")
+        return field.related_model is not get_user_model() or request.user.has_perm(
+            "identity.view_user"
+        )
 
     # -- what -----------------------------------------------------------------------------------
 
@@ -277,7 +278,7 @@ class ModelAdmin(Rows, unfold.admin.ModelAdmin):
         return log.write(request, queryset, DELETION)
 
     def history_view(self, request, object_id, extra_context=None):
-        if not sees_personal(request.user.role_codes):
+        if not request.user.sees_personal:
             raise Http404  # it names people
         return super().history_view(request, object_id, extra_context)
 

@@ -119,14 +119,6 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("user__isnull", False),
-                                    ("lead__isnull", False),
-                                    _connector="OR",
-                                ),
-                                name="consents_subject_present",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
                                     ("revoked_at__isnull", True),
                                     ("revoked_at__gte", models.F("granted_at")),
                                     _connector="OR",
@@ -138,6 +130,29 @@ class Migration(migrations.Migration):
                                     ("granted", True), ("revoked_at__isnull", True), _connector="OR"
                                 ),
                                 name="consents_refusal_is_not_revoked",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("granted_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("revoked_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="consents_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("user__isnull", False),
+                                    ("lead__isnull", False),
+                                    _connector="OR",
+                                ),
+                                name="consents_subject_present",
                             ),
                             models.UniqueConstraint(
                                 condition=models.Q(
@@ -156,21 +171,6 @@ class Migration(migrations.Migration):
                                 ),
                                 fields=("lead", "consent_type"),
                                 name="consents_one_active_per_lead",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("granted_at"),
-                                        function="is_finite",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                    models.Func(
-                                        models.F("revoked_at"),
-                                        function="is_finite",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
-                                name="consents_times_finite",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(

@@ -3,10 +3,10 @@
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop
 
-from ebalance.db import patterns, rules, triggers
+from ebalance.db import rules
 from ebalance.db.classification import p0
+from ebalance.db.evidence import consent_checks, consent_triggers
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, now_default
 from ebalance.db.sets import Members
 
@@ -44,28 +44,11 @@ class Consent(Entity):
         verbose_name = _("consent")
         verbose_name_plural = _("consents")
         constraints = [
-            rules.matches(
-                "consents_version_is_dated",
-                "version",
-                patterns.TEXT_VERSION,
-                _("A version is a date, for example 2026-01-07 or 2026-01-07.2."),
-            ),
+            *consent_checks("consents"),
             rules.Check(
                 "consents_subject_present",
                 Q(user__isnull=False) | Q(lead__isnull=False),
                 _("A consent belongs to a person or a lead."),
-            ),
-            rules.Check(
-                "consents_revoked_after_granted",
-                Q(revoked_at__isnull=True) | Q(revoked_at__gte=models.F("granted_at")),
-                _("A consent cannot be withdrawn before it was given."),
-                field="revoked_at",
-            ),
-            rules.Check(
-                "consents_refusal_is_not_revoked",
-                Q(granted=True) | Q(revoked_at__isnull=True),
-                _("A refusal cannot be withdrawn."),
-                field="revoked_at",
             ),
             rules.Unique(
                 "consents_one_active_per_user",
@@ -79,37 +62,15 @@ class Consent(Entity):
                 condition=Q(granted=True, revoked_at__isnull=True, lead__isnull=False),
                 message=_("This lead has already given this consent."),
             ),
-            rules.finite("consents", "granted_at", "revoked_at"),
         ]
         indexes = [
             rules.Index("consents_by_user", "user", "granted_at", serves="history of a person"),
             rules.Index("consents_by_lead", "lead", "granted_at", serves="history of a lead"),
         ]
-        triggers = [
-            triggers.frozen(
-                "consents",
-                "are_evidence",
-                [
-                    "user_id",
-                    "lead_id",
-                    "consent_type",
-                    "granted",
-                    "version",
-                    "source",
-                    "granted_at",
-                ],
-                message=gettext_noop("A consent is evidence: only its withdrawal can be recorded"),
-            ),
-            triggers.frozen(
-                "consents",
-                "revoked_once",
-                ["revoked_at"],
-                once="revoked_at",
-                message=gettext_noop("A consent is withdrawn once"),
-            ),
-            triggers.no_delete("consents"),
-            triggers.no_truncate("consents"),
-        ]
+        triggers = consent_triggers(
+            "consents",
+            ["user_id", "lead_id", "consent_type", "granted", "version", "source", "granted_at"],
+        )
 
     def __str__(self) -> str:
         return f"{self.get_consent_type_display()} {self.version}"

@@ -16,7 +16,7 @@ from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sets import Members
 
 from ..managers import UserManager
-from ..permissions import allows, allows_module
+from ..permissions import allows, allows_module, sees_personal
 
 LAST_OWNER = gettext_noop("The last active owner cannot lose the role, be blocked or be deleted")
 
@@ -208,6 +208,11 @@ END""",
     @property
     def is_staff(self) -> bool:
         return self.is_active and bool(self.role_codes & {"owner", "assistant", "editor"})
+
+    @property
+    def sees_personal(self) -> bool:
+        """Whether this person sees names and contacts of others (P1) in admin."""
+        return sees_personal(self.role_codes)
 
     def has_perm(self, perm: str, obj=None) -> bool:
         return self.is_staff and allows(self.role_codes, perm)

@@ -928,11 +928,6 @@ class Migration(migrations.Migration):
                                 ),
                                 name="review_publication_consents_refusal_is_not_revoked",
                             ),
-                            models.UniqueConstraint(
-                                condition=models.Q(("granted", True), ("revoked_at__isnull", True)),
-                                fields=("review",),
-                                name="review_publication_consents_one_active",
-                            ),
                             models.CheckConstraint(
                                 condition=models.Q(
                                     models.Func(
@@ -947,6 +942,11 @@ class Migration(migrations.Migration):
                                     ),
                                 ),
                                 name="review_publication_consents_times_finite",
+                            ),
+                            models.UniqueConstraint(
+                                condition=models.Q(("granted", True), ("revoked_at__isnull", True)),
+                                fields=("review",),
+                                name="review_publication_consents_one_active",
                             ),
                         ],
                         "triggers": [
@@ -977,19 +977,6 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
-                                name="review_publication_consents_unpublish",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN (NEW.revoked_at IS NOT NULL AND OLD.revoked_at IS NULL)",
-                                    execute="public.review_publication_consents_unpublish()",
-                                    func="CREATE OR REPLACE FUNCTION public.review_publication_consents_unpublish() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    UPDATE public.reviews\n    SET status = CASE status WHEN 'published' THEN 'unpublished' ELSE status END\n    WHERE id = NEW.review_id;\n    RETURN NULL;\nEND $rule$; ",
-                                    hash="03d7a1130414968f9e62fd418e327619bad803f0",
-                                    operation='UPDATE OF "revoked_at"',
-                                    pgid="review_publication_consents_unpublish",
-                                    table="review_publication_consents",
-                                    when="AFTER",
-                                ),
-                            ),
-                            pgtrigger.compiler.Trigger(
                                 name="review_publication_consents_no_delete",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.refuse('review_publication_consents_no_delete', 'id', 'These records are kept as evidence and are not deleted')",
@@ -1012,6 +999,19 @@ class Migration(migrations.Migration):
                                     pgid="review_publication_consents_no_truncate",
                                     table="review_publication_consents",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="review_publication_consents_unpublish",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.revoked_at IS NOT NULL AND OLD.revoked_at IS NULL)",
+                                    execute="public.review_publication_consents_unpublish()",
+                                    func="CREATE OR REPLACE FUNCTION public.review_publication_consents_unpublish() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    UPDATE public.reviews\n    SET status = CASE status WHEN 'published' THEN 'unpublished' ELSE status END\n    WHERE id = NEW.review_id;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="03d7a1130414968f9e62fd418e327619bad803f0",
+                                    operation='UPDATE OF "revoked_at"',
+                                    pgid="review_publication_consents_unpublish",
+                                    table="review_publication_consents",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(

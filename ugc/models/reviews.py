@@ -2,12 +2,13 @@
 
 import pgtrigger
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from ebalance.db import patterns, rules, triggers
+from ebalance.db import rules, triggers
 from ebalance.db.classification import p0, p2
+from ebalance.db.evidence import consent_checks, consent_triggers
 from ebalance.db.fields import ClosedSet, Entity, Ref, SealedText, TextLine, now_default
 from ebalance.db.sets import Members
 
@@ -118,31 +119,13 @@ class ReviewPublicationConsent(Entity):
         verbose_name = _("consent to publication")
         verbose_name_plural = _("consents to publication")
         constraints = [
-            rules.matches(
-                "review_publication_consents_version_is_dated",
-                "version",
-                patterns.TEXT_VERSION,
-                _("A version is a date, for example 2026-01-07 or 2026-01-07.2."),
-            ),
-            rules.Check(
-                "review_publication_consents_revoked_after_granted",
-                Q(revoked_at__isnull=True) | Q(revoked_at__gte=F("granted_at")),
-                _("A consent cannot be withdrawn before it was given."),
-                field="revoked_at",
-            ),
-            rules.Check(
-                "review_publication_consents_refusal_is_not_revoked",
-                Q(granted=True) | Q(revoked_at__isnull=True),
-                _("A refusal cannot be withdrawn."),
-                field="revoked_at",
-            ),
+            *consent_checks("review_publication_consents"),
             rules.Unique(
                 "review_publication_consents_one_active",
                 fields=["review"],
                 condition=Q(granted=True, revoked_at__isnull=True),
                 message=_("There is already an active consent for this review."),
             ),
-            rules.finite("review_publication_consents", "granted_at", "revoked_at"),
         ]
         indexes = [
             rules.Index(
@@ -151,18 +134,9 @@ class ReviewPublicationConsent(Entity):
             rules.Index("review_publication_consents_by_user", "user", serves="a person's; export"),
         ]
         triggers = [
-            triggers.frozen(
+            *consent_triggers(
                 "review_publication_consents",
-                "are_evidence",
                 ["review_id", "user_id", "granted", "version", "granted_at"],
-                message=gettext_noop("A consent is evidence: only its withdrawal can be recorded"),
-            ),
-            triggers.frozen(
-                "review_publication_consents",
-                "revoked_once",
-                ["revoked_at"],
-                once="revoked_at",
-                message=gettext_noop("A consent is withdrawn once"),
             ),
             triggers.Rule(
                 "review_publication_consents_unpublish",
@@ -179,8 +153,6 @@ BEGIN
     RETURN NULL;
 END""",
             ),
-            triggers.no_delete("review_publication_consents"),
-            triggers.no_truncate("review_publication_consents"),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,55 @@
+"""What the tables of consents share: a row is evidence, of which only the withdrawal is added."""
+
+from collections.abc import Sequence
+
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
+
+from . import patterns, rules, triggers
+
+
+def consent_checks(table: str) -> list[rules.Check]:
+    """A dated version of the text; withdrawn only what was granted, and not before."""
+    return [
+        rules.matches(
+            f"{table}_version_is_dated",
+            "version",
+            patterns.TEXT_VERSION,
+            _("A version is a date, for example 2026-01-07 or 2026-01-07.2."),
+        ),
+        rules.Check(
+            f"{table}_revoked_after_granted",
+            Q(revoked_at__isnull=True) | Q(revoked_at__gte=F("granted_at")),
+            _("A consent cannot be withdrawn before it was given."),
+            field="revoked_at",
+        ),
+        rules.Check(
+            f"{table}_refusal_is_not_revoked",
+            Q(granted=True) | Q(revoked_at__isnull=True),
+            _("A refusal cannot be withdrawn."),
+            field="revoked_at",
+        ),
+        rules.finite(table, "granted_at", "revoked_at"),
+    ]
+
+
+def consent_triggers(table: str, columns: Sequence[str]) -> list[triggers.Rule]:
+    """``columns`` never change, ``revoked_at`` is set once, rows are not deleted."""
+    return [
+        triggers.frozen(
+            table,
+            "are_evidence",
+            columns,
+            message=gettext_noop("A consent is evidence: only its withdrawal can be recorded"),
+        ),
+        triggers.frozen(
+            table,
+            "revoked_once",
+            ["revoked_at"],
+            once="revoked_at",
+            message=gettext_noop("A consent is withdrawn once"),
+        ),
+        triggers.no_delete(table),
+        triggers.no_truncate(table),
+    ]
