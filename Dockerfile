@@ -4,8 +4,8 @@ ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 WORKDIR /app
 COPY requirements.lock .
 RUN pip install --no-cache-dir --require-hashes --requirement requirements.lock
-COPY . .
 RUN useradd --create-home ebalance && chown ebalance:ebalance /app
+COPY --chown=ebalance:ebalance . .
 USER ebalance
 EXPOSE 8000
 CMD ["python", "manage.py", "run", "--bind", "0.0.0.0"]

@@ -41,6 +41,7 @@ SUPERUSER = "postgres"
 PORT = 5432  # names the socket only: the server listens on no network port
 START_TIMEOUT = 60.0  # seconds; recovery after a crash may take a while
 STOP_TIMEOUT = 60.0
+LONGEST_PATH = 950  # bytes; the server's own programs keep paths in 1024 and crash beyond
 
 DEFAULT_OPTIONS: dict[str, str] = {
     "synchronous_commit": "off",  # a crash may lose the last moments, never consistency
@@ -107,7 +108,7 @@ class Server:
     def account(self) -> pwd.struct_passwd:
         """The system account that runs the server: ours, or a system user when we are root."""
         if self._account is None:
-            self._account = _server_account(self.data_dir)
+            self._account = _server_account(self.data_dir, self._say)
         return self._account
 
     @property
@@ -185,6 +186,12 @@ class Server:
                 raise
 
     def _check_binaries(self) -> None:
+        for path in (self.bin_dir, self.data_dir):
+            if len(os.fsencode(path)) > LONGEST_PATH:
+                raise BundledServerError(
+                    f"The path of {path} is too long for PostgreSQL, which takes {LONGEST_PATH} "
+                    "bytes; set EBALANCE_DATA_DIR to a shorter one, or move the checkout."
+                )
         for name in ("postgres", "initdb"):
             if not os.access(self.bin_dir / name, os.X_OK):
                 raise BundledServerError(
@@ -677,7 +684,7 @@ def leave(*, wait: bool = True) -> None:
 # -- helpers ------------------------------------------------------------------------------------
 
 
-def _server_account(data_dir: Path) -> pwd.struct_passwd:
+def _server_account(data_dir: Path, say: Callable[[str], None]) -> pwd.struct_passwd:
     uid = os.geteuid()
     if uid == 0:
         with contextlib.suppress(FileNotFoundError):
@@ -695,6 +702,7 @@ def _server_account(data_dir: Path) -> pwd.struct_passwd:
             ) from None
     with contextlib.suppress(KeyError):
         return pwd.getpwnam(SERVER_USER)
+    say(f"PostgreSQL does not run as root: adding the system user {SERVER_USER} for it …")
     command = ["useradd", "--system", "--no-create-home", "--shell", "/bin/false", SERVER_USER]
     try:
         result = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)

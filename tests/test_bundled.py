@@ -331,6 +331,10 @@ def test_says_that_the_data_are_of_another_version(folder: Path, server: Server)
     assert "made by PostgreSQL 14" in refusal(folder / "data")
 
 
+def test_says_that_the_path_is_too_long(folder: Path) -> None:
+    assert "too long for PostgreSQL" in refusal(folder.joinpath(*["п" * 100] * 5, "data"))
+
+
 def test_says_that_programs_are_missing(folder: Path) -> None:
     assert "incomplete" in refusal(folder / "data", bin_dir=folder)
 

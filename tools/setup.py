@@ -95,6 +95,8 @@ def main() -> int:
     except subprocess.CalledProcessError as error:
         output = (error.output or b"").decode(errors="replace").strip()
         reason = f": {output.splitlines()[-1]}" if output else ""
+        if "No space left on device" in output:
+            reason = ": the disk is full"
         print(
             f"Setup failed: {' '.join(error.cmd[1:4])} ended with code {error.returncode}{reason}.",
             file=sys.stderr,
