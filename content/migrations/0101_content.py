@@ -243,7 +243,7 @@ class Migration(migrations.Migration):
                                 condition=models.Q(
                                     (
                                         "object_key__regex",
-                                        "^[^/\\\\\\s\\x01-\\x1F\\x7F]+(/[^/\\\\\\s\\x01-\\x1F\\x7F]+)*$",
+                                        "^[^/\\\\\\s\\x01-\\x20\\x7F-\\xA0\\u1680\\u2000-\\u200F\\u2028-\\u202F\\u205F\\u3000\\uFEFF]+(/[^/\\\\\\s\\x01-\\x20\\x7F-\\xA0\\u1680\\u2000-\\u200F\\u2028-\\u202F\\u205F\\u3000\\uFEFF]+)*$",
                                     ),
                                     models.Q(
                                         ("object_key__regex", "(^|/)\\.\\.?(/|$)"), _negated=True

@@ -10,7 +10,8 @@ from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at
 from ebalance.db.sets import Members
 
 MIB = 1024 * 1024
-SEGMENT = r"[^/\\\s\x01-\x1F\x7F]+"  # of a path
+# Of a path. The invisible are named: what \s stands for depends on the server's locale.
+SEGMENT = r"[^/\\\s\x01-\x20\x7F-\xA0\u1680\u2000-\u200F\u2028-\u202F\u205F\u3000\uFEFF]+"
 
 
 class MediaAsset(Entity):

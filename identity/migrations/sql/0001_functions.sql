@@ -29,16 +29,16 @@ BEGIN
         DECLARE
             ticks bigint := floor(extract(epoch FROM clock_timestamp()) * 4096000)::bigint;
             last_ticks bigint := nullif(current_setting('ebalance.uuid7_ticks', true), '')::bigint;
-            hex text;
-            noise text := replace(gen_random_uuid()::text, '-', '');
+            hex pg_catalog.text;
+            noise pg_catalog.text := replace(gen_random_uuid()::pg_catalog.text, '-', '');
         BEGIN
             IF last_ticks >= ticks THEN
                 ticks := last_ticks + 1;
             END IF;
-            PERFORM set_config('ebalance.uuid7_ticks', ticks::text, false);
+            PERFORM set_config('ebalance.uuid7_ticks', ticks::pg_catalog.text, false);
             hex := lpad(to_hex(ticks), 15, '0');
             -- The variant nibble (8 to b) of the random UUID stands where v7 wants it, at 17.
-            RETURN (substr(hex, 1, 12) || '7' || substr(hex, 13, 3) || substr(noise, 17))::uuid;
+            RETURN (substr(hex, 1, 12) || '7' || substr(hex, 13, 3) || substr(noise, 17))::pg_catalog.uuid;
         END $fn$;
     END IF;
 END $do$;
