@@ -26,7 +26,7 @@ if (BASE_DIR / ".env").is_file():
     except (OSError, UnicodeDecodeError) as error:
         raise ImproperlyConfigured(f"The file .env cannot be read: {error}.") from None
 
-# EBALANCE_ENV: dev (default), stage or prod. In prod migrations go forward only.
+# EBALANCE_ENV: dev (default), stage or prod.
 ENVIRONMENT = env.str("EBALANCE_ENV", default="dev")
 if ENVIRONMENT not in {"dev", "stage", "prod"}:
     raise ImproperlyConfigured(f"EBALANCE_ENV is {ENVIRONMENT!r}; it can be dev, stage or prod.")
