@@ -229,7 +229,7 @@ class SystemSetting(models.Model):
     """A setting that staff may change at run time. No secrets."""
 
     key = TextLine(primary_key=True, db_comment=p0("code of the setting"))
-    value = models.JSONField(db_comment=p0("value, JSON"))
+    value = models.JSONField(blank=True, db_comment=p0("value, JSON"))
     updated_by = Ref(
         "identity.User",
         db_column="updated_by_user_id",

@@ -2,8 +2,7 @@
 beside manage.py).
 
 Each variable is documented where it is read, once. With EBALANCE_ENV=prod or stage nothing secret
-has a default:
-a missing variable stops the process with its name.
+has a default: a missing variable stops the process with its name.
 """
 
 import os

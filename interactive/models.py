@@ -85,7 +85,9 @@ class InteractiveVersion(Entity):
         InteractiveDefinition, DB_CASCADE, related_name="versions", db_comment=p0("interactive")
     )
     version = models.IntegerField(db_comment=p0("number, from 1, per interactive"))
-    config = models.JSONField(db_comment=p0("questions, steps, thresholds; a JSON object"))
+    config = models.JSONField(
+        blank=True, db_comment=p0("questions, steps, thresholds; a JSON object")
+    )
     created_by = Ref(
         "identity.User",
         db_column="created_by_user_id",

@@ -241,6 +241,20 @@ def test_a_fixture_that_breaks_a_rule(fresh_database: Database, tmp_path: Path) 
     assert "marker" not in (result.stdout + result.stderr).lower()
 
 
+@pytest.mark.parametrize("environment", ["stage", "prod"])
+def test_run_is_for_development(environment: str) -> None:
+    line = one_line(
+        manage(
+            "run",
+            EBALANCE_ENV=environment,
+            SECRET_KEY="x" * 50,
+            ALLOWED_HOSTS="a.example",
+            DATABASE_URL="postgres://h/db",
+        )
+    )
+    assert "is for development" in line
+
+
 @pytest.mark.parametrize("missing", ["SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL"])
 def test_production_does_not_start_without(missing: str) -> None:
     complete = {

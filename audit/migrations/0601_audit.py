@@ -589,7 +589,7 @@ class Migration(migrations.Migration):
                                 serialize=False,
                             ),
                         ),
-                        ("value", models.JSONField(db_comment="P0 · value, JSON")),
+                        ("value", models.JSONField(blank=True, db_comment="P0 · value, JSON")),
                         (
                             "updated_by",
                             models.ForeignKey(

@@ -113,6 +113,19 @@ class Payment(Entity):
             ),
             triggers.frozen(
                 "payments",
+                "request_stays",
+                ["idempotency_key"],
+                message=gettext_noop("The key under which the provider was asked does not change"),
+            ),
+            triggers.frozen(
+                "payments",
+                "reason_stays",
+                ["failure_category"],
+                once="failure_category",
+                message=gettext_noop("The reason of a failure, once known, does not change"),
+            ),
+            triggers.frozen(
+                "payments",
                 "time_of_success_stays",
                 ["confirmed_at"],
                 once="confirmed_at",

@@ -1,3 +1,8 @@
+"""Places in collections, which refer to content and to interactives.
+
+Rollback note: `migrate content 0101` drops the table curated_items; with rows in it they are lost, so dump it before.
+"""
+
 import django.db.models.constraints
 import django.db.models.deletion
 import pgtrigger.compiler

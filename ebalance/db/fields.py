@@ -145,7 +145,7 @@ def created_at(meaning: str = "when the row was written, UTC", **kwargs) -> mode
 
 
 def updated_at() -> models.DateTimeField:
-    """``updated_at =now()``: pair it with ``triggers.touch``, which keeps it current."""
+    """``updated_at =now()``: pair it with ``triggers.touch_updated_at``, which keeps it current."""
     return created_at(
         "when the row was last written, UTC; kept by the database", verbose_name=_("updated at")
     )

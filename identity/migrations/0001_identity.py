@@ -748,7 +748,7 @@ class Migration(migrations.Migration):
                         (
                             "counts",
                             models.JSONField(
-                                db_comment="P0 · rows erased per table, {table: number}"
+                                blank=True, db_comment="P0 · rows erased per table, {table: number}"
                             ),
                         ),
                     ],

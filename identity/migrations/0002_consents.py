@@ -1,3 +1,8 @@
+"""Consents, which refer to people and to leads.
+
+Rollback note: `migrate identity 0001` drops the table consents; with rows in it they are lost, so dump it before.
+"""
+
 import pgtrigger.compiler
 from django.conf import settings
 from django.db import migrations, models

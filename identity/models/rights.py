@@ -85,7 +85,7 @@ class ErasureLedgerEntry(Entity):
         db_default=now_default(), db_comment=p0("when it was done, UTC")
     )
     method = ClosedSet(Method, db_comment=p0("who started it"))
-    counts = models.JSONField(db_comment=p0("rows erased per table, {table: number}"))
+    counts = models.JSONField(blank=True, db_comment=p0("rows erased per table, {table: number}"))
 
     class Meta:
         db_table = "erasure_ledger"

@@ -281,7 +281,8 @@ class Migration(migrations.Migration):
                         (
                             "config",
                             models.JSONField(
-                                db_comment="P0 · questions, steps, thresholds; a JSON object"
+                                blank=True,
+                                db_comment="P0 · questions, steps, thresholds; a JSON object",
                             ),
                         ),
                         (

@@ -215,6 +215,20 @@ def test_a_late_answer_changes_nothing_after_a_success(late: str) -> None:
     assert Payment.objects.get(pk=row.pk).status == "succeeded"
 
 
+@breaks("payments_request_stays", "payments_reason_stays")
+def test_request_and_reason_are_not_rewritten() -> None:
+    row = PaymentFactory(failed=True)
+    with refuses("payments_request_stays", "payments"):
+        update_sql(row, idempotency_key="another")
+    with refuses("payments_request_stays", "payments"):
+        Payment.objects.filter(pk=row.pk).update(idempotency_key="another")
+    for reason in ("unknown", None):
+        with refuses("payments_reason_stays", "payments"):
+            update_sql(row, failure_category=reason)
+        with refuses("payments_reason_stays", "payments"):
+            Payment.objects.filter(pk=row.pk).update(failure_category=reason)
+
+
 @breaks("payments_time_of_success_stays")
 def test_the_time_of_a_success_is_not_rewritten() -> None:
     """A final payment stays as it was: its time says in which period the money came."""

@@ -47,10 +47,8 @@ class Command(BaseCommand):
         parser.add_argument("--no-demo", action="store_true", help="do not add demo data")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if settings.ENVIRONMENT == "prod":
-            raise CommandError(
-                "`run` is for development; in production run a WSGI server on ebalance.wsgi."
-            )
+        if settings.DEPLOYED:
+            raise CommandError("`run` is for development; elsewhere serve ebalance.wsgi.")
         address, port = options["bind"], _port(options["port"])
         _check_free(address, port)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
