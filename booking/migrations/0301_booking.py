@@ -1723,19 +1723,6 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
-                                name="payments_reason_stays",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN ((OLD.failure_category IS DISTINCT FROM NEW.failure_category) AND OLD.failure_category IS NOT NULL)",
-                                    execute="public.refuse('payments_reason_stays', 'failure_category', 'The reason of a failure, once known, does not change')",
-                                    func="",
-                                    hash="0f62d0f7bddd8f0d3a8f36bf704f1ecf7a280f0f",
-                                    operation="UPDATE",
-                                    pgid="payments_reason_stays",
-                                    table="payments",
-                                    when="BEFORE",
-                                ),
-                            ),
-                            pgtrigger.compiler.Trigger(
                                 name="payments_time_of_success_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN ((OLD.confirmed_at IS DISTINCT FROM NEW.confirmed_at) AND OLD.confirmed_at IS NOT NULL)",

@@ -119,13 +119,6 @@ class Payment(Entity):
             ),
             triggers.frozen(
                 "payments",
-                "reason_stays",
-                ["failure_category"],
-                once="failure_category",
-                message=gettext_noop("The reason of a failure, once known, does not change"),
-            ),
-            triggers.frozen(
-                "payments",
                 "time_of_success_stays",
                 ["confirmed_at"],
                 once="confirmed_at",

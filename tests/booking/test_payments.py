@@ -215,18 +215,13 @@ def test_a_late_answer_changes_nothing_after_a_success(late: str) -> None:
     assert Payment.objects.get(pk=row.pk).status == "succeeded"
 
 
-@breaks("payments_request_stays", "payments_reason_stays")
-def test_request_and_reason_are_not_rewritten() -> None:
+@breaks("payments_request_stays")
+def test_the_key_of_the_request_is_not_rewritten() -> None:
     row = PaymentFactory(failed=True)
     with refuses("payments_request_stays", "payments"):
         update_sql(row, idempotency_key="another")
     with refuses("payments_request_stays", "payments"):
         Payment.objects.filter(pk=row.pk).update(idempotency_key="another")
-    for reason in ("unknown", None):
-        with refuses("payments_reason_stays", "payments"):
-            update_sql(row, failure_category=reason)
-        with refuses("payments_reason_stays", "payments"):
-            Payment.objects.filter(pk=row.pk).update(failure_category=reason)
 
 
 @breaks("payments_time_of_success_stays")
