@@ -1,4 +1,4 @@
-"""How rules of booking, ugc and crm are tried: ranges at their ends, rows changed by each way."""
+"""How the apps' rules are tried: ranges at their ends, rows changed in every way."""
 
 from __future__ import annotations
 
