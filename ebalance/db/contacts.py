@@ -1,0 +1,119 @@
+"""One spelling for every contact, so that a blind index finds it (privacy.md §2).
+
+Keyed hashes are made of what comes out here and cannot be made anew without opening every value:
+a change of these rules is a rotation of the index. See docs/decisions/payload-schemas.md.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from functools import partial
+
+from django.utils.translation import gettext_lazy as _
+
+SENTENCES = {
+    "email": _("An e-mail address has a name, one @ and a domain."),
+    "phone": _("A phone number in international form, for example +79991234567."),
+    "telegram": _("A Telegram name, for example @name, or a numeric Telegram id."),
+}
+
+LONGEST = 1_000  # characters that anybody would send as one contact
+# What shows as nothing and comes along when text is copied from a page or a messenger.
+INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
+)
+LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+DOMAIN = re.compile(rf"{LABEL}(\.{LABEL})*")
+E164 = re.compile(r"\+[1-9][0-9]{9,14}")
+TELEGRAM_ID = re.compile(r"[1-9][0-9]{0,15}")
+TELEGRAM_NAME = re.compile(r"@?([a-z][a-z0-9_]{3,31})")
+TELEGRAM_LINK = re.compile(r"(?:https?://)?(?:www\.)?(?:t|telegram)\.me/([^/?#]+)/?(?:[?#].*)?")
+
+
+class ContactInvalid(ValueError):
+    """Not a contact of its ``channel``. Nothing of what was given is in here."""
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(channel)
+        self.channel = channel
+
+    def __str__(self) -> str:
+        return str(SENTENCES[self.channel])
+
+
+def normalise(channel: str, text: str) -> str:
+    """``text`` in the one spelling of its channel. Raises ContactInvalid.
+
+    email: lower case, the domain in ASCII (``xn--``), as ``users.email`` takes it. Dots and
+    ``+tags`` stay: what they mean is the provider's affair.
+    phone: E.164, as ``users.phone`` takes it. Without ``+`` or ``00`` it is read as dialled in
+    Russia: 8 or 7 and ten digits.
+    telegram: a numeric id, or a name in lower case without ``@``, also out of a link to t.me.
+    """
+    read = READERS[channel]
+    found = read(_readable(text))
+    del text  # error reporters show local variables
+    if found is None:
+        raise ContactInvalid(channel)
+    return found
+
+
+# Partial, not functions of their own: a frame of theirs would hold the text.
+normalise_email = partial(normalise, "email")
+normalise_phone = partial(normalise, "phone")
+normalise_telegram = partial(normalise, "telegram")
+
+
+def _readable(text: str) -> str:
+    """Without what does not show, and full-width letters and digits as ordinary ones."""
+    if not isinstance(text, str) or len(text) > LONGEST:
+        return ""
+    return unicodedata.normalize("NFKC", INVISIBLE.sub("", text)).strip()
+
+
+def _email(text: str) -> str | None:
+    # Lower case can come apart from its accent: NFKC puts them together again.
+    name, at, domain = unicodedata.normalize("NFKC", text.lower()).partition("@")
+    domain = ".".join(map(_ascii_label, domain.replace("。", ".").removesuffix(".").split(".")))
+    if not at or not 1 <= len(name.encode("utf-8", "replace")) <= 64 or len(domain) > 253:
+        return None
+    # Control characters, blanks, and what this Unicode does not know (so neither its lower case).
+    if "@" in domain or any(unicodedata.category(letter)[0] in "CZ" for letter in name):
+        return None
+    return f"{name}@{domain}" if DOMAIN.fullmatch(domain) else None
+
+
+def _ascii_label(label: str) -> str:
+    if label.isascii() or any(unicodedata.category(letter)[0] in "CZ" for letter in label):
+        return label
+    return "xn--" + label.encode("punycode").decode("ascii")
+
+
+def _phone(text: str) -> str | None:
+    digits = "".join(
+        str(unicodedata.decimal(letter, letter))
+        for letter in text
+        if not (letter.isspace() or letter in "./\u2212" or unicodedata.category(letter) == "Pd")
+    )
+    digits = digits.replace("(0)", "")  # +44 (0)20 …: dialled inside the country only
+    digits = re.sub("[()]", "", digits)
+    digits = re.sub("^00", "+", digits)
+    digits = re.sub("^[87](?=[0-9]{10}$)", "+7", digits)
+    return digits if E164.fullmatch(digits) else None
+
+
+def _telegram(text: str) -> str | None:
+    text = text.lower()
+    if TELEGRAM_ID.fullmatch(text):
+        return text
+    link = TELEGRAM_LINK.fullmatch(text)
+    name = TELEGRAM_NAME.fullmatch(link[1] if link else text)
+    return name[1] if name else None
+
+
+READERS: dict[str, Callable[[str], str | None]] = {
+    "email": _email,
+    "phone": _phone,
+    "telegram": _telegram,
+}
