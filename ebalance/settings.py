@@ -14,6 +14,8 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
+from ebalance.db import keys
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
@@ -51,6 +53,19 @@ if DEBUG and DEPLOYED:
 # EBALANCE_DATA_DIR: folder of the bundled database.
 EBALANCE_DATA_DIR = Path(env.str("EBALANCE_DATA_DIR", default="") or BASE_DIR / ".data").absolute()
 
+# EBALANCE_ENCRYPTION_KEYS, EBALANCE_BLIND_INDEX_KEYS: the keys of sealed columns and of blind
+# indexes, k2:<base64>,k1:<base64>, the first in use (`manage.py keys generate`). With _FILE behind
+# its name, a variable names a mounted file instead. Development makes itself a key.
+ENCRYPTION_KEYS, BLIND_INDEX_KEYS = (
+    keys.from_environment(
+        f"EBALANCE_{purpose}_KEYS",
+        deployed=DEPLOYED,
+        development_file=EBALANCE_DATA_DIR / f"development-{purpose.lower().replace('_', '-')}-key",
+    )
+    for purpose in ("ENCRYPTION", "BLIND_INDEX")
+)
+keys.no_key_in_common(ENCRYPTION_KEYS, BLIND_INDEX_KEYS)
+
 
 def database() -> dict[str, Any]:
     """The default database. Raises ImproperlyConfigured without ever quoting DATABASE_URL: it
@@ -71,6 +86,7 @@ def database() -> dict[str, Any]:
             "HOST": "",
             "PORT": "5432",
             "BUNDLED": True,
+            "OPTIONS": {"server_side_binding": True},  # see below
         }
     example = "it should look like postgresql://user:password@host:5432/name"
     url = url.strip()
@@ -96,6 +112,8 @@ def database() -> dict[str, Any]:
         raise ImproperlyConfigured(f"DATABASE_URL names no database; {example}.")
     options = config.setdefault("OPTIONS", {})
     options.setdefault("connect_timeout", 10)  # seconds; a silent network is an answer too
+    # Values travel beside the statement: the server's log and pg_stat_activity show $1.
+    options.setdefault("server_side_binding", True)
     config["HOST"] = unquote(config["HOST"])  # a socket's folder has slashes
     if "port" in options:  # beside ?host=/socket/folder
         config["PORT"] = str(options.pop("port"))
@@ -191,6 +209,63 @@ UNFOLD = {
         "navigation": "ebalance.admin.navigation.sidebar",
     },
 }
+
+# Nothing about a person is logged or reported: docs/decisions/redaction.md.
+DEFAULT_EXCEPTION_REPORTER = "ebalance.redaction.reports.ExceptionReporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "ebalance.redaction.reports.ExceptionReporterFilter"
+LOGGING_CONFIG = "ebalance.redaction.records.configure"
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"redaction": {"()": "ebalance.redaction.records.Redaction"}},
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+        "access": {
+            "()": "django.utils.log.ServerFormatter",
+            "format": "[{server_time}] {message}",
+            "style": "{",
+        },
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["redaction"],
+        },
+        "access": {
+            "class": "logging.StreamHandler",
+            "formatter": "access",
+            "filters": ["redaction"],
+        },
+        "mail_admins": {
+            "class": "django.utils.log.AdminEmailHandler",
+            "level": "ERROR",
+            "filters": ["redaction"],
+        },
+    },
+    "root": {"level": "INFO", "handlers": ["console", *(["mail_admins"] if DEPLOYED else [])]},
+    "loggers": {
+        "django": {"level": "INFO", "handlers": []},  # to the root's
+        "django.server": {"level": "INFO", "handlers": ["access"], "propagate": False},
+    },
+}
+# ADMINS: e-mail addresses that get error reports, separated by commas.
+ADMINS = env.list("ADMINS", default=[])
+# EMAIL_URL: smtp+tls://user:password@host:587, through which they are sent; without it none is.
+MAILERS = {}
+if EMAIL_URL := env.str("EMAIL_URL", default=""):
+    _mail = env.email_url_config(EMAIL_URL)
+    MAILERS["default"] = {
+        "BACKEND": _mail["EMAIL_BACKEND"],
+        "OPTIONS": {
+            "host": _mail["EMAIL_HOST"],
+            "port": _mail["EMAIL_PORT"],
+            "username": _mail["EMAIL_HOST_USER"],
+            "password": _mail["EMAIL_HOST_PASSWORD"],
+            "use_tls": _mail.get("EMAIL_USE_TLS", False),
+            "use_ssl": _mail.get("EMAIL_USE_SSL", False),
+        },
+    }
 
 # CSRF_TRUSTED_ORIGINS: https://host of each site that posts forms here, separated by commas.
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])

@@ -1,14 +1,28 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from ebalance import bundled
 from ebalance.cli import explain
+from ebalance.db import keys
 from tests.databases import Database, Databases, default_connection_on
+
+# One ring for each purpose, for this process and for the programs that tests start.
+for _name in ("ENCRYPTION_KEYS", "BLIND_INDEX_KEYS"):
+    os.environ[f"EBALANCE_{_name}"] = keys.generate("k1")
+    os.environ.pop(f"EBALANCE_{_name}_FILE", None)
+    setattr(
+        settings,
+        _name,
+        keys.from_environment(f"EBALANCE_{_name}", deployed=True, development_file=Path()),
+    )
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import pytest
 from django.db import IntegrityError, connection, models, transaction
 from psycopg.types.json import Jsonb
 
+from ebalance.db.sealed import ProtectedField, SealedField, UnsealedValue
 from tests.support import (
     TRIED,
     Case,
@@ -42,8 +43,13 @@ def attributes(row: models.Model, changes: dict[str, Any]) -> dict[str, Any]:
 
 def assigned(row: models.Model, changes: dict[str, Any]) -> models.Model:
     for name, value in attributes(row, changes).items():
-        setattr(row, name, value)
+        f = row._meta.get_field(name)
+        setattr(row, name, f.to_python(value) if isinstance(f, ProtectedField) else value)
     return row
+
+
+def sealed_fields(row: models.Model) -> list[SealedField]:
+    return [f for f in row._meta.concrete_fields if isinstance(f, SealedField)]
 
 
 def adapted(value: Any) -> Any:
@@ -167,6 +173,12 @@ def check_change(change: Change, way: str) -> None:
     if way == "save":
         check_full_clean(assigned(row, to), change.rule)
         row.refresh_from_db()
+    if way == "queryset" and any(isinstance(to.get(f.column), str) for f in sealed_fields(row)):
+        # One value for many rows is sealed for none of them (EntityQuerySet.update).
+        with pytest.raises(UnsealedValue):
+            by_queryset(row, **to)
+        assert stored(row) == before
+        return
     with refuses(change.rule, row._meta.db_table) if change.rule else nullcontext():
         {**UPDATES, **UPSERTS}[way](row, **to)
         connection.check_constraints()

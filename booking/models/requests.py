@@ -6,16 +6,15 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from ebalance.db import rules, triggers
-from ebalance.db.classification import p0, p1, p2
+from ebalance.db.classification import DELETE, of_person, p0, p1, p2
 from ebalance.db.fields import (
-    BlindIndex,
     ClosedSet,
     Entity,
     Ref,
-    SealedText,
     created_at,
 )
 from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.sealed import BlindIndex, SealedJSON, SealedText
 from ebalance.db.sets import Members
 
 from .appointments import Appointment
@@ -30,10 +29,17 @@ class IntakeForm(Entity):
     Status = Members("Status", "draft submitted")
 
     appointment = Ref(
-        Appointment, DB_CASCADE, related_name="intake_forms", db_comment=p0("for which session")
+        Appointment,
+        DB_CASCADE,
+        related_name="intake_forms",
+        db_comment=of_person("for which session", DELETE),
     )
     status = ClosedSet(Status, default=Status.draft, db_comment=p0("life cycle"))
-    payload_encrypted = SealedText(db_comment=p2("answers, sealed JSON"))
+    payload_encrypted = SealedJSON(
+        token="intake_forms.payload",
+        schema=lambda form: ("intake", form.status == "draft"),
+        db_comment=p2("answers, sealed JSON"),
+    )
     created_at = created_at()
     submitted_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when submitted, UTC"))
 
@@ -60,6 +66,7 @@ class IntakeForm(Entity):
                 "submitted_stays",
                 ["appointment_id", "payload_encrypted", "submitted_at", "created_at"],
                 status="submitted",
+                resealed=["payload_encrypted"],
                 message=gettext_noop("A submitted form is not changed"),
             ),
         ]
@@ -79,19 +86,25 @@ class WaitlistRequest(Entity):
         null=True,
         blank=True,
         related_name="waitlist_requests",
-        db_comment=p0("who waits, if registered"),
+        db_comment=of_person("who waits, if registered", DELETE),
     )
     lead = Ref(
         "crm.Lead",
         null=True,
         blank=True,
         related_name="waitlist_requests",
-        db_comment=p0("lead who waits"),
+        db_comment=of_person("lead who waits", DELETE),
     )
     service = Ref(Service, related_name="waitlist_requests", db_comment=p0("for which service"))
     preferred_contact = ClosedSet(ContactChannel, db_comment=p0("how to answer"))
-    contact_value_encrypted = SealedText(db_comment=p1("contact, sealed"))
-    contact_value_bidx = BlindIndex(db_comment=p1("blind index of the contact"))
+    contact_value_encrypted = SealedText(
+        token="waitlist_requests.contact", db_comment=p1("contact, sealed")
+    )
+    contact_value_bidx = BlindIndex(
+        source="contact_value_encrypted",
+        channel_field="preferred_contact",
+        db_comment=p1("blind index of the contact", export=False),
+    )
     preferred_time_window = ClosedSet(
         TimeWindow, null=True, blank=True, db_comment=p0("when it would suit")
     )

@@ -5,18 +5,17 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import patterns, rules, triggers
-from ebalance.db.classification import p0, p1, p2
+from ebalance.db.classification import DELETE, by_staff, of_person, p0, p1, p2
 from ebalance.db.fields import (
-    BlindIndex,
     ClosedSet,
     Entity,
     Ref,
-    SealedText,
     TextLine,
     created_at,
     updated_at,
 )
 from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.sealed import BlindIndex, SealedText
 from ebalance.db.sets import Members
 
 
@@ -72,19 +71,35 @@ class Lead(Entity):
 class LeadIdentity(Entity):
     """One way to recognise a lead; contacts are sealed and found by blind index."""
 
-    lead = Ref(Lead, DB_CASCADE, related_name="identities", db_comment=p0("lead"))
+    lead = Ref(Lead, DB_CASCADE, related_name="identities", db_comment=of_person("lead", DELETE))
     user = Ref(
         "identity.User",
         null=True,
         blank=True,
         related_name="lead_identities",
-        db_comment=p0("registered person"),
+        db_comment=of_person("registered person", DELETE),
     )
     anonymous_id = TextLine(null=True, blank=True, db_comment=p0("browser or bot identifier"))
-    email_encrypted = SealedText(null=True, blank=True, db_comment=p1("e-mail, sealed"))
-    email_bidx = BlindIndex(null=True, blank=True, db_comment=p1("blind index of the e-mail"))
-    phone_encrypted = SealedText(null=True, blank=True, db_comment=p1("phone, sealed"))
-    phone_bidx = BlindIndex(null=True, blank=True, db_comment=p1("blind index of the phone"))
+    email_encrypted = SealedText(
+        token="lead_identities.email", null=True, blank=True, db_comment=p1("e-mail, sealed")
+    )
+    email_bidx = BlindIndex(
+        source="email_encrypted",
+        channel="email",
+        null=True,
+        blank=True,
+        db_comment=p1("blind index of the e-mail", export=False),
+    )
+    phone_encrypted = SealedText(
+        token="lead_identities.phone", null=True, blank=True, db_comment=p1("phone, sealed")
+    )
+    phone_bidx = BlindIndex(
+        source="phone_encrypted",
+        channel="phone",
+        null=True,
+        blank=True,
+        db_comment=p1("blind index of the phone", export=False),
+    )
     telegram_user_id = TextLine(null=True, blank=True, db_comment=p1("Telegram's id, digits"))
     is_primary = models.BooleanField(
         default=False, db_default=False, db_comment=p0("the one to use; one per lead")
@@ -168,14 +183,14 @@ class LeadIdentity(Entity):
 class LeadNote(Entity):
     """A staff member's note about a lead; sealed."""
 
-    lead = Ref(Lead, DB_CASCADE, related_name="notes", db_comment=p0("lead"))
+    lead = Ref(Lead, DB_CASCADE, related_name="notes", db_comment=of_person("lead", DELETE))
     author = Ref(
         "identity.User",
         db_column="author_user_id",
         related_name="lead_notes",
-        db_comment=p0("who wrote it"),
+        db_comment=by_staff("who wrote it"),
     )
-    note_encrypted = SealedText(db_comment=p2("note, sealed"))
+    note_encrypted = SealedText(token="lead_notes.note", db_comment=p2("note, sealed"))
     created_at = created_at()
     updated_at = updated_at()
 
@@ -192,7 +207,7 @@ class LeadNote(Entity):
             rules.Index("lead_notes_of_lead", "lead", "-created_at", serves="a lead's notes"),
             rules.Index("lead_notes_by_author", "author", serves="the delete check"),
         ]
-        triggers = [triggers.touch_updated_at("lead_notes")]
+        triggers = [triggers.touch_updated_at("lead_notes", resealed=["note_encrypted"])]
 
     def __str__(self) -> str:
         return str(self.pk)

@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import F, Func, Value
 from django.utils.translation import gettext as _
 
-from ebalance.db.fields import BlindIndex, SealedText
+from ebalance.db.sealed import ProtectedField, SealedField
 
 
 class Seal:
@@ -29,14 +29,14 @@ def seals_of(model: type[models.Model]) -> dict[str, Seal]:
     return {
         field.name: Seal(field)
         for field in model._meta.concrete_fields
-        if isinstance(field, SealedText) and not isinstance(field, BlindIndex)
+        if isinstance(field, SealedField)
     }
 
 
 def needs_sealing(model: type[models.Model]) -> bool:
     """Whether a new row holds a sealed value, which nobody can type in."""
     return any(
-        isinstance(field, SealedText) and not field.null for field in model._meta.concrete_fields
+        isinstance(field, SealedField) and not field.null for field in model._meta.concrete_fields
     )
 
 
@@ -70,4 +70,4 @@ def without_ciphertext(rows: models.QuerySet) -> models.QuerySet:
 
 
 def _sealed(model: type[models.Model]) -> list[str]:
-    return [f.name for f in model._meta.concrete_fields if isinstance(f, SealedText)]
+    return [f.name for f in model._meta.concrete_fields if isinstance(f, ProtectedField)]

@@ -1,21 +1,16 @@
 """Field types of the data model. Migrations see plain Django fields."""
 
-import re
-
 from django import forms
-from django.core.exceptions import ValidationError
+from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import models
 from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
-from . import patterns, rules, triggers
+from . import rules, triggers
 from .classification import p0
 from .ids import uuid7
 from .on_delete import DB_RESTRICT
-
-
-class UnsealedValue(TypeError):
-    """A sealed column was given something that is not ciphertext. Carries no part of it."""
+from .sealed import SealedField, UnsealedValue, protected_fields, with_indexes
 
 
 class TextLine(models.TextField):
@@ -50,48 +45,6 @@ class ClosedSet(TextLine):
             check = rules.closed_set(cls._meta.db_table, name, self.members)
             cls._meta.constraints = [*cls._meta.constraints, check]
             cls._meta.original_attrs["constraints"] = cls._meta.constraints
-
-
-class SealedText(models.TextField):
-    """Ciphertext in the ``v1.<key>.<base64url>`` form of privacy.md §2; never text in the open."""
-
-    pattern = patterns.SEALED
-
-    def __init__(self, *args, **kwargs):
-        kwargs.setdefault("editable", False)
-        super().__init__(*args, **kwargs)
-
-    def is_well_formed(self, value: object) -> bool:
-        return isinstance(value, str) and re.fullmatch(self.pattern, value) is not None
-
-    def validate(self, value, model_instance):
-        super().validate(value, model_instance)
-        if value is not None and not self.is_well_formed(value):
-            raise ValidationError(_("Only sealed values are stored here."), code="unsealed")
-
-    def get_prep_value(self, value):
-        """Refuse a bare value before any SQL.
-
-        Raises UnsealedValue, which names the column and holds nothing of the value.
-        """
-        if value is None or hasattr(value, "resolve_expression"):
-            return value
-        if not self.is_well_formed(value):
-            raise UnsealedValue(
-                _("%(field)s takes sealed values only.")
-                % {"field": f"{self.model._meta.db_table}.{self.column}"}
-            )
-        return value
-
-    def deconstruct(self):
-        name, _path, args, kwargs = super().deconstruct()
-        return name, "django.db.models.TextField", args, kwargs
-
-
-class BlindIndex(SealedText):
-    """Keyed hash of a normalised contact, for equality search (privacy.md §2)."""
-
-    pattern = patterns.BLIND_INDEX
 
 
 class Ref(models.ForeignKey):
@@ -168,6 +121,65 @@ class Key(models.UUIDField):
         return name, "django.db.models.UUIDField", args, kwargs
 
 
+class EntityQuerySet(models.QuerySet):
+    """Bulk writes that seal row by row, or refuse (privacy.md §2)."""
+
+    def update(self, **values):
+        """One value for many rows: a sealed column takes none but NULL.
+
+        Raises UnsealedValue.
+        """
+        for name, value in values.items():
+            try:
+                field = self.model._meta.get_field(name)
+            except FieldDoesNotExist:
+                continue  # pk, or a name for Django to refuse
+            # bulk_update() comes here with an expression, which the field looks through.
+            if isinstance(field, SealedField) and not (
+                value is None or hasattr(value, "resolve_expression")
+            ):
+                del value, values
+                raise UnsealedValue(
+                    f"{field.place} is sealed for each row: use save() or bulk_update()."
+                )
+        return super().update(**values)
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+    def bulk_update(self, objs, fields, batch_size=None):
+        objs = tuple(objs)
+        for instance in objs:
+            for field in protected_fields(self.model):
+                field.check_row(instance)
+        return super().bulk_update(objs, with_indexes(self.model, fields), batch_size)
+
+    bulk_update.alters_data = True  # type: ignore[attr-defined]
+
+    def bulk_create(
+        self,
+        objs,
+        batch_size=None,
+        ignore_conflicts=False,
+        update_conflicts=False,
+        update_fields=None,
+        unique_fields=None,
+    ):
+        if update_fields:
+            update_fields = with_indexes(self.model, update_fields)
+            sealed = {f.name for f in protected_fields(self.model)} & {*update_fields}
+            by_key = {*(unique_fields or ())} <= {"pk", self.model._meta.pk.name}
+            if sealed and not by_key:
+                raise UnsealedValue(
+                    f"{self.model._meta.db_table}: a value sealed for a new row does not open "
+                    "in the row that it meets; only a conflict of keys can update sealed columns."
+                )
+        return super().bulk_create(
+            objs, batch_size, ignore_conflicts, update_conflicts, update_fields, unique_fields
+        )
+
+    bulk_create.alters_data = True  # type: ignore[attr-defined]
+
+
 class Entity(models.Model):
     """A row with a UUIDv7 key. ``full_clean()`` also asks what the table's triggers would say."""
 
@@ -179,8 +191,16 @@ class Entity(models.Model):
         db_comment=p0("UUIDv7, sortable by time"),
     )
 
+    objects = EntityQuerySet.as_manager()
+
     class Meta:
         abstract = True
+        base_manager_name = "objects"  # related rows are written by the same rules
+
+    def save(self, *, update_fields=None, **kwargs):
+        if update_fields:
+            update_fields = with_indexes(type(self), [*update_fields])
+        super().save(update_fields=update_fields, **kwargs)
 
     def clean(self):
         super().clean()

@@ -1,12 +1,7 @@
-"""A little invented data, so that no page of admin is empty on a developer's machine.
-
-Sealed columns get random bytes in the sealed form: there is no key here, and nothing to read.
-"""
+"""A little invented data, so that no page of admin is empty on a developer's machine."""
 
 from __future__ import annotations
 
-import base64
-import secrets
 from datetime import datetime, time, timedelta
 from typing import Any
 from uuid import uuid4
@@ -16,7 +11,17 @@ from django.apps import apps
 from django.db import transaction
 from django.utils import timezone
 
+from ebalance.db.sealed import Plaintext
+
 ZONE = ZoneInfo("Europe/Moscow")
+INTAKE = {
+    "version": 1,
+    "request": "Трудно засыпать, много тревожных мыслей.",
+    "previous_therapy": {"had": False},
+    "medication": {"takes": False},
+    "safety": {"self_harm_thoughts": "none"},
+    "adult_confirmed": True,
+}
 
 ARTICLES = [
     ("anxiety", "kak-perezhit-trevozhnyj-vecher", "Как пережить тревожный вечер", "1_3_min"),
@@ -67,10 +72,6 @@ def load_demo() -> str:
 
 def _model(name: str) -> Any:
     return apps.get_model(name)
-
-
-def _sealed(length: int = 60) -> str:
-    return "v1.demo." + base64.urlsafe_b64encode(secrets.token_bytes(length)).decode().rstrip("=")
 
 
 def _add_content(owner: Any) -> None:
@@ -168,7 +169,7 @@ def _add_lead(owner: Any, client: Any) -> Any:
         source="quiz", topic_id="burnout", utm={"utm_source": "search", "utm_medium": "organic"}
     )
     lead.identities.create(user=client, anonymous_id="demo-visitor-0001", is_primary=True)
-    lead.notes.create(author=owner, note_encrypted=_sealed())
+    lead.notes.create(author=owner, note_encrypted=Plaintext("Просила перезвонить после шести."))
     lead.timeline.create(
         event_id=uuid4(),
         tracking_event_id="booking_start",
@@ -257,13 +258,12 @@ def _add_booking(client: Any, lead: Any) -> None:
         appointment=agreed,
         status="submitted",
         submitted_at=timezone.now(),
-        payload_encrypted=_sealed(),
+        payload_encrypted=Plaintext(INTAKE),
     )
     service.waitlist_requests.create(
         lead=lead,
         preferred_contact="email",
-        contact_value_encrypted=_sealed(),
-        contact_value_bidx=_sealed(32),
+        contact_value_encrypted=Plaintext("waiting@example.com"),
         preferred_time_window="weekday_evening",
     )
 
@@ -287,15 +287,23 @@ def _appointment(service: Any, slot: Any, **people: Any) -> Any:
 
 def _add_ugc(owner: Any, client: Any) -> None:
     questions = _model("ugc.AnonymousQuestion").objects
-    questions.create(question_text_encrypted=_sealed(), safety_confirmed=True)
-    answered = questions.create(question_text_encrypted=_sealed(), publish_allowed=True)
+    questions.create(
+        question_text_encrypted=Plaintext("Как перестать тревожиться по ночам?"),
+        safety_confirmed=True,
+    )
+    answered = questions.create(
+        question_text_encrypted=Plaintext("Нормально ли уставать от людей?"), publish_allowed=True
+    )
     answered.status, answered.moderated_at = "approved", timezone.now()
     answered.save()
-    answered.answers.create(answered_by=owner, answer_text_encrypted=_sealed())
+    answered.answers.create(
+        answered_by=owner,
+        answer_text_encrypted=Plaintext("Да. Усталость говорит о том, что пора отдохнуть."),
+    )
     answered.status, answered.answered_at = "answered", timezone.now()
     answered.save()
     flagged = questions.create(
-        question_text_encrypted=_sealed(),
+        question_text_encrypted=Plaintext("Мой номер есть в профиле, позвоните мне."),
         channel="telegram",
         status="flagged",
         trigger_flags=["pii"],
@@ -306,7 +314,7 @@ def _add_ugc(owner: Any, client: Any) -> None:
     review = _model("ugc.Review").objects.create(
         user=client,
         status="pending",
-        review_text_encrypted=_sealed(),
+        review_text_encrypted=Plaintext("Спасибо, мне стало спокойнее."),
         anonymity_level="initials",
         submitted_at=timezone.now(),
     )
@@ -315,7 +323,7 @@ def _add_ugc(owner: Any, client: Any) -> None:
         user=client,
         diary_type="gratitude",
         entry_date=timezone.localdate(timezone=ZONE),
-        payload_encrypted=_sealed(),
+        payload_encrypted=Plaintext({"version": 1, "items": [{"text": "Тихое утро"}]}),
     )
 
 

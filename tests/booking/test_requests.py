@@ -146,6 +146,6 @@ def test_a_refusal_says_nothing_of_the_answers() -> None:
         "intake_forms",
         "appointment_id",
         answers,
-        row.payload_encrypted,
+        row.payload_encrypted.text,
         str(row.pk),
     )

@@ -207,7 +207,6 @@ def beside_a_primary() -> LeadIdentity:
         PRIMARY,
     ),
     Change("its index lost", LeadIdentityFactory, {}, {"email_bidx": None}, EMAIL),
-    Change("its text lost", LeadIdentityFactory, {}, {"email_encrypted": None}, EMAIL),
     Change("its only contact lost", LeadIdentityFactory, {}, NOBODY, PRESENT),
     Change(
         "its last contact lost",

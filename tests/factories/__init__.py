@@ -6,6 +6,7 @@ from django.db.models import Model
 
 from .audit import (
     AuditLogEntryFactory,
+    KeyRotationFactory,
     MessageTemplateFactory,
     MessageTemplateVersionFactory,
     OutboxEventFactory,
@@ -96,6 +97,7 @@ __all__ = [
     "InteractiveDefinitionFactory",
     "InteractiveRunFactory",
     "InteractiveVersionFactory",
+    "KeyRotationFactory",
     "LeadFactory",
     "LeadIdentityFactory",
     "LeadNoteFactory",

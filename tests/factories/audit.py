@@ -1,4 +1,4 @@
-"""The audit log, message templates, settings, the outbox."""
+"""The audit log, message templates, settings, the outbox, rotations of keys."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import factory
 
 from audit.models import (
     AuditLogEntry,
+    KeyRotation,
     MessageTemplate,
     MessageTemplateVersion,
     OutboxEvent,
@@ -93,3 +94,15 @@ class OutboxEventFactory(EntityFactory):
 
     class Params:
         sent = factory.Trait(published_at=now(), attempts=1)
+
+
+class KeyRotationFactory(EntityFactory):
+    table_name = factory.Sequence(lambda n: f"table_{n}")
+    to_key = "k2"
+    to_index_key = "k2"
+
+    class Meta:
+        model = KeyRotation
+
+    class Params:
+        finished = factory.Trait(finished_at=now())

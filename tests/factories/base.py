@@ -12,6 +12,8 @@ import factory
 from django.db import models
 from django.utils import timezone
 
+from ebalance.db.sealed import Plaintext, protected_fields
+
 ZONE = "Europe/Moscow"
 
 
@@ -19,6 +21,11 @@ def sealed(key: str = "k1", size: int = 48) -> str:
     """A well-formed sealed value; nothing is in it."""
     token = base64.urlsafe_b64encode(os.urandom(size)).decode().rstrip("=")
     return f"v1.{key}.{token}"
+
+
+def secret(value: Any = "Мне тревожно по ночам.") -> factory.LazyFunction:
+    """A value that is sealed when it reaches its row."""
+    return factory.LazyFunction(lambda: Plaintext(value() if callable(value) else value))
 
 
 def blind_index(key: str = "k1") -> str:
@@ -78,6 +85,9 @@ class EntityFactory(factory.django.DjangoModelFactory):
         for f in cls._meta.model._meta.concrete_fields:
             if f.is_relation and f.name in kwargs and f.attname in cls._meta.base_declarations:
                 kwargs.pop(f.attname, None)
+        for f in protected_fields(cls._meta.model):
+            if isinstance(kwargs.get(f.name), str):  # as a stranger would write it, or rubbish
+                kwargs[f.name] = f.to_python(kwargs[f.name])
         return super()._adjust_kwargs(**kwargs)
 
     @classmethod

@@ -17,9 +17,11 @@ from booking.models import (
     Service,
     WaitlistRequest,
 )
+from ebalance.db.sealed import Plaintext
 
-from .base import ZONE, EntityFactory, ahead, blind_index, now, sealed, today
+from .base import ZONE, EntityFactory, ahead, now, secret, today
 from .identity import UserFactory
+from .payloads import PAYLOADS
 
 PRICE, DEPOSIT = 5000, 1000
 SESSION = timedelta(minutes=50)
@@ -207,7 +209,7 @@ class PaymentWebhookEventFactory(EntityFactory):
 
 class IntakeFormFactory(EntityFactory):
     appointment = factory.SubFactory(AppointmentFactory)
-    payload_encrypted = factory.LazyFunction(sealed)
+    payload_encrypted = secret(PAYLOADS["intake"])
 
     class Meta:
         model = IntakeForm
@@ -223,8 +225,7 @@ class WaitlistRequestFactory(EntityFactory):
     user = factory.SubFactory(UserFactory)
     service = factory.SubFactory(ServiceFactory)
     preferred_contact = "email"
-    contact_value_encrypted = factory.LazyFunction(sealed)
-    contact_value_bidx = factory.LazyFunction(blind_index)
+    contact_value_encrypted = factory.Sequence(lambda n: Plaintext(f"client{n}@example.com"))
     preferred_time_window = "weekday_evening"
 
     _way_to = {"contacted": [NEW], "closed": [NEW]}

@@ -18,7 +18,7 @@ from crm.models import (
     TrackingEventParam,
 )
 
-from .base import EntityFactory, ago, blind_index, now, sealed
+from .base import EntityFactory, ago, blind_index, now, sealed, secret
 from .identity import UserFactory
 
 
@@ -35,7 +35,7 @@ NO_EMAIL = {"email_encrypted": None, "email_bidx": None}
 
 
 class LeadIdentityFactory(EntityFactory):
-    """Known by an e-mail address."""
+    """Known by an e-mail address; what is sealed in it nobody can open."""
 
     lead = factory.SubFactory(LeadFactory)
     email_encrypted = factory.LazyFunction(sealed)
@@ -118,7 +118,7 @@ class AnalyticsEventFactory(EntityFactory):
 class LeadNoteFactory(EntityFactory):
     lead = factory.SubFactory(LeadFactory)
     author = factory.SubFactory(UserFactory)
-    note_encrypted = factory.LazyFunction(sealed)
+    note_encrypted = secret()
 
     class Meta:
         model = LeadNote

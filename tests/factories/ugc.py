@@ -8,6 +8,7 @@ from typing import Any
 import factory
 from django.utils import timezone
 
+from ebalance.db.sealed import Plaintext
 from ugc.models import (
     AnonymousQuestion,
     DiaryEntry,
@@ -17,15 +18,16 @@ from ugc.models import (
     ReviewPublicationConsent,
 )
 
-from .base import EntityFactory, ago, now, sealed, today
+from .base import EntityFactory, ago, now, secret, today
 from .identity import TEXT_VERSION, UserFactory
+from .payloads import PAYLOADS
 
 ASKED = {"status": "pending", "moderated_at": None, "answered_at": None}
 APPROVED = {**ASKED, "status": "approved", "moderated_at": timezone.now}
 
 
 class AnonymousQuestionFactory(EntityFactory):
-    question_text_encrypted = factory.LazyFunction(sealed)
+    question_text_encrypted = secret()
     safety_confirmed = True
 
     _way_to = {"approved": [ASKED], "rejected": [ASKED], "answered": [ASKED, APPROVED]}
@@ -53,7 +55,7 @@ class AnonymousQuestionFactory(EntityFactory):
 class QuestionAnswerFactory(EntityFactory):
     question = factory.SubFactory(AnonymousQuestionFactory)
     answered_by = factory.SubFactory(UserFactory)
-    answer_text_encrypted = factory.LazyFunction(sealed)
+    answer_text_encrypted = secret()
 
     class Meta:
         model = QuestionAnswer
@@ -69,7 +71,7 @@ class ReviewFactory(EntityFactory):
     """A review; a published one has its author's consent."""
 
     user = factory.SubFactory(UserFactory)
-    review_text_encrypted = factory.LazyFunction(sealed)
+    review_text_encrypted = secret()
     anonymity_level = "initials"
 
     _way_to = {"published": [WRITTEN], "unpublished": [WRITTEN]}
@@ -142,7 +144,9 @@ class DiaryEntryFactory(EntityFactory):
     user = factory.SubFactory(UserFactory)
     diary_type = "gratitude"
     entry_date = today()
-    payload_encrypted = factory.LazyFunction(sealed)
+    payload_encrypted = factory.LazyAttribute(
+        lambda entry: Plaintext(PAYLOADS[f"diary_{entry.diary_type}"])
+    )
 
     class Meta:
         model = DiaryEntry

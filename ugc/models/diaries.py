@@ -5,8 +5,9 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import rules
-from ebalance.db.classification import p0, p2
-from ebalance.db.fields import ClosedSet, Entity, Ref, SealedText, created_at
+from ebalance.db.classification import DELETE, of_person, p0, p2
+from ebalance.db.fields import ClosedSet, Entity, Ref, created_at
+from ebalance.db.sealed import SealedJSON
 from ebalance.db.sets import Members
 
 
@@ -15,11 +16,17 @@ class DiaryEntry(Entity):
 
     Type = Members("Type", "emotions abc sleep_energy gratitude")
 
-    user = Ref("identity.User", related_name="diary_entries", db_comment=p0("whose diary"))
+    user = Ref(
+        "identity.User", related_name="diary_entries", db_comment=of_person("whose diary", DELETE)
+    )
     diary_type = ClosedSet(Type, db_comment=p0("kind of diary"))
     entry_date = models.DateField(db_comment=p0("day it is about"))
-    payload_encrypted = SealedText(
-        null=True, blank=True, db_comment=p2("entry, sealed JSON; empty exactly when deleted")
+    payload_encrypted = SealedJSON(
+        token="diary_entries.payload",
+        schema=lambda entry: (f"diary_{entry.diary_type}", False),
+        null=True,
+        blank=True,
+        db_comment=p2("entry, sealed JSON; empty exactly when deleted"),
     )
     created_at = created_at()
     deleted_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when deleted, UTC"))

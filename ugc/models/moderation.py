@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from ebalance.db import rules, triggers
-from ebalance.db.classification import p0
+from ebalance.db.classification import by_staff, keep, p0
 from ebalance.db.fields import ClosedSet, Entity, Ref, created_at
 from ebalance.db.sets import Members
 
@@ -28,12 +28,17 @@ class ModerationAction(Entity):
     Reason = Members("Reason", "crisis medical out_of_scope therapy_request spam pii other")
 
     ugc_type = ClosedSet(UgcType, db_comment=p0("what ugc_id points at"))
-    ugc_id = models.UUIDField(db_comment=p0("id of the question or review"))
+    ugc_id = models.UUIDField(
+        db_comment=p0(
+            "id of the question or review",
+            erasure=keep("what was decided stays; the text is gone"),
+        )
+    )
     moderator = Ref(
         "identity.User",
         db_column="moderator_user_id",
         related_name="moderation_actions",
-        db_comment=p0("who decided"),
+        db_comment=by_staff("who decided"),
     )
     action = ClosedSet(Action, db_comment=p0("what was done"))
     reason_category = ClosedSet(

@@ -8,17 +8,17 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from ebalance.db import rules, triggers
-from ebalance.db.classification import p0, p1, p2
+from ebalance.db.classification import DELETE, by_staff, of_person, p0, p1, p2
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
     MomentFromDatabase,
     Ref,
-    SealedText,
     TextLine,
     now_default,
 )
 from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.sealed import SealedText
 from ebalance.db.sets import Members
 
 TriggerFlag = Members("TriggerFlag", "crisis pii medical spam")
@@ -35,7 +35,7 @@ class AnonymousQuestion(Entity):
         null=True,
         blank=True,
         related_name="anonymous_questions",
-        db_comment=p0("who asked, if logged in"),
+        db_comment=of_person("who asked, if logged in", DELETE),
     )
     channel = ClosedSet(Channel, default=Channel.web, db_comment=p0("where it was asked"))
     status = ClosedSet(Status, default=Status.pending, db_comment=p0("life cycle"))
@@ -46,9 +46,14 @@ class AnonymousQuestion(Entity):
         blank=True,
         db_comment=p0("what the filter saw: crisis, pii, medical, spam; no details"),
     )
-    question_text_encrypted = SealedText(db_comment=p2("the question, sealed"))
+    question_text_encrypted = SealedText(
+        token="anonymous_questions.question", db_comment=p2("the question, sealed")
+    )
     contact_value_encrypted = SealedText(
-        null=True, blank=True, db_comment=p1("contact for the answer, sealed")
+        token="anonymous_questions.contact",
+        null=True,
+        blank=True,
+        db_comment=p1("contact for the answer, sealed"),
     )
     publish_allowed = models.BooleanField(
         default=False, db_default=False, db_comment=p0("may be published with the answer")
@@ -176,14 +181,21 @@ def leaves_answered_question(answer: "QuestionAnswer") -> bool:
 class QuestionAnswer(Entity):
     """The owner's answer to a question; sealed."""
 
-    question = Ref(AnonymousQuestion, DB_CASCADE, related_name="answers", db_comment=p0("question"))
+    question = Ref(
+        AnonymousQuestion,
+        DB_CASCADE,
+        related_name="answers",
+        db_comment=of_person("question", DELETE),
+    )
     answered_by = Ref(
         "identity.User",
         db_column="answered_by_user_id",
         related_name="question_answers",
-        db_comment=p0("who answered"),
+        db_comment=by_staff("who answered"),
     )
-    answer_text_encrypted = SealedText(db_comment=p2("the answer, sealed"))
+    answer_text_encrypted = SealedText(
+        token="question_answers.answer", db_comment=p2("the answer, sealed")
+    )
     published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
 
     class Meta:

@@ -7,9 +7,10 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from ebalance.db import rules, triggers
-from ebalance.db.classification import p0, p2
+from ebalance.db.classification import EVIDENCE, NULL, of_person, p0, p2, replace
 from ebalance.db.evidence import consent_checks, consent_triggers
-from ebalance.db.fields import ClosedSet, Entity, Ref, SealedText, TextLine, now_default
+from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, now_default
+from ebalance.db.sealed import SealedText
 from ebalance.db.sets import Members
 
 
@@ -24,10 +25,14 @@ class Review(Entity):
         null=True,
         blank=True,
         related_name="reviews",
-        db_comment=p0("who wrote it, if known"),
+        db_comment=of_person("who wrote it, if known", NULL),
     )
     status = ClosedSet(Status, default=Status.draft, db_comment=p0("life cycle"))
-    review_text_encrypted = SealedText(db_comment=p2("the review, sealed"))
+    # The row stays: the consents to publish it are evidence and refer to it.
+    review_text_encrypted = SealedText(
+        token="reviews.review",
+        db_comment=p2("the review, sealed", erasure=replace("an empty text, sealed")),
+    )
     anonymity_level = ClosedSet(
         Anonymity, default=Anonymity.full, db_comment=p0("how the author is shown")
     )
@@ -94,13 +99,15 @@ END""",
 class ReviewPublicationConsent(Entity):
     """Evidence that an author agreed to publication. Withdrawal unpublishes at once."""
 
-    review = Ref(Review, related_name="publication_consents", db_comment=p0("review"))
+    review = Ref(
+        Review, related_name="publication_consents", db_comment=of_person("review", EVIDENCE)
+    )
     user = Ref(
         "identity.User",
         null=True,
         blank=True,
         related_name="review_publication_consents",
-        db_comment=p0("who agreed, if known"),
+        db_comment=of_person("who agreed, if known", EVIDENCE),
     )
     granted = models.BooleanField(
         default=False, db_default=False, db_comment=p0("true: agreed; false: refused")

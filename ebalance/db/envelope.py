@@ -1,0 +1,138 @@
+"""The envelope of sealed values and the blind index (privacy.md §2), as pure functions.
+
+A sealed value is the text ``v1.<key id>.<base64url(nonce‖ciphertext‖tag)>``: AES-256-GCM, a random
+96-bit nonce, base64url without padding. Its associated data is the column's token, a zero byte
+and the 16 bytes of the row's id, so that it opens in its own row and column only. What is sealed
+is JSON in UTF-8, of a text column too: an empty text is two bytes, and nothing is no value.
+
+A blind index is ``v1.<key id>.<base64url(HMAC-SHA-256(key, normalised value))>``.
+
+No error here carries a value, a part of one, or a chain of other errors that might; and none is
+raised from a frame that still holds plaintext, since error reporters show local variables.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hmac
+from os import urandom
+from uuid import UUID
+
+from django.conf import settings
+
+from .keys import KEY_ID, Key, Keyring
+
+VERSION = "v1"
+NONCE_BYTES = 12
+TAG_BYTES = 16
+
+# From base64 to base64url and back; "*" is no letter of either, and so refused.
+_TO_URL = bytes.maketrans(b"+/", b"-_")
+_FROM_URL = bytes.maketrans(b"-_+/=", b"+/***")
+# The last letter of an encoding holds 4 or 2 bits that must be zero: one value, one text.
+_PADDING = {0: b"", 2: b"==", 3: b"="}
+_LAST = {2: b"AQgw", 3: b"AEIMQUYcgkosw048"}
+
+
+class SealingError(Exception):
+    """Something about a sealed value that is not as it must be. Never carries the value."""
+
+
+class UnsealedValue(SealingError, TypeError):
+    """A sealed column was given something that is not a sealed value."""
+
+
+class MalformedSeal(SealingError):
+    """The text is not of the sealed form: truncated, altered, or never sealed."""
+
+
+class UnknownVersion(MalformedSeal):
+    """The text is of a version that this code does not know."""
+
+
+class UnknownKey(SealingError):
+    """The value is sealed with a key that is not in the ring."""
+
+
+class SealBroken(SealingError):
+    """The seal does not open: another key under this id, altered, or another row or column."""
+
+
+class WrongContent(SealingError):
+    """What was sealed is not of the column's kind (UTF-8 text, JSON)."""
+
+
+def seal(plain: bytes, token: bytes, row_id: UUID, ring: Keyring | None = None) -> str:
+    """``plain`` sealed with the primary key for one column and row.
+
+    ``token`` is the column's declared token, ASCII; the key ring is that of the settings unless
+    given. Raises WrongContent for no bytes at all.
+    """
+    if not plain:
+        raise WrongContent("There is nothing to seal.")
+    key = (ring or settings.ENCRYPTION_KEYS).primary
+    nonce = urandom(NONCE_BYTES)
+    data = nonce + key.aead.encrypt(nonce, plain, b"%b\0%b" % (token, row_id.bytes))
+    encoded = binascii.b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=").decode()
+    return f"{VERSION}.{key.id}.{encoded}"
+
+
+def open_sealed(text: str, token: bytes, row_id: UUID, ring: Keyring | None = None) -> bytes:
+    """What ``seal`` was given. Raises MalformedSeal, UnknownVersion, UnknownKey or SealBroken."""
+    key_id, data = _take_apart(text)
+    key = (ring or settings.ENCRYPTION_KEYS).by_id.get(key_id)
+    if key is None:
+        del text, data
+        if KEY_ID.fullmatch(key_id):
+            raise UnknownKey(f"There is no key {key_id} in the ring.")
+        del key_id
+        raise MalformedSeal("This is not a sealed value.")
+    try:
+        plain: bytes = key.aead.decrypt(
+            data[:NONCE_BYTES], data[NONCE_BYTES:], b"%b\0%b" % (token, row_id.bytes)
+        )
+        return plain
+    except Exception:  # InvalidTag, or whatever else the cipher says: one answer for all
+        del text, data
+    raise SealBroken(
+        f"A value under key {key_id} does not open: the key is another one, "
+        "or the value was altered or moved here from another row or column."
+    )
+
+
+def key_id_of(text: str) -> str:
+    """The id of the key that ``text`` is sealed with. Raises MalformedSeal, UnknownVersion."""
+    return _take_apart(text)[0]
+
+
+def blind_index(normalised: str, key: Key | None = None) -> str:
+    """The blind index of a normalised value (contacts.py) under ``key``, the primary by default."""
+    key = key or settings.BLIND_INDEX_KEYS.primary
+    digest = hmac.digest(key.material, normalised.encode(), "sha256")
+    encoded = binascii.b2a_base64(digest, newline=False).translate(_TO_URL).rstrip(b"=").decode()
+    return f"{VERSION}.{key.id}.{encoded}"
+
+
+def blind_indexes(normalised: str) -> list[str]:
+    """Every blind index that the value may be stored under while keys are being rotated."""
+    return [blind_index(normalised, key) for key in settings.BLIND_INDEX_KEYS]
+
+
+def _take_apart(text: str) -> tuple[str, bytes]:
+    version, _, rest = text.partition(".")
+    key_id, _, encoded = rest.partition(".")
+    if version != VERSION:
+        if version[:1] == "v" and version[1:].isdecimal() and len(version) < 5:
+            raise UnknownVersion("This version of sealed values is not known here.")
+        raise MalformedSeal("This is not a sealed value.")
+    try:
+        raw = encoded.encode("ascii")
+        tail = len(raw) % 4
+        if not tail or raw[-1] in _LAST[tail]:
+            data = binascii.a2b_base64(raw.translate(_FROM_URL) + _PADDING[tail], strict_mode=True)
+            if len(data) > NONCE_BYTES + TAG_BYTES:
+                return key_id, data
+    except (ValueError, KeyError):  # not ASCII, not base64, a length that base64 never has
+        pass
+    del text, rest, key_id, encoded
+    raise MalformedSeal("This is not a sealed value: it is truncated or altered.")
