@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import binascii
 import hmac
+import re
 from os import urandom
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from django.conf import settings
 from .keys import KEY_ID, Key, Keyring
 
 VERSION = "v1"
+NOT_SEALED = "This is not a sealed value as it is known here: never sealed, truncated or altered."
 NONCE_BYTES = 12
 TAG_BYTES = 16
 
@@ -70,23 +72,31 @@ def seal(plain: bytes, token: bytes, row_id: UUID, ring: Keyring | None = None) 
     """
     if not plain:
         raise WrongContent("There is nothing to seal.")
-    key = (ring or settings.ENCRYPTION_KEYS).primary
-    nonce = urandom(NONCE_BYTES)
-    data = nonce + key.aead.encrypt(nonce, plain, b"%b\0%b" % (token, row_id.bytes))
+    try:
+        key = (ring or settings.ENCRYPTION_KEYS).primary
+        nonce = urandom(NONCE_BYTES)
+        data = nonce + key.aead.encrypt(nonce, plain, b"%b\0%b" % (token, row_id.bytes))
+    finally:
+        del plain
     encoded = binascii.b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=").decode()
     return f"{VERSION}.{key.id}.{encoded}"
 
 
 def open_sealed(text: str, token: bytes, row_id: UUID, ring: Keyring | None = None) -> bytes:
     """What ``seal`` was given. Raises MalformedSeal, UnknownVersion, UnknownKey or SealBroken."""
-    key_id, data = _take_apart(text)
+    parts = _take_apart(text)
+    if not isinstance(parts, tuple):
+        del text
+        raise parts(NOT_SEALED)
+    key_id, data = parts
+    del parts
     key = (ring or settings.ENCRYPTION_KEYS).by_id.get(key_id)
     if key is None:
         del text, data
         if KEY_ID.fullmatch(key_id):
             raise UnknownKey(f"There is no key {key_id} in the ring.")
         del key_id
-        raise MalformedSeal("This is not a sealed value.")
+        raise MalformedSeal(NOT_SEALED)
     try:
         plain: bytes = key.aead.decrypt(
             data[:NONCE_BYTES], data[NONCE_BYTES:], b"%b\0%b" % (token, row_id.bytes)
@@ -102,13 +112,20 @@ def open_sealed(text: str, token: bytes, row_id: UUID, ring: Keyring | None = No
 
 def key_id_of(text: str) -> str:
     """The id of the key that ``text`` is sealed with. Raises MalformedSeal, UnknownVersion."""
-    return _take_apart(text)[0]
+    parts = _take_apart(text)
+    if isinstance(parts, tuple):
+        if KEY_ID.fullmatch(parts[0]):
+            return parts[0]
+        parts = MalformedSeal
+    del text
+    raise parts(NOT_SEALED)
 
 
 def blind_index(normalised: str, key: Key | None = None) -> str:
     """The blind index of a normalised value (contacts.py) under ``key``, the primary by default."""
     key = key or settings.BLIND_INDEX_KEYS.primary
-    digest = hmac.digest(key.material, normalised.encode(), "sha256")
+    # A normalised value has no half of a surrogate pair; an error about one would quote the value.
+    digest = hmac.digest(key.material, normalised.encode(errors="surrogatepass"), "sha256")
     encoded = binascii.b2a_base64(digest, newline=False).translate(_TO_URL).rstrip(b"=").decode()
     return f"{VERSION}.{key.id}.{encoded}"
 
@@ -118,21 +135,18 @@ def blind_indexes(normalised: str) -> list[str]:
     return [blind_index(normalised, key) for key in settings.BLIND_INDEX_KEYS]
 
 
-def _take_apart(text: str) -> tuple[str, bytes]:
-    version, _, rest = text.partition(".")
-    key_id, _, encoded = rest.partition(".")
-    if version != VERSION:
-        if version[:1] == "v" and version[1:].isdecimal() and len(version) < 5:
-            raise UnknownVersion("This version of sealed values is not known here.")
-        raise MalformedSeal("This is not a sealed value.")
+def _take_apart(text: str) -> tuple[str, bytes] | type[MalformedSeal]:
+    """Key id and data; else what is wrong, for a caller to raise once it holds no text."""
     try:
+        version, key_id, encoded = text.split(".", 2)
         raw = encoded.encode("ascii")
         tail = len(raw) % 4
-        if not tail or raw[-1] in _LAST[tail]:
+        if version == VERSION and (not tail or raw[-1] in _LAST[tail]):
             data = binascii.a2b_base64(raw.translate(_FROM_URL) + _PADDING[tail], strict_mode=True)
             if len(data) > NONCE_BYTES + TAG_BYTES:
                 return key_id, data
-    except (ValueError, KeyError):  # not ASCII, not base64, a length that base64 never has
+    except (ValueError, KeyError):  # no three parts, not ASCII, not base64 or of no such length
         pass
-    del text, rest, key_id, encoded
-    raise MalformedSeal("This is not a sealed value: it is truncated or altered.")
+    version = text.partition(".")[0]
+    is_newer = version != VERSION and re.fullmatch(r"v\d{1,3}", version)
+    return UnknownVersion if is_newer else MalformedSeal

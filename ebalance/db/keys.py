@@ -92,6 +92,9 @@ class DevelopmentKeyring(Keyring):
     def __init__(self, path: Path):
         self.path = path
 
+    def __repr__(self) -> str:
+        return f"<keyring in {self.path}>"  # a look at the settings makes no key
+
     def __getattr__(self, name: str) -> Any:
         if name not in ("primary", "by_id"):
             raise AttributeError(name)
@@ -110,7 +113,14 @@ def from_environment(name: str, *, deployed: bool, development_file: Path) -> Ke
         if deployed:
             raise BadKeys(f"{name} (or {name}_FILE) must be set; {EXAMPLE}.")
         return DevelopmentKeyring(development_file)
-    ring = Keyring(_parse(text, source), source)
+    problem = ""
+    try:
+        ring = Keyring(_parse(text, source), source)
+    except BadKeys as error:
+        problem = str(error)
+    del text
+    if problem:  # raised from here: no frame of the traceback holds key material
+        raise BadKeys(problem)
     if deployed and any(key.is_for_development for key in ring):
         raise BadKeys(f"{source} holds a development key; make one with: manage.py keys generate.")
     return ring
@@ -121,7 +131,9 @@ def no_key_in_common(*rings: Keyring) -> None:
     known = [
         key.material for ring in rings if not isinstance(ring, DevelopmentKeyring) for key in ring
     ]
-    if len(set(known)) < len(known):
+    shared = len(known) - len(set(known))
+    del known
+    if shared:
         raise BadKeys("Sealed columns and blind indexes must not share a key.")
 
 
@@ -135,6 +147,7 @@ def generate(id: str) -> str:
 def _read(name: str) -> tuple[str | None, str]:
     text, path = os.environ.get(name), os.environ.get(f"{name}_FILE")
     if text and path:
+        del text
         raise BadKeys(f"{name} and {name}_FILE are both set; one of them is enough.")
     if not path:
         return text or None, name

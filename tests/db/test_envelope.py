@@ -1,0 +1,789 @@
+"""The sealed form and the blind index: its vectors, its failures, and nothing said about values."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import enum
+import json
+import multiprocessing
+import pickle
+import re
+import sys
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pytest
+from django.db import models
+from django.test.utils import isolate_apps
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ebalance.db import envelope
+from ebalance.db.envelope import (
+    MalformedSeal,
+    SealBroken,
+    SealingError,
+    UnknownKey,
+    UnknownVersion,
+    UnsealedValue,
+    WrongContent,
+    blind_index,
+    key_id_of,
+    open_sealed,
+    seal,
+)
+from ebalance.db.keys import Key, Keyring
+from ebalance.db.sealed import Plaintext, SealedField, SealedJSON, SealedText
+from tests.db import independent
+from tests.support import execute
+
+# Sealed with tests/db/independent.py. What is stored looks like this: never change a line of it.
+VECTORS = json.loads(Path(__file__).with_name("sealed_vectors.json").read_text(encoding="utf-8"))
+
+MATERIAL = {"k1": bytes(range(7, 39)), "k2": bytes(range(100, 228, 4))}
+RING = Keyring([Key(id, MATERIAL[id]) for id in ("k2", "k1")])
+TOKEN = b"diary_entries.payload"
+ROW = uuid.UUID("01890a5d-ac96-774b-bcce-b302099a8057")
+SECRET = "Zq7mJ-nobody-may-read-this-Xw4kP"
+OPENED = (TOKEN, ROW, RING)
+
+
+def sealed(plain: bytes = SECRET.encode(), key: str = "k2") -> str:
+    """As ``seal`` does it, by the second implementation."""
+    nonce = bytes(range(12))
+    data = nonce + independent.gcm_encrypt(MATERIAL[key], nonce, plain, TOKEN + b"\0" + ROW.bytes)
+    return f"v1.{key}.{independent.base64url(data)}"
+
+
+SEALED = sealed()
+BODY = SEALED.split(".")[2]
+
+
+def fragments(secret: str) -> set[str]:
+    """Long enough not to be in a megabyte of base64 by chance."""
+    return {secret[i : i + 8] for i in range(len(secret) - 7)}
+
+
+def our_locals(traceback: TracebackType | None) -> Iterator[str]:
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if "ebalance" in Path(frame.f_code.co_filename).parts:
+            yield from map(repr, frame.f_locals.values())
+        traceback = traceback.tb_next
+
+
+def check_says_nothing(error: BaseException, *secrets: str) -> None:
+    """Neither the error, nor what is chained to it, nor our frames hold a piece of a secret."""
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), again.args) == (type(error), error.args)
+    notes = getattr(error, "__notes__", [])
+    said = [str(error), repr(error), repr(error.args), repr(vars(error)), *notes]
+    said += our_locals(error.__traceback__)
+    keys = [form(key) for key in MATERIAL.values() for form in (repr, bytes.hex, base64_of)]
+    for secret in (SECRET, *secrets, *keys):
+        for fragment in fragments(secret):
+            assert not any(fragment in text for text in said)
+
+
+def base64_of(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def refusal(kind: type[SealingError], action: Callable[[], object], *secrets: str) -> SealingError:
+    with pytest.raises(SealingError) as caught:
+        action()
+    assert type(caught.value) is kind
+    check_says_nothing(caught.value, *secrets)
+    return caught.value
+
+
+# The second implementation, on the vectors of the standards
+
+
+def test_aes_of_fips_197() -> None:
+    block = bytes.fromhex("00112233445566778899aabbccddeeff")
+    found = independent.aes256(bytes(range(32)), block)
+    assert found.hex() == "8ea2b7ca516745bfeafc49904b496089"
+
+
+GCM_KEY = "feffe9928665731c6d6a8f9467308308" * 2
+GCM_NONCE = "cafebabefacedbaddecaf888"
+GCM_PLAIN = (
+    "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
+    "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b391aafd255"
+)
+GCM_CIPHER = (
+    "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
+    "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662898015ad"
+)
+
+
+@pytest.mark.parametrize(
+    ("key", "nonce", "plain", "associated", "expected"),
+    [
+        ("00" * 32, "00" * 12, "", "", "530f8afbc74536b9a963b4f1c4cb738b"),
+        (
+            "00" * 32,
+            "00" * 12,
+            "00" * 16,
+            "",
+            "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919",
+        ),
+        (GCM_KEY, GCM_NONCE, GCM_PLAIN, "", GCM_CIPHER + "b094dac5d93471bdec1a502270e3cc6c"),
+        (
+            GCM_KEY,
+            GCM_NONCE,
+            GCM_PLAIN[:120],
+            "feedfacedeadbeeffeedfacedeadbeefabaddad2",
+            GCM_CIPHER[:120] + "76fc6ece0f4e1768cddf8853bb2d551b",
+        ),
+    ],
+    ids=["test case 13", "test case 14", "test case 15", "test case 16"],
+)
+def test_gcm_of_its_authors(
+    key: str, nonce: str, plain: str, associated: str, expected: str
+) -> None:
+    given = [bytes.fromhex(part) for part in (key, nonce, plain, associated)]
+    assert independent.gcm_encrypt(*given).hex() == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "message", "expected"),
+    [
+        (
+            b"\x0b" * 20,
+            b"Hi There",
+            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+        ),
+        (
+            b"Jefe",
+            b"what do ya want for nothing?",
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+        ),
+    ],
+)
+def test_hmac_of_rfc_4231(key: bytes, message: bytes, expected: str) -> None:
+    assert independent.hmac_sha256(key, message).hex() == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [(b"f", "Zg"), (b"fo", "Zm8"), (b"foo", "Zm9v"), (b"\xff\xfe\xfd\xfb", "__79-w")],
+)
+def test_base64url_of_rfc_4648(data: bytes, text: str) -> None:
+    assert independent.base64url(data) == text
+    assert independent.from_base64url(text) == data
+
+
+# Vectors
+
+
+def ring_of(vector: dict[str, str]) -> Keyring:
+    return Keyring([Key(vector["key_id"], bytes.fromhex(vector["key"]))])
+
+
+each_seal = pytest.mark.parametrize(
+    "vector", VECTORS["sealed"], ids=[vector["name"] for vector in VECTORS["sealed"]]
+)
+
+
+@each_seal
+def test_a_sealed_vector(vector: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """All three ways: by the standards alone, opened by us, sealed by us with its nonce."""
+    key, nonce = bytes.fromhex(vector["key"]), bytes.fromhex(vector["nonce"])
+    plain, row = vector["plaintext"].encode(), uuid.UUID(vector["row_id"])
+    associated = vector["token"].encode() + b"\0" + bytes.fromhex(vector["row_id"].replace("-", ""))
+    data = nonce + independent.gcm_encrypt(key, nonce, plain, associated)
+    assert f"v1.{vector['key_id']}.{independent.base64url(data)}" == vector["sealed"]
+    place = (vector["token"].encode(), row, ring_of(vector))
+    assert open_sealed(vector["sealed"], *place) == plain
+    assert key_id_of(vector["sealed"]) == vector["key_id"]
+    monkeypatch.setattr(envelope, "urandom", lambda size: nonce[:size])
+    assert seal(plain, *place) == vector["sealed"]
+
+
+@pytest.mark.parametrize("vector", VECTORS["blind"], ids=lambda vector: vector["normalised"])
+def test_a_blind_vector(vector: dict[str, str]) -> None:
+    key = bytes.fromhex(vector["key"])
+    digest = independent.hmac_sha256(key, vector["normalised"].encode())
+    assert f"v1.{vector['key_id']}.{independent.base64url(digest)}" == vector["blind_index"]
+    assert blind_index(vector["normalised"], ring_of(vector).primary) == vector["blind_index"]
+
+
+@pytest.mark.parametrize("length", [*range(1, 35), 255, 1000])
+def test_others_open_what_we_seal(length: int) -> None:
+    plain = bytes(i * 7 % 256 for i in range(length))
+    version, key_id, text = seal(plain, *OPENED).split(".")
+    data = independent.from_base64url(text)
+    associated = TOKEN + b"\0" + ROW.bytes
+    assert (version, key_id) == ("v1", "k2")
+    assert len(data) == 12 + length + 16
+    assert independent.gcm_decrypt(MATERIAL["k2"], data[:12], data[12:], associated) == plain
+
+
+def test_every_key_of_the_ring_opens() -> None:
+    for key in RING:
+        assert open_sealed(sealed(key=key.id), *OPENED) == SECRET.encode()
+
+
+# What does not open
+
+
+def test_no_flipped_bit_opens() -> None:
+    for i in range(len(SEALED)):
+        for bit in range(8):
+            text = SEALED[:i] + chr(ord(SEALED[i]) ^ 1 << bit) + SEALED[i + 1 :]
+            with pytest.raises(SealingError) as caught:
+                open_sealed(text, *OPENED)
+            expected: tuple[type[SealingError], ...] = (MalformedSeal, SealBroken)
+            if i < 2:
+                expected = (MalformedSeal, UnknownVersion)
+            elif i < 6:
+                expected = (MalformedSeal, UnknownKey, SealBroken)
+            assert type(caught.value) in expected, (i, bit)
+            check_says_nothing(caught.value)
+
+
+def test_a_bit_of_the_ciphertext_breaks_the_seal() -> None:
+    """Flipped before encoding, so that the text is well formed."""
+    data = independent.from_base64url(BODY)
+    for i in range(len(data)):
+        for bit in range(8):
+            other = data[:i] + bytes([data[i] ^ 1 << bit]) + data[i + 1 :]
+            text = f"v1.k2.{independent.base64url(other)}"
+            refusal(SealBroken, lambda text=text: open_sealed(text, *OPENED))
+
+
+def test_nothing_shorter_or_longer_opens() -> None:
+    for i in range(len(SEALED)):
+        without = [SEALED[:i], SEALED[i + 1 :], SEALED[:i] + SEALED[i + 1 :]]
+        longer = [SEALED[:i] + letter + SEALED[i:] for letter in "Av1._-\n\0é"]
+        for text in without + longer:
+            if text == SEALED:
+                continue
+            with pytest.raises(SealingError) as caught:
+                open_sealed(text, *OPENED)
+            check_says_nothing(caught.value)
+    for more in ("A", "AAAA", "=", "==", "\n", " ", ".", ".A", "\0"):
+        with pytest.raises(SealingError):
+            open_sealed(SEALED + more, *OPENED)
+
+
+def test_a_truncated_ciphertext_breaks_the_seal() -> None:
+    data = independent.from_base64url(BODY)
+    for length in range(len(data)):
+        kind = SealBroken if length >= 29 else MalformedSeal
+        text = f"v1.k2.{independent.base64url(data[:length])}"
+        refusal(kind, lambda text=text: open_sealed(text, *OPENED))
+
+
+@pytest.mark.parametrize("length", [31, 33])
+def test_one_value_has_one_text(length: int) -> None:
+    """Bits of the last letter that belong to no byte are zero, as the encoder writes them."""
+    text = sealed(b"x" * length)
+    assert len(text.split(".")[2]) % 4
+    others = [text[:-1] + letter for letter in independent.LETTERS if letter != text[-1]]
+    kinds = []
+    for other in others:
+        with pytest.raises(SealingError) as caught:
+            open_sealed(other, *OPENED)
+        kinds.append(type(caught.value))
+    assert kinds.count(MalformedSeal) == 64 - (16 if length == 31 else 4)
+
+
+NOT_SEALED = {
+    "nothing": "",
+    "a letter": "v",
+    "the version": "v1",
+    "no key id": "v1.",
+    "no data": "v1.k2.",
+    "dots only": "..",
+    "many dots": "." * 1000,
+    "no dot after the key": f"v1.k2{BODY}",
+    "no dot after the version": f"v1k2.{BODY}",
+    "without a version": f"k2.{BODY}",
+    "the data alone": BODY,
+    "an empty version": f".k2.{BODY}",
+    "an upper-case version": f"V1.k2.{BODY}",
+    "a blank before": f" {SEALED}",
+    "a byte order mark before": f"\ufeff{SEALED}",
+    "quoted": f'"{SEALED}"',
+    "bytes printed": repr(SEALED.encode()),
+    "twice": f"{SEALED}.{SEALED}",
+    "two in one": f"{SEALED}{SEALED}",
+    "an empty key id": f"v1..{BODY}",
+    "a long key id": f"v1.{'k' * 17}.{BODY}",
+    "an upper-case key id": f"v1.K2.{BODY}",
+    "a key id in Cyrillic": f"v1.к2.{BODY}",
+    "digits of another script": f"v1.k٢.{BODY}",
+    "a line end in the key id": f"v1.k2\n.{BODY}",
+    "somebody's text as key id": f"v1.{SECRET}.{BODY}",
+    "padded": sealed(b"x" * 31) + "=",
+    "padded twice": sealed(b"x" * 33) + "==",
+    "padded to the full": f"{SEALED}====",
+    "base64 of another alphabet, +": f"v1.k2.{BODY[:-4]}+AAA",
+    "base64 of another alphabet, /": f"v1.k2.{BODY[:-4]}/AAA",
+    "our own stand-in for these": f"v1.k2.{BODY[:-4]}*AAA",
+    "a line end": f"{SEALED}\n",
+    "line ends inside": re.sub("(.{20})", "\\1\n", SEALED),
+    "blanks inside": f"v1.k2.{BODY[:8]} {BODY[8:]}",
+    "a tab instead": f"v1.k2.{BODY[:8]}\t{BODY[9:]}",
+    "full-width letters": f"v1.k2.{BODY[:8]}ＡＡＡＡ{BODY[12:]}",
+    "Cyrillic": f"v1.k2.{'ж' * 40}",
+    "half of a surrogate pair": f"v1.k2.{BODY[:-1]}\ud83d",
+    "half of a surrogate pair as key": f"v1.\ud83d.{BODY}",
+    "NUL": f"v1.k2.{BODY}\0",
+    "plaintext": SECRET,
+    "plaintext with dots": f"v1.k2.{SECRET} {SECRET}",
+    "JSON": json.dumps({"text": SECRET}),
+    "a Fernet token": "gAAAAAB" + "A" * 93,
+    "a blind index": f"v1.k2.{'A' * 38}",
+    "a megabyte of nothing": "я" * 1_000_000,
+    "a megabyte of almost": f"v1.k2.{'A' * 1_000_001}",
+}
+
+
+@pytest.mark.parametrize("text", NOT_SEALED.values(), ids=NOT_SEALED)
+def test_what_is_not_sealed_is_malformed(text: str) -> None:
+    for action in (open_sealed, lambda text, *_: key_id_of(text)):
+        error = refusal(MalformedSeal, lambda action=action: action(text, *OPENED))
+        assert len(text) < 3 or text not in str(error)
+
+
+@pytest.mark.parametrize("version", ["v2", "v0", "v01", "v10", "v999", "v٢"])
+def test_another_version_is_said(version: str) -> None:
+    text = f"{version}.k2.{BODY}"
+    refusal(UnknownVersion, lambda: open_sealed(text, *OPENED))
+    refusal(UnknownVersion, lambda: key_id_of(text))
+    refusal(UnknownVersion, lambda: open_sealed(f"{version}.{SECRET}", *OPENED))
+
+
+@pytest.mark.parametrize(
+    "version", ["v", "v1a", "v-1", "v1.0", "v12345", "vv1", "1", "w1", "v ", "v²"]
+)
+def test_what_names_no_version_is_malformed(version: str) -> None:
+    refusal(MalformedSeal, lambda: open_sealed(f"{version}.k2.{BODY}", *OPENED))
+
+
+def test_an_unknown_key_is_named() -> None:
+    text = SEALED.replace("k2", "k9")
+    assert "k9" in str(refusal(UnknownKey, lambda: open_sealed(text, *OPENED)))
+    alone = Keyring([RING.by_id["k1"]])
+    assert "k2" in str(refusal(UnknownKey, lambda: open_sealed(SEALED, TOKEN, ROW, alone)))
+
+
+def test_another_key_under_the_same_id_does_not_open() -> None:
+    other = Keyring([Key("k2", bytes(range(32, 64)))])
+    error = refusal(SealBroken, lambda: open_sealed(SEALED, TOKEN, ROW, other))
+    assert "k2" in str(error)
+    under_another_id = SEALED.replace("k2", "k1")
+    refusal(SealBroken, lambda: open_sealed(under_another_id, *OPENED))
+
+
+def test_a_value_does_not_open_in_another_row() -> None:
+    for row in (uuid.uuid4(), uuid.UUID(int=ROW.int ^ 1), uuid.UUID(int=0)):
+        refusal(SealBroken, lambda row=row: open_sealed(SEALED, TOKEN, row, RING))
+
+
+@pytest.mark.parametrize(
+    "token", [b"", b"diary_entries.payload\0", b"diary_entries.payloa", b"lead_notes.note"]
+)
+def test_a_value_does_not_open_in_another_column(token: bytes) -> None:
+    refusal(SealBroken, lambda: open_sealed(SEALED, token, ROW, RING))
+
+
+def test_two_values_that_are_swapped_do_not_open() -> None:
+    mine, yours = uuid.uuid4(), uuid.uuid4()
+    text = seal(SECRET.encode(), TOKEN, mine, RING)
+    assert open_sealed(text, TOKEN, mine, RING) == SECRET.encode()
+    refusal(SealBroken, lambda: open_sealed(text, TOKEN, yours, RING))
+
+
+def test_parts_of_two_values_make_no_third() -> None:
+    one, two = (independent.from_base64url(seal(SECRET.encode(), *OPENED)[6:]) for _ in "12")
+    for cut in (12, 20, len(one) - 16):
+        text = f"v1.k2.{independent.base64url(one[:cut] + two[cut:])}"
+        refusal(SealBroken, lambda text=text: open_sealed(text, *OPENED))
+
+
+# What a column says about what was in the seal
+
+
+@pytest.fixture(scope="module")
+@isolate_apps("ugc")
+def note() -> type[models.Model]:
+    class Note(models.Model):
+        id = models.UUIDField(primary_key=True)
+        text = SealedText(token="notes.text")
+        value = SealedJSON(token="notes.value")  # without a schema: whatever JSON holds
+
+        class Meta:
+            app_label = "ugc"
+            db_table = "notes"
+
+        def __str__(self) -> str:
+            return str(self.pk)
+
+    return Note
+
+
+@pytest.fixture(scope="module")
+def texts(note: type[models.Model]) -> SealedField:
+    return note._meta.get_field("text")
+
+
+@pytest.fixture(scope="module")
+def anything(note: type[models.Model]) -> SealedField:
+    return note._meta.get_field("value")
+
+
+def written(field: SealedField, value: Any) -> Any:
+    """``value`` assigned to a row's column and opened from there."""
+    row = field.model(id=ROW)
+    setattr(row, field.name, Plaintext(value))
+    return getattr(row, field.name).open()
+
+
+def put(field: SealedField, plain: bytes) -> Callable[[], Any]:
+    """Opens what another program has sealed for the column."""
+    text = seal(plain, field.token, ROW)
+    return lambda: field.opened(text, ROW)
+
+
+NOT_JSON = {
+    "no JSON": SECRET.encode(),
+    "not UTF-8": b'"' + SECRET.encode() + b'\xff"',
+    "UTF-16": f'"{SECRET}"'.encode("utf-16"),
+    "half of a surrogate pair": b'"' + SECRET.encode() + b'\xed\xa0\xbd"',
+    "an overlong letter": b'"\xc0\xaf' + SECRET.encode() + b'"',
+    "a byte order mark": b'\xef\xbb\xbf"' + SECRET.encode() + b'"',
+    "cut off": b'"' + SECRET.encode(),
+    "two values": b'"a" "' + SECRET.encode() + b'"',
+    "a control character": b'"\n' + SECRET.encode() + b'"',
+    "NUL": b"\0",
+    "NaN": b"NaN",
+    "infinity": b"[-Infinity]",
+    "a deep list": b"[" * 200_000 + b"]" * 200_000,
+    "an endless number": b"1" * 5000,
+    "compressed": b"\x1f\x8b\x08\x00" + SECRET.encode(),
+    "a sealed value": SEALED.encode(),
+}
+
+
+@pytest.mark.parametrize("plain", NOT_JSON.values(), ids=NOT_JSON)
+def test_what_is_sealed_but_no_json_is_wrong_content(
+    texts: SealedField, anything: SealedField, plain: bytes
+) -> None:
+    for field in (texts, anything):
+        error = refusal(WrongContent, put(field, plain))
+        assert field.place in str(error)
+
+
+@pytest.mark.parametrize("value", [None, True, 0, 1.5, [SECRET], {SECRET: SECRET}])
+def test_a_text_column_opens_texts_only(texts: SealedField, value: Any) -> None:
+    refusal(WrongContent, put(texts, json.dumps(value).encode()))
+
+
+# What is sealed comes back, or is refused
+
+TEXTS = {
+    "nothing": "",
+    "a blank": " ",
+    "zero": "0",
+    "a sealed value": SEALED,
+    "a quote": '"',
+    "a backslash": "\\u0000",
+    "NUL": "\0",
+    "line ends": "a\r\nb\rc\n\u2028\u2029\x85",
+    "no character": "\ufffe\uffff\ufdd0\U0010ffff",
+    "decomposed": "и\u0306",
+    "a byte order mark": "\ufeffa\ufeff",
+    "right to left": "\u202eabc",
+    "a family": "👨‍👩‍👧‍👦",
+    "a megabyte": "ж😭" * 200_000,
+    "all of Unicode": "".join(
+        chr(i) for i in range(sys.maxunicode + 1) if not 0xD800 <= i <= 0xDFFF
+    ),
+}
+
+
+@pytest.mark.parametrize("value", TEXTS.values(), ids=TEXTS)
+def test_every_text_comes_back(texts: SealedField, anything: SealedField, value: str) -> None:
+    assert written(texts, value) == value
+    assert written(anything, {value: [value]}) == {value: [value]}
+
+
+class Mood(enum.StrEnum):
+    LOW = "low"
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+VALUES = {
+    "False": False,
+    "zero": 0,
+    "null": None,
+    "no text": "",
+    "an empty list": [],
+    "an empty object": {},
+    "true is not one": [True, 1, 1.0, False, 0, 0.0],
+    "minus zero": -0.0,
+    "a small number": 5e-324,
+    "a large number": sys.float_info.max,
+    "a fraction": 0.1 + 0.2,
+    "a long integer": 2**64 + 1,
+    "the longest integer": 10**4299,
+    "order": {"b": 1, "a": 2},
+    "a name": {"__proto__": 1, "": 2, "\0": 3},
+    "an enumeration": [Mood.LOW, Level.HIGH],
+    "an ordered dict": OrderedDict(b=1, a=2),
+    "nested": [[[[[[{"a": [None]}]]]]]],
+}
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+def test_every_json_value_comes_back(anything: SealedField, value: Any) -> None:
+    found = written(anything, value)
+    assert found == value
+    assert repr(found) == repr(json.loads(json.dumps(value)))  # 1 is not True, 0 is not -0.0
+
+
+class SlyText(str):
+    __slots__ = ()
+
+
+def test_a_text_of_a_subclass_comes_back_as_text(texts: SealedField) -> None:
+    found = written(texts, SlyText(SECRET))
+    assert found == SECRET
+    assert type(found) is str
+
+
+def in_itself() -> list[Any]:
+    value: list[Any] = [SECRET]
+    value.append(value)
+    return value
+
+
+def deep(levels: int) -> list[Any]:
+    value: list[Any] = [SECRET]
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+UNSEALABLE = {
+    "half of a surrogate pair": SECRET + "\ud83d",
+    "a pair by halves": SECRET + "\ud83d\ude2d",
+    "half of a pair as key": {SECRET + "\udead": 1},
+    "not a number": [SECRET, float("nan")],
+    "infinity": {SECRET: float("-inf")},
+    "bytes": SECRET.encode(),
+    "a set": {SECRET},
+    "a tuple": (SECRET,),
+    "a tuple inside": {"a": [(SECRET,)]},
+    "a key that is a number": {1: SECRET},
+    "a key that is a fraction": {1.5: SECRET},
+    "a key that is true": {True: SECRET},
+    "a key that is null": {None: SECRET},
+    "a key that is a tuple": {(SECRET,): 1},
+    "two keys of one name": {1: SECRET, "1": SECRET},
+    "a time": datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
+    "a decimal": Decimal("1.10"),
+    "an id": ROW,
+    "a path": Path(SECRET),
+    "an object": object(),
+    "plaintext in plaintext": [Plaintext(SECRET)],
+    "a list in itself": in_itself(),
+    "a deep list": deep(200_000),
+    "an integer too long to print": 10**5000,
+}
+
+
+@pytest.mark.parametrize("value", UNSEALABLE.values(), ids=UNSEALABLE)
+def test_what_would_not_come_back_is_refused(anything: SealedField, value: Any) -> None:
+    row = anything.model(id=ROW)
+    refusal(WrongContent, lambda: setattr(row, anything.name, Plaintext(value)))
+    assert getattr(row, anything.name) is None
+
+
+@pytest.mark.parametrize(
+    "value", [None, False, 0, 1.5, [], {}, SECRET.encode(), [SECRET], object()]
+)
+def test_a_text_column_takes_texts_only(texts: SealedField, value: Any) -> None:
+    row = texts.model(id=ROW)
+    refusal(UnsealedValue, lambda: setattr(row, texts.name, Plaintext(value)))
+
+
+def test_half_of_a_surrogate_pair_is_no_text(texts: SealedField) -> None:
+    row = texts.model(id=ROW)
+    refusal(WrongContent, lambda: setattr(row, texts.name, Plaintext(SECRET + "\udc80")))
+
+
+def test_no_bytes_are_no_value() -> None:
+    refusal(WrongContent, lambda: seal(b"", *OPENED))
+
+
+def test_a_blind_index_of_odd_text_quotes_nobody() -> None:
+    assert re.fullmatch(r"v1\.k1\.[\w-]{43}", blind_index(SECRET + "\ud83d", RING.by_id["k1"]))
+
+
+# Nonces
+
+
+def nonces(count: int) -> list[bytes]:
+    found = []
+    for _ in range(count):
+        found.append(base64.urlsafe_b64decode(seal(b"x", *OPENED)[6:22]))
+    return found
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # fork is the point
+def test_no_nonce_comes_twice() -> None:
+    """In one process, in threads, in children forked after the cipher was made."""
+    found = nonces(60_000)
+    with ThreadPoolExecutor(4) as threads:
+        for more in threads.map(nonces, [5_000] * 4):
+            found += more
+    with multiprocessing.get_context("fork").Pool(4) as children:
+        for more in children.map(nonces, [5_000] * 4, chunksize=1):
+            found += more
+    assert {len(nonce) for nonce in found} == {12}
+    assert len(set(found)) == len(found) == 100_000
+    # Every bit of a nonce is random: no counter, no time, no number of a process.
+    for place in range(96):
+        ones = sum(int.from_bytes(nonce) >> place & 1 for nonce in found)
+        assert abs(ones - 50_000) < 1_500  # nine standard deviations
+
+
+def test_threads_share_a_cipher() -> None:
+    def there_and_back(number: int) -> bool:
+        plain = b"%d" % number * 100
+        return open_sealed(seal(plain, *OPENED), *OPENED) == plain
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(there_and_back, range(4_000)))
+
+
+def test_equal_values_do_not_look_alike() -> None:
+    one, two = (independent.from_base64url(seal(b"x" * 64, *OPENED)[6:]) for _ in "12")
+    same = sum(a == b for a, b in zip(one, two, strict=True))
+    assert same < 12  # of 92; one in 256 is by chance
+
+
+# The database
+
+
+@pytest.mark.django_db
+def test_the_database_takes_whatever_we_seal() -> None:
+    ids = ["0", "a", "k1", "a1b2c3d4e5f6g7h8"]
+    rings = [Keyring([Key(id, MATERIAL["k1"])]) for id in ids]
+    plains = [bytes(n) for n in range(1, 70)] + [bytes(1_000_000)]
+    values = [seal(plain, TOKEN, ROW, ring) for ring in rings for plain in plains]
+    (found,) = execute(
+        "SELECT bool_and(is_sealed(value)) AS all, count(*) FROM unnest(%s::text[]) AS value",
+        [values],
+    )
+    assert found == {"all": True, "count": len(values)}
+
+
+@pytest.mark.django_db
+def test_what_only_the_database_takes_is_refused_by_name() -> None:
+    """Its CHECK sees letters and lengths; unused bits, keys and seals are ours to see."""
+    values = {
+        "v1.k2." + "A" * 38 + "B": MalformedSeal,
+        "v1.k2." + "A" * 41 + "B": MalformedSeal,
+        "v1.k2." + "_" * 39: MalformedSeal,
+        "v1.k2." + "_" * 40: SealBroken,
+        "v1.k9." + "A" * 40: UnknownKey,
+        SEALED.replace("k2", "k1"): SealBroken,
+    }
+    rows = execute(
+        "SELECT value, is_sealed(value) FROM unnest(%s::text[]) AS value", [list(values)]
+    )
+    for row in rows:
+        text = row["value"]
+        assert row["is_sealed"], text
+        refusal(values[text], lambda text=text: open_sealed(text, *OPENED))
+
+
+@pytest.mark.django_db
+def test_no_letter_of_another_script_passes_for_base64() -> None:
+    """Ranges of letters may mean more than ASCII, by the database's locale."""
+    rows = execute(
+        """
+        SELECT chr(i) AS letter FROM generate_series(1, 70000) AS i
+        WHERE i NOT BETWEEN 55296 AND 57343
+          AND (is_sealed('v1.k1.' || chr(i) || repeat('A', 39))
+               OR is_sealed('v1.' || chr(i) || '.' || repeat('A', 40)))
+        """
+    )
+    assert {row["letter"] for row in rows} == set(independent.LETTERS)
+
+
+@pytest.mark.django_db
+@given(
+    text=st.from_regex(r"\Av[12]\.[a-zK0-9]{0,17}\.[A-Za-z0-9_=+-]{37,45}\n?\Z")
+    | st.from_regex(r"\Av1\.k[12]\.[A-Za-z0-9_-]{37,45}\Z")
+)
+@settings(max_examples=300, deadline=None)
+def test_what_opens_also_passes_the_check(text: str) -> None:
+    (row,) = execute("SELECT is_sealed(%s)", [text])
+    try:
+        open_sealed(text, *OPENED)
+    except (UnknownKey, SealBroken):
+        assert row["is_sealed"]
+    except MalformedSeal:
+        pass
+
+
+# Values nobody thought of
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
+    lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
+)
+
+
+@given(plain=st.binary(min_size=1), row=st.uuids(), token=st.from_regex(r"\A[a-z_]+\.[a-z_]+\Z"))
+@settings(deadline=None)
+def test_any_bytes_come_back(plain: bytes, row: uuid.UUID, token: str) -> None:
+    place = (token.encode(), row, RING)
+    assert open_sealed(seal(plain, *place), *place) == plain
+
+
+@given(value=TEXT)
+@settings(deadline=None)
+def test_any_text_comes_back(texts: SealedField, value: str) -> None:
+    assert written(texts, value) == value
+
+
+@given(value=JSON)
+@settings(deadline=None)
+def test_any_json_comes_back(anything: SealedField, value: Any) -> None:
+    assert repr(written(anything, value)) == repr(value)
+
+
+@given(text=st.text(max_size=80) | st.text("v1.k2AQgw-_=+/ \n", max_size=80))
+@settings(deadline=None, max_examples=500)
+def test_any_text_that_is_not_sealed_is_refused_by_name(text: str) -> None:
+    with pytest.raises(SealingError) as caught:
+        open_sealed(text, *OPENED)
+    assert type(caught.value) in (MalformedSeal, UnknownVersion, UnknownKey, SealBroken)
+    assert caught.value.__context__ is None
+    assert repr(text) not in set(our_locals(caught.value.__traceback__))
