@@ -4,6 +4,7 @@ from ebalance.admin.options import AddOnly, ModelAdmin, ReadOnly, StackedInline
 
 from .models import (
     AuditLogEntry,
+    KeyRotation,
     MessageTemplate,
     MessageTemplateVersion,
     OutboxEvent,
@@ -88,3 +89,19 @@ class OutboxEventAdmin(ReadOnly, ModelAdmin):
     )
     list_filter = ("published_at", "created_at")
     search_fields = ("event_type__exact", "aggregate_type__exact", "aggregate_id__exact")
+
+
+@admin.register(KeyRotation)
+class KeyRotationAdmin(ReadOnly, ModelAdmin):
+    list_display = (
+        "table_name",
+        "to_key",
+        "to_index_key",
+        "rows_done",
+        "started_at",
+        "updated_at",
+        "finished_at",
+    )
+    list_filter = ("finished_at",)
+    search_fields = ("table_name__exact", "to_key__exact", "to_index_key__exact")
+    ordering = ("-started_at",)

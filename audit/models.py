@@ -1,4 +1,4 @@
-"""Administration: the audit log, message templates, settings, the outbox."""
+"""Administration: the audit log, message templates, settings, the outbox, rotations of keys."""
 
 import pgtrigger
 from django.db import models
@@ -6,8 +6,8 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from ebalance.db import rules, triggers
-from ebalance.db.classification import p0
+from ebalance.db import patterns, rules, triggers
+from ebalance.db.classification import EVIDENCE, by_staff, keep, of_person, p0
 from ebalance.db.fields import (
     BytesFromDatabase,
     ClosedSet,
@@ -22,6 +22,9 @@ from ebalance.db.fields import (
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sets import Members
 
+# Rows of the log are never changed, and it must be provable from where P2 was read.
+RECORDED = keep("evidence of where a request came from, at least 3 years")
+
 
 class AuditLogEntry(Entity):
     """Who did what. Append-only; every row carries the hash of the one before it."""
@@ -29,7 +32,8 @@ class AuditLogEntry(Entity):
     ActorRole = Members("ActorRole", "owner assistant editor client system")
 
     seq = NumberFromDatabase(
-        editable=False, db_comment=p0("place in the chain; set by the database inside its lock")
+        editable=False,
+        db_comment=p0("place in the chain; set by the database inside its lock", export=False),
     )
     actor = Ref(
         "identity.User",
@@ -37,7 +41,7 @@ class AuditLogEntry(Entity):
         null=True,
         blank=True,
         related_name="audit_log_entries",
-        db_comment=p0("who acted, if a person"),
+        db_comment=of_person("who acted, if a person", EVIDENCE),
     )
     actor_role = ClosedSet(ActorRole, db_comment=p0("role in which they acted"))
     action = TextLine(db_comment=p0("what was done, a code"))
@@ -47,12 +51,18 @@ class AuditLogEntry(Entity):
     old_value = models.JSONField(null=True, blank=True, db_comment=p0("changed P0 columns before"))
     new_value = models.JSONField(null=True, blank=True, db_comment=p0("changed P0 columns after"))
     ip_address = models.GenericIPAddressField(
-        null=True, blank=True, db_comment=p0("address of the request")
+        null=True, blank=True, db_comment=p0("address of the request", erasure=RECORDED)
     )
-    user_agent = TextLine(null=True, blank=True, db_comment=p0("user agent of the request"))
+    user_agent = TextLine(
+        null=True, blank=True, db_comment=p0("user agent of the request", erasure=RECORDED)
+    )
     created_at = created_at("when, UTC")
-    prev_hash = BytesFromDatabase(editable=False, db_comment=p0("row_hash of the row before"))
-    row_hash = BytesFromDatabase(editable=False, db_comment=p0("SHA-256 of the canonical row"))
+    prev_hash = BytesFromDatabase(
+        editable=False, db_comment=p0("row_hash of the row before", export=False)
+    )
+    row_hash = BytesFromDatabase(
+        editable=False, db_comment=p0("SHA-256 of the canonical row", export=False)
+    )
 
     class Meta:
         db_table = "audit_log_entries"
@@ -179,7 +189,7 @@ class MessageTemplateVersion(Entity):
         "identity.User",
         db_column="updated_by_user_id",
         related_name="message_template_versions",
-        db_comment=p0("who saved it"),
+        db_comment=by_staff("who saved it"),
     )
     created_at = created_at()
 
@@ -236,7 +246,7 @@ class SystemSetting(models.Model):
         null=True,
         blank=True,
         related_name="system_settings",
-        db_comment=p0("who changed it last"),
+        db_comment=by_staff("who changed it last"),
     )
     updated_at = updated_at()
 
@@ -321,3 +331,59 @@ class OutboxEvent(Entity):
 
     def __str__(self) -> str:
         return self.event_type
+
+
+class KeyRotation(Entity):
+    """A table's move to new keys, as far as it has come. Written by rotate_keys.
+
+    While a batch is written, its row names the transaction: by this the database tells a value
+    that moves to another key from one that changes (is_resealing).
+    """
+
+    table_name = TextLine(db_comment=p0("table"))
+    to_key = TextLine(db_comment=p0("id of the key that values are sealed with"))
+    to_index_key = TextLine(db_comment=p0("id of the key that blind indexes are made with"))
+    cursor = models.UUIDField(
+        null=True, blank=True, db_comment=p0("row up to which this pass has come, if one is going")
+    )
+    rows_done = models.BigIntegerField(default=0, db_default=0, db_comment=p0("rows moved so far"))
+    batch_transaction = models.BigIntegerField(
+        null=True, blank=True, db_comment=p0("transaction (xid8) of the last batch")
+    )
+    started_at = models.DateTimeField(
+        db_default=now_default(), editable=False, db_comment=p0("when it began, UTC")
+    )
+    updated_at = updated_at()
+    finished_at = models.DateTimeField(
+        null=True, blank=True, db_comment=p0("when all rows had moved or another took over, UTC")
+    )
+
+    class Meta:
+        db_table = "key_rotations"
+        db_table_comment = "Moves of tables to new keys"
+        verbose_name = _("rotation of keys")
+        verbose_name_plural = _("rotations of keys")
+        constraints = [
+            rules.code("key_rotations", "table_name"),
+            *(
+                rules.matches(
+                    f"key_rotations_{field}_is_key_id",
+                    field,
+                    patterns.KEY_ID,
+                    _("1 to 16 lower-case Latin letters and digits."),
+                )
+                for field in ("to_key", "to_index_key")
+            ),
+            rules.in_range("key_rotations", "rows_done", 0),
+            rules.finite("key_rotations", "started_at", "updated_at", "finished_at"),
+            rules.Unique(
+                "key_rotations_one_open_per_table",
+                fields=["table_name"],
+                condition=Q(finished_at__isnull=True),
+                message=_("A rotation of this table is already going on."),
+            ),
+        ]
+        triggers = [triggers.touch_updated_at("key_rotations")]
+
+    def __str__(self) -> str:
+        return f"{self.table_name} → {self.to_key}"

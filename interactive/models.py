@@ -5,7 +5,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import rules, triggers
-from ebalance.db.classification import p0
+from ebalance.db.classification import NULL, by_staff, of_person, p0, replace
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, now_default, updated_at
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sets import PUBLICATION_MOVES, EntryPoint, Members, PublicationStatus
@@ -94,7 +94,7 @@ class InteractiveVersion(Entity):
         null=True,
         blank=True,
         related_name="interactive_versions",
-        db_comment=p0("who made it"),
+        db_comment=by_staff("who made it"),
     )
     created_at = created_at()
 
@@ -152,9 +152,14 @@ class InteractiveRun(Entity):
         null=True,
         blank=True,
         related_name="interactive_runs",
-        db_comment=p0("who ran it, if logged in"),
+        db_comment=of_person("who ran it, if logged in", NULL),
     )
-    anonymous_id = TextLine(null=True, blank=True, db_comment=p0("browser or bot identifier"))
+    # Not emptied: a run has a person or an anonymous id, and a detached one has no person.
+    anonymous_id = TextLine(
+        null=True,
+        blank=True,
+        db_comment=p0("browser or bot identifier", erasure=replace("a new random identifier")),
+    )
     status = ClosedSet(Status, default=Status.in_progress, db_comment=p0("life cycle"))
     started_at = models.DateTimeField(db_default=now_default(), db_comment=p0("start, UTC"))
     completed_at = models.DateTimeField(null=True, blank=True, db_comment=p0("end, UTC"))
@@ -164,7 +169,9 @@ class InteractiveRun(Entity):
     )
     duration_ms = models.IntegerField(null=True, blank=True, db_comment=p0("duration, ms"))
     deep_link_id = TextLine(
-        null=True, blank=True, db_comment=p0("deep link it came by; no key, links expire first")
+        null=True,
+        blank=True,
+        db_comment=p0("deep link it came by; no key, links expire first", erasure=NULL),
     )
     crisis_triggered = models.BooleanField(
         default=False, db_default=False, db_comment=p0("whether the crisis block was shown")

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from ebalance.db import rules, triggers
-from ebalance.db.classification import p0, p1
+from ebalance.db.classification import NAMELESS_LEAD, NULL, of_person, p0, p1
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
@@ -42,14 +42,15 @@ class Appointment(Entity):
         null=True,
         blank=True,
         related_name="appointments",
-        db_comment=p0("client, if registered"),
+        # A lead without identities takes the client's place: one of the two is always present.
+        db_comment=of_person("client, if registered", NULL),
     )
     lead = Ref(
         "crm.Lead",
         null=True,
         blank=True,
         related_name="appointments",
-        db_comment=p0("lead, if not registered"),
+        db_comment=of_person("lead, if not registered", NAMELESS_LEAD),
     )
     client_request_id = TextLine(
         null=True, blank=True, db_comment=p0("idempotency key of the caller")
@@ -79,7 +80,10 @@ class Appointment(Entity):
         db_comment=p0("slot it takes"),
     )
     external_calendar_event_id = TextLine(
-        null=True, blank=True, db_comment=p0("event in the outside calendar")
+        null=True,
+        blank=True,
+        # That event may carry the client's name.
+        db_comment=p0("event in the outside calendar", erasure=NULL),
     )
     rescheduled_from = Ref(
         "self",
@@ -109,7 +113,9 @@ class Appointment(Entity):
         db_comment=p0("topic, if one"),
     )
     deep_link_id = TextLine(
-        null=True, blank=True, db_comment=p0("deep link it came by; no key, links expire first")
+        null=True,
+        blank=True,
+        db_comment=p0("deep link it came by; no key, links expire first", erasure=NULL),
     )
     entry_point = ClosedSet(EntryPoint, null=True, blank=True, db_comment=p0("where from"))
     created_at = created_at()

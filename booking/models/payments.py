@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from ebalance.db import rules, triggers
-from ebalance.db.classification import p0
+from ebalance.db.classification import ACCOUNTING, of_person, p0
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
@@ -31,10 +31,14 @@ class Payment(Entity):
         "FailureCategory", "canceled timeout provider_error insufficient_funds unknown"
     )
 
-    appointment = Ref(Appointment, related_name="payments", db_comment=p0("what is paid for"))
+    appointment = Ref(
+        Appointment, related_name="payments", db_comment=of_person("what is paid for", ACCOUNTING)
+    )
     provider = ClosedSet(Provider, default=Provider.yookassa, db_comment=p0("payment provider"))
     provider_payment_id = TextLine(
-        null=True, blank=True, db_comment=p0("the provider's id; empty until it has answered")
+        null=True,
+        blank=True,
+        db_comment=p0("the provider's id; empty until it has answered", erasure=ACCOUNTING),
     )
     idempotency_key = TextLine(db_comment=p0("key under which the provider was asked"))
     purpose = ClosedSet(Purpose, db_comment=p0("deposit or full price"))
@@ -145,7 +149,9 @@ class PaymentWebhookEvent(Entity):
     provider = ClosedSet(Payment.Provider, db_comment=p0("payment provider"))
     provider_event_id = TextLine(db_comment=p0("what makes a repeated delivery the same"))
     event_type = TextLine(db_comment=p0("the provider's name of the event"))
-    provider_payment_id = TextLine(db_comment=p0("the provider's id of the payment"))
+    provider_payment_id = TextLine(
+        db_comment=p0("the provider's id of the payment", erasure=ACCOUNTING)
+    )
     received_at = models.DateTimeField(db_default=now_default(), db_comment=p0("receipt, UTC"))
     processed_at = models.DateTimeField(
         null=True, blank=True, db_comment=p0("when it took effect, UTC")

@@ -17,6 +17,7 @@ from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sealed import BlindIndex, SealedJSON, SealedText
 from ebalance.db.sets import Members
 
+from ..querysets import WaitlistRequestQuerySet
 from .appointments import Appointment
 from .services import Service
 
@@ -110,6 +111,8 @@ class WaitlistRequest(Entity):
     )
     status = ClosedSet(Status, default=Status.new, db_comment=p0("life cycle"))
     created_at = created_at()
+
+    objects = WaitlistRequestQuerySet.as_manager()
 
     class Meta:
         db_table = "waitlist_requests"

@@ -5,7 +5,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import rules, triggers
-from ebalance.db.classification import p0
+from ebalance.db.classification import by_staff, p0
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, updated_at
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sets import Members
@@ -35,7 +35,7 @@ class ContentItem(Entity):
         "identity.User",
         db_column="author_user_id",
         related_name="content_items",
-        db_comment=p0("who wrote it"),
+        db_comment=by_staff("who wrote it"),
     )
     time_to_benefit = ClosedSet(
         TimeToBenefit, null=True, blank=True, db_comment=p0("time until it helps")
@@ -126,7 +126,7 @@ class ContentRevision(Entity):
         "identity.User",
         db_column="changed_by_user_id",
         related_name="content_revisions",
-        db_comment=p0("who saved it"),
+        db_comment=by_staff("who saved it"),
     )
     created_at = created_at()
 

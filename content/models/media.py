@@ -5,7 +5,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import rules
-from ebalance.db.classification import p0
+from ebalance.db.classification import by_staff, p0
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at
 from ebalance.db.sets import Members
 
@@ -37,7 +37,7 @@ class MediaAsset(Entity):
         "identity.User",
         db_column="uploaded_by_user_id",
         related_name="media_assets",
-        db_comment=p0("who uploaded it"),
+        db_comment=by_staff("who uploaded it"),
     )
     created_at = created_at()
 

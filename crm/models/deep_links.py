@@ -6,7 +6,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import patterns, rules, triggers
-from ebalance.db.classification import p0
+from ebalance.db.classification import DELETE, of_person, p0
 from ebalance.db.fields import (
     ClosedSet,
     MomentFromDatabase,
@@ -59,7 +59,7 @@ class DeepLink(models.Model):
         null=True,
         blank=True,
         related_name="deep_links",
-        db_comment=p0("lead, if known"),
+        db_comment=of_person("lead, if known", DELETE),
     )
     created_at = created_at()
     # Without a value the database sets created_at + 30 days (trigger).

@@ -18,6 +18,8 @@ from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sealed import BlindIndex, SealedText
 from ebalance.db.sets import Members
 
+from ..querysets import LeadQuerySet
+
 
 class Lead(Entity):
     """A person who showed interest, known by contact or only by a browser."""
@@ -42,6 +44,8 @@ class Lead(Entity):
     utm = models.JSONField(null=True, blank=True, db_comment=p0("utm_* of the first visit"))
     created_at = created_at()
     updated_at = updated_at()
+
+    objects = LeadQuerySet.as_manager()
 
     class Meta:
         db_table = "leads"

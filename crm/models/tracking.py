@@ -11,7 +11,7 @@ from django.utils.translation import gettext_noop
 from psycopg.types.json import Jsonb
 
 from ebalance.db import rules, triggers
-from ebalance.db.classification import p0
+from ebalance.db.classification import NAMELESS_LEAD, NULL, of_person, p0
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
@@ -162,7 +162,9 @@ class TrackingEventParam(Entity):
 class LeadTimelineEvent(Entity):
     """What happened with a lead: P0 only, and the database enforces it."""
 
-    lead = Ref(Lead, DB_CASCADE, related_name="timeline", db_comment=p0("lead"))
+    lead = Ref(
+        Lead, DB_CASCADE, related_name="timeline", db_comment=of_person("lead", NAMELESS_LEAD)
+    )
     event_id = models.UUIDField(db_comment=p0("id given by the sender; makes a repeat the same"))
     tracking_event = Ref(
         TrackingEvent,
@@ -173,7 +175,9 @@ class LeadTimelineEvent(Entity):
     source = ClosedSet(EventSource, db_comment=p0("who sent it"))
     occurred_at = models.DateTimeField(db_default=now_default(), db_comment=p0("when, UTC"))
     deep_link_id = TextLine(
-        null=True, blank=True, db_comment=p0("deep link; no key, links expire first")
+        null=True,
+        blank=True,
+        db_comment=p0("deep link; no key, links expire first", erasure=NULL),
     )
     properties = models.JSONField(
         default=dict,
@@ -228,10 +232,12 @@ class AnalyticsEvent(Entity):
     occurred_at = models.DateTimeField(db_comment=p0("when, UTC"))
     source = ClosedSet(EventSource, db_comment=p0("who sent it"))
     environment = ClosedSet(Environment, db_comment=p0("where it happened"))
-    session_id = models.UUIDField(null=True, blank=True, db_comment=p0("visit"))
-    anonymous_id = TextLine(null=True, blank=True, db_comment=p0("browser or bot identifier"))
-    user_id = models.UUIDField(null=True, blank=True, db_comment=p0("person; no key"))
-    lead_id = models.UUIDField(null=True, blank=True, db_comment=p0("lead; no key"))
+    session_id = models.UUIDField(null=True, blank=True, db_comment=p0("visit", erasure=NULL))
+    anonymous_id = TextLine(
+        null=True, blank=True, db_comment=p0("browser or bot identifier", erasure=NULL)
+    )
+    user_id = models.UUIDField(null=True, blank=True, db_comment=of_person("person; no key", NULL))
+    lead_id = models.UUIDField(null=True, blank=True, db_comment=of_person("lead; no key", NULL))
     page = models.JSONField(
         default=dict, db_default=empty_object(), blank=True, db_comment=p0("path and referrer host")
     )

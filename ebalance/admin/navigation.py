@@ -114,6 +114,7 @@ GROUPS: list[tuple[Any, bool, list[tuple[str, str]]]] = [
         [
             ("audit.AuditLogEntry", "policy"),
             ("audit.SystemSetting", "settings"),
+            ("audit.KeyRotation", "key"),
         ],
     ),
     (

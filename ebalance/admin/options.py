@@ -18,7 +18,9 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from ebalance.db.fields import BlindIndex, TextLine
+from ebalance.db.fields import TextLine
+from ebalance.db.inventory import is_personal
+from ebalance.db.sealed import BlindIndex
 
 from . import deletion, log
 from .forms import Autocomplete, Form, Formset
@@ -52,13 +54,11 @@ class Rows:
         return not needs_sealing(self.model) and super().has_add_permission(request, *args)
 
     def is_hidden(self, request, name: Any) -> bool:
-        """Whether this column is personal (P1, or names a person) and the role may not see such."""
+        """Whether this column is personal (not P0, or names a person) and the role sees no such."""
         if request.user.sees_personal:
             return False
         field = {f.name: f for f in self.opts.concrete_fields}.get(name)
-        return field is not None and (
-            (field.db_comment or "").startswith("P1") or field.related_model is get_user_model()
-        )
+        return field is not None and (is_personal(field) or field.related_model is get_user_model())
 
     def is_choosable(self, request, field: models.Field) -> bool:
         """People are chosen by those who see the list of people."""

@@ -9,6 +9,8 @@ class PersistenceKitConfig(AppConfig):
     label = "persistence"
 
     def ready(self) -> None:
+        from . import checks  # noqa: F401  (registers them)
+
         # Field labels are the column names as words; the Russian is in locale/.
         for label in PROJECT_APPS:
             for model in apps.get_app_config(label).get_models():

@@ -1,16 +1,114 @@
-"""The privacy class of a column, written once beside its field (privacy.md §1)."""
+"""What a column holds, declared once beside its field (privacy.md §1).
+
+A declaration is the field's ``db_comment``: to Django and its migrations a text, "P1 · e-mail";
+to ``inventory.columns()`` also what erasure does with the column and whether an export has it.
+What is not said follows from the class and from the table, see ``inventory.Column``.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+Privacy = Literal["P0", "P1", "P2"]
 
 
-def p0(meaning: str) -> str:
-    """Column comment of a safe column: ids, codes, closed sets, aggregates."""
-    return f"P0 · {meaning}"
+@dataclass(frozen=True)
+class Erasure:
+    """What becomes of a column when the person it is about is erased (privacy.md §5)."""
+
+    action: Literal["delete", "null", "replace", "keep"]
+    note: str = ""
+
+    def __str__(self) -> str:
+        words = {
+            "delete": "the row is deleted",
+            "null": "emptied",
+            "replace": f"replaced by {self.note}",
+            "keep": f"kept: {self.note}",
+        }
+        return words[self.action]
 
 
-def p1(meaning: str) -> str:
-    """Column comment of a personal column: contacts, names, notes about a person."""
-    return f"P1 · {meaning}"
+DELETE = Erasure("delete")
+NULL = Erasure("null")
 
 
-def p2(meaning: str) -> str:
-    """Column comment of a sensitive column: what a client wrote; stored sealed only."""
-    return f"P2 · {meaning}"
+def replace(by: str) -> Erasure:
+    """For what must have a value: erasure puts one there that says nothing of anybody."""
+    return Erasure("replace", by)
+
+
+def keep(why: str) -> Erasure:
+    return Erasure("keep", why)
+
+
+NAMES_NOBODY = keep("names nobody")
+COLLEAGUE = keep("who of the staff did it; names nobody once they are erased")
+EVIDENCE = keep("evidence; the id names nobody after erasure")
+ACCOUNTING = keep("accounting")
+NAMELESS_LEAD = keep("the lead has no identity left")
+
+
+class Classified(str):
+    """A column's declaration. As a text, its comment in the database."""
+
+    privacy: Privacy
+    erasure: Erasure | None  # None: by the class and the table
+    export: bool | None  # None: by the class and the table
+    links_person: bool
+    names_colleague: bool
+
+    def __new__(
+        cls,
+        privacy: Privacy,
+        meaning: str,
+        *,
+        erasure: Erasure | None = None,
+        export: bool | None = None,
+        links_person: bool = False,
+        names_colleague: bool = False,
+    ) -> Self:
+        self = super().__new__(cls, f"{privacy} · {meaning}")
+        self.privacy = privacy
+        self.erasure = erasure
+        self.export = export
+        self.links_person = links_person
+        self.names_colleague = names_colleague
+        return self
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    @property
+    def meaning(self) -> str:
+        return self.partition(" · ")[2]
+
+
+def p0(meaning: str, *, erasure: Erasure | None = None, export: bool | None = None) -> Classified:
+    """A safe column: ids, codes, closed sets, aggregates."""
+    return Classified("P0", meaning, erasure=erasure, export=export)
+
+
+def p1(meaning: str, *, erasure: Erasure | None = None, export: bool | None = None) -> Classified:
+    """A personal column: contacts, names, notes about a person."""
+    return Classified("P1", meaning, erasure=erasure, export=export)
+
+
+def p2(meaning: str, *, erasure: Erasure | None = None, export: bool | None = None) -> Classified:
+    """A sensitive column: what a client wrote, or was written about them; stored sealed only."""
+    return Classified("P2", meaning, erasure=erasure, export=export)
+
+
+def of_person(meaning: str, erasure: Erasure) -> Classified:
+    """A P0 id by which a row belongs to a person: their user, their lead, a row of theirs.
+
+    It makes its own table, and the table it refers to, one that is about people.
+    """
+    return Classified("P0", meaning, erasure=erasure, links_person=True)
+
+
+def by_staff(meaning: str) -> Classified:
+    """A P0 reference to the colleague who did it: nothing about the person of the row."""
+    return Classified("P0", meaning, export=False, names_colleague=True)

@@ -10,7 +10,7 @@ says it as it is, ``full_clean()`` and admin say it in the reader's language.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pgtrigger
@@ -197,11 +197,20 @@ def stored(instance: models.Model, *columns: str) -> dict[str, Any] | None:
     return row and {column: row[fields[column]] for column in columns}
 
 
-def touch_updated_at(table: str) -> Rule:
-    """Keep ``updated_at`` current, whoever writes."""
+def not_resealed(table: str, column: str) -> str:
+    """SQL: this is not a batch of rotate_keys that moves the value to another key."""
+    return f"public.is_resealing({literal(table)}, OLD.{column}, NEW.{column}) IS NOT TRUE"
+
+
+def touch_updated_at(table: str, *, resealed: Sequence[str] = ()) -> Rule:
+    """Keep ``updated_at`` current, whoever writes.
+
+    Nobody has written anything when ``resealed`` columns only move to another key.
+    """
     return Rule(
         f"{table}_touch_updated_at",
         operation=pgtrigger.Update,
+        condition=" AND ".join(not_resealed(table, column) for column in resealed) or None,
         execute="public.touch_updated_at()",
     )
 
@@ -260,13 +269,16 @@ def frozen(
     message: str,
     once: str | None = None,
     status: str | None = None,
+    resealed: Sequence[str] = (),
 ) -> Rule:
     """These columns keep the value they were inserted with.
 
     With ``once``, from when that column has a value; with ``status``, while the row is in it.
+    Those of them in ``resealed`` may still move to another key, with their value.
     """
-    changed = " OR ".join(f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in columns)
-    condition = f"({changed})"
+    changes = {c: f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in columns}
+    changes |= {c: f"({changes[c]} AND {not_resealed(table, c)})" for c in resealed}
+    condition = f"({' OR '.join(changes.values())})"
     if once:
         condition += f" AND OLD.{once} IS NOT NULL"
     if status:
@@ -337,6 +349,25 @@ def append_only(table: str) -> list[Rule]:
         no_delete(table, message=APPEND_ONLY),
         no_truncate(table),
     ]
+
+
+def stays_as_written(declared: Iterable[Rule]) -> bool:
+    """Whether rows are never changed, by the name of a rule: versions, append-only tables.
+
+    The rule itself may leave maintenance its exceptions (the events of an erased person).
+    """
+    return any(rule.rule.endswith(("_immutable", "_append_only")) for rule in declared)
+
+
+def is_never_deleted(declared: Iterable[Rule]) -> bool:
+    """Whether a rule refuses every DELETE, whatever the row."""
+    return any(
+        rule.operation == pgtrigger.Delete
+        and rule.message is not None
+        and rule.condition is None
+        and rule.body is None
+        for rule in declared
+    )
 
 
 def versions(table: str, parent: str, column: str) -> list[Rule]:

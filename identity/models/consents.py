@@ -5,7 +5,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import rules
-from ebalance.db.classification import p0
+from ebalance.db.classification import EVIDENCE, of_person, p0
 from ebalance.db.evidence import consent_checks, consent_triggers
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, now_default
 from ebalance.db.sets import Members
@@ -20,10 +20,18 @@ class Consent(Entity):
     Source = Members("Source", "web telegram admin")
 
     user = Ref(
-        User, null=True, blank=True, related_name="consents", db_comment=p0("who agreed, if known")
+        User,
+        null=True,
+        blank=True,
+        related_name="consents",
+        db_comment=of_person("who agreed, if known", EVIDENCE),
     )
     lead = Ref(
-        "crm.Lead", null=True, blank=True, related_name="consents", db_comment=p0("lead who agreed")
+        "crm.Lead",
+        null=True,
+        blank=True,
+        related_name="consents",
+        db_comment=of_person("lead who agreed", EVIDENCE),
     )
     consent_type = ClosedSet(Type, db_comment=p0("purpose agreed to"))
     granted = models.BooleanField(

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from ebalance.db import patterns, rules, triggers
-from ebalance.db.classification import p0, p1
+from ebalance.db.classification import DELETE, NULL, of_person, p0, p1, replace
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, now_default, updated_at
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sets import Members
@@ -70,7 +70,7 @@ class User(Entity, AbstractBaseUser):
     telegram_user_id = TextLine(null=True, blank=True, db_comment=p1("Telegram's id, digits"))
     telegram_username = TextLine(null=True, blank=True, db_comment=p1("Telegram name without @"))
     display_name = TextLine(null=True, blank=True, db_comment=p1("how the person is called"))
-    timezone = TextLine(null=True, blank=True, db_comment=p0("IANA zone"))
+    timezone = TextLine(null=True, blank=True, db_comment=p0("IANA zone", erasure=NULL))
     status = ClosedSet(Status, default=Status.active, db_comment=p0("life cycle"))
     created_at = created_at()
     updated_at = updated_at()
@@ -78,9 +78,19 @@ class User(Entity, AbstractBaseUser):
         null=True, blank=True, db_comment=p0("when the account was deleted, UTC")
     )
     password = TextLine(
-        blank=True, default="", db_default="", db_comment=p1("salted password hash; empty: none")
+        blank=True,
+        default="",
+        db_default="",
+        # A secret of the account, which an export has no use for.
+        db_comment=p1(
+            "salted password hash; empty: none",
+            erasure=replace("an empty text, no password"),
+            export=False,
+        ),
     )
-    last_login = models.DateTimeField(null=True, blank=True, db_comment=p0("last login, UTC"))
+    last_login = models.DateTimeField(
+        null=True, blank=True, db_comment=p0("last login, UTC", erasure=NULL)
+    )
     is_superuser = models.BooleanField(
         default=False,
         db_default=False,
@@ -254,7 +264,9 @@ class Role(models.Model):
 class UserRole(Entity):
     """A role granted to a person, by an owner in admin."""
 
-    user = Ref(User, DB_CASCADE, related_name="user_roles", db_comment=p0("whose role"))
+    user = Ref(
+        User, DB_CASCADE, related_name="user_roles", db_comment=of_person("whose role", DELETE)
+    )
     role = Ref(
         Role, related_name="user_roles", db_column="role_code", db_comment=p0("granted role")
     )

@@ -5,7 +5,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import rules, triggers
-from ebalance.db.classification import p0, p1
+from ebalance.db.classification import DELETE, keep, of_person, p0, p1
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, now_default
 from ebalance.db.sets import Members
 
@@ -18,7 +18,9 @@ class DataExportRequest(Entity):
     Type = Members("Type", "user_data diary_pdf")
     Status = Members("Status", "requested processing ready failed")
 
-    user = Ref(User, related_name="data_export_requests", db_comment=p0("whose data"))
+    user = Ref(
+        User, related_name="data_export_requests", db_comment=of_person("whose data", DELETE)
+    )
     export_type = ClosedSet(Type, db_comment=p0("what is exported"))
     status = ClosedSet(Status, default=Status.requested, db_comment=p0("progress"))
     file_url = TextLine(null=True, blank=True, db_comment=p1("address of the finished file"))
@@ -79,7 +81,12 @@ class ErasureLedgerEntry(Entity):
 
     Method = Members("Method", "self_service admin retention")
 
-    subject_id = models.UUIDField(db_comment=p0("id of the erased person; names nobody any more"))
+    subject_id = models.UUIDField(
+        db_comment=p0(
+            "id of the erased person; names nobody any more",
+            erasure=keep("erasure is repeated by it after a restore"),
+        )
+    )
     requested_at = models.DateTimeField(db_comment=p0("when erasure was asked for, UTC"))
     completed_at = models.DateTimeField(
         db_default=now_default(), db_comment=p0("when it was done, UTC")

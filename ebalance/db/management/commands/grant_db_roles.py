@@ -1,0 +1,89 @@
+from typing import Any
+
+import psycopg
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, connection
+
+from ebalance.db import grants
+
+DONE = "The roles have what they are for, and nothing else."
+
+
+class Command(BaseCommand):
+    help = (
+        "Make the roles ebalance_owner, ebalance_app and ebalance_analyst and grant them exactly "
+        "what they are for. Run it after every `migrate`."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--check", action="store_true", help="change nothing; fail when a grant differs"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["check"]:
+            self.check_grants()
+        else:
+            self.grant()
+
+    def check_grants(self) -> None:
+        found = grants.differences()
+        for line in found:
+            self.stdout.write(line)
+        if names := grants.log_settings_differ():
+            self.warn_of_log(names)
+        if found:
+            raise CommandError(
+                f"Grants differ in {len(found)} places: run `manage.py grant_db_roles`."
+            )
+        self.stdout.write(DONE)
+
+    def grant(self) -> None:
+        try:
+            grants.set_up()
+        except grants.NotSetUp as error:
+            raise CommandError(str(error)) from None
+        except DatabaseError as error:
+            if (refusal := explain(error)) is None:
+                raise
+            raise CommandError(refusal) from None
+        if names := grants.log_settings_differ():
+            try:
+                grants.keep_values_out_of_the_log()
+            except DatabaseError as error:
+                if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
+                    raise
+                self.warn_of_log(names)
+        self.stdout.write(DONE)
+
+    def warn_of_log(self, names: list[str]) -> None:
+        """Only a superuser can set this, and the grants are worth having without."""
+        wanted = ", ".join(f"{name} = {grants.LOG_SETTINGS[name]}" for name in names)
+        text = (
+            f"Warning: the server's log may quote rows and parameters; a superuser sets {wanted}."
+        )
+        self.stderr.write(self.style.WARNING(text))
+
+
+def explain(error: DatabaseError) -> str | None:
+    """A sentence for what the connected role may not do, or cannot do now; None for the rest."""
+    cause = error.__cause__
+    if not isinstance(cause, psycopg.Error):
+        return None
+    reason = " ".join((cause.diag.message_primary or "").split())
+    if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+        return (
+            f"{connected_role()} may not set up the roles: {reason}. A superuser may, or a member "
+            f"of {grants.OWNER} once one has."
+        )
+    if isinstance(cause, psycopg.errors.LockNotAvailable):
+        return f"Somebody is at work on these tables, try again: {reason}."
+    return None
+
+
+def connected_role() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_user")
+        (name,) = cursor.fetchone()
+    return name

@@ -1,0 +1,71 @@
+"""The declarations of tables that we do not define: Django's own.
+
+Their comments were written by the migration audit.0602; a column that a later version of Django
+adds needs a line here and a migration with its comment.
+"""
+
+from dataclasses import dataclass
+
+from .classification import DELETE, Classified, by_staff, p0, p1
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A table's meaning, which is its comment in the database, and its columns."""
+
+    meaning: str
+    columns: dict[str, Classified]
+
+
+TABLES = {
+    "auth_group": Declared(
+        "Django's groups; not used, roles grant access", {"id": p0("key"), "name": p0("name")}
+    ),
+    "auth_group_permissions": Declared(
+        "Permissions of groups; not used",
+        {"id": p0("key"), "group_id": p0("group"), "permission_id": p0("permission")},
+    ),
+    "auth_permission": Declared(
+        "Names of permissions; roles decide who has them",
+        {
+            "id": p0("key"),
+            "name": p0("label"),
+            "content_type_id": p0("model"),
+            "codename": p0("code"),
+        },
+    ),
+    "django_admin_log": Declared(
+        "What was done in admin: keys and names of fields, never names or values",
+        {
+            "id": p0("key"),
+            "action_time": p0("when, UTC"),
+            "object_id": p0("key of the row"),
+            "object_repr": p0("key of the row once more, never its text"),
+            "action_flag": p0("1 added, 2 changed, 3 deleted"),
+            "change_message": p0("names of the changed fields, JSON"),
+            "content_type_id": p0("model of the row"),
+            "user_id": by_staff("who"),
+        },
+    ),
+    "django_content_type": Declared(
+        "Names of models", {"id": p0("key"), "app_label": p0("app"), "model": p0("model")}
+    ),
+    "django_migrations": Declared(
+        "Applied migrations",
+        {
+            "id": p0("key"),
+            "app": p0("app"),
+            "name": p0("migration"),
+            "applied": p0("when, UTC"),
+        },
+    ),
+    # Secrets of a browser: whoever holds them is signed in, so no copy is given away.
+    "django_session": Declared(
+        "Sessions of admin",
+        {
+            "session_key": p1("secret that identifies a browser", erasure=DELETE, export=False),
+            "session_data": p1("who is signed in, signed", erasure=DELETE, export=False),
+            "expire_date": p0("end of validity, UTC"),
+        },
+    ),
+}

@@ -1,0 +1,68 @@
+"""docs/data-dictionary.md says what the models declare."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import translation
+
+from ebalance.db import dictionary
+from ebalance.db.inventory import columns, tables
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch) -> Path:
+    """Where the command writes, instead of docs/."""
+    path = tmp_path / "data-dictionary.md"
+    monkeypatch.setattr("ebalance.db.management.commands.data_dictionary.FILE", path)
+    return path
+
+
+def test_the_dictionary_in_docs_is_up_to_date() -> None:
+    call_command("data_dictionary", "--check")
+
+
+@pytest.mark.parametrize("content", [None, "", "# Data dictionary\n"])
+def test_a_stale_or_missing_dictionary_is_refused_and_left_as_it_is(
+    file: Path, content: str | None
+) -> None:
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(CommandError, match=r"is stale: run `manage\.py data_dictionary`"):
+        call_command("data_dictionary", "--check")
+    assert (file.read_text() if file.exists() else None) == content
+
+
+def test_it_is_written_and_then_up_to_date(file: Path) -> None:
+    out = io.StringIO()
+    call_command("data_dictionary", stdout=out)
+    assert out.getvalue() == f"Wrote {file}.\n"
+    call_command("data_dictionary", "--check")
+
+
+def test_it_has_every_table_and_column() -> None:
+    text = dictionary.render()
+    for table in tables():
+        assert f"\n### {table.name}\n\n{table.meaning}.\n" in text
+    assert text.count("\n| `") == len([*columns()])
+
+
+def test_it_says_what_was_decided_of_a_column() -> None:
+    lines = dictionary.render().splitlines()
+    assert "| `email` | text | yes | P1 | e-mail, lower case, trimmed | emptied | yes |" in lines
+    assert "| `sources` | text[] |  | P0 | which services may send it | kept |  |" in lines
+
+
+def test_every_line_of_a_table_has_its_columns() -> None:
+    for line in dictionary.render().splitlines():
+        if line.startswith("|"):
+            assert line.replace(r"\|", "").count("|") == len(dictionary.COLUMNS) + 1, line
+
+
+@pytest.mark.parametrize("language", ["ru", "en"])
+def test_it_is_the_same_in_every_language(language: str) -> None:
+    with translation.override(language):
+        assert dictionary.render() == dictionary.FILE.read_text(encoding="utf-8")

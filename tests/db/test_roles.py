@@ -1,0 +1,612 @@
+"""What the three roles of the database may do (access.md §2), tried as these roles."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection, models, transaction
+
+from content.models import ContentItem
+from ebalance.db import grants
+from ebalance.db.ids import uuid7
+from ebalance.db.inventory import Column, Table, columns, tables
+from tests.databases import Database, Databases, default_connection_on
+from tests.factories import (
+    FACTORIES,
+    AppointmentFactory,
+    AuditLogEntryFactory,
+    ContentItemFactory,
+    ContentRevisionFactory,
+    EntityFactory,
+    InteractiveDefinitionFactory,
+    LeadTimelineEventFactory,
+    MessageTemplateFactory,
+    ReviewFactory,
+    UserFactory,
+)
+from tests.processes import ROOT, environment, manage
+from tests.support import delete_sql, execute, refuses
+from tests.test_factories import each_model, each_status, each_trait, traits, without_seeds
+
+pytestmark = pytest.mark.django_db
+
+APPEND_ONLY = {"audit_log_entries", "erasure_ledger", "ugc_moderation_actions", "analytics_events"}
+VERSIONS = {"content_revisions", "interactive_versions", "message_template_versions"}
+EVIDENCE = {"consents", "review_publication_consents"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def granted(
+    django_db_setup: None, databases: Databases, django_db_blocker: Any
+) -> Iterator[Database]:
+    """A database of this module's own in which the roles have their grants."""
+    with django_db_blocker.unblock():
+        database = databases.clone()
+        with default_connection_on(database):
+            call_command("grant_db_roles", stdout=io.StringIO())
+            connection.close()
+            yield database
+        databases.drop(database.name)
+
+
+@contextmanager
+def acting_as(role: str) -> Iterator[None]:
+    """What a connection of this role would do. Its errors are for ``denies()`` to catch."""
+    execute(f"SET LOCAL ROLE {role}")
+    yield
+    execute("RESET ROLE")
+
+
+@contextmanager
+def denies() -> Iterator[None]:
+    """The block is a question of rights, and the answer is no."""
+    with pytest.raises(DatabaseError) as caught, transaction.atomic():
+        yield
+    assert caught.value.__cause__.sqlstate == "42501", caught.value
+
+
+def each_table() -> Any:
+    return pytest.mark.parametrize("table", [pytest.param(t, id=t.name) for t in tables()])
+
+
+def each_column(*classes: str) -> Any:
+    found = [pytest.param(c, id=str(c)) for c in columns() if c.privacy in classes]
+    return pytest.mark.parametrize("column", found)
+
+
+# -- the analyst ------------------------------------------------------------------------------
+
+
+@each_table()
+def test_the_analyst_reads_every_p0_column(table: Table) -> None:
+    if table.model in FACTORIES:
+        FACTORIES[table.model]()
+    readable = [f'"{c.name}"' for c in table.columns if c.privacy == "P0"]
+    with acting_as(grants.ANALYST):
+        for column in readable:
+            execute(f"SELECT {column} FROM {table.name} WHERE {column} IS NOT NULL")
+        if readable:
+            rows = execute(f"SELECT {', '.join(readable)} FROM {table.name}")
+            assert rows or table.model not in FACTORIES
+
+
+WAYS_TO_READ = [
+    "SELECT {c} FROM {t}",
+    "SELECT count({c}) FROM {t}",
+    "SELECT 1 FROM {t} WHERE {c} IS NULL",
+    "SELECT 1 FROM {t} ORDER BY {c}",
+    "SELECT 1 FROM {t} GROUP BY {c}",
+    "SELECT * FROM {t}",
+    "SELECT {t} FROM {t}",
+    "SELECT to_jsonb({t}) FROM {t}",
+    "SELECT 1 FROM {t} a JOIN {t} b USING ({c})",
+    "TABLE {t}",
+    "COPY {t} TO STDOUT",
+    "COPY {t} ({c}) TO STDOUT",
+    "COPY (SELECT {c} FROM {t}) TO STDOUT",
+    "DECLARE reader CURSOR FOR SELECT {c} FROM {t}",
+    "CREATE TEMP TABLE copied AS SELECT {c} FROM {t}",
+    "UPDATE {t} SET {c} = {c} RETURNING {c}",
+    "DELETE FROM {t} RETURNING {c}",
+    "INSERT INTO {t} ({c}) SELECT {c} FROM {t} RETURNING {c}",
+]
+
+
+@each_column("P1", "P2")
+def test_the_analyst_is_refused_every_other_column(column: Column) -> None:
+    with acting_as(grants.ANALYST):
+        for way in WAYS_TO_READ:
+            with denies():
+                execute(way.format(c=f'"{column.name}"', t=column.table.name))
+
+
+@each_table()
+def test_the_analyst_writes_nothing(table: Table) -> None:
+    column = table.columns[0].name
+    with acting_as(grants.ANALYST):
+        for statement in (
+            f"INSERT INTO {table.name} DEFAULT VALUES",
+            f"UPDATE {table.name} SET {column} = {column}",
+            f"DELETE FROM {table.name}",
+            f"TRUNCATE {table.name}",
+            f"SELECT {column} FROM {table.name} FOR UPDATE",
+            f"LOCK TABLE {table.name} IN SHARE MODE",
+        ):
+            with denies():
+                execute(statement)
+
+
+def test_statistics_tell_the_analyst_nothing_either() -> None:
+    UserFactory.create_batch(30)
+    execute("ANALYZE users")
+    query = "SELECT attname FROM pg_stats WHERE tablename = 'users'"
+    assert {"email", "status"} <= {row["attname"] for row in execute(query)}
+    with acting_as(grants.ANALYST):
+        seen = {row["attname"] for row in execute(query)}
+    assert "status" in seen
+    assert not seen & {c.name for c in columns() if c.table.name == "users" and c.privacy != "P0"}
+
+
+# -- the app ----------------------------------------------------------------------------------
+
+
+def allowed(model: type[models.Model], privilege: str) -> Any:
+    """A block that the app's rights let through, or one that they refuse."""
+    (table,) = (table for table in tables() if table.model is model)
+    return nullcontext() if privilege in grants.app_privileges(table) else denies()
+
+
+@each_model
+def test_the_app_writes_a_row_of_every_table_and_changes_it_where_it_may(
+    model: type[models.Model], factory_class: type[EntityFactory]
+) -> None:
+    table, key = model._meta.db_table, model._meta.pk.column
+    row = factory_class()
+    with acting_as(grants.APP):
+        with allowed(model, "INSERT"):
+            without_seeds(model)
+            row = factory_class()
+            connection.check_constraints()
+        with allowed(model, "UPDATE"):
+            execute(f'UPDATE {table} SET "{key}" = "{key}" WHERE "{key}" = %s', [row.pk])
+        with allowed(model, "DELETE"):
+            execute(f'DELETE FROM {table} WHERE "{key}" = %s', [row.pk])
+
+
+def test_what_rules_keep_is_not_the_apps_to_change() -> None:
+    may_not: dict[str, set[str]] = {"UPDATE": set(), "DELETE": set(), "INSERT": set()}
+    for table in tables():
+        for privilege, names in may_not.items():
+            if privilege not in grants.app_privileges(table):
+                names.add(table.name)
+    assert may_not["INSERT"] == {table.name for table in tables()} & grants.READ_ONLY
+    assert may_not["UPDATE"] == APPEND_ONLY | VERSIONS | may_not["INSERT"]
+    assert may_not["DELETE"] == may_not["UPDATE"] | EVIDENCE
+
+
+@pytest.mark.parametrize("name", sorted(APPEND_ONLY | VERSIONS))
+def test_the_app_is_refused_changes_of_rows_that_stay_before_any_rule_is_asked(name: str) -> None:
+    (model,) = (table.model for table in tables() if table.name == name)
+    field = model._meta.concrete_fields[-1].column
+    with acting_as(grants.APP):
+        FACTORIES[model]()
+        for statement in (
+            f'UPDATE {name} SET "{field}" = "{field}"',
+            f'UPDATE {name} SET "{field}" = "{field}" WHERE false',
+            f"DELETE FROM {name}",
+            f"DELETE FROM {name} WHERE false",
+            f"SELECT 1 FROM {name} FOR UPDATE",
+            f"TRUNCATE {name} CASCADE",
+        ):
+            with denies():
+                execute(statement)
+
+
+DDL = [
+    "CREATE TABLE public.mine (id int)",
+    "CREATE TEMPORARY TABLE mine (id int)",
+    "CREATE VIEW public.mine AS SELECT 1",
+    "CREATE SCHEMA mine",
+    "CREATE FUNCTION public.mine() RETURNS int LANGUAGE sql RETURN 1",
+    "CREATE OR REPLACE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS "
+    "'BEGIN RETURN NEW; END'",
+    "CREATE EXTENSION hstore",
+    "CREATE ROLE mine",
+    "CREATE INDEX mine ON users (email)",
+    "CREATE TRIGGER mine BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION public.refuse()",
+    "ALTER TABLE users ADD mine int",
+    "ALTER TABLE users OWNER TO ebalance_app",
+    "ALTER TABLE users DISABLE TRIGGER ALL",
+    "ALTER TABLE audit_log_entries DISABLE TRIGGER USER",
+    "ALTER TABLE appointments DROP CONSTRAINT appointments_no_overlap",
+    "ALTER FUNCTION public.refuse() OWNER TO ebalance_app",
+    "ALTER ROLE ebalance_app SUPERUSER",
+    "COMMENT ON COLUMN users.email IS 'P0 · e-mail'",
+    "DROP TABLE audit_log_entries",
+    "DROP TRIGGER audit_log_entries_immutable ON audit_log_entries",
+    "DROP FUNCTION public.uuid7() CASCADE",
+    "DROP SCHEMA public CASCADE",
+    "TRUNCATE diary_entries",
+    "GRANT ebalance_owner TO ebalance_app",
+    "SET session_replication_role = replica",
+    "SET LOCAL session_replication_role = replica",
+    "SELECT set_config('session_replication_role', 'replica', true)",
+    "SELECT setval('django_migrations_id_seq', 1)",
+    "SELECT pg_read_file('/etc/passwd')",
+    "COPY topics TO PROGRAM 'cat'",
+    "INSERT INTO django_migrations (app, name, applied) VALUES ('a', 'b', now())",
+    "UPDATE django_migrations SET name = name",
+    "DELETE FROM django_migrations",
+]
+
+
+@pytest.mark.parametrize("role", [grants.APP, grants.ANALYST])
+@pytest.mark.parametrize("statement", DDL)
+def test_neither_the_app_nor_the_analyst_changes_what_there_is(statement: str, role: str) -> None:
+    with acting_as(role), denies():
+        execute(statement)
+
+
+def test_the_app_has_nothing_to_give_away() -> None:
+    with acting_as(grants.APP):  # PostgreSQL only warns: of what it could grant, there is nothing
+        execute("GRANT SELECT ON users TO ebalance_analyst")
+        execute("GRANT SELECT ON users TO PUBLIC")
+    assert grants.differences() == []
+
+
+@each_status()
+def test_the_app_moves_rows_through_every_state(
+    factory_class: type[EntityFactory], status: str
+) -> None:
+    """Their triggers look at other rows, lock and write them: as the app."""
+    with acting_as(grants.APP):
+        factory_class(**({status: True} if status in traits(factory_class) else {"status": status}))
+        connection.check_constraints()
+
+
+@each_trait()
+def test_the_app_writes_rows_of_every_kind(factory_class: type[EntityFactory], trait: str) -> None:
+    with acting_as(grants.APP), allowed(factory_class._meta.model, "INSERT"):
+        factory_class(**{trait: True})
+        connection.check_constraints()
+
+
+def test_the_app_withdraws_a_consent_and_the_review_goes_from_the_site() -> None:
+    with acting_as(grants.APP):
+        review = ReviewFactory(published=True)
+        execute("UPDATE review_publication_consents SET revoked_at = now()")
+        review.refresh_from_db()
+    assert review.status == "unpublished"
+
+
+def item_with_revision() -> ContentItem:
+    item = ContentItemFactory()
+    ContentRevisionFactory(content_item=item)
+    return item
+
+
+@pytest.mark.parametrize(
+    ("make", "versions"),
+    [
+        (item_with_revision, "revisions"),
+        (lambda: InteractiveDefinitionFactory(published=True), "versions"),
+        (lambda: MessageTemplateFactory(active=True), "versions"),
+    ],
+    ids=["content", "interactive", "template"],
+)
+def test_versions_go_with_what_the_app_deletes(
+    make: Callable[[], models.Model], versions: str
+) -> None:
+    with acting_as(grants.APP):
+        parent = make()
+        assert getattr(parent, versions).exists()
+        delete_sql(parent)
+        connection.check_constraints()
+        assert not getattr(parent, versions).exists()
+
+
+def test_rules_answer_the_app_by_name() -> None:
+    """A refusal is the rule's, not a lack of rights of the function that asks."""
+    with acting_as(grants.APP):
+        with refuses("lead_timeline_events_p0_only"):
+            LeadTimelineEventFactory(properties={"topic": "anxiety", "page_path": "a@b.ru"})
+        owner = UserFactory(role="owner")
+        with refuses("user_roles_last_owner_stays"):
+            owner.user_roles.all().delete()
+        UserFactory(role="owner")
+        owner.user_roles.all().delete()
+        appointment = AppointmentFactory(confirmed=True)
+        with refuses("appointments_no_overlap"):
+            AppointmentFactory(
+                start_at_utc=appointment.start_at_utc, end_at_utc=appointment.end_at_utc
+            )
+
+
+def test_the_chain_of_the_audit_log_is_the_apps_to_continue() -> None:
+    with acting_as(grants.APP):
+        first, second = AuditLogEntryFactory.create_batch(2)
+    assert (second.seq, bytes(second.prev_hash)) == (first.seq + 1, bytes(first.row_hash))
+
+
+# -- what goes around grants ------------------------------------------------------------------
+
+
+def test_no_function_runs_with_more_rights_than_its_caller() -> None:
+    found = execute(
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef"
+    )
+    assert found == []
+
+
+def test_the_owner_makes_and_changes_tables() -> None:
+    """What `migrate` does, as a role that is not a superuser."""
+    with acting_as(grants.OWNER):
+        execute("CREATE TABLE later (id uuid PRIMARY KEY, user_id uuid REFERENCES users)")
+        execute("ALTER TABLE later ADD note text")
+        execute("ALTER TABLE users ADD later text")
+        execute(
+            "CREATE OR REPLACE FUNCTION public.is_code(value text) RETURNS boolean "
+            "LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN value IS NOT NULL"
+        )
+
+
+# -- grant_db_roles ---------------------------------------------------------------------------
+
+
+def as_role(database: Database, role: str) -> str:
+    """A DATABASE_URL under which every statement runs as this role."""
+    return f"{database.url}&options={quote(f'-c role={role}')}"
+
+
+def grant() -> str:
+    """Returns what was warned of."""
+    errors = io.StringIO()
+    call_command("grant_db_roles", stdout=io.StringIO(), stderr=errors)
+    return errors.getvalue()
+
+
+def check() -> tuple[str, str]:
+    out = io.StringIO()
+    try:
+        call_command("grant_db_roles", "--check", stdout=out)
+    except CommandError as error:
+        return str(error), out.getvalue()
+    return "", out.getvalue()
+
+
+def acls() -> list[dict]:
+    return execute(
+        "SELECT relname, relacl::text, relowner FROM pg_class "
+        "WHERE relnamespace = 'public'::regnamespace ORDER BY relname"
+    ) + execute(
+        "SELECT attrelid::regclass::text, attname, attacl::text FROM pg_attribute "
+        "WHERE attacl IS NOT NULL AND attrelid > 16000 ORDER BY 1, 2"
+    )
+
+
+def test_a_second_run_changes_nothing() -> None:
+    before = acls()
+    assert check() == ("", "The roles have what they are for, and nothing else.\n")
+    grant()
+    assert acls() == before
+    assert check()[0] == ""
+
+
+STALE = {
+    "GRANT SELECT (email) ON users TO ebalance_analyst": (
+        "too much: ebalance_analyst: SELECT on table users.email"
+    ),
+    "GRANT SELECT ON lead_notes TO ebalance_analyst": (
+        "too much: ebalance_analyst: SELECT on table lead_notes"
+    ),
+    "GRANT SELECT ON users TO PUBLIC": "too much: PUBLIC: SELECT on table users",
+    "GRANT UPDATE ON audit_log_entries TO ebalance_app": (
+        "too much: ebalance_app: UPDATE on table audit_log_entries"
+    ),
+    "GRANT UPDATE (user_agent) ON audit_log_entries TO ebalance_app": (
+        "too much: ebalance_app: UPDATE on table audit_log_entries.user_agent"
+    ),
+    "GRANT INSERT ON django_migrations TO ebalance_app": (
+        "too much: ebalance_app: INSERT on table django_migrations"
+    ),
+    "GRANT SELECT ON topics TO ebalance_app WITH GRANT OPTION": (
+        "too much: ebalance_app: SELECT WITH GRANT OPTION on table topics"
+    ),
+    "GRANT USAGE ON SEQUENCE django_migrations_id_seq TO ebalance_app": (
+        "too much: ebalance_app: USAGE on sequence django_migrations_id_seq"
+    ),
+    "GRANT CREATE ON SCHEMA public TO PUBLIC": "too much: PUBLIC: CREATE on schema public",
+    "GRANT CREATE ON SCHEMA public TO ebalance_app": (
+        "too much: ebalance_app: CREATE on schema public"
+    ),
+    "REVOKE INSERT ON topics FROM ebalance_app": "missing: ebalance_app: INSERT on table topics",
+    "REVOKE SELECT (code) ON topics FROM ebalance_analyst": (
+        "missing: ebalance_analyst: SELECT on table topics.code"
+    ),
+    "ALTER TABLE users OWNER TO CURRENT_USER": "not ebalance_owner's: table public.users",
+    "ALTER FUNCTION public.uuid7() OWNER TO CURRENT_USER": (
+        "not ebalance_owner's: routine public.uuid7()"
+    ),
+    "CREATE TABLE unheard_of (id int GENERATED ALWAYS AS IDENTITY)": (
+        "not ebalance_owner's: table public.unheard_of"
+    ),
+    "CREATE VIEW faces AS SELECT email FROM users; GRANT SELECT ON faces TO ebalance_analyst": (
+        "too much: ebalance_analyst: SELECT on table faces"
+    ),
+}
+
+
+@pytest.mark.parametrize(("statement", "line"), STALE.items(), ids=STALE)
+def test_a_check_names_what_differs_and_a_run_sets_it_right(statement: str, line: str) -> None:
+    execute(statement)
+    refusal, lines = check()
+    assert "run `manage.py grant_db_roles`" in refusal
+    assert line in lines.splitlines()
+    grant()
+    assert grants.differences() == []
+
+
+def test_nobody_makes_temporary_tables_unasked() -> None:
+    (database,) = execute("SELECT current_database() AS name")
+    execute(f'GRANT TEMPORARY ON DATABASE "{database["name"]}" TO PUBLIC')
+    assert grants.differences() == [f"too much: PUBLIC: TEMPORARY on database {database['name']}"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "line"),
+    [
+        ("ALTER ROLE ebalance_app SUPERUSER", "too much: ebalance_app is SUPERUSER"),
+        ("ALTER ROLE ebalance_analyst BYPASSRLS", "too much: ebalance_analyst is BYPASSRLS"),
+        (
+            "GRANT pg_read_all_data TO ebalance_analyst",
+            "too much: ebalance_analyst is a member of pg_read_all_data",
+        ),
+        (
+            "GRANT ebalance_owner TO ebalance_app",
+            "too much: ebalance_app is a member of ebalance_owner",
+        ),
+    ],
+)
+def test_powers_that_go_around_grants_are_named_and_left_to_people(
+    statement: str, line: str
+) -> None:
+    """A role belongs to the whole server: what it is elsewhere is not ours to take."""
+    execute(statement)
+    assert grants.differences() == [line]
+    with pytest.raises(CommandError, match=line):
+        grant()
+
+
+def test_what_an_extension_brings_is_left_alone() -> None:
+    if not execute("SELECT FROM pg_available_extensions WHERE name = 'pg_stat_statements'"):
+        pytest.skip("this server has no pg_stat_statements")
+    execute("CREATE EXTENSION pg_stat_statements SCHEMA public")
+    assert grants.differences() == []
+    before = acls()
+    grant()
+    assert acls() == before
+
+
+def test_values_stay_out_of_the_servers_log(granted: Database) -> None:
+    with granted.connect() as session:
+        assert session.execute("SHOW log_parameter_max_length").fetchone() == ("0",)
+        assert session.execute("SHOW log_error_verbosity").fetchone() == ("terse",)
+
+
+def test_before_the_first_run_everything_is_named(fresh_database: Database) -> None:
+    result = manage("grant_db_roles", "--check", DATABASE_URL=fresh_database.url)
+    assert result.returncode == 1
+    assert "missing: ebalance_app: SELECT on table users\n" in result.stdout
+    assert "missing: ebalance_analyst: SELECT on table users.status\n" in result.stdout
+    assert "run `manage.py grant_db_roles`" in result.stderr
+    for _ in range(2):
+        assert manage("grant_db_roles", DATABASE_URL=fresh_database.url).returncode == 0
+    result = manage("grant_db_roles", "--check", DATABASE_URL=fresh_database.url)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_member_of_the_owner_migrates_and_grants_again(fresh_database: Database) -> None:
+    """Not the database's owner, no superuser: who set it up once was."""
+    assert manage("grant_db_roles", DATABASE_URL=fresh_database.url).returncode == 0
+    url = as_role(fresh_database, "ebalance_owner")
+    assert manage("migrate", DATABASE_URL=url).returncode == 0
+    assert manage("loaddata", "seeds", DATABASE_URL=url).returncode == 0
+    with fresh_database.connect() as session:
+        session.execute("SET ROLE ebalance_owner; GRANT SELECT ON users TO ebalance_analyst")
+    result = manage("grant_db_roles", DATABASE_URL=url)
+    assert (result.returncode, result.stderr) == (0, "")
+    result = manage("grant_db_roles", "--check", DATABASE_URL=url)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_column_that_is_not_migrated_yet_is_said() -> None:
+    execute("ALTER TABLE tags RENAME title TO caption")
+    with pytest.raises(CommandError, match=r"tags\.title does not exist yet: run `manage\.py mig"):
+        grant()
+
+
+def test_a_database_without_tables_is_said_in_one_line(empty_database: Database) -> None:
+    result = manage("grant_db_roles", DATABASE_URL=empty_database.url)
+    assert result.returncode == 1
+    assert result.stderr.endswith("run `manage.py migrate` first.\n")
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("role", ["ebalance_app", "ebalance_analyst", "pg_monitor"])
+def test_a_role_that_may_not_grant_is_told_so_in_one_line(granted: Database, role: str) -> None:
+    result = manage("grant_db_roles", DATABASE_URL=as_role(granted, role))
+    assert result.returncode == 1
+    assert f"{role} may not set up the roles: " in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_run_does_not_wait_for_long(granted: Database, monkeypatch) -> None:
+    """What waits for a lock on a table has everybody else wait behind it."""
+    monkeypatch.setattr(grants, "LOCK_TIMEOUT", "10ms")
+    with granted.connect() as session:
+        session.execute("SELECT pg_advisory_lock(%s)", [grants.LOCK])
+        with pytest.raises(CommandError, match="Somebody is at work on these tables, try again"):
+            grant()
+
+
+def test_two_runs_at_once_do_not_break_each_other(databases: Databases) -> None:
+    """On one database, and on another of the same server."""
+    made = [databases.clone(), databases.clone()]
+    try:
+        running = [
+            subprocess.Popen(
+                [sys.executable, str(ROOT / "manage.py"), "grant_db_roles"],
+                env=environment(DATABASE_URL=database.url),
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for database in [*made, *made]
+        ]
+        for process in running:
+            _, errors = process.communicate(timeout=120)
+            assert (process.returncode, errors) == (0, "")
+        for database in made:
+            result = manage("grant_db_roles", "--check", DATABASE_URL=database.url)
+            assert (result.returncode, result.stderr) == (0, "")
+    finally:
+        for database in made:
+            databases.drop(database.name)
+
+
+@pytest.fixture
+def deployer() -> str:
+    """A role that is no superuser: it owns the database and is a member of ebalance_owner.
+
+    Gone with the test's transaction.
+    """
+    name = f"deployer_{uuid7().hex}"
+    (database,) = execute("SELECT current_database() AS name")
+    execute(f"CREATE ROLE {name}; GRANT ebalance_owner TO {name}")
+    execute(f'ALTER DATABASE "{database["name"]}" OWNER TO {name}')
+    return name
+
+
+def test_what_the_owner_of_the_database_has_made_becomes_the_roles(deployer: str) -> None:
+    execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
+    with acting_as(deployer):
+        execute("CREATE TABLE later (id uuid PRIMARY KEY, user_id uuid REFERENCES users)")
+        grant()
+    assert grants.differences() == []
+    (row,) = execute("SELECT relowner::regrole::text FROM pg_class WHERE relname = 'later'")
+    assert row == {"relowner": "ebalance_owner"}
+
+
+def test_who_may_not_set_the_log_is_told_what_to_ask_for(deployer: str, monkeypatch) -> None:
+    monkeypatch.setattr(grants, "log_settings_differ", lambda: ["log_error_verbosity"])
+    with acting_as(deployer):
+        assert "a superuser sets log_error_verbosity = terse." in grant()
