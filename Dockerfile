@@ -4,7 +4,7 @@ ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 WORKDIR /app
 COPY requirements.lock .
 RUN pip install --no-cache-dir --require-hashes --requirement requirements.lock
-RUN useradd --create-home ebalance && chown ebalance:ebalance /app
+RUN useradd --create-home ebalance && mkdir .data && chown ebalance:ebalance /app .data
 COPY --chown=ebalance:ebalance . .
 USER ebalance
 EXPOSE 8000

@@ -43,7 +43,17 @@ START_TIMEOUT = 60.0  # seconds; recovery after a crash may take a while
 STOP_TIMEOUT = 60.0
 LONGEST_PATH = 950  # bytes; the server's own programs keep paths in 1024 and crash beyond
 
+# What keeps values out of the server's log. A statement arrives with $1 in the place of a value;
+# what is left are its parameters, DETAIL and CONTEXT ("Failing row contains (…)"), and errors that
+# quote a value in their first line: those are the client's to report.
+QUIET_LOG: dict[str, str] = {
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+    "log_error_verbosity": "terse",
+    "log_min_messages": "log",
+}
 DEFAULT_OPTIONS: dict[str, str] = {
+    **QUIET_LOG,
     "synchronous_commit": "off",  # a crash may lose the last moments, never consistency
     "jit": "off",
     "timezone": "UTC",

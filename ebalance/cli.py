@@ -22,7 +22,11 @@ SERVER_STATES = ("08", "25006", "28", "3D", "3F", "42501", "53", "57P", "58")
 
 
 def run(argv: list[str]) -> int:
-    """Run one command and return the process's exit code. `--traceback` shows everything."""
+    """Run one command and return the process's exit code. `--traceback` shows everything.
+
+    Without it an unexpected error is a traceback without messages that may quote data: where we
+    are deployed, what a command prints ends in a log.
+    """
     try:
         execute_from_command_line(argv)
     except KeyboardInterrupt:
@@ -31,12 +35,17 @@ def run(argv: list[str]) -> int:
         forget_reader()
         return 1
     except Exception as error:
-        line = None if "--traceback" in argv else explain(error)
-        if line is None:
+        if "--traceback" in argv:
             raise
-        print(line, file=sys.stderr)
+        print(explain(error) or _withheld(error), file=sys.stderr)
         return 1
     return 0
+
+
+def _withheld(error: Exception) -> str:
+    from ebalance.redaction.exceptions import formatted
+
+    return f"{formatted(error)}--traceback shows messages that may hold personal data."
 
 
 def forget_reader() -> None:

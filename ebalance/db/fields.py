@@ -1,7 +1,7 @@
 """Field types of the data model. Migrations see plain Django fields."""
 
 from django import forms
-from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
@@ -10,7 +10,14 @@ from . import rules, triggers
 from .classification import p0
 from .ids import uuid7
 from .on_delete import DB_RESTRICT
-from .sealed import SealedField, UnsealedValue, protected_fields, with_indexes
+from .sealed import (
+    SealedField,
+    UnsealedValue,
+    protected_fields,
+    reading,
+    ready_to_save,
+    together,
+)
 
 
 class TextLine(models.TextField):
@@ -110,8 +117,7 @@ class Key(models.UUIDField):
     def contribute_to_class(self, cls, name, private_only=False):
         super().contribute_to_class(cls, name, private_only)
         declared = getattr(cls._meta, "triggers", [])
-        never_changes = ("_immutable", "_append_only")
-        if cls._meta.abstract or any(rule.rule.endswith(never_changes) for rule in declared):
+        if cls._meta.abstract or triggers.stays_as_written(declared):
             return
         made = [*declared, triggers.key_stays(cls._meta.db_table, name)]
         cls._meta.triggers = cls._meta.original_attrs["triggers"] = made
@@ -125,33 +131,36 @@ class EntityQuerySet(models.QuerySet):
     """Bulk writes that seal row by row, or refuse (privacy.md §2)."""
 
     def update(self, **values):
-        """One value for many rows: a sealed column takes none but NULL.
+        """One value for many rows: a protected column takes none but NULL.
 
         Raises UnsealedValue.
         """
-        for name, value in values.items():
-            try:
-                field = self.model._meta.get_field(name)
-            except FieldDoesNotExist:
-                continue  # pk, or a name for Django to refuse
+        for field in protected_fields(self.model):
+            if field.name not in values:
+                continue
             # bulk_update() comes here with an expression, which the field looks through.
-            if isinstance(field, SealedField) and not (
-                value is None or hasattr(value, "resolve_expression")
+            if not (
+                values[field.name] is None or hasattr(values[field.name], "resolve_expression")
             ):
-                del value, values
+                del values
                 raise UnsealedValue(
-                    f"{field.place} is sealed for each row: use save() or bulk_update()."
+                    f"{field.place} is written row by row: use save() or bulk_update()."
                 )
+            if values[field.name] is None and isinstance(field, SealedField):
+                values |= {index.name: None for index in field.indexes()}
+        written = [name for name, value in values.items() if value is not None]
+        if left_out := set(together(self.model, written)) - values.keys():
+            del values
+            raise UnsealedValue(f"{', '.join(left_out)} would not fit any more: use save().")
         return super().update(**values)
 
     update.alters_data = True  # type: ignore[attr-defined]
 
     def bulk_update(self, objs, fields, batch_size=None):
-        objs = tuple(objs)
+        objs, fields = tuple(objs), [*fields]
         for instance in objs:
-            for field in protected_fields(self.model):
-                field.check_row(instance)
-        return super().bulk_update(objs, with_indexes(self.model, fields), batch_size)
+            fields += ready_to_save(instance)
+        return super().bulk_update(objs, together(self.model, fields), batch_size)
 
     bulk_update.alters_data = True  # type: ignore[attr-defined]
 
@@ -164,8 +173,12 @@ class EntityQuerySet(models.QuerySet):
         update_fields=None,
         unique_fields=None,
     ):
+        objs = [*objs]
+        for instance in objs:
+            if instance.pk is not None:
+                ready_to_save(instance)
         if update_fields:
-            update_fields = with_indexes(self.model, update_fields)
+            update_fields = together(self.model, update_fields)
             sealed = {f.name for f in protected_fields(self.model)} & {*update_fields}
             by_key = {*(unique_fields or ())} <= {"pk", self.model._meta.pk.name}
             if sealed and not by_key:
@@ -197,10 +210,19 @@ class Entity(models.Model):
         abstract = True
         base_manager_name = "objects"  # related rows are written by the same rules
 
-    def save(self, *, update_fields=None, **kwargs):
+    def save_base(self, *, update_fields=None, **kwargs):  # type: ignore[override]
+        renewed = ready_to_save(self)
         if update_fields:
-            update_fields = with_indexes(type(self), [*update_fields])
-        super().save(update_fields=update_fields, **kwargs)
+            update_fields = {*together(type(self), [*update_fields, *renewed])}
+        super().save_base(update_fields=update_fields, **kwargs)
+
+    def refresh_from_db(self, *args, **kwargs):
+        with reading(self):
+            super().refresh_from_db(*args, **kwargs)
+
+    def _assign_returned_values(self, *args):
+        with reading(self):
+            super()._assign_returned_values(*args)  # type: ignore[misc]
 
     def clean(self):
         super().clean()

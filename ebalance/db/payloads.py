@@ -80,8 +80,10 @@ def validate(name: str, payload: object, *, draft: bool = False) -> None:
 
     A draft may leave answers out, all but the version. Raises LookupError for an unknown name.
     """
-    offence = _offence(name, payload, draft)
-    del payload  # error reporters show local variables
+    try:
+        offence = _offence(name, latest(name), payload, draft)
+    finally:
+        del payload  # error reporters show local variables
     if offence is None:
         return
     version, rule, path = offence
@@ -97,12 +99,13 @@ def validate(name: str, payload: object, *, draft: bool = False) -> None:
     )
 
 
-def _offence(name: str, payload: Any, draft: bool) -> tuple[int, str, tuple[str | int, ...]] | None:
+def _offence(
+    name: str, newest: int, payload: Any, draft: bool
+) -> tuple[int, str, tuple[str | int, ...]] | None:
     """Version of the schema, rule and path of the first thing that is wrong.
 
     jsonschema's errors quote the payload, so none of them leaves this function.
     """
-    newest = latest(name)
     if type(payload) is not dict:
         return newest, "type", ()
     version = payload.get("version")

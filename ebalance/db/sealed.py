@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any, ClassVar, NoReturn
 from uuid import UUID
 
 from django.db import models
-from django.db.models.expressions import Case, Col, Value
+from django.db.models.expressions import Case, Col, Value, When
 from django.db.models.functions import Cast
-from django.db.models.lookups import In
+from django.db.models.lookups import In, Regex
 from django.db.models.query_utils import DeferredAttribute
 
 from . import contacts, envelope, patterns, payloads
@@ -37,6 +39,7 @@ __all__ = [
 ]
 
 type Schema = tuple[str, bool]  # a name of payloads.py; whether answers may be missing yet
+type Terms = tuple[Any, ...]  # what a value was checked by: its schema, the kind of contact
 
 # Where an attribute's value is from: the row as it was read, a fixture, plaintext sealed here.
 STORED, GIVEN, MADE = "stored", "given", "made"
@@ -75,6 +78,18 @@ class Plaintext(Redacted):
         """The value in the open. For sealing it."""
         return self._value
 
+    reveal.alters_data = True  # type: ignore[attr-defined]  # no template opens it by its name
+
+
+def only_contact(**given: str | None) -> tuple[str, Plaintext]:
+    """The one that is given of ``email=…, phone=None, …``. Raises TypeError unless it is one."""
+    found = [(channel, Plaintext(text)) for channel, text in given.items() if text is not None]
+    channels = ", ".join(given)
+    del given  # error reporters show local variables
+    if len(found) != 1:
+        raise TypeError(f"Give one of {channels}, and only one.")
+    return found[0]
+
 
 class Stored(Redacted):
     """Text of a protected column as the database has it."""
@@ -102,17 +117,17 @@ class Sealed(Stored):
     A value of ``values()`` does not know its row: ``open(row_id=…)`` is told.
     """
 
-    __slots__ = ("field", "row_id", "schema")
+    __slots__ = ("field", "row_id", "terms")
 
     def __init__(self, text: str, field: SealedField, origin: str = GIVEN):
         super().__init__(text, origin)
         self.field = field
         self.row_id: UUID | None = None
-        self.schema: Schema | None = None  # of a payload that was sealed here
+        self.terms: Terms | None = None  # of what was sealed here, or read with its row
 
     def __reduce__(self):
         # Pickled, it stays what it is: ciphertext.
-        return _unpickled, (self.text, self.field, self.origin, self.row_id)
+        return _unpickled, (self.text, self.field, self.origin, self.row_id, self.terms)
 
     def open(self, *, row_id: UUID | None = None) -> Any:
         """The plaintext. Raises a SealingError that says why it does not open."""
@@ -124,9 +139,11 @@ class Sealed(Stored):
     open.alters_data = True  # type: ignore[attr-defined]  # no template opens it by its name
 
 
-def _unpickled(text: str, field: SealedField, origin: str, row_id: UUID | None) -> Sealed:
+def _unpickled(
+    text: str, field: SealedField, origin: str, row_id: UUID | None, terms: Terms | None
+) -> Sealed:
     value = Sealed(text, field, origin)
-    value.row_id = row_id
+    value.row_id, value.terms = row_id, terms
     return value
 
 
@@ -148,7 +165,10 @@ class BlindToken(Stored):
 
         Raises ContactInvalid for what is no such contact.
         """
-        found = envelope.blind_indexes(contacts.normalise(channel, contact))
+        try:
+            found = envelope.blind_indexes(contacts.normalise(channel, contact))
+        finally:
+            del contact  # error reporters show local variables
         return cls(found[0], MADE, found)
 
 
@@ -158,17 +178,36 @@ class StoredAttribute(DeferredAttribute):
     field: ProtectedField
 
     def __set__(self, instance, value):
-        attribute, held = self.field.attname, instance.__dict__
-        before = held.get(attribute)
+        attribute, held, state = self.field.attname, instance.__dict__, instance._state
         if value is None or isinstance(value, Redacted):
             taken = self.field.taken(instance, value)
         else:
             del value
             raise UnsealedValue(f"{self.field.place} takes sealed values only.")
-        if taken is not None and before is not None and taken is not before:
-            # Put back by hand, also what was read from the row is written again.
-            taken.origin = GIVEN if taken.origin == STORED else taken.origin
+        read_now = state.adding or getattr(state, "reading", False)
+        if taken is not None and not read_now:
+            if taken == held.get(attribute):
+                return
+            if taken.origin == STORED:
+                # Put back by hand, also what was read from the row is written again.
+                taken.origin = GIVEN
         held[attribute] = taken
+
+    def fetch_many(self, instances):
+        with reading(*instances):
+            super().fetch_many(instances)
+
+
+@contextmanager
+def reading(*instances: models.Model) -> Iterator[None]:
+    """What is assigned meanwhile is the row's own value, as the database has it."""
+    for instance in instances:
+        instance._state.reading = True  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        for instance in instances:
+            instance._state.__dict__.pop("reading", None)
 
 
 class ProtectedField(models.TextField):
@@ -199,6 +238,14 @@ class ProtectedField(models.TextField):
 
     def check_row(self, instance: models.Model) -> None:
         """Raise a SealingError for a value that does not belong to the row."""
+        held = instance.__dict__.get(self.attname)
+        if held is not None and type(held) is not self.stored:
+            del held
+            raise UnsealedValue(f"{self.place} holds something that is not sealed.")
+
+    def fits(self, value: Any) -> bool:
+        """Whether ``value`` may be written into the column."""
+        return value is None or type(value) is self.stored
 
     # -- from the database and from fixtures ----------------------------------------------------
 
@@ -206,7 +253,7 @@ class ProtectedField(models.TextField):
         return None if value is None else self.wrapped(value, STORED)
 
     def to_python(self, value):
-        if isinstance(value, str) and re.fullmatch(self.pattern, value):
+        if type(value) is str and re.fullmatch(self.pattern, value):
             return self.wrapped(value, GIVEN)
         # Left as it is for the attribute to refuse: an error here would be quoted with the value.
         return value
@@ -220,36 +267,38 @@ class ProtectedField(models.TextField):
     def pre_save(self, model_instance, add):
         self.check_row(model_instance)
         value = getattr(model_instance, self.attname)
-        if not add and value is not None and value.origin == STORED:
+        stored = value is not None and value.origin == STORED
+        if not add and stored and not model_instance._state.adding:
             # Unchanged: the column keeps what it has, which a rotation may have renewed meanwhile.
             return models.F(self.attname)
         return value
 
     def get_prep_value(self, value):
-        if value is None or isinstance(value, self.stored):
+        if self.fits(value):
             return None if value is None else value.text
         del value
         raise UnsealedValue(f"{self.place} takes sealed values only.")
 
     def get_db_prep_save(self, value, connection):
-        if hasattr(value, "resolve_expression"):
-            if self._is_own_column(value) or self._is_bulk_update(value):
-                return value
-            del value
-            raise UnsealedValue(f"{self.place} takes sealed values only, no expressions.")
-        return super().get_db_prep_save(value, connection)
+        if isinstance(value, Col) and value.target is self:
+            return value
+        if (cases := self._bulk_update(value)) is not None:
+            for case in cases:
+                if case.result.value is not None and case.result.value.origin == STORED:
+                    case.result = Col(self.model._meta.db_table, self)  # unchanged, as in save()
+            return value
+        return self.get_db_prep_value(value, connection)
 
-    def _is_own_column(self, value) -> bool:
-        return isinstance(value, Col) and value.target is self
-
-    def _is_bulk_update(self, value) -> bool:
-        """CASE WHEN pk = … THEN <a value of this field> …, as bulk_update() writes it."""
+    def _bulk_update(self, value: Any) -> list[When] | None:
+        """The cases of CASE WHEN pk = … THEN <a value of ours> …, as bulk_update() writes it."""
         if isinstance(value, Cast):
             (value,) = value.get_source_expressions()
-        return isinstance(value, Case) and all(
-            isinstance(result, Value) and isinstance(result.value, self.stored | None)
+        if isinstance(value, Case) and all(
+            isinstance(result, Value) and self.fits(result.value)
             for result in (value.default, *(case.result for case in value.cases))
-        )
+        ):
+            return value.cases
+        return None
 
     def get_lookup(self, lookup_name):
         return super().get_lookup(lookup_name) if lookup_name in self.lookups else None
@@ -297,6 +346,9 @@ class SealedField(ProtectedField):
     def wrapped(self, text, origin):
         return Sealed(text, self, origin)
 
+    def fits(self, value):
+        return value is None or (type(value) is Sealed and value.field == self)
+
     def taken(self, instance, value):
         if isinstance(value, Plaintext):
             return self._sealed(instance, value)
@@ -309,6 +361,8 @@ class SealedField(ProtectedField):
         row_id = _row_id(instance)
         if value.row_id is None and value.field == self:
             value.row_id = row_id
+            if value.origin == STORED:
+                value.terms = self._terms_as_read(instance)
         elif value.field != self or value.row_id != row_id:
             raise UnsealedValue(
                 f"{self.place} takes no value of another row or column: it would not open here."
@@ -324,15 +378,22 @@ class SealedField(ProtectedField):
         text = envelope.seal(self.encoded(instance, plaintext), self.token, row_id)
         value = Sealed(text, self, MADE)
         value.row_id = row_id
-        value.schema = self.schema_of(instance)
+        value.terms = self.terms_of(instance)
         instance.__dict__.update(tokens)
         return value
 
-    def schema_of(self, instance: models.Model) -> Schema | None:
-        """The JSON Schema that this row's payload must fit."""
-        return None
+    def terms_of(self, row: Any) -> Terms:
+        """What of the row says how its value is checked and indexed."""
+        return tuple(getattr(row, i.channel_field) for i in self.indexes() if i.channel_field)
+
+    def _terms_as_read(self, instance: models.Model) -> Terms | None:
+        try:
+            return self.terms_of(SimpleNamespace(**instance.__dict__))
+        except AttributeError:  # deferred; asking for it would be a query for each row
+            return None
 
     def check_row(self, instance):
+        super().check_row(instance)
         value = instance.__dict__.get(self.attname)
         if value is None:
             return
@@ -340,11 +401,9 @@ class SealedField(ProtectedField):
             raise UnsealedValue(
                 f"{self.place} holds a value of another row: it would not open in this one."
             )
-        if value.schema is not None and value.schema != self.schema_of(instance):
-            raise UnsealedValue(
-                f"{self.place}: the row became something else after its payload was checked "
-                f"as {value.schema[0]}; assign the payload last."
-            )
+        if value.terms is not None and value.terms != self.terms_of(instance):
+            # The row became something else since: submitted, another diary, another channel.
+            setattr(instance, self.attname, Plaintext(value.open()))
 
 
 class SealedText(SealedField):
@@ -370,12 +429,12 @@ class SealedJSON(SealedField):
         self.schema = schema
         super().__init__(*args, **kwargs)
 
-    def schema_of(self, instance):
-        return self.schema(instance) if self.schema else None
+    def terms_of(self, row):
+        return self.schema(row) if self.schema else ()
 
     def encoded(self, instance, plaintext):
-        if schema := self.schema_of(instance):
-            name, draft = schema
+        if self.schema:
+            name, draft = self.schema(instance)
             payloads.validate(name, plaintext.reveal(), draft=draft)
         return _json(plaintext)
 
@@ -411,6 +470,8 @@ class BlindIndex(ProtectedField):
         if not isinstance(plaintext.reveal(), str):
             raise UnsealedValue(f"{self.place} is computed from Plaintext of a str.")
         channel = self.channel or getattr(instance, self.channel_field)
+        if channel not in contacts.READERS:
+            raise UnsealedValue(f"{self.place}: set {self.channel_field} first.")
         return BlindToken.of(channel, plaintext.reveal())
 
     def wrapped(self, text, origin):
@@ -426,35 +487,74 @@ class BlindIndex(ProtectedField):
             raise UnsealedValue(f"{self.place} takes blind indexes only.")
         return value
 
+    def check_row(self, instance):
+        super().check_row(instance)
+        token, source = (instance.__dict__.get(name) for name in (self.attname, self.source))
+        if token is not None and source is not None and token.origin != source.origin:
+            raise UnsealedValue(
+                f"{self.place} is written by {self.source}: assign a Plaintext to that."
+            )
+
 
 @BlindIndex.register_lookup
-class SameContact(In):
-    """``email_bidx=BlindToken.of("email", …)``: the contact under any key of the ring."""
+class OwnPattern(Regex):
+    def __init__(self, lhs, rhs):
+        if rhs != patterns.BLIND_INDEX:
+            del rhs
+            raise UnsealedValue("A blind index is not searched by pattern.")
+        super().__init__(lhs, rhs)
 
+
+@BlindIndex.register_lookup
+class SameContacts(In):
+    """``email_bidx__in=[BlindToken.of("email", …)]``: contacts under any key of the ring."""
+
+    def __init__(self, lhs, rhs):
+        if not hasattr(rhs, "resolve_expression"):  # a query's own values are blind indexes
+            rhs = [*rhs]
+            if not all(type(token) is BlindToken for token in rhs):
+                del rhs
+                raise UnsealedValue("A blind index is only compared with blind indexes.")
+            rhs = [BlindToken(text) for token in rhs for text in token.candidates]
+        super().__init__(lhs, rhs)
+
+
+@BlindIndex.register_lookup
+class SameContact(SameContacts):
     lookup_name = "exact"
 
     def __init__(self, lhs, rhs):
-        if not isinstance(rhs, BlindToken):
-            del rhs
-            raise UnsealedValue("A blind index is only compared with a blind index.")
-        super().__init__(lhs, [BlindToken(text) for text in rhs.candidates])
+        super().__init__(lhs, [rhs])
 
 
 def protected_fields(model: type[models.Model]) -> list[ProtectedField]:
     return [field for field in model._meta.concrete_fields if isinstance(field, ProtectedField)]
 
 
-def with_indexes(model: type[models.Model], names: Sequence[str]) -> list[str]:
-    """``names`` of columns to be written, with the blind indexes of the sealed ones among them."""
-    fields = {name: model._meta.get_field(name) for name in names}
-    more = [
-        index.name
-        for field in fields.values()
-        if isinstance(field, SealedField)
-        for index in field.indexes()
-        if index.name not in fields
-    ]
-    return [*names, *more]
+def together(model: type[models.Model], names: Iterable[str]) -> list[str]:
+    """``names`` of columns to be written, with what is written along with them: a sealed column,
+    its blind indexes and the channel that these are made by.
+    """
+    found = dict.fromkeys(names)
+    for index in protected_fields(model):
+        if isinstance(index, BlindIndex):
+            group = [n for n in (index.channel_field, index.source, index.name) if n]
+            if not found.keys().isdisjoint(group):
+                found |= dict.fromkeys(group)
+    return [*found]
+
+
+def ready_to_save(instance: models.Model) -> list[str]:
+    """Check the row's protected values; returns those that were sealed anew for it.
+
+    Raises a SealingError, and for a row that became something else since its value was checked
+    PayloadInvalid or ContactInvalid.
+    """
+    fields = protected_fields(type(instance))
+    before = {field: instance.__dict__.get(field.attname) for field in fields}
+    for field in fields:
+        field.check_row(instance)
+    return [f.name for f in fields if instance.__dict__.get(f.attname) is not before[f]]
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -472,9 +572,13 @@ def _row_id(instance: models.Model) -> UUID | None:
 
 def _json(plaintext: Plaintext) -> bytes:
     try:
-        return _ENCODER.encode(plaintext.reveal()).encode()
+        text = _ENCODER.encode(plaintext.reveal())
+        # A tuple or a key that is no text would come back as something else, and no error.
+        if _DECODER.decode(text) == plaintext.reveal():
+            return text.encode()
     except (TypeError, ValueError, RecursionError):  # they quote what they stumble over
         pass
+    text = ""
     raise WrongContent("This cannot be sealed: it is neither text nor JSON in UTF-8.")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pgtrigger
 import pytest
 
 from ebalance.db.ids import uuid7
@@ -228,9 +227,10 @@ def test_a_consent_is_not_deleted_indirectly(delete: Any) -> None:
 def test_no_setting_switches_the_evidence_off() -> None:
     """django-pgtrigger's own triggers can be ignored for a while; these are not its own."""
     consent = ConsentFactory()
-    with pgtrigger.ignore(), refuses("consents_no_delete", "consents"):
+    ignored = "{consents:consents_are_evidence,consents:consents_no_delete}"
+    execute(f"SET LOCAL pgtrigger.ignore = '{ignored}'")
+    with refuses("consents_no_delete", "consents"):
         delete_sql(consent)
-    execute("SET LOCAL pgtrigger.ignore = '{consents:consents_are_evidence}'")
     with refuses(EVIDENCE, "consents"):
         update_sql(consent, source="admin")
 

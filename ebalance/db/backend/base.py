@@ -1,13 +1,26 @@
 """Django's PostgreSQL backend with foreign keys that are named after their column.
 
-It also connects to the bundled server when no DATABASE_URL is set.
+It also connects to the bundled server when no DATABASE_URL is set, and keeps what is written out
+of its errors and its log (docs/decisions/redaction.md).
 """
 
+import logging
+import time
+from contextlib import contextmanager
+
+import psycopg
 from django.db.backends.postgresql import base
 from django.db.backends.postgresql.client import DatabaseClient as PostgresClient
 from django.db.backends.postgresql.features import DatabaseFeatures as PostgresFeatures
 from django.db.backends.postgresql.operations import DatabaseOperations as PostgresOperations
 from django.db.backends.postgresql.schema import DatabaseSchemaEditor as PostgresSchemaEditor
+from django.db.backends.utils import CursorDebugWrapper as DjangoCursorDebugWrapper
+from django.db.utils import DatabaseErrorWrapper as DjangoErrorWrapper
+from django.utils.functional import cached_property
+
+from .messages import safe_message
+
+logger = logging.getLogger("django.db.backends")
 
 
 class DatabaseFeatures(PostgresFeatures):
@@ -20,6 +33,10 @@ class DatabaseOperations(PostgresOperations):
         # Deferrable, so that a transaction may insert in any order when it says
         # SET CONSTRAINTS; immediate, so that a writer learns of a mistake at its statement.
         return " DEFERRABLE INITIALLY IMMEDIATE"
+
+    def last_executed_query(self, cursor, sql, params):
+        # Django would put the parameters in.
+        return sql if isinstance(sql, str) else f"<{type(sql).__name__}>"
 
 
 class DatabaseClient(PostgresClient):
@@ -39,11 +56,53 @@ class DatabaseSchemaEditor(PostgresSchemaEditor):
         return self.quote_name(f"{model._meta.db_table}_{field.column}_fk")
 
 
+class DatabaseErrorWrapper(DjangoErrorWrapper):
+    """Django's, which copies the driver's message: by then it quotes no data.
+
+    The driver's own error is cleaned too, since tracebacks print it as the cause.
+    """
+
+    def __exit__(self, exc_type, exc_value, traceback):
+        if isinstance(exc_value, psycopg.Error):
+            exc_value.args = (safe_message(exc_value),)
+        super().__exit__(exc_type, exc_value, traceback)
+
+
+class CursorDebugWrapper(DjangoCursorDebugWrapper):
+    """Django's without parameters, in `connection.queries` and in the log."""
+
+    @contextmanager
+    def debug_sql(self, sql=None, params=None, use_last_executed_query=False, many=False):
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            duration = time.monotonic() - start
+            shown = self.db.ops.last_executed_query(self.cursor, sql, None)
+            if many:
+                shown = f"many times: {shown}"
+            self.db.queries_log.append({"sql": shown, "time": f"{duration:.3f}"})
+            logger.debug(
+                "(%.3f) %s; alias=%s",
+                duration,
+                shown,
+                self.db.alias,
+                extra={"duration": duration, "sql": shown, "alias": self.db.alias},
+            )
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     SchemaEditorClass = DatabaseSchemaEditor
     features_class = DatabaseFeatures
     ops_class = DatabaseOperations
     client_class = DatabaseClient
+
+    @cached_property
+    def wrap_database_errors(self):
+        return DatabaseErrorWrapper(self)
+
+    def make_debug_cursor(self, cursor):
+        return CursorDebugWrapper(cursor, self)
 
     def use_bundled_server(self) -> None:
         """Start the bundled server when these settings ask for it, and take its socket as host."""

@@ -1,0 +1,85 @@
+"""Django's error page and error mail, in development and elsewhere alike."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from pathlib import PurePath
+from types import NoneType
+from typing import Any
+from uuid import UUID
+
+from django.utils.functional import Promise
+from django.utils.regex_helper import _lazy_re_compile
+from django.views import debug
+
+from .exceptions import stand_in
+from .requests import BareRequest
+from .texts import text
+from .values import LONG_NUMBER
+
+SHOWN = (NoneType, bool, int, float, Decimal, UUID, datetime.date, datetime.time)
+SHOWN += (datetime.timedelta, type)
+
+
+class Described:
+    """Printed in the place of an object: its type, and its length if it has one."""
+
+    def __init__(self, given: Any) -> None:
+        kind = type(given)
+        sized = issubclass(kind, str | bytes | list | tuple | dict | set | frozenset)
+        self.text = f"<{kind.__name__} of {len(given)}>" if sized else f"<{kind.__name__}>"
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def variable(given: Any) -> Any:
+    """A local variable: numbers, keys and times as they are, of all else the type."""
+    kind = type(given)
+    if not issubclass(kind, SHOWN) or (kind is int and abs(given) >= LONG_NUMBER):
+        return Described(given)
+    return given
+
+
+class ExceptionReporter(debug.ExceptionReporter):
+    """Reports a stand-in of the exception and a request without what the person sent."""
+
+    def __init__(self, request, exc_type, exc_value, tb, is_email=False):
+        if request is not None and not isinstance(request, BareRequest):
+            request = BareRequest(request)
+        template = getattr(exc_value, "template_debug", None)
+        if isinstance(exc_value, BaseException):
+            exc_value = stand_in(exc_value)
+            exc_type = type(exc_value)
+        elif exc_value is not None:
+            exc_value = text(str(exc_value))  # a log record without an exception
+        super().__init__(request, exc_type, exc_value, tb, is_email=is_email)
+        if template:
+            self.template_info = {**template, "message": str(exc_value)}
+
+
+class ExceptionReporterFilter(debug.SafeExceptionReporterFilter):
+    hidden_settings = _lazy_re_compile(
+        debug.SafeExceptionReporterFilter.hidden_settings.pattern + "|DSN|CREDENTIAL|INDEX|RING",
+        flags=debug.SafeExceptionReporterFilter.hidden_settings.flags,
+    )
+
+    def is_active(self, request):
+        return True  # with DEBUG too: a page is copied into a tracker soon enough
+
+    def cleanse_setting(self, key, value):
+        value = super().cleanse_setting(key, value)
+        if isinstance(value, str | Promise | PurePath):
+            return text(str(value))
+        known = (*SHOWN, list, tuple, dict, debug.CallableSettingWrapper)
+        return value if isinstance(value, known) else Described(value)
+
+    def cleanse_special_types(self, request, value):
+        return value  # Django would ask a lazy object for its class, which loads it
+
+    def get_traceback_frame_variables(self, request, tb_frame):
+        return [
+            (name, value if value is self.cleansed_substitute else variable(value))
+            for name, value in super().get_traceback_frame_variables(request, tb_frame)
+        ]

@@ -1,0 +1,110 @@
+"""What is shown of an object. Types are asked, objects are not: their methods may run queries,
+raise, or return a person's name.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections import deque
+from collections.abc import ItemsView, KeysView, Mapping, ValuesView
+from decimal import Decimal
+from pathlib import PurePath
+from types import BuiltinFunctionType, FunctionType, ModuleType, NoneType
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.functional import LazyObject, Promise, empty
+
+from .exceptions import described
+from .names import WITHHELD, is_sensitive
+from .requests import BareRequest
+from .texts import text
+
+HARMLESS = (
+    NoneType, bool, int, float, complex, Decimal, UUID,
+    datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo,
+    type, FunctionType, BuiltinFunctionType, ModuleType, BareRequest,
+)  # fmt: skip
+SEQUENCES = (list, tuple, set, frozenset, deque, KeysView, ValuesView, ItemsView)
+LONG_NUMBER = 10**6  # from here on it may be a phone or a Telegram id
+MOST, DEEPEST = 1_000, 8  # objects and levels that are looked at; of the rest there is "…"
+
+
+def value(given: Any) -> Any:
+    """`given` in a form that can be shown."""
+    return _Walk().show(given)
+
+
+def named_value(name: str, given: Any) -> Any:
+    """The same of something that has a name: an item of a mapping, an attribute of a record."""
+    return _Walk().show_named(name, given, 0)
+
+
+class _Walk:
+    def __init__(self) -> None:
+        self.left = MOST
+
+    def show(self, given: Any, depth: int = 0) -> Any:
+        try:
+            return self._show(given, type(given), depth)
+        except Exception:
+            return f"<{type(given).__name__}>"
+
+    def show_named(self, name: Any, given: Any, depth: int) -> Any:
+        if given is not None and not isinstance(given, bool):
+            if isinstance(name, str) and is_sensitive(name):
+                return WITHHELD
+            if type(given) is int and abs(given) >= LONG_NUMBER:
+                return "[number]"
+        return self.show(given, depth)
+
+    def _show(self, given: Any, kind: type, depth: int) -> Any:
+        self.left -= 1
+        if self.left < 0 or depth > DEEPEST:
+            return "…"
+        if issubclass(kind, str):
+            return text(str.__str__(given))
+        if issubclass(kind, HARMLESS):
+            return given
+        if issubclass(kind, BaseException):
+            return described(given)
+        if issubclass(kind, HttpRequest):
+            return BareRequest(given)
+        if issubclass(kind, Model):
+            return model_label(given)
+        if issubclass(kind, QuerySet):
+            return f"<{kind.__name__} of {given.model._meta.label}>"
+        if issubclass(kind, LazyObject):
+            inner = given.__dict__.get("_wrapped", empty)
+            return f"<{kind.__name__}>" if inner is empty else self.show(inner, depth)
+        if issubclass(kind, Promise | PurePath):
+            return text(str(given))
+        if issubclass(kind, bytes | bytearray | memoryview):
+            return f"<{kind.__name__} of {len(given)}>"
+        if issubclass(kind, Mapping):
+            return {
+                self.show(key, depth): self.show_named(key, item, depth + 1)
+                for key, item in self._some(given.items())
+            }
+        if issubclass(kind, SEQUENCES):
+            shown = [self.show_named(None, item, depth + 1) for item in self._some(given)]
+            return tuple(shown) if issubclass(kind, tuple) else shown
+        return f"<{kind.__name__}>"
+
+    def _some(self, items: Any) -> Any:
+        for item in items:
+            if self.left <= 0:
+                return
+            yield item
+
+
+def model_label(instance: Model) -> str:
+    """`app.Model key`: a model's own text may be a person's name."""
+    from ebalance.db.inventory import is_personal
+
+    meta = type(instance)._meta
+    key = None if is_personal(meta.pk) else instance.__dict__.get(meta.pk.attname)
+    shown = key if isinstance(key, int | UUID) else text(key) if isinstance(key, str) else "?"
+    return f"{meta.label} {shown}"

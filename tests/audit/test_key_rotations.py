@@ -1,0 +1,92 @@
+"""The progress of a rotation: key ids, counted rows, one open rotation of a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from audit.models import KeyRotation
+from tests.factories import KeyRotationFactory
+from tests.support import Case, cases, check_insert, execute
+from tests.trying import SHORT, Change, change_params, check_change, range_cases
+
+pytestmark = pytest.mark.django_db
+
+ONE = "key_rotations_one_open_per_table"
+
+
+def rotation(name: str, rule: str | None = None, /, **values: Any) -> Case:
+    return Case(name, KeyRotationFactory, values, rule)
+
+
+@cases(
+    *[
+        rotation(f"{field} {key!r}", rule and f"key_rotations_{field}_is_key_id", **{field: key})
+        for field in ("to_key", "to_index_key")
+        for key, rule in [
+            ("k", None),
+            ("2", None),
+            ("a" * 16, None),
+            (" ", True),
+            ("a" * 17, True),
+            ("K2", True),
+            ("k-2", True),
+            ("к2", True),
+            ("k2\n", True),
+        ]
+    ],
+    *range_cases(KeyRotationFactory, "rows_done", 0),
+    rotation("finished", finished=True),
+)
+def test_a_rotation_goes_to_keys_and_counts_rows(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+@cases(
+    rotation("a second one", ONE, table_name=lambda: KeyRotationFactory().table_name),
+    rotation(
+        "a second one to another key",
+        ONE,
+        table_name=lambda: KeyRotationFactory().table_name,
+        to_key="k3",
+    ),
+    rotation(
+        "one after another", None, table_name=lambda: KeyRotationFactory(finished=True).table_name
+    ),
+    rotation(
+        "a finished one beside an open one",
+        None,
+        table_name=lambda: KeyRotationFactory().table_name,
+        finished=True,
+    ),
+)
+def test_a_table_has_one_open_rotation(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+@change_params(
+    Change(
+        "opened again beside an open one",
+        KeyRotationFactory,
+        {
+            "table_name": lambda: KeyRotationFactory(table_name="lead_notes").table_name,
+            "finished": True,
+        },
+        {"finished_at": None},
+        ONE,
+    ),
+    ways=SHORT,
+)
+def test_a_finished_one_is_not_opened_beside_an_open_one(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+def test_a_program_that_is_not_django_may_start_one() -> None:
+    execute(
+        "INSERT INTO key_rotations (table_name, to_key, to_index_key) "
+        "VALUES ('lead_notes', 'k2', 'k2')"
+    )
+    row = KeyRotation.objects.get()
+    assert (row.rows_done, row.cursor, row.finished_at) == (0, None, None)
+    assert str(row) == "lead_notes → k2"
