@@ -348,7 +348,7 @@ class KeyRotation(Entity):
     )
     rows_done = models.BigIntegerField(default=0, db_default=0, db_comment=p0("rows moved so far"))
     batch_transaction = models.BigIntegerField(
-        null=True, blank=True, db_comment=p0("transaction (xid8) of the last batch")
+        null=True, blank=True, db_comment=p0("transaction (xid8) of the batch at work")
     )
     started_at = models.DateTimeField(
         db_default=now_default(), editable=False, db_comment=p0("when it began, UTC")

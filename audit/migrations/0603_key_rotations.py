@@ -72,7 +72,7 @@ class Migration(migrations.Migration):
                     "batch_transaction",
                     models.BigIntegerField(
                         blank=True,
-                        db_comment="P0 · transaction (xid8) of the last batch",
+                        db_comment="P0 · transaction (xid8) of the batch at work",
                         null=True,
                     ),
                 ),

@@ -51,9 +51,10 @@ def normalise(channel: str, text: str) -> str:
     Russia: 8 or 7 and ten digits.
     telegram: a numeric id, or a name in lower case without ``@``, also out of a link to t.me.
     """
-    read = READERS[channel]
-    found = read(_readable(text))
-    del text  # error reporters show local variables
+    try:
+        found = READERS[channel](_readable(text))
+    finally:
+        del text  # error reporters show local variables
     if found is None:
         raise ContactInvalid(channel)
     return found

@@ -123,16 +123,22 @@ def key_id_of(text: str) -> str:
 
 def blind_index(normalised: str, key: Key | None = None) -> str:
     """The blind index of a normalised value (contacts.py) under ``key``, the primary by default."""
-    key = key or settings.BLIND_INDEX_KEYS.primary
-    # A normalised value has no half of a surrogate pair; an error about one would quote the value.
-    digest = hmac.digest(key.material, normalised.encode(errors="surrogatepass"), "sha256")
+    try:
+        key = key or settings.BLIND_INDEX_KEYS.primary
+        # A normalised value has no half of a surrogate pair; an error would quote the value.
+        digest = hmac.digest(key.material, normalised.encode(errors="surrogatepass"), "sha256")
+    finally:
+        del normalised
     encoded = binascii.b2a_base64(digest, newline=False).translate(_TO_URL).rstrip(b"=").decode()
     return f"{VERSION}.{key.id}.{encoded}"
 
 
 def blind_indexes(normalised: str) -> list[str]:
     """Every blind index that the value may be stored under while keys are being rotated."""
-    return [blind_index(normalised, key) for key in settings.BLIND_INDEX_KEYS]
+    try:
+        return [blind_index(normalised, key) for key in settings.BLIND_INDEX_KEYS]
+    finally:
+        del normalised
 
 
 def _take_apart(text: str) -> tuple[str, bytes] | type[MalformedSeal]:

@@ -31,6 +31,7 @@ MODELS = [model for model in PROJECT_MODELS if model._meta.label not in WITHOUT_
 
 READ_ONLY = {
     "audit.AuditLogEntry",
+    "audit.KeyRotation",
     "audit.OutboxEvent",
     "booking.IntakeForm",
     "booking.Payment",

@@ -34,6 +34,7 @@ ACCESS = {
     "audit.MessageTemplate": "F-",
     "audit.MessageTemplateVersion": "F-",
     "audit.OutboxEvent": "--",
+    "audit.KeyRotation": "--",
     "audit.SystemSetting": "--",
     "booking.Appointment": "F-",
     "booking.AvailabilitySlot": "F-",

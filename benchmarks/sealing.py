@@ -1,0 +1,91 @@
+"""What sealing costs beside the bare cipher, for a value that is sealed and opened once.
+
+    .venv/bin/python benchmarks/sealing.py
+
+The bare cipher is AES-256-GCM of pyca/cryptography, made once, with a random nonce and base64 on
+both sides. Beside it: the envelope, and the whole way through a model, from Plaintext assigned to
+a row to open(), with the JSON that this brings. Rounds alternate, the best of each counts. The
+bound is 1.5 for the envelope.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from collections.abc import Callable
+
+import common  # noqa: F401  (settings)
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
+
+from crm.models import LeadNote
+from ebalance.db import envelope
+from ebalance.db.ids import uuid7
+from ebalance.db.keys import Key, Keyring
+from ebalance.db.sealed import Plaintext
+
+SIZES = {"0.5 kB": 500, "10 kB": 10_000, "100 kB": 100_000}
+ROUNDS = 60
+SECONDS = 0.02  # of each measurement
+BOUND = 1.5
+
+MATERIAL = os.urandom(32)
+TOKEN = LeadNote._meta.get_field("note_encrypted").token
+ROW = uuid7()
+
+
+def bare(plain: bytes) -> Callable[[], object]:
+    cipher, data = AESGCM(MATERIAL), TOKEN + b"\0" + ROW.bytes
+
+    def there_and_back() -> bytes:
+        nonce = os.urandom(12)
+        text = base64.urlsafe_b64encode(nonce + cipher.encrypt(nonce, plain, data)).decode()
+        raw = base64.urlsafe_b64decode(text)
+        return cipher.decrypt(raw[:12], raw[12:], data)
+
+    return there_and_back
+
+
+def sealed(plain: bytes) -> Callable[[], object]:
+    return lambda: envelope.open_sealed(envelope.seal(plain, TOKEN, ROW), TOKEN, ROW)
+
+
+def through_a_model(plain: bytes) -> Callable[[], object]:
+    note, text = LeadNote(id=ROW), plain.decode()
+
+    def there_and_back() -> str:
+        note.note_encrypted = Plaintext(text)
+        return note.note_encrypted.open()
+
+    return there_and_back
+
+
+def seconds(work: Callable[[], object], times: int) -> float:
+    start = time.perf_counter()
+    for _ in range(times):
+        work()
+    return (time.perf_counter() - start) / times
+
+
+def main() -> None:
+    settings.ENCRYPTION_KEYS = Keyring([Key("k1", MATERIAL)])
+    for label, size in SIZES.items():
+        # Letters of two bytes each, as most of what is sealed.
+        plain = ("я" * (size // 2)).encode()
+        ways = {"bare": bare(plain), "envelope": sealed(plain), "model": through_a_model(plain)}
+        times = max(1, int(SECONDS / seconds(ways["bare"], 3)))
+        best = dict.fromkeys(ways, float("inf"))
+        for _ in range(ROUNDS):
+            for name, work in ways.items():
+                best[name] = min(best[name], seconds(work, times))
+        print(
+            f"{label:>6}   bare {best['bare'] * 1e6:7.1f} µs   "
+            f"envelope {best['envelope'] * 1e6:7.1f} µs, "
+            f"ratio {best['envelope'] / best['bare']:.2f} (bound {BOUND})   "
+            f"model {best['model'] * 1e6:7.1f} µs, ratio {best['model'] / best['bare']:.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
