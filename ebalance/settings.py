@@ -238,7 +238,7 @@ LOGGING = {
             "filters": ["redaction"],
         },
         "mail_admins": {
-            "class": "django.utils.log.AdminEmailHandler",
+            "class": "ebalance.redaction.records.AdminMail",
             "level": "ERROR",
             "filters": ["redaction"],
         },
@@ -251,21 +251,25 @@ LOGGING = {
 }
 # ADMINS: e-mail addresses that get error reports, separated by commas.
 ADMINS = env.list("ADMINS", default=[])
-# EMAIL_URL: smtp+tls://user:password@host:587, through which they are sent; without it none is.
-MAILERS = {}
-if EMAIL_URL := env.str("EMAIL_URL", default=""):
-    _mail = env.email_url_config(EMAIL_URL)
-    MAILERS["default"] = {
+# EMAIL_URL: smtp+tls://user:password@host:587, through which they are sent. Default: the machine's
+# own mail server; in development none is sent.
+_mail = env.email_url_config(
+    env.str("EMAIL_URL", default="") or ("smtp://localhost:25" if DEPLOYED else "dummymail://")
+)
+_mail_options = {
+    "host": _mail["EMAIL_HOST"],
+    "port": _mail["EMAIL_PORT"],
+    "username": _mail["EMAIL_HOST_USER"],
+    "password": _mail["EMAIL_HOST_PASSWORD"],
+    "use_tls": _mail.get("EMAIL_USE_TLS"),
+    "use_ssl": _mail.get("EMAIL_USE_SSL"),
+}
+MAILERS = {
+    "default": {
         "BACKEND": _mail["EMAIL_BACKEND"],
-        "OPTIONS": {
-            "host": _mail["EMAIL_HOST"],
-            "port": _mail["EMAIL_PORT"],
-            "username": _mail["EMAIL_HOST_USER"],
-            "password": _mail["EMAIL_HOST_PASSWORD"],
-            "use_tls": _mail.get("EMAIL_USE_TLS", False),
-            "use_ssl": _mail.get("EMAIL_USE_SSL", False),
-        },
+        "OPTIONS": {name: value for name, value in _mail_options.items() if value},
     }
+}
 
 # CSRF_TRUSTED_ORIGINS: https://host of each site that posts forms here, separated by commas.
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])

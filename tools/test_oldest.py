@@ -21,8 +21,8 @@ from ebalance.bundled import Server  # noqa: E402
 
 BIN_DIR = Path("/usr/lib/postgresql/15/bin")
 # These start servers of their own, or do not ask the database.
-LEFT_OUT = ["test_bundled", "test_commands", "test_databases", "test_messages", "test_postgres15"]
-LEFT_OUT += ["test_run", "test_setup", "admin"]
+LEFT_OUT = ["test_bundled", "test_commands", "test_databases", "test_leaks", "test_messages"]
+LEFT_OUT += ["test_postgres15", "test_run", "test_setup", "admin"]
 
 
 def main() -> int:

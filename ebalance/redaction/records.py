@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import logging.config
+from collections.abc import Mapping
 from typing import Any
+
+from django.utils.log import AdminEmailHandler
 
 from .exceptions import stand_in
 from .texts import text
@@ -53,6 +56,16 @@ class Redaction(logging.Filter):
         return redact(record)
 
 
+class AdminMail(AdminEmailHandler):
+    """Django's, whose mail server may be away: no reason for the page that logs to fail as well."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except Exception:
+            self.handleError(record)
+
+
 def redact(record: logging.LogRecord) -> logging.LogRecord:
     """Redact `record` in place; a second time changes nothing."""
     try:
@@ -70,7 +83,7 @@ def _redact_message(record: logging.LogRecord) -> None:
     if not record.args:
         record.msg = text(message) if isinstance(message, str) else message
         return
-    if isinstance(record.args, dict):
+    if isinstance(record.args, Mapping):
         args: Any = value(record.args)
     else:
         args = tuple(map(value, record.args))
