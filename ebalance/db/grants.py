@@ -19,6 +19,8 @@ import psycopg
 from django.db import DatabaseError, connection, transaction
 from psycopg import sql
 
+from ebalance.bundled import QUIET_LOG
+
 from . import triggers
 from .inventory import Table, columns, tables
 
@@ -26,8 +28,6 @@ OWNER, APP, ANALYST = ROLES = ("ebalance_owner", "ebalance_app", "ebalance_analy
 PUBLIC = "PUBLIC"
 # Written by commands of the owner only.
 READ_ONLY = frozenset({"django_migrations", "key_rotations"})
-# Neither parameters of statements nor rows that broke a rule are quoted in the server's log.
-LOG_SETTINGS = {"log_parameter_max_length": "0", "log_error_verbosity": "terse"}
 
 LOCK = 0x6562_616C_0003  # advisory: two runs on one database work one after the other
 LOCK_TIMEOUT = "4s"  # a table that changes hands is locked; the site must not queue behind us
@@ -118,7 +118,7 @@ def set_up() -> None:
 
 
 def keep_values_out_of_the_log() -> None:
-    """Set LOG_SETTINGS for new sessions of this database; superusers may.
+    """Set QUIET_LOG for new sessions of this database; superusers may.
 
     Raises django.db.DatabaseError.
     """
@@ -126,10 +126,8 @@ def keep_values_out_of_the_log() -> None:
 
 
 def log_settings_differ() -> list[str]:
-    """Names of LOG_SETTINGS that do not hold for new sessions."""
-    return [
-        name for name, value in LOG_SETTINGS.items() if not _rows(SETTING, [name, value, value])
-    ]
+    """Names of QUIET_LOG that do not hold for new sessions."""
+    return [name for name, value in QUIET_LOG.items() if not _rows(SETTING, [name, value, value])]
 
 
 def _make_role(role: str) -> None:
@@ -228,7 +226,7 @@ def _powers() -> list[tuple[str, str]]:
 
 def _set_log_settings() -> None:
     (database,) = _column("SELECT current_database()")
-    for name, value in LOG_SETTINGS.items():
+    for name, value in QUIET_LOG.items():
         _execute(
             sql.SQL("ALTER DATABASE {} SET {} = {}").format(
                 sql.Identifier(database), sql.Identifier(name), sql.Literal(value)

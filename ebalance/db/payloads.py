@@ -65,6 +65,10 @@ def latest(name: str) -> int:
     return max(_versions(name))
 
 
+def is_known(name: str) -> bool:
+    return name in _files()
+
+
 @cache
 def schema_for(name: str, version: int) -> dict[str, Any]:
     """The schema, shared by all who ask: not to be changed. Raises LookupError."""

@@ -386,6 +386,12 @@ class SealedField(ProtectedField):
         """What of the row says how its value is checked and indexed."""
         return tuple(getattr(row, i.channel_field) for i in self.indexes() if i.channel_field)
 
+    def knows(self, terms: Terms) -> bool:
+        """Whether values can be checked by these; others are outside a closed set, and the
+        database refuses the row.
+        """
+        return all(channel in contacts.READERS for channel in terms)
+
     def _terms_as_read(self, instance: models.Model) -> Terms | None:
         try:
             return self.terms_of(SimpleNamespace(**instance.__dict__))
@@ -401,7 +407,8 @@ class SealedField(ProtectedField):
             raise UnsealedValue(
                 f"{self.place} holds a value of another row: it would not open in this one."
             )
-        if value.terms is not None and value.terms != self.terms_of(instance):
+        terms = self.terms_of(instance)
+        if value.terms not in (None, terms) and self.knows(terms):
             # The row became something else since: submitted, another diary, another channel.
             setattr(instance, self.attname, Plaintext(value.open()))
 
@@ -431,6 +438,9 @@ class SealedJSON(SealedField):
 
     def terms_of(self, row):
         return self.schema(row) if self.schema else ()
+
+    def knows(self, terms):
+        return not terms or payloads.is_known(terms[0])
 
     def encoded(self, instance, plaintext):
         if self.schema:

@@ -59,7 +59,7 @@ class Command(BaseCommand):
 
     def warn_of_log(self, names: list[str]) -> None:
         """Only a superuser can set this, and the grants are worth having without."""
-        wanted = ", ".join(f"{name} = {grants.LOG_SETTINGS[name]}" for name in names)
+        wanted = ", ".join(f"{name} = {grants.QUIET_LOG[name]}" for name in names)
         text = (
             f"Warning: the server's log may quote rows and parameters; a superuser sets {wanted}."
         )
