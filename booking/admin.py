@@ -154,6 +154,8 @@ class IntakeFormAdmin(ReadOnly, ModelAdmin):
 
 @admin.register(WaitlistRequest)
 class WaitlistRequestAdmin(ModelAdmin):
+    # The contact was checked and indexed as one of this kind; here it stays sealed.
+    locked_fields = ("preferred_contact",)
     list_display = (
         "service",
         "user",

@@ -147,7 +147,7 @@ class EntityQuerySet(models.QuerySet):
                     f"{field.place} is written row by row: use save() or bulk_update()."
                 )
             if values[field.name] is None and isinstance(field, SealedField):
-                values |= {index.name: None for index in field.indexes()}
+                values |= {index.name: None for index in field.indexes}
         written = [name for name, value in values.items() if value is not None]
         if left_out := set(together(self.model, written)) - values.keys():
             del values

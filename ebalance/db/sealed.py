@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, ClassVar, NoReturn
 from uuid import UUID
@@ -325,6 +326,7 @@ class SealedField(ProtectedField):
         self.token = token.encode("ascii")
         super().__init__(*args, **kwargs)
 
+    @cached_property
     def indexes(self) -> list[BlindIndex]:
         """The blind indexes that are computed from this column."""
         return [
@@ -353,7 +355,7 @@ class SealedField(ProtectedField):
         if isinstance(value, Plaintext):
             return self._sealed(instance, value)
         if value is None:
-            for index in self.indexes():
+            for index in self.indexes:
                 instance.__dict__[index.attname] = None
             return None
         if type(value) is not Sealed:
@@ -374,7 +376,7 @@ class SealedField(ProtectedField):
             instance.pk = instance._meta.pk.get_pk_value_on_save(instance)
         row_id = _row_id(instance)
         assert row_id is not None
-        tokens = {index.attname: index.made(instance, plaintext) for index in self.indexes()}
+        tokens = {index.attname: index.made(instance, plaintext) for index in self.indexes}
         text = envelope.seal(self.encoded(instance, plaintext), self.token, row_id)
         value = Sealed(text, self, MADE)
         value.row_id = row_id
@@ -384,7 +386,7 @@ class SealedField(ProtectedField):
 
     def terms_of(self, row: Any) -> Terms:
         """What of the row says how its value is checked and indexed."""
-        return tuple(getattr(row, i.channel_field) for i in self.indexes() if i.channel_field)
+        return tuple(getattr(row, i.channel_field) for i in self.indexes if i.channel_field)
 
     def knows(self, terms: Terms) -> bool:
         """Whether values can be checked by these; others are outside a closed set, and the

@@ -7,6 +7,7 @@ from django.core.management.base import CommandError
 from django.core.management.commands import loaddata
 from django.core.serializers.base import DeserializationError
 
+from ebalance.db.envelope import SealingError
 from ebalance.redaction.exceptions import message
 from ebalance.redaction.texts import text
 
@@ -17,23 +18,25 @@ class Command(loaddata.Command):
     def load_label(self, fixture_label: str) -> None:
         try:
             super().load_label(fixture_label)
-        except DeserializationError as error:
+        except (DeserializationError, SealingError) as error:
             raise CommandError(_sentence(error)) from None
 
 
-def _sentence(error: DeserializationError) -> str:
+def _sentence(error: DeserializationError | SealingError) -> str:
     found = re.match(r"Problem installing fixture '(.*?)': ", str(error))
     where = [f"Problem installing fixture '{found[1] if found else 'stdin'}'"]
     cause = error.__cause__ or error.__context__
     why = message(cause) if cause else ""
+    if isinstance(error, SealingError):  # which names the column itself
+        why = str(error).removeprefix(found[0] if found else "")
     if unknown := re.search(r"Invalid model identifier: [\w.]+", str(error)):
         where.append(unknown[0])
     elif place := _place(error):
         where.append(place)
-    return ": ".join(filter(None, [*where, why])) + "."
+    return ": ".join(filter(None, [*where, why])).rstrip(".") + "."
 
 
-def _place(error: DeserializationError) -> str:
+def _place(error: DeserializationError | SealingError) -> str:
     """Row and column. Django's message quotes the value and names no column, so they are taken
     from the frame that worked on the row.
     """
@@ -43,6 +46,8 @@ def _place(error: DeserializationError) -> str:
             continue
         meta = local["Model"]._meta
         key = text(str(local["data"].get(meta.pk.attname, "?")))
+        if isinstance(error, SealingError):
+            return f"{meta.label}(pk={key})"
         try:
             column = meta.get_field(local.get("field_name", meta.pk.name)).column
         except (FieldDoesNotExist, AttributeError):

@@ -1,0 +1,137 @@
+"""What the tests of sealed columns share: every such column, a row with all of them filled, and an
+eye on what is sent to the database.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.conf import settings
+from django.db import connection, models
+
+from crm.models import LeadIdentity
+from ebalance.db.apps import PROJECT_APPS
+from ebalance.db.keys import Keyring, _parse, generate
+from ebalance.db.sealed import Plaintext, ProtectedField, SealedField, protected_fields
+from tests.factories import FACTORIES, AnonymousQuestionFactory, LeadFactory, UserFactory
+from ugc.models import AnonymousQuestion
+
+MODELS = [
+    model
+    for label in PROJECT_APPS
+    for model in apps.get_app_config(label).get_models()
+    if protected_fields(model)
+]
+COLUMNS: list[ProtectedField] = [field for model in MODELS for field in protected_fields(model)]
+SEALED: list[SealedField] = [field for field in COLUMNS if isinstance(field, SealedField)]
+
+EMAIL, PHONE = "anna@example.com", "+79991234567"
+
+
+def place(item: Any) -> str:
+    return item.place if isinstance(item, ProtectedField) else item._meta.db_table
+
+
+each_model = pytest.mark.parametrize("model", MODELS, ids=place)
+each_column = pytest.mark.parametrize("field", COLUMNS, ids=place)
+each_sealed = pytest.mark.parametrize("field", SEALED, ids=place)
+
+
+def identity(**contacts: Any) -> LeadIdentity:
+    given = {"email_encrypted": EMAIL, "phone_encrypted": PHONE} | contacts
+    return LeadIdentity.objects.create(
+        lead=LeadFactory(),
+        **{name: Plaintext(text) for name, text in given.items() if text is not None},
+    )
+
+
+def filled(model: type[models.Model]) -> Any:
+    """A written row with every protected column filled, as it is read."""
+    if model is LeadIdentity:
+        row = identity()
+    elif model is AnonymousQuestion:
+        row = AnonymousQuestionFactory(user=UserFactory(), contact_value_encrypted=Plaintext(EMAIL))
+    else:
+        row = FACTORIES[model]()
+    return again(row)
+
+
+def again(row: models.Model) -> Any:
+    """The row as another session would read it."""
+    return type(row)._base_manager.get(pk=row.pk)
+
+
+def texts(row: models.Model) -> dict[str, str | None]:
+    """The protected columns as the database has them."""
+    names = [f.column for f in protected_fields(type(row))]
+    with connection.cursor() as cursor:
+        columns = ", ".join(f'"{name}"' for name in names)
+        cursor.execute(
+            f'SELECT {columns} FROM "{row._meta.db_table}" WHERE "id" = %s', [str(row.pk)]
+        )
+        return dict(zip(names, cursor.fetchone(), strict=True))
+
+
+class Sent:
+    """The statements that a block sent, with their values."""
+
+    def __init__(self) -> None:
+        self.statements: list[tuple[str, str]] = []
+
+    def __call__(self, execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+        if "SAVEPOINT" not in sql:
+            self.statements.append((str(sql), repr(params)))
+        return execute(sql, params, many, context)
+
+    @property
+    def writes(self) -> list[str]:
+        return [sql for sql, _ in self.statements if sql.startswith(("INSERT", "UPDATE"))]
+
+    def holds(self, marker: str) -> bool:
+        return any(marker in f"{sql} {params}" for sql, params in self.statements)
+
+
+@contextmanager
+def sent() -> Iterator[Sent]:
+    found = Sent()
+    with connection.execute_wrapper(found):
+        yield found
+
+
+def shown(error: BaseException, *, ours: bool = False) -> str:
+    """What an error reporter prints: the chain of errors, every frame with its local variables.
+
+    ``ours``: of the frames, those of this project's code only.
+    """
+    report = traceback.TracebackException.from_exception(error, capture_locals=True)
+    links, said = [report], []
+    while links:
+        link = links.pop()
+        said += link.format_exception_only()
+        for frame in link.stack:
+            if not ours or is_ours(frame.filename):
+                said += [frame.filename, *(frame.locals or {}).values()]
+        links += [more for more in (link.__cause__, link.__context__) if more]
+    return "\n".join(said)
+
+
+def is_ours(filename: str) -> bool:
+    return any(
+        Path(filename).is_relative_to(settings.BASE_DIR / label)
+        for label in ("ebalance", *PROJECT_APPS)
+    )
+
+
+def ring(*ids: str) -> Keyring:
+    return Keyring(_parse(",".join(map(generate, ids)), "the test"))
+
+
+def rotated(old: Keyring, id: str = "k2") -> Keyring:
+    """``old`` with a new key before its own."""
+    return Keyring([ring(id).primary, *old])

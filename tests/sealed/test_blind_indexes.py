@@ -1,0 +1,282 @@
+"""A contact and its blind index are written together or not at all; rotation loses nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, models, transaction
+from django.test import override_settings
+
+from booking.models import WaitlistRequest
+from crm.models import LeadIdentity
+from ebalance.db.contacts import ContactInvalid
+from ebalance.db.sealed import BlindToken, Plaintext, UnsealedValue
+from tests.factories import LeadFactory, ServiceFactory, WaitlistRequestFactory
+from tests.sealed.support import EMAIL, PHONE, again, identity, rotated, sent, texts
+
+pytestmark = pytest.mark.django_db
+
+NEW = "petr@example.com"
+
+
+def updated_or_created(row: Any, value: Any) -> None:
+    LeadIdentity.objects.update_or_create(pk=row.pk, defaults={"email_encrypted": value})
+
+
+def assigned(row: Any, value: Any) -> Any:
+    row.email_encrypted = value
+    return row
+
+
+def upserted(row: Any, value: Any) -> None:
+    LeadIdentity.objects.bulk_create(
+        [assigned(row, value)],
+        update_conflicts=True,
+        unique_fields=["id"],
+        update_fields=["email_encrypted"],
+    )
+
+
+WRITES: dict[str, Callable[[Any, Any], Any]] = {
+    "save": lambda r, v: assigned(r, v).save(),
+    "save of it": lambda r, v: assigned(r, v).save(update_fields=["email_encrypted"]),
+    "save of its index": lambda r, v: assigned(r, v).save(update_fields=["email_bidx"]),
+    "save_base": lambda r, v: assigned(r, v).save_base(update_fields=["email_encrypted"]),
+    "deferred": lambda r, v: assigned(LeadIdentity.objects.only("lead").get(pk=r.pk), v).save(),
+    "update_or_create": updated_or_created,
+    "related": lambda r, v: r.lead.identities.update_or_create(
+        pk=r.pk, defaults={"email_encrypted": v}
+    ),
+    "bulk_update": lambda r, v: LeadIdentity.objects.bulk_update(
+        [assigned(r, v)], ["email_encrypted"]
+    ),
+    "bulk_update of its index": lambda r, v: LeadIdentity.objects.bulk_update(
+        [assigned(r, v)], ["email_bidx"]
+    ),
+    "upsert": upserted,
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_whoever_writes_a_contact_writes_its_index(write: str) -> None:
+    row = again(identity())
+    WRITES[write](row, Plaintext(" Petr@Example.com"))
+    found = again(row)
+    assert found.email_encrypted.open() == " Petr@Example.com"
+    assert found.email_bidx == BlindToken.of("email", NEW)
+    assert found.phone_bidx == BlindToken.of("phone", PHONE)
+    WRITES[write](found, None)
+    assert texts(row)["email_encrypted"] is texts(row)["email_bidx"] is None
+    assert texts(row)["phone_bidx"] == found.phone_bidx.text
+
+
+CREATES: dict[str, Callable[..., Any]] = {
+    "create": lambda **given: LeadIdentity.objects.create(**given),
+    "get_or_create": lambda **given: LeadIdentity.objects.get_or_create(
+        id=LeadIdentity().pk, defaults=given
+    )[0],
+    "update_or_create": lambda **given: LeadIdentity.objects.update_or_create(
+        id=LeadIdentity().pk, create_defaults=given
+    )[0],
+    "bulk_create": lambda **given: LeadIdentity.objects.bulk_create([LeadIdentity(**given)])[0],
+    "related": lambda lead, **given: lead.identities.create(**given),
+}
+
+
+@pytest.mark.parametrize("create", CREATES)
+def test_a_new_contact_has_its_index(create: str) -> None:
+    row = CREATES[create](lead=LeadFactory(), email_encrypted=Plaintext(EMAIL.upper()))
+    found = texts(row)
+    assert found["email_bidx"] == BlindToken.of("email", EMAIL).text
+    assert found["phone_encrypted"] is found["phone_bidx"] is None
+
+
+def test_update_clears_a_contact_with_its_index_and_writes_none() -> None:
+    row = identity()
+    LeadIdentity.objects.update(email_encrypted=None)
+    assert texts(row)["email_encrypted"] is texts(row)["email_bidx"] is None
+    assert texts(row)["phone_bidx"]
+    request = WaitlistRequestFactory()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        WaitlistRequest.objects.update(contact_value_encrypted=None)
+    assert again(request).contact_value_encrypted.open()
+
+
+def by_hand(row: Any, value: Any) -> models.Case:
+    """What bulk_update() writes, for one column."""
+    return models.Case(models.When(pk=row.pk, then=models.Value(value)))
+
+
+REFUSED: dict[str, Callable[[Any], Any]] = {
+    "index": lambda row: LeadIdentity.objects.update(email_bidx=BlindToken.of("email", NEW)),
+    "contact": lambda row: LeadIdentity.objects.update(email_encrypted=row.email_encrypted),
+    "plaintext": lambda row: LeadIdentity.objects.update(email_encrypted=Plaintext(NEW)),
+    "contact, case by case": lambda row: LeadIdentity.objects.update(
+        email_encrypted=by_hand(row, row.email_encrypted)
+    ),
+    "index, case by case": lambda row: LeadIdentity.objects.update(
+        email_bidx=by_hand(row, BlindToken.of("email", NEW))
+    ),
+    "index of a row": lambda row: (
+        setattr(row, "email_bidx", BlindToken.of("email", NEW)) or row.save()
+    ),
+    "index of another row": lambda row: (
+        setattr(row, "email_bidx", identity(email_encrypted=NEW).email_bidx) or row.save()
+    ),
+    "contact of before, with the index of now": lambda row: older(row).save(),
+    "upsert by another key": lambda row: LeadIdentity.objects.bulk_create(
+        [LeadIdentity(lead=row.lead, email_encrypted=Plaintext(EMAIL), is_primary=True)],
+        update_conflicts=True,
+        unique_fields=["lead", "email_bidx"],
+        update_fields=["email_encrypted"],
+    ),
+}
+
+
+def older(row: Any) -> Any:
+    before = row.email_encrypted
+    row.email_encrypted = Plaintext(NEW)
+    row.email_encrypted = before
+    return row
+
+
+@pytest.mark.parametrize("write", REFUSED)
+def test_no_index_goes_stale(write: str) -> None:
+    row = again(identity())
+    before = texts(row)
+    with sent() as found, pytest.raises(UnsealedValue):
+        REFUSED[write](row)
+    assert not [sql for sql in found.writes if sql.startswith("UPDATE")]
+    assert texts(row) == before
+
+
+@pytest.mark.parametrize("contact", ["", "petr", "petr@", PHONE, "a" * 5000, "\ud800@example.com"])
+def test_an_invalid_contact_changes_nothing(contact: str) -> None:
+    row = identity()
+    before = dict(row.__dict__)
+    with sent() as found, pytest.raises(ContactInvalid):
+        row.email_encrypted = Plaintext(contact)
+    assert row.__dict__ == before
+    with sent() as more, pytest.raises(ContactInvalid):
+        LeadIdentity(lead=row.lead, email_encrypted=Plaintext(contact))
+    assert not found.statements
+    assert not more.statements
+
+
+@pytest.mark.parametrize("contact", [None, 5, b"petr@example.com", ["petr@example.com"], {}])
+def test_a_contact_is_text(contact: Any) -> None:
+    with pytest.raises(UnsealedValue):
+        LeadIdentity(email_encrypted=Plaintext(contact))
+
+
+# -- the waitlist, where the row says what kind of contact it holds ------------------------------
+
+DIGITS = "79991234567"  # a phone, and a Telegram id
+
+
+def request(channel: Any = "phone", contact: str = DIGITS) -> WaitlistRequest:
+    return WaitlistRequest(
+        service=ServiceFactory(),
+        preferred_contact=channel,
+        contact_value_encrypted=Plaintext(contact),
+    )
+
+
+@pytest.mark.parametrize(
+    ("channel", "contact"),
+    [("email", EMAIL), ("phone", "8 (999) 123-45-67"), ("telegram", "https://t.me/Anna_P")],
+)
+def test_the_channel_says_how_a_contact_is_read(channel: str, contact: str) -> None:
+    row = request(channel, contact)
+    row.save()
+    assert again(row).contact_value_bidx == BlindToken.of(channel, contact)
+
+
+@pytest.mark.parametrize("channel", [None, "", "pigeon"])
+def test_without_a_known_channel_no_contact_is_taken(channel: Any) -> None:
+    with pytest.raises(UnsealedValue, match="preferred_contact"):
+        request(channel)
+
+
+CHANNEL_WRITES: dict[str, Callable[[Any], Any]] = {
+    "save": lambda row: row.save(),
+    "save of it": lambda row: row.save(update_fields=["preferred_contact"]),
+    "bulk_update": lambda row: WaitlistRequest.objects.bulk_update([row], ["preferred_contact"]),
+    "upsert": lambda row: WaitlistRequest.objects.bulk_create(
+        [row],
+        update_conflicts=True,
+        unique_fields=["pk"],
+        update_fields=["preferred_contact"],
+    ),
+}
+
+
+@pytest.mark.parametrize("made", ["read", "made"])
+@pytest.mark.parametrize("write", CHANNEL_WRITES)
+def test_another_channel_reads_the_contact_anew(write: str, made: str) -> None:
+    row: Any = request()
+    row.save()
+    if made == "read":
+        row = again(row)
+    row.preferred_contact = "telegram"
+    CHANNEL_WRITES[write](row)
+    found = again(row)
+    assert found.contact_value_encrypted.open() == DIGITS
+    assert found.contact_value_bidx == BlindToken.of("telegram", DIGITS)
+
+
+def test_a_contact_that_is_none_of_the_new_channel_keeps_the_row_as_it_is() -> None:
+    row: Any = request()
+    row.save()
+    row.preferred_contact = "email"
+    with sent() as found, pytest.raises(ContactInvalid):
+        row.save()
+    assert not found.writes
+    with sent() as found, pytest.raises(UnsealedValue):
+        WaitlistRequest.objects.filter(pk=row.pk).update(preferred_contact="email")
+    assert not found.writes
+    assert again(row).preferred_contact == "phone"
+
+
+def test_defaults_may_come_in_any_order() -> None:
+    row = request()
+    row.save()
+    WaitlistRequest.objects.update_or_create(
+        pk=row.pk,
+        defaults={
+            "contact_value_encrypted": Plaintext("79990000000"),
+            "preferred_contact": "telegram",
+        },
+    )
+    assert again(row).contact_value_bidx == BlindToken.of("telegram", "79990000000")
+
+
+# -- rotation ------------------------------------------------------------------------------------
+
+
+def test_a_blind_index_is_looked_up_under_every_key() -> None:
+    old_ring = settings.BLIND_INDEX_KEYS
+    before = identity()
+    with override_settings(BLIND_INDEX_KEYS=rotated(old_ring)):
+        after = identity()
+        token = BlindToken.of("email", EMAIL.title())
+        assert [t.split(".")[1] for t in token.candidates] == ["k2", "k1"]
+        assert texts(before)["email_bidx"] != texts(after)["email_bidx"]
+        rows = LeadIdentity.objects.order_by("pk")
+        assert list(rows.filter(email_bidx=token)) == [before, after]
+        assert list(rows.filter(email_bidx__in=[token])) == [before, after]
+        assert not rows.exclude(email_bidx=token).exists()
+    # The old ring knows nothing of the new key's rows.
+    assert LeadIdentity.objects.get(email_bidx=BlindToken.of("email", EMAIL)) == before
+
+
+def test_a_contact_stays_unique_across_keys_in_full_clean() -> None:
+    row = identity()
+    with override_settings(BLIND_INDEX_KEYS=rotated(settings.BLIND_INDEX_KEYS)):
+        same = LeadIdentity(lead=row.lead, email_encrypted=Plaintext(EMAIL))
+        with pytest.raises(ValidationError, match="уже"):
+            same.full_clean()

@@ -1,0 +1,135 @@
+"""Fixtures carry ciphertext as it is; plaintext in one is refused and never quoted."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core import serializers
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import models
+
+from ebalance.db.envelope import SealBroken
+from ebalance.db.sealed import ProtectedField, SealedField
+from tests.sealed.support import (
+    COLUMNS,
+    again,
+    each_column,
+    each_model,
+    each_sealed,
+    filled,
+    sent,
+    texts,
+)
+
+pytestmark = pytest.mark.django_db
+
+MARKER = "мне страшно 48151623"
+STYLES = ["json", "jsonl", "xml", "python"]
+
+
+def fixture(row: models.Model, path: Path, **fields: Any) -> Path:
+    """The row in a file, some of its fields changed."""
+    (data,) = json.loads(serializers.serialize("json", [row]))
+    data["fields"] |= fields
+    path = path / "row.json"
+    path.write_text(json.dumps([data]), encoding="utf-8")
+    return path
+
+
+def load(path: Path) -> None:
+    call_command("loaddata", str(path), verbosity=0)
+
+
+@pytest.mark.parametrize("style", STYLES)
+@each_model
+def test_a_row_is_loaded_as_it_was_dumped(model: type[models.Model], style: str) -> None:
+    row = filled(model)
+    before = texts(row)
+    dump = serializers.serialize(style, [row])
+    model._base_manager.filter(pk=row.pk).delete()
+    for found in serializers.deserialize(style, dump):
+        found.save()
+    assert texts(row) == before
+    restored = again(row)
+    for field in (f for f in COLUMNS if f.model is model and isinstance(f, SealedField)):
+        assert getattr(restored, field.name).open() == getattr(row, field.name).open()
+
+
+@each_model
+def test_a_row_is_loaded_over_itself(model: type[models.Model], tmp_path: Path) -> None:
+    row = filled(model)
+    before = texts(row)
+    load(fixture(row, tmp_path))
+    assert texts(row) == before
+
+
+def test_dumpdata_and_loaddata_carry_sealed_values(tmp_path: Path) -> None:
+    row = filled(COLUMNS[-1].model)
+    path = tmp_path / "all.json"
+    label = row._meta.label
+    call_command("dumpdata", label, "--with-personal-data", output=str(path), verbosity=0)
+    before = texts(row)
+    type(row)._base_manager.filter(pk=row.pk).delete()
+    load(path)
+    assert texts(row) == before
+    assert all(text in path.read_text() for text in before.values() if text)
+
+
+PLAIN = {
+    "str": MARKER,
+    "empty": "",
+    "almost sealed": "v1.k1.48151623",
+    "sealed, and more": "v1.k1." + "A" * 43 + "\n",
+    "int": 48151623,
+    "False": False,
+    "dict": {"version": 1, "note": MARKER},
+    "list": [MARKER],
+}
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+@each_column
+def test_plaintext_in_a_fixture_is_refused_and_not_quoted(
+    field: ProtectedField, kind: str, tmp_path: Path
+) -> None:
+    row = filled(field.model)
+    before, path = texts(row), fixture(row, tmp_path, **{field.name: PLAIN[kind]})
+    with sent() as found, pytest.raises(CommandError) as caught:
+        load(path)
+    assert not found.writes
+    said = str(caught.value)
+    assert "48151623" not in said
+    assert field.place in said
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    assert texts(row) == before
+
+
+@each_sealed
+def test_ciphertext_of_another_row_is_loaded_and_does_not_open(
+    field: SealedField, tmp_path: Path
+) -> None:
+    row, other = filled(field.model), filled(field.model)
+    load(fixture(row, tmp_path, **{field.name: getattr(other, field.name).text}))
+    value = getattr(again(row), field.name)
+    assert value.text == getattr(other, field.name).text
+    with pytest.raises(SealBroken):
+        value.open()
+    with pytest.raises(SealBroken):  # nor in the session that loaded it
+        value.open(row_id=row.pk)
+
+
+def test_xml_holds_an_absent_value_apart_from_an_empty_one() -> None:
+    row = filled(next(f.model for f in COLUMNS if f.column == "email_encrypted"))
+    row.email_encrypted = None
+    row.save()
+    dump = serializers.serialize("xml", [row])
+    assert dump.count("<None></None>") >= 2
+    for found in serializers.deserialize("xml", io.StringIO(dump)):
+        found.save()
+    assert texts(row)["email_encrypted"] is texts(row)["email_bidx"] is None

@@ -1,0 +1,184 @@
+"""A sealed value belongs to one column of one row: moved, it is refused or does not open."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+from django.db import models, transaction
+
+from crm.models import LeadIdentity, LeadNote
+from ebalance.db.envelope import SealBroken
+from ebalance.db.ids import uuid7
+from ebalance.db.sealed import Plaintext, SealedField, SealingError, UnsealedValue
+from tests.factories import LeadNoteFactory
+from tests.sealed.support import (
+    PHONE,
+    again,
+    each_sealed,
+    filled,
+    identity,
+    sent,
+    texts,
+)
+from tests.support import execute
+
+pytestmark = pytest.mark.django_db
+
+
+@each_sealed
+def test_a_value_of_another_row_is_not_assigned(field: SealedField) -> None:
+    one, two = filled(field.model), filled(field.model)
+    before = getattr(two, field.attname)
+    with sent() as found, pytest.raises(UnsealedValue):
+        setattr(two, field.attname, getattr(one, field.attname))
+    assert getattr(two, field.attname) is before
+    assert not found.statements
+    # Itself is no other row.
+    setattr(two, field.attname, getattr(again(two), field.attname))
+    two.save()
+
+
+def test_a_value_of_another_column_is_not_assigned() -> None:
+    row = identity()
+    with pytest.raises(UnsealedValue):
+        row.phone_encrypted = row.email_encrypted
+    with pytest.raises(UnsealedValue):
+        LeadIdentity(id=row.pk, lead=row.lead, phone_encrypted=row.email_encrypted)
+    assert again(row).phone_encrypted.open() == PHONE
+
+
+def saved(row: Any) -> None:
+    row.save()
+
+
+def saved_alone(row: Any) -> None:
+    row.save(update_fields=["note_encrypted"])
+
+
+def inserted(row: Any) -> None:
+    row._state.adding = True
+    row.save(force_insert=True)
+
+
+def bulk_created(row: Any) -> None:
+    LeadNote.objects.bulk_create([row])
+
+
+def bulk_updated(row: Any) -> None:
+    LeadNote.objects.bulk_update([row], ["note_encrypted"])
+
+
+def bulk_updated_elsewhere(row: Any) -> None:
+    LeadNote.objects.bulk_update([row], ["created_at"])
+
+
+def by_plain_queryset(row: Any) -> None:
+    models.QuerySet(LeadNote).bulk_create([row])
+
+
+@pytest.mark.parametrize("made", ["read", "made"])
+@pytest.mark.parametrize(
+    "write",
+    [
+        saved,
+        saved_alone,
+        inserted,
+        bulk_created,
+        bulk_updated,
+        bulk_updated_elsewhere,
+        by_plain_queryset,
+    ],
+)
+@pytest.mark.parametrize("key", ["other", "none"])
+def test_a_row_whose_key_changed_is_not_written(key: str, write: Any, made: str) -> None:
+    other, row = LeadNoteFactory(), LeadNoteFactory()
+    if made == "read":
+        row = again(row)
+    row.pk = other.pk if key == "other" else None
+    before = texts(other)
+    with sent() as found, pytest.raises((SealingError, ValueError)), transaction.atomic():
+        write(row)
+    assert not found.writes
+    assert texts(other) == before
+    assert LeadNote.objects.count() == 2
+
+
+def test_a_row_is_cloned_by_opening_it() -> None:
+    row = again(LeadNoteFactory())
+    text = row.note_encrypted.open()
+    row.pk, row._state.adding = uuid7(), True
+    row.note_encrypted = Plaintext(text)
+    row.save()
+    assert again(row).note_encrypted.open() == text
+
+
+def pickled(row: Any) -> Any:
+    return pickle.loads(pickle.dumps(row))
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
+@pytest.mark.parametrize("made", ["read", "made"])
+def test_a_copy_of_a_row_opens_and_saves(made: str, copied: Any) -> None:
+    row = LeadNoteFactory(note_encrypted=Plaintext("мне страшно"))
+    if made == "read":
+        row = again(row)
+    twin = copied(row)
+    assert twin.note_encrypted.open() == "мне страшно"
+    twin.note_encrypted = Plaintext("мне лучше")
+    twin.save()
+    assert row.note_encrypted.open() == "мне страшно"
+    assert again(row).note_encrypted.open() == "мне лучше"
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle_holds_ciphertext(protocol: int) -> None:
+    row = LeadNoteFactory(note_encrypted=Plaintext("afraid"))
+    data = pickle.dumps(row, protocol)
+    assert b"afraid" not in data
+    assert row.note_encrypted.text.encode() in data
+    plaintext = Plaintext("afraid")
+    with pytest.raises(TypeError, match="Plaintext is not pickled"):
+        pickle.dumps(plaintext, protocol)
+    assert copy.deepcopy(plaintext) is copy.copy(plaintext) is plaintext
+
+
+@each_sealed
+def test_ciphertext_moved_by_sql_does_not_open(field: SealedField) -> None:
+    one, two = filled(field.model), filled(field.model)
+    table, column = field.model._meta.db_table, field.column
+    execute(
+        f'UPDATE "{table}" a SET "{column}" = b."{column}" FROM "{table}" b '
+        "WHERE (a.id, b.id) IN ((%s, %s), (%s, %s))",
+        [one.pk, two.pk, two.pk, one.pk],
+    )
+    for row in (one, two):
+        value = getattr(again(row), column)
+        with pytest.raises(SealBroken) as caught:
+            value.open()
+        assert value.text not in str(caught.value)
+        assert caught.value.__context__ is None
+
+
+def test_ciphertext_moved_to_another_column_does_not_open() -> None:
+    row = identity()
+    execute("UPDATE lead_identities SET phone_encrypted = email_encrypted")
+    with pytest.raises(SealBroken):
+        again(row).phone_encrypted.open()
+
+
+def test_a_value_of_no_known_row_is_told_which() -> None:
+    note, other = LeadNoteFactory(), LeadNoteFactory()
+    value = LeadNote.objects.values_list("note_encrypted", flat=True).get(pk=note.pk)
+    with pytest.raises(SealingError, match="needs the id of the row"):
+        value.open()
+    assert value.open(row_id=note.pk)
+    with pytest.raises(SealBroken):
+        value.open(row_id=other.pk)
+    # Assigned to a row it is taken for its value, and does not open there.
+    other.note_encrypted = value
+    other.save()
+    with pytest.raises(SealBroken):
+        again(other).note_encrypted.open()

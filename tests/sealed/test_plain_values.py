@@ -1,0 +1,296 @@
+"""Plain values are refused before any SQL: every protected column, on every way of writing, of
+every kind (privacy.md §2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from copy import copy
+from functools import partial
+from inspect import iscoroutine
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.core import serializers
+from django.core.exceptions import FieldError
+from django.db import models, transaction
+from django.db.models import (
+    Case,
+    ExpressionWrapper,
+    F,
+    Func,
+    OuterRef,
+    Subquery,
+    TextField,
+    Value,
+    When,
+)
+from django.db.models.expressions import DatabaseDefault, RawSQL
+from django.db.models.functions import Cast, Coalesce, Concat, Upper
+from django.db.models.query import QuerySet
+from django.utils.functional import SimpleLazyObject, lazystr
+from django.utils.safestring import mark_safe
+
+from ebalance.db.sealed import (
+    Plaintext,
+    ProtectedField,
+    Sealed,
+    SealedField,
+)
+from tests.sealed.support import (
+    COLUMNS,
+    SEALED,
+    each_column,
+    filled,
+    sent,
+    texts,
+)
+
+pytestmark = pytest.mark.django_db
+
+MARKER = "мне 48151623 страшно"
+
+
+class Impostor:
+    """Answers to whatever Django asks of a value before it puts it into a statement."""
+
+    conditional = contains_aggregate = contains_over_clause = False
+
+    def __str__(self) -> str:
+        return MARKER
+
+    def as_sql(self, *args: Any) -> tuple[str, list[str]]:
+        return "%s", [MARKER]
+
+
+class Expression(Impostor):
+    def resolve_expression(self, *args: Any, **kwargs: Any) -> Expression:
+        return self
+
+
+class Related(Impostor):
+    def prepare_database_save(self, field: Any) -> str:
+        return MARKER
+
+
+class Words(str):
+    text = MARKER
+    origin = "stored"
+
+
+def another(field: ProtectedField) -> SealedField:
+    return next(f for f in SEALED if f is not field)
+
+
+def beside(field: ProtectedField) -> str:
+    """Another protected column of the same table, or any other."""
+    names = [f.name for f in COLUMNS if f.model is field.model and f is not field]
+    return names[0] if names else "id"
+
+
+def plain_values(row: models.Model, field: ProtectedField) -> dict[str, Any]:
+    """Nothing of this is a sealed value, though some of it looks like one."""
+    here, text = type(row)._base_manager.filter(pk=row.pk), TextField()
+    stored = getattr(row, field.attname).text
+    foreign = Sealed(stored, another(field))
+    return {
+        "str": MARKER,
+        "empty": "",
+        "of the sealed form": stored,
+        "bytes": MARKER.encode(),
+        "bytearray": bytearray(MARKER.encode()),
+        "memoryview": memoryview(MARKER.encode()),
+        "dict": {"version": 1, "note": MARKER},
+        "list": [MARKER],
+        "sealed, in a list": [getattr(row, field.attname)],
+        "int": 48151623,
+        "zero": 0,
+        "float": 48151623.5,
+        "False": False,
+        "True": True,
+        "lazy": lazystr(MARKER),
+        "lazy object": SimpleLazyObject(lambda: MARKER),
+        "safe": mark_safe(MARKER),
+        "of a class of its own": Words(MARKER),
+        "F": F("id"),
+        "F of another protected column": F(beside(field)),
+        "Value": Value(MARKER),
+        "Value of the column": Value(MARKER, output_field=field),
+        "Value of a plaintext": Value(Plaintext(MARKER), output_field=field),
+        "Value of another column": Value(foreign, output_field=another(field)),
+        "Func": Func(Value(MARKER), function="quote_literal", output_field=text),
+        "Upper": Upper(Value(MARKER)),
+        "Concat": Concat(field.name, Value(MARKER), output_field=text),
+        "Cast": Cast(Value(MARKER), text),
+        "Coalesce": Coalesce(field.name, Value(MARKER), output_field=text),
+        "ExpressionWrapper": ExpressionWrapper(Value(MARKER), output_field=text),
+        "RawSQL": RawSQL("%s", [MARKER]),
+        "Case": Case(When(pk=row.pk, then=Value(MARKER)), output_field=field),
+        "Cast of a Case": Cast(Case(When(pk=row.pk, then=Value(MARKER))), field),
+        "Case with a default": Case(
+            When(pk=row.pk, then=Value(None)), default=Value(MARKER), output_field=field
+        ),
+        "Case of another column": Case(When(pk=row.pk, then=Value(foreign)), output_field=field),
+        "Subquery": Subquery(here.values("id")[:1]),
+        "Subquery of the column": Subquery(here.values(field.name)[:1]),
+        "correlated Subquery": Subquery(here.filter(pk=OuterRef("pk")).values(field.name)[:1]),
+        "queryset": here.values(field.name),
+        "default of the database": DatabaseDefault(Value(MARKER)),
+        "model": row,
+        "object": object(),
+        "object with a text": Impostor(),
+        "object like an expression": Expression(),
+        "object like a row": Related(),
+        "value of another column": foreign,
+    }
+
+
+# UnsealedValue, which is a TypeError; Django refuses some by itself.
+REFUSALS = (TypeError, FieldError)
+
+
+def columns(row: models.Model, field: ProtectedField, value: Any) -> dict[str, Any]:
+    """The row's values for a new row like it, ``value`` among them."""
+    given = {f.attname: row.__dict__[f.attname] for f in row._meta.concrete_fields}
+    own = {f.attname for f in COLUMNS if f.model is type(row)} | {"id"}
+    return {n: v for n, v in given.items() if n not in own} | {field.name: value}
+
+
+def tampered(row: models.Model, field: ProtectedField, value: Any) -> Any:
+    row.__dict__[field.attname] = value
+    return row
+
+
+def tampered_new(row: models.Model, field: ProtectedField, value: Any) -> Any:
+    return tampered(type(row)(**columns(row, field, None)), field, value)
+
+
+def positional(row: models.Model, field: ProtectedField, value: Any) -> list[Any]:
+    return [value if f is field else row.__dict__[f.attname] for f in row._meta.concrete_fields]
+
+
+def related_manager(row: models.Model) -> Any:
+    """The row among those of one of its parents: ``lead.notes`` of a note."""
+    reference = next(
+        f
+        for f in row._meta.concrete_fields
+        if f.many_to_one and getattr(row, f.attname) and not f.remote_field.hidden
+    )
+    return getattr(getattr(row, reference.name), reference.remote_field.get_accessor_name())
+
+
+def by_attribute(row: Any, field: ProtectedField, value: Any) -> None:
+    setattr(row, field.name, value)
+    row.save()
+
+
+def by_fixture(row: Any, field: ProtectedField, value: Any) -> None:
+    data = {"model": row._meta.label_lower, "pk": str(row.pk), "fields": {field.name: value}}
+    for found in serializers.deserialize("python", [data]):
+        found.save()
+
+
+def a_key() -> str:
+    return f"{random.getrandbits(128):032x}"
+
+
+# Of a row as it was read, a column and a value. What is awaitable is awaited.
+MANAGER_WAYS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
+    "create": lambda m, r, f, v: m.create(**columns(r, f, v)),
+    "get_or_create": lambda m, r, f, v: m.get_or_create(id=a_key(), defaults=columns(r, f, v)),
+    "get_or_create by it": lambda m, r, f, v: m.get_or_create(**{f.name: v}),
+    "update_or_create": lambda m, r, f, v: m.update_or_create(pk=r.pk, defaults={f.name: v}),
+    "update_or_create, called": lambda m, r, f, v: m.update_or_create(
+        pk=r.pk, defaults={f.name: lambda: v}
+    ),
+    "update_or_create, new": lambda m, r, f, v: m.update_or_create(
+        id=a_key(), create_defaults=columns(r, f, v)
+    ),
+    "update": lambda m, r, f, v: m.filter(pk=r.pk).update(**{f.name: v}),
+    "update of every row": lambda m, r, f, v: m.update(**{f.name: v}),
+    "bulk_create": lambda m, r, f, v: m.bulk_create([tampered_new(r, f, v)]),
+    "bulk_create, upsert": lambda m, r, f, v: m.bulk_create(
+        [tampered(r, f, v)], update_conflicts=True, unique_fields=["pk"], update_fields=[f.name]
+    ),
+    "bulk_create, conflicts ignored": lambda m, r, f, v: m.bulk_create(
+        [tampered(r, f, v)], ignore_conflicts=True
+    ),
+    "bulk_update": lambda m, r, f, v: m.bulk_update([tampered(r, f, v)], [f.name]),
+    "acreate": lambda m, r, f, v: m.acreate(**columns(r, f, v)),
+    "aget_or_create": lambda m, r, f, v: m.aget_or_create(id=a_key(), defaults=columns(r, f, v)),
+    "aupdate_or_create": lambda m, r, f, v: m.aupdate_or_create(pk=r.pk, defaults={f.name: v}),
+    "aupdate": lambda m, r, f, v: m.filter(pk=r.pk).aupdate(**{f.name: v}),
+    "abulk_create": lambda m, r, f, v: m.abulk_create([tampered_new(r, f, v)]),
+    "abulk_update": lambda m, r, f, v: m.abulk_update([tampered(r, f, v)], [f.name]),
+}
+MANAGERS: dict[str, Callable[[Any], Any]] = {
+    "objects": lambda row: type(row).objects,
+    "related": related_manager,
+    "_base_manager": lambda row: type(row)._base_manager,
+    # Made by hand, past EntityQuerySet.
+    "QuerySet": lambda row: QuerySet(type(row)),
+}
+ROW_WAYS: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "Model(…)": lambda r, f, v: type(r)(**columns(r, f, v)),
+    "Model(…) by position": lambda r, f, v: type(r)(*positional(r, f, v)),
+    "Model.from_db": lambda r, f, v: type(r).from_db(
+        "default", [c.attname for c in r._meta.concrete_fields], positional(r, f, v)
+    ),
+    "attribute": by_attribute,
+    "save": lambda r, f, v: tampered(r, f, v).save(),
+    "save of it alone": lambda r, f, v: tampered(r, f, v).save(update_fields=[f.name]),
+    "save of a new row": lambda r, f, v: tampered_new(r, f, v).save(),
+    "save, force_update": lambda r, f, v: tampered(r, f, v).save(force_update=True),
+    "asave": lambda r, f, v: tampered(r, f, v).asave(),
+    "save_base": lambda r, f, v: tampered(r, f, v).save_base(),
+    "raw save_base": lambda r, f, v: tampered(r, f, v).save_base(raw=True),
+    "raw save_base of a new row": lambda r, f, v: tampered_new(r, f, v).save_base(
+        raw=True, force_insert=True
+    ),
+    "fixture": by_fixture,
+    "_update": lambda r, f, v: QuerySet(type(r)).filter(pk=r.pk)._update([(f, None, v)]),
+}
+WAYS: dict[str, Callable[[Any, Any, Any], Any]] = {
+    **ROW_WAYS,
+    **{
+        f"{name}.{way}": lambda r, f, v, get=get, write=write: write(get(r), r, f, v)
+        for name, get in MANAGERS.items()
+        for way, write in MANAGER_WAYS.items()
+    },
+}
+# Each kind is tried on these; on their many variants a few.
+EVERY_KIND = {*ROW_WAYS, *(f"objects.{way}" for way in MANAGER_WAYS if way[0] != "a")}
+EVERY_KIND |= {"QuerySet.update", "QuerySet.bulk_update", "QuerySet.bulk_create"}
+A_FEW = {"str", "of the sealed form", "Value", "Case", "object like an expression"}
+# Taken as it is: fixtures are made of it (tests/sealed/test_fixtures.py).
+ALLOWED = {("fixture", "of the sealed form")}
+
+
+def write(way: str, row: models.Model, field: ProtectedField, value: Any) -> None:
+    found = WAYS[way](row, field, value)
+    if iscoroutine(found):
+        async_to_sync(partial(asyncio.wait_for, found, None))()
+
+
+@each_column
+def test_a_plain_value_is_refused_before_any_sql(field: ProtectedField) -> None:
+    read = filled(field.model)
+    before, values = texts(read), plain_values(read, field)
+    tries = [
+        (way, kind, value)
+        for way in WAYS
+        for kind, value in values.items()
+        if (way in EVERY_KIND or kind in A_FEW) and (way, kind) not in ALLOWED
+    ]
+    for way, kind, value in tries:
+        with sent() as found, pytest.raises(REFUSALS) as caught, transaction.atomic():  # noqa: PT012
+            write(way, copy(read), field, value)
+            pytest.fail(f"{way} took {kind}")
+        assert not found.writes, (way, kind)
+        assert not found.holds("48151623"), (way, kind, found.statements)
+        assert "48151623" not in f"{caught.value!r} {caught.value}", (way, kind)
+        assert "страшно" not in f"{caught.value!r} {caught.value}", (way, kind)
+    assert texts(read) == before

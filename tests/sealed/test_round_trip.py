@@ -1,0 +1,179 @@
+"""What was sealed is what is opened, from PostgreSQL as from memory: also "", 0, False and null."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import isolate_apps
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from crm.models import LeadNote
+from ebalance.db.envelope import WrongContent
+from ebalance.db.fields import Entity
+from ebalance.db.sealed import Plaintext, SealedJSON, SealedText, UnsealedValue
+from tests.factories import LeadNoteFactory
+from tests.sealed.support import again, shown, texts
+
+pytestmark = pytest.mark.django_db
+
+MEGABYTE = "Мне страшно. " * 45_000  # over 1 MB in UTF-8
+TEXTS = {
+    "empty": "",
+    "space": " ",
+    "zero": "0",
+    "null": "null",
+    "quotes": "\"'\\",
+    "lines": "a\r\nb\tc\u2028d\x7f\x01\x00e",
+    "emoji": "👩‍👩‍👧‍👦 🇷🇺 e\u0301 \u202eback",
+    "of the sealed form": "v1.k1." + "A" * 43,
+    "JSON": '{"version": 1}',
+    "1 MB": MEGABYTE,
+}
+JSON = {
+    **TEXTS,
+    "None": None,
+    "False": False,
+    "True": True,
+    "0": 0,
+    "0.0": 0.0,
+    "-1": -1,
+    "2**53": 2**53,
+    "1e300": 1e300,
+    "list": [],
+    "object": {},
+    "nested": {"": [None, False, 0, "", {"a": [[]]}]},
+    "a list of 1 MB": ["я" * 1000] * 600,
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_a_text_survives(text: str) -> None:
+    row = LeadNoteFactory(note_encrypted=Plaintext(text))
+    assert row.note_encrypted.open() == text
+    assert again(row).note_encrypted.open() == text
+    assert texts(row)["note_encrypted"].startswith("v1.k1.")
+
+
+@pytest.fixture
+def box() -> Iterator[Any]:
+    """A table with a payload of any kind, which no table of ours has."""
+    with isolate_apps("tests"):
+
+        class Box(Entity):
+            content = SealedJSON(token="boxes.content", null=True)
+            text = SealedText(token="boxes.text", null=True)
+
+            class Meta:
+                app_label = "tests"
+                db_table = "boxes"
+                managed = False
+                base_manager_name = "objects"
+
+            def __str__(self) -> str:
+                return str(self.pk)
+
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "CREATE TEMPORARY TABLE boxes (id uuid PRIMARY KEY, content text, text text) "
+                "ON COMMIT DROP"
+            )
+        yield Box
+
+
+@pytest.mark.parametrize("content", JSON.values(), ids=JSON)
+def test_a_payload_survives(box: Any, content: Any) -> None:
+    row = box.objects.create(content=Plaintext(content))
+    found = again(row).content.open()
+    assert found == content
+    assert type(found) is type(content)
+    box.objects.bulk_update([row], ["content"])
+    again(row).save()
+    assert again(row).content.open() == content
+
+
+def test_null_in_the_column_and_null_that_is_sealed_are_two(box: Any) -> None:
+    nothing, null = box.objects.create(), box.objects.create(content=Plaintext(None))
+    assert again(nothing).content is None
+    assert again(null).content.open() is None
+    assert list(box.objects.filter(content__isnull=True)) == [nothing]
+    again(null).save()
+    assert list(box.objects.filter(content__isnull=False)) == [null]
+
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(content=JSON_VALUES)
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_whatever_json_holds_survives(box: Any, content: Any) -> None:
+    row = box.objects.create(content=Plaintext(content))
+    assert json.dumps(again(row).content.open()) == json.dumps(content)
+
+
+NOT_JSON = {
+    "NaN": float("nan"),
+    "infinity": float("inf"),
+    "bytes": b"afraid",
+    "set": {"afraid"},
+    "object": object(),
+    "half of a pair": "afraid \ud800",
+    "key of another type": {("afraid",): 1},
+    "plaintext": Plaintext("afraid"),
+}
+
+
+@pytest.mark.parametrize("content", NOT_JSON.values(), ids=NOT_JSON)
+def test_what_is_no_json_is_refused_without_a_word_of_it(box: Any, content: Any) -> None:
+    row = box()
+    with pytest.raises(WrongContent) as caught:
+        row.content = Plaintext(content)
+    assert row.content is None
+    assert "afraid" not in shown(caught.value, ours=True)
+    assert caught.value.__context__ is None
+
+
+def test_a_payload_in_itself_is_refused(box: Any) -> None:
+    endless: list[Any] = ["afraid"]
+    endless.append(endless)
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    for content in (endless, deep):
+        with pytest.raises(WrongContent):
+            box(content=Plaintext(content))
+
+
+@pytest.mark.parametrize("value", [None, 0, False, b"afraid", ["afraid"], {"a": "afraid"}])
+def test_a_text_column_takes_text(value: Any) -> None:
+    with pytest.raises(UnsealedValue) as caught:
+        LeadNote(note_encrypted=Plaintext(value))
+    assert "afraid" not in shown(caught.value, ours=True)
+
+
+def test_a_text_column_does_not_open_another_kind(box: Any) -> None:
+    row = box(content=Plaintext({"a": "afraid"}))
+    field = SealedText(token="boxes.content")
+    field.contribute_to_class(box, "other")
+    with pytest.raises(WrongContent) as caught:
+        field.opened(row.content.text, row.pk)
+    assert "afraid" not in shown(caught.value, ours=True)

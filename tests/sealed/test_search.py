@@ -1,0 +1,135 @@
+"""Nothing is searched in the open: a protected column can be read, listed and asked for NULL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core.exceptions import FieldError
+from django.db import models
+from django.db.models import Case, Count, Exists, F, Max, OuterRef, Q, Value, When
+
+from ebalance.db import patterns
+from ebalance.db.sealed import BlindIndex, BlindToken, ProtectedField, Sealed, UnsealedValue
+from tests.sealed.support import (
+    EMAIL,
+    each_column,
+    each_model,
+    filled,
+    identity,
+    sent,
+    texts,
+)
+
+pytestmark = pytest.mark.django_db
+
+LOOKUPS = [
+    *models.TextField.get_lookups(),
+    *("lower", "upper", "length", "trim", "unaccent", "year", "0", "version"),
+    *("lower__contains", "length__gt", "date__exact", "isnull__isnull"),
+]
+MARKER = "мне страшно"
+
+ASK: dict[str, Callable[[models.QuerySet, Q], Any]] = {
+    "filter": lambda rows, q: rows.filter(q),
+    "exclude": lambda rows, q: rows.exclude(q),
+    "get": lambda rows, q: rows.get(q),
+    "either": lambda rows, q: rows.filter(Q(pk__isnull=True) | ~q),
+    "annotate": lambda rows, q: rows.annotate(found=Case(When(q, then=1), default=0)),
+    "aggregate": lambda rows, q: rows.aggregate(found=Count("pk", filter=q)),
+    "order_by": lambda rows, q: rows.order_by(Case(When(q, then=1), default=0)),
+    "exists": lambda rows, q: rows.filter(Exists(rows.filter(q, pk=OuterRef("pk")))),
+    "update": lambda rows, q: rows.filter(q).update(id=F("id")),
+    "delete": lambda rows, q: rows.filter(q).delete(),
+}
+
+
+def refused_values(field: ProtectedField, row: models.Model) -> list[Any]:
+    value = getattr(row, field.attname)
+    plain = [MARKER, EMAIL, value.text, "", 0, False, [MARKER], F("id"), Value(MARKER)]
+    return plain if isinstance(field, BlindIndex) else [*plain, value, None]
+
+
+@each_column
+def test_no_lookup_takes_a_plain_value(field: ProtectedField) -> None:
+    row = filled(field.model)
+    rows = field.model._base_manager.all()
+    for lookup in ["", *LOOKUPS]:
+        name = f"{field.name}__{lookup}".removesuffix("__")
+        values = [True] if lookup == "isnull" else refused_values(field, row)
+        for value in values:
+            if lookup == "isnull":
+                assert not rows.filter(**{name: value}).exists()
+                continue
+            given = [value] if lookup == "in" else value
+            with sent() as found, pytest.raises((UnsealedValue, FieldError)) as caught:  # noqa: PT012
+                list(rows.filter(**{name: given}))
+                pytest.fail(f"{name}={value!r} was asked")
+            assert not found.statements
+            assert MARKER not in str(caught.value)
+
+
+@pytest.mark.parametrize("ask", ASK)
+@each_column
+def test_wherever_a_condition_stands(field: ProtectedField, ask: str) -> None:
+    rows = field.model._base_manager.all()
+    for lookup in ("exact", "contains", "regex", "gt", "lower"):
+        with sent() as found, pytest.raises((UnsealedValue, FieldError)):  # noqa: PT012
+            answer = ASK[ask](rows, Q(**{f"{field.name}__{lookup}": MARKER}))
+            list(answer)
+        assert not found.statements
+
+
+@each_model
+def test_protected_columns_are_read_in_every_way(model: type[models.Model]) -> None:
+    row = filled(model)
+    stored = texts(row)
+    rows = model._base_manager.filter(pk=row.pk)
+    for name, text in stored.items():
+        again = [
+            getattr(rows.get(), name),
+            getattr(rows.only(name).get(), name),
+            getattr(rows.defer(name).get(), name),
+            rows.values(name).get()[name],
+            rows.values_list(name, flat=True).get(),
+            rows.values_list(name, named=True).get()[0],
+            rows.annotate(other=F(name)).get().other,
+            rows.annotate(n=Count("pk")).values_list(name, flat=True).get(),
+            rows.aggregate(most=Max(name))["most"],
+            rows.values_list(name, flat=True).union(rows.values_list(name, flat=True))[0],
+            rows.order_by(name).distinct().values_list(name, flat=True)[0],
+            getattr(model._base_manager.in_bulk([row.pk])[row.pk], name),
+            getattr(model.objects.raw(f'SELECT * FROM "{model._meta.db_table}"')[0], name),
+            getattr(next(rows.iterator()), name),
+        ]
+        for value in again:
+            assert value.text == text
+            assert f"{value} {value!r}" == "[sealed] [sealed]"
+        if isinstance(again[0], Sealed):
+            opened = again[0].open()
+            assert all(value.open(row_id=row.pk) == opened for value in again)
+
+
+def test_a_row_that_comes_along_is_read_too() -> None:
+    row = identity()
+    note = row.lead.notes.model.objects  # read through the parent and back
+    assert not note.exists()
+    found = type(row).objects.select_related("lead").prefetch_related("lead__identities").get()
+    (same,) = found.lead.identities.all()
+    assert same.email_encrypted.open() == EMAIL
+
+
+def test_a_blind_index_is_compared_with_blind_indexes() -> None:
+    row, other = identity(), identity(email_encrypted="petr@example.com")
+    ours, theirs = row.email_bidx, BlindToken.of("email", "Petr@Example.com ")
+    rows = type(row).objects.order_by("pk")
+    assert list(rows.filter(email_bidx=ours)) == [row]
+    assert list(rows.exclude(email_bidx=ours)) == [other]
+    assert list(rows.filter(email_bidx__in=[ours, theirs])) == [row, other]
+    assert rows.get(email_bidx=theirs) == other
+    assert list(rows.filter(email_bidx__regex=patterns.BLIND_INDEX)) == [row, other]
+    held = rows.filter(pk=other.pk).values("email_bidx")
+    assert list(rows.filter(email_bidx__in=held)) == [other]
+    with pytest.raises(UnsealedValue):
+        rows.filter(email_bidx=row.email_encrypted)
