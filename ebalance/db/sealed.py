@@ -586,7 +586,7 @@ def _json(plaintext: Plaintext) -> bytes:
     try:
         text = _ENCODER.encode(plaintext.reveal())
         # A tuple or a key that is no text would come back as something else, and no error.
-        if _DECODER.decode(text) == plaintext.reveal():
+        if type(plaintext.reveal()) is str or _DECODER.decode(text) == plaintext.reveal():
             return text.encode()
     except (TypeError, ValueError, RecursionError):  # they quote what they stumble over
         pass
