@@ -39,6 +39,7 @@ class IntakeForm(Entity):
     payload_encrypted = SealedJSON(
         token="intake_forms.payload",
         schema=lambda form: ("intake", form.status == "draft"),
+        checked_by=("status",),
         db_comment=p2("answers, sealed JSON"),
     )
     created_at = created_at()

@@ -97,10 +97,9 @@ def open_sealed(text: str, token: bytes, row_id: UUID, ring: Keyring | None = No
             raise UnknownKey(f"There is no key {key_id} in the ring.")
         del key_id
         raise MalformedSeal(NOT_SEALED)
+    bound_to = b"%b\0%b" % (token, row_id.bytes)
     try:
-        plain: bytes = key.aead.decrypt(
-            data[:NONCE_BYTES], data[NONCE_BYTES:], b"%b\0%b" % (token, row_id.bytes)
-        )
+        plain: bytes = key.aead.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], bound_to)
         return plain
     except Exception:  # InvalidTag, or whatever else the cipher says: one answer for all
         del text, data

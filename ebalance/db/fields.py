@@ -2,7 +2,7 @@
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
@@ -138,10 +138,8 @@ class EntityQuerySet(models.QuerySet):
         for field in protected_fields(self.model):
             if field.name not in values:
                 continue
-            # bulk_update() comes here with an expression, which the field looks through.
-            if not (
-                values[field.name] is None or hasattr(values[field.name], "resolve_expression")
-            ):
+            # bulk_update() comes here with an expression, which is looked through.
+            if not (values[field.name] is None or field.is_bulk_update(values[field.name])):
                 del values
                 raise UnsealedValue(
                     f"{field.place} is written row by row: use save() or bulk_update()."
@@ -152,7 +150,24 @@ class EntityQuerySet(models.QuerySet):
         if left_out := set(together(self.model, written)) - values.keys():
             del values
             raise UnsealedValue(f"{', '.join(left_out)} would not fit any more: use save().")
-        return super().update(**values)
+        return self._update_checked(values)
+
+    def _update_checked(self, values):
+        """The rows may become something that their payloads do not fit: a submitted form."""
+        fields = [
+            field
+            for field in protected_fields(self.model)
+            if isinstance(field, SealedField) and field.name not in values
+            if not values.keys().isdisjoint(field.checked_by)
+        ]
+        if not fields:
+            return super().update(**values)
+        with transaction.atomic(using=self.db):
+            for row in self.select_for_update(of=("self",), no_key=True):
+                for field in fields:
+                    changed = {n: v for n, v in values.items() if n in field.checked_by}
+                    field.check_payload(row, changed)
+            return super().update(**values)
 
     update.alters_data = True  # type: ignore[attr-defined]
 
@@ -215,6 +230,15 @@ class Entity(models.Model):
         if update_fields:
             update_fields = {*together(type(self), [*update_fields, *renewed])}
         super().save_base(update_fields=update_fields, **kwargs)
+
+    @classmethod
+    def from_db(cls, *args, **kwargs):
+        row = super().from_db(*args, **kwargs)
+        for field in protected_fields(cls):
+            value = row.__dict__.get(field.attname)
+            if value is not None and isinstance(field, SealedField):
+                field.bind(row, value)
+        return row
 
     def refresh_from_db(self, *args, **kwargs):
         with reading(self):

@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 from types import SimpleNamespace
 from typing import Any, ClassVar, NoReturn
 from uuid import UUID
@@ -135,7 +135,7 @@ class Sealed(Stored):
         row = row_id or self.row_id
         if row is None:
             raise SealingError(f"{self.field.place}: open() needs the id of the row.")
-        return self.field.opened(self.text, row)
+        return self.field.opened(self.text, row if isinstance(row, UUID) else UUID(str(row)))
 
     open.alters_data = True  # type: ignore[attr-defined]  # no template opens it by its name
 
@@ -290,6 +290,15 @@ class ProtectedField(models.TextField):
             return value
         return self.get_db_prep_value(value, connection)
 
+    def is_bulk_update(self, value: Any) -> bool:
+        """Whether an expression gives every row a value of its own, as bulk_update() writes it."""
+        cases = self._bulk_update(value) if hasattr(value, "resolve_expression") else None
+        return cases is not None and all(
+            case.condition.children == [("pk", getattr(case.result.value, "row_id", None))]
+            or (not isinstance(case.result.value, Sealed) and _asks_for_key(case))
+            for case in cases
+        )
+
     def _bulk_update(self, value: Any) -> list[When] | None:
         """The cases of CASE WHEN pk = … THEN <a value of ours> …, as bulk_update() writes it."""
         if isinstance(value, Cast):
@@ -310,6 +319,11 @@ class ProtectedField(models.TextField):
     def deconstruct(self):
         name, _path, args, kwargs = super().deconstruct()
         return name, "django.db.models.TextField", args, kwargs
+
+
+def _asks_for_key(case: When) -> bool:
+    children = case.condition.children
+    return len(children) == 1 and children[0][0] == "pk"
 
 
 class SealedField(ProtectedField):
@@ -337,7 +351,7 @@ class SealedField(ProtectedField):
 
     # -- sealing and opening --------------------------------------------------------------------
 
-    def encoded(self, instance: models.Model, plaintext: Plaintext) -> bytes:
+    def encoded(self, instance: Any, plaintext: Plaintext) -> bytes:
         """The bytes to seal. Raises a typed error that holds nothing of them."""
         return _json(plaintext)
 
@@ -362,9 +376,14 @@ class SealedField(ProtectedField):
             raise UnsealedValue(f"{self.place} takes sealed values only.")
         row_id = _row_id(instance)
         if value.row_id is None and value.field == self:
-            value.row_id = row_id
-            if value.origin == STORED:
-                value.terms = self._terms_as_read(instance)
+            if value.origin == GIVEN:
+                value.row_id = row_id
+            elif getattr(instance._state, "reading", False):
+                self.bind(instance, value)
+            elif not instance._state.adding:
+                self.prove(instance, value)
+            # Else the row is being made: Entity.from_db() binds what it has read, and
+            # check_row() lets prove itself what came from somewhere else.
         elif value.field != self or value.row_id != row_id:
             raise UnsealedValue(
                 f"{self.place} takes no value of another row or column: it would not open here."
@@ -384,9 +403,31 @@ class SealedField(ProtectedField):
         instance.__dict__.update(tokens)
         return value
 
+    def bind(self, instance: models.Model, value: Sealed) -> None:
+        """``value`` was read with the row."""
+        value.row_id, value.terms = _row_id(instance), self._terms_as_read(instance)
+
+    def prove(self, instance: models.Model, value: Sealed) -> None:
+        """``value`` is from ``values()``, of whichever row: it must open in this one.
+
+        Raises UnsealedValue.
+        """
+        try:
+            value.open(row_id=_row_id(instance))
+        except SealingError:
+            value = None  # type: ignore[assignment]
+        if value is None:
+            raise UnsealedValue(f"{self.place}: this value does not open in this row.")
+        value.row_id = _row_id(instance)
+
+    @cached_property
+    def checked_by(self) -> tuple[str, ...]:
+        """Columns of the row that say how its value is checked and indexed."""
+        return tuple(index.channel_field for index in self.indexes if index.channel_field)
+
     def terms_of(self, row: Any) -> Terms:
-        """What of the row says how its value is checked and indexed."""
-        return tuple(getattr(row, i.channel_field) for i in self.indexes if i.channel_field)
+        """What these columns say."""
+        return tuple(getattr(row, name) for name in self.checked_by)
 
     def knows(self, terms: Terms) -> bool:
         """Whether values can be checked by these; others are outside a closed set, and the
@@ -400,11 +441,32 @@ class SealedField(ProtectedField):
         except AttributeError:  # deferred; asking for it would be a query for each row
             return None
 
+    def _read_what_is_deferred(self, instance: models.Model) -> None:
+        """A row may become something else while its value, or what it was, is not loaded."""
+        held = instance.__dict__
+        value = held.get(self.attname)
+        is_known = self.attname in held and (
+            value is None or value.origin != STORED or value.terms is not None
+        )
+        if instance._state.adding or is_known or held.keys().isdisjoint(self.checked_by):
+            return
+        rows = type(instance)._base_manager.filter(pk=instance.pk)
+        before = rows.values(*self.checked_by).first()
+        if before is None or all(held.get(name, old) == old for name, old in before.items()):
+            return
+        if self.attname not in held:
+            instance.refresh_from_db(fields=[self.attname])
+        if (value := held[self.attname]) is not None:
+            value.terms = self.terms_of(SimpleNamespace(**before))
+
     def check_row(self, instance):
         super().check_row(instance)
+        self._read_what_is_deferred(instance)
         value = instance.__dict__.get(self.attname)
         if value is None:
             return
+        if value.row_id is None:
+            self.prove(instance, value)
         if value.row_id != _row_id(instance):
             raise UnsealedValue(
                 f"{self.place} holds a value of another row: it would not open in this one."
@@ -413,6 +475,13 @@ class SealedField(ProtectedField):
         if value.terms not in (None, terms) and self.knows(terms):
             # The row became something else since: submitted, another diary, another channel.
             setattr(instance, self.attname, Plaintext(value.open()))
+
+    def check_payload(self, instance: Any, changed: dict[str, Any]) -> None:
+        """Raise PayloadInvalid when the value does not fit the row with ``changed`` columns."""
+        value = getattr(instance, self.attname)
+        row = SimpleNamespace(**instance.__dict__ | changed)
+        if value is not None and self.knows(self.terms_of(row)):
+            self.encoded(row, Plaintext(value.open()))
 
 
 class SealedText(SealedField):
@@ -432,10 +501,21 @@ class SealedText(SealedField):
 
 
 class SealedJSON(SealedField):
-    """A sealed JSON value. ``schema`` tells from the row which JSON Schema its payload must fit."""
+    """A sealed JSON value.
 
-    def __init__(self, *args, schema: Callable[[Any], Schema] | None = None, **kwargs):
+    ``schema`` tells from the row which JSON Schema its payload must fit, from the columns
+    ``checked_by``.
+    """
+
+    def __init__(
+        self,
+        *args,
+        schema: Callable[[Any], Schema] | None = None,
+        checked_by: tuple[str, ...] = (),
+        **kwargs,
+    ):
         self.schema = schema
+        self.checked_by = checked_by
         super().__init__(*args, **kwargs)
 
     def terms_of(self, row):
@@ -539,6 +619,7 @@ class SameContact(SameContacts):
         super().__init__(lhs, [rhs])
 
 
+@cache
 def protected_fields(model: type[models.Model]) -> list[ProtectedField]:
     return [field for field in model._meta.concrete_fields if isinstance(field, ProtectedField)]
 

@@ -177,8 +177,44 @@ def test_a_value_of_no_known_row_is_told_which() -> None:
     assert value.open(row_id=note.pk)
     with pytest.raises(SealBroken):
         value.open(row_id=other.pk)
-    # Assigned to a row it is taken for its value, and does not open there.
-    other.note_encrypted = value
-    other.save()
-    with pytest.raises(SealBroken):
-        again(other).note_encrypted.open()
+    assert value.open(row_id=str(note.pk)) == value.open(row_id=note.pk)
+
+
+def rowless(row: LeadNote) -> Any:
+    return LeadNote.objects.values_list("note_encrypted", flat=True).get(pk=row.pk)
+
+
+def test_a_value_of_values_proves_itself_by_opening_in_its_row() -> None:
+    note, other = LeadNoteFactory(), LeadNoteFactory()
+    before = again(other).note_encrypted.text
+    with pytest.raises(UnsealedValue):
+        other.note_encrypted = rowless(note)
+    columns = LeadNote.objects.values().get(pk=note.pk)
+    with pytest.raises(UnsealedValue):
+        LeadNote(**columns | {"id": uuid7()}).save()
+    with pytest.raises(UnsealedValue):
+        LeadNote.objects.bulk_create([LeadNote(**columns | {"id": uuid7()})])
+    with pytest.raises(UnsealedValue):
+        LeadNote.objects.bulk_update([LeadNote(**columns | {"id": other.pk})], ["note_encrypted"])
+    assert again(other).note_encrypted.text == before
+    note.note_encrypted = rowless(note)  # its own
+    note.save()
+    LeadNote(**columns).save(force_update=True)
+    assert again(note).note_encrypted.open()
+
+
+def test_an_expression_by_hand_gives_no_row_the_value_of_another() -> None:
+    note, other = LeadNoteFactory(), LeadNoteFactory()
+    before = texts(again(note)), texts(again(other))
+    field = LeadNote._meta.get_field("note_encrypted")
+    note.note_encrypted = Plaintext("новое")
+    stored = again(note).note_encrypted
+    for value in (note.note_encrypted, stored, rowless(again(note))):
+        for condition in ({"pk": other.pk}, {"lead": other.lead_id}):
+            case = models.Case(
+                models.When(**condition, then=models.Value(value, output_field=field))
+            )
+            with sent() as found, pytest.raises(UnsealedValue):
+                LeadNote.objects.update(note_encrypted=case)
+            assert not found.statements
+    assert (texts(again(note)), texts(again(other))) == before

@@ -24,6 +24,7 @@ class DiaryEntry(Entity):
     payload_encrypted = SealedJSON(
         token="diary_entries.payload",
         schema=lambda entry: (f"diary_{entry.diary_type}", False),
+        checked_by=("diary_type",),
         null=True,
         blank=True,
         db_comment=p2("entry, sealed JSON; empty exactly when deleted"),
