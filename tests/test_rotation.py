@@ -393,6 +393,7 @@ def test_a_dry_run_says_what_would_move_and_writes_nothing(use: Any) -> None:
     said = command("--dry-run", "--batch", "2")
     assert "lead_notes: 5 rows would be moved." in said
     assert "lead_identities: 1 row would be moved." in said
+    assert fingerprint(*tables) == before
     bad = LeadNote.objects.order_by("pk")[1]
     text = tampered(bad.note_encrypted.text)
     execute("UPDATE lead_notes SET note_encrypted = %s WHERE id = %s", [text, bad.pk])
@@ -485,6 +486,19 @@ def test_on_a_terminal_progress_is_a_bar(use: Any, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sys, "stderr", Terminal())
     command("--table", "lead_notes")
     assert re.search(r"\rlead_notes: 100%.*1/1", sys.stderr.getvalue())
+
+
+@pytest.mark.django_db
+def test_one_table_moves_alone_and_the_others_are_said_to_remain(use: Any) -> None:
+    LeadNoteFactory()
+    IntakeFormFactory()
+    use(NEW_RINGS)
+    said, error = refused("--table", "lead_notes")
+    assert "lead_notes: 1 row moved." in said
+    assert "intake_forms.payload_encrypted" in error
+    assert "lead_notes" not in error
+    assert key_ids(LeadNote) == {"k2"}
+    assert "Everything is under the first key" in command("--table", "intake_forms")
 
 
 @pytest.mark.django_db
@@ -820,3 +834,25 @@ def test_the_exit_code_is_that_of_what_remains(committed: Database, use: Any) ->
     finished = manage("rotate_keys", DATABASE_URL=committed.url, **NEW_ENVIRONMENT)
     assert finished.returncode == 0
     assert manage("keys", "status", DATABASE_URL=committed.url, **alone).returncode == 0
+
+
+# -- the release before ---------------------------------------------------------------------------
+
+
+def test_a_database_in_use_is_upgraded_and_then_rotates(committed: Database, use: Any) -> None:
+    form, note = IntakeFormFactory(submitted=True), LeadNoteFactory()
+    before = fingerprint("intake_forms", "lead_notes")
+    for state in (["crm", "0502"], ["booking", "0301"], ["audit", "0602"], []):
+        done = manage("migrate", *state, DATABASE_URL=committed.url)
+        assert done.returncode == 0, done.stderr
+        if state == ["audit", "0602"]:  # the older rule: nothing moves
+            with pytest.raises(IntegrityError), transaction.atomic():
+                execute("UPDATE intake_forms SET payload_encrypted = %s", [f"v1.k2.{'A' * 40}"])
+    assert fingerprint("intake_forms", "lead_notes") == before
+    use(NEW_RINGS)
+    assert "Everything is under the first key" in command()
+    for row in (form, note):
+        assert key_ids(type(row)) == {"k2"}
+        assert opened(row)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        execute("UPDATE intake_forms SET payload_encrypted = %s", [f"v1.k1.{'A' * 40}"])

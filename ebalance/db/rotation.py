@@ -28,6 +28,7 @@ from .keys import Keyring
 from .sealed import BlindIndex, ProtectedField, SealedField, SealingError, protected_fields
 
 LOCK_TIMEOUT = "2s"  # for what a batch meets on its way, as a blind index that is being written
+NO_TIME = "10ms"  # once it has met something
 PATIENCE = 30.0  # seconds without progress, while others hold what is left
 PAUSE = 0.2  # seconds before rows that were held are tried again
 REFUSED = ("23", "55P03", "40P01")  # SQLSTATE: a rule, a lock not had in time, a deadlock
@@ -280,8 +281,7 @@ class Rotation:
 
     def _write(self, renewed: list[Renewed]) -> int:
         """Write a batch; where a rule or a lock is in its way, row by row."""
-        with connection.cursor() as db:
-            db.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
+        _wait_for_locks(LOCK_TIMEOUT)
         try:
             return self._update(renewed)
         except DatabaseError as error:
@@ -293,6 +293,8 @@ class Rotation:
             except DatabaseError as error:
                 if rule := _refusal(error):
                     self.left[row.row_id] = f"refused by {rule}"
+                else:  # a batch waits for one lock, not for one after the other
+                    _wait_for_locks(NO_TIME)
         return moved
 
     def _update(self, renewed: list[Renewed]) -> int:
@@ -331,6 +333,11 @@ def _index(field: BlindIndex, row_id: UUID, row: dict[str, str]) -> str:
     # In one expression: no frame that an error leaves holds the contact.
     contact = contacts.normalise(channel, source.opened(row[source.column], row_id))
     return envelope.blind_index(contact)
+
+
+def _wait_for_locks(limit: str) -> None:
+    with connection.cursor() as db:
+        db.execute("SELECT set_config('lock_timeout', %s, true)", [limit])
 
 
 def _refusal(error: DatabaseError) -> str:

@@ -23,7 +23,6 @@ DEEPEST = 50  # exceptions of a chain, levels of groups
 # By name, so that nothing is imported for it. Their messages name code, settings and rules.
 SPEAKING = frozenset(
     {
-        "builtins.AttributeError",
         "builtins.ImportError",
         "builtins.MemoryError",
         "builtins.NameError",
@@ -32,7 +31,6 @@ SPEAKING = frozenset(
         "builtins.Warning",
         "django.core.exceptions.AppRegistryNotReady",
         "django.core.exceptions.FieldDoesNotExist",
-        "django.core.exceptions.FieldError",
         "django.core.exceptions.ImproperlyConfigured",
         "django.core.exceptions.ObjectDoesNotExist",
         "django.core.management.base.CommandError",
@@ -43,7 +41,6 @@ SPEAKING = frozenset(
         "ebalance.bundled.BundledServerError",
         "ebalance.db.contacts.ContactInvalid",
         "ebalance.db.envelope.SealingError",
-        "ebalance.db.fields.UnsealedValue",
         "ebalance.db.inventory.Undeclared",
         "json.decoder.JSONDecodeError",
     }

@@ -16,7 +16,7 @@ from django.views import debug
 from .exceptions import stand_in
 from .requests import BareRequest
 from .texts import text
-from .values import LONG_NUMBER
+from .values import is_long_number
 
 SHOWN = (NoneType, bool, int, float, Decimal, UUID, datetime.date, datetime.time)
 SHOWN += (datetime.timedelta, type)
@@ -37,7 +37,7 @@ class Described:
 def variable(given: Any) -> Any:
     """A local variable: numbers, keys and times as they are, of all else the type."""
     kind = type(given)
-    if not issubclass(kind, SHOWN) or (kind is int and abs(given) >= LONG_NUMBER):
+    if not issubclass(kind, SHOWN) or is_long_number(given):
         return Described(given)
     return given
 

@@ -32,6 +32,10 @@ LONG_NUMBER = 10**6  # from here on it may be a phone or a Telegram id
 MOST, DEEPEST = 1_000, 8  # objects and levels that are looked at; of the rest there is "…"
 
 
+def is_long_number(given: Any) -> bool:
+    return type(given) in (int, float, Decimal) and abs(given) >= LONG_NUMBER
+
+
 def value(given: Any) -> Any:
     """`given` in a form that can be shown."""
     return _Walk().show(given)
@@ -56,7 +60,7 @@ class _Walk:
         if given is not None and not isinstance(given, bool):
             if isinstance(name, str) and is_sensitive(name):
                 return WITHHELD
-            if type(given) is int and abs(given) >= LONG_NUMBER:
+            if is_long_number(given):
                 return "[number]"
         return self.show(given, depth)
 
