@@ -292,20 +292,18 @@ class ProtectedField(models.TextField):
 
     def is_bulk_update(self, value: Any) -> bool:
         """Whether an expression gives every row a value of its own, as bulk_update() writes it."""
-        cases = self._bulk_update(value) if hasattr(value, "resolve_expression") else None
-        return cases is not None and all(
-            case.condition.children == [("pk", getattr(case.result.value, "row_id", None))]
-            or (not isinstance(case.result.value, Sealed) and _asks_for_key(case))
-            for case in cases
-        )
+        cases = self._bulk_update(value)
+        return cases is not None and all(map(_gives_its_own, cases))
 
     def _bulk_update(self, value: Any) -> list[When] | None:
         """The cases of CASE WHEN pk = … THEN <a value of ours> …, as bulk_update() writes it."""
         if isinstance(value, Cast):
             (value,) = value.get_source_expressions()
-        if isinstance(value, Case) and all(
-            isinstance(result, Value) and self.fits(result.value)
-            for result in (value.default, *(case.result for case in value.cases))
+        if (
+            isinstance(value, Case)
+            and isinstance(value.default, Value)
+            and value.default.value is None  # whoever is not named gets nobody's value
+            and all(isinstance(c.result, Value) and self.fits(c.result.value) for c in value.cases)
         ):
             return value.cases
         return None
@@ -321,9 +319,18 @@ class ProtectedField(models.TextField):
         return name, "django.db.models.TextField", args, kwargs
 
 
-def _asks_for_key(case: When) -> bool:
-    children = case.condition.children
-    return len(children) == 1 and children[0][0] == "pk"
+def _gives_its_own(case: When) -> bool:
+    """WHEN pk = <key> THEN <a value of that row>."""
+    condition: Any = case.condition
+    if not isinstance(condition, models.Q) or condition.negated or len(condition.children) != 1:
+        return False
+    (asked,) = condition.children
+    value = case.result.value
+    return (
+        isinstance(asked, tuple)
+        and asked[0] == "pk"
+        and (not isinstance(value, Sealed) or str(value.row_id) == str(asked[1]))
+    )
 
 
 class SealedField(ProtectedField):
@@ -412,11 +419,12 @@ class SealedField(ProtectedField):
 
         Raises UnsealedValue.
         """
+        opens = True
         try:
             value.open(row_id=_row_id(instance))
         except SealingError:
-            value = None  # type: ignore[assignment]
-        if value is None:
+            opens = False
+        if not opens:
             raise UnsealedValue(f"{self.place}: this value does not open in this row.")
         value.row_id = _row_id(instance)
 
@@ -436,6 +444,8 @@ class SealedField(ProtectedField):
         return all(channel in contacts.READERS for channel in terms)
 
     def _terms_as_read(self, instance: models.Model) -> Terms | None:
+        if not self.checked_by:
+            return ()
         try:
             return self.terms_of(SimpleNamespace(**instance.__dict__))
         except AttributeError:  # deferred; asking for it would be a query for each row

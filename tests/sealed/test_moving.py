@@ -217,4 +217,16 @@ def test_an_expression_by_hand_gives_no_row_the_value_of_another() -> None:
             with sent() as found, pytest.raises(UnsealedValue):
                 LeadNote.objects.update(note_encrypted=case)
             assert not found.statements
+    mine = models.Value(note.note_encrypted, output_field=field)
+    theirs = models.Value(other.note_encrypted, output_field=field)
+    for case in (
+        models.Case(models.When(pk=other.pk, then=theirs), default=mine),
+        models.Case(models.When(models.Exists(LeadNote.objects.all()), then=mine)),
+        models.Case(models.When(models.Q(pk=note.pk) | models.Q(pk=other.pk), then=mine)),
+        models.Case(models.When(~models.Q(pk=note.pk), then=mine)),
+        models.Case(models.When(pk__in=[note.pk, other.pk], then=mine)),
+    ):
+        with sent() as found, pytest.raises(UnsealedValue):
+            LeadNote.objects.update(note_encrypted=case)
+        assert not found.writes
     assert (texts(again(note)), texts(again(other))) == before
