@@ -1,7 +1,7 @@
 from django.db import models
 
-from ebalance.db.fields import EntityQuerySet
-from ebalance.db.sealed import BlindToken, only_contact
+from ebalance.db.querysets import EntityQuerySet
+from ebalance.db.values import BlindToken, only_contact
 
 
 class WaitlistRequestQuerySet(EntityQuerySet):

@@ -2,8 +2,8 @@ from django.apps import apps
 from django.db import models
 
 from ebalance.db import contacts
-from ebalance.db.fields import EntityQuerySet
-from ebalance.db.sealed import BlindToken, only_contact
+from ebalance.db.querysets import EntityQuerySet
+from ebalance.db.values import BlindToken, only_contact
 
 
 class LeadQuerySet(EntityQuerySet):

@@ -9,6 +9,19 @@ from django.db import Error, connections
 
 from ebalance.bundled import QUIET_LOG
 
+# What new sessions of the database get: its own setting before the server's.
+SETTINGS = """
+    SELECT s.name, coalesce(
+        (SELECT substr(own.line, length(s.name) + 2)
+         FROM pg_db_role_setting r
+         JOIN pg_database d ON d.oid = r.setdatabase,
+         LATERAL unnest(r.setconfig) AS own (line)
+         WHERE d.datname = current_database() AND r.setrole = 0
+           AND starts_with(own.line, s.name || '=')),
+        s.reset_val)
+    FROM pg_settings s WHERE s.name = ANY (%s)
+"""
+
 
 @register(Tags.database)
 def server_log_is_quiet(
@@ -17,26 +30,29 @@ def server_log_is_quiet(
     """The server's log quotes no values. One query, and silence where it cannot be asked."""
     if not settings.DEPLOYED:
         return []
-    return [warning for alias in databases or () for warning in _loud_settings(alias)]
+    return [warning for alias in databases or () for warning in _warnings(alias)]
 
 
-def _loud_settings(alias: str) -> Iterable[CheckMessage]:
+def _warnings(alias: str) -> Iterable[CheckMessage]:
     try:
-        with connections[alias].cursor() as cursor:
-            cursor.execute(
-                "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [list(QUIET_LOG)]
-            )
-            found = dict(cursor.fetchall())
+        loud = loud_settings(alias)
     except Error:
         return
-    loud = [name for name, wanted in QUIET_LOG.items() if not _quiet(name, found.get(name), wanted)]
     if loud:
         commands = "; ".join(f"ALTER SYSTEM SET {name} = '{QUIET_LOG[name]}'" for name in loud)
         yield Warning(
             f"The log of database {alias} may hold what people wrote: {', '.join(loud)}.",
-            hint=f"{commands}. Then SELECT pg_reload_conf().",
+            hint=f"A superuser runs `manage.py grant_db_roles`, or {commands}.",
             id="ebalance.W001",
         )
+
+
+def loud_settings(alias: str = "default") -> list[str]:
+    """Names of QUIET_LOG that do not hold for new sessions. Raises django.db.Error."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute(SETTINGS, [list(QUIET_LOG)])
+        found = dict(cursor.fetchall())
+    return [name for name, wanted in QUIET_LOG.items() if not _quiet(name, found.get(name), wanted)]
 
 
 def _quiet(name: str, setting: str | None, wanted: str) -> bool:

@@ -7,7 +7,6 @@ a change of these rules is a rotation of the index. See docs/decisions/payload-s
 import re
 import unicodedata
 from collections.abc import Callable
-from functools import partial
 
 from django.utils.translation import gettext_lazy as _
 
@@ -58,12 +57,6 @@ def normalise(channel: str, text: str) -> str:
     if found is None:
         raise ContactInvalid(channel)
     return found
-
-
-# Partial, not functions of their own: a frame of theirs would hold the text.
-normalise_email = partial(normalise, "email")
-normalise_phone = partial(normalise, "phone")
-normalise_telegram = partial(normalise, "telegram")
 
 
 def _readable(text: str) -> str:

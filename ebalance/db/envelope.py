@@ -109,17 +109,6 @@ def open_sealed(text: str, token: bytes, row_id: UUID, ring: Keyring | None = No
     )
 
 
-def key_id_of(text: str) -> str:
-    """The id of the key that ``text`` is sealed with. Raises MalformedSeal, UnknownVersion."""
-    parts = _take_apart(text)
-    if isinstance(parts, tuple):
-        if KEY_ID.fullmatch(parts[0]):
-            return parts[0]
-        parts = MalformedSeal
-    del text
-    raise parts(NOT_SEALED)
-
-
 def blind_index(normalised: str, key: Key | None = None) -> str:
     """The blind index of a normalised value (contacts.py) under ``key``, the primary by default."""
     try:

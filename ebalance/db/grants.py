@@ -125,11 +125,6 @@ def keep_values_out_of_the_log() -> None:
     _repeat(_set_log_settings)
 
 
-def log_settings_differ() -> list[str]:
-    """Names of QUIET_LOG that do not hold for new sessions."""
-    return [name for name, value in QUIET_LOG.items() if not _rows(SETTING, [name, value, value])]
-
-
 def _make_role(role: str) -> None:
     if role not in _column("SELECT rolname FROM pg_roles"):
         _execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
@@ -367,12 +362,4 @@ POWERS = """
     SELECT pg_get_userbyid(m.member), 'a member of ' || pg_get_userbyid(m.roleid)
     FROM pg_auth_members m WHERE pg_get_userbyid(m.member) = ANY (%(clients)s)
     ORDER BY 1, 2
-"""
-SETTING = """
-    SELECT FROM pg_settings s
-    WHERE s.name = %s
-      AND (s.reset_val = %s
-           OR EXISTS (SELECT FROM pg_db_role_setting r JOIN pg_database d ON d.oid = r.setdatabase
-                      WHERE d.datname = current_database() AND r.setrole = 0
-                        AND s.name || '=' || %s = ANY (r.setconfig)))
 """

@@ -231,21 +231,27 @@ def _with_its_query(execute: Any, sql: str, params: Any, many: bool, context: An
 # -- the server's own log -----------------------------------------------------------------------
 
 
+def of_new_sessions(name: str, value: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_database()")
+        cursor.execute(f"ALTER DATABASE \"{cursor.fetchone()[0]}\" SET {name} = '{value}'")
+
+
 def test_a_quiet_server_needs_no_warning(db: None, settings: Any) -> None:
     settings.DEPLOYED = True
-    with connection.cursor() as cursor:
-        for name, value in QUIET_LOG.items():
-            cursor.execute("SELECT set_config(%s, %s, true)", [name, value])
-        assert server_log_is_quiet(None, databases=["default"]) == []
+    for name, value in QUIET_LOG.items():
+        of_new_sessions(name, value)
+    assert server_log_is_quiet(None, databases=["default"]) == []
+    of_new_sessions("log_min_messages", "panic")  # quieter still
+    assert server_log_is_quiet(None, databases=["default"]) == []
 
 
 def test_a_server_that_logs_values_is_named_where_we_are_deployed(db: None, settings: Any) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL log_parameter_max_length = -1")
-        cursor.execute("SET LOCAL log_min_messages = warning")
-        assert server_log_is_quiet(None, databases=["default"]) == []
-        settings.DEPLOYED = True
-        (warning,) = server_log_is_quiet(None, databases=["default"])
+    of_new_sessions("log_parameter_max_length", "-1")
+    of_new_sessions("log_min_messages", "warning")
+    assert server_log_is_quiet(None, databases=["default"]) == []
+    settings.DEPLOYED = True
+    (warning,) = server_log_is_quiet(None, databases=["default"])
     assert "log_parameter_max_length" in warning.msg
     assert "ALTER SYSTEM SET log_min_messages = 'log'" in warning.hint
 

@@ -16,7 +16,7 @@ from django.db import DatabaseError, connection, models, transaction
 
 from content.models import ContentItem
 from ebalance.bundled import QUIET_LOG
-from ebalance.db import grants
+from ebalance.db import checks, grants
 from ebalance.db.ids import uuid7
 from ebalance.db.inventory import Column, Table, columns, tables
 from tests.databases import Database, Databases, default_connection_on
@@ -608,6 +608,6 @@ def test_what_the_owner_of_the_database_has_made_becomes_the_roles(deployer: str
 
 
 def test_who_may_not_set_the_log_is_told_what_to_ask_for(deployer: str, monkeypatch) -> None:
-    monkeypatch.setattr(grants, "log_settings_differ", lambda: ["log_error_verbosity"])
+    monkeypatch.setattr(checks, "loud_settings", lambda: ["log_error_verbosity"])
     with acting_as(deployer):
         assert "a superuser sets log_error_verbosity = terse." in grant()

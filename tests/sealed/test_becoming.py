@@ -69,7 +69,7 @@ def test_update_makes_no_diary_another_one() -> None:
     [("status",), ("contact_value_encrypted", "contact_value_bidx"), ("preferred_contact",)],
     ids=" ".join,
 )
-def test_the_index_follows_the_channel(loaded: tuple[str, ...]) -> None:
+def test_a_channel_that_the_contact_is_none_of_is_refused(loaded: tuple[str, ...]) -> None:
     written = WaitlistRequestFactory(
         preferred_contact="telegram", contact_value_encrypted=Plaintext("@Anna_Petrova")
     )
@@ -81,6 +81,24 @@ def test_the_index_follows_the_channel(loaded: tuple[str, ...]) -> None:
     stored = WaitlistRequest.objects.get(pk=written.pk)
     assert stored.preferred_contact == "telegram"
     assert stored.contact_value_bidx == BlindToken.of("telegram", "anna_petrova")
+
+
+@pytest.mark.parametrize(
+    "loaded",
+    [("status",), ("contact_value_encrypted", "contact_value_bidx"), ("preferred_contact",)],
+    ids=" ".join,
+)
+def test_the_index_follows_the_channel(loaded: tuple[str, ...]) -> None:
+    digits = "79991234567"  # a phone, and a Telegram id
+    written = WaitlistRequestFactory(
+        preferred_contact="phone", contact_value_encrypted=Plaintext(digits)
+    )
+    request = WaitlistRequest.objects.only(*loaded).get(pk=written.pk)
+    request.preferred_contact = "telegram"
+    request.save()
+    stored = WaitlistRequest.objects.get(pk=written.pk)
+    assert stored.contact_value_bidx == BlindToken.of("telegram", digits)
+    assert stored.contact_value_encrypted.open() == digits
 
 
 def test_update_takes_no_channel_alone() -> None:

@@ -4,7 +4,7 @@ import psycopg
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
 
-from ebalance.db import grants
+from ebalance.db import checks, grants
 
 DONE = "The roles have what they are for, and nothing else."
 
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         found = grants.differences()
         for line in found:
             self.stdout.write(line)
-        if names := grants.log_settings_differ():
+        if names := checks.loud_settings():
             self.warn_of_log(names)
         if found:
             raise CommandError(
@@ -48,7 +48,7 @@ class Command(BaseCommand):
             if (refusal := explain(error)) is None:
                 raise
             raise CommandError(refusal) from None
-        if names := grants.log_settings_differ():
+        if names := checks.loud_settings():
             try:
                 grants.keep_values_out_of_the_log()
             except DatabaseError as error:
