@@ -22,6 +22,8 @@ from ebalance.db.fields import (
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sets import Members
 
+from .managers import OutboxQuerySet
+
 # Rows of the log are never changed, and it must be provable from where P2 was read.
 RECORDED = keep("evidence of where a request came from, at least 3 years")
 
@@ -293,6 +295,8 @@ class OutboxEvent(Entity):
     attempts = models.IntegerField(default=0, db_default=0, db_comment=p0("tries so far"))
     published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when sent, UTC"))
     last_error = TextLine(null=True, blank=True, db_comment=p0("last failure, a code"))
+
+    objects = OutboxQuerySet.as_manager()
 
     class Meta:
         db_table = "outbox_events"

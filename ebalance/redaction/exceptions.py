@@ -42,6 +42,7 @@ SPEAKING = frozenset(
         "ebalance.db.contacts.ContactInvalid",
         "ebalance.db.envelope.SealingError",
         "ebalance.db.inventory.Undeclared",
+        "ebalance.verbs.Refused",
         "json.decoder.JSONDecodeError",
     }
 )
