@@ -198,6 +198,11 @@ STATIC_URL = "static/"
 # STATIC_ROOT: where collectstatic puts files for the web server.
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default="") or BASE_DIR / "static").absolute()
 
+# HOLD_MINUTES: how long a booked time is kept for its payment (states.md: 15 minutes).
+HOLD_MINUTES = env.int("HOLD_MINUTES", default=15)
+if not 1 <= HOLD_MINUTES <= 24 * 60:
+    raise ImproperlyConfigured(f"HOLD_MINUTES is {HOLD_MINUTES}; it can be 1 to 1440.")
+
 UNFOLD = {
     "SITE_TITLE": _("Emotional balance"),
     "SITE_HEADER": _("Emotional balance"),

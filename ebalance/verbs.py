@@ -22,7 +22,14 @@ from uuid import UUID
 
 import psycopg
 from django.core.exceptions import ValidationError
-from django.db import OperationalError, connection, models, transaction
+from django.db import (
+    DataError,
+    IntegrityError,
+    OperationalError,
+    connection,
+    models,
+    transaction,
+)
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -84,6 +91,19 @@ class IdempotencyConflict(Refused):
     sentence_template = _("This request was already made with other data. Please start again.")
 
 
+class RuleBroken(Refused):
+    """The database refused what a verb wrote; ``rule`` is the name of its constraint."""
+
+    code = "rule_broken"
+
+    @property
+    def sentence(self) -> str:
+        from ebalance.db.errors import explain  # needs the models to be loaded
+
+        cause = self.__cause__
+        return explain(cause) if isinstance(cause, IntegrityError) else super().sentence
+
+
 class NotPermitted(Refused):
     """The actor's roles do not include this (access.md §1)."""
 
@@ -95,7 +115,8 @@ def verb[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     """Run ``function`` as one transaction, inside the caller's where there is one.
 
     A transaction of its own that the database breaks off (deadlock, serialization failure) is
-    run again, a few times. Inside the caller's that is for the caller to do.
+    run again, a few times; inside the caller's that is for the caller to do. What the database
+    refuses is raised as RuleBroken, a value that no column can hold as InvalidInput.
     """
 
     @functools.wraps(function)
@@ -108,10 +129,20 @@ def verb[**P, R](function: Callable[P, R]) -> Callable[P, R]:
             except OperationalError as error:
                 if attempt == tries or sqlstate(error) not in BROKEN_OFF:
                     raise
+            except IntegrityError as error:
+                raise RuleBroken(rule=rule_of(error)) from error
+            except DataError as error:
+                raise InvalidInput() from error
             time.sleep(random.uniform(0, 0.02 * 2**attempt))
         raise AssertionError("unreachable")
 
     return run
+
+
+def rule_of(error: BaseException) -> str | None:
+    """The name of the constraint or rule that the database named in its refusal."""
+    cause = error.__cause__
+    return cause.diag.constraint_name if isinstance(cause, psycopg.Error) else None
 
 
 def sqlstate(error: BaseException) -> str | None:

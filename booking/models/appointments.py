@@ -19,12 +19,13 @@ from ebalance.db.fields import (
 )
 from ebalance.db.sets import EntryPoint, Members
 
+from ..verbs.appointments import AppointmentQuerySet, AppointmentVerbs
 from .schedule import AvailabilitySlot
 from .services import Service
 from .times import BLOCKING, session_times
 
 
-class Appointment(Entity):
+class Appointment(AppointmentVerbs, Entity):
     """A session agreed with a client. Written by the booking verbs only (states.md)."""
 
     Format = Members("Format", "online offline")
@@ -120,6 +121,8 @@ class Appointment(Entity):
     entry_point = ClosedSet(EntryPoint, null=True, blank=True, db_comment=p0("where from"))
     created_at = created_at()
     updated_at = updated_at()
+
+    objects = AppointmentQuerySet.as_manager()
 
     class Meta:
         db_table = "appointments"

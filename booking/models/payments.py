@@ -17,10 +17,12 @@ from ebalance.db.fields import (
 )
 from ebalance.db.sets import Members
 
+from ..verbs.payments import PaymentQuerySet, PaymentVerbs
+from ..verbs.webhooks import WebhookEventQuerySet, WebhookEventVerbs
 from .appointments import Appointment
 
 
-class Payment(Entity):
+class Payment(PaymentVerbs, Entity):
     """A payment with the provider. Card data has no column. Written by the payment verbs."""
 
     Provider = Members("Provider", "yookassa")
@@ -52,6 +54,8 @@ class Payment(Entity):
     confirmed_at = models.DateTimeField(
         null=True, blank=True, db_comment=p0("when it succeeded, UTC")
     )
+
+    objects = PaymentQuerySet.as_manager()
 
     class Meta:
         db_table = "payments"
@@ -141,7 +145,7 @@ class Payment(Entity):
         return f"{self.amount} ₽ · {self.get_status_display()}"
 
 
-class PaymentWebhookEvent(Entity):
+class PaymentWebhookEvent(WebhookEventVerbs, Entity):
     """That the provider told us something; the body is not stored."""
 
     LastError = Members("LastError", "unknown_payment amount_mismatch out_of_order internal")
@@ -152,12 +156,19 @@ class PaymentWebhookEvent(Entity):
     provider_payment_id = TextLine(
         db_comment=p0("the provider's id of the payment", erasure=ACCOUNTING)
     )
+    # The body is not stored; without these two a delivery could not be judged again later.
+    amount = models.DecimalField(
+        null=True, blank=True, max_digits=12, decimal_places=2, db_comment=p0("amount told")
+    )
+    currency = TextLine(null=True, blank=True, db_comment=p0("currency told, ISO 4217"))
     received_at = models.DateTimeField(db_default=now_default(), db_comment=p0("receipt, UTC"))
     processed_at = models.DateTimeField(
         null=True, blank=True, db_comment=p0("when it took effect, UTC")
     )
     attempts = models.IntegerField(default=0, db_default=0, db_comment=p0("tries so far"))
     last_error = ClosedSet(LastError, null=True, blank=True, db_comment=p0("last failure"))
+
+    objects = WebhookEventQuerySet.as_manager()
 
     class Meta:
         db_table = "payment_webhook_events"
@@ -174,6 +185,18 @@ class PaymentWebhookEvent(Entity):
             ),
             rules.not_blank("payment_webhook_events", "provider_payment_id"),
             rules.Unique("payment_webhook_events_once", fields=["provider", "provider_event_id"]),
+            rules.Check(
+                "payment_webhook_events_amount_not_negative",
+                Q(amount__isnull=True) | Q(amount__gte=0, amount__lt=10**10),
+                _("An amount is not negative."),
+                field="amount",
+            ),
+            rules.matches(
+                "payment_webhook_events_currency_is_code",
+                "currency",
+                r"^[A-Z]{3}$",
+                _("Three capital Latin letters."),
+            ),
             rules.in_range("payment_webhook_events", "attempts", 0),
             rules.finite("payment_webhook_events", "received_at", "processed_at"),
         ]

@@ -1,0 +1,110 @@
+"""What the verbs of booking and payment say no with. ``code`` is part of the API."""
+
+from django.utils.translation import gettext_lazy as _
+
+from ebalance.verbs import IdempotencyConflict, InvalidInput, Refused, TransitionRefused
+
+
+class SlotTaken(Refused):
+    """Somebody else has this time, or a break of theirs reaches into it, or it is blocked."""
+
+    code = "slot_conflict"
+    sentence_template = _("This time has just been taken. Please choose another one.")
+
+
+class SlotUnsuitable(InvalidInput):
+    """The slot belongs to another service, or is too short for this one."""
+
+    code = "slot_unsuitable"
+    sentence_template = _("This time does not suit the chosen service. Please choose another one.")
+
+
+class StartInPast(InvalidInput):
+    code = "start_in_past"
+    sentence_template = _("This time has already passed. Please choose another one.")
+
+
+class ZoneUnknown(InvalidInput):
+    code = "invalid_timezone"
+    sentence_template = _("This time zone is not known.")
+
+
+class FormatUnsuitable(InvalidInput):
+    code = "format_unsuitable"
+    sentence_template = _("This service is not offered in this format.")
+
+
+class ServiceUnavailable(Refused):
+    """The service is not published."""
+
+    code = "service_unavailable"
+    sentence_template = _("This service cannot be booked at the moment.")
+
+
+class ClientUnavailable(Refused):
+    """The client is blocked or deleted."""
+
+    code = "client_unavailable"
+    sentence_template = _("This account cannot book. Please write to us.")
+
+
+class HoldExpired(Refused):
+    """The time was held for a while and nobody paid."""
+
+    code = "hold_expired"
+    sentence_template = _("The time for payment is over. Please choose a time again.")
+
+
+class TooLateToCancel(Refused):
+    """A client cancels before the session begins."""
+
+    code = "too_late_to_cancel"
+    sentence_template = _("The session has already begun and cannot be cancelled.")
+
+
+class TooLateToReschedule(Refused):
+    """Fewer than ``reschedule_min_hours`` are left."""
+
+    code = "too_late_to_reschedule"
+    sentence_template = _("The session can be moved no later than %(hours)s hours before it.")
+
+
+class RescheduledTooOften(Refused):
+    """``reschedule_max_count`` is reached."""
+
+    code = "rescheduled_too_often"
+    sentence_template = _("This session has been moved as often as possible.")
+
+
+class OutcomeTooEarly(Refused):
+    """Attendance is not known before the start."""
+
+    code = "outcome_too_early"
+    sentence_template = _("The outcome can be recorded once the session has begun.")
+
+
+class NotPaid(TransitionRefused):
+    """No appointment is confirmed without its money."""
+
+    code = "not_paid"
+    sentence_template = _("This session is not paid yet.")
+
+
+class NothingToPay(Refused):
+    """The session is free of charge, has no deposit, or is paid already."""
+
+    code = "nothing_to_pay"
+    sentence_template = _("There is nothing to pay here.")
+
+
+class PaymentInProgress(Refused):
+    """Another payment of this session is not decided yet: nobody is charged twice."""
+
+    code = "payment_in_progress"
+    sentence_template = _("A payment for this session has already been started.")
+
+
+class ProviderIdTaken(IdempotencyConflict):
+    """The provider's id belongs to another payment, or the payment has another id."""
+
+    code = "provider_id_taken"

@@ -1,0 +1,1 @@
+"""The write paths of booking and payment. docs/write-paths.md has them in pictures."""
