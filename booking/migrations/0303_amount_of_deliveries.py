@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
             model_name="paymentwebhookevent",
             constraint=models.CheckConstraint(
                 condition=models.Q(("currency__regex", "^[A-Z]{3}$")),
-                name="payment_webhook_events_currency_is_code",
+                name="payment_webhook_events_currency_is_iso",
             ),
         ),
     ]

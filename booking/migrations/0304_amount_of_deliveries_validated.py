@@ -17,6 +17,6 @@ class Migration(migrations.Migration):
             model_name="paymentwebhookevent", name="payment_webhook_events_amount_not_negative"
         ),
         ValidateConstraint(
-            model_name="paymentwebhookevent", name="payment_webhook_events_currency_is_code"
+            model_name="paymentwebhookevent", name="payment_webhook_events_currency_is_iso"
         ),
     ]

@@ -192,7 +192,7 @@ class PaymentWebhookEvent(WebhookEventVerbs, Entity):
                 field="amount",
             ),
             rules.matches(
-                "payment_webhook_events_currency_is_code",
+                "payment_webhook_events_currency_is_iso",
                 "currency",
                 r"^[A-Z]{3}$",
                 _("Three capital Latin letters."),

@@ -19,6 +19,7 @@ from ebalance.db.fields import (
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sets import Members
 
+from ..schedule_querysets import ScheduleRuleQuerySet
 from .services import Service
 from .times import session_times
 
@@ -47,6 +48,8 @@ class ScheduleRule(Entity):
         default=0, db_default=0, db_comment=p0("break after a session, minutes")
     )
     is_active = models.BooleanField(default=True, db_default=True, db_comment=p0("in force"))
+
+    objects = ScheduleRuleQuerySet.as_manager()
 
     class Meta:
         db_table = "schedule_rules"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -260,6 +261,9 @@ def told(name: str, rule: str | None = None, /, **values: Any) -> Case:
 
 
 DOTTED = "payment_webhook_events_event_type_is_dotted_code"
+NOT_NEGATIVE = "payment_webhook_events_amount_not_negative"
+CURRENCY = "payment_webhook_events_currency_is_iso"
+NO_CURRENCIES = ["", "rub", "RU", "RUBL", "РУБ", "RUB\n", " RUB"]
 EVENT_TYPES = [
     "payment.waiting_for_capture",
     "payment.succeeded",
@@ -288,6 +292,11 @@ NO_EVENT_TYPES = [
     told("processed", processed=True),
     told("failed", last_error="amount_mismatch", attempts=1),
     told("of an unknown payment", provider_payment_id="unknown", last_error="unknown_payment"),
+    told("of an amount", amount=Decimal("3500.00"), currency="RUB"),
+    told("of nothing", amount=0, currency="RUB"),
+    told("of less than nothing", NOT_NEGATIVE, amount=Decimal("-0.01")),
+    told("of an amount without a currency", amount=1),
+    *(told(f"in {code!r}", CURRENCY, currency=code) for code in NO_CURRENCIES),
     told(
         "a second time",
         "payment_webhook_events_once",
@@ -301,6 +310,11 @@ def test_a_delivery_is_kept_once(case: Case, route: str) -> None:
 def test_a_delivery_has_a_type() -> None:
     with refuses(DOTTED, "payment_webhook_events"):
         update_sql(PaymentWebhookEventFactory(), event_type="")
+
+
+def test_an_amount_is_a_number() -> None:
+    with refuses(NOT_NEGATIVE, "payment_webhook_events"):
+        update_sql(PaymentWebhookEventFactory(), amount=Decimal("NaN"))
 
 
 @pytest.mark.parametrize("way", UPDATES)

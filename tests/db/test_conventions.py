@@ -194,6 +194,7 @@ def test_text_is_text() -> None:
         "smallint",
         "bigint",
         "jsonb",
+        "numeric(12,2)",
         "bytea",
         "inet",
         "date",

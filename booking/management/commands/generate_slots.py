@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from booking.models import ScheduleRule
+from booking.slots import LONGEST_PERIOD, YEARS
+from ebalance.verbs import Refused
+
+
+class Command(BaseCommand):
+    help = (
+        "Make the slots which the schedule rules offer in the coming days. Safe to repeat and "
+        "made for cron: what is there already stays as it is."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--from", dest="first", metavar="DATE", help="first day, YYYY-MM-DD (default: today)"
+        )
+        parser.add_argument(
+            "--days", default="60", metavar="N", help="number of days, 1 to 366 (%(default)s)"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        first, days = _day(options["first"]), _days(options["days"])
+        last = first + timedelta(days=days - 1)
+        try:
+            slots = ScheduleRule.objects.generate_slots(first, last)
+        except Refused as refusal:
+            raise CommandError(str(refusal)) from None
+        self.stdout.write(
+            f"{first} to {last}: {slots.created} slots made; left out: {slots.past} past, "
+            f"{slots.blocked} blocked, {slots.booked} booked, {slots.offered} there already."
+        )
+
+
+def _day(text: str | None) -> date:
+    if text is None:
+        # The day that it still is in the last zone, UTC-12; what is past is left out anyway.
+        return (timezone.now() - timedelta(hours=12)).date()
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise CommandError(f"{text!r} is no day: YYYY-MM-DD.") from None
+    if not YEARS.start <= day.year < YEARS.stop - 1:
+        raise CommandError(f"{text!r} is no day of this age.")
+    return day
+
+
+def _days(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text[:9]) <= LONGEST_PERIOD:
+        raise CommandError(f"{text!r} is no number of days: 1 to {LONGEST_PERIOD}.")
+    return int(text)
