@@ -1,14 +1,20 @@
 """Diaries; sealed, their author's alone."""
 
+from django.apps import apps
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from audit.models import OutboxEvent
 from ebalance.db import rules
 from ebalance.db.classification import DELETE, of_person, p0, p2
 from ebalance.db.fields import ClosedSet, Entity, Ref, created_at
 from ebalance.db.sealed import SealedJSON
 from ebalance.db.sets import Members
+from ebalance.verbs import Clock, found_locked, verb
+
+from ..querysets import DiaryQuerySet
 
 
 class DiaryEntry(Entity):
@@ -31,6 +37,8 @@ class DiaryEntry(Entity):
     )
     created_at = created_at()
     deleted_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when deleted, UTC"))
+
+    objects = DiaryQuerySet.as_manager()
 
     class Meta:
         db_table = "diary_entries"
@@ -62,3 +70,26 @@ class DiaryEntry(Entity):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+    @verb
+    def erase(self, *, clock: Clock = timezone.now) -> None:
+        """Delete the entry: nothing of it stays readable. Again it changes nothing.
+
+        Raises NotFound.
+        """
+        row = found_locked(DiaryEntry.objects.all(), self.pk)
+        if row.deleted_at is None:
+            row.deleted_at, row.payload_encrypted = clock(), None
+            row.save(update_fields=["deleted_at", "payload_encrypted"])
+            row._tell("deleted", clock)
+        self.refresh_from_db()
+
+    def _tell(self, what: str, clock: Clock) -> None:
+        """Without a word of whose it is (see ``DiaryQuerySet.write``)."""
+        OutboxEvent.objects.publish(f"diary_entry_{what}", self, diary_type=self.diary_type)
+        apps.get_model("crm.Lead").objects.record_event(
+            f"diary_entry_{what}",
+            source="web",  # the plan has no other
+            properties={"diary_type": self.diary_type},
+            clock=clock,
+        )

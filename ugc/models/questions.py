@@ -21,10 +21,11 @@ from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sealed import SealedText
 from ebalance.db.sets import Members
 
-TriggerFlag = Members("TriggerFlag", "crisis pii medical spam")
+from ..querysets import QuestionQuerySet
+from ..verbs.questions import QuestionVerbs, TriggerFlag
 
 
-class AnonymousQuestion(Entity):
+class AnonymousQuestion(QuestionVerbs):
     """A question to the psychologist, asked without a name. Moderated before it is answered."""
 
     Channel = Members("Channel", "web telegram")
@@ -69,6 +70,8 @@ class AnonymousQuestion(Entity):
     )
     moderated_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when decided, UTC"))
     answered_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when answered, UTC"))
+
+    objects = QuestionQuerySet.as_manager()
 
     class Meta:
         db_table = "anonymous_questions"

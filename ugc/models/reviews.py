@@ -13,8 +13,11 @@ from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, now_default
 from ebalance.db.sealed import SealedText
 from ebalance.db.sets import Members
 
+from ..querysets import ReviewQuerySet
+from ..verbs.reviews import ReviewVerbs
 
-class Review(Entity):
+
+class Review(ReviewVerbs):
     """A client's review; published only with an active consent."""
 
     Status = Members("Status", "draft pending published unpublished")
@@ -40,6 +43,8 @@ class Review(Entity):
     published_at = models.DateTimeField(
         null=True, blank=True, db_comment=p0("when last published, UTC")
     )
+
+    objects = ReviewQuerySet.as_manager()
 
     class Meta:
         db_table = "reviews"

@@ -1,0 +1,357 @@
+"""Moderating in admin: the verbs behind buttons, for those whom access.md §1 names."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.messages import get_messages
+from django.db import models
+from django.test import Client
+
+from identity.models import User
+from tests.admin.support import page, text
+from tests.admin.test_writing import is_russian
+from tests.factories import AnonymousQuestionFactory, ReviewFactory, ReviewPublicationConsentFactory
+from tests.ugc.telling import actions, stored, told, writes_nothing
+from ugc.models import AnonymousQuestion, QuestionAnswer, Review
+
+SECRET = "Вы не одна, и это пройдёт"
+SENT = {"_form_submitted": "True"}  # what tells a sent dialog from an opened one
+
+QUESTION_DIALOGS: dict[str, tuple[str, dict[str, Any], str, list[tuple[str, str | None]]]] = {
+    # verb -> state before, what is filled in, state after, moderation actions
+    "approve": ("pending", {}, "approved", [("approve", None)]),
+    "reject": ("flagged", {"reason": "medical"}, "rejected", [("reject", "medical")]),
+    "escalate": ("approved", {"reason": "crisis"}, "flagged", [("escalate", "crisis")]),
+    "flag": ("pending", {"flags": ["pii", "spam"]}, "flagged", [("flag", "pii")]),
+    "mask_pii": ("pending", {"text": SECRET}, "pending", [("mask_pii", None)]),
+    "answer": ("approved", {"text": SECRET}, "answered", []),
+    "publish_answer": ("answered", {}, "answered", [("publish", None)]),
+}
+REVIEW_DIALOGS: dict[str, tuple[str, dict[str, Any], str, list[tuple[str, str | None]]]] = {
+    "publish": ("pending", {}, "published", [("publish", None)]),
+    "unpublish": ("published", {}, "unpublished", [("unpublish", None)]),
+    "reject": ("pending", {"reason": "spam"}, "unpublished", [("reject", "spam")]),
+    "mask_pii": ("published", {"text": SECRET}, "published", [("mask_pii", None)]),
+}
+DIALOGS = [
+    *((AnonymousQuestion, verb, *rest) for verb, rest in QUESTION_DIALOGS.items()),
+    *((Review, verb, *rest) for verb, rest in REVIEW_DIALOGS.items()),
+]
+OWNERS = {"answer", "publish_answer"}
+
+each_dialog = pytest.mark.parametrize(
+    ("model", "verb", "state", "filled", "after", "done"),
+    DIALOGS,
+    ids=[f"{model._meta.model_name} {verb}" for model, verb, *_ in DIALOGS],
+)
+
+
+def row_in(model: type[models.Model], state: str) -> Any:
+    traits = {} if state == "pending" and model is AnonymousQuestion else {state: True}
+    if model is AnonymousQuestion:
+        return AnonymousQuestionFactory(publish_allowed=True, **traits)
+    row = ReviewFactory(**traits)
+    if state != "published":
+        ReviewPublicationConsentFactory(review=row)
+    return row
+
+
+def dialog(row: models.Model, verb: str) -> str:
+    meta = type(row)._meta
+    return f"/admin/{meta.app_label}/{meta.model_name}/{row.pk}/{verb.replace('_', '-')}/"
+
+
+def said(response: Any) -> str:
+    return " ".join(str(message) for message in get_messages(response.wsgi_request))
+
+
+@pytest.fixture
+def assistant(as_role: Callable[[str], Client]) -> Client:
+    return as_role("assistant")
+
+
+# -- by the right people --------------------------------------------------------------------------
+
+
+@each_dialog
+def test_a_dialog_calls_the_verb(
+    owner: Client, model: Any, verb: str, state: str, filled: Any, after: str, done: Any
+) -> None:
+    row = row_in(model, state)
+    address = dialog(row, verb)
+    assert address in text(owner.get(page(model, "change", row.pk)))
+    with writes_nothing(row):  # opening it decides nothing
+        shown = owner.get(address)
+    assert shown.status_code == 200
+    answer = owner.post(address, {**SENT, **filled})
+    assert (answer.status_code, answer.url) == (302, page(model, "change", row.pk))
+    assert is_russian(said(answer)), said(answer)
+    assert stored(row)["status"] == after
+    assert actions(row) == done
+
+
+@each_dialog
+def test_the_assistant_decides_and_does_not_answer(
+    assistant: Client, model: Any, verb: str, state: str, filled: Any, after: str, done: Any
+) -> None:
+    row = row_in(model, state)
+    address, is_theirs = dialog(row, verb), verb not in OWNERS
+    assert (address in text(assistant.get(page(model, "change", row.pk)))) == is_theirs
+    if is_theirs:
+        assert assistant.get(address).status_code == 200
+        assert assistant.post(address, {**SENT, **filled}).status_code == 302
+        assert (stored(row)["status"], actions(row)) == (after, done)
+        return
+    with writes_nothing(row):
+        assert assistant.get(address).status_code == 404
+        assert assistant.post(address, {**SENT, **filled}).status_code == 404
+
+
+@pytest.mark.parametrize("role", ["editor", "client"])
+@each_dialog
+def test_to_others_there_is_no_dialog(
+    as_role: Callable[[str], Client],
+    role: str,
+    model: Any,
+    verb: str,
+    state: str,
+    filled: Any,
+    after: str,
+    done: Any,
+) -> None:
+    row, client = row_in(model, state), as_role(role)
+    with writes_nothing(row):
+        assert client.get(dialog(row, verb)).status_code == 404
+        assert client.post(dialog(row, verb), {**SENT, **filled}).status_code == 404
+    # Nobody signed in is asked to.
+    assert Client().post(dialog(row, verb), {**SENT, **filled}).status_code == 302
+    assert stored(row)["status"] == state
+
+
+def test_the_actor_is_who_is_signed_in(assistant: Client) -> None:
+    row = row_in(AnonymousQuestion, "pending")
+    assistant.post(dialog(row, "approve"), SENT)
+    assert str(row._last_action("approve").moderator_id) == assistant.session["_auth_user_id"]
+
+
+def test_without_the_token_of_the_page_nothing_is_decided(owner: Client) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(User.objects.get(pk=owner.session["_auth_user_id"]))
+    row = row_in(AnonymousQuestion, "pending")
+    with writes_nothing(row):
+        assert strict.post(dialog(row, "approve"), SENT).status_code == 403
+
+
+@each_dialog
+def test_a_dialog_in_a_page_reloads_the_page(
+    owner: Client, model: Any, verb: str, state: str, filled: Any, after: str, done: Any
+) -> None:
+    row = row_in(model, state)
+    answer = owner.post(dialog(row, verb), {**SENT, **filled}, headers={"HX-Request": "true"})
+    assert answer.status_code == 200
+    assert answer.headers["HX-Redirect"] == page(model, "change", row.pk)
+    assert answer.content == b""
+
+
+# -- refusals -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "verb", "state"),
+    [
+        (AnonymousQuestion, "approve", "rejected"),
+        (AnonymousQuestion, "publish_answer", "approved"),
+        (Review, "publish", "draft"),
+        (Review, "unpublish", "pending"),
+    ],
+)
+def test_a_refusal_is_a_message(owner: Client, model: Any, verb: str, state: str) -> None:
+    row = ReviewFactory() if state == "draft" else row_in(model, state)
+    with writes_nothing(row):
+        answer = owner.post(dialog(row, verb), SENT)
+    assert answer.status_code == 302
+    assert is_russian(said(answer)), said(answer)
+    assert said(answer) in text(owner.get(answer.url))
+
+
+def test_a_review_without_a_consent_says_so(owner: Client) -> None:
+    row = ReviewFactory(pending=True)
+    answer = owner.post(dialog(row, "publish"), SENT)
+    assert answer.status_code == 302
+    assert "соглас" in said(answer)
+    assert stored(row)["status"] == "pending"
+
+
+@pytest.mark.parametrize(
+    ("verb", "filled"),
+    [
+        ("reject", {"reason": "spam"}),
+        ("escalate", {"reason": "other"}),
+        ("flag", {"flags": ["spam"]}),
+        ("mask_pii", {"text": SECRET}),
+        ("answer", {"text": SECRET}),
+    ],
+)
+def test_what_was_filled_in_is_not_lost_to_a_refusal(
+    owner: Client, verb: str, filled: dict[str, Any]
+) -> None:
+    """Somebody else rejected it meanwhile."""
+    row = row_in(AnonymousQuestion, "rejected")
+    row._note(
+        "reject", User.objects.get(pk=owner.session["_auth_user_id"]), row.moderated_at, "pii"
+    )
+    with writes_nothing(row):
+        answer = owner.post(dialog(row, verb), {**SENT, **filled})
+    assert answer.status_code == 200
+    (errors,) = answer.context["form"].errors.values()
+    assert is_russian(str(errors[0])), errors
+    assert str(errors[0]) in text(answer)
+    if "text" in filled:
+        assert SECRET in text(answer)
+
+
+@pytest.mark.parametrize(
+    ("verb", "state", "filled"),
+    [
+        ("reject", "pending", {}),
+        ("reject", "pending", {"reason": ""}),
+        ("reject", "pending", {"reason": "rude"}),
+        ("escalate", "pending", {"reason": "medical"}),
+        ("flag", "pending", {}),
+        ("flag", "pending", {"flags": ["panic"]}),
+        ("answer", "approved", {"text": ""}),
+        ("answer", "approved", {"text": " \n "}),
+        ("answer", "approved", {"text": "\u200b"}),
+        ("answer", "approved", {"text": "я" * 10_001}),
+        ("answer", "approved", {"text": "a\0b"}),
+        ("mask_pii", "approved", {"text": ""}),
+    ],
+)
+def test_what_is_missing_is_asked_for_again(
+    owner: Client, verb: str, state: str, filled: dict[str, Any]
+) -> None:
+    row = row_in(AnonymousQuestion, state)
+    with writes_nothing(row):
+        answer = owner.post(dialog(row, verb), {**SENT, **filled})
+    assert answer.status_code == 200
+    (errors,) = answer.context["form"].errors.values()
+    assert is_russian(str(errors[0])), errors
+
+
+@pytest.mark.parametrize("key", [uuid4(), "nothing", "../../x"])
+def test_a_question_that_is_gone_is_not_there(owner: Client, key: Any) -> None:
+    address = f"/admin/ugc/anonymousquestion/{key}/approve/"
+    assert owner.post(address, SENT).status_code == 404
+
+
+# -- many at once ---------------------------------------------------------------------------------
+
+
+def approve_selected(client: Client, *rows: models.Model) -> Any:
+    form = {"action": "approve_selected", "_selected_action": [row.pk for row in rows]}
+    return client.post(page(AnonymousQuestion, "changelist"), form)
+
+
+def test_selected_questions_are_approved(assistant: Client) -> None:
+    rows = [row_in(AnonymousQuestion, state) for state in ("pending", "flagged", "approved")]
+    answer = approve_selected(assistant, *rows)
+    assert answer.status_code == 302
+    assert is_russian(said(answer)), said(answer)
+    assert [stored(row)["status"] for row in rows] == ["approved"] * 3
+    assert [len(actions(row)) for row in rows] == [1, 1, 0]
+
+
+def test_of_selected_questions_all_or_none_are_approved(owner: Client) -> None:
+    rows = [row_in(AnonymousQuestion, state) for state in ("pending", "rejected")]
+    with writes_nothing(*rows):
+        answer = approve_selected(owner, *rows)
+    assert answer.status_code == 302
+    assert is_russian(said(answer)), said(answer)
+
+
+def test_the_editor_selects_nothing(as_role: Callable[[str], Client]) -> None:
+    row, editor = row_in(AnonymousQuestion, "pending"), as_role("editor")
+    with writes_nothing(row):
+        assert approve_selected(editor, row).status_code == 404
+
+
+# -- what the pages do not do ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", [AnonymousQuestion, Review])
+def test_no_state_and_no_time_is_typed_in(owner: Client, model: Any) -> None:
+    row = row_in(model, "pending")
+    before = stored(row)
+    form = owner.get(page(model, "change", row.pk)).context_data["adminform"].form
+    assert list(form.fields) == []
+    typed = dict.fromkeys(before, "2030-01-01") | {"status": "approved", "trigger_flags": "spam"}
+    inline = "answers" if model is AnonymousQuestion else "publication_consents"
+    management = {f"{inline}-TOTAL_FORMS": 0, f"{inline}-INITIAL_FORMS": 0}
+    owner.post(page(model, "change", row.pk), typed | management)
+    assert stored(row) == before
+
+
+def test_no_publication_is_typed_in(owner: Client) -> None:
+    answer = row_in(AnonymousQuestion, "answered").answers.get()
+    form = owner.get(page(QuestionAnswer, "change", answer.pk)).context_data["adminform"].form
+    assert list(form.fields) == []
+
+
+@pytest.fixture
+def log() -> Iterator[list[str]]:
+    """All that is logged meanwhile, by whomever."""
+    lines: list[str] = []
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(f"{record.getMessage()} {record.__dict__}")
+
+    keeper, root = Keeper(logging.DEBUG), logging.getLogger()
+    level = root.level
+    root.addHandler(keeper)
+    root.setLevel(logging.DEBUG)
+    yield lines
+    root.removeHandler(keeper)
+    root.setLevel(level)
+
+
+@pytest.mark.parametrize(("verb", "column"), [("answer", None), ("mask_pii", "question")])
+def test_a_text_is_shown_nowhere_afterwards(
+    owner: Client, log: list[str], verb: str, column: str | None
+) -> None:
+    row = row_in(AnonymousQuestion, "approved")
+    answer = owner.post(dialog(row, verb), {**SENT, "text": f"{SECRET}\r\nНавсегда"})
+    sealed = (
+        AnonymousQuestion.objects.get().question_text_encrypted
+        if column
+        else QuestionAnswer.objects.get().answer_text_encrypted
+    )
+    assert sealed.open() == f"{SECRET}\nНавсегда"
+    shown = [
+        text(owner.get(answer.url)),
+        text(owner.get(dialog(row, verb))),
+        text(owner.get(page(AnonymousQuestion, "changelist"))),
+        text(owner.get(page(QuestionAnswer, "changelist"))),
+        answer.url,
+        said(answer),
+        json.dumps(list(LogEntry.objects.values()), default=str, ensure_ascii=False),
+        *log,
+    ]
+    for page_text in shown:
+        assert SECRET not in page_text
+        assert sealed.text not in page_text
+    assert told(row)
+
+
+def test_the_text_that_is_there_is_not_offered_for_masking(owner: Client) -> None:
+    row = row_in(AnonymousQuestion, "pending")
+    shown = text(owner.get(dialog(row, "mask_pii")))
+    assert row.question_text_encrypted.open() not in shown
+    assert row.question_text_encrypted.text not in shown

@@ -1,0 +1,88 @@
+"""What the tests of the verbs ask afterwards: what was written, what was told, and of whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import models
+
+from audit.models import OutboxEvent
+from crm.models import AnalyticsEvent
+from ebalance.db.apps import PROJECT_APPS
+from ebalance.verbs import Clock, Refused
+from identity.models import User
+from tests.factories import UserFactory
+from ugc.models import ModerationAction
+
+NOW = datetime(2027, 3, 1, 9, 30, tzinfo=UTC)
+NOBODY_MAY = ["client", "editor", None]  # roles that decide nothing
+
+
+def at(hours: float = 0) -> Clock:
+    """A clock that stands ``hours`` after NOW."""
+    return lambda: NOW + timedelta(hours=hours)
+
+
+def staff(role: str | None, **values: Any) -> User:
+    return UserFactory(role=role, **values)
+
+
+def row_counts() -> dict[str, int]:
+    return {
+        model._meta.db_table: model._base_manager.count()
+        for label in PROJECT_APPS
+        for model in apps.get_app_config(label).get_models()
+    }
+
+
+@contextmanager
+def writes_nothing(*rows: models.Model) -> Iterator[None]:
+    """No table gains or loses a row, and none of ``rows`` changes."""
+    before = row_counts(), [stored(row) for row in rows]
+    yield
+    assert (row_counts(), [stored(row) for row in rows]) == before
+
+
+@contextmanager
+def refused(error: type[Refused], *rows: models.Model, **details: object) -> Iterator[None]:
+    """The verb says no with exactly this error, and nothing is written."""
+    with writes_nothing(*rows), pytest.raises(error) as caught:
+        yield
+    assert type(caught.value) is error
+    assert details.items() <= caught.value.details.items(), caught.value.details
+    assert caught.value.sentence
+
+
+def stored(row: models.Model) -> dict[str, Any]:
+    return type(row)._base_manager.filter(pk=row.pk).values().get()
+
+
+def told(row: models.Model) -> list[str]:
+    """Kinds of the outbox events about the row, in their order."""
+    return [event.event_type for event in outbox(row)]
+
+
+def outbox(row: models.Model) -> list[OutboxEvent]:
+    about = {"aggregate_type": row._meta.db_table, "aggregate_id": row.pk}
+    return list(OutboxEvent.objects.filter(**about).order_by("pk"))
+
+
+def actions(row: models.Model) -> list[tuple[str, str | None]]:
+    """What moderators did with the row: action and reason."""
+    found = ModerationAction.objects.filter(ugc_id=row.pk, ugc_type=row.ugc_type)
+    return list(found.order_by("created_at", "pk").values_list("action", "reason_category"))
+
+
+def tracked(event_name: str) -> list[dict[str, Any]]:
+    """Properties of the stored events of this name."""
+    return [event.properties for event in analytics(event_name)]
+
+
+def analytics(event_name: str) -> list[AnalyticsEvent]:
+    found = AnalyticsEvent.objects.filter(tracking_event=event_name)
+    return list(found.order_by("received_at", "pk"))

@@ -1,0 +1,715 @@
+"""Questions: how they are asked, moderated and answered (states.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from audit.models import OutboxEvent
+from crm.models import Lead, LeadTimelineEvent
+from ebalance.db.sealed import Plaintext, UnsealedValue
+from ebalance.verbs import (
+    IdempotencyConflict,
+    InvalidInput,
+    NotFound,
+    NotPermitted,
+    Refused,
+    TransitionRefused,
+)
+from identity.models import User
+from tests.factories import AnonymousQuestionFactory, QuestionAnswerFactory, UserFactory
+from tests.support import execute
+from tests.ugc.telling import (
+    NOBODY_MAY,
+    NOW,
+    actions,
+    analytics,
+    at,
+    outbox,
+    refused,
+    staff,
+    stored,
+    told,
+    tracked,
+    writes_nothing,
+)
+from ugc.errors import (
+    AuthorUnavailable,
+    ContactUnusable,
+    PublicationNotAllowed,
+    ReasonMissing,
+    TextBlank,
+    TextTooLong,
+)
+from ugc.models import AnonymousQuestion, QuestionAnswer
+
+pytestmark = pytest.mark.django_db
+
+SECRET = "Мне страшно оставаться дома одной"
+ADDRESS = "zoya.tikhaya@example.org"
+
+
+def ask(**values: Any) -> AnonymousQuestion:
+    given = {"text": Plaintext(SECRET), "clock": at(), **values}
+    return AnonymousQuestion.objects.submit(**given)
+
+
+def question(state: str = "pending", **values: Any) -> AnonymousQuestion:
+    traits = {} if state == "pending" else {state: True}
+    given = {"submitted_at": NOW - timedelta(hours=3), **traits, **values}
+    return AnonymousQuestionFactory(**given)
+
+
+@pytest.fixture
+def owner(db: None) -> User:
+    return staff("owner")
+
+
+@pytest.fixture
+def assistant(db: None) -> User:
+    return staff("assistant")
+
+
+# -- submit ---------------------------------------------------------------------------------------
+
+
+def test_a_question_awaits_moderation() -> None:
+    row = ask(publish_allowed=True, safety_confirmed=True)
+    assert (
+        stored(row).items()
+        >= {
+            "status": "pending",
+            "channel": "web",
+            "trigger_flags": [],
+            "user_id": None,
+            "publish_allowed": True,
+            "safety_confirmed": True,
+            "submitted_at": NOW,
+            "due_at": NOW + timedelta(hours=24),
+            "moderated_at": None,
+            "contact_value_encrypted": None,
+        }.items()
+    )
+    assert AnonymousQuestion.objects.get().question_text_encrypted.open() == SECRET
+    assert told(row) == ["question_submitted"]
+    assert outbox(row)[0].payload.items() >= {"crisis": False, "has_contact": False}.items()
+    assert actions(row) == []
+
+
+@pytest.mark.parametrize("flags", [["crisis"], ("pii", "crisis", "pii"), {"spam"}])
+def test_what_the_filter_saw_flags_it(flags: Any) -> None:
+    row = ask(trigger_flags=flags)
+    is_crisis = "crisis" in flags
+    assert (row.status, {*row.trigger_flags}) == ("flagged", {*flags})
+    assert row.due_at == NOW + timedelta(hours=4 if is_crisis else 24)
+    assert told(row) == ["question_submitted", "question_flagged"]
+    assert [event.payload["crisis"] for event in outbox(row)] == [is_crisis, is_crisis]
+    assert actions(row) == []  # nobody moderated it yet
+
+
+@pytest.mark.parametrize("channel", ["web", "telegram"])
+@pytest.mark.parametrize("contact", [None, {"email": Plaintext(ADDRESS)}])
+def test_a_question_is_an_event_of_its_channel(channel: str, contact: Any) -> None:
+    ask(channel=channel, contact=contact, anonymous_id="browser-0001")
+    (event,) = analytics("question_submitted")
+    assert event.source == channel
+    assert event.occurred_at == NOW
+    assert event.properties == {"channel": channel, "has_contact": contact is not None}
+
+
+@pytest.mark.parametrize(
+    "known_by",
+    [
+        {"contact": {"email": Plaintext(ADDRESS)}},
+        {"contact": {"phone": Plaintext("+79995550011")}},
+        {"anonymous_id": "browser-0001"},
+        {"user": UserFactory},
+    ],
+    ids=["email", "phone", "browser", "user"],
+)
+def test_the_first_question_makes_a_lead(known_by: dict[str, Any]) -> None:
+    ask(**{name: value() if callable(value) else value for name, value in known_by.items()})
+    assert Lead.objects.get().source == "question"
+    assert LeadTimelineEvent.objects.get().tracking_event_id == "question_submitted"
+
+
+def test_nobody_known_is_nobodys_lead() -> None:
+    ask()
+    assert not Lead.objects.exists()
+    assert len(tracked("question_submitted")) == 1
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [
+        {"email": Plaintext(ADDRESS)},
+        {"phone": Plaintext("8 (999) 555-00-11")},
+        {"telegram": Plaintext("@zoya_tikhaya")},
+        {"telegram": Plaintext("123456789")},
+    ],
+    ids=["email", "phone", "telegram name", "telegram id"],
+)
+def test_a_contact_is_kept_as_it_was_typed(contact: dict[str, Plaintext]) -> None:
+    row = ask(contact=contact)
+    (typed,) = contact.values()
+    assert AnonymousQuestion.objects.get().contact_value_encrypted.open() == typed.reveal()
+    assert outbox(row)[0].payload["has_contact"] is True
+
+
+def test_neither_text_nor_contact_is_in_any_event() -> None:
+    row = ask(contact={"email": Plaintext(ADDRESS)}, trigger_flags=["crisis"], user=UserFactory())
+    written = json.dumps(
+        execute("SELECT to_jsonb(e) AS row FROM outbox_events e")
+        + execute("SELECT to_jsonb(e) AS row FROM analytics_events e")
+        + execute("SELECT to_jsonb(e) AS row FROM lead_timeline_events e"),
+        ensure_ascii=False,
+    )
+    assert "question_submitted" in written
+    for word in (SECRET, ADDRESS, "Zoya", "zoya", "страшно"):
+        assert word not in written
+    tracking = execute("SELECT to_jsonb(e) AS row FROM analytics_events e")
+    assert str(row.pk) not in json.dumps(tracking)  # nobody finds whose question it is
+
+
+@pytest.mark.parametrize("kind", ["uuid", "text"])
+def test_the_same_request_again_is_the_same_question(kind: str) -> None:
+    key = uuid4()
+    given = {
+        "id": key if kind == "uuid" else str(key),
+        "user": UserFactory(),
+        "contact": {"email": Plaintext(ADDRESS)},
+        "trigger_flags": ["pii"],
+    }
+    first = ask(**given)
+    with writes_nothing(first):
+        again = ask(**given | {"clock": at(1)})
+    assert (again.pk, again.submitted_at) == (key, NOW)
+
+
+def test_a_question_asked_twice_without_a_key_is_two() -> None:
+    assert ask().pk != ask().pk
+
+
+OTHER: dict[str, Callable[[], Any]] = {
+    "text": lambda: Plaintext("Другой вопрос"),
+    "channel": lambda: "telegram",
+    "user": UserFactory,
+    "contact": lambda: {"email": Plaintext("other@example.org")},
+    "publish_allowed": lambda: True,
+    "safety_confirmed": lambda: True,
+}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_the_key_of_another_question_is_a_conflict(name: str) -> None:
+    key, other = uuid4(), OTHER[name]()
+    row = ask(id=key)
+    with refused(IdempotencyConflict, row, entity="anonymous_questions", id=key):
+        ask(id=key, **{name: other})
+
+
+def test_a_repeat_is_known_after_the_filter_and_a_moderator_went_over_it(owner: User) -> None:
+    key = uuid4()
+    row = ask(id=key)
+    row.flag(["pii"])
+    row.mask_pii(Plaintext("Мне страшно"), actor=owner)
+    with writes_nothing(row):
+        assert ask(id=key).pk == key
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "field"),
+    [
+        ({"text": Plaintext("")}, TextBlank, "text"),
+        ({"text": Plaintext(" \n\t ")}, TextBlank, "text"),
+        ({"text": Plaintext("\u200b\u2060\ufeff")}, TextBlank, "text"),
+        ({"text": Plaintext("я" * 10_001)}, TextTooLong, "text"),
+        ({"text": Plaintext("a\0b")}, InvalidInput, "text"),
+        ({"text": Plaintext("a\ud800b")}, InvalidInput, "text"),
+        ({"channel": "email"}, InvalidInput, "channel"),
+        ({"channel": None}, InvalidInput, "channel"),
+        ({"channel": ["web"]}, InvalidInput, "channel"),
+        ({"trigger_flags": ["panic"]}, InvalidInput, "trigger_flags"),
+        ({"trigger_flags": "crisis"}, InvalidInput, "trigger_flags"),
+        ({"trigger_flags": None}, InvalidInput, "trigger_flags"),
+        ({"trigger_flags": iter(["crisis"])}, InvalidInput, "trigger_flags"),  # read once only
+        ({"trigger_flags": [None]}, InvalidInput, "trigger_flags"),
+        ({"trigger_flags": [["crisis"]]}, InvalidInput, "trigger_flags"),
+        ({"publish_allowed": "yes"}, InvalidInput, "publish_allowed"),
+        ({"publish_allowed": None}, InvalidInput, "publish_allowed"),
+        ({"safety_confirmed": 1}, InvalidInput, "safety_confirmed"),
+        ({"id": "17"}, InvalidInput, "id"),
+        ({"id": 17}, InvalidInput, "id"),
+        ({"contact": {}}, ContactUnusable, "contact"),
+        ({"contact": Plaintext(ADDRESS)}, ContactUnusable, "contact"),
+        ({"contact": {"email": Plaintext("anna")}}, ContactUnusable, "contact"),
+        ({"contact": {"email": Plaintext(5)}}, ContactUnusable, "contact"),
+        ({"contact": {"phone": Plaintext("123")}}, ContactUnusable, "contact"),
+        ({"contact": {"fax": Plaintext("+79995550011")}}, ContactUnusable, "contact"),
+        (
+            {"contact": {"email": Plaintext(ADDRESS), "phone": Plaintext("+79995550011")}},
+            ContactUnusable,
+            "contact",
+        ),
+    ],
+)
+def test_what_cannot_be_asked_writes_nothing(
+    values: dict[str, Any], error: type, field: str
+) -> None:
+    with refused(error, field=field):
+        ask(**values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"text": SECRET},
+        {"text": None},
+        {"text": Plaintext(None)},
+        {"text": Plaintext({"a": 1})},
+        {"text": Plaintext(SECRET.encode())},
+        {"contact": {"email": ADDRESS}},
+        {"contact": {"email": None}},
+    ],
+)
+def test_what_is_not_sealed_is_refused_without_quoting_it(values: dict[str, Any]) -> None:
+    with writes_nothing(), pytest.raises(UnsealedValue) as caught:
+        ask(**values)
+    assert SECRET not in str(caught.value)
+    assert ADDRESS not in str(caught.value)
+
+
+def test_the_longest_question_has_ten_thousand_characters() -> None:
+    ask(text=Plaintext("😡" * 10_000))
+    assert AnonymousQuestion.objects.count() == 1
+
+
+@pytest.mark.parametrize("unknown", [uuid4(), "nobody", 17, True])
+def test_nobody_unknown_asks(unknown: Any) -> None:
+    with refused(NotFound, what="user"):
+        ask(user=unknown)
+
+
+@pytest.mark.parametrize("state", ["blocked", "deleted"])
+def test_a_blocked_or_deleted_person_asks_nothing(state: str) -> None:
+    person = UserFactory(**{state: True})
+    with refused(AuthorUnavailable, user=person.pk, status=state):
+        ask(user=person)
+
+
+def test_a_browser_that_is_none_asks_nothing() -> None:
+    with writes_nothing(), pytest.raises(Refused):
+        ask(anonymous_id="anna@example.org")
+
+
+# -- the moves ------------------------------------------------------------------------------------
+
+Verb = Callable[[AnonymousQuestion, Any], Any]
+
+VERBS: dict[str, Verb] = {
+    "flag": lambda row, actor: row.flag(["spam"], actor=actor, clock=at()),
+    "approve": lambda row, actor: row.approve(actor=actor, clock=at()),
+    "reject": lambda row, actor: row.reject(reason="medical", actor=actor, clock=at()),
+    "escalate": lambda row, actor: row.escalate(reason="complex", actor=actor, clock=at()),
+    "mask_pii": lambda row, actor: row.mask_pii(Plaintext("[скрыто]"), actor=actor, clock=at()),
+    "answer": lambda row, actor: row.answer(Plaintext("Ответ"), actor=actor, clock=at()),
+    "publish_answer": lambda row, actor: row.publish_answer(actor=actor, clock=at()),
+}
+STATES = ["pending", "flagged", "approved", "rejected", "answered"]
+# verb -> state -> the state it leads to; what is not here is refused.
+MOVES: dict[str, dict[str, str]] = {
+    "flag": {"pending": "flagged", "flagged": "flagged"},
+    "approve": {"pending": "approved", "flagged": "approved"},
+    "reject": {"pending": "rejected", "flagged": "rejected"},
+    "escalate": {"pending": "flagged", "flagged": "flagged", "approved": "flagged"},
+    "mask_pii": {"pending": "pending", "flagged": "flagged", "approved": "approved"},
+    "answer": {"approved": "answered"},
+    "publish_answer": {"answered": "answered"},
+}
+ALREADY = {("approve", "approved")}
+REFUSED = [
+    (verb, state)
+    for verb, moves in MOVES.items()
+    for state in STATES
+    if state not in moves and (verb, state) not in ALREADY
+]
+TOLD = {
+    "flag": ("question_flagged", ("flag", "spam")),
+    "approve": ("question_approved", ("approve", None)),
+    "reject": ("question_rejected", ("reject", "medical")),
+    "escalate": ("question_escalated", ("escalate", "other")),
+    "mask_pii": ("question_pii_masked", ("mask_pii", None)),
+    "answer": ("question_answered", None),
+    "publish_answer": (None, ("publish", None)),  # told of the answer
+}
+
+
+@pytest.mark.parametrize(
+    ("verb", "state"), [(verb, state) for verb, moves in MOVES.items() for state in moves]
+)
+def test_a_verb_moves_the_question_once(owner: User, verb: str, state: str) -> None:
+    row = question(state, publish_allowed=True)
+    stale = AnonymousQuestion.objects.get(pk=row.pk)
+    VERBS[verb](row, owner)
+    event, action = TOLD[verb]
+    assert row.status == stored(row)["status"] == MOVES[verb][state]
+    assert told(row) == ([event] if event else [])
+    assert actions(row) == ([action] if action else [])
+    for repeated in (row, stale):
+        with writes_nothing(row):
+            VERBS[verb](repeated, owner)
+        assert repeated.status == row.status
+
+
+@pytest.mark.parametrize(("verb", "state"), REFUSED)
+def test_no_verb_moves_a_question_otherwise(owner: User, verb: str, state: str) -> None:
+    row = question(state, publish_allowed=True)
+    given = {"entity": "anonymous_questions", "id": row.pk, "status": state}
+    with refused(TransitionRefused, row, **given):
+        VERBS[verb](row, owner)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_stale_row_decides_nothing(owner: User, verb: str) -> None:
+    """The caller's copy is of an hour ago: what counts is the row."""
+    row = question("rejected")
+    row.status, row.publish_allowed = "approved", True
+    with refused(TransitionRefused, status="rejected"):
+        VERBS[verb](row, owner)
+
+
+def test_the_decision_has_its_time(assistant: User) -> None:
+    row = question()
+    row.approve(actor=assistant, clock=at(1))
+    assert stored(row)["moderated_at"] == NOW + timedelta(hours=1)
+    row.escalate(actor=assistant, clock=at(2))
+    assert stored(row)["moderated_at"] is None  # not decided any more
+    row.approve(actor=assistant, clock=at(3))
+    assert stored(row)["moderated_at"] == NOW + timedelta(hours=3)
+    assert [kind for kind, _ in actions(row)] == ["approve", "escalate", "approve"]
+
+
+def test_an_approval_that_is_there_is_left_as_it_is(owner: User) -> None:
+    row = question("approved")
+    with writes_nothing(row):
+        row.approve(actor=owner, clock=at())
+
+
+def test_a_rejection_keeps_its_reason(owner: User) -> None:
+    row = question()
+    row.reject(reason="spam", actor=owner)
+    with refused(TransitionRefused, row, status="rejected"):
+        row.reject(reason="pii", actor=owner)
+
+
+def test_the_actor_is_named(assistant: User) -> None:
+    row = question()
+    row.approve(actor=assistant, clock=at())
+    (action,) = execute("SELECT moderator_user_id, created_at FROM ugc_moderation_actions")
+    assert action == {"moderator_user_id": assistant.pk, "created_at": NOW}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_question_that_is_gone_is_not_found(owner: User, verb: str) -> None:
+    row = question()
+    AnonymousQuestion.objects.filter(pk=row.pk).delete()
+    with refused(NotFound):
+        VERBS[verb](row, owner)
+
+
+# -- who ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", NOBODY_MAY)
+@pytest.mark.parametrize("verb", VERBS)
+def test_nobody_else_moderates(verb: str, role: str | None) -> None:
+    row, actor = question("approved"), staff(role)
+    with refused(NotPermitted, row):
+        VERBS[verb](row, actor)
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "flag"])
+def test_a_decision_is_somebodys(verb: str) -> None:
+    row = question("approved")
+    with refused(NotPermitted, row):
+        VERBS[verb](row, None)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_blocked_owner_moderates_nothing(verb: str) -> None:
+    row, actor = question("approved"), staff("owner", blocked=True)
+    with refused(NotPermitted, row):
+        VERBS[verb](row, actor)
+
+
+@pytest.mark.parametrize(
+    ("verb", "state"), [("answer", "approved"), ("publish_answer", "answered")]
+)
+def test_the_assistant_does_not_answer(assistant: User, verb: str, state: str) -> None:
+    row = question(state, publish_allowed=True)
+    with refused(NotPermitted, row):
+        VERBS[verb](row, assistant)
+
+
+@pytest.mark.parametrize("verb", ["flag", "approve", "reject", "escalate", "mask_pii"])
+def test_the_assistant_moderates(assistant: User, verb: str) -> None:
+    row = question()
+    VERBS[verb](row, assistant)
+    assert len(actions(row)) == 1
+
+
+# -- flag -----------------------------------------------------------------------------------------
+
+
+def test_the_filter_flags_without_a_moderation_action() -> None:
+    """An action names a moderator; the flags and the outbox event say what the filter did."""
+    row = question()
+    row.flag(["crisis", "medical"])
+    assert (row.status, row.trigger_flags) == ("flagged", ["crisis", "medical"])
+    assert row.due_at == row.submitted_at + timedelta(hours=4)
+    assert actions(row) == []
+    assert tracked("ugc_moderated") == []  # the plan asks for the role of a moderator
+    (event,) = outbox(row)
+    assert (event.event_type, event.payload["crisis"]) == ("question_flagged", True)
+
+
+def test_flags_add_up(assistant: User) -> None:
+    row = question()
+    row.flag(["spam"])
+    row.flag(["pii", "crisis", "spam"], actor=assistant)
+    assert row.trigger_flags == ["crisis", "pii", "spam"]
+    assert actions(row) == [("flag", "crisis")]
+    assert told(row) == ["question_flagged", "question_flagged"]
+    with writes_nothing(row):
+        row.flag(["crisis"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "error"),
+    [([], ReasonMissing), (["panic"], InvalidInput), ("pii", InvalidInput), (7, InvalidInput)],
+)
+def test_unknown_flags_are_none(owner: User, flags: Any, error: type) -> None:
+    row = question()
+    with refused(error, row, field="flags"):
+        row.flag(flags, actor=owner)
+
+
+# -- escalate -------------------------------------------------------------------------------------
+
+
+def test_a_crisis_shortens_the_time_to_decide(assistant: User) -> None:
+    row = question("approved")
+    row.escalate(reason="crisis", actor=assistant)
+    assert (row.status, row.trigger_flags) == ("flagged", ["crisis"])
+    assert row.due_at == row.submitted_at + timedelta(hours=4)
+    (event,) = outbox(row)
+    assert event.payload.items() >= {"crisis": True, "reason": "crisis"}.items()
+    assert actions(row) == [("escalate", "crisis")]
+
+
+def test_a_graver_escalation_is_another_one(assistant: User) -> None:
+    row = question("flagged")
+    row.escalate(actor=assistant)
+    row.escalate(reason="crisis", actor=assistant)
+    assert actions(row) == [("escalate", "other"), ("escalate", "crisis")]
+
+
+@pytest.mark.parametrize("reason", ["", None, "medical", 1])
+def test_an_escalation_has_a_known_reason(assistant: User, reason: Any) -> None:
+    row = question()
+    with refused(InvalidInput, row, field="reason"):
+        row.escalate(reason=reason, actor=assistant)
+
+
+@pytest.mark.parametrize(
+    ("reason", "error"),
+    [("", ReasonMissing), (None, ReasonMissing), ("rude", InvalidInput), (1, InvalidInput)],
+)
+def test_a_rejection_needs_a_known_reason(assistant: User, reason: Any, error: type) -> None:
+    row = question()
+    with refused(error, row, field="reason"):
+        row.reject(reason=reason, actor=assistant)
+
+
+# -- mask_pii -------------------------------------------------------------------------------------
+
+
+def test_masking_replaces_the_text_and_nothing_else(assistant: User) -> None:
+    row = question(question_text_encrypted=Plaintext("Я Анна Петрова"))
+    before = stored(row)
+    row.mask_pii(Plaintext("Я [имя]"), actor=assistant)
+    after = stored(row)
+    assert row.question_text_encrypted.open() == "Я [имя]"
+    assert before.pop("question_text_encrypted") != after.pop("question_text_encrypted")
+    assert after == before
+
+
+TEXT_VERBS: dict[str, Callable[..., Any]] = {
+    "mask_pii": AnonymousQuestion.mask_pii,
+    "answer": AnonymousQuestion.answer,
+}
+
+
+@pytest.mark.parametrize("verb", TEXT_VERBS)
+@pytest.mark.parametrize(
+    ("text", "error"), [(" ", TextBlank), ("я" * 10_001, TextTooLong), ("a\0", InvalidInput)]
+)
+def test_a_text_of_staff_is_a_text(owner: User, verb: str, text: str, error: type) -> None:
+    row = question("approved")
+    with refused(error, row, field="text"):
+        TEXT_VERBS[verb](row, Plaintext(text), actor=owner)
+
+
+@pytest.mark.parametrize("verb", TEXT_VERBS)
+def test_a_text_of_staff_comes_sealed(owner: User, verb: str) -> None:
+    row = question("approved")
+    with writes_nothing(row), pytest.raises(UnsealedValue):
+        TEXT_VERBS[verb](row, "Ответ", actor=owner)
+
+
+# -- answer ---------------------------------------------------------------------------------------
+
+
+def test_an_answer_comes_with_its_question(owner: User) -> None:
+    row = question("approved")
+    given = row.answer(Plaintext("Вы не одна."), actor=owner, clock=at())
+    assert stored(row)["answered_at"] == NOW
+    answer = QuestionAnswer.objects.get()
+    assert (answer.pk, answer.answered_by, answer.published_at) == (given.pk, owner, None)
+    assert answer.answer_text_encrypted.open() == "Вы не одна."
+    assert outbox(row)[0].payload == {"answer_id": str(answer.pk)}
+    assert actions(row) == []  # the closed set has no such action
+
+
+def test_the_same_answer_again_is_the_first(owner: User) -> None:
+    row = question("approved")
+    first, other_owner = row.answer(Plaintext("Вы не одна."), actor=owner), staff("owner")
+    with writes_nothing(row, first):
+        assert row.answer(Plaintext("Вы не одна."), actor=other_owner).pk == first.pk
+    with refused(TransitionRefused, row, first, status="answered"):
+        row.answer(Plaintext("Другой ответ"), actor=owner)
+
+
+def test_an_answer_written_beforehand_is_taken_only_if_it_is_the_same(owner: User) -> None:
+    row = question("approved")
+    answer = QuestionAnswerFactory(question=row, answer_text_encrypted=Plaintext("Готово."))
+    with refused(TransitionRefused, row, answer):
+        row.answer(Plaintext("Не готово."), actor=owner)
+    assert row.answer(Plaintext("Готово."), actor=owner) == answer
+    assert row.status == "answered"
+
+
+def test_an_answer_is_published_where_the_asker_allowed_it(owner: User) -> None:
+    row = question("answered", publish_allowed=True)
+    row.publish_answer(actor=owner, clock=at())
+    answer = row.answers.get()
+    assert answer.published_at == NOW
+    assert told(answer) == ["answer_published"]
+    assert outbox(answer)[0].payload == {"question_id": str(row.pk)}
+    kept = question("answered")
+    with refused(PublicationNotAllowed, kept, kept.answers.get(), id=kept.pk):
+        kept.publish_answer(actor=owner)
+
+
+# -- tracking -------------------------------------------------------------------------------------
+
+
+def test_decisions_are_tracked_without_a_person(assistant: User) -> None:
+    row = question(user=UserFactory(), trigger_flags=["crisis"], status="flagged")
+    row.reject(reason="crisis", actor=assistant, clock=at())
+    (event,) = analytics("ugc_moderated")
+    assert (event.source, event.occurred_at) == ("admin", NOW)
+    assert (event.user_id, event.lead_id, event.anonymous_id) == (None, None, None)
+    assert event.properties == {
+        "ugc_type": "anonymous_question",
+        "ugc_id": str(row.pk),
+        "moderation_status": "rejected",
+        "moderator_role": "assistant",
+        "duration_ms": 3 * 3_600_000,
+        "rejection_reason": "crisis",
+        "has_crisis_trigger": True,
+    }
+    assert not LeadTimelineEvent.objects.exists()
+
+
+def test_an_approval_is_tracked(owner: User) -> None:
+    row = question()
+    row.approve(actor=owner, clock=at())
+    (properties,) = tracked("ugc_moderated")
+    assert (
+        properties.items()
+        >= {
+            "moderation_status": "approved",
+            "moderator_role": "owner",
+            "has_crisis_trigger": False,
+        }.items()
+    )
+    assert "rejection_reason" not in properties
+
+
+@pytest.mark.parametrize(
+    ("flags", "events"), [(["crisis"], 1), (["crisis", "pii"], 1), (["pii"], 0)]
+)
+def test_a_crisis_found_by_a_moderator_is_tracked(
+    assistant: User, flags: list[str], events: int
+) -> None:
+    question().flag(flags, actor=assistant, clock=at())
+    found = tracked("ugc_moderated")
+    assert [event["moderation_status"] for event in found] == ["flagged_crisis"] * events
+
+
+@pytest.mark.parametrize("reason", ["crisis", "complex", "other"])
+def test_an_escalation_is_tracked(assistant: User, reason: str) -> None:
+    row = question()
+    row.escalate(reason=reason, actor=assistant, clock=at())
+    assert tracked("moderation_escalated") == [
+        {"ugc_type": "anonymous_question", "ugc_id": str(row.pk), "escalation_reason": reason}
+    ]
+    assert tracked("ugc_moderated") == []
+
+
+@pytest.mark.parametrize(
+    ("length", "bucket"),
+    [(1, "short"), (500, "short"), (501, "medium"), (2_000, "medium"), (2_001, "long")],
+)
+def test_an_answer_is_tracked_by_length_and_time(owner: User, length: int, bucket: str) -> None:
+    row = question("approved")
+    row.answer(Plaintext("я" * length), actor=owner, clock=at(0.99))
+    assert tracked("ugc_answered") == [
+        {"ugc_id": str(row.pk), "answer_length_bucket": bucket, "time_to_answer_hours": 3}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("submitted", "milliseconds"),
+    [
+        (NOW - timedelta(days=11), 950_400_000),
+        (NOW - timedelta(days=12), 10**9),
+        (NOW - timedelta(days=4_000), 10**9),
+        (NOW + timedelta(minutes=5), 0),  # clocks of two machines
+    ],
+)
+def test_the_time_to_decide_fits_the_plan(owner: User, submitted: Any, milliseconds: int) -> None:
+    question(submitted_at=submitted).approve(actor=owner, clock=at())
+    assert [event["duration_ms"] for event in tracked("ugc_moderated")] == [milliseconds]
+
+
+def test_a_verb_that_fails_at_its_last_step_has_done_nothing(
+    owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = question()
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(type(Lead.objects), "record_event", fail)
+    with writes_nothing(row), pytest.raises(RuntimeError):
+        row.approve(actor=owner)
+    with writes_nothing(), pytest.raises(RuntimeError):
+        ask()
+    assert not OutboxEvent.objects.exists()

@@ -1,0 +1,442 @@
+"""Reviews: sent, published with a consent, taken back (states.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from ebalance.db.sealed import Plaintext, UnsealedValue
+from ebalance.verbs import (
+    IdempotencyConflict,
+    InvalidInput,
+    NotFound,
+    NotPermitted,
+    RuleBroken,
+    TransitionRefused,
+)
+from identity.models import User
+from tests.factories import ReviewFactory, ReviewPublicationConsentFactory, UserFactory
+from tests.support import execute, refuses, update_sql
+from tests.ugc.telling import (
+    NOBODY_MAY,
+    NOW,
+    actions,
+    analytics,
+    at,
+    outbox,
+    refused,
+    staff,
+    stored,
+    told,
+    tracked,
+    writes_nothing,
+)
+from ugc.errors import (
+    AuthorUnavailable,
+    ConsentActive,
+    ConsentMissing,
+    ReasonMissing,
+    TextBlank,
+    TextTooLong,
+)
+from ugc.models import Review, ReviewPublicationConsent
+
+pytestmark = pytest.mark.django_db
+
+VERSION = "2026-01-07"
+
+
+def send(**values: Any) -> Review:
+    given = {"text": Plaintext("Мне помогло."), "user": UserFactory, "clock": at(), **values}
+    return Review.objects.submit(**{k: v() if v is UserFactory else v for k, v in given.items()})
+
+
+def review(state: str = "pending", **values: Any) -> Review:
+    """A review, with the consent to publish it."""
+    traits = {} if state == "draft" else {state: True}
+    row = ReviewFactory(**{**traits, "submitted_at": NOW - timedelta(hours=2), **values})
+    if state != "published":
+        ReviewPublicationConsentFactory(review=row, granted_at=NOW - timedelta(days=1))
+    return row
+
+
+def consents(row: Review) -> list[tuple[str, bool]]:
+    """Version, and whether it holds."""
+    found = row.publication_consents.order_by("granted_at", "pk")
+    return [(c.version, c.granted and c.revoked_at is None) for c in found]
+
+
+@pytest.fixture
+def assistant(db: None) -> User:
+    return staff("assistant")
+
+
+# -- sending --------------------------------------------------------------------------------------
+
+
+def test_a_review_is_sent() -> None:
+    author = UserFactory()
+    row = send(user=author, anonymity_level="initials")
+    assert (
+        stored(row).items()
+        >= {
+            "user_id": author.pk,
+            "status": "pending",
+            "anonymity_level": "initials",
+            "submitted_at": NOW,
+            "published_at": None,
+        }.items()
+    )
+    assert Review.objects.get().review_text_encrypted.open() == "Мне помогло."
+    assert told(row) == ["review_submitted"]
+    assert (consents(row), actions(row)) == ([], [])
+
+
+def test_a_review_is_sent_with_its_consent() -> None:
+    row = send(consent_version=VERSION)
+    consent = row.publication_consents.get()
+    assert (consent.user, consent.version, consent.granted_at) == (row.user, VERSION, NOW)
+    assert row.status == "pending"  # nothing is published by itself
+    assert told(consent) == ["review_consent_granted"]
+
+
+def test_a_draft_is_sent_later_and_once() -> None:
+    row = Review.objects.draft(text=Plaintext("Мне помогло."), user=UserFactory())
+    assert stored(row).items() >= {"status": "draft", "submitted_at": None}.items()
+    row.submit(clock=at())
+    assert stored(row).items() >= {"status": "pending", "submitted_at": NOW}.items()
+    assert told(row) == ["review_drafted", "review_submitted"]
+    with writes_nothing(row):
+        row.submit(clock=at(1))
+
+
+@pytest.mark.parametrize("make", [Review.objects.submit, Review.objects.draft])
+def test_the_same_review_again_is_the_first(make: Callable[..., Review]) -> None:
+    given = {"id": uuid4(), "user": UserFactory(), "text": Plaintext("Мне помогло.")}
+    first = make(**given)
+    with writes_nothing(first):
+        assert make(**given).pk == first.pk
+    other = UserFactory()
+    for changed in (
+        {"text": Plaintext("Другое.")},
+        {"user": other},
+        {"user": None},
+        {"anonymity_level": "named"},
+    ):
+        with refused(IdempotencyConflict, first, entity="reviews", id=first.pk):
+            make(**given | changed)
+
+
+def test_a_repeat_brings_its_consent_or_none() -> None:
+    given = {"id": uuid4(), "user": UserFactory(), "consent_version": VERSION}
+    row = send(**given)
+    with writes_nothing(row):
+        assert send(**given).pk == row.pk
+    with refused(IdempotencyConflict, row):
+        send(**given | {"consent_version": "2026-02-01"})
+    row.withdraw_consent()
+    with writes_nothing(row):
+        send(**given)
+    assert consents(row) == [(VERSION, False)]
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "field"),
+    [
+        ({"text": Plaintext("  ")}, TextBlank, "text"),
+        ({"text": Plaintext("я" * 10_001)}, TextTooLong, "text"),
+        ({"anonymity_level": "secret"}, InvalidInput, "anonymity_level"),
+        ({"anonymity_level": None}, InvalidInput, "anonymity_level"),
+        ({"consent_version": "новая"}, InvalidInput, "version"),
+        ({"consent_version": True}, InvalidInput, "version"),
+        ({"consent_version": f"{VERSION}\n"}, InvalidInput, "version"),
+        ({"id": "x"}, InvalidInput, "id"),
+    ],
+)
+def test_what_is_no_review_writes_nothing(values: dict[str, Any], error: type, field: str) -> None:
+    author = UserFactory()
+    with refused(error, field=field):
+        send(user=author, **values)
+
+
+def test_a_review_comes_sealed() -> None:
+    with writes_nothing(), pytest.raises(UnsealedValue):
+        send(user=None, text="Мне помогло.")
+
+
+@pytest.mark.parametrize("state", ["blocked", "deleted"])
+def test_a_blocked_or_deleted_person_writes_no_review(state: str) -> None:
+    author = UserFactory(**{state: True})
+    draft = ReviewFactory(user=author)
+    for write in (
+        lambda: send(user=author),
+        lambda: Review.objects.draft(text=Plaintext("Мне помогло."), user=author),
+        lambda: draft.submit(),
+        lambda: draft.grant_publication(version=VERSION),
+    ):
+        with refused(AuthorUnavailable, draft, user=author.pk):
+            write()
+
+
+def test_nobody_unknown_writes_a_review() -> None:
+    with refused(NotFound, what="user"):
+        send(user=uuid4())
+
+
+# -- the moves ------------------------------------------------------------------------------------
+
+VERBS: dict[str, Callable[[Review, Any], Any]] = {
+    "publish": lambda row, actor: row.publish(actor=actor, clock=at()),
+    "unpublish": lambda row, actor: row.unpublish(actor=actor, reason="pii", clock=at()),
+    "reject": lambda row, actor: row.reject(actor=actor, reason="spam", clock=at()),
+    "mask_pii": lambda row, actor: row.mask_pii(Plaintext("[скрыто]"), actor=actor, clock=at()),
+}
+STATES = ["draft", "pending", "published", "unpublished"]
+MOVES: dict[str, dict[str, str]] = {
+    "publish": {"pending": "published", "unpublished": "published"},
+    "unpublish": {"published": "unpublished"},
+    "reject": {"pending": "unpublished"},
+    "mask_pii": {"pending": "pending", "published": "published", "unpublished": "unpublished"},
+}
+ALREADY = {("publish", "published"), ("unpublish", "unpublished")}
+TOLD = {
+    "publish": ("review_published", ("publish", None)),
+    "unpublish": ("review_unpublished", ("unpublish", "pii")),
+    "reject": ("review_rejected", ("reject", "spam")),
+    "mask_pii": ("review_pii_masked", ("mask_pii", None)),
+}
+
+
+@pytest.mark.parametrize(
+    ("verb", "state"), [(verb, state) for verb, moves in MOVES.items() for state in moves]
+)
+def test_a_verb_moves_the_review_once(assistant: User, verb: str, state: str) -> None:
+    row = review(state)
+    stale = Review.objects.get(pk=row.pk)
+    VERBS[verb](row, assistant)
+    event, action = TOLD[verb]
+    assert row.status == stored(row)["status"] == MOVES[verb][state]
+    assert (told(row), actions(row)) == ([event], [action])
+    for repeated in (row, stale):
+        with writes_nothing(row):
+            VERBS[verb](repeated, assistant)
+        assert repeated.status == row.status
+
+
+@pytest.mark.parametrize(
+    ("verb", "state"),
+    [
+        (verb, state)
+        for verb, moves in MOVES.items()
+        for state in STATES
+        if state not in moves and (verb, state) not in ALREADY
+    ],
+)
+def test_no_verb_moves_a_review_otherwise(assistant: User, verb: str, state: str) -> None:
+    row = review(state)
+    row.status = "pending"  # the caller's copy decides nothing
+    with refused(TransitionRefused, entity="reviews", id=row.pk, status=state):
+        VERBS[verb](row, assistant)
+
+
+@pytest.mark.parametrize(("verb", "state"), [*ALREADY])
+def test_what_is_so_already_is_left(assistant: User, verb: str, state: str) -> None:
+    row = review(state)
+    with writes_nothing(row):
+        VERBS[verb](row, assistant)
+
+
+@pytest.mark.parametrize("role", NOBODY_MAY)
+@pytest.mark.parametrize("verb", VERBS)
+def test_nobody_else_moderates_reviews(verb: str, role: str | None) -> None:
+    row, actor = review(), staff(role)
+    with refused(NotPermitted, row):
+        VERBS[verb](row, actor)
+    with refused(NotPermitted, row):
+        VERBS[verb](row, None)
+
+
+def test_publishing_has_its_time_and_is_tracked_without_a_person(assistant: User) -> None:
+    row = review()
+    row.publish(actor=assistant, clock=at())
+    assert stored(row)["published_at"] == NOW
+    (event,) = analytics("ugc_moderated")
+    assert (event.source, event.user_id, event.lead_id) == ("admin", None, None)
+    assert event.properties == {
+        "ugc_type": "review",
+        "ugc_id": str(row.pk),
+        "moderation_status": "approved",
+        "moderator_role": "assistant",
+        "duration_ms": 2 * 3_600_000,
+    }
+
+
+def test_a_rejection_is_tracked_with_its_reason(assistant: User) -> None:
+    review().reject(actor=assistant, reason="medical", clock=at())
+    (properties,) = tracked("ugc_moderated")
+    assert (
+        properties.items()
+        >= {
+            "moderation_status": "rejected",
+            "rejection_reason": "medical",
+        }.items()
+    )
+
+
+def test_a_review_whose_sending_is_not_known_took_no_time(assistant: User) -> None:
+    review(submitted_at=None).publish(actor=assistant)
+    assert [event["duration_ms"] for event in tracked("ugc_moderated")] == [0]
+
+
+def test_a_rejection_keeps_its_reason(assistant: User) -> None:
+    row = review()
+    row.reject(actor=assistant, reason="spam")
+    with refused(TransitionRefused, row, status="unpublished"):
+        row.reject(actor=assistant, reason="pii")
+    row.publish(actor=assistant)
+    row.unpublish(actor=assistant)
+    with refused(TransitionRefused, row):  # it was another decision since
+        row.reject(actor=assistant, reason="spam")
+    assert actions(row) == [("reject", "spam"), ("publish", None), ("unpublish", None)]
+
+
+@pytest.mark.parametrize(
+    ("verb", "reason", "error"),
+    [
+        ("reject", None, ReasonMissing),
+        ("reject", "", ReasonMissing),
+        ("reject", "rude", InvalidInput),
+        ("reject", ["spam"], InvalidInput),
+        ("unpublish", "", ReasonMissing),
+        ("unpublish", "rude", InvalidInput),
+    ],
+)
+def test_a_reason_is_a_known_one(assistant: User, verb: str, reason: Any, error: type) -> None:
+    row = review()
+    with refused(error, row, field="reason"):
+        getattr(row, verb)(actor=assistant, reason=reason)
+
+
+def test_masking_keeps_what_is_published_published(assistant: User) -> None:
+    row = review("published")
+    row.mask_pii(Plaintext("Спасибо, [имя]"), actor=assistant)
+    assert Review.objects.get().review_text_encrypted.open() == "Спасибо, [имя]"
+    assert (stored(row)["status"], len(row._actions)) == ("published", 1)
+
+
+def test_a_review_that_is_gone_is_not_found(assistant: User) -> None:
+    row = ReviewFactory(pending=True)
+    Review.objects.filter(pk=row.pk).delete()
+    for verb in (*VERBS.values(), lambda row, _actor: row.submit()):
+        with refused(NotFound):
+            verb(row, assistant)
+
+
+# -- consent --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["pending", "unpublished"])
+@pytest.mark.parametrize("consent", [None, {"refused": True}, {"revoked": True}])
+def test_without_a_consent_nothing_is_published(
+    assistant: User, state: str, consent: dict[str, Any] | None
+) -> None:
+    row = ReviewFactory(**{state: True})
+    if consent is not None:
+        ReviewPublicationConsentFactory(review=row, **consent)
+    with refused(ConsentMissing, row, id=row.pk):
+        row.publish(actor=assistant)
+    with refuses("reviews_published_has_consent", "reviews"):  # nor by a stranger
+        update_sql(row, status="published")
+
+
+def test_a_consent_is_given_once() -> None:
+    row = ReviewFactory(pending=True)
+    consent = row.grant_publication(version=VERSION, clock=at())
+    with writes_nothing(row, consent):
+        assert row.grant_publication(version=VERSION, clock=at(1)) == consent
+    with refused(ConsentActive, consent, id=consent.pk):
+        row.grant_publication(version="2026-02-01")
+    assert (told(consent), stored(row)["status"]) == (["review_consent_granted"], "pending")
+
+
+def test_a_consent_is_given_again_after_it_was_withdrawn(assistant: User) -> None:
+    row = review("published")
+    row.withdraw_consent()
+    row.grant_publication(version="2026-02-01")
+    assert consents(row) == [(VERSION, False), ("2026-02-01", True)]
+    assert stored(row)["status"] == "unpublished"
+    row.publish(actor=assistant)
+    assert stored(row)["status"] == "published"
+
+
+def test_a_withdrawal_unpublishes_and_is_told_once() -> None:
+    row = review("published")
+    consent = row.publication_consents.get()
+    row.withdraw_consent(clock=at(24 * 365))
+    assert row.status == stored(row)["status"] == "unpublished"
+    assert stored(consent)["revoked_at"] == NOW + timedelta(days=365)
+    assert (told(consent), told(row)) == (["review_consent_withdrawn"], ["review_unpublished"])
+    assert outbox(consent)[0].payload == {"review_id": str(row.pk)}
+    assert actions(row) == []  # no moderator did it
+    with writes_nothing(row, consent):
+        row.withdraw_consent(clock=at(24 * 366))
+
+
+@pytest.mark.parametrize("state", ["draft", "pending", "unpublished"])
+def test_a_withdrawal_leaves_what_is_not_published(state: str) -> None:
+    row = review(state)
+    row.withdraw_consent()
+    assert (stored(row)["status"], consents(row)) == (state, [(VERSION, False)])
+    assert told(row) == []
+
+
+@pytest.mark.parametrize("consent", [None, {"refused": True}, {"revoked": True}])
+def test_there_may_be_nothing_to_withdraw(consent: dict[str, Any] | None) -> None:
+    row = ReviewFactory(pending=True)
+    if consent is not None:
+        ReviewPublicationConsentFactory(review=row, **consent)
+    with writes_nothing(row, *row.publication_consents.all()):
+        row.withdraw_consent()
+
+
+def test_a_blocked_person_may_still_withdraw() -> None:
+    row = review("published", user=UserFactory(blocked=True))
+    row.withdraw_consent()
+    assert stored(row)["status"] == "unpublished"
+
+
+def test_a_clock_that_is_behind_withdraws_at_the_moment_of_consent() -> None:
+    row = review()
+    consent = row.publication_consents.get()
+    row.withdraw_consent(clock=at(-24 * 30))
+    assert stored(consent)["revoked_at"] == consent.granted_at
+
+
+def test_consents_are_left_to_the_verbs_by_the_database_too() -> None:
+    """What a stranger cannot do either: a second active consent, or one given back."""
+    row = review()
+    consent = row.publication_consents.get()
+    with refuses("review_publication_consents_one_active", "review_publication_consents"):
+        execute(
+            "INSERT INTO review_publication_consents (review_id, granted, version) "
+            "VALUES (%s, true, %s)",
+            [row.pk, VERSION],
+        )
+    row.withdraw_consent()
+    with refuses("review_publication_consents_revoked_once", "review_publication_consents"):
+        update_sql(consent, revoked_at=None)
+    assert ReviewPublicationConsent.objects.count() == 1
+
+
+def test_what_the_database_refuses_is_typed(
+    assistant: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A way round the verb's own question ends at the database, and still as a Refused."""
+    row = ReviewFactory(pending=True)
+    monkeypatch.setattr(Review, "_active_consent", lambda self: object())
+    with refused(RuleBroken, row, rule="reviews_published_has_consent"):
+        row.publish(actor=assistant)

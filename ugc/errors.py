@@ -1,0 +1,66 @@
+"""What the verbs of questions, reviews and diaries say no with. ``code`` is part of the API."""
+
+from django.utils.translation import gettext_lazy as _
+
+from ebalance.verbs import InvalidInput, Refused, TransitionRefused
+
+
+class AuthorUnavailable(Refused):
+    """The person who writes is blocked or deleted."""
+
+    code = "author_unavailable"
+    sentence_template = _("This account cannot send anything at the moment. Please write to us.")
+
+
+class TextBlank(InvalidInput):
+    code = "text_blank"
+    sentence_template = _("Please write a text.")
+
+
+class TextTooLong(InvalidInput):
+    """``limit`` is in characters."""
+
+    code = "text_too_long"
+    sentence_template = _("The text is too long: at most %(limit)s characters.")
+
+
+class ContactUnusable(InvalidInput):
+    """Not one contact, or not one of its channel."""
+
+    code = "invalid_contact"
+    sentence_template = _("This contact cannot be used. Please check it.")
+
+
+class PayloadUnusable(InvalidInput):
+    """A diary entry does not follow its schema; ``place`` and ``rule`` are the schema's."""
+
+    code = "invalid_payload"
+    sentence_template = _("The entry is not filled in as expected.")
+
+
+class ReasonMissing(InvalidInput):
+    """A rejection has one of the known reasons."""
+
+    code = "reason_missing"
+    sentence_template = _("Please choose a reason.")
+
+
+class ConsentMissing(Refused):
+    """A review is published only with the active consent of its author."""
+
+    code = "consent_missing"
+    sentence_template = _("The author has not agreed to publication, or has withdrawn the consent.")
+
+
+class ConsentActive(TransitionRefused):
+    """There is an active consent to another version of the text; it is withdrawn first."""
+
+    code = "consent_active"
+    sentence_template = _("There is already an active consent for this review.")
+
+
+class PublicationNotAllowed(Refused):
+    """The asker did not allow the question to be published with its answer."""
+
+    code = "publication_not_allowed"
+    sentence_template = _("The person did not allow this question to be published.")
