@@ -108,3 +108,17 @@ class ProviderIdTaken(IdempotencyConflict):
     """The provider's id belongs to another payment, or the payment has another id."""
 
     code = "provider_id_taken"
+
+
+class PeriodInvalid(InvalidInput):
+    """No period of days; ``field`` says which of its ends is wrong."""
+
+    code = "invalid_period"
+    sentence_template = _("This is not a period of at most 366 days.")
+
+
+class RuleZoneUnknown(Refused):
+    """The database knows the zone of ``rule``, this machine's Python does not."""
+
+    code = "unknown_zone"
+    sentence_template = _("The time zone %(zone)s of a schedule rule is not known here.")

@@ -19,7 +19,7 @@ from ebalance.db.fields import (
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sets import Members
 
-from ..schedule_querysets import ScheduleRuleQuerySet
+from ..verbs.schedule import ScheduleRuleQuerySet
 from .services import Service
 from .times import session_times
 

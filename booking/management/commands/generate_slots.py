@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from booking.models import ScheduleRule
-from booking.slots import LONGEST_PERIOD, YEARS
+from booking.verbs.slots import LONGEST_PERIOD, YEARS
 from ebalance.verbs import Refused
 
 
@@ -46,7 +46,7 @@ def _day(text: str | None) -> date:
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        raise CommandError(f"{text!r} is no day: YYYY-MM-DD.") from None
+        raise CommandError(f"{text[:20]!r} is no day: YYYY-MM-DD.") from None
     if not YEARS.start <= day.year < YEARS.stop - 1:
         raise CommandError(f"{text!r} is no day of this age.")
     return day
@@ -54,5 +54,5 @@ def _day(text: str | None) -> date:
 
 def _days(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text[:9]) <= LONGEST_PERIOD:
-        raise CommandError(f"{text!r} is no number of days: 1 to {LONGEST_PERIOD}.")
+        raise CommandError(f"{text[:20]!r} is no number of days: 1 to {LONGEST_PERIOD}.")
     return int(text)

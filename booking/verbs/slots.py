@@ -13,36 +13,20 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.utils.translation import gettext_lazy as _
-
-from ebalance.verbs import InvalidInput, Refused
+from ..errors import PeriodInvalid, RuleZoneUnknown
 
 if TYPE_CHECKING:
-    from .models import ScheduleRule
+    from ..models import ScheduleRule
 
 LONGEST_PERIOD = 366  # days
 YEARS = range(2, 9999)  # local times of other years may have no time in UTC
-
-
-class PeriodInvalid(InvalidInput):
-    """No period of days; ``field`` says which of its ends is wrong."""
-
-    code = "invalid_period"
-    sentence_template = _("This is not a period of at most 366 days.")
-
-
-class ZoneUnknown(Refused):
-    """The database knows the zone of ``rule``, this machine's Python does not."""
-
-    code = "unknown_zone"
-    sentence_template = _("The time zone %(zone)s of a schedule rule is not known here.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +58,17 @@ def check_period(first: object, last: object) -> None:
 
 
 def zone_of(rule: ScheduleRule) -> ZoneInfo:
-    """Raises ZoneUnknown: the server and Python have lists of their own."""
+    """Raises RuleZoneUnknown: the server and Python have lists of their own."""
     try:
         return ZoneInfo(rule.timezone)
     except (LookupError, ValueError, OSError):
-        raise ZoneUnknown(rule=rule.pk, zone=rule.timezone) from None
+        raise RuleZoneUnknown(rule=rule.pk, zone=rule.timezone) from None
 
 
 def offers_of(rule: ScheduleRule, first: date, last: date, minutes: int) -> Iterator[Offer]:
     """What the rule offers from ``first`` to ``last``, local days and both included, in order.
 
-    ``minutes``: the length of a session. Raises ZoneUnknown.
+    ``minutes``: the length of a session. Raises RuleZoneUnknown.
     """
     zone = zone_of(rule)
     for day in working_days(rule, first, last):
@@ -149,13 +133,26 @@ class Busy:
         return before > 0 and self._ends[before - 1] > start
 
 
+NOTHING = Busy()
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     """What new offers have to keep clear of."""
 
-    blocked: Busy = field(default_factory=Busy)  # of blocked slots; breaks do not count
-    booked: Busy = field(default_factory=Busy)  # of appointments, with their breaks
-    offered: dict[UUID | None, Busy] = field(default_factory=dict)  # by scope, with breaks
+    blocked: Busy = NOTHING  # of blocked slots; breaks do not count
+    booked: Busy = NOTHING  # of appointments, with their breaks
+    offered: Mapping[UUID | None, Busy] = field(default_factory=dict)  # by scope, with breaks
+
+    def reason_against(self, offer: Offer) -> str | None:
+        """Why the offer cannot be made: blocked, booked or offered."""
+        if self.blocked.meets(offer.start, offer.end):
+            return "blocked"
+        if self.booked.meets(offer.start, offer.busy_until):
+            return "booked"
+        if self.offered.get(offer.scope, NOTHING).meets(offer.start, offer.busy_until):
+            return "offered"
+        return None
 
 
 def choose(
@@ -169,19 +166,12 @@ def choose(
     left_out: Counter[str] = Counter()
     free_from: dict[UUID | None, datetime] = {}
     for offer in sorted(offers, key=lambda offer: (offer.start, offer.rule.pk)):
-        if offer.start <= now:
-            left_out["past"] += 1
-        elif taken.blocked.meets(offer.start, offer.end):
-            left_out["blocked"] += 1
-        elif taken.booked.meets(offer.start, offer.busy_until):
-            left_out["booked"] += 1
-        elif (
-            offer.start < free_from.get(offer.scope, offer.start)
-            or offer.scope in taken.offered
-            and taken.offered[offer.scope].meets(offer.start, offer.busy_until)
-        ):
-            left_out["offered"] += 1
-        else:
+        reason = "past" if offer.start <= now else taken.reason_against(offer)
+        if reason is None and offer.start < free_from.get(offer.scope, offer.start):
+            reason = "offered"
+        if reason is None:
             free_from[offer.scope] = offer.busy_until
             chosen.append(offer)
+        else:
+            left_out[reason] += 1
     return chosen, left_out

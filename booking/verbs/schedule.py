@@ -19,11 +19,11 @@ from ebalance.db.ids import uuid7
 from ebalance.db.querysets import EntityQuerySet
 from ebalance.verbs import Clock, locked, verb
 
-from .models.times import BLOCKING
+from ..models.times import BLOCKING
 from .slots import Busy, Offer, Taken, check_period, choose, offers_of
 
 if TYPE_CHECKING:
-    from .models import ScheduleRule
+    from ..models import ScheduleRule
 
 GENERATION_LOCK = 0x6562_616C_0004  # advisory: generations work one after the other
 LONGEST_BUSY = timedelta(hours=12, minutes=120)  # a session and its break
@@ -60,7 +60,7 @@ class ScheduleRuleQuerySet(EntityQuerySet):
         Days are local in each rule's zone, both included, at most 366. Rules count when active,
         within their valid days, and for a published service; a slot is as long as a session of
         it. A rule without a service serves any, so its slots are as long as a session of the
-        longest one published. booking/slots.py says what happens around clock changes.
+        longest one published. slots.py says what happens around clock changes.
 
         Left out is what does not start after now; what overlaps blocked time, whoever blocked it,
         the breaks not counted; what overlaps, breaks included, an appointment that keeps its time
@@ -71,7 +71,7 @@ class ScheduleRuleQuerySet(EntityQuerySet):
         Repeatable, also with rules changed meanwhile: no slot is ever changed or deleted, and
         offers for one service never overlap. Two generations work one after the other.
 
-        Raises PeriodInvalid, and ZoneUnknown for a zone that Python does not know.
+        Raises PeriodInvalid, and RuleZoneUnknown for a zone that Python does not know.
         """
         check_period(first, last)
         with connection.cursor() as cursor:

@@ -1,0 +1,165 @@
+"""Several generations at once, and one that is killed in the middle: real processes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.databases import Database
+from tests.processes import ROOT, environment, eventually, manage
+
+ARGUMENTS = ["generate_slots", "--from", "2099-01-01", "--days", "90"]
+PROCESSES = 4
+# Mondays to Fridays, the same hours for one service and for any.
+RULES = """
+INSERT INTO schedule_rules (service_id, weekday, start_local, end_local, timezone, recurrence,
+                            valid_from, buffer_minutes)
+SELECT CASE scope WHEN 'one' THEN (SELECT id FROM services WHERE slug = 'one') END, weekday,
+       '09:00', '18:30', 'Europe/Berlin', 'weekly', '2099-01-01', 10
+FROM generate_series(1, 5) AS weekday, (VALUES ('one'), ('any')) AS scopes (scope)
+"""
+OVERLAPPING = """
+SELECT count(*) FROM availability_slots a JOIN availability_slots b
+  ON a.id < b.id AND a.service_id IS NOT DISTINCT FROM b.service_id
+ AND busy_range(a.start_at_utc, a.end_at_utc, a.buffer_minutes)
+  && busy_range(b.start_at_utc, b.end_at_utc, b.buffer_minutes)
+"""
+WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ~ %s
+"""
+
+
+@pytest.fixture
+def admin(fresh_database: Database) -> Iterator[psycopg.Connection[Any]]:
+    """Ten rules, and a session that looks on."""
+    with fresh_database.connect(autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO services (slug, title, description_markdown, format, duration_minutes, "
+            "price_amount, status) VALUES ('one', 'Встреча', '', 'online', 50, 0, 'published')"
+        )
+        connection.execute(RULES)
+        yield connection
+
+
+@contextmanager
+def started(database: Database) -> Iterator[subprocess.Popen[str]]:
+    """One generation, killed in the end if it has not ended."""
+    with subprocess.Popen(
+        [sys.executable, str(ROOT / "manage.py"), *ARGUMENTS],
+        env=environment(DATABASE_URL=database.url),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def made(output: str) -> int:
+    found = re.search(r"(\d+) slots made", output)
+    assert found, output
+    return int(found[1])
+
+
+def count(connection: psycopg.Connection[Any], sql: str, *params: Any) -> int:
+    row = connection.execute(sql, params).fetchone()
+    assert row
+    return int(row[0])
+
+
+def slots(connection: psycopg.Connection[Any]) -> int:
+    return count(connection, "SELECT count(*) FROM availability_slots")
+
+
+def events(connection: psycopg.Connection[Any]) -> int:
+    return count(
+        connection, "SELECT count(*) FROM outbox_events WHERE event_type = 'slots_generated'"
+    )
+
+
+def test_generations_at_once_make_each_slot_once(
+    fresh_database: Database, admin: psycopg.Connection[Any]
+) -> None:
+    with ExitStack() as stack:
+        processes = [stack.enter_context(started(fresh_database)) for _ in range(PROCESSES)]
+        answers = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0] * PROCESSES, answers
+    # One made them all; the others waited for it and found nothing left to make.
+    assert sorted(made(out) for out, _ in answers) == [0] * (PROCESSES - 1) + [slots(admin)]
+    assert slots(admin) > 1000
+    assert events(admin) == 10
+    assert count(admin, OVERLAPPING) == 0
+
+
+def test_a_rule_changed_between_two_waiting_generations_makes_no_overlap(
+    fresh_database: Database, admin: psycopg.Connection[Any]
+) -> None:
+    """Both wait for the rules, which change under them: what is committed counts."""
+    with fresh_database.connect() as editor, ExitStack() as stack:
+        editor.execute("UPDATE schedule_rules SET start_local = '09:25', buffer_minutes = 25")
+        processes = [stack.enter_context(started(fresh_database)) for _ in range(2)]
+        waiting = [WAITING, "schedule_rules|pg_advisory_xact_lock"]
+        assert eventually(lambda: count(admin, *waiting) == 2)
+        assert slots(admin) == 0
+        editor.commit()
+        answers = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], answers
+    assert count(admin, OVERLAPPING) == 0
+    breaks = "SELECT count(*) FROM availability_slots WHERE buffer_minutes <> 25"
+    assert slots(admin) > 0
+    assert count(admin, breaks) == 0
+
+
+def test_killed_in_the_middle_nothing_is_half_done(
+    fresh_database: Database, admin: psycopg.Connection[Any]
+) -> None:
+    with fresh_database.connect() as holder:
+        holder.execute("LOCK TABLE outbox_events IN EXCLUSIVE MODE")
+        with started(fresh_database) as process:
+            # It has written all slots and cannot write their events.
+            assert eventually(lambda: count(admin, WAITING, "outbox_events") == 1)
+            process.kill()
+            process.communicate(timeout=60)
+        holder.rollback()
+    others = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    )
+    assert eventually(lambda: count(admin, others) == 0)
+    assert (slots(admin), events(admin)) == (0, 0)
+
+    again = manage(*ARGUMENTS, DATABASE_URL=fresh_database.url)
+    assert again.returncode == 0, again.stderr
+    assert made(again.stdout) == slots(admin) > 1000
+    assert events(admin) == 10
+
+
+def test_without_zones_on_the_machine_the_locked_package_has_them(
+    fresh_database: Database, admin: psycopg.Connection[Any]
+) -> None:
+    bare = manage(*ARGUMENTS, DATABASE_URL=fresh_database.url, PYTHONTZPATH="")
+    assert bare.returncode == 0, bare.stderr
+    assert made(bare.stdout) == slots(admin) > 1000
+
+
+@pytest.mark.parametrize("arguments", [["--days", "0"], ["--from", "31.12.2099"]], ids=" ".join)
+def test_bad_input_is_answered_in_one_line(
+    fresh_database: Database, admin: psycopg.Connection[Any], arguments: list[str]
+) -> None:
+    refused = manage("generate_slots", *arguments, DATABASE_URL=fresh_database.url)
+    assert refused.returncode == 1
+    assert len(refused.stderr.strip().splitlines()) == 1
+    assert arguments[1] in refused.stderr
+    assert slots(admin) == 0
