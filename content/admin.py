@@ -1,5 +1,6 @@
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.utils.translation import gettext_lazy as _
+from unfold.decorators import action
 
 from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
 
@@ -18,6 +19,8 @@ from .models import (
     Tag,
     Topic,
 )
+from .models.editorial import REVISED
+from .publishing_admin import PublishingAdmin
 
 
 class ContentItemTopicInline(TabularInline):
@@ -76,7 +79,7 @@ class MediaAssetAdmin(ModelAdmin):
 
 
 @admin.register(ContentItem)
-class ContentItemAdmin(ModelAdmin):
+class ContentItemAdmin(PublishingAdmin):
     list_display = ("title", "content_type", "slug", "status", "author", "published_at")
     list_filter = ("status", "content_type", "topics", "support_level", "published_at")
     search_fields = ("title", "slug", "excerpt")
@@ -92,6 +95,39 @@ class ContentItemAdmin(ModelAdmin):
         _("Benefit"): ("time_to_benefit", "format", "support_level"),
         _("Search engines"): ("seo_title", "seo_description", "seo_keywords", "canonical_url"),
     }
+    actions_submit_line = (
+        *PublishingAdmin.actions_submit_line,
+        "submit_for_review",
+        "return_to_draft",
+    )
+    buttons = {
+        **PublishingAdmin.buttons,
+        "draft": ("submit_for_review", "publish"),
+        "review": ("return_to_draft", "publish"),
+    }
+
+    def save_model(self, request, obj, form, change):
+        """The text through its verb, only what was changed: a colleague may have saved the rest."""
+        if not change:
+            super().save_model(request, obj, form, change)
+            obj.save_revision(actor=request.user)
+            return
+        changed = {name: form.cleaned_data[name] for name in form.changed_data}
+        text = {name: value for name, value in changed.items() if name in REVISED}
+        if address := changed.keys() - text.keys():
+            obj.save(update_fields=address)
+        if text:
+            obj.save_revision(actor=request.user, **text)
+
+    @action(description=_("Submit for review"), permissions=["change"])
+    def submit_for_review(self, request, form):
+        form.instance.submit_for_review(actor=request.user)
+        self.message_user(request, _("This waits for review now."))
+
+    @action(description=_("Return to draft"), permissions=["change"])
+    def return_to_draft(self, request, form):
+        form.instance.return_to_draft(actor=request.user)
+        self.message_user(request, _("This is a draft again."))
 
 
 @admin.register(ContentRevision)
@@ -99,6 +135,20 @@ class ContentRevisionAdmin(ReadOnly, ModelAdmin):
     list_display = ("content_item", "revision", "title", "changed_by", "created_at")
     list_filter = ("created_at",)
     search_fields = ("title", "content_item__slug")
+    actions = ("roll_back",)
+
+    def has_roll_back_permission(self, request):
+        return request.user.has_perm("content.change_contentitem")
+
+    @admin.action(description=_("Bring this text back"), permissions=["roll_back"])
+    def roll_back(self, request, queryset):
+        chosen = list(queryset[:2])
+        if len(chosen) != 1:
+            self.message_user(request, _("Choose one revision."), messages.ERROR)
+            return
+        (revision,) = chosen
+        revision.content_item.rollback(revision, actor=request.user)
+        self.message_user(request, _("The item has this text again, as its newest revision."))
 
 
 @admin.register(ContentItemTopic)
@@ -122,7 +172,7 @@ class ContentMediaAdmin(ModelAdmin):
 
 
 @admin.register(CuratedCollection)
-class CuratedCollectionAdmin(ModelAdmin):
+class CuratedCollectionAdmin(PublishingAdmin):
     list_display = ("title", "slug", "collection_type", "topic", "status", "published_at")
     list_filter = ("status", "collection_type", "topic")
     search_fields = ("title", "slug")
@@ -137,7 +187,7 @@ class CuratedItemAdmin(ModelAdmin):
 
 
 @admin.register(GlossaryTerm)
-class GlossaryTermAdmin(ModelAdmin):
+class GlossaryTermAdmin(PublishingAdmin):
     list_display = ("title", "slug", "category", "status", "published_at")
     list_filter = ("status", "category")
     search_fields = ("title", "slug", "synonyms__synonym")

@@ -1,5 +1,13 @@
-from django.contrib import admin
+import json
 
+from django import forms
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import action
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from content.publishing_admin import PublishingAdmin
+from ebalance.admin.forms import Form
 from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
 
 from .models import InteractiveDefinition, InteractiveRun, InteractiveVersion
@@ -13,12 +21,76 @@ class InteractiveVersionInline(ReadOnly, TabularInline):
     tab = False
 
 
+class ConfigField(forms.JSONField):
+    """JSON in several lines, as people write it."""
+
+    def prepare_value(self, value):
+        shown = super().prepare_value(value)
+        if isinstance(value, dict):
+            return json.dumps(value, ensure_ascii=False, indent=2)
+        return shown
+
+
+class DefinitionForm(Form):
+    """With the newest configuration, which becomes a version when it is published."""
+
+    config = ConfigField(
+        label=_("configuration"),
+        help_text=_("JSON, as described in interactive/config_schemas. “Publish” puts it to use."),
+        required=False,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 24}),
+    )
+    publishes = False  # whether "Publish" was pressed, set by the page
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        newest = self.instance.versions.order_by("-version").first()
+        self.initial["config"] = newest.config if newest else {}
+
+    def clean(self):
+        super().clean()
+        if "config" in self.changed_data and not self.publishes:
+            self.add_error("config", _("A changed configuration is not saved, but published."))
+        return self.cleaned_data
+
+
 @admin.register(InteractiveDefinition)
-class InteractiveDefinitionAdmin(ModelAdmin):
+class InteractiveDefinitionAdmin(PublishingAdmin):
     list_display = ("title", "interactive_type", "slug", "topic", "status", "published_version")
     list_filter = ("status", "interactive_type", "topic")
     search_fields = ("title", "slug")
     inlines = (InteractiveVersionInline,)
+    locked_fields = (*PublishingAdmin.locked_fields, "published_version")
+    # A new configuration replaces a published one.
+    buttons = {**PublishingAdmin.buttons, "published": ("publish", "unpublish", "archive")}
+
+    def takes_config(self, request, obj) -> bool:
+        return obj is not None and self.has_change_permission(request, obj)
+
+    def get_fieldsets(self, request, obj=None):
+        sections = super().get_fieldsets(request, obj)
+        if self.takes_config(request, obj):
+            sections.append((_("Configuration"), {"fields": ["config"]}))
+        return sections
+
+    def get_readonly_fields(self, request, obj=None):
+        """Versions are of the kind that the interactive had when they were published."""
+        names = super().get_readonly_fields(request, obj)
+        if obj is not None and obj.published_version is not None:
+            names.append("interactive_type")
+        return names
+
+    def get_form(self, request, obj=None, change=False, **kwargs):
+        if self.takes_config(request, obj):
+            kwargs["form"] = DefinitionForm
+        form = super().get_form(request, obj, change=change, **kwargs)
+        form.publishes = self.is_pressed(request, "publish")
+        return form
+
+    @action(description=_("Publish"), permissions=["change"])
+    def publish(self, request, form):
+        form.instance.publish(config=form.cleaned_data["config"], actor=request.user)
+        self.message_user(request, _("This is published now."))
 
 
 @admin.register(InteractiveVersion)

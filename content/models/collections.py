@@ -11,11 +11,11 @@ from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sets import PUBLICATION_MOVES, Members, PublicationStatus
 
 from .items import ContentItem
-from .publication import published_has_date
+from .publication import Publishable, published_has_date
 from .taxonomy import Topic
 
 
-class CuratedCollection(Entity):
+class CuratedCollection(Publishable, Entity):
     """A hand-picked list of content and interactives."""
 
     Type = Members("Type", "problem format goal context")
@@ -36,6 +36,8 @@ class CuratedCollection(Entity):
     )
     published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
 
+    event_name = "collection"
+
     class Meta:
         db_table = "curated_collections"
         db_table_comment = "Hand-picked lists"
@@ -55,6 +57,13 @@ class CuratedCollection(Entity):
 
     def __str__(self) -> str:
         return self.title
+
+    def publication_offences(self) -> list[str]:
+        """An empty list would be shown if none of its places led to something published."""
+        shown = self.items.filter(
+            Q(content_item__status="published") | Q(interactive_definition__status="published")
+        )
+        return [] if shown.exists() else ["published_target_missing"]
 
 
 class CuratedItem(Entity):

@@ -10,11 +10,12 @@ from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sets import PUBLICATION_MOVES, Members, PublicationStatus
 
+from ..markdown import is_visible
 from .items import ContentItem
-from .publication import published_has_date
+from .publication import Publishable, published_has_date
 
 
-class GlossaryTerm(Entity):
+class GlossaryTerm(Publishable, Entity):
     """A term explained."""
 
     Category = Members("Category", "approach state concept")
@@ -30,6 +31,8 @@ class GlossaryTerm(Entity):
     published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
     meta_description = TextLine(null=True, blank=True, db_comment=p0("text for search engines"))
     keywords = TextLine(null=True, blank=True, db_comment=p0("keywords for search engines"))
+
+    event_name = "glossary_term"
 
     class Meta:
         db_table = "glossary_terms"
@@ -47,6 +50,9 @@ class GlossaryTerm(Entity):
 
     def __str__(self) -> str:
         return self.title
+
+    def publication_offences(self) -> list[str]:
+        return [] if is_visible(self.short_definition) else ["definition_missing"]
 
 
 class GlossaryTermSynonym(Entity):

@@ -10,12 +10,13 @@ from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, upd
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sets import Members
 
+from .editorial import Editorial
 from .media import MediaAsset
 from .publication import published_has_date
 from .taxonomy import Tag, Topic
 
 
-class ContentItem(Entity):
+class ContentItem(Editorial, Entity):
     """An article, note, resource, landing or page; written by editors, read by everyone."""
 
     Type = Members("Type", "article note resource landing page")

@@ -1,0 +1,128 @@
+"""What a Markdown text holds, as CommonMark reads it: links, images, paragraphs.
+
+Code is no text here: neither blocks nor spans of it hold a link, an image or a sentence. Of raw
+HTML only images are looked at: whether its links are shown is for the site to decide.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from html.parser import HTMLParser
+from urllib.parse import unquote, urlsplit
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+# What shows nothing to a reader; the same characters as is_visible() of the database.
+NOT_VISIBLE = (
+    r"\s\x00-\x1F\x7F-\xA0\xAD\u034F\u061C\u115F\u1160\u1680\u180B-\u180E\u2000-\u200F"
+    r"\u2028-\u202F\u205F-\u206F\u2800\u3000\u3164\uFE00-\uFE0F\uFEFF\uFFA0\uFFF0-\uFFFB"
+)
+VISIBLE = re.compile(f"[^{NOT_VISIBLE}]")
+
+
+def is_visible(text: str | None) -> bool:
+    return bool(text and VISIBLE.search(text))
+
+
+@dataclass(frozen=True)
+class Document:
+    """What a text holds, each in the order of the text."""
+
+    links: list[str] = field(default_factory=list)  # targets of links that can be seen
+    images: list[str] = field(default_factory=list)  # alternative texts, "" where there is none
+    paragraphs: list[str] = field(default_factory=list)  # words without marks, single spaces
+
+
+@cache
+def parser() -> MarkdownIt:
+    return MarkdownIt("commonmark").enable("table")
+
+
+def read(text: str) -> Document:
+    found = Document()
+    tokens = parser().parse(text)
+    for before, token in zip([None, *tokens], tokens, strict=False):
+        if token.type == "html_block":
+            found.images.extend(images_of_html(token.content))
+        if token.type != "inline":
+            continue
+        children = token.children or []
+        found.links.extend(links(children))
+        found.images.extend(images(children))
+        if before is not None and before.type == "paragraph_open":
+            found.paragraphs.append(" ".join(words(children).split()))
+    return found
+
+
+def links(tokens: Sequence[Token]) -> Iterator[str]:
+    """Targets of links with something to click on. Links are never nested in CommonMark."""
+    target, shown = None, False
+    for token in tokens:
+        if token.type == "link_open":
+            target, shown = str(token.attrs.get("href", "")), False
+        elif token.type == "link_close":
+            if target and shown:
+                yield target
+            target = None
+        elif token.type in ("text", "code_inline", "image"):
+            shown = shown or is_visible(words([token]) or token.content)
+
+
+def images(tokens: Sequence[Token]) -> Iterator[str]:
+    for token in tokens:
+        if token.type == "image":
+            yield words(token.children or [])
+        elif token.type == "html_inline":
+            yield from images_of_html(token.content)
+
+
+def words(tokens: Sequence[Token]) -> str:
+    """The text as it is read, without marks, code and raw HTML."""
+    said = []
+    for token in tokens:
+        if token.type == "text":
+            said.append(token.content)
+        elif token.type in ("softbreak", "hardbreak"):
+            said.append(" ")
+        elif token.type == "image":
+            said.append(words(token.children or []))
+    return "".join(said)
+
+
+class ImagesOfHtml(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "img":
+            self.found.append(dict(attrs).get("alt") or "")
+
+
+def images_of_html(html: str) -> list[str]:
+    reader = ImagesOfHtml()
+    reader.feed(html)
+    reader.close()
+    return reader.found
+
+
+def internal_path(target: str) -> str | None:
+    """The page of this site that a link leads to, in one spelling; None for any other link.
+
+    Query and fragment do not make another page, nor does a slash at the end.
+    """
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        return None
+    path = unquote(parts.path)
+    if parts.scheme or parts.netloc or not path.startswith("/"):
+        return None
+    if "\\" in path or path.startswith("//"):  # browsers take these for another host
+        return None
+    return posixpath.normpath(path)

@@ -1,0 +1,6 @@
+"""Self-help interactives: definitions, their immutable versions, and runs as aggregates."""
+
+from .definitions import InteractiveDefinition, InteractiveVersion
+from .runs import InteractiveRun
+
+__all__ = ["InteractiveDefinition", "InteractiveRun", "InteractiveVersion"]

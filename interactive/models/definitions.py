@@ -1,0 +1,182 @@
+"""Interactives and their immutable versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+from django.db.models import Max, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from content.models.publication import Publishable
+from ebalance.db import rules, triggers
+from ebalance.db.classification import by_staff, p0
+from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, updated_at
+from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.sets import PUBLICATION_MOVES, Members, PublicationStatus
+from ebalance.verbs import Clock, verb
+
+from .. import configs
+from ..errors import ConfigInvalid
+
+if TYPE_CHECKING:
+    from identity.models import User
+
+
+class InteractiveDefinition(Publishable, Entity):
+    """A quiz, navigator, thermometer and so on; its content stands in its versions."""
+
+    Type = Members("Type", "quiz navigator thermometer boundaries prep ritual")
+
+    interactive_type = ClosedSet(Type, db_comment=p0("kind of interactive"))
+    slug = TextLine(db_comment=p0("slug in addresses, unique per kind"))
+    title = TextLine(db_comment=p0("title"))
+    topic = Ref(
+        "content.Topic",
+        db_column="topic_code",
+        null=True,
+        blank=True,
+        related_name="interactive_definitions",
+        db_comment=p0("topic, if one"),
+    )
+    status = ClosedSet(
+        PublicationStatus, default=PublicationStatus.draft, db_comment=p0("life cycle")
+    )
+    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
+    published_version = models.IntegerField(
+        null=True, blank=True, db_comment=p0("version that people see")
+    )
+    created_at = created_at()
+    updated_at = updated_at()
+
+    event_name = "interactive"
+
+    class Meta:
+        db_table = "interactive_definitions"
+        db_table_comment = "Interactives"
+        verbose_name = _("interactive")
+        verbose_name_plural = _("interactives")
+        constraints = [
+            rules.Unique(
+                "interactive_definitions_slug_unique_per_type",
+                fields=["interactive_type", "slug"],
+                message=_("There is already such a slug for this kind of interactive."),
+            ),
+            rules.slug("interactive_definitions"),
+            rules.not_blank("interactive_definitions", "title"),
+            rules.Check(
+                "interactive_definitions_published_is_complete",
+                ~Q(status="published") | rules.all_set(["published_at", "published_version"]),
+                _("What is published has a publication date and a version."),
+                field="published_version",
+            ),
+            rules.finite("interactive_definitions", "created_at", "updated_at", "published_at"),
+        ]
+        indexes = [
+            rules.Index("interactive_definitions_by_topic", "topic", serves="those of a topic"),
+        ]
+        triggers = [
+            *triggers.transitions("interactive_definitions", PUBLICATION_MOVES),
+            triggers.existing_version(
+                "interactive_definitions",
+                "published_version",
+                "interactive_versions",
+                "interactive_definition_id",
+            ),
+            triggers.touch_updated_at("interactive_definitions"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @verb
+    def publish(
+        self,
+        *,
+        config: Mapping[str, Any],
+        actor: User | None = None,
+        clock: Clock = timezone.now,
+    ) -> InteractiveVersion:
+        """Show people this configuration, as an immutable version with the next number. Answers
+        the version; the configuration that is published already gives no second one.
+
+        Locks the row. Raises NotFound, NotPermitted, ConfigInvalid, and TransitionRefused for one
+        in the archive.
+        """
+        row = self._taken(actor)
+        plain = configs.as_json(config)
+        if plain is None:
+            raise ConfigInvalid(problems=[configs.Problem("not_json", configs.path())])
+        if found := configs.problems(row.interactive_type, plain):
+            raise ConfigInvalid(problems=found)
+        version = row.versions.filter(version=row.published_version).first()
+        changes = row._moves_to("published", row.published_from)
+        if version is None or version.config != plain:
+            version = row._next_version(plain, actor)
+            changes = True
+        if changes:
+            row._publish(actor, clock, published_version=version.version)
+        self.refresh_from_db()
+        return version
+
+    def event_facts(self) -> Mapping[str, Any]:
+        return {
+            "interactive_type": self.interactive_type,
+            "published_version": self.published_version,
+        }
+
+    def _next_version(self, config: configs.Config, actor: User | None) -> InteractiveVersion:
+        newest = self.versions.aggregate(number=Max("version"))["number"] or 0
+        return self.versions.create(version=newest + 1, config=config, created_by=actor)
+
+
+class InteractiveVersion(Entity):
+    """The configuration of an interactive as published once. Immutable."""
+
+    interactive_definition = Ref(
+        InteractiveDefinition, DB_CASCADE, related_name="versions", db_comment=p0("interactive")
+    )
+    version = models.IntegerField(db_comment=p0("number, from 1, per interactive"))
+    config = models.JSONField(
+        blank=True, db_comment=p0("questions, steps, thresholds; a JSON object")
+    )
+    created_by = Ref(
+        "identity.User",
+        db_column="created_by_user_id",
+        null=True,
+        blank=True,
+        related_name="interactive_versions",
+        db_comment=by_staff("who made it"),
+    )
+    created_at = created_at()
+
+    class Meta:
+        db_table = "interactive_versions"
+        db_table_comment = "Configurations of interactives; immutable"
+        verbose_name = _("version of an interactive")
+        verbose_name_plural = _("versions of an interactive")
+        constraints = [
+            rules.Unique(
+                "interactive_versions_once_per_definition",
+                fields=["interactive_definition", "version"],
+            ),
+            rules.in_range("interactive_versions", "version", 1),
+            rules.Check(
+                "interactive_versions_config_is_object",
+                Q(rules.holds("is_json_object", "config")),
+                _("This must be a JSON object."),
+                field="config",
+            ),
+            rules.finite("interactive_versions", "created_at"),
+        ]
+        indexes = [
+            rules.Index("interactive_versions_by_author", "created_by", serves="the delete check"),
+        ]
+        triggers = triggers.versions(
+            "interactive_versions", "interactive_definitions", "interactive_definition_id"
+        )
+
+    def __str__(self) -> str:
+        return f"№ {self.version}"

@@ -1,0 +1,275 @@
+"""Runs of interactives, as aggregates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from audit.models import OutboxEvent
+from ebalance.db import rules, triggers
+from ebalance.db.classification import NULL, of_person, p0, replace
+from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, now_default
+from ebalance.db.sets import EntryPoint, Members
+from ebalance.verbs import (
+    Clock,
+    InvalidInput,
+    RowOrKey,
+    TransitionRefused,
+    found,
+    found_locked,
+    verb,
+)
+
+from .. import configs
+from ..errors import ResultNotPossible
+from ..querysets import RunQuerySet, member, present_people
+from .definitions import InteractiveDefinition
+
+if TYPE_CHECKING:
+    from identity.models import User
+
+DAY_MS = 24 * 60 * 60 * 1000
+
+
+class InteractiveRun(Entity):
+    """One passage through an interactive: aggregates only, never an answer or a text."""
+
+    Status = Members("Status", "in_progress completed abandoned")
+    ResultLevel = Members("ResultLevel", "low moderate high")
+    ResultProfile = Members(
+        "ResultProfile",
+        "stabilize_now restore_energy boundaries clarify support_contact other",
+    )
+    CrisisTrigger = Members(
+        "CrisisTrigger", "self_harm suicidal_ideation violence minor_risk panic_like"
+    )
+
+    interactive_definition = Ref(
+        InteractiveDefinition, related_name="runs", db_comment=p0("interactive")
+    )
+    definition_version = models.IntegerField(
+        null=True, blank=True, db_comment=p0("version that was shown")
+    )
+    user = Ref(
+        "identity.User",
+        null=True,
+        blank=True,
+        related_name="interactive_runs",
+        db_comment=of_person("who ran it, if logged in", NULL),
+    )
+    # Not emptied: a run has a person or an anonymous id, and a detached one has no person.
+    anonymous_id = TextLine(
+        null=True,
+        blank=True,
+        db_comment=p0("browser or bot identifier", erasure=replace("a new random identifier")),
+    )
+    status = ClosedSet(Status, default=Status.in_progress, db_comment=p0("life cycle"))
+    started_at = models.DateTimeField(db_default=now_default(), db_comment=p0("start, UTC"))
+    completed_at = models.DateTimeField(null=True, blank=True, db_comment=p0("end, UTC"))
+    result_level = ClosedSet(ResultLevel, null=True, blank=True, db_comment=p0("level reached"))
+    result_profile = ClosedSet(
+        ResultProfile, null=True, blank=True, db_comment=p0("profile a navigator arrived at")
+    )
+    duration_ms = models.IntegerField(null=True, blank=True, db_comment=p0("duration, ms"))
+    deep_link_id = TextLine(
+        null=True,
+        blank=True,
+        db_comment=p0("deep link it came by; no key, links expire first", erasure=NULL),
+    )
+    crisis_triggered = models.BooleanField(
+        default=False, db_default=False, db_comment=p0("whether the crisis block was shown")
+    )
+    crisis_trigger_type = ClosedSet(
+        CrisisTrigger, null=True, blank=True, db_comment=p0("category of the trigger, no details")
+    )
+    entry_point = ClosedSet(EntryPoint, null=True, blank=True, db_comment=p0("where from"))
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        db_table = "interactive_runs"
+        db_table_comment = "Runs of interactives: aggregates only"
+        verbose_name = _("run")
+        verbose_name_plural = _("runs")
+        constraints = [
+            rules.opaque_id("interactive_runs", "anonymous_id"),
+            rules.opaque_id("interactive_runs", "deep_link_id"),
+            rules.Check(
+                "interactive_runs_subject_present",
+                Q(user__isnull=False) | Q(anonymous_id__isnull=False),
+                _("A run has a person or an anonymous identifier."),
+            ),
+            rules.in_range("interactive_runs", "definition_version", 1),
+            rules.in_range("interactive_runs", "duration_ms", 0, DAY_MS),
+            rules.set_exactly_when(
+                "interactive_runs_completed_at_with_status",
+                "completed_at",
+                Q(status="completed"),
+                _("An end is set exactly for a completed run."),
+            ),
+            rules.Check(
+                "interactive_runs_completed_after_start",
+                Q(completed_at__isnull=True) | Q(completed_at__gte=F("started_at")),
+                _("A run does not end before it starts."),
+                field="completed_at",
+            ),
+            rules.Check(
+                "interactive_runs_result_when_completed",
+                Q(status="completed") | rules.none_set(["result_level", "result_profile"]),
+                _("Only a completed run has a result."),
+                field="result_level",
+            ),
+            rules.set_exactly_when(
+                "interactive_runs_trigger_type_with_flag",
+                "crisis_trigger_type",
+                Q(crisis_triggered=True),
+                _("A trigger category is set exactly when the crisis block was shown."),
+            ),
+            rules.finite("interactive_runs", "started_at", "completed_at"),
+        ]
+        indexes = [
+            rules.Index(
+                "interactive_runs_by_definition",
+                "interactive_definition",
+                "started_at",
+                serves="metrics: starts, completions and levels of an interactive",
+            ),
+            rules.Index("interactive_runs_by_user", "user", serves="a person's runs; export"),
+            rules.Index("interactive_runs_by_start", "started_at", serves="purge_expired, 90 days"),
+        ]
+        triggers = triggers.transitions(
+            "interactive_runs", {"in_progress": ["completed", "abandoned"]}
+        )
+
+    def __str__(self) -> str:
+        return f"{self.get_status_display()} {self.started_at:%d.%m.%Y}"
+
+    @verb
+    def complete(
+        self,
+        *,
+        result_level: str | None = None,
+        result_profile: str | None = None,
+        duration_ms: int | None = None,
+        crisis_trigger_type: str | None = None,
+        clock: Clock = timezone.now,
+    ) -> None:
+        """End the run with what the interactive found. Locks the row.
+
+        A quiz and a thermometer end with a level, a navigator with a profile, as the version that
+        was shown can give them, the others with neither; where the crisis block was shown, the
+        result may be missing. ``duration_ms``: 0 to 24 hours. The same result again changes
+        nothing, whatever the duration.
+
+        Raises NotFound, InvalidInput, ResultNotPossible, and TransitionRefused for a run that was
+        abandoned or completed with another result.
+        """
+        result = {
+            "result_level": member(self.ResultLevel, result_level, "result_level"),
+            "result_profile": member(self.ResultProfile, result_profile, "result_profile"),
+            **crisis(crisis_trigger_type),
+        }
+        if not (duration_ms is None or is_duration(duration_ms)):
+            raise InvalidInput(field="duration_ms")
+        row = found_locked(type(self)._base_manager.all(), self.pk)
+        row._must_be_possible(result)
+        if row._ends_as("completed", result):
+            # The start may stem from another clock, which is ahead of this one.
+            ended_at = max(clock(), row.started_at)
+            row._end("completed", completed_at=ended_at, duration_ms=duration_ms, **result)
+        self.refresh_from_db()
+
+    @verb
+    def abandon(self, *, crisis_trigger_type: str | None = None) -> None:
+        """End the run without a result; the crisis block may have been what ended it.
+
+        Raises NotFound, InvalidInput, and TransitionRefused for a completed run.
+        """
+        shown = crisis(crisis_trigger_type)
+        row = found_locked(type(self)._base_manager.all(), self.pk)
+        if row._ends_as("abandoned", shown):
+            row._end("abandoned", **shown)
+        self.refresh_from_db()
+
+    @verb
+    def link_to_user(self, user: RowOrKey[User]) -> None:
+        """Give an anonymous run to the person who has logged in; it keeps its anonymous id.
+
+        Raises NotFound, also for a person who was deleted, and TransitionRefused for a run that
+        belongs to somebody else.
+        """
+        row = found_locked(type(self)._base_manager.all(), self.pk)
+        person = found(present_people(), user)
+        if row.user_id is None:
+            row.user = person
+            row.save(update_fields=["user"])
+            row._tell("run_linked")
+        elif row.user_id != person.pk:
+            raise TransitionRefused(**row._named(), status=row.status, wanted="linked")
+        self.refresh_from_db()
+
+    # -- how ------------------------------------------------------------------------------------
+
+    def _must_be_possible(self, result: Mapping[str, Any]) -> None:
+        """Raise ResultNotPossible unless the version that was shown can end so."""
+        definition = self.interactive_definition
+        version = definition.versions.filter(version=self.definition_version).first()
+        is_crisis = self.crisis_triggered or "crisis_triggered" in result
+        possible = configs.results(definition.interactive_type, version and version.config)
+        for name, members in (
+            ("result_level", possible.levels),
+            ("result_profile", possible.profiles),
+        ):
+            value = result[name]
+            if value is None:
+                is_possible = members == configs.NO_RESULTS or is_crisis
+            else:
+                is_possible = members is None or value in members
+            if not is_possible:
+                raise ResultNotPossible(field=name)
+
+    def _ends_as(self, status: str, result: Mapping[str, Any]) -> bool:
+        """Whether the locked run ends now; False when it has ended so before."""
+        if self.status == "in_progress":
+            return True
+        if self.status != status or any(getattr(self, n) != v for n, v in result.items()):
+            raise TransitionRefused(**self._named(), status=self.status, wanted=status)
+        return False
+
+    def _end(self, status: str, **values: Any) -> None:
+        values["status"] = status
+        for name, value in values.items():
+            setattr(self, name, value)
+        self.save(update_fields=[*values])
+        self._tell(
+            f"run_{status}", result_level=self.result_level, result_profile=self.result_profile
+        )
+        if self.crisis_triggered:
+            self._tell("run_crisis_triggered", category=self.crisis_trigger_type)
+
+    def _tell(self, what: str, **facts: Any) -> None:
+        OutboxEvent.objects.publish(
+            what,
+            self,
+            interactive_definition_id=self.interactive_definition_id,
+            definition_version=self.definition_version,
+            **facts,
+        )
+
+    def _named(self) -> dict[str, Any]:
+        return {"entity": self._meta.db_table, "id": str(self.pk)}
+
+
+def crisis(category: str | None) -> dict[str, Any]:
+    """What a run is told about the crisis block: nothing, when nothing is said."""
+    known = member(InteractiveRun.CrisisTrigger, category, "crisis_trigger_type")
+    return {"crisis_triggered": True, "crisis_trigger_type": known} if known else {}
+
+
+def is_duration(value: object) -> bool:
+    return type(value) is int and 0 <= value <= DAY_MS

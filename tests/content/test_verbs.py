@@ -1,0 +1,403 @@
+"""The verbs of content items: revisions, review, publication."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.utils import translation
+
+from audit.models import OutboxEvent
+from content.checklist import DISCLAIMER
+from content.errors import WANTED, NotReadyToPublish
+from content.models import ContentItem, ContentRevision
+from content.models.editorial import META, REVISED, TEXT
+from crm.models import AnalyticsEvent, LeadTimelineEvent
+from ebalance.verbs import (
+    InvalidInput,
+    NotFound,
+    NotPermitted,
+    RuleBroken,
+    TransitionRefused,
+)
+from identity.models import User
+from tests.content.texts import LINKS, ready
+from tests.factories import ContentItemFactory, ContentRevisionFactory, UserFactory
+from tests.support import execute, update_sql
+from tests.verbs import events, nothing_written
+
+pytestmark = pytest.mark.django_db
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def noon() -> datetime:
+    return NOON
+
+
+def an_hour_later() -> datetime:
+    return NOON + timedelta(hours=1)
+
+
+@pytest.fixture
+def editor() -> User:
+    return UserFactory(role="editor")
+
+
+def text(row: ContentItem | ContentRevision) -> dict[str, Any]:
+    if isinstance(row, ContentItem):
+        return {name: getattr(row, name) for name in REVISED}
+    return {name: getattr(row, name) for name in TEXT} | row.meta
+
+
+# -- revisions ----------------------------------------------------------------------------------
+
+
+def test_a_saved_text_is_the_items_and_a_revision(editor: User) -> None:
+    item = ContentItemFactory(title="Было")
+    revision = item.save_revision(actor=editor, title="Стало", seo_title="Для поиска")
+    assert (item.title, item.seo_title) == ("Стало", "Для поиска")
+    stored = ContentItem.objects.get(pk=item.pk)
+    assert text(stored) == text(item) == text(revision)
+    assert set(revision.meta) == set(META)
+    assert revision.changed_by == editor
+
+
+def test_the_first_text_is_kept_as_its_authors(editor: User) -> None:
+    item = ContentItemFactory(title="Было")
+    before = text(item)
+    item.save_revision(actor=editor, title="Стало")
+    first, second = item.revisions.order_by("revision")
+    assert (first.revision, text(first), first.changed_by) == (1, before, item.author)
+    assert (second.revision, second.title, second.changed_by) == (2, "Стало", editor)
+    assert events(item) == ["content_revised", "content_revised"]
+
+
+def test_a_text_that_came_by_another_way_is_kept_before_it_is_changed(editor: User) -> None:
+    item = ContentItemFactory()
+    item.save_revision(actor=editor, title="Первое")
+    update_sql(item, title="Мимо глагола")
+    item.save_revision(actor=editor, title="Второе")
+    titles = item.revisions.order_by("revision").values_list("title", flat=True)
+    assert list(titles)[1:] == ["Первое", "Мимо глагола", "Второе"]
+
+
+def test_an_unchanged_text_is_no_new_revision(editor: User) -> None:
+    item = ContentItemFactory()
+    revision = item.save_revision(actor=editor, title="Стало")
+    with nothing_written():
+        assert item.save_revision(actor=editor, title="Стало") == revision
+        assert item.save_revision(actor=editor) == revision
+        assert ContentItem.objects.get(pk=item.pk).save_revision(actor=editor) == revision
+
+
+def test_what_is_left_out_stays_and_what_is_emptied_is_null(editor: User) -> None:
+    item = ContentItemFactory(excerpt="Кратко", seo_title="Для поиска")
+    item.save_revision(actor=editor, seo_title=" ", excerpt=None, format="")
+    item.refresh_from_db()
+    assert (item.seo_title, item.excerpt, item.format) == (None, None, None)
+    assert item.body_markdown == ContentItemFactory.build().body_markdown
+
+
+def test_a_stale_copy_does_not_undo_a_colleagues_change(editor: User) -> None:
+    item = ContentItemFactory(title="Было", excerpt="Было")
+    stale = ContentItem.objects.get(pk=item.pk)
+    item.save_revision(actor=editor, title="Стало")
+    stale.save_revision(actor=editor, excerpt="Стало")
+    assert (stale.title, stale.excerpt) == ("Стало", "Стало")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": "published"},
+        {"slug": "drugoj"},
+        {"author": None},
+        {"no_such": "a"},
+        {"title": None},
+        {"title": ""},
+        {"title": 5},
+        {"body_markdown": None},
+        {"format": "video"},
+        {"title": "а\0б"},
+        {"body_markdown": "а\ud800б"},
+        {"seo_title": ["a"]},
+    ],
+    ids=str,
+)
+def test_bad_values_are_refused_and_nothing_is_written(
+    editor: User, changes: dict[str, Any]
+) -> None:
+    item = ContentItemFactory()
+    with nothing_written(), pytest.raises(InvalidInput) as caught:
+        item.save_revision(actor=editor, **{"excerpt": "Новое", **changes})
+    assert caught.value.details["field"] == next(iter(changes))
+
+
+def test_what_only_the_database_refuses_is_a_refusal_too(editor: User) -> None:
+    item = ContentItemFactory()
+    with nothing_written(), pytest.raises(RuleBroken) as caught:
+        item.save_revision(actor=editor, title="\u200b")
+    assert caught.value.details["rule"] == "content_items_title_not_blank"
+
+
+def test_a_revision_has_somebody_who_saved_it() -> None:
+    item = ContentItemFactory()
+    with nothing_written():
+        with pytest.raises(InvalidInput):
+            item.save_revision(actor=None, title="Стало")
+        with pytest.raises(InvalidInput):
+            item.rollback(1, actor=None)
+
+
+# -- rollback -----------------------------------------------------------------------------------
+
+
+def test_a_rollback_brings_back_every_column_as_a_new_revision(editor: User) -> None:
+    item = ContentItemFactory(seo_keywords="сон", canonical_url=None)
+    first = text(item)
+    changed = {name: f"новое {name}" for name in ("title", "excerpt", "body_markdown")}
+    changed |= {"format": "audio", "support_level": None, "canonical_url": "/a", "seo_keywords": ""}
+    item.save_revision(actor=editor, **changed)
+    assert text(item) != first
+    restored = item.rollback(1, actor=editor)
+    assert (restored.revision, text(restored)) == (3, first)
+    assert text(item) == text(ContentItem.objects.get(pk=item.pk)) == first
+    assert text(item.revisions.get(revision=2))["title"] == "новое title"
+    payload = OutboxEvent.objects.filter(aggregate_id=item.pk).order_by("pk").last().payload
+    assert payload == {"content_type": "article", "revision": 3, "restored_revision": 1}
+
+
+def test_a_rollback_takes_the_revision_itself_and_repeats_to_nothing(editor: User) -> None:
+    item = ContentItemFactory(title="Было")
+    item.save_revision(actor=editor, title="Стало")
+    first = item.revisions.get(revision=1)
+    restored = item.rollback(first, actor=editor)
+    with nothing_written():
+        assert item.rollback(first, actor=editor) == restored
+        assert item.rollback(restored, actor=editor) == restored
+
+
+def test_a_rollback_moves_no_page(editor: User) -> None:
+    item = ContentItemFactory(title="Было")
+    item.save_revision(actor=editor, title="Стало")
+    item.slug = "novyj-adres"
+    item.save()
+    item.rollback(1, actor=editor)
+    assert (item.title, item.slug) == ("Было", "novyj-adres")
+
+
+def test_revisions_of_others_and_unknown_numbers_are_not_found(editor: User) -> None:
+    item, foreign = ContentItemFactory(), ContentRevisionFactory(revision=1)
+    item.save_revision(actor=editor, title="Стало")
+    for revision in (7, 0, -1, 2**70, foreign, ContentRevisionFactory.build()):
+        with nothing_written(), pytest.raises(NotFound):
+            item.rollback(revision, actor=editor)
+
+
+def test_a_revision_from_elsewhere_may_know_fewer_columns(editor: User) -> None:
+    item = ContentItemFactory(seo_title="Сейчас", format="audio")
+    meta = {"format": None, "seo_title": 5, "slug": "ukradennyj", "other": {"a": 1}}
+    ContentRevisionFactory(content_item=item, revision=1, title="Давно", meta=meta)
+    item.rollback(1, actor=editor)
+    assert (item.title, item.format, item.seo_title) == ("Давно", None, "Сейчас")
+    assert item.slug != "ukradennyj"
+
+
+# -- the way to publication ---------------------------------------------------------------------
+
+# states.md, by verb: the state it leads to, from which states; True where it has led already.
+MOVES: dict[str, tuple[str, set[str]]] = {
+    "submit_for_review": ("review", {"draft"}),
+    "return_to_draft": ("draft", {"review"}),
+    "publish": ("published", {"draft", "review"}),
+    "unpublish": ("draft", {"published"}),
+    "archive": ("archived", {"published"}),
+    "restore": ("draft", {"archived"}),
+}
+TOLD = {
+    "submit_for_review": "content_submitted",
+    "return_to_draft": "content_returned",
+    "publish": "content_published",
+    "unpublish": "content_unpublished",
+    "archive": "content_archived",
+    "restore": "content_restored",
+}
+STATES = ("draft", "review", "published", "archived")
+
+
+def item_in(status: str) -> ContentItem:
+    traits = {} if status == "draft" else {status: True}
+    return ContentItemFactory(body_markdown=ready(), **traits)
+
+
+@pytest.mark.parametrize("status", STATES)
+@pytest.mark.parametrize("verb", MOVES)
+def test_a_verb_makes_the_moves_of_the_specification(editor: User, verb: str, status: str) -> None:
+    item = item_in(status)
+    target, sources = MOVES[verb]
+    move = getattr(item, verb)
+    if status in sources:
+        move(actor=editor)
+        assert item.status == ContentItem.objects.get(pk=item.pk).status == target
+        assert events(item) == [TOLD[verb]]
+        with nothing_written():
+            move(actor=editor)
+    elif status == target:
+        with nothing_written():
+            move(actor=editor)
+    else:
+        with nothing_written(), pytest.raises(TransitionRefused) as caught:
+            move(actor=editor)
+        wanted = {"entity": "content_items", "id": str(item.pk), "status": status, "wanted": target}
+        assert caught.value.details == wanted
+
+
+def test_a_verb_decides_on_the_row_as_it_is_now(editor: User) -> None:
+    item = item_in("draft")
+    stale = ContentItem.objects.get(pk=item.pk)
+    item.publish(actor=editor)
+    item.archive(actor=editor)
+    with nothing_written(), pytest.raises(TransitionRefused):
+        stale.publish(actor=editor)
+    with nothing_written(), pytest.raises(TransitionRefused):
+        stale.submit_for_review(actor=editor)
+
+
+@pytest.mark.parametrize("verb", MOVES)
+def test_what_is_gone_is_not_found(verb: str) -> None:
+    with nothing_written(), pytest.raises(NotFound):
+        getattr(ContentItem(pk=uuid4()), verb)()
+
+
+@pytest.mark.parametrize("verb", [*MOVES, "save_revision", "rollback"])
+@pytest.mark.parametrize("role", ["assistant", "client", None])
+def test_only_owner_and_editor_write(verb: str, role: str | None) -> None:
+    item = item_in(min(MOVES.get(verb, ("", {"draft"}))[1]))
+    actor = UserFactory(role=role) if role else UserFactory()
+    arguments = {"rollback": (1,)}.get(verb, ())
+    with nothing_written(), pytest.raises(NotPermitted):
+        getattr(item, verb)(*arguments, actor=actor)
+
+
+def test_somebody_blocked_writes_nothing() -> None:
+    item, actor = item_in("draft"), UserFactory(role="editor")
+    actor.status = "blocked"
+    with nothing_written(), pytest.raises(NotPermitted):
+        item.publish(actor=actor)
+
+
+@pytest.mark.parametrize("role", ["owner", "editor", None])
+def test_owner_editor_and_system_publish(role: str | None) -> None:
+    item = item_in("draft")
+    actor = UserFactory(role=role) if role else None
+    item.publish(actor=actor, clock=noon)
+    assert (item.status, item.published_at) == ("published", NOON)
+    event = AnalyticsEvent.objects.get()
+    assert event.tracking_event_id == "admin_content_published"
+    assert event.source == ("admin" if role else "backend")
+    assert event.properties == {
+        "content_type": "article",
+        "content_id": str(item.pk),
+        "qa_checklist_version": "1.0",
+    }
+    assert event.user_id is None
+    assert not LeadTimelineEvent.objects.exists()
+
+
+def test_publishing_again_writes_no_second_event(editor: User) -> None:
+    item = item_in("draft")
+    item.publish(actor=editor)
+    with nothing_written():
+        item.publish(actor=editor)
+        ContentItem.objects.get(pk=item.pk).publish(actor=editor)
+
+
+def test_the_first_publication_gives_the_date(editor: User) -> None:
+    item = item_in("draft")
+    item.publish(actor=editor, clock=noon)
+    for take_back in (item.unpublish, item.archive):
+        take_back(actor=editor)
+        if item.status == "archived":
+            item.restore(actor=editor)
+        assert item.published_at == NOON
+        item.publish(actor=editor, clock=an_hour_later)
+        assert item.published_at == NOON
+
+
+# -- the list before publication ----------------------------------------------------------------
+
+
+def test_what_is_missing_is_named(editor: User) -> None:
+    item = ContentItemFactory(body_markdown="![](/media/a.webp)")
+    assert item.publication_offences() == [
+        "disclaimer_missing",
+        "cta_missing",
+        "internal_links_too_few",
+        "alt_text_missing",
+    ]
+    with nothing_written(), pytest.raises(NotReadyToPublish) as caught:
+        item.publish(actor=editor)
+    assert caught.value.offences == tuple(item.publication_offences())
+    assert caught.value.details["id"] == str(item.pk)
+    assert item.status == "draft"
+    with translation.override("en"):
+        for code in caught.value.offences:
+            assert str(WANTED[code]) in caught.value.sentence
+
+
+@pytest.mark.parametrize("kind", ContentItem.Type.values)
+def test_every_kind_has_the_same_list(kind: str) -> None:
+    assert ContentItemFactory(content_type=kind, body_markdown=ready()).publication_offences() == []
+    short = ContentItemFactory(content_type=kind, body_markdown=ready(links=LINKS[:1]))
+    assert short.publication_offences() == ["internal_links_too_few"]
+
+
+def test_a_link_to_itself_is_no_internal_link() -> None:
+    body = ready(links=[*LINKS[:1], "[сам](/articles/ya-sam)"])
+    item = ContentItemFactory(slug="ya-sam", body_markdown=body)
+    assert item.publication_offences() == ["internal_links_too_few"]
+    item = ContentItemFactory(slug="drugoj", body_markdown=body)
+    assert item.publication_offences() == []
+
+
+def test_what_is_published_does_not_lose_what_it_had(editor: User) -> None:
+    item = item_in("draft")
+    item.publish(actor=editor)
+    without = item.body_markdown.replace(DISCLAIMER, "Берегите себя.")
+    with nothing_written(), pytest.raises(NotReadyToPublish) as caught:
+        item.save_revision(actor=editor, body_markdown=without)
+    assert caught.value.offences == ("disclaimer_missing",)
+    item.save_revision(actor=editor, body_markdown=item.body_markdown + "\nЕщё слово.\n")
+    item.unpublish(actor=editor)
+    item.save_revision(actor=editor, body_markdown=without)
+    with pytest.raises(NotReadyToPublish):
+        item.publish(actor=editor)
+
+
+def test_a_rollback_of_what_is_published_keeps_the_list_too(editor: User) -> None:
+    item = ContentItemFactory(body_markdown="Набросок")
+    item.save_revision(actor=editor, body_markdown=ready())
+    item.publish(actor=editor)
+    with nothing_written(), pytest.raises(NotReadyToPublish):
+        item.rollback(1, actor=editor)
+
+
+def test_what_was_published_without_the_list_can_still_be_corrected(editor: User) -> None:
+    item = ContentItemFactory(published=True, body_markdown="Опечатко")
+    item.save_revision(actor=editor, body_markdown="Опечатка")
+    assert item.body_markdown == "Опечатка"
+
+
+def test_the_events_are_p0(editor: User) -> None:
+    item = ContentItemFactory(
+        title="Секретное название", slug="slovo-79991234567", body_markdown=ready()
+    )
+    item.save_revision(actor=editor, title="Секретное название 2")
+    for verb in ("submit_for_review", "publish", "archive", "restore"):
+        getattr(item, verb)(actor=editor)
+    stored = str(execute("SELECT payload FROM outbox_events"))
+    assert "Секретное" not in stored
+    assert item.slug not in stored

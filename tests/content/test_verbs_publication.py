@@ -1,0 +1,127 @@
+"""Collections and the glossary are drafted, published and archived by verbs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from content.errors import NotReadyToPublish
+from content.models import CuratedCollection, GlossaryTerm
+from ebalance.verbs import NotFound, NotPermitted, TransitionRefused
+from tests.factories import (
+    ContentItemFactory,
+    CuratedCollectionFactory,
+    CuratedItemFactory,
+    GlossaryTermFactory,
+    InteractiveDefinitionFactory,
+    UserFactory,
+)
+from tests.verbs import events, nothing_written
+
+pytestmark = pytest.mark.django_db
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def collection(**values: Any) -> CuratedCollection:
+    made = CuratedCollectionFactory(**values)
+    CuratedItemFactory(collection=made, content_item=ContentItemFactory(published=True))
+    return made
+
+
+MADE = {"collection": collection, "glossary_term": GlossaryTermFactory}
+every_kind = pytest.mark.parametrize("kind", MADE)
+
+MOVES = {
+    "publish": ("draft", "published", "published"),
+    "unpublish": ("published", "draft", "unpublished"),
+    "archive": ("published", "archived", "archived"),
+    "restore": ("archived", "draft", "restored"),
+}
+
+
+def row_in(kind: str, status: str) -> CuratedCollection | GlossaryTerm:
+    return MADE[kind](**({} if status == "draft" else {status: True}))
+
+
+@every_kind
+@pytest.mark.parametrize("status", ["draft", "published", "archived"])
+@pytest.mark.parametrize("verb", MOVES)
+def test_a_verb_makes_the_moves_of_the_specification(kind: str, verb: str, status: str) -> None:
+    row, (source, target, told) = row_in(kind, status), MOVES[verb]
+    actor = UserFactory(role="editor")
+    move = getattr(row, verb)
+    if status == source:
+        move(actor=actor)
+        assert row.status == type(row).objects.get(pk=row.pk).status == target
+        assert events(row) == [f"{kind}_{told}"]
+    if status in (source, target):
+        with nothing_written():
+            move(actor=actor)
+    else:
+        with nothing_written(), pytest.raises(TransitionRefused):
+            move(actor=actor)
+
+
+@every_kind
+def test_the_first_publication_gives_the_date(kind: str) -> None:
+    row = row_in(kind, "draft")
+    row.publish(clock=lambda: NOON)
+    row.unpublish()
+    row.publish()
+    assert row.published_at == NOON
+
+
+@every_kind
+@pytest.mark.parametrize("verb", MOVES)
+def test_only_owner_and_editor_move_it(kind: str, verb: str) -> None:
+    row, assistant = row_in(kind, MOVES[verb][0]), UserFactory(role="assistant")
+    with nothing_written(), pytest.raises(NotPermitted):
+        getattr(row, verb)(actor=assistant)
+
+
+@every_kind
+@pytest.mark.parametrize("verb", MOVES)
+def test_what_was_deleted_is_not_found(kind: str, verb: str) -> None:
+    row = MADE[kind]() if kind == "glossary_term" else CuratedCollectionFactory()
+    stale = type(row).objects.get(pk=row.pk)
+    row.delete()
+    with nothing_written(), pytest.raises(NotFound):
+        getattr(stale, verb)()
+
+
+def test_an_empty_collection_is_not_published() -> None:
+    row = CuratedCollectionFactory()
+    CuratedItemFactory(collection=row)
+    CuratedItemFactory(
+        collection=row,
+        content_item=None,
+        item_type="interactive",
+        interactive_definition=InteractiveDefinitionFactory(),
+    )
+    with nothing_written(), pytest.raises(NotReadyToPublish) as caught:
+        row.publish()
+    assert caught.value.offences == ("published_target_missing",)
+
+
+def test_a_collection_leads_to_something_published() -> None:
+    to_content, to_interactive = collection(), CuratedCollectionFactory()
+    CuratedItemFactory(
+        collection=to_interactive,
+        content_item=None,
+        item_type="interactive",
+        interactive_definition=InteractiveDefinitionFactory(published=True),
+    )
+    for row in (to_content, to_interactive):
+        row.publish()
+        assert row.status == "published"
+
+
+@pytest.mark.parametrize("definition", ["", " ", "\u200b"])
+def test_a_term_has_a_definition(definition: str) -> None:
+    row = GlossaryTermFactory(short_definition=definition)
+    with nothing_written(), pytest.raises(NotReadyToPublish) as caught:
+        row.publish()
+    assert caught.value.offences == ("definition_missing",)

@@ -1,0 +1,503 @@
+"""The verbs of interactives: versions are published, runs are started and ended."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from audit.models import OutboxEvent
+from crm.models import AnalyticsEvent, LeadTimelineEvent
+from ebalance.db.ids import uuid7
+from ebalance.verbs import (
+    IdempotencyConflict,
+    InvalidInput,
+    NotFound,
+    NotPermitted,
+    TransitionRefused,
+)
+from identity.models import User
+from interactive.errors import ConfigInvalid, NotPublished, ResultNotPossible
+from interactive.models import InteractiveDefinition, InteractiveRun
+from tests.factories import InteractiveDefinitionFactory, InteractiveRunFactory, UserFactory
+from tests.interactive.samples import SAMPLES, sample
+from tests.support import execute
+from tests.verbs import events, nothing_written
+
+pytestmark = pytest.mark.django_db
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+VISITOR = "visitor-000001"
+
+
+def noon() -> datetime:
+    return NOON
+
+
+@pytest.fixture
+def editor() -> User:
+    return UserFactory(role="editor")
+
+
+def published(kind: str = "quiz", **values: Any) -> InteractiveDefinition:
+    definition = InteractiveDefinitionFactory(interactive_type=kind, **values)
+    definition.publish(config=sample(kind))
+    return definition
+
+
+def begin(definition: InteractiveDefinition, **values: Any) -> InteractiveRun:
+    return InteractiveRun.objects.start_run(
+        definition=definition, **{"anonymous_id": VISITOR, **values}
+    )
+
+
+def payload(row: Any) -> dict[str, Any]:
+    return OutboxEvent.objects.filter(aggregate_id=row.pk).order_by("pk").last().payload
+
+
+# -- publishing ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_a_configuration_becomes_the_version_that_people_see(editor: User, kind: str) -> None:
+    definition = InteractiveDefinitionFactory(interactive_type=kind)
+    version = definition.publish(config=sample(kind), actor=editor, clock=noon)
+    assert (version.version, version.config, version.created_by) == (1, sample(kind), editor)
+    stored = InteractiveDefinition.objects.get(pk=definition.pk)
+    for row in (stored, definition):
+        assert (row.status, row.published_at, row.published_version) == ("published", NOON, 1)
+    assert events(definition) == ["interactive_published"]
+    assert payload(definition) == {"interactive_type": kind, "published_version": 1}
+
+
+def test_the_same_configuration_again_changes_nothing(editor: User) -> None:
+    definition = published()
+    version = definition.versions.get()
+    with nothing_written():
+        assert definition.publish(config=sample("quiz"), actor=editor) == version
+
+
+def test_another_configuration_is_the_next_version(editor: User) -> None:
+    definition = InteractiveDefinitionFactory(interactive_type="ritual")
+    definition.publish(config=sample("ritual"), clock=noon)
+    changed = {"steps": sample("ritual")["steps"][:1]}
+    assert definition.publish(config=changed, actor=editor).version == 2
+    assert (definition.published_version, definition.published_at) == (2, NOON)
+    assert definition.versions.get(version=1).config == sample("ritual")
+    assert definition.publish(config=sample("ritual")).version == 3
+    assert events(definition) == ["interactive_published"] * 3
+
+
+def test_a_draft_is_published_again_without_a_new_version(editor: User) -> None:
+    definition = published()
+    definition.unpublish(actor=editor)
+    assert definition.publish(config=sample("quiz"), actor=editor).version == 1
+    assert (definition.status, definition.versions.count()) == ("published", 1)
+    assert events(definition)[1:] == ["interactive_unpublished", "interactive_published"]
+
+
+def test_numbers_go_on_after_versions_from_elsewhere() -> None:
+    definition = InteractiveDefinitionFactory()
+    definition.versions.create(version=4, config={"old": True})
+    assert definition.publish(config=sample("quiz")).version == 5
+
+
+def test_what_the_caller_changes_later_is_not_in_the_version() -> None:
+    definition, config = InteractiveDefinitionFactory(), sample("quiz")
+    version = definition.publish(config=config)
+    config["questions"].clear()
+    assert version.config == definition.versions.get().config == sample("quiz")
+
+
+@pytest.mark.parametrize(
+    ("config", "code"),
+    [
+        ({}, "missing"),
+        (None, "not_json"),
+        ([], "not_json"),
+        ({**SAMPLES["quiz"], "secret": 1}, "unknown_key"),
+        ({**SAMPLES["quiz"], "thresholds": SAMPLES["quiz"]["thresholds"][:2]}, "gap"),
+        (SAMPLES["ritual"], "unknown_key"),
+    ],
+)
+def test_a_bad_configuration_is_no_version(editor: User, config: Any, code: str) -> None:
+    for definition in (InteractiveDefinitionFactory(), published()):
+        with nothing_written(), pytest.raises(ConfigInvalid) as caught:
+            definition.publish(config=config, actor=editor)
+        assert code in {problem.code for problem in caught.value.problems}
+
+
+MOVES = {
+    "publish": ("draft", "published"),
+    "unpublish": ("published", "draft"),
+    "archive": ("published", "archived"),
+    "restore": ("archived", "draft"),
+}
+
+
+def in_status(status: str) -> InteractiveDefinition:
+    definition = published()
+    if status == "draft":
+        definition.unpublish()
+    elif status == "archived":
+        definition.archive()
+    return definition
+
+
+def call(definition: InteractiveDefinition, verb: str, **arguments: Any) -> Any:
+    if verb == "publish":
+        arguments["config"] = sample("quiz")
+    return getattr(definition, verb)(**arguments)
+
+
+@pytest.mark.parametrize("status", ["draft", "published", "archived"])
+@pytest.mark.parametrize("verb", MOVES)
+def test_a_verb_makes_the_moves_of_the_specification(editor: User, verb: str, status: str) -> None:
+    definition, (source, target) = in_status(status), MOVES[verb]
+    if status == source:
+        call(definition, verb, actor=editor)
+        assert definition.status == target
+        assert InteractiveDefinition.objects.get(pk=definition.pk).status == target
+    if status in (source, target):
+        with nothing_written():
+            call(definition, verb, actor=editor)
+    else:
+        with nothing_written(), pytest.raises(TransitionRefused):
+            call(definition, verb, actor=editor)
+
+
+@pytest.mark.parametrize("verb", MOVES)
+@pytest.mark.parametrize("role", ["assistant", "client"])
+def test_only_owner_and_editor_publish(verb: str, role: str) -> None:
+    definition, actor = in_status(MOVES[verb][0]), UserFactory(role=role)
+    with nothing_written(), pytest.raises(NotPermitted):
+        call(definition, verb, actor=actor)
+
+
+@pytest.mark.parametrize("verb", MOVES)
+def test_what_is_gone_is_not_found(verb: str) -> None:
+    with nothing_written(), pytest.raises(NotFound):
+        call(InteractiveDefinition(pk=uuid4()), verb)
+
+
+# -- starting a run -----------------------------------------------------------------------------
+
+
+def test_a_run_begins_with_the_published_version() -> None:
+    definition = published(kind="ritual")
+    definition.publish(config={"steps": sample("ritual")["steps"][:1]})
+    run = begin(definition, entry_point="seo", deep_link_id="link-0001", clock=noon)
+    stored = InteractiveRun.objects.get(pk=run.pk)
+    for row in (run, stored):
+        assert (row.status, row.definition_version, row.started_at) == ("in_progress", 2, NOON)
+        assert (row.anonymous_id, row.user_id) == (VISITOR, None)
+        assert (row.entry_point, row.deep_link_id) == ("seo", "link-0001")
+    assert events(run) == ["run_started"]
+    assert payload(run) == {
+        "interactive_definition_id": str(definition.pk),
+        "definition_version": 2,
+        "entry_point": "seo",
+    }
+
+
+def test_keys_are_taken_in_place_of_rows() -> None:
+    definition, person = published(), UserFactory()
+    run = begin(definition.pk, user=str(person.pk), anonymous_id=None)
+    assert (run.interactive_definition_id, run.user_id) == (definition.pk, person.pk)
+
+
+def test_no_tracking_event_is_sent_for_the_site() -> None:
+    run = begin(published())
+    run.complete(result_level="low")
+    assert not AnalyticsEvent.objects.exists()
+    assert not LeadTimelineEvent.objects.exists()
+
+
+@pytest.mark.parametrize("status", ["draft", "archived"])
+def test_only_what_is_published_is_run(status: str) -> None:
+    definition = in_status(status)
+    with nothing_written(), pytest.raises(NotPublished):
+        begin(definition)
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"anonymous_id": None}, "anonymous_id"),
+        ({"anonymous_id": "short"}, "anonymous_id"),
+        ({"anonymous_id": "visitor-1\n"}, "anonymous_id"),
+        ({"anonymous_id": "anna@example.org"}, "anonymous_id"),
+        ({"anonymous_id": 12345678}, "anonymous_id"),
+        ({"deep_link_id": "a b c d e f"}, "deep_link_id"),
+        ({"entry_point": "radio"}, "entry_point"),
+        ({"entry_point": ["seo"]}, "entry_point"),
+        ({"id": "no-uuid"}, "id"),
+        ({"id": 5}, "id"),
+    ],
+)
+def test_bad_values_begin_nothing(values: dict[str, Any], field: str) -> None:
+    definition = published()
+    with nothing_written(), pytest.raises(InvalidInput) as caught:
+        begin(definition, **values)
+    assert caught.value.details == {"field": field}
+
+
+@pytest.mark.parametrize("unknown", [uuid4(), "nonsense", ""])
+def test_unknown_definitions_and_people_are_not_found(unknown: Any) -> None:
+    definition = published()
+    with nothing_written(), pytest.raises(NotFound):
+        begin(unknown)
+    with nothing_written(), pytest.raises(NotFound):
+        begin(definition, user=unknown)
+
+
+def test_somebody_deleted_runs_nothing() -> None:
+    definition, person = published(), UserFactory(deleted=True)
+    with nothing_written(), pytest.raises(NotFound):
+        begin(definition, user=person)
+
+
+def test_the_same_request_again_answers_the_same_run() -> None:
+    definition, key = published(), uuid7()
+    run = begin(definition, id=key, entry_point="seo")
+    with nothing_written():
+        assert begin(definition, id=key, entry_point="seo") == run
+        assert begin(definition, id=str(key), entry_point="seo") == run
+    run.link_to_user(UserFactory())
+    run.complete(result_level="low")
+    definition.archive()
+    with nothing_written():
+        again = begin(definition, id=key, entry_point="seo")
+    assert (again, again.status) == (run, "completed")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"anonymous_id": "visitor-000002"},
+        {"entry_point": "ads"},
+        {"deep_link_id": "link-0001"},
+        {"user": lambda: UserFactory()},
+        {"definition": lambda: published()},
+    ],
+    ids=lambda values: next(iter(values)),
+)
+def test_the_key_of_another_request_is_a_conflict(values: dict[str, Any]) -> None:
+    definition, key = published(), uuid7()
+    begin(definition, id=key, entry_point="seo")
+    other = {"definition": definition, "anonymous_id": VISITOR, "entry_point": "seo"}
+    other |= {name: value() if callable(value) else value for name, value in values.items()}
+    with nothing_written(), pytest.raises(IdempotencyConflict):
+        InteractiveRun.objects.start_run(id=key, **other)
+
+
+# -- ending a run -------------------------------------------------------------------------------
+
+
+def test_a_run_is_completed_with_its_result() -> None:
+    run = begin(published(), clock=noon)
+    run.complete(result_level="moderate", duration_ms=60_000, clock=lambda: NOON + MINUTE)
+    stored = InteractiveRun.objects.get(pk=run.pk)
+    for row in (run, stored):
+        assert (row.status, row.completed_at) == ("completed", NOON + MINUTE)
+        assert (row.result_level, row.result_profile, row.duration_ms) == ("moderate", None, 60_000)
+        assert (row.crisis_triggered, row.crisis_trigger_type) == (False, None)
+    assert events(run) == ["run_started", "run_completed"]
+    assert payload(run) == {
+        "interactive_definition_id": str(run.interactive_definition_id),
+        "definition_version": 1,
+        "result_level": "moderate",
+    }
+
+
+MINUTE = timedelta(minutes=1)
+
+
+def test_completing_again_changes_nothing_and_otherwise_is_refused() -> None:
+    run = begin(published())
+    stale = InteractiveRun.objects.get(pk=run.pk)
+    run.complete(result_level="low", duration_ms=5)
+    with nothing_written():
+        run.complete(result_level="low", duration_ms=5)
+        stale.complete(result_level="low")
+        with pytest.raises(TransitionRefused):
+            stale.complete(result_level="high")
+        with pytest.raises(TransitionRefused):
+            stale.complete(result_level="low", crisis_trigger_type="panic_like")
+        with pytest.raises(TransitionRefused):
+            stale.abandon()
+
+
+def test_abandoning_again_changes_nothing_and_completing_is_refused() -> None:
+    run = begin(published())
+    run.abandon()
+    assert InteractiveRun.objects.get(pk=run.pk).status == run.status == "abandoned"
+    assert events(run) == ["run_started", "run_abandoned"]
+    with nothing_written():
+        run.abandon()
+        with pytest.raises(TransitionRefused):
+            run.complete(result_level="low")
+
+
+def test_an_end_is_not_before_the_start() -> None:
+    run = begin(published(), clock=noon)
+    run.complete(result_level="low", clock=lambda: NOON - MINUTE)
+    assert run.completed_at == NOON
+
+
+RIGHT = {
+    "quiz": [{"result_level": level} for level in ("low", "moderate", "high")],
+    "thermometer": [{"result_level": level} for level in ("low", "high")],
+    "navigator": [
+        {"result_profile": profile} for profile in ("clarify", "restore_energy", "stabilize_now")
+    ],
+    "boundaries": [{}],
+    "prep": [{}],
+    "ritual": [{}],
+}
+EVERY_RESULT = [
+    {},
+    *({"result_level": level} for level in InteractiveRun.ResultLevel.values),
+    *({"result_profile": profile} for profile in InteractiveRun.ResultProfile.values),
+    {"result_level": "low", "result_profile": "clarify"},
+]
+
+
+@pytest.mark.parametrize("kind", RIGHT)
+def test_a_run_ends_as_its_version_can(kind: str) -> None:
+    definition = published(kind)
+    for result in EVERY_RESULT:
+        run = begin(definition)
+        if result in RIGHT[kind]:
+            run.complete(**result)
+            assert run.status == "completed"
+        else:
+            with nothing_written(), pytest.raises(ResultNotPossible):
+                run.complete(**result)
+
+
+def test_a_run_ends_as_the_version_that_was_shown() -> None:
+    definition = published("navigator")
+    run = begin(definition)
+    changed = sample("navigator")
+    del changed["results"]
+    changed["steps"][0]["choices"][0]["result"] = "other"
+    definition.publish(config=changed)
+    with nothing_written(), pytest.raises(ResultNotPossible):
+        run.complete(result_profile="other")
+    run.complete(result_profile="clarify")
+
+
+def test_a_run_of_a_version_from_elsewhere_ends_with_any_result_of_its_kind() -> None:
+    for level in InteractiveRun.ResultLevel.values:
+        run = InteractiveRunFactory()
+        run.complete(result_level=level)
+        assert run.result_level == level
+    with pytest.raises(ResultNotPossible):
+        InteractiveRunFactory().complete(result_profile="clarify")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"result_level": "medium"},
+        {"result_level": 1},
+        {"result_profile": "nobody"},
+        {"duration_ms": -1},
+        {"duration_ms": 86_400_001},
+        {"duration_ms": 1.5},
+        {"duration_ms": True},
+        {"duration_ms": "5"},
+        {"crisis_trigger_type": "sadness"},
+    ],
+    ids=str,
+)
+def test_bad_values_end_nothing(values: dict[str, Any]) -> None:
+    run = begin(published())
+    with nothing_written(), pytest.raises(InvalidInput) as caught:
+        run.complete(**{"result_level": "low", **values})
+    assert caught.value.details["field"] == next(iter(values))
+
+
+@pytest.mark.parametrize("milliseconds", [0, 86_400_000])
+def test_a_run_lasts_up_to_a_day(milliseconds: int) -> None:
+    run = begin(published())
+    run.complete(result_level="low", duration_ms=milliseconds)
+    assert InteractiveRun.objects.get(pk=run.pk).duration_ms == milliseconds
+
+
+# -- crisis -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("category", InteractiveRun.CrisisTrigger.values)
+@pytest.mark.parametrize("result", [{"result_level": "high"}, {}])
+def test_a_crisis_is_told_with_its_category(category: str, result: dict[str, str]) -> None:
+    run = begin(published())
+    run.complete(crisis_trigger_type=category, **result)
+    assert (run.crisis_triggered, run.crisis_trigger_type) == (True, category)
+    assert events(run) == ["run_started", "run_completed", "run_crisis_triggered"]
+    assert payload(run)["category"] == category
+    with nothing_written():
+        run.complete(crisis_trigger_type=category, **result)
+
+
+def test_a_crisis_may_end_a_run() -> None:
+    run = begin(published())
+    run.abandon(crisis_trigger_type="self_harm")
+    assert (run.status, run.crisis_trigger_type) == ("abandoned", "self_harm")
+    assert events(run) == ["run_started", "run_abandoned", "run_crisis_triggered"]
+    with nothing_written():
+        run.abandon(crisis_trigger_type="self_harm")
+        with pytest.raises(TransitionRefused):
+            run.abandon(crisis_trigger_type="violence")
+
+
+def test_a_crisis_that_was_noted_before_is_not_forgotten() -> None:
+    run = InteractiveRunFactory(crisis=True)
+    run.complete(result_level="low")
+    assert (run.crisis_triggered, run.crisis_trigger_type) == (True, "panic_like")
+    assert events(run) == ["run_completed", "run_crisis_triggered"]
+
+
+# -- linking ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ended", [None, "completed", "abandoned"])
+def test_an_anonymous_run_is_given_to_a_person_once(ended: str | None) -> None:
+    run = InteractiveRunFactory(anonymous_id=VISITOR, **({ended: True} if ended else {}))
+    person, other = UserFactory(), UserFactory()
+    stale = InteractiveRun.objects.get(pk=run.pk)
+    run.link_to_user(person)
+    assert (run.user_id, run.anonymous_id) == (person.pk, VISITOR)
+    assert events(run) == ["run_linked"]
+    with nothing_written():
+        run.link_to_user(person)
+        stale.link_to_user(person.pk)
+        with pytest.raises(TransitionRefused):
+            stale.link_to_user(other)
+
+
+def test_a_run_is_not_given_to_nobody() -> None:
+    run = InteractiveRunFactory()
+    for nobody in (uuid4(), UserFactory(deleted=True), None, "nonsense"):
+        with nothing_written(), pytest.raises(NotFound):
+            run.link_to_user(nobody)
+
+
+@pytest.mark.parametrize("verb", ["complete", "abandon", "link_to_user"])
+def test_a_run_that_is_gone_is_not_found(verb: str) -> None:
+    arguments = (UserFactory(),) if verb == "link_to_user" else ()
+    with nothing_written(), pytest.raises(NotFound):
+        getattr(InteractiveRun(pk=uuid4()), verb)(*arguments)
+
+
+def test_the_events_name_nobody() -> None:
+    person = UserFactory(email="anna@example.org")
+    run = begin(published(title="Секретное"), entry_point="telegram")
+    run.link_to_user(person)
+    run.complete(result_level="high", crisis_trigger_type="violence")
+    stored = str(execute("SELECT payload FROM outbox_events"))
+    for secret in ("Секретное", "anna", str(person.pk), VISITOR):
+        assert secret not in stored

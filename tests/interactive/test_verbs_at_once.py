@@ -1,0 +1,92 @@
+"""Interactives published and runs ended by several at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ebalance.db.ids import uuid7
+from ebalance.verbs import IdempotencyConflict, TransitionRefused
+from interactive.models import InteractiveDefinition, InteractiveRun
+from tests.factories import InteractiveDefinitionFactory, InteractiveRunFactory, UserFactory
+from tests.interactive.samples import sample
+from tests.verbs import at_once, committing, events
+
+
+@pytest.fixture
+def committed(fresh_database: Any, django_db_blocker: Any) -> Any:
+    with committing(fresh_database, django_db_blocker):
+        yield
+
+
+def of(row: Any, verb: str, *arguments: Any, **named: Any) -> Callable[[], Any]:
+    return lambda: getattr(type(row).objects.get(pk=row.pk), verb)(*arguments, **named)
+
+
+def kinds(answers: list[Any]) -> Counter[str]:
+    return Counter(type(answer).__name__ for answer in answers)
+
+
+def test_configurations_at_once_get_numbers_without_a_gap(committed: None) -> None:
+    definition = InteractiveDefinitionFactory(interactive_type="ritual")
+    configs = [{**sample("ritual"), "intro": f"Вариант {n}"} for n in range(5)]
+    answers = at_once(*[of(definition, "publish", config=config) for config in configs])
+    assert sorted(answer.version for answer in answers) == [1, 2, 3, 4, 5]
+    stored = InteractiveDefinition.objects.get(pk=definition.pk)
+    assert stored.published_version == 5
+    assert events(definition) == ["interactive_published"] * 5
+
+
+def test_the_same_configuration_at_once_is_one_version(committed: None) -> None:
+    definition = InteractiveDefinitionFactory()
+    answers = at_once(*[of(definition, "publish", config=sample("quiz"))] * 4)
+    assert {answer.version for answer in answers} == {1}
+    assert events(definition) == ["interactive_published"]
+
+
+def test_the_same_request_at_once_begins_one_run(committed: None) -> None:
+    definition, key = InteractiveDefinitionFactory(), uuid7()
+    definition.publish(config=sample("quiz"))
+
+    def begin(visitor: str) -> Callable[[], Any]:
+        return lambda: InteractiveRun.objects.start_run(
+            definition=definition.pk, anonymous_id=visitor, id=key
+        )
+
+    answers = at_once(*[begin("visitor-000001")] * 4)
+    assert {answer.pk for answer in answers} == {key}
+    run = InteractiveRun.objects.get()
+    assert events(run) == ["run_started"]
+    key = uuid7()
+    answers = at_once(begin("visitor-000001"), begin("visitor-000002"))
+    assert kinds(answers) == {"InteractiveRun": 1, IdempotencyConflict.__name__: 1}
+
+
+def test_a_run_ends_once(committed: None) -> None:
+    """Completed, completed otherwise or abandoned: one of them, told once."""
+    for _round in range(5):
+        run = InteractiveRunFactory()
+        answers = at_once(
+            of(run, "complete", result_level="low"),
+            of(run, "complete", result_level="high"),
+            of(run, "abandon"),
+        )
+        assert kinds(answers) == {"NoneType": 1, TransitionRefused.__name__: 2}
+        assert len(events(run)) == 1
+
+
+def test_the_same_end_at_once_is_told_once(committed: None) -> None:
+    run = InteractiveRunFactory()
+    assert at_once(*[of(run, "complete", result_level="low")] * 4) == [None] * 4
+    assert events(run) == ["run_completed"]
+
+
+def test_a_run_belongs_to_the_first_of_two(committed: None) -> None:
+    run, people = InteractiveRunFactory(), [UserFactory() for _ in range(3)]
+    answers = at_once(*[of(run, "link_to_user", person.pk) for person in people])
+    assert kinds(answers) == {"NoneType": 1, TransitionRefused.__name__: 2}
+    winner = people[answers.index(None)]
+    assert InteractiveRun.objects.get(pk=run.pk).user_id == winner.pk
