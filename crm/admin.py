@@ -1,5 +1,8 @@
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE
+from django.utils.translation import gettext_lazy as _
 
+from ebalance.admin import log
 from ebalance.admin.options import ModelAdmin, ReadOnly, StackedInline, TabularInline
 from ebalance.db.ids import uuid7
 
@@ -52,6 +55,24 @@ class LeadAdmin(ModelAdmin):
         "identities__user__display_name",
     )
     inlines = (LeadIdentityInline, LeadNoteInline, LeadTimelineEventInline)
+    actions = ("merge_selected",)
+
+    @admin.action(
+        description=_("Merge the selected leads into the oldest of them"), permissions=["change"]
+    )
+    def merge_selected(self, request, queryset):
+        """All of them or, if one is refused, none."""
+        leads = list(queryset.order_by("created_at", "pk"))
+        if len(leads) < 2:
+            self.message_user(
+                request, _("Choose two leads of the same person, or more."), messages.WARNING
+            )
+            return
+        oldest, *others = leads
+        for lead in others:
+            lead.merge(into=oldest, actor=request.user)
+        log.write(request, [oldest], CHANGE, "merge")
+        self.message_user(request, _("Done."), messages.SUCCESS)
 
 
 @admin.register(LeadIdentity)

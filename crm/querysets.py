@@ -1,9 +1,22 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
 from django.apps import apps
 from django.db import models
+from django.utils import timezone
 
 from ebalance.db import contacts
+from ebalance.db.ids import uuid7
 from ebalance.db.querysets import EntityQuerySet
-from ebalance.db.values import BlindToken, only_contact
+from ebalance.db.values import BlindToken, Plaintext, only_contact
+from ebalance.verbs import Clock, RowOrKey, verb
+
+if TYPE_CHECKING:
+    from .models import Lead
 
 
 class LeadQuerySet(EntityQuerySet):
@@ -25,3 +38,56 @@ class LeadQuerySet(EntityQuerySet):
             known = {f"{channel}_bidx": BlindToken.of(channel, contact.reveal())}
         identities = apps.get_model("crm.LeadIdentity").objects.filter(**known)
         return self.filter(pk__in=identities.values("lead"))
+
+    @verb
+    def record_event(
+        self,
+        event_name: str,
+        *,
+        source: str = "backend",
+        event_id: UUID | str | None = None,
+        occurred_at: datetime | None = None,
+        lead: RowOrKey | None = None,
+        user: RowOrKey | None = None,
+        anonymous_id: str | None = None,
+        contact: Mapping[str, Plaintext] | None = None,
+        properties: Mapping[str, object] = {},
+        page: Mapping[str, object] = {},
+        acquisition: Mapping[str, object] = {},
+        session_id: UUID | str | None = None,
+        deep_link_id: str | None = None,
+        topic: Any = None,
+        utm: Mapping[str, str] | None = None,
+        clock: Clock = timezone.now,
+    ) -> Lead | None:
+        """Write an event of the tracking plan: into analytics and, of a lead, into its timeline.
+
+        Whose lead it is: the one given; else the user's, else that of a contact, else that of the
+        browser or bot ``anonymous_id``; of several the oldest. The first contact of a person makes
+        a lead (states.md), later events add what the lead is not known by yet and move its status
+        forward only. ``contact`` is by channel: email, phone, telegram. ``deep_link_id`` and None
+        among the values are left out where they do not fit. An event with the ``event_id`` of an
+        earlier one is that event: nothing is written. Returns the lead, if there is one.
+
+        Raises EventRefused for what the plan does not allow, IdempotencyConflict for an event_id of
+        another event or lead, NotFound for an unknown lead, user or topic, InvalidInput.
+        """
+        from .events import taken
+        from .recording import Recorder
+
+        event = taken(
+            event_name,
+            source=source,
+            event_id=uuid7() if event_id is None else event_id,
+            occurred_at=occurred_at,
+            properties=properties,
+            page=page,
+            acquisition=acquisition,
+            session_id=session_id,
+            deep_link_id=deep_link_id,
+            topic=topic,
+            utm=utm,
+        )
+        return Recorder(
+            event, lead, user=user, contact=contact, anonymous_id=anonymous_id, clock=clock
+        ).record()

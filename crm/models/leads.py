@@ -1,5 +1,9 @@
 """Leads, how they are recognised, and internal notes about them."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -17,8 +21,12 @@ from ebalance.db.fields import (
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sealed import BlindIndex, SealedText
 from ebalance.db.sets import Members
+from ebalance.verbs import NotPermitted, RowOrKey, key_of, verb
 
 from ..querysets import LeadQuerySet
+
+if TYPE_CHECKING:
+    from identity.models import User
 
 
 class Lead(Entity):
@@ -70,6 +78,28 @@ class Lead(Entity):
 
     def __str__(self) -> str:
         return f"{self.get_source_display()} · {self.get_status_display()}"
+
+    @verb
+    def merge(self, *, into: RowOrKey[Lead], actor: User | None = None) -> Lead:
+        """Make this lead part of ``into``, which is the same person; returns that one.
+
+        Identities, timeline, notes, links, appointments and waitlist requests move; ``into`` takes
+        the further status, and topic and utm where it has none. Consents stay, and with them this
+        lead, inactive; else it is deleted. Again is the same. Analytics keep the id they were
+        written with.
+
+        Raises InvalidInput for a lead and itself, NotFound for an unknown one, NotPermitted for an
+        actor who may not change leads, TransitionRefused when either is merged into another.
+        """
+        from ..merging import merge
+
+        if actor is not None and not actor.has_perm("crm.change_lead"):
+            raise NotPermitted(permission="crm.change_lead")
+        found = merge(self.pk, key_of(into))
+        self.status = Lead.Status.inactive
+        if isinstance(into, Lead):
+            into.refresh_from_db()
+        return found
 
 
 class LeadIdentity(Entity):

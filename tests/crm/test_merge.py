@@ -1,0 +1,389 @@
+"""``Lead.merge``: two leads of one person become one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from audit.models import OutboxEvent
+from booking.models import Appointment, WaitlistRequest
+from crm.models import AnalyticsEvent, DeepLink, Lead, LeadIdentity, LeadNote, LeadTimelineEvent
+from ebalance.db import keys
+from ebalance.db.sealed import Plaintext
+from ebalance.verbs import (
+    IdempotencyConflict,
+    InvalidInput,
+    NotFound,
+    NotPermitted,
+    Refused,
+    TransitionRefused,
+)
+from identity.models import Consent
+from tests.factories import (
+    AppointmentFactory,
+    ConsentFactory,
+    DeepLinkFactory,
+    LeadFactory,
+    LeadIdentityFactory,
+    LeadNoteFactory,
+    LeadTimelineEventFactory,
+    UserFactory,
+    UserRoleFactory,
+    WaitlistRequestFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+TABLES = [
+    Lead,
+    LeadIdentity,
+    LeadTimelineEvent,
+    LeadNote,
+    DeepLink,
+    AnalyticsEvent,
+    OutboxEvent,
+    Appointment,
+    WaitlistRequest,
+    Consent,
+]
+
+
+def everything() -> list[list[dict[str, Any]]]:
+    return [[*model._base_manager.order_by("pk").values()] for model in TABLES]
+
+
+@contextmanager
+def nothing_written() -> Iterator[None]:
+    before = everything()
+    yield
+    assert everything() == before
+
+
+def identity(lead: Lead, **values: Any) -> LeadIdentity:
+    row = LeadIdentity(lead=lead)
+    for name, value in values.items():
+        setattr(row, name, value)
+    row.save()
+    return row
+
+
+def by_email(lead: Lead, text: str = "maria@example.com", **values: Any) -> LeadIdentity:
+    return identity(lead, email_encrypted=Plaintext(text), **values)
+
+
+def by_phone(lead: Lead, text: str = "+79175551234", **values: Any) -> LeadIdentity:
+    return identity(lead, phone_encrypted=Plaintext(text), **values)
+
+
+def test_everything_of_a_lead_moves() -> None:
+    lead, into = LeadFactory(), LeadFactory()
+    rows = [
+        by_email(lead),
+        LeadTimelineEventFactory(lead=lead),
+        LeadNoteFactory(lead=lead),
+        DeepLinkFactory(lead=lead),
+        AppointmentFactory(lead=lead, client=None),
+        WaitlistRequestFactory(lead=lead),
+    ]
+    others = [LeadTimelineEventFactory(), AppointmentFactory(lead=LeadFactory(), client=None)]
+    assert lead.merge(into=into) == into
+    for row in rows:
+        row.refresh_from_db()
+        assert row.lead_id == into.pk
+    for row in others:
+        whose = row.lead_id
+        row.refresh_from_db()
+        assert row.lead_id == whose
+    assert rows[0].email_encrypted.open() == "maria@example.com"
+    assert rows[2].note_encrypted.open()
+    assert not Lead.objects.filter(pk=lead.pk).exists()
+    told = OutboxEvent.objects.get(event_type="lead_merged")
+    assert (told.aggregate_type, told.aggregate_id) == ("leads", lead.pk)
+    assert told.payload == {"into": str(into.pk)}
+
+
+def test_every_table_that_points_at_a_lead_is_tried_here() -> None:
+    pointing = {relation.related_model for relation in Lead._meta.related_objects}
+    assert pointing <= {*TABLES}
+
+
+# -- Identities -----------------------------------------------------------------------------------
+
+WAYS: list[Callable[[Lead], LeadIdentity]] = [
+    by_email,
+    by_phone,
+    lambda lead: identity(lead, anonymous_id="visitor-000001"),
+    lambda lead: identity(lead, telegram_user_id="55512345"),
+]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=["email", "phone", "browser", "telegram"])
+def test_what_both_are_known_by_is_kept_once(way: Callable[[Lead], LeadIdentity]) -> None:
+    lead, into = LeadFactory(), LeadFactory()
+    way(lead)
+    kept = way(into)
+    lead.merge(into=into)
+    assert [*LeadIdentity.objects.all()] == [kept]
+
+
+def test_a_person_known_to_both_is_kept_once() -> None:
+    lead, into, user = LeadFactory(), LeadFactory(), UserFactory()
+    identity(lead, user=user)
+    kept = identity(into, user=user)
+    other = identity(lead, user=UserFactory())
+    lead.merge(into=into)
+    assert {*into.identities.all()} == {kept, other}
+
+
+def test_of_an_identity_the_unknown_part_moves() -> None:
+    lead, into = LeadFactory(), LeadFactory()
+    by_email(into)
+    row = by_email(lead, phone_encrypted=Plaintext("+79175551234"), anonymous_id="visitor-000001")
+    lead.merge(into=into)
+    row.refresh_from_db()
+    assert row.lead_id == into.pk
+    assert (row.email_encrypted, row.email_bidx) == (None, None)
+    assert row.phone_encrypted.open() == "+79175551234"
+    assert row.anonymous_id == "visitor-000001"
+    assert Lead.objects.find_by_contact(phone="+79175551234").get() == into
+
+
+def test_a_contact_is_the_same_under_another_key(settings: Any) -> None:
+    """Else the rotation would meet it twice and not come to its end."""
+    lead, into = LeadFactory(), LeadFactory()
+    by_email(lead)
+    (old,) = settings.BLIND_INDEX_KEYS
+    settings.BLIND_INDEX_KEYS = keys.Keyring([keys.Key("k2", b"2" * 32), old])
+    kept = by_email(into)
+    lead.merge(into=into)
+    assert [*LeadIdentity.objects.all()] == [kept]
+
+
+def test_what_does_not_open_moves_as_it_is(settings: Any) -> None:
+    lead, into = LeadFactory(), LeadFactory()
+    rows = [LeadIdentityFactory(lead=lead), LeadIdentityFactory(lead=into)]
+    (old,) = settings.BLIND_INDEX_KEYS
+    settings.BLIND_INDEX_KEYS = keys.Keyring([keys.Key("k2", b"2" * 32), old])
+    lead.merge(into=into)
+    assert {*into.identities.all()} == {*rows}
+
+
+@pytest.mark.parametrize("of_lead", [True, False])
+@pytest.mark.parametrize("of_into", [True, False])
+@pytest.mark.parametrize("same", [True, False], ids=["same contact", "other contact"])
+def test_one_contact_stays_primary_if_one_was(of_lead: bool, of_into: bool, same: bool) -> None:
+    lead, into = LeadFactory(), LeadFactory()
+    moving = by_email(lead, is_primary=of_lead)
+    there = by_email(into, "maria@example.com" if same else "m@example.org", is_primary=of_into)
+    lead.merge(into=into)
+    primary = [*into.identities.filter(is_primary=True)]
+    if of_into:
+        assert primary == [there]
+    elif of_lead:
+        assert primary == [there if same else moving]
+    else:
+        assert primary == []
+
+
+# -- Status, topic, utm ---------------------------------------------------------------------------
+
+WAY = ["new", "engaged", "booking_started", "paid", "booked_confirmed", "completed_session"]
+
+
+@pytest.mark.parametrize(
+    ("merged", "status", "expected"),
+    [
+        *((a, b, max(a, b, key=WAY.index)) for a in WAY for b in WAY),
+        *((a, b, b) for a in [*WAY, "inactive"] for b in ["follow_up_needed", "inactive"]),
+        ("follow_up_needed", "new", "new"),
+        ("inactive", "paid", "paid"),
+    ],
+)
+def test_the_further_status_is_kept(merged: str, status: str, expected: str) -> None:
+    lead, into = LeadFactory(status=merged), LeadFactory(status=status)
+    assert lead.merge(into=into).status == expected
+    assert into.status == expected  # the caller's own row too
+    assert Lead.objects.get().status == expected
+
+
+def test_topic_and_utm_are_filled_where_empty() -> None:
+    utm, other = {"utm_source": "a"}, {"utm_source": "b"}
+    lead = LeadFactory(topic_id="sleep", utm=utm)
+    empty, full = LeadFactory(topic_id=None, utm=None), LeadFactory(topic_id="anxiety", utm=other)
+    lead.merge(into=empty)
+    assert (empty.topic_id, empty.utm) == ("sleep", utm)
+    empty.merge(into=full)
+    assert (full.topic_id, full.utm) == ("anxiety", other)
+
+
+# -- What cannot move -----------------------------------------------------------------------------
+
+
+def test_consents_are_evidence_and_keep_what_is_left_of_the_lead() -> None:
+    lead, into = LeadFactory(status="paid"), LeadFactory()
+    by_email(lead)
+    consent = ConsentFactory(user=None, lead=lead)
+    own = ConsentFactory(user=None, lead=into, consent_type=consent.consent_type)
+    lead.merge(into=into)
+    for row, whose in [(consent, lead), (own, into)]:
+        row.refresh_from_db()
+        assert row.lead_id == whose.pk
+        assert row.revoked_at is None
+    assert lead.status == "inactive"
+    lead.refresh_from_db()
+    assert lead.status == "inactive"
+    assert not lead.identities.exists()
+    assert into.status == "paid"
+
+
+def test_analytics_keep_the_lead_that_they_were_written_with() -> None:
+    """The table is append-only; the timeline has the event under the lead that is left."""
+    event_id = uuid4()
+    person = {"anonymous_id": "visitor-000001", "event_id": event_id}
+    view = {"page": {"page_path": "/"}, "acquisition": {"entry_point": "seo"}}
+    lead = Lead.objects.record_event("booking_start", **person, **view)
+    into = LeadFactory()
+    assert lead is not None
+    lead.merge(into=into)
+    assert AnalyticsEvent.objects.get().lead_id == lead.pk
+    assert LeadTimelineEvent.objects.get().lead_id == into.pk
+    # And it stays the same event.
+    assert Lead.objects.record_event("booking_start", **person, **view) == into
+    with pytest.raises(IdempotencyConflict):
+        Lead.objects.record_event("booking_start", event_id=event_id, lead=LeadFactory(), **view)
+
+
+# -- Again, and refusals --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("has_consent", [False, True], ids=["deleted", "left"])
+def test_a_merge_again_is_the_same(has_consent: bool) -> None:
+    lead, into = LeadFactory(), LeadFactory()
+    if has_consent:
+        ConsentFactory(user=None, lead=lead)
+    by_email(lead)
+    lead.merge(into=into)
+    with nothing_written():
+        assert lead.merge(into=into) == into
+        assert Lead(pk=lead.pk).merge(into=into.pk) == into
+        assert Lead(pk=lead.pk).merge(into=str(into.pk)) == into
+
+
+@pytest.mark.parametrize("has_consent", [False, True], ids=["deleted", "left"])
+def test_a_merged_lead_is_not_merged_elsewhere_nor_into(has_consent: bool) -> None:
+    lead, into, other = LeadFactory(), LeadFactory(), LeadFactory()
+    if has_consent:
+        ConsentFactory(user=None, lead=lead)
+    lead.merge(into=into)
+    with nothing_written(), pytest.raises(TransitionRefused) as refused:
+        lead.merge(into=other)
+    assert refused.value.details["id"] == lead.pk
+    for one in [into, other]:
+        with nothing_written(), pytest.raises(TransitionRefused if has_consent else NotFound):
+            one.merge(into=lead)
+
+
+def test_a_lead_that_staff_takes_up_again_is_a_lead() -> None:
+    lead, into = LeadFactory(), LeadFactory()
+    ConsentFactory(user=None, lead=lead)
+    lead.merge(into=into)
+    Lead.objects.filter(pk=lead.pk).update(status="new")
+    assert Lead.objects.record_event("lk_opened", source="web", lead=lead, page=PAGE) == lead
+    assert into.merge(into=lead) == lead
+    assert [*Lead.objects.all()] == [lead]
+
+
+PAGE = {"page_path": "/lk"}
+
+
+@pytest.mark.parametrize("has_consent", [False, True], ids=["deleted", "left"])
+def test_an_event_of_a_merged_lead_is_one_of_the_lead_that_is_left(has_consent: bool) -> None:
+    lead, middle, into = LeadFactory(), LeadFactory(), LeadFactory()
+    if has_consent:
+        ConsentFactory(user=None, lead=lead)
+        ConsentFactory(user=None, lead=middle)
+    lead.merge(into=middle)
+    middle.merge(into=into)
+    assert Lead.objects.record_event("lk_opened", source="web", lead=lead, page=PAGE) == into
+    assert into.timeline.count() == 1
+
+
+def test_leads_that_were_merged_in_a_circle_end_somewhere() -> None:
+    lead, into = LeadFactory(), LeadFactory()
+    for one in [lead, into]:
+        ConsentFactory(user=None, lead=one)
+    lead.merge(into=into)
+    Lead.objects.filter(pk=lead.pk).update(status="new")
+    into.merge(into=lead)
+    Lead.objects.filter(pk=lead.pk).update(status="inactive")
+    assert Lead.objects.record_event("lk_opened", source="web", lead=lead, page=PAGE) in [
+        lead,
+        into,
+    ]
+    assert LeadTimelineEvent.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("into", "error"),
+    [
+        ("itself", InvalidInput),
+        (uuid4(), NotFound),
+        ("nobody", NotFound),
+        (None, NotFound),
+        (5, NotFound),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_merged_stays_as_it_is(into: Any, error: type[Refused]) -> None:
+    lead = LeadFactory()
+    by_email(lead)
+    with nothing_written(), pytest.raises(error):
+        lead.merge(into=lead if into == "itself" else into)
+    unknown = Lead(pk=uuid4())
+    with nothing_written(), pytest.raises(NotFound):
+        unknown.merge(into=lead)
+
+
+@pytest.mark.parametrize(
+    ("role", "allowed"), [("owner", True), ("assistant", True), ("editor", False), (None, False)]
+)
+def test_leads_are_merged_by_who_may_change_them(role: str | None, allowed: bool) -> None:
+    actor = UserFactory()
+    if role:
+        UserRoleFactory(user=actor, role_id=role)
+    lead, into = LeadFactory(), LeadFactory()
+    if allowed:
+        assert lead.merge(into=into, actor=actor) == into
+        return
+    with nothing_written(), pytest.raises(NotPermitted):
+        lead.merge(into=into, actor=actor)
+
+
+def test_staff_merges_leads_in_admin(client: Client) -> None:
+    oldest, *others = [LeadFactory() for _ in range(3)]
+    apart = LeadFactory()
+    client.force_login(UserFactory(role="assistant"))
+    page = reverse("admin:crm_lead_changelist")
+    chosen = {"action": "merge_selected", "_selected_action": [row.pk for row in [*others, oldest]]}
+    client.post(page, chosen)
+    assert {*Lead.objects.all()} == {oldest, apart}
+    assert OutboxEvent.objects.filter(event_type="lead_merged").count() == 2
+    with nothing_written():
+        client.post(page, {"action": "merge_selected", "_selected_action": [oldest.pk]})
+
+
+def test_an_editor_merges_no_leads_in_admin(client: Client) -> None:
+    leads = [LeadFactory() for _ in range(2)]
+    client.force_login(UserFactory(role="editor"))
+    with nothing_written():
+        response = client.post(
+            reverse("admin:crm_lead_changelist"),
+            {"action": "merge_selected", "_selected_action": [row.pk for row in leads]},
+        )
+    assert response.status_code == 404

@@ -1,0 +1,638 @@
+"""``Lead.objects.record_event``: whose event it is, what it makes, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from audit.models import OutboxEvent
+from crm.errors import EventRefused
+from crm.events import CONTACTS
+from crm.models import AnalyticsEvent, Lead, LeadIdentity, LeadTimelineEvent
+from crm.subjects import identifiers
+from ebalance.db import keys
+from ebalance.db.sealed import Plaintext, UnsealedValue
+from ebalance.verbs import IdempotencyConflict, InvalidInput, NotFound, Refused
+from tests.crm.test_events_follow_the_plan import EVENTS, full
+from tests.factories import (
+    LeadFactory,
+    LeadIdentityFactory,
+    LeadTimelineEventFactory,
+    UserFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+WRITTEN = [Lead, LeadIdentity, LeadTimelineEvent, AnalyticsEvent, OutboxEvent]
+VIEW: dict[str, Any] = {"event_name": "page_view", "source": "web", "page": {"page_path": "/"}}
+START: dict[str, Any] = {
+    "event_name": "booking_start",
+    "page": {"page_path": "/book"},
+    "acquisition": {"entry_point": "seo"},
+}
+WAITS: dict[str, Any] = {
+    "event_name": "waitlist_submitted",
+    "properties": {"preferred_contact": "email", "service_slug": "first-meeting"},
+}
+PAID: dict[str, Any] = {"event_name": "booking_paid", "properties": full("booking_paid")}
+BROWSER = "visitor-000001"
+NAIVE = datetime(2027, 1, 1)  # noqa: DTZ001
+EMAIL = "Maria.Ivanova@Example.com"
+
+
+def record(event: dict[str, Any], **more: Any) -> Lead | None:
+    return Lead.objects.record_event(**{**event, **more})
+
+
+def any_event(name: str) -> dict[str, Any]:
+    return {"event_name": name, "source": EVENTS[name]["sources"][0], "properties": full(name)}
+
+
+def email(text: str = EMAIL) -> dict[str, Plaintext]:
+    return {"email": Plaintext(text)}
+
+
+def counts() -> list[int]:
+    return [model._base_manager.count() for model in WRITTEN]
+
+
+@contextmanager
+def nothing_written() -> Iterator[None]:
+    before = counts()
+    yield
+    assert counts() == before
+
+
+def known_by(**values: Any) -> Lead:
+    lead = LeadFactory()
+    LeadIdentityFactory(lead=lead, email_encrypted=None, email_bidx=None, **values)
+    return lead
+
+
+# -- What is stored -------------------------------------------------------------------------------
+
+
+def test_an_event_of_nobody_goes_into_analytics_only() -> None:
+    session, moment = uuid4(), datetime(2027, 3, 1, 12, tzinfo=UTC)
+    lead = record(
+        VIEW,
+        anonymous_id=BROWSER,
+        session_id=session,
+        occurred_at=moment,
+        properties={"content_type": "article", "content_slug": None},
+        acquisition={"utm_source": "mail"},
+    )
+    assert lead is None
+    row = AnalyticsEvent.objects.get()
+    assert (row.tracking_event_id, row.source, row.environment) == ("page_view", "web", "dev")
+    assert (row.schema_version, row.event_version) == ("1.0", 1)
+    assert (row.occurred_at, row.session_id) == (moment, session)
+    assert (row.anonymous_id, row.user_id, row.lead_id) == (BROWSER, None, None)
+    assert (row.page, row.acquisition) == ({"page_path": "/"}, {"utm_source": "mail"})
+    assert row.properties == {"content_type": "article"}
+    assert counts() == [0, 0, 0, 1, 0]
+
+
+def test_an_event_of_a_lead_goes_into_both_tables_under_one_id() -> None:
+    lead, user, event_id = known_by(anonymous_id=BROWSER), UserFactory(), uuid4()
+    found = record(
+        START,
+        anonymous_id=BROWSER,
+        user=user,
+        event_id=event_id,
+        acquisition={"entry_point": "ads", "utm_term": "a"},
+        properties={"topic": "anxiety"},
+    )
+    assert found == lead
+    event, shown = AnalyticsEvent.objects.get(), LeadTimelineEvent.objects.get()
+    assert event.event_id == shown.event_id == event_id
+    assert event.occurred_at == shown.occurred_at
+    assert (event.lead_id, event.user_id) == (lead.pk, user.pk)
+    assert event.properties == {"topic": "anxiety"}
+    # The timeline has no columns for the envelope.
+    assert (shown.lead_id, shown.source) == (lead.pk, "backend")
+    assert shown.properties == {
+        "topic": "anxiety",
+        "page_path": "/book",
+        "entry_point": "ads",
+        "utm_term": "a",
+    }
+
+
+def test_times_and_ids_are_stored_as_text_and_none_is_left_out() -> None:
+    service = uuid4()
+    start = datetime(2027, 3, 1, 12, tzinfo=timezone(timedelta(hours=3)))
+    record(
+        {"event_name": "booking_slot_selected"},
+        properties={
+            "slot_start_at": start,
+            "timezone": "Europe/Moscow",
+            "service_id": service,
+            "slot_type": None,
+        },
+    )
+    assert AnalyticsEvent.objects.get().properties == {
+        "slot_start_at": "2027-03-01T09:00:00Z",
+        "timezone": "Europe/Moscow",
+        "service_id": str(service),
+    }
+
+
+def test_an_event_has_the_time_of_the_clock_unless_it_brings_its_own() -> None:
+    now, earlier = datetime(2027, 3, 1, 12, tzinfo=UTC), datetime(2027, 2, 1, tzinfo=UTC)
+    lead = LeadFactory()
+    record(START, lead=lead, clock=lambda: now)
+    record(START, lead=lead, clock=lambda: now, occurred_at=earlier)
+    for table in [AnalyticsEvent, LeadTimelineEvent]:
+        assert [*table.objects.order_by("id").values_list("occurred_at", flat=True)] == [
+            now,
+            earlier,
+        ]
+
+
+# -- Deep links -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("event", "link", "column", "parameter"),
+    [
+        (START, "Ab12cd34", "Ab12cd34", "Ab12cd34"),
+        (START, "0199f0a0-0000-7000-8000-000000000000", ..., ...),
+        (START, "plan-7d_and_more", "plan-7d_and_more", None),
+        (START, "a1234567", "a1234567", None),  # a run of seven digits
+        (START, "+7 917 555-12-34", None, None),
+        (START, "short", None, None),
+        (WAITS, "Ab12cd34", "Ab12cd34", None),  # the plan has no such parameter here
+    ],
+)
+def test_a_deep_link_is_kept_where_it_fits(
+    event: dict, link: str, column: str | None, parameter: str | None
+) -> None:
+    record(event, lead=LeadFactory(), deep_link_id=link)
+    shown = LeadTimelineEvent.objects.get()
+    assert shown.deep_link_id == (link if column is ... else column)
+    expected = link if parameter is ... else parameter
+    assert shown.properties.get("deep_link_id") == expected
+    assert AnalyticsEvent.objects.get().properties.get("deep_link_id") == expected
+
+
+def test_a_deep_link_among_the_properties_is_that_of_the_event() -> None:
+    record(START, lead=LeadFactory(), properties={"deep_link_id": "Ab12cd34"})
+    assert LeadTimelineEvent.objects.get().deep_link_id == "Ab12cd34"
+
+
+def test_a_required_deep_link_may_be_given_as_such() -> None:
+    subscribed = {
+        "event_name": "tg_subscribe_confirmed",
+        "source": "telegram",
+        "properties": {"tg_target": "bot"},
+    }
+    person = {"contact": {"telegram": Plaintext("55512345")}}
+    with nothing_written(), pytest.raises(EventRefused) as refused:
+        record(subscribed, **person)
+    assert refused.value.details["key"] == "deep_link_id"
+    lead = record(subscribed, **person, deep_link_id="Ab12cd34")
+    assert lead is not None
+    assert lead.identities.get().telegram_user_id == "55512345"
+
+
+# -- First contact --------------------------------------------------------------------------------
+
+SOURCES = {
+    "waitlist_submitted": ("waitlist", "engaged"),
+    "question_submitted": ("question", "engaged"),
+    "tg_subscribe_confirmed": ("telegram", "engaged"),
+    "booking_start": ("booking", "booking_started"),
+    "service_selected": ("booking", "booking_started"),
+    "booking_slot_selected": ("booking", "booking_started"),
+    "payment_started": ("booking", "booking_started"),
+    "booking_paid": ("booking", "paid"),
+    "booking_confirmed": ("booking", "booked_confirmed"),
+    "intake_started": ("booking", "new"),
+    "intake_submitted": ("booking", "engaged"),
+}
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_exactly_a_contact_makes_a_lead(name: str) -> None:
+    lead = record(any_event(name), anonymous_id=BROWSER)
+    if name not in SOURCES:
+        assert lead is None
+        assert counts() == [0, 0, 0, 1, 0]
+        return
+    assert lead is not None
+    lead.refresh_from_db()
+    assert (lead.source, lead.status) == SOURCES[name]
+    assert counts() == [1, 1, 1, 1, 1]
+    assert (
+        AnalyticsEvent.objects.get().lead_id == LeadTimelineEvent.objects.get().lead_id == lead.pk
+    )
+    told = OutboxEvent.objects.get()
+    assert (told.event_type, told.aggregate_id) == ("lead_created", lead.pk)
+    assert told.payload == {"source": lead.source, "status": lead.status}
+
+
+@pytest.mark.parametrize("name", CONTACTS)
+def test_a_contact_of_nobody_makes_no_lead(name: str) -> None:
+    assert record(any_event(name)) is None
+    assert counts() == [0, 0, 0, 1, 0]
+
+
+def test_a_new_lead_is_known_by_all_that_is_given() -> None:
+    user = UserFactory()
+    lead = record(
+        WAITS,
+        user=user,
+        anonymous_id=BROWSER,
+        contact={
+            "phone": Plaintext("8 (917) 555-12-34"),
+            "email": Plaintext(EMAIL),
+            "telegram": Plaintext("55512345"),
+        },
+        topic="anxiety",
+        utm={"utm_source": "search"},
+    )
+    assert lead is not None
+    assert (lead.topic_id, lead.utm) == ("anxiety", {"utm_source": "search"})
+    rows = [*lead.identities.all()]
+    assert len(rows) == 5
+    assert {row.user_id for row in rows} == {user.pk, None}
+    assert {row.anonymous_id for row in rows} == {BROWSER, None}
+    assert {row.telegram_user_id for row in rows} == {"55512345", None}
+    (sealed_email,) = (row.email_encrypted for row in rows if row.email_encrypted)
+    assert sealed_email.open() == "maria.ivanova@example.com"
+    (primary,) = (row for row in rows if row.is_primary)  # a contact rather than a browser
+    assert primary.phone_encrypted.open() == "+79175551234"
+    assert Lead.objects.find_by_contact(email=EMAIL.upper()).get() == lead
+
+
+def test_a_lead_known_by_a_browser_only_has_no_primary_contact_until_it_has_one() -> None:
+    lead = record(START, anonymous_id=BROWSER)
+    assert lead is not None
+    assert not lead.identities.filter(is_primary=True).exists()
+    record(WAITS, anonymous_id=BROWSER, contact=email())
+    assert lead.identities.get(is_primary=True).email_encrypted.open() == EMAIL.lower()
+    record(WAITS, anonymous_id=BROWSER, contact={"phone": Plaintext("+79175551234")})
+    assert lead.identities.filter(is_primary=True).count() == 1
+
+
+def test_utm_of_a_new_lead_is_that_of_its_first_event() -> None:
+    lead = record(START, anonymous_id=BROWSER, acquisition={"entry_point": "ads", "utm_term": "a"})
+    assert lead is not None
+    assert lead.utm == {"utm_term": "a"}
+    record(START, anonymous_id=BROWSER, utm={"utm_term": "b"}, topic="anxiety")
+    lead.refresh_from_db()
+    assert (lead.utm, lead.topic_id) == ({"utm_term": "a"}, None)
+
+
+def test_nobody_is_known_by_a_telegram_name() -> None:
+    assert record(WAITS, contact={"telegram": Plaintext("@maria_ivanova")}) is None
+    lead = record(WAITS, contact={"telegram": Plaintext("@maria_ivanova")}, anonymous_id=BROWSER)
+    assert lead is not None
+    assert [row.anonymous_id for row in lead.identities.all()] == [BROWSER]
+
+
+# -- Whose lead -----------------------------------------------------------------------------------
+
+
+def test_a_lead_is_found_by_each_way_in_which_it_is_known() -> None:
+    user = UserFactory()
+    lead = record(WAITS, user=user, anonymous_id=BROWSER, contact=email())
+    for person in [
+        {"user": user},
+        {"user": user.pk},
+        {"user": str(user.pk)},
+        {"contact": email(" MARIA.ivanova@example.COM ")},
+        {"anonymous_id": BROWSER},
+        {"lead": lead},
+        {"lead": str(lead.pk)},
+    ]:
+        assert record(VIEW, **person) == lead
+    assert counts() == [1, 3, 8, 8, 1]
+
+
+def test_the_persons_lead_goes_before_that_of_a_contact_and_of_a_browser() -> None:
+    user = UserFactory()
+    by_browser = known_by(anonymous_id=BROWSER)
+    by_contact = record(WAITS, contact=email())
+    by_user = known_by(user=user)
+    given = LeadFactory()
+    person = {"anonymous_id": BROWSER}
+    assert record(VIEW, **person) == by_browser
+    person["contact"] = email()
+    assert record(VIEW, **person) == by_contact
+    person["user"] = user
+    assert record(VIEW, **person) == by_user
+    assert record(VIEW, **person, lead=given) == given
+
+
+def test_of_several_the_oldest_lead_is_meant() -> None:
+    leads = [known_by(anonymous_id=BROWSER) for _ in range(3)]
+    Lead.objects.filter(pk=leads[1].pk).update(created_at=datetime(2026, 1, 1, tzinfo=UTC))
+    assert record(VIEW, anonymous_id=BROWSER) == leads[1]
+
+
+def test_a_lead_of_another_registered_person_is_not_theirs() -> None:
+    """Two people at one computer, with one phone."""
+    first, second = UserFactory(), UserFactory()
+    contact = {"phone": Plaintext("+79175551234")}
+    lead = record(WAITS, user=first, anonymous_id=BROWSER, contact=contact)
+    other = record(WAITS, user=second, anonymous_id=BROWSER, contact=contact)
+    assert lead is not None
+    assert other is not None
+    assert other != lead
+    assert {row.user_id for row in lead.identities.all()} == {first.pk, None}
+    assert record(VIEW, user=first, anonymous_id=BROWSER) == lead
+    assert record(VIEW, user=second, anonymous_id=BROWSER) == other
+    assert record(VIEW, anonymous_id=BROWSER) == lead
+
+
+def test_a_lead_gains_what_it_was_not_known_by_and_nothing_twice() -> None:
+    user = UserFactory()
+    lead = record(START, anonymous_id=BROWSER)
+    assert lead is not None
+    for _ in range(2):
+        assert record(VIEW, anonymous_id=BROWSER, user=user, contact=email()) == lead
+    assert lead.identities.count() == 3
+    assert record(VIEW, user=user, contact=email("other@example.com")) == lead
+    assert lead.identities.count() == 4
+    assert Lead.objects.find_by_contact(email="other@example.com").get() == lead
+
+
+def test_a_lead_is_found_while_keys_are_rotated(settings: Any) -> None:
+    lead = record(WAITS, contact=email())
+    (old,) = settings.BLIND_INDEX_KEYS
+    (new,) = keys.Keyring([keys.Key("k2", b"2" * 32)])
+    settings.BLIND_INDEX_KEYS = keys.Keyring([new, old])
+    assert record(WAITS, contact=email()) == lead
+    assert lead is not None
+    assert lead.identities.count() == 1
+
+
+def test_an_erased_person_is_not_known_again() -> None:
+    """A late event of theirs is nobody's; what else it says still counts."""
+    user = UserFactory(deleted=True)
+    assert record(WAITS, user=user) is None
+    assert counts() == [0, 0, 0, 1, 0]
+    lead = record(WAITS, user=user, anonymous_id=BROWSER)
+    assert lead is not None
+    assert [row.anonymous_id for row in lead.identities.all()] == [BROWSER]
+    assert {*AnalyticsEvent.objects.values_list("user_id", flat=True)} == {None}
+
+
+def test_an_unknown_person_is_refused_in_every_event() -> None:
+    with nothing_written(), pytest.raises(NotFound):
+        record(VIEW, user=uuid4())
+
+
+# -- Status ---------------------------------------------------------------------------------------
+
+WAY = ["new", "engaged", "booking_started", "paid", "booked_confirmed", "completed_session"]
+PROVES = {
+    "waitlist_submitted": "engaged",
+    "question_submitted": "engaged",
+    "tg_subscribe_confirmed": "engaged",
+    "intake_submitted": "engaged",
+    "booking_start": "booking_started",
+    "service_selected": "booking_started",
+    "booking_slot_selected": "booking_started",
+    "payment_started": "booking_started",
+    "booking_paid": "paid",
+    "booking_confirmed": "booked_confirmed",
+}
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_a_status_moves_forward_only(name: str) -> None:
+    for before in WAY:
+        lead = LeadFactory(status=before)
+        found = record(any_event(name), lead=lead)
+        proved = PROVES.get(name, "new")
+        expected = max(before, proved, key=WAY.index)
+        lead.refresh_from_db()
+        assert lead.status == expected
+        assert found is not None
+        assert found.status == expected
+
+
+@pytest.mark.parametrize("status", ["follow_up_needed", "inactive"])
+def test_what_staff_has_set_stays(status: str) -> None:
+    lead = LeadFactory(status=status)
+    record(PAID, lead=lead)
+    lead.refresh_from_db()
+    assert lead.status == status
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [
+        ("attended", "completed_session"),
+        ("no_show", "paid"),
+        ("canceled_by_client", "paid"),
+        ("canceled_by_provider", "paid"),
+        ("rescheduled", "paid"),
+    ],
+)
+def test_a_session_that_took_place_completes_the_way(outcome: str, status: str) -> None:
+    lead = LeadFactory(status="paid")
+    happened = any_event("appointment_outcome_recorded")
+    happened["properties"]["outcome"] = outcome
+    record(happened, lead=lead)
+    lead.refresh_from_db()
+    assert lead.status == status
+
+
+def test_events_may_come_in_any_order() -> None:
+    lead = None
+    for name in ["booking_confirmed", "booking_paid", "payment_started", "booking_start"]:
+        lead = record(any_event(name), anonymous_id=BROWSER)
+    assert lead is not None
+    lead.refresh_from_db()
+    assert (lead.status, lead.timeline.count()) == ("booked_confirmed", 4)
+
+
+# -- The same event again -------------------------------------------------------------------------
+
+
+def test_an_event_is_recorded_once() -> None:
+    event_id, user = uuid4(), UserFactory()
+    person = {"user": user, "contact": email(), "anonymous_id": BROWSER}
+    lead = record(WAITS, **person, event_id=event_id)
+    assert lead is not None
+    Lead.objects.filter(pk=lead.pk).update(status="new")  # staff knows better
+    with nothing_written():
+        assert record(WAITS, **person, event_id=event_id) == lead
+        assert record(WAITS, **person, event_id=str(event_id)) == lead
+        assert record(WAITS, event_id=event_id) == lead  # by whom is not said this time
+        assert record(WAITS, lead=lead, event_id=event_id) == lead
+    lead.refresh_from_db()
+    assert lead.status == "new"
+
+
+def test_an_event_of_nobody_stays_one_of_nobody() -> None:
+    event_id = uuid4()
+    record(VIEW, anonymous_id=BROWSER, event_id=event_id)
+    record(WAITS, anonymous_id=BROWSER)
+    with nothing_written():
+        assert record(VIEW, anonymous_id=BROWSER, event_id=event_id) is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {**VIEW, "anonymous_id": BROWSER},
+        {**WAITS, "anonymous_id": "visitor-000002"},
+        {**WAITS, "user": "stranger"},
+        {**WAITS, "lead": "stranger"},
+        {**WAITS, "contact": "stranger"},
+        {**WAITS, "contact": "nobody known"},
+    ],
+    ids=["event", "browser", "user", "lead", "contact", "unknown contact"],
+)
+def test_an_id_of_another_event_is_refused(other: dict[str, Any]) -> None:
+    event_id, stranger = uuid4(), UserFactory()
+    record(WAITS, user=UserFactory(), anonymous_id=BROWSER, event_id=event_id)
+    strange = record(WAITS, user=stranger, contact=email())
+    values = {"user": stranger, "lead": strange, "contact": email()}
+    given = {k: values[k] if v == "stranger" else v for k, v in other.items()}
+    if other.get("contact") == "nobody known":
+        given["contact"] = email("other@example.com")
+    with nothing_written(), pytest.raises(IdempotencyConflict) as refused:
+        record(given, event_id=event_id)
+    assert refused.value.details == {"event_id": event_id}
+
+
+def test_an_id_of_another_event_in_the_timeline_is_refused() -> None:
+    """Staff may write into timelines, and analytics are purged before them."""
+    row = LeadTimelineEventFactory(
+        tracking_event_id="booking_paid", source="backend", properties=full("booking_paid")
+    )
+    other = LeadFactory()
+    with nothing_written(), pytest.raises(IdempotencyConflict):
+        record(PAID, lead=other, event_id=row.event_id)
+    assert record(PAID, lead=row.lead, event_id=row.event_id) == row.lead
+    assert row.lead.timeline.count() == 1
+
+
+# -- Refusals -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("event", "rule", "key"),
+    [
+        ({**START, "event_name": "booking_ends"}, "analytics_events_event_in_plan", None),
+        ({**START, "source": "telegram"}, "analytics_events_source_in_plan", None),
+        ({**START, "page": {}}, "analytics_events_required_present", "page_path"),
+        ({**START, "properties": {"text": "a"}}, "analytics_events_p0_only", "text"),
+        ({**START, "properties": {"topic": "мне плохо"}}, "analytics_events_p0_only", "topic"),
+        ({**START, "properties": {"Мария": "a"}}, "analytics_events_p0_only", "unnamed"),
+        ({**START, "page": {"page_title": "a"}}, "analytics_events_p0_only", None),
+        ({**START, "utm": {"utm_source": "a b"}}, "leads_utm_is_p0", None),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+@pytest.mark.parametrize("known", [False, True], ids=["first", "known"])
+def test_what_the_plan_does_not_allow_is_refused(
+    event: dict[str, Any], rule: str, key: str | None, known: bool
+) -> None:
+    if known:
+        known_by(anonymous_id=BROWSER)
+    if known and rule == "leads_utm_is_p0":  # only a new lead keeps utm
+        assert record(event, anonymous_id=BROWSER) is not None
+        return
+    with nothing_written(), pytest.raises(EventRefused) as refused:
+        record(event, anonymous_id=BROWSER)
+    assert refused.value.code == "event_refused"
+    assert (refused.value.details["rule"], refused.value.details["key"]) == (rule, key)
+    assert "плохо" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "detail"),
+    [
+        ({"user": uuid4()}, NotFound, "user"),
+        ({"user": "nobody"}, NotFound, "user"),
+        ({"lead": uuid4()}, NotFound, "lead"),
+        ({"lead": "nobody"}, NotFound, "lead"),
+        ({"lead": 5}, NotFound, "lead"),
+        ({"topic": "nowhere"}, NotFound, "topic"),
+        ({"anonymous_id": "a b"}, InvalidInput, "anonymous_id"),
+        ({"anonymous_id": ""}, InvalidInput, "anonymous_id"),
+        ({"anonymous_id": 12345678}, InvalidInput, "anonymous_id"),
+        ({"contact": {"email": Plaintext("Мария")}}, InvalidInput, "email"),
+        ({"contact": {"phone": Plaintext("112")}}, InvalidInput, "phone"),
+        ({"contact": {"address": Plaintext("a")}}, InvalidInput, "contact"),
+        ({"event_id": "a"}, InvalidInput, "event_id"),
+        ({"session_id": "a"}, InvalidInput, "session_id"),
+        ({"occurred_at": NAIVE}, InvalidInput, "occurred_at"),
+        ({"properties": {"topic": object()}}, InvalidInput, "properties"),
+        ({"properties": {"topic": NAIVE}}, InvalidInput, "properties"),
+        ({"properties": {"topic": float("nan")}}, InvalidInput, "properties"),
+        ({"properties": {"topic": "\0"}}, InvalidInput, None),
+        ({"page": {"page_path": "\udc00"}}, Refused, None),
+        ({"page": 5}, InvalidInput, "page"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_bad_input_writes_nothing(
+    given: dict[str, Any], error: type[Refused], detail: str | None
+) -> None:
+    with nothing_written(), pytest.raises(error) as refused:
+        record({**START, "anonymous_id": BROWSER, **given})
+    if detail is not None:
+        assert detail in refused.value.details.values()
+    assert "Мария" not in str(refused.value)
+
+
+def test_a_contact_is_not_given_in_the_open() -> None:
+    with nothing_written(), pytest.raises(UnsealedValue) as refused:
+        record(WAITS, contact={"email": EMAIL})
+    assert EMAIL not in str(refused.value)
+
+
+# -- Costs ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["lead", "user", "anonymous_id"])
+def test_an_event_of_a_known_lead_takes_five_queries(way: str) -> None:
+    user = UserFactory()
+    lead = record(WAITS, user=user, anonymous_id=BROWSER)
+    person = {"lead": lead, "user": user, "anonymous_id": BROWSER}[way]
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
+        record(START, **{way: person})
+    asked = [q["sql"] for q in captured if "SAVEPOINT" not in q["sql"]]
+    assert len(asked) <= 5, asked
+
+
+def test_no_statement_holds_a_contact() -> None:
+    """The server's log may show statements, and the number of an advisory lock."""
+    digits = "79175551234"
+    with CaptureQueriesContext(connection) as captured:
+        for _ in range(2):
+            record(WAITS, contact={**email(), "phone": Plaintext(f"+{digits}")})
+    said = " ".join(q["sql"] for q in captured).lower()
+    assert "insert into" in said
+    assert EMAIL.lower() not in said
+    assert digits not in said
+
+
+def test_an_identifier_does_not_show_what_it_holds() -> None:
+    contact = {"telegram": Plaintext("55512345"), "phone": Plaintext("+79175551234")}
+    for one in identifiers(user=None, contact=contact, anonymous_id=BROWSER):
+        assert "555" not in repr(one)
+
+
+def test_a_uuid_of_an_event_is_made_where_none_is_given() -> None:
+    record(VIEW)
+    record(VIEW)
+    made: set[UUID] = set(AnalyticsEvent.objects.values_list("event_id", flat=True))
+    assert len(made) == 2

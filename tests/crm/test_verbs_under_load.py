@@ -1,0 +1,340 @@
+"""record_event and merge, from many connections at once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connection, transaction
+
+from crm.models import AnalyticsEvent, Lead, LeadIdentity, LeadTimelineEvent
+from ebalance.db import keys
+from ebalance.db.sealed import Plaintext
+from tests.crm import recorders
+from tests.databases import Database, Databases, default_connection_on
+from tests.factories import (
+    AppointmentFactory,
+    ConsentFactory,
+    LeadFactory,
+    UserFactory,
+)
+
+PROCESSES = 8
+
+
+@pytest.fixture
+def here(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
+    """A database of its own, which this process's connections commit to as well."""
+    with django_db_blocker.unblock(), default_connection_on(fresh_database):
+        yield fresh_database
+
+
+@pytest.fixture(scope="module")
+def shared(databases: Databases, django_db_blocker: Any) -> Iterator[None]:
+    """One for all tests of two steps, each of which looks at a person of its own."""
+    with django_db_blocker.unblock():
+        made = databases.clone()
+        with default_connection_on(made):
+            yield
+    databases.drop(made.name)
+
+
+def at_once(database: Database, work: Callable, *arguments: Any) -> list:
+    """Run ``work`` in processes that begin together. Half have other primary keys: a rotation."""
+    context = multiprocessing.get_context("spawn")
+    rings = [
+        {
+            f"EBALANCE_{name}": ring
+            for name in ("ENCRYPTION_KEYS", "BLIND_INDEX_KEYS")
+            for ring in [",".join(order([os.environ[f"EBALANCE_{name}"], ADDED[name]]))]
+        }
+        for order in (list, lambda keys: keys[::-1])
+    ]
+    environments = context.Queue()
+    for n in range(PROCESSES):
+        environments.put(rings[n % 2])
+    with context.Pool(
+        PROCESSES,
+        recorders.set_up,
+        (database.url, environments, context.Barrier(PROCESSES, timeout=120)),
+    ) as pool:
+        return pool.starmap(work, [(n, *arguments) for n in range(PROCESSES)], chunksize=1)
+
+
+ADDED = {name: keys.generate("k2") for name in ("ENCRYPTION_KEYS", "BLIND_INDEX_KEYS")}
+
+
+def test_of_many_first_events_one_lead_is_made(here: Database) -> None:
+    people = [
+        {
+            "email": f"person{n}@example.com",
+            "anonymous_id": f"visitor-{n:06d}",
+            "user": str(UserFactory().pk),
+        }
+        for n in range(20)
+    ]
+    answers = at_once(here, recorders.first_contacts, people)
+    assert Lead.objects.count() == 20
+    for person in people:
+        assert len({answer[person["email"]] for answer in answers}) == 1
+    assert Counter(Lead.objects.values_list("timeline__lead", flat=True)) == dict.fromkeys(
+        Lead.objects.values_list("pk", flat=True), PROCESSES
+    )
+    assert AnalyticsEvent.objects.count() == 20 * PROCESSES
+    # Each is known by each contact once.
+    assert LeadIdentity.objects.filter(email_encrypted__isnull=False).count() == 20
+    assert LeadIdentity.objects.count() <= 60
+
+
+def test_the_same_event_from_many_connections_is_one(here: Database) -> None:
+    events = [uuid4() for _ in range(20)]
+    answers = at_once(here, recorders.same_events, events)
+    assert len({tuple(answer) for answer in answers}) == 1
+    for table in [Lead, LeadTimelineEvent, AnalyticsEvent]:
+        assert table.objects.count() == 20
+
+
+def test_no_event_is_lost_among_merges(here: Database) -> None:
+    pairs = []
+    for _ in range(10):
+        pair = (LeadFactory().pk, LeadFactory().pk)
+        for key in pair:
+            LeadIdentity.objects.create(lead_id=key, anonymous_id=f"visitor-{key}")
+        pairs.append(pair)
+    answers = at_once(here, recorders.merges_and_events, pairs)
+    recorded = sum(n for n, _ in answers)
+    assert recorded == PROCESSES // 2 * len(pairs) * 4
+    # Who comes second the other way round is refused; nobody meets a deadlock.
+    assert {code for _, codes in answers for code in codes} <= {"not_found", "transition_refused"}
+    assert Lead.objects.count() == len(pairs)
+    assert LeadTimelineEvent.objects.count() == AnalyticsEvent.objects.count() == recorded
+    for one, other in pairs:
+        (lead,) = Lead.objects.filter(pk__in=[one, other])
+        assert lead.status == "booking_started"
+        assert {row.anonymous_id for row in lead.identities.all()} == {
+            f"visitor-{one}",
+            f"visitor-{other}",
+        }
+
+
+# -- Step by step ---------------------------------------------------------------------------------
+
+
+class Step(threading.Thread):
+    """A verb on a connection of its own; with ``halt`` its transaction stays open until it ends by
+    ``go()`` or ``back()``.
+    """
+
+    def __init__(self, work: Callable[[], Any], *, halt: bool = False) -> None:
+        super().__init__(daemon=True)
+        self.work, self.halt = work, halt
+        self.done, self.ending = threading.Event(), threading.Event()
+        self.is_taken_back = False
+        self.result: Any = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            with transaction.atomic() if self.halt else nullcontext():
+                self.result = self.work()
+                self.done.set()
+                if self.halt:
+                    self.ending.wait(30)
+                    transaction.set_rollback(self.is_taken_back)
+        except Exception as error:
+            self.result = error
+        finally:
+            self.done.set()
+            connection.close()
+
+    def go(self) -> Any:
+        self.ending.set()
+        self.join(60)
+        assert not self.is_alive()
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+    def back(self) -> Any:
+        self.is_taken_back = True
+        return self.go()
+
+
+def one_then_other(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Step, Step]:
+    """``second`` begins when ``first`` is done and not committed; it has to wait for that."""
+    one = Step(first, halt=True)
+    assert one.done.wait(30)
+    other = Step(second)
+    assert not other.done.wait(0.3)
+    return one, other
+
+
+def in_order(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Any, Any]:
+    one, other = one_then_other(first, second)
+    return one.go(), other.go()
+
+
+def start(**person: Any) -> Lead | None:
+    return Lead.objects.record_event(
+        "booking_start", page=recorders.PAGE, acquisition=recorders.ACQUISITION, **person
+    )
+
+
+def merge(lead: Lead, into: Lead) -> Lead:
+    return Lead(pk=lead.pk).merge(into=into.pk)
+
+
+class Person:
+    """Somebody whom nobody knows yet."""
+
+    def __init__(self) -> None:
+        self.browser = {"anonymous_id": f"visitor-{uuid4()}"}
+        self.contact = {"contact": {"email": Plaintext(f"{uuid4()}@example.com")}}
+        self.user = {"user": UserFactory()}
+
+    @property
+    def leads(self) -> list[Lead]:
+        known = [self.browser, self.user]
+        rows = [row for by in known for row in LeadIdentity.objects.filter(**by)]
+        by_email = Lead.objects.find_by_contact(email=self.contact["contact"]["email"].reveal())
+        return sorted({*by_email, *(row.lead for row in rows)}, key=lambda lead: lead.pk)
+
+    def known_by_browser(self) -> Lead:
+        lead = LeadFactory()
+        LeadIdentity.objects.create(lead=lead, **self.browser)
+        return lead
+
+
+@pytest.fixture
+def person(shared: None) -> Person:
+    return Person()
+
+
+@pytest.mark.parametrize("way", ["lead", "browser", "contact"])
+@pytest.mark.parametrize("has_consent", [False, True], ids=["deleted", "left"])
+@pytest.mark.parametrize("merge_first", [True, False], ids=["merge, event", "event, merge"])
+def test_an_event_of_a_lead_that_is_being_merged_is_kept(
+    person: Person, merge_first: bool, has_consent: bool, way: str
+) -> None:
+    lead, into = person.known_by_browser(), LeadFactory()
+    Lead.objects.record_event("lk_opened", source="web", lead=lead, page=PAGE, **person.contact)
+    if has_consent:
+        ConsentFactory(lead=lead, user=None)
+    given = {"lead": lead.pk} if way == "lead" else getattr(person, way)
+    steps = [lambda: merge(lead, into), lambda: start(**given)]
+    found = in_order(*(steps if merge_first else steps[::-1]))
+    assert into in found
+    assert person.leads == [into]
+    assert {*into.timeline.values_list("tracking_event", flat=True)} == {
+        "lk_opened",
+        "booking_start",
+    }
+    into.refresh_from_db()
+    assert into.status == "booking_started"
+    assert into.identities.count() == 2
+    left = Lead.objects.filter(pk=lead.pk).values_list("status", flat=True)
+    assert [*left] == (["inactive"] if has_consent else [])
+
+
+PAGE = {"page_path": "/lk"}
+
+
+def test_what_a_lead_gains_while_it_is_merged_moves_too(person: Person) -> None:
+    lead, into = person.known_by_browser(), LeadFactory()
+    in_order(lambda: start(**person.browser, **person.user), lambda: merge(lead, into))
+    assert person.leads == [into]
+    assert start(**person.user) == into
+
+
+def test_what_the_other_lead_gains_meanwhile_is_not_gained_twice(person: Person) -> None:
+    lead, into = person.known_by_browser(), LeadFactory()
+    in_order(lambda: merge(lead, into), lambda: start(lead=into.pk, **person.browser))
+    assert into.identities.count() == 1
+
+
+@pytest.mark.parametrize("has_consent", [False, True], ids=["deleted", "left"])
+def test_an_appointment_made_while_its_lead_is_merged_moves_too(
+    person: Person, has_consent: bool
+) -> None:
+    lead, into = person.known_by_browser(), LeadFactory()
+    if has_consent:
+        ConsentFactory(lead=lead, user=None)
+    appointment, _ = in_order(
+        lambda: AppointmentFactory(client=None, lead=lead), lambda: merge(lead, into)
+    )
+    appointment.refresh_from_db()
+    assert appointment.lead == into
+
+
+def test_a_booking_and_a_merge_do_not_wait_for_each_other(person: Person) -> None:
+    """A booking: the appointment of the lead first, its event at the end of the transaction."""
+    lead, into = person.known_by_browser(), LeadFactory()
+    written, go_on = threading.Event(), threading.Event()
+
+    def book() -> Any:
+        appointment = AppointmentFactory(client=None, lead=lead)
+        written.set()
+        go_on.wait(30)
+        start(lead=lead.pk)
+        return appointment
+
+    booking = Step(book, halt=True)
+    assert written.wait(30)
+    merging = Step(lambda: merge(lead, into))
+    assert not merging.done.wait(0.3)
+    go_on.set()
+    assert booking.done.wait(30)
+    appointment = booking.go()
+    assert merging.go() == into
+    appointment.refresh_from_db()
+    assert appointment.lead == into
+    assert into.timeline.count() == 1
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["new person", "known person"])
+def test_two_first_events_wait_for_each_other(person: Person, known: bool) -> None:
+    if known:  # by a browser; both bring the contact
+        person.known_by_browser()
+    one, other = in_order(
+        lambda: start(**person.browser, **person.contact), lambda: start(**person.contact)
+    )
+    assert [one] == [other] == person.leads
+    assert one is not None
+    assert one.identities.count() == 2
+
+
+def test_what_the_first_event_takes_back_the_next_makes(person: Person) -> None:
+    one, other = one_then_other(
+        lambda: start(**person.contact), lambda: start(**person.contact, **person.browser)
+    )
+    given_up = one.back()
+    lead = other.go()
+    assert lead != given_up
+    assert person.leads == [lead]
+
+
+def test_one_contact_is_primary_when_two_are_added_at_once(person: Person) -> None:
+    lead = LeadFactory()
+    in_order(
+        lambda: start(lead=lead.pk, **person.contact),
+        lambda: start(lead=lead.pk, contact={"phone": Plaintext("+79175551234")}),
+    )
+    assert lead.identities.count() == 2
+    assert lead.identities.filter(is_primary=True).count() == 1
+
+
+def test_a_status_that_is_proved_meanwhile_is_not_taken_back(person: Person) -> None:
+    lead = LeadFactory()
+    in_order(
+        lambda: Lead.objects.filter(pk=lead.pk).update(status="paid"),  # by no verb
+        lambda: start(lead=lead.pk),
+    )
+    lead.refresh_from_db()
+    assert lead.status == "paid"
