@@ -1,5 +1,9 @@
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
+from ebalance.admin import log
 from ebalance.admin.options import AddOnly, ModelAdmin, ReadOnly, StackedInline
 
 from .models import (
@@ -76,6 +80,25 @@ class SystemSettingAdmin(ModelAdmin):
     actor_on_change = True
 
 
+class OutboxState(admin.SimpleListFilter):
+    title = _("delivery")
+    parameter_name = "delivery"
+
+    def lookups(self, request, model_admin):
+        # Each is a method of OutboxQuerySet.
+        return [
+            ("waiting", _("waiting")),
+            ("retrying", _("being retried")),
+            ("dead", _("dead letters")),
+            ("published", _("delivered")),
+        ]
+
+    def queryset(self, request, queryset):
+        chosen = self.value()
+        known = [name for name, _title in self.lookup_choices]
+        return getattr(queryset, chosen)() if chosen in known else queryset
+
+
 @admin.register(OutboxEvent)
 class OutboxEventAdmin(ReadOnly, ModelAdmin):
     list_display = (
@@ -83,12 +106,34 @@ class OutboxEventAdmin(ReadOnly, ModelAdmin):
         "aggregate_type",
         "aggregate_id",
         "created_at",
+        "available_at",
         "published_at",
         "attempts",
         "last_error",
     )
-    list_filter = ("published_at", "created_at")
+    list_filter = (OutboxState, "published_at", "created_at")
     search_fields = ("event_type__exact", "aggregate_type__exact", "aggregate_id__exact")
+    actions = ("requeue",)
+
+    def has_requeue_permission(self, request):
+        return request.user.has_perm("audit.change_outboxevent")
+
+    @admin.action(description=_("Send dead letters again"), permissions=["requeue"])
+    def requeue(self, request, queryset):
+        dead = list(queryset.dead())
+        for event in dead:
+            event.requeue(actor=request.user)
+        log.write(request, dead, CHANGE, "requeue")
+        self.message_user(
+            request,
+            ngettext(
+                "%(count)d event will be sent again.",
+                "%(count)d events will be sent again.",
+                len(dead),
+            )
+            % {"count": len(dead)},
+            messages.SUCCESS if dead else messages.WARNING,
+        )
 
 
 @admin.register(KeyRotation)

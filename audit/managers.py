@@ -1,15 +1,45 @@
-"""The outbox: domain events, written in the transaction they tell about."""
+"""The outbox: domain events, written in the transaction they tell about, and what is known of them.
+
+Where an unpublished event stands is told by its columns and the database's clock:
+
+* waiting: no failure so far (it may be at a relay this moment);
+* retrying: `last_error` says why an attempt failed, `available_at` when the next one is due;
+* dead: all attempts are used up and none is under way. It is never sent again by itself, and holds
+  back the later events of its row, whose order would be broken; `OutboxEvent.requeue` frees it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
 from uuid import UUID
 
+from django.conf import settings
 from django.db import models, transaction
+from django.db.models import Count, F, Max, Q
+from django.db.models.functions import Now
 
 from ebalance.db.querysets import EntityQuerySet
+
+
+@dataclass(frozen=True)
+class Lag:
+    """What the outbox still has to send, at one moment of the database's clock."""
+
+    waiting: int
+    retrying: int
+    dead: int
+    oldest_seconds: float
+    """Age of the oldest event that is neither sent nor dead; 0 when there is none."""
+    published_last_minute: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.waiting} waiting, {self.retrying} retrying, {self.dead} dead, oldest "
+            f"{self.oldest_seconds:.1f} s, {self.published_last_minute} sent in the last minute"
+        )
 
 
 class OutboxQuerySet(EntityQuerySet):
@@ -33,6 +63,51 @@ class OutboxQuerySet(EntityQuerySet):
             aggregate_id=about.pk,
             payload=flat(payload),
         ).save(force_insert=True)
+
+    def published(self) -> Self:
+        return self.filter(published_at__isnull=False)
+
+    def dead(self) -> Self:
+        return self.filter(is_dead())
+
+    def retrying(self) -> Self:
+        return self.filter(is_retrying())
+
+    def waiting(self) -> Self:
+        return self.filter(is_waiting())
+
+    def lag(self) -> Lag:
+        """Counts and the oldest age, in two statements over the index of each."""
+        left = self.filter(published_at__isnull=True).aggregate(
+            waiting=Count("pk", filter=is_waiting()),
+            retrying=Count("pk", filter=is_retrying()),
+            dead=Count("pk", filter=is_dead()),
+            oldest=Max(Now() - F("created_at"), filter=~is_dead()),
+        )
+        oldest = left.pop("oldest") or timedelta(0)
+        recent = self.published().filter(published_at__gt=Now() - timedelta(minutes=1))
+        return Lag(
+            **left,
+            oldest_seconds=max(0.0, oldest.total_seconds()),
+            published_last_minute=recent.count(),
+        )
+
+
+def is_dead() -> Q:
+    """While the last attempt is under way, `available_at` is the end of its lease."""
+    return Q(
+        published_at__isnull=True,
+        attempts__gte=settings.OUTBOX_MAX_ATTEMPTS,
+        available_at__lte=Now(),
+    )
+
+
+def is_retrying() -> Q:
+    return Q(published_at__isnull=True, last_error__isnull=False) & ~is_dead()
+
+
+def is_waiting() -> Q:
+    return Q(published_at__isnull=True, last_error__isnull=True) & ~is_dead()
 
 
 def flat(payload: Mapping[str, object]) -> dict[str, Any]:

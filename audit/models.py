@@ -1,8 +1,13 @@
 """Administration: the audit log, message templates, settings, the outbox, rotations of keys."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import pgtrigger
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
@@ -21,8 +26,12 @@ from ebalance.db.fields import (
 )
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sets import Members
+from ebalance.verbs import TransitionRefused, found_locked, verb
 
 from .managers import OutboxQuerySet
+
+if TYPE_CHECKING:
+    from identity.models import User
 
 # Rows of the log are never changed, and it must be provable from where P2 was read.
 RECORDED = keep("evidence of where a request came from, at least 3 years")
@@ -277,7 +286,10 @@ class SystemSetting(models.Model):
 
 
 class OutboxEvent(Entity):
-    """A domain event waiting to be sent, written in the transaction it tells about."""
+    """A domain event waiting to be sent, written in the transaction it tells about.
+
+    relay_outbox sends it (`audit.relay`); `audit.managers` says what its columns tell of that.
+    """
 
     event_type = TextLine(db_comment=p0("what happened, a code"))
     aggregate_type = TextLine(db_comment=p0("what it happened to, a code"))
@@ -331,10 +343,39 @@ class OutboxEvent(Entity):
                 "created_at",
                 serves="events of a row, in order",
             ),
+            rules.Index(
+                "outbox_events_heads",
+                "aggregate_type",
+                "aggregate_id",
+                "id",
+                condition=Q(published_at__isnull=True),
+                serves="relay_outbox: the first unpublished event of a row, and those behind it",
+            ),
+            rules.Index(
+                "outbox_events_published",
+                "published_at",
+                condition=Q(published_at__isnull=False),
+                serves="relay_outbox --status: sent in the last minute; retention",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.event_type
+
+    @verb
+    def requeue(self, *, actor: User | None = None) -> None:
+        """Let a dead letter be tried again, from the first attempt on.
+
+        An event that is in the queue anyway stays as it is. ``actor`` is who asks for it. Raises
+        NotFound, and TransitionRefused for an event that was delivered.
+        """
+        events = OutboxEvent.objects
+        if found_locked(events.all(), self.pk).published_at is not None:
+            raise TransitionRefused(
+                entity=self._meta.db_table, id=self.pk, status="published", wanted="waiting"
+            )
+        events.dead().filter(pk=self.pk).update(attempts=0, available_at=Now(), last_error=None)
+        self.refresh_from_db()
 
 
 class KeyRotation(Entity):

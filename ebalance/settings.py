@@ -203,6 +203,25 @@ HOLD_MINUTES = env.int("HOLD_MINUTES", default=15)
 if not 1 <= HOLD_MINUTES <= 24 * 60:
     raise ImproperlyConfigured(f"HOLD_MINUTES is {HOLD_MINUTES}; it can be 1 to 1440.")
 
+# OUTBOX_SENDER: the class to which relay_outbox gives events, audit.senders.LogSender or
+# audit.senders.WebhookSender. OUTBOX_MAX_ATTEMPTS: after so many an event is a dead letter.
+# OUTBOX_SEND_TIMEOUT_SECONDS: for one whole delivery. OUTBOX_LEASE_SECONDS: for which a relay has
+# the events that it claimed; longer than a delivery takes.
+OUTBOX_SENDER = env.str("OUTBOX_SENDER", default="audit.senders.LogSender")
+OUTBOX_MAX_ATTEMPTS = env.int("OUTBOX_MAX_ATTEMPTS", default=20)
+OUTBOX_SEND_TIMEOUT_SECONDS = env.int("OUTBOX_SEND_TIMEOUT_SECONDS", default=10)
+OUTBOX_LEASE_SECONDS = env.int("OUTBOX_LEASE_SECONDS", default=60)
+if OUTBOX_MAX_ATTEMPTS < 1 or not 1 <= OUTBOX_SEND_TIMEOUT_SECONDS < OUTBOX_LEASE_SECONDS <= 3600:
+    raise ImproperlyConfigured(
+        "OUTBOX_MAX_ATTEMPTS is 1 or more, OUTBOX_SEND_TIMEOUT_SECONDS 1 or more and less than "
+        "OUTBOX_LEASE_SECONDS, which is 3600 or less."
+    )
+# OUTBOX_WEBHOOK_URL, OUTBOX_WEBHOOK_SECRET: where WebhookSender posts, https only; and the key of
+# its signatures, 32 random characters or more, which the receiver knows too. Both are needed when
+# that sender is chosen.
+OUTBOX_WEBHOOK_URL = env.str("OUTBOX_WEBHOOK_URL", default="")
+OUTBOX_WEBHOOK_SECRET = env.str("OUTBOX_WEBHOOK_SECRET", default="")
+
 UNFOLD = {
     "SITE_TITLE": _("Emotional balance"),
     "SITE_HEADER": _("Emotional balance"),

@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
             name="amount",
             field=models.DecimalField(
                 blank=True,
-                db_comment="P0 · amount told",
+                db_comment="P0 · amount told, roubles",
                 decimal_places=2,
                 max_digits=12,
                 null=True,

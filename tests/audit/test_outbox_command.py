@@ -1,0 +1,258 @@
+"""`manage.py relay_outbox`: runs, stops when told to, tells how far behind it is."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from audit.models import OutboxEvent
+from tests.databases import Database, Databases
+from tests.processes import ROOT, environment, eventually, manage
+
+from .outbox import later, outbox_database, state, write
+
+SENDERS = "tests.audit.senders"
+
+
+@pytest.fixture(scope="module")
+def database(databases: Databases, django_db_blocker: Any) -> Iterator[Database]:
+    with outbox_database(databases, django_db_blocker) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def outbox(database: Database, django_db_blocker: Any) -> Iterator[None]:
+    with django_db_blocker.unblock():
+        connection.cursor().execute("TRUNCATE outbox_events")
+        yield
+
+
+def command(*arguments: str) -> str:
+    output = io.StringIO()
+    call_command("relay_outbox", *arguments, stdout=output)
+    return output.getvalue()
+
+
+def process(database: Database, folder: Path, *arguments: str, **changes: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "manage.py"), "relay_outbox", *arguments],
+        cwd=ROOT,
+        env=environment(DATABASE_URL=database.url, RECORD_DIR=str(folder), **changes),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def recorded(folder: Path) -> list[str]:
+    """Ids of what was sent, by all processes."""
+    return [line.split()[2] for file in folder.iterdir() for line in file.read_text().splitlines()]
+
+
+# -- the status -----------------------------------------------------------------------------------
+
+
+def test_the_status_is_for_people_and_for_programs(settings: Any) -> None:
+    settings.OUTBOX_MAX_ATTEMPTS = 3
+    write(2, wait=100)
+    write(attempts=3)
+    text = command("--status")
+    assert [line.split()[:2] for line in text.splitlines()] == [
+        ["waiting", "2"],
+        ["retrying", "0"],
+        ["dead", "1"],
+        ["oldest", "seconds"],
+        ["published", "last"],
+    ]
+    told = json.loads(command("--status", "--json"))
+    assert told.pop("oldest_seconds") < 60
+    assert told == {"waiting": 2, "retrying": 0, "dead": 1, "published_last_minute": 0}
+    assert not OutboxEvent.objects.published().exists()
+
+
+def test_json_is_the_form_of_the_status_only() -> None:
+    with pytest.raises(CommandError, match="--json is for --status"):
+        command("--json")
+
+
+# -- what people get wrong ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sender", "part"),
+    [
+        ("nothing", "is no sender"),
+        ("nowhere.Sender", "is no sender"),
+        ("audit.senders.Missing", "is no sender"),
+        ("audit.senders.SECRET", "is no sender"),
+        ("audit.senders.SHORTEST_SECRET", "is no sender"),
+        (f"{SENDERS}.WithoutClose", "needs send, close and timeout"),
+        (f"{SENDERS}.NeedsMore", "is no sender"),
+        ("builtins.object", "needs send, close and timeout"),
+    ],
+)
+def test_a_wrong_sender_is_one_sentence(sender: str, part: str) -> None:
+    (event,) = write()
+    with pytest.raises(CommandError, match=part) as caught:
+        command("--once", "--sender", sender)
+    assert "\n" not in str(caught.value)
+    assert state(event) == (0, None, False)
+
+
+@pytest.mark.parametrize("batch", ["0", "-1", "1001", "many", "1.5", ""])
+def test_a_wrong_batch(batch: str) -> None:
+    with pytest.raises(CommandError, match="is no batch"):
+        command("--once", f"--batch={batch}")
+
+
+@pytest.mark.parametrize("lease", ["0", "-1", "3601", "long", "nan", "inf", ""])
+def test_a_wrong_lease(lease: str) -> None:
+    with pytest.raises(CommandError, match="is no lease"):
+        command("--once", f"--lease={lease}")
+
+
+def test_a_lease_within_which_nothing_could_be_sent() -> None:
+    with pytest.raises(CommandError, match="too short"):
+        command("--once", "--lease", "1")
+
+
+def test_the_webhook_needs_its_settings(database: Database) -> None:
+    with pytest.raises(ImproperlyConfigured, match="OUTBOX_WEBHOOK_URL"):
+        command("--once", "--sender", "audit.senders.WebhookSender")
+    result = manage(
+        "relay_outbox",
+        "--once",
+        DATABASE_URL=database.url,
+        OUTBOX_SENDER="audit.senders.WebhookSender",
+        OUTBOX_WEBHOOK_URL="https://example.com/?token=t0ken",
+    )
+    assert result.returncode == 1
+    assert result.stderr == (
+        "Wrong settings: OUTBOX_WEBHOOK_SECRET must be set for WebhookSender.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"OUTBOX_MAX_ATTEMPTS": "0"},
+        {"OUTBOX_LEASE_SECONDS": "10"},
+        {"OUTBOX_LEASE_SECONDS": "3601"},
+        {"OUTBOX_SEND_TIMEOUT_SECONDS": "0"},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_settings_that_cannot_work(changes: dict[str, str], database: Database) -> None:
+    result = manage("relay_outbox", "--status", DATABASE_URL=database.url, **changes)
+    assert result.returncode == 1
+    assert "Wrong settings: OUTBOX_MAX_ATTEMPTS is 1 or more" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+# -- processes ------------------------------------------------------------------------------------
+
+
+def test_once_sends_what_is_due_and_ends(database: Database) -> None:
+    events = [*write(3), *write()]
+    write(wait=100)
+    result = manage("relay_outbox", "--once", DATABASE_URL=database.url)
+    assert result.returncode == 0, result.stderr
+    assert [event for event in events if str(event) in result.stderr] == events
+    assert OutboxEvent.objects.published().count() == 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_relay_runs_until_told_to_stop(
+    number: signal.Signals, database: Database, tmp_path: Path
+) -> None:
+    """The event at work is finished, the others are given back at once."""
+    events = write(200)
+    relay = process(
+        database, tmp_path, "--sender", f"{SENDERS}.Recorder", "--lease", "60", RECORD_PAUSE="0.05"
+    )
+    assert eventually(lambda: recorded(tmp_path)), relay.communicate(timeout=10)
+    relay.send_signal(number)
+    _output, errors = relay.communicate(timeout=20)
+    assert relay.returncode == 0, errors
+    sent = recorded(tmp_path)
+    assert sent == [str(event) for event in events[: len(sent)]]
+    assert 0 < len(sent) < len(events)
+    assert OutboxEvent.objects.published().count() == len(sent)
+    # As if they had never been claimed.
+    assert OutboxEvent.objects.waiting().filter(attempts=0).count() == len(events) - len(sent)
+
+
+def test_an_idle_relay_stops_at_once_and_takes_new_events_soon(
+    database: Database, tmp_path: Path
+) -> None:
+    relay = process(database, tmp_path, "--sender", f"{SENDERS}.Recorder")
+    assert eventually(lambda: [*tmp_path.iterdir()])
+    (event,) = write()
+    assert eventually(lambda: recorded(tmp_path) == [str(event)], 10)
+    relay.terminate()
+    start = time.monotonic()
+    _output, errors = relay.communicate(timeout=20)
+    assert time.monotonic() - start < 5
+    assert relay.returncode == 0, errors
+
+
+def test_a_send_that_outlasts_its_lease_ends_the_process(
+    database: Database, tmp_path: Path
+) -> None:
+    """Nothing is sent late: by then the event is another relay's."""
+    events = write(3)
+    relay = process(database, tmp_path, "--sender", f"{SENDERS}.Hanging", "--lease", "1.5")
+    _output, errors = relay.communicate(timeout=30)
+    assert relay.returncode == 1
+    assert "Timeout" in errors
+    assert recorded(tmp_path) == []
+    later(2)
+    result = manage(
+        "relay_outbox",
+        "--once",
+        DATABASE_URL=database.url,
+        RECORD_DIR=str(tmp_path),
+        OUTBOX_SENDER=f"{SENDERS}.Recorder",
+    )
+    assert result.returncode == 0, result.stderr
+    assert recorded(tmp_path) == [str(event) for event in events]
+    assert state(events[0]) == (2, "lease_expired", True)
+
+
+def test_a_sender_that_leaves_takes_the_process_with_it_and_nothing_else(
+    database: Database, tmp_path: Path
+) -> None:
+    first, second = write(2)
+    relay = process(database, tmp_path, "--once", "--sender", f"{SENDERS}.Leaving")
+    relay.communicate(timeout=30)
+    assert relay.returncode == 3
+    assert state(first) == (1, "internal", False)
+    assert state(second) == (0, None, False)
+
+
+def test_failures_are_no_reason_to_end(database: Database, tmp_path: Path) -> None:
+    events = [write()[0] for _ in range(3)]
+    relay = process(database, tmp_path, "--once", "--sender", f"{SENDERS}.Refusing")
+    _output, errors = relay.communicate(timeout=30)
+    assert relay.returncode == 0, errors
+    assert [state(event) for event in events] == [(1, "http_500", False)] * 3
+    assert errors.count("was not delivered (http_500, attempt 1)") == 3
+
+
+def test_without_a_database_it_says_so_in_one_line(tmp_path: Path) -> None:
+    result = manage("relay_outbox", DATABASE_URL=f"postgresql://u@/none?host={tmp_path}")
+    assert result.returncode == 1
+    assert result.stderr.startswith("Cannot use the database none")
+    assert len(result.stderr.splitlines()) == 1
