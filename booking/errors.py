@@ -2,6 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
+from content.errors import NotReadyToPublish
 from ebalance.verbs import IdempotencyConflict, InvalidInput, Refused, TransitionRefused
 
 
@@ -122,3 +123,32 @@ class RuleZoneUnknown(Refused):
 
     code = "unknown_zone"
     sentence_template = _("The time zone %(zone)s of a schedule rule is not known here.")
+
+
+class ServiceIncomplete(NotReadyToPublish):
+    """A client would miss something in the service; ``offences`` are codes."""
+
+    code = "service_incomplete"
+    wanted = {
+        "description_missing": _("a description"),
+        "address_missing": _("the address of the practice"),
+    }
+
+    @property
+    def sentence(self) -> str:
+        wanted = "; ".join(str(self.wanted[code]) for code in self.offences)
+        return str(self.sentence_template) % {"wanted": wanted}
+
+
+class AnswersInvalid(InvalidInput):
+    """The answers do not follow the schema of the form: ``rule`` of it, and ``place`` in it."""
+
+    code = "answers_invalid"
+    sentence_template = _("Something is missing in the form, or not filled in as expected.")
+
+
+class IntakeClosed(TransitionRefused):
+    """The form was submitted, or the session is over."""
+
+    code = "intake_closed"
+    sentence_template = _("This form can no longer be changed.")

@@ -1,10 +1,11 @@
 from django.db import models
 
-from ebalance.db.querysets import EntityQuerySet
 from ebalance.db.values import BlindToken, only_contact
 
+from .verbs.requests import WaitlistSubmission
 
-class WaitlistRequestQuerySet(EntityQuerySet):
+
+class WaitlistRequestQuerySet(WaitlistSubmission):
     def find_by_contact(
         self, *, email: str | None = None, phone: str | None = None, telegram: str | None = None
     ) -> models.QuerySet:

@@ -18,13 +18,14 @@ from ebalance.db.sealed import BlindIndex, SealedJSON, SealedText
 from ebalance.db.sets import Members
 
 from ..querysets import WaitlistRequestQuerySet
+from ..verbs.requests import IntakeFormQuerySet, IntakeVerbs, WaitlistVerbs
 from .appointments import Appointment
 from .services import Service
 
 ContactChannel = Members("ContactChannel", "email phone telegram")
 
 
-class IntakeForm(Entity):
+class IntakeForm(IntakeVerbs, Entity):
     """What a client tells before the first session; sealed."""
 
     Status = Members("Status", "draft submitted")
@@ -44,6 +45,8 @@ class IntakeForm(Entity):
     )
     created_at = created_at()
     submitted_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when submitted, UTC"))
+
+    objects = IntakeFormQuerySet.as_manager()
 
     class Meta:
         db_table = "intake_forms"
@@ -77,7 +80,7 @@ class IntakeForm(Entity):
         return str(self.get_status_display())
 
 
-class WaitlistRequest(Entity):
+class WaitlistRequest(WaitlistVerbs, Entity):
     """Someone who waits for a free time."""
 
     TimeWindow = Members("TimeWindow", "weekday_morning weekday_evening weekend any")

@@ -19,6 +19,7 @@ from ebalance.db.fields import (
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sets import Members
 
+from ..verbs.blocking import SlotVerbs
 from ..verbs.schedule import ScheduleRuleQuerySet
 from .services import Service
 from .times import session_times
@@ -91,7 +92,7 @@ class ScheduleRule(Entity):
         return f"{self.weekday}: {self.start_local:%H:%M}–{self.end_local:%H:%M}"
 
 
-class AvailabilitySlot(Entity):
+class AvailabilitySlot(SlotVerbs, Entity):
     """A time that can be booked, is booked, or is blocked; made from rules or by the calendar."""
 
     Status = Members("Status", "available reserved blocked")

@@ -16,8 +16,10 @@ from ebalance.db.fields import (
 )
 from ebalance.db.sets import PUBLICATION_MOVES, Members, PublicationStatus
 
+from ..verbs.services import ServiceVerbs
 
-class Service(Entity):
+
+class Service(ServiceVerbs, Entity):
     """A kind of consultation on offer, with its price and its rules for cancelling."""
 
     Format = Members("Format", "online offline hybrid")

@@ -53,6 +53,16 @@ def track(
     )
 
 
+def refund_told(appointment: Appointment) -> int | None:
+    """What a cancellation came to, whole roubles, while the outbox remembers (privacy.md §4)."""
+    told = OutboxEvent.objects.filter(
+        aggregate_type=appointment._meta.db_table,
+        aggregate_id=appointment.pk,
+        event_type="appointment_canceled",
+    )
+    return told.values_list("payload__refund_amount", flat=True).first()
+
+
 def refund_is_due(payment: Payment, amount: int, reason: str) -> None:
     """Tell whoever talks to the provider that money of ``payment`` goes back, whole roubles.
 

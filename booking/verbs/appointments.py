@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Func, Value
+from django.db.models import Func, Q, Value
 from django.db.models.fields import BooleanField
 from django.utils.timezone import now as wall_clock
 
+from content.models import Topic
 from crm.models import Lead
+from ebalance.db import patterns
+from ebalance.db.payloads import UNSTORABLE
 from ebalance.db.querysets import EntityQuerySet
+from ebalance.db.sets import EntryPoint
 from ebalance.verbs import (
     Clock,
     IdempotencyConflict,
     InvalidInput,
+    NotFound,
+    Refused,
     RowOrKey,
     TransitionRefused,
     found,
@@ -44,7 +51,7 @@ from ..models.schedule import AvailabilitySlot
 from ..models.services import Service
 from ..models.times import BLOCKING
 from . import calendar, deadlines
-from .announcements import acting_role, refund_is_due, tell, track
+from .announcements import acting_role, refund_is_due, refund_told, tell, track
 from .calendar import Time
 from .chains import Chain
 
@@ -73,6 +80,15 @@ class Request:
     slot: object
     start: datetime | None
 
+    @property
+    def meets(self) -> Q:
+        """Its earlier answer, and whoever keeps its slot."""
+        answer = Q(client_request_id=self.client_request_id)
+        try:
+            return answer | Q(slot=UUID(str(self.slot)), status__in=BLOCKING)
+        except ValueError:  # no slot, or none that there could be
+            return answer
+
     def answered_by(self, earlier: Appointment) -> Appointment:
         """The first appointment of a repeated request. Raises IdempotencyConflict."""
         same = (
@@ -99,7 +115,7 @@ class AppointmentQuerySet(EntityQuerySet):
         start: datetime | None = None,
         client: RowOrKey[User] | None = None,
         lead: RowOrKey[Lead] | None = None,
-        topic: str | None = None,
+        topic: Topic | str | None = None,
         deep_link_id: str | None = None,
         entry_point: str | None = None,
         clock: Clock = wall_clock,
@@ -121,14 +137,58 @@ class AppointmentQuerySet(EntityQuerySet):
             slot=key_of(slot),
             start=None if start is None else moment(start, "start"),
         )
-        earlier = self.filter(client_request_id=request.client_request_id).first()
+        earlier = self._at_a_glance(request, clock=clock)
         if earlier is not None:
             return request.answered_by(earlier)
+        try:
+            return self._book(
+                request,
+                timezone=timezone,
+                format=format,
+                topic=topic,
+                deep_link_id=deep_link_id,
+                entry_point=entry_point,
+                clock=clock,
+            )
+        except Refused:
+            # It may have been answered meanwhile, and be refused because of that.
+            earlier = self.filter(client_request_id=request.client_request_id).first()
+            if earlier is None:
+                raise
+        return request.answered_by(earlier)
+
+    def _at_a_glance(self, request: Request, *, clock: Clock) -> Appointment | None:
+        """The earlier answer to a request. Raises SlotTaken when somebody keeps its slot.
+
+        Most requests for a popular hour end here: one query, no lock, no transaction.
+        """
+        columns = ("client_request_id", "slot", "status", "hold_expires_at")
+        met = list(self.filter(request.meets).only(*columns))
+        for row in met:
+            if row.client_request_id == request.client_request_id:
+                return self.filter(pk=row.pk).first()
+        if met and not all(calendar.is_stale(row, clock()) for row in met):
+            raise SlotTaken(slot=met[0].slot_id)
+        return None
+
+    def _book(
+        self,
+        request: Request,
+        *,
+        timezone: str,
+        format: str,
+        topic: Topic | str | None,
+        deep_link_id: str | None,
+        entry_point: str | None,
+        clock: Clock,
+    ) -> Appointment:
+        client, lead = request.client, request.lead
         if client is None and lead is None:
             raise InvalidInput(field="client")
-        offered = offered_service(service, timezone=timezone, format=format)
-        time = calendar.choose_time(offered, slot=slot, start=start)
-        # Most requests for a popular hour end here, without a transaction.
+        check_origin(deep_link_id, entry_point)
+        offered = offered_service(request.service, timezone=timezone, format=format)
+        time = calendar.choose_time(offered, slot=request.slot, start=request.start)
+        # A time that is kept without this slot ends here, without a transaction.
         now = clock()
         if time.start <= now:
             raise StartInPast(start=time.start)
@@ -148,7 +208,7 @@ class AppointmentQuerySet(EntityQuerySet):
             format=format,
             price_amount=offered.price_amount,
             deposit_amount=offered.deposit_amount,
-            topic_id=topic,
+            topic_id=None if topic is None else known_topic(topic).pk,
             deep_link_id=deep_link_id,
             entry_point=entry_point,
         )
@@ -236,9 +296,13 @@ class AppointmentVerbs:
         """
         if by not in ("client", "provider"):
             raise InvalidInput(field="by")
+        check_reason(self, reason_category)
         chain, row = self._locked()
         if row.status == "canceled" and row.outcome in (None, f"canceled_by_{by}"):
-            return Cancellation(self._up_to_date(), refund_of(row, chain, row.canceled_at))
+            # As it was told then: the policy may have changed, and more money have come and gone.
+            told = refund_told(row)
+            refund = refund_of(row, chain, row.canceled_at) if told is None else told
+            return Cancellation(self._up_to_date(), refund)
         if row.status not in BLOCKING:
             raise refused(row, "canceled")
         now = clock()
@@ -276,6 +340,9 @@ class AppointmentVerbs:
         """
         if by not in ("client", "provider"):
             raise InvalidInput(field="by")
+        if (slot is None) == (start is None):
+            raise InvalidInput(field="slot")
+        start = None if start is None else moment(start, "start")
         chain, row = self._locked()
         service = offered_service(
             row.service_id, timezone=timezone or row.timezone, format=row.format, published=False
@@ -325,6 +392,7 @@ class AppointmentVerbs:
         """
         if outcome not in ("attended", "no_show"):
             raise InvalidInput(field="outcome")
+        check_reason(self, reason_category)
         _chain, row = self._locked()
         if row.status == "completed" and row.outcome == outcome:
             return self._up_to_date()
@@ -361,9 +429,9 @@ def offered_service(
     service: RowOrKey[Service], *, timezone: str, format: str, published: bool = True
 ) -> Service:
     """The service as it is now. The server is asked in the same query whether it knows the zone."""
-    known = Func(Value(str(timezone)), function="is_time_zone", output_field=BooleanField())
-    if not isinstance(timezone, str) or "\0" in timezone:
+    if not isinstance(timezone, str) or UNSTORABLE.search(timezone):
         raise ZoneUnknown(field="timezone")
+    known = Func(Value(timezone), function="is_time_zone", output_field=BooleanField())
     offered = found(Service.objects.annotate(zone_is_known=known), service)
     if published and offered.status != "published":
         raise ServiceUnavailable(service=offered.pk)
@@ -373,6 +441,22 @@ def offered_service(
     if published and format not in allowed:
         raise FormatUnsuitable(field="format")
     return offered
+
+
+def check_origin(deep_link_id: object, entry_point: object) -> None:
+    if deep_link_id is not None and not (
+        isinstance(deep_link_id, str) and re.fullmatch(patterns.OPAQUE_ID, deep_link_id)
+    ):
+        raise InvalidInput(field="deep_link_id")
+    if entry_point is not None and entry_point not in EntryPoint.values:
+        raise InvalidInput(field="entry_point")
+
+
+def known_topic(topic: Topic | str) -> Topic:
+    code = key_of(topic)
+    if not isinstance(code, str) or UNSTORABLE.search(code):
+        raise NotFound(what="topic")
+    return found(Topic.objects.all(), code)
 
 
 def available_client(client: RowOrKey[User]) -> User:
@@ -407,8 +491,9 @@ def is_key(given: object, stored: UUID | None) -> bool:
 
 
 def may_move(row: Appointment, chain: Chain, service: Service, now: datetime) -> None:
-    limit = service.reschedule_min_hours
-    if limit is not None and row.start_at_utc - now < deadlines.hours(limit):
+    # A limit that is not set is none before the session, but one that has begun is not moved.
+    limit = service.reschedule_min_hours or 0
+    if row.start_at_utc - now < deadlines.hours(limit) or row.start_at_utc <= now:
         raise TooLateToReschedule(hours=limit)
     if service.reschedule_max_count is not None and chain.moves >= service.reschedule_max_count:
         raise RescheduledTooOften(count=service.reschedule_max_count)
@@ -450,7 +535,11 @@ def confirm(row: Appointment, chain: Chain, *, actor: User | None = None, clock:
 
 
 def refund_of(row: Appointment, chain: Chain, canceled_at: datetime) -> int:
-    """What is due back for a canceled session. More than its price was given back before."""
+    """What is due back for a canceled session. More than its price was given back before, and a
+    hold that ran out and was paid late has its money in the row that took its place.
+    """
+    if row.pk != chain.last.pk:
+        return 0
     paid = min(chain.paid(), row.price_amount)
     if row.outcome == "canceled_by_client":
         service = Service.objects.get(pk=row.service_id)
@@ -465,6 +554,11 @@ def give_back(chain: Chain, amount: int) -> None:
         if share > 0:
             refund_is_due(payment, share, "canceled")
         amount -= share
+
+
+def check_reason(row: Appointment, reason: object) -> None:
+    if reason is not None and reason not in row.OutcomeReason.values:
+        raise InvalidInput(field="reason_category")
 
 
 def record(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -12,6 +12,8 @@ from django.contrib.postgres.fields import DateTimeRangeField
 from django.db.models import F, Func, Q, QuerySet, Value
 
 from audit.models import OutboxEvent
+from content.markdown import is_visible
+from ebalance.db.payloads import UNSTORABLE
 from ebalance.verbs import InvalidInput, found, locked, moment
 
 from ..errors import SlotTaken, SlotUnsuitable
@@ -21,6 +23,8 @@ from ..models.times import BLOCKING
 
 if TYPE_CHECKING:
     from ..models import Appointment
+
+LATEST = datetime(9999, 1, 1, tzinfo=UTC)  # near the end of times the database takes none
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ def choose_time(
     length = timedelta(minutes=service.duration_minutes)
     if start is not None:
         start = moment(start, "start")
+        if start > LATEST:
+            raise InvalidInput(field="start")
         chosen = free_slots(service, start, start + length).first()
         if chosen is None:
             return Time(start, start + length, 0)
@@ -92,6 +98,14 @@ def is_blocked(time: Time) -> bool:
         start_at_utc__gt=time.start - timedelta(hours=12),
         end_at_utc__gt=time.start,
     ).exists()
+
+
+def without_lost_slot(time: Time) -> Time:
+    """The same time; without its slot, if staff have moved that elsewhere meanwhile."""
+    there = AvailabilitySlot.objects.filter(
+        pk=time.slot_id, start_at_utc=time.start, end_at_utc__gte=time.end
+    )
+    return time if time.slot_id is None or there.exists() else replace(time, slot_id=None)
 
 
 def keeping(appointments: QuerySet[Appointment], time: Time) -> QuerySet[Appointment]:
@@ -181,6 +195,19 @@ def hand_over(*, freed: Iterable[UUID | None], taken: UUID | None = None) -> Non
 
 def request_key(value: object) -> str:
     """The caller's idempotency key. Raises InvalidInput for none, a blank or an endless one."""
-    if not isinstance(value, str) or not value.strip() or len(value) > 200 or "\0" in value:
-        raise InvalidInput(field="client_request_id")
+    return given_text(value, "client_request_id")
+
+
+def given_text(value: object, field: str) -> str:
+    """``value``, if a text column can hold it: 1 to 200 characters, not blank.
+
+    Raises InvalidInput.
+    """
+    if (
+        not isinstance(value, str)
+        or not is_visible(value)
+        or len(value) > 200
+        or UNSTORABLE.search(value)
+    ):
+        raise InvalidInput(field=field)
     return value

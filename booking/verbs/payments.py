@@ -163,9 +163,7 @@ def appointment_model() -> type[Appointment]:
 
 
 def provider_key(value: object) -> str:
-    if not isinstance(value, str) or not value.strip() or len(value) > 200 or "\0" in value:
-        raise InvalidInput(field="provider_payment_id")
-    return value
+    return calendar.given_text(value, "provider_payment_id")
 
 
 def deliveries_wait(provider: str, provider_payment_id: str) -> None:
@@ -258,11 +256,23 @@ def seat(chain: Chain, *, clock: Clock) -> Appointment | None:
     taken anew, if it is free, by a row in place of the canceled one.
     """
     row, now = chain.last, clock()
-    if row.status == "pending_payment" and row.end_at_utc > now:
+    if row.status == "pending_payment" and has_its_time(row, now):
         pay(row)
+    elif row.status == "pending_payment":
+        # Nobody can pay for it any more, nor be given back twice what is given back now.
+        calendar.expire(type(row).objects.all(), [row], now)
+        calendar.hand_over(freed=[row.slot_id])
+        return None
     elif row.status == "canceled" and row.outcome is None and row.start_at_utc > now:
         row = claim_again(row, now)
     return row if row is not None and row.status in ("paid", "confirmed", "completed") else None
+
+
+def has_its_time(row: Appointment, now: datetime) -> bool:
+    """Whether a hold can be paid. One that ran out is judged as if it had been swept."""
+    if calendar.is_stale(row, now):
+        return row.start_at_utc > now and not calendar.is_blocked(Time.of(row))
+    return row.end_at_utc > now
 
 
 def pay(row: Appointment) -> None:
@@ -273,7 +283,7 @@ def pay(row: Appointment) -> None:
 
 def claim_again(row: Appointment, now: datetime) -> Appointment | None:
     rows = type(row).objects.all()
-    time = Time.of(row)
+    time = calendar.without_lost_slot(Time.of(row))
     if calendar.is_blocked(time):
         return None
     try:

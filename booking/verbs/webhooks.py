@@ -7,6 +7,7 @@ YooKassa sends events without an id of their own and repeats them for 24 hours u
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from ebalance.db.querysets import EntityQuerySet
 from ebalance.verbs import Clock, InvalidInput, locked, verb
 
 from . import payments
+from .calendar import given_text
 from .payments import deliveries_wait, provider_key
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LARGEST = Decimal(10**10)
+# As payment_webhook_events wants them.
+EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
+CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 class WebhookEventQuerySet(EntityQuerySet):
@@ -38,7 +43,7 @@ class WebhookEventQuerySet(EntityQuerySet):
         event_type: str,
         provider_payment_id: str,
         amount: Decimal | int | str,
-        currency: str,
+        currency: str | None,
         object_id: str | None = None,
         failure_category: str = "canceled",
         provider: str = "yookassa",
@@ -57,8 +62,17 @@ class WebhookEventQuerySet(EntityQuerySet):
         """
         key = provider_key(provider_payment_id)
         told = amount_told(amount)
+        if provider not in payment_model().Provider.values:
+            raise InvalidInput(field="provider")
+        if not EVENT_TYPE.fullmatch(given_text(event_type, "event_type")):
+            raise InvalidInput(field="event_type")
+        if currency is not None and not CURRENCY.fullmatch(given_text(currency, "currency")):
+            raise InvalidInput(field="currency")
         if failure_category not in payment_model().FailureCategory.values:
             raise InvalidInput(field="failure_category")
+        if event_type.startswith("payment.") and object_id not in (None, key):
+            # The same event under another name would take effect again.
+            raise InvalidInput(field="object_id")
         deliveries_wait(provider, key)
         event_id = f"{event_type}:{key if object_id is None else provider_key(object_id)}"
         event = self.model(

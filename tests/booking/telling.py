@@ -1,0 +1,170 @@
+"""What the tests of the verbs of booking and payment share: ways to get somewhere by verbs, and
+what was written and told afterwards.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.apps import apps
+from django.db import models
+
+from audit.models import OutboxEvent
+from booking.models import Appointment, Payment, PaymentWebhookEvent
+from crm.models import AnalyticsEvent, LeadTimelineEvent
+from ebalance.db.apps import PROJECT_APPS
+from ebalance.verbs import Clock, Refused
+from tests.factories import AvailabilitySlotFactory, ServiceFactory, UserFactory
+from tests.factories.base import ZONE
+from tests.factories.booking import NEXT_WEEK, STEP
+from tests.support import execute
+
+TABLES = sorted(
+    model._meta.db_table
+    for label in PROJECT_APPS
+    for model in apps.get_app_config(label).get_models()
+)
+# Every row of every table, each as one checksum: nothing can change unseen.
+STATE = " UNION ALL ".join(
+    f"SELECT '{table}' AS name, count(*) AS n, md5(string_agg(t::text, '' ORDER BY t::text)) AS sum"
+    f' FROM "{table}" t'
+    for table in TABLES
+)
+
+# Times of their own for what is booked here, far from those that factories give.
+TEN_YEARS_ON = NEXT_WEEK + timedelta(days=3650)
+NUMBERS = itertools.count()
+
+# What no caller may send for a key, and what no text column can hold.
+NO_KEYS = ["", "nobody", "0" * 31, "\0", "\ud800", "a" * 100_000, 7, -1, 2.5, [], {}, b"\0", True]
+NO_TEXTS = ["\0", "a\0b", "\ud800", "\udfff"]
+
+
+def state() -> dict[str, Any]:
+    return {row["name"]: (row["n"], row["sum"]) for row in execute(STATE)}
+
+
+@contextmanager
+def writes_nothing() -> Iterator[None]:
+    before = state()
+    yield
+    after = state()
+    assert after == before, [name for name in after if after[name] != before[name]]
+
+
+@contextmanager
+def refused(error: type[Refused], **details: object) -> Iterator[None]:
+    """The verb says no with exactly this error, in a sentence, and writes nothing."""
+    with writes_nothing(), pytest.raises(Refused) as caught:
+        yield
+    assert type(caught.value) is error, repr(caught.value)
+    assert details.items() <= caught.value.details.items(), caught.value.details
+    assert caught.value.sentence
+
+
+def stored(row: models.Model) -> dict[str, Any]:
+    return type(row)._base_manager.filter(pk=row.pk).values().get()
+
+
+# -- what was told ------------------------------------------------------------------------------
+
+
+def told(row: models.Model | None = None) -> list[str]:
+    """Kinds of the outbox events, in their order: of one row, or all."""
+    return [event.event_type for event in outbox(row)]
+
+
+def outbox(row: models.Model | None = None) -> list[OutboxEvent]:
+    about = {} if row is None else {"aggregate_id": row.pk, "aggregate_type": row._meta.db_table}
+    return list(OutboxEvent.objects.filter(**about).order_by("pk"))
+
+
+def payload(event_type: str) -> dict[str, Any]:
+    """Of the only outbox event of this kind."""
+    return OutboxEvent.objects.get(event_type=event_type).payload
+
+
+def tracked(event_name: str) -> list[dict[str, Any]]:
+    """Properties of the stored events of this name; the timeline has the same ones."""
+    found = list(AnalyticsEvent.objects.filter(tracking_event=event_name).order_by("received_at"))
+    timeline = LeadTimelineEvent.objects.filter(tracking_event=event_name)
+    assert {event.event_id for event in found} == {event.event_id for event in timeline}
+    return [event.properties for event in found]
+
+
+def tracked_names() -> list[str]:
+    return sorted(AnalyticsEvent.objects.values_list("tracking_event", flat=True))
+
+
+# -- ways to get somewhere ------------------------------------------------------------------------
+
+
+def at(moment: datetime, **later: float) -> Clock:
+    """A clock that stands still; ``later``: hours, minutes and so on after the moment."""
+    return lambda: moment + timedelta(**later)
+
+
+def request(**values: Any) -> dict[str, Any]:
+    """Arguments of book() that nothing is wrong with."""
+    if "service" not in values:
+        values["service"] = ServiceFactory(published=True)
+    if not {"slot", "start"} & values.keys():
+        start = TEN_YEARS_ON + next(NUMBERS) * STEP
+        values["slot"] = AvailabilitySlotFactory(start_at_utc=start)
+    if not {"client", "lead"} & values.keys():
+        values["client"] = UserFactory()
+    values.setdefault("client_request_id", f"request-{uuid4()}")
+    return {"timezone": ZONE, "format": "online"} | values
+
+
+def book(**values: Any) -> Appointment:
+    return Appointment.objects.book(**request(**values))
+
+
+def start(appointment: Appointment, purpose: str = "deposit", **values: Any) -> Payment:
+    key = values.pop("idempotency_key", f"payment-{uuid4()}")
+    return Payment.objects.start(
+        appointment=appointment, purpose=purpose, idempotency_key=key, **values
+    )
+
+
+def known_payment(appointment: Appointment, purpose: str = "deposit", **values: Any) -> Payment:
+    """A payment that the provider has answered about."""
+    return start(appointment, purpose, **values).attach_provider_id(
+        provider_payment_id=f"provider-{uuid4()}"
+    )
+
+
+def deliver(
+    payment: Payment | str, event_type: str = "payment.succeeded", **values: Any
+) -> PaymentWebhookEvent:
+    """What the provider says about a payment, as it says it."""
+    if isinstance(payment, Payment):
+        values.setdefault("amount", f"{payment.amount}.00")
+        payment = payment.provider_payment_id
+    values = {"amount": "1000.00", "currency": "RUB"} | values
+    return PaymentWebhookEvent.objects.receive(
+        event_type=event_type, provider_payment_id=payment, **values
+    )
+
+
+def paid(appointment: Appointment, purpose: str = "deposit", **values: Any) -> Payment:
+    payment = known_payment(appointment, purpose, **values)
+    assert deliver(payment, **values).last_error is None
+    payment.refresh_from_db()
+    appointment.refresh_from_db()
+    return payment
+
+
+def confirmed(purpose: str = "deposit", **values: Any) -> Appointment:
+    """A session that was booked and paid for."""
+    appointment = book(**values)
+    paid(appointment, purpose)
+    assert appointment.status == "confirmed"
+    return appointment

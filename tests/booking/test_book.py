@@ -1,0 +1,632 @@
+"""Booking: a time is held for whoever asked first, and the same request is answered the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from django.utils.timezone import now as wall_clock
+
+from booking.errors import (
+    ClientUnavailable,
+    FormatUnsuitable,
+    ServiceUnavailable,
+    SlotTaken,
+    SlotUnsuitable,
+    StartInPast,
+    ZoneUnknown,
+)
+from booking.models import Appointment
+from crm.models import Lead
+from ebalance.db.ids import uuid7
+from ebalance.verbs import IdempotencyConflict, InvalidInput, NotFound, Refused
+from tests.booking.telling import (
+    NO_KEYS,
+    NO_TEXTS,
+    at,
+    book,
+    outbox,
+    payload,
+    refused,
+    request,
+    told,
+    tracked,
+    tracked_names,
+    writes_nothing,
+)
+from tests.factories import (
+    AppointmentFactory,
+    AvailabilitySlotFactory,
+    LeadFactory,
+    ServiceFactory,
+    TopicFactory,
+    UserFactory,
+)
+from tests.factories.base import ago
+from tests.factories.booking import DEPOSIT, NEXT_WEEK, PRICE
+
+pytestmark = pytest.mark.django_db
+
+TICK = timedelta(microseconds=1)
+
+
+# -- what a booking is ----------------------------------------------------------------------------
+
+
+def test_a_time_is_held_until_it_is_paid() -> None:
+    topic = TopicFactory()
+    slot = AvailabilitySlotFactory(
+        end_at_utc=NEXT_WEEK + timedelta(hours=2), start_at_utc=NEXT_WEEK, buffer_minutes=10
+    )
+    values = request(
+        slot=slot,
+        topic=topic.pk,
+        deep_link_id="aB3dE5fG",
+        entry_point="telegram",
+        client_request_id="request-1",
+    )
+    now = wall_clock()
+    row = Appointment.objects.book(**values, clock=at(now))
+    row = Appointment.objects.get(pk=row.pk)
+    assert (row.status, row.hold_expires_at) == ("pending_payment", now + timedelta(minutes=15))
+    assert (row.confirmed_at, row.canceled_at, row.outcome) == (None, None, None)
+    assert (row.service, row.client, row.lead) == (values["service"], values["client"], None)
+    assert (row.start_at_utc, row.end_at_utc) == (NEXT_WEEK, NEXT_WEEK + timedelta(minutes=50))
+    assert (row.buffer_minutes, row.slot_id) == (10, slot.pk)
+    assert (row.price_amount, row.deposit_amount) == (PRICE, DEPOSIT)
+    assert (row.timezone, row.format) == ("Europe/Moscow", "online")
+    assert (row.topic, row.deep_link_id, row.entry_point) == (topic, "aB3dE5fG", "telegram")
+    assert row.client_request_id == "request-1"
+    slot.refresh_from_db()
+    assert slot.status == "reserved"
+    assert told(row) == ["appointment_booked"]
+    assert payload("appointment_booked") == {
+        "service_id": str(row.service_id),
+        "start_at_utc": NEXT_WEEK.isoformat().replace("+00:00", "Z"),
+        "timezone": "Europe/Moscow",
+        "hold_expires_at": row.hold_expires_at.isoformat().replace("+00:00", "Z"),
+    }
+
+
+def test_the_person_who_booked_becomes_a_lead() -> None:
+    row = book(entry_point="seo")
+    assert tracked_names() == ["booking_slot_selected"]
+    (properties,) = tracked("booking_slot_selected")
+    assert properties["service_id"] == str(row.service_id)
+    assert properties["timezone"] == "Europe/Moscow"
+    assert properties["is_public_slots"] is True
+    assert datetime.fromisoformat(properties["slot_start_at"]) == row.start_at_utc
+    lead = Lead.objects.get()
+    assert (lead.source, lead.status) == ("booking", "booking_started")
+    assert [identity.user_id for identity in lead.identities.all()] == [row.client_id]
+
+
+def test_a_lead_without_an_account_books_too() -> None:
+    lead = LeadFactory()
+    row = book(lead=lead)
+    assert (row.client_id, row.lead_id) == (None, lead.pk)
+    assert len(tracked("booking_slot_selected")) == 1
+    assert Lead.objects.get().status == "booking_started"
+
+
+def test_a_client_who_is_known_as_a_lead_stands_for_both() -> None:
+    lead, client = LeadFactory(), UserFactory()
+    row = book(client=client, lead=lead)
+    assert (row.client_id, row.lead_id) == (client.pk, lead.pk)
+
+
+def test_what_is_free_of_charge_is_confirmed_at_once() -> None:
+    now = wall_clock()
+    row = book(service=ServiceFactory(published=True, free=True), clock=at(now))
+    assert (row.status, row.confirmed_at, row.hold_expires_at) == ("confirmed", now, None)
+    assert told(row) == ["appointment_booked", "appointment_confirmed"]
+    assert tracked_names() == ["booking_confirmed", "booking_slot_selected"]
+    (properties,) = tracked("booking_confirmed")
+    assert properties["format"] == "online"
+    assert Lead.objects.get().status == "booked_confirmed"
+
+
+def test_a_hold_lasts_as_long_as_the_setting_says(settings: Any) -> None:
+    settings.HOLD_MINUTES = 3
+    now = wall_clock()
+    assert book(clock=at(now)).hold_expires_at == now + timedelta(minutes=3)
+
+
+@pytest.mark.parametrize(
+    ("offered", "wanted"),
+    [("online", "online"), ("offline", "offline"), ("hybrid", "online"), ("hybrid", "offline")],
+)
+def test_a_service_is_booked_in_the_formats_it_has(offered: str, wanted: str) -> None:
+    row = book(service=ServiceFactory(published=True, format=offered), format=wanted)
+    assert row.format == wanted
+
+
+# -- by a start -----------------------------------------------------------------------------------
+
+
+def test_a_start_needs_no_slot() -> None:
+    row = book(start=NEXT_WEEK)
+    assert (row.slot_id, row.start_at_utc, row.buffer_minutes) == (None, NEXT_WEEK, 0)
+    assert tracked("booking_slot_selected")[0]["is_public_slots"] is False
+
+
+def test_a_start_may_be_given_in_any_zone() -> None:
+    local = NEXT_WEEK.astimezone(timezone(timedelta(hours=7)))
+    assert book(start=local).start_at_utc == NEXT_WEEK
+
+
+def test_a_start_takes_the_free_slot_that_begins_then() -> None:
+    slot = AvailabilitySlotFactory()
+    row = book(start=slot.start_at_utc)
+    assert row.slot_id == slot.pk
+    slot.refresh_from_db()
+    assert slot.status == "reserved"
+
+
+def test_a_start_takes_the_services_own_slot_first() -> None:
+    service = ServiceFactory(published=True)
+    AvailabilitySlotFactory(start_at_utc=NEXT_WEEK)
+    own = AvailabilitySlotFactory(start_at_utc=NEXT_WEEK, service=service)
+    AvailabilitySlotFactory(start_at_utc=NEXT_WEEK, service=ServiceFactory())
+    assert book(service=service, start=NEXT_WEEK).slot_id == own.pk
+
+
+@pytest.mark.parametrize(
+    "slot",
+    [
+        {"end_at_utc": NEXT_WEEK + timedelta(minutes=49)},
+        {"reserved": True},
+        {"service": ServiceFactory.build},
+    ],
+    ids=["too short", "reserved", "another service's"],
+)
+def test_a_start_passes_by_slots_that_do_not_suit(slot: dict[str, Any]) -> None:
+    values = {name: value() if callable(value) else value for name, value in slot.items()}
+    if "service" in values:
+        values["service"].save()
+    AvailabilitySlotFactory(start_at_utc=NEXT_WEEK, **values)
+    assert book(start=NEXT_WEEK).slot_id is None
+
+
+# -- the same request again -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        lambda row: row,
+        lambda row: row.pk,
+        lambda row: str(row.pk),
+        lambda row: str(row.pk).upper(),
+        lambda row: row.pk.hex,
+    ],
+    ids=["row", "uuid", "text", "capitals", "hex"],
+)
+def test_the_same_request_is_answered_with_the_first_appointment(
+    spelled: Callable[[Any], Any],
+) -> None:
+    values = request(lead=LeadFactory(), client=UserFactory())
+    first = Appointment.objects.book(**values)
+    again = {
+        name: spelled(value) if name in ("service", "slot", "client", "lead") else value
+        for name, value in values.items()
+    }
+    with writes_nothing():
+        assert Appointment.objects.book(**again).pk == first.pk
+
+
+def test_the_same_start_is_the_same_request() -> None:
+    values = request(start=NEXT_WEEK)
+    first = Appointment.objects.book(**values)
+    local = NEXT_WEEK.astimezone(timezone(timedelta(hours=3)))
+    with writes_nothing():
+        assert Appointment.objects.book(**values | {"start": local}).pk == first.pk
+
+
+def test_the_answer_stays_whatever_has_become_of_it() -> None:
+    """The client, the service or the time may meanwhile be gone: the request was answered."""
+    values = request()
+    first = Appointment.objects.book(**values)
+    first.cancel(by="client")
+    for row, status in ((values["client"], "blocked"), (values["service"], "draft")):
+        row.refresh_from_db()
+        row.status = status
+        row.save()
+    with writes_nothing():
+        again = Appointment.objects.book(**values, clock=at(first.end_at_utc, days=1))
+    assert (again.pk, again.status) == (first.pk, "canceled")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"service": lambda: ServiceFactory(published=True)},
+        {"client": UserFactory},
+        {"client": lambda: None, "lead": LeadFactory},
+        {"lead": LeadFactory},
+        {"slot": AvailabilitySlotFactory},
+        {"slot": lambda: None, "start": lambda: NEXT_WEEK - timedelta(days=1)},
+        {"service": lambda: "nothing"},
+        {"client": lambda: uuid7()},
+    ],
+    ids=lambda other: " ".join(other),
+)
+def test_the_same_key_with_other_content_is_refused(other: dict[str, Any]) -> None:
+    values = request()
+    first = Appointment.objects.book(**values)
+    values |= {name: value() for name, value in other.items()}
+    with refused(IdempotencyConflict, appointment=first.pk):
+        Appointment.objects.book(**values)
+
+
+# -- taken ----------------------------------------------------------------------------------------
+
+
+def test_a_slot_is_taken_once() -> None:
+    first = book()
+    with refused(SlotTaken):
+        book_again(slot=first.slot_id)
+    with refused(SlotTaken):
+        book_again(start=first.start_at_utc)
+
+
+def book_again(**values: Any) -> Appointment:
+    """Another person's request; whatever it needs is there already."""
+    return Appointment.objects.book(
+        **{
+            "service": BYSTANDERS["service"],
+            "client": BYSTANDERS["client"],
+            "client_request_id": "another request",
+            "timezone": "Europe/Moscow",
+            "format": "online",
+        }
+        | values
+    )
+
+
+BYSTANDERS: dict[str, Any] = {}
+
+
+@pytest.fixture(autouse=True)
+def bystanders(db: None) -> None:
+    BYSTANDERS.update(service=ServiceFactory(published=True), client=UserFactory())
+
+
+MINUTE = timedelta(minutes=1)
+LENGTH = timedelta(minutes=50)
+
+
+@pytest.mark.parametrize(
+    ("start", "free"),
+    [
+        (-LENGTH, True),
+        (-LENGTH + TICK, False),
+        (timedelta(0), False),
+        (LENGTH, False),
+        (LENGTH + 10 * MINUTE - TICK, False),
+        (LENGTH + 10 * MINUTE, True),
+    ],
+    ids=["ends as it starts", "a tick later", "the same", "in the break", "nearly", "after it"],
+)
+def test_sessions_do_not_reach_into_each_other_or_a_break(start: timedelta, free: bool) -> None:
+    book(slot=AvailabilitySlotFactory(start_at_utc=NEXT_WEEK, buffer_minutes=10))
+    if free:
+        assert book_again(start=NEXT_WEEK + start).start_at_utc == NEXT_WEEK + start
+    else:
+        with refused(SlotTaken):
+            book_again(start=NEXT_WEEK + start)
+
+
+@pytest.mark.parametrize("status", ["held", "paid", "confirmed"])
+def test_these_keep_their_time(status: str) -> None:
+    row = AppointmentFactory(**{status: True})
+    with refused(SlotTaken):
+        book_again(start=row.start_at_utc)
+
+
+@pytest.mark.parametrize("status", ["canceled", "rescheduled"])
+def test_these_give_their_time_back(status: str) -> None:
+    row = AppointmentFactory(**{status: True})
+    assert book_again(start=row.start_at_utc).start_at_utc == row.start_at_utc
+
+
+@pytest.mark.parametrize(
+    ("start", "free"),
+    [(-LENGTH, True), (-LENGTH + TICK, False), (timedelta(hours=11), False), (12, True)],
+    ids=["before it", "into it", "in it", "after it"],
+)
+def test_a_blocked_time_is_not_booked(start: Any, free: bool) -> None:
+    AvailabilitySlotFactory(
+        blocked=True, start_at_utc=NEXT_WEEK, end_at_utc=NEXT_WEEK + timedelta(hours=12)
+    )
+    wanted = NEXT_WEEK + (start if isinstance(start, timedelta) else timedelta(hours=start))
+    if free:
+        assert book_again(start=wanted).start_at_utc == wanted
+    else:
+        with refused(SlotTaken):
+            book_again(start=wanted)
+
+
+def test_a_blocked_slot_is_not_booked() -> None:
+    slot = AvailabilitySlotFactory(blocked=True)
+    with refused(SlotTaken):
+        book_again(slot=slot)
+
+
+def test_a_free_slot_within_blocked_time_is_not_booked() -> None:
+    slot = AvailabilitySlotFactory()
+    AvailabilitySlotFactory(
+        from_calendar=True, blocked=True, start_at_utc=slot.start_at_utc + 10 * MINUTE
+    )
+    with refused(SlotTaken):
+        book_again(slot=slot)
+
+
+def test_a_slot_that_was_reserved_by_hand_is_not_booked() -> None:
+    slot = AvailabilitySlotFactory(reserved=True)
+    with refused(SlotTaken):
+        book_again(slot=slot)
+
+
+# -- holds that ran out ---------------------------------------------------------------------------
+
+
+def test_a_hold_that_ran_out_gives_way() -> None:
+    first = book()
+    row = book_again(slot=first.slot_id, clock=at(first.hold_expires_at))
+    first.refresh_from_db()
+    assert (first.status, first.outcome) == ("canceled", None)
+    assert first.canceled_at == first.hold_expires_at
+    assert told(first) == ["appointment_booked", "hold_expired"]
+    assert (row.status, row.slot_id, row.slot.status) == (
+        "pending_payment",
+        first.slot_id,
+        "reserved",
+    )
+
+
+def test_a_hold_does_not_give_way_a_moment_earlier() -> None:
+    first = book()
+    with refused(SlotTaken):
+        book_again(slot=first.slot_id, clock=at(first.hold_expires_at - TICK))
+
+
+def test_the_slots_of_holds_that_gave_way_are_free_again() -> None:
+    slots = [
+        AvailabilitySlotFactory(start_at_utc=NEXT_WEEK + n * timedelta(hours=1)) for n in range(3)
+    ]
+    holds = [book(slot=slot) for slot in slots]
+    service = ServiceFactory(published=True, duration_minutes=90)
+    row = book(service=service, start=NEXT_WEEK + 30 * MINUTE, clock=at(wall_clock(), minutes=15))
+    for slot in slots:
+        slot.refresh_from_db()
+    assert [slot.status for slot in slots] == ["available", "available", "reserved"]
+    for hold in holds:
+        hold.refresh_from_db()
+    assert [hold.status for hold in holds] == ["canceled", "canceled", "pending_payment"]
+    assert row.slot_id is None
+
+
+def test_one_who_pays_keeps_a_time_that_a_stale_hold_overlaps() -> None:
+    """One stale hold gives way, one that is confirmed does not: nothing is given up for nothing."""
+    stale = book(start=NEXT_WEEK)
+    AppointmentFactory(confirmed=True, start_at_utc=NEXT_WEEK + timedelta(hours=1))
+    service = ServiceFactory(published=True, duration_minutes=120)
+    with refused(SlotTaken):
+        book_again(service=service, start=NEXT_WEEK, clock=at(stale.hold_expires_at))
+
+
+# -- what is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["draft", "archived"])
+def test_only_a_published_service_is_booked(status: str) -> None:
+    values = request(service=ServiceFactory(status=status))
+    with refused(ServiceUnavailable, service=values["service"].pk):
+        Appointment.objects.book(**values)
+
+
+def test_a_blocked_client_does_not_book() -> None:
+    values = request(client=UserFactory(status="blocked"))
+    with refused(ClientUnavailable, client=values["client"].pk):
+        Appointment.objects.book(**values)
+
+
+def test_a_deleted_client_does_not_book() -> None:
+    values = request(client=UserFactory(deleted=True))
+    with refused(ClientUnavailable):
+        Appointment.objects.book(**values)
+
+
+def test_a_client_who_is_blocked_at_this_moment_does_not_book(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from booking.verbs import calendar
+
+    values, place = request(), calendar.place
+
+    def blocked_meanwhile(*args: Any) -> Appointment:
+        placed = place(*args)
+        type(values["client"]).objects.filter(pk=values["client"].pk).update(status="blocked")
+        return placed
+
+    monkeypatch.setattr(calendar, "place", blocked_meanwhile)
+    with refused(ClientUnavailable):
+        Appointment.objects.book(**values)
+
+
+@pytest.mark.parametrize(("offered", "wanted"), [("online", "offline"), ("offline", "online")])
+def test_a_format_that_is_not_offered_is_refused(offered: str, wanted: str) -> None:
+    values = request(service=ServiceFactory(published=True, format=offered), format=wanted)
+    with refused(FormatUnsuitable):
+        Appointment.objects.book(**values)
+
+
+def test_a_slot_of_another_service_is_refused() -> None:
+    values = request(slot=AvailabilitySlotFactory(service=ServiceFactory()))
+    with refused(SlotUnsuitable, slot=values["slot"].pk):
+        Appointment.objects.book(**values)
+
+
+def test_a_slot_too_short_for_the_service_is_refused() -> None:
+    slot = AvailabilitySlotFactory(start_at_utc=NEXT_WEEK, end_at_utc=NEXT_WEEK + LENGTH - TICK)
+    values = request(slot=slot)
+    with refused(SlotUnsuitable):
+        Appointment.objects.book(**values)
+
+
+@pytest.mark.parametrize(
+    "start", [ago(days=1), ago(microseconds=1), datetime.min.replace(tzinfo=UTC)]
+)
+def test_what_has_passed_is_refused(start: datetime) -> None:
+    values = request(start=start)
+    with refused(StartInPast):
+        Appointment.objects.book(**values)
+
+
+def test_a_start_at_this_very_moment_has_passed() -> None:
+    values = request(start=NEXT_WEEK)
+    with refused(StartInPast):
+        Appointment.objects.book(**values, clock=at(NEXT_WEEK))
+    assert Appointment.objects.book(**values, clock=at(NEXT_WEEK - TICK)).pk
+
+
+def test_a_slot_in_the_past_is_refused() -> None:
+    values = request(slot=AvailabilitySlotFactory(start_at_utc=ago(hours=1)))
+    with refused(StartInPast):
+        Appointment.objects.book(**values)
+
+
+WRONG: dict[str, list[Any]] = {
+    "service": [None, *NO_KEYS],
+    "slot": NO_KEYS,
+    "client": NO_KEYS,
+    "lead": NO_KEYS,
+    "start": [
+        "",
+        "tomorrow",
+        "infinity",
+        NEXT_WEEK.isoformat(),
+        NEXT_WEEK.replace(tzinfo=None),
+        datetime.max.replace(tzinfo=UTC),
+        datetime.max.replace(tzinfo=timezone(timedelta(hours=-12))),
+        datetime.min.replace(tzinfo=timezone(timedelta(hours=12))),
+        NEXT_WEEK.date(),
+        float("inf"),
+        float("nan"),
+        0,
+        [],
+    ],
+    "client_request_id": [None, "", " ", "\n\t", "\u200b", "a" * 201, 7, b"a", [], True, *NO_TEXTS],
+    "timezone": [
+        None,
+        "",
+        "Moscow",
+        "Europe/Atlantis",
+        "europe/moscow ",
+        "MSK-3",
+        "+03:00",
+        "a" * 100_000,
+        3,
+        [],
+        {},
+        *NO_TEXTS,
+    ],
+    "format": [None, "", "hybrid", "Online", "a" * 100_000, 1, [], {}, *NO_TEXTS],
+    "topic": ["", "no-such-topic", "a" * 100_000, 7, [], {}, True, *NO_TEXTS],
+    "deep_link_id": ["", "+79991234567", "anna@example.com", "Анна", 7, *NO_TEXTS],
+    "entry_point": ["", "billboard", "SEO", "a" * 100_000, 7, [], *NO_TEXTS],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name, values in WRONG.items() for value in values],
+    ids=lambda value: ascii(value)[:40],
+)
+def test_bad_input_is_refused_and_nothing_is_written(name: str, value: Any) -> None:
+    values = request(lead=LeadFactory(), client=UserFactory()) | {name: value}
+    if name == "start":
+        del values["slot"]
+    with writes_nothing(), pytest.raises(Refused) as caught:
+        Appointment.objects.book(**values)
+    assert caught.value.sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("service", NotFound),
+        ("slot", NotFound),
+        ("client", NotFound),
+        ("lead", NotFound),
+        ("topic", NotFound),
+        ("start", InvalidInput),
+        ("client_request_id", InvalidInput),
+        ("timezone", ZoneUnknown),
+        ("format", FormatUnsuitable),
+        ("deep_link_id", InvalidInput),
+        ("entry_point", InvalidInput),
+    ],
+)
+def test_bad_input_is_refused_by_what_it_is(name: str, error: type[Refused]) -> None:
+    values = request()
+    if name == "start":
+        del values["slot"]
+    for value in WRONG[name]:
+        with refused(error):
+            Appointment.objects.book(**values | {name: value})
+
+
+@pytest.mark.parametrize("name", ["service", "slot", "client", "lead"])
+def test_what_does_not_exist_is_not_found(name: str) -> None:
+    values = request() | {name: uuid7()}
+    with refused(NotFound):
+        Appointment.objects.book(**values)
+
+
+def test_random_text_of_any_length_is_refused() -> None:
+    """Too much for an index: PostgreSQL says so with an error of its own kind."""
+    noise = "".join(chr(97 + (n * n * 31 + n // 7) % 26) for n in range(50_000))
+    for name in ("topic", "timezone", "deep_link_id", "entry_point", "client_request_id"):
+        values = request() | {name: noise}
+        with writes_nothing(), pytest.raises(Refused):
+            Appointment.objects.book(**values)
+
+
+def test_a_time_is_asked_for_by_slot_or_by_start() -> None:
+    values = request()
+    with refused(InvalidInput, field="slot"):
+        Appointment.objects.book(**values | {"start": values["slot"].start_at_utc})
+    del values["slot"]
+    with refused(InvalidInput, field="slot"):
+        Appointment.objects.book(**values)
+
+
+def test_somebody_books() -> None:
+    values = request()
+    del values["client"]
+    with refused(InvalidInput, field="client"):
+        Appointment.objects.book(**values)
+
+
+def test_a_refusal_says_nothing_of_what_was_sent() -> None:
+    values = request() | {"deep_link_id": "anna@example.com"}
+    with pytest.raises(Refused) as caught:
+        Appointment.objects.book(**values)
+    assert "anna" not in f"{caught.value} {caught.value!r} {caught.value.sentence}"
+
+
+def test_a_taken_hour_costs_no_transaction(django_assert_max_num_queries: Any) -> None:
+    """Most requests for a popular hour end without a write lock."""
+    first = book()
+    with django_assert_max_num_queries(5), pytest.raises(SlotTaken):
+        book_again(slot=first.slot_id)
+
+
+def test_far_future_bookings_have_a_time_that_every_client_reads() -> None:
+    last = datetime(9999, 1, 1, tzinfo=UTC)
+    assert book(start=last).start_at_utc == last
+    assert outbox()[0].payload["start_at_utc"].startswith("9999-01-01")

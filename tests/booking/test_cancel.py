@@ -1,0 +1,346 @@
+"""Cancelling: the time is given back, and the money as the service's policy says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils.timezone import now as wall_clock
+
+from booking.errors import TooLateToCancel
+from booking.models import Appointment
+from ebalance.verbs import InvalidInput, NotFound, TransitionRefused
+from tests.booking.telling import (
+    NO_TEXTS,
+    at,
+    book,
+    confirmed,
+    deliver,
+    known_payment,
+    outbox,
+    paid,
+    payload,
+    refused,
+    start,
+    told,
+    tracked,
+    writes_nothing,
+)
+from tests.factories import (
+    AppointmentFactory,
+    PaymentFactory,
+    ServiceFactory,
+    UserFactory,
+)
+from tests.factories.booking import DEPOSIT, PRICE
+
+pytestmark = pytest.mark.django_db
+
+TICK = timedelta(microseconds=1)
+
+
+def sold(amounts: dict[str, int], **policy: Any) -> Appointment:
+    """A confirmed session, paid by these payments; ``policy`` are columns of its service."""
+    row = AppointmentFactory(
+        confirmed=True,
+        service=ServiceFactory(**policy),
+        price_amount=max(PRICE, sum(amounts.values())),
+        deposit_amount=amounts.get("deposit"),
+    )
+    for minutes, (purpose, amount) in enumerate(amounts.items()):
+        moment = wall_clock() + timedelta(minutes=minutes)
+        PaymentFactory(
+            appointment=row, succeeded=True, purpose=purpose, amount=amount, confirmed_at=moment
+        )
+    return row
+
+
+# -- what becomes of it ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by", ["client", "provider"])
+def test_the_time_is_given_back(by: str) -> None:
+    row = confirmed()
+    now = row.start_at_utc - timedelta(hours=24)
+    answer = row.cancel(by=by, reason_category="illness", clock=at(now))
+    assert answer.appointment is row
+    row = Appointment.objects.select_related("slot").get(pk=row.pk)
+    assert (row.status, row.canceled_at) == ("canceled", now)
+    assert (row.outcome, row.outcome_reason_category) == (f"canceled_by_{by}", "illness")
+    assert (row.outcome_recorded_at, row.outcome_recorded_by_role) == (now, "system")
+    assert row.slot.status == "available"
+    assert payload("appointment_canceled") | {"service_id": None} == {
+        "by": by,
+        "refund_amount": DEPOSIT,
+        "service_id": None,
+        "start_at_utc": row.start_at_utc.isoformat().replace("+00:00", "Z"),
+        "timezone": "Europe/Moscow",
+    }
+    (properties,) = tracked("appointment_outcome_recorded")
+    assert properties["outcome"] == f"canceled_by_{by}"
+    assert properties["reason_category"] == "illness"
+    assert properties["appointment_id"] == str(row.pk)
+    assert properties["recorded_by_role"] == "system"
+    again = book(slot=row.slot)
+    assert again.slot_id == row.slot_id
+
+
+@pytest.mark.parametrize("role", ["owner", "assistant"])
+def test_it_is_known_who_canceled(role: str) -> None:
+    row = confirmed()
+    row.cancel(by="provider", actor=UserFactory(role=role))
+    assert row.outcome_recorded_by_role == role
+    assert tracked("appointment_outcome_recorded")[0]["recorded_by_role"] == role
+
+
+@pytest.mark.parametrize("by", ["client", "provider"])
+@pytest.mark.parametrize("status", ["held", "paid", "confirmed"])
+def test_what_has_its_time_is_canceled(status: str, by: str) -> None:
+    row = AppointmentFactory(**{status: True, "in_slot": True})
+    row.cancel(by=by)
+    row.slot.refresh_from_db()
+    assert (row.status, row.slot.status) == ("canceled", "available")
+
+
+@pytest.mark.parametrize("status", ["rescheduled", "completed"])
+def test_what_is_over_is_not_canceled(status: str) -> None:
+    row = AppointmentFactory(**{status: True})
+    with refused(TransitionRefused, entity="appointments", status=status, wanted="canceled"):
+        row.cancel(by="provider")
+
+
+def test_a_row_in_memory_does_not_decide() -> None:
+    row = AppointmentFactory(confirmed=True)
+    old = Appointment.objects.get(pk=row.pk)
+    row.cancel(by="client")
+    with refused(TransitionRefused):
+        old.cancel(by="provider")
+    row.status = "confirmed"  # somebody's idea
+    with writes_nothing():
+        assert row.cancel(by="client").appointment.status == "canceled"
+
+
+def test_the_client_cancels_before_the_session_begins() -> None:
+    row = confirmed()
+    with refused(TooLateToCancel):
+        row.cancel(by="client", clock=at(row.start_at_utc))
+    with refused(TooLateToCancel):
+        row.cancel(by="client", clock=at(row.end_at_utc, days=3))
+    assert row.cancel(by="client", clock=at(row.start_at_utc - TICK)).refund_amount == 0
+
+
+def test_the_provider_cancels_at_any_time() -> None:
+    row = confirmed()
+    answer = row.cancel(by="provider", clock=at(row.end_at_utc, hours=1))
+    assert (answer.refund_amount, row.status) == (DEPOSIT, "canceled")
+
+
+# -- again ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by", ["client", "provider"])
+@pytest.mark.parametrize("hours", [24, 6, 1])
+def test_the_same_again_answers_the_same(by: str, hours: int) -> None:
+    row = confirmed()
+    first = row.cancel(by=by, clock=at(row.start_at_utc, hours=-hours))
+    with writes_nothing():
+        # Whatever the time is now: the refund is due since the cancellation.
+        again = Appointment.objects.get(pk=row.pk).cancel(by=by, clock=at(row.end_at_utc))
+    assert again.refund_amount == first.refund_amount
+    assert again.appointment == first.appointment
+
+
+def test_the_answer_stays_when_the_policy_changes() -> None:
+    row = confirmed()
+    first = row.cancel(by="client", clock=at(row.start_at_utc, hours=-10))
+    type(row.service).objects.update(cancel_free_hours=1, cancel_partial_hours=None)
+    with writes_nothing():
+        assert row.cancel(by="client").refund_amount == first.refund_amount == DEPOSIT // 2
+
+
+def test_by_the_other_side_it_is_another_thing() -> None:
+    row = confirmed()
+    row.cancel(by="client")
+    with refused(TransitionRefused, status="canceled"):
+        row.cancel(by="provider")
+
+
+@pytest.mark.parametrize("by", ["client", "provider"])
+def test_a_hold_that_was_swept_stays_as_it_is(by: str) -> None:
+    row = book()
+    Appointment.objects.expire_holds(clock=at(row.hold_expires_at))
+    with writes_nothing():
+        assert row.cancel(by=by).refund_amount == 0
+    assert (row.status, row.outcome) == ("canceled", None)
+
+
+# -- the money ------------------------------------------------------------------------------------
+
+POLICIES: dict[str, dict[str, int | None]] = {
+    "none": {"cancel_free_hours": None, "cancel_partial_hours": None},
+    "24 only": {"cancel_free_hours": 24, "cancel_partial_hours": None},
+    "0 only": {"cancel_free_hours": 0, "cancel_partial_hours": None},
+    "0/0": {"cancel_free_hours": 0, "cancel_partial_hours": 0},
+    "24/6": {"cancel_free_hours": 24, "cancel_partial_hours": 6},
+    "24/0": {"cancel_free_hours": 24, "cancel_partial_hours": 0},
+    "24/24": {"cancel_free_hours": 24, "cancel_partial_hours": 24},
+    "endless": {"cancel_free_hours": 2**31 - 1, "cancel_partial_hours": 2**31 - 1},
+}
+H = timedelta(hours=1)
+# What is due back of 5000, by how long before the start the client cancels.
+REFUNDS: list[tuple[str, timedelta, int]] = [
+    ("none", 1000 * H, 0),
+    ("none", TICK, 0),
+    ("24 only", 24 * H + TICK, 5000),
+    ("24 only", 24 * H, 5000),
+    ("24 only", 24 * H - TICK, 0),
+    ("24 only", TICK, 0),
+    ("0 only", 1000 * H, 5000),
+    ("0 only", TICK, 5000),
+    ("0/0", TICK, 5000),
+    ("24/6", 24 * H + TICK, 5000),
+    ("24/6", 24 * H, 5000),
+    ("24/6", 24 * H - TICK, 2500),
+    ("24/6", 6 * H + TICK, 2500),
+    ("24/6", 6 * H, 2500),
+    ("24/6", 6 * H - TICK, 0),
+    ("24/6", TICK, 0),
+    ("24/0", 24 * H, 5000),
+    ("24/0", 24 * H - TICK, 2500),
+    ("24/0", TICK, 2500),
+    ("24/24", 24 * H, 5000),
+    ("24/24", 24 * H - TICK, 0),
+    ("endless", 1000 * H, 0),
+]
+
+
+@pytest.mark.parametrize(
+    ("policy", "left", "due"), REFUNDS, ids=[f"{name}: {left} left" for name, left, _ in REFUNDS]
+)
+def test_the_refund_follows_the_policy(policy: str, left: timedelta, due: int) -> None:
+    row = sold({"full": 5000}, **POLICIES[policy])
+    answer = row.cancel(by="client", clock=at(row.start_at_utc - left))
+    assert answer.refund_amount == due
+    assert payload("appointment_canceled")["refund_amount"] == due
+    told_due = [event.payload["amount"] for event in outbox() if event.event_type == "refund_due"]
+    assert told_due == ([due] if due else [])
+
+
+@pytest.mark.parametrize(("policy", "left"), [(name, left) for name, left, _ in REFUNDS[::3]])
+def test_the_provider_gives_everything_back(policy: str, left: timedelta) -> None:
+    row = sold({"full": 5000}, **POLICIES[policy])
+    assert row.cancel(by="provider", clock=at(row.start_at_utc - left)).refund_amount == 5000
+
+
+@pytest.mark.parametrize(("amount", "half"), [(1, 1), (2, 1), (3, 2), (999, 500), (1001, 501)])
+def test_half_of_an_odd_amount_is_rounded_up(amount: int, half: int) -> None:
+    row = sold({"full": amount})
+    answer = row.cancel(by="client", clock=at(row.start_at_utc - 6 * H))
+    assert answer.refund_amount == half
+
+
+# Of a deposit, then of the rest: payments, hours left, what goes back of each, latest first.
+SHARES: list[tuple[dict[str, int], int, list[tuple[str, int]]]] = [
+    ({"deposit": 1000}, 24, [("deposit", 1000)]),
+    ({"deposit": 1001}, 6, [("deposit", 501)]),
+    ({"deposit": 1000}, 1, []),
+    ({"deposit": 1000, "full": 4000}, 24, [("full", 4000), ("deposit", 1000)]),
+    ({"deposit": 1000, "full": 4000}, 6, [("full", 2500)]),
+    ({"deposit": 3000, "full": 2000}, 6, [("full", 2000), ("deposit", 500)]),
+    ({"deposit": 3000, "full": 2001}, 6, [("full", 2001), ("deposit", 500)]),
+    ({"deposit": 2500, "full": 2500}, 6, [("full", 2500)]),
+    ({"deposit": 1000, "full": 4000}, 1, []),
+    ({}, 24, []),
+]
+
+
+@pytest.mark.parametrize(("amounts", "hours", "shares"), SHARES)
+def test_a_refund_is_spread_over_the_payments(
+    amounts: dict[str, int], hours: int, shares: list[tuple[str, int]]
+) -> None:
+    row = sold(amounts)
+    purposes = {payment.pk: payment.purpose for payment in row.payments.all()}
+    answer = row.cancel(by="client", clock=at(row.start_at_utc, hours=-hours))
+    due = [event for event in outbox() if event.event_type == "refund_due"]
+    assert [(purposes[e.aggregate_id], e.payload["amount"]) for e in due] == shares
+    assert {event.payload["reason"] for event in due} <= {"canceled"}
+    assert {event.payload["currency"] for event in due} <= {"RUB"}
+    assert answer.refund_amount == sum(amount for _purpose, amount in shares)
+
+
+@pytest.mark.parametrize("status", ["pending", "canceled", "failed"])
+def test_only_what_has_come_in_goes_back(status: str) -> None:
+    row = sold({})
+    PaymentFactory(appointment=row, **({status: True} if status != "pending" else {}))
+    assert row.cancel(by="provider").refund_amount == 0
+    assert "refund_due" not in told()
+
+
+def test_the_policy_is_that_of_the_moment_of_cancelling() -> None:
+    row = sold({"full": 5000})
+    row.service.cancel_free_hours = 48
+    row.service.save()
+    assert row.cancel(by="client", clock=at(row.start_at_utc - 24 * H)).refund_amount == 2500
+
+
+def test_payments_of_a_moved_session_are_counted() -> None:
+    row = confirmed()
+    moved = row.reschedule(start=row.start_at_utc + 30 * timedelta(days=1))
+    paid(moved, "full")
+    answer = moved.cancel(by="client", clock=at(moved.start_at_utc - 24 * H))
+    assert answer.refund_amount == PRICE
+
+
+def test_the_start_that_counts_is_the_one_it_was_moved_to() -> None:
+    row = confirmed()
+    moved = row.reschedule(start=row.start_at_utc + timedelta(days=1))
+    answer = moved.cancel(by="client", clock=at(row.start_at_utc))
+    assert answer.refund_amount == DEPOSIT
+
+
+def test_a_hold_is_canceled_for_nothing() -> None:
+    row = book()
+    start(row)
+    assert row.cancel(by="client").refund_amount == 0
+    assert "refund_due" not in told()
+
+
+def test_a_cancellation_after_a_late_payment_asks_the_row_that_took_the_place() -> None:
+    """A hold ran out, its money came, a new row took the time: the money is in that one."""
+    row = book()
+    payment = known_payment(row)
+    Appointment.objects.expire_holds(clock=at(row.hold_expires_at))
+    deliver(payment)
+    again = Appointment.objects.get(rescheduled_from=row)
+    with writes_nothing():
+        assert row.cancel(by="client").refund_amount == 0
+    assert again.cancel(by="client").refund_amount == DEPOSIT
+
+
+# -- bad input ------------------------------------------------------------------------------------
+
+WRONG = ["", "nobody", "Client", "a" * 100_000, 7, True, [], {}, float("nan"), *NO_TEXTS]
+
+
+@pytest.mark.parametrize("value", [None, *WRONG], ids=lambda value: ascii(value)[:30])
+def test_somebody_cancels_who_may(value: Any) -> None:
+    row = AppointmentFactory(confirmed=True)
+    with refused(InvalidInput, field="by"):
+        row.cancel(by=value)
+
+
+@pytest.mark.parametrize("value", WRONG, ids=lambda value: ascii(value)[:30])
+def test_a_reason_is_one_of_the_set(value: Any) -> None:
+    row = AppointmentFactory(confirmed=True)
+    with refused(InvalidInput, field="reason_category"):
+        row.cancel(by="client", reason_category=value)
+
+
+@pytest.mark.parametrize("make", [AppointmentFactory.build, AppointmentFactory])
+def test_what_is_not_there_is_not_found(make: Callable[..., Appointment]) -> None:
+    row = make()
+    Appointment.objects.filter(pk=row.pk).delete()
+    with refused(NotFound):
+        row.cancel(by="client")

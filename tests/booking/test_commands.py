@@ -1,0 +1,327 @@
+"""process_webhooks and expire_holds: for cron, beside live traffic, killed and repeated."""
+
+from __future__ import annotations
+
+import io
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils.timezone import now
+
+from booking.models import Appointment, Payment, PaymentWebhookEvent
+from booking.verbs import payments
+from ebalance.db.management.commands import rotate_keys
+from tests.booking.telling import book, deliver, known_payment, told, writes_nothing
+from tests.databases import Database, default_connection_on
+from tests.factories import (
+    AppointmentFactory,
+    PaymentFactory,
+    PaymentWebhookEventFactory,
+    ServiceFactory,
+    UserFactory,
+)
+from tests.processes import ROOT, environment, eventually, manage
+
+TICK = timedelta(microseconds=1)
+
+
+@pytest.fixture
+def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
+    """A database of its own, where what the test writes is committed."""
+    with django_db_blocker.unblock(), default_connection_on(fresh_database):
+        yield fresh_database
+
+
+def command(name: str, *arguments: str) -> str:
+    output = io.StringIO()
+    call_command(name, *arguments, stdout=output, stderr=output)
+    return output.getvalue()
+
+
+def refused(name: str, *arguments: str) -> tuple[str, str]:
+    """What the command prints, and what it fails with."""
+    output = io.StringIO()
+    with pytest.raises(CommandError) as caught:
+        call_command(name, *arguments, stdout=output, stderr=output)
+    return output.getvalue(), str(caught.value)
+
+
+def started(database: Database, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "manage.py"), *arguments],
+        env=environment(DATABASE_URL=database.url),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    said, complaints = process.communicate(timeout=120)
+    assert "Traceback" not in complaints, complaints
+    return process.returncode, said
+
+
+@contextmanager
+def locked(database: Database, table: str, key: Any) -> Iterator[Any]:
+    """Somebody else is at work on this row; yields a question: is anybody waiting?"""
+    with database.connect() as other, database.connect(autocommit=True) as watcher:
+        other.execute(f'SELECT FROM "{table}" WHERE id = %s FOR UPDATE', [key])
+
+        def somebody_waits() -> bool:
+            row = watcher.execute(
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            ).fetchone()
+            return row != (0,)
+
+        yield somebody_waits
+        other.rollback()
+
+
+# -- process_webhooks -----------------------------------------------------------------------------
+
+
+def waiting_success() -> tuple[Appointment, Payment, PaymentWebhookEvent]:
+    """A payment whose success has come, but has not taken effect."""
+    row = AppointmentFactory(service=SHARED["service"], client=SHARED["client"])
+    payment = PaymentFactory(appointment=row, answered=True)
+    event = PaymentWebhookEventFactory(
+        provider_payment_id=payment.provider_payment_id, amount=payment.amount, currency="RUB"
+    )
+    return row, payment, event
+
+
+SHARED: dict[str, Any] = {}
+
+
+def waiting_successes(number: int) -> list[tuple[Appointment, Payment, PaymentWebhookEvent]]:
+    SHARED.update(service=ServiceFactory(published=True), client=UserFactory())
+    return [waiting_success() for _ in range(number)]
+
+
+def all_took_effect_once(number: int) -> None:
+    assert PaymentWebhookEvent.objects.filter(processed_at=None).count() == 0
+    assert Payment.objects.filter(status="succeeded").count() == number
+    assert Appointment.objects.filter(status="confirmed").count() == number
+    kinds = told()
+    for kind in ("payment_succeeded", "appointment_paid", "appointment_confirmed"):
+        assert kinds.count(kind) == number, kind
+
+
+@pytest.mark.django_db
+def test_what_waits_is_tried_again_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting_successes(3)
+    deliver("provider-unknown")
+    wrong = known_payment(book())
+    deliver(wrong, amount="1.00")
+    odd = PaymentFactory(canceled=True)
+    PaymentWebhookEventFactory(
+        provider_payment_id=odd.provider_payment_id, amount=odd.amount, currency="RUB"
+    )
+    assert command("process_webhooks").splitlines() == [
+        "       4 took effect",
+        "       1 wait for a payment that is not known yet",
+        "       1 have another amount than was asked for",
+    ]
+    assert PaymentWebhookEvent.objects.filter(processed_at=None).count() == 2
+    assert PaymentWebhookEvent.objects.get(last_error="out_of_order").processed_at is not None
+    assert Appointment.objects.filter(status="confirmed").count() == 3
+    before = told()
+    assert command("process_webhooks").splitlines()[0] == "       0 took effect"
+    assert told() == before
+
+
+@pytest.mark.django_db
+def test_nothing_to_do_is_said_so() -> None:
+    with writes_nothing():
+        assert command("process_webhooks") == "       0 took effect\n"
+
+
+@pytest.mark.django_db
+def test_the_oldest_come_first_up_to_the_limit() -> None:
+    made = waiting_successes(3)
+    for number, (_row, _payment, event) in enumerate(reversed(made)):
+        PaymentWebhookEvent.objects.filter(pk=event.pk).update(
+            received_at=now() - timedelta(hours=3 - number)
+        )
+    assert command("process_webhooks", "--limit", "2") == "       2 took effect\n"
+    done = PaymentWebhookEvent.objects.exclude(processed_at=None)
+    assert {event.pk for event in done} == {event.pk for _row, _payment, event in made[1:]}
+    assert command("process_webhooks", "--limit", "9999999999") == "       1 took effect\n"
+
+
+@pytest.mark.django_db
+def test_one_that_cannot_be_handled_stops_no_other_and_fails_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = waiting_successes(3)
+    confirm = payments.confirm
+
+    def broken(row: Appointment, *args: Any, **values: Any) -> None:
+        if row.pk == made[1][0].pk:
+            raise RuntimeError("anna@example.com")
+        confirm(row, *args, **values)
+
+    monkeypatch.setattr(payments, "confirm", broken)
+    said, error = refused("process_webhooks")
+    assert error == "1 could not be handled and wait to be tried again."
+    assert f"{made[1][2].pk}: could not be handled" in said
+    assert "       2 took effect" in said
+    assert "anna" not in said
+    monkeypatch.undo()
+    assert command("process_webhooks") == "       1 took effect\n"
+    all_took_effect_once(3)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("limit", ["0", "-1", "many", "1.5", ""])
+def test_what_is_no_limit_is_refused_in_one_line(limit: str) -> None:
+    said, error = refused("process_webhooks", f"--limit={limit}")
+    assert said == ""
+    assert error == f"{limit!r} is no limit: a number of notifications, 1 or more."
+
+
+@pytest.mark.django_db
+def test_progress_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(rotate_keys, "LINE_EVERY", 0.0)
+    waiting_successes(2)
+    command("process_webhooks")
+    assert capsys.readouterr().err.splitlines() == [
+        "payment_webhook_events: 1 of 2 rows",
+        "payment_webhook_events: 2 of 2 rows",
+    ]
+
+
+def test_killed_in_the_middle_it_leaves_whole_events(committed: Database) -> None:
+    made = waiting_successes(8)
+    with locked(committed, "appointments", made[4][0].pk) as somebody_waits:
+        process = started(committed, "process_webhooks")
+        assert eventually(somebody_waits)
+        process.kill()
+        process.communicate(timeout=60)
+    assert PaymentWebhookEvent.objects.filter(processed_at=None, attempts=0).count() == 4
+    assert Payment.objects.filter(status="succeeded").count() == 4
+    assert Appointment.objects.filter(status="confirmed").count() == 4
+    assert told().count("payment_succeeded") == 4
+    again = manage("process_webhooks", DATABASE_URL=committed.url)
+    assert (again.returncode, again.stdout) == (0, "       4 took effect\n"), again.stderr
+    all_took_effect_once(8)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_it_ends_after_the_event_at_hand(
+    committed: Database, number: signal.Signals
+) -> None:
+    made = waiting_successes(5)
+    with locked(committed, "appointments", made[2][0].pk) as somebody_waits:
+        process = started(committed, "process_webhooks")
+        assert eventually(somebody_waits)
+        process.send_signal(number)
+    code, said = ended(process)
+    assert (code, said) == (
+        0,
+        "Stopped; the same command goes on from here.\n       3 took effect\n",
+    )
+    assert manage("process_webhooks", DATABASE_URL=committed.url).returncode == 0
+    all_took_effect_once(5)
+
+
+def test_two_at_once_share_the_work(committed: Database) -> None:
+    waiting_successes(30)
+    answers = [ended(run) for run in [started(committed, "process_webhooks") for _ in range(2)]]
+    assert [code for code, _said in answers] == [0, 0]
+    effects = [int(re.search(r"(\d+) took effect", said)[1]) for _code, said in answers]
+    assert sum(effects) == 30
+    all_took_effect_once(30)
+
+
+def test_an_event_that_a_delivery_is_at_work_on_is_left_to_it(committed: Database) -> None:
+    """Live traffic goes first: the command does not wait for it."""
+    made = waiting_successes(3)
+    with committed.connect() as delivery:
+        delivery.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+            [f"payments:yookassa:{made[1][1].provider_payment_id}"],
+        )
+        run = manage("process_webhooks", DATABASE_URL=committed.url)
+    assert run.stdout == "       2 took effect\n       1 were at work elsewhere\n"
+    assert run.returncode == 0
+    assert list(PaymentWebhookEvent.objects.waiting()) == [made[1][2].pk]
+
+
+# -- expire_holds ---------------------------------------------------------------------------------
+
+
+def stale_holds(number: int) -> list[Appointment]:
+    """The first ran out first."""
+    service, client = ServiceFactory(published=True), UserFactory()
+    return [
+        AppointmentFactory(
+            service=service,
+            client=client,
+            in_slot=True,
+            hold_expires_at=now() - timedelta(hours=1) + n * timedelta(seconds=1),
+        )
+        for n in range(number)
+    ]
+
+
+def all_expired_once(number: int) -> None:
+    rows = Appointment.objects.select_related("slot")
+    assert [(row.status, row.slot.status) for row in rows] == [("canceled", "available")] * number
+    assert told() == ["hold_expired"] * number
+
+
+@pytest.mark.django_db
+def test_the_number_of_expired_holds_is_printed() -> None:
+    stale_holds(2)
+    AppointmentFactory(held=True)
+    assert command("expire_holds") == "2 holds expired.\n"
+    with writes_nothing():
+        assert command("expire_holds") == "0 holds expired.\n"
+    AppointmentFactory(held=True, hold_expires_at=now() - TICK)
+    assert command("expire_holds") == "1 hold expired.\n"
+
+
+def test_killed_in_the_middle_it_leaves_whole_transactions(committed: Database) -> None:
+    rows = stale_holds(105)
+    with locked(committed, "availability_slots", rows[102].slot_id) as somebody_waits:
+        process = started(committed, "expire_holds")
+        assert eventually(somebody_waits)
+        process.kill()
+        process.communicate(timeout=60)
+    assert Appointment.objects.filter(status="canceled").count() == 100
+    assert told() == ["hold_expired"] * 100
+    again = manage("expire_holds", DATABASE_URL=committed.url)
+    assert (again.returncode, again.stdout) == (0, "5 holds expired.\n"), again.stderr
+    all_expired_once(105)
+
+
+def test_two_at_once_expire_each_hold_once(committed: Database) -> None:
+    stale_holds(105)
+    answers = [ended(run) for run in [started(committed, "expire_holds") for _ in range(2)]]
+    assert [code for code, _said in answers] == [0, 0]
+    assert sum(int(re.match(r"\d+", said)[0]) for _code, said in answers) == 105
+    all_expired_once(105)
+
+
+def test_a_hold_that_is_being_paid_is_left_to_the_payment(committed: Database) -> None:
+    rows = stale_holds(3)
+    with locked(committed, "appointments", rows[1].pk):
+        run = manage("expire_holds", DATABASE_URL=committed.url)
+    assert run.stdout == "2 holds expired.\n"
+    rows[1].refresh_from_db()
+    assert rows[1].status == "pending_payment"

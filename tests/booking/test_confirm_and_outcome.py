@@ -1,0 +1,244 @@
+"""Confirming what is paid, recording what came of a session, and sweeping holds."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils.timezone import now as wall_clock
+
+from booking.errors import NotPaid, OutcomeTooEarly
+from booking.models import Appointment
+from booking.verbs import appointments
+from crm.models import Lead
+from ebalance.verbs import InvalidInput, NotFound, TransitionRefused
+from tests.booking.telling import (
+    NO_TEXTS,
+    at,
+    book,
+    confirmed,
+    payload,
+    refused,
+    stored,
+    told,
+    tracked,
+    writes_nothing,
+)
+from tests.factories import (
+    AppointmentFactory,
+    AvailabilitySlotFactory,
+    PaymentFactory,
+    UserFactory,
+)
+from tests.factories.booking import NEXT_WEEK
+
+pytestmark = pytest.mark.django_db
+
+TICK = timedelta(microseconds=1)
+WRONG = ["", "nobody", "Attended", "a" * 100_000, 7, True, [], {}, float("nan"), *NO_TEXTS]
+
+
+# -- confirm --------------------------------------------------------------------------------------
+
+
+def test_what_is_paid_is_confirmed() -> None:
+    row = book()
+    Appointment.objects.filter(pk=row.pk).update(status="paid")
+    PaymentFactory(appointment=row, succeeded=True)
+    now = wall_clock()
+    assert row.confirm(clock=at(now)) is row
+    assert (row.status, row.confirmed_at) == ("confirmed", now)
+    assert told(row) == ["appointment_booked", "appointment_confirmed"]
+    assert payload("appointment_confirmed")["format"] == "online"
+    (properties,) = tracked("booking_confirmed")
+    assert properties["service_id"] == str(row.service_id)
+    assert Lead.objects.get().status == "booked_confirmed"
+    with writes_nothing():
+        row.confirm(clock=at(now, hours=1))
+        Appointment.objects.get(pk=row.pk).confirm(actor=UserFactory.build())
+    assert row.confirmed_at == now
+
+
+MONEY: list[tuple[int | None, list[tuple[str, int]], bool]] = [
+    (1000, [], False),
+    (1000, [("deposit", 999)], False),
+    (1000, [("deposit", 1000)], True),
+    (1000, [("full", 5000)], True),
+    (1000, [("deposit", 500), ("full", 500)], True),
+    (None, [], False),
+    (None, [("full", 4999)], False),
+    (None, [("deposit", 1000), ("full", 3999)], False),
+    (None, [("deposit", 1000), ("full", 4000)], True),
+    (None, [("full", 5000)], True),
+]
+
+
+@pytest.mark.parametrize(("deposit", "amounts", "enough"), MONEY)
+def test_nothing_is_confirmed_without_its_money(
+    deposit: int | None, amounts: list[tuple[str, int]], enough: bool
+) -> None:
+    row = AppointmentFactory(paid=True, deposit_amount=deposit)
+    for purpose, amount in amounts:
+        PaymentFactory(appointment=row, succeeded=True, purpose=purpose, amount=amount)
+    if enough:
+        assert row.confirm().status == "confirmed"
+    else:
+        with refused(NotPaid, appointment=row.pk):
+            row.confirm()
+
+
+@pytest.mark.parametrize("status", ["pending", "canceled", "failed"])
+def test_money_that_did_not_come_confirms_nothing(status: str) -> None:
+    row = AppointmentFactory(paid=True)
+    PaymentFactory(appointment=row, **({} if status == "pending" else {status: True}))
+    with refused(NotPaid):
+        row.confirm()
+
+
+@pytest.mark.parametrize("status", ["held", "canceled", "rescheduled", "completed"])
+def test_only_what_is_paid_is_confirmed(status: str) -> None:
+    row = AppointmentFactory(**{status: True})
+    PaymentFactory(appointment=row, succeeded=True)
+    with refused(TransitionRefused, entity="appointments", wanted="confirmed"):
+        row.confirm()
+
+
+def test_a_row_in_memory_does_not_decide() -> None:
+    row = AppointmentFactory(held=True)
+    PaymentFactory(appointment=row, succeeded=True)
+    row.status = "paid"
+    with refused(TransitionRefused, status="pending_payment"):
+        row.confirm()
+
+
+# -- outcome --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "lead"),
+    [
+        ("attended", None, "completed_session"),
+        ("no_show", None, "booked_confirmed"),
+        ("no_show", "tech_issue", "booked_confirmed"),
+    ],
+)
+def test_an_outcome_is_recorded(outcome: str, reason: str | None, lead: str) -> None:
+    row = confirmed()
+    now = row.start_at_utc
+    done = row.record_outcome(outcome=outcome, reason_category=reason, clock=at(now))
+    assert done is row
+    after = stored(row)
+    assert (after["status"], after["outcome"]) == ("completed", outcome)
+    assert after["outcome_reason_category"] == reason
+    assert (after["outcome_recorded_at"], after["outcome_recorded_by_role"]) == (now, "system")
+    assert told(row)[-1] == "appointment_completed"
+    assert payload("appointment_completed")["outcome"] == outcome
+    (properties,) = tracked("appointment_outcome_recorded")
+    assert (properties["outcome"], properties.get("reason_category")) == (outcome, reason)
+    assert Lead.objects.get().status == lead
+    with writes_nothing():
+        row.record_outcome(outcome=outcome, clock=at(now, days=1))
+        # The first reason stays.
+        row.record_outcome(outcome=outcome, reason_category="other")
+
+
+@pytest.mark.parametrize(
+    ("role", "recorded"),
+    [("owner", "owner"), ("assistant", "assistant"), ("editor", "system"), ("client", "system")],
+)
+def test_it_is_known_who_recorded_it(role: str, recorded: str) -> None:
+    row = confirmed()
+    row.record_outcome(outcome="attended", actor=UserFactory(role=role), clock=at(row.start_at_utc))
+    assert row.outcome_recorded_by_role == recorded
+    assert tracked("appointment_outcome_recorded")[0]["recorded_by_role"] == recorded
+
+
+def test_attendance_is_not_known_before_the_start() -> None:
+    row = AppointmentFactory(confirmed=True)
+    for outcome in ("attended", "no_show"):
+        with refused(OutcomeTooEarly, start=row.start_at_utc):
+            row.record_outcome(outcome=outcome, clock=at(row.start_at_utc - TICK))
+
+
+def test_another_outcome_is_another_thing() -> None:
+    row = AppointmentFactory(completed=True, outcome="attended")
+    with refused(TransitionRefused, status="completed", wanted="completed"):
+        row.record_outcome(outcome="no_show")
+
+
+@pytest.mark.parametrize("status", ["held", "paid", "canceled", "rescheduled"])
+def test_only_a_confirmed_session_has_an_outcome(status: str) -> None:
+    row = AppointmentFactory(**{status: True})
+    with refused(TransitionRefused, entity="appointments", wanted="completed"):
+        row.record_outcome(outcome="attended", clock=at(row.end_at_utc))
+
+
+@pytest.mark.parametrize(
+    "value", [None, "canceled_by_client", "rescheduled", *WRONG], ids=lambda v: ascii(v)[:30]
+)
+def test_an_outcome_is_attendance_or_none(value: Any) -> None:
+    row = AppointmentFactory(confirmed=True)
+    with refused(InvalidInput, field="outcome"):
+        row.record_outcome(outcome=value, clock=at(row.end_at_utc))
+
+
+@pytest.mark.parametrize("value", WRONG, ids=lambda v: ascii(v)[:30])
+def test_a_reason_is_one_of_the_set(value: Any) -> None:
+    row = AppointmentFactory(confirmed=True)
+    with refused(InvalidInput, field="reason_category"):
+        row.record_outcome(outcome="no_show", reason_category=value, clock=at(row.end_at_utc))
+
+
+def test_what_is_not_there_is_not_found() -> None:
+    for row in (AppointmentFactory.build(), AppointmentFactory.build(pk=None)):
+        with refused(NotFound):
+            row.confirm()
+        with refused(NotFound):
+            row.record_outcome(outcome="attended")
+
+
+# -- holds ----------------------------------------------------------------------------------------
+
+
+def test_holds_that_ran_out_are_swept() -> None:
+    rows = [book(), book(start=NEXT_WEEK)]
+    now = max(row.hold_expires_at for row in rows)
+    assert Appointment.objects.expire_holds(clock=at(now)) == 2
+    for row in rows:
+        row.refresh_from_db()
+        assert (row.status, row.canceled_at, row.outcome) == ("canceled", now, None)
+        assert told(row) == ["appointment_booked", "hold_expired"]
+    rows[0].slot.refresh_from_db()
+    assert rows[0].slot.status == "available"
+    with writes_nothing():
+        assert Appointment.objects.expire_holds(clock=at(now)) == 0
+
+
+def test_holds_that_last_are_not_swept() -> None:
+    row = book()
+    for status in ("paid", "confirmed"):
+        AppointmentFactory(**{status: True})
+    with writes_nothing():
+        assert Appointment.objects.expire_holds() == 0
+        assert Appointment.objects.expire_holds(clock=at(row.hold_expires_at - TICK)) == 0
+
+
+def test_many_holds_are_swept_in_several_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(appointments, "SWEEP", 3)
+    rows = [AppointmentFactory(held=True, in_slot=True) for _ in range(7)]
+    later = at(max(row.hold_expires_at for row in rows))
+    assert Appointment.objects.expire_holds(clock=later) == 7
+    assert set(Appointment.objects.values_list("status", flat=True)) == {"canceled"}
+    assert {row.slot.status for row in Appointment.objects.select_related("slot")} == {"available"}
+    assert told() == ["hold_expired"] * 7
+
+
+def test_a_swept_hold_frees_only_its_own_slot() -> None:
+    slot = AvailabilitySlotFactory(reserved=True)
+    AvailabilitySlotFactory(blocked=True)
+    row = AppointmentFactory(held=True, hold_expires_at=wall_clock() - TICK)
+    assert Appointment.objects.expire_holds() == 1
+    row.refresh_from_db()
+    slot.refresh_from_db()
+    assert (row.status, slot.status) == ("canceled", "reserved")

@@ -1,0 +1,347 @@
+"""Moving a session: the new row is agreed as the old one was, which points nowhere any more."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from booking.errors import (
+    RescheduledTooOften,
+    SlotTaken,
+    SlotUnsuitable,
+    StartInPast,
+    TooLateToReschedule,
+    ZoneUnknown,
+)
+from booking.models import Appointment, Payment
+from ebalance.db.ids import uuid7
+from ebalance.verbs import InvalidInput, NotFound, TransitionRefused
+from tests.booking.telling import (
+    NO_KEYS,
+    NO_TEXTS,
+    at,
+    book,
+    confirmed,
+    paid,
+    refused,
+    stored,
+    told,
+    tracked,
+    writes_nothing,
+)
+from tests.factories import (
+    AppointmentFactory,
+    AvailabilitySlotFactory,
+    LeadFactory,
+    ServiceFactory,
+    UserFactory,
+)
+from tests.factories.booking import NEXT_WEEK
+
+pytestmark = pytest.mark.django_db
+
+TICK = timedelta(microseconds=1)
+DAY = timedelta(days=1)
+LATER = NEXT_WEEK + 7300 * DAY  # far from what factories make
+
+
+# -- what becomes of it ---------------------------------------------------------------------------
+
+
+def test_a_session_is_moved_to_another_slot() -> None:
+    row = confirmed(
+        client=UserFactory(), lead=LeadFactory(), deep_link_id="aB3dE5fG", entry_point="ads"
+    )
+    Appointment.objects.filter(pk=row.pk).update(
+        meeting_url="https://meet.example.org/1", location_text="Кабинет 3"
+    )
+    slot = AvailabilitySlotFactory(start_at_utc=LATER, buffer_minutes=10)
+    now = row.start_at_utc - 2 * DAY
+    moved = row.reschedule(slot=slot, clock=at(now))
+    old, new = stored(row), stored(moved)
+    assert (old["status"], old["outcome"]) == ("rescheduled", "rescheduled")
+    assert (old["outcome_recorded_at"], old["outcome_recorded_by_role"]) == (now, "system")
+    assert row.status == "rescheduled"
+    assert (new["status"], new["confirmed_at"]) == ("confirmed", now)
+    assert new["rescheduled_from_id"] == row.pk
+    assert (new["start_at_utc"], new["end_at_utc"]) == (LATER, LATER + timedelta(minutes=50))
+    assert (new["slot_id"], new["buffer_minutes"]) == (slot.pk, 10)
+    for kept in (
+        "service_id",
+        "client_id",
+        "lead_id",
+        "price_amount",
+        "deposit_amount",
+        "format",
+        "timezone",
+        "topic_id",
+        "deep_link_id",
+        "entry_point",
+        "meeting_url",
+        "location_text",
+    ):
+        assert new[kept] == old[kept], kept
+    assert (new["client_request_id"], new["hold_expires_at"], new["outcome"]) == (None, None, None)
+    row.slot.refresh_from_db()
+    slot.refresh_from_db()
+    assert (row.slot.status, slot.status) == ("available", "reserved")
+
+
+def test_payments_stay_with_the_first_row_of_the_chain() -> None:
+    row = confirmed()
+    moved = row.reschedule(start=LATER).reschedule(start=LATER + DAY)
+    assert {payment.appointment_id for payment in Payment.objects.all()} == {row.pk}
+    assert paid(moved, "full").appointment_id == row.pk
+
+
+def test_a_move_is_told() -> None:
+    row = confirmed()
+    moved = row.reschedule(start=LATER)
+    assert told(row)[-1] == "appointment_rescheduled"
+    assert told(moved) == ["appointment_confirmed"]
+    (properties,) = tracked("appointment_outcome_recorded")
+    assert (properties["outcome"], properties["appointment_id"]) == ("rescheduled", str(row.pk))
+    starts = [event["appointment_start_at"] for event in tracked("booking_confirmed")]
+    assert datetime.fromisoformat(starts[-1]) == LATER
+
+
+def test_a_move_takes_what_was_agreed_and_the_length_of_the_service() -> None:
+    row = confirmed()
+    row.service.price_amount, row.service.duration_minutes = 9999, 80
+    row.service.status = "archived"
+    row.service.save()
+    moved = row.reschedule(start=LATER)
+    assert moved.price_amount == row.price_amount == 5000
+    assert moved.end_at_utc - moved.start_at_utc == timedelta(minutes=80)
+
+
+def test_the_zone_may_change_with_the_time() -> None:
+    row = confirmed()
+    assert row.reschedule(start=LATER, timezone="Asia/Omsk").timezone == "Asia/Omsk"
+
+
+def test_a_session_moves_into_its_own_time() -> None:
+    """Half an hour later: only the session itself is in the way."""
+    row = confirmed()
+    moved = row.reschedule(start=row.start_at_utc + timedelta(minutes=30))
+    assert moved.status == "confirmed"
+    row.slot.refresh_from_db()
+    assert row.slot.status == "available"
+
+
+@pytest.mark.parametrize("role", ["owner", "assistant"])
+def test_it_is_known_who_moved_it(role: str) -> None:
+    row = confirmed()
+    row.reschedule(start=LATER, by="provider", actor=UserFactory(role=role))
+    assert row.outcome_recorded_by_role == role
+
+
+# -- again ----------------------------------------------------------------------------------------
+
+
+def test_the_same_again_answers_the_same() -> None:
+    row, slot = confirmed(), AvailabilitySlotFactory(start_at_utc=LATER)
+    moved = row.reschedule(slot=slot)
+    with writes_nothing():
+        for wanted in ({"slot": slot}, {"slot": str(slot.pk)}, {"start": LATER}):
+            again = Appointment.objects.get(pk=row.pk).reschedule(**wanted)
+            assert again.pk == moved.pk
+        assert row.reschedule(slot=slot, clock=at(LATER + DAY)).pk == moved.pk
+
+
+@pytest.mark.parametrize("other", ["slot", "start"])
+def test_to_another_time_it_is_another_thing(other: str) -> None:
+    row = confirmed()
+    row.reschedule(start=LATER)
+    wanted = {"slot": AvailabilitySlotFactory()} if other == "slot" else {"start": LATER + DAY}
+    with refused(TransitionRefused, status="rescheduled", wanted="rescheduled"):
+        row.reschedule(**wanted)
+
+
+def test_a_moved_session_is_moved_on_from_where_it_is() -> None:
+    row = confirmed()
+    moved = row.reschedule(start=LATER)
+    again = moved.reschedule(start=LATER + DAY)
+    assert (again.rescheduled_from_id, again.status) == (moved.pk, "confirmed")
+    with writes_nothing():
+        assert row.reschedule(start=LATER).pk == moved.pk
+
+
+# -- limits of the policy -------------------------------------------------------------------------
+
+H = timedelta(hours=1)
+MOVES: list[tuple[int | None, timedelta, bool]] = [
+    (12, 12 * H, True),
+    (12, 12 * H - TICK, False),
+    (0, TICK, True),
+    (0, timedelta(0), False),
+    (0, -TICK, False),
+    (None, TICK, True),
+    (None, timedelta(0), False),
+    (None, -H, False),
+    (2**31 - 1, 100 * DAY, False),
+]
+
+
+@pytest.mark.parametrize(("limit", "left", "allowed"), MOVES)
+def test_a_client_moves_it_some_hours_before(
+    limit: int | None, left: timedelta, allowed: bool
+) -> None:
+    row = confirmed(service=ServiceFactory(published=True, reschedule_min_hours=limit))
+    now = at(row.start_at_utc - left)
+    if allowed:
+        assert row.reschedule(start=LATER, clock=now).status == "confirmed"
+    else:
+        with refused(TooLateToReschedule, hours=limit or 0):
+            row.reschedule(start=LATER, clock=now)
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2])
+def test_a_client_moves_it_so_many_times(limit: int) -> None:
+    row = confirmed(service=ServiceFactory(published=True, reschedule_max_count=limit))
+    for number in range(limit):
+        row = row.reschedule(start=LATER + number * DAY)
+    with refused(RescheduledTooOften, count=limit):
+        row.reschedule(start=LATER + 10 * DAY)
+
+
+def test_without_a_limit_a_client_moves_it_as_often_as_wanted() -> None:
+    row = confirmed(service=ServiceFactory(published=True, reschedule_max_count=None))
+    for number in range(4):
+        row = row.reschedule(start=LATER + number * DAY)
+    assert row.status == "confirmed"
+
+
+def test_the_provider_is_not_held_to_the_limits() -> None:
+    service = ServiceFactory(published=True, reschedule_max_count=0, reschedule_min_hours=24)
+    row = confirmed(service=service)
+    moved = row.reschedule(start=LATER, by="provider", clock=at(row.start_at_utc, hours=2))
+    assert moved.status == "confirmed"
+
+
+# -- what is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["held", "paid", "canceled", "completed"])
+def test_only_a_confirmed_session_is_moved(status: str) -> None:
+    row = AppointmentFactory(**{status: True})
+    with refused(TransitionRefused, entity="appointments", wanted="rescheduled"):
+        row.reschedule(start=LATER)
+
+
+def test_a_time_that_another_has_is_not_given() -> None:
+    row, other = confirmed(), AppointmentFactory(held=True, start_at_utc=LATER)
+    with refused(SlotTaken):
+        row.reschedule(start=LATER)
+    with refused(SlotTaken):
+        row.reschedule(start=other.end_at_utc - TICK)
+    assert row.reschedule(start=other.end_at_utc).status == "confirmed"
+
+
+def test_the_own_slot_is_taken_by_oneself() -> None:
+    row = confirmed()
+    with refused(SlotTaken):
+        row.reschedule(slot=row.slot_id)
+
+
+def test_a_blocked_time_is_not_given() -> None:
+    row = confirmed()
+    slot = AvailabilitySlotFactory(blocked=True, start_at_utc=LATER)
+    with refused(SlotTaken):
+        row.reschedule(slot=slot)
+    with refused(SlotTaken):
+        row.reschedule(start=LATER + timedelta(minutes=49))
+    reserved = AvailabilitySlotFactory(reserved=True)
+    with refused(SlotTaken):
+        row.reschedule(slot=reserved)
+
+
+def test_a_hold_that_ran_out_gives_way() -> None:
+    row = confirmed()
+    stale = book(slot=AvailabilitySlotFactory(start_at_utc=LATER))
+    with refused(SlotTaken):
+        row.reschedule(slot=stale.slot_id, clock=at(stale.hold_expires_at - TICK))
+    moved = row.reschedule(slot=stale.slot_id, clock=at(stale.hold_expires_at))
+    stale.refresh_from_db()
+    assert (moved.slot_id, stale.status) == (stale.slot_id, "canceled")
+
+
+def test_a_slot_that_does_not_suit_is_refused() -> None:
+    row = confirmed()
+    others = AvailabilitySlotFactory(service=ServiceFactory())
+    short = AvailabilitySlotFactory(start_at_utc=LATER, end_at_utc=LATER + timedelta(minutes=49))
+    for slot in (others, short):
+        with refused(SlotUnsuitable, slot=slot.pk):
+            row.reschedule(slot=slot)
+
+
+def test_it_is_moved_into_the_future() -> None:
+    row = confirmed()
+    now = row.start_at_utc - 2 * DAY
+    for start in (now, now - DAY, datetime.min.replace(tzinfo=UTC)):
+        with refused(StartInPast):
+            row.reschedule(start=start, clock=at(now))
+
+
+@pytest.mark.parametrize("value", NO_KEYS, ids=lambda value: ascii(value)[:30])
+def test_what_is_no_slot_is_not_found(value: Any) -> None:
+    row = AppointmentFactory(confirmed=True)
+    with refused(NotFound):
+        row.reschedule(slot=value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "infinity",
+        LATER.isoformat(),
+        LATER.replace(tzinfo=None),
+        LATER.date(),
+        datetime.max.replace(tzinfo=UTC),
+        float("inf"),
+        0,
+        [],
+    ],
+    ids=lambda value: ascii(value)[:30],
+)
+def test_what_is_no_time_is_refused(value: Any) -> None:
+    row = AppointmentFactory(confirmed=True)
+    with refused(InvalidInput, field="start"):
+        row.reschedule(start=value)
+
+
+@pytest.mark.parametrize(
+    "value", ["Moscow", "+03:00", "a" * 100_000, 3, ["UTC"], *NO_TEXTS], ids=lambda v: ascii(v)[:30]
+)
+def test_what_is_no_zone_is_refused(value: Any) -> None:
+    row = AppointmentFactory(confirmed=True)
+    with refused(ZoneUnknown):
+        row.reschedule(start=LATER, timezone=value)
+
+
+@pytest.mark.parametrize("value", [None, "", "system", 7, [], *NO_TEXTS], ids=ascii)
+def test_it_is_moved_by_one_of_two(value: Any) -> None:
+    row = AppointmentFactory(confirmed=True)
+    with refused(InvalidInput, field="by"):
+        row.reschedule(start=LATER, by=value)
+
+
+def test_a_time_is_asked_for_by_slot_or_by_start() -> None:
+    row, slot = confirmed(), AvailabilitySlotFactory(start_at_utc=LATER)
+    for wanted in ({}, {"slot": slot, "start": LATER}):
+        with refused(InvalidInput, field="slot"):
+            row.reschedule(**wanted)
+    row.reschedule(start=LATER + DAY)
+    for wanted in ({}, {"slot": slot, "start": LATER + DAY}):
+        with refused(InvalidInput, field="slot"):
+            row.reschedule(**wanted)
+
+
+def test_what_is_not_there_is_not_found() -> None:
+    row = confirmed()
+    row.pk = uuid7()
+    with refused(NotFound):
+        row.reschedule(start=LATER)
