@@ -1,9 +1,14 @@
+from typing import Any
+
 from django.contrib import admin
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext_lazy as _
 
+from content.publishing_admin import PublishingAdmin
+from ebalance.admin.dialogs import VerbAdmin, verb_action
 from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
 
+from .dialogs import Move, WithReason
 from .models import (
     Appointment,
     AvailabilitySlot,
@@ -33,8 +38,9 @@ class IntakeFormInline(ReadOnly, TabularInline):
 
 
 @admin.register(Service)
-class ServiceAdmin(ModelAdmin):
+class ServiceAdmin(PublishingAdmin):
     markdown_rows = 8
+    locked_fields = ("status",)
     list_display = ("title", "format", "duration_minutes", "price_amount", "status", "position")
     list_filter = ("status", "format", "topic")
     search_fields = ("title", "slug")
@@ -71,16 +77,40 @@ class ScheduleRuleAdmin(ModelAdmin):
 
 
 @admin.register(AvailabilitySlot)
-class AvailabilitySlotAdmin(ModelAdmin):
+class AvailabilitySlotAdmin(VerbAdmin):
+    """A slot is typed in as a free one; the verbs block it, and reserve it for an appointment."""
+
     list_display = ("start_at_utc", "end_at_utc", "status", "source", "block_type", "service")
     list_filter = ("status", "source", "block_type", "start_at_utc")
     search_fields = ("service__title", "external_event_id", "note")
     ordering = ("-start_at_utc",)
+    locked_fields = ("status", "block_type")
+    settled_fields = ("start_at_utc", "end_at_utc")
+    actions = ("block_selected", "unblock_selected")
+    actions_detail = ("block", "unblock")
+    buttons = {"available": ["block"], "blocked": ["unblock"]}
+
+    block = verb_action("block", _("Block this time"), AvailabilitySlot.block)
+    unblock = verb_action("unblock", _("Give this time back"), AvailabilitySlot.unblock)
+
+    @admin.action(description=_("Block the selected times"), permissions=["change"])
+    def block_selected(self, request, slots):
+        self.call_for_all(request, slots, AvailabilitySlot.block)
+
+    @admin.action(description=_("Give the selected times back"), permissions=["change"])
+    def unblock_selected(self, request, slots):
+        self.call_for_all(request, slots, AvailabilitySlot.unblock)
+
+
+def cancel(row: Appointment, by: str, **values: Any) -> str:
+    due = row.cancel(by=by, **values).refund_amount
+    told = _("The session is canceled. Due back to the client: %(amount)s roubles.")
+    return str(told) % {"amount": due}
 
 
 @admin.register(Appointment)
-class AppointmentAdmin(ModelAdmin):
-    """The verbs of booking write status, times of decisions, and outcome (states.md)."""
+class AppointmentAdmin(VerbAdmin):
+    """The verbs of booking write status, times and outcome (states.md)."""
 
     list_display = (
         "start_at_utc",
@@ -103,6 +133,53 @@ class AppointmentAdmin(ModelAdmin):
         "outcome_recorded_by_role",
         "confirmed_at",
         "canceled_at",
+    )
+    settled_fields = (
+        "service",
+        "start_at_utc",
+        "end_at_utc",
+        "buffer_minutes",
+        "slot",
+        "hold_expires_at",
+    )
+    actions_detail = (
+        "confirm",
+        "attended",
+        "no_show",
+        "reschedule",
+        "cancel_by_client",
+        "cancel_by_provider",
+    )
+    buttons = {
+        "pending_payment": ["cancel_by_client", "cancel_by_provider"],
+        "paid": ["confirm", "cancel_by_client", "cancel_by_provider"],
+        "confirmed": [name for name in actions_detail if name != "confirm"],
+    }
+
+    confirm = verb_action("confirm", _("Confirm"), Appointment.confirm)
+    attended = verb_action(
+        "attended",
+        _("Took place"),
+        lambda row, **values: row.record_outcome(outcome="attended", **values),
+    )
+    no_show = verb_action(
+        "no_show",
+        _("The client did not come"),
+        lambda row, **values: row.record_outcome(outcome="no_show", **values),
+        form=WithReason,
+    )
+    reschedule = verb_action("reschedule", _("Move"), Appointment.reschedule, form=Move)
+    cancel_by_client = verb_action(
+        "cancel_by_client",
+        _("The client cancels"),
+        lambda row, **values: cancel(row, "client", **values),
+        form=WithReason,
+    )
+    cancel_by_provider = verb_action(
+        "cancel_by_provider",
+        _("The psychologist cancels"),
+        lambda row, **values: cancel(row, "provider", **values),
+        form=WithReason,
     )
     inlines = (PaymentInline, IntakeFormInline)
     sections = {
@@ -153,9 +230,26 @@ class IntakeFormAdmin(ReadOnly, ModelAdmin):
 
 
 @admin.register(WaitlistRequest)
-class WaitlistRequestAdmin(ModelAdmin):
+class WaitlistRequestAdmin(VerbAdmin):
     # The contact was checked and indexed as one of this kind; here it stays sealed.
-    locked_fields = ("preferred_contact",)
+    locked_fields = ("preferred_contact", "status")
+    actions = ("mark_selected_contacted", "close_selected")
+    actions_detail = ("mark_contacted", "close")
+    buttons = {"new": ["mark_contacted", "close"], "contacted": ["close"]}
+
+    mark_contacted = verb_action(
+        "mark_contacted", _("Mark as contacted"), WaitlistRequest.mark_contacted
+    )
+    close = verb_action("close", _("Close"), WaitlistRequest.close)
+
+    @admin.action(description=_("Mark the selected as contacted"), permissions=["change"])
+    def mark_selected_contacted(self, request, waiting):
+        self.call_for_all(request, waiting, WaitlistRequest.mark_contacted)
+
+    @admin.action(description=_("Close the selected"), permissions=["change"])
+    def close_selected(self, request, waiting):
+        self.call_for_all(request, waiting, WaitlistRequest.close)
+
     list_display = (
         "service",
         "user",

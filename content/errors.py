@@ -9,7 +9,7 @@ from ebalance.verbs import Refused
 # What an offence against the list before publication asks for.
 WANTED = {
     "disclaimer_missing": _(
-        "a disclaimer (a paragraph that begins with “Важно:” and says that the text does not "
+        "a disclaimer (a paragraph that begins with “Important:” and says that the text does not "
         "replace the help of a specialist)"
     ),
     "cta_missing": _("a call to action (a link to booking or to Telegram)"),

@@ -2,13 +2,9 @@
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
-from unfold.forms import BaseDialogForm
-from unfold.widgets import (
-    UnfoldAdminCheckboxSelectMultipleWidget,
-    UnfoldAdminSelectWidget,
-    UnfoldAdminTextareaWidget,
-)
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextareaWidget
 
+from ebalance.admin.dialogs import Dialog, choice
 from ebalance.db.sealed import Plaintext
 
 from .models import ModerationAction
@@ -16,40 +12,17 @@ from .verbs.inputs import LONGEST_TEXT
 from .verbs.questions import EscalationReason, TriggerFlag
 
 
-class Confirmation(BaseDialogForm):
-    """Nothing is asked but whether. ``values()`` are the verb's own arguments."""
-
-    shown_at: str | None = None  # the field beside which a refusal of the verb is shown
-
-    def values(self) -> dict:
-        return {}
-
-
-class Choice(Confirmation):
-    """One value of a closed set, under the name of the verb's argument."""
-
-    def values(self):
-        return {name: value for name, value in self.cleaned_data.items() if name[0] != "_"}
-
-
-def choice(members, label, *, initial=None) -> forms.ChoiceField:
-    choices = members.choices if initial is not None else [("", "---------"), *members.choices]
-    return forms.ChoiceField(
-        label=label, choices=choices, initial=initial, widget=UnfoldAdminSelectWidget
-    )
-
-
-class Rejection(Choice):
+class Rejection(Dialog):
     shown_at = "reason"
-    reason = choice(ModerationAction.Reason, _("Reason"))
+    reason = choice(_("Reason"), ModerationAction.Reason.choices)
 
 
-class Escalation(Choice):
+class Escalation(Dialog):
     shown_at = "reason"
-    reason = choice(EscalationReason, _("Reason"), initial="other")
+    reason = choice(_("Reason"), EscalationReason.choices, initial="other")
 
 
-class Flags(Choice):
+class Flags(Dialog):
     shown_at = "flags"
     flags = forms.MultipleChoiceField(
         label=_("Flags"),
@@ -58,7 +31,7 @@ class Flags(Choice):
     )
 
 
-class Text(Confirmation):
+class Text(Dialog):
     """A text that goes into a sealed column: shown to nobody but who is typing it."""
 
     shown_at = "text"

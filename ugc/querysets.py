@@ -158,7 +158,8 @@ class ReviewQuerySet(EntityQuerySet):
     ) -> Any:
         """A review that awaits moderation, with the consent to publish it where a version is given.
 
-        Raises what ``draft`` does.
+        Raises what ``draft`` does; the key of a draft is a conflict too: ``review.submit()`` sends
+        that.
         """
         if consent_version is not None:
             version_of(consent_version)
@@ -167,7 +168,7 @@ class ReviewQuerySet(EntityQuerySet):
             row._publish("submitted")
             if consent_version is not None:
                 row.grant_publication(version=consent_version, clock=clock)
-        elif not was_granted(row, consent_version):
+        elif row.status == "draft" or not was_granted(row, consent_version):
             raise conflict(row)
         return row
 

@@ -1,0 +1,497 @@
+"""The verbs of booking behind buttons of admin, for those whom access.md §1 names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.messages import get_messages
+from django.db import models
+from django.test import Client
+from django.utils.timezone import now
+
+from booking import dialogs
+from booking.models import Appointment, AvailabilitySlot, Service, WaitlistRequest
+from identity.models import User
+from tests.admin.support import form_data, page, text
+from tests.admin.test_writing import is_russian
+from tests.booking.telling import TEN_YEARS_ON, outbox, stored, told, tracked, writes_nothing
+from tests.factories import (
+    FACTORIES,
+    AppointmentFactory,
+    AvailabilitySlotFactory,
+    LeadIdentityFactory,
+    PaymentFactory,
+    ServiceFactory,
+    WaitlistRequestFactory,
+)
+
+SENT = {"_form_submitted": "True"}  # what tells a sent dialog from an opened one
+DAY = timedelta(days=1)
+
+# model, button, state before, what is filled in, status after, outbox event
+BUTTONS: list[tuple[type[models.Model], str, str, dict[str, Any], str, str]] = [
+    (Appointment, "confirm", "paid", {}, "confirmed", "appointment_confirmed"),
+    (Appointment, "attended", "begun", {}, "completed", "appointment_completed"),
+    (Appointment, "no_show", "begun", {}, "completed", "appointment_completed"),
+    (
+        Appointment,
+        "no_show",
+        "begun",
+        {"reason_category": "illness"},
+        "completed",
+        "appointment_completed",
+    ),
+    (Appointment, "cancel_by_client", "held", {}, "canceled", "appointment_canceled"),
+    (
+        Appointment,
+        "cancel_by_client",
+        "confirmed",
+        {"reason_category": "other"},
+        "canceled",
+        "appointment_canceled",
+    ),
+    (Appointment, "cancel_by_provider", "paid", {}, "canceled", "appointment_canceled"),
+    (Appointment, "cancel_by_provider", "confirmed", {}, "canceled", "appointment_canceled"),
+    (AvailabilitySlot, "block", "available", {}, "blocked", "slot_blocked"),
+    (AvailabilitySlot, "unblock", "blocked", {}, "available", "slot_unblocked"),
+    (WaitlistRequest, "mark_contacted", "new", {}, "contacted", "waitlist_contacted"),
+    (WaitlistRequest, "close", "new", {}, "closed", "waitlist_closed"),
+    (WaitlistRequest, "close", "contacted", {}, "closed", "waitlist_closed"),
+]
+each_button = pytest.mark.parametrize(
+    ("model", "button", "state", "filled", "after", "event"),
+    BUTTONS,
+    ids=[f"{model._meta.model_name} {button} {state}" for model, button, state, *_ in BUTTONS],
+)
+
+
+def row_in(model: type[models.Model], state: str) -> Any:
+    if state == "begun":
+        return AppointmentFactory(confirmed=True, start_at_utc=now() - timedelta(minutes=30))
+    if state in ("available", "new"):
+        return FACTORIES[model]()
+    row = FACTORIES[model](**{state: True})
+    if state == "paid":
+        PaymentFactory(appointment=row, succeeded=True)
+    return row
+
+
+def dialog(row: models.Model, button: str) -> str:
+    meta = type(row)._meta
+    return f"/admin/{meta.app_label}/{meta.model_name}/{row.pk}/{button.replace('_', '-')}/"
+
+
+def said(response: Any) -> str:
+    return " ".join(str(message) for message in get_messages(response.wsgi_request))
+
+
+# -- by the right people ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", ["owner", "assistant"])
+@each_button
+def test_a_button_calls_the_verb(
+    as_role: Callable[[str], Client],
+    role: str,
+    model: Any,
+    button: str,
+    state: str,
+    filled: dict[str, Any],
+    after: str,
+    event: str,
+) -> None:
+    client, row = as_role(role), row_in(model, state)
+    address = dialog(row, button)
+    assert address in text(client.get(page(model, "change", row.pk)))
+    with writes_nothing():  # opening it decides nothing
+        assert client.get(address).status_code == 200
+    answer = client.post(address, {**SENT, **filled})
+    assert (answer.status_code, answer.url) == (302, page(model, "change", row.pk))
+    assert is_russian(said(answer)), said(answer)
+    assert stored(row)["status"] == after
+    assert told(row) == [event]
+    if "outcome" in stored(row) and after != "confirmed":
+        assert stored(row)["outcome_recorded_by_role"] == role
+        assert stored(row)["outcome_reason_category"] == filled.get("reason_category")
+
+
+@pytest.mark.parametrize("role", ["editor", "client"])
+@each_button
+def test_to_others_there_is_no_button(
+    as_role: Callable[[str], Client],
+    role: str,
+    model: Any,
+    button: str,
+    state: str,
+    filled: dict[str, Any],
+    after: str,
+    event: str,
+) -> None:
+    row, client = row_in(model, state), as_role(role)
+    with writes_nothing():
+        assert client.get(dialog(row, button)).status_code == 404
+        assert client.post(dialog(row, button), {**SENT, **filled}).status_code == 404
+        # Nobody signed in is asked to.
+        assert Client().post(dialog(row, button), {**SENT, **filled}).status_code == 302
+
+
+def test_without_the_token_of_the_page_nothing_is_decided(owner: Client) -> None:
+    strict, row = Client(enforce_csrf_checks=True), AppointmentFactory(confirmed=True)
+    strict.force_login(User.objects.get(pk=owner.session["_auth_user_id"]))
+    with writes_nothing():
+        assert strict.post(dialog(row, "cancel_by_client"), SENT).status_code == 403
+
+
+def test_a_dialog_in_a_page_reloads_the_page(owner: Client) -> None:
+    row = AppointmentFactory(confirmed=True)
+    answer = owner.post(dialog(row, "cancel_by_client"), SENT, headers={"HX-Request": "true"})
+    assert answer.status_code == 200
+    assert answer.headers["HX-Redirect"] == page(Appointment, "change", row.pk)
+
+
+SHOWN: list[tuple[type[models.Model], str, set[str]]] = [
+    (Appointment, "held", {"cancel_by_client", "cancel_by_provider"}),
+    (Appointment, "paid", {"confirm", "cancel_by_client", "cancel_by_provider"}),
+    (
+        Appointment,
+        "confirmed",
+        {"attended", "no_show", "reschedule", "cancel_by_client", "cancel_by_provider"},
+    ),
+    (Appointment, "canceled", set()),
+    (Appointment, "rescheduled", set()),
+    (Appointment, "completed", set()),
+    (AvailabilitySlot, "available", {"block"}),
+    (AvailabilitySlot, "blocked", {"unblock"}),
+    (AvailabilitySlot, "reserved", set()),
+    (WaitlistRequest, "new", {"mark_contacted", "close"}),
+    (WaitlistRequest, "contacted", {"close"}),
+    (WaitlistRequest, "closed", set()),
+]
+
+
+@pytest.mark.parametrize(("model", "state", "buttons"), SHOWN)
+def test_a_page_has_the_buttons_that_lead_somewhere(
+    owner: Client, model: Any, state: str, buttons: set[str]
+) -> None:
+    row = row_in(model, state)
+    shown = text(owner.get(page(model, "change", row.pk)))
+    known = {button for _model, _state, some in SHOWN for button in some if _model is model}
+    assert {button for button in known if dialog(row, button) in shown} == buttons
+
+
+# -- refusals ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "button", "state"),
+    [
+        (Appointment, "confirm", "held"),
+        (Appointment, "confirm", "canceled"),
+        (Appointment, "attended", "confirmed"),
+        (AvailabilitySlot, "block", "reserved"),
+        (AvailabilitySlot, "unblock", "reserved"),
+        (WaitlistRequest, "mark_contacted", "closed"),
+    ],
+)
+def test_a_refusal_is_a_message(owner: Client, model: Any, button: str, state: str) -> None:
+    row = row_in(model, state)
+    with writes_nothing():
+        answer = owner.post(dialog(row, button), SENT)
+        assert answer.status_code == 302
+        assert is_russian(said(answer)), said(answer)
+        assert said(answer) in text(owner.get(answer.url))
+
+
+@pytest.mark.parametrize(
+    ("button", "state"),
+    [
+        ("no_show", "confirmed"),
+        ("no_show", "canceled"),
+        ("cancel_by_client", "begun"),
+        ("cancel_by_client", "completed"),
+        ("cancel_by_provider", "rescheduled"),
+    ],
+)
+def test_what_was_chosen_is_not_lost_to_a_refusal(owner: Client, button: str, state: str) -> None:
+    row = row_in(Appointment, state)
+    with writes_nothing():
+        answer = owner.post(dialog(row, button), {**SENT, "reason_category": "other"})
+    assert answer.status_code == 200
+    (errors,) = answer.context["form"].errors.values()
+    assert is_russian(str(errors[0])), errors
+    assert str(errors[0]) in text(answer)
+    assert re.search(r'value="other"\s+selected', text(answer))
+
+
+@pytest.mark.parametrize("reason", ["unheard of", "a" * 1000, "\0"])
+def test_a_reason_is_one_of_the_set(owner: Client, reason: str) -> None:
+    row = AppointmentFactory(confirmed=True)
+    with writes_nothing():
+        answer = owner.post(dialog(row, "cancel_by_client"), {**SENT, "reason_category": reason})
+    assert answer.status_code == 200
+    assert "reason_category" in answer.context["form"].errors
+
+
+@pytest.mark.parametrize("key", [uuid4(), "nothing", "../../x"])
+@pytest.mark.parametrize("button", ["confirm", "no-show", "reschedule"])
+def test_a_session_that_is_gone_is_not_there(owner: Client, button: str, key: Any) -> None:
+    address = f"/admin/booking/appointment/{key}/{button}/"
+    answer = owner.post(address, {**SENT, "by": "provider", "slot": str(uuid4())})
+    if button == "reschedule" and answer.status_code == 200:
+        assert "slot" in answer.context["form"].errors  # there is no time to choose
+    else:
+        assert answer.status_code == 404
+
+
+# -- money ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("button", "due"), [("cancel_by_client", "500 ₽"), ("cancel_by_provider", "1000 ₽")]
+)
+def test_what_is_due_back_is_said(owner: Client, button: str, due: str) -> None:
+    row = AppointmentFactory(confirmed=True, start_at_utc=now() + timedelta(hours=7))
+    PaymentFactory(appointment=row, succeeded=True)
+    answer = owner.post(dialog(row, button), SENT)
+    assert said(answer).endswith(f" {due}.")
+    assert [event.payload["amount"] for event in outbox() if event.event_type == "refund_due"] == [
+        int(due.split()[0])
+    ]
+
+
+# -- moving -----------------------------------------------------------------------------------
+
+
+def choices(client: Client, row: Appointment) -> list[str]:
+    form = client.get(dialog(row, "reschedule")).context["form"]
+    return [value for value, _label in form.fields["slot"].choices if value]
+
+
+def test_a_session_is_moved_to_a_free_slot(owner: Client) -> None:
+    row = AppointmentFactory(confirmed=True, in_slot=True)
+    slot = AvailabilitySlotFactory(start_at_utc=TEN_YEARS_ON)
+    assert str(slot.pk) in choices(owner, row)
+    answer = owner.post(dialog(row, "reschedule"), {**SENT, "slot": str(slot.pk), "by": "client"})
+    assert answer.status_code == 302
+    moved = Appointment.objects.get(rescheduled_from=row)
+    assert (moved.slot_id, moved.status, stored(row)["status"]) == (
+        slot.pk,
+        "confirmed",
+        "rescheduled",
+    )
+    assert stored(row)["outcome_recorded_by_role"] == "owner"
+
+
+def test_only_free_slots_that_suit_are_offered(
+    owner: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = AppointmentFactory(confirmed=True)
+    ahead = [TEN_YEARS_ON + n * DAY for n in range(6)]
+    own = AvailabilitySlotFactory(start_at_utc=ahead[1], service=row.service)
+    anybodys = AvailabilitySlotFactory(start_at_utc=ahead[0])
+    AvailabilitySlotFactory(start_at_utc=ahead[2], service=ServiceFactory())
+    AvailabilitySlotFactory(start_at_utc=ahead[3], end_at_utc=ahead[3] + timedelta(minutes=49))
+    AvailabilitySlotFactory(start_at_utc=ahead[4], reserved=True)
+    AvailabilitySlotFactory(start_at_utc=ahead[5], blocked=True)
+    AvailabilitySlotFactory(start_at_utc=now() - timedelta(minutes=1))
+    assert choices(owner, row) == [str(anybodys.pk), str(own.pk)]
+    monkeypatch.setattr(dialogs, "SLOTS_SHOWN", 1)
+    assert choices(owner, row) == [str(anybodys.pk)]
+
+
+def test_a_slot_that_was_taken_meanwhile_is_said_beside_it(
+    owner: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = AppointmentFactory(confirmed=True)
+    slot = AvailabilitySlotFactory(start_at_utc=TEN_YEARS_ON)
+    AppointmentFactory(held=True, start_at_utc=TEN_YEARS_ON)  # not in the slot, but in its time
+    with writes_nothing():
+        answer = owner.post(
+            dialog(row, "reschedule"), {**SENT, "slot": str(slot.pk), "by": "provider"}
+        )
+    assert answer.status_code == 200
+    (error,) = answer.context["form"].errors["slot"]
+    assert is_russian(error), error
+
+
+@pytest.mark.parametrize(
+    "filled",
+    [
+        {},
+        {"slot": "", "by": "client"},
+        {"slot": "nothing", "by": "client"},
+        {"slot": str(uuid4()), "by": "client"},
+        {"slot": "\0", "by": "client"},
+        {"by": "nobody"},
+    ],
+)
+def test_what_is_missing_is_asked_for_again(owner: Client, filled: dict[str, str]) -> None:
+    row = AppointmentFactory(confirmed=True)
+    with writes_nothing():
+        answer = owner.post(dialog(row, "reschedule"), {**SENT, **filled})
+    assert answer.status_code == 200
+    assert answer.context["form"].errors
+
+
+# -- many at once -----------------------------------------------------------------------------
+
+SELECTED: list[tuple[type[models.Model], str, str, str, str]] = [
+    # model, action, state before and after, a state from which it is refused
+    (AvailabilitySlot, "block_selected", "available", "blocked", "reserved"),
+    (AvailabilitySlot, "unblock_selected", "blocked", "available", "reserved"),
+    (WaitlistRequest, "mark_selected_contacted", "new", "contacted", "closed"),
+    (WaitlistRequest, "close_selected", "new", "closed", ""),
+]
+
+
+def select(client: Client, model: type[models.Model], name: str, *rows: models.Model) -> Any:
+    form = {"action": name, "_selected_action": [row.pk for row in rows]}
+    return client.post(page(model, "changelist"), form)
+
+
+@pytest.mark.parametrize(("model", "name", "before", "after", "wrong"), SELECTED)
+def test_selected_rows_are_moved_all_or_none(
+    as_role: Callable[[str], Client], model: Any, name: str, before: str, after: str, wrong: str
+) -> None:
+    assistant = as_role("assistant")
+    rows = [row_in(model, before) for _ in range(3)]
+    if wrong:
+        refused = row_in(model, wrong)
+        with writes_nothing():
+            answer = select(assistant, model, name, *rows, refused)
+        assert answer.status_code == 302
+        assert is_russian(said(answer)), said(answer)
+    answer = select(assistant, model, name, *rows)
+    assert answer.status_code == 302
+    assert is_russian(said(answer)), said(answer)
+    assert [stored(row)["status"] for row in rows] == [after] * 3
+    editor = as_role("editor")
+    with writes_nothing():
+        assert select(editor, model, name, *rows).status_code == 404
+
+
+# -- services ---------------------------------------------------------------------------------
+
+MOVES = [
+    ("publish", "draft", "published"),
+    ("unpublish", "published", "draft"),
+    ("archive", "published", "archived"),
+    ("restore", "archived", "draft"),
+]
+
+
+def press(client: Client, row: Service, button: str, **changed: Any) -> Any:
+    address = page(Service, "change", row.pk)
+    form = form_data(client.get(address))
+    return client.post(address, form | changed | {f"booking_service_{button}": "1"})
+
+
+@pytest.mark.parametrize(("button", "before", "after"), MOVES)
+def test_the_owner_moves_a_service(owner: Client, button: str, before: str, after: str) -> None:
+    row = ServiceFactory(status=before)
+    answer = press(owner, row, button)
+    assert answer.status_code == 302
+    first = str(next(iter(get_messages(answer.wsgi_request))))
+    assert is_russian(first), first
+    assert stored(row)["status"] == after
+    assert len(told(row)) == 1
+
+
+def test_what_a_service_lacks_is_an_error_of_the_form(owner: Client) -> None:
+    row = ServiceFactory(format="offline")
+    with writes_nothing():
+        answer = press(owner, row, "publish", title="Новое имя")
+    assert answer.status_code == 200
+    (error,) = answer.context_data["adminform"].form.errors["__all__"]
+    assert is_russian(error), error
+    assert 'value="Новое имя"' in text(answer)
+    assert press(owner, row, "publish", offline_address="Москва").status_code == 302
+    assert stored(row)["status"] == "published"
+
+
+@pytest.mark.parametrize(("button", "before", "after"), MOVES)
+def test_an_assistant_reads_services_and_moves_none(
+    as_role: Callable[[str], Client], button: str, before: str, after: str
+) -> None:
+    row, assistant = ServiceFactory(status=before), as_role("assistant")
+    shown = text(assistant.get(page(Service, "change", row.pk)))
+    assert f"booking_service_{button}" not in shown
+    with writes_nothing():
+        form = {f"booking_service_{button}": "1"}
+        assert assistant.post(page(Service, "change", row.pk), form).status_code in (403, 404)
+
+
+# -- what the pages do not do -----------------------------------------------------------------
+
+LOCKED: dict[type[models.Model], set[str]] = {
+    Appointment: {
+        "status",
+        "service",
+        "start_at_utc",
+        "end_at_utc",
+        "buffer_minutes",
+        "slot",
+        "hold_expires_at",
+        "outcome",
+        "confirmed_at",
+        "canceled_at",
+    },
+    AvailabilitySlot: {"status", "block_type", "start_at_utc", "end_at_utc"},
+    WaitlistRequest: {"status", "preferred_contact"},
+    Service: {"status"},
+}
+
+
+@pytest.mark.parametrize("model", [*LOCKED])
+def test_no_state_and_no_time_is_typed_in(owner: Client, model: Any) -> None:
+    row = FACTORIES[model]()
+    address = page(model, "change", row.pk)
+    form = owner.get(address).context_data["adminform"].form
+    assert not LOCKED[model] & set(form.fields)
+    before = stored(row)
+    typed = form_data(owner.get(address)) | {
+        "status": "canceled" if model is Appointment else "blocked",
+        "start_at_utc_0": "2030-01-01",
+        "start_at_utc_1": "10:00",
+        "block_type": "exception",
+        "outcome": "attended",
+    }
+    assert owner.post(address, typed).status_code == 302
+    after = stored(row)
+    assert {name: after[name] for name in before if name != "updated_at"} == {
+        name: before[name] for name in before if name != "updated_at"
+    }
+
+
+def test_a_new_slot_is_a_free_one(owner: Client) -> None:
+    address = page(AvailabilitySlot, "add")
+    form = form_data(owner.get(address)) | {
+        "start_at_utc_0": "2035-05-05",
+        "start_at_utc_1": "10:00",
+        "end_at_utc_0": "2035-05-05",
+        "end_at_utc_1": "10:50",
+        "status": "blocked",
+        "source": "product",
+    }
+    assert owner.post(address, form).status_code == 302
+    assert AvailabilitySlot.objects.get().status == "available"
+
+
+def test_what_admin_does_is_tracked_as_admins(owner: Client) -> None:
+    row = AppointmentFactory(confirmed=True)
+    LeadIdentityFactory(user=row.client)
+    owner.post(dialog(row, "cancel_by_provider"), SENT)
+    (properties,) = tracked("appointment_outcome_recorded")
+    assert properties["recorded_by_role"] == "owner"
+
+
+def test_a_waitlist_request_is_found_by_nothing_that_is_sealed(owner: Client) -> None:
+    row = WaitlistRequestFactory()
+    shown = text(owner.get(page(WaitlistRequest, "change", row.pk)))
+    assert row.contact_value_encrypted.open() not in shown
+    assert row.contact_value_encrypted.text not in shown

@@ -1,0 +1,471 @@
+"""What clients send in: a place on the waitlist, and an intake form; once each, and sealed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils.timezone import now as wall_clock
+
+from audit.models import OutboxEvent
+from booking.errors import (
+    AnswersInvalid,
+    ClientUnavailable,
+    IntakeClosed,
+    ServiceUnavailable,
+)
+from booking.models import Appointment, IntakeForm, WaitlistRequest
+from booking.verbs.requests import has_text
+from crm.models import AnalyticsEvent, Lead, LeadTimelineEvent
+from ebalance.db.ids import uuid7
+from ebalance.db.sealed import Plaintext, UnsealedValue
+from ebalance.verbs import (
+    IdempotencyConflict,
+    InvalidInput,
+    NotFound,
+    NotPermitted,
+    Refused,
+    TransitionRefused,
+)
+from tests.booking.telling import (
+    NO_KEYS,
+    NO_TEXTS,
+    TEN_YEARS_ON,
+    at,
+    book,
+    confirmed,
+    payload,
+    refused,
+    stored,
+    told,
+    tracked,
+    tracked_names,
+    writes_nothing,
+)
+from tests.factories import (
+    AppointmentFactory,
+    IntakeFormFactory,
+    LeadFactory,
+    ServiceFactory,
+    UserFactory,
+    WaitlistRequestFactory,
+)
+from tests.factories.payloads import PAYLOADS
+
+pytestmark = pytest.mark.django_db
+
+ANNA = "Anna.Ivanova@Example.com"
+
+
+# -- the waitlist -----------------------------------------------------------------------------
+
+
+def waiting(**values: Any) -> dict[str, Any]:
+    """Arguments of submit() that nothing is wrong with."""
+    if "service" not in values:
+        values["service"] = ServiceFactory(published=True)
+    return {
+        "preferred_contact": "email",
+        "contact": Plaintext(ANNA),
+        "preferred_time_window": "weekend",
+    } | values
+
+
+def submit(**values: Any) -> WaitlistRequest:
+    return WaitlistRequest.objects.submit(**waiting(**values))
+
+
+def test_somebody_waits() -> None:
+    user = UserFactory()
+    row = submit(user=user, entry_point="ads", deep_link_id="aB3dE5fG", anonymous_id="browser-1")
+    after = stored(row)
+    assert (after["status"], after["user_id"]) == ("new", user.pk)
+    assert (after["preferred_contact"], after["preferred_time_window"]) == ("email", "weekend")
+    assert WaitlistRequest.objects.get().contact_value_encrypted.open() == ANNA
+    assert WaitlistRequest.objects.find_by_contact(email=ANNA.lower()).get() == row
+    assert told(row) == ["waitlist_submitted"]
+    assert payload("waitlist_submitted") == {
+        "service_id": str(row.service_id),
+        "preferred_contact": "email",
+        "preferred_time_window": "weekend",
+    }
+    (properties,) = tracked("waitlist_submitted")
+    assert properties == payload("waitlist_submitted")
+    lead = Lead.objects.get()
+    assert (lead.source, lead.status) == ("waitlist", "engaged")
+    assert after["lead_id"] == row.lead_id == lead.pk
+    assert Lead.objects.find_by_contact(email=ANNA).get() == lead
+    event = AnalyticsEvent.objects.get()
+    assert (event.acquisition, event.anonymous_id) == ({"entry_point": "ads"}, "browser-1")
+
+
+@pytest.mark.parametrize(
+    ("channel", "contact"),
+    [("email", ANNA), ("phone", "8 (999) 123-45-67"), ("telegram", "@anna_ivanova")],
+)
+def test_anybody_waits_who_can_be_answered(channel: str, contact: str) -> None:
+    row = submit(preferred_contact=channel, contact=Plaintext(contact), preferred_time_window=None)
+    assert (row.user_id, row.preferred_time_window) == (None, None)
+    assert row.contact_value_encrypted.open() == contact
+    assert tracked_names() == ["waitlist_submitted"]
+    # Nobody is known by a Telegram name: it can change hands.
+    assert Lead.objects.count() == (0 if channel == "telegram" else 1)
+    assert (row.lead_id is None) == (channel == "telegram")
+
+
+def test_a_lead_that_is_known_waits_as_that() -> None:
+    lead = LeadFactory(status="paid")
+    row = submit(lead=lead)
+    assert (row.lead_id, Lead.objects.get().status) == (lead.pk, "paid")
+
+
+def test_no_event_holds_the_contact() -> None:
+    submit(user=UserFactory())
+    for model in (OutboxEvent, AnalyticsEvent, LeadTimelineEvent):
+        for values in model.objects.values():
+            assert "ivanova" not in str(values).lower()
+
+
+def test_the_same_request_is_answered_with_the_first() -> None:
+    key, user = uuid7(), UserFactory()
+    values = waiting(id=key, user=user)
+    first = WaitlistRequest.objects.submit(**values)
+    with writes_nothing():
+        for again in (
+            values,
+            values | {"id": str(key).upper()},
+            values | {"contact": Plaintext(f"  {ANNA.lower()} ")},
+            values | {"service": str(values["service"].pk), "user": user.pk},
+            values | {"lead": first.lead_id},
+        ):
+            assert WaitlistRequest.objects.submit(**again) == first
+    first.close()
+    values["service"].archive()
+    with writes_nothing():
+        assert WaitlistRequest.objects.submit(**values).status == "closed"
+
+
+def test_without_a_key_each_is_a_request_of_its_own() -> None:
+    values = waiting()
+    made = {WaitlistRequest.objects.submit(**values).pk for _ in range(2)}
+    assert len(made) == WaitlistRequest.objects.count() == 2
+    assert Lead.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"service": lambda: ServiceFactory(published=True)},
+        {"user": lambda: None},
+        {"user": UserFactory},
+        {"lead": LeadFactory},
+        {"preferred_time_window": lambda: None},
+        {"preferred_time_window": lambda: "any"},
+        {"contact": lambda: Plaintext("eva@example.com")},
+        {"preferred_contact": lambda: "phone", "contact": lambda: Plaintext("+79991234567")},
+    ],
+    ids=lambda other: " ".join(other),
+)
+def test_the_same_key_with_other_content_is_refused(other: dict[str, Any]) -> None:
+    values = waiting(id=uuid7(), user=UserFactory())
+    first = WaitlistRequest.objects.submit(**values)
+    values |= {name: value() for name, value in other.items()}
+    with refused(IdempotencyConflict, id=first.pk):
+        WaitlistRequest.objects.submit(**values)
+
+
+@pytest.mark.parametrize("status", ["draft", "archived"])
+def test_nobody_waits_for_what_is_not_offered(status: str) -> None:
+    values = waiting(service=ServiceFactory(status=status))
+    with refused(ServiceUnavailable):
+        WaitlistRequest.objects.submit(**values)
+
+
+@pytest.mark.parametrize("trait", ["blocked", "deleted"])
+def test_a_blocked_or_deleted_client_does_not_wait(trait: str) -> None:
+    values = waiting(user=UserFactory(**{trait: True}))
+    with refused(ClientUnavailable):
+        WaitlistRequest.objects.submit(**values)
+
+
+NO_WORDS = ["", "Email", "letter", "a" * 100_000, 7, True, [], {}, *NO_TEXTS]
+NO_CONTACTS = ["", "anna", "anna@", "@", "a b@c.ru", "a" * 100_000, 7, None, [], {}, *NO_TEXTS]
+WRONG: dict[str, tuple[type[Refused], list[Any]]] = {
+    "service": (NotFound, [None, uuid7(), *NO_KEYS]),
+    "user": (NotFound, [uuid7(), *NO_KEYS]),
+    "lead": (NotFound, [uuid7(), *NO_KEYS]),
+    "preferred_contact": (InvalidInput, [None, *NO_WORDS]),
+    "preferred_time_window": (InvalidInput, [*NO_WORDS, "monday"]),
+    "contact": (InvalidInput, [Plaintext(value) for value in NO_CONTACTS]),
+    "anonymous_id": (InvalidInput, ["", "anna@example.com", "a" * 65, 7, [], *NO_TEXTS]),
+    "deep_link_id": (InvalidInput, ["", "anna@example.com", "a" * 65, 7, [], *NO_TEXTS]),
+    "entry_point": (InvalidInput, ["", "billboard", 7, [], *NO_TEXTS]),
+    "id": (InvalidInput, ["", "1", "a" * 100_000, 7, [], {}, *NO_TEXTS]),
+}
+
+
+@pytest.mark.parametrize("name", [*WRONG])
+def test_bad_input_is_refused_and_nothing_is_written(name: str) -> None:
+    error, values = WRONG[name]
+    given = waiting(user=UserFactory())
+    for value in values:
+        with refused(error):
+            WaitlistRequest.objects.submit(**given | {name: value})
+
+
+@pytest.mark.parametrize("channel", ["phone", "telegram"])
+def test_a_contact_is_of_its_kind(channel: str) -> None:
+    values = waiting(preferred_contact=channel)
+    with refused(InvalidInput, field="contact"):
+        WaitlistRequest.objects.submit(**values)
+
+
+def test_a_contact_in_the_open_is_not_taken() -> None:
+    values = waiting(contact=ANNA)
+    with writes_nothing(), pytest.raises(UnsealedValue) as caught:
+        WaitlistRequest.objects.submit(**values)
+    assert "Anna" not in str(caught.value)
+
+
+def test_a_refusal_says_nothing_of_the_contact() -> None:
+    values = waiting(id=uuid7())
+    WaitlistRequest.objects.submit(**values)
+    for wrong in ({"contact": Plaintext("ivanova at example")}, {"contact": Plaintext("eva@e.ru")}):
+        with pytest.raises(Refused) as caught:
+            WaitlistRequest.objects.submit(**values | wrong)
+        said = f"{caught.value} {caught.value!r} {caught.value.sentence} {caught.value.__context__}"
+        assert "ivanova" not in said
+        assert "eva" not in said
+
+
+def test_a_request_is_contacted_and_closed() -> None:
+    row, actor = WaitlistRequestFactory(), UserFactory(role="assistant")
+    assert row.mark_contacted(actor=actor) is row
+    assert row.status == stored(row)["status"] == "contacted"
+    with writes_nothing():
+        row.mark_contacted()
+    assert row.close(actor=actor) is row
+    with writes_nothing():
+        row.close()
+    assert (row.status, told(row)) == ("closed", ["waitlist_contacted", "waitlist_closed"])
+    with refused(TransitionRefused, entity="waitlist_requests", status="closed"):
+        row.mark_contacted()
+
+
+def test_a_request_may_be_closed_at_once() -> None:
+    row = WaitlistRequestFactory()
+    row.close()
+    assert (row.status, told(row)) == ("closed", ["waitlist_closed"])
+
+
+def test_a_row_in_memory_does_not_decide() -> None:
+    row = WaitlistRequestFactory()
+    old = WaitlistRequest.objects.get(pk=row.pk)
+    row.close()
+    with refused(TransitionRefused):
+        old.mark_contacted()
+
+
+@pytest.mark.parametrize("role", ["editor", "client"])
+def test_only_who_keeps_the_schedule_moves_a_request(role: str) -> None:
+    row, actor = WaitlistRequestFactory(), UserFactory(role=role)
+    with refused(NotPermitted):
+        row.mark_contacted(actor=actor)
+    with refused(NotPermitted):
+        row.close(actor=actor)
+
+
+def test_a_request_that_is_not_there_is_not_found() -> None:
+    row = WaitlistRequestFactory.build()
+    for verb in (row.mark_contacted, row.close):
+        with refused(NotFound):
+            verb()
+
+
+# -- intake forms -----------------------------------------------------------------------------
+
+ANSWERS = PAYLOADS["intake"]
+SOME = {"version": 1, "request": "Не могу уснуть"}
+
+
+def draft(appointment: Any, answers: Any = SOME) -> IntakeForm:
+    return IntakeForm.objects.save_draft(appointment=appointment, payload=Plaintext(answers))
+
+
+def opened(form: IntakeForm) -> Any:
+    return IntakeForm.objects.get(pk=form.pk).payload_encrypted.open()
+
+
+def test_answers_are_kept_as_a_draft() -> None:
+    row = book()
+    form = draft(row)
+    assert (form.status, form.appointment_id, opened(form)) == ("draft", row.pk, SOME)
+    assert told(form) == ["intake_started"]
+    assert payload("intake_started") == {
+        "appointment_id": str(row.pk),
+        "service_id": str(row.service_id),
+    }
+    assert tracked("intake_started") == [{"service_id": str(row.service_id)}]
+    with writes_nothing():
+        for given in (row, row.pk, str(row.pk)):
+            assert draft(given) == form
+
+
+def test_later_answers_replace_the_earlier_ones() -> None:
+    row = book()
+    form = draft(row)
+    events = told()
+    assert draft(row, ANSWERS) == form
+    assert opened(form) == ANSWERS
+    assert (told(), IntakeForm.objects.count()) == (events, 1)
+    assert tracked_names().count("intake_started") == 1
+
+
+def test_a_draft_that_is_complete_is_submitted() -> None:
+    row = book()
+    form = draft(row, ANSWERS)
+    now = wall_clock()
+    assert form.submit(clock=at(now)) is form
+    assert (form.status, form.submitted_at, opened(form)) == ("submitted", now, ANSWERS)
+    assert told(form) == ["intake_started", "intake_submitted"]
+    assert payload("intake_submitted") == payload("intake_started")
+    assert tracked("intake_submitted") == [
+        {"service_id": str(row.service_id), "has_text_fields": True}
+    ]
+    with writes_nothing():
+        form.submit(clock=at(now, hours=1))
+        IntakeForm.objects.get(pk=form.pk).submit()
+        # The last save of a form may arrive after it was sent.
+        assert draft(row, ANSWERS) == form
+
+
+def test_what_was_submitted_is_not_changed() -> None:
+    form = IntakeFormFactory(submitted=True)
+    with refused(IntakeClosed, entity="intake_forms", status="submitted"):
+        draft(form.appointment, SOME)
+
+
+@pytest.mark.parametrize("missing", ["request", "safety", "adult_confirmed", "medication"])
+def test_a_draft_with_gaps_is_not_submitted(missing: str) -> None:
+    answers = {name: value for name, value in ANSWERS.items() if name != missing}
+    form = draft(AppointmentFactory(confirmed=True), answers)
+    with refused(AnswersInvalid, rule="required", place=f"$.{missing}"):
+        form.submit()
+    assert IntakeForm.objects.get().status == "draft"
+
+
+def test_whether_something_was_written_is_told_not_what() -> None:
+    form = draft(book(), ANSWERS)
+    form.submit()
+    for model in (OutboxEvent, AnalyticsEvent, LeadTimelineEvent):
+        for values in model.objects.values():
+            assert "уснуть" not in str(values)
+
+
+@pytest.mark.parametrize(
+    ("answers", "written"),
+    [
+        ({"version": 1, "severity": 7, "lasting": "under_year"}, False),
+        ({"version": 1, "safety": {"self_harm_thoughts": "past", "details": " \n"}}, False),
+        ({"version": 1, "safety": {"self_harm_thoughts": "past", "details": "Да"}}, True),
+        ({"version": 1, "note": "Спасибо"}, True),
+        ({"version": 1, "contact_preference": "email", "form_of_address": "formal"}, False),
+    ],
+)
+def test_texts_are_told_from_choices(answers: dict[str, Any], written: bool) -> None:
+    assert has_text(Plaintext(answers)) is written
+
+
+@pytest.mark.parametrize("status", ["held", "paid", "confirmed"])
+def test_a_form_is_filled_in_before_the_session(status: str) -> None:
+    form = draft(AppointmentFactory(**{status: True}), ANSWERS)
+    assert form.submit().status == "submitted"
+
+
+@pytest.mark.parametrize("status", ["canceled", "completed"])
+def test_after_the_session_nothing_is_filled_in(status: str) -> None:
+    row = AppointmentFactory(**{status: True})
+    with refused(IntakeClosed, entity="appointments", status=row.status):
+        draft(row)
+    form = IntakeFormFactory(appointment=row)
+    with refused(IntakeClosed, entity="appointments"):
+        form.submit()
+
+
+def test_a_session_keeps_its_form_when_it_is_moved() -> None:
+    row = confirmed()
+    form = draft(row)
+    moved = row.reschedule(start=TEN_YEARS_ON - timedelta(days=1), by="provider")
+    assert draft(moved, ANSWERS) == form
+    assert draft(row, ANSWERS) == form
+    assert form.submit().status == "submitted"
+    assert IntakeForm.objects.get().appointment_id == row.pk
+    assert payload("intake_submitted")["appointment_id"] == str(moved.pk)
+
+
+LOOP: list[Any] = []
+LOOP.append(LOOP)
+NO_ANSWERS = [
+    None,
+    "",
+    "Не могу уснуть",
+    [],
+    {},
+    7,
+    {"request": "Не могу уснуть"},
+    {"version": 2},
+    {"version": "1"},
+    {"version": True},
+    {"version": 1, "anything": "else"},
+    {"version": 1, "severity": 11},
+    {"version": 1, "severity": float("nan")},
+    {"version": 1, "request": " "},
+    {"version": 1, "request": "a" * 20_001},
+    {"version": 1, "request": "\0"},
+    {"version": 1, "request": "\ud800"},
+    {"version": 1, "note": LOOP},
+    {"version": 1, 7: 7},
+    {"version": 1, "adult_confirmed": False},
+    {"version": 1, "safety": {"self_harm_thoughts": "secret-word"}},
+]
+
+
+@pytest.mark.parametrize("answers", NO_ANSWERS, ids=lambda value: ascii(value)[:40])
+def test_answers_follow_the_form(answers: Any) -> None:
+    row = AppointmentFactory(held=True)
+    with refused(AnswersInvalid, field="payload"):
+        draft(row, answers)
+    form = IntakeFormFactory(appointment=row)
+    with refused(AnswersInvalid, field="payload"):
+        draft(row, answers)
+    assert opened(form) == ANSWERS
+
+
+def test_a_refusal_says_nothing_of_the_answers() -> None:
+    row = AppointmentFactory(held=True)
+    with pytest.raises(Refused) as caught:
+        draft(row, {"version": 1, "safety": {"self_harm_thoughts": "secret-word"}})
+    error = caught.value
+    assert error.__context__ is None
+    assert "secret" not in f"{error} {error!r} {error.sentence}"
+    assert error.details["place"] == "$.safety.self_harm_thoughts"
+
+
+def test_answers_in_the_open_are_not_taken() -> None:
+    row = AppointmentFactory(held=True)
+    with writes_nothing(), pytest.raises(UnsealedValue):
+        IntakeForm.objects.save_draft(appointment=row, payload=SOME)
+
+
+@pytest.mark.parametrize("value", [None, uuid7(), *NO_KEYS], ids=lambda v: ascii(v)[:30])
+def test_a_form_is_for_an_appointment(value: Any) -> None:
+    with refused(NotFound):
+        draft(value)
+
+
+def test_a_form_that_is_not_there_is_not_found() -> None:
+    form = IntakeFormFactory.build(appointment=AppointmentFactory())
+    with refused(NotFound):
+        form.submit()
+    assert Appointment.objects.count() == 1

@@ -1,0 +1,198 @@
+"""Services are drafted, published and archived; slots are blocked and given back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from booking.errors import ServiceIncomplete, ServiceUnavailable, SlotTaken
+from booking.models import Appointment, AvailabilitySlot, Service
+from ebalance.verbs import NotFound, NotPermitted, TransitionRefused
+from tests.booking.telling import (
+    book,
+    confirmed,
+    payload,
+    refused,
+    request,
+    stored,
+    told,
+    writes_nothing,
+)
+from tests.factories import AvailabilitySlotFactory, ServiceFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+# Verb -> the status it leads to, and from which.
+MOVES = {
+    "publish": ("published", {"draft"}),
+    "unpublish": ("draft", {"published"}),
+    "archive": ("archived", {"published"}),
+    "restore": ("draft", {"archived"}),
+}
+EVENTS = {
+    "publish": "service_published",
+    "unpublish": "service_unpublished",
+    "archive": "service_archived",
+    "restore": "service_restored",
+}
+
+
+# -- services ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["draft", "published", "archived"])
+@pytest.mark.parametrize("name", [*MOVES])
+def test_a_service_moves_as_states_md_says(name: str, status: str) -> None:
+    row, (to, sources) = ServiceFactory(status=status), MOVES[name]
+    verb = getattr(row, name)
+    if status in sources:
+        verb()
+        assert row.status == stored(row)["status"] == to
+        assert told() == told(row) == [EVENTS[name]]
+    elif status != to:
+        with refused(TransitionRefused, entity="services", status=status, wanted=to):
+            verb()
+        return
+    with writes_nothing():
+        verb()
+        getattr(Service.objects.get(pk=row.pk), name)()
+
+
+def test_a_row_in_memory_does_not_decide() -> None:
+    row = ServiceFactory(published=True)
+    old = Service.objects.get(pk=row.pk)
+    row.archive()
+    with refused(TransitionRefused, status="archived"):
+        old.unpublish()
+    old.status = "draft"  # somebody's idea
+    with refused(TransitionRefused, status="archived"):
+        old.publish()
+
+
+COMPLETE = {"description_markdown": "Встреча.", "offline_address": "Москва, улица Мира, 1"}
+INCOMPLETE: list[tuple[dict[str, Any], tuple[str, ...]]] = [
+    ({"format": "online", "offline_address": None}, ()),
+    ({"format": "offline"}, ()),
+    ({"format": "hybrid"}, ()),
+    ({"format": "offline", "offline_address": None}, ("address_missing",)),
+    ({"format": "hybrid", "offline_address": None}, ("address_missing",)),
+    ({"format": "offline", "offline_address": " \u200b"}, ("address_missing",)),
+    ({"format": "online", "description_markdown": ""}, ("description_missing",)),
+    ({"format": "online", "description_markdown": " \n\u200b"}, ("description_missing",)),
+    (
+        {"format": "offline", "offline_address": None, "description_markdown": ""},
+        ("description_missing", "address_missing"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "offences"), INCOMPLETE)
+def test_what_a_client_would_miss_is_asked_for(
+    values: dict[str, Any], offences: tuple[str, ...]
+) -> None:
+    row = ServiceFactory(**COMPLETE | values)
+    if offences:
+        with refused(ServiceIncomplete, offences=offences):
+            row.publish()
+        assert stored(row)["status"] == "draft"
+    else:
+        row.publish()
+        assert row.status == "published"
+
+
+def test_each_offence_is_named_in_the_sentence() -> None:
+    one, both = (
+        ServiceIncomplete(offences=offences).sentence
+        for offences in (["address_missing"], ["address_missing", "description_missing"])
+    )
+    assert one != both
+    assert "%(" not in one + both
+
+
+@pytest.mark.parametrize("role", ["assistant", "editor", "client"])
+@pytest.mark.parametrize("name", [*MOVES])
+def test_only_the_owner_moves_a_service(name: str, role: str) -> None:
+    row = ServiceFactory(status=min(MOVES[name][1]))
+    actor = UserFactory(role=role)
+    with refused(NotPermitted):
+        getattr(row, name)(actor=actor)
+    getattr(row, name)(actor=UserFactory(role="owner"))
+    assert row.status == MOVES[name][0]
+
+
+def test_a_service_that_is_not_there_is_not_found() -> None:
+    row = ServiceFactory.build()
+    for name in MOVES:
+        with refused(NotFound):
+            getattr(row, name)()
+
+
+def test_what_was_agreed_stays_when_a_service_is_archived() -> None:
+    row = confirmed()
+    row.service.refresh_from_db()
+    row.service.archive()
+    assert Appointment.objects.get(pk=row.pk).status == "confirmed"
+    values = request(service=row.service)
+    with refused(ServiceUnavailable):
+        Appointment.objects.book(**values)
+
+
+# -- slots ------------------------------------------------------------------------------------
+
+
+def test_a_slot_is_blocked_and_given_back() -> None:
+    slot, actor = AvailabilitySlotFactory(), UserFactory(role="assistant")
+    assert slot.block(actor=actor) is slot
+    assert (slot.status, slot.block_type) == ("blocked", "exception")
+    with writes_nothing():
+        AvailabilitySlot.objects.get(pk=slot.pk).block(actor=actor)
+    assert slot.unblock(actor=actor) is slot
+    assert (slot.status, slot.block_type) == ("available", None)
+    with writes_nothing():
+        slot.unblock()
+    assert told() == ["slot_blocked", "slot_unblocked"]
+    assert payload("slot_blocked").keys() == {"start_at_utc", "end_at_utc"}
+
+
+def test_whatever_blocked_it_it_can_be_given_back() -> None:
+    slot = AvailabilitySlotFactory(
+        from_calendar=True, status="blocked", block_type="buffer", service=ServiceFactory()
+    )
+    with writes_nothing():
+        slot.block()
+    assert slot.block_type == "buffer"
+    slot.unblock()
+    assert payload("slot_unblocked")["service_id"] == str(slot.service_id)
+
+
+def test_a_reserved_slot_is_neither_blocked_nor_freed() -> None:
+    row = book()
+    for verb in (row.slot.block, row.slot.unblock):
+        with refused(TransitionRefused, entity="availability_slots", status="reserved"):
+            verb()
+
+
+def test_a_slot_that_is_blocked_is_not_booked_until_it_is_given_back() -> None:
+    values = request()
+    values["slot"].block()
+    with refused(SlotTaken):
+        Appointment.objects.book(**values)
+    values["slot"].unblock()
+    assert Appointment.objects.book(**values).slot_id == values["slot"].pk
+
+
+@pytest.mark.parametrize("role", ["editor", "client"])
+def test_only_who_keeps_the_schedule_blocks_it(role: str) -> None:
+    slot, actor = AvailabilitySlotFactory(), UserFactory(role=role)
+    with refused(NotPermitted):
+        slot.block(actor=actor)
+    with refused(NotPermitted):
+        slot.unblock(actor=actor)
+
+
+def test_a_slot_that_is_not_there_is_not_found() -> None:
+    slot = AvailabilitySlotFactory.build()
+    for verb in (slot.block, slot.unblock):
+        with refused(NotFound):
+            verb()
