@@ -134,6 +134,8 @@ class AppointmentAdmin(VerbAdmin):
         "confirmed_at",
         "canceled_at",
     )
+    # A new one is booked with these; book() gives the rest.
+    booked_with = ("service", "client", "lead", "start_at_utc", "timezone", "format", "topic")
     settled_fields = (
         "service",
         "start_at_utc",
@@ -199,6 +201,29 @@ class AppointmentAdmin(VerbAdmin):
             "entry_point",
         ),
     }
+
+    def get_fieldsets(self, request, obj=None):
+        if obj is None:
+            return [(None, {"fields": self.booked_with})]
+        return super().get_fieldsets(request, obj)
+
+    def save_model(self, request, obj, form, change):
+        """A new one takes the free slot that begins then, if there is one."""
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        booked = Appointment.objects.book(
+            service=obj.service_id,
+            start=obj.start_at_utc,
+            client=obj.client_id,
+            lead=obj.lead_id,
+            client_request_id=f"admin-{obj.pk}",
+            timezone=obj.timezone,
+            format=obj.format,
+            topic=obj.topic_id,
+        )
+        obj.pk = booked.pk
+        obj.refresh_from_db()
 
 
 @admin.register(Payment)

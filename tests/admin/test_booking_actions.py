@@ -27,6 +27,7 @@ from tests.factories import (
     LeadIdentityFactory,
     PaymentFactory,
     ServiceFactory,
+    UserFactory,
     WaitlistRequestFactory,
 )
 
@@ -495,3 +496,38 @@ def test_a_waitlist_request_is_found_by_nothing_that_is_sealed(owner: Client) ->
     shown = text(owner.get(page(WaitlistRequest, "change", row.pk)))
     assert row.contact_value_encrypted.open() not in shown
     assert row.contact_value_encrypted.text not in shown
+
+
+def asked(slot: AvailabilitySlot, **changed: Any) -> dict[str, Any]:
+    """What staff types in for somebody who has called."""
+    return {
+        "service": ServiceFactory(published=True).pk,
+        "client": UserFactory().pk,
+        "start_at_utc_0": f"{slot.start_at_utc:%d.%m.%Y}",
+        "start_at_utc_1": f"{slot.start_at_utc:%H:%M:%S}",
+        "timezone": "Europe/Moscow",
+        "format": "online",
+        **changed,
+    }
+
+
+def test_staff_books_for_somebody_by_the_verb(as_role: Callable[[str], Client]) -> None:
+    slot = AvailabilitySlotFactory()
+    answer = as_role("owner").post(page(Appointment, "add"), asked(slot))
+    assert answer.status_code == 302
+    (booked,) = Appointment.objects.all()
+    assert (booked.slot_id, booked.status) == (slot.pk, "pending_payment")
+    assert booked.price_amount == booked.service.price_amount
+    assert stored(slot)["status"] == "reserved"
+    assert told(booked) == ["appointment_booked"]
+
+
+def test_a_time_that_is_taken_is_said_and_what_was_typed_stays(owner: Client) -> None:
+    slot = AvailabilitySlotFactory()
+    taken = AppointmentFactory(start_at_utc=slot.start_at_utc + timedelta(minutes=5))
+    answer = owner.post(page(Appointment, "add"), asked(slot, timezone="Asia/Dubai"))
+    assert answer.status_code == 200
+    assert "только что заняли" in text(answer)
+    assert "Asia/Dubai" in text(answer)
+    assert [*Appointment.objects.all()] == [taken]
+    assert stored(slot)["status"] == "available"

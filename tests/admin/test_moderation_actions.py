@@ -20,6 +20,7 @@ from tests.admin.test_writing import is_russian
 from tests.factories import AnonymousQuestionFactory, ReviewFactory, ReviewPublicationConsentFactory
 from tests.ugc.telling import actions, stored, told, writes_nothing
 from ugc.models import AnonymousQuestion, QuestionAnswer, Review
+from ugc.verbs.inputs import LONGEST_TEXT
 
 SECRET = "Вы не одна, и это пройдёт"
 SENT = {"_form_submitted": "True"}  # what tells a sent dialog from an opened one
@@ -249,6 +250,14 @@ def test_what_is_missing_is_asked_for_again(
 def test_a_question_that_is_gone_is_not_there(owner: Client, key: Any) -> None:
     address = f"/admin/ugc/anonymousquestion/{key}/approve/"
     assert owner.post(address, SENT).status_code == 404
+
+
+def test_a_line_break_is_one_character(owner: Client) -> None:
+    longest = "Да.\n" * (LONGEST_TEXT // 4 - 1) + "Вот."
+    row, sent = row_in(AnonymousQuestion, "approved"), longest.replace("\n", "\r\n")
+    assert owner.post(dialog(row, "answer"), {**SENT, "text": sent + "."}).status_code == 200
+    assert owner.post(dialog(row, "answer"), {**SENT, "text": sent}).status_code == 302
+    assert row.answers.get().answer_text_encrypted.open() == longest
 
 
 # -- many at once ---------------------------------------------------------------------------------

@@ -330,7 +330,18 @@ def test_a_bad_configuration_comes_back_with_its_mistakes(owner: Client) -> None
     assert "Как часто вы чувствуете усталость с утра?" in text(answer)
 
 
-@pytest.mark.parametrize("config", ["", "{", "null", "[]", "[1]", '"a"', "5", '{"a": "\\u0000"}'])
+NO_CONFIGS = ["", "{", "null", "[]", "[1]", '"a"', "5", '{"a": "\\u0000"}', '{"a": "\\ud800"}']
+TOO_MUCH = {  # for json itself: digits, levels
+    "digits": '{"a": ' + "1" * 5_000 + "}",
+    "levels": "[" * 200_000,
+    "levels, closed": '{"a":' * 100_000 + "1" + "}" * 100_000,
+    "fewer levels": '{"a":' * 5_000 + "1" + "}" * 5_000,
+}
+
+
+@pytest.mark.parametrize(
+    "config", [*NO_CONFIGS, *(pytest.param(text, id=name) for name, text in TOO_MUCH.items())]
+)
 def test_what_is_no_configuration_is_an_error_of_the_form(owner: Client, config: str) -> None:
     row = InteractiveDefinitionFactory()
     with nothing_written():
