@@ -22,7 +22,7 @@ from ebalance.verbs import InvalidInput, NotFound, TransitionRefused, locked
 
 from .events import WAY
 from .models import Lead, LeadIdentity
-from .recording import merged_into
+from .recognition import merged_into
 from .subjects import uuid_of
 
 EVIDENCE = "consents"  # frozen by the database

@@ -63,16 +63,20 @@ class LeadQuerySet(EntityQuerySet):
         """Write an event of the tracking plan: into analytics and, of a lead, into its timeline.
 
         Whose lead it is: the one given; else the user's, else that of a contact, else that of the
-        browser or bot ``anonymous_id``; of several the oldest. The first contact of a person makes
-        a lead (states.md), later events add what the lead is not known by yet and move its status
-        forward only. ``contact`` is by channel: email, phone, telegram. ``deep_link_id`` and None
-        among the values are left out where they do not fit. An event with the ``event_id`` of an
-        earlier one is that event: nothing is written. Returns the lead, if there is one.
+        browser or bot ``anonymous_id``; of several the oldest. A registered person is known by
+        contacts of the account, not by what is typed; and by a browser alone, whoever says who
+        they are is only the lead of which nobody has said that. The first contact of a person makes
+        a lead (states.md), later events add what the lead is not known by yet (to that of a
+        registered person only theirs) and move its status forward only. ``contact`` is by channel:
+        email, phone, telegram. ``deep_link_id`` and None among the values are left out where they
+        do not fit. An event with the ``event_id`` of an earlier one is that event: nothing is
+        written. Returns the lead, if there is one.
 
         Raises EventRefused for what the plan does not allow, IdempotencyConflict for an event_id of
         another event or lead, NotFound for an unknown lead, user or topic, InvalidInput.
         """
         from .events import taken
+        from .recognition import Search
         from .recording import Recorder
 
         event = taken(
@@ -88,6 +92,5 @@ class LeadQuerySet(EntityQuerySet):
             topic=topic,
             utm=utm,
         )
-        return Recorder(
-            event, lead, user=user, contact=contact, anonymous_id=anonymous_id, clock=clock
-        ).record()
+        whose = Search(lead, user=user, contact=contact, anonymous_id=anonymous_id)
+        return Recorder(event, whose, clock=clock).record()

@@ -137,6 +137,12 @@ def identifiers(
     return [one for one in found if one is not None]
 
 
+def is_named(identity: LeadIdentity) -> bool:
+    """Whether it says who it is: by more than a browser."""
+    values = [identity.user_id, identity.email_bidx, identity.phone_bidx, identity.telegram_user_id]
+    return any(value is not None for value in values)
+
+
 def uuid_of(value: object) -> UUID | None:
     """The UUID that ``value`` is or spells; None when it is none."""
     try:

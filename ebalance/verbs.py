@@ -121,7 +121,7 @@ def verb[**P, R](function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        tries = 1 if connection.in_atomic_block else ATTEMPTS
+        tries = ATTEMPTS if connection.get_autocommit() else 1
         for attempt in range(1, tries + 1):
             try:
                 with transaction.atomic():
@@ -167,7 +167,7 @@ def found[Row: models.Model](rows: models.QuerySet[Row], row_or_key: RowOrKey[Ro
     what = rows.model._meta.model_name
     try:
         row = rows.filter(pk=key_of(row_or_key)).first()
-    except (ValidationError, ValueError, TypeError):
+    except (ValidationError, ValueError, TypeError, DataError):
         row = None
     if row is None:
         raise NotFound(what=what)

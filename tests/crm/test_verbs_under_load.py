@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
 from crm.models import AnalyticsEvent, Lead, LeadIdentity, LeadTimelineEvent
 from ebalance.db import keys
@@ -76,7 +77,7 @@ def test_of_many_first_events_one_lead_is_made(here: Database) -> None:
         {
             "email": f"person{n}@example.com",
             "anonymous_id": f"visitor-{n:06d}",
-            "user": str(UserFactory().pk),
+            "user": str(UserFactory(email=f"person{n}@example.com").pk),
         }
         for n in range(20)
     ]
@@ -328,6 +329,62 @@ def test_one_contact_is_primary_when_two_are_added_at_once(person: Person) -> No
     )
     assert lead.identities.count() == 2
     assert lead.identities.filter(is_primary=True).count() == 1
+
+
+def test_two_people_do_not_get_one_lead_at_once(person: Person) -> None:
+    """Each shares something else with a lead of which nobody has said whose it is."""
+    lead = person.known_by_browser()
+    other_browser = {"anonymous_id": f"visitor-{uuid4()}"}
+    LeadIdentity.objects.create(lead=lead, **other_browser)
+    other_user = UserFactory()
+    one, other = in_order(
+        lambda: start(**person.user, **person.browser),
+        lambda: start(user=other_user, **other_browser),
+    )
+    assert one == lead
+    assert other is not None
+    assert other != lead
+    assert [*other.identities.filter(user__isnull=False).values_list("user", flat=True)] == [
+        other_user.pk
+    ]
+    assert lead.identities.count() == 3
+
+
+def test_one_lead_is_made_when_that_of_two_first_events_is_deleted_meanwhile(
+    person: Person,
+) -> None:
+    lead = person.known_by_browser()
+    deleting = Step(lead.delete, halt=True)
+    assert deleting.done.wait(30)
+    events = [Step(lambda: start(**person.browser)) for _ in range(2)]
+    assert not any(event.done.wait(0.3) for event in events)
+    deleting.go()
+    one, other = (event.go() for event in events)
+    assert one is not None
+    assert [one] == [other] == person.leads
+    assert one.timeline.count() == 2
+
+
+def test_an_event_that_waits_for_an_erasure_is_not_of_that_person(person: Person) -> None:
+    """Erasure: the account first, then what leads are known by."""
+    lead = LeadFactory()
+    user = person.user["user"]
+    for known in [person.user, person.browser]:
+        LeadIdentity.objects.create(lead=lead, **known)
+
+    def erase() -> None:
+        Lead.objects.select_for_update().get(pk=lead.pk)
+        lead.identities.all().delete()
+        erased = dict.fromkeys(["email", "phone", "telegram_user_id", "display_name"])
+        type(user).objects.filter(pk=user.pk).update(
+            status="deleted", deleted_at=timezone.now(), telegram_username=None, **erased
+        )
+
+    in_order(erase, lambda: start(**person.user))
+    event = AnalyticsEvent.objects.latest("received_at")
+    assert (event.user_id, event.lead_id) == (None, None)
+    assert not lead.timeline.exists()
+    assert person.leads == []
 
 
 def test_a_status_that_is_proved_meanwhile_is_not_taken_back(person: Person) -> None:

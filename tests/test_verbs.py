@@ -1,0 +1,431 @@
+"""``ebalance.verbs``: one transaction, typed refusals, and a second try when it is broken off."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta, timezone
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.apps import apps
+from django.conf import settings
+from django.db import IntegrityError, OperationalError, connection, models, transaction
+from django.utils import timezone as clock
+from django.utils import translation
+from django.utils.functional import Promise
+
+from audit.models import OutboxEvent
+from booking.models import Appointment
+from booking.verbs import appointments
+from content.models import Topic
+from crm.models import Lead
+from ebalance.db.apps import PROJECT_APPS
+from ebalance.verbs import (
+    ATTEMPTS,
+    InvalidInput,
+    NotFound,
+    Refused,
+    RuleBroken,
+    found,
+    found_locked,
+    key_of,
+    locked,
+    moment,
+    verb,
+)
+from tests.databases import Databases
+from tests.factories import LeadFactory, ServiceFactory, TopicFactory, UserFactory
+from tests.verbs import at_once, committing
+
+BROKEN_OFF = ["40001", "40P01"]
+FIRST, LAST = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59)  # noqa: DTZ001
+
+
+@pytest.fixture(scope="module")
+def shared(databases: Databases, django_db_blocker: Any) -> Iterator[None]:
+    """A database in which the tests of this module commit."""
+    with django_db_blocker.unblock():
+        made = databases.clone()
+    with committing(made, django_db_blocker):
+        yield
+    databases.drop(made.name)
+
+
+def fail_with(sqlstate: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"DO $$ BEGIN RAISE EXCEPTION SQLSTATE '{sqlstate}'; END $$")
+
+
+class Flaky:
+    """A verb that writes a lead and is broken off the first ``times``."""
+
+    def __init__(self, times: int, sqlstate: str = "40P01") -> None:
+        self.times, self.sqlstate = times, sqlstate
+        self.tries: list[UUID] = []
+
+    @verb
+    def run(self) -> Lead:
+        lead = LeadFactory()
+        self.tries.append(lead.pk)
+        if len(self.tries) <= self.times:
+            fail_with(self.sqlstate)
+        return lead
+
+    @property
+    def written(self) -> int:
+        return Lead.objects.filter(pk__in=self.tries).count()
+
+
+# -- The second try -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sqlstate", BROKEN_OFF)
+def test_what_the_database_broke_off_is_run_again(shared: None, sqlstate: str) -> None:
+    flaky = Flaky(ATTEMPTS - 1, sqlstate)
+    assert flaky.run().pk == flaky.tries[-1]
+    assert (len(flaky.tries), flaky.written) == (ATTEMPTS, 1)
+
+
+def test_it_is_given_up_in_the_end(shared: None) -> None:
+    flaky = Flaky(ATTEMPTS)
+    with pytest.raises(OperationalError):
+        flaky.run()
+    assert (len(flaky.tries), flaky.written) == (ATTEMPTS, 0)
+
+
+@pytest.mark.parametrize("sqlstate", ["55P03", "57014", "53300"])
+def test_another_failure_is_raised_at_once(shared: None, sqlstate: str) -> None:
+    flaky = Flaky(1, sqlstate)
+    with pytest.raises(OperationalError):
+        flaky.run()
+    assert (len(flaky.tries), flaky.written) == (1, 0)
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_inside_the_callers_transaction_it_is_not_run_again(shared: None, durable: bool) -> None:
+    flaky = Flaky(1)
+    with pytest.raises(OperationalError), transaction.atomic(durable=durable):
+        flaky.run()
+    assert (len(flaky.tries), flaky.written) == (1, 0)
+
+
+def test_a_transaction_without_autocommit_is_the_callers(shared: None) -> None:
+    """Run again, it would not meet what was lost with the caller's own part of it."""
+    flaky = Flaky(1)
+    transaction.set_autocommit(False)
+    try:
+        with pytest.raises(OperationalError):
+            flaky.run()
+    finally:
+        transaction.rollback()
+        transaction.set_autocommit(True)
+    assert (len(flaky.tries), flaky.written) == (1, 0)
+
+
+def test_a_verb_in_a_verb_is_run_again_with_it(shared: None) -> None:
+    inner = Flaky(2)
+    outer: list[UUID] = []
+
+    @verb
+    def both() -> None:
+        outer.append(LeadFactory().pk)
+        inner.run()
+
+    both()
+    assert (len(outer), len(inner.tries)) == (3, 3)
+    assert Lead.objects.filter(pk__in=outer).count() == inner.written == 1
+
+
+def test_of_two_in_a_deadlock_both_come_to_their_end(shared: None) -> None:
+    leads = [LeadFactory(), LeadFactory()]
+    met = threading.Barrier(2)
+    tries: list[str] = []
+
+    def lock(name: str, first: Lead, second: Lead) -> Callable[[], None]:
+        @verb
+        def one_after_the_other() -> None:
+            tries.append(name)
+            found_locked(Lead.objects.all(), first)
+            if tries.count(name) == 1:
+                met.wait(30)
+            found_locked(Lead.objects.all(), second)
+
+        return one_after_the_other
+
+    at_once(lock("one", *leads), lock("other", *leads[::-1]))
+    assert len(tries) == 3
+
+
+def test_in_repeatable_read_a_change_meanwhile_is_met_by_another_try(shared: None) -> None:
+    lead = LeadFactory(status="new")
+    seen: list[str] = []
+
+    @verb
+    def read_then_lock() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        seen.append(Lead.objects.get(pk=lead.pk).status)
+        if len(seen) == 1:
+            at_once(lambda: Lead.objects.filter(pk=lead.pk).update(status="paid"))
+        seen.append(found_locked(Lead.objects.all(), lead).status)
+
+    read_then_lock()
+    assert seen == ["new", "paid", "paid"]
+
+
+def test_a_booking_that_was_broken_off_is_made_once(
+    shared: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row is built before its transaction, and has been through a try by then."""
+    tell, tries = appointments.tell, []
+
+    def broken_off_once(*args: Any, **payload: Any) -> None:
+        tell(*args, **payload)
+        tries.append(args)
+        if len(tries) == 1:
+            fail_with("40P01")
+
+    monkeypatch.setattr(appointments, "tell", broken_off_once)
+    service = ServiceFactory(status="published")
+    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=3)
+    row = Appointment.objects.book(
+        service=service,
+        client=UserFactory(),
+        start=start,
+        client_request_id="one",
+        timezone="Europe/Moscow",
+        format="online" if service.format == "hybrid" else service.format,
+    )
+    row.refresh_from_db()
+    assert len(tries) == 2
+    assert [event.event_type for event in OutboxEvent.objects.filter(aggregate_id=row.pk)] == [
+        "appointment_booked"
+    ]
+    assert Appointment.objects.filter(client_request_id="one").count() == 1
+    assert row.hold_expires_at > clock.now()
+
+
+# -- Refusals -------------------------------------------------------------------------------------
+
+
+@verb
+def writes_and_refuses(error: BaseException) -> None:
+    LeadFactory()
+    raise error
+
+
+@pytest.mark.parametrize("error", [NotFound(what="lead"), ValueError("a bug")], ids=repr)
+@pytest.mark.django_db
+def test_what_is_refused_has_written_nothing_and_the_caller_goes_on(error: Exception) -> None:
+    with transaction.atomic():
+        kept = LeadFactory()
+        with pytest.raises(type(error)):
+            writes_and_refuses(error)
+        assert [*Lead.objects.all()] == [kept]
+        other = LeadFactory()
+    assert {*Lead.objects.all()} == {kept, other}
+
+
+@verb
+def makes_topic(code: str) -> None:
+    Topic.objects.bulk_create([Topic(code=code, title="Сон")])
+
+
+@verb
+def makes_topic_within(code: str) -> None:
+    makes_topic(code)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("make", [makes_topic, makes_topic_within])
+def test_what_the_database_refuses_is_named(make: Callable[[str], None]) -> None:
+    earlier = TopicFactory()
+    with pytest.raises(RuleBroken) as refused:
+        make(earlier.code)
+    assert refused.value.details == {"rule": "topics_pkey"}
+    assert isinstance(refused.value.__cause__, IntegrityError)
+    assert refused.value.sentence
+    assert earlier.code not in str(refused.value)
+    assert Topic.objects.filter(pk=earlier.pk).exists()  # the connection can be used
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("make", [makes_topic, makes_topic_within])
+def test_a_value_that_no_column_holds_is_no_input(make: Callable[[str], None]) -> None:
+    with pytest.raises(InvalidInput):
+        make("a\0b")
+    assert Topic.objects.exists()
+
+
+def test_what_is_refused_at_the_commit_is_named(shared: None) -> None:
+    """Constraints may be deferred to the end of the transaction."""
+
+    @verb
+    def of_nobody() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "CREATE TEMPORARY TABLE late (id int CONSTRAINT late_once UNIQUE "
+                "DEFERRABLE INITIALLY DEFERRED); INSERT INTO late VALUES (1), (1)"
+            )
+
+    with pytest.raises(RuleBroken) as refused:
+        of_nobody()
+    assert refused.value.details == {"rule": "late_once"}
+
+
+# -- Rows and keys --------------------------------------------------------------------------------
+
+RUBBISH = [
+    "",
+    "\0",
+    "a\0b",
+    "\udc00",
+    "x" * 1_000_000,
+    "infinity",
+    5,
+    -1,
+    10**40,
+    1.5,
+    float("nan"),
+    float("inf"),
+    [],
+    [1],
+    {"a": 1},
+    (),
+    None,
+    b"x",
+    object(),
+    uuid4(),
+    LAST,
+]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("find", [found, found_locked])
+@pytest.mark.parametrize("model", [Lead, Topic])
+@pytest.mark.parametrize("key", RUBBISH, ids=lambda key: repr(key)[:20])
+def test_nothing_is_found_by_rubbish(model: type[models.Model], find: Callable, key: Any) -> None:
+    LeadFactory()
+    with transaction.atomic():
+        with pytest.raises(NotFound) as refused:
+            find(model._default_manager.all(), key)
+        assert refused.value.details == {"what": model._meta.model_name}
+        assert Topic.objects.exists()  # the connection can be used
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("find", [found, found_locked])
+def test_a_row_is_found_by_itself_and_by_its_key_in_every_spelling(find: Callable) -> None:
+    lead = LeadFactory()
+    for given in [lead, lead.pk, str(lead.pk), lead.pk.hex, str(lead.pk).upper()]:
+        assert find(Lead.objects.all(), given) == lead
+    with pytest.raises(NotFound):
+        find(Lead.objects.exclude(pk=lead.pk), lead)
+
+
+@pytest.mark.django_db
+def test_rows_are_locked_in_the_order_of_their_keys() -> None:
+    leads = [LeadFactory() for _ in range(3)]
+    rows = locked(Lead.objects.order_by("-created_at"))
+    assert rows == sorted(leads, key=lambda lead: lead.pk)
+
+
+def test_the_key_of_a_row_is_its_primary_key_and_of_anything_else_itself() -> None:
+    lead = Lead()
+    assert key_of(lead) == lead.pk
+    assert key_of(Topic(code="sleep")) == "sleep"
+    assert key_of(None) is None
+    assert key_of("sleep") == "sleep"
+
+
+NO_MOMENTS = [
+    None,
+    5,
+    "2027-01-01T00:00:00Z",
+    "infinity",
+    date.max,
+    LAST,
+    FIRST,
+    FIRST.replace(tzinfo=timezone(timedelta(hours=14))),
+    LAST.replace(tzinfo=timezone(-timedelta(hours=12))),
+    LAST.replace(tzinfo=ZoneInfo("America/New_York")),
+    FIRST.replace(tzinfo=ZoneInfo("Asia/Tokyo")),
+]
+
+
+@pytest.mark.parametrize("value", NO_MOMENTS, ids=repr)
+def test_what_is_no_moment_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        moment(value, "start")
+    assert refused.value.details == {"field": "start"}
+
+
+def test_a_moment_is_told_in_utc() -> None:
+    given = datetime(2027, 3, 1, 12, tzinfo=ZoneInfo("Europe/Moscow"))
+    told = moment(given, "start")
+    assert told == given
+    assert (told.hour, told.tzinfo) == (9, UTC)
+    for edge in [FIRST, LAST]:
+        assert moment(edge.replace(tzinfo=UTC), "start") == edge.replace(tzinfo=UTC)
+
+
+# -- What is said ---------------------------------------------------------------------------------
+
+
+def refusals() -> list[type[Refused]]:
+    for label in PROJECT_APPS:
+        try:
+            import_module(f"{apps.get_app_config(label).name}.errors")
+        except ModuleNotFoundError:
+            continue
+
+    def below(error: type[Refused]) -> Iterator[type[Refused]]:
+        yield error
+        for special in error.__subclasses__():
+            yield from below(special)
+
+    return sorted({*below(Refused)}, key=lambda error: error.__qualname__)
+
+
+PROBLEM = SimpleNamespace(path="$.steps[0]", code="missing")
+# Of those that sentences name; the others say nothing of their details.
+DETAILS: dict[str, dict[str, Any]] = {
+    "ConfigInvalid": {"problems": [PROBLEM]},
+    "NotReadyToPublish": {"offences": ["cta_missing"]},
+    "ServiceIncomplete": {"offences": ["description_missing"]},
+    "TooLateToReschedule": {"hours": 24},
+    "TextTooLong": {"limit": 10_000},
+    "RuleZoneUnknown": {"zone": "Europe/Moscow"},
+}
+
+
+@pytest.mark.parametrize("error", refusals(), ids=lambda error: error.__name__)
+def test_each_refusal_has_a_sentence_in_every_language(error: type[Refused]) -> None:
+    refused = error(**DETAILS.get(error.__name__, {}))
+    assert isinstance(error.sentence_template, Promise)  # translated where it is shown
+    for language, _name in settings.LANGUAGES:
+        with translation.override(language):
+            sentence = refused.sentence
+        assert sentence.endswith(".")
+        assert "%(" not in sentence
+
+
+@pytest.mark.parametrize("error", refusals(), ids=lambda error: error.__name__)
+def test_each_refusal_has_a_code_and_shows_it_with_its_details(error: type[Refused]) -> None:
+    assert error.code.isidentifier()
+    assert error.code.islower()
+    refused = error(**DETAILS.get(error.__name__, {"what": "lead"}))
+    assert str(refused).startswith(error.code)
+    for name in refused.details:
+        assert f"{name}=" in str(refused)
+
+
+def test_codes_are_of_one_refusal_each() -> None:
+    """A subclass without a code of its own is its parent to programs."""
+    own = [error.code for error in refusals() if "code" in vars(error)]
+    assert len(own) == len({*own})
