@@ -1,9 +1,11 @@
 # Needs Python 3.12 or newer and nothing else. Every target says what it does; paths may contain spaces.
 PYTHON = .venv/bin/python
 PORT ?= 8000
+STEPS ?= 200000
+SEED ?= random
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-oldest lint format types migrations migrate shell messages lock clean
+.PHONY: help setup run test test-oldest soak lint format types migrations migrate shell messages lock clean
 
 help:  ## this list
 	@echo "Targets:"
@@ -21,6 +23,9 @@ test: lint migrations types  ## everything that must pass before a commit
 
 test-oldest: setup  ## the rules' tests on the system's PostgreSQL 15, where there is one
 	@exec $(PYTHON) tools/test_oldest.py $(ARGS)
+
+soak: setup  ## any sequence of booking verbs, 200,000 steps (STEPS=…; SEED=… to see a failure again; Ctrl-C stops)
+	@exec env MACHINE_STEPS="$(STEPS)" MACHINE_SEED="$(SEED)" $(PYTHON) -m pytest tests/booking/test_machine.py $(ARGS)
 
 lint: setup  ## ruff: rules and format
 	@echo "== ruff check"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from html.parser import HTMLParser
+from html import unescape
 from urllib.parse import unquote, urlsplit
 
 from markdown_it import MarkdownIt
@@ -24,6 +24,17 @@ NOT_VISIBLE = (
 )
 VISIBLE = re.compile(f"[^{NOT_VISIBLE}]")
 
+# Of HTML as browsers read it, in time linear in its length: html.parser needs minutes for some
+# texts, and fails on others. What stands in an unclosed comment or tag belongs to it.
+HTML_IMAGE = re.compile(
+    r"""<!--(?: -?> | .*?(?: --!?> | \Z ) )
+    | <img(?=[\s/>]) ( (?: [^>=]+ | =\s*"[^"]*" | =\s*'[^']*' | = )* )""",
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+HTML_ATTRIBUTE = re.compile(
+    r"""([^\s/=]+) (?: \s*=\s* (?: "([^"]*)" | '([^']*)' | ([^\s"']\S*) ) )?""", re.VERBOSE
+)
+
 
 def is_visible(text: str | None) -> bool:
     return bool(text and VISIBLE.search(text))
@@ -35,7 +46,7 @@ class Document:
 
     links: list[str] = field(default_factory=list)  # targets of links that can be seen
     images: list[str] = field(default_factory=list)  # alternative texts, "" where there is none
-    paragraphs: list[str] = field(default_factory=list)  # words without marks, single spaces
+    paragraphs: list[str] = field(default_factory=list)  # words alone, single spaces
 
 
 @cache
@@ -55,7 +66,8 @@ def read(text: str) -> Document:
         found.links.extend(links(children))
         found.images.extend(images(children))
         if before is not None and before.type == "paragraph_open":
-            found.paragraphs.append(" ".join(words(children).split()))
+            said = words([child for child in children if child.type != "image"])
+            found.paragraphs.append(" ".join(said.split()))
     return found
 
 
@@ -94,21 +106,13 @@ def words(tokens: Sequence[Token]) -> str:
     return "".join(said)
 
 
-class ImagesOfHtml(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "img":
-            self.found.append(dict(attrs).get("alt") or "")
-
-
-def images_of_html(html: str) -> list[str]:
-    reader = ImagesOfHtml()
-    reader.feed(html)
-    reader.close()
-    return reader.found
+def images_of_html(html: str) -> Iterator[str]:
+    for tag in HTML_IMAGE.finditer(html):
+        if tag[1] is None:  # a comment
+            continue
+        given = HTML_ATTRIBUTE.finditer(tag[1])
+        alt = next((a for a in given if a[1].lower() == "alt"), None)
+        yield unescape("".join(filter(None, alt.group(2, 3, 4)))) if alt else ""
 
 
 def internal_path(target: str) -> str | None:

@@ -22,13 +22,21 @@ class InteractiveVersionInline(ReadOnly, TabularInline):
 
 
 class ConfigField(forms.JSONField):
-    """JSON in several lines, as people write it."""
+    """JSON in several lines, as people write it; what was typed comes back as it was typed."""
+
+    def to_python(self, value):
+        try:
+            return super().to_python(value)
+        except (ValueError, RecursionError):  # more digits or levels than json reads
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from None
+
+    def bound_data(self, data, initial):
+        return data
 
     def prepare_value(self, value):
-        shown = super().prepare_value(value)
-        if isinstance(value, dict):
-            return json.dumps(value, ensure_ascii=False, indent=2)
-        return shown
+        if isinstance(value, str):
+            return value
+        return json.dumps(value, ensure_ascii=False, indent=2)
 
 
 class DefinitionForm(Form):

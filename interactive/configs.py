@@ -28,11 +28,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 SCHEMAS = Path(__file__).parent / "config_schemas"
 LARGEST = 256 * 1024  # bytes of JSON
+MOST = 100  # mistakes of form that are looked for: a large configuration may have far more
 NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")  # which the database stores in no JSON
 
 type Config = dict[str, Any]
@@ -87,7 +89,7 @@ KEYWORDS = {
 def form_problems(kind: str, config: Config) -> list[Problem]:
     """jsonschema's own messages quote the texts, so only keyword and path are taken."""
     found = set()
-    for error in validator(kind).iter_errors(config):
+    for error in islice(validator(kind).iter_errors(config), MOST):
         steps = [*error.absolute_path]
         if error.validator == "required":
             lacking = [key for key in error.validator_value if key not in error.instance]

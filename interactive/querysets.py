@@ -20,6 +20,7 @@ from ebalance.verbs import (
     InvalidInput,
     RowOrKey,
     found,
+    found_locked,
     sqlstate,
     verb,
 )
@@ -52,12 +53,12 @@ class RunQuerySet(EntityQuerySet):
         ``id``, chosen by the caller, makes it safe to repeat: the same request again answers the
         run there is, whatever has become of it and of the interactive meanwhile. The tracking
         events about runs (start_quiz and the like) have the source ``web`` in the plan: the site
-        sends them itself.
+        sends them itself. Locks the person.
 
         Raises NotFound (definition, person), NotPublished, InvalidInput (``field``),
         IdempotencyConflict when ``id`` belongs to another request.
         """
-        person = None if user is None else found(present_people(), user)
+        person = None if user is None else present_person(user)
         run = self.model(
             **({} if id is None else {"id": key(id)}),
             interactive_definition=found(definitions(self.model), definition),
@@ -112,8 +113,9 @@ def definitions(run: type[models.Model]) -> models.QuerySet:
     return run._meta.get_field("interactive_definition").related_model._base_manager.all()
 
 
-def present_people() -> models.QuerySet[User]:
-    return get_user_model()._base_manager.exclude(status="deleted")
+def present_person(user: RowOrKey[User]) -> User:
+    """The person, locked: nobody is erased meanwhile. Raises NotFound, also for who was deleted."""
+    return found_locked(get_user_model()._base_manager.exclude(status="deleted"), user)
 
 
 def key(value: UUID | str) -> UUID:
@@ -125,7 +127,7 @@ def key(value: UUID | str) -> UUID:
 
 def opaque(value: str | None, field: str) -> str | None:
     """An identifier of a browser or a link. Raises InvalidInput."""
-    if value is None or (isinstance(value, str) and re.fullmatch(patterns.OPAQUE_ID[1:-1], value)):
+    if value is None or (isinstance(value, str) and re.fullmatch(patterns.OPAQUE_ID, value)):
         return value
     raise InvalidInput(field=field)
 

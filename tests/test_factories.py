@@ -13,14 +13,18 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, models, transaction
 
-from content.models import Topic
+from content.models import ContentItem, Topic
 from crm.models import Lead
+from ebalance.dev.demo import load_demo
 from identity.models import Role, User
+from interactive import configs
+from interactive.models import InteractiveDefinition, InteractiveVersion
 from tests.factories import (
     FACTORIES,
     AppointmentFactory,
     EntityFactory,
     InteractiveDefinitionFactory,
+    InteractiveVersionFactory,
     LeadFactory,
     MessageTemplateFactory,
     ModerationActionFactory,
@@ -200,6 +204,22 @@ def test_what_a_state_needs_is_written_on_the_way() -> None:
     template = MessageTemplateFactory(active=True, telegram=True, active_version=3)
     assert template.versions.get().version == 3
     assert template.versions.get().subject is None
+
+
+def test_demo_data_is_what_the_verbs_would_publish() -> None:
+    UserFactory(role="owner")
+    assert load_demo()
+    for item in ContentItem.objects.all():
+        assert item.publication_offences() == [], item.slug
+    for version in InteractiveVersion.objects.select_related("interactive_definition"):
+        kind = version.interactive_definition.interactive_type
+        assert configs.problems(kind, version.config) == []
+
+
+@pytest.mark.parametrize("kind", InteractiveDefinition.Type.values)
+def test_a_version_is_a_configuration_of_its_kind(kind: str) -> None:
+    version = InteractiveVersionFactory(interactive_definition__interactive_type=kind)
+    assert configs.problems(kind, version.config) == []
 
 
 def test_appointments_do_not_overlap_even_with_the_longest_break() -> None:

@@ -31,16 +31,21 @@ class Flags(Dialog):
     )
 
 
+class TextField(forms.CharField):
+    def to_python(self, value):
+        # Browsers send every line break of a text area as two characters, and count it as one.
+        return super().to_python(value).replace("\r\n", "\n")
+
+
 class Text(Dialog):
     """A text that goes into a sealed column: shown to nobody but who is typing it."""
 
     shown_at = "text"
-    text = forms.CharField(
+    text = TextField(
         label=_("Text"),
         max_length=LONGEST_TEXT,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 12}),
     )
 
     def values(self):
-        # Browsers send every line break of a text area as two characters.
-        return {"text": Plaintext(self.cleaned_data["text"].replace("\r\n", "\n"))}
+        return {"text": Plaintext(self.cleaned_data["text"])}

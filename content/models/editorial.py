@@ -10,7 +10,7 @@ from django.apps import apps
 from django.core.exceptions import ValidationError
 
 from ebalance.db.payloads import UNSTORABLE
-from ebalance.verbs import Clock, InvalidInput, NotFound, verb
+from ebalance.verbs import Clock, InvalidInput, RowOrKey, found, verb
 
 from .. import checklist
 from ..errors import NotReadyToPublish
@@ -62,19 +62,19 @@ class Editorial(Publishable):
         return revision
 
     @verb
-    def rollback(self, revision: ContentRevision | int, *, actor: User) -> ContentRevision:
-        """Bring back the text of an earlier revision, as a new one. Answers it, or the newest when
-        that is already the text.
+    def rollback(
+        self, revision: RowOrKey[ContentRevision] | int, *, actor: User
+    ) -> ContentRevision:
+        """Bring back the text of an earlier revision, named by itself, its key or its number, as a
+        new one. Answers it, or the newest when that is already the text.
 
-        Raises as save_revision does, NotFound also for a number that the item does not have.
+        Raises as save_revision does, NotFound also for a revision that the item does not have.
         """
         if actor is None:
             raise InvalidInput(field="actor")
         row = self._taken(actor)
-        wanted = {"revision": revision} if isinstance(revision, int) else {"pk": revision.pk}
-        earlier = row.revisions.filter(**wanted).first()
-        if earlier is None:
-            raise NotFound(what="contentrevision")
+        by_number = row.revisions.filter(revision=revision) if type(revision) is int else None
+        earlier = found(row.revisions.all(), revision if by_number is None else by_number.first())
         restored = row._revised(actor, text_in(earlier), restored=earlier.revision)
         self.refresh_from_db()
         return restored
@@ -108,7 +108,7 @@ class Editorial(Publishable):
         changed = [name for name, value in text.items() if value != before[name]]
         if not changed:
             return newest
-        old_offences = self.publication_offences()
+        old_offences = self.publication_offences() if self.status == "published" else []
         for name in changed:
             setattr(self, name, text[name])
         if self.status == "published":

@@ -30,6 +30,38 @@ ARTICLES = [
     ("boundaries", "uchimsya-govorit-net", "Учимся говорить «нет»", "20_30_min"),
     ("selfesteem", "opora-na-sebya", "Опора на себя", "series"),
 ]
+# What a text has before it is published, see content/checklist.py.
+DISCLAIMER = "Важно: этот материал не заменяет консультацию специалиста."
+CALL_TO_ACTION = "[Записаться на консультацию](/booking)"
+
+QUIZ = {
+    "intro": "Тест займёт минуту. Ответы не сохраняются.",
+    "questions": [
+        {
+            "id": "tired",
+            "text": "Как часто вы чувствуете усталость с утра?",
+            "options": [
+                {"id": "never", "text": "Никогда", "score": 0},
+                {"id": "sometimes", "text": "Иногда", "score": 1},
+                {"id": "often", "text": "Часто", "score": 2},
+            ],
+        },
+        {
+            "id": "joy",
+            "text": "Радует ли вас то, что радовало раньше?",
+            "options": [
+                {"id": "yes", "text": "Да", "score": 0},
+                {"id": "less", "text": "Меньше", "score": 1},
+                {"id": "no", "text": "Почти нет", "score": 2},
+            ],
+        },
+    ],
+    "thresholds": [
+        {"level": "low", "min": 0, "max": 1, "text": "Похоже, силы у вас есть."},
+        {"level": "moderate", "min": 2, "max": 3, "text": "Возможно, пора отдохнуть."},
+        {"level": "high", "min": 4, "max": 4, "text": "Вам сейчас, кажется, непросто."},
+    ],
+}
 TERMS = [
     ("kpt", "Когнитивно-поведенческая терапия", "approach", "КПТ"),
     ("vygoranie", "Выгорание", "state", "Эмоциональное истощение"),
@@ -92,7 +124,7 @@ def _add_content(owner: Any) -> None:
             slug=slug,
             title=title,
             excerpt=f"{title}: коротко о главном.",
-            body_markdown=f"# {title}\n\nЭто пример текста для разработки.\n",
+            body_markdown=_article(title, slug),
             status="review" if number == len(ARTICLES) - 1 else "published",
             published_at=timezone.now() - timedelta(days=number),
             author=owner,
@@ -141,6 +173,15 @@ def _add_content(owner: Any) -> None:
         )
 
 
+def _article(title: str, slug: str) -> str:
+    others = [f"- [{name}](/articles/{page})" for _topic, page, name, _benefit in ARTICLES]
+    linked = "\n".join(line for line in others if f"/{slug})" not in line)
+    return (
+        f"# {title}\n\nЭто пример текста для разработки.\n\n## Читайте также\n\n{linked}\n\n"
+        f"{CALL_TO_ACTION}\n\n> {DISCLAIMER}\n"
+    )
+
+
 def _add_interactive(owner: Any) -> None:
     quiz = _model("interactive.InteractiveDefinition").objects.create(
         interactive_type="quiz",
@@ -150,13 +191,7 @@ def _add_interactive(owner: Any) -> None:
     )
     quiz.versions.create(
         version=1,
-        config={
-            "questions": [{"id": "q1", "text": "Как часто вы чувствуете усталость с утра?"}],
-            "thresholds": [
-                {"level": "low", "from": 0, "to": 1},
-                {"level": "high", "from": 2, "to": 3},
-            ],
-        },
+        config=QUIZ,
         created_by=owner,
     )
     quiz.status, quiz.published_at, quiz.published_version = "published", timezone.now(), 1

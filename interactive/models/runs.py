@@ -20,14 +20,13 @@ from ebalance.verbs import (
     InvalidInput,
     RowOrKey,
     TransitionRefused,
-    found,
     found_locked,
     verb,
 )
 
 from .. import configs
 from ..errors import ResultNotPossible
-from ..querysets import RunQuerySet, member, present_people
+from ..querysets import RunQuerySet, member, present_person
 from .definitions import InteractiveDefinition
 
 if TYPE_CHECKING:
@@ -198,13 +197,14 @@ class InteractiveRun(Entity):
 
     @verb
     def link_to_user(self, user: RowOrKey[User]) -> None:
-        """Give an anonymous run to the person who has logged in; it keeps its anonymous id.
+        """Give an anonymous run to the person who has logged in; it keeps its anonymous id. Locks
+        the person, then the run.
 
         Raises NotFound, also for a person who was deleted, and TransitionRefused for a run that
         belongs to somebody else.
         """
+        person = present_person(user)
         row = found_locked(type(self)._base_manager.all(), self.pk)
-        person = found(present_people(), user)
         if row.user_id is None:
             row.user = person
             row.save(update_fields=["user"])

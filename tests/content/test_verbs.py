@@ -178,6 +178,7 @@ def test_a_rollback_takes_the_revision_itself_and_repeats_to_nothing(editor: Use
     with nothing_written():
         assert item.rollback(first, actor=editor) == restored
         assert item.rollback(restored, actor=editor) == restored
+        assert item.rollback(str(first.pk), actor=editor) == restored
 
 
 def test_a_rollback_moves_no_page(editor: User) -> None:
@@ -192,7 +193,8 @@ def test_a_rollback_moves_no_page(editor: User) -> None:
 def test_revisions_of_others_and_unknown_numbers_are_not_found(editor: User) -> None:
     item, foreign = ContentItemFactory(), ContentRevisionFactory(revision=1)
     item.save_revision(actor=editor, title="Стало")
-    for revision in (7, 0, -1, 2**70, foreign, ContentRevisionFactory.build()):
+    unknown = (7, 0, -1, 2**70, foreign, foreign.pk, ContentRevisionFactory.build(), item)
+    for revision in (*unknown, uuid4(), None, True, "nonsense", "\0", 1.5, []):
         with nothing_written(), pytest.raises(NotFound):
             item.rollback(revision, actor=editor)
 

@@ -8,21 +8,12 @@ from typing import Any
 import factory
 
 from interactive.models import InteractiveDefinition, InteractiveRun, InteractiveVersion
+from tests.interactive.samples import sample
 
 from .base import EntityFactory, ago, now
 from .identity import UserFactory
 
 DRAFT = {"status": "draft", "published_at": None, "published_version": None}
-
-
-def quiz_config() -> dict[str, Any]:
-    return {
-        "questions": [{"id": "q1", "text": "Как часто вы чувствуете усталость с утра?"}],
-        "thresholds": [
-            {"level": "low", "from": 0, "to": 1},
-            {"level": "high", "from": 2, "to": 3},
-        ],
-    }
 
 
 class InteractiveDefinitionFactory(EntityFactory):
@@ -51,7 +42,9 @@ class InteractiveDefinitionFactory(EntityFactory):
 class InteractiveVersionFactory(EntityFactory):
     interactive_definition = factory.SubFactory(InteractiveDefinitionFactory)
     version = factory.Sequence(lambda n: n + 1)
-    config = factory.LazyFunction(quiz_config)
+    config = factory.LazyAttribute(
+        lambda version: sample(version.interactive_definition.interactive_type)
+    )
     created_by = factory.SubFactory(UserFactory)
 
     class Meta:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
+from django.db import transaction
+from django.utils import timezone
 
 from ebalance.db.ids import uuid7
-from ebalance.verbs import IdempotencyConflict, TransitionRefused
+from ebalance.verbs import IdempotencyConflict, NotFound, TransitionRefused
+from identity.models import User
 from interactive.models import InteractiveDefinition, InteractiveRun
 from tests.factories import InteractiveDefinitionFactory, InteractiveRunFactory, UserFactory
 from tests.interactive.samples import sample
+from tests.support import execute
 from tests.verbs import at_once, committing, events
 
 
@@ -82,6 +89,42 @@ def test_the_same_end_at_once_is_told_once(committed: None) -> None:
     run = InteractiveRunFactory()
     assert at_once(*[of(run, "complete", result_level="low")] * 4) == [None] * 4
     assert events(run) == ["run_completed"]
+
+
+def test_a_run_is_not_given_to_who_is_erased_at_this_moment(committed: None) -> None:
+    definition, run, person = InteractiveDefinitionFactory(), InteractiveRunFactory(), UserFactory()
+    definition.publish(config=sample("quiz"))
+    is_locked = threading.Event()
+
+    def erase() -> None:
+        with transaction.atomic():
+            gone = User.objects.select_for_update().get(pk=person.pk)
+            is_locked.set()
+            wait_until_blocked(2)
+            gone.status, gone.deleted_at = "deleted", timezone.now()
+            gone.email = gone.phone = gone.display_name = None
+            gone.telegram_user_id = gone.telegram_username = None
+            gone.save()
+
+    def after(call: Callable[[], Any]) -> Callable[[], Any]:
+        return lambda: is_locked.wait(30) and call()
+
+    begin = partial(InteractiveRun.objects.start_run, definition=definition.pk, user=person.pk)
+    answers = at_once(erase, after(of(run, "link_to_user", person.pk)), after(begin))
+    assert kinds(answers) == {"NoneType": 1, NotFound.__name__: 2}, answers
+    assert not InteractiveRun.objects.filter(user=person.pk).exists()
+
+
+def wait_until_blocked(number: int) -> None:
+    """Until so many other sessions of this database wait for a lock."""
+    waiting = (
+        "SELECT count(*) AS number FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    deadline = time.monotonic() + 30
+    while execute(waiting)[0]["number"] < number:
+        assert time.monotonic() < deadline, "nobody waits"
+        time.sleep(0.01)
 
 
 def test_a_run_belongs_to_the_first_of_two(committed: None) -> None:

@@ -131,6 +131,17 @@ def test_the_same_review_again_is_the_first(make: Callable[..., Review]) -> None
             make(**given | changed)
 
 
+def test_the_key_of_a_draft_sends_nothing() -> None:
+    """Who is told that a review was sent may rely on it; a draft is sent by itself."""
+    given = {"id": uuid4(), "user": UserFactory(), "text": Plaintext("Мне помогло.")}
+    row = Review.objects.draft(**given)
+    with refused(IdempotencyConflict, row, entity="reviews", id=row.pk):
+        Review.objects.submit(**given)
+    row.submit()
+    with writes_nothing(row):
+        assert Review.objects.submit(**given).status == "pending"
+
+
 def test_a_repeat_brings_its_consent_or_none() -> None:
     given = {"id": uuid4(), "user": UserFactory(), "consent_version": VERSION}
     row = send(**given)

@@ -1,0 +1,1409 @@
+"""Any sequence of verbs, against tests/booking/reference.py and against what must always hold.
+
+``Booking`` predicts every answer. ``Meddling`` lets strangers write by hand in between: nothing can
+be predicted then, but verbs still refuse in their own words, nobody's times overlap, and nobody is
+refunded more than was paid.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache, partial
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import Error, connection, transaction
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from booking.models import Appointment, Payment, PaymentWebhookEvent
+from crm.recording import PROMOTIONS, WAY
+from ebalance.db.ids import uuid7
+from ebalance.verbs import Refused
+from tests.booking import reference
+from tests.booking.reference import KEEPING, No, Unknown, World
+from tests.factories import LeadFactory, ServiceFactory, UserFactory
+
+TABLES = (
+    "appointments",
+    "payments",
+    "availability_slots",
+    "payment_webhook_events",
+    "outbox_events",
+    "analytics_events",
+    "lead_timeline_events",
+    "leads",
+    "lead_identities",
+    "services",
+)
+JSON = {"payload", "properties"}  # Django's cursors give it as text
+MOSCOW = "Europe/Moscow"
+MORNING = datetime(2031, 3, 3, 7, tzinfo=UTC)
+TICK = timedelta(microseconds=1)  # no two steps at one moment
+
+type Row = dict[str, Any]
+type State = dict[str, dict[UUID, Row]]
+
+
+def read_state() -> State:
+    """All rows of the tables that verbs write, by SQL; rows in the order of their keys."""
+    state = {}
+    with connection.cursor() as cursor:
+        for table in TABLES:
+            cursor.execute(f"SELECT * FROM {table} ORDER BY id")
+            names = [column.name for column in cursor.description]
+            rows = [
+                {
+                    name: json.loads(value) if name in JSON and value is not None else value
+                    for name, value in zip(names, values, strict=True)
+                }
+                for values in cursor.fetchall()
+            ]
+            state[table] = {row["id"]: row for row in rows}
+    return state
+
+
+# -- what must always hold ----------------------------------------------------------------------
+
+# The life of an appointment as the outbox tells it. What replaces another is not booked again; what
+# is free of charge is not paid.
+PATH = re.compile(
+    r"(booked )?(paid )?confirmed (canceled |rescheduled |completed )?"
+    r"|booked (hold_expired |canceled )?"
+)
+LAST_TOLD = {
+    "pending_payment": "booked",
+    "confirmed": "confirmed",
+    "rescheduled": "rescheduled",
+    "completed": "completed",
+}
+
+
+def chains(state: State) -> Iterator[list[Row]]:
+    after = {row["rescheduled_from_id"]: row for row in state["appointments"].values()}
+    for row in state["appointments"].values():
+        if row["rescheduled_from_id"] is None:
+            rows = [row]
+            while (following := after.get(rows[-1]["id"])) is not None:
+                rows.append(following)
+            yield rows
+
+
+def outbox(state: State, *types: str) -> list[Row]:
+    return [row for row in state["outbox_events"].values() if row["event_type"] in types]
+
+
+def refunds(state: State) -> dict[UUID, int]:
+    """Roubles due back, by payment."""
+    due: dict[UUID, int] = defaultdict(int)
+    for event in outbox(state, "refund_due"):
+        due[event["aggregate_id"]] += event["payload"]["amount"]
+    return due
+
+
+def check_no_overlap(state: State) -> None:
+    keeping = sorted(
+        (
+            row["start_at_utc"],
+            row["end_at_utc"] + timedelta(minutes=row["buffer_minutes"]),
+        )
+        for row in state["appointments"].values()
+        if row["status"] in KEEPING
+    )
+    for (_, until), (start, _) in itertools.pairwise(keeping):
+        assert until <= start, keeping
+
+
+def check_slots(state: State) -> None:
+    """A slot is reserved exactly while one appointment keeps or has used it."""
+    users = Counter(
+        row["slot_id"]
+        for row in state["appointments"].values()
+        if row["status"] in (*KEEPING, "completed") and row["slot_id"]
+    )
+    for key, slot in state["availability_slots"].items():
+        assert users[key] == (slot["status"] == "reserved"), (slot, users[key])
+
+
+def check_money(state: State) -> None:
+    """What came in is kept for a session, or due back; nobody gets back more than they paid."""
+    due = refunds(state)
+    payments = state["payments"]
+    for key, amount in due.items():
+        assert 0 < amount <= payments[key]["amount"], (payments[key], amount)
+    for rows in chains(state):
+        keys = {row["id"] for row in rows}
+        mine = [
+            p
+            for p in payments.values()
+            if p["appointment_id"] in keys and p["status"] == "succeeded"
+        ]
+        kept = sum(p["amount"] - due[p["id"]] for p in mine)
+        last = rows[-1]
+        agreed = last["deposit_amount"] or last["price_amount"]
+        assert kept <= last["price_amount"]
+        match last["status"], last["outcome"]:
+            case "confirmed" | "completed", _:
+                assert kept >= agreed
+                assert not any(due[p["id"]] for p in mine if due[p["id"]] < p["amount"])
+            case ("pending_payment", _) | ("canceled", None | "canceled_by_provider"):
+                assert kept == 0
+            case "canceled", "canceled_by_client":
+                (told,) = [
+                    e
+                    for e in outbox(state, "appointment_canceled")
+                    if e["aggregate_id"] == last["id"]
+                ]
+                given = [
+                    e["payload"]["amount"]
+                    for e in outbox(state, "refund_due")
+                    if e["payload"]["reason"] == "canceled" and e["aggregate_id"] in due
+                    if payments[e["aggregate_id"]]["appointment_id"] in keys
+                ]
+                assert sum(given) == told["payload"].get("refund_amount", 0)
+            case _:
+                raise AssertionError(last)
+
+
+def check_final_rows(state: State, before: State) -> None:
+    for key, old in before["payments"].items():
+        new = state["payments"][key]
+        terms = ("appointment_id", "amount", "currency", "purpose", "idempotency_key")
+        assert [new[name] for name in terms] == [old[name] for name in terms]
+        if old["status"] != "pending":
+            attached = {} if old["provider_payment_id"] else {"provider_payment_id"}
+            assert {name for name in new if new[name] != old[name]} <= set(attached)
+    for key, old in before["payment_webhook_events"].items():
+        if old["processed_at"] is not None:
+            assert state["payment_webhook_events"][key] == old
+    for table in ("outbox_events", "analytics_events", "lead_timeline_events"):
+        for key, old in before[table].items():
+            assert state[table][key] == old
+    for key, old in before["appointments"].items():
+        new = state["appointments"][key]
+        agreed = ("price_amount", "deposit_amount", "client_user_id", "lead_id", "start_at_utc")
+        assert [new[name] for name in agreed] == [old[name] for name in agreed]
+        if old["status"] in ("canceled", "rescheduled", "completed"):
+            assert new == old
+
+
+def check_announcements(state: State) -> None:
+    """Each effect is told once, in an order in which it can have happened."""
+    told: dict[UUID, list[str]] = defaultdict(list)
+    for event in state["outbox_events"].values():
+        if event["aggregate_type"] == "appointments":
+            told[event["aggregate_id"]].append(event["event_type"].removeprefix("appointment_"))
+    for key, row in state["appointments"].items():
+        path = "".join(f"{name} " for name in told[key])
+        assert PATH.fullmatch(path), path
+        if row["status"] == "canceled":
+            ended = "hold_expired" if row["outcome"] is None else "canceled"
+        else:
+            ended = LAST_TOLD[row["status"]]
+        assert told[key][-1] == ended, (row["status"], told[key])
+    about_payments = Counter(
+        (event["event_type"], event["aggregate_id"])
+        for event in outbox(state, "payment_started", "payment_succeeded", "payment_failed")
+    )
+    for key, payment in state["payments"].items():
+        assert about_payments["payment_started", key] == 1
+        assert about_payments["payment_succeeded", key] == (payment["status"] == "succeeded")
+        assert about_payments["payment_failed", key] == (
+            payment["status"] in ("failed", "canceled")
+        )
+
+
+def check_tracking(state: State) -> None:
+    tracked = Counter(row["event_name"] for row in state["analytics_events"].values())
+    told = Counter(row["event_type"] for row in state["outbox_events"].values())
+    lost = {
+        e["aggregate_id"]
+        for e in outbox(state, "refund_due")
+        if e["payload"]["reason"] == "time_gone"
+    }
+    seated = [
+        p for p in state["payments"].values() if p["status"] == "succeeded" and p["id"] not in lost
+    ]
+    assert tracked["booking_paid"] == len(seated)
+    assert tracked["booking_confirmed"] == told["appointment_confirmed"]
+    assert tracked["booking_slot_selected"] == told["appointment_booked"]
+    assert tracked["payment_started"] == told["payment_started"]
+    assert tracked["payment_failed"] == told["payment_failed"]
+    assert tracked["appointment_outcome_recorded"] == sum(
+        told[f"appointment_{name}"] for name in ("canceled", "rescheduled", "completed")
+    )
+    timeline = {row["event_id"]: row for row in state["lead_timeline_events"].values()}
+    for row in state["analytics_events"].values():
+        assert (row["event_id"] in timeline) == (row["lead_id"] is not None)
+
+
+def check_leads(state: State, before: State) -> None:
+    """A lead only comes closer, at least as far as its events prove."""
+    far = {key: WAY.index(row["status"]) for key, row in state["leads"].items()}
+    for key, row in before["leads"].items():
+        assert far[key] >= WAY.index(row["status"])
+    for event in state["lead_timeline_events"].values():
+        proof = PROMOTIONS.get(event["event_name"])
+        if proof is not None:
+            assert far[event["lead_id"]] >= WAY.index(proof)
+
+
+# -- the machine --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Move:
+    """A method of a machine and what it is called with."""
+
+    name: str
+    given: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.name}({', '.join(f'{name}={value!r}' for name, value in self.given.items())})"
+        )
+
+
+def move[M: Callable[..., None]](
+    *, weight: int = 1, needs: str | None = None, **arguments: st.SearchStrategy
+) -> Callable[[M], M]:
+    """Mark what a machine can do, how often, and what must be there.
+
+    One rule of Hypothesis draws from all of them: of many rules it would leave out most in each
+    sequence, and sequences of one or two verbs say little here.
+    """
+
+    def mark(method: M) -> M:
+        method.weight, method.needs = weight, needs
+        method.moves = st.fixed_dictionaries(arguments).map(partial(Move, method.__name__))
+        return method
+
+    return mark
+
+
+def moves(machine: Machine) -> st.SearchStrategy[Move]:
+    possible = [
+        method.moves
+        for method in machine.repertoire()
+        if method.needs is None or getattr(machine.world, method.needs)
+        for _ in range(method.weight)
+    ]
+    return st.sampled_from(possible).flatmap(lambda drawn: drawn)
+
+
+many = st.integers(0, 11)  # picks one of what is there, counted from the latest
+MOSTLY = [True] * 29 + [False]
+
+
+def mostly(good: Any, *others: Any) -> st.SearchStrategy:
+    """``good``, but once in thirty."""
+    return st.sampled_from(MOSTLY).flatmap(
+        lambda usual: st.just(good) if usual else st.sampled_from(others)
+    )
+
+
+# Minutes from the next half hour: close together, so that times meet; some far enough to be
+# canceled free of charge, some in the past.
+OFFSETS = st.sampled_from(
+    [*range(0, 240, 30), *range(10, 130, 20), 360, 390, 24 * 60, 24 * 60 + 30, 72 * 60, -30, -90]
+)
+LIMITS = st.sampled_from(["hold", "start", "end", "free", "half", "move"])
+KINDS = st.sampled_from(
+    ["payment.succeeded"] * 8
+    + ["payment.canceled", "payment.waiting_for_capture", "refund.succeeded", "payment.strange"] * 2
+    + ["Not A Kind"]
+)
+CATEGORIES = mostly("timeout", "canceled", "insufficient_funds", "nonsense")
+REASONS = mostly(None, "illness", "other", "nonsense")
+STARTING = [
+    {"price": 3000, "deposit": 1001, "free_hours": 24, "partial_hours": 6, "move_hours": 6},
+    {"price": 2501, "deposit": None, "free_hours": 2, "move_hours": 1, "moves": 1},
+    {"price": 0, "deposit": None, "moves": 2},
+    {"price": 1000, "deposit": 1000, "free_hours": 0, "minutes": 10},
+]
+
+
+class Machine(RuleBasedStateMachine):
+    """One psychologist's calendar in a transaction that is rolled back at the end."""
+
+    kind: ClassVar[type[Machine]]  # where steps are counted
+    steps: ClassVar[int] = 0
+    seen: ClassVar[Counter[str]] = Counter()  # refusals and events, to know that all is reached
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outer = transaction.atomic()
+        self.outer.__enter__()
+        try:
+            self.furnish()
+        except BaseException:
+            self.teardown()
+            raise
+
+    def teardown(self) -> None:
+        transaction.set_rollback(True)
+        self.outer.__exit__(None, None, None)
+
+    def furnish(self) -> None:
+        self.world = World(now=MORNING)
+        self.number = itertools.count()
+        self.handles: dict[UUID, Any] = {}  # as the caller got them; never brought up to date
+        for terms in STARTING:
+            self.world.services.append(self.new_service(**terms))
+        self.world.services[3].formats = ("online", "offline")
+        self.save_service(self.world.services[3])
+        self.persons = [reference.Person(UserFactory().pk) for _ in range(3)]
+        self.persons[2].status = "blocked"
+        self.save_person(self.persons[2])
+        self.leads = [reference.Lead(LeadFactory().pk) for _ in range(2)]
+        for offset in (0, 60, 180, 24 * 60):
+            self.add(None, offset, 60, 0 if offset else 10)
+        self.state = read_state()
+
+    @classmethod
+    @cache
+    def repertoire(cls) -> list[Any]:
+        methods = (getattr(cls, name) for name in sorted(dir(cls)))
+        return [method for method in methods if hasattr(method, "moves")]
+
+    @rule(move=st.runner().flatmap(moves))
+    def does(self, move: Move) -> None:
+        getattr(self, move.name)(**move.given)
+
+    def clock(self) -> datetime:
+        return self.world.now
+
+    # -- rows that staff write ------------------------------------------------------------------
+
+    def new_service(self, *, minutes: int = 50, **terms: Any) -> reference.Service:
+        service = reference.Service(uuid4(), minutes, **terms)
+        service.key = ServiceFactory(published=True, **self.columns(service)).pk
+        return service
+
+    def columns(self, service: reference.Service) -> dict[str, Any]:
+        return {
+            "duration_minutes": service.minutes,
+            "price_amount": service.price,
+            "deposit_amount": service.deposit,
+            "cancel_free_hours": service.free_hours,
+            "cancel_partial_hours": service.partial_hours,
+            "reschedule_min_hours": service.move_hours,
+            "reschedule_max_count": service.moves,
+            "format": "hybrid" if len(service.formats) == 2 else service.formats[0],
+            "status": service.status,
+        }
+
+    def save_service(self, service: reference.Service) -> None:
+        self.write("services", service.key, **self.columns(service))
+
+    def save_person(self, person: reference.Person) -> None:
+        self.write("users", person.key, status=person.status)
+
+    def write(self, table: str, key: UUID, **values: Any) -> None:
+        names = ", ".join(f"{name} = %s" for name in values)
+        with connection.cursor() as cursor:
+            cursor.execute(f"UPDATE {table} SET {names} WHERE id = %s", [*values.values(), key])
+
+    def at(self, offset: int) -> datetime:
+        """So many minutes after the next half hour."""
+        hour = self.world.now.replace(minute=0, second=0, microsecond=0)
+        base = hour + timedelta(minutes=30 if self.world.now.minute < 30 else 60)
+        return base + timedelta(minutes=offset)
+
+    def add(
+        self, service: reference.Service | None, offset: int, minutes: int, buffer: int
+    ) -> None:
+        start = self.at(offset)
+        if any((s.service, s.start) == (service, start) for s in self.world.slots):
+            return
+        slot = reference.Slot(uuid4(), service, start, start + timedelta(minutes=minutes), buffer)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO availability_slots (id, service_id, start_at_utc, end_at_utc, "
+                "buffer_minutes) VALUES (%s, %s, %s, %s, %s)",
+                [slot.key, service and service.key, slot.start, slot.end, buffer],
+            )
+        self.world.slots.append(slot)
+
+    # -- one step -------------------------------------------------------------------------------
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """A step, after which everything is looked at that must always hold."""
+        before = self.state
+        self.world.now += TICK
+        self.refused = False
+        yield
+        connection.check_constraints()  # what would be asked at commit
+        self.state = read_state()
+        if self.refused:
+            assert self.state == before
+        self.check(before)
+        self.kind.steps += 1
+
+    def refuse(self, refused: Refused) -> None:
+        """The verb has said no: it has a sentence for people, and has written nothing."""
+        assert refused.sentence
+        self.refused = True
+        self.kind.seen[type(refused).__name__] += 1
+
+    def verb(self, expected: Callable[[], Any], call: Callable[[], Any]) -> Any:
+        raise NotImplementedError
+
+    def check(self, before: State) -> None:
+        raise NotImplementedError
+
+    def pick(self, rows: list, n: int) -> Any:
+        return rows[-1 - n % len(rows)]
+
+    def handle(self, model: type, row: Any) -> Any:
+        if row.key not in self.handles:
+            self.handles[row.key] = model.objects.get(pk=row.key)
+        return self.handles[row.key]
+
+    def an_appointment(self, n: int) -> Any:
+        """Mostly one that keeps its time: with the others little can be done."""
+        return self.mostly_one(self.world.appointments, lambda row: row.keeps, n)
+
+    def to_be_paid(self, n: int) -> Any:
+        def can_pay(row: Any) -> bool:
+            return row.status == "pending_payment" and not row.is_stale(self.world.now)
+
+        return self.mostly_one(self.world.appointments, can_pay, n)
+
+    def mostly_one(self, rows: list, fits: Callable[[Any], bool], n: int) -> Any:
+        """An appointment that fits; if there is none, another is booked."""
+        if n % 4 == 0:
+            return self.pick(rows, n)
+        if not any(map(fits, rows)):
+            self.book_one(self.a_service_for_money(n), start=self.at(30 + 60 * n))
+        return self.pick(list(filter(fits, rows)) or rows, n)
+
+    def a_payment(self, n: int) -> Any:
+        """Mostly an undecided one."""
+        pending = [p for p in self.world.payments if p.status == "pending"]
+        return self.pick((n % 4 and pending) or self.world.payments, n)
+
+    def a_service_for_money(self, n: int) -> Any:
+        return self.pick(sorted(self.world.services, key=lambda s: s.price > 0), n % 3)
+
+    def book(self, **given: Any) -> Any:
+        return self.verb(
+            lambda: self.world.book(**given),
+            lambda: Appointment.objects.book(
+                client_request_id=given["request"],
+                service=key(given["service"]),
+                slot=key(given["slot"]),
+                start=given["start"],
+                client=key(given["person"]),
+                lead=key(given["lead"]),
+                timezone=given["zone"],
+                format=given["format"],
+                clock=self.clock,
+            ),
+        )
+
+    def a_slot(self, n: int) -> Any:
+        return self.pick([Unknown(uuid4()), *self.world.slots], n)
+
+    @move(
+        weight=4,
+        n=many,
+        how=st.sampled_from(["slot", "start"] * 20 + ["both", "neither", "naive", "unknown"]),
+        slot=many,
+        offset=OFFSETS,
+        person=st.sampled_from([0] * 20 + [1] * 16 + [2, 2, "unknown", None]),
+        lead=st.sampled_from([None] * 30 + [0, 0, 1, 1, 1, "unknown"]),
+        zone=mostly(MOSCOW, "Asia/Tokyo", "Mars/Olympus"),
+        format=mostly("online", "offline"),
+        unknown_service=mostly(False, True),
+    )
+    def books(
+        self,
+        n: int,
+        how: str,
+        slot: int,
+        offset: int,
+        person: Any,
+        lead: Any,
+        zone: str,
+        format: str,
+        unknown_service: bool,
+    ) -> None:
+        start = self.at(offset)
+        nobody = Unknown("0190a000-0000-7000-8000-000000000000")
+        with self.step():
+            self.book(
+                request=f"request-{next(self.number)}",
+                service=Unknown("nonsense")
+                if unknown_service
+                else self.pick(self.world.services, n),
+                slot=nobody
+                if how == "unknown"
+                else self.a_slot(slot)
+                if how in ("slot", "both")
+                else None,
+                start={
+                    "start": start,
+                    "both": start,
+                    "naive": start.replace(tzinfo=None),
+                }.get(how),
+                person=nobody if person == "unknown" else one_of(self.persons, person),
+                lead=nobody if lead == "unknown" else one_of(self.leads, lead),
+                zone=zone,
+                format=format,
+            )
+
+    @move(
+        weight=2,
+        needs="appointments",
+        n=many,
+        change=st.sampled_from(["nothing"] * 4 + ["service", "start", "slot", "person", "lead"]),
+        by=st.sampled_from(["start", "slot"]),
+        m=many,
+    )
+    def books_again(self, n: int, change: str, by: str, m: int) -> None:
+        requested = [row for row in self.world.appointments if row.request]
+        row = self.pick(requested, n)
+        by_slot = by == "slot" and row.time.slot is not None
+        given = {
+            "request": row.request,
+            "service": row.service,
+            "slot": row.time.slot if by_slot else None,
+            "start": None if by_slot else row.time.start,
+            "person": row.person,
+            "lead": row.lead,
+            "zone": MOSCOW,
+            "format": "online",
+        }
+        given |= {
+            "nothing": {},
+            "service": {"service": self.pick(self.world.services, m)},
+            "start": {"start": self.at(15), "slot": None},
+            "slot": {"slot": self.a_slot(m), "start": None},
+            "person": {"person": self.pick(self.persons, m)},
+            "lead": {"lead": self.pick(self.leads, m)},
+        }[change]
+        with self.step():
+            self.book(**given)
+
+    @move()
+    def holds_expire(self) -> None:
+        with self.step():
+            self.verb(
+                self.world.expire_holds,
+                lambda: Appointment.objects.expire_holds(clock=self.clock),
+            )
+
+    @move(needs="appointments", n=many)
+    def confirms(self, n: int) -> None:
+        row = self.an_appointment(n)
+        handle = self.handle(Appointment, row)
+        with self.step():
+            self.verb(lambda: self.world.confirm(row), lambda: handle.confirm(clock=self.clock))
+
+    @move(
+        weight=2,
+        needs="appointments",
+        n=many,
+        by=mostly("client", "provider", "cat"),
+        reason=REASONS,
+    )
+    def cancels(self, n: int, by: str, reason: str | None) -> None:
+        row = self.an_appointment(n)
+        handle = self.handle(Appointment, row)
+        with self.step():
+            self.verb(
+                lambda: self.world.cancel(row, by=by, reason=reason),
+                lambda: (
+                    handle.cancel(by=by, reason_category=reason, clock=self.clock).refund_amount
+                ),
+            )
+
+    @move(
+        weight=3,
+        needs="appointments",
+        n=many,
+        how=st.sampled_from(["slot", "start", "own"] * 6 + ["own slot", "both", "neither"]),
+        slot=many,
+        offset=OFFSETS,
+        by=mostly("client", "provider", "provider", "cat"),
+    )
+    def reschedules(self, n: int, how: str, slot: int, offset: int, by: str) -> None:
+        row = self.an_appointment(n)
+        self.reschedule(
+            row,
+            slot=row.time.slot
+            if how == "own slot"
+            else self.a_slot(slot)
+            if how in ("slot", "both")
+            else None,
+            # "own" overlaps the time that is given up.
+            start=row.time.start + timedelta(minutes=10)
+            if how == "own"
+            else self.at(offset)
+            if how in ("start", "both")
+            else None,
+            by=by,
+        )
+
+    def reschedule(self, row: Any, *, slot: Any, start: datetime | None, by: str) -> None:
+        handle = self.handle(Appointment, row)
+        with self.step():
+            self.verb(
+                lambda: self.world.reschedule(row, slot=slot, start=start, by=by),
+                lambda: handle.reschedule(slot=key(slot), start=start, by=by, clock=self.clock),
+            )
+
+    @move(needs="appointments", n=many, by_slot=st.booleans())
+    def reschedules_again(self, n: int, by_slot: bool) -> None:
+        """The same move once more, if it was moved."""
+        row = self.pick([r for r in self.world.appointments if r.replaces] or [None], n)
+        if row is not None:
+            slot = row.time.slot if by_slot else None
+            start = row.time.start if slot is None else None
+            self.reschedule(row.replaces, slot=slot, start=start, by="client")
+
+    @move(
+        needs="appointments",
+        n=many,
+        outcome=st.sampled_from(["attended", "no_show"] * 10 + ["asleep"]),
+        reason=REASONS,
+    )
+    def records_outcome(self, n: int, outcome: str, reason: str | None) -> None:
+        row = self.an_appointment(n)
+        handle = self.handle(Appointment, row)
+        with self.step():
+            self.verb(
+                lambda: self.world.record_outcome(row, outcome=outcome, reason=reason),
+                lambda: handle.record_outcome(
+                    outcome=outcome, reason_category=reason, clock=self.clock
+                ),
+            )
+
+    # -- payment --------------------------------------------------------------------------------
+
+    def start(self, row: Any, purpose: str, key: str) -> Any:
+        return self.verb(
+            lambda: self.world.start(row, purpose=purpose, key=key),
+            lambda: Payment.objects.start(
+                appointment=row.key, purpose=purpose, idempotency_key=key, clock=self.clock
+            ),
+        )
+
+    @move(
+        weight=2,
+        needs="appointments",
+        n=st.integers(0, 3),
+        purpose=st.sampled_from(["deposit", "full"] * 12 + ["tip"]),
+        again=st.sampled_from([None] * 6 + [0, 1]),
+    )
+    def starts_payment(self, n: int, purpose: str, again: int | None) -> None:
+        row = self.an_appointment(n)
+        if again is None or not self.world.payments:
+            name = f"pay-{next(self.number)}"
+        else:
+            name = self.pick(self.world.payments, again).idempotency_key
+        with self.step():
+            self.start(row, purpose, name)
+
+    def provider_id(self, payment: Any) -> str:
+        return f"yk-{payment.idempotency_key}"
+
+    @move(needs="payments", n=many, other=mostly(None, 0, 1, "strange"))
+    def attaches(self, n: int, other: Any) -> None:
+        payment = self.a_payment(n)
+        whose = payment if other in (None, "strange") else self.pick(self.world.payments, other)
+        name = "strange" if other == "strange" else self.provider_id(whose)
+        with self.step():
+            self.attach(payment, name)
+
+    def attach(self, payment: Any, name: str) -> None:
+        handle = self.handle(Payment, payment)
+        self.verb(
+            lambda: self.world.attach(payment, name),
+            lambda: handle.attach_provider_id(provider_payment_id=name, clock=self.clock),
+        )
+
+    def receive(self, **given: Any) -> Any:
+        return self.verb(
+            lambda: self.world.receive(**given),
+            lambda: PaymentWebhookEvent.objects.receive(
+                event_type=given["kind"],
+                provider_payment_id=given["provider_id"],
+                amount=given["amount"],
+                currency=given["currency"],
+                object_id=given["object_id"],
+                failure_category=given["category"],
+                clock=self.clock,
+            ),
+        )
+
+    @move(
+        weight=2,
+        needs="payments",
+        n=many,
+        kind=KINDS,
+        amount=st.sampled_from(["right"] * 6 + ["more", "none"]),
+        currency=mostly("RUB", "USD", "roubles"),
+        category=CATEGORIES,
+        refund=many,
+        unknown=mostly(False, True),
+    )
+    def delivers(
+        self,
+        n: int,
+        kind: str,
+        amount: str,
+        currency: str,
+        category: str,
+        refund: int,
+        unknown: bool,
+    ) -> None:
+        self.deliver(self.a_payment(n), kind, amount, currency, category, refund, unknown)
+
+    def deliver(
+        self,
+        payment: Any,
+        kind: str,
+        amount: str,
+        currency: str = "RUB",
+        category: str = "timeout",
+        refund: int = 0,
+        unknown: bool = False,
+    ) -> None:
+        with self.step():
+            self.receive(
+                kind=kind,
+                object_id=f"refund-{refund % 3}" if kind == "refund.succeeded" else None,
+                provider_id="never-heard-of" if unknown else self.provider_id(payment),
+                amount={"right": payment.amount, "more": payment.amount + 1, "none": 0}[amount],
+                currency=currency,
+                category=category,
+            )
+
+    @move(
+        needs="payments",
+    )
+    def processes_webhooks(self) -> None:
+        with self.step():
+            self.verb(self.world.process, self.process)
+
+    def process(self) -> None:
+        for waiting in list(PaymentWebhookEvent.objects.waiting()):
+            PaymentWebhookEvent.objects.process(waiting, clock=self.clock)
+
+    @move(needs="payments", n=many, category=CATEGORIES)
+    def fails(self, n: int, category: str) -> None:
+        payment = self.a_payment(n)
+        handle = self.handle(Payment, payment)
+        with self.step():
+            self.verb(
+                lambda: self.world.fail(payment, category),
+                lambda: handle.fail(category=category, clock=self.clock),
+            )
+
+    @move(weight=2, needs="appointments", n=many, purpose=st.sampled_from(["deposit", "full"]))
+    def pays(self, n: int, purpose: str) -> None:
+        """All of it at once: most sequences would never get there by chance."""
+        self.pay(self.to_be_paid(n), purpose)
+
+    @move(needs="appointments", n=many)
+    def pays_the_rest(self, n: int) -> None:
+        self.pay(self.an_appointment(n), "full")
+
+    @move(needs="appointments", n=many, outcome=st.sampled_from(["attended", "no_show"]))
+    def session_takes_place(self, n: int, outcome: str) -> None:
+        row = self.an_appointment(n)
+        with self.step():
+            self.world.now = max(self.world.now, row.time.start)
+        self.records_outcome(n, outcome, None)
+
+    @move(
+        needs="appointments",
+        n=many,
+        by=st.sampled_from(["client", "client", "provider"]),
+        which=LIMITS,
+    )
+    def cancels_at_the_last_moment(self, n: int, by: str, which: str) -> None:
+        self.time_comes(n, which)
+        self.cancels(n, by, None)
+
+    @move(
+        weight=3,
+        needs="appointments",
+        n=many,
+        purpose=st.sampled_from(["deposit", "full"]),
+        minutes=st.sampled_from([1, 10, 16, 16, 16, 90]),
+        swept=st.booleans(),
+        other=st.sampled_from(["nothing", "nothing", "booked", "canceled", "blocked", "failed"]),
+    )
+    def pays_late(self, n: int, purpose: str, minutes: int, swept: bool, other: str) -> None:
+        """The money comes after a while, and after something else."""
+        row = self.to_be_paid(n)
+        payment = self.start_and_attach(row, purpose)
+        if payment is None:
+            return
+        self.time_passes(minutes)
+        if swept:
+            self.holds_expire()
+        match other:
+            case "booked":
+                self.book_one(row.service, start=row.time.start + timedelta(minutes=5))
+            case "canceled":
+                self.cancels(n, "client", None)
+            case "blocked":
+                self.staff_blocks_or_unblocks(n)
+            case "failed":
+                self.fails(n, "timeout")
+        self.money_comes(payment)
+
+    @move(
+        weight=2,
+        needs="appointments",
+        n=many,
+        purpose=st.sampled_from(["deposit", "full"]),
+        kind=KINDS,
+        amount=st.sampled_from(["right", "more", "none"]),
+        before=st.booleans(),
+    )
+    def provider_has_more_to_say(
+        self, n: int, purpose: str, kind: str, amount: str, before: bool
+    ) -> None:
+        """About a payment of which then, or before, the money comes."""
+        payment = self.start_and_attach(self.to_be_paid(n), purpose)
+        if payment is None:
+            return
+        if not before:
+            self.money_comes(payment)
+        self.deliver(payment, kind, amount)
+        if before:
+            self.money_comes(payment)
+
+    def pay(self, row: Any, purpose: str) -> None:
+        if (payment := self.start_and_attach(row, purpose)) is not None:
+            self.money_comes(payment)
+
+    def start_and_attach(self, row: Any, purpose: str) -> Any:
+        known = len(self.world.payments)
+        with self.step():
+            self.start(row, purpose, f"pay-{next(self.number)}")
+        if len(self.world.payments) == known:
+            return None
+        payment = self.world.payments[-1]
+        with self.step():
+            self.attach(payment, self.provider_id(payment))
+        return payment
+
+    def money_comes(self, payment: Any) -> None:
+        with self.step():
+            self.receive(
+                kind="payment.succeeded",
+                object_id=None,
+                provider_id=self.provider_id(payment),
+                amount=payment.amount,
+                currency="RUB",
+                category="canceled",
+            )
+
+    def book_one(self, service: Any, *, slot: Any = None, start: datetime | None = None) -> None:
+        with self.step():
+            self.book(
+                request=f"request-{next(self.number)}",
+                service=service,
+                slot=slot,
+                start=start,
+                person=self.persons[0],
+                lead=None,
+                zone=MOSCOW,
+                format="online",
+            )
+
+    @initialize(
+        services=st.lists(st.sampled_from([0, 1, 3, 0, 1, 2]), min_size=1, max_size=3),
+        pays=st.sampled_from(["full", "deposit", None]),
+        slot=st.integers(0, 3),
+        offset=st.sampled_from([120, 48 * 60, 5]),
+    )
+    def first_bookings(self, services: list[int], pays: str | None, slot: int, offset: int) -> None:
+        """A slot and starts of their own; some are paid."""
+        for nth, n in enumerate(services):
+            known = len(self.world.appointments)
+            if nth:
+                self.book_one(self.world.services[n], start=self.at(offset + 90 * nth))
+            else:
+                self.book_one(self.world.services[n], slot=self.world.slots[slot])
+            if pays and len(self.world.appointments) > known:
+                self.pay(self.world.appointments[-1], pays)
+
+    # -- time, staff ----------------------------------------------------------------------------
+
+    @move(minutes=st.sampled_from([1, 5, 5, 14, 15, 16, 30, 60, 180, 24 * 60]))
+    def time_passes(self, minutes: int) -> None:
+        with self.step():
+            self.world.now += timedelta(minutes=minutes)
+
+    @move(needs="appointments", n=many, which=LIMITS)
+    def time_comes(self, n: int, which: str) -> None:
+        """Exactly the moment at which something changes, if it is still to come."""
+        row = self.an_appointment(n)
+        limits = {
+            "hold": row.hold,
+            "start": row.time.start,
+            "end": row.time.end,
+            "free": before(row, row.service.free_hours),
+            "half": before(row, row.service.partial_hours),
+            "move": before(row, row.service.move_hours),
+        }
+        with self.step():
+            if limits[which] is not None and limits[which] > self.world.now:
+                self.world.now = limits[which] - TICK  # the next step is at the moment itself
+
+    @move(
+        n=st.sampled_from([None, None, 0, 1, 2, 3]),
+        offset=OFFSETS,
+        minutes=st.sampled_from([50, 60, 30, 90]),
+        buffer=st.sampled_from([0, 10, 30]),
+    )
+    def staff_adds_slot(self, n: int | None, offset: int, minutes: int, buffer: int) -> None:
+        with self.step():
+            self.add(one_of(self.world.services, n), offset, minutes, buffer)
+
+    @move(needs="slots", n=many)
+    def staff_blocks_or_unblocks(self, n: int) -> None:
+        slot = self.pick([s for s in self.world.slots if s.status != "reserved"] or [None], n)
+        with self.step():
+            if slot is not None:
+                slot.status = "blocked" if slot.status == "available" else "available"
+                self.write(
+                    "availability_slots",
+                    slot.key,
+                    status=slot.status,
+                    block_type="exception" if slot.status == "blocked" else None,
+                )
+
+    @move(needs="slots", n=many, minutes=st.sampled_from([7, 45]))
+    def staff_moves_slot(self, n: int, minutes: int) -> None:
+        slot = self.pick([s for s in self.world.slots if s.status != "reserved"] or [None], n)
+        with self.step():
+            if slot is None:
+                return
+            start = slot.start + timedelta(minutes=minutes)
+            if any((s.service, s.start) == (slot.service, start) for s in self.world.slots):
+                return
+            slot.start, slot.end = start, slot.end + timedelta(minutes=minutes)
+            self.write("availability_slots", slot.key, start_at_utc=slot.start, end_at_utc=slot.end)
+
+    @move(
+        weight=2,
+        n=many,
+        change=st.sampled_from(
+            [
+                {"price": 4000, "deposit": 500},
+                {"price": 0, "deposit": None},
+                {"price": 1999, "deposit": None},
+                {"free_hours": None, "partial_hours": None},
+                {"free_hours": 24, "partial_hours": 2},
+                {"free_hours": 1, "partial_hours": 0},
+                {"move_hours": None, "moves": None},
+                {"move_hours": 2, "moves": 0},
+                {"move_hours": 0, "moves": 3},
+                {"minutes": 80},
+                {"minutes": 50},
+                {"status": "archived"},
+                {"status": "published"},
+            ]
+        ),
+    )
+    def service_changes(self, n: int, change: Mapping[str, Any]) -> None:
+        service = self.pick(self.world.services, n)
+        with self.step():
+            if (service.status, change.get("status")) == ("archived", "published"):
+                self.write("services", service.key, status="draft")
+            for name, value in change.items():
+                setattr(service, name, value)
+            self.save_service(service)
+
+    @move(n=many)
+    def staff_blocks_client_or_not(self, n: int) -> None:
+        person = self.pick(self.persons[1:], n)
+        with self.step():
+            person.status = "blocked" if person.status == "active" else "active"
+            self.save_person(person)
+
+
+def key(row: Any) -> Any:
+    return None if row is None else row.key
+
+
+def one_of(rows: list, n: int | None) -> Any:
+    return None if n is None else rows[n]
+
+
+def before(row: reference.Appointment, hours: int | None) -> datetime | None:
+    return None if hours is None else row.time.start - timedelta(hours=hours)
+
+
+class Booking(Machine):
+    """Verbs, staff's ordinary work and time: every answer is predicted."""
+
+    def verb(self, expected: Callable[[], Any], call: Callable[[], Any]) -> Any:
+        try:
+            answer = expected()
+        except No as no:
+            self.check_refusal(no, call)
+            return None
+        given = call()
+        if isinstance(answer, int):
+            assert given == answer
+        elif answer is not None:
+            learn(answer, given)
+        return answer
+
+    def check_refusal(self, no: No, call: Callable[[], Any]) -> None:
+        with pytest.raises(Refused) as caught:
+            call()
+        classes = {cls.__name__ for cls in type(caught.value).__mro__}
+        assert classes & no.refusals, (caught.value, no.refusals)
+        self.refuse(caught.value)
+
+    def check(self, before: State) -> None:
+        state = self.state
+        self.learn_keys()
+        self.compare_rows()
+        self.compare_events(before)
+        check_no_overlap(state)
+        check_slots(state)
+        check_money(state)
+        check_final_rows(state, before)
+        check_announcements(state)
+        check_tracking(state)
+        check_leads(state, before)
+
+    def learn_keys(self) -> None:
+        """Of rows that no verb has answered with."""
+        known = {row.key for row in self.world.appointments}
+        for row in self.world.appointments:
+            if row.key is None:
+                (row.key,) = [
+                    key
+                    for key, stored in self.state["appointments"].items()
+                    if key not in known and stored["rescheduled_from_id"] == row.replaces.key
+                ]
+
+    def compare_rows(self) -> None:
+        """What the database holds is what the reference says."""
+        state, world = self.state, self.world
+        same(
+            state["appointments"],
+            {
+                row.key: {
+                    "status": row.status,
+                    "service_id": row.service.key,
+                    "client_user_id": key(row.person),
+                    "lead_id": key(row.lead),
+                    "start_at_utc": row.time.start,
+                    "end_at_utc": row.time.end,
+                    "buffer_minutes": row.time.buffer,
+                    "slot_id": key(row.time.slot),
+                    "price_amount": row.price,
+                    "deposit_amount": row.deposit,
+                    "rescheduled_from_id": key(row.replaces),
+                    "client_request_id": row.request,
+                    "outcome": row.outcome,
+                    "canceled_at": row.canceled_at,
+                }
+                for row in world.appointments
+            },
+        )
+        for row in world.appointments:
+            if row.status == "pending_payment":
+                assert state["appointments"][row.key]["hold_expires_at"] == row.hold
+        same(
+            state["payments"],
+            {
+                p.key: {
+                    "appointment_id": p.appointment.key,
+                    "idempotency_key": p.idempotency_key,
+                    "purpose": p.purpose,
+                    "amount": p.amount,
+                    "status": p.status,
+                    "provider_payment_id": p.provider_id,
+                    "failure_category": p.category,
+                }
+                for p in world.payments
+            },
+        )
+        same(
+            state["availability_slots"],
+            {
+                slot.key: {
+                    "status": slot.status,
+                    "start_at_utc": slot.start,
+                    "end_at_utc": slot.end,
+                }
+                for slot in world.slots
+            },
+        )
+        same(
+            state["payment_webhook_events"],
+            {
+                d.key: {
+                    "event_type": d.kind,
+                    "provider_payment_id": d.provider_id,
+                    "amount": d.amount,
+                    "currency": d.currency,
+                }
+                for d in world.deliveries
+            },
+        )
+        for d in world.deliveries:
+            stored = state["payment_webhook_events"][d.key]
+            assert (stored["processed_at"] is not None) == d.done, stored
+            if not d.done:
+                assert stored["last_error"] == d.error
+
+    def compare_events(self, before: State) -> None:
+        """What was told and tracked in this step is what the reference says."""
+        new = [
+            row
+            for key, row in self.state["outbox_events"].items()
+            if key not in before["outbox_events"] and row["aggregate_type"] != "leads"
+        ]
+        told: dict[UUID, list] = defaultdict(list)
+        expected: dict[UUID, list] = defaultdict(list)
+        for row in new:
+            payload = row["payload"]
+            amount = payload.get("amount", payload.get("refund_amount"))
+            reason = payload.get("reason")
+            told[row["aggregate_id"]].append((row["event_type"], amount, reason))
+            self.kind.seen[f"{row['event_type']} {reason}" if reason else row["event_type"]] += 1
+        for event in self.world.told:
+            expected[event.about.key].append((event.event, event.amount, event.reason))
+        assert told == expected
+        tracked = Counter(
+            (row["event_name"], about(row["properties"]))
+            for key, row in self.state["analytics_events"].items()
+            if key not in before["analytics_events"]
+        )
+        assert tracked == Counter((name, plain(what)) for name, what in self.world.tracked)
+        self.world.told.clear()
+        self.world.tracked.clear()
+
+
+def learn(expected: Any, given: Any) -> None:
+    """The verb answered with the row that was expected, or with a new one."""
+    if expected.key is None:
+        expected.key = given.pk
+    assert given.pk == expected.key
+
+
+def same(stored: Mapping[UUID, Row], expected: Mapping[UUID, Row]) -> None:
+    assert stored.keys() == expected.keys()
+    for row_key, columns in expected.items():
+        row = stored[row_key]
+        assert {name: row[name] for name in columns} == columns
+
+
+def about(properties: Row) -> Any:
+    """What tells an event of the tracking plan from others of its name."""
+    for name in ("slot_start_at", "appointment_start_at", "failure_category", "amount", "outcome"):
+        if name in properties:
+            return properties[name]
+    raise AssertionError(properties)
+
+
+def plain(value: Any) -> Any:
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
+
+
+class Meddling(Machine):
+    """Strangers write by hand between the verbs; nothing is predicted."""
+
+    def verb(self, expected: Callable[[], Any], call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except Refused as refused:
+            self.refuse(refused)
+            return None
+
+    def check(self, before: State) -> None:
+        self.take_over()
+        check_no_overlap(self.state)
+        check_final_rows(self.state, before)
+        for payment, amount in refunds(self.state).items():
+            assert amount <= self.state["payments"][payment]["amount"]
+
+    def take_over(self) -> None:
+        """The world is what the database says: rules pick from it."""
+        world, state = self.world, self.state
+        persons = {row.key: row for row in [*self.persons, *self.leads, *world.services]}
+        slots = {slot.key: slot for slot in world.slots}
+        for slot_key, row in state["availability_slots"].items():
+            slots[slot_key].status = row["status"]
+        rows = {row.key: row for row in world.appointments}
+        for row_key, row in state["appointments"].items():
+            stored = rows.get(row_key)
+            if stored is None:
+                stored = rows[row_key] = reference.Appointment(
+                    service=persons[row["service_id"]],
+                    person=persons.get(row["client_user_id"]),
+                    lead=persons.get(row["lead_id"]),
+                    time=reference.Time(
+                        row["start_at_utc"],
+                        row["end_at_utc"],
+                        row["buffer_minutes"],
+                        slots.get(row["slot_id"]),
+                    ),
+                    price=row["price_amount"],
+                    deposit=row["deposit_amount"],
+                    status=row["status"],
+                    request=row["client_request_id"],
+                    replaces=rows.get(row["rescheduled_from_id"]),
+                    key=row_key,
+                )
+                world.appointments.append(stored)
+            stored.status, stored.hold = row["status"], row["hold_expires_at"]
+        payments = {payment.key: payment for payment in world.payments}
+        for payment_key, row in state["payments"].items():
+            stored = payments.get(payment_key)
+            if stored is None:
+                stored = reference.Payment(
+                    rows[row["appointment_id"]],
+                    row["idempotency_key"],
+                    row["purpose"],
+                    row["amount"],
+                    key=payment_key,
+                )
+                world.payments.append(stored)
+            stored.status = row["status"]
+
+    def by_hand(self, statement: str, *values: Any) -> None:
+        """What the database itself refuses is no news here."""
+        with self.step(), contextlib.suppress(Error), transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute(statement, values)
+            connection.check_constraints()
+
+    @move(needs="slots", n=many, status=st.sampled_from(["available", "reserved"]))
+    def stranger_frees_or_reserves(self, n: int, status: str) -> None:
+        slot = self.pick(self.world.slots, n)
+        self.by_hand("UPDATE availability_slots SET status = %s WHERE id = %s", status, slot.key)
+
+    @move(
+        needs="appointments",
+        n=many,
+        outcome=st.sampled_from([None, "canceled_by_client", "canceled_by_provider"]),
+    )
+    def stranger_cancels(self, n: int, outcome: str | None) -> None:
+        self.by_hand(
+            "UPDATE appointments SET status = 'canceled', canceled_at = %s, outcome = %s, "
+            "outcome_recorded_at = %s, outcome_recorded_by_role = %s "
+            "WHERE id = %s AND status <> 'canceled'",
+            self.world.now,
+            outcome,
+            outcome and self.world.now,
+            outcome and "owner",
+            self.an_appointment(n).key,
+        )
+
+    @move(
+        needs="appointments", n=many, status=st.sampled_from(["paid", "confirmed", "rescheduled"])
+    )
+    def stranger_sets_status(self, n: int, status: str) -> None:
+        self.by_hand(
+            "UPDATE appointments SET status = %s, confirmed_at = %s WHERE id = %s AND status <> %s",
+            status,
+            None if status == "paid" else self.world.now,
+            self.an_appointment(n).key,
+            status,
+        )
+
+    @move(
+        offset=OFFSETS,
+        slot=st.sampled_from([None, None, 0, 1, 2]),
+        status=st.sampled_from(["pending_payment", "pending_payment", "confirmed"]),
+        price=st.sampled_from([0, 3000]),
+        replaces=st.sampled_from([None, None, 0, 1]),
+    )
+    def stranger_books(
+        self, offset: int, slot: int | None, status: str, price: int, replaces: int | None
+    ) -> None:
+        chosen = None if slot is None else self.pick(self.world.slots, slot)
+        start = self.at(offset) if chosen is None else chosen.start
+        rows = self.world.appointments
+        self.by_hand(
+            "INSERT INTO appointments (id, service_id, client_user_id, start_at_utc, end_at_utc, "
+            "timezone, format, status, hold_expires_at, confirmed_at, price_amount, slot_id, "
+            "rescheduled_from_id) "
+            "VALUES (%s, %s, %s, %s, %s, %s, 'online', %s, %s, %s, %s, %s, %s)",
+            uuid7(),
+            self.world.services[0].key,
+            self.persons[1].key,
+            start,
+            start + timedelta(minutes=50),
+            MOSCOW,
+            status,
+            self.world.now + timedelta(minutes=10) if status == "pending_payment" else None,
+            self.world.now if status == "confirmed" else None,
+            price,
+            key(chosen),
+            self.pick(rows, replaces).key if rows and replaces is not None else None,
+        )
+
+    @move(
+        needs="appointments",
+        n=many,
+        purpose=st.sampled_from(["deposit", "full"]),
+        amount=st.sampled_from([1, 1000, 5000]),
+        answered=st.booleans(),
+    )
+    def stranger_opens_payment(self, n: int, purpose: str, amount: int, answered: bool) -> None:
+        """Also a second one of the same purpose, and at any appointment of a chain."""
+        name = f"pay-{next(self.number)}"
+        self.by_hand(
+            "INSERT INTO payments (id, appointment_id, idempotency_key, purpose, amount, "
+            "currency, status, provider, provider_payment_id) "
+            "VALUES (%s, %s, %s, %s, %s, 'RUB', 'pending', 'yookassa', %s)",
+            uuid7(),
+            self.an_appointment(n).key,
+            name,
+            purpose,
+            amount,
+            f"yk-{name}" if answered else None,
+        )
+
+    @move(needs="payments", n=many)
+    def stranger_takes_money(self, n: int) -> None:
+        payment = self.a_payment(n)
+        self.by_hand(
+            "UPDATE payments SET status = 'succeeded', confirmed_at = %s, "
+            "provider_payment_id = coalesce(provider_payment_id, %s) WHERE id = %s",
+            self.world.now,
+            self.provider_id(payment),
+            payment.key,
+        )
+
+    @move(needs="payments", n=many)
+    def stranger_notes_delivery(self, n: int) -> None:
+        """Without an amount."""
+        name = self.provider_id(self.a_payment(n))
+        self.by_hand(
+            "INSERT INTO payment_webhook_events (id, provider, provider_event_id, event_type, "
+            "provider_payment_id) VALUES (%s, 'yookassa', %s, 'payment.succeeded', %s)",
+            uuid7(),
+            f"payment.succeeded:{name}",
+            name,
+        )
+
+
+Booking.kind, Meddling.kind = Booking, Meddling

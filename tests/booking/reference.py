@@ -1,0 +1,603 @@
+"""Booking and payment a second time, without a database: written from states.md and the data model.
+
+Each method of ``World`` is a verb. It raises ``No`` with the names of the refusals that are right,
+any of them, or changes the world and answers as the verb must. ``told`` is what the outbox gets
+meanwhile, ``tracked`` what the tracking plan gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+HOLD = timedelta(minutes=15)
+KEEPING = ("pending_payment", "paid", "confirmed")
+
+
+class No(Exception):
+    """The verb is to refuse, with one of these."""
+
+    def __init__(self, *refusals: str) -> None:
+        super().__init__(*refusals)
+        self.refusals = frozenset(refusals)
+
+
+@dataclass(eq=False)
+class Unknown:
+    """Something that is not there."""
+
+    key: Any
+
+
+@dataclass(eq=False)
+class Person:
+    key: UUID
+    status: str = "active"
+
+
+@dataclass(eq=False)
+class Lead:
+    key: UUID
+
+
+@dataclass(eq=False)
+class Service:
+    key: UUID
+    minutes: int
+    price: int
+    deposit: int | None
+    free_hours: int | None = None
+    partial_hours: int | None = None
+    move_hours: int | None = None
+    moves: int | None = None
+    formats: tuple[str, ...] = ("online",)
+    status: str = "published"
+
+    @property
+    def length(self) -> timedelta:
+        return timedelta(minutes=self.minutes)
+
+    def refund(self, paid: int, left: timedelta) -> int:
+        if self.free_hours is not None and left >= timedelta(hours=self.free_hours):
+            return paid
+        if self.partial_hours is not None and left >= timedelta(hours=self.partial_hours):
+            return -(-paid // 2)
+        return 0
+
+
+@dataclass(eq=False)
+class Slot:
+    key: UUID
+    service: Service | None
+    start: datetime
+    end: datetime
+    buffer: int
+    status: str = "available"
+
+
+@dataclass(frozen=True)
+class Time:
+    start: datetime
+    end: datetime
+    buffer: int
+    slot: Slot | None
+
+    @property
+    def busy_until(self) -> datetime:
+        return self.end + timedelta(minutes=self.buffer)
+
+
+@dataclass(eq=False)
+class Appointment:
+    service: Service
+    person: Person | None
+    lead: Lead | None
+    time: Time
+    price: int
+    deposit: int | None
+    status: str
+    request: str | None = None
+    hold: datetime | None = None
+    replaces: Appointment | None = None
+    outcome: str | None = None
+    canceled_at: datetime | None = None
+    refund: int = 0  # what its cancellation answered
+    key: UUID | None = None  # once it is known from the database
+
+    @property
+    def keeps(self) -> bool:
+        return self.status in KEEPING
+
+    def is_stale(self, now: datetime) -> bool:
+        return self.status == "pending_payment" and self.hold <= now
+
+
+@dataclass(eq=False)
+class Payment:
+    appointment: Appointment
+    idempotency_key: str
+    purpose: str
+    amount: int
+    status: str = "pending"
+    provider_id: str | None = None
+    category: str | None = None
+    key: UUID | None = None
+
+
+@dataclass(eq=False)
+class Delivery:
+    kind: str
+    object_id: str
+    provider_id: str
+    amount: Any
+    currency: str
+    done: bool = False
+    error: str | None = None
+    key: UUID | None = None
+
+
+@dataclass(frozen=True)
+class Told:
+    """An outbox event: what happened to which row, and how many roubles it is about."""
+
+    event: str
+    about: Any
+    amount: int | None = None
+    reason: str | None = None
+
+
+@dataclass
+class World:
+    now: datetime
+    services: list[Service] = field(default_factory=list)
+    slots: list[Slot] = field(default_factory=list)
+    appointments: list[Appointment] = field(default_factory=list)
+    payments: list[Payment] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+    tracked: list[tuple[str, Any]] = field(default_factory=list)
+
+    # -- reading --------------------------------------------------------------------------------
+
+    def chain(self, row: Appointment) -> list[Appointment]:
+        while row.replaces is not None:
+            row = row.replaces
+        rows = [row]
+        while (row := self.successor(row)) is not None:
+            rows.append(row)
+        return rows
+
+    def successor(self, row: Appointment) -> Appointment | None:
+        return next((other for other in self.appointments if other.replaces is row), None)
+
+    def payments_of(self, row: Appointment) -> list[Payment]:
+        chain = self.chain(row)
+        return [p for p in self.payments if p.appointment in chain]
+
+    def paid(self, row: Appointment) -> int:
+        return sum(p.amount for p in self.payments_of(row) if p.status == "succeeded")
+
+    def in_the_way(self, time: Time) -> Iterator[Appointment]:
+        for other in self.appointments:
+            overlaps = (
+                other.time.start < time.busy_until and time.start < other.time.busy_until
+            ) or (time.slot is not None and other.time.slot is time.slot)
+            if other.keeps and overlaps:
+                yield other
+
+    def keeps_slot(self, row: Appointment, slot: Any) -> bool:
+        return (
+            slot is not None and row.time.slot is slot and row.keeps and not row.is_stale(self.now)
+        )
+
+    def is_blocked(self, time: Time) -> bool:
+        return any(
+            slot.status == "blocked" and slot.start < time.end and time.start < slot.end
+            for slot in self.slots
+        )
+
+    def is_taken(self, time: Time, but: Appointment | None = None) -> bool:
+        others = [row for row in self.in_the_way(time) if row is not but]
+        freed = {row.time.slot for row in others}
+        return (
+            any(not row.is_stale(self.now) for row in others)
+            or self.is_blocked(time)
+            or (time.slot is not None and time.slot.status == "reserved" and time.slot not in freed)
+        )
+
+    def time(
+        self, service: Service, slot: Any, start: datetime | None
+    ) -> tuple[Time | None, set[str]]:
+        """The time asked for, and what is to be refused about it by itself."""
+        if (slot is None) == (start is None):
+            return None, {"InvalidInput"}
+        if start is not None:
+            offered = [
+                slot
+                for slot in self.slots
+                if slot.status == "available"
+                and slot.start == start
+                and slot.end >= start + service.length
+                and slot.service in (None, service)
+            ]
+            if not offered:
+                return Time(start, start + service.length, 0, None), set()
+            slot = min(offered, key=lambda slot: slot.service is None)
+        if isinstance(slot, Unknown):
+            return None, {"NotFound"}
+        wrong = set()
+        end = slot.start + service.length
+        if slot.service not in (None, service) or end > slot.end:
+            wrong.add("SlotUnsuitable")
+        if slot.status == "blocked":
+            wrong.add("SlotTaken")
+        return Time(slot.start, end, slot.buffer, slot), wrong
+
+    # -- writing --------------------------------------------------------------------------------
+
+    def tell(self, event: str, about: Any, **details: Any) -> None:
+        self.told.append(Told(event, about, **details))
+
+    def track(self, event: str, about: Any) -> None:
+        self.tracked.append((event, about))
+
+    def free(self, row: Appointment) -> None:
+        if row.time.slot is not None:
+            row.time.slot.status = "available"
+
+    def expire(self, row: Appointment) -> None:
+        row.status, row.canceled_at = "canceled", self.now
+        self.free(row)
+        self.tell("hold_expired", row)
+
+    def place(self, row: Appointment) -> None:
+        for other in list(self.in_the_way(row.time)):
+            self.expire(other)
+        if row.time.slot is not None:
+            row.time.slot.status = "reserved"
+        self.appointments.append(row)
+
+    def confirmed(self, row: Appointment) -> None:
+        row.status = "confirmed"
+        self.tell("appointment_confirmed", row)
+        self.track("booking_confirmed", row.time.start)
+
+    # -- booking --------------------------------------------------------------------------------
+
+    def book(
+        self,
+        *,
+        request: str,
+        service: Any,
+        slot: Any,
+        start: datetime | None,
+        person: Any,
+        lead: Any,
+        zone: str,
+        format: str,
+    ) -> Appointment:
+        if start is not None and start.tzinfo is None:
+            raise No("InvalidInput")
+        for earlier in self.appointments:
+            if earlier.request == request:
+                same = (
+                    (earlier.service, earlier.person, earlier.lead) == (service, person, lead)
+                    and slot in (None, earlier.time.slot)
+                    and start in (None, earlier.time.start)
+                )
+                if not same:
+                    raise No("IdempotencyConflict")
+                return earlier
+        # A slot that somebody keeps is looked at before the rest.
+        wrong = {"SlotTaken" for row in self.appointments if self.keeps_slot(row, slot)}
+        if person is None and lead is None:
+            wrong.add("InvalidInput")
+        if isinstance(person, Unknown) or isinstance(lead, Unknown):
+            wrong.add("NotFound")
+        elif person is not None and person.status != "active":
+            wrong.add("ClientUnavailable")
+        if zone == "Mars/Olympus":
+            wrong.add("ZoneUnknown")
+        if isinstance(service, Unknown):
+            raise No("NotFound", *wrong)
+        if service.status != "published":
+            wrong.add("ServiceUnavailable")
+        if format not in service.formats:
+            wrong.add("FormatUnsuitable")
+        time, about_time = self.time(service, slot, start)
+        wrong |= about_time
+        if time is not None:
+            if time.start <= self.now:
+                wrong.add("StartInPast")
+            if self.is_taken(time):
+                wrong.add("SlotTaken")
+        if wrong:
+            raise No(*wrong)
+        is_free = service.price == 0
+        row = Appointment(
+            service=service,
+            person=person,
+            lead=lead,
+            time=time,
+            price=service.price,
+            deposit=service.deposit,
+            status="confirmed" if is_free else "pending_payment",
+            request=request,
+            hold=None if is_free else self.now + HOLD,
+        )
+        self.place(row)
+        self.tell("appointment_booked", row)
+        self.track("booking_slot_selected", time.start)
+        if is_free:
+            self.confirmed(row)
+        return row
+
+    def expire_holds(self) -> int:
+        stale = [row for row in self.appointments if row.is_stale(self.now)]
+        for row in stale:
+            self.expire(row)
+        return len(stale)
+
+    def confirm(self, row: Appointment) -> None:
+        """Payments confirm by themselves: nothing is ever left paid and unconfirmed."""
+        if row.status != "confirmed":
+            raise No("TransitionRefused")
+
+    def cancel(self, row: Appointment, *, by: str, reason: str | None) -> int:
+        if by not in ("client", "provider") or reason == "nonsense":
+            raise No("InvalidInput")
+        outcome = f"canceled_by_{by}"
+        if row.status == "canceled" and row.outcome == outcome:
+            return row.refund
+        if row.status == "canceled" and row.outcome is None:
+            # The hold ran out: all that came too late is due back, unless it found its time.
+            return 0 if self.successor(row) else self.paid(row)
+        if not row.keeps:
+            raise No("TransitionRefused")
+        left = row.time.start - self.now
+        if by == "client" and row.status == "confirmed" and left <= timedelta(0):
+            raise No("TooLateToCancel")
+        paid = min(self.paid(row), row.price)
+        row.refund = row.service.refund(paid, left) if by == "client" else paid
+        row.status, row.outcome, row.canceled_at = "canceled", outcome, self.now
+        self.free(row)
+        self.tell("appointment_canceled", row, amount=row.refund)
+        self.give_back(row)
+        self.track("appointment_outcome_recorded", outcome)
+        return row.refund
+
+    def give_back(self, row: Appointment) -> None:
+        """The latest payments first."""
+        left = row.refund
+        for payment in reversed([p for p in self.by_success if p in self.payments_of(row)]):
+            share = min(left, payment.amount)
+            if share:
+                self.tell("refund_due", payment, amount=share, reason="canceled")
+            left -= share
+
+    def reschedule(
+        self, row: Appointment, *, slot: Any, start: datetime | None, by: str
+    ) -> Appointment:
+        if by not in ("client", "provider") or (slot is None) == (start is None):
+            raise No("InvalidInput")
+        if row.status == "rescheduled":
+            moved = self.successor(row).time
+            if moved.start == start or (slot is not None and moved.slot is slot):
+                return self.successor(row)
+            raise No("TransitionRefused", "NotFound")
+        service = row.service
+        time, wrong = self.time(service, slot, start)
+        if row.status != "confirmed":
+            wrong.add("TransitionRefused")
+        left = row.time.start - self.now
+        if by == "client":
+            hours = timedelta(hours=service.move_hours or 0)
+            if left < hours or left <= timedelta(0):
+                wrong.add("TooLateToReschedule")
+            moves = sum(other.status == "rescheduled" for other in self.chain(row))
+            if service.moves is not None and moves >= service.moves:
+                wrong.add("RescheduledTooOften")
+        if time is not None:
+            if time.start <= self.now:
+                wrong.add("StartInPast")
+            if self.is_taken(time, but=row):
+                wrong.add("SlotTaken")
+        if wrong:
+            raise No(*wrong)
+        row.status = row.outcome = "rescheduled"
+        moved = self.next_row(row, time)
+        self.free(row)
+        self.place(moved)
+        self.tell("appointment_rescheduled", row)
+        self.track("appointment_outcome_recorded", "rescheduled")
+        self.confirmed(moved)
+        return moved
+
+    def next_row(self, row: Appointment, time: Time) -> Appointment:
+        return Appointment(
+            service=row.service,
+            person=row.person,
+            lead=row.lead,
+            time=time,
+            price=row.price,
+            deposit=row.deposit,
+            status="pending_payment",
+            replaces=row,
+        )
+
+    def record_outcome(self, row: Appointment, *, outcome: str, reason: str | None) -> None:
+        if outcome not in ("attended", "no_show") or reason == "nonsense":
+            raise No("InvalidInput")
+        if (row.status, row.outcome) == ("completed", outcome):
+            return
+        if row.status != "confirmed":
+            raise No("TransitionRefused")
+        if self.now < row.time.start:
+            raise No("OutcomeTooEarly")
+        row.status, row.outcome = "completed", outcome
+        self.tell("appointment_completed", row)
+        self.track("appointment_outcome_recorded", outcome)
+
+    # -- payment --------------------------------------------------------------------------------
+
+    by_success: list[Payment] = field(default_factory=list)
+
+    def start(self, row: Appointment, *, purpose: str, key: str) -> Payment:
+        if purpose not in ("deposit", "full"):
+            raise No("InvalidInput")
+        for earlier in self.payments:
+            if earlier.idempotency_key == key:
+                if earlier.purpose != purpose or earlier not in self.payments_of(row):
+                    raise No("IdempotencyConflict")
+                return earlier
+        wrong = set()
+        if row.is_stale(self.now):
+            wrong.add("HoldExpired")
+        if not row.keeps:
+            wrong.add("TransitionRefused")
+        others, paid = self.payments_of(row), self.paid(row)
+        if any(p.status == "pending" for p in others):
+            wrong.add("PaymentInProgress")
+        amount = (row.deposit or 0) if purpose == "deposit" else row.price - paid
+        if amount <= 0 or (purpose == "deposit" and paid):
+            wrong.add("NothingToPay")
+        if wrong:
+            raise No(*wrong)
+        payment = Payment(self.chain(row)[0], key, purpose, amount)
+        self.payments.append(payment)
+        self.tell("payment_started", payment, amount=amount)
+        self.track("payment_started", amount)
+        return payment
+
+    def attach(self, payment: Payment, provider_id: str) -> None:
+        if payment.provider_id == provider_id:
+            return
+        if payment.provider_id or any(p.provider_id == provider_id for p in self.payments):
+            raise No("ProviderIdTaken")
+        payment.provider_id = provider_id
+        for delivery in self.deliveries:
+            if delivery.provider_id == provider_id and not delivery.done:
+                self.take_effect(delivery, "canceled")
+
+    def fail(self, payment: Payment, category: str) -> None:
+        if category == "nonsense":
+            raise No("InvalidInput")
+        if payment.status == "pending":
+            self.close(payment, "failed", category)
+        elif (payment.status, payment.category) != ("failed", category):
+            raise No("TransitionRefused")
+
+    def close(self, payment: Payment, status: str, category: str) -> None:
+        payment.status, payment.category = status, category
+        self.tell("payment_failed", payment)
+        self.track("payment_failed", category)
+
+    def receive(
+        self,
+        *,
+        kind: str,
+        object_id: str | None,
+        provider_id: str,
+        amount: Any,
+        currency: str,
+        category: str,
+    ) -> Delivery:
+        if category == "nonsense":
+            raise No("InvalidInput")
+        if kind == "Not A Kind" or currency == "roubles":
+            raise No("InvalidInput", "RuleBroken")
+        delivery = Delivery(kind, object_id or provider_id, provider_id, amount, currency)
+        for earlier in self.deliveries:
+            if (earlier.kind, earlier.object_id) == (kind, delivery.object_id):
+                if earlier.done:
+                    return earlier
+                earlier.amount, earlier.currency = amount, currency
+                delivery = earlier
+                break
+        else:
+            self.deliveries.append(delivery)
+        self.take_effect(delivery, category)
+        return delivery
+
+    def process(self) -> None:
+        """All that wait, once more."""
+        for delivery in self.deliveries:
+            if not delivery.done:
+                self.take_effect(delivery, "canceled")
+
+    def take_effect(self, delivery: Delivery, category: str) -> None:
+        payment = next((p for p in self.payments if p.provider_id == delivery.provider_id), None)
+        if payment is None:
+            delivery.error = "unknown_payment"
+            return
+        tells_amount = delivery.kind in ("payment.succeeded", "payment.waiting_for_capture")
+        if tells_amount and (delivery.amount, delivery.currency) != (payment.amount, "RUB"):
+            if delivery.error != "amount_mismatch":
+                self.tell("payment_amount_mismatch", delivery)
+            delivery.error = "amount_mismatch"
+            return
+        delivery.done, delivery.error = True, None
+        match delivery.kind:
+            case "payment.succeeded":
+                self.succeed(payment)
+            case "payment.canceled" if payment.status == "pending":
+                self.close(payment, "canceled", category)
+            case "payment.waiting_for_capture" if payment.status == "pending":
+                self.tell("payment_to_capture", payment, amount=payment.amount)
+            case "refund.succeeded":
+                self.tell("payment_refunded", payment)
+
+    def succeed(self, payment: Payment) -> None:
+        if payment.status == "succeeded":
+            return
+        if payment.status != "pending":
+            self.tell("refund_due", payment, amount=payment.amount, reason="already_over")
+            return
+        payment.status = "succeeded"
+        self.by_success.append(payment)
+        self.tell("payment_succeeded", payment, amount=payment.amount)
+        row = self.seat(self.chain(payment.appointment)[-1])
+        if row is None:
+            self.tell("refund_due", payment, amount=payment.amount, reason="time_gone")
+            return
+        self.track("booking_paid", payment.amount)
+        if row.status == "paid":
+            self.confirmed(row)
+
+    def seat(self, row: Appointment) -> Appointment | None:
+        """The session for which money has come in, if there is one."""
+        if row.status in ("confirmed", "completed"):
+            return row
+        if row.is_stale(self.now):
+            # Whether somebody has swept it meanwhile makes no difference to the client.
+            if row.time.start <= self.now or self.is_blocked(row.time):
+                return self.lose(row)
+        elif row.status == "pending_payment":
+            if row.time.end <= self.now:
+                return self.lose(row)
+        elif row.outcome is None and self.may_claim(row):
+            again = self.next_row(row, self.time_as_it_is(row))
+            self.place(again)
+            row = again
+        else:
+            return None
+        row.status = "paid"
+        self.tell("appointment_paid", row)
+        return row
+
+    def lose(self, row: Appointment) -> None:
+        self.expire(row)
+
+    def may_claim(self, row: Appointment) -> bool:
+        time = self.time_as_it_is(row)
+        return time.start > self.now and not self.is_taken(time)
+
+    def time_as_it_is(self, row: Appointment) -> Time:
+        """Its slot may have been moved away meanwhile; the time is agreed all the same."""
+        time, slot = row.time, row.time.slot
+        if slot is None or (slot.start == time.start and slot.end >= time.end):
+            return time
+        return Time(time.start, time.end, time.buffer, None)

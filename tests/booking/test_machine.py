@@ -1,0 +1,89 @@
+"""Thousands of steps of tests/booking/machine.py: the same ones in CI, others in ``make soak``."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.booking.machine import Booking, Machine, Meddling
+from tests.databases import Databases, default_connection_on
+
+CI_STEPS = 5_000
+STEPS = int(os.environ.get("MACHINE_STEPS") or CI_STEPS)
+SEED = os.environ.get("MACHINE_SEED") or "2026"
+FIRST_SEED = random.randrange(10**9) if SEED == "random" else int(SEED)
+
+# One seed is about 2,500 steps; Hypothesis remembers them.
+BATCH = settings(
+    max_examples=40,
+    stateful_step_count=40,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=list(HealthCheck),
+)
+
+# What the steps in CI must have come across, or they prove little.
+REACHED = {
+    *["appointment_booked", "appointment_confirmed", "appointment_canceled", "hold_expired"],
+    *["appointment_rescheduled", "appointment_completed", "payment_succeeded", "payment_failed"],
+    *["refund_due canceled", "refund_due time_gone", "refund_due already_over"],
+    *["payment_refunded", "payment_amount_mismatch", "payment_to_capture"],
+    *["SlotTaken", "SlotUnsuitable", "StartInPast", "IdempotencyConflict", "NotFound"],
+    *["ServiceUnavailable", "ClientUnavailable", "HoldExpired", "NothingToPay"],
+    *["PaymentInProgress", "TransitionRefused", "TooLateToCancel", "TooLateToReschedule"],
+    *["OutcomeTooEarly", "InvalidInput"],
+}
+
+
+@pytest.fixture
+def database(databases: Databases, django_db_blocker: Any) -> Iterator[None]:
+    """Outside any transaction: thousands of rolled back ones are to be vacuumed."""
+    with django_db_blocker.unblock():
+        made = databases.clone()
+        with default_connection_on(made):
+            yield
+    databases.drop(made.name)
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Any:
+    def write(line: str) -> None:
+        with capsys.disabled():
+            print(f"\n{line}", end="", flush=True)
+
+    return write
+
+
+def run(machine: type[Machine], steps: int, say: Any) -> None:
+    """At least so many steps, in batches; seed and progress are told before each."""
+    machine.steps, machine.seen = 0, type(Machine.seen)()
+    begin, number = time.monotonic(), FIRST_SEED
+    while machine.steps < steps:
+        say(
+            f"{machine.__name__}: {machine.steps:,} of {steps:,} steps, "
+            f"{time.monotonic() - begin:.0f} s; next: SEED={number}"
+        )
+        batch = type(machine.__name__, (machine,), {})
+        run_state_machine_as_test(seed(number)(batch), settings=BATCH)
+        number += 1
+    say(f"{machine.__name__}: {machine.steps:,} steps in {time.monotonic() - begin:.0f} s\n")
+
+
+def test_no_sequence_of_verbs_breaks_a_rule(database: None, say: Any) -> None:
+    run(Booking, STEPS, say)
+    assert Booking.steps >= STEPS
+    if STEPS >= CI_STEPS:
+        assert set(Booking.seen) >= REACHED
+
+
+def test_verbs_refuse_what_strangers_have_left(database: None, say: Any) -> None:
+    run(Meddling, STEPS // 5, say)
+    assert Meddling.steps >= STEPS // 5
