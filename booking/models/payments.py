@@ -158,7 +158,11 @@ class PaymentWebhookEvent(WebhookEventVerbs, Entity):
     )
     # The body is not stored; without these two a delivery could not be judged again later.
     amount = models.DecimalField(
-        null=True, blank=True, max_digits=12, decimal_places=2, db_comment=p0("amount told, roubles")
+        null=True,
+        blank=True,
+        max_digits=12,
+        decimal_places=2,
+        db_comment=p0("amount told, roubles"),
     )
     currency = TextLine(null=True, blank=True, db_comment=p0("currency told, ISO 4217"))
     received_at = models.DateTimeField(db_default=now_default(), db_comment=p0("receipt, UTC"))
