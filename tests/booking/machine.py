@@ -316,6 +316,7 @@ def mostly(good: Any, *others: Any) -> st.SearchStrategy:
 OFFSETS = st.sampled_from(
     [*range(0, 240, 30), *range(10, 130, 20), 360, 390, 24 * 60, 24 * 60 + 30, 72 * 60, -30, -90]
 )
+SLOT_CHANGES = ["blocked", "moved"]
 LIMITS = st.sampled_from(["hold", "start", "end", "free", "half", "move"])
 KINDS = st.sampled_from(
     ["payment.succeeded"] * 8
@@ -485,7 +486,12 @@ class Machine(RuleBasedStateMachine):
         if n % 4 == 0:
             return self.pick(rows, n)
         if not any(map(fits, rows)):
-            self.book_one(self.a_service_for_money(n), start=self.at(30 + 60 * n))
+            service = self.a_service_for_money(n)
+            free = [s for s in self.world.slots if not self.world.is_taken(whole(s))]
+            if n % 2 and free:
+                self.book_one(service, slot=self.pick(free, n))
+            else:
+                self.book_one(service, start=self.at(30 + 60 * n))
         return self.pick(list(filter(fits, rows)) or rows, n)
 
     def a_payment(self, n: int) -> Any:
@@ -619,7 +625,9 @@ class Machine(RuleBasedStateMachine):
         reason=REASONS,
     )
     def cancels(self, n: int, by: str, reason: str | None) -> None:
-        row = self.an_appointment(n)
+        self.cancel(self.an_appointment(n), by, reason)
+
+    def cancel(self, row: Any, by: str, reason: str | None = None) -> None:
         handle = self.handle(Appointment, row)
         with self.step():
             self.verb(
@@ -680,7 +688,9 @@ class Machine(RuleBasedStateMachine):
         reason=REASONS,
     )
     def records_outcome(self, n: int, outcome: str, reason: str | None) -> None:
-        row = self.an_appointment(n)
+        self.record_outcome(self.an_appointment(n), outcome, reason)
+
+    def record_outcome(self, row: Any, outcome: str, reason: str | None = None) -> None:
         handle = self.handle(Appointment, row)
         with self.step():
             self.verb(
@@ -804,7 +814,9 @@ class Machine(RuleBasedStateMachine):
 
     @move(needs="payments", n=many, category=CATEGORIES)
     def fails(self, n: int, category: str) -> None:
-        payment = self.a_payment(n)
+        self.fail(self.a_payment(n), category)
+
+    def fail(self, payment: Any, category: str) -> None:
         handle = self.handle(Payment, payment)
         with self.step():
             self.verb(
@@ -821,22 +833,31 @@ class Machine(RuleBasedStateMachine):
     def pays_the_rest(self, n: int) -> None:
         self.pay(self.an_appointment(n), "full")
 
-    @move(needs="appointments", n=many, outcome=st.sampled_from(["attended", "no_show"]))
-    def session_takes_place(self, n: int, outcome: str) -> None:
-        row = self.an_appointment(n)
-        with self.step():
-            self.world.now = max(self.world.now, row.time.start)
-        self.records_outcome(n, outcome, None)
-
     @move(
+        weight=4,
         needs="appointments",
         n=many,
-        by=st.sampled_from(["client", "client", "provider"]),
         which=LIMITS,
+        what=st.sampled_from(["cancel", "cancel", "move", "outcome", "start", "expire", "book"]),
+        by=st.sampled_from(["client", "client", "provider"]),
     )
-    def cancels_at_the_last_moment(self, n: int, by: str, which: str) -> None:
-        self.time_comes(n, which)
-        self.cancels(n, by, None)
+    def does_at_the_moment(self, n: int, which: str, what: str, by: str) -> None:
+        """At which something about an appointment changes, exactly."""
+        row = self.an_appointment(n)
+        self.wait_for(row, which)
+        match what:
+            case "cancel":
+                self.cancel(row, by)
+            case "move":
+                self.reschedule(row, slot=None, start=self.at(60 + 20 * n), by=by)
+            case "outcome":
+                self.record_outcome(row, "attended")
+            case "start":
+                self.start_and_attach(row, "full")
+            case "expire":
+                self.holds_expire()
+            case "book":
+                self.book_one(row.service, start=row.time.start)
 
     @move(
         weight=3,
@@ -845,7 +866,9 @@ class Machine(RuleBasedStateMachine):
         purpose=st.sampled_from(["deposit", "full"]),
         minutes=st.sampled_from([1, 10, 16, 16, 16, 90]),
         swept=st.booleans(),
-        other=st.sampled_from(["nothing", "nothing", "booked", "canceled", "blocked", "failed"]),
+        other=st.sampled_from(
+            ["nothing", "nothing", "booked", "canceled", "failed", *SLOT_CHANGES]
+        ),
     )
     def pays_late(self, n: int, purpose: str, minutes: int, swept: bool, other: str) -> None:
         """The money comes after a while, and after something else."""
@@ -856,15 +879,18 @@ class Machine(RuleBasedStateMachine):
         self.time_passes(minutes)
         if swept:
             self.holds_expire()
+        slot = row.time.slot
         match other:
             case "booked":
                 self.book_one(row.service, start=row.time.start + timedelta(minutes=5))
             case "canceled":
-                self.cancels(n, "client", None)
-            case "blocked":
-                self.staff_blocks_or_unblocks(n)
+                self.cancel(row, "client")
             case "failed":
-                self.fails(n, "timeout")
+                self.fail(payment, "timeout")
+            case "blocked" if slot is not None:
+                self.block_or_unblock(slot)
+            case "moved" if slot is not None:
+                self.move_slot(slot, 200)
         self.money_comes(payment)
 
     @move(
@@ -954,8 +980,10 @@ class Machine(RuleBasedStateMachine):
 
     @move(needs="appointments", n=many, which=LIMITS)
     def time_comes(self, n: int, which: str) -> None:
+        self.wait_for(self.an_appointment(n), which)
+
+    def wait_for(self, row: Any, which: str) -> None:
         """Exactly the moment at which something changes, if it is still to come."""
-        row = self.an_appointment(n)
         limits = {
             "hold": row.hold,
             "start": row.time.start,
@@ -980,25 +1008,30 @@ class Machine(RuleBasedStateMachine):
 
     @move(needs="slots", n=many)
     def staff_blocks_or_unblocks(self, n: int) -> None:
-        slot = self.pick([s for s in self.world.slots if s.status != "reserved"] or [None], n)
+        self.block_or_unblock(self.pick(self.world.slots, n))
+
+    def block_or_unblock(self, slot: Any) -> None:
         with self.step():
-            if slot is not None:
-                slot.status = "blocked" if slot.status == "available" else "available"
-                self.write(
-                    "availability_slots",
-                    slot.key,
-                    status=slot.status,
-                    block_type="exception" if slot.status == "blocked" else None,
-                )
+            if slot.status == "reserved":
+                return
+            slot.status = "blocked" if slot.status == "available" else "available"
+            self.write(
+                "availability_slots",
+                slot.key,
+                status=slot.status,
+                block_type="exception" if slot.status == "blocked" else None,
+            )
 
     @move(needs="slots", n=many, minutes=st.sampled_from([7, 45]))
     def staff_moves_slot(self, n: int, minutes: int) -> None:
-        slot = self.pick([s for s in self.world.slots if s.status != "reserved"] or [None], n)
+        self.move_slot(self.pick(self.world.slots, n), minutes)
+
+    def move_slot(self, slot: Any, minutes: int) -> None:
+        start = slot.start + timedelta(minutes=minutes)
         with self.step():
-            if slot is None:
-                return
-            start = slot.start + timedelta(minutes=minutes)
-            if any((s.service, s.start) == (slot.service, start) for s in self.world.slots):
+            if slot.status == "reserved" or any(
+                (other.service, other.start) == (slot.service, start) for other in self.world.slots
+            ):
                 return
             slot.start, slot.end = start, slot.end + timedelta(minutes=minutes)
             self.write("availability_slots", slot.key, start_at_utc=slot.start, end_at_utc=slot.end)
@@ -1047,6 +1080,10 @@ def key(row: Any) -> Any:
 
 def one_of(rows: list, n: int | None) -> Any:
     return None if n is None else rows[n]
+
+
+def whole(slot: reference.Slot) -> reference.Time:
+    return reference.Time(slot.start, slot.end, slot.buffer, slot)
 
 
 def before(row: reference.Appointment, hours: int | None) -> datetime | None:

@@ -35,7 +35,7 @@ REACHED = {
     *["appointment_booked", "appointment_confirmed", "appointment_canceled", "hold_expired"],
     *["appointment_rescheduled", "appointment_completed", "payment_succeeded", "payment_failed"],
     *["refund_due canceled", "refund_due time_gone", "refund_due already_over"],
-    *["payment_refunded", "payment_amount_mismatch", "payment_to_capture"],
+    *["payment_refunded", "payment_amount_mismatch"],
     *["SlotTaken", "SlotUnsuitable", "StartInPast", "IdempotencyConflict", "NotFound"],
     *["ServiceUnavailable", "ClientUnavailable", "HoldExpired", "NothingToPay"],
     *["PaymentInProgress", "TransitionRefused", "TooLateToCancel", "TooLateToReschedule"],

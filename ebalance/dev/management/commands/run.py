@@ -160,11 +160,18 @@ def _listen(address: str, port: int) -> Iterator[ThreadedWSGIServer]:
 
 @contextlib.contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Hold an advisory lock on a connection of its own."""
+    """Hold an advisory lock on a connection of its own.
+
+    It is asked for again and again, not waited for: a statement that waits has a snapshot, and an
+    index that `migrate` builds concurrently would wait for that, and so for ever.
+    """
     keeper = connection.copy()
     try:
         with keeper.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [PREPARE_LOCK])
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", [PREPARE_LOCK])
+            while cursor.fetchone() == (False,):
+                time.sleep(0.1)
+                cursor.execute("SELECT pg_try_advisory_lock(%s)", [PREPARE_LOCK])
         yield
     finally:
         keeper.close()
