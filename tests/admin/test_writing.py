@@ -40,6 +40,7 @@ from tests.factories import (
     CuratedItemFactory,
     LeadFactory,
     MessageTemplateFactory,
+    ServiceFactory,
     UserFactory,
 )
 from tests.support import execute
@@ -137,25 +138,14 @@ def test_a_value_no_column_can_hold_is_an_error_of_the_form(owner: Client) -> No
 
 
 def test_a_broken_rule_is_shown_at_its_field(owner: Client) -> None:
-    taken = AppointmentFactory()
-    address = page(Appointment, "add")
-    form = form_data(owner.get(address)) | {
-        "service": taken.service.pk,
-        "client": UserFactory().pk,
-        "start_at_utc_0": taken.start_at_utc.date(),
-        "start_at_utc_1": taken.start_at_utc.time(),
-        "end_at_utc_0": taken.end_at_utc.date(),
-        "end_at_utc_1": taken.end_at_utc.time(),
-        "hold_expires_at_0": taken.hold_expires_at.date(),
-        "hold_expires_at_1": taken.hold_expires_at.time(),
-        "timezone": "Europe/Moscow",
-        "format": "online",
-        "price_amount": 5000,
-    }
-    answer = owner.post(address, form)
+    service = ServiceFactory()
+    address = page(Service, "change", service.pk)
+    answer = owner.post(address, form_data(owner.get(address)) | {"deposit_amount": 1_000_000})
     assert answer.status_code == 200
-    assert "пересекается" in errors(answer), errors(answer)
-    assert Appointment.objects.count() == 1
+    shown = answer.context_data["adminform"].form.errors["deposit_amount"]
+    assert "не больше цены" in " ".join(shown), shown
+    assert Service.objects.get() == service
+    assert Service.objects.get().deposit_amount == service.deposit_amount
 
 
 def test_a_refused_deletion_is_a_message(owner: Client) -> None:

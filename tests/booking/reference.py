@@ -297,7 +297,7 @@ class World:
             wrong.add("InvalidInput")
         if isinstance(person, Unknown) or isinstance(lead, Unknown):
             wrong.add("NotFound")
-        elif person is not None and person.status != "active":
+        if isinstance(person, Person) and person.status != "active":
             wrong.add("ClientUnavailable")
         if zone == "Mars/Olympus":
             wrong.add("ZoneUnknown")
