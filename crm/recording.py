@@ -26,7 +26,6 @@ from ebalance.verbs import (
 
 from .errors import EventRefused
 from .events import CONTACTS, WAY, Event
-from .events import PROMOTIONS as PROMOTIONS
 from .models import AnalyticsEvent, Lead, LeadIdentity, LeadTimelineEvent
 from .recognition import Search
 from .subjects import BROWSER, CONTACT, Identifier

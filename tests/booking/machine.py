@@ -1,16 +1,11 @@
-"""Any sequence of verbs, against tests/booking/reference.py and against what must always hold.
+"""Any sequence of verbs, against tests/booking/reference.py and tests/booking/invariants.py.
 
-``Booking`` predicts every answer. ``Meddling`` lets strangers write by hand in between: nothing can
-be predicted then, but verbs still refuse in their own words, nobody's times overlap, and nobody is
-refunded more than was paid.
+``Booking`` predicts every answer; tests/booking/meddling.py lets strangers write in between.
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import json
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,243 +16,31 @@ from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import Error, connection, transaction
+from django.db import connection, transaction
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from booking.models import Appointment, Payment, PaymentWebhookEvent
-from crm.recording import PROMOTIONS, WAY
-from ebalance.db.ids import uuid7
 from ebalance.verbs import Refused
 from tests.booking import reference
-from tests.booking.reference import KEEPING, No, Unknown, World
+from tests.booking.invariants import (
+    Row,
+    State,
+    check_announcements,
+    check_final_rows,
+    check_leads,
+    check_money,
+    check_no_overlap,
+    check_slots,
+    check_tracking,
+    read_state,
+)
+from tests.booking.reference import No, Unknown, World
 from tests.factories import LeadFactory, ServiceFactory, UserFactory
 
-TABLES = (
-    "appointments",
-    "payments",
-    "availability_slots",
-    "payment_webhook_events",
-    "outbox_events",
-    "analytics_events",
-    "lead_timeline_events",
-    "leads",
-    "lead_identities",
-    "services",
-)
-JSON = {"payload", "properties"}  # Django's cursors give it as text
 MOSCOW = "Europe/Moscow"
 MORNING = datetime(2031, 3, 3, 7, tzinfo=UTC)
 TICK = timedelta(microseconds=1)  # no two steps at one moment
-
-type Row = dict[str, Any]
-type State = dict[str, dict[UUID, Row]]
-
-
-def read_state() -> State:
-    """All rows of the tables that verbs write, by SQL; rows in the order of their keys."""
-    state = {}
-    with connection.cursor() as cursor:
-        for table in TABLES:
-            cursor.execute(f"SELECT * FROM {table} ORDER BY id")
-            names = [column.name for column in cursor.description]
-            rows = [
-                {
-                    name: json.loads(value) if name in JSON and value is not None else value
-                    for name, value in zip(names, values, strict=True)
-                }
-                for values in cursor.fetchall()
-            ]
-            state[table] = {row["id"]: row for row in rows}
-    return state
-
-
-# -- what must always hold ----------------------------------------------------------------------
-
-# The life of an appointment as the outbox tells it. What replaces another is not booked again; what
-# is free of charge is not paid.
-PATH = re.compile(
-    r"(booked )?(paid )?confirmed (canceled |rescheduled |completed )?"
-    r"|booked (hold_expired |canceled )?"
-)
-LAST_TOLD = {
-    "pending_payment": "booked",
-    "confirmed": "confirmed",
-    "rescheduled": "rescheduled",
-    "completed": "completed",
-}
-
-
-def chains(state: State) -> Iterator[list[Row]]:
-    after = {row["rescheduled_from_id"]: row for row in state["appointments"].values()}
-    for row in state["appointments"].values():
-        if row["rescheduled_from_id"] is None:
-            rows = [row]
-            while (following := after.get(rows[-1]["id"])) is not None:
-                rows.append(following)
-            yield rows
-
-
-def outbox(state: State, *types: str) -> list[Row]:
-    return [row for row in state["outbox_events"].values() if row["event_type"] in types]
-
-
-def refunds(state: State) -> dict[UUID, int]:
-    """Roubles due back, by payment."""
-    due: dict[UUID, int] = defaultdict(int)
-    for event in outbox(state, "refund_due"):
-        due[event["aggregate_id"]] += event["payload"]["amount"]
-    return due
-
-
-def check_no_overlap(state: State) -> None:
-    keeping = sorted(
-        (
-            row["start_at_utc"],
-            row["end_at_utc"] + timedelta(minutes=row["buffer_minutes"]),
-        )
-        for row in state["appointments"].values()
-        if row["status"] in KEEPING
-    )
-    for (_, until), (start, _) in itertools.pairwise(keeping):
-        assert until <= start, keeping
-
-
-def check_slots(state: State) -> None:
-    """A slot is reserved exactly while one appointment keeps or has used it."""
-    users = Counter(
-        row["slot_id"]
-        for row in state["appointments"].values()
-        if row["status"] in (*KEEPING, "completed") and row["slot_id"]
-    )
-    for key, slot in state["availability_slots"].items():
-        assert users[key] == (slot["status"] == "reserved"), (slot, users[key])
-
-
-def check_money(state: State) -> None:
-    """What came in is kept for a session, or due back; nobody gets back more than they paid."""
-    due = refunds(state)
-    payments = state["payments"]
-    for key, amount in due.items():
-        assert 0 < amount <= payments[key]["amount"], (payments[key], amount)
-    for rows in chains(state):
-        keys = {row["id"] for row in rows}
-        mine = [
-            p
-            for p in payments.values()
-            if p["appointment_id"] in keys and p["status"] == "succeeded"
-        ]
-        kept = sum(p["amount"] - due[p["id"]] for p in mine)
-        last = rows[-1]
-        agreed = last["deposit_amount"] or last["price_amount"]
-        assert kept <= last["price_amount"]
-        match last["status"], last["outcome"]:
-            case "confirmed" | "completed", _:
-                assert kept >= agreed
-                assert not any(due[p["id"]] for p in mine if due[p["id"]] < p["amount"])
-            case ("pending_payment", _) | ("canceled", None | "canceled_by_provider"):
-                assert kept == 0
-            case "canceled", "canceled_by_client":
-                (told,) = [
-                    e
-                    for e in outbox(state, "appointment_canceled")
-                    if e["aggregate_id"] == last["id"]
-                ]
-                given = [
-                    e["payload"]["amount"]
-                    for e in outbox(state, "refund_due")
-                    if e["payload"]["reason"] == "canceled" and e["aggregate_id"] in due
-                    if payments[e["aggregate_id"]]["appointment_id"] in keys
-                ]
-                assert sum(given) == told["payload"].get("refund_amount", 0)
-            case _:
-                raise AssertionError(last)
-
-
-def check_final_rows(state: State, before: State) -> None:
-    for key, old in before["payments"].items():
-        new = state["payments"][key]
-        terms = ("appointment_id", "amount", "currency", "purpose", "idempotency_key")
-        assert [new[name] for name in terms] == [old[name] for name in terms]
-        if old["status"] != "pending":
-            attached = {} if old["provider_payment_id"] else {"provider_payment_id"}
-            assert {name for name in new if new[name] != old[name]} <= set(attached)
-    for key, old in before["payment_webhook_events"].items():
-        if old["processed_at"] is not None:
-            assert state["payment_webhook_events"][key] == old
-    for table in ("outbox_events", "analytics_events", "lead_timeline_events"):
-        for key, old in before[table].items():
-            assert state[table][key] == old
-    for key, old in before["appointments"].items():
-        new = state["appointments"][key]
-        agreed = ("price_amount", "deposit_amount", "client_user_id", "lead_id", "start_at_utc")
-        assert [new[name] for name in agreed] == [old[name] for name in agreed]
-        if old["status"] in ("canceled", "rescheduled", "completed"):
-            assert new == old
-
-
-def check_announcements(state: State) -> None:
-    """Each effect is told once, in an order in which it can have happened."""
-    told: dict[UUID, list[str]] = defaultdict(list)
-    for event in state["outbox_events"].values():
-        if event["aggregate_type"] == "appointments":
-            told[event["aggregate_id"]].append(event["event_type"].removeprefix("appointment_"))
-    for key, row in state["appointments"].items():
-        path = "".join(f"{name} " for name in told[key])
-        assert PATH.fullmatch(path), path
-        if row["status"] == "canceled":
-            ended = "hold_expired" if row["outcome"] is None else "canceled"
-        else:
-            ended = LAST_TOLD[row["status"]]
-        assert told[key][-1] == ended, (row["status"], told[key])
-    about_payments = Counter(
-        (event["event_type"], event["aggregate_id"])
-        for event in outbox(state, "payment_started", "payment_succeeded", "payment_failed")
-    )
-    for key, payment in state["payments"].items():
-        assert about_payments["payment_started", key] == 1
-        assert about_payments["payment_succeeded", key] == (payment["status"] == "succeeded")
-        assert about_payments["payment_failed", key] == (
-            payment["status"] in ("failed", "canceled")
-        )
-
-
-def check_tracking(state: State) -> None:
-    tracked = Counter(row["event_name"] for row in state["analytics_events"].values())
-    told = Counter(row["event_type"] for row in state["outbox_events"].values())
-    lost = {
-        e["aggregate_id"]
-        for e in outbox(state, "refund_due")
-        if e["payload"]["reason"] == "time_gone"
-    }
-    seated = [
-        p for p in state["payments"].values() if p["status"] == "succeeded" and p["id"] not in lost
-    ]
-    assert tracked["booking_paid"] == len(seated)
-    assert tracked["booking_confirmed"] == told["appointment_confirmed"]
-    assert tracked["booking_slot_selected"] == told["appointment_booked"]
-    assert tracked["payment_started"] == told["payment_started"]
-    assert tracked["payment_failed"] == told["payment_failed"]
-    assert tracked["appointment_outcome_recorded"] == sum(
-        told[f"appointment_{name}"] for name in ("canceled", "rescheduled", "completed")
-    )
-    timeline = {row["event_id"]: row for row in state["lead_timeline_events"].values()}
-    for row in state["analytics_events"].values():
-        assert (row["event_id"] in timeline) == (row["lead_id"] is not None)
-
-
-def check_leads(state: State, before: State) -> None:
-    """A lead only comes closer, at least as far as its events prove."""
-    far = {key: WAY.index(row["status"]) for key, row in state["leads"].items()}
-    for key, row in before["leads"].items():
-        assert far[key] >= WAY.index(row["status"])
-    for event in state["lead_timeline_events"].values():
-        proof = PROMOTIONS.get(event["event_name"])
-        if proof is not None:
-            assert far[event["lead_id"]] >= WAY.index(proof)
-
-
-# -- the machine --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -1263,184 +1046,4 @@ def plain(value: Any) -> Any:
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
 
 
-class Meddling(Machine):
-    """Strangers write by hand between the verbs; nothing is predicted."""
-
-    def verb(self, expected: Callable[[], Any], call: Callable[[], Any]) -> Any:
-        try:
-            return call()
-        except Refused as refused:
-            self.refuse(refused)
-            return None
-
-    def check(self, before: State) -> None:
-        self.take_over()
-        check_no_overlap(self.state)
-        check_final_rows(self.state, before)
-        for payment, amount in refunds(self.state).items():
-            assert amount <= self.state["payments"][payment]["amount"]
-
-    def take_over(self) -> None:
-        """The world is what the database says: rules pick from it."""
-        world, state = self.world, self.state
-        persons = {row.key: row for row in [*self.persons, *self.leads, *world.services]}
-        slots = {slot.key: slot for slot in world.slots}
-        for slot_key, row in state["availability_slots"].items():
-            slots[slot_key].status = row["status"]
-        rows = {row.key: row for row in world.appointments}
-        for row_key, row in state["appointments"].items():
-            stored = rows.get(row_key)
-            if stored is None:
-                stored = rows[row_key] = reference.Appointment(
-                    service=persons[row["service_id"]],
-                    person=persons.get(row["client_user_id"]),
-                    lead=persons.get(row["lead_id"]),
-                    time=reference.Time(
-                        row["start_at_utc"],
-                        row["end_at_utc"],
-                        row["buffer_minutes"],
-                        slots.get(row["slot_id"]),
-                    ),
-                    price=row["price_amount"],
-                    deposit=row["deposit_amount"],
-                    status=row["status"],
-                    request=row["client_request_id"],
-                    replaces=rows.get(row["rescheduled_from_id"]),
-                    key=row_key,
-                )
-                world.appointments.append(stored)
-            stored.status, stored.hold = row["status"], row["hold_expires_at"]
-        payments = {payment.key: payment for payment in world.payments}
-        for payment_key, row in state["payments"].items():
-            stored = payments.get(payment_key)
-            if stored is None:
-                stored = reference.Payment(
-                    rows[row["appointment_id"]],
-                    row["idempotency_key"],
-                    row["purpose"],
-                    row["amount"],
-                    key=payment_key,
-                )
-                world.payments.append(stored)
-            stored.status = row["status"]
-
-    def by_hand(self, statement: str, *values: Any) -> None:
-        """What the database itself refuses is no news here."""
-        with self.step(), contextlib.suppress(Error), transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute(statement, values)
-            connection.check_constraints()
-
-    @move(needs="slots", n=many, status=st.sampled_from(["available", "reserved"]))
-    def stranger_frees_or_reserves(self, n: int, status: str) -> None:
-        slot = self.pick(self.world.slots, n)
-        self.by_hand("UPDATE availability_slots SET status = %s WHERE id = %s", status, slot.key)
-
-    @move(
-        needs="appointments",
-        n=many,
-        outcome=st.sampled_from([None, "canceled_by_client", "canceled_by_provider"]),
-    )
-    def stranger_cancels(self, n: int, outcome: str | None) -> None:
-        self.by_hand(
-            "UPDATE appointments SET status = 'canceled', canceled_at = %s, outcome = %s, "
-            "outcome_recorded_at = %s, outcome_recorded_by_role = %s "
-            "WHERE id = %s AND status <> 'canceled'",
-            self.world.now,
-            outcome,
-            outcome and self.world.now,
-            outcome and "owner",
-            self.an_appointment(n).key,
-        )
-
-    @move(
-        needs="appointments", n=many, status=st.sampled_from(["paid", "confirmed", "rescheduled"])
-    )
-    def stranger_sets_status(self, n: int, status: str) -> None:
-        self.by_hand(
-            "UPDATE appointments SET status = %s, confirmed_at = %s WHERE id = %s AND status <> %s",
-            status,
-            None if status == "paid" else self.world.now,
-            self.an_appointment(n).key,
-            status,
-        )
-
-    @move(
-        offset=OFFSETS,
-        slot=st.sampled_from([None, None, 0, 1, 2]),
-        status=st.sampled_from(["pending_payment", "pending_payment", "confirmed"]),
-        price=st.sampled_from([0, 3000]),
-        replaces=st.sampled_from([None, None, 0, 1]),
-    )
-    def stranger_books(
-        self, offset: int, slot: int | None, status: str, price: int, replaces: int | None
-    ) -> None:
-        chosen = None if slot is None else self.pick(self.world.slots, slot)
-        start = self.at(offset) if chosen is None else chosen.start
-        rows = self.world.appointments
-        self.by_hand(
-            "INSERT INTO appointments (id, service_id, client_user_id, start_at_utc, end_at_utc, "
-            "timezone, format, status, hold_expires_at, confirmed_at, price_amount, slot_id, "
-            "rescheduled_from_id) "
-            "VALUES (%s, %s, %s, %s, %s, %s, 'online', %s, %s, %s, %s, %s, %s)",
-            uuid7(),
-            self.world.services[0].key,
-            self.persons[1].key,
-            start,
-            start + timedelta(minutes=50),
-            MOSCOW,
-            status,
-            self.world.now + timedelta(minutes=10) if status == "pending_payment" else None,
-            self.world.now if status == "confirmed" else None,
-            price,
-            key(chosen),
-            self.pick(rows, replaces).key if rows and replaces is not None else None,
-        )
-
-    @move(
-        needs="appointments",
-        n=many,
-        purpose=st.sampled_from(["deposit", "full"]),
-        amount=st.sampled_from([1, 1000, 5000]),
-        answered=st.booleans(),
-    )
-    def stranger_opens_payment(self, n: int, purpose: str, amount: int, answered: bool) -> None:
-        """Also a second one of the same purpose, and at any appointment of a chain."""
-        name = f"pay-{next(self.number)}"
-        self.by_hand(
-            "INSERT INTO payments (id, appointment_id, idempotency_key, purpose, amount, "
-            "currency, status, provider, provider_payment_id) "
-            "VALUES (%s, %s, %s, %s, %s, 'RUB', 'pending', 'yookassa', %s)",
-            uuid7(),
-            self.an_appointment(n).key,
-            name,
-            purpose,
-            amount,
-            f"yk-{name}" if answered else None,
-        )
-
-    @move(needs="payments", n=many)
-    def stranger_takes_money(self, n: int) -> None:
-        payment = self.a_payment(n)
-        self.by_hand(
-            "UPDATE payments SET status = 'succeeded', confirmed_at = %s, "
-            "provider_payment_id = coalesce(provider_payment_id, %s) WHERE id = %s",
-            self.world.now,
-            self.provider_id(payment),
-            payment.key,
-        )
-
-    @move(needs="payments", n=many)
-    def stranger_notes_delivery(self, n: int) -> None:
-        """Without an amount."""
-        name = self.provider_id(self.a_payment(n))
-        self.by_hand(
-            "INSERT INTO payment_webhook_events (id, provider, provider_event_id, event_type, "
-            "provider_payment_id) VALUES (%s, 'yookassa', %s, 'payment.succeeded', %s)",
-            uuid7(),
-            f"payment.succeeded:{name}",
-            name,
-        )
-
-
-Booking.kind, Meddling.kind = Booking, Meddling
+Booking.kind = Booking

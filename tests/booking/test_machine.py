@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.booking.machine import Booking, Machine, Meddling
+from tests.booking.machine import Booking, Machine
+from tests.booking.meddling import Meddling
 from tests.databases import Databases, default_connection_on
 
 CI_STEPS = 5_000
@@ -22,7 +23,7 @@ FIRST_SEED = random.randrange(10**9) if SEED == "random" else int(SEED)
 
 # One seed is about 2,500 steps; Hypothesis remembers them.
 BATCH = settings(
-    max_examples=40,
+    max_examples=45,
     stateful_step_count=40,
     deadline=None,
     database=None,

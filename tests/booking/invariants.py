@@ -1,0 +1,235 @@
+"""What must hold of booking and payment after every step, read by SQL."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from crm.events import PROMOTIONS, WAY
+from tests.booking.reference import KEEPING
+
+TABLES = (
+    "appointments",
+    "payments",
+    "availability_slots",
+    "payment_webhook_events",
+    "outbox_events",
+    "analytics_events",
+    "lead_timeline_events",
+    "leads",
+    "lead_identities",
+    "services",
+)
+JSON = {"payload", "properties"}  # Django's cursors give it as text
+
+type Row = dict[str, Any]
+type State = dict[str, dict[UUID, Row]]
+
+
+def read_state() -> State:
+    """All rows of the tables that verbs write, by SQL; rows in the order of their keys."""
+    state = {}
+    with connection.cursor() as cursor:
+        for table in TABLES:
+            cursor.execute(f"SELECT * FROM {table} ORDER BY id")
+            names = [column.name for column in cursor.description]
+            rows = [
+                {
+                    name: json.loads(value) if name in JSON and value is not None else value
+                    for name, value in zip(names, values, strict=True)
+                }
+                for values in cursor.fetchall()
+            ]
+            state[table] = {row["id"]: row for row in rows}
+    return state
+
+
+# The life of an appointment as the outbox tells it. What replaces another is not booked again; what
+# is free of charge is not paid.
+PATH = re.compile(
+    r"(booked )?(paid )?confirmed (canceled |rescheduled |completed )?"
+    r"|booked (hold_expired |canceled )?"
+)
+LAST_TOLD = {
+    "pending_payment": "booked",
+    "confirmed": "confirmed",
+    "rescheduled": "rescheduled",
+    "completed": "completed",
+}
+
+
+def chains(state: State) -> Iterator[list[Row]]:
+    after = {row["rescheduled_from_id"]: row for row in state["appointments"].values()}
+    for row in state["appointments"].values():
+        if row["rescheduled_from_id"] is None:
+            rows = [row]
+            while (following := after.get(rows[-1]["id"])) is not None:
+                rows.append(following)
+            yield rows
+
+
+def outbox(state: State, *types: str) -> list[Row]:
+    return [row for row in state["outbox_events"].values() if row["event_type"] in types]
+
+
+def refunds(state: State) -> dict[UUID, int]:
+    """Roubles due back, by payment."""
+    due: dict[UUID, int] = defaultdict(int)
+    for event in outbox(state, "refund_due"):
+        due[event["aggregate_id"]] += event["payload"]["amount"]
+    return due
+
+
+def check_no_overlap(state: State) -> None:
+    keeping = sorted(
+        (
+            row["start_at_utc"],
+            row["end_at_utc"] + timedelta(minutes=row["buffer_minutes"]),
+        )
+        for row in state["appointments"].values()
+        if row["status"] in KEEPING
+    )
+    for (_, until), (start, _) in itertools.pairwise(keeping):
+        assert until <= start, keeping
+
+
+def check_slots(state: State) -> None:
+    """A slot is reserved exactly while one appointment keeps or has used it."""
+    users = Counter(
+        row["slot_id"]
+        for row in state["appointments"].values()
+        if row["status"] in (*KEEPING, "completed") and row["slot_id"]
+    )
+    for key, slot in state["availability_slots"].items():
+        assert users[key] == (slot["status"] == "reserved"), (slot, users[key])
+
+
+def check_money(state: State) -> None:
+    """What came in is kept for a session, or due back; nobody gets back more than they paid."""
+    due = refunds(state)
+    payments = state["payments"]
+    for key, amount in due.items():
+        assert 0 < amount <= payments[key]["amount"], (payments[key], amount)
+    for rows in chains(state):
+        keys = {row["id"] for row in rows}
+        mine = [
+            p
+            for p in payments.values()
+            if p["appointment_id"] in keys and p["status"] == "succeeded"
+        ]
+        kept = sum(p["amount"] - due[p["id"]] for p in mine)
+        last = rows[-1]
+        agreed = last["deposit_amount"] or last["price_amount"]
+        assert kept <= last["price_amount"]
+        match last["status"], last["outcome"]:
+            case "confirmed" | "completed", _:
+                assert kept >= agreed
+                assert not any(due[p["id"]] for p in mine if due[p["id"]] < p["amount"])
+            case ("pending_payment", _) | ("canceled", None | "canceled_by_provider"):
+                assert kept == 0
+            case "canceled", "canceled_by_client":
+                (told,) = [
+                    e
+                    for e in outbox(state, "appointment_canceled")
+                    if e["aggregate_id"] == last["id"]
+                ]
+                given = [
+                    e["payload"]["amount"]
+                    for e in outbox(state, "refund_due")
+                    if e["payload"]["reason"] == "canceled" and e["aggregate_id"] in due
+                    if payments[e["aggregate_id"]]["appointment_id"] in keys
+                ]
+                assert sum(given) == told["payload"].get("refund_amount", 0)
+            case _:
+                raise AssertionError(last)
+
+
+def check_final_rows(state: State, before: State) -> None:
+    for key, old in before["payments"].items():
+        new = state["payments"][key]
+        terms = ("appointment_id", "amount", "currency", "purpose", "idempotency_key")
+        assert [new[name] for name in terms] == [old[name] for name in terms]
+        if old["status"] != "pending":
+            attached = {} if old["provider_payment_id"] else {"provider_payment_id"}
+            assert {name for name in new if new[name] != old[name]} <= set(attached)
+    for key, old in before["payment_webhook_events"].items():
+        if old["processed_at"] is not None:
+            assert state["payment_webhook_events"][key] == old
+    for table in ("outbox_events", "analytics_events", "lead_timeline_events"):
+        for key, old in before[table].items():
+            assert state[table][key] == old
+    for key, old in before["appointments"].items():
+        new = state["appointments"][key]
+        agreed = ("price_amount", "deposit_amount", "client_user_id", "lead_id", "start_at_utc")
+        assert [new[name] for name in agreed] == [old[name] for name in agreed]
+        if old["status"] in ("canceled", "rescheduled", "completed"):
+            assert new == old
+
+
+def check_announcements(state: State) -> None:
+    """Each effect is told once, in an order in which it can have happened."""
+    told: dict[UUID, list[str]] = defaultdict(list)
+    for event in state["outbox_events"].values():
+        if event["aggregate_type"] == "appointments":
+            told[event["aggregate_id"]].append(event["event_type"].removeprefix("appointment_"))
+    for key, row in state["appointments"].items():
+        path = "".join(f"{name} " for name in told[key])
+        assert PATH.fullmatch(path), path
+        if row["status"] == "canceled":
+            ended = "hold_expired" if row["outcome"] is None else "canceled"
+        else:
+            ended = LAST_TOLD[row["status"]]
+        assert told[key][-1] == ended, (row["status"], told[key])
+    about_payments = Counter(
+        (event["event_type"], event["aggregate_id"])
+        for event in outbox(state, "payment_started", "payment_succeeded", "payment_failed")
+    )
+    for key, payment in state["payments"].items():
+        assert about_payments["payment_started", key] == 1
+        assert about_payments["payment_succeeded", key] == (payment["status"] == "succeeded")
+        assert about_payments["payment_failed", key] == (
+            payment["status"] in ("failed", "canceled")
+        )
+
+
+def check_tracking(state: State) -> None:
+    tracked = Counter(row["event_name"] for row in state["analytics_events"].values())
+    told = Counter(row["event_type"] for row in state["outbox_events"].values())
+    lost = {
+        e["aggregate_id"]
+        for e in outbox(state, "refund_due")
+        if e["payload"]["reason"] == "time_gone"
+    }
+    seated = [
+        p for p in state["payments"].values() if p["status"] == "succeeded" and p["id"] not in lost
+    ]
+    assert tracked["booking_paid"] == len(seated)
+    assert tracked["booking_confirmed"] == told["appointment_confirmed"]
+    assert tracked["booking_slot_selected"] == told["appointment_booked"]
+    assert tracked["payment_started"] == told["payment_started"]
+    assert tracked["payment_failed"] == told["payment_failed"]
+    assert tracked["appointment_outcome_recorded"] == sum(
+        told[f"appointment_{name}"] for name in ("canceled", "rescheduled", "completed")
+    )
+    timeline = {row["event_id"]: row for row in state["lead_timeline_events"].values()}
+    for row in state["analytics_events"].values():
+        assert (row["event_id"] in timeline) == (row["lead_id"] is not None)
+
+
+def check_leads(state: State, before: State) -> None:
+    """A lead only comes closer, at least as far as its events prove."""
+    far = {key: WAY.index(row["status"]) for key, row in state["leads"].items()}
+    for key, row in before["leads"].items():
+        assert far[key] >= WAY.index(row["status"])
+    for event in state["lead_timeline_events"].values():
+        proof = PROMOTIONS.get(event["event_name"])
+        if proof is not None:
+            assert far[event["lead_id"]] >= WAY.index(proof)
