@@ -17,11 +17,41 @@ from typing import Any, Self
 from uuid import UUID
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import connections, models, transaction
 from django.db.models import Count, F, Max, Q
 from django.db.models.functions import Now
+from psycopg.types.json import Jsonb
 
 from ebalance.db.querysets import EntityQuerySet
+
+
+class AuditLog(models.Manager):
+    def record(
+        self,
+        action: str,
+        about: models.Model | None = None,
+        *,
+        entity_type: str | None = None,
+        entity_key: str | None = None,
+        values: Mapping[str, object] | None = None,
+    ) -> UUID:
+        """Write what the application alone knows: logins, refusals, exports, erasures, reveals.
+
+        Who acts is told by ``acting_as()``. ``about`` is the row; where there is none,
+        ``entity_type`` says it, a table's name or a code. ``values`` are P0: codes, numbers, ids.
+        Returns the key of the entry. Raises IntegrityError for what the log may not hold.
+        """
+        entity = (None, entity_key)
+        if about is not None:
+            entity_type = about._meta.db_table
+            entity = (about.pk, None) if isinstance(about.pk, UUID) else (None, about.pk)
+        with connections[self.db].cursor() as cursor:
+            cursor.execute(
+                "SELECT public.record_audit_entry(%s, %s, %s, %s, NULL, %s)",
+                [action, entity_type, *entity, None if values is None else Jsonb(flat(values))],
+            )
+            (key,) = cursor.fetchone()
+        return key
 
 
 @dataclass(frozen=True)

@@ -151,6 +151,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "ebalance.acting.ActorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -161,7 +162,7 @@ WSGI_APPLICATION = "ebalance.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [],
+        "DIRS": [BASE_DIR / "ebalance" / "admin" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -203,6 +204,14 @@ HOLD_MINUTES = env.int("HOLD_MINUTES", default=15)
 if not 1 <= HOLD_MINUTES <= 24 * 60:
     raise ImproperlyConfigured(f"HOLD_MINUTES is {HOLD_MINUTES}; it can be 1 to 1440.")
 
+# EXPORTS_DIR: folder of the files that process_exports makes, each with all that is known of a
+# person; for one database alone, and not one that a web server lists. EXPORTS_URL: what stands
+# before a file's name in its address, file_url.
+EXPORTS_DIR = Path(env.str("EXPORTS_DIR", default="") or EBALANCE_DATA_DIR / "exports").absolute()
+EXPORTS_URL = env.str("EXPORTS_URL", default="") or "exports/"
+if not EXPORTS_URL.endswith("/"):
+    raise ImproperlyConfigured("EXPORTS_URL ends with a slash.")
+
 # OUTBOX_SENDER: the class to which relay_outbox gives events, audit.senders.LogSender or
 # audit.senders.WebhookSender. OUTBOX_MAX_ATTEMPTS: after so many an event is a dead letter.
 # OUTBOX_SEND_TIMEOUT_SECONDS: for one whole delivery. OUTBOX_LEASE_SECONDS: for which a relay has
@@ -228,6 +237,7 @@ UNFOLD = {
     "SITE_SYMBOL": "spa",
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
+    "LOGIN": {"form": "ebalance.admin.login.LoginForm"},
     "SIDEBAR": {
         "show_search": True,
         "navigation": "ebalance.admin.navigation.sidebar",
@@ -297,12 +307,14 @@ MAILERS = {
 
 # CSRF_TRUSTED_ORIGINS: https://host of each site that posts forms here, separated by commas.
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# BEHIND_PROXY: on when a proxy stands in front that always sets X-Forwarded-Proto and adds the
+# address of who asks to X-Forwarded-For.
+BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 if DEPLOYED:
     SECURE_SSL_REDIRECT = True
-    # BEHIND_PROXY: on when a proxy that always sets X-Forwarded-Proto stands in front.
-    if env.bool("BEHIND_PROXY", default=False):
+    if BEHIND_PROXY:
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True

@@ -33,6 +33,8 @@ from django.db import (
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from ebalance import acting
+
 type Clock = Callable[[], datetime]
 """Tells the time, aware; asked after the locks are held. Tests and replays give their own."""
 
@@ -116,11 +118,19 @@ def verb[**P, R](function: Callable[P, R]) -> Callable[P, R]:
 
     A transaction of its own that the database breaks off (deadlock, serialization failure) is
     run again, a few times; inside the caller's that is for the caller to do. What the database
-    refuses is raised as RuleBroken, a value that no column can hold as InvalidInput.
+    refuses is raised as RuleBroken, a value that no column can hold as InvalidInput. What it writes
+    is the ``actor``'s in the audit log, unless somebody is acting anyway.
     """
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        actor = kwargs.get("actor")
+        if isinstance(actor, models.Model) and acting.current() is None:
+            with acting.acting_as(actor):
+                return attempts(*args, **kwargs)
+        return attempts(*args, **kwargs)
+
+    def attempts(*args: P.args, **kwargs: P.kwargs) -> R:
         tries = ATTEMPTS if connection.get_autocommit() else 1
         for attempt in range(1, tries + 1):
             try:

@@ -7,8 +7,8 @@ from django.db.models import F, Func, Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from ebalance.db import rules, triggers
-from ebalance.db.classification import NAMELESS_LEAD, NULL, of_person, p0, p1
+from ebalance.db import auditing, rules, triggers
+from ebalance.db.classification import NAMELESS_LEAD, NULL, carried_by, of_person, p0, p1
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
@@ -23,6 +23,13 @@ from ..verbs.appointments import AppointmentQuerySet, AppointmentVerbs
 from .schedule import AvailabilitySlot
 from .services import Service
 from .times import BLOCKING, session_times
+
+OUTCOME = (
+    "outcome",
+    "outcome_reason_category",
+    "outcome_recorded_at",
+    "outcome_recorded_by_role",
+)
 
 
 class Appointment(AppointmentVerbs, Entity):
@@ -54,7 +61,7 @@ class Appointment(AppointmentVerbs, Entity):
         db_comment=of_person("lead, if not registered", NAMELESS_LEAD),
     )
     client_request_id = TextLine(
-        null=True, blank=True, db_comment=p0("idempotency key of the caller")
+        null=True, blank=True, db_comment=p0("idempotency key of the caller", erasure=NULL)
     )
     start_at_utc = models.DateTimeField(db_comment=p0("start, UTC"))
     end_at_utc = models.DateTimeField(db_comment=p0("end, UTC, at most 12 h later"))
@@ -78,7 +85,7 @@ class Appointment(AppointmentVerbs, Entity):
         null=True,
         blank=True,
         related_name="appointments",
-        db_comment=p0("slot it takes"),
+        db_comment=carried_by("slot it takes"),
     )
     external_calendar_event_id = TextLine(
         null=True,
@@ -334,11 +341,20 @@ END""",
                 "appointments",
                 "origin_stays",
                 ["rescheduled_from_id", "client_request_id"],
+                emptied=["client_request_id"],  # when the client is erased
                 message=gettext_noop(
                     "What an appointment replaces, and the request it came by, do not change"
                 ),
             ),
             triggers.touch_updated_at("appointments"),
+            *auditing.audited(
+                "appointments",
+                inserted=("outcome_recorded", OUTCOME),
+                inserted_when="NEW.outcome IS NOT NULL",
+                changed=("outcome_recorded", OUTCOME),
+                deleted="appointment_deleted",
+            ),
+            triggers.no_truncate("appointments"),
         ]
 
     def __str__(self) -> str:

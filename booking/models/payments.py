@@ -42,7 +42,9 @@ class Payment(PaymentVerbs, Entity):
         blank=True,
         db_comment=p0("the provider's id; empty until it has answered", erasure=ACCOUNTING),
     )
-    idempotency_key = TextLine(db_comment=p0("key under which the provider was asked"))
+    idempotency_key = TextLine(
+        db_comment=p0("key under which the provider was asked", erasure=ACCOUNTING)
+    )
     purpose = ClosedSet(Purpose, db_comment=p0("deposit or full price"))
     amount = models.IntegerField(db_comment=p0("amount, whole roubles; never changes"))
     currency = ClosedSet(Currency, default=Currency.RUB, db_comment=p0("currency"))

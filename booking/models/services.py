@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import rules, triggers
+from ebalance.db import auditing, rules, triggers
 from ebalance.db.classification import p0
 from ebalance.db.fields import (
     ClosedSet,
@@ -17,6 +17,16 @@ from ebalance.db.fields import (
 from ebalance.db.sets import PUBLICATION_MOVES, Members, PublicationStatus
 
 from ..verbs.services import ServiceVerbs
+
+# What a client agrees to pay, and under which conditions: every change is in the audit log.
+TERMS = (
+    "price_amount",
+    "deposit_amount",
+    "cancel_free_hours",
+    "cancel_partial_hours",
+    "reschedule_min_hours",
+    "reschedule_max_count",
+)
 
 
 class Service(ServiceVerbs, Entity):
@@ -107,6 +117,13 @@ class Service(ServiceVerbs, Entity):
         triggers = [
             *triggers.transitions("services", PUBLICATION_MOVES),
             triggers.touch_updated_at("services"),
+            *auditing.audited(
+                "services",
+                inserted=("service_created", [*TERMS, "status"]),
+                changed=("service_changed", [*TERMS, "status"]),
+                deleted="service_deleted",
+            ),
+            triggers.no_truncate("services"),
         ]
 
     def __str__(self) -> str:

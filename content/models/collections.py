@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Deferrable, Q
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import rules, triggers
+from ebalance.db import auditing, rules, triggers
 from ebalance.db.classification import p0
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine
 from ebalance.db.on_delete import DB_CASCADE
@@ -53,7 +53,15 @@ class CuratedCollection(Publishable, Entity):
         indexes = [
             rules.Index("curated_collections_by_topic", "topic", serves="collections of a topic"),
         ]
-        triggers = triggers.transitions("curated_collections", PUBLICATION_MOVES)
+        triggers = [
+            *triggers.transitions("curated_collections", PUBLICATION_MOVES),
+            *auditing.audited(
+                "curated_collections",
+                inserted=("collection_published", ["slug", "status"]),
+                inserted_when="NEW.status = 'published'",
+                changed=("collection_status_changed", ["status"]),
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.title

@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import F, Func
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import rules, triggers
+from ebalance.db import auditing, rules, triggers
 from ebalance.db.classification import p0
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine
 from ebalance.db.on_delete import DB_CASCADE
@@ -46,7 +46,15 @@ class GlossaryTerm(Publishable, Entity):
             published_has_date("glossary_terms"),
             rules.finite("glossary_terms", "published_at"),
         ]
-        triggers = triggers.transitions("glossary_terms", PUBLICATION_MOVES)
+        triggers = [
+            *triggers.transitions("glossary_terms", PUBLICATION_MOVES),
+            *auditing.audited(
+                "glossary_terms",
+                inserted=("term_published", ["slug", "status"]),
+                inserted_when="NEW.status = 'published'",
+                changed=("term_status_changed", ["status"]),
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.title

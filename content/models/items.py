@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import rules, triggers
+from ebalance.db import auditing, rules, triggers
 from ebalance.db.classification import by_staff, p0
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, updated_at
 from ebalance.db.on_delete import DB_CASCADE
@@ -106,6 +106,14 @@ class ContentItem(Editorial, Entity):
                 },
             ),
             triggers.touch_updated_at("content_items"),
+            *auditing.audited(
+                "content_items",
+                inserted=("content_published", ["content_type", "slug", "status"]),
+                inserted_when="NEW.status = 'published'",
+                changed=("content_status_changed", ["status"]),
+                deleted="content_item_deleted",
+            ),
+            triggers.no_truncate("content_items"),
         ]
 
     def __str__(self) -> str:

@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import rules
+from ebalance.db import auditing, rules, triggers
 from ebalance.db.classification import by_staff, p0
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at
 from ebalance.db.sets import Members
@@ -85,6 +85,14 @@ class MediaAsset(Entity):
                 field="alt_text",
             ),
             rules.finite("media_assets", "created_at"),
+        ]
+        triggers = [
+            *auditing.audited(
+                "media_assets",
+                inserted=("media_created", ["media_type", "mime_type", "object_key", "size_bytes"]),
+                deleted="media_deleted",
+            ),
+            triggers.no_truncate("media_assets"),
         ]
         indexes = [
             rules.Index("media_assets_by_uploader", "uploaded_by", serves="the delete check"),

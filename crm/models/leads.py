@@ -8,8 +8,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import patterns, rules, triggers
-from ebalance.db.classification import DELETE, by_staff, of_person, p0, p1, p2
+from ebalance.db import auditing, patterns, rules, triggers
+from ebalance.db.classification import DELETE, NULL, by_staff, of_person, p0, p1, p2
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
@@ -49,7 +49,9 @@ class Lead(Entity):
         related_name="leads",
         db_comment=p0("topic, if one"),
     )
-    utm = models.JSONField(null=True, blank=True, db_comment=p0("utm_* of the first visit"))
+    utm = models.JSONField(
+        null=True, blank=True, db_comment=p0("utm_* of the first visit", erasure=NULL)
+    )
     created_at = created_at()
     updated_at = updated_at()
 
@@ -74,7 +76,15 @@ class Lead(Entity):
             rules.Index("leads_newest", "-created_at", serves="admin: newest leads first"),
             rules.Index("leads_by_topic", "topic", serves="leads of a topic; delete"),
         ]
-        triggers = [triggers.touch_updated_at("leads")]
+        triggers = [
+            triggers.touch_updated_at("leads"),
+            *auditing.audited(
+                "leads",
+                changed=("lead_status_changed", ["status"]),
+                deleted="lead_deleted",
+            ),
+            triggers.no_truncate("leads"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_source_display()} · {self.get_status_display()}"

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_noop
 from psycopg.types.json import Jsonb
 
 from ebalance.db import rules, triggers
-from ebalance.db.classification import NAMELESS_LEAD, NULL, of_person, p0
+from ebalance.db.classification import EMPTY_OBJECT, NAMELESS_LEAD, NULL, of_person, p0
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
@@ -23,6 +23,17 @@ from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sets import EventSource, Members
 
 from .leads import Lead
+
+# Of an event: column to how it looks while it is not empty.
+EMPTIED_AT_ERASURE = {
+    **dict.fromkeys(("user_id", "lead_id", "anonymous_id", "session_id"), "IS NOT NULL"),
+    **dict.fromkeys(("page", "acquisition", "properties"), "<> '{}'"),
+}
+
+
+def as_written(row: str) -> str:
+    """SQL: the row without what erasure may empty."""
+    return f"(to_jsonb({row}) - '{{{','.join(EMPTIED_AT_ERASURE)}}}'::text[])"
 
 
 def empty_object() -> models.Value:
@@ -183,7 +194,7 @@ class LeadTimelineEvent(Entity):
         default=dict,
         db_default=empty_object(),
         blank=True,
-        db_comment=p0("parameters of the tracking plan"),
+        db_comment=p0("parameters of the tracking plan", erasure=EMPTY_OBJECT),
     )
 
     class Meta:
@@ -239,16 +250,22 @@ class AnalyticsEvent(Entity):
     user_id = models.UUIDField(null=True, blank=True, db_comment=of_person("person; no key", NULL))
     lead_id = models.UUIDField(null=True, blank=True, db_comment=of_person("lead; no key", NULL))
     page = models.JSONField(
-        default=dict, db_default=empty_object(), blank=True, db_comment=p0("path and referrer host")
+        default=dict,
+        db_default=empty_object(),
+        blank=True,
+        db_comment=p0("path and referrer host", erasure=EMPTY_OBJECT),
     )
     acquisition = models.JSONField(
-        default=dict, db_default=empty_object(), blank=True, db_comment=p0("entry point and utm")
+        default=dict,
+        db_default=empty_object(),
+        blank=True,
+        db_comment=p0("entry point and utm", erasure=EMPTY_OBJECT),
     )
     properties = models.JSONField(
         default=dict,
         db_default=empty_object(),
         blank=True,
-        db_comment=p0("parameters of the tracking plan"),
+        db_comment=p0("parameters of the tracking plan", erasure=EMPTY_OBJECT),
     )
     received_at = models.DateTimeField(db_default=now_default(), db_comment=p0("receipt, UTC"))
 
@@ -279,18 +296,18 @@ class AnalyticsEvent(Entity):
             rules.Index("analytics_events_by_receipt", "received_at", serves="purge_expired"),
         ]
         triggers = [
-            # An erased person's events stay, detached: identifiers may be emptied, no more.
+            # An erased person's events stay, detached: what could lead to somebody may be emptied.
             triggers.Rule(
                 "analytics_events_append_only",
                 operation=pgtrigger.Update,
-                condition="""(to_jsonb(OLD) - '{user_id,lead_id,anonymous_id,session_id}'::text[])
-    IS DISTINCT FROM (to_jsonb(NEW) - '{user_id,lead_id,anonymous_id,session_id}'::text[])
-    OR (NEW.user_id IS NOT NULL AND NEW.user_id IS DISTINCT FROM OLD.user_id)
-    OR (NEW.lead_id IS NOT NULL AND NEW.lead_id IS DISTINCT FROM OLD.lead_id)
-    OR (NEW.anonymous_id IS NOT NULL AND NEW.anonymous_id IS DISTINCT FROM OLD.anonymous_id)
-    OR (NEW.session_id IS NOT NULL AND NEW.session_id IS DISTINCT FROM OLD.session_id)
-    OR ROW(OLD.user_id, OLD.lead_id, OLD.anonymous_id, OLD.session_id)
-       IS NOT DISTINCT FROM ROW(NEW.user_id, NEW.lead_id, NEW.anonymous_id, NEW.session_id)""",
+                condition=f"""{as_written("OLD")} IS DISTINCT FROM {as_written("NEW")}
+    OR to_jsonb(OLD) = to_jsonb(NEW)
+    OR {
+                    " OR ".join(
+                        f"(NEW.{c} IS DISTINCT FROM OLD.{c} AND NEW.{c} {filled})"
+                        for c, filled in EMPTIED_AT_ERASURE.items()
+                    )
+                }""",
                 message=triggers.APPEND_ONLY,
                 broken=lambda row: not row._state.adding,
             ),

@@ -5,8 +5,9 @@ to ``inventory.columns()`` also what erasure does with the column and whether an
 What is not said follows from the class and from the table, see ``inventory.Column``.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 Privacy = Literal["P0", "P1", "P2"]
 
@@ -17,6 +18,7 @@ class Erasure:
 
     action: Literal["delete", "null", "replace", "keep"]
     note: str = ""
+    value: Callable[[], Any] | None = None  # makes what stands there after "replace"
 
     def __str__(self) -> str:
         words = {
@@ -32,15 +34,16 @@ DELETE = Erasure("delete")
 NULL = Erasure("null")
 
 
-def replace(by: str) -> Erasure:
+def replace(by: str, value: Callable[[], Any]) -> Erasure:
     """For what must have a value: erasure puts one there that says nothing of anybody."""
-    return Erasure("replace", by)
+    return Erasure("replace", by, value)
 
 
 def keep(why: str) -> Erasure:
     return Erasure("keep", why)
 
 
+EMPTY_OBJECT = replace("an empty object", dict)
 NAMES_NOBODY = keep("names nobody")
 COLLEAGUE = keep("who of the staff did it; names nobody once they are erased")
 EVIDENCE = keep("evidence; the id names nobody after erasure")
@@ -56,6 +59,7 @@ class Classified(str):
     export: bool | None  # None: by the class and the table
     links_person: bool
     names_colleague: bool
+    is_carried: bool
 
     def __new__(
         cls,
@@ -66,6 +70,7 @@ class Classified(str):
         export: bool | None = None,
         links_person: bool = False,
         names_colleague: bool = False,
+        is_carried: bool = False,
     ) -> Self:
         self = super().__new__(cls, f"{privacy} · {meaning}")
         self.privacy = privacy
@@ -73,6 +78,7 @@ class Classified(str):
         self.export = export
         self.links_person = links_person
         self.names_colleague = names_colleague
+        self.is_carried = is_carried
         return self
 
     def __copy__(self) -> Self:
@@ -107,6 +113,14 @@ def of_person(meaning: str, erasure: Erasure) -> Classified:
     It makes its own table, and the table it refers to, one that is about people.
     """
     return Classified("P0", meaning, erasure=erasure, links_person=True)
+
+
+def carried_by(meaning: str) -> Classified:
+    """A P0 reference to what a person's row takes up for a time, as a session its slot.
+
+    What is personal there is the person's whose row came last.
+    """
+    return Classified("P0", meaning, is_carried=True)
 
 
 def by_staff(meaning: str) -> Classified:

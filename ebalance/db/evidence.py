@@ -34,8 +34,16 @@ def consent_checks(table: str) -> list[rules.Check]:
     ]
 
 
-def consent_triggers(table: str, columns: Sequence[str]) -> list[triggers.Rule]:
-    """``columns`` never change, ``revoked_at`` is set once, rows are not deleted."""
+def consent_triggers(
+    table: str, columns: Sequence[str], *, kept: str | None = None
+) -> list[triggers.Rule]:
+    """``columns`` never change, ``revoked_at`` is set once, rows are not deleted.
+
+    With ``kept``, an interval, they may be deleted so long after they ended: a refusal when it was
+    given, a consent when it was withdrawn.
+    """
+    ended = "CASE WHEN OLD.granted THEN OLD.revoked_at ELSE OLD.granted_at END"
+    is_kept = f"({ended} < pg_catalog.now() - interval '{kept}') IS NOT TRUE" if kept else None
     return [
         triggers.frozen(
             table,
@@ -50,6 +58,6 @@ def consent_triggers(table: str, columns: Sequence[str]) -> list[triggers.Rule]:
             once="revoked_at",
             message=gettext_noop("A consent is withdrawn once"),
         ),
-        triggers.no_delete(table),
+        triggers.no_delete(table, condition=is_kept),
         triggers.no_truncate(table),
     ]

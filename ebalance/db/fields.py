@@ -1,13 +1,14 @@
 """Field types of the data model. Migrations see plain Django fields."""
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
 from . import rules, triggers
-from .classification import p0
+from .classification import Classified, p0
 from .ids import uuid7
 from .on_delete import DB_RESTRICT
 from .querysets import EntityQuerySet
@@ -55,6 +56,23 @@ class Ref(models.ForeignKey):
         kwargs.setdefault("db_index", False)
         super().__init__(to, on_delete, **kwargs)
 
+    def contribute_to_class(self, cls, name, private_only=False, **kwargs):
+        """A row that belongs to a person brings along that it is of nobody erased."""
+        super().contribute_to_class(cls, name, private_only, **kwargs)
+        declared = getattr(cls._meta, "triggers", [])
+        if (
+            isinstance(self.db_comment, Classified)
+            and self.db_comment.links_person
+            and self._parent_label() == settings.AUTH_USER_MODEL
+            and not triggers.stays_as_written(declared)
+        ):
+            made = [*declared, triggers.not_erased(cls._meta.db_table, self.column)]
+            cls._meta.triggers = cls._meta.original_attrs["triggers"] = made
+
+    def _parent_label(self) -> str:
+        parent = self.remote_field.model
+        return parent if isinstance(parent, str) else parent._meta.label
+
     def deconstruct(self):
         name, _path, args, kwargs = super().deconstruct()
         kwargs["db_index"] = False
@@ -76,6 +94,10 @@ class MomentFromDatabase(FilledByDatabase, models.DateTimeField):
 
 
 class NumberFromDatabase(FilledByDatabase, models.BigIntegerField):
+    pass
+
+
+class UUIDFromDatabase(FilledByDatabase, models.UUIDField):
     pass
 
 

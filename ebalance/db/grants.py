@@ -27,7 +27,9 @@ from .inventory import Table, columns, tables
 OWNER, APP, ANALYST = ROLES = ("ebalance_owner", "ebalance_app", "ebalance_analyst")
 PUBLIC = "PUBLIC"
 # Written by commands of the owner only.
-READ_ONLY = frozenset({"django_migrations", "key_rotations"})
+READ_ONLY = frozenset(
+    {"audit_checkpoints", "django_migrations", "interactive_run_totals", "key_rotations"}
+)
 
 LOCK = 0x6562_616C_0003  # advisory: two runs on one database work one after the other
 LOCK_TIMEOUT = "4s"  # a table that changes hands is locked; the site must not queue behind us

@@ -23,6 +23,7 @@ from pgtrigger import compiler
 IMMUTABLE = gettext_noop("This record cannot be changed any more")
 APPEND_ONLY = gettext_noop("These records are only added, never changed or deleted")
 NOT_TRUNCATED = gettext_noop("This table cannot be emptied")
+ERASED = gettext_noop("This person was erased; nothing more is written of them")
 EVIDENCE = gettext_noop("These records are kept as evidence and are not deleted")
 
 # In a Rule's body: raise the rule's refusal.
@@ -53,14 +54,14 @@ class Rule(pgtrigger.Trigger):
 
     * nothing more: every row that meets ``condition`` is refused;
     * ``body``: PL/pgSQL, in which ``REFUSE;`` refuses;
-    * ``execute``: the call of a shared function.
+    * ``execute``: the call of a shared function;
+    * ``refuse``: the shared function that refuses in its own way, with rule, column, sentence.
 
     ``broken(instance)`` says in Python whether the row breaks the rule, for ``full_clean()``.
     Tables and functions in SQL are named with their schema, and a body sets its search_path:
     a caller's temporary table, type or operator must not stand in for the real one.
     """
 
-    refuse = "refuse"
     frozen_columns: tuple[str, ...] = ()  # columns that never change after the INSERT
 
     def __init__(
@@ -77,6 +78,7 @@ class Rule(pgtrigger.Trigger):
         level=pgtrigger.Row,
         timing=None,
         broken: Callable[[Any], bool] | None = None,
+        refuse: str = "refuse",
     ):
         if body is not None and execute is not None:
             raise ValueError("a Rule has a body or a shared function, not both")
@@ -88,6 +90,7 @@ class Rule(pgtrigger.Trigger):
         self.execute = execute
         self.body = body
         self.broken = broken
+        self.refuse = refuse
         super().__init__(
             name=name,
             operation=operation,
@@ -112,7 +115,7 @@ class Rule(pgtrigger.Trigger):
         column = self.column or model._meta.pk.column
         arguments = f"{literal(self.rule)}, {{}}{literal(column)}, {literal(self.message)}"
         func = ""
-        execute = self.execute or f"public.{self.refuse}({arguments.format('')})"
+        execute = self.call(model) or f"public.{self.refuse}({arguments.format('')})"
         if self.body is not None:
             refusal = f"PERFORM public.raise_refusal({arguments.format('TG_TABLE_NAME, ')});"
             execute = f"public.{self.rule}()"
@@ -137,6 +140,10 @@ class Rule(pgtrigger.Trigger):
             ),
         )
 
+    def call(self, model) -> str | None:
+        """The call of the shared function, if there is one."""
+        return self.execute
+
     @property
     def messages(self) -> Mapping[str, str]:
         """The sentence of every rule that this trigger may name in a refusal."""
@@ -160,7 +167,6 @@ class Rule(pgtrigger.Trigger):
 class Transition(Rule):
     """A move of the state machine that is not listed in ``moves``."""
 
-    refuse = "refuse_transition"
     moves: Mapping[str, Sequence[str]] = {}
 
     def validate(self, instance: models.Model) -> None:
@@ -244,6 +250,7 @@ def transitions(
         message=gettext_noop("This change of status is not allowed"),
         column=field,
         broken=is_move_refused,
+        refuse="refuse_transition",
     )
     move.moves = moves
     return [move] if initial is None else [move, initial_states(table, initial, field=field)]
@@ -270,14 +277,17 @@ def frozen(
     once: str | None = None,
     status: str | None = None,
     resealed: Sequence[str] = (),
+    emptied: Sequence[str] = (),
 ) -> Rule:
     """These columns keep the value they were inserted with.
 
     With ``once``, from when that column has a value; with ``status``, while the row is in it.
-    Those of them in ``resealed`` may still move to another key, with their value.
+    Those of them in ``resealed`` may still move to another key, with their value; those in
+    ``emptied`` may become NULL.
     """
     changes = {c: f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in columns}
     changes |= {c: f"({changes[c]} AND {not_resealed(table, c)})" for c in resealed}
+    changes |= {c: f"({changes[c]} AND NEW.{c} IS NOT NULL)" for c in emptied}
     condition = f"({' OR '.join(changes.values())})"
     if once:
         condition += f" AND OLD.{once} IS NOT NULL"
@@ -290,7 +300,8 @@ def frozen(
         if not row or (once and row[once] is None) or (status and row["status"] != status):
             return False
         attributes = {f.column: f.attname for f in instance._meta.concrete_fields}
-        return any(row[c] != getattr(instance, attributes[c]) for c in columns)
+        now = {c: getattr(instance, attributes[c]) for c in columns}
+        return any(row[c] != now[c] and not (c in emptied and now[c] is None) for c in columns)
 
     made = Rule(
         f"{table}_{rule}",
@@ -359,15 +370,31 @@ def stays_as_written(declared: Iterable[Rule]) -> bool:
     return any(rule.rule.endswith(("_immutable", "_append_only")) for rule in declared)
 
 
-def is_never_deleted(declared: Iterable[Rule]) -> bool:
-    """Whether a rule refuses every DELETE, whatever the row."""
-    return any(
-        rule.operation == pgtrigger.Delete
-        and rule.message is not None
-        and rule.condition is None
-        and rule.body is None
-        for rule in declared
+def not_erased(table: str, column: str) -> Rule:
+    """Nothing new is written of a person who was erased. Brought along by the reference (Ref)."""
+    return Rule(
+        f"{table}_{column}_not_erased",
+        operation=pgtrigger.Insert | pgtrigger.UpdateOf(column),
+        condition=f"NEW.{column} IS NOT NULL",
+        refuse="refuse_for_erased_person",
+        message=ERASED,
+        column=column,
+        broken=lambda row: is_newly_of_erased(row, column),
     )
+
+
+def is_newly_of_erased(row: models.Model, column: str) -> bool:
+    field = next(f for f in row._meta.concrete_fields if f.column == column)
+    person = getattr(row, field.attname)
+    if person is None or (stored(row, column) or {}).get(column) == person:
+        return False
+    people: Any = field.related_model
+    return people._base_manager.filter(pk=person, status="deleted").exists()
+
+
+def is_never_deleted(declared: Iterable[Rule]) -> bool:
+    """Whether a rule refuses to delete: evidence. Retention may have its exceptions."""
+    return any(rule.rule.endswith("_no_delete") for rule in declared)
 
 
 def versions(table: str, parent: str, column: str) -> list[Rule]:

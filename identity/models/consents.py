@@ -1,7 +1,10 @@
 """What people agreed to."""
 
+from __future__ import annotations
+
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import rules
@@ -9,7 +12,9 @@ from ebalance.db.classification import EVIDENCE, of_person, p0
 from ebalance.db.evidence import consent_checks, consent_triggers
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, now_default
 from ebalance.db.sets import Members
+from ebalance.verbs import Clock, found, verb
 
+from ..consents import ConsentQuerySet
 from .people import User
 
 
@@ -45,6 +50,8 @@ class Consent(Entity):
     revoked_at = models.DateTimeField(
         null=True, blank=True, db_comment=p0("when withdrawn, UTC; set once")
     )
+
+    objects = ConsentQuerySet.as_manager()
 
     class Meta:
         db_table = "consents"
@@ -82,3 +89,30 @@ class Consent(Entity):
 
     def __str__(self) -> str:
         return f"{self.get_consent_type_display()} {self.version}"
+
+    @property
+    def status(self) -> str:
+        """active, withdrawn or refused."""
+        if not self.granted:
+            return "refused"
+        return "active" if self.revoked_at is None else "withdrawn"
+
+    @verb
+    def withdraw(
+        self,
+        *,
+        source: str | None = None,
+        actor: User | None = None,
+        clock: Clock = timezone.now,
+    ) -> None:
+        """The person withdraws what this row, if it is active, agrees to: all of the same purpose.
+
+        Again is the same. See ``ConsentQuerySet.withdraw`` for who may and what else it raises.
+        """
+        row = found(type(self).objects.all(), self.pk)
+        if row.status == "active":
+            whose = {"user": row.user_id} if row.user_id else {"lead": row.lead_id}
+            type(self).objects.withdraw(
+                consent_type=row.consent_type, source=source, actor=actor, clock=clock, **whose
+            )
+        self.refresh_from_db()

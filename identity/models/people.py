@@ -3,20 +3,21 @@
 from uuid import UUID
 
 import pgtrigger
+from django.apps import apps
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from ebalance.db import patterns, rules, triggers
+from ebalance.db import auditing, patterns, rules, triggers
 from ebalance.db.classification import DELETE, NULL, of_person, p0, p1, replace
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, now_default, updated_at
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.sets import Members
 
 from ..managers import UserManager
-from ..permissions import allows, allows_module, sees_personal
+from ..permissions import allows, allows_module, reveals, sees_personal, setting_that_grants
 
 LAST_OWNER = gettext_noop("The last active owner cannot lose the role, be blocked or be deleted")
 
@@ -84,7 +85,7 @@ class User(Entity, AbstractBaseUser):
         # A secret of the account, which an export has no use for.
         db_comment=p1(
             "salted password hash; empty: none",
-            erasure=replace("an empty text, no password"),
+            erasure=replace("an empty text, no password", str),
             export=False,
         ),
     )
@@ -199,6 +200,11 @@ END""",
             ),
             triggers.touch_updated_at("users"),
             triggers.no_truncate("users"),
+            *auditing.audited(
+                "users",
+                changed=("user_status_changed", ["status"]),
+                deleted="user_deleted",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -225,7 +231,24 @@ END""",
         return sees_personal(self.role_codes)
 
     def has_perm(self, perm: str, obj=None) -> bool:
-        return self.is_staff and allows(self.role_codes, perm)
+        return self.is_staff and (allows(self.role_codes, perm) or self._is_granted(perm))
+
+    def may_reveal(self, field: models.Field) -> bool:
+        """Whether this person may have a value of the sealed column opened in admin."""
+        column = f"{field.model._meta.label_lower}.{field.name}"
+        return self.is_staff and (reveals(self.role_codes, column) or self._is_granted(column))
+
+    def _is_granted(self, what: str) -> bool:
+        """Whether a setting of the owner's grants it; read once per instance, as the roles are."""
+        key = setting_that_grants(self.role_codes, what)
+        if key is None:
+            return False
+        if not hasattr(self, "_granted"):
+            self._granted: dict[str, bool] = {}
+        if key not in self._granted:
+            settings = apps.get_model("audit", "SystemSetting")._base_manager
+            self._granted[key] = settings.filter(key=key, value=True).exists()
+        return self._granted[key]
 
     def has_perms(self, perms, obj=None) -> bool:
         return all(self.has_perm(perm, obj) for perm in perms)
@@ -308,6 +331,12 @@ BEGIN
 END""",
             ),
             triggers.no_truncate("user_roles"),
+            *auditing.audited(
+                "user_roles",
+                inserted=("role_granted", ["user_id", "role_code"]),
+                changed=("role_changed", ["user_id", "role_code"]),
+                deleted="role_taken",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from content.models.publication import Publishable
-from ebalance.db import rules, triggers
+from ebalance.db import auditing, rules, triggers
 from ebalance.db.classification import by_staff, p0
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, updated_at
 from ebalance.db.on_delete import DB_CASCADE
@@ -23,6 +23,9 @@ from ..errors import ConfigInvalid
 
 if TYPE_CHECKING:
     from identity.models import User
+
+
+PUBLICATION = ("status", "published_version")
 
 
 class InteractiveDefinition(Publishable, Entity):
@@ -86,6 +89,12 @@ class InteractiveDefinition(Publishable, Entity):
                 "interactive_definition_id",
             ),
             triggers.touch_updated_at("interactive_definitions"),
+            *auditing.audited(
+                "interactive_definitions",
+                inserted=("interactive_published", [*PUBLICATION, "slug"]),
+                inserted_when="NEW.status = 'published'",
+                changed=("interactive_status_changed", PUBLICATION),
+            ),
         ]
 
     def __str__(self) -> str:

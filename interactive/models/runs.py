@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
@@ -65,7 +66,9 @@ class InteractiveRun(Entity):
     anonymous_id = TextLine(
         null=True,
         blank=True,
-        db_comment=p0("browser or bot identifier", erasure=replace("a new random identifier")),
+        db_comment=p0(
+            "browser or bot identifier", erasure=replace("a new random identifier", token_urlsafe)
+        ),
     )
     status = ClosedSet(Status, default=Status.in_progress, db_comment=p0("life cycle"))
     started_at = models.DateTimeField(db_default=now_default(), db_comment=p0("start, UTC"))
@@ -273,3 +276,63 @@ def crisis(category: str | None) -> dict[str, Any]:
 
 def is_duration(value: object) -> bool:
     return type(value) is int and 0 <= value <= DAY_MS
+
+
+class InteractiveRunTotal(Entity):
+    """How many runs of a day were alike. Written by purge_expired as it removes them."""
+
+    day = models.DateField(db_comment=p0("day of the start, Europe/Moscow"))
+    interactive_definition = Ref(
+        InteractiveDefinition, related_name="run_totals", db_comment=p0("interactive")
+    )
+    status = ClosedSet(InteractiveRun.Status, db_comment=p0("life cycle of the runs"))
+    result_level = ClosedSet(
+        InteractiveRun.ResultLevel, null=True, blank=True, db_comment=p0("level reached")
+    )
+    result_profile = ClosedSet(
+        InteractiveRun.ResultProfile,
+        null=True,
+        blank=True,
+        db_comment=p0("profile a navigator arrived at"),
+    )
+    entry_point = ClosedSet(EntryPoint, null=True, blank=True, db_comment=p0("where from"))
+    crisis_triggered = models.BooleanField(db_comment=p0("whether the crisis block was shown"))
+    runs = models.BigIntegerField(db_comment=p0("number of runs"))
+    timed_runs = models.BigIntegerField(db_comment=p0("number of runs whose duration is known"))
+    duration_ms = models.BigIntegerField(db_comment=p0("their durations added up, ms"))
+
+    class Meta:
+        db_table = "interactive_run_totals"
+        db_table_comment = "Daily totals of runs that are gone"
+        verbose_name = _("total of runs")
+        verbose_name_plural = _("totals of runs")
+        constraints = [
+            rules.Unique(
+                "interactive_run_totals_once",
+                fields=[
+                    "day",
+                    "interactive_definition",
+                    "status",
+                    "result_level",
+                    "result_profile",
+                    "entry_point",
+                    "crisis_triggered",
+                ],
+                nulls_distinct=False,
+            ),
+            rules.in_range("interactive_run_totals", "runs", 1),
+            rules.in_range("interactive_run_totals", "timed_runs", 0),
+            rules.in_range("interactive_run_totals", "duration_ms", 0),
+            rules.finite("interactive_run_totals", "day"),
+        ]
+        indexes = [
+            rules.Index(
+                "interactive_run_totals_by_definition",
+                "interactive_definition",
+                "day",
+                serves="metrics: an interactive's runs of a period; the delete check",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.runs}"

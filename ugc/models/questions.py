@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from ebalance.db import rules, triggers
+from ebalance.db import auditing, rules, triggers
 from ebalance.db.classification import DELETE, by_staff, of_person, p0, p1, p2
 from ebalance.db.fields import (
     ClosedSet,
@@ -164,6 +164,9 @@ BEGIN
     RETURN NULL;
 END""",
                 broken=lambda row: row.status == "answered" and not row.answers.exists(),
+            ),
+            *auditing.audited(
+                "anonymous_questions", changed=("question_status_changed", ["status"])
             ),
         ]
 

@@ -6,12 +6,13 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from ebalance.db import rules, triggers
+from ebalance.db import auditing, rules, triggers
 from ebalance.db.classification import EVIDENCE, NULL, of_person, p0, p2, replace
 from ebalance.db.evidence import consent_checks, consent_triggers
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, now_default
 from ebalance.db.sealed import SealedText
 from ebalance.db.sets import Members
+from ebalance.db.values import Plaintext
 
 from ..querysets import ReviewQuerySet
 from ..verbs.reviews import ReviewVerbs
@@ -34,7 +35,9 @@ class Review(ReviewVerbs):
     # The row stays: the consents to publish it are evidence and refer to it.
     review_text_encrypted = SealedText(
         token="reviews.review",
-        db_comment=p2("the review, sealed", erasure=replace("an empty text, sealed")),
+        db_comment=p2(
+            "the review, sealed", erasure=replace("an empty text, sealed", lambda: Plaintext(""))
+        ),
     )
     anonymity_level = ClosedSet(
         Anonymity, default=Anonymity.full, db_comment=p0("how the author is shown")
@@ -95,6 +98,7 @@ END""",
                     ).exists()
                 ),
             ),
+            *auditing.audited("reviews", changed=("review_status_changed", ["status"])),
         ]
 
     def __str__(self) -> str:
@@ -149,6 +153,7 @@ class ReviewPublicationConsent(Entity):
             *consent_triggers(
                 "review_publication_consents",
                 ["review_id", "user_id", "granted", "version", "granted_at"],
+                kept="3 years",
             ),
             triggers.Rule(
                 "review_publication_consents_unpublish",

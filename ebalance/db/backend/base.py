@@ -18,6 +18,8 @@ from django.db.backends.utils import CursorDebugWrapper as DjangoCursorDebugWrap
 from django.db.utils import DatabaseErrorWrapper as DjangoErrorWrapper
 from django.utils.functional import cached_property
 
+from ebalance import acting
+
 from .messages import safe_message
 
 logger = logging.getLogger("django.db.backends")
@@ -110,6 +112,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
             from ebalance.bundled import ensure_running
 
             self.settings_dict["HOST"] = str(ensure_running().socket_dir)
+
+    def _set_autocommit(self, autocommit):
+        told = None if autocommit else acting.begin()
+        super()._set_autocommit(autocommit)
+        if told:
+            try:
+                told()
+            except BaseException:
+                self.close()  # else it would stay in a transaction that nobody began
+                raise
 
     def disable_constraint_checking(self):
         """Let fixtures be loaded in any order: what is deferrable is asked at the end.

@@ -1,0 +1,222 @@
+"""The audit log, and what is left of its removed segments."""
+
+from __future__ import annotations
+
+import pgtrigger
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
+
+from ebalance.db import patterns, rules, triggers
+from ebalance.db.classification import EVIDENCE, NULL, of_person, p0
+from ebalance.db.fields import (
+    BytesFromDatabase,
+    ClosedSet,
+    Entity,
+    NumberFromDatabase,
+    Ref,
+    TextLine,
+    UUIDFromDatabase,
+    created_at,
+)
+from ebalance.db.sets import Members
+
+from ..managers import AuditLog
+
+KEPT = "3 years"  # at least (privacy.md §4)
+
+
+class AuditLogEntry(Entity):
+    """Who did what. Append-only; every row carries the hash of the one before it."""
+
+    ActorRole = Members("ActorRole", "owner assistant editor client system")
+
+    seq = NumberFromDatabase(
+        editable=False,
+        db_comment=p0("place in the chain; set by the database inside its lock", export=False),
+    )
+    actor = Ref(
+        "identity.User",
+        db_column="actor_user_id",
+        null=True,
+        blank=True,
+        related_name="audit_log_entries",
+        db_comment=of_person("who acted, if a person", EVIDENCE),
+    )
+    actor_role = ClosedSet(ActorRole, db_comment=p0("role in which they acted"))
+    action = TextLine(db_comment=p0("what was done, a code"))
+    entity_type = TextLine(db_comment=p0("what it was done to, a code"))
+    entity_id = models.UUIDField(null=True, blank=True, db_comment=p0("id of the row"))
+    entity_key = TextLine(null=True, blank=True, db_comment=p0("key of the row, if text"))
+    old_value = models.JSONField(null=True, blank=True, db_comment=p0("changed P0 columns before"))
+    new_value = models.JSONField(null=True, blank=True, db_comment=p0("changed P0 columns after"))
+    ip_address = models.GenericIPAddressField(
+        null=True, blank=True, db_comment=p0("address of the request", erasure=NULL)
+    )
+    user_agent = TextLine(
+        null=True, blank=True, db_comment=p0("user agent of the request", erasure=NULL)
+    )
+    created_at = created_at("when, UTC")
+    prev_hash = BytesFromDatabase(
+        editable=False, db_comment=p0("row_hash of the row before", export=False)
+    )
+    row_hash = BytesFromDatabase(
+        editable=False, db_comment=p0("SHA-256 of the canonical row", export=False)
+    )
+    # In the place of address and user agent in the canonical row, so that these may be emptied.
+    origin_salt = UUIDFromDatabase(
+        null=True,
+        blank=True,
+        editable=False,
+        db_comment=p0("random; by it origin_hash can be checked", erasure=NULL, export=False),
+    )
+    origin_hash = BytesFromDatabase(
+        null=True,
+        blank=True,
+        editable=False,
+        db_comment=p0("salted SHA-256 of address and user agent", export=False),
+    )
+
+    objects = AuditLog()
+
+    class Meta:
+        db_table = "audit_log_entries"
+        db_table_comment = "Audit log; append-only, hash-chained"
+        verbose_name = _("audit log entry")
+        verbose_name_plural = _("audit log")
+        constraints = [
+            rules.Unique("audit_log_entries_seq_unique", fields=["seq"]),
+            rules.code("audit_log_entries", "action"),
+            rules.code("audit_log_entries", "entity_type"),
+            rules.matches(
+                "audit_log_entries_entity_key_is_key",
+                "entity_key",
+                r"^[A-Za-z0-9_-]{1,64}$",
+                _("Only keys are kept here."),
+            ),
+            *(
+                rules.Check(
+                    f"audit_log_entries_{field}_is_p0",
+                    Q(rules.holds("is_audit_value", field)),
+                    _("The audit log holds no personal data."),
+                    field=field,
+                )
+                for field in ("old_value", "new_value")
+            ),
+            rules.finite("audit_log_entries", "created_at"),
+        ]
+        indexes = [
+            rules.Index(
+                "audit_log_entries_of_entity",
+                "entity_type",
+                "entity_id",
+                "seq",
+                serves="history of a row",
+            ),
+            rules.Index("audit_log_entries_by_actor", "actor", "seq", serves="what a person did"),
+        ]
+        triggers = [
+            triggers.Rule(
+                "audit_log_entries_chain",
+                operation=pgtrigger.Insert,
+                execute="public.chain_audit_entry()",
+            ),
+            # What is the same whoever writes; but the origin of a request goes with its person.
+            triggers.Rule(
+                "audit_log_entries_immutable",
+                operation=pgtrigger.Update,
+                message=triggers.APPEND_ONLY,
+                broken=lambda row: not row._state.adding,
+                body=f"""
+BEGIN
+    IF to_jsonb(OLD) - '{{ip_address,user_agent,origin_salt}}'::text[]
+          IS DISTINCT FROM to_jsonb(NEW) - '{{ip_address,user_agent,origin_salt}}'::text[]
+       OR num_nonnulls(OLD.ip_address, OLD.user_agent, OLD.origin_salt) = 0
+       OR num_nonnulls(NEW.ip_address, NEW.user_agent, NEW.origin_salt) > 0
+       OR NOT EXISTS (
+           SELECT FROM public.users u
+           WHERE u.status = 'deleted'
+             AND u.id = coalesce(
+                 OLD.actor_user_id, CASE OLD.entity_type WHEN 'users' THEN OLD.entity_id END)) THEN
+        {triggers.REFUSE}
+    END IF;
+    RETURN NEW;
+END""",
+            ),
+            # Retention removes what is old and stands before a checkpoint (audit.retention).
+            triggers.Rule(
+                "audit_log_entries_no_delete",
+                operation=pgtrigger.Delete,
+                message=triggers.APPEND_ONLY,
+                body=f"""
+BEGIN
+    IF OLD.created_at > pg_catalog.now() - interval '{KEPT}'
+       OR NOT EXISTS (SELECT FROM public.audit_checkpoints c WHERE c.seq >= OLD.seq) THEN
+        {triggers.REFUSE}
+    END IF;
+    RETURN OLD;
+END""",
+            ),
+            triggers.no_truncate("audit_log_entries"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.seq} {self.action}"
+
+
+class AuditCheckpoint(Entity):
+    """Up to where retention has removed the log, signed, so that what is left still verifies.
+
+    Written by purge_expired, after it has verified what it is going to remove.
+    """
+
+    seq = models.BigIntegerField(db_comment=p0("place of the last entry that goes"))
+    row_hash = models.BinaryField(db_comment=p0("row_hash of that entry"))
+    entries = models.BigIntegerField(db_comment=p0("number of entries that go"))
+    key_id = TextLine(db_comment=p0("id of the key of the signature"))
+    signature = models.BinaryField(db_comment=p0("HMAC-SHA-256 of seq, row_hash, entries"))
+    created_at = created_at()
+
+    class Meta:
+        db_table = "audit_checkpoints"
+        db_table_comment = "Where removed segments of the audit log ended; append-only"
+        verbose_name = _("checkpoint of the audit log")
+        verbose_name_plural = _("checkpoints of the audit log")
+        constraints = [
+            rules.Unique("audit_checkpoints_seq_unique", fields=["seq"]),
+            rules.in_range("audit_checkpoints", "seq", 1),
+            rules.in_range("audit_checkpoints", "entries", 1),
+            rules.matches(
+                "audit_checkpoints_key_id_is_key_id",
+                "key_id",
+                patterns.KEY_ID,
+                _("1 to 16 lower-case Latin letters and digits."),
+            ),
+            rules.finite("audit_checkpoints", "created_at"),
+        ]
+        triggers = [
+            triggers.Rule(
+                "audit_checkpoints_end_an_old_segment",
+                operation=pgtrigger.Insert,
+                message=gettext_noop(
+                    "A checkpoint is the last entry of a segment that is old enough to go"
+                ),
+                column="seq",
+                body=f"""
+BEGIN
+    IF NOT EXISTS (SELECT FROM public.audit_log_entries
+                   WHERE seq = NEW.seq AND row_hash = NEW.row_hash)
+       OR EXISTS (SELECT FROM public.audit_log_entries
+                  WHERE seq <= NEW.seq
+                    AND created_at > pg_catalog.now() - interval '{KEPT}') THEN
+        {triggers.REFUSE}
+    END IF;
+    RETURN NEW;
+END""",
+            ),
+            *triggers.append_only("audit_checkpoints"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.seq)

@@ -1,0 +1,118 @@
+"""Domain events waiting to be sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from ebalance.db import rules
+from ebalance.db.classification import p0
+from ebalance.db.fields import (
+    Entity,
+    TextLine,
+    created_at,
+    now_default,
+)
+from ebalance.verbs import TransitionRefused, found_locked, verb
+
+from ..managers import OutboxQuerySet
+
+if TYPE_CHECKING:
+    from identity.models import User
+
+
+class OutboxEvent(Entity):
+    """A domain event waiting to be sent, written in the transaction it tells about.
+
+    relay_outbox sends it (`audit.relay`); `audit.managers` says what its columns tell of that.
+    """
+
+    event_type = TextLine(db_comment=p0("what happened, a code"))
+    aggregate_type = TextLine(db_comment=p0("what it happened to, a code"))
+    aggregate_id = models.UUIDField(db_comment=p0("id of that row"))
+    payload = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, output_field=models.JSONField()),
+        blank=True,
+        db_comment=p0("flat object of P0 values"),
+    )
+    created_at = created_at()
+    available_at = models.DateTimeField(
+        db_default=now_default(), db_comment=p0("not to be sent before, UTC")
+    )
+    attempts = models.IntegerField(default=0, db_default=0, db_comment=p0("tries so far"))
+    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when sent, UTC"))
+    last_error = TextLine(null=True, blank=True, db_comment=p0("last failure, a code"))
+
+    objects = OutboxQuerySet.as_manager()
+
+    class Meta:
+        db_table = "outbox_events"
+        db_table_comment = "Domain events waiting to be sent"
+        verbose_name = _("outbox event")
+        verbose_name_plural = _("outbox")
+        constraints = [
+            rules.code("outbox_events", "event_type"),
+            rules.code("outbox_events", "aggregate_type"),
+            rules.code("outbox_events", "last_error"),
+            rules.Check(
+                "outbox_events_payload_is_p0",
+                Q(rules.holds("is_outbox_payload", "payload")),
+                _("A flat object of codes, numbers, dates and identifiers."),
+                field="payload",
+            ),
+            rules.in_range("outbox_events", "attempts", 0),
+            rules.finite("outbox_events", "created_at", "available_at", "published_at"),
+        ]
+        indexes = [
+            rules.Index(
+                "outbox_events_next",
+                "available_at",
+                "id",
+                condition=Q(published_at__isnull=True),
+                serves="relay_outbox: the next unpublished, oldest first, skipping locked",
+            ),
+            rules.Index(
+                "outbox_events_of_aggregate",
+                "aggregate_type",
+                "aggregate_id",
+                "created_at",
+                serves="events of a row, in order",
+            ),
+            rules.Index(
+                "outbox_events_heads",
+                "aggregate_type",
+                "aggregate_id",
+                "id",
+                condition=Q(published_at__isnull=True),
+                serves="relay_outbox: the first unpublished event of a row, and those behind it",
+            ),
+            rules.Index(
+                "outbox_events_published",
+                "published_at",
+                condition=Q(published_at__isnull=False),
+                serves="relay_outbox --status: sent in the last minute; retention",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.event_type
+
+    @verb
+    def requeue(self, *, actor: User | None = None) -> None:
+        """Let a dead letter be tried again, from the first attempt on.
+
+        An event that is in the queue anyway stays as it is. ``actor`` is who asks for it. Raises
+        NotFound, and TransitionRefused for an event that was delivered.
+        """
+        events = OutboxEvent.objects
+        if found_locked(events.all(), self.pk).published_at is not None:
+            raise TransitionRefused(
+                entity=self._meta.db_table, id=self.pk, status="published", wanted="waiting"
+            )
+        events.dead().filter(pk=self.pk).update(attempts=0, available_at=Now(), last_error=None)
+        self.refresh_from_db()

@@ -1,0 +1,64 @@
+"""Settings that staff may change at run time."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from ebalance.db import auditing, rules, triggers
+from ebalance.db.classification import by_staff, p0
+from ebalance.db.fields import (
+    Ref,
+    TextLine,
+    updated_at,
+)
+
+
+class SystemSetting(models.Model):
+    """A setting that staff may change at run time. No secrets."""
+
+    key = TextLine(primary_key=True, db_comment=p0("code of the setting"))
+    value = models.JSONField(blank=True, db_comment=p0("value, JSON"))
+    updated_by = Ref(
+        "identity.User",
+        db_column="updated_by_user_id",
+        null=True,
+        blank=True,
+        related_name="system_settings",
+        db_comment=by_staff("who changed it last"),
+    )
+    updated_at = updated_at()
+
+    class Meta:
+        db_table = "system_settings"
+        db_table_comment = "Settings changed at run time; no secrets"
+        verbose_name = _("setting")
+        verbose_name_plural = _("settings")
+        constraints = [
+            rules.code("system_settings", "key"),
+            rules.Check(
+                "system_settings_key_names_no_secret",
+                ~Q(key__regex=r"(^|_)(secret|token|password|key)s?(_|$)"),
+                _("Secrets are not kept here."),
+                field="key",
+            ),
+            rules.finite("system_settings", "updated_at"),
+        ]
+        indexes = [
+            rules.Index("system_settings_by_editor", "updated_by", serves="the delete check"),
+        ]
+        triggers = [
+            triggers.touch_updated_at("system_settings"),
+            *auditing.audited(
+                "system_settings",
+                inserted=("setting_added", ["value"]),
+                changed=("setting_changed", ["value"]),
+                deleted="setting_removed",
+            ),
+            triggers.key_stays("system_settings", "key"),
+            triggers.no_truncate("system_settings"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,86 @@
+"""What the database itself writes into the audit log, whoever writes the rows (access.md §3).
+
+``audited()`` makes a trigger of a table; which columns are told follows from the classification:
+those that are P0, and of a change those that changed. Values that the log may not hold, a long text
+or one with an address in it, are named under "withheld".
+
+The entry is written at the end of the transaction: the chain has one lock, and who held it longer
+would hold up everybody (docs/decisions/audit-log.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pgtrigger
+from django.db import models
+
+from .classification import Classified
+from .triggers import Rule, literal
+
+
+class Audited(Rule):
+    """Writes an entry about a row that was inserted, changed or deleted."""
+
+    def __init__(
+        self,
+        table: str,
+        action: str,
+        operation,
+        columns: Sequence[str] = (),
+        *,
+        condition: str | None = None,
+    ):
+        self.action = action
+        self.columns = tuple(columns)
+        changed = " OR ".join(f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in columns)
+        if operation is pgtrigger.Update:
+            condition = f"({changed})" + (f" AND {condition}" if condition else "")
+        super().__init__(
+            f"{table}_{str(operation).lower()}_audited",
+            operation=operation,
+            when=pgtrigger.After,
+            timing=pgtrigger.Deferred,
+            condition=condition,
+            execute="public.audit_change()",
+        )
+
+    def call(self, model: type[models.Model]) -> str:
+        told = (self.action, model._meta.pk.column, *self.told(model))
+        return f"public.audit_change({', '.join(map(literal, told))})"
+
+    def told(self, model: type[models.Model]) -> tuple[str, ...]:
+        """The columns whose values go into the log. Raises ValueError for one that is not P0."""
+        safe = {
+            f.column: isinstance(f.db_comment, Classified) and f.db_comment.privacy == "P0"
+            for f in model._meta.concrete_fields
+        }
+        for column in self.columns:
+            if not safe.get(column):
+                raise ValueError(f"{model._meta.db_table}.{column} is not P0: it is not audited")
+        everything = (c for c, is_p0 in safe.items() if is_p0 and c != model._meta.pk.column)
+        return self.columns or tuple(everything)
+
+
+def audited(
+    table: str,
+    *,
+    inserted: tuple[str, Sequence[str]] | None = None,
+    changed: tuple[str, Sequence[str]] | None = None,
+    deleted: str | None = None,
+    inserted_when: str | None = None,
+) -> list[Rule]:
+    """Triggers of ``table``: what happened, as a code of the log, and the columns it is about.
+
+    Of what is deleted all P0 columns are told.
+    """
+    made: list[Rule] = []
+    if inserted:
+        action, columns = inserted
+        made.append(Audited(table, action, pgtrigger.Insert, columns, condition=inserted_when))
+    if changed:
+        action, columns = changed
+        made.append(Audited(table, action, pgtrigger.Update, columns))
+    if deleted:
+        made.append(Audited(table, deleted, pgtrigger.Delete))
+    return made
