@@ -208,6 +208,12 @@ class PaymentWebhookEvent(WebhookEventVerbs, Entity):
         ]
         indexes = [
             rules.Index(
+                "payment_webhook_events_processed",
+                "processed_at",
+                condition=Q(processed_at__isnull=False),
+                serves="purge_expired, 90 days",
+            ),
+            rules.Index(
                 "payment_webhook_events_unprocessed",
                 "received_at",
                 condition=Q(processed_at__isnull=True),

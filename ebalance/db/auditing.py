@@ -52,7 +52,7 @@ class Audited(Rule):
     def told(self, model: type[models.Model]) -> tuple[str, ...]:
         """The columns whose values go into the log. Raises ValueError for one that is not P0."""
         safe = {
-            f.column: isinstance(f.db_comment, Classified) and f.db_comment.privacy == "P0"
+            str(f.column): isinstance(f.db_comment, Classified) and f.db_comment.privacy == "P0"
             for f in model._meta.concrete_fields
         }
         for column in self.columns:

@@ -60,6 +60,12 @@ class DataExportRequest(Entity):
                 serves="a person's exports; the delete check",
             ),
             rules.Index(
+                "data_export_requests_over",
+                "created_at",
+                condition=Q(status__in=["ready", "failed"]),
+                serves="purge_expired, 90 days",
+            ),
+            rules.Index(
                 "data_export_requests_queue",
                 "created_at",
                 condition=Q(status__in=["requested", "processing"]),

@@ -120,6 +120,18 @@ class AnonymousQuestion(QuestionVerbs):
             ),
             rules.Index("anonymous_questions_by_user", "user", serves="a person's; export"),
             rules.Index(
+                "anonymous_questions_answered",
+                "answered_at",
+                condition=Q(answered_at__isnull=False),
+                serves="purge_expired, 90 days after the answer",
+            ),
+            rules.Index(
+                "anonymous_questions_rejected",
+                "moderated_at",
+                condition=Q(status="rejected"),
+                serves="purge_expired, 90 days after the rejection",
+            ),
+            rules.Index(
                 "anonymous_questions_by_submission",
                 "submitted_at",
                 serves="metrics: moderation times of a period; purge_expired",

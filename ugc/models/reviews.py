@@ -145,6 +145,18 @@ class ReviewPublicationConsent(Entity):
         ]
         indexes = [
             rules.Index(
+                "review_publication_consents_withdrawn",
+                "revoked_at",
+                condition=Q(revoked_at__isnull=False),
+                serves="purge_expired, 3 years after the withdrawal",
+            ),
+            rules.Index(
+                "review_publication_consents_refused",
+                "granted_at",
+                condition=Q(granted=False),
+                serves="purge_expired, 3 years after the refusal",
+            ),
+            rules.Index(
                 "review_publication_consents_by_review", "review", serves="history of a review"
             ),
             rules.Index("review_publication_consents_by_user", "user", serves="a person's; export"),
