@@ -108,7 +108,7 @@ def tell(variables: Mapping[str, str]) -> None:
 
 def _tell_in(actor: Actor) -> None:
     """In the middle of a transaction: what was written before is still the one's before."""
-    names = ", ".join(audited())
+    names = ", ".join(f"public.{name}" for name in audited())
     with connection.cursor() as cursor:
         cursor.execute(f"SET CONSTRAINTS {names} IMMEDIATE; SET CONSTRAINTS {names} DEFERRED")
     tell(actor.variables())
