@@ -212,6 +212,13 @@ EXPORTS_URL = env.str("EXPORTS_URL", default="") or "exports/"
 if not EXPORTS_URL.endswith("/"):
     raise ImproperlyConfigured("EXPORTS_URL ends with a slash.")
 
+# ERASURE_LEDGER_FILE: who was erased, kept outside of the database too, a line of JSON each and
+# nothing personal: a database restored from an older copy has forgotten the last of them
+# (replay_erasures). For one database alone; backed up apart from it.
+ERASURE_LEDGER_FILE = Path(
+    env.str("ERASURE_LEDGER_FILE", default="") or EBALANCE_DATA_DIR / "erasures.jsonl"
+).absolute()
+
 # OUTBOX_SENDER: the class to which relay_outbox gives events, audit.senders.LogSender or
 # audit.senders.WebhookSender. OUTBOX_MAX_ATTEMPTS: after so many an event is a dead letter.
 # OUTBOX_SEND_TIMEOUT_SECONDS: for one whole delivery. OUTBOX_LEASE_SECONDS: for which a relay has

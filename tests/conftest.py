@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,13 @@ for _name in ("ENCRYPTION_KEYS", "BLIND_INDEX_KEYS"):
         _name,
         keys.from_environment(f"EBALANCE_{_name}", deployed=True, development_file=Path()),
     )
+
+# Files of exports go elsewhere than the developer's: a sweep would remove those. So does the ledger.
+_EXPORTS = tempfile.TemporaryDirectory(prefix="ebalance-exports-")
+os.environ["EXPORTS_DIR"] = _EXPORTS.name
+settings.EXPORTS_DIR = Path(_EXPORTS.name)
+settings.ERASURE_LEDGER_FILE = Path(_EXPORTS.name) / "erasures.jsonl"
+os.environ["ERASURE_LEDGER_FILE"] = str(settings.ERASURE_LEDGER_FILE)
 
 
 @contextlib.contextmanager
@@ -72,4 +80,5 @@ def empty_database(databases: Databases) -> Iterator[Database]:
 
 
 def pytest_unconfigure() -> None:
+    _EXPORTS.cleanup()
     bundled.leave(wait=True)

@@ -7,8 +7,10 @@ from django.utils.translation import gettext_lazy as _
 from ebalance.db import rules, triggers
 from ebalance.db.classification import DELETE, keep, of_person, p0, p1
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, now_default
+from ebalance.db.retention import After, kept, purged
 from ebalance.db.sets import Members
 
+from ..exporting_queue import ExportRequestQuerySet
 from .people import User
 
 
@@ -30,6 +32,20 @@ class DataExportRequest(Entity):
     )
     expires_at = models.DateTimeField(
         null=True, blank=True, db_comment=p0("when the file is removed, UTC")
+    )
+
+    objects = ExportRequestQuerySet.as_manager()
+
+    retention = purged(
+        "90 days",
+        # The file may have been made late: it goes first.
+        After(
+            "created_at",
+            where="status IN ('ready', 'failed') AND (expires_at < %(now)s) IS NOT FALSE",
+            rows="once it is over",
+        ),
+        note="the file until `expires_at`",
+        before="identity.exports_storage.sweep",
     )
 
     class Meta:
@@ -99,6 +115,8 @@ class ErasureLedgerEntry(Entity):
     )
     method = ClosedSet(Method, db_comment=p0("who started it"))
     counts = models.JSONField(blank=True, db_comment=p0("rows erased per table, {table: number}"))
+
+    retention = kept("to repeat erasures after a restore from a backup")
 
     class Meta:
         db_table = "erasure_ledger"
