@@ -7,6 +7,7 @@ from ebalance.admin import log
 from ebalance.admin.options import AddOnly, ModelAdmin, ReadOnly, StackedInline
 
 from .models import (
+    AuditCheckpoint,
     AuditLogEntry,
     KeyRotation,
     MessageTemplate,
@@ -52,6 +53,14 @@ class AuditLogEntryAdmin(ReadOnly, ModelAdmin):
         if "owner" in request.user.role_codes:
             return rows
         return rows.filter(actor=request.user.pk)
+
+
+@admin.register(AuditCheckpoint)
+class AuditCheckpointAdmin(ReadOnly, ModelAdmin):
+    list_display = ("seq", "entries", "key_id", "created_at")
+    list_filter = ("created_at",)
+    search_fields = ("seq__exact", "key_id__exact")
+    ordering = ("-seq",)
 
 
 @admin.register(MessageTemplate)

@@ -1,9 +1,10 @@
 """Who acts, told to the database, whose triggers write it into the audit log (access.md §3).
 
 The actor travels in session variables that end with their transaction (``SET LOCAL``), so that a
-pooled connection carries nobody into somebody else's request. Inside ``acting_as()`` the database
-backend says them at the beginning of each transaction; a statement that changes rows outside of
-one gets a transaction of its own. Programs without Django say the same by themselves::
+pooled connection carries nobody into somebody else's request. While somebody acts, the database
+backend says who at the beginning of each transaction, and again when another one goes on in it; a
+statement that may change rows outside of one gets a transaction of its own. Programs without
+Django say the same by themselves::
 
     BEGIN;
     SELECT set_config('ebalance.actor_user_id', '…', true),
@@ -15,8 +16,8 @@ Without them a write is the system's. The role, unless said, is the highest that
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
@@ -24,29 +25,45 @@ from ipaddress import ip_address as parsed_address
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse
 
 VARIABLES = ("actor_user_id", "actor_role", "ip_address", "user_agent")
 USER_AGENT_LENGTH = 400  # characters, as record_audit_entry() keeps
-WRITES = re.compile(r"\s*(INSERT|UPDATE|DELETE|MERGE|WITH|SELECT\s+public\.)", re.IGNORECASE)
+
+# Statements that may change rows, also behind a comment. Of the SELECTs those that begin with a
+# function in lower case: Django writes its own in capitals.
+WRITES = re.compile(
+    r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*+"
+    r"(?:(?i:INSERT|UPDATE|DELETE|MERGE|WITH|COPY|DO|CALL|EXECUTE|EXPLAIN)\b"
+    r"|(?i:SELECT)\s+[a-z_][a-z0-9_.]*\()",
+    re.DOTALL,
+)
+# What takes back, or ends, what was told.
+ENDS = re.compile(r"\s*(?:ROLLBACK|ABORT|COMMIT|END)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts, and from where. ``user`` may be lazy: it is asked when a transaction begins."""
+    """Who acts, and from where. ``user`` may be lazy: it is asked when the database is told."""
 
     user: Any = None
     role: str | None = None
     ip_address: str | None = None
     user_agent: str | None = None
 
+    @property
+    def is_somebody(self) -> bool:
+        return self.user is not None and self.user.pk is not None
+
     def variables(self) -> dict[str, str]:
         """What the database is told; an empty text is nothing."""
-        key = getattr(self.user, "pk", None)
+        key = self.user.pk if self.is_somebody else None
         said = (key, self.role, self.ip_address, self.user_agent)
         return dict(zip(VARIABLES, ("" if one is None else str(one) for one in said), strict=True))
 
+
+NOBODY = Actor().variables()
 
 _actor: ContextVar[Actor | None] = ContextVar("actor", default=None)
 
@@ -68,69 +85,100 @@ def acting_as(
     ``role`` is one of AuditLogEntry.ActorRole; the database refuses any other, and a user that
     does not exist, at the end of the transaction that writes something to be audited.
     """
-    actor = Actor(user, role, ip_address, user_agent)
-    with ExitStack() as stack:
-        if not any(isinstance(one, _InTransaction) for one in connection.execute_wrappers):
-            stack.enter_context(connection.execute_wrapper(_InTransaction()))
-        before = _actor.set(actor)
-        try:
-            if connection.in_atomic_block:
-                _tell_in(actor)
-            yield
-        finally:
-            outer = before.old_value if isinstance(before.old_value, Actor) else None
-            _actor.reset(before)
-            if connection.in_atomic_block and _is_usable():
-                _tell_in(outer or Actor())
-
-
-def begin() -> Callable[[], None] | None:
-    """For the database backend, before a transaction begins: what to do when it has begun."""
-    actor = _actor.get()
-    if actor is None:
-        return None
-    # Who is logged in may have to be read from the database, with transactions of its own.
-    token = _actor.set(None)
+    before = _actor.set(Actor(user, role, ip_address, user_agent))
     try:
-        said = actor.variables()
+        yield
     finally:
-        _actor.reset(token)
-    return lambda: tell(said)
+        _actor.reset(before)
 
 
-def tell(variables: Mapping[str, str]) -> None:
-    """Set the session variables for the rest of this transaction."""
-    calls = ", ".join("set_config(%s, %s, true)" for _ in variables)
-    values = [part for name, text in variables.items() for part in (f"ebalance.{name}", text)]
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {calls}", values)
+class Telling:
+    """What a connection has told the database in its transaction. For the database backend.
 
+    An execute wrapper too: around each statement that may write it sees to it that whoever acts
+    has been told.
+    """
 
-def _tell_in(actor: Actor) -> None:
-    """In the middle of a transaction: what was written before is still the one's before."""
-    names = ", ".join(f"public.{name}" for name in audited())
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET CONSTRAINTS {names} IMMEDIATE; SET CONSTRAINTS {names} DEFERRED")
-    tell(actor.variables())
-
-
-def _is_usable() -> bool:
-    # After an error the transaction, or a savepoint of it, is undone together with what we said.
-    return (
-        connection.connection is not None
-        and not connection.needs_rollback
-        and connection.connection.info.transaction_status.name != "INERROR"
-    )
-
-
-class _InTransaction:
-    """Gives a write outside of a transaction one, in which its actor can be told."""
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._has_told = False
+        self._told: dict[str, str] | None = NOBODY  # None: a rollback may have taken it back
+        self._is_telling = False
 
     def __call__(self, execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
-        if connection.get_autocommit() and isinstance(sql, str) and WRITES.match(sql):
-            with transaction.atomic():
-                return execute(sql, params, many, context)
-        return execute(sql, params, many, context)
+        if self._has_told and isinstance(sql, str) and ENDS.match(sql):
+            self._told = None
+        if self._is_telling or not may_write(sql):
+            return execute(sql, params, many, context)
+        with self.in_transaction():
+            return execute(sql, params, many, context)
+
+    @contextmanager
+    def in_transaction(self) -> Iterator[None]:
+        """A statement in this block is in a transaction that knows who acts."""
+        connection = self._connection
+        if not connection.get_autocommit():
+            self._go_on()
+            yield
+        elif current() is None or connections[connection.alias] is not connection:
+            yield
+        else:
+            with transaction.atomic(using=connection.alias):
+                yield
+
+    def forget(self) -> None:
+        """A transaction has ended, and with it what was told."""
+        self._has_told, self._told = False, NOBODY
+
+    def begin(self) -> Callable[[], None] | None:
+        """Before a transaction begins: what to do when it has begun."""
+        self.forget()
+        wanted = self._wanted()
+        return None if wanted == NOBODY else lambda: self._tell(wanted)
+
+    def _go_on(self) -> None:
+        """In the middle of a transaction: what was written before is still the one's before."""
+        if current() is None and not self._has_told:
+            return
+        wanted = self._wanted()
+        if wanted == self._told:
+            return
+        names = ", ".join(f"public.{name}" for name in audited())
+        self._execute(f"SET CONSTRAINTS {names} IMMEDIATE; SET CONSTRAINTS {names} DEFERRED")
+        self._tell(wanted)
+
+    def _wanted(self) -> dict[str, str]:
+        actor = current()
+        if actor is None:
+            return NOBODY
+        # Who is logged in may have to be read from the database, with transactions of its own.
+        token = _actor.set(None)
+        try:
+            return actor.variables()
+        finally:
+            _actor.reset(token)
+
+    def _tell(self, variables: dict[str, str]) -> None:
+        calls = ", ".join("set_config(%s, %s, true)" for _ in variables)
+        values = [part for name, text in variables.items() for part in (f"ebalance.{name}", text)]
+        self._has_told = True
+        self._execute(f"SELECT {calls}", values)
+        self._told = variables
+
+    def _execute(self, sql: str, params: list[str] | None = None) -> None:
+        self._is_telling = True
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(sql, params)
+        finally:
+            self._is_telling = False
+
+
+def may_write(sql: object) -> bool:
+    """Whether a statement may change rows; what is no plain text is not looked into."""
+    if not isinstance(sql, str) or WRITES.match(sql):
+        return True
+    return ";" in sql and any(map(WRITES.match, sql.split(";")))
 
 
 @cache
@@ -170,7 +218,7 @@ def address_of(request: HttpRequest) -> str | None:
         # Only the last is our proxy's word; what stands before it, anybody may have sent.
         found = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip() or found
     try:
-        return str(parsed_address(found))
+        return str(parsed_address(found.partition("%")[0]))  # without the zone of a link-local one
     except ValueError:
         return None
 

@@ -119,16 +119,16 @@ def verb[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     A transaction of its own that the database breaks off (deadlock, serialization failure) is
     run again, a few times; inside the caller's that is for the caller to do. What the database
     refuses is raised as RuleBroken, a value that no column can hold as InvalidInput. What it writes
-    is the ``actor``'s in the audit log, unless somebody is acting anyway.
+    is the ``actor``'s in the audit log, unless somebody who is logged in is acting anyway.
     """
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        actor = kwargs.get("actor")
-        if isinstance(actor, models.Model) and acting.current() is None:
-            with acting.acting_as(actor):
-                return attempts(*args, **kwargs)
-        return attempts(*args, **kwargs)
+        actor, here = kwargs.get("actor"), acting.current() or acting.Actor()
+        if not isinstance(actor, models.Model) or here.is_somebody:
+            return attempts(*args, **kwargs)
+        with acting.acting_as(actor, ip_address=here.ip_address, user_agent=here.user_agent):
+            return attempts(*args, **kwargs)
 
     def attempts(*args: P.args, **kwargs: P.kwargs) -> R:
         tries = ATTEMPTS if connection.get_autocommit() else 1

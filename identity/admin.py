@@ -1,4 +1,7 @@
+from typing import ClassVar
+
 from django.contrib import admin
+from django.contrib.auth import logout
 from django.contrib.auth.admin import UserAdmin as AuthUserAdmin
 from django.contrib.auth.forms import SetPasswordMixin
 from django.contrib.auth.models import Group
@@ -9,9 +12,11 @@ from django.utils.translation import gettext_lazy as _
 from unfold.forms import AdminPasswordChangeForm
 from unfold.widgets import UnfoldAdminPasswordWidget
 
+from ebalance.admin.dialogs import VerbAdmin, verb_action
 from ebalance.admin.forms import Form
-from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
+from ebalance.admin.options import AddOnly, ModelAdmin, ReadOnly, TabularInline
 
+from .dialogs import Erasure
 from .models import Consent, DataExportRequest, ErasureLedgerEntry, Role, User, UserRole
 
 # Access comes from roles (access.md §1); Django's groups grant nothing here.
@@ -70,8 +75,13 @@ class NewUserForm(SetPasswordMixin, UserForm):
         return super().save(commit)
 
 
+def forget(person: User, *, actor: User, force: bool) -> None:
+    method = "self_service" if actor.pk == person.pk else "admin"
+    person.erase(method=method, force=force, actor=actor)
+
+
 @admin.register(User)
-class UserAdmin(ModelAdmin, AuthUserAdmin):
+class UserAdmin(VerbAdmin, AuthUserAdmin):
     form = UserForm
     add_form = NewUserForm
     add_form_template = None
@@ -83,12 +93,23 @@ class UserAdmin(ModelAdmin, AuthUserAdmin):
     ordering = ("-pk",)
     filter_horizontal = ()
     readonly_fields = ("password_state",)
-    locked_fields = ("last_login",)
+    locked_fields = ("last_login", "status", "deleted_at")
+    actions_detail = ("block", "unblock", "erase")
+    buttons: ClassVar = {"active": ("block", "erase"), "blocked": ("unblock", "erase")}
+    block = verb_action("block", _("Block"), User.block)
+    unblock = verb_action("unblock", _("Unblock"), User.unblock)
+    erase = verb_action("erase", _("Erase"), forget, form=Erasure, permission="delete")
     inlines = (UserRoleInline, ConsentInline, DataExportRequestInline)
     sections = {_("Telegram"): ("telegram_user_id", "telegram_username")}
 
     def get_queryset(self, request):
         return super().get_queryset(request).prefetch_related("user_roles")
+
+    def call_verb(self, request, form, object_id, call, dialog):
+        response = super().call_verb(request, form, object_id, call, dialog)
+        if User.objects.filter(pk=request.user.pk, status="deleted").exists():
+            logout(request)  # whoever erased themself: the session is gone from the database
+        return response
 
     def columns(self, request):
         # The hash is nobody's to see, and the flag grants nothing.
@@ -131,7 +152,9 @@ class UserRoleAdmin(ModelAdmin):
 
 
 @admin.register(Consent)
-class ConsentAdmin(ReadOnly, ModelAdmin):
+class ConsentAdmin(ReadOnly, VerbAdmin):
+    """Evidence; all that is done here is to withdraw what the person withdraws elsewhere."""
+
     list_display = (
         "consent_type",
         "user",
@@ -143,13 +166,33 @@ class ConsentAdmin(ReadOnly, ModelAdmin):
     )
     list_filter = ("consent_type", "granted", "source", "granted_at")
     search_fields = ("version", "user__display_name", "user__email")
+    actions_detail = ("withdraw",)
+    buttons: ClassVar = {"active": ("withdraw",)}
+    withdraw = verb_action("withdraw", _("Withdraw"), Consent.withdraw, permission="withdraw")
+
+    def has_withdraw_permission(self, request, obj=None) -> bool:
+        return request.user.has_perm("identity.change_consent")
 
 
 @admin.register(DataExportRequest)
-class DataExportRequestAdmin(ModelAdmin):
+class DataExportRequestAdmin(AddOnly, ModelAdmin):
+    """Asked for here on a person's behalf, worked off by process_exports."""
+
+    asked_for = ("user", "export_type")
     list_display = ("user", "export_type", "status", "created_at", "completed_at", "expires_at")
     list_filter = ("status", "export_type", "created_at")
     search_fields = ("user__display_name", "user__email")
+
+    def get_fieldsets(self, request, obj=None):
+        if obj is None:
+            return [(None, {"fields": self.asked_for})]
+        return super().get_fieldsets(request, obj)
+
+    def save_model(self, request, obj, form, change):
+        """While one of the same kind is open, that one."""
+        asked = DataExportRequest.objects.request(user=obj.user_id, export_type=obj.export_type)
+        obj.pk = asked.pk
+        obj.refresh_from_db()
 
 
 @admin.register(ErasureLedgerEntry)

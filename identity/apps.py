@@ -5,3 +5,6 @@ from django.utils.translation import gettext_lazy as _
 class IdentityConfig(AppConfig):
     name = "identity"
     verbose_name = _("People and consents")
+
+    def ready(self) -> None:
+        from . import signals  # noqa: F401  (connects them)

@@ -3,14 +3,19 @@ from django.contrib.auth.backends import BaseBackend
 from .models import User
 
 
+def person_at(username: str | None = None, email: str | None = None) -> User | None:
+    """Whose address this is, however it was typed."""
+    address = (email or username or "").strip().lower()
+    return User.objects.filter(email=address).first() if address else None
+
+
 class RolesBackend(BaseBackend):
     """Login by e-mail and password; permissions come from roles (User.has_perm)."""
 
     def authenticate(self, request, username=None, password=None, email=None, **_credentials):
-        address = (email or username or "").strip().lower()
-        if not address or password is None:
+        if not (email or username or "").strip() or password is None:
             return None
-        user = User.objects.filter(email=address).first()
+        user = person_at(username, email)
         if user is None:
             # The same work as for a known address, so that time tells nothing.
             User().set_password(password)

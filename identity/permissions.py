@@ -41,6 +41,29 @@ MODEL_SECTIONS = {
 }
 NOBODY = frozenset({"ugc.diaryentry"})
 
+# Who may have a value of a sealed column opened in admin, one at a time (access.md §1: P2, and the
+# contacts). A column that is not named here is nobody's.
+OWNER = frozenset({"owner"})
+PRACTICE = frozenset({"owner", "assistant"})
+REVEALS = {
+    "booking.intakeform.payload_encrypted": OWNER,  # the assistant by SETTINGS
+    "booking.waitlistrequest.contact_value_encrypted": PRACTICE,
+    "crm.leadidentity.email_encrypted": PRACTICE,
+    "crm.leadidentity.phone_encrypted": PRACTICE,
+    "crm.leadnote.note_encrypted": PRACTICE,
+    "ugc.anonymousquestion.contact_value_encrypted": PRACTICE,
+    "ugc.anonymousquestion.question_text_encrypted": PRACTICE,
+    "ugc.diaryentry.payload_encrypted": NONE,
+    "ugc.questionanswer.answer_text_encrypted": PRACTICE,
+    "ugc.review.review_text_encrypted": PRACTICE,
+}
+
+# What an assistant may besides once the owner has set this in system_settings to true.
+SETTINGS = {
+    "booking.view_intakeform": "assistant_reads_intake_forms",
+    "booking.intakeform.payload_encrypted": "assistant_reads_intake_forms",
+}
+
 
 def section_of(app_label: str, model: str) -> str:
     if app_label in ("content", "interactive"):
@@ -60,6 +83,16 @@ def allows(roles: Collection[str], perm: str) -> bool:
     return ("assistant" in roles and action in assistant) or (
         "editor" in roles and action in editor
     )
+
+
+def reveals(roles: Collection[str], column: str) -> bool:
+    """Whether one of ``roles`` may have a value of a sealed column opened ("app.model.field")."""
+    return bool(REVEALS.get(column, NONE) & set(roles))
+
+
+def setting_that_grants(roles: Collection[str], what: str) -> str | None:
+    """The setting that would grant a permission, or a sealed column, to one of ``roles``."""
+    return SETTINGS.get(what) if "assistant" in roles else None
 
 
 def sees_personal(roles: Collection[str]) -> bool:

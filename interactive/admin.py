@@ -10,7 +10,7 @@ from content.publishing_admin import PublishingAdmin
 from ebalance.admin.forms import Form
 from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
 
-from .models import InteractiveDefinition, InteractiveRun, InteractiveVersion
+from .models import InteractiveDefinition, InteractiveRun, InteractiveRunTotal, InteractiveVersion
 
 
 class InteractiveVersionInline(ReadOnly, TabularInline):
@@ -131,3 +131,23 @@ class InteractiveRunAdmin(ReadOnly, ModelAdmin):
         "started_at",
     )
     search_fields = ("anonymous_id__exact", "deep_link_id__exact")
+
+
+@admin.register(InteractiveRunTotal)
+class InteractiveRunTotalAdmin(ReadOnly, ModelAdmin):
+    """What is left of runs that retention has removed; purge_expired writes it."""
+
+    list_display = (
+        "day",
+        "interactive_definition",
+        "status",
+        "result_level",
+        "result_profile",
+        "entry_point",
+        "crisis_triggered",
+        "runs",
+    )
+    list_filter = ("status", "result_level", "result_profile", "entry_point", "crisis_triggered")
+    search_fields = ("interactive_definition__title", "interactive_definition__slug")
+    date_hierarchy = "day"
+    ordering = ("-day",)

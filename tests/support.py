@@ -59,6 +59,15 @@ def execute(sql: str, params: Any = None) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
+def written_in(table: str) -> str:
+    """The FROM of a table, by which tests see whether anything was written.
+
+    A page that is refused leaves an entry in the audit log, because nothing else is written.
+    """
+    but = " WHERE action <> 'access_refused'" if table == "audit_log_entries" else ""
+    return f'FROM (SELECT * FROM "{table}"{but}) t'
+
+
 def insert_sql(instance: models.Model) -> None:
     insert_row(instance._meta.db_table, columns_of(instance))
 

@@ -63,7 +63,11 @@ INITIAL = {
 # Once known it stays, whatever the payment comes to.
 KEPT = {("payments", "provider_payment_id")}
 
-STATES = {c.table: c.members for c in CLOSED_SETS if c.name == "status"}
+# Its status is that of the runs it counts.
+WITHOUT_A_LIFE = {"interactive_run_totals"}
+STATES = {
+    c.table: c.members for c in CLOSED_SETS if c.name == "status" and c.table not in WITHOUT_A_LIFE
+}
 PAIRS = [
     (table, old, new)
     for table, states in STATES.items()

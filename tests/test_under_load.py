@@ -59,9 +59,9 @@ def test_the_audit_chain_has_no_fork_and_no_gap(fresh_database: Database) -> Non
     kept = sum(at_once(hammer.log, fresh_database.conninfo, 60))
     with fresh_database.connect() as connection:
         rows = connection.execute(
-            "SELECT seq, prev_hash, row_hash, audit_entry_hash(prev_hash, seq, actor_user_id, "
-            "actor_role, action, entity_type, entity_id, entity_key, old_value, new_value, "
-            "created_at) FROM audit_log_entries ORDER BY seq"
+            "SELECT seq, prev_hash, row_hash, audit_entry_hash(prev_hash, id, seq, "
+            "actor_user_id, actor_role, action, entity_type, entity_id, entity_key, old_value, "
+            "new_value, created_at, origin_hash) FROM audit_log_entries ORDER BY seq"
         ).fetchall()
     assert 0 < kept < PROCESSES * 60
     assert [row[0] for row in rows] == [*range(1, kept + 1)]

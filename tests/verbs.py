@@ -11,8 +11,9 @@ from django.apps import apps
 from django.db import connection
 
 from ebalance.db.apps import PROJECT_APPS
+from tests.audit.capturing import write_entries
 from tests.databases import Database, default_connection_on
-from tests.support import execute
+from tests.support import execute, written_in
 
 TABLES = sorted(
     model._meta.db_table
@@ -23,9 +24,10 @@ TABLES = sorted(
 
 def everything() -> dict[str, Any]:
     """Every row of every table of the project, as a digest by table."""
+    write_entries()
     digests = " UNION ALL ".join(
         f"SELECT '{table}' AS name, md5(string_agg(t::text, '|' ORDER BY t::text)) AS digest "
-        f'FROM "{table}" t'
+        f"{written_in(table)}"
         for table in TABLES
     )
     return {row["name"]: row["digest"] for row in execute(digests)}

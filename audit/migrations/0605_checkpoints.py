@@ -318,4 +318,38 @@ class Migration(migrations.Migration):
                 ),
             ),
         ),
+        pgtrigger.migrations.AddTrigger(
+            model_name="messagetemplate",
+            trigger=pgtrigger.compiler.Trigger(
+                name="message_templates_delete_audited",
+                sql=ebalance.db.triggers.RuleTriggerSql(
+                    condition="WHEN (OLD.status = 'active')",
+                    constraint="CONSTRAINT",
+                    execute="public.audit_change('template_deleted', 'id', 'channel', 'category', 'name', 'status', 'language', 'active_version', 'created_at')",
+                    func="",
+                    hash="880f3bc0615302813d6eae97b6971b749b36abf2",
+                    operation="DELETE",
+                    pgid="message_templates_delete_audited",
+                    table="message_templates",
+                    timing="DEFERRABLE INITIALLY DEFERRED",
+                    when="AFTER",
+                ),
+            ),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name="messagetemplate",
+            trigger=pgtrigger.compiler.Trigger(
+                name="message_templates_no_truncate",
+                sql=ebalance.db.triggers.RuleTriggerSql(
+                    execute="public.refuse('message_templates_no_truncate', 'id', 'This table cannot be emptied')",
+                    func="",
+                    hash="bfcee4781ba06e826d0a2ed433f4741a38f8618d",
+                    level="STATEMENT",
+                    operation="TRUNCATE",
+                    pgid="message_templates_no_truncate",
+                    table="message_templates",
+                    when="BEFORE",
+                ),
+            ),
+        ),
     ]

@@ -20,6 +20,7 @@ from ebalance.db.fields import (
     UUIDFromDatabase,
     created_at,
 )
+from ebalance.db.retention import kept, removed_by
 from ebalance.db.sets import Members
 
 from ..managers import AuditLog
@@ -79,6 +80,12 @@ class AuditLogEntry(Entity):
     )
 
     objects = AuditLog()
+
+    retention = removed_by(
+        "audit.retention.remove_old_segments",
+        time=f"at least {KEPT} after `created_at`",
+        note="then whole segments",
+    )
 
     class Meta:
         db_table = "audit_log_entries"
@@ -177,6 +184,8 @@ class AuditCheckpoint(Entity):
     key_id = TextLine(db_comment=p0("id of the key of the signature"))
     signature = models.BinaryField(db_comment=p0("HMAC-SHA-256 of seq, row_hash, entries"))
     created_at = created_at()
+
+    retention = kept("so that the rest of the log verifies")
 
     class Meta:
         db_table = "audit_checkpoints"

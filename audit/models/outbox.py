@@ -17,6 +17,7 @@ from ebalance.db.fields import (
     created_at,
     now_default,
 )
+from ebalance.db.retention import purged
 from ebalance.verbs import TransitionRefused, found_locked, verb
 
 from ..managers import OutboxQuerySet
@@ -49,6 +50,8 @@ class OutboxEvent(Entity):
     last_error = TextLine(null=True, blank=True, db_comment=p0("last failure, a code"))
 
     objects = OutboxQuerySet.as_manager()
+
+    retention = purged("90 days", after="published_at")
 
     class Meta:
         db_table = "outbox_events"

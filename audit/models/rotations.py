@@ -14,6 +14,7 @@ from ebalance.db.fields import (
     now_default,
     updated_at,
 )
+from ebalance.db.retention import kept
 
 
 class KeyRotation(Entity):
@@ -40,6 +41,8 @@ class KeyRotation(Entity):
     finished_at = models.DateTimeField(
         null=True, blank=True, db_comment=p0("when all rows had moved or another took over, UTC")
     )
+
+    retention = kept("as the history of keys; a row for each rotation")
 
     class Meta:
         db_table = "key_rotations"

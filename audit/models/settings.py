@@ -13,6 +13,7 @@ from ebalance.db.fields import (
     TextLine,
     updated_at,
 )
+from ebalance.db.retention import kept
 
 
 class SystemSetting(models.Model):
@@ -29,6 +30,8 @@ class SystemSetting(models.Model):
         db_comment=by_staff("who changed it last"),
     )
     updated_at = updated_at()
+
+    retention = kept("until staff delete it")
 
     class Meta:
         db_table = "system_settings"
@@ -57,7 +60,6 @@ class SystemSetting(models.Model):
                 deleted="setting_removed",
             ),
             triggers.key_stays("system_settings", "key"),
-            triggers.no_truncate("system_settings"),
         ]
 
     def __str__(self) -> str:

@@ -18,6 +18,7 @@ from ebalance.db.fields import (
     created_at,
 )
 from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.retention import goes_with, kept
 from ebalance.db.sets import Members
 
 
@@ -35,6 +36,8 @@ class MessageTemplate(Entity):
     language = TextLine(default="ru", db_default="ru", db_comment=p0("ISO 639-1"))
     active_version = models.IntegerField(null=True, blank=True, db_comment=p0("version in use"))
     created_at = created_at()
+
+    retention = kept("until staff delete it")
 
     class Meta:
         db_table = "message_templates"
@@ -85,6 +88,8 @@ class MessageTemplate(Entity):
                 inserted=("template_activated", ["status", "active_version"]),
                 inserted_when="NEW.status = 'active'",
                 changed=("template_changed", ["status", "active_version"]),
+                deleted="template_deleted",
+                deleted_when="OLD.status = 'active'",
             ),
         ]
 
@@ -106,6 +111,8 @@ class MessageTemplateVersion(Entity):
         db_comment=by_staff("who saved it"),
     )
     created_at = created_at()
+
+    retention = goes_with("template")
 
     class Meta:
         db_table = "message_template_versions"

@@ -41,24 +41,6 @@ class Migration(migrations.Migration):
         pgtrigger.migrations.AddTrigger(
             model_name="appointment",
             trigger=pgtrigger.compiler.Trigger(
-                name="appointments_insert_audited",
-                sql=ebalance.db.triggers.RuleTriggerSql(
-                    condition="WHEN (NEW.outcome IS NOT NULL)",
-                    constraint="CONSTRAINT",
-                    execute="public.audit_change('outcome_recorded', 'id', 'outcome', 'outcome_reason_category', 'outcome_recorded_at', 'outcome_recorded_by_role')",
-                    func="",
-                    hash="f6b52ecd6b90d83be333b40016f7c5547bd8d5bb",
-                    operation="INSERT",
-                    pgid="appointments_insert_audited",
-                    table="appointments",
-                    timing="DEFERRABLE INITIALLY DEFERRED",
-                    when="AFTER",
-                ),
-            ),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name="appointment",
-            trigger=pgtrigger.compiler.Trigger(
                 name="appointments_update_audited",
                 sql=ebalance.db.triggers.RuleTriggerSql(
                     condition="WHEN ((OLD.outcome IS DISTINCT FROM NEW.outcome OR OLD.outcome_reason_category IS DISTINCT FROM NEW.outcome_reason_category OR OLD.outcome_recorded_at IS DISTINCT FROM NEW.outcome_recorded_at OR OLD.outcome_recorded_by_role IS DISTINCT FROM NEW.outcome_recorded_by_role))",
@@ -80,9 +62,9 @@ class Migration(migrations.Migration):
                 name="appointments_delete_audited",
                 sql=ebalance.db.triggers.RuleTriggerSql(
                     constraint="CONSTRAINT",
-                    execute="public.audit_change('appointment_deleted', 'id', 'service_id', 'client_user_id', 'lead_id', 'client_request_id', 'start_at_utc', 'end_at_utc', 'buffer_minutes', 'timezone', 'format', 'status', 'hold_expires_at', 'price_amount', 'deposit_amount', 'slot_id', 'external_calendar_event_id', 'rescheduled_from_id', 'outcome', 'outcome_reason_category', 'outcome_recorded_at', 'outcome_recorded_by_role', 'confirmed_at', 'canceled_at', 'topic_code', 'deep_link_id', 'entry_point', 'created_at', 'updated_at')",
+                    execute="public.audit_change('appointment_deleted', 'id', 'service_id', 'lead_id', 'start_at_utc', 'end_at_utc', 'buffer_minutes', 'timezone', 'format', 'status', 'hold_expires_at', 'price_amount', 'deposit_amount', 'slot_id', 'rescheduled_from_id', 'outcome', 'outcome_reason_category', 'outcome_recorded_at', 'outcome_recorded_by_role', 'confirmed_at', 'canceled_at', 'topic_code', 'entry_point', 'created_at', 'updated_at')",
                     func="",
-                    hash="aac290f44672e84cee3a0411656067f0fdc21a90",
+                    hash="815d7ea1542dbdc132a88dff63e3ce72f20d6379",
                     operation="DELETE",
                     pgid="appointments_delete_audited",
                     table="appointments",

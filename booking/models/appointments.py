@@ -17,6 +17,7 @@ from ebalance.db.fields import (
     created_at,
     updated_at,
 )
+from ebalance.db.retention import kept
 from ebalance.db.sets import EntryPoint, Members
 
 from ..verbs.appointments import AppointmentQuerySet, AppointmentVerbs
@@ -130,6 +131,8 @@ class Appointment(AppointmentVerbs, Entity):
     updated_at = updated_at()
 
     objects = AppointmentQuerySet.as_manager()
+
+    retention = kept("for accounting; what is personal goes at erasure")
 
     class Meta:
         db_table = "appointments"
@@ -349,12 +352,9 @@ END""",
             triggers.touch_updated_at("appointments"),
             *auditing.audited(
                 "appointments",
-                inserted=("outcome_recorded", OUTCOME),
-                inserted_when="NEW.outcome IS NOT NULL",
                 changed=("outcome_recorded", OUTCOME),
                 deleted="appointment_deleted",
             ),
-            triggers.no_truncate("appointments"),
         ]
 
     def __str__(self) -> str:

@@ -15,6 +15,7 @@ from ebalance.db.fields import (
     created_at,
     now_default,
 )
+from ebalance.db.retention import kept, purged
 from ebalance.db.sets import Members
 
 from ..verbs.payments import PaymentQuerySet, PaymentVerbs
@@ -58,6 +59,8 @@ class Payment(PaymentVerbs, Entity):
     )
 
     objects = PaymentQuerySet.as_manager()
+
+    retention = kept("for accounting")
 
     class Meta:
         db_table = "payments"
@@ -175,6 +178,8 @@ class PaymentWebhookEvent(WebhookEventVerbs, Entity):
     last_error = ClosedSet(LastError, null=True, blank=True, db_comment=p0("last failure"))
 
     objects = WebhookEventQuerySet.as_manager()
+
+    retention = purged("90 days", after="processed_at")
 
     class Meta:
         db_table = "payment_webhook_events"

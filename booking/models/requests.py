@@ -14,6 +14,7 @@ from ebalance.db.fields import (
     created_at,
 )
 from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.retention import goes_with, kept
 from ebalance.db.sealed import BlindIndex, SealedJSON, SealedText
 from ebalance.db.sets import Members
 
@@ -47,6 +48,8 @@ class IntakeForm(IntakeVerbs, Entity):
     submitted_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when submitted, UTC"))
 
     objects = IntakeFormQuerySet.as_manager()
+
+    retention = goes_with("appointment")
 
     class Meta:
         db_table = "intake_forms"
@@ -117,6 +120,8 @@ class WaitlistRequest(WaitlistVerbs, Entity):
     created_at = created_at()
 
     objects = WaitlistRequestQuerySet.as_manager()
+
+    retention = kept("until staff delete it, or its person is erased")
 
     class Meta:
         db_table = "waitlist_requests"

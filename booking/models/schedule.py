@@ -17,6 +17,7 @@ from ebalance.db.fields import (
     created_at,
 )
 from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.retention import kept
 from ebalance.db.sets import Members
 
 from ..verbs.blocking import SlotVerbs
@@ -51,6 +52,8 @@ class ScheduleRule(Entity):
     is_active = models.BooleanField(default=True, db_default=True, db_comment=p0("in force"))
 
     objects = ScheduleRuleQuerySet.as_manager()
+
+    retention = kept("until staff delete it")
 
     class Meta:
         db_table = "schedule_rules"
@@ -119,6 +122,8 @@ class AvailabilitySlot(SlotVerbs, Entity):
     )
     note = TextLine(null=True, blank=True, db_comment=p1("internal note"))
     created_at = created_at()
+
+    retention = kept("until staff delete it")
 
     class Meta:
         db_table = "availability_slots"

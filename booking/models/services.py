@@ -14,6 +14,7 @@ from ebalance.db.fields import (
     created_at,
     updated_at,
 )
+from ebalance.db.retention import kept
 from ebalance.db.sets import PUBLICATION_MOVES, Members, PublicationStatus
 
 from ..verbs.services import ServiceVerbs
@@ -71,6 +72,8 @@ class Service(ServiceVerbs, Entity):
     created_at = created_at()
     updated_at = updated_at()
 
+    retention = kept("until staff delete it")
+
     class Meta:
         db_table = "services"
         db_table_comment = "Consultations on offer"
@@ -123,7 +126,6 @@ class Service(ServiceVerbs, Entity):
                 changed=("service_changed", [*TERMS, "status"]),
                 deleted="service_deleted",
             ),
-            triggers.no_truncate("services"),
         ]
 
     def __str__(self) -> str:

@@ -8,6 +8,7 @@ from ebalance.db import auditing, rules, triggers
 from ebalance.db.classification import p0
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine
 from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.retention import BY_EDITORS, goes_with
 from ebalance.db.sets import PUBLICATION_MOVES, Members, PublicationStatus
 
 from .items import ContentItem
@@ -38,6 +39,8 @@ class CuratedCollection(Publishable, Entity):
 
     event_name = "collection"
 
+    retention = BY_EDITORS
+
     class Meta:
         db_table = "curated_collections"
         db_table_comment = "Hand-picked lists"
@@ -60,6 +63,8 @@ class CuratedCollection(Publishable, Entity):
                 inserted=("collection_published", ["slug", "status"]),
                 inserted_when="NEW.status = 'published'",
                 changed=("collection_status_changed", ["status"]),
+                deleted="collection_deleted",
+                deleted_when="OLD.status = 'published'",
             ),
         ]
 
@@ -95,6 +100,8 @@ class CuratedItem(Entity):
     )
     position = models.IntegerField(db_comment=p0("order, from 0"))
     note = TextLine(null=True, blank=True, db_comment=p0("why it is here"))
+
+    retention = goes_with("collection")
 
     class Meta:
         db_table = "curated_items"

@@ -8,6 +8,7 @@ from ebalance.db import auditing, rules, triggers
 from ebalance.db.classification import p0
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine
 from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.retention import BY_EDITORS, goes_with
 from ebalance.db.sets import PUBLICATION_MOVES, Members, PublicationStatus
 
 from ..markdown import is_visible
@@ -34,6 +35,8 @@ class GlossaryTerm(Publishable, Entity):
 
     event_name = "glossary_term"
 
+    retention = BY_EDITORS
+
     class Meta:
         db_table = "glossary_terms"
         db_table_comment = "The glossary"
@@ -53,6 +56,8 @@ class GlossaryTerm(Publishable, Entity):
                 inserted=("term_published", ["slug", "status"]),
                 inserted_when="NEW.status = 'published'",
                 changed=("term_status_changed", ["status"]),
+                deleted="term_deleted",
+                deleted_when="OLD.status = 'published'",
             ),
         ]
 
@@ -68,6 +73,8 @@ class GlossaryTermSynonym(Entity):
 
     term = Ref(GlossaryTerm, DB_CASCADE, related_name="synonyms", db_comment=p0("term"))
     synonym = TextLine(db_comment=p0("the other word"))
+
+    retention = goes_with("term")
 
     class Meta:
         db_table = "glossary_term_synonyms"
@@ -98,6 +105,8 @@ class GlossaryTermLink(Entity):
         ContentItem, DB_CASCADE, related_name="glossary_links", db_comment=p0("item")
     )
     link_type = ClosedSet(Type, db_comment=p0("how they belong together"))
+
+    retention = goes_with("term")
 
     class Meta:
         db_table = "glossary_term_links"

@@ -8,6 +8,7 @@ from ebalance.db import auditing, rules, triggers
 from ebalance.db.classification import by_staff, p0
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, updated_at
 from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.retention import BY_EDITORS, goes_with
 from ebalance.db.sets import Members
 
 from .editorial import Editorial
@@ -54,6 +55,8 @@ class ContentItem(Editorial, Entity):
 
     topics = models.ManyToManyField(Topic, through="ContentItemTopic", related_name="content_items")
     tags = models.ManyToManyField(Tag, through="ContentItemTag", related_name="content_items")
+
+    retention = BY_EDITORS
 
     class Meta:
         db_table = "content_items"
@@ -113,7 +116,6 @@ class ContentItem(Editorial, Entity):
                 changed=("content_status_changed", ["status"]),
                 deleted="content_item_deleted",
             ),
-            triggers.no_truncate("content_items"),
         ]
 
     def __str__(self) -> str:
@@ -138,6 +140,8 @@ class ContentRevision(Entity):
         db_comment=by_staff("who saved it"),
     )
     created_at = created_at()
+
+    retention = goes_with("content_item")
 
     class Meta:
         db_table = "content_revisions"
@@ -171,6 +175,8 @@ class ContentItemTopic(Entity):
     content_item = Ref(ContentItem, DB_CASCADE, db_comment=p0("item"))
     topic = Ref(Topic, db_column="topic_code", db_comment=p0("topic"))
 
+    retention = goes_with("content_item")
+
     class Meta:
         db_table = "content_item_topics"
         db_table_comment = "Topics of content"
@@ -195,6 +201,8 @@ class ContentItemTag(Entity):
     content_item = Ref(ContentItem, DB_CASCADE, db_comment=p0("item"))
     tag = Ref(Tag, DB_CASCADE, db_comment=p0("tag"))
 
+    retention = goes_with("content_item")
+
     class Meta:
         db_table = "content_item_tags"
         db_table_comment = "Tags of content"
@@ -217,6 +225,8 @@ class ContentMedia(Entity):
     content_item = Ref(ContentItem, DB_CASCADE, related_name="media", db_comment=p0("item"))
     media_asset = Ref(MediaAsset, related_name="usages", db_comment=p0("file"))
     usage = ClosedSet(Usage, db_comment=p0("how it is used"))
+
+    retention = goes_with("content_item")
 
     class Meta:
         db_table = "content_media"

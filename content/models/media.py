@@ -4,14 +4,19 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import auditing, rules, triggers
+from ebalance.db import auditing, rules
 from ebalance.db.classification import by_staff, p0
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at
+from ebalance.db.retention import BY_EDITORS
 from ebalance.db.sets import Members
 
 MIB = 1024 * 1024
 # Of a path. The invisible are named: what \s stands for depends on the server's locale.
 SEGMENT = r"[^/\\\s\x01-\x20\x7F-\xA0\u1680\u2000-\u200F\u2028-\u202F\u205F\u3000\uFEFF]+"
+
+
+# What a file is, and where. Whoever changes that puts another file in its place.
+FILE = ("media_type", "mime_type", "object_key", "public_url", "size_bytes")
 
 
 class MediaAsset(Entity):
@@ -40,6 +45,8 @@ class MediaAsset(Entity):
         db_comment=by_staff("who uploaded it"),
     )
     created_at = created_at()
+
+    retention = BY_EDITORS
 
     class Meta:
         db_table = "media_assets"
@@ -89,10 +96,10 @@ class MediaAsset(Entity):
         triggers = [
             *auditing.audited(
                 "media_assets",
-                inserted=("media_created", ["media_type", "mime_type", "object_key", "size_bytes"]),
+                inserted=("media_created", FILE),
+                changed=("media_replaced", FILE),
                 deleted="media_deleted",
             ),
-            triggers.no_truncate("media_assets"),
         ]
         indexes = [
             rules.Index("media_assets_by_uploader", "uploaded_by", serves="the delete check"),

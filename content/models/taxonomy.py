@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from ebalance.db import rules
 from ebalance.db.classification import p0
 from ebalance.db.fields import Entity, TextLine
+from ebalance.db.retention import BY_EDITORS
 
 
 class Topic(models.Model):
@@ -16,6 +17,8 @@ class Topic(models.Model):
     is_active = models.BooleanField(
         default=True, db_default=True, db_comment=p0("whether the topic is offered")
     )
+
+    retention = BY_EDITORS
 
     class Meta:
         db_table = "topics"
@@ -33,6 +36,8 @@ class Tag(Entity):
 
     slug = TextLine(db_comment=p0("slug in addresses"))
     title = TextLine(db_comment=p0("title shown to people"))
+
+    retention = BY_EDITORS
 
     class Meta:
         db_table = "tags"

@@ -62,9 +62,9 @@ class Migration(migrations.Migration):
                 name="leads_delete_audited",
                 sql=ebalance.db.triggers.RuleTriggerSql(
                     constraint="CONSTRAINT",
-                    execute="public.audit_change('lead_deleted', 'id', 'status', 'source', 'topic_code', 'utm', 'created_at', 'updated_at')",
+                    execute="public.audit_change('lead_deleted', 'id', 'status', 'source', 'topic_code', 'created_at', 'updated_at')",
                     func="",
-                    hash="789d6e9d0cf3881e8ca3fa1ca1d80d1cbeaac6cb",
+                    hash="c52b853586990ebeae3e7c746098afe50ce94bd4",
                     operation="DELETE",
                     pgid="leads_delete_audited",
                     table="leads",

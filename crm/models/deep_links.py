@@ -15,6 +15,7 @@ from ebalance.db.fields import (
     created_at,
 )
 from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.retention import until
 from ebalance.db.sets import Members
 
 from .leads import Lead
@@ -66,6 +67,8 @@ class DeepLink(models.Model):
     expires_at = MomentFromDatabase(
         blank=True, db_comment=p0("end of validity, UTC; at most 30 days after created_at")
     )
+
+    retention = until("expires_at")
 
     class Meta:
         db_table = "deep_links"

@@ -19,6 +19,7 @@ from ebalance.db.fields import (
     updated_at,
 )
 from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.retention import goes_with, kept
 from ebalance.db.sealed import BlindIndex, SealedText
 from ebalance.db.sets import Members
 from ebalance.verbs import NotPermitted, RowOrKey, key_of, verb
@@ -57,6 +58,8 @@ class Lead(Entity):
 
     objects = LeadQuerySet.as_manager()
 
+    retention = kept("until staff delete it; at erasure without identities")
+
     class Meta:
         db_table = "leads"
         db_table_comment = "People who showed interest"
@@ -83,7 +86,6 @@ class Lead(Entity):
                 changed=("lead_status_changed", ["status"]),
                 deleted="lead_deleted",
             ),
-            triggers.no_truncate("leads"),
         ]
 
     def __str__(self) -> str:
@@ -149,6 +151,8 @@ class LeadIdentity(Entity):
         default=False, db_default=False, db_comment=p0("the one to use; one per lead")
     )
     created_at = created_at()
+
+    retention = goes_with("lead")
 
     class Meta:
         db_table = "lead_identities"
@@ -237,6 +241,8 @@ class LeadNote(Entity):
     note_encrypted = SealedText(token="lead_notes.note", db_comment=p2("note, sealed"))
     created_at = created_at()
     updated_at = updated_at()
+
+    retention = goes_with("lead")
 
     class Meta:
         db_table = "lead_notes"

@@ -20,9 +20,12 @@ from ebalance.db.fields import (
     now_default,
 )
 from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.retention import goes_with, kept, purged
 from ebalance.db.sets import EventSource, Members
 
 from .leads import Lead
+
+KEPT = "13 months"  # of an analytics event
 
 # Of an event: column to how it looks while it is not empty.
 EMPTIED_AT_ERASURE = {
@@ -88,6 +91,8 @@ class TrackingEvent(models.Model):
     sources = ArrayField(TextLine(), db_comment=p0("which services may send it"))
     is_active = models.BooleanField(default=True, db_default=True, db_comment=p0("accepted now"))
 
+    retention = kept("as long as events refer to it")
+
     class Meta:
         db_table = "tracking_events"
         db_table_comment = "The tracking plan: events"
@@ -131,6 +136,8 @@ class TrackingEventParam(Entity):
         TextLine(), null=True, blank=True, db_comment=p0("values of an enum or enum_list")
     )
     is_required = models.BooleanField(db_comment=p0("must be present"))
+
+    retention = goes_with("event")
 
     class Meta:
         db_table = "tracking_event_params"
@@ -196,6 +203,8 @@ class LeadTimelineEvent(Entity):
         blank=True,
         db_comment=p0("parameters of the tracking plan", erasure=EMPTY_OBJECT),
     )
+
+    retention = goes_with("lead")
 
     class Meta:
         db_table = "lead_timeline_events"
@@ -269,6 +278,8 @@ class AnalyticsEvent(Entity):
     )
     received_at = models.DateTimeField(db_default=now_default(), db_comment=p0("receipt, UTC"))
 
+    retention = purged(KEPT, after="received_at")
+
     class Meta:
         db_table = "analytics_events"
         db_table_comment = "Product events; P0 only, append-only"
@@ -313,7 +324,7 @@ class AnalyticsEvent(Entity):
             ),
             triggers.no_delete(
                 "analytics_events",
-                condition="OLD.received_at > now() - interval '13 months'",
+                condition=f"OLD.received_at > now() - interval '{KEPT}'",
                 message=gettext_noop("Events are kept for 13 months"),
             ),
             triggers.no_truncate("analytics_events"),

@@ -86,6 +86,7 @@ GROUPS: list[tuple[Any, bool, list[tuple[str, str]]]] = [
             ("interactive.InteractiveDefinition", "quiz"),
             ("interactive.InteractiveVersion", "history"),
             ("interactive.InteractiveRun", "play_circle"),
+            ("interactive.InteractiveRunTotal", "bar_chart"),
         ],
     ),
     (
@@ -113,6 +114,7 @@ GROUPS: list[tuple[Any, bool, list[tuple[str, str]]]] = [
         False,
         [
             ("audit.AuditLogEntry", "policy"),
+            ("audit.AuditCheckpoint", "verified"),
             ("audit.SystemSetting", "settings"),
             ("audit.KeyRotation", "key"),
         ],

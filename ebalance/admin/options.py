@@ -12,8 +12,9 @@ from django.contrib.admin import ActionLocation, ShowFacets
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION
 from django.contrib.auth import get_user_model
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import PermissionDenied
 from django.db import models, transaction
-from django.http import Http404, HttpResponseRedirect
+from django.http import HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
@@ -22,10 +23,11 @@ from ebalance.db.fields import TextLine
 from ebalance.db.inventory import is_personal
 from ebalance.db.sealed import BlindIndex
 
-from . import deletion, log
+from . import deletion, entries, log
 from .forms import Autocomplete, Form, Formset
 from .paginator import BoundedPaginator
 from .refusals import REFUSALS, ask_deferred_rules, sentence
+from .reveal import Reveals
 from .sealed import needs_sealing, seals_of, without_ciphertext
 
 
@@ -121,7 +123,7 @@ class Rows:
         return form
 
 
-class ModelAdmin(Rows, unfold.admin.ModelAdmin):
+class ModelAdmin(Reveals, Rows, unfold.admin.ModelAdmin):
     """The page of a table. Subclasses say what is listed, filtered and searched."""
 
     ordering: ClassVar[Sequence[str]] = ("-pk",)  # UUIDv7: newest first, and indexed
@@ -221,6 +223,24 @@ class ModelAdmin(Rows, unfold.admin.ModelAdmin):
         form.refusal = getattr(request, "refusal", None)
         return form
 
+    # -- what a role may not ----------------------------------------------------------------------
+
+    def changelist_view(self, request, extra_context=None):
+        """An action that is not offered to the role is refused, not overlooked."""
+        if asked := request.POST.getlist("action"):
+            actions = self._get_base_actions()
+            offered = self._filter_actions_by_permissions(request, actions)
+            if any(one.name in asked and one not in offered for one in actions):
+                raise PermissionDenied
+        return super().changelist_view(request, extra_context)
+
+    def _get_obj_does_not_exist_redirect(self, request, opts, object_id):
+        """Django's answer for a row that is not there, also to those who may not see the row."""
+        key = entries.uuid_in(object_id)
+        if key and self.model._base_manager.filter(pk=key).exists():
+            entries.refused(request, self.model)
+        return super()._get_obj_does_not_exist_redirect(request, opts, object_id)
+
     # -- refusals of the database ---------------------------------------------------------------
 
     def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
@@ -278,8 +298,8 @@ class ModelAdmin(Rows, unfold.admin.ModelAdmin):
         return log.write(request, queryset, DELETION)
 
     def history_view(self, request, object_id, extra_context=None):
-        if not request.user.sees_personal:
-            raise Http404  # it names people
+        if not (request.user.sees_personal and self.has_view_or_change_permission(request)):
+            raise PermissionDenied  # it names people
         return super().history_view(request, object_id, extra_context)
 
 

@@ -2,9 +2,18 @@
 
 from django.db import models
 from django.db.models import F, Func, Value
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from ebalance.db.sealed import ProtectedField, SealedField
+
+# Sends reveal/form.html, which stands outside of the page's own form.
+BUTTON = '{} <button type="submit" form="reveal" formaction="{}" class="{}">{}</button>'
+BUTTON_CLASSES = (
+    "bg-white border border-base-200 cursor-pointer font-medium inline-flex items-center ml-2 "
+    "px-2.5 py-1.5 rounded-default shadow-xs text-important hover:bg-base-100/80 "
+    "dark:bg-transparent dark:border-base-700 dark:hover:bg-base-800/80"
+)
 
 
 class Seal:
@@ -13,16 +22,21 @@ class Seal:
     def __init__(self, field: models.Field):
         self.key = f"{field.name}_key"
         self.__name__ = field.name
-        self._field = field
+        self.field = field
 
     @property
     def short_description(self):
         # Asked late: ebalance.db gives fields their labels after admin is loaded.
-        return self._field.verbose_name
+        return self.field.verbose_name
 
     def __call__(self, row: models.Model) -> str | None:
+        """By which key it is sealed; on a page of its own with the button that reveals it."""
         key = getattr(row, self.key, None)
-        return _("sealed, key %(key)s") % {"key": key} if key else None
+        if not key:
+            return None
+        text = _("sealed, key %(key)s") % {"key": key}
+        address = getattr(row, "reveal_addresses", {}).get(self.field.name)
+        return format_html(BUTTON, text, address, BUTTON_CLASSES, _("Reveal")) if address else text
 
 
 def seals_of(model: type[models.Model]) -> dict[str, Seal]:

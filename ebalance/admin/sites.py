@@ -1,22 +1,39 @@
 from functools import update_wrapper
 
+from django.contrib.admin.options import BaseModelAdmin
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from unfold.sites import UnfoldAdminSite
 
+from . import entries
+
 
 class Site(UnfoldAdminSite):
-    """Admin. What a role may not see answers as what does not exist (access.md §1)."""
+    """Admin. What a role may not see answers as what does not exist (access.md §1), and is written
+    into the audit log (§3).
+    """
 
     def admin_view(self, view, cacheable=False):
         allowed = super().admin_view(view, cacheable)
+        page_of = getattr(view, "__self__", None)
+        model = page_of.model if isinstance(page_of, BaseModelAdmin) else None
 
         def hidden(request, *args, **kwargs):
             if request.user.is_authenticated and not self.has_permission(request):
+                if view != self.catch_all_view:  # there is such a page
+                    entries.refused(request, model)
                 raise Http404
             try:
                 return allowed(request, *args, **kwargs)
-            except PermissionDenied:
+            except PermissionDenied as refusal:
+                # With a cause it is a request that nobody could be granted (AutocompleteJsonView).
+                if refusal.__cause__ is None:
+                    entries.refused(request, model)
                 raise Http404 from None
 
         return update_wrapper(hidden, allowed)
+
+    def app_index(self, request, app_label, extra_context=None):
+        if not self.get_app_list(request, app_label):
+            raise PermissionDenied  # addresses of apps without pages do not lead here
+        return super().app_index(request, app_label, extra_context)

@@ -2,7 +2,7 @@
 
 ``audited()`` makes a trigger of a table; which columns are told follows from the classification:
 those that are P0, and of a change those that changed. Values that the log may not hold, a long text
-or one with an address in it, are named under "withheld".
+or one with an address in it, are named under "withheld": they are no reason to refuse the write.
 
 The entry is written at the end of the transaction: the chain has one lock, and who held it longer
 would hold up everybody (docs/decisions/audit-log.md).
@@ -16,7 +16,7 @@ import pgtrigger
 from django.db import models
 
 from .classification import Classified
-from .triggers import Rule, literal
+from .triggers import Rule, literal, no_truncate
 
 
 class Audited(Rule):
@@ -50,16 +50,28 @@ class Audited(Rule):
         return f"public.audit_change({', '.join(map(literal, told))})"
 
     def told(self, model: type[models.Model]) -> tuple[str, ...]:
-        """The columns whose values go into the log. Raises ValueError for one that is not P0."""
-        safe = {
-            str(f.column): isinstance(f.db_comment, Classified) and f.db_comment.privacy == "P0"
+        """The columns whose values go into the log.
+
+        Raises ValueError for one that is not P0, or whose value erasure takes away.
+        """
+        safe = [
+            str(f.column)
             for f in model._meta.concrete_fields
-        }
+            if isinstance(f.db_comment, Classified) and is_kept(f.db_comment)
+        ]
         for column in self.columns:
-            if not safe.get(column):
-                raise ValueError(f"{model._meta.db_table}.{column} is not P0: it is not audited")
-        everything = (c for c, is_p0 in safe.items() if is_p0 and c != model._meta.pk.column)
-        return self.columns or tuple(everything)
+            if column not in safe:
+                raise ValueError(
+                    f"{model._meta.db_table}.{column} is not P0, or not kept at erasure: "
+                    "it is not audited"
+                )
+        return self.columns or tuple(c for c in safe if c != model._meta.pk.column)
+
+
+def is_kept(declared: Classified) -> bool:
+    """Whether the log, which nothing can be taken from, may hold values of the column."""
+    taken = declared.erasure is not None and declared.erasure.action in ("null", "replace")
+    return declared.privacy == "P0" and not taken
 
 
 def audited(
@@ -69,10 +81,12 @@ def audited(
     changed: tuple[str, Sequence[str]] | None = None,
     deleted: str | None = None,
     inserted_when: str | None = None,
+    deleted_when: str | None = None,
 ) -> list[Rule]:
     """Triggers of ``table``: what happened, as a code of the log, and the columns it is about.
 
-    Of what is deleted all P0 columns are told.
+    Of what is deleted all P0 columns are told that erasure would leave as they are. Where that is
+    told the table is not emptied by TRUNCATE, which no row's trigger sees.
     """
     made: list[Rule] = []
     if inserted:
@@ -82,5 +96,6 @@ def audited(
         action, columns = changed
         made.append(Audited(table, action, pgtrigger.Update, columns))
     if deleted:
-        made.append(Audited(table, deleted, pgtrigger.Delete))
+        made.append(Audited(table, deleted, pgtrigger.Delete, condition=deleted_when))
+        made.append(no_truncate(table))
     return made

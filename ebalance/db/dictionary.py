@@ -20,6 +20,7 @@ Written by `manage.py data_dictionary` from what the models declare; do not edit
 - **At erasure**: what becomes of the column when the person it is about is erased. Kept without a
   reason: it names nobody.
 - **In export**: whether the copy of a person's data has it.
+- **Kept**: how long, whoever it is about; `manage.py purge_expired` goes by it.
 """
 COLUMNS = ["Column", "Type", "Null", "Class", "Meaning", "At erasure", "In export"]
 
@@ -36,7 +37,8 @@ def render() -> str:
 def _table(table: Table) -> str:
     rows = [COLUMNS, ["---"] * len(COLUMNS), *(_row(column) for column in table.columns)]
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([f"### {table.name}\n", f"{table.meaning}.\n", *lines, ""])
+    head = [f"### {table.name}\n", f"{table.meaning}.\n", f"Kept {table.retention}.\n"]
+    return "\n".join([*head, *lines, ""])
 
 
 def _row(column: Column) -> list[str]:

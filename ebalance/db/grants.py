@@ -352,7 +352,8 @@ NOT_OWNED = f"""
       AND {NOT_OF_EXTENSION.format(catalog="pg_proc", alias="p")}
     ORDER BY 1, 2
 """
-# What goes around grants: attributes of a role, and membership in another.
+# What goes around grants: attributes of a role, membership in another, triggers switched off by a
+# setting, and sessions that begin in somebody's name (ebalance/acting.py).
 POWERS = """
     SELECT r.rolname, power.name
     FROM pg_roles r
@@ -363,5 +364,16 @@ POWERS = """
     UNION ALL
     SELECT pg_get_userbyid(m.member), 'a member of ' || pg_get_userbyid(m.roleid)
     FROM pg_auth_members m WHERE pg_get_userbyid(m.member) = ANY (%(clients)s)
+    UNION ALL
+    SELECT coalesce(r.rolname, 'PUBLIC'), 'allowed to set session_replication_role'
+    FROM pg_parameter_acl p CROSS JOIN LATERAL aclexplode(p.paracl) a
+    LEFT JOIN pg_roles r ON r.oid = a.grantee
+    WHERE p.parname = 'session_replication_role' AND NOT coalesce(r.rolsuper, false)
+    UNION ALL
+    SELECT coalesce(r.rolname, 'PUBLIC'), 'preset with ' || split_part(setting, '=', 1)
+    FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) setting
+    LEFT JOIN pg_roles r ON r.oid = s.setrole
+    WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+      AND setting ~ '^(session_replication_role|ebalance[.].*)='
     ORDER BY 1, 2
 """

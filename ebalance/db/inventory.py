@@ -15,13 +15,14 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from .apps import PROJECT_APPS
 from .classification import COLLEAGUE, DELETE, NAMES_NOBODY, NULL, Classified, Erasure, Privacy
+from .retention import Retention
 from .third_party import TABLES as THIRD_PARTY
 
 BY_CLASS = {"P0": NAMES_NOBODY, "P1": NULL, "P2": DELETE}
 
 
 class Undeclared(LookupError):
-    """A field without a privacy class; names the column."""
+    """A field without a privacy class, or a table without a retention; names it."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,17 @@ class Table:
         else:
             declared = {name: declaration(field) for name, field in fields.items()}
         return tuple(Column(self, name, fields.get(name), made) for name, made in declared.items())
+
+    @property
+    def retention(self) -> Retention:
+        """How long its rows are kept. Raises Undeclared."""
+        third_party = THIRD_PARTY.get(self.name)
+        # The model's own: what a parent says is not said of its children.
+        own = vars(self.model).get("retention") if self.model else None
+        declared = third_party.retention if third_party else own
+        if not isinstance(declared, Retention):
+            raise Undeclared(f"{self.name} has no retention")
+        return declared
 
     @property
     def rows_go(self) -> bool:

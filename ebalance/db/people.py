@@ -5,22 +5,25 @@ from a row of theirs, to more rows; browsers and contacts lead to rows that name
 with something personal to which nothing leads is named by ``unreached()``, and a test fails.
 
 What is theirs is what they are surely known by. A lead is, that has their account among its
-identities, or is named beside it in a row, or has a contact of the account, unless it is known
-by somebody else's account. A browser is, that nobody else was seen with.
+identities, or else is named beside it in a row, or has a contact of the account, unless it is known
+as somebody else's. A browser is, that nobody else was seen with. A contact is, that the account
+has: what else stands in a lead anybody may have typed. A row that names an account is that one's
+alone, whatever lead stands beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import cached_property, reduce
+from itertools import product
 from operator import or_
 from typing import Any, cast
 from uuid import UUID
 
 from django.apps import apps
 from django.db import models
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import Exists, OuterRef, Q, Subquery
 
 from . import contacts
 from .contacts import ContactInvalid
@@ -50,8 +53,10 @@ class Person:
     Whose a lead, a browser or a contact is, is found out once. ``rows()`` are querysets.
     """
 
-    def __init__(self, user_id: UUID) -> None:
+    def __init__(self, user_id: UUID, *, remembered: Iterable[UUID] = ()) -> None:
+        """``remembered``: leads that are known to have been theirs, from somewhere else."""
         self.user_id = user_id
+        self.remembered = frozenset(remembered)
 
     # -- known by -------------------------------------------------------------------------------
 
@@ -59,26 +64,47 @@ class Person:
     def leads(self) -> frozenset[UUID]:
         """Their leads, those included that were merged into them, as long as it is known."""
         identities = _model("lead_identities")._base_manager
-        found = set(identities.filter(user=self.user_id).values_list("lead", flat=True))
+        known = identities.filter(
+            Q(email_bidx__in=self.tokens)
+            | Q(phone_bidx__in=self.tokens)
+            | Q(telegram_user_id__in=self.telegram_ids)
+        )
+        guessed = {*known.values_list("lead", flat=True), *self._beside(user=self.user_id)}
+        guessed |= self.remembered - self._registered
+        others = identities.filter(lead__in=guessed, user__isnull=False)
+        guessed -= set(others.values_list("lead", flat=True))
+        guessed -= self._beside(leads=guessed)
+        return frozenset(_with_merged(guessed | (self._registered - self.shared)))
+
+    @cached_property
+    def _registered(self) -> set[UUID]:
+        """The leads that have the account among their identities."""
+        identities = _model("lead_identities")._base_manager.filter(user=self.user_id)
+        return set(identities.values_list("lead", flat=True))
+
+    @cached_property
+    def shared(self) -> frozenset[UUID]:
+        """Leads that are known as somebody else too: of these only what is surely theirs."""
+        identities = _model("lead_identities")._base_manager.filter(lead__in=self._registered)
+        others = identities.filter(user__isnull=False).exclude(user=self.user_id)
+        return frozenset(others.values_list("lead", flat=True))
+
+    def _beside(self, *, user: UUID | None = None, leads: set[UUID] | None = None) -> set[UUID]:
+        """Leads that rows name beside ``user``; of ``leads`` those beside somebody else."""
+        found: set[UUID] = set()
         for table in tables():
             to_person, to_lead = links(table, PEOPLE), links(table, LEADS)
-            if not (table.model and to_person and to_lead):
+            if not (table.model and to_person and to_lead) or leads == set():
                 continue
-            own = _any(Q(**{_attname(column): self.user_id}) for column in to_person)
-            for column in to_lead:
-                rows = table.model._base_manager.filter(own)
-                found |= set(rows.order_by().values_list(_attname(column), flat=True).distinct())
-        found |= set(
-            identities.filter(
-                Q(email_bidx__in=self._account_tokens)
-                | Q(phone_bidx__in=self._account_tokens)
-                | Q(telegram_user_id__in=self._account_telegram)
-            ).values_list("lead", flat=True)
-        )
-        found.discard(None)
-        others = identities.filter(lead__in=found, user__isnull=False).exclude(user=self.user_id)
-        found -= set(others.values_list("lead", flat=True))
-        return frozenset(_with_merged(found))
+            for person, lead in product(map(_attname, to_person), map(_attname, to_lead)):
+                rows = table.model._base_manager.order_by().filter(**{f"{lead}__isnull": False})
+                if leads is None:
+                    rows = rows.filter(**{person: user})
+                else:
+                    rows = rows.filter(**{f"{lead}__in": leads, f"{person}__isnull": False})
+                    rows = rows.exclude(**{person: self.user_id})
+                found |= set(rows.values_list(lead, flat=True).distinct())
+        return found
 
     @cached_property
     def browsers(self) -> frozenset[str]:
@@ -88,41 +114,30 @@ class Person:
         found.discard(None)
         for own, rows in self._seen_with_browsers():
             if found:
-                others = rows.filter(**{f"{BROWSER}__in": found}).exclude(own | _unnamed(rows))
+                others = rows.filter(**{f"{BROWSER}__in": found}).exclude(
+                    own | _unnamed(rows.model)
+                )
                 found -= set(others.values_list(BROWSER, flat=True))
         return frozenset(found)
 
     @cached_property
     def tokens(self) -> frozenset[BlindToken]:
-        """The blind indexes of all their contacts."""
-        identities = _model("lead_identities")._base_manager.filter(lead__in=self.leads)
-        held = identities.values_list("email_bidx", "phone_bidx")
-        found = {token for pair in held for token in pair if token is not None}
-        return frozenset(found | self._account_tokens)
+        """The blind indexes of the account's contacts."""
+        found: set[BlindToken] = set()
+        for channel, text in self._account.items():
+            with suppress(ContactInvalid):  # the account may be older than what a contact is now
+                found.add(BlindToken.of(channel, text))
+        return frozenset(found)
 
     @cached_property
     def telegram_ids(self) -> frozenset[str]:
-        identities = _model("lead_identities")._base_manager.filter(lead__in=self.leads)
-        found = set(identities.values_list(TELEGRAM, flat=True)) - {None}
-        return frozenset(found | self._account_telegram)
+        return frozenset(text for channel, text in self._account.items() if channel == "telegram")
 
     @cached_property
     def _account(self) -> dict[str, str]:
         row = _model(PEOPLE)._base_manager.filter(pk=self.user_id).values(*CONTACTS.values())
         found = row.first() or {}
         return {c: found[name] for c, name in CONTACTS.items() if found.get(name) is not None}
-
-    @cached_property
-    def _account_tokens(self) -> set[BlindToken]:
-        found: set[BlindToken] = set()
-        for channel, text in self._account.items():
-            with suppress(ContactInvalid):  # the account may be older than what a contact is now
-                found.add(BlindToken.of(channel, text))
-        return found
-
-    @cached_property
-    def _account_telegram(self) -> set[str]:
-        return {text for channel, text in self._account.items() if channel == "telegram"}
 
     def _seen_with_browsers(self) -> Iterator[tuple[Q, models.QuerySet]]:
         for table in tables():
@@ -155,26 +170,35 @@ class Person:
             if parent == PEOPLE:
                 found.append(Q(**{name: self.user_id}))
             elif parent == LEADS:
-                found.append(Q(**{f"{name}__in": self.leads}))
+                found.append(Q(**{f"{name}__in": self.leads}) & _empty(links(table, PEOPLE)))
             else:
                 rows = self.rows(_table(parent))
                 found.append(Q(**{f"{name}__in": cast(models.QuerySet, rows).values("pk")}))
         return _any(found) if found else None
 
     def _recognised(self, table: Table) -> Q | None:
-        """Rows that name nobody, but have a browser or a contact of theirs."""
+        """Rows that have a browser or a contact of theirs, and name nobody; a contact also in what
+        names no more than a shared lead.
+        """
         known: dict[str, Any] = {}
         for column in table.columns:
-            if column.name == BROWSER:
-                known[f"{BROWSER}__in"] = self.browsers
-            elif isinstance(column.field, BlindIndex):
+            if isinstance(column.field, BlindIndex):
                 known[f"{column.field.name}__in"] = self.tokens
             elif column.name == TELEGRAM and table.name != PEOPLE:
                 known[f"{TELEGRAM}__in"] = self.telegram_ids
-        ways = [Q(**{name: values}) for name, values in known.items() if values]
-        rows = cast(type[models.Model], table.model)._base_manager
-        ways += [Q(pk__in=self._by_opened(table, field)) for field in contacts_of(table)]
-        return _any(ways) & _unnamed(rows) if known or ways else None
+        by_contact = [Q(**{name: values}) for name, values in known.items() if values]
+        by_contact += [Q(pk__in=self._by_opened(table, field)) for field in contacts_of(table)]
+        has_browser = BROWSER in {column.name for column in table.columns}
+        if not (known or by_contact or has_browser):
+            return None
+        unnamed = _unnamed(table.model)
+        shared = [Q(**{f"{_attname(c)}__in": self.shared}) for c in links(table, LEADS)]
+        found = _any(by_contact) & (
+            unnamed | (_any(shared) & _empty(links(table, PEOPLE))) if shared else unnamed
+        )
+        if has_browser and self.browsers:
+            found |= Q(**{f"{BROWSER}__in": self.browsers}) & unnamed
+        return found
 
     def _by_opened(self, table: Table, field: SealedField) -> list[UUID]:
         """Rows that name nobody and whose sealed contact, which has no index, is theirs.
@@ -183,7 +207,7 @@ class Person:
         nobody's.
         """
         rows = cast(type[models.Model], table.model)._base_manager
-        sealed = rows.filter(_unnamed(rows), **{f"{field.name}__isnull": False})
+        sealed = rows.filter(_unnamed(table.model), **{f"{field.name}__isnull": False})
         found = []
         known = {text for token in self.tokens for text in token.candidates}
         for key, value in sealed.values_list("pk", field.name).iterator():
@@ -292,11 +316,21 @@ def _any(ways: Any) -> Q:
     return reduce(or_, ways, Q(pk__in=[]))
 
 
-def _unnamed(rows: Any) -> Q:
-    """Rows that name neither a person nor a lead."""
-    table = _table(rows.model._meta.db_table)
-    named = [c for parent in (PEOPLE, LEADS) for c in links(table, parent)]
-    return Q(**{f"{_attname(column)}__isnull": True for column in named})
+def _empty(columns: list[Column]) -> Q:
+    return Q(**{f"{_attname(column)}__isnull": True for column in columns})
+
+
+def _unnamed(model: Any) -> Q:
+    """Rows that name neither a person nor a lead; or, without a foreign key, one that is gone."""
+    found = Q()
+    for parent in (PEOPLE, LEADS):
+        for column in links(_table(model._meta.db_table), parent):
+            name = _attname(column)
+            named = Q(**{f"{name}__isnull": False})
+            if cast(models.Field, column.field).related_model is None:
+                named &= Q(Exists(_model(parent)._base_manager.filter(pk=OuterRef(name))))
+            found &= ~named
+    return found
 
 
 def _token(channel: str, text: str) -> set[str]:
@@ -309,12 +343,18 @@ def _token(channel: str, text: str) -> set[str]:
 
 
 def _with_merged(found: set[UUID]) -> set[UUID]:
-    """With the leads that were merged into these; the outbox remembers (privacy.md §4)."""
+    """With the leads that were merged into these; the outbox remembers (privacy.md §4).
+
+    One that is in use again is no merged one (crm.recognition).
+    """
     merges = apps.get_model("audit.OutboxEvent")._base_manager.filter(event_type="lead_merged")
+    known = _model("lead_identities")._base_manager.filter(lead=OuterRef("pk"))
+    in_use = _model(LEADS)._base_manager.filter(~Q(status="inactive") | Q(Exists(known)))
     new = found
     while new:
         into = merges.filter(payload__into__in=[str(key) for key in new])
-        new = set(into.values_list("aggregate_id", flat=True)) - found
+        merged = set(into.values_list("aggregate_id", flat=True)) - found
+        new = merged - set(in_use.filter(pk__in=merged).values_list("pk", flat=True))
         found = found | new
     return found
 

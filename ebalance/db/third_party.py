@@ -7,23 +7,28 @@ adds needs a line here and a migration with its comment.
 from dataclasses import dataclass
 
 from .classification import DELETE, Classified, by_staff, p0, p1
+from .retention import Retention, goes_with, kept, purged, until
 
 
 @dataclass(frozen=True)
 class Declared:
-    """A table's meaning, which is its comment in the database, and its columns."""
+    """A table's meaning, which is its comment in the database, its columns and their time."""
 
     meaning: str
     columns: dict[str, Classified]
+    retention: Retention
 
 
 TABLES = {
     "auth_group": Declared(
-        "Django's groups; not used, roles grant access", {"id": p0("key"), "name": p0("name")}
+        "Django's groups; not used, roles grant access",
+        {"id": p0("key"), "name": p0("name")},
+        kept("empty"),
     ),
     "auth_group_permissions": Declared(
         "Permissions of groups; not used",
         {"id": p0("key"), "group_id": p0("group"), "permission_id": p0("permission")},
+        goes_with("group"),
     ),
     "auth_permission": Declared(
         "Names of permissions; roles decide who has them",
@@ -33,6 +38,7 @@ TABLES = {
             "content_type_id": p0("model"),
             "codename": p0("code"),
         },
+        kept("as long as the code names it"),
     ),
     "django_admin_log": Declared(
         "What was done in admin: keys and names of fields, never names or values",
@@ -46,9 +52,12 @@ TABLES = {
             "content_type_id": p0("model of the row"),
             "user_id": by_staff("who"),
         },
+        purged("3 years", after="action_time"),  # as the audit log
     ),
     "django_content_type": Declared(
-        "Names of models", {"id": p0("key"), "app_label": p0("app"), "model": p0("model")}
+        "Names of models",
+        {"id": p0("key"), "app_label": p0("app"), "model": p0("model")},
+        kept("as long as the code names it"),
     ),
     "django_migrations": Declared(
         "Applied migrations",
@@ -58,6 +67,7 @@ TABLES = {
             "name": p0("migration"),
             "applied": p0("when, UTC"),
         },
+        kept("as the history of the schema"),
     ),
     # Secrets of a browser: whoever holds them is signed in, so no copy is given away.
     "django_session": Declared(
@@ -67,5 +77,6 @@ TABLES = {
             "session_data": p1("who is signed in, signed", erasure=DELETE, export=False),
             "expire_date": p0("end of validity, UTC"),
         },
+        until("expire_date"),
     ),
 }

@@ -11,6 +11,7 @@ from ebalance.db import rules
 from ebalance.db.classification import EVIDENCE, of_person, p0
 from ebalance.db.evidence import consent_checks, consent_triggers
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, now_default
+from ebalance.db.retention import kept
 from ebalance.db.sets import Members
 from ebalance.verbs import Clock, found, verb
 
@@ -52,6 +53,8 @@ class Consent(Entity):
     )
 
     objects = ConsentQuerySet.as_manager()
+
+    retention = kept("as evidence of who agreed to which text")
 
     class Meta:
         db_table = "consents"

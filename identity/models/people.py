@@ -14,8 +14,10 @@ from ebalance.db import auditing, patterns, rules, triggers
 from ebalance.db.classification import DELETE, NULL, of_person, p0, p1, replace
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, now_default, updated_at
 from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.retention import goes_with, kept
 from ebalance.db.sets import Members
 
+from ..accounts import AccountVerbs
 from ..managers import UserManager
 from ..permissions import allows, allows_module, reveals, sees_personal, setting_that_grants
 
@@ -58,7 +60,7 @@ def loses_last_owner(role: "UserRole") -> bool:
     return moved and active and is_last_owner(row["user_id"])
 
 
-class User(Entity, AbstractBaseUser):
+class User(AccountVerbs, Entity, AbstractBaseUser):
     """A person who can be addressed: client or staff. Written by the site, the bot and admin.
 
     Staff access comes from roles (access.md), not from a flag to keep in step.
@@ -103,6 +105,8 @@ class User(Entity, AbstractBaseUser):
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
+
+    retention = kept("until the account is erased; then a row that names nobody")
 
     class Meta:
         db_table = "users"
@@ -199,7 +203,6 @@ BEGIN
 END""",
             ),
             triggers.touch_updated_at("users"),
-            triggers.no_truncate("users"),
             *auditing.audited(
                 "users",
                 changed=("user_status_changed", ["status"]),
@@ -266,6 +269,8 @@ class Role(models.Model):
     code = ClosedSet(Code, primary_key=True, db_comment=p0("role"))
     scope = ClosedSet(Scope, db_comment=p0("where the role acts: admin or product"))
 
+    retention = kept("as long as the product has it")
+
     class Meta:
         db_table = "roles"
         db_table_comment = "The four roles"
@@ -296,6 +301,8 @@ class UserRole(Entity):
     granted_at = models.DateTimeField(
         db_default=now_default(), editable=False, db_comment=p0("when granted, UTC")
     )
+
+    retention = goes_with("user")
 
     class Meta:
         db_table = "user_roles"
@@ -330,7 +337,12 @@ BEGIN
     RETURN NEW;
 END""",
             ),
-            triggers.no_truncate("user_roles"),
+            triggers.Rule(
+                "user_roles_actor_keeps_role",
+                operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
+                level=pgtrigger.Statement,
+                execute="public.remember_acting_role()",
+            ),
             *auditing.audited(
                 "user_roles",
                 inserted=("role_granted", ["user_id", "role_code"]),

@@ -230,4 +230,38 @@ class Migration(migrations.Migration):
                 ),
             ),
         ),
+        pgtrigger.migrations.AddTrigger(
+            model_name="interactivedefinition",
+            trigger=pgtrigger.compiler.Trigger(
+                name="interactive_definitions_delete_audited",
+                sql=ebalance.db.triggers.RuleTriggerSql(
+                    condition="WHEN (OLD.status = 'published')",
+                    constraint="CONSTRAINT",
+                    execute="public.audit_change('interactive_deleted', 'id', 'interactive_type', 'slug', 'title', 'topic_code', 'status', 'published_at', 'published_version', 'created_at', 'updated_at')",
+                    func="",
+                    hash="9337232c48f3749b28d4a958786a5224eebae8aa",
+                    operation="DELETE",
+                    pgid="interactive_definitions_delete_audited",
+                    table="interactive_definitions",
+                    timing="DEFERRABLE INITIALLY DEFERRED",
+                    when="AFTER",
+                ),
+            ),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name="interactivedefinition",
+            trigger=pgtrigger.compiler.Trigger(
+                name="interactive_definitions_no_truncate",
+                sql=ebalance.db.triggers.RuleTriggerSql(
+                    execute="public.refuse('interactive_definitions_no_truncate', 'id', 'This table cannot be emptied')",
+                    func="",
+                    hash="f4ade9e57fa7bd5dc5c06bb2b12f1568c046c37d",
+                    level="STATEMENT",
+                    operation="TRUNCATE",
+                    pgid="interactive_definitions_no_truncate",
+                    table="interactive_definitions",
+                    when="BEFORE",
+                ),
+            ),
+        ),
     ]

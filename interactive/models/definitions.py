@@ -15,6 +15,7 @@ from ebalance.db import auditing, rules, triggers
 from ebalance.db.classification import by_staff, p0
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, updated_at
 from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.retention import BY_EDITORS, goes_with
 from ebalance.db.sets import PUBLICATION_MOVES, Members, PublicationStatus
 from ebalance.verbs import Clock, verb
 
@@ -56,6 +57,8 @@ class InteractiveDefinition(Publishable, Entity):
 
     event_name = "interactive"
 
+    retention = BY_EDITORS
+
     class Meta:
         db_table = "interactive_definitions"
         db_table_comment = "Interactives"
@@ -94,6 +97,8 @@ class InteractiveDefinition(Publishable, Entity):
                 inserted=("interactive_published", [*PUBLICATION, "slug"]),
                 inserted_when="NEW.status = 'published'",
                 changed=("interactive_status_changed", PUBLICATION),
+                deleted="interactive_deleted",
+                deleted_when="OLD.status = 'published'",
             ),
         ]
 
@@ -160,6 +165,8 @@ class InteractiveVersion(Entity):
         db_comment=by_staff("who made it"),
     )
     created_at = created_at()
+
+    retention = goes_with("interactive_definition")
 
     class Meta:
         db_table = "interactive_versions"

@@ -15,6 +15,7 @@ from audit.models import OutboxEvent
 from ebalance.db import rules, triggers
 from ebalance.db.classification import NULL, of_person, p0, replace
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, now_default
+from ebalance.db.retention import Totals, purged
 from ebalance.db.sets import EntryPoint, Members
 from ebalance.verbs import (
     Clock,
@@ -34,6 +35,25 @@ if TYPE_CHECKING:
     from identity.models import User
 
 DAY_MS = 24 * 60 * 60 * 1000
+DAY = "(started_at AT TIME ZONE 'Europe/Moscow')::date"  # days of metrics.md
+ALIKE = (
+    "interactive_definition_id",
+    "status",
+    "result_level",
+    "result_profile",
+    "entry_point",
+    "crisis_triggered",
+)
+DAILY = Totals(
+    table="interactive_run_totals",
+    key="interactive_run_totals_once",
+    by={"day": DAY, **{column: column for column in ALIKE}},
+    sums={
+        "runs": "count(*)",
+        "timed_runs": "count(duration_ms)",
+        "duration_ms": "coalesce(sum(duration_ms), 0)",
+    },
+)
 
 
 class InteractiveRun(Entity):
@@ -92,6 +112,13 @@ class InteractiveRun(Entity):
     entry_point = ClosedSet(EntryPoint, null=True, blank=True, db_comment=p0("where from"))
 
     objects = RunQuerySet.as_manager()
+
+    retention = purged(
+        "90 days",
+        after="started_at",
+        note="added up by day in interactive_run_totals",
+        totals=DAILY,
+    )
 
     class Meta:
         db_table = "interactive_runs"
@@ -300,6 +327,8 @@ class InteractiveRunTotal(Entity):
     runs = models.BigIntegerField(db_comment=p0("number of runs"))
     timed_runs = models.BigIntegerField(db_comment=p0("number of runs whose duration is known"))
     duration_ms = models.BigIntegerField(db_comment=p0("their durations added up, ms"))
+
+    retention = purged("13 months", after="day")
 
     class Meta:
         db_table = "interactive_run_totals"

@@ -30,6 +30,7 @@ PROJECT_MODELS = [
 MODELS = [model for model in PROJECT_MODELS if model._meta.label not in WITHOUT_A_PAGE]
 
 READ_ONLY = {
+    "audit.AuditCheckpoint",
     "audit.AuditLogEntry",
     "audit.KeyRotation",
     "audit.OutboxEvent",
@@ -43,11 +44,12 @@ READ_ONLY = {
     "identity.Consent",
     "identity.ErasureLedgerEntry",
     "interactive.InteractiveRun",
+    "interactive.InteractiveRunTotal",
     "interactive.InteractiveVersion",
     "ugc.ModerationAction",
     "ugc.ReviewPublicationConsent",
 }
-ADD_ONLY = {"audit.MessageTemplateVersion"}
+ADD_ONLY = {"audit.MessageTemplateVersion", "identity.DataExportRequest"}
 # A new row needs a sealed value, which nobody can type in.
 NEEDS_SEALING = {
     "booking.IntakeForm",

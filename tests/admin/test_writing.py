@@ -244,7 +244,8 @@ def test_evidence_is_not_changed_by_any_post(owner: Client, model: type[models.M
     action = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes", "index": 0}
     owner.post(page(model, "changelist"), action)
     owner.post(page(model, "changelist"), {**action, "select_across": "1"})
-    assert snapshot(model) == before
+    # Of the log itself: that somebody tried is added.
+    assert [row for row in snapshot(model) if row.get("action") != "access_refused"] == before
 
 
 def test_inlines_of_evidence_are_not_changed(owner: Client) -> None:
@@ -336,12 +337,6 @@ def test_a_text_keeps_its_line_breaks(owner: Client) -> None:
 # -- state machines (states.md) -----------------------------------------------------------------
 
 MOVES: dict[str, dict[str, set[str]]] = {
-    "identity.DataExportRequest": {
-        "requested": {"requested", "processing", "failed"},
-        "processing": {"processing", "ready", "failed"},
-        "ready": {"ready"},
-        "failed": {"failed"},
-    },
     "identity.User": {
         "active": {"active", "blocked", "deleted"},
         "blocked": {"blocked", "active", "deleted"},
@@ -394,12 +389,6 @@ def test_these_change_status_by_their_verbs_only(owner: Client, name: str) -> No
     model = next(m for m in MODELS if label(m) == name)
     form = owner.get(page(model, "change", rows(model, 1)[0].pk)).context_data["adminform"].form
     assert "status" not in form.fields
-
-
-def test_a_new_export_starts_as_requested(owner: Client) -> None:
-    model = next(m for m in MODELS if label(m) == "identity.DataExportRequest")
-    form = owner.get(page(model, "add")).context_data["adminform"].form
-    assert [value for value, _label in form.fields["status"].choices] == ["requested"]
 
 
 # -- people -------------------------------------------------------------------------------------

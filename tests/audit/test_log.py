@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime
+from ipaddress import ip_interface
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from django.db import connection
 
 from audit.models import AuditLogEntry
 from ebalance.db.ids import uuid7
-from tests.factories import AuditLogEntryFactory, UserFactory
+from identity.models import User
+from tests.factories import AuditCheckpointFactory, AuditLogEntryFactory, UserFactory
+from tests.factories.base import ago
 from tests.strangers import (
     each_stealthy_delete,
     is_refused,
@@ -46,10 +49,21 @@ IMMUTABLE, NO_DELETE = "audit_log_entries_immutable", "audit_log_entries_no_dele
 NO_TRUNCATE = "audit_log_entries_no_truncate"
 
 
+def origin_hash_of(entry: AuditLogEntry) -> bytes | None:
+    """SHA-256 over where the request came from, salted so that nobody finds it by trying."""
+    if entry.ip_address is None and entry.user_agent is None:
+        return None
+    address = entry.ip_address and ip_interface(entry.ip_address).with_prefixlen
+    origin = json.dumps([address, entry.user_agent], ensure_ascii=False)
+    return hashlib.sha256(entry.origin_salt.bytes + origin.encode()).digest()
+
+
 def hash_of(entry: AuditLogEntry) -> bytes:
     """SHA-256 over the hash before and the canonical row, as access.md §3 has it."""
     written = entry.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     row = [
+        2,
+        str(entry.pk),
         entry.seq,
         entry.actor_id and str(entry.actor_id),
         entry.actor_role,
@@ -60,13 +74,14 @@ def hash_of(entry: AuditLogEntry) -> bytes:
         entry.old_value,
         entry.new_value,
         written,
+        entry.origin_hash and bytes(entry.origin_hash).hex(),
     ]
     return hashlib.sha256(
         bytes(entry.prev_hash) + json.dumps(row, ensure_ascii=False).encode()
     ).digest()
 
 
-def check_chain(length: int) -> None:
+def check_chain(length: int, *, emptied: bool = False) -> None:
     before = b""
     entries = list(AuditLogEntry.objects.order_by("seq"))
     assert [entry.seq for entry in entries] == list(range(1, length + 1))
@@ -74,6 +89,12 @@ def check_chain(length: int) -> None:
         assert bytes(entry.prev_hash) == before
         assert bytes(entry.row_hash) == hash_of(entry)
         before = bytes(entry.row_hash)
+        if emptied:
+            assert (entry.ip_address, entry.user_agent, entry.origin_salt) == (None, None, None)
+            assert entry.origin_hash is not None
+            continue
+        assert (entry.origin_hash and bytes(entry.origin_hash)) == origin_hash_of(entry)
+        assert (entry.origin_salt is None) == (entry.origin_hash is None)
 
 
 def test_rows_are_chained_in_the_order_of_writing() -> None:
@@ -81,7 +102,9 @@ def test_rows_are_chained_in_the_order_of_writing() -> None:
     AuditLogEntryFactory(by_system=True, entity_id=None, entity_key="hold_minutes", old_value=None)
     AuditLogEntryFactory(new_value={"title": "Тревога «вечером»", "is_active": True, "n": None})
     AuditLogEntryFactory(created_at=datetime(2026, 1, 7, 3, 4, 5, tzinfo=UTC))
-    check_chain(4)
+    AuditLogEntryFactory(ip_address=None, user_agent='Agent "7" \\ Тревога\t☂')
+    AuditLogEntryFactory(ip_address="2001:db8::10", user_agent=None)
+    check_chain(6)
 
 
 def test_the_hash_is_the_same_in_every_session() -> None:
@@ -145,7 +168,9 @@ def test_a_row_that_was_not_written_leaves_no_gap() -> None:
 @pytest.mark.parametrize("write", [insert_sql, lambda entry: entry.save()], ids=["sql", "orm"])
 def test_the_place_and_the_hashes_are_the_databases(write: Any) -> None:
     AuditLogEntryFactory()
-    entry = AuditLogEntryFactory.build(seq=99, prev_hash=b"forged", row_hash=b"forged")
+    entry = AuditLogEntryFactory.build(
+        seq=99, prev_hash=b"forged", row_hash=b"forged", origin_salt=uuid7(), origin_hash=b"forged"
+    )
     save_related(entry)
     write(entry)
     check_chain(2)
@@ -211,6 +236,141 @@ def test_the_log_is_not_rewritten(change: Change, way: str) -> None:
 )
 def test_no_column_of_the_log_is_rewritten(change: Change, way: str) -> None:
     check_change(change, way)
+
+
+GONE = {"ip_address": None, "user_agent": None, "origin_salt": None}
+BY_NOBODY = {"actor": None, "actor_role": "system", "ip_address": "192.0.2.10"}
+
+
+def erased() -> User:
+    return UserFactory(deleted=True)
+
+
+@change_params(
+    Change("of whom it was", AuditLogEntryFactory, {"actor": erased, "user_agent": "A"}, GONE),
+    Change("the address alone was known", AuditLogEntryFactory, {"actor": erased}, GONE),
+    Change(
+        "of whom it was about, when nobody acted",
+        AuditLogEntryFactory,
+        {**BY_NOBODY, "entity_type": "users", "entity_id": lambda: erased().pk},
+        GONE,
+    ),
+    ways=("sql", "merge", "queryset", "bulk_update"),
+)
+def test_where_a_request_came_from_goes_with_its_person(change: Change, way: str) -> None:
+    check_change(change, way)
+    check_chain(1, emptied=True)
+
+
+@change_params(
+    Change("nobody is erased", AuditLogEntryFactory, {}, GONE, IMMUTABLE),
+    Change(
+        "the person is only blocked",
+        AuditLogEntryFactory,
+        {"actor": lambda: UserFactory(blocked=True)},
+        GONE,
+        IMMUTABLE,
+    ),
+    Change(
+        "somebody acted about an erased person",
+        AuditLogEntryFactory,
+        {"entity_type": "users", "entity_id": lambda: erased().pk},
+        GONE,
+        IMMUTABLE,
+    ),
+    Change(
+        "a row of another table has the key of an erased person",
+        AuditLogEntryFactory,
+        {**BY_NOBODY, "entity_type": "leads", "entity_id": lambda: erased().pk},
+        GONE,
+        IMMUTABLE,
+    ),
+    Change("nobody acted, about nobody", AuditLogEntryFactory, BY_NOBODY, GONE, IMMUTABLE),
+    *(
+        Change(
+            f"all but {kept}",
+            AuditLogEntryFactory,
+            {"actor": erased, "user_agent": "A"},
+            to,
+            IMMUTABLE,
+        )
+        for kept in GONE
+        for to in [{name: None for name in GONE if name != kept}]
+    ),
+    Change(
+        "another address",
+        AuditLogEntryFactory,
+        {"actor": erased},
+        {"ip_address": "192.0.2.11"},
+        IMMUTABLE,
+    ),
+    *(
+        Change(
+            f"and {name}", AuditLogEntryFactory, {"actor": erased}, {**GONE, name: value}, IMMUTABLE
+        )
+        for name, value in [
+            ("action", "login"),
+            ("actor_user_id", None),
+            ("origin_hash", None),
+            ("row_hash", b"forged"),
+        ]
+    ),
+    Change(
+        "there was nothing",
+        AuditLogEntryFactory,
+        {"actor": erased, "ip_address": None},
+        GONE,
+        IMMUTABLE,
+    ),
+)
+def test_where_a_request_came_from_stays_otherwise(change: Change, way: str) -> None:
+    check_change(change, way)
+
+
+def test_it_goes_once() -> None:
+    entry = AuditLogEntryFactory(actor=erased())
+    update_sql(entry, **GONE)
+    for to in (GONE, {"ip_address": "192.0.2.10"}, {"origin_salt": uuid7()}):
+        with refuses(IMMUTABLE, "audit_log_entries"):
+            update_sql(entry, **to)
+
+
+def old(**values: Any) -> AuditLogEntry:
+    return AuditLogEntryFactory(created_at=ago(days=1100), **values)
+
+
+@each_delete
+def test_what_retention_has_signed_for_may_be_removed(delete: Any) -> None:
+    entries = [old(), old()]
+    after = AuditCheckpointFactory()
+    for entry in entries:
+        delete(entry)
+    assert [*AuditLogEntry.objects.values_list("seq", flat=True)] == [after.seq]
+
+
+def test_the_chain_goes_on_from_the_checkpoint() -> None:
+    checkpoint = AuditCheckpointFactory()
+    AuditLogEntry.objects.all().delete()
+    next_one = AuditLogEntryFactory()
+    assert next_one.seq == checkpoint.seq + 1
+    assert next_one.prev_hash == bytes(checkpoint.row_hash)
+
+
+def behind_the_checkpoint() -> AuditLogEntry:
+    AuditCheckpointFactory()
+    return old()
+
+
+def young_before_the_checkpoint() -> AuditLogEntry:
+    entry = AuditLogEntryFactory(created_at=ago(days=1090))
+    AuditCheckpointFactory()
+    return entry
+
+
+@each_delete
+@pytest.mark.parametrize("make", [old, behind_the_checkpoint, young_before_the_checkpoint])
+def test_what_is_not_old_or_not_signed_for_stays(make: Any, delete: Any) -> None:
+    check_delete(make(), delete, NO_DELETE)
 
 
 @breaks(NO_DELETE)

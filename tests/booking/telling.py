@@ -20,10 +20,11 @@ from booking.models import Appointment, Payment, PaymentWebhookEvent
 from crm.models import AnalyticsEvent, LeadTimelineEvent
 from ebalance.db.apps import PROJECT_APPS
 from ebalance.verbs import Clock, Refused
+from tests.audit.capturing import write_entries
 from tests.factories import AvailabilitySlotFactory, ServiceFactory, UserFactory
 from tests.factories.base import ZONE
 from tests.factories.booking import NEXT_WEEK, STEP
-from tests.support import execute
+from tests.support import execute, written_in
 
 TABLES = sorted(
     model._meta.db_table
@@ -33,7 +34,7 @@ TABLES = sorted(
 # Every row of every table, each as one checksum: nothing can change unseen.
 STATE = " UNION ALL ".join(
     f"SELECT '{table}' AS name, count(*) AS n, md5(string_agg(t::text, '' ORDER BY t::text)) AS sum"
-    f' FROM "{table}" t'
+    f" {written_in(table)}"
     for table in TABLES
 )
 
@@ -47,6 +48,7 @@ NO_TEXTS = ["\0", "a\0b", "\ud800", "\udfff"]
 
 
 def state() -> dict[str, Any]:
+    write_entries()
     return {row["name"]: (row["n"], row["sum"]) for row in execute(STATE)}
 
 

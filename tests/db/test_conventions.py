@@ -31,6 +31,7 @@ DAYS_AND_HOURS = {
     ("schedule_rules", "start_local"): "time without time zone",
     ("schedule_rules", "end_local"): "time without time zone",
     ("diary_entries", "entry_date"): "date",
+    ("interactive_run_totals", "day"): "date",
 }
 # Column name to the suffix of the CHECK that it has wherever it stands.
 CHECK_BY_NAME = {

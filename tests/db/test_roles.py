@@ -474,6 +474,18 @@ def test_nobody_makes_temporary_tables_unasked() -> None:
             "GRANT ebalance_owner TO ebalance_app",
             "too much: ebalance_app is a member of ebalance_owner",
         ),
+        (
+            "GRANT SET ON PARAMETER session_replication_role TO ebalance_app",
+            "too much: ebalance_app is allowed to set session_replication_role",
+        ),
+        (
+            "ALTER ROLE ebalance_app SET ebalance.actor_user_id = 'somebody'",
+            "too much: ebalance_app is preset with ebalance.actor_user_id",
+        ),
+        (
+            "ALTER ROLE ALL SET session_replication_role = replica",
+            "too much: PUBLIC is preset with session_replication_role",
+        ),
     ],
 )
 def test_powers_that_go_around_grants_are_named_and_left_to_people(

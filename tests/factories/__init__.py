@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db.models import Model
 
 from .audit import (
+    AuditCheckpointFactory,
     AuditLogEntryFactory,
     KeyRotationFactory,
     MessageTemplateFactory,
@@ -59,6 +60,7 @@ from .identity import (
 from .interactive import (
     InteractiveDefinitionFactory,
     InteractiveRunFactory,
+    InteractiveRunTotalFactory,
     InteractiveVersionFactory,
 )
 from .ugc import (
@@ -75,6 +77,7 @@ __all__ = [
     "AnalyticsEventFactory",
     "AnonymousQuestionFactory",
     "AppointmentFactory",
+    "AuditCheckpointFactory",
     "AuditLogEntryFactory",
     "AvailabilitySlotFactory",
     "ConsentFactory",
@@ -96,6 +99,7 @@ __all__ = [
     "IntakeFormFactory",
     "InteractiveDefinitionFactory",
     "InteractiveRunFactory",
+    "InteractiveRunTotalFactory",
     "InteractiveVersionFactory",
     "KeyRotationFactory",
     "LeadFactory",

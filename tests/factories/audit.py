@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import factory
+from django.db import connection
 
 from audit.models import (
+    AuditCheckpoint,
     AuditLogEntry,
     KeyRotation,
     MessageTemplate,
@@ -17,7 +19,7 @@ from audit.models import (
 )
 from ebalance.db.ids import uuid7
 
-from .base import EntityFactory, now
+from .base import EntityFactory, ago, now
 from .identity import UserFactory
 
 
@@ -36,6 +38,51 @@ class AuditLogEntryFactory(EntityFactory):
 
     class Params:
         by_system = factory.Trait(actor=None, actor_role="system", ip_address=None)
+
+
+class AuditCheckpointFactory(EntityFactory):
+    """Ends with an old entry of its own, unless it is said with which."""
+
+    seq = None
+    row_hash = None
+    entries = 1
+    key_id = "k1"
+    signature = bytes(32)
+
+    class Meta:
+        model = AuditCheckpoint
+
+    @classmethod
+    def _build(cls, model_class: type[AuditCheckpoint], *args: Any, **kwargs: Any) -> Any:
+        instance = super()._build(model_class, *args, **kwargs)
+        last = AuditLogEntryFactory.build(by_system=True, created_at=ago(days=1100))
+
+        def save() -> None:
+            # Both are the database's. No foreign key leads to it, so save_related() is told.
+            AuditLogEntry.save(last)
+            instance.seq = instance.seq or last.seq
+            instance.row_hash = instance.row_hash or last.row_hash
+
+        if instance.seq is None:
+            last.save = save
+            instance.unsaved_relatives = [last]
+        return instance
+
+    @classmethod
+    def _create(cls, model_class: type[AuditCheckpoint], *args: Any, **kwargs: Any) -> Any:
+        instance = cls._build(model_class, *args, **kwargs)
+        for entry in getattr(instance, "unsaved_relatives", ()):
+            entry.save()
+        # Somebody may have logged in before: what the log begins with is not old then.
+        is_young = AuditLogEntry.objects.filter(created_at__gt=ago(days=1095)).exists()
+        with connection.cursor() as cursor:
+            rule = "TRIGGER audit_checkpoints_end_an_old_segment"
+            if is_young:
+                cursor.execute(f"ALTER TABLE audit_checkpoints DISABLE {rule}")
+            instance.save(force_insert=True)
+            if is_young:
+                cursor.execute(f"ALTER TABLE audit_checkpoints ENABLE {rule}")
+        return instance
 
 
 class MessageTemplateFactory(EntityFactory):

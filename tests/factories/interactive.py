@@ -7,10 +7,15 @@ from typing import Any
 
 import factory
 
-from interactive.models import InteractiveDefinition, InteractiveRun, InteractiveVersion
+from interactive.models import (
+    InteractiveDefinition,
+    InteractiveRun,
+    InteractiveRunTotal,
+    InteractiveVersion,
+)
 from tests.interactive.samples import sample
 
-from .base import EntityFactory, ago, now
+from .base import EntityFactory, ago, now, today
 from .identity import UserFactory
 
 DRAFT = {"status": "draft", "published_at": None, "published_version": None}
@@ -71,3 +76,19 @@ class InteractiveRunFactory(EntityFactory):
         abandoned = factory.Trait(status="abandoned")
         of_user = factory.Trait(anonymous_id=None, user=factory.SubFactory(UserFactory))
         crisis = factory.Trait(crisis_triggered=True, crisis_trigger_type="panic_like")
+
+
+class InteractiveRunTotalFactory(EntityFactory):
+    # One that cannot meet another: a total is there once.
+    interactive_definition = factory.SubFactory(InteractiveDefinitionFactory)
+    day = today()
+    status = "completed"
+    result_level = "moderate"
+    entry_point = "seo"
+    crisis_triggered = False
+    runs = 3
+    timed_runs = 2
+    duration_ms = 540_000
+
+    class Meta:
+        model = InteractiveRunTotal

@@ -16,7 +16,9 @@ from crm.models import AnalyticsEvent
 from ebalance.db.apps import PROJECT_APPS
 from ebalance.verbs import Clock, Refused
 from identity.models import User
+from tests.audit.capturing import write_entries
 from tests.factories import UserFactory
+from tests.support import execute, written_in
 from ugc.models import ModerationAction
 
 NOW = datetime(2027, 3, 1, 9, 30, tzinfo=UTC)
@@ -33,11 +35,13 @@ def staff(role: str | None, **values: Any) -> User:
 
 
 def row_counts() -> dict[str, int]:
-    return {
-        model._meta.db_table: model._base_manager.count()
+    tables = [
+        model._meta.db_table
         for label in PROJECT_APPS
         for model in apps.get_app_config(label).get_models()
-    }
+    ]
+    write_entries()
+    return {table: execute(f"SELECT count(*) AS n {written_in(table)}")[0]["n"] for table in tables}
 
 
 @contextmanager

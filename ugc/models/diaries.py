@@ -10,6 +10,7 @@ from audit.models import OutboxEvent
 from ebalance.db import rules
 from ebalance.db.classification import DELETE, of_person, p0, p2
 from ebalance.db.fields import ClosedSet, Entity, Ref, created_at
+from ebalance.db.retention import purged
 from ebalance.db.sealed import SealedJSON
 from ebalance.db.sets import Members
 from ebalance.verbs import Clock, found_locked, verb
@@ -39,6 +40,8 @@ class DiaryEntry(Entity):
     deleted_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when deleted, UTC"))
 
     objects = DiaryQuerySet.as_manager()
+
+    retention = purged("30 days", after="deleted_at", note="else while the account is active")
 
     class Meta:
         db_table = "diary_entries"

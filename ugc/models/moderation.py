@@ -9,6 +9,7 @@ from django.utils.translation import gettext_noop
 from ebalance.db import rules, triggers
 from ebalance.db.classification import by_staff, keep, p0
 from ebalance.db.fields import ClosedSet, Entity, Ref, created_at
+from ebalance.db.retention import kept
 from ebalance.db.sets import Members
 
 from .questions import AnonymousQuestion
@@ -45,6 +46,8 @@ class ModerationAction(Entity):
         Reason, null=True, blank=True, db_comment=p0("category of the reason; required to reject")
     )
     created_at = created_at()
+
+    retention = kept("as evidence of what was decided; the text is gone")
 
     class Meta:
         db_table = "ugc_moderation_actions"

@@ -18,6 +18,7 @@ from ebalance.db.fields import (
     now_default,
 )
 from ebalance.db.on_delete import DB_CASCADE
+from ebalance.db.retention import After, goes_with, purged
 from ebalance.db.sealed import SealedText
 from ebalance.db.sets import Members
 
@@ -72,6 +73,13 @@ class AnonymousQuestion(QuestionVerbs):
     answered_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when answered, UTC"))
 
     objects = QuestionQuerySet.as_manager()
+
+    retention = purged(
+        "90 days",
+        After("answered_at"),
+        After("moderated_at", where="status = 'rejected'", rows="of one that was rejected"),
+        note="its moderation actions stay",
+    )
 
     class Meta:
         db_table = "anonymous_questions"
@@ -215,6 +223,8 @@ class QuestionAnswer(Entity):
         token="question_answers.answer", db_comment=p2("the answer, sealed")
     )
     published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
+
+    retention = goes_with("question")
 
     class Meta:
         db_table = "question_answers"

@@ -10,12 +10,15 @@ from ebalance.db import auditing, rules, triggers
 from ebalance.db.classification import EVIDENCE, NULL, of_person, p0, p2, replace
 from ebalance.db.evidence import consent_checks, consent_triggers
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, now_default
+from ebalance.db.retention import After, kept, purged
 from ebalance.db.sealed import SealedText
 from ebalance.db.sets import Members
 from ebalance.db.values import Plaintext
 
 from ..querysets import ReviewQuerySet
 from ..verbs.reviews import ReviewVerbs
+
+KEPT = "3 years"  # of a consent that ended
 
 
 class Review(ReviewVerbs):
@@ -48,6 +51,8 @@ class Review(ReviewVerbs):
     )
 
     objects = ReviewQuerySet.as_manager()
+
+    retention = kept("until its author is erased, without its text then")
 
     class Meta:
         db_table = "reviews"
@@ -129,6 +134,13 @@ class ReviewPublicationConsent(Entity):
         null=True, blank=True, db_comment=p0("when withdrawn, UTC; set once")
     )
 
+    retention = purged(
+        KEPT,
+        After("revoked_at"),
+        After("granted_at", where="NOT granted", rows="of a refusal"),
+        note="an active consent stays",
+    )
+
     class Meta:
         db_table = "review_publication_consents"
         db_table_comment = "Evidence of consents to publish a review"
@@ -165,7 +177,7 @@ class ReviewPublicationConsent(Entity):
             *consent_triggers(
                 "review_publication_consents",
                 ["review_id", "user_id", "granted", "version", "granted_at"],
-                kept="3 years",
+                kept=KEPT,
             ),
             triggers.Rule(
                 "review_publication_consents_unpublish",

@@ -7,6 +7,7 @@ of its errors and its log (docs/decisions/redaction.md).
 import logging
 import time
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 from django.db.backends.postgresql import base
@@ -15,6 +16,7 @@ from django.db.backends.postgresql.features import DatabaseFeatures as PostgresF
 from django.db.backends.postgresql.operations import DatabaseOperations as PostgresOperations
 from django.db.backends.postgresql.schema import DatabaseSchemaEditor as PostgresSchemaEditor
 from django.db.backends.utils import CursorDebugWrapper as DjangoCursorDebugWrapper
+from django.db.backends.utils import CursorWrapper as DjangoCursorWrapper
 from django.db.utils import DatabaseErrorWrapper as DjangoErrorWrapper
 from django.utils.functional import cached_property
 
@@ -70,7 +72,23 @@ class DatabaseErrorWrapper(DjangoErrorWrapper):
         super().__exit__(exc_type, exc_value, traceback)
 
 
-class CursorDebugWrapper(DjangoCursorDebugWrapper):
+class Copying:
+    """COPY, which no execute wrapper sees."""
+
+    db: Any
+    cursor: Any
+
+    @contextmanager
+    def copy(self, *args, **kwargs):
+        with self.db.telling.in_transaction(), self.cursor.copy(*args, **kwargs) as stream:
+            yield stream
+
+
+class CursorWrapper(Copying, DjangoCursorWrapper):
+    pass
+
+
+class CursorDebugWrapper(Copying, DjangoCursorDebugWrapper):
     """Django's without parameters, in `connection.queries` and in the log."""
 
     @contextmanager
@@ -99,9 +117,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
     ops_class = DatabaseOperations
     client_class = DatabaseClient
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.telling = acting.Telling(self)
+        self.execute_wrappers.append(self.telling)
+
     @cached_property
     def wrap_database_errors(self):
         return DatabaseErrorWrapper(self)
+
+    def make_cursor(self, cursor):
+        return CursorWrapper(cursor, self)
 
     def make_debug_cursor(self, cursor):
         return CursorDebugWrapper(cursor, self)
@@ -114,14 +140,22 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self.settings_dict["HOST"] = str(ensure_running().socket_dir)
 
     def _set_autocommit(self, autocommit):
-        told = None if autocommit else acting.begin()
-        super()._set_autocommit(autocommit)
-        if told:
+        tell = None if autocommit else self.telling.begin()
+        super()._set_autocommit(autocommit)  # type: ignore[misc]
+        if tell:
             try:
-                told()
+                tell()
             except BaseException:
                 self.close()  # else it would stay in a transaction that nobody began
                 raise
+
+    def _commit(self):
+        super()._commit()  # type: ignore[misc]
+        self.telling.forget()
+
+    def _rollback(self):
+        super()._rollback()  # type: ignore[misc]
+        self.telling.forget()
 
     def disable_constraint_checking(self):
         """Let fixtures be loaded in any order: what is deferrable is asked at the end.

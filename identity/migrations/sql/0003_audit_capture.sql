@@ -1,8 +1,40 @@
 -- What the database writes into the audit log by itself, and who acted (access.md §3); that nothing
 -- is written of an erased person any more; and what erasure may empty in an event.
 
--- One entry, with the actor of the session variables (ebalance/acting.py). The role is the highest
--- the person has, unless it is said; without either it is the system's.
+-- The role somebody acts in: the highest they have, or had before this transaction changed it.
+CREATE FUNCTION public.acting_role(actor uuid) RETURNS text LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    before text[] := string_to_array(current_setting('ebalance.role_before', true), ' ');
+    role text;
+BEGIN
+    IF before[1] = actor::text THEN
+        RETURN before[2];
+    END IF;
+    SELECT r.role_code INTO role FROM public.user_roles r WHERE r.user_id = actor
+    ORDER BY array_position('{owner,assistant,editor,client}'::text[], r.role_code) LIMIT 1;
+    RETURN coalesce(role, 'client');
+END $$;
+COMMENT ON FUNCTION public.acting_role(uuid) IS
+    'The highest role a person has, or had before this transaction changed it';
+
+-- Who gives themselves a role does it in the one they had, and so does who gives up theirs.
+CREATE FUNCTION public.remember_acting_role() RETURNS trigger LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    said text := lower(current_setting('ebalance.actor_user_id', true));
+BEGIN
+    IF said ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
+        PERFORM set_config(
+            'ebalance.role_before', said || ' ' || public.acting_role(said::uuid), true);
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION public.remember_acting_role() IS
+    'Trigger: keep for this transaction in which role its actor began to change roles';
+
+-- One entry, with the actor of the session variables (ebalance/acting.py). Without one it is the
+-- system's.
 CREATE FUNCTION public.record_audit_entry(
     action text, entity_type text, entity_id uuid, entity_key text, old_value jsonb, new_value jsonb
 ) RETURNS uuid LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -29,9 +61,7 @@ BEGIN
         PERFORM FROM public.users u WHERE u.id = actor FOR KEY SHARE;
     END IF;
     IF role IS NULL AND actor IS NOT NULL THEN
-        SELECT r.role_code INTO role FROM public.user_roles r WHERE r.user_id = actor
-        ORDER BY array_position('{owner,assistant,editor,client}'::text[], r.role_code) LIMIT 1;
-        role := coalesce(role, 'client');
+        role := public.acting_role(actor);
     END IF;
     IF address IS NOT NULL THEN
         BEGIN
@@ -59,7 +89,8 @@ END $$;
 COMMENT ON FUNCTION public.record_audit_entry(text, text, uuid, text, jsonb, jsonb) IS
     'Write an entry of the audit log; who acts is told by the session variables ebalance.*';
 
--- Times are told in UTC, whatever the writer's zone.
+-- Times are told in UTC, whatever the writer's zone. What is long is not looked into: that takes
+-- its time, and others wait for the chain meanwhile.
 CREATE FUNCTION public.audit_change() RETURNS trigger LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
@@ -75,7 +106,9 @@ BEGIN
     FOR i IN 2 .. TG_NARGS - 1 LOOP
         told := TG_ARGV[i];
         CONTINUE WHEN TG_OP = 'UPDATE' AND was -> told = becomes -> told;
-        IF public.is_audit_value(jsonb_build_object(told, was -> told))
+        IF coalesce(length((was -> told)::text), 0) <= 4000
+           AND coalesce(length((becomes -> told)::text), 0) <= 4000
+           AND public.is_audit_value(jsonb_build_object(told, was -> told))
            AND public.is_audit_value(jsonb_build_object(told, becomes -> told)) THEN
             old_value := old_value || jsonb_build_object(told, was -> told);
             new_value := new_value || jsonb_build_object(told, becomes -> told);

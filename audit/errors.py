@@ -1,0 +1,25 @@
+"""What the verbs of the audit log refuse with; nothing has been written then."""
+
+from django.utils.translation import gettext_lazy as _
+
+from ebalance.verbs import Refused
+
+
+class LogDamaged(Refused):
+    """An entry is not as it was written; verify_audit_log says more."""
+
+    code = "audit_log_damaged"
+    sentence_template = _("The audit log is damaged at number %(seq)s. Nothing of it is removed.")
+
+
+class SigningKeyMissing(Refused):
+    code = "audit_key_missing"
+    sentence_template = _(
+        "The last checkpoint of the audit log is signed with the key %(key)s, which is not there. "
+        "Nothing of it is removed."
+    )
+
+
+class OwnerNeeded(Refused):
+    code = "audit_owner_needed"
+    sentence_template = _("Only the owner of the database may remove old entries of the audit log.")

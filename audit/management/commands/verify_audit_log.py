@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from audit.chain import BATCH, Damaged, Stopped, UnknownKey, Verification, Verified
+from audit.checkpoints import BadFile, CheckpointFile, can_be_written
+from audit.models import AuditLogEntry
+from ebalance.db.management.commands.rotate_keys import StopSignals, progress
+
+LARGEST_BATCH = 100_000
+UNUSABLE = 2  # exit code when nothing was found out; 1 is a damaged log
+
+
+class Command(BaseCommand):
+    help = (
+        "Verify the hash chain of the audit log, beside the running application. Names the first "
+        "entry that is not as it was written, with exit code 1. A tail that was cut off, and a "
+        "chain that was hashed anew, are found only with a checkpoint that was written before."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--checkpoint", metavar="FILE", help="hold the log against how it was at that time"
+        )
+        parser.add_argument(
+            "--write-checkpoint",
+            metavar="FILE",
+            help="say how the log is now; an older one in its place is asked first",
+        )
+        parser.add_argument(
+            "--batch",
+            default=str(BATCH),
+            metavar="ENTRIES",
+            help="entries per statement (%(default)s)",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        batch, target = _batch(options["batch"]), _path(options["write_checkpoint"])
+        try:
+            files = _files(_path(options["checkpoint"]), target)
+            verified = self.verify(batch=batch, files=files, marking=target is not None)
+            if target:
+                verified.as_file().write(target)
+        except (BadFile, UnknownKey) as error:
+            raise CommandError(str(error), returncode=UNUSABLE) from None
+        for file in files:
+            self.vouch(file, verified)
+        if target:
+            self.stdout.write(f"{target} is written.")
+
+    def verify(self, **options: Any) -> Verified:
+        began = time.monotonic()
+        with StopSignals() as stop, progress("audit_log_entries", _left()) as tick:
+            try:
+                verified = Verification(stop=stop.asked.is_set, tick=tick, **options).run()
+            except Stopped:
+                raise CommandError(
+                    "Stopped; what was verified so far is whole.", returncode=128 + stop.number
+                ) from None
+            except Damaged as damage:
+                raise CommandError(str(damage)) from None
+        self.tell(verified, time.monotonic() - began)
+        return verified
+
+    def tell(self, verified: Verified, seconds: float) -> None:
+        if not verified.entries:
+            self.stdout.write("The audit log is empty.")
+            return
+        rate = verified.entries / max(seconds, 0.001)
+        self.stdout.write(
+            f"The audit log is whole: {verified.entries:,} entries, seq {verified.first} to "
+            f"{verified.last}, {rate:,.0f} entries/s, the last hash is {verified.row_hash.hex()}."
+        )
+        if verified.removed_to:
+            self.stdout.write(
+                f"Entries up to seq {verified.removed_to} were removed by retention, whose signed "
+                "checkpoint says so."
+            )
+        if verified.first_form_to:
+            self.stdout.write(
+                f"Entries up to seq {verified.first_form_to} are of the first form; id, address "
+                "and user agent are not in their hash."
+            )
+
+    def vouch(self, file: CheckpointFile, verified: Verified) -> None:
+        if 0 < file.seq < verified.first:
+            self.stdout.write(
+                f"The entry of {file.path} (seq {file.seq}) was removed since: what stands before "
+                f"seq {verified.first} is taken on the word of the signed checkpoint."
+            )
+
+
+def _left() -> int:
+    """About how many entries there are, by the ends of an index."""
+    numbers = AuditLogEntry.objects.order_by("seq").values_list("seq", flat=True)
+    first, last = numbers.first(), numbers.last()
+    return last - first + 1 if first is not None and last is not None else 0
+
+
+def _files(given: Path | None, target: Path | None) -> list[CheckpointFile]:
+    """What the log is held against. Raises BadFile."""
+    files = [CheckpointFile.read(given)] if given else []
+    if target:
+        if target.exists() and not (given and target.samefile(given)):
+            # It may be the only one that knows of a tail which is gone since.
+            files.append(CheckpointFile.read(target))
+        can_be_written(target)
+    return files
+
+
+def _path(text: str | None) -> Path | None:
+    if text is not None and (not text or "\0" in text):
+        raise CommandError("A checkpoint needs the name of a file.", returncode=UNUSABLE)
+    return None if text is None else Path(text)
+
+
+def _batch(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= LARGEST_BATCH:
+        raise CommandError(
+            f"{text!r} is no batch: a number of entries from 1 to {LARGEST_BATCH:,}.",
+            returncode=UNUSABLE,
+        )
+    return int(text)

@@ -1,0 +1,37 @@
+"""Pages that were refused, written into the audit log (access.md §3)."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib.admin.utils import unquote
+from django.db import models
+from django.http import HttpRequest
+
+from audit.models import AuditLogEntry
+
+NO_TABLE = "admin_page"  # what stands for one where a page belongs to none
+
+
+def refused(request: HttpRequest, model: type[models.Model] | None = None) -> None:
+    """Somebody who is logged in met a page of ``model`` that the role may not see.
+
+    The page is written by its name in the code, the row by its UUID; of the address, which anybody
+    can type, nothing else is.
+    """
+    match = request.resolver_match
+    named = match.kwargs if match else {}
+    key = uuid_in(named.get("object_id") or named.get("id"))
+    AuditLogEntry.objects.record(
+        "access_refused",
+        model(pk=key) if model and key else None,
+        entity_type=model._meta.db_table if model else NO_TABLE,
+        values={"page": match and match.url_name, "is_post": request.method == "POST"},
+    )
+
+
+def uuid_in(text: object) -> UUID | None:
+    try:
+        return UUID(unquote(str(text)))
+    except ValueError:
+        return None

@@ -1,0 +1,48 @@
+"""Logins and failed logins, written into the audit log (access.md §3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib.auth.signals import user_logged_in, user_login_failed
+from django.dispatch import receiver
+from django.http import HttpRequest
+
+from audit.models import AuditLogEntry
+from ebalance import acting
+
+from .auth import person_at
+from .models import User
+
+
+@receiver(user_logged_in, dispatch_uid="audit")
+def record_login(user: User, request: HttpRequest | None = None, **_: Any) -> None:
+    # The middleware knows only who asked before: nobody.
+    with acting.acting_as(user, **origin(request)):
+        AuditLogEntry.objects.record("login", user)
+
+
+@receiver(user_login_failed, dispatch_uid="audit")
+def record_failed_login(
+    credentials: Mapping[str, Any], request: HttpRequest | None = None, **_: Any
+) -> None:
+    """An attempt on somebody's account, or on none.
+
+    What was typed as an address is not written down, it may be a password. Who tried is not known:
+    a stranger counts as a client, who has no rights in admin.
+    """
+    person = person_at(**{n: credentials.get(n) for n in ("username", "email")})
+    with acting.acting_as(None, role=AuditLogEntry.ActorRole.client, **origin(request)):
+        AuditLogEntry.objects.record("login_failed", person, entity_type=User._meta.db_table)
+
+
+def origin(request: HttpRequest | None) -> dict[str, str | None]:
+    """Where the attempt came from; of a call without a request what is known of this one."""
+    if request is not None:
+        return {
+            "ip_address": acting.address_of(request),
+            "user_agent": acting.agent_of(request),
+        }
+    here = acting.current() or acting.Actor()
+    return {"ip_address": here.ip_address, "user_agent": here.user_agent}

@@ -1,0 +1,712 @@
+"""Sealed values, revealed one by one and never before it is written down (access.md §1, §3)."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.db import IntegrityError, connection, models, transaction
+from django.test import Client
+from django.urls import NoReverseMatch, reverse
+
+from audit.models import AuditLogEntry, SystemSetting
+from booking.models import IntakeForm
+from crm.models import LeadIdentity
+from ebalance.acting import acting_as
+from ebalance.db.apps import PROJECT_APPS
+from ebalance.db.sealed import Plaintext, Sealed, SealedField, SealedJSON
+from ebalance.reveal import DoesNotOpen, reveal
+from ebalance.verbs import NotFound, NotPermitted
+from identity.models import User
+from identity.permissions import REVEALS
+from tests.admin.support import PROJECT_MODELS, label, page, text
+from tests.admin.test_writing import is_russian
+from tests.databases import Database, default_connection_on
+from tests.factories import (
+    FACTORIES,
+    AnonymousQuestionFactory,
+    AppointmentFactory,
+    DiaryEntryFactory,
+    IntakeFormFactory,
+    LeadIdentityFactory,
+    ReviewFactory,
+    SystemSettingFactory,
+    UserFactory,
+)
+from tests.factories.payloads import PAYLOADS
+from tests.sealed.support import ring
+from tests.support import execute, update_sql
+from ugc.models import AnonymousQuestion, Review
+
+# Who may have what opened, by the table of access.md §1; each column with something to seal.
+BOTH, OWNER, NOBODY = {"owner", "assistant"}, {"owner"}, set()
+COLUMNS: dict[str, tuple[set[str], Any]] = {
+    "booking.IntakeForm.payload_encrypted": (OWNER, PAYLOADS["intake"]),
+    "booking.WaitlistRequest.contact_value_encrypted": (BOTH, "zq.waits@example.org"),
+    "crm.LeadIdentity.email_encrypted": (BOTH, "zq.lead@example.org"),
+    "crm.LeadIdentity.phone_encrypted": (BOTH, "+79165551234"),
+    "crm.LeadNote.note_encrypted": (BOTH, "Заметка zq"),
+    "ugc.AnonymousQuestion.contact_value_encrypted": (BOTH, "@zq_contact"),
+    "ugc.AnonymousQuestion.question_text_encrypted": (BOTH, "Вопрос zq?"),
+    "ugc.DiaryEntry.payload_encrypted": (NOBODY, PAYLOADS["diary_gratitude"]),
+    "ugc.QuestionAnswer.answer_text_encrypted": (BOTH, "Ответ zq"),
+    "ugc.Review.review_text_encrypted": (BOTH, "Отзыв zq"),
+}
+TRAITS: dict[str, dict[str, Any]] = {"crm.LeadIdentity.phone_encrypted": {"by_phone": True}}
+ROLES = ["owner", "assistant", "editor", "client", None]
+SETTING = "assistant_reads_intake_forms"
+AGENT = {"REMOTE_ADDR": "203.0.113.7", "headers": {"User-Agent": "Mozilla/5.0 (X11)"}}
+
+each_column = pytest.mark.parametrize("column", COLUMNS)
+each_shown = pytest.mark.parametrize("column", [c for c, (roles, _) in COLUMNS.items() if roles])
+each_role = pytest.mark.parametrize("role", ROLES)
+
+
+@pytest.fixture
+def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
+    """A database of its own, where what the test writes is committed."""
+    with django_db_blocker.unblock(), default_connection_on(fresh_database):
+        yield fresh_database
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The columns that are opened from now on."""
+    found: list[str] = []
+    usual = Sealed.open
+
+    def counted(self: Sealed, **options: Any) -> Any:
+        found.append(self.field.name)
+        return usual(self, **options)
+
+    monkeypatch.setattr(Sealed, "open", counted)
+    return found
+
+
+def row_of(column: str) -> tuple[Any, str, Any]:
+    """A row with something sealed in the column, the column's name, and what is sealed."""
+    model, _, name = column.rpartition(".")
+    kind = next(m for m in PROJECT_MODELS if label(m) == model)
+    row, value = FACTORIES[kind](**TRAITS.get(column, {})), COLUMNS[column][1]
+    setattr(row, name, Plaintext(value))
+    row.save()
+    return row, name, value
+
+
+def entries(*actions: str) -> list[dict[str, Any]]:
+    found = execute(
+        "SELECT actor_user_id, actor_role, action, entity_type, entity_id, new_value, "
+        "host(ip_address) AS ip_address, user_agent FROM audit_log_entries "
+        "WHERE action = ANY(%s) ORDER BY seq",
+        [list(actions) or ["sealed_value_revealed", "access_refused"]],
+    )
+    return [{**row, "new_value": json.loads(row["new_value"])} for row in found]
+
+
+def entry(action: str, row: models.Model, name: str, role: str, actor: Any, **more: Any) -> dict:
+    return {
+        "actor_user_id": actor.pk,
+        "actor_role": role,
+        "action": action,
+        "entity_type": row._meta.db_table,
+        "entity_id": row.pk,
+        "new_value": {"column": name},
+        "ip_address": None,
+        "user_agent": None,
+        **more,
+    }
+
+
+def signed_in(client: Client) -> User:
+    return User.objects.get(pk=client.session["_auth_user_id"])
+
+
+def address(row: models.Model, name: str) -> str:
+    meta = row._meta
+    return reverse(f"admin:{meta.app_label}_{meta.model_name}_reveal", args=[row.pk, name])
+
+
+def click(client: Client, row: models.Model, name: str) -> Any:
+    return client.post(address(row, name), **AGENT)
+
+
+def plain(shown: Any) -> str:
+    """What a person reads of a page."""
+    return re.sub(r"<[^>]+>", " ", text(shown))
+
+
+# -- who ------------------------------------------------------------------------------------------
+
+
+def test_every_sealed_column_is_decided() -> None:
+    """A new sealed column needs a line in the table of rights, and one here."""
+    sealed = {
+        f"{label(model)}.{field.name}"
+        for model in PROJECT_MODELS
+        for field in model._meta.concrete_fields
+        if isinstance(field, SealedField)
+    }
+    assert {app for app, *_ in (name.split(".") for name in sealed)} <= set(PROJECT_APPS)
+    assert set(COLUMNS) == sealed
+    assert set(REVEALS) == {
+        f"{model.lower()}.{name}" for model, _, name in (c.rpartition(".") for c in sealed)
+    }
+
+
+@pytest.mark.django_db
+@each_role
+@each_column
+def test_a_value_is_revealed_to_the_roles_of_the_table(
+    opened: list[str], column: str, role: str | None
+) -> None:
+    row, name, value = row_of(column)
+    opened.clear()
+    actor = UserFactory(role=role)
+    if role in COLUMNS[column][0]:
+        assert reveal(row, name, actor=actor) == value
+        assert opened == [name]
+        assert entries() == [entry("sealed_value_revealed", row, name, role, actor)]
+        return
+    with pytest.raises(NotPermitted) as refused:
+        reveal(row, name, actor=actor)
+    assert is_russian(refused.value.sentence)
+    assert opened == []
+    written = entry("access_refused", row, name, role or "client", actor)
+    if label(type(row)) == "ugc.DiaryEntry":
+        written["entity_id"] = None  # its key would tell the day
+    assert entries() == [written]
+
+
+@each_role
+@each_shown
+def test_a_click_shows_the_value_to_the_roles_of_the_table(
+    as_role: Callable[[Any], Client], opened: list[str], column: str, role: str | None
+) -> None:
+    row, name, value = row_of(column)
+    opened.clear()
+    client, marker = as_role(role), value["request"] if isinstance(value, dict) else value
+    answer = click(client, row, name)
+    if role not in COLUMNS[column][0]:
+        assert answer.status_code == 404
+        assert opened == []
+        (found,) = entries()
+        assert (found["action"], found["entity_id"]) == ("access_refused", row.pk)
+        return
+    assert answer.status_code == 200
+    assert marker in plain(answer)
+    assert opened == [name]
+    assert entries() == [
+        entry(
+            "sealed_value_revealed",
+            row,
+            name,
+            role,
+            signed_in(client),
+            ip_address="203.0.113.7",
+            user_agent="Mozilla/5.0 (X11)",
+        )
+    ]
+
+
+@each_role
+@each_shown
+def test_the_button_is_on_the_page_of_those_who_may(
+    as_role: Callable[[Any], Client], column: str, role: str | None
+) -> None:
+    row, name, _value = row_of(column)
+    answer = as_role(role).get(page(type(row), "change", row.pk))
+    is_shown = f'formaction="{address(row, name)}"' in text(answer)
+    assert is_shown == (role in COLUMNS[column][0])
+    if answer.status_code == 200:
+        assert getattr(row, name).text.split(".")[2] not in text(answer)
+        assert "zq" not in text(answer)
+
+
+def test_an_empty_column_has_no_button(owner: Client) -> None:
+    question = AnonymousQuestionFactory()
+    shown = text(owner.get(page(AnonymousQuestion, "change", question.pk)))
+    assert address(question, "question_text_encrypted") in shown
+    assert address(question, "contact_value_encrypted") not in shown
+    assert click(owner, question, "contact_value_encrypted").status_code == 404
+    assert entries() == []
+
+
+def test_lists_and_tables_in_pages_have_no_button(owner: Client) -> None:
+    form = IntakeFormFactory()
+    question = AnonymousQuestionFactory(answered=True)
+    for shown in (
+        owner.get(page(IntakeForm, "changelist")),
+        owner.get(page(AnonymousQuestion, "changelist")),
+        owner.get(page(type(form.appointment), "change", form.appointment_id)),
+    ):
+        assert shown.status_code == 200
+        assert "/reveal/" not in text(shown)
+    shown = text(owner.get(page(AnonymousQuestion, "change", question.pk)))
+    assert shown.count("/reveal/") == 1  # the question's, not the answer's
+    assert page(IntakeForm, "change", form.pk) in text(
+        owner.get(page(type(form.appointment), "change", form.appointment_id))
+    )
+
+
+@pytest.mark.parametrize("role", ["owner", "assistant", "editor", "client"])
+def test_diaries_have_no_page_to_reveal_them_on(
+    as_role: Callable[[str], Client], role: str
+) -> None:
+    diary = DiaryEntryFactory()
+    with pytest.raises(NoReverseMatch):
+        address(diary, "payload_encrypted")
+    where = f"/admin/ugc/diaryentry/{diary.pk}/reveal/payload_encrypted/"
+    assert as_role(role).post(where).status_code == 404
+    assert entries() == []
+
+
+# -- the owner lets assistants read intake forms ------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [True, False, 1, "true", [True], {"on": True}], ids=repr)
+def test_an_assistant_reads_intake_forms_when_the_setting_is_true(
+    as_role: Callable[[str], Client], value: Any
+) -> None:
+    SystemSettingFactory(key=SETTING, value=value)
+    form, is_granted = IntakeFormFactory(), value is True
+    for role, may in (("owner", True), ("assistant", is_granted), ("editor", False)):
+        client = as_role(role)
+        shown = client.get(page(IntakeForm, "change", form.pk))
+        assert shown.status_code == (200 if may else 404)
+        assert (address(form, "payload_encrypted") in text(shown)) == may
+        assert client.get(page(IntakeForm, "changelist")).status_code == (200 if may else 404)
+        answer = click(client, form, "payload_encrypted")
+        assert answer.status_code == (200 if may else 404)
+        # Nothing else is granted along with it.
+        if role != "owner":
+            assert client.get(page(SystemSetting, "changelist")).status_code == 404
+            assert client.get(page(IntakeForm, "delete", form.pk)).status_code == 404
+
+
+def test_a_setting_taken_back_ends_it(as_role: Callable[[str], Client]) -> None:
+    setting = SystemSettingFactory(key=SETTING, value=True)
+    form, client = IntakeFormFactory(), as_role("assistant")
+    assert click(client, form, "payload_encrypted").status_code == 200
+    setting.value = False
+    setting.save()
+    assert click(client, form, "payload_encrypted").status_code == 404
+    setting.delete()
+    assert click(client, form, "payload_encrypted").status_code == 404
+
+
+@pytest.mark.parametrize("key", ["assistant_reads_diaries", f"{SETTING}_too", "reads_intake_forms"])
+def test_other_settings_grant_nothing(as_role: Callable[[str], Client], key: str) -> None:
+    SystemSettingFactory(key=key, value=True)
+    form, diary, client = IntakeFormFactory(), DiaryEntryFactory(), as_role("assistant")
+    assert click(client, form, "payload_encrypted").status_code == 404
+    with pytest.raises(NotPermitted):
+        reveal(diary, "payload_encrypted", actor=signed_in(client))
+
+
+# -- written down first ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def looked(committed: Database, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many entries another connection sees each time when a value is about to be opened."""
+    found: list[int] = []
+    usual = Sealed.open
+
+    def after_looking(self: Sealed, **options: Any) -> Any:
+        with committed.connect() as other:
+            (number,) = other.execute(
+                "SELECT count(*) FROM audit_log_entries WHERE action = 'sealed_value_revealed' "
+                "AND entity_id = %s AND new_value ->> 'column' = %s",
+                [self.row_id, self.field.column],
+            ).fetchone()
+        found.append(number)
+        return usual(self, **options)
+
+    monkeypatch.setattr(Sealed, "open", after_looking)
+    return found
+
+
+def test_others_see_the_entry_before_the_value_is_opened(looked: list[int]) -> None:
+    row, actor = AnonymousQuestionFactory(), UserFactory(role="owner")
+    reveal(row, "question_text_encrypted", actor=actor)
+    reveal(row, "question_text_encrypted", actor=actor)
+    with acting_as(actor):
+        reveal(row, "question_text_encrypted", actor=actor)
+    assert looked == [1, 2, 3]
+
+
+@each_shown
+def test_in_admin_too_the_entry_is_first(looked: list[int], column: str) -> None:
+    row, name, _value = row_of(column)
+    looked.clear()
+    client = Client()
+    client.force_login(UserFactory(role="owner"))
+    assert click(client, row, name).status_code == 200
+    assert looked == [1]
+
+
+def test_an_entry_stays_when_the_page_fails(
+    committed: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, client = AnonymousQuestionFactory(), Client(raise_request_exception=False)
+    client.force_login(UserFactory(role="owner"))
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("ebalance.admin.reveal.render", broken)
+    assert click(client, row, "question_text_encrypted").status_code == 500
+    with committed.connect() as other:
+        found = other.execute(
+            "SELECT entity_id FROM audit_log_entries WHERE action = 'sealed_value_revealed'"
+        ).fetchall()
+    assert found == [(row.pk,)]
+
+
+UNWRITABLE = {
+    "at once": "CREATE TRIGGER log_is_full AFTER INSERT ON audit_log_entries",
+    "at commit": "CREATE CONSTRAINT TRIGGER log_is_full AFTER INSERT ON audit_log_entries "
+    "DEFERRABLE INITIALLY DEFERRED",
+}
+
+
+@pytest.mark.parametrize("when", UNWRITABLE)
+def test_what_cannot_be_written_down_is_not_opened(
+    committed: Database, opened: list[str], when: str
+) -> None:
+    row, who = AnonymousQuestionFactory(), UserFactory(role="owner")
+    client = Client(raise_request_exception=False)
+    client.force_login(who)
+    execute(
+        "CREATE FUNCTION full_log() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$BEGIN RAISE EXCEPTION USING ERRCODE = 'check_violation'; END$$"
+    )
+    execute(f"{UNWRITABLE[when]} FOR EACH ROW EXECUTE FUNCTION full_log()")
+    with pytest.raises(IntegrityError):
+        reveal(row, "question_text_encrypted", actor=who)
+    answer = click(client, row, "question_text_encrypted")
+    assert answer.status_code == 500
+    assert "тревожно" not in text(answer)
+    assert opened == []
+
+
+def test_no_transaction_of_somebody_else_can_take_the_entry_along(
+    committed: Database, opened: list[str]
+) -> None:
+    row, who = AnonymousQuestionFactory(), UserFactory(role="owner")
+    with pytest.raises(RuntimeError), transaction.atomic():
+        reveal(row, "question_text_encrypted", actor=who)
+    with pytest.raises(RuntimeError), transaction.atomic():
+        reveal(row, "question_text_encrypted", actor=UserFactory(role="editor"))
+    connection.set_autocommit(False)
+    try:
+        with pytest.raises(RuntimeError):
+            reveal(row, "question_text_encrypted", actor=who)
+    finally:
+        connection.rollback()
+        connection.set_autocommit(True)
+    assert (opened, entries()) == ([], [])
+    reveal(row, "question_text_encrypted", actor=who)
+    assert (opened, len(entries())) == (["question_text_encrypted"], 1)
+
+
+def test_every_click_has_an_entry(owner: Client) -> None:
+    row = AnonymousQuestionFactory()
+    for clicks in (1, 2, 3):
+        assert click(owner, row, "question_text_encrypted").status_code == 200
+        assert len(entries("sealed_value_revealed")) == clicks
+
+
+# -- the person, the row --------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_rights_are_those_of_this_moment(opened: list[str]) -> None:
+    row = AnonymousQuestionFactory()
+    UserFactory(role="owner")
+    who = UserFactory(role="owner")
+    assert who.role_codes == {"owner"}  # read once
+    User.objects.filter(pk=who.pk).update(status="blocked")
+    with pytest.raises(NotPermitted):
+        reveal(row, "question_text_encrypted", actor=who)
+    User.objects.filter(pk=who.pk).update(status="active")
+    who.user_roles.all().delete()
+    with pytest.raises(NotPermitted):
+        reveal(row, "question_text_encrypted", actor=who)
+    assert opened == []
+    assert [found["action"] for found in entries()] == ["access_refused"] * 2
+    who.user_roles.create(role_id="assistant")
+    assert reveal(row, "question_text_encrypted", actor=who)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("actor", [None, AnonymousUser(), User(), User(pk=uuid4())], ids=repr)
+def test_nobody_sees_nothing(opened: list[str], actor: Any) -> None:
+    with pytest.raises(NotPermitted):
+        reveal(AnonymousQuestionFactory(), "question_text_encrypted", actor=actor)
+    assert (opened, entries()) == ([], [])
+
+
+@pytest.mark.django_db
+def test_the_entry_is_the_actors_whoever_else_is_acting() -> None:
+    who = UserFactory(role="assistant")
+    with acting_as(UserFactory(role="owner"), ip_address="203.0.113.7"):
+        reveal(AnonymousQuestionFactory(), "question_text_encrypted", actor=who)
+    (found,) = entries()
+    assert (found["actor_user_id"], found["actor_role"]) == (who.pk, "assistant")
+    assert found["ip_address"] == "203.0.113.7"
+
+
+@pytest.mark.django_db
+def test_what_is_shown_is_what_is_stored_now(opened: list[str]) -> None:
+    stale, who = AnonymousQuestionFactory(), UserFactory(role="owner")
+    row = AnonymousQuestion.objects.get(pk=stale.pk)
+    row.question_text_encrypted = Plaintext("Без имён.")
+    row.save()
+    assert reveal(stale, "question_text_encrypted", actor=who) == "Без имён."
+    unloaded = AnonymousQuestion.objects.defer("question_text_encrypted").get(pk=row.pk)
+    assert reveal(unloaded, "question_text_encrypted", actor=who) == "Без имён."
+    row.delete()
+    opened.clear()
+    with pytest.raises(NotFound):
+        reveal(stale, "question_text_encrypted", actor=who)
+    with pytest.raises(NotFound):
+        reveal(AnonymousQuestionFactory(), "contact_value_encrypted", actor=who)
+    with pytest.raises(NotFound):
+        reveal(AnonymousQuestion(), "question_text_encrypted", actor=who)
+    assert (opened, len(entries())) == ([], 2)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["status", "user", "contact_value_bidx"])
+def test_only_sealed_columns_are_revealed(name: str) -> None:
+    row = LeadIdentityFactory(by_phone=True) if "bidx" in name else AnonymousQuestionFactory()
+    name = "phone_bidx" if "bidx" in name else name
+    with pytest.raises(TypeError):
+        reveal(row, name, actor=UserFactory(role="owner"))
+    assert entries() == []
+
+
+# -- what does not open -------------------------------------------------------------------------
+
+
+def damaged(how: str, settings: Any) -> tuple[models.Model, str]:
+    row = AnonymousQuestionFactory()
+    name = "question_text_encrypted"
+    if how == "the key is gone":
+        settings.ENCRYPTION_KEYS = ring("k9")
+    elif how == "rubbish":
+        row = LeadIdentityFactory()
+        name = "email_encrypted"
+    elif how == "moved from another row":
+        update_sql(row, **{name: AnonymousQuestionFactory().question_text_encrypted.text})
+    elif how == "moved from another column":
+        row.contact_value_encrypted = Plaintext("zq@example.org")
+        row.save()
+        update_sql(row, **{name: row.contact_value_encrypted.text})
+    return row, name
+
+
+@pytest.mark.parametrize(
+    "how", ["the key is gone", "rubbish", "moved from another row", "moved from another column"]
+)
+def test_what_does_not_open_is_said_in_one_sentence(
+    owner: Client, settings: Any, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    row, name = damaged(how, settings)
+    stored = type(row).objects.get(pk=row.pk)
+    fragment = getattr(stored, name).text.split(".")[2]
+    with pytest.raises(DoesNotOpen) as refused:
+        reveal(row, name, actor=signed_in(owner))
+    assert refused.value.details["reason"] in ("UnknownKey", "SealBroken")
+    assert is_russian(refused.value.sentence)
+    answer = click(owner, row, name)
+    assert answer.status_code == 200
+    assert refused.value.sentence in text(answer)
+    said = text(answer) + caplog.text + str(refused.value) + repr(refused.value)
+    for hidden in (fragment, fragment[:12], "тревожно", "zq"):
+        assert hidden not in said
+    assert len(entries("sealed_value_revealed")) == 2
+
+
+# -- how it is shown ------------------------------------------------------------------------------
+
+
+def test_only_a_click_shows_it(owner: Client, opened: list[str]) -> None:
+    row = AnonymousQuestionFactory()
+    where = address(row, "question_text_encrypted")
+    for ask in (owner.get, owner.head):
+        answer = ask(where)
+        assert (answer.status_code, answer.url) == (302, page(AnonymousQuestion, "change", row.pk))
+    for ask in (owner.put, owner.delete, owner.patch, owner.options):
+        assert ask(where).status_code == 302
+    assert (opened, entries()) == ([], [])
+
+
+def test_others_do_not_learn_of_the_address(as_role: Callable[[str], Client]) -> None:
+    form = IntakeFormFactory()
+    where = address(form, "payload_encrypted")
+    for role in ("assistant", "editor", "client"):
+        assert as_role(role).get(where).status_code == 404
+    assert Client().post(where).status_code == 302
+    assert [found["action"] for found in entries()] == ["access_refused"] * 3
+
+
+def test_without_the_token_of_the_page_nothing_is_shown(owner: Client, opened: list[str]) -> None:
+    row, strict = AnonymousQuestionFactory(), Client(enforce_csrf_checks=True)
+    strict.force_login(signed_in(owner))
+    assert click(strict, row, "question_text_encrypted").status_code == 403
+    assert (opened, entries()) == ([], [])
+    shown = text(strict.get(page(AnonymousQuestion, "change", row.pk)))
+    form = re.search(r'<form id="reveal".*?</form>', shown, re.DOTALL)
+    assert form
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', form.group())
+    assert token
+    where = address(row, "question_text_encrypted")
+    answer = strict.post(where, {"csrfmiddlewaretoken": token.group(1)})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("name", ["status", "nothing", "user", "id", "contact_value_bidx", "open"])
+def test_other_columns_have_no_address(owner: Client, name: str) -> None:
+    row = AnonymousQuestionFactory()
+    assert owner.post(address(row, name)).status_code == 404
+    assert entries() == []
+
+
+@pytest.mark.parametrize("key", [uuid4(), "nothing", "../../x"])
+def test_a_row_that_is_gone_is_not_there(owner: Client, key: Any) -> None:
+    gone = AnonymousQuestion(pk=uuid4())
+    where = address(gone, "question_text_encrypted").replace(str(gone.pk), str(key))
+    assert owner.post(where).status_code == 404
+    assert entries() == []
+
+
+def test_it_is_in_the_answer_and_nowhere_else(
+    owner: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    row = ReviewFactory()
+    row.review_text_encrypted = Plaintext("Отзыв zqmark")
+    row.save()
+    answer = click(owner, row, "review_text_encrypted")
+    assert "zqmark" in text(answer)
+    kept = {part.strip() for part in answer.headers["Cache-Control"].split(",")}
+    assert {"no-store", "private"} <= kept
+    elsewhere = [
+        str(answer.headers),
+        str(answer.cookies),
+        str(answer.wsgi_request.session.items()),
+        answer.wsgi_request.get_full_path(),
+        caplog.text,
+        str([vars(record) for record in caplog.records]),
+        str(execute("SELECT * FROM django_session")),
+        str(execute("SELECT to_jsonb(e)::text FROM audit_log_entries e")),
+        text(owner.get(page(Review, "change", row.pk))),
+        text(owner.get(page(Review, "history", row.pk))),
+    ]
+    assert not [place for place in elsewhere if "zqmark" in place]
+    assert re.search(r"<title>[^<]*zqmark", text(answer)) is None
+    assert row.review_text_encrypted.text not in text(answer)
+
+
+HOSTILE = "<script>alert(1)</script>\n  <b>&amp; \"'`{{ 7|add:1 }}\n\n'};alert(1)//"
+
+
+def test_markup_is_shown_as_text(owner: Client) -> None:
+    row = AnonymousQuestionFactory()
+    row.question_text_encrypted = Plaintext(HOSTILE)
+    row.save()
+    shown = text(click(owner, row, "question_text_encrypted"))
+    assert "<script>alert" not in shown
+    assert "<b>" not in shown
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;\n  &lt;b&gt;&amp;amp; " in shown
+    assert "{{ 7|add:1 }}" in shown
+    payload = copy.deepcopy(PAYLOADS["intake"])
+    payload["previous_therapy"]["details"] = payload["note"] = HOSTILE
+    form = IntakeFormFactory(payload_encrypted=Plaintext(payload))
+    shown = text(click(owner, form, "payload_encrypted"))
+    assert "<script>alert" not in shown
+    assert shown.count("&lt;script&gt;alert(1)") == 2
+
+
+def test_a_form_is_read_by_its_questions(owner: Client) -> None:
+    form = IntakeFormFactory(
+        payload_encrypted=Plaintext(
+            {
+                "version": 1,
+                "request": "Мне тревожно.\nПо ночам.",
+                "lasting": "under_year",
+                "severity": 0,
+                "previous_therapy": {"had": False},
+                "medication": {"takes": True, "details": "Какие-то"},
+                "goals": "",
+            }
+        )
+    )
+    shown = plain(click(owner, form, "payload_encrypted"))
+    in_order = [
+        "С чем вы приходите", "Мне тревожно.\nПо ночам.", "Как давно это беспокоит", "До года",
+        "Насколько это мешает жить", "0", "Что вы хотите изменить", "–",
+        "Опыт работы с психологом", "Был ли такой опыт", "нет", "Лекарства",
+        "Принимаете ли вы лекарства", "да", "Какие и как давно", "Какие-то",
+    ]  # fmt: skip
+    at = 0
+    for part in in_order:
+        at = shown.index(part, at) + len(part)
+    for name in ("version", "previous_therapy", "severity", "under_year", "False", "True"):
+        assert name not in shown
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"version": 99, "request": "Тревога", "deep": {"list": [1, {"a": "Б"}]}},
+        {"version": [], "request": "Тревога"},
+        {"request": "Тревога", "": None},
+        ["Тревога", True, None],
+        "Тревога",
+    ],
+    ids=repr,
+)
+def test_a_payload_of_no_known_form_is_shown_as_it_is(
+    owner: Client, monkeypatch: pytest.MonkeyPatch, value: Any
+) -> None:
+    """A newer program wrote it, or an older one."""
+    monkeypatch.setattr(SealedJSON, "encoded", SealedField.encoded)
+    form = IntakeFormFactory(payload_encrypted=Plaintext(value))
+    answer = click(owner, form, "payload_encrypted")
+    assert answer.status_code == 200
+    assert "Тревога" in plain(answer)
+
+
+@pytest.mark.parametrize("value", [None, 0, 0.5, False, [], {}, "x" * 20_000])
+def test_any_json_can_be_read(owner: Client, monkeypatch: pytest.MonkeyPatch, value: Any) -> None:
+    monkeypatch.setattr(SealedJSON, "encoded", SealedField.encoded)
+    form = IntakeFormFactory(payload_encrypted=Plaintext(value))
+    assert click(owner, form, "payload_encrypted").status_code == 200
+
+
+def test_an_unsaved_page_is_left_alone(owner: Client) -> None:
+    """The button sends a form of its own into another tab."""
+    row = ReviewFactory()
+    shown = text(owner.get(page(Review, "change", row.pk)))
+    main = re.search(r'<form[^>]*id="review_form".*?</form>', shown, re.DOTALL)
+    assert main
+    assert '<button type="submit" form="reveal"' in main.group()
+    assert '<form id="reveal" method="post" target="_blank"' not in main.group()
+    assert '<form id="reveal" method="post" target="_blank"' in shown
+
+
+def test_a_page_without_sealed_values_has_no_such_form(owner: Client) -> None:
+    row = AppointmentFactory()
+    assert 'id="reveal"' not in text(owner.get(page(type(row), "change", row.pk)))
+    assert AuditLogEntry.objects.filter(action="access_refused").count() == 0
+    assert not LeadIdentity.objects.exists()

@@ -1,0 +1,633 @@
+"""Who acts, where connections outlive requests: nobody is carried into somebody else's.
+
+Everything here is committed: autocommit, transactions, pools, poolers, threads, coroutines and
+programs without Django.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+import pytest
+from asgiref.sync import async_to_sync, sync_to_async
+from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
+from django.http import HttpRequest, HttpResponse
+from django.test import AsyncClient, Client
+from django.urls import path
+from django.utils.functional import SimpleLazyObject
+from psycopg import sql
+
+from audit.models import AuditLogEntry, SystemSetting
+from booking.models import Service
+from ebalance import acting
+from ebalance.acting import acting_as
+from ebalance.bundled import bundled_bin_dir
+from ebalance.verbs import verb
+from identity.models import User
+from tests.audit.capturing import entries_since, last_seq
+from tests.databases import Database, Databases
+from tests.factories import LeadFactory, ServiceFactory, UserFactory
+from tests.processes import environment
+from tests.support import execute
+from tests.trying import copy_rows
+from tests.verbs import at_once, committing
+
+
+@pytest.fixture(scope="module")
+def database(databases: Databases, django_db_blocker: Any) -> Iterator[Database]:
+    with django_db_blocker.unblock():
+        made = databases.clone()
+    with committing(made, django_db_blocker):
+        ServiceFactory()
+        yield made
+    databases.drop(made.name)
+
+
+@pytest.fixture(autouse=True)
+def usable(database: Database, django_db_blocker: Any) -> Iterator[None]:
+    """Whatever a test does, the connection is left as it was found."""
+    with django_db_blocker.unblock():
+        yield
+        assert acting.current() is None
+        assert connection.get_autocommit()
+        assert not connection.in_atomic_block
+
+
+def logged(write: Callable[[], Any]) -> list[tuple[Any, ...]]:
+    """Who wrote the entries that ``write`` leaves: key, role, address."""
+    before = last_seq()
+    write()
+    return [
+        (entry["actor_user_id"], entry["actor_role"], entry["ip_address"])
+        for entry in entries_since(before)
+    ]
+
+
+SYSTEM = (None, "system", None)
+
+
+def pid() -> int:
+    (row,) = execute("SELECT pg_backend_pid() AS pid")
+    return row["pid"]
+
+
+def price(amount: int | None = None) -> None:
+    """Another price each time, so that there is something to tell."""
+    Service.objects.update(price_amount=amount or next(PRICES))
+
+
+PRICES = iter(range(10_000, 1_000_000))
+
+
+def settings_added(*keys: str) -> None:
+    SystemSetting.objects.bulk_create([SystemSetting(key=key, value=1) for key in keys])
+
+
+# -- outside of transactions --------------------------------------------------------------------
+
+
+def many_prices() -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "UPDATE services SET price_amount = %s", [(next(PRICES),), (next(PRICES),)]
+        )
+
+
+def save() -> None:
+    row = Service.objects.get()
+    row.price_amount = next(PRICES)
+    row.save()
+
+
+def raise_by_function() -> None:
+    execute("SELECT public.record_audit_entry('tried', 'test', NULL, NULL, NULL, NULL)")
+
+
+RAISE = "UPDATE services SET price_amount = price_amount + 1"
+AUTOCOMMITTED: dict[str, Callable[[], Any]] = {
+    "update()": price,
+    "save()": save,
+    "executemany": many_prices,
+    "comment": lambda: execute(f"/* nightly */ {RAISE}"),
+    "cte": lambda: execute(f"WITH a AS ({RAISE} RETURNING 1) SELECT count(*) FROM a"),
+    "block": lambda: execute(f"DO $$ BEGIN {RAISE}; END $$"),
+    "second statement": lambda: execute(f"SELECT 1; {RAISE}"),
+    "composed": lambda: execute(sql.SQL(RAISE)),
+    "function": raise_by_function,
+    "record": lambda: AuditLogEntry.objects.record("tried", Service.objects.get()),
+    "copy": lambda: copy_rows("system_settings", ["key", "value"], [[f"k{next(PRICES)}", "1"]]),
+    "bulk_create": lambda: settings_added(f"k{next(PRICES)}"),
+    "delete()": lambda: SystemSetting.objects.filter(key__startswith="k").delete(),
+}
+
+
+@pytest.mark.parametrize("write", AUTOCOMMITTED.values(), ids=AUTOCOMMITTED)
+def test_a_write_outside_of_a_transaction_is_the_ones_who_acts(write: Callable[[], Any]) -> None:
+    settings_added(f"k{next(PRICES)}")
+    person = UserFactory(role="owner")
+
+    def acted() -> None:
+        with acting_as(person, ip_address="203.0.113.7"):
+            write()
+
+    found = logged(acted)
+    assert found
+    assert set(found) == {(person.pk, "owner", "203.0.113.7")}
+    assert set(logged(write)) <= {SYSTEM}
+
+
+def test_reading_outside_of_a_transaction_stays_outside() -> None:
+    with acting_as(UserFactory()):
+        Service.objects.count()
+        assert connection.connection.info.transaction_status.name == "IDLE"
+        assert execute("SELECT 1 FROM services") == [{"?column?": 1}]
+        assert connection.connection.info.transaction_status.name == "IDLE"
+
+
+def test_a_refused_write_outside_of_a_transaction_leaves_the_connection_usable() -> None:
+    person = UserFactory()
+
+    def write() -> None:
+        with acting_as(person):
+            with pytest.raises(IntegrityError):
+                price(-1)
+            with pytest.raises(IntegrityError), acting_as(User()):
+                price()
+            price()
+
+    assert [key for key, *_ in logged(write)] == [person.pk]
+
+
+def test_by_hand_each_transaction_is_told_who_acts() -> None:
+    person = UserFactory()
+
+    def write() -> None:
+        transaction.set_autocommit(False)
+        try:
+            with acting_as(person):
+                price()
+                transaction.commit()
+                price()
+                transaction.rollback()
+                price()
+                transaction.commit()
+                price()
+            price()
+            transaction.commit()
+            price()
+            transaction.commit()
+        finally:
+            transaction.rollback()
+            transaction.set_autocommit(True)
+
+    assert [key for key, *_ in logged(write)] == [person.pk] * 3 + [None] * 2
+
+
+# -- one connection, one request after another ----------------------------------------------------
+
+
+def change(request: HttpRequest) -> HttpResponse:
+    price()
+    with transaction.atomic():
+        price()
+    return HttpResponse(str(pid()))
+
+
+async def change_later(request: HttpRequest) -> HttpResponse:
+    for _ in range(3):
+        await sync_to_async(price)()
+        await asyncio.sleep(0)
+    await Service.objects.aupdate(price_amount=next(PRICES))
+    await sync_to_async(change_beside, thread_sensitive=False)()
+    return HttpResponse("")
+
+
+def change_beside() -> None:
+    """In a thread, and a connection, of its own."""
+    try:
+        price()
+    finally:
+        connection.close()
+
+
+def fail(request: HttpRequest) -> HttpResponse:
+    with transaction.atomic():
+        price()
+        raise ZeroDivisionError
+
+
+urlpatterns = [path("change", change), path("later", change_later), path("fail", fail)]
+
+
+@pytest.fixture
+def addresses(settings: Any) -> None:
+    settings.ROOT_URLCONF = __name__
+    settings.ALLOWED_HOSTS = ["testserver"]
+
+
+def signed_in() -> tuple[Client, User]:
+    client, person = Client(raise_request_exception=False), UserFactory(role="editor")
+    client.force_login(person)
+    return client, person
+
+
+def one_after_another() -> set[int]:
+    """Requests of two people and of nobody, each told as its own; returns the backends."""
+    (first, anna), (second, boris), nobody = signed_in(), signed_in(), Client()
+    pids: set[int] = set()
+
+    def ask(client: Client, address: str) -> None:
+        response = client.get(address, REMOTE_ADDR="203.0.113.7")
+        if response.status_code == 200:
+            pids.add(int(response.content))
+
+    def write() -> None:
+        ask(first, "/change")
+        ask(nobody, "/change")
+        ask(second, "/change")
+        ask(first, "/fail")
+        ask(nobody, "/change")
+        price()
+
+    here = "203.0.113.7"
+    assert logged(write) == [
+        *[(anna.pk, "editor", here)] * 2,
+        *[(None, "system", here)] * 2,
+        *[(boris.pk, "editor", here)] * 2,
+        *[(None, "system", here)] * 2,
+        SYSTEM,
+    ]
+    return pids
+
+
+def test_a_connection_that_persists_carries_nobody_along(addresses: None) -> None:
+    assert len(one_after_another()) == 1
+
+
+@contextmanager
+def pooled() -> Iterator[None]:
+    """Django's connections come from a pool of one."""
+    options = connection.settings_dict["OPTIONS"]
+    connection.close()
+    options["pool"] = {"min_size": 1, "max_size": 1, "timeout": 20}
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.close_pool()
+        del options["pool"]
+
+
+def test_a_pool_carries_nobody_along(addresses: None) -> None:
+    with pooled():
+        assert connection.pool is not None
+        assert len(one_after_another()) == 1
+
+
+def test_a_pool_gets_a_connection_back_that_nobody_is_told_on() -> None:
+    person = UserFactory()
+    with pooled():
+        with acting_as(person), suppress(ZeroDivisionError), transaction.atomic():
+            price()
+            first = pid()
+            raise ZeroDivisionError
+        with acting_as(person):
+            transaction.set_autocommit(False)
+            price()
+            connection.close()  # in the middle of a transaction
+        assert logged(price) == [SYSTEM]
+        assert pid() == first
+
+
+def test_a_pooler_lends_one_session_to_one_transaction_after_another(database: Database) -> None:
+    """As in transaction mode: the clients' transactions take turns on one session."""
+    anna, boris = UserFactory(role="client"), UserFactory(role="assistant")
+    tell = "SELECT set_config('ebalance.actor_user_id', %s::text, true)"
+    raised = "UPDATE services SET price_amount = price_amount + 1"
+
+    def write() -> None:
+        with database.connect() as session:
+            turns = [(anna, True), (None, True), (boris, True), (anna, False), (None, True)]
+            for person, is_kept in turns:
+                if person:
+                    session.execute(tell, [person.pk])
+                session.execute(raised)
+                if is_kept:
+                    session.commit()
+                else:
+                    session.rollback()
+
+    assert logged(write) == [
+        (anna.pk, "client", None),
+        SYSTEM,
+        (boris.pk, "assistant", None),
+        SYSTEM,
+    ]
+
+
+# -- threads and coroutines -----------------------------------------------------------------------
+
+
+def test_a_thread_acts_for_itself() -> None:
+    people = [UserFactory() for _ in range(8)]
+
+    def work(person: User) -> None:
+        with acting_as(person):
+            for _ in range(5):
+                AuditLogEntry.objects.record("tried", person)
+
+    before = last_seq()
+    assert at_once(*(lambda person=person: work(person) for person in people)) == [None] * 8
+    found = entries_since(before)
+    assert len(found) == 40
+    assert all(entry["actor_user_id"] == entry["entity_id"] for entry in found)
+
+
+def test_a_new_thread_acts_for_nobody() -> None:
+    def work() -> None:
+        try:
+            price()
+        finally:
+            connection.close()
+
+    def write() -> None:
+        with acting_as(UserFactory()):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+
+    assert logged(write) == [SYSTEM]
+
+
+def test_requests_at_once_in_one_event_loop_are_told_apart(addresses: None) -> None:
+    people = [UserFactory() for _ in range(4)]
+
+    async def ask(person: User | None) -> None:
+        client = AsyncClient()
+        if person:
+            await client.aforce_login(person)
+        response = await client.get("/later")
+        assert response.status_code == 200
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(ask(person) for person in [*people, None]))
+
+    before = last_seq()
+    async_to_sync(all_of_them)()
+    found = [
+        entry["actor_user_id"]
+        for entry in entries_since(before)
+        if entry["action"] == "service_changed"
+    ]
+    assert Counter(found) == dict.fromkeys([*(person.pk for person in people), None], 5)
+
+
+# -- when telling fails ---------------------------------------------------------------------------
+
+
+def killed(database: Database) -> None:
+    """End the backend of Django's connection, as an administrator or a crash does."""
+    with database.connect(autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid()])
+
+
+def test_a_connection_that_is_lost_when_it_is_told_is_made_anew(database: Database) -> None:
+    person = UserFactory()
+
+    def write() -> None:
+        with acting_as(person):
+            killed(database)
+            with pytest.raises(OperationalError), transaction.atomic():
+                price()
+            assert connection.connection is None
+            with transaction.atomic():
+                price()
+            killed(database)
+            with pytest.raises(OperationalError):
+                price()
+            price()
+        killed(database)
+        with pytest.raises(OperationalError):
+            price()
+        connection.close()
+        price()
+
+    assert [key for key, *_ in logged(write)] == [person.pk, person.pk, None]
+
+
+def test_a_lost_connection_of_a_pool_is_replaced(database: Database) -> None:
+    person = UserFactory()
+
+    def write() -> None:
+        with acting_as(person):
+            price()
+            killed(database)
+            with pytest.raises(OperationalError), transaction.atomic():
+                price()
+            price()
+
+    with pooled():
+        assert [key for key, *_ in logged(write)] == [person.pk] * 2
+
+
+def test_a_connection_lost_within_a_block_leaves_nobody_acting(database: Database) -> None:
+    person = UserFactory()
+
+    def lose() -> None:
+        with transaction.atomic():
+            price()
+            with acting_as(person):
+                price()
+                killed(database)
+                price()
+
+    def write() -> None:
+        with pytest.raises(OperationalError):
+            lose()
+        price()
+
+    assert logged(write) == [SYSTEM]
+
+
+def test_whatever_stops_the_telling_no_transaction_stays_open(monkeypatch: Any) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    person = UserFactory()
+    with monkeypatch.context() as patched:
+        patched.setattr(acting.Telling, "_tell", stop)
+        with acting_as(person), pytest.raises(KeyboardInterrupt), transaction.atomic():
+            price()
+    assert connection.connection is None
+    assert logged(price) == [SYSTEM]
+
+
+def test_a_user_who_cannot_be_read_begins_no_transaction() -> None:
+    def read() -> User:
+        execute("SELECT 1/0")
+        raise AssertionError("unreachable")
+
+    with acting_as(SimpleLazyObject(read)), pytest.raises(DatabaseError), transaction.atomic():
+        price()
+    assert connection.connection.info.transaction_status.name == "IDLE"
+    assert logged(price) == [SYSTEM]
+
+
+def test_a_user_who_is_read_by_writing_is_read_without_an_actor() -> None:
+    """A session that has ended is deleted when it is looked at."""
+    person, reads = UserFactory(), []
+
+    def read() -> User:
+        reads.append(1)
+        with transaction.atomic():
+            price()
+        return person
+
+    def write() -> None:
+        with acting_as(SimpleLazyObject(read)):
+            with transaction.atomic():
+                price()
+            price()
+
+    assert [key for key, *_ in logged(write)] == [None, person.pk, person.pk]
+    assert reads == [1]
+
+
+# -- what a transaction is refused for ------------------------------------------------------------
+
+
+def test_a_verb_learns_of_an_actor_who_is_none_after_its_work() -> None:
+    @verb
+    def raise_price(*, actor: User) -> None:
+        price()
+
+    before = last_seq(), Service.objects.get().price_amount
+    with pytest.raises(Exception, match="audit_log_entries_actor_user_id_fk") as caught:
+        raise_price(actor=User())
+    assert caught.type.__name__ == "RuleBroken"
+    assert (last_seq(), Service.objects.get().price_amount) == before
+
+
+# -- programs without Django ----------------------------------------------------------------------
+
+PROGRAM = """
+import json, sys
+import psycopg
+
+conninfo, statements = json.loads(sys.stdin.read())
+with psycopg.connect(conninfo, autocommit=True) as connection:
+    for statement in statements:
+        connection.execute(statement)
+"""
+
+
+def program(database: Database, *statements: str) -> None:
+    """Another process with psycopg, statement by statement."""
+    subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        input=json.dumps([database.conninfo, statements]),
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+
+def psql(database: Database, *statements: str, typed: str | None = None) -> None:
+    command = [str(bundled_bin_dir() / "psql"), "-XqAt", "-v", "ON_ERROR_STOP=1"]
+    for statement in statements:
+        command += ["-c", statement]
+    subprocess.run(
+        [*command, "-d", database.conninfo],
+        input=typed,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        check=True,
+        timeout=60,
+        env=environment(),
+    )
+
+
+def as_documented(person: User, address: str) -> list[str]:
+    """What the module says that a program without Django sends."""
+    indented = [line for line in (acting.__doc__ or "").splitlines() if line.startswith("    ")]
+    text = " ".join(line.strip() for line in indented).replace("…", str(person.pk), 1)
+    return [part for part in text.replace("…", address, 1).split("; ") if part]
+
+
+def test_the_documented_statements_tell_who_acts(database: Database) -> None:
+    person = UserFactory(role="assistant")
+    statements = [*as_documented(person, "203.0.113.7"), RAISE, "COMMIT", RAISE]
+    assert len(statements) == 5
+    them = (person.pk, "assistant", "203.0.113.7")
+    assert logged(lambda: program(database, *statements)) == [them, SYSTEM]
+    one = "; ".join([*as_documented(person, "203.0.113.7"), RAISE, "COMMIT"])
+    assert logged(lambda: psql(database, one, RAISE)) == [them, SYSTEM]
+
+
+def test_psql_and_its_copy_are_told(database: Database) -> None:
+    lead = LeadFactory()
+
+    def write() -> None:
+        psql(database, f"UPDATE leads SET status = 'engaged' WHERE id = '{lead.pk}'")
+        psql(database, "\\copy system_settings (key, value) FROM STDIN", typed="typed\t1\n\\.\n")
+        psql(database, "DELETE FROM system_settings WHERE key = 'typed'")
+
+    before = last_seq()
+    write()
+    found = entries_since(before)
+    assert [(entry["action"], entry["entity_key"]) for entry in found] == [
+        ("lead_status_changed", None),
+        ("setting_added", "typed"),
+        ("setting_removed", "typed"),
+    ]
+    assert found[0]["entity_id"] == lead.pk
+
+
+def test_a_transaction_that_a_program_rolls_back_is_not_told(database: Database) -> None:
+    assert logged(lambda: program(database, "BEGIN", RAISE, "ROLLBACK")) == []
+
+
+def test_a_setting_of_the_session_stays_until_it_ends(database: Database) -> None:
+    """What a program must not do: SET without LOCAL. It harms the program's own session only."""
+    person = UserFactory()
+    said = f"SET ebalance.actor_user_id = '{person.pk}'"
+    assert [key for key, *_ in logged(lambda: program(database, said, RAISE, RAISE))] == (
+        [person.pk] * 2
+    )
+    assert logged(lambda: program(database, RAISE)) == [SYSTEM]
+
+
+# -- a lock for the end ---------------------------------------------------------------------------
+
+IS_FREE = "SELECT pg_try_advisory_xact_lock(hashtext('public.audit_log_entries'))"
+
+
+def test_the_chain_is_locked_at_the_end_of_a_transaction_only(database: Database) -> None:
+    """Whoever waits for a slow transaction waits for its rows, not for the log."""
+    person = UserFactory()
+    with database.connect(autocommit=True) as other:
+        with acting_as(person), transaction.atomic():
+            price()
+            with acting_as(person):
+                price()
+            assert other.execute(IS_FREE).fetchone() == (True,)
+        assert other.execute(IS_FREE).fetchone() == (True,)
+
+
+def test_an_error_of_psycopg_names_the_rule(database: Database) -> None:
+    with database.connect() as session:
+        session.execute("SELECT set_config('ebalance.actor_user_id', 'anna', true)")
+        session.execute(RAISE)
+        with pytest.raises(psycopg.errors.ForeignKeyViolation) as caught:
+            session.commit()
+    assert caught.value.diag.constraint_name == "audit_log_entries_actor_user_id_fk"
+    assert "anna" not in str(caught.value)

@@ -1,0 +1,242 @@
+"""The chain under concurrency: no fork, no gap, whoever writes and however it ends."""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Any
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from audit.models import AuditLogEntry
+from tests.databases import Database, default_connection_on
+from tests.factories import ServiceFactory
+from tests.processes import ROOT, eventually
+from tests.sessions import Session, race
+
+from . import writers
+from .tampering import verify
+from .writers import CAPTURED, DIRECT, RECORDED
+
+WRITERS = 16
+OTHERS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND query ~ 'record_audit_entry' AND pid <> pg_backend_pid()
+"""
+LEVELS = ["read committed", "repeatable read", "serializable"]
+
+
+@pytest.fixture
+def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
+    """A database of its own, where what the test writes is committed."""
+    with django_db_blocker.unblock(), default_connection_on(fresh_database):
+        yield fresh_database
+
+
+@pytest.fixture
+def services(committed: Database) -> list[str]:
+    return [str(ServiceFactory().pk) for _ in range(WRITERS)]
+
+
+def entries() -> int:
+    """How many entries there are; asserts that the log is whole."""
+    verified = verify()
+    assert (verified.first, verified.entries) == (1, verified.last)
+    assert AuditLogEntry.objects.count() == verified.entries
+    return verified.entries
+
+
+def at_once(work: Callable, rounds: int, conninfo: str, *arguments: object) -> Counter:
+    with multiprocessing.get_context("spawn").Pool(WRITERS) as pool:
+        jobs = [(conninfo, n, rounds, *arguments) for n in range(WRITERS)]
+        return sum(pool.starmap(work, jobs), Counter())
+
+
+# -- many writers -------------------------------------------------------------------------------
+
+
+def test_sixteen_writers_make_one_chain(committed: Database, services: list[str]) -> None:
+    before = entries()
+    seen = at_once(writers.mix, 40, committed.conninfo, services, "read committed")
+    assert set(seen) == {"kept"}  # nobody was refused anything
+    assert entries() == before + seen["kept"]
+
+
+@pytest.mark.parametrize("level", LEVELS[1:])
+def test_writers_of_older_snapshots_are_sent_back(
+    committed: Database, services: list[str], level: str
+) -> None:
+    """By a conflict that one may try again, or, whose INSERT is their own, by the unique number."""
+    before = entries()
+    seen = at_once(writers.mix, 15, committed.conninfo, services, level)
+    assert seen["kept"] > 0
+    assert set(seen) <= {"kept", "40001", "23505"}
+    assert entries() == before + seen["kept"]
+
+
+def test_a_log_is_verified_beside_its_writers(committed: Database, services: list[str]) -> None:
+    before = entries()
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        job = pool.starmap_async(
+            writers.mix,
+            [(committed.conninfo, n, 100, services, "read committed") for n in range(4)],
+        )
+        lengths = []
+        while not job.ready():
+            lengths.append(verify(batch=7).last)
+        kept = sum(seen["kept"] for seen in job.get())
+    assert sorted(lengths) == lengths
+    assert len(set(lengths)) > 2
+    assert entries() == kept + before
+
+
+# -- writers that do not end as they should -----------------------------------------------------
+
+
+def test_killed_writers_leave_no_gap(committed: Database) -> None:
+    program = f"from tests.audit.writers import write_for_ever as go; go({committed.conninfo!r})"
+    dice = random.Random(7)
+    running: list[subprocess.Popen] = []
+    try:
+        for _ in range(24):
+            running.append(
+                subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE)
+            )
+            if len(running) == 6:
+                victim = running.pop(dice.randrange(6))
+                assert victim.stdout
+                victim.stdout.readline()
+                time.sleep(dice.random() * 0.05)
+                victim.kill()
+                victim.communicate()
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
+    # The server goes on for a moment with what it was told last.
+    with committed.connect(autocommit=True) as connection:
+        assert eventually(lambda: connection.execute(OTHERS).fetchone() == (0,))
+    assert entries() % 3 == 0
+    assert entries() > 0
+    AuditLogEntry.objects.record("tried", entity_type="test")
+    assert entries() % 3 == 1
+
+
+def test_what_is_rolled_back_leaves_no_gap(committed: Database, services: list[str]) -> None:
+    before = entries()
+    with committed.connect() as connection:
+        for _ in range(3):
+            connection.execute(RECORDED)
+            connection.execute(CAPTURED, [services[0]])
+            connection.rollback()
+            connection.execute(RECORDED)
+            connection.execute("SAVEPOINT one")
+            connection.execute(RECORDED)
+            connection.execute(DIRECT)
+            connection.execute("ROLLBACK TO one")
+            connection.execute(RECORDED)
+            connection.commit()
+    assert entries() == before + 6
+
+
+def test_a_broken_connection_leaves_no_gap(committed: Database) -> None:
+    session = Session(committed, "read committed")
+    session.start(RECORDED)
+    session.wait()
+    with committed.connect(autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(%s, 5000)", [session.connection.info.backend_pid]
+        )
+        other.execute(RECORDED)
+    session.close()
+    assert entries() == 1
+
+
+# -- two sessions, step by step -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [(CAPTURED, CAPTURED), *product([RECORDED, DIRECT], [RECORDED, DIRECT, CAPTURED])],
+    ids=lambda statement: statement.split()[0] + statement.split()[1][:6],
+)
+def test_two_writers_go_one_after_the_other(
+    committed: Database, services: list[str], level: str, first: str, then: str
+) -> None:
+    before = entries()
+    pairs = [
+        (statement, services[n]) if statement == CAPTURED else (statement,)
+        for n, statement in enumerate([first, then])
+    ]
+    errors = race(committed, level, *pairs)
+    if level == "read committed":
+        assert errors == []
+    else:
+        (error,) = errors
+        # A program that writes the entry itself is told of the number that is taken.
+        assert error.sqlstate in ({"40001", "23505"} if then == DIRECT else {"40001"})
+    assert entries() == before + 2 - len(errors)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_writer_is_waited_for_at_the_end_only(
+    committed: Database, services: list[str], level: str
+) -> None:
+    """Who has changed something that is audited holds nobody up until the transaction ends."""
+    before = entries()
+    one = Session(committed, level)
+    try:
+        one.start(CAPTURED, services[0])
+        one.wait()
+        with committed.connect(autocommit=True) as third:
+            third.execute("SET lock_timeout = '2s'")
+            third.execute(RECORDED)
+            third.execute(CAPTURED, [services[1]])
+    finally:
+        one.connection.rollback()
+        one.close()
+    assert entries() == before + 2
+
+
+def test_the_canonical_text_is_the_same_for_all_that_a_column_can_hold(
+    committed: Database,
+) -> None:
+    """Written by jsonb_build_array(), verified by concatenation: on whatever comes."""
+    dice = random.Random(11)
+    letters = [*map(chr, range(1, 160)), *"Ёё«»☂\u2028\u2029\ufeff\U0001f600\\\"'/%{}", "\ud7ff"]
+
+    def text() -> str:
+        return "".join(dice.choices(letters, k=dice.randrange(12)))
+
+    def value(depth: int = 0) -> Any:
+        kinds = [text, lambda: dice.choice([None, True, False, 0, -1, 1.5e-7, 1e9, 12.10])]
+        if depth < 3:
+            kinds.append(lambda: [value(depth + 1) for _ in range(dice.randrange(3))])
+            kinds.append(lambda: {f"k{n}": value(depth + 1) for n in range(dice.randrange(3))})
+        return dice.choice(kinds)()
+
+    with committed.connect(autocommit=True) as connection:
+        connection.execute(
+            "ALTER TABLE audit_log_entries DROP CONSTRAINT audit_log_entries_old_value_is_p0"
+        )
+        for _ in range(500):
+            connection.execute(
+                "INSERT INTO audit_log_entries (actor_role, action, entity_type, old_value, "
+                "user_agent, ip_address, created_at) VALUES ('system', 'a', 'b', %s, %s, %s, "
+                "timestamptz '0001-02-01' + %s * interval '1 microsecond')",
+                [
+                    Jsonb({"value": value()}),
+                    text(),
+                    dice.choice(["10.0.0.0/8", "192.0.2.1", "::ffff:1.2.3.4", "fe80::/10", None]),
+                    dice.randrange(10**16),
+                ],
+            )
+    assert entries() == 500

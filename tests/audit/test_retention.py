@@ -1,0 +1,580 @@
+"""Old months of the audit log go as a whole, and what is left still verifies."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from threading import Event
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connection, transaction
+
+from audit.chain import UnknownKey
+from audit.checkpoints import CheckpointFile, is_signed, sign, signature
+from audit.errors import LogDamaged, OwnerNeeded, SigningKeyMissing
+from audit.models import AuditCheckpoint, AuditLogEntry
+from audit.retention import remove_old_segments
+from ebalance.db.keys import Key, Keyring
+from tests.databases import Database, default_connection_on
+from tests.factories import AuditLogEntryFactory
+from tests.processes import ROOT, environment
+from tests.support import execute
+
+from .tampering import (
+    answer,
+    assign,
+    found,
+    grow,
+    hash_anew,
+    hash_at,
+    remove,
+    superuser,
+    swap,
+    verify,
+)
+
+database = pytest.mark.django_db
+
+NOW = datetime(2020, 5, 15, 12, tzinfo=UTC)  # so that April 2017 is over for three years
+OLD, YOUNG = "2017-04-30 23:59:59.999999Z", "2017-05-01 00:00Z"
+
+
+def entries(*times: str) -> None:
+    for at in times:
+        AuditLogEntryFactory(by_system=True, created_at=datetime.fromisoformat(at))
+
+
+def seqs() -> list[int]:
+    return [*AuditLogEntry.objects.order_by("seq").values_list("seq", flat=True)]
+
+
+def go(**options: Any) -> int:
+    return remove_old_segments(**{"now": NOW, "batch": 2, **options})
+
+
+def stopping_after(batches: int) -> dict[str, Any]:
+    """Options with which a run is told to stop after so many batches."""
+    stop, ticks = Event(), []
+
+    def tick(removed: int) -> None:
+        ticks.append(removed)
+        if len(ticks) == batches:
+            stop.set()
+
+    if not batches:
+        stop.set()
+    return {"stop": stop, "tick": tick}
+
+
+# -- what goes -------------------------------------------------------------------------------------
+
+
+@database
+def test_months_that_are_over_for_three_years_go() -> None:
+    entries("2017-03-31 12:00Z", "2017-04-01 00:00Z", OLD, YOUNG, "2019-12-01 00:00Z")
+    last = hash_at(3)
+    assert go() == 3
+    assert seqs() == [4, 5, 6]
+    assert found() is None
+    checkpoint = AuditCheckpoint.objects.get()
+    assert (checkpoint.seq, bytes(checkpoint.row_hash), checkpoint.entries) == (3, last, 3)
+    assert checkpoint.key_id == django_settings.BLIND_INDEX_KEYS.primary.id
+    assert is_signed(3, last, 3, key_id=checkpoint.key_id, signed=bytes(checkpoint.signature))
+    told = AuditLogEntry.objects.get(seq=6)
+    assert (told.action, told.entity_type) == ("audit_segment_removed", "audit_log_entries")
+    assert told.new_value == {"first_seq": 1, "last_seq": 3, "entries": 3}
+
+
+@database
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kamchatka", "America/Los_Angeles"])
+def test_a_month_is_one_of_utc_in_every_session(zone: str) -> None:
+    entries(OLD, YOUNG)
+    execute(f"SET LOCAL TimeZone = '{zone}'")
+    assert go() == 1
+    assert seqs() == [2, 3]
+
+
+@database
+@pytest.mark.parametrize(
+    ("now", "removed"),
+    [
+        (datetime(2020, 4, 30, 23, 59, 59, tzinfo=UTC), 0),
+        (datetime(2020, 5, 1, tzinfo=UTC), 2),
+        (datetime(2020, 5, 31, 23, 59, 59, tzinfo=UTC), 2),
+        (datetime(2020, 6, 1, tzinfo=UTC), 3),
+    ],
+)
+def test_a_month_goes_when_all_of_it_is_old(now: datetime, removed: int) -> None:
+    entries("2017-04-01 00:00Z", OLD, YOUNG)
+    assert go(now=now) == removed
+    assert found() is None
+
+
+@database
+def test_a_leap_day_has_no_year_to_go_back_to() -> None:
+    entries("2017-01-31 00:00Z", "2017-02-01 00:00Z")
+    assert go(now=datetime(2020, 2, 29, 12, tzinfo=UTC)) == 1
+
+
+@database
+def test_what_stands_behind_a_younger_entry_waits_for_it() -> None:
+    """Numbers are given at the end of a transaction, and its time is its beginning."""
+    entries(OLD, YOUNG, OLD)
+    assert go() == 1
+    assert seqs() == [2, 3, 4]
+
+
+@database
+def test_without_a_time_it_is_now() -> None:
+    AuditLogEntryFactory(by_system=True, created_at=datetime.now(UTC) - timedelta(days=1130))
+    AuditLogEntryFactory(by_system=True, created_at=datetime.now(UTC) - timedelta(days=1000))
+    assert remove_old_segments() == 1
+
+
+@database
+def test_when_all_is_old_the_entry_about_it_stays() -> None:
+    entries(OLD, OLD, OLD)
+    assert go() == 3
+    assert seqs() == [4]
+    assert found() is None
+    assert AuditLogEntryFactory().seq == 5
+    assert found() is None
+
+
+@database
+def test_where_nothing_is_old_nothing_is_written() -> None:
+    assert go() == 0
+    entries(YOUNG)
+    assert go() == 0
+    assert (seqs(), AuditCheckpoint.objects.count()) == ([1], 0)
+
+
+@database
+def test_a_second_run_finds_nothing() -> None:
+    entries(OLD, YOUNG)
+    assert (go(), go()) == (1, 0)
+    assert AuditCheckpoint.objects.count() == 1
+
+
+@database
+def test_month_after_month_goes() -> None:
+    entries("2017-03-01 00:00Z", OLD, OLD, YOUNG, "2017-06-01 00:00Z")
+    for month, removed in [(4, 1), (5, 2), (6, 1), (7, 1)]:
+        assert go(now=datetime(2020, month, 7, tzinfo=UTC)) == removed
+        assert found() is None
+    places = AuditCheckpoint.objects.order_by("seq").values_list("seq", "entries")
+    assert [*places] == [(1, 1), (3, 2), (4, 1), (5, 1)]
+    assert verify().removed_to == 5
+
+
+@database
+def test_a_dry_run_counts_and_writes_nothing() -> None:
+    entries(OLD, OLD, YOUNG)
+    assert go(dry_run=True) == 2
+    assert (seqs(), AuditCheckpoint.objects.count()) == ([1, 2, 3], 0)
+    go(**stopping_after(1), batch=1)
+    assert go(dry_run=True) == 1
+
+
+@database
+def test_progress_is_told_in_batches() -> None:
+    entries(*[OLD] * 5, YOUNG)
+    told: list[int] = []
+    assert go(tick=told.append) == 5
+    assert told == [2, 2, 1]
+
+
+# -- refusals --------------------------------------------------------------------------------------
+
+
+@database
+@pytest.mark.parametrize("seq", [1, 2, 3])
+def test_a_damaged_segment_stays_as_it_is(seq: int) -> None:
+    entries(OLD, OLD, OLD, YOUNG)
+    with superuser():
+        assign(seq, action="login")
+    with pytest.raises(LogDamaged) as caught:
+        go()
+    assert caught.value.details == {"seq": seq, "kind": "edited"}
+    assert str(seq) in caught.value.sentence
+    assert (seqs(), AuditCheckpoint.objects.count()) == ([1, 2, 3, 4], 0)
+
+
+@database
+def test_damage_behind_the_segment_does_not_keep_it() -> None:
+    entries(OLD, OLD, YOUNG, YOUNG)
+    with superuser():
+        assign(4, action="login")
+    assert go() == 2
+    assert found() == ("edited", 4)
+
+
+@database
+def test_an_edit_of_the_times_removes_nothing_early() -> None:
+    entries(OLD, YOUNG, YOUNG)
+    with superuser():
+        assign(2, created_at=OLD)
+    with pytest.raises(LogDamaged):
+        go()
+
+
+@database
+def test_a_role_that_may_not_remove_is_told_so() -> None:
+    entries(OLD, YOUNG)
+    execute("CREATE ROLE test_reader; GRANT SELECT ON ALL TABLES IN SCHEMA public TO test_reader")
+    execute("GRANT INSERT ON audit_log_entries TO test_reader; SET LOCAL ROLE test_reader")
+    with pytest.raises(OwnerNeeded):
+        go()
+    assert go(dry_run=True) == 1
+    assert found() is None  # to verify, reading is enough
+    execute("RESET ROLE")
+    assert seqs() == [1, 2]
+
+
+@pytest.fixture
+def new_key(settings: Any) -> Key:
+    """A ring of one key, which signs."""
+    key = Key("new", os.urandom(32))
+    settings.BLIND_INDEX_KEYS = Keyring([key])
+    return key
+
+
+@database
+def test_without_the_key_of_the_last_checkpoint_nothing_is_found_out(
+    settings: Any, new_key: Key
+) -> None:
+    entries("2017-03-01 00:00Z", OLD, YOUNG)
+    go(now=datetime(2020, 4, 7, tzinfo=UTC))
+    settings.BLIND_INDEX_KEYS = Keyring([Key("newer", os.urandom(32))])
+    with pytest.raises(UnknownKey, match=r"at seq 1 is signed with the key new, which is not in"):
+        verify()
+    with pytest.raises(SigningKeyMissing) as caught:
+        go()
+    assert caught.value.details == {"key": "new"}
+    assert seqs() == [2, 3, 4]
+
+
+@database
+def test_the_key_of_an_earlier_checkpoint_is_not_needed(settings: Any, new_key: Key) -> None:
+    entries("2017-03-01 00:00Z", OLD, YOUNG)
+    go(now=datetime(2020, 4, 7, tzinfo=UTC))
+    newer = Key("newer", os.urandom(32))
+    settings.BLIND_INDEX_KEYS = Keyring([newer, new_key])
+    assert go() == 1
+    settings.BLIND_INDEX_KEYS = Keyring([newer])
+    assert found() is None
+    assert AuditCheckpoint.objects.order_by("seq").last().key_id == "newer"
+
+
+# -- stopped, killed, at once ----------------------------------------------------------------------
+
+
+@database
+@pytest.mark.parametrize("batches", [1, 2, 3])
+def test_what_a_stopped_run_left_verifies_and_goes_with_the_next(batches: int) -> None:
+    entries(*[OLD] * 7, YOUNG)
+    assert go(**stopping_after(batches)) == 2 * batches
+    assert seqs()[0] == 2 * batches + 1
+    assert found() is None
+    AuditLogEntryFactory()
+    assert found() is None
+    assert go() == 7 - 2 * batches
+    assert AuditCheckpoint.objects.count() == 1
+    assert seqs() == [8, 9, 10]
+
+
+@database
+def test_a_run_that_was_stopped_before_it_began_has_done_nothing() -> None:
+    entries(OLD, YOUNG)
+    assert go(**stopping_after(0)) == 0
+    assert (seqs(), AuditCheckpoint.objects.count()) == ([1, 2], 0)
+
+
+@database
+def test_the_next_month_takes_along_what_a_stopped_run_left() -> None:
+    entries("2017-03-01 00:00Z", "2017-03-02 00:00Z", OLD, OLD, YOUNG)
+    go(now=datetime(2020, 4, 7, tzinfo=UTC), batch=1, **stopping_after(1))
+    assert found() is None
+    assert go() == 3
+    places = AuditCheckpoint.objects.order_by("seq").values_list("seq", "entries")
+    assert [*places] == [(2, 2), (4, 2)]
+    assert found() is None
+
+
+@pytest.fixture
+def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
+    """A database of its own, where what the test writes is committed."""
+    with django_db_blocker.unblock(), default_connection_on(fresh_database):
+        yield fresh_database
+
+
+REMOVE = """
+import django; django.setup()
+from audit.retention import remove_old_segments
+print(remove_old_segments(batch=5, tick=lambda n: print("batch", flush=True)), flush=True)
+"""
+
+
+def remover(database: Database) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", REMOVE],
+        cwd=ROOT,
+        env=environment(DATABASE_URL=database.url, DJANGO_SETTINGS_MODULE="ebalance.settings"),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_killed_run_is_gone_on_with(committed: Database) -> None:
+    grow(3000, at=OLD)
+    entries("2025-01-01 00:00Z")
+    for batches in (0, 3, 20):
+        with remover(committed) as process:
+            assert process.stdout
+            for _ in range(batches):
+                assert process.stdout.readline() == "batch\n"
+            process.kill()
+        assert verify().last == 3001 + (batches > 0)
+    left = [seq for seq in seqs() if seq <= 3000]
+    assert 0 < len(left) < 3000
+    assert left == [*range(left[0], 3001)]
+    assert go(now=None, batch=1000) == len(left)
+    assert AuditCheckpoint.objects.get().entries == 3000
+    assert found() is None
+    assert seqs() == [3001, 3002]
+
+
+def test_two_runs_at_once_sign_once(committed: Database) -> None:
+    grow(2000, at=OLD)
+    runs = [remover(committed) for _ in range(3)]
+    told = [run.communicate(timeout=120)[0].split() for run in runs]
+    assert [run.returncode for run in runs] == [0, 0, 0]
+    assert sum(int(lines[-1]) for lines in told) == 2000
+    assert AuditCheckpoint.objects.get().entries == 2000
+    assert seqs() == [2001]
+    assert found() is None
+
+
+@pytest.mark.parametrize("batch", [3, 10, 11, 25])
+def test_entries_may_be_removed_while_they_are_verified(committed: Database, batch: int) -> None:
+    """What is verified is what was there at the beginning, or what retention has signed for."""
+    grow(20, at=OLD)
+    entries(YOUNG, YOUNG)
+    ticks = []
+
+    def tick(verified: int) -> None:
+        ticks.append(verified)
+        if len(ticks) == 1:
+            remove_old_segments(now=NOW, batch=7)
+
+    verified = verify(batch=batch, tick=tick)
+    assert (verified.last, verified.row_hash) == (22, hash_at(22))
+    assert verified.entries == sum(ticks)
+    assert (verified.entries == 22) == (batch >= 22)
+    assert seqs() == [21, 22, 23]
+
+
+def test_damage_is_not_taken_for_retention(committed: Database) -> None:
+    grow(20, at=OLD)
+    entries(YOUNG)
+    with superuser():
+        remove(15)
+
+    def tick(_: int) -> None:
+        with superuser():
+            execute("DELETE FROM audit_log_entries WHERE seq <= 16")
+
+    assert answer(lambda: verify(tick=tick, batch=5)) == ("removed", 1)
+
+
+# -- tampering -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def partly(db: None) -> None:
+    """Ten entries are signed for, six of them still there, then two more and the one about it."""
+    entries(*[OLD] * 10, YOUNG, YOUNG)
+    go(**stopping_after(2))
+    assert seqs() == [*range(5, 14)]
+    assert found() is None
+
+
+@pytest.mark.usefixtures("partly")
+@pytest.mark.parametrize("seq", [5, 7, 10, 11, 13])
+def test_an_edit_of_what_is_left_is_found(seq: int) -> None:
+    with superuser():
+        assign(seq, action="login")
+    assert found() == ("edited", seq)
+    if seq <= 10:
+        with pytest.raises(LogDamaged):
+            go()
+        assert seqs()[0] == 5
+
+
+@pytest.mark.usefixtures("partly")
+def test_what_else_is_done_to_it_is_found() -> None:
+    def tried(expected: tuple[str, int], *changes: Any) -> None:
+        with transaction.atomic():
+            with superuser():
+                for change in changes:
+                    change()
+            assert found() == expected
+            transaction.set_rollback(True)
+
+    tried(("removed", 7), lambda: remove(7))
+    tried(("removed", 10), lambda: remove(10))
+    tried(("removed", 11), lambda: remove(11))
+    tried(("removed", 11), lambda: remove(5, 11))
+    tried(("reordered", 6), lambda: swap(6, 9))
+    tried(("reordered", 10), lambda: swap(10, 11))
+    tried(("cut", 11), lambda: remove(5, 100))
+    # Hashed anew it leads to another hash than the one that was signed.
+    tried(("rewritten", 10), lambda: assign(7, action="login"), lambda: hash_anew(7))
+    tried(("rewritten", 10), lambda: assign(10, action="login"), lambda: hash_anew(10))
+    tried(("inserted", -1), lambda: execute(INSERT, [-1]))
+    tried(("edited", 2), lambda: execute(INSERT, [2]))
+
+
+INSERT = (
+    "INSERT INTO audit_log_entries (seq, actor_role, action, entity_type, prev_hash, row_hash) "
+    "VALUES (%s, 'system', 'a', 'b', '', '')"
+)
+
+
+@pytest.mark.usefixtures("partly")
+def test_the_front_is_retentions_to_remove() -> None:
+    """An entry that is signed for may be gone: to anybody but the log it is gone anyway."""
+    with superuser():
+        remove(5, 8)
+    assert found() is None
+
+
+@pytest.mark.usefixtures("partly")
+@pytest.mark.parametrize(
+    "change",
+    [
+        "seq = seq + 1",
+        "entries = entries + 1",
+        "row_hash = sha256(row_hash)",
+        "signature = ''",
+        "signature = sha256(signature)",
+        "seq = 13, entries = 13, row_hash = (SELECT row_hash FROM audit_log_entries "
+        "ORDER BY seq DESC LIMIT 1)",
+    ],
+)
+def test_an_edited_checkpoint_is_found(change: str) -> None:
+    execute("ALTER TABLE audit_checkpoints DISABLE TRIGGER USER")
+    execute(f"UPDATE audit_checkpoints SET {change}")
+    (kind, _seq) = found() or ("", 0)
+    assert kind == "checkpoint"
+    with pytest.raises(LogDamaged):
+        go()
+
+
+@pytest.mark.usefixtures("partly")
+def test_a_checkpoint_of_somebody_elses_is_found() -> None:
+    """Who has the database and not the keys cannot say that retention removed something."""
+    stranger = Key(django_settings.BLIND_INDEX_KEYS.primary.id, os.urandom(32))
+    with superuser():
+        remove(5, 11)
+    forged = signature(11, hash_at(12), 1, stranger)
+    execute("ALTER TABLE audit_checkpoints DISABLE TRIGGER USER")
+    AuditCheckpoint.objects.create(
+        seq=11, row_hash=hash_at(12), entries=1, key_id=stranger.id, signature=forged
+    )
+    assert found() == ("checkpoint", 11)
+
+
+@pytest.mark.usefixtures("partly")
+def test_a_removed_checkpoint_is_found() -> None:
+    execute("ALTER TABLE audit_checkpoints DISABLE TRIGGER USER; DELETE FROM audit_checkpoints")
+    assert found() == ("removed", 1)
+
+
+@database
+def test_a_removed_earlier_checkpoint_is_found() -> None:
+    entries("2017-03-01 00:00Z", OLD, YOUNG)
+    go(now=datetime(2020, 4, 7, tzinfo=UTC))
+    go()
+    execute("ALTER TABLE audit_checkpoints DISABLE TRIGGER USER")
+    execute("DELETE FROM audit_checkpoints WHERE seq = 1")
+    assert found() == ("checkpoint", 2)
+
+
+@database
+def test_entries_are_chained_to_the_checkpoint() -> None:
+    entries(OLD, YOUNG, YOUNG)
+    go()
+    with superuser():
+        assign(2, prev_hash=bytes(32))
+    assert found() == ("edited", 2)
+    with superuser():
+        remove(2)
+        hash_anew(3)
+    assert found() == ("removed", 2)
+
+
+# -- with checkpoint files -------------------------------------------------------------------------
+
+
+def file() -> CheckpointFile:
+    return verify(marking=True).as_file()
+
+
+@database
+def test_a_file_of_before_is_vouched_for_by_the_checkpoint() -> None:
+    entries(OLD, OLD, OLD)
+    before = file()
+    entries(OLD, YOUNG)
+    assert go() == 4
+    assert found(files=[before]) is None
+    assert verify(files=[before]).first > before.seq
+
+
+@database
+def test_a_file_and_a_checkpoint_of_one_entry_say_the_same() -> None:
+    entries(OLD, OLD, OLD)
+    honest = file()
+    with superuser():
+        assign(2, action="login")
+        hash_anew(2)
+    entries(YOUNG)
+    go()  # what was hashed anew looks whole, and is signed for
+    assert found() is None
+    assert found(files=[honest]) == ("rewritten", 3)
+
+
+@database
+def test_a_file_speaks_of_what_is_left() -> None:
+    entries(OLD, OLD, YOUNG, YOUNG)
+    before = file()
+    go()
+    assert found(files=[before]) is None
+    with superuser():
+        assign(4, action="login")
+        hash_anew(4)
+    assert found(files=[before]) == ("rewritten", 4)
+    with superuser():
+        remove(3, 100)
+    assert found(files=[before]) == ("cut", 3)
+
+
+@database
+def test_a_signature_is_made_for_one_log() -> None:
+    """A checkpoint signed elsewhere with our key does not fit into this chain."""
+    entries(OLD, OLD, YOUNG)
+    key_id, signed = sign(2, bytes(32), 2)
+    connection.check_constraints()
+    execute("ALTER TABLE audit_checkpoints DISABLE TRIGGER USER")
+    AuditCheckpoint.objects.create(
+        seq=2, row_hash=bytes(32), entries=2, key_id=key_id, signature=signed
+    )
+    assert found() == ("rewritten", 2)
+    with superuser():
+        remove(1, 2)
+    assert found() == ("edited", 3)

@@ -1,0 +1,683 @@
+"""Whatever a superuser does to the log past its triggers, the first bad entry is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from audit.chain import SCAN, Damaged, Stopped, Verification, reading
+from audit.checkpoints import CheckpointFile
+from audit.models import AuditLogEntry
+from ebalance.db.ids import uuid7
+from tests.factories import AuditLogEntryFactory, UserFactory
+from tests.strangers import pretend_equality
+from tests.support import execute
+
+from .tampering import (
+    TABLE,
+    assign,
+    found,
+    grow,
+    hash_anew,
+    hash_at,
+    insert,
+    move,
+    rehash,
+    remove,
+    shift,
+    superuser,
+    swap,
+    verify,
+    write,
+)
+
+pytestmark = pytest.mark.django_db
+
+LAST = 9
+each_way = pytest.mark.parametrize("way", ["disabled", "replica"])
+
+
+@pytest.fixture
+def log() -> None:
+    write()
+    assert found() is None
+
+
+def file(*, marks: bool = True) -> CheckpointFile:
+    """A checkpoint file of the log as it is now."""
+    return verify(marking=marks).as_file()
+
+
+# -- a whole log --------------------------------------------------------------------------------
+
+
+def test_an_empty_log_is_whole() -> None:
+    verified = verify()
+    assert (verified.entries, verified.first, verified.last, verified.row_hash) == (0, 1, 0, b"")
+
+
+@pytest.mark.usefixtures("log")
+def test_a_whole_log_is_told_with_its_last_hash() -> None:
+    verified = verify()
+    assert (verified.entries, verified.first, verified.last) == (LAST, 1, LAST)
+    assert verified.row_hash == hash_at(LAST)
+    assert (verified.first_form_to, verified.removed_to) == (0, 0)
+
+
+@pytest.mark.usefixtures("log")
+def test_verifying_changes_nothing_and_leaves_nothing_set() -> None:
+    before = execute("SELECT * FROM audit_log_entries ORDER BY seq")
+    settings = execute("SELECT name, setting FROM pg_settings ORDER BY name")
+    verify(batch=2, marking=True)
+    assert execute("SELECT * FROM audit_log_entries ORDER BY seq") == before
+    assert execute("SELECT name, setting FROM pg_settings ORDER BY name") == settings
+
+
+@pytest.mark.usefixtures("log")
+def test_the_session_may_be_set_as_it_likes() -> None:
+    execute(
+        "SET LOCAL TimeZone = 'Asia/Kamchatka'; SET LOCAL DateStyle = 'SQL, DMY';"
+        "SET LOCAL bytea_output = 'escape'; SET LOCAL extra_float_digits = -15;"
+        "SET LOCAL quote_all_identifiers = on; SET LOCAL IntervalStyle = 'iso_8601'"
+    )
+    assert found() is None
+
+
+@pytest.mark.usefixtures("log")
+def test_entries_that_come_meanwhile_do_not_disturb() -> None:
+    told = []
+
+    def tick(entries: int) -> None:
+        told.append(entries)
+        AuditLogEntryFactory()
+
+    assert verify(batch=4, tick=tick).last == LAST
+    assert told == [4, 4, 1]
+    assert verify().last == LAST + 3
+
+
+# -- edits --------------------------------------------------------------------------------------
+
+OTHER: dict[str, Any] = {
+    "id": uuid7(),
+    "actor_user_id": lambda: UserFactory().pk,
+    "actor_role": "client",
+    "action": "login",
+    "entity_type": "leads",
+    "entity_id": uuid7(),
+    "entity_key": "other",
+    "old_value": '{"price_amount": 4501}',
+    "new_value": '{"price_amount": 5001}',
+    "created_at": "2026-01-07 09:00Z",
+    "prev_hash": bytes(32),
+    "row_hash": bytes(32),
+    "origin_hash": bytes(32),
+}
+ORIGIN: dict[str, Any] = {
+    "ip_address": "192.0.2.11",
+    "user_agent": "Mozilla/5.1",
+    "origin_salt": uuid7(),
+}
+NULLABLE = [f.column for f in AuditLogEntry._meta.concrete_fields if f.null]
+EDITS = [
+    *(("edited", {name: value}) for name, value in OTHER.items()),
+    *(("origin", {name: value}) for name, value in ORIGIN.items()),
+    *(("edited" if name in OTHER else "origin", {name: None}) for name in NULLABLE),
+]
+
+
+def test_every_column_is_edited_here() -> None:
+    columns = {f.column for f in AuditLogEntry._meta.concrete_fields}
+    assert OTHER.keys() | ORIGIN.keys() | {"seq"} == columns
+
+
+@each_way
+@pytest.mark.parametrize("seq", [1, 5, LAST])
+@pytest.mark.parametrize(("kind", "to"), EDITS, ids=lambda value: str(value))
+@pytest.mark.usefixtures("log")
+def test_an_edited_column_is_found(kind: str, to: dict[str, Any], seq: int, way: str) -> None:
+    (name, value), *_ = to.items()
+    value = value() if callable(value) else value
+    (before,) = execute(f"SELECT {name} FROM {TABLE} WHERE seq = %s", [seq])
+    with superuser(way):
+        assign(seq, **{name: value})
+    (after,) = execute(f"SELECT {name} FROM {TABLE} WHERE seq = %s", [seq])
+    if before == after:
+        assert found() is None  # there was nothing in it before
+    else:
+        # An entry without origin has no salt that could be wrong: it has none.
+        assert found() == (kind, seq)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "created_at = created_at + interval '1 microsecond'",
+        "user_agent = user_agent || ' '",
+        "ip_address = set_masklen(ip_address, 31)",
+        "old_value = new_value, new_value = old_value",
+        "action = entity_type, entity_type = action",
+        "new_value = new_value || '{\"n\": null}'",
+        "new_value = '{}'",
+        "entity_id = actor_user_id, actor_user_id = NULL",
+        "ip_address = NULL, user_agent = NULL",
+        "ip_address = NULL, user_agent = NULL, origin_salt = NULL",
+        "user_agent = NULL, origin_salt = gen_random_uuid()",
+    ],
+)
+@pytest.mark.usefixtures("log")
+def test_the_smallest_edit_is_found(change: str) -> None:
+    with superuser():
+        execute(f"UPDATE {TABLE} SET {change} WHERE seq = 5")
+    kind, seq = found() or ("", 0)
+    assert seq == 5
+    assert kind == ("origin" if change.startswith(("ip_address", "user_agent")) else "edited")
+
+
+@pytest.mark.usefixtures("log")
+def test_an_origin_with_a_salt_and_a_hash_of_its_own_is_an_edit() -> None:
+    with superuser():
+        execute(
+            f"UPDATE {TABLE} SET ip_address = '192.0.2.77', origin_hash = "
+            "audit_origin_hash(origin_salt, '192.0.2.77', user_agent) WHERE seq = 5"
+        )
+    assert found() == ("edited", 5)
+
+
+@pytest.mark.usefixtures("log")
+def test_the_first_of_several_is_named() -> None:
+    with superuser():
+        assign(8, action="login")
+        remove(6)
+        assign(4, actor_role="client")
+    assert found() == ("edited", 4)
+
+
+@pytest.mark.usefixtures("log")
+def test_a_rule_that_was_dropped_lets_nothing_through() -> None:
+    """Not even what no column could hold."""
+    execute(
+        f"ALTER TABLE {TABLE} DROP CONSTRAINT audit_log_entries_action_is_code;"
+        f"ALTER TABLE {TABLE} ALTER action DROP NOT NULL, ALTER row_hash DROP NOT NULL"
+    )
+    with superuser():
+        for action in ('login", "users', "", "\\", None):
+            assign(5, action=action)
+            assert found() == ("edited", 5)
+        assign(5, row_hash=None)
+        assert found() == ("edited", 5)
+
+
+# -- removed, inserted, reordered ---------------------------------------------------------------
+
+
+@each_way
+@pytest.mark.parametrize(
+    ("first", "last"), [(1, 1), (5, 5), (LAST - 1, LAST - 1), (1, 4), (3, 6), (2, LAST - 1)]
+)
+@pytest.mark.usefixtures("log")
+def test_a_removed_entry_is_found(first: int, last: int, way: str) -> None:
+    with superuser(way):
+        remove(first, last)
+    assert found() == ("removed", first)
+    assert f"up to {last}" in told() or first == last
+
+
+@pytest.mark.usefixtures("log")
+def test_a_removed_entry_is_found_though_the_later_ones_close_up() -> None:
+    with superuser():
+        remove(5)
+        shift(6, -1)
+    assert found() == ("removed", 5)
+
+
+def test_entries_that_are_gone_by_the_thousand_are_told_in_one_line() -> None:
+    grow(3000)
+    with superuser():
+        remove(100, 2500)
+    assert found() == ("removed", 100)
+    assert told() == (
+        "The audit log is damaged at seq 100 (removed): the entries up to 2500 are missing."
+    )
+
+
+def told(**options: Any) -> str:
+    with pytest.raises(Damaged) as caught:
+        verify(**options)
+    return str(caught.value)
+
+
+@each_way
+@pytest.mark.usefixtures("log")
+def test_an_inserted_entry_is_found(way: str) -> None:
+    with superuser(way):
+        shift(5)
+        insert(5)
+    assert found() == ("inserted", 5)
+
+
+@pytest.mark.usefixtures("log")
+def test_an_inserted_entry_is_found_though_it_is_chained() -> None:
+    with superuser():
+        shift(5)
+        insert(5)
+        rehash(5)
+    assert found() == ("inserted", 5)
+    with superuser():
+        rehash(6)
+    assert found() == ("inserted", 6)  # all that can be told: what is 7 now was 6
+
+
+@pytest.mark.usefixtures("log")
+def test_an_inserted_first_entry_is_found() -> None:
+    with superuser():
+        shift(1)
+        insert(1, prev_hash=b"")
+    assert found() == ("inserted", 1)
+
+
+@pytest.mark.parametrize("right_before", [True, False])
+@pytest.mark.usefixtures("log")
+def test_an_entry_that_was_added_without_its_hash_is_found(right_before: bool) -> None:
+    with superuser():
+        insert(LAST + 1, prev_hash=hash_at(LAST) if right_before else b"x")
+    assert found() == ("edited", LAST + 1)
+
+
+@pytest.mark.usefixtures("log")
+def test_a_number_that_is_there_twice_is_found() -> None:
+    execute(f"ALTER TABLE {TABLE} DROP CONSTRAINT audit_log_entries_seq_unique")
+    with superuser():
+        execute(
+            f"INSERT INTO {TABLE} SELECT (jsonb_populate_record(NULL::{TABLE}, to_jsonb(e) || "
+            f"jsonb_build_object('id', uuid7()))).* FROM {TABLE} e WHERE seq = 5"
+        )
+    assert found() == ("inserted", 5)
+
+
+@pytest.mark.parametrize("seq", [0, -7])
+@pytest.mark.usefixtures("log")
+def test_a_number_that_cannot_be_is_found(seq: int) -> None:
+    with superuser():
+        insert(seq)
+    assert found() == ("inserted", seq)
+
+
+@pytest.mark.usefixtures("log")
+def test_an_entry_without_a_number_is_found() -> None:
+    execute(f"ALTER TABLE {TABLE} ALTER seq DROP NOT NULL")
+    with superuser():
+        insert(None)  # type: ignore[arg-type]
+    assert found() == ("inserted", 0)
+
+
+PAIRS = [(4, 5), (2, 7), (1, 2), (1, LAST), (LAST - 1, LAST)]
+
+
+@each_way
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+@pytest.mark.usefixtures("log")
+def test_entries_that_changed_their_numbers_are_found(one: int, other: int, way: str) -> None:
+    with superuser(way):
+        swap(one, other)
+    assert found() == ("reordered", one)
+    assert f"number {other} now" in told()
+
+
+CONTENT = [
+    f.column
+    for f in AuditLogEntry._meta.concrete_fields
+    if f.column not in {"seq", "prev_hash", "row_hash"}
+]
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+@pytest.mark.usefixtures("log")
+def test_entries_that_changed_their_content_are_found(one: int, other: int) -> None:
+    """Numbers and hashes stay; all that two entries say changes places, their keys too."""
+    columns = ", ".join(CONTENT)
+    with superuser():
+        execute(f"ALTER TABLE {TABLE} DROP CONSTRAINT {primary_key()}")
+        execute(
+            f"UPDATE {TABLE} e SET ({columns}) = (SELECT {columns} FROM {TABLE} o WHERE o.seq = "
+            "CASE e.seq WHEN %s THEN %s ELSE %s END) WHERE e.seq IN (%s, %s)",
+            [one, other, one, one, other],
+        )
+    assert found() == ("reordered", one)
+    assert f"{other} has now" in told()
+
+
+def primary_key() -> str:
+    (row,) = execute(
+        f"SELECT conname FROM pg_constraint WHERE conrelid = '{TABLE}'::regclass AND contype = 'p'"
+    )
+    return row["conname"]
+
+
+@pytest.mark.usefixtures("log")
+def test_three_that_changed_places_are_found() -> None:
+    with superuser():
+        move(3, 1000)
+        move(5, 3)
+        move(7, 5)
+        move(1000, 7)
+    assert found() == ("reordered", 3)
+
+
+@pytest.mark.usefixtures("log")
+def test_an_entry_with_a_later_number_is_found() -> None:
+    with superuser():
+        move(5, 99)
+    assert found() == ("reordered", 5)
+    assert "number 99 now" in told()
+
+
+# -- gaps ---------------------------------------------------------------------------------------
+
+
+@each_way
+@pytest.mark.parametrize(("first", "by"), [(5, 1), (5, 10), (LAST, 1), (1, 3)])
+@pytest.mark.usefixtures("log")
+def test_numbers_that_were_left_out_are_found(first: int, by: int, way: str) -> None:
+    with superuser(way):
+        shift(first, by)
+    assert found() == ("gap", first)
+    assert f"from {first + by} on" in told()
+
+
+@pytest.mark.usefixtures("log")
+def test_numbers_that_were_left_out_are_found_though_all_is_hashed_anew() -> None:
+    with superuser():
+        shift(5)
+        hash_anew(6)
+    assert found() == ("removed", 5)
+
+
+# -- hashed anew --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seq", [1, 5, LAST - 1])
+@pytest.mark.usefixtures("log")
+def test_an_edited_entry_that_was_hashed_anew_is_found(seq: int) -> None:
+    with superuser():
+        assign(seq, action="login")
+        rehash(seq)
+    assert found() == ("rewritten", seq)
+
+
+@pytest.mark.usefixtures("log")
+def test_an_entry_that_is_chained_to_something_else_is_found() -> None:
+    with superuser():
+        assign(1, prev_hash=bytes(32))
+        execute(
+            f"UPDATE {TABLE} e SET row_hash = audit_entry_hash(prev_hash, id, seq, actor_user_id, "
+            "actor_role, action, entity_type, entity_id, entity_key, old_value, new_value, "
+            "created_at, origin_hash) WHERE seq = 1"
+        )
+    assert found() == ("edited", 1)
+
+
+@each_way
+@pytest.mark.parametrize("seq", [1, 5, LAST])
+@pytest.mark.usefixtures("log")
+def test_a_chain_written_anew_is_found_with_a_checkpoint(seq: int, way: str) -> None:
+    before = file()
+    with superuser(way):
+        assign(seq, action="login")
+        hash_anew(seq)
+    assert found() is None  # nobody can see it
+    assert found(files=[before]) == ("rewritten", seq)
+    assert "or one of" not in told(files=[before])
+    AuditLogEntryFactory()
+    assert found(files=[before]) == ("rewritten", seq)
+
+
+@pytest.mark.usefixtures("log")
+def test_without_hashes_on_the_way_it_is_told_up_to_where() -> None:
+    before = file(marks=False)
+    with superuser():
+        remove(5)
+        shift(6, -1)
+        insert(LAST)
+        hash_anew(5)
+    assert found(files=[before]) == ("rewritten", LAST)
+    assert f"or one of the {LAST - 1} before it" in told(files=[before])
+
+
+def test_of_a_long_log_the_range_is_told(monkeypatch: Any) -> None:
+    monkeypatch.setattr("audit.chain.MOST_MARKS", 10)
+    grow(100)
+    before = file()
+    assert len(before.marks) <= 10
+    with superuser():
+        assign(70, action="login")
+        hash_anew(70)
+    assert found(files=[before]) == ("rewritten", 80)
+    assert "this entry or one of the 15 before it" in told(files=[before])
+
+
+@pytest.mark.usefixtures("log")
+def test_what_came_after_the_checkpoint_is_not_its_to_tell() -> None:
+    before = file()
+    AuditLogEntryFactory.create_batch(3)
+    assert found(files=[before]) is None
+    with superuser():
+        assign(LAST + 1, action="login")
+        hash_anew(LAST + 1)
+    assert found(files=[before]) is None
+
+
+# -- a cut tail ---------------------------------------------------------------------------------
+
+
+@each_way
+@pytest.mark.parametrize("first", [1, 2, 5, LAST])
+@pytest.mark.usefixtures("log")
+def test_a_cut_tail_is_found_with_a_checkpoint(first: int, way: str) -> None:
+    before = file()
+    with superuser(way):
+        remove(first, LAST)
+    assert found() is None  # nobody can see it
+    assert found(files=[before]) == ("cut", first)
+    assert f"up to {LAST}" in told(files=[before])
+
+
+@pytest.mark.usefixtures("log")
+def test_a_tail_that_grew_again_is_found_with_a_checkpoint() -> None:
+    before = file()
+    with superuser():
+        remove(5, LAST)
+    AuditLogEntryFactory.create_batch(2)
+    assert found(files=[before]) == ("rewritten", 5)
+    AuditLogEntryFactory.create_batch(10)
+    assert found(files=[before]) == ("rewritten", 5)
+    with superuser():
+        remove(5, 100)
+    assert found(files=[before]) == ("cut", 5)
+
+
+@pytest.mark.usefixtures("log")
+def test_damage_before_the_cut_is_named_first() -> None:
+    before = file()
+    with superuser():
+        remove(8, LAST)
+        assign(3, action="login")
+    assert found(files=[before]) == ("edited", 3)
+
+
+@pytest.mark.usefixtures("log")
+def test_of_two_checkpoints_both_are_heard() -> None:
+    old = file()
+    AuditLogEntryFactory.create_batch(3)
+    new = file()
+    with superuser():
+        remove(LAST + 3)
+    assert found(files=[old]) is None
+    assert found(files=[old, new]) == ("cut", LAST + 3)
+    assert found(files=[new, old]) == ("cut", LAST + 3)
+
+
+# -- the origin of an erased person's requests --------------------------------------------------
+
+
+def test_the_origin_of_an_erased_person_may_be_gone() -> None:
+    person = UserFactory(deleted=True)
+    AuditLogEntryFactory(actor=person, user_agent="A")
+    AuditLogEntryFactory(
+        by_system=True, ip_address="192.0.2.1", entity_type="users", entity_id=person.pk
+    )
+    execute("UPDATE audit_log_entries SET ip_address = NULL, user_agent = NULL, origin_salt = NULL")
+    assert found() is None
+    with superuser():
+        assign(2, entity_id=uuid7())
+    assert found() == ("edited", 2)
+
+
+def test_nobody_is_called_deleted_for_a_while_to_empty_an_entry() -> None:
+    AuditLogEntryFactory(actor=UserFactory(deleted=True))
+    execute("UPDATE audit_log_entries SET ip_address = NULL, origin_salt = NULL")
+    assert found() is None
+    connection.check_constraints()
+    execute("ALTER TABLE users DISABLE TRIGGER USER")
+    execute("UPDATE users SET status = 'active', deleted_at = NULL, email = 'a@example.com'")
+    assert found() == ("origin", 1)
+
+
+# -- the form of before -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def older() -> None:
+    """A log whose first four entries were written before the second form."""
+    write()
+    with superuser():
+        execute(f"UPDATE {TABLE} SET origin_salt = NULL, origin_hash = NULL WHERE seq <= 4")
+        for seq in range(1, LAST + 1):
+            rehash(seq, 1 if seq <= 4 else 2)
+    assert found() is None
+
+
+@pytest.mark.usefixtures("older")
+def test_a_log_that_began_in_the_first_form_is_whole() -> None:
+    for batch in (1, 3, 4, 5, 100):
+        verified = verify(batch=batch)
+        assert (verified.entries, verified.first_form_to) == (LAST, 4)
+
+
+def test_a_log_of_the_first_form_alone_is_whole() -> None:
+    write()
+    with superuser():
+        execute(f"UPDATE {TABLE} SET origin_salt = NULL, origin_hash = NULL")
+        hash_anew(1, 1)
+    assert found() is None
+    assert verify().first_form_to == LAST
+
+
+@pytest.mark.parametrize("seq", [1, 2, 4])
+@pytest.mark.usefixtures("older")
+def test_an_edit_in_the_first_form_is_found(seq: int) -> None:
+    with superuser():
+        assign(seq, action="login")
+    assert found() == ("edited", seq)
+
+
+@pytest.mark.parametrize("change", ["origin_salt = gen_random_uuid()", "origin_hash = '\\x00'"])
+@pytest.mark.usefixtures("older")
+def test_the_first_form_has_no_salted_origin(change: str) -> None:
+    with superuser():
+        execute(f"UPDATE {TABLE} SET {change} WHERE seq = 3")
+    assert found() == ("origin", 3)
+
+
+@pytest.mark.parametrize("seq", [1, 3, 4])
+@pytest.mark.usefixtures("older")
+def test_a_removed_entry_of_the_first_form_is_found(seq: int) -> None:
+    with superuser():
+        remove(seq)
+    assert found() == ("removed", seq)
+
+
+@pytest.mark.parametrize("seq", [5, 6])
+@pytest.mark.usefixtures("older")
+def test_damage_where_the_second_form_begins_is_found(seq: int) -> None:
+    with superuser():
+        assign(seq, user_agent="B")
+    assert found() == ("origin", seq)
+    with superuser():
+        assign(seq, action="login")
+    assert found() == ("edited", seq)
+
+
+@pytest.mark.parametrize(("one", "other"), [(2, 3), (3, 6), (4, 5)])
+@pytest.mark.usefixtures("older")
+def test_entries_of_either_form_that_changed_their_numbers_are_found(one: int, other: int) -> None:
+    with superuser():
+        swap(one, other)
+    assert found() == ("reordered", one)
+
+
+@pytest.mark.usefixtures("log")
+def test_nobody_goes_back_to_the_first_form() -> None:
+    """It would leave out where a request came from."""
+    with superuser():
+        assign(5, ip_address="192.0.2.77", origin_salt=None, origin_hash=None)
+        rehash(5, 1)
+        hash_anew(6)
+    assert found() == ("edited", 5)
+    assert "in the form of those before" in told()
+
+
+# -- what a superuser could put in the place of the server's own --------------------------------
+
+
+@pytest.mark.usefixtures("log")
+def test_functions_of_the_project_are_not_asked() -> None:
+    with superuser():
+        assign(5, action="login")
+    body = "LANGUAGE sql RETURN (SELECT row_hash FROM public.audit_log_entries e WHERE e.seq = $3)"
+    execute(
+        "CREATE OR REPLACE FUNCTION public.audit_entry_hash(prev_hash bytea, id uuid, seq bigint, "
+        "actor_user_id uuid, actor_role text, action text, entity_type text, entity_id uuid, "
+        "entity_key text, old_value jsonb, new_value jsonb, created_at timestamptz, "
+        f"origin_hash bytea) RETURNS bytea {body}"
+    )
+    assert found() == ("edited", 5)
+
+
+@pytest.mark.usefixtures("log")
+def test_functions_operators_and_tables_of_ones_own_are_not_asked() -> None:
+    with superuser():
+        assign(5, action="login")
+    pretend_equality("bytea", answer=True)
+    execute(
+        "CREATE FUNCTION strange.sha256(bytea) RETURNS bytea LANGUAGE sql RETURN '\\x00'::bytea;"
+        "CREATE TEMPORARY TABLE audit_log_entries AS SELECT * FROM public.audit_log_entries LIMIT 0"
+    )
+    assert found() == ("edited", 5)
+
+
+# -- a long log ---------------------------------------------------------------------------------
+
+
+def test_a_range_is_read_along_the_index_and_nothing_is_kept_of_it() -> None:
+    """The server's memory does not grow with the range, nor its work with the log."""
+    grow(2000)  # and no statistics: the planner knows nothing of it
+    for form, query in SCAN.items():
+        with reading() as db:
+            db.execute(f"EXPLAIN {query}", {"after": 500, "hash": b"", "to": 1500})
+            plan = " ".join(line for (line,) in db.fetchall())
+        assert "Index Scan using audit_log_entries_seq_unique" in plan, form
+        for node in ("Sort", "Materialize", "Bitmap", "Gather", "Seq Scan on audit_log_entries"):
+            assert node not in plan, form
+
+
+def test_it_stops_when_it_is_told() -> None:
+    grow(100)
+    ticks: list[int] = []
+    verification = Verification(batch=10, stop=lambda: len(ticks) == 3, tick=ticks.append)
+    with pytest.raises(Stopped):
+        verification.run()
+    assert ticks == [10, 10, 10]
+    assert not connection.needs_rollback

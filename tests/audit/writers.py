@@ -1,0 +1,61 @@
+"""What a process of tests/audit/test_chain.py does: one connection, many small transactions.
+
+Imported by freshly started processes: no Django here.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import psycopg
+
+DIRECT = """
+INSERT INTO audit_log_entries (actor_role, action, entity_type, ip_address)
+VALUES ('system', 'tried', 'test', '192.0.2.1')
+"""
+RECORDED = "SELECT record_audit_entry('tried', 'test', NULL, 'a', NULL, '{\"n\": 1}')"
+# The entry is the trigger's, at the end of the transaction.
+CAPTURED = "UPDATE services SET price_amount = price_amount + 1 WHERE id = %s"
+LEVELS = {
+    "read committed": psycopg.IsolationLevel.READ_COMMITTED,
+    "repeatable read": psycopg.IsolationLevel.REPEATABLE_READ,
+    "serializable": psycopg.IsolationLevel.SERIALIZABLE,
+}
+
+
+def mix(conninfo: str, seed: int, rounds: int, services: list[str], level: str) -> Counter:
+    """Write entries in every way, one to three in a transaction, and take a third of them back.
+
+    Counts entries that stayed as "kept", transactions that were refused by their SQLSTATE.
+    """
+    dice, seen = random.Random(seed), Counter()
+    with psycopg.connect(conninfo) as connection:
+        connection.isolation_level = LEVELS[level]
+        for _ in range(rounds):
+            entries = dice.choice([1, 1, 2, 3])
+            try:
+                for _ in range(entries):
+                    way = dice.choice([DIRECT, RECORDED, RECORDED, CAPTURED])
+                    # Each writer has a service of its own: only the log is contended for.
+                    connection.execute(way, [services[seed]] if way == CAPTURED else None)
+                if dice.random() < 0.33:
+                    connection.rollback()
+                    continue
+                connection.commit()
+                seen["kept"] += entries
+            except psycopg.Error as error:
+                connection.rollback()
+                seen[error.sqlstate or "lost"] += 1
+    return seen
+
+
+def write_for_ever(conninfo: str) -> None:
+    """Until it is killed: transactions of three entries, or of none."""
+    with psycopg.connect(conninfo) as connection:
+        print("connected", flush=True)
+        while True:
+            for _ in range(3):
+                connection.execute(RECORDED)
+            connection.commit()
+            print("committed", flush=True)

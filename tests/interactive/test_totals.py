@@ -1,0 +1,242 @@
+"""Runs that retention has removed live on in the totals of their day; numbers stay what they were."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from interactive.metrics import RunsOfDay, runs_by_day
+from tests.factories import (
+    InteractiveDefinitionFactory,
+    InteractiveRunFactory,
+    InteractiveRunTotalFactory,
+)
+from tests.purging import before, command, purge
+from tests.support import Case, breaks, cases, check_insert, execute, insert_sql, refuses
+from tests.trying import range_cases
+
+pytestmark = pytest.mark.django_db
+
+INSTANT = timedelta(microseconds=1)
+
+# What of a run its total keeps; and the totals as runs that have gone would have made them.
+BY_DAY = """
+SELECT (started_at AT TIME ZONE 'Europe/Moscow')::date AS day, interactive_definition_id, status,
+       result_level, result_profile, entry_point, crisis_triggered, count(*) AS runs,
+       count(duration_ms) AS timed_runs, coalesce(sum(duration_ms), 0) AS duration_ms
+FROM interactive_runs GROUP BY 1, 2, 3, 4, 5, 6, 7
+"""
+TOTALS = """
+SELECT day, interactive_definition_id, status, result_level, result_profile, entry_point,
+       crisis_triggered, runs, timed_runs, duration_ms
+FROM interactive_run_totals
+"""
+
+
+UNSAID = ("result_level", "result_profile", "entry_point")
+
+
+def as_set(query: str) -> set[tuple[Any, ...]]:
+    rows = [tuple(row.values()) for row in execute(query)]
+    assert len({*rows}) == len(rows)
+    return {*rows}
+
+
+@cases(
+    *range_cases(InteractiveRunTotalFactory, "runs", 1),
+    *range_cases(InteractiveRunTotalFactory, "timed_runs", 0),
+    *range_cases(InteractiveRunTotalFactory, "duration_ms", 0),
+    Case("with nothing said", InteractiveRunTotalFactory, dict.fromkeys(UNSAID)),
+    Case("many", InteractiveRunTotalFactory, {"runs": 10**12, "duration_ms": 10**18}),
+)
+def test_a_total_counts_something(case: Case, route: str) -> None:
+    check_insert(case, route)
+
+
+@breaks("interactive_run_totals_once")
+@pytest.mark.parametrize("said", [{}, dict.fromkeys(UNSAID)], ids=["said", "unsaid"])
+def test_alike_runs_of_a_day_have_one_total(said: dict[str, Any]) -> None:
+    first = InteractiveRunTotalFactory(**said)
+    same = {"interactive_definition": first.interactive_definition, **said}
+    for route in (insert_sql, lambda row: row.save()):
+        with refuses("interactive_run_totals_once", "interactive_run_totals"):
+            route(InteractiveRunTotalFactory.build(**same))
+    for other in (
+        {"day": first.day - timedelta(days=1)},
+        {"status": "abandoned"},
+        {"result_level": "low"},
+        {"result_profile": "clarify"},
+        {"entry_point": "ads"},
+        {"crisis_triggered": True},
+        {"interactive_definition": InteractiveDefinitionFactory()},
+    ):
+        InteractiveRunTotalFactory(**{**same, **other})
+
+
+def test_runs_that_are_alike_make_one_total() -> None:
+    noon = before("100 days").replace(hour=9, minute=0, second=0, microsecond=0)
+    quiz = InteractiveDefinitionFactory()
+    same = {"interactive_definition": quiz, "started_at": noon}
+    InteractiveRunFactory.create_batch(3, **same, completed=True, duration_ms=1000)
+    InteractiveRunFactory(**same, completed=True, duration_ms=None)
+    InteractiveRunFactory(**same, completed=True, result_level="high", duration_ms=7)
+    InteractiveRunFactory(**same)
+    InteractiveRunFactory(**same, entry_point=None)
+    InteractiveRunFactory(**same, crisis=True)
+    InteractiveRunFactory(**{**same, "started_at": noon + timedelta(hours=12)})  # the day after
+    InteractiveRunFactory(**{**same, "interactive_definition": InteractiveDefinitionFactory()})
+    expected = as_set(BY_DAY)
+    assert len(expected) == 7
+    assert purge("interactive_runs").removed == 10
+    assert as_set(TOTALS) == expected
+    assert execute("SELECT FROM interactive_runs") == []
+
+
+def test_a_later_run_is_added_to_the_total_of_its_day() -> None:
+    """As after a kill, or when the clock of a client was wrong."""
+    quiz, at = InteractiveDefinitionFactory(), before("100 days")
+    for number in (1, 2, 3):
+        InteractiveRunFactory(
+            interactive_definition=quiz,
+            started_at=at,
+            completed=True,
+            entry_point=None,
+            duration_ms=10**number,
+        )
+        purge("interactive_runs")
+        (total,) = execute(TOTALS)
+        assert (total["runs"], total["timed_runs"]) == (number, number)
+    assert total["duration_ms"] == 10 + 100 + 1000
+
+
+def test_a_run_that_was_overlooked_for_more_than_its_total_is_kept_leaves_none() -> None:
+    InteractiveRunFactory(started_at=before("14 months"))
+    said = command()
+    assert "interactive_runs: 1 row purged." in said
+    assert "interactive_run_totals: 1 row purged." in said
+    assert execute(TOTALS) == []
+
+
+RUN = st.fixed_dictionaries(
+    {
+        "days": st.integers(0, 180),
+        "minutes": st.integers(0, 24 * 60 - 1),
+        "quiz": st.integers(0, 1),
+        "state": st.sampled_from(["in_progress", "completed", "abandoned"]),
+        "level": st.sampled_from([None, "low", "moderate", "high"]),
+        "entry": st.sampled_from([None, "seo", "ads"]),
+        "crisis": st.booleans(),
+        "ms": st.none() | st.integers(0, 86_400_000),
+    }
+)
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(
+    runs=st.lists(RUN, min_size=1, max_size=25),
+    purges=st.lists(st.integers(0, 260), max_size=3),
+    batch=st.integers(1, 7),
+    period=st.tuples(st.integers(0, 260), st.integers(0, 260)).map(sorted),
+)
+def test_a_purge_at_any_moment_changes_no_number(
+    runs: list[dict[str, Any]], purges: list[int], batch: int, period: list[int]
+) -> None:
+    """Metrics of live runs and totals together, and the totals themselves, to the last column."""
+    last = date(2026, 11, 24) - timedelta(days=period[0])
+    first = date(2026, 11, 24) - timedelta(days=period[1])
+    with transaction.atomic():
+        quizzes = InteractiveDefinitionFactory.create_batch(2)
+        for run in runs:
+            InteractiveRunFactory(**run_of(run, quizzes))
+        expected, by_day = counted(runs, quizzes, first, last), as_set(BY_DAY)
+        assert {(d.day, d.interactive_definition_id): d for d in runs_by_day(first, last)} == (
+            expected
+        )
+        for days in sorted(purges, reverse=True):
+            now = NOW - timedelta(days=days - 80)
+            purge("interactive_runs", now=now, batch=batch)
+            left = execute("SELECT FROM interactive_runs WHERE started_at < %s", [now - NINETY])
+            assert left == []
+            found = runs_by_day(first, last)
+            assert {(d.day, d.interactive_definition_id): d for d in found} == expected
+        purge("interactive_runs", now=NOW + timedelta(days=365), batch=batch)
+        assert as_set(TOTALS) == by_day
+        assert {
+            (d.day, d.interactive_definition_id): d for d in runs_by_day(first, last)
+        } == expected
+        transaction.set_rollback(True)
+
+
+NOW = datetime.fromisoformat("2026-11-24 20:30:00+00")
+NINETY = timedelta(days=90)
+
+
+def run_of(run: dict[str, Any], quizzes: list[Any]) -> dict[str, Any]:
+    started = NOW - timedelta(days=run["days"], minutes=run["minutes"])
+    is_completed = run["state"] == "completed"
+    return {
+        "interactive_definition": quizzes[run["quiz"]],
+        "started_at": started,
+        "status": run["state"],
+        "completed_at": started if is_completed else None,
+        "result_level": run["level"] if is_completed else None,
+        "entry_point": run["entry"],
+        "crisis_triggered": run["crisis"],
+        "crisis_trigger_type": "panic_like" if run["crisis"] else None,
+        "duration_ms": run["ms"],
+    }
+
+
+def counted(
+    runs: list[dict[str, Any]], quizzes: list[Any], first: date, last: date
+) -> dict[tuple[date, Any], RunsOfDay]:
+    """By hand: Moscow is three hours ahead all year."""
+    seen: dict[tuple[date, Any], Counter[str]] = {}
+    for run in runs:
+        made = run_of(run, quizzes)
+        day = (made["started_at"] + timedelta(hours=3)).date()
+        if first <= day <= last:
+            counts = seen.setdefault((day, made["interactive_definition"].pk), Counter())
+            counts.update(["started", made["status"], f"level {made['result_level']}"])
+    return {
+        key: RunsOfDay(
+            *key,
+            counts["started"],
+            counts["completed"],
+            *(counts[f"level {level}"] for level in ("low", "moderate", "high")),
+        )
+        for key, counts in seen.items()
+    }
+
+
+def test_metrics_of_a_day_by_hand() -> None:
+    quiz = InteractiveDefinitionFactory()
+    late = datetime.fromisoformat("2026-03-01 20:59:59.999999+00")
+    for n, level in enumerate(["low", "low", "high", None]):
+        InteractiveRunFactory(
+            interactive_definition=quiz,
+            status="completed",
+            started_at=late - timedelta(hours=n),
+            completed_at=late,
+            result_level=level,
+        )
+    InteractiveRunFactory(interactive_definition=quiz, started_at=late)
+    InteractiveRunFactory(interactive_definition=quiz, started_at=late + INSTANT)
+    first = date(2026, 3, 1)
+    assert runs_by_day(first, first) == [RunsOfDay(first, quiz.pk, 5, 4, 2, 0, 1)]
+    assert runs_by_day(first, first)[0].completion_rate == 0.8
+    assert [d.day for d in runs_by_day(first, first + timedelta(days=1))] == [
+        first,
+        first + timedelta(days=1),
+    ]
+    assert runs_by_day(date(2026, 2, 1), date(2026, 2, 28)) == []

@@ -1,0 +1,364 @@
+"""A purge beside writers, beside another purge, stopped and killed: each run is counted once."""
+
+from __future__ import annotations
+
+import io
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from ebalance.db import grants, purging
+from tests.databases import Database, default_connection_on
+from tests.factories import (
+    AnonymousQuestionFactory,
+    DeepLinkFactory,
+    InteractiveDefinitionFactory,
+    InteractiveRunFactory,
+    UserFactory,
+)
+from tests.factories.base import ago
+from tests.processes import ROOT, environment, eventually, manage
+from tests.purge_writers import Visitor
+from tests.purging import command, purge, refused, there, touches
+from tests.support import execute
+
+RUNS = """
+INSERT INTO interactive_runs (interactive_definition_id, anonymous_id, status, started_at,
+                              completed_at, result_level, duration_ms)
+SELECT %(quiz)s, 'visitor-old', CASE WHEN done THEN 'completed' ELSE 'in_progress' END, at,
+       CASE WHEN done THEN at END, CASE WHEN done THEN 'low' END, CASE WHEN done THEN 7 END
+FROM (SELECT n %% 3 = 0 AS done, now() - interval '91 days' - n * interval '20 seconds' AS at
+      FROM generate_series(1, %(runs)s) AS n) AS old
+"""
+LIVE = "started_at >= now() - interval '90 days'"
+
+
+@pytest.fixture
+def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
+    """A database of its own, where what the test writes is committed."""
+    with django_db_blocker.unblock(), default_connection_on(fresh_database):
+        yield fresh_database
+
+
+def expired_runs(number: int) -> Any:
+    quiz = InteractiveDefinitionFactory().pk
+    execute(RUNS, {"quiz": quiz, "runs": number})
+    return quiz
+
+
+def counted() -> dict[str, int]:
+    """Runs that are gone, by their totals."""
+    (row,) = execute(
+        "SELECT coalesce(sum(runs), 0)::int AS runs, "
+        "coalesce(sum(runs) FILTER (WHERE status = 'completed'), 0)::int AS completed, "
+        "coalesce(sum(timed_runs), 0)::int AS timed, "
+        "coalesce(sum(duration_ms), 0)::int AS ms FROM interactive_run_totals"
+    )
+    return row
+
+
+def left() -> int:
+    return execute(f"SELECT count(*) AS n FROM interactive_runs WHERE NOT {LIVE}")[0]["n"]
+
+
+@contextmanager
+def running(database: Database, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The command as a process, which ends with the block at the latest."""
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "manage.py"), "purge_expired", *arguments],
+        env=environment(DATABASE_URL=database.url),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    said, complaints = process.communicate(timeout=120)
+    assert "Traceback" not in complaints, complaints
+    return process.returncode, said, complaints
+
+
+@contextmanager
+def holding(database: Database, statement: str, *params: Any) -> Iterator[Any]:
+    """Another session that has just done this, and has not committed."""
+    with database.connect() as other:
+        other.execute(statement, params)
+        yield other
+        other.rollback()
+
+
+# -- rows that others hold ------------------------------------------------------------------------
+
+HOLD = "SELECT FROM interactive_runs WHERE id = %s FOR UPDATE"
+
+
+def test_a_row_that_others_hold_is_passed_over_and_reported(
+    committed: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(purging, "PATIENCE", 0.0)
+    rows = [InteractiveRunFactory(started_at=ago(days=100 - n)) for n in range(5)]
+    with holding(committed, HOLD, rows[1].pk):
+        held = purge("interactive_runs", batch=2)
+        assert (held.removed, held.left, held.rules) == (4, 1, set())
+        said, error = refused()
+    assert "interactive_runs: 0 rows purged." in said
+    assert error.splitlines() == [
+        "Not all is gone; run it again:",
+        "interactive_runs: 1 row, in use",
+    ]
+    assert [there(row) for row in rows] == [False, True, False, False, False]
+    assert counted()["runs"] == 4
+    assert "interactive_runs: 1 row purged." in command()
+    assert counted()["runs"] == 5
+
+
+def test_a_row_that_comes_free_in_time_goes_in_the_same_run(committed: Database) -> None:
+    rows = [InteractiveRunFactory(started_at=ago(days=100)) for _ in range(3)]
+    with holding(committed, HOLD, rows[0].pk) as other:
+        threading.Timer(0.5, other.rollback).start()
+        assert purge("interactive_runs", patience=30.0).removed == 3
+
+
+def test_a_question_whose_answer_others_hold_is_left_to_them(committed: Database) -> None:
+    """The answer would go by cascade, which cannot pass over it."""
+    rows = [
+        AnonymousQuestionFactory(
+            answered=True, moderated_at=ago(days=200), answered_at=ago(days=199 - n)
+        )
+        for n in range(5)
+    ]
+    answer = rows[2].answers.get().pk
+    # As rotate_keys does, and whoever edits an answer.
+    with holding(committed, "SELECT FROM question_answers WHERE id = %s FOR UPDATE", answer):
+        assert purge("anonymous_questions").removed == 4
+        assert [there(row) for row in rows] == [False, False, True, False, False]
+    assert purge("anonymous_questions").removed == 1
+    assert execute("SELECT FROM question_answers") == []
+
+
+def test_who_holds_an_answer_gets_its_question_too(committed: Database) -> None:
+    """They wait for each other: the purge gives way, long before a deadlock is called one."""
+    rows = [
+        AnonymousQuestionFactory(
+            answered=True, moderated_at=ago(days=200), answered_at=ago(days=199 - n)
+        )
+        for n in range(3)
+    ]
+    answer = rows[0].answers.get().pk
+    outcome: list[Any] = []
+    with holding(committed, "SELECT FROM question_answers WHERE id = %s FOR UPDATE", answer) as it:
+        it.execute("SET deadlock_timeout = '20s'")
+
+        def writes() -> None:
+            try:
+                for _ in range(50):
+                    it.execute(
+                        "SELECT FROM anonymous_questions WHERE id = %s FOR SHARE", [rows[0].pk]
+                    )
+                    it.execute("SAVEPOINT here")
+                    time.sleep(0.01)
+                outcome.append("done")
+            except Exception as error:
+                outcome.append(error)
+
+        writer = threading.Thread(target=writes)
+        writer.start()
+        assert purge("anonymous_questions").removed == 2
+        writer.join(60)
+    assert outcome == ["done"]
+    assert purge("anonymous_questions").removed == 1
+
+
+def test_a_table_that_is_locked_as_a_whole_is_given_up(
+    committed: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A migration goes first; nobody queues behind a purge that waits for it."""
+    DeepLinkFactory(created_at=ago(days=31), expires_at=ago(days=2))
+    monkeypatch.setitem(purging.COUNT_LIMITS, "lock_timeout", "200ms")
+    with holding(committed, "LOCK TABLE deep_links IN ACCESS EXCLUSIVE MODE"):
+        for arguments in ([], ["--dry-run"]):
+            assert refused("--table", "deep_links", *arguments)[1] == (
+                "Somebody has locked a whole table; try again later."
+            )
+    # Readers may come along: locked against writers only, it is counted, and left.
+    with holding(committed, "LOCK TABLE deep_links IN SHARE MODE"):
+        made = purge("deep_links")
+        assert (made.removed, made.left) == (0, 1)
+    assert purge("deep_links").removed == 1
+
+
+def test_an_old_snapshot_changes_nothing(committed: Database) -> None:
+    """A dump that takes hours still sees the rows, and the purge walks on past them."""
+    expired_runs(3_000)
+    with committed.connect() as dump:
+        dump.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        dump.execute("SELECT count(*) FROM interactive_runs")
+        made = purge("interactive_runs", batch=100)
+        assert (made.removed, made.left) == (3_000, 0)
+        seen = dump.execute(
+            "SELECT (SELECT count(*) FROM interactive_runs), (SELECT count(*) FROM "
+            "interactive_run_totals)"
+        ).fetchone()
+        assert seen == (3_000, 0)
+    assert counted()["runs"] == 3_000
+
+
+# -- killed, stopped, two at once -----------------------------------------------------------------
+
+
+def test_killed_again_and_again_beside_writers_it_counts_every_run_once(
+    committed: Database,
+) -> None:
+    runs, dice = 20_000, random.Random()
+    quiz = expired_runs(runs)
+    visitors = [Visitor(committed.conninfo, quiz, seed) for seed in range(2)]
+    for visitor in visitors:
+        visitor.start()
+    kills = 0
+    while kills < 6:
+        before = counted()["runs"]
+        with running(committed, "--batch", "200", "--pause", "20") as process:
+            assert eventually(lambda before=before: counted()["runs"] > before)
+            time.sleep(dice.random() * 0.3)
+        kills += process.returncode == -signal.SIGKILL
+        total = execute("SELECT count(*) AS n FROM interactive_runs")[0]["n"] + counted()["runs"]
+        assert total >= runs
+    assert 0 < counted()["runs"] < runs
+    came: dict[str, int] = {}
+    for visitor in visitors:
+        for what, number in visitor.stop().items():
+            came[what] = came.get(what, 0) + number
+    finished = manage("purge_expired", DATABASE_URL=committed.url)
+    assert finished.returncode == 0, finished.stderr
+    assert left() == 0
+    (live,) = execute(
+        "SELECT count(*) AS runs, count(*) FILTER (WHERE status = 'completed') AS completed "
+        "FROM interactive_runs"
+    )
+    gone = counted()
+    # To the last run, in the state in which it went.
+    assert gone["runs"] + live["runs"] == runs + came["started"]
+    assert gone["completed"] + live["completed"] == runs // 3 + came["completed"]
+    assert gone["timed"] + live["completed"] == gone["completed"] + live["completed"]
+    assert came["completed"] > 20
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+def test_told_to_stop_it_ends_after_the_batch_at_hand(
+    committed: Database, number: signal.Signals
+) -> None:
+    expired_runs(2_000)
+    with running(committed, "--batch", "10", "--pause", "50") as process:
+        assert eventually(lambda: counted()["runs"] > 0)
+        process.send_signal(number)
+        code, said, complaints = ended(process)
+    assert code == 128 + number
+    assert complaints.splitlines()[-1].endswith(
+        "Stopped after a batch; the same command goes on from here."
+    )
+    gone = counted()["runs"]
+    assert f"interactive_runs: {gone:,} rows purged." in said
+    assert 0 < gone < 2_000
+    finished = manage("purge_expired", DATABASE_URL=committed.url)
+    assert f"interactive_runs: {2_000 - gone:,} rows purged." in finished.stdout
+    assert counted()["runs"] == 2_000
+
+
+def test_of_two_at_once_the_second_says_who_is_at_work(
+    committed: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expired_runs(1_000)
+    monkeypatch.setattr(purging, "HANDOVER", 0.0)
+    with running(committed, "--batch", "10", "--pause", "20") as first:
+        assert eventually(lambda: counted()["runs"] > 0)
+        said, error = refused("--table", "django_session")
+        assert said == ""
+        assert re.fullmatch(
+            rf"Another purge of this database is at work: purge_expired, process {first.pid} on "
+            r"\S+, as \S+, server process \d+\.",
+            error,
+        )
+        assert "interactive_runs: " in command("--dry-run")
+        code, said, _complaints = ended(first)
+    assert code == 0
+    assert "interactive_runs: 1,000 rows purged." in said
+    assert counted()["runs"] == 1_000
+    assert "django_session: 0 rows purged." in command("--table", "django_session")
+
+
+def test_the_place_of_a_killed_run_is_free_at_once(committed: Database) -> None:
+    expired_runs(1_000)
+    with running(committed, "--batch", "10", "--pause", "50"):
+        assert eventually(lambda: counted()["runs"] > 0)
+    second = manage("purge_expired", DATABASE_URL=committed.url)
+    assert second.returncode == 0, second.stderr
+    assert counted()["runs"] == 1_000
+
+
+def test_afterwards_the_session_is_as_it_was(committed: Database) -> None:
+    names = ("application_name", "lock_timeout", "statement_timeout", "enable_seqscan", "jit")
+
+    def settings() -> list[str]:
+        return [execute(f"SHOW {name}")[0][name] for name in names]
+
+    before = settings()
+    expired_runs(10)
+    command()
+    assert settings() == before
+    assert (
+        execute(
+            "SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = %s::bigint::oid",
+            [purging.LOCK & 0xFFFF_FFFF],
+        )
+        == []
+    )
+
+
+# -- who may --------------------------------------------------------------------------------------
+
+
+def as_role(database: Database, role: str) -> dict[str, str]:
+    return {"DATABASE_URL": f"{database.url}&options={quote(f'-c role={role}')}"}
+
+
+def test_the_app_and_the_analyst_are_refused_before_anything_is_done(committed: Database) -> None:
+    call_command("grant_db_roles", stdout=io.StringIO())
+    connection.close()
+    DeepLinkFactory(created_at=ago(days=31), expires_at=ago(days=2))
+    expired_runs(10)
+    with touches():
+        for role in (grants.APP, grants.ANALYST):
+            run = manage("purge_expired", **as_role(committed, role))
+            assert (run.returncode, run.stdout) == (1, "")
+            assert re.fullmatch(
+                rf"CommandError: {role} may not [A-Z]+ \w+ \(\d+ such rights are missing\): "
+                r"a purge is for the owner of the tables\.\n",
+                run.stderr,
+            )
+        counting = manage("purge_expired", "--dry-run", **as_role(committed, grants.APP))
+    assert counting.returncode == 0, counting.stderr
+    assert "deep_links: 1 row would be purged." in counting.stdout
+    owner = manage("purge_expired", **as_role(committed, grants.OWNER))
+    assert owner.returncode == 0, owner.stderr
+    assert counted()["runs"] == 10
+    UserFactory()  # the app's connection still writes
