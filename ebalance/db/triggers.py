@@ -393,8 +393,8 @@ def is_newly_of_erased(row: models.Model, column: str) -> bool:
 
 
 def is_never_deleted(declared: Iterable[Rule]) -> bool:
-    """Whether a rule refuses to delete: evidence. Retention may have its exceptions."""
-    return any(rule.rule.endswith("_no_delete") for rule in declared)
+    """Whether a rule keeps the rows as evidence. Retention may have its exceptions."""
+    return any(rule.operation == pgtrigger.Delete and rule.message == EVIDENCE for rule in declared)
 
 
 def versions(table: str, parent: str, column: str) -> list[Rule]:
