@@ -219,10 +219,12 @@ class Verification:
         self.agreed = start.seq
         while (end - start.seq) / self.spacing > MOST_MARKS:
             self.spacing *= 2
+        batch = 1  # the first entry says with which form to go on
         while place.seq < end:
             if self.stop():
                 raise Stopped
-            place = self.go_on(place, min(place.seq + self.batch, end))
+            place = self.go_on(place, min(place.seq + batch, end))
+            batch = self.batch
         for file in self.files:
             if self.up_to is None and file.seq > place.seq:
                 raise Damaged(

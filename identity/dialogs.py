@@ -18,6 +18,8 @@ from .models import User
 class Erasure(Dialog):
     """Names what will happen, and the sessions ahead that are cancelled only if asked for."""
 
+    NOTHING_AHEAD = _("There are none that are paid, confirmed or being paid for.")
+
     shown_at = "force"
     _understood = forms.BooleanField(
         label=_("I know that this cannot be undone"),
@@ -47,4 +49,4 @@ class Erasure(Dialog):
             date_format(timezone.localtime(row.start_at_utc), "D, j E Y, H:i")
             for row in sessions_ahead(person.pk)
         ]
-        return "; ".join(starts) or _("There are none that are paid, confirmed or being paid for.")
+        return "; ".join(starts) or self.NOTHING_AHEAD

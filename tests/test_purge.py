@@ -41,7 +41,7 @@ from tests.factories import (
 )
 from tests.factories.base import ago
 from tests.purging import before, command, named, purge, refused, there, touches
-from tests.support import execute
+from tests.support import breaks, delete_sql, execute, refuses
 
 INSTANT = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
@@ -192,6 +192,22 @@ def test_a_row_goes_the_moment_its_time_is_over_and_no_other(ending: Ending) -> 
         assert f"{ending.table}: 0 rows purged." in command()
 
 
+@pytest.mark.django_db
+@breaks("review_publication_consents_no_delete", "analytics_events_no_delete")
+@pytest.mark.parametrize(
+    "ending",
+    [e for e in ENDINGS if e.table in ("review_publication_consents", "analytics_events")],
+    ids=str,
+)
+def test_nobody_deletes_before_its_time_what_is_only_the_purges_to_delete(ending: Ending) -> None:
+    over = before(ending.time)
+    kept = ending.make(over + INSTANT)
+    for delete in (delete_sql, lambda row: row.delete()):
+        with refuses(f"{ending.table}_no_delete", ending.table):
+            delete(type(kept)._base_manager.get(pk=kept.pk))
+    delete_sql(ending.make(over - INSTANT))
+
+
 def test_every_end_of_every_table_is_tried() -> None:
     tried = {ending.table for ending in ENDINGS} | {"interactive_run_totals", "audit_log_entries"}
     assert tried == {table.name for table in purging.purged_tables()}
@@ -312,6 +328,15 @@ def test_tables_are_chosen_by_name() -> None:
     with touches("deep_links", "outbox_events"):
         said = command("--table", "outbox_events", "--table", "deep_links", "--batch", "1")
     assert said.splitlines() == ["deep_links: 2 rows purged.", "outbox_events: 1 row purged."]
+
+
+@pytest.mark.django_db
+def test_it_stays_known_which_leads_were_merged() -> None:
+    merged = OutboxEventFactory(event_type="lead_merged", sent=True, published_at=ago(days=400))
+    OutboxEventFactory(sent=True, published_at=ago(days=91))
+    said = command("--table", "outbox_events")
+    assert said.splitlines() == ["outbox_events: 1 row purged."]
+    assert [row.pk for row in type(merged).objects.all()] == [merged.pk]
 
 
 @pytest.mark.django_db

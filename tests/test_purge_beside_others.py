@@ -31,7 +31,7 @@ from tests.factories import (
 from tests.factories.base import ago
 from tests.processes import ROOT, environment, eventually, manage
 from tests.purge_writers import Visitor
-from tests.purging import command, purge, refused, there, touches
+from tests.purging import command, named, purge, refused, there, touches
 from tests.support import execute
 
 RUNS = """
@@ -154,6 +154,37 @@ def test_a_question_whose_answer_others_hold_is_left_to_them(committed: Database
         assert [there(row) for row in rows] == [False, False, True, False, False]
     assert purge("anonymous_questions").removed == 1
     assert execute("SELECT FROM question_answers") == []
+
+
+def test_a_batch_that_takes_too_long_is_broken_off_and_made_smaller(
+    committed: Database,
+) -> None:
+    """Who wants a row of it does not wait for the whole of a slow one."""
+    at = ago(days=31)
+    for n in range(7):
+        DeepLinkFactory(deep_link_id=f"slow-{n:04}", created_at=at, expires_at=ago(days=2))
+    execute(
+        """
+        CREATE FUNCTION public.dawdle() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN PERFORM pg_sleep(0.06); RETURN OLD; END $$;
+        CREATE TRIGGER dawdle BEFORE DELETE ON deep_links
+        FOR EACH ROW EXECUTE FUNCTION public.dawdle()
+        """
+    )
+    ticks: list[int] = []
+    made = purging.purge_of(
+        named("deep_links"), now=purging.database_time(), batch=100, stop=threading.Event()
+    )
+    made.run(ticks.append)
+    assert (made.removed, made.left, sum(ticks)) == (7, 0, 7)
+    assert max(ticks) <= 2
+    # A single row has the time that it needs.
+    DeepLinkFactory(created_at=at, expires_at=ago(days=2))
+    execute(
+        "CREATE OR REPLACE FUNCTION public.dawdle() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$BEGIN PERFORM pg_sleep(0.4); RETURN OLD; END $$"
+    )
+    assert purge("deep_links").removed == 1
 
 
 def test_who_holds_an_answer_gets_its_question_too(committed: Database) -> None:

@@ -17,7 +17,7 @@ from ebalance.db.fields import (
     created_at,
     now_default,
 )
-from ebalance.db.retention import purged
+from ebalance.db.retention import After, purged
 from ebalance.verbs import TransitionRefused, found_locked, verb
 
 from ..managers import OutboxQuerySet
@@ -51,7 +51,12 @@ class OutboxEvent(Entity):
 
     objects = OutboxQuerySet.as_manager()
 
-    retention = purged("90 days", after="published_at")
+    # By a merge alone it is known whose a merged lead's consents and refusals are.
+    retention = purged(
+        "90 days",
+        After("published_at", where="event_type <> 'lead_merged'"),
+        note="merges of leads stay",
+    )
 
     class Meta:
         db_table = "outbox_events"

@@ -32,10 +32,12 @@ LOCK = 0x6562_616C_0005  # advisory: one purge at a time in a database
 TARGET = 0.05  # seconds that a batch is to take
 FIRST_BATCH = 100  # rows, before it is known how long they take
 BATCH_LIMITS = {
-    "lock_timeout": "50ms",  # a batch that waits makes those wait who want its rows
-    "statement_timeout": "5s",
+    # A batch that waits, or takes long, makes those wait who want its rows.
+    "lock_timeout": "50ms",
+    "statement_timeout": "150ms",
     "idle_in_transaction_session_timeout": "10s",  # ours is stopped or cut off: its locks go
 }
+ONE_ROW_LIMITS = {**BATCH_LIMITS, "statement_timeout": "5s"}  # it cannot be made smaller
 COUNT_LIMITS = {"lock_timeout": "5s", "statement_timeout": "10min"}
 # The indexes give what is asked for, in its order. Statistics from before rows were expired would
 # make the planner read the table. (What it is denied it may still do, for which it would compile.)
@@ -215,7 +217,7 @@ class TablePurge:
             *([f"added AS ({added(totals)})"] if totals else []),
         ]
         with transaction.atomic(), connection.cursor() as db:
-            _set(db, BATCH_LIMITS | BY_INDEX)
+            _set(db, (BATCH_LIMITS if rows > 1 else ONE_ROW_LIMITS) | BY_INDEX)
             db.execute(
                 f"WITH {', '.join(steps)} SELECT count(*), max({_quote(end.column)}) FROM gone",
                 {"now": self.options.now, "at": at, "rows": rows},
@@ -226,7 +228,7 @@ class TablePurge:
     def _first(self, end: After, begin: str, at: date | None) -> date | None:
         """The moment of the row that alone could not be removed; None when all is in use."""
         with suppress(DatabaseError), transaction.atomic(), connection.cursor() as db:
-            _set(db, BATCH_LIMITS | BY_INDEX)
+            _set(db, ONE_ROW_LIMITS | BY_INDEX)
             db.execute(
                 self._oldest(_quote(end.column), end, begin),
                 {"now": self.options.now, "at": at, "rows": 1},

@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
 from psycopg.types.json import Jsonb
 
 from audit.models import OutboxEvent
 from tests.databases import Database
 from tests.factories import OutboxEventFactory, SystemSettingFactory
 from tests.strangers import is_refused, pretend_equality
-from tests.support import Case, cases, check_insert, execute, refuses
+from tests.support import Case, cases, check_insert, execute, refuses, update_sql
 from tests.trying import EVERY_WAY, Change, change_params, check_change, range_cases
 
 pytestmark = pytest.mark.django_db
 
 SECRET, SAFE = "system_settings_key_names_no_secret", "outbox_events_payload_is_p0"
+STAYS = "system_settings_key_stays"
 
 
 def keys(rule: str | None, *names: str) -> list[Case]:
@@ -43,20 +45,30 @@ def test_a_setting_is_no_secret(case: Case, route: str) -> None:
 
 
 @change_params(
-    Change("renamed", SystemSettingFactory, {"key": "gateway"}, {"key": "gateway_token"}, SECRET),
+    Change("a secret", SystemSettingFactory, {"key": "gateway"}, {"key": "gateway_token"}, STAYS),
+    Change("harmless", SystemSettingFactory, {"key": "gateway"}, {"key": "gateways"}, STAYS),
     ways=["sql", "merge", "queryset"],
 )
-def test_a_setting_does_not_become_a_secret(change: Change, way: str) -> None:
+def test_a_setting_keeps_its_key(change: Change, way: str) -> None:
+    """The audit log tells it by its key."""
     check_change(change, way)
 
 
-def test_a_setting_does_not_become_a_secret_by_upsert() -> None:
+def test_a_setting_keeps_its_key_in_an_upsert() -> None:
     SystemSettingFactory(key="gateway")
-    with refuses(SECRET, "system_settings"):
+    with refuses(STAYS, "system_settings"):
         execute(
             "INSERT INTO system_settings (key, value) VALUES ('gateway', '1') "
             "ON CONFLICT (key) DO UPDATE SET key = 'gateway_password'"
         )
+
+
+def test_a_secret_is_none_even_without_the_rule_about_keys() -> None:
+    setting = SystemSettingFactory(key="gateway")
+    connection.check_constraints()
+    execute("ALTER TABLE system_settings DISABLE TRIGGER system_settings_key_stays")
+    with refuses(SECRET, "system_settings"):
+        update_sql(setting, key="gateway_token")
 
 
 # -- outbox ---------------------------------------------------------------------------------------

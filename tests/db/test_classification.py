@@ -24,6 +24,10 @@ REPLACED = {
     ("users", "password"),
     ("interactive_runs", "anonymous_id"),
     ("reviews", "review_text_encrypted"),
+    ("lead_timeline_events", "properties"),
+    ("analytics_events", "page"),
+    ("analytics_events", "acquisition"),
+    ("analytics_events", "properties"),
 }
 # Personal, and yet not in a person's export: secrets of an account, keyed hashes.
 NOT_EXPORTED = {

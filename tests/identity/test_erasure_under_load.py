@@ -26,7 +26,7 @@ from ebalance.db import erasing
 from ebalance.db.people import Person
 from ebalance.db.sealed import Plaintext
 from ebalance.verbs import Refused
-from identity import ledger
+from identity import erasure, ledger
 from identity.erasure import erase
 from identity.models import Consent, DataExportRequest, ErasureLedgerEntry, User
 from interactive.models import InteractiveRun
@@ -353,21 +353,47 @@ def test_an_erasure_waits_for_who_got_in_first_and_takes_that_too(
 ) -> None:
     """Step by step: a booking that is under way when the locks are taken."""
     with here.connect() as session:
-        session.execute(
-            """INSERT INTO appointments (service_id, client_user_id, start_at_utc, end_at_utc,
-                timezone, format, price_amount, hold_expires_at, meeting_url)
-            VALUES (%s, %s, %s, %s, 'Europe/Moscow', 'online', 0, now() + interval '1 hour', %s)""",
-            [shared.service.pk, one.pk, free_time(), free_time(), MARK],
-        )
+        booking(one, shared, session)
         done: list[Any] = []
-        erasure = threading.Thread(target=lambda: done.append(erased_here(one)))
-        erasure.start()
-        erasure.join(1)
-        assert erasure.is_alive()
+        thread = threading.Thread(target=lambda: done.append(erased_here(one)))
+        thread.start()
+        thread.join(1)
+        assert thread.is_alive()
         session.commit()
-        erasure.join(30)
+        thread.join(30)
     assert [len(erased.canceled) for erased in done] == [1]
     assert nothing_is_left_of(one)
+
+
+def test_whoever_never_stops_booking_does_not_keep_an_erasure_waiting(
+    one: Marked, shared: Shared, here: Database, monkeypatch: Any
+) -> None:
+    """One more booking each time before the locks are there."""
+    lock, booked = erasure._locked_user, []
+
+    def once_more(order: Any) -> Any:
+        with here.connect(autocommit=True) as session:
+            booked.append(booking(one, shared, session))
+        return lock(order)
+
+    monkeypatch.setattr(erasure, "_locked_user", once_more)
+    erased = erase(one.pk, method="admin")
+    assert len(booked) == erasure.PATIENCE + 1
+    assert {session.appointment for session in erased.canceled} == {*booked}
+    monkeypatch.undo()
+    assert nothing_is_left_of(one)
+
+
+def booking(one: Marked, shared: Shared, session: psycopg.Connection) -> Any:
+    row = session.execute(
+        """INSERT INTO appointments (service_id, client_user_id, start_at_utc, end_at_utc,
+            timezone, format, price_amount, hold_expires_at, meeting_url)
+        VALUES (%(service)s, %(client)s, %(start)s, %(start)s + interval '50 minutes',
+            'Europe/Moscow', 'online', 0, now() + interval '1 hour', %(mark)s) RETURNING id""",
+        {"service": shared.service.pk, "client": one.pk, "start": free_time(), "mark": MARK},
+    ).fetchone()
+    assert row is not None
+    return row[0]
 
 
 def erased_here(one: Marked) -> Any:

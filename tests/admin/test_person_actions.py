@@ -1,0 +1,163 @@
+"""Blocking and erasing on the page of a person: the owner's, behind a dialog each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.messages import get_messages
+from django.contrib.sessions.models import Session
+from django.test import Client
+from django.utils import timezone, translation
+from django.utils.formats import date_format
+
+from audit.models import AuditLogEntry
+from identity.dialogs import Erasure
+from identity.errors import LastOwner
+from identity.models import ErasureLedgerEntry, User
+from tests.admin.support import page, text
+from tests.booking.telling import stored, writes_nothing
+from tests.factories import AppointmentFactory, DiaryEntryFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+SENT = {"_form_submitted": "True"}  # what tells a sent dialog from an opened one
+SURE = {**SENT, "_understood": "on"}
+
+
+@pytest.fixture
+def anna() -> User:
+    return UserFactory()
+
+
+def dialog(person: Any, verb: str) -> str:
+    return f"/admin/identity/user/{person.pk}/{verb}/"
+
+
+def said(response: Any) -> str:
+    return " ".join(str(message) for message in get_messages(response.wsgi_request))
+
+
+def offered(client: Client, person: User) -> set[str]:
+    shown = text(client.get(page(User, "change", person.pk)))
+    return {verb for verb in ("block", "unblock", "erase") if dialog(person, verb) in shown}
+
+
+@pytest.mark.parametrize(
+    ("state", "buttons"),
+    [
+        ("active", {"block", "erase"}),
+        ("blocked", {"unblock", "erase"}),
+        ("deleted", set()),
+    ],
+)
+def test_the_page_offers_what_leads_somewhere(owner: Client, state: str, buttons: set[str]) -> None:
+    person = UserFactory(**{} if state == "active" else {state: True})
+    assert offered(owner, person) == buttons
+
+
+def test_a_person_is_blocked_and_let_in_again(owner: Client, anna: User) -> None:
+    for verb, after in (("block", "blocked"), ("unblock", "active")):
+        answer = owner.post(dialog(anna, verb), SENT)
+        assert (answer.status_code, answer.url) == (302, page(User, "change", anna.pk))
+        assert stored(anna)["status"] == after
+
+
+def test_a_person_is_erased(owner: Client, anna: User) -> None:
+    DiaryEntryFactory(user=anna)
+    with writes_nothing():
+        assert owner.get(dialog(anna, "erase")).status_code == 200
+    answer = owner.post(dialog(anna, "erase"), SURE)
+    assert (answer.status_code, answer.url) == (302, page(User, "change", anna.pk))
+    assert stored(anna)["status"] == "deleted"
+    assert ErasureLedgerEntry.objects.get().method == "admin"
+    entry = AuditLogEntry.objects.get(action="user_erased")
+    assert str(entry.actor_id) == owner.session["_auth_user_id"]
+    assert entry.ip_address == "127.0.0.1"
+    # The page of whoever is erased, and that of the erasure, can still be seen.
+    assert owner.get(page(User, "change", anna.pk)).status_code == 200
+    assert str(anna.pk) in text(owner.get(page(ErasureLedgerEntry, "changelist")))
+
+
+def test_nothing_happens_until_somebody_says_that_they_know(owner: Client, anna: User) -> None:
+    with writes_nothing():
+        answer = owner.post(dialog(anna, "erase"), SENT)
+    assert answer.status_code == 200
+    assert stored(anna)["status"] == "active"
+
+
+def test_sessions_ahead_are_named_and_canceled_only_if_asked_for(owner: Client, anna: User) -> None:
+    row = AppointmentFactory(client=anna, confirmed=True)
+    with translation.override("ru"):
+        start = date_format(timezone.localtime(row.start_at_utc), "j E Y, H:i")
+    assert start in text(owner.get(dialog(anna, "erase")))
+    with writes_nothing():
+        answer = owner.post(dialog(anna, "erase"), SURE)
+    assert answer.status_code == 200
+    assert start in text(answer)
+    assert stored(anna)["status"] == "active"
+    answer = owner.post(dialog(anna, "erase"), {**SURE, "force": "on"})
+    assert answer.status_code == 302
+    assert [stored(anna)["status"], stored(row)["status"]] == ["deleted", "canceled"]
+
+
+def test_a_person_without_sessions_ahead_is_told_so(owner: Client, anna: User) -> None:
+    AppointmentFactory(client=anna, completed=True)
+    with translation.override("ru"):
+        nothing = str(Erasure.NOTHING_AHEAD)
+    assert nothing in text(owner.get(dialog(anna, "erase")))
+
+
+def test_the_last_owner_is_neither_blocked_nor_erased(owner: Client) -> None:
+    person = User.objects.get(pk=owner.session["_auth_user_id"])
+    with translation.override("ru"):
+        sentence = LastOwner().sentence
+    answer = owner.post(dialog(person, "block"), SENT)
+    assert said(answer) == sentence
+    answer = owner.post(dialog(person, "erase"), SURE)
+    assert sentence in text(answer)
+    assert stored(person)["status"] == "active"
+    assert not ErasureLedgerEntry.objects.exists()
+
+
+def test_an_owner_who_erases_themself_is_signed_out(
+    owner: Client, as_role: Callable[[str], Client]
+) -> None:
+    as_role("owner")
+    person = User.objects.get(pk=owner.session["_auth_user_id"])
+    answer = owner.post(dialog(person, "erase"), SURE)
+    assert answer.status_code == 302
+    assert stored(person)["status"] == "deleted"
+    assert ErasureLedgerEntry.objects.get().method == "self_service"
+    log = AuditLogEntry.objects.filter(actor=person).exclude(ip_address=None, user_agent=None)
+    assert not log.exists()
+    assert owner.get("/admin/").url.startswith("/admin/login/")
+    assert not [s for s in Session.objects.all() if str(person.pk) in str(s.get_decoded())]
+
+
+@pytest.mark.parametrize("role", ["assistant", "editor", "client"])
+@pytest.mark.parametrize("verb", ["block", "unblock", "erase"])
+def test_to_others_there_is_no_dialog(
+    as_role: Callable[[str], Client], role: str, verb: str, anna: User
+) -> None:
+    client = as_role(role)
+    with writes_nothing():
+        assert client.get(dialog(anna, verb)).status_code == 404
+        assert client.post(dialog(anna, verb), {**SURE, "force": "on"}).status_code == 404
+    assert Client().post(dialog(anna, verb), SURE).status_code == 302
+    assert stored(anna)["status"] == "active"
+
+
+@pytest.mark.parametrize("verb", ["block", "unblock", "erase"])
+@pytest.mark.parametrize("key", [str(uuid4()), "nobody", "0"])
+def test_of_nobody_there_is_none(owner: Client, verb: str, key: str) -> None:
+    with writes_nothing():
+        assert owner.post(f"/admin/identity/user/{key}/{verb}/", SURE).status_code == 404
+        assert owner.get(f"/admin/identity/user/{key}/{verb}/").status_code in (200, 404)
+
+
+def test_nobody_becomes_deleted_by_hand(owner: Client, anna: User) -> None:
+    form = owner.get(page(User, "change", anna.pk)).context_data["adminform"].form
+    assert not {"status", "deleted_at"} & form.fields.keys()
