@@ -25,7 +25,7 @@ for _name in ("ENCRYPTION_KEYS", "BLIND_INDEX_KEYS"):
         keys.from_environment(f"EBALANCE_{_name}", deployed=True, development_file=Path()),
     )
 
-# Files of exports go elsewhere than the developer's: a sweep would remove those. So does the ledger.
+# Files of exports, and the ledger, go elsewhere than the developer's: a sweep would remove those.
 _EXPORTS = tempfile.TemporaryDirectory(prefix="ebalance-exports-")
 os.environ["EXPORTS_DIR"] = _EXPORTS.name
 settings.EXPORTS_DIR = Path(_EXPORTS.name)

@@ -1,4 +1,4 @@
-"""Runs that retention has removed live on in the totals of their day; numbers stay what they were."""
+"""Runs that retention has removed live on in the totals of their day; the numbers stay."""
 
 from __future__ import annotations
 
