@@ -20,7 +20,7 @@ from typing import Any
 from uuid import UUID
 
 from django.apps import apps
-from django.db import connection, models, transaction
+from django.db import ProgrammingError, connection, models, transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -30,14 +30,24 @@ from ebalance import acting
 from ebalance.db.erasing import removals
 from ebalance.db.inventory import tables
 from ebalance.db.people import Person
-from ebalance.verbs import Clock, InvalidInput, NotFound, NotPermitted, locked, moment, verb
+from ebalance.verbs import (
+    Clock,
+    InvalidInput,
+    NotFound,
+    NotPermitted,
+    locked,
+    moment,
+    sqlstate,
+    verb,
+)
 
 from . import exports_storage, ledger
 from .consents import end, tell
-from .errors import LastOwner, UpcomingAppointments
+from .errors import ErasureUnavailable, LastOwner, UpcomingAppointments
 
 logger = logging.getLogger(__name__)
 
+INSUFFICIENT_PRIVILEGE = "42501"
 PATIENCE = 5  # times that the locks are taken anew, in their order
 BLOCKING = ("pending_payment", "paid", "confirmed")
 
@@ -96,7 +106,8 @@ def erase(
     being paid for, are cancelled as by the client with ``force``; else they are in the way. Other
     holds are cancelled anyway. ``actor`` is the person or somebody who may delete people.
 
-    Raises LastOwner, UpcomingAppointments, NotFound, NotPermitted, InvalidInput.
+    Raises LastOwner, UpcomingAppointments, NotFound, NotPermitted, InvalidInput, and
+    ErasureUnavailable where the connection has not the rights for it.
     """
     model: Any = apps.get_model("identity.ErasureLedgerEntry")
     if method not in model.Method.values:
@@ -104,14 +115,14 @@ def erase(
     if actor is not None and actor.pk != subject and not actor.has_perm("identity.delete_user"):
         raise NotPermitted(permission="identity.delete_user")
     asked = None if requested_at is None else moment(requested_at, "requested_at")
-    with leaving_no_trace(subject, actor):
+    with leaving_no_trace(subject, actor), as_the_owner():
         return _erase(Order(subject, method, asked, force), actor=actor, clock=clock)
 
 
 def erase_again(lines: Sequence[ledger.Line], *, clock: Clock = timezone.now) -> Erased:
     """After a restore: erase whom these lines of the ledger are about, all of one person.
 
-    The table has the lines again afterwards. Raises LastOwner.
+    The table has the lines again afterwards. Raises LastOwner, ErasureUnavailable.
     """
     first = lines[0]
     order = Order(
@@ -122,7 +133,8 @@ def erase_again(lines: Sequence[ledger.Line], *, clock: Clock = timezone.now) ->
         is_repeated=True,
         leads=frozenset().union(*(line.leads for line in lines)),
     )
-    erased = _erase(order, actor=None, clock=clock)
+    with as_the_owner():
+        erased = _erase(order, actor=None, clock=clock)
     _note_again(lines)
     return erased
 
@@ -155,6 +167,17 @@ def leaving_no_trace(subject: UUID, actor: Any) -> Iterator[None]:
         return
     with acting.acting_as(who, role=acts.role if acts is not None else None):
         yield
+
+
+@contextmanager
+def as_the_owner() -> Iterator[None]:
+    """Events and the log are append-only to the application's own role."""
+    try:
+        yield
+    except ProgrammingError as error:
+        if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
+            raise
+        raise ErasureUnavailable() from error
 
 
 @verb

@@ -67,3 +67,13 @@ class UpcomingAppointments(Refused):
             for start in self.details["starts"]  # type: ignore[attr-defined]
         )
         return str(self.sentence_template) % {"starts": starts}
+
+
+class ErasureUnavailable(Refused):
+    """This connection has not the rights of the database's owner (docs/decisions/erasure.md)."""
+
+    code = "erasure_unavailable"
+    sentence_template = _(
+        "This program may not change what the database keeps as written: erase this person by "
+        "manage.py erase_user, as the owner of the database."
+    )

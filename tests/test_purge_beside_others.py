@@ -260,7 +260,7 @@ def test_an_old_snapshot_changes_nothing(committed: Database) -> None:
 def test_killed_again_and_again_beside_writers_it_counts_every_run_once(
     committed: Database,
 ) -> None:
-    runs, dice = 20_000, random.Random()
+    runs, dice = 40_000, random.Random()
     quiz = expired_runs(runs)
     visitors = [Visitor(committed.conninfo, quiz, seed) for seed in range(2)]
     for visitor in visitors:

@@ -43,6 +43,7 @@ from tests.factories import (
 from tests.factories.payloads import PAYLOADS
 from tests.sealed.support import ring
 from tests.support import execute, update_sql
+from tests.verbs import at_once
 from ugc.models import AnonymousQuestion, Review
 
 # Who may have what opened, by the table of access.md §1; each column with something to seal.
@@ -415,6 +416,21 @@ def test_no_transaction_of_somebody_else_can_take_the_entry_along(
     assert (opened, entries()) == ([], [])
     reveal(row, "question_text_encrypted", actor=who)
     assert (opened, len(entries())) == (["question_text_encrypted"], 1)
+
+
+def test_those_who_look_at_once_all_have_an_entry(looked: list[int]) -> None:
+    row, people = AnonymousQuestionFactory(), [UserFactory(role="owner") for _ in range(8)]
+
+    def look(who: User) -> Any:
+        return lambda: reveal(row, "question_text_encrypted", actor=who)
+
+    shown = at_once(*map(look, people))
+    assert shown == ["Мне тревожно по ночам."] * 8
+    assert len(looked) == 8
+    assert min(looked) >= 1
+    written = entries("sealed_value_revealed")
+    assert {found["actor_user_id"] for found in written} == {who.pk for who in people}
+    assert len(written) == 8
 
 
 def test_every_click_has_an_entry(owner: Client) -> None:

@@ -434,6 +434,9 @@ def test_what_else_is_done_to_it_is_found() -> None:
     tried(("reordered", 6), lambda: swap(6, 9))
     tried(("reordered", 10), lambda: swap(10, 11))
     tried(("cut", 11), lambda: remove(5, 100))
+    tried(("cut", 11), lambda: remove(11, 100))
+    tried(("cut", 9), lambda: remove(9, 100))
+    tried(("edited", 6), lambda: remove(9, 100), lambda: assign(6, action="login"))
     # Hashed anew it leads to another hash than the one that was signed.
     tried(("rewritten", 10), lambda: assign(7, action="login"), lambda: hash_anew(7))
     tried(("rewritten", 10), lambda: assign(10, action="login"), lambda: hash_anew(10))
@@ -445,6 +448,17 @@ INSERT = (
     "INSERT INTO audit_log_entries (seq, actor_role, action, entity_type, prev_hash, row_hash) "
     "VALUES (%s, 'system', 'a', 'b', '', '')"
 )
+
+
+@pytest.mark.usefixtures("partly")
+@pytest.mark.parametrize("first", [9, 11])
+def test_what_is_left_of_a_cut_log_is_not_removed(first: int) -> None:
+    with superuser():
+        remove(first, 100)
+    with pytest.raises(LogDamaged) as caught:
+        go()
+    assert caught.value.details == {"seq": first, "kind": "cut"}
+    assert seqs() == [*range(5, first)]
 
 
 @pytest.mark.usefixtures("partly")

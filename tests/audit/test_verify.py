@@ -199,13 +199,22 @@ def test_the_first_of_several_is_named() -> None:
 def test_a_rule_that_was_dropped_lets_nothing_through() -> None:
     """Not even what no column could hold."""
     execute(
-        f"ALTER TABLE {TABLE} DROP CONSTRAINT audit_log_entries_action_is_code;"
+        f"ALTER TABLE {TABLE} DROP CONSTRAINT audit_log_entries_action_is_code, "
+        "DROP CONSTRAINT audit_log_entries_actor_role_in_set, "
+        "DROP CONSTRAINT audit_log_entries_entity_key_is_key;"
         f"ALTER TABLE {TABLE} ALTER action DROP NOT NULL, ALTER row_hash DROP NOT NULL"
     )
     with superuser():
-        for action in ('login", "users', "", "\\", None):
-            assign(5, action=action)
+        (before,) = execute(f"SELECT actor_role, action FROM {TABLE} WHERE seq = 5")
+        for changes in (
+            *({"action": text} for text in ('login", "users', '"', "", "\\", "\n", None)),
+            {"actor_role": f'{before["actor_role"]}", "{before["action"]}'},
+            {"entity_key": 'a-b_C", null, null, "'},
+        ):
+            (kept,) = execute(f"SELECT actor_role, action, entity_key FROM {TABLE} WHERE seq = 5")
+            assign(5, **changes)
             assert found() == ("edited", 5)
+            assign(5, **kept)
         assign(5, row_hash=None)
         assert found() == ("edited", 5)
 

@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection, models, transaction
 
 from crm.models import Lead
 from ebalance.db import classification, inventory
-from ebalance.db.inventory import tables
+from ebalance.db.inventory import Undeclared, tables
 from ebalance.db.people import Person
 from ebalance.db.sealed import Plaintext
 from identity.collecting import collected
@@ -102,7 +102,7 @@ def test_a_column_that_nobody_marks_makes_the_proof_fail(
     people: tuple[Marked, ...], monkeypatch: Any
 ) -> None:
     execute("ALTER TABLE reviews ADD headline text")
-    review = next(table for table in tables() if table.name == "reviews")
+    review = table_of("reviews")
     headline = models.TextField(db_comment=classification.p1("what it is called"))
     headline.set_attributes_from_name("headline")
     headline.model = review.model
@@ -117,10 +117,48 @@ def test_a_column_that_erasure_forgets_makes_the_proof_fail(
     field = Lead._meta.get_field("utm")
     forgotten = classification.p0("utm_* of the first visit", erasure=classification.NAMES_NOBODY)
     monkeypatch.setattr(field, "db_comment", forgotten)
-    leads = next(table for table in tables() if table.name == "leads")
+    leads = table_of("leads")
     monkeypatch.delitem(leads.__dict__, "columns")  # as it was declared before
     erase(people[0].pk, method="admin")
     assert search(people[0].gone()) == ["leads.utm: leads.utm"]
+
+
+def test_a_column_that_only_the_database_has_makes_the_proof_fail(
+    people: tuple[Marked, ...],
+) -> None:
+    one = people[0]
+    mark = one.marks.text("reviews.headline")
+    execute("ALTER TABLE reviews ADD headline text")
+    execute("UPDATE reviews SET headline = %s WHERE user_id = %s", [mark, one.pk])
+    erase(one.pk, method="admin")
+    assert search(one.gone()) == ["reviews.headline: reviews.headline"]
+
+
+def test_a_field_without_a_declaration_stops_the_erasure_before_it_begins(
+    people: tuple[Marked, ...], monkeypatch: Any
+) -> None:
+    field, leads = Lead._meta.get_field("utm"), table_of("leads")
+    monkeypatch.setattr(field, "db_comment", "utm_* of the first visit")
+    monkeypatch.delitem(leads.__dict__, "columns")
+    before = digests()
+    with pytest.raises(Undeclared, match=r"leads\.utm has no privacy class"):
+        erase(people[0].pk, method="admin")
+    assert digests() == before
+
+
+def test_a_personal_column_without_a_way_from_a_person_makes_the_proof_fail(
+    monkeypatch: Any,
+) -> None:
+    tags = table_of("tags")
+    column = next(column for column in tags.columns if column.name == "title")
+    monkeypatch.setattr(column.field, "db_comment", classification.p1("whom it is about"))
+    monkeypatch.delitem(tags.__dict__, "columns")
+    declared = {column.table.name for column in inventory.columns() if column.privacy != "P0"}
+    assert declared - {table.name for table in tables_of_people()} == {"tags"}
+
+
+def table_of(name: str) -> inventory.Table:
+    return next(table for table in tables() if table.name == name)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import multiprocessing
@@ -17,6 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.conf import settings
+from django.core.management import call_command
 from django.db import IntegrityError, connection, models
 from django.utils import timezone
 
@@ -28,6 +30,7 @@ from ebalance.db.sealed import Plaintext
 from ebalance.verbs import Refused
 from identity import erasure, ledger
 from identity.erasure import erase
+from identity.errors import ErasureUnavailable
 from identity.models import Consent, DataExportRequest, ErasureLedgerEntry, User
 from interactive.models import InteractiveRun
 from tests.databases import Database
@@ -468,6 +471,28 @@ def test_payments_that_come_while_their_client_is_erased_are_paid_or_due_back(
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM outbox_events WHERE event_type = 'refund_due'")
         assert cursor.fetchone() == (4,)
+
+
+# -- by which role of the database ----------------------------------------------------------------
+
+
+def as_role(role: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET ROLE {role}")
+
+
+def test_the_owner_of_the_database_erases_and_the_application_is_refused(one: Marked) -> None:
+    """Events and the log are append-only to the application (access.md §2)."""
+    call_command("grant_db_roles", stdout=io.StringIO())
+    before = digests()
+    as_role("ebalance_app")
+    with pytest.raises(ErasureUnavailable):
+        erase(one.pk, method="self_service")
+    as_role("ebalance_owner")
+    assert digests() == before
+    assert erase(one.pk, method="admin").counts["analytics_events"] == 3
+    connection.close()
+    assert nothing_is_left_of(one)
 
 
 # -- killed ---------------------------------------------------------------------------------------

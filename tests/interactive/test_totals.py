@@ -1,4 +1,4 @@
-"""Runs that retention has removed live on in the totals of their day; the numbers stay."""
+"""Runs that retention has removed live on in the totals of their day; no number changes."""
 
 from __future__ import annotations
 
