@@ -27,10 +27,10 @@ class Migration(migrations.Migration):
             trigger=pgtrigger.compiler.Trigger(
                 name="appointments_origin_stays",
                 sql=ebalance.db.triggers.RuleTriggerSql(
-                    condition="WHEN ((OLD.rescheduled_from_id IS DISTINCT FROM NEW.rescheduled_from_id OR (OLD.client_request_id IS DISTINCT FROM NEW.client_request_id AND NEW.client_request_id IS NOT NULL)))",
+                    condition="WHEN ((OLD.rescheduled_from_id IS DISTINCT FROM NEW.rescheduled_from_id OR (OLD.client_request_id IS DISTINCT FROM NEW.client_request_id AND (NEW.client_request_id IS NOT NULL OR NEW.client_user_id IS NOT NULL))))",
                     execute="public.refuse('appointments_origin_stays', 'rescheduled_from_id', 'What an appointment replaces, and the request it came by, do not change')",
                     func="",
-                    hash="276a0f54616ee1f8465b3876d0d7b06515e71b62",
+                    hash="59b1e6036572a82f7c096a71287d6c2f5e5f8ca2",
                     operation="UPDATE",
                     pgid="appointments_origin_stays",
                     table="appointments",

@@ -344,7 +344,7 @@ END""",
                 "appointments",
                 "origin_stays",
                 ["rescheduled_from_id", "client_request_id"],
-                emptied=["client_request_id"],  # when the client is erased
+                emptied={"client_request_id": "client_user_id"},  # when the client is erased
                 message=gettext_noop(
                     "What an appointment replaces, and the request it came by, do not change"
                 ),

@@ -277,17 +277,21 @@ def frozen(
     once: str | None = None,
     status: str | None = None,
     resealed: Sequence[str] = (),
-    emptied: Sequence[str] = (),
+    emptied: Mapping[str, str] | None = None,
 ) -> Rule:
     """These columns keep the value they were inserted with.
 
     With ``once``, from when that column has a value; with ``status``, while the row is in it.
-    Those of them in ``resealed`` may still move to another key, with their value; those in
-    ``emptied`` may become NULL.
+    Those of them in ``resealed`` may still move to another key, with their value. Those in
+    ``emptied`` may become NULL where the column that they name there is or becomes so too.
     """
     changes = {c: f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in columns}
     changes |= {c: f"({changes[c]} AND {not_resealed(table, c)})" for c in resealed}
-    changes |= {c: f"({changes[c]} AND NEW.{c} IS NOT NULL)" for c in emptied}
+    emptied = emptied or {}
+    changes |= {
+        c: f"({changes[c]} AND (NEW.{c} IS NOT NULL OR NEW.{other} IS NOT NULL))"
+        for c, other in emptied.items()
+    }
     condition = f"({' OR '.join(changes.values())})"
     if once:
         condition += f" AND OLD.{once} IS NOT NULL"
@@ -300,8 +304,11 @@ def frozen(
         if not row or (once and row[once] is None) or (status and row["status"] != status):
             return False
         attributes = {f.column: f.attname for f in instance._meta.concrete_fields}
-        now = {c: getattr(instance, attributes[c]) for c in columns}
-        return any(row[c] != now[c] and not (c in emptied and now[c] is None) for c in columns)
+        now = {c: getattr(instance, attributes[c]) for c in (*columns, *emptied.values())}
+        return any(
+            row[c] != now[c] and not (c in emptied and now[c] is None and now[emptied[c]] is None)
+            for c in columns
+        )
 
     made = Rule(
         f"{table}_{rule}",
