@@ -339,6 +339,14 @@ def test_masking_keeps_what_is_published_published(assistant: User) -> None:
     assert (stored(row)["status"], len(row._actions)) == ("published", 1)
 
 
+def test_a_page_opened_before_an_erasure_puts_no_text_back(assistant: User) -> None:
+    row = review("published")
+    row.user.erase(method="self_service")
+    with refused(TransitionRefused):
+        row.mask_pii(Plaintext("Спасибо, [имя]"), actor=assistant)
+    assert Review.objects.get().review_text_encrypted.open() == ""
+
+
 def test_a_review_that_is_gone_is_not_found(assistant: User) -> None:
     row = ReviewFactory(pending=True)
     Review.objects.filter(pk=row.pk).delete()

@@ -38,12 +38,13 @@ class Moderated(Entity):
         """Replace the text by one without personal data; the status stays.
 
         Raises NotPermitted, TextBlank, TextTooLong, TransitionRefused once it is decided on for
-        good (``maskable``).
+        good (``maskable``), or emptied because its author was erased.
         """
         permitted(actor, *MODERATORS)
         check_text(text)
         with self._under_lock() as row:
-            if row.status not in row.maskable:
+            is_emptied = is_same_text(getattr(row, row.text_column), Plaintext(""))
+            if row.status not in row.maskable or is_emptied:
                 raise row._refusal("masked")
             if is_same_text(getattr(row, row.text_column), text):
                 return
