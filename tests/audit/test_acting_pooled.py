@@ -14,12 +14,14 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import psycopg
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client
 from django.urls import path
@@ -28,6 +30,7 @@ from psycopg import sql
 
 from audit.models import AuditLogEntry, SystemSetting
 from booking.models import Service
+from crm.models import Lead
 from ebalance import acting
 from ebalance.acting import acting_as
 from ebalance.bundled import bundled_bin_dir
@@ -621,6 +624,35 @@ def test_the_chain_is_locked_at_the_end_of_a_transaction_only(database: Database
                 price()
             assert other.execute(IS_FREE).fetchone() == (True,)
         assert other.execute(IS_FREE).fetchone() == (True,)
+
+
+def test_sixteen_writers_do_not_wait_in_a_circle() -> None:
+    """Each has rows of its own, written in either order, and one row that all of them change."""
+    shared = ServiceFactory()
+    people = [UserFactory() for _ in range(16)]
+    rows = [(LeadFactory(), ServiceFactory()) for _ in people]
+    rounds = 6
+
+    def work(number: int) -> None:
+        lead, service = rows[number]
+        for turn in range(rounds):
+            status = "inactive" if turn % 2 else "engaged"
+            writes = [
+                lambda status=status: Lead.objects.filter(pk=lead.pk).update(status=status),
+                lambda: Service.objects.filter(pk=service.pk).update(price_amount=next(PRICES)),
+            ]
+            with acting_as(people[number]), transaction.atomic():
+                for write in writes if number % 2 else reversed(writes):
+                    write()
+                Service.objects.filter(pk=shared.pk).update(price_amount=F("price_amount") + 1)
+
+    before = last_seq()
+    assert at_once(*(partial(work, number) for number in range(16))) == [None] * 16
+    found = entries_since(before)
+    assert len(found) == 16 * rounds * 3 == last_seq() - before
+    assert Counter(e["actor_user_id"] for e in found) == {p.pk: rounds * 3 for p in people}
+    told = [e["new_value"]["price_amount"] for e in found if e["entity_id"] == shared.pk]
+    assert told == [*range(told[0], told[0] + 16 * rounds)]
 
 
 def test_an_error_of_psycopg_names_the_rule(database: Database) -> None:

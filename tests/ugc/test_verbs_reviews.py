@@ -181,8 +181,13 @@ def test_a_review_comes_sealed() -> None:
 
 @pytest.mark.parametrize("state", ["blocked", "deleted"])
 def test_a_blocked_or_deleted_person_writes_no_review(state: str) -> None:
-    author = UserFactory(**{state: True})
-    draft = ReviewFactory(user=author)
+    draft = ReviewFactory()
+    author = draft.user
+    gone = UserFactory.build(**{state: True})
+    names = [f.name for f in gone._meta.concrete_fields if f.name not in {"id", "created_at"}]
+    for name in names:
+        setattr(author, name, getattr(gone, name))
+    author.save()
     for write in (
         lambda: send(user=author),
         lambda: Review.objects.draft(text=Plaintext("Мне помогло."), user=author),
