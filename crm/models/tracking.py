@@ -27,16 +27,22 @@ from .leads import Lead
 
 KEPT = "13 months"  # of an analytics event
 
-# Of an event: column to how it looks while it is not empty.
-EMPTIED_AT_ERASURE = {
-    **dict.fromkeys(("user_id", "lead_id", "anonymous_id", "session_id"), "IS NOT NULL"),
-    **dict.fromkeys(("page", "acquisition", "properties"), "<> '{}'"),
-}
+# What erasure may empty in an event: whom it leads to, and then all that it tells.
+IDENTIFIERS = ("user_id", "lead_id", "anonymous_id", "session_id")
+DETAILS = ("page", "acquisition", "properties")
 
 
 def as_written(row: str) -> str:
     """SQL: the row without what erasure may empty."""
-    return f"(to_jsonb({row}) - '{{{','.join(EMPTIED_AT_ERASURE)}}}'::text[])"
+    return f"(to_jsonb({row}) - '{{{','.join(IDENTIFIERS + DETAILS)}}}'::text[])"
+
+
+def refilled() -> str:
+    """SQL: something is changed otherwise than by being emptied, or of an event of somebody."""
+    named = f"num_nonnulls({', '.join(f'NEW.{c}' for c in IDENTIFIERS)}) > 0"
+    bad = [(c, f"NEW.{c} IS NOT NULL") for c in IDENTIFIERS]
+    bad += [(c, f"(NEW.{c} <> '{{}}' OR {named})") for c in DETAILS]
+    return " OR ".join(f"(NEW.{c} IS DISTINCT FROM OLD.{c} AND {how})" for c, how in bad)
 
 
 def empty_object() -> models.Value:
@@ -313,12 +319,7 @@ class AnalyticsEvent(Entity):
                 operation=pgtrigger.Update,
                 condition=f"""{as_written("OLD")} IS DISTINCT FROM {as_written("NEW")}
     OR to_jsonb(OLD) = to_jsonb(NEW)
-    OR {
-                    " OR ".join(
-                        f"(NEW.{c} IS DISTINCT FROM OLD.{c} AND NEW.{c} {filled})"
-                        for c, filled in EMPTIED_AT_ERASURE.items()
-                    )
-                }""",
+    OR {refilled()}""",
                 message=triggers.APPEND_ONLY,
                 broken=lambda row: not row._state.adding,
             ),

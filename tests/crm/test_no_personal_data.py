@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from tests.crm.writing import ANALYTICS, GUARD, TIMELINE, Writer, each_table
 from tests.databases import Database
-from tests.factories import LeadFactory, TrackingEventParamFactory
+from tests.factories import LeadFactory, LeadIdentityFactory, TrackingEventParamFactory
 from tests.support import columns_of, execute, refuses
 from tests.trying import copy_rows, diagnosis
 
@@ -430,11 +430,19 @@ def test_a_good_event_is_written_with_an_empty_search_path(table: str) -> None:
 )
 def test_a_written_timeline_event_is_not_made_worse(to: dict[str, Any]) -> None:
     row = Writer(TIMELINE).write("page_view", "web", {"page_path": "/"})
+    LeadIdentityFactory(lead=row.lead)
     name, value = next(iter(to.items()))
     found = diagnosis(
         lambda: execute(f"UPDATE {TIMELINE} SET {name} = %s WHERE id = %s", [value, row.pk])
     )
     assert found.constraint_name in GUARD[TIMELINE].values()
+
+
+def test_of_a_lead_that_nobody_is_known_by_any_more_the_event_is_emptied() -> None:
+    row = Writer(TIMELINE).write("page_view", "web", {"page_path": "/"})
+    execute(f"UPDATE {TIMELINE} SET properties = '{{}}' WHERE id = %s", [row.pk])
+    row.refresh_from_db()
+    assert row.properties == {}
 
 
 def test_events_of_a_retired_kind_still_move_with_their_lead() -> None:
