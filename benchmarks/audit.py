@@ -5,8 +5,8 @@
 **Verifying.** Entries as the trigger writes them, in a database of its own, all with actor, values,
 address and agent. Verified as `verify_audit_log` does it, with the server's parallelism off; beside
 it a bare scan that reads all hashes and checks nothing. The median of the rounds counts. "per core"
-divides by the time that server and client had on a processor, and "fastest tenth" is of the batches,
-so that it can be told where others are at work too. The bound is 100,000 per second.
+divides by the time that server and client had on a processor, "fastest tenth" is of the batches, so
+that it can be told where others are at work too. The bound is 100,000 per second.
 
 **Writing.** pgbench, with 1 and with 16 clients, each with rows of its own: a change of a lead's
 status with the trigger that audits it and without, and the INSERT of an entry beside one into a
