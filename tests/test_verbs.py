@@ -396,11 +396,14 @@ PROBLEM = SimpleNamespace(path="$.steps[0]", code="missing")
 # Of those that sentences name; the others say nothing of their details.
 DETAILS: dict[str, dict[str, Any]] = {
     "ConfigInvalid": {"problems": [PROBLEM]},
+    "LogDamaged": {"seq": 7},
     "NotReadyToPublish": {"offences": ["cta_missing"]},
     "ServiceIncomplete": {"offences": ["description_missing"]},
+    "SigningKeyMissing": {"key": "k1"},
     "TooLateToReschedule": {"hours": 24},
     "TextTooLong": {"limit": 10_000},
     "RuleZoneUnknown": {"zone": "Europe/Moscow"},
+    "UpcomingAppointments": {"starts": [datetime(2026, 1, 7, 12, tzinfo=UTC)]},
 }
 
 

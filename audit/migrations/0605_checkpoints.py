@@ -14,7 +14,9 @@ from django.db import migrations, models
 import ebalance.db.ids
 import ebalance.db.triggers
 
-FUNCTIONS = (Path(__file__).parent / "sql" / "0605_audit_chain.sql").read_text(encoding="utf-8")
+SQL = Path(__file__).parent / "sql"
+FUNCTIONS = (SQL / "0605_audit_chain.sql").read_text(encoding="utf-8")
+EARLIER = (SQL / "0605_reverse.sql").read_text(encoding="utf-8")
 
 
 class Migration(migrations.Migration):
@@ -167,7 +169,7 @@ class Migration(migrations.Migration):
             ),
         ),
         # One statement list, sent as it is.
-        migrations.RunSQL([(FUNCTIONS, None)], migrations.RunSQL.noop),
+        migrations.RunSQL([(FUNCTIONS, None)], [(EARLIER, None)]),
         pgtrigger.migrations.AddTrigger(
             model_name="auditlogentry",
             trigger=pgtrigger.compiler.Trigger(

@@ -1,13 +1,13 @@
 -- The second canonical form: over the whole row. Address and user agent stand in it by a salted
 -- hash, so that they can be emptied when a person is erased and the row still verifies.
-CREATE FUNCTION public.audit_origin_hash(salt uuid, ip_address inet, user_agent text)
+CREATE OR REPLACE FUNCTION public.audit_origin_hash(salt uuid, ip_address inet, user_agent text)
 RETURNS bytea LANGUAGE sql STABLE
     RETURN sha256(uuid_send(salt)
         || convert_to(jsonb_build_array(ip_address::text, user_agent)::text, 'UTF8'));
 COMMENT ON FUNCTION public.audit_origin_hash(uuid, inet, text) IS
     'SHA-256 over where a request came from, salted';
 
-CREATE FUNCTION public.audit_entry_hash(
+CREATE OR REPLACE FUNCTION public.audit_entry_hash(
     prev_hash bytea, id uuid, seq bigint, actor_user_id uuid, actor_role text, action text,
     entity_type text, entity_id uuid, entity_key text, old_value jsonb, new_value jsonb,
     created_at timestamptz, origin_hash bytea

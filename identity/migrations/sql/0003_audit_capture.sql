@@ -2,7 +2,7 @@
 -- is written of an erased person any more; and what erasure may empty in an event.
 
 -- The role somebody acts in: the highest they have, or had before this transaction changed it.
-CREATE FUNCTION public.acting_role(actor uuid) RETURNS text LANGUAGE plpgsql STABLE
+CREATE OR REPLACE FUNCTION public.acting_role(actor uuid) RETURNS text LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     before text[] := string_to_array(current_setting('ebalance.role_before', true), ' ');
@@ -19,7 +19,7 @@ COMMENT ON FUNCTION public.acting_role(uuid) IS
     'The highest role a person has, or had before this transaction changed it';
 
 -- Who gives themselves a role does it in the one they had, and so does who gives up theirs.
-CREATE FUNCTION public.remember_acting_role() RETURNS trigger LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION public.remember_acting_role() RETURNS trigger LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     said text := lower(current_setting('ebalance.actor_user_id', true));
@@ -35,7 +35,7 @@ COMMENT ON FUNCTION public.remember_acting_role() IS
 
 -- One entry, with the actor of the session variables (ebalance/acting.py). Without one it is the
 -- system's.
-CREATE FUNCTION public.record_audit_entry(
+CREATE OR REPLACE FUNCTION public.record_audit_entry(
     action text, entity_type text, entity_id uuid, entity_key text, old_value jsonb, new_value jsonb
 ) RETURNS uuid LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -91,7 +91,7 @@ COMMENT ON FUNCTION public.record_audit_entry(text, text, uuid, text, jsonb, jso
 
 -- Times are told in UTC, whatever the writer's zone. What is long is not looked into: that takes
 -- its time, and others wait for the chain meanwhile.
-CREATE FUNCTION public.audit_change() RETURNS trigger LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION public.audit_change() RETURNS trigger LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
     was jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
@@ -131,7 +131,7 @@ COMMENT ON FUNCTION public.audit_change() IS
     'Trigger: write what happened to a row into the audit log; arguments are action, key column, columns told';
 
 -- The row is read under a lock, so that an erasure under way is waited for.
-CREATE FUNCTION public.refuse_for_erased_person() RETURNS trigger LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION public.refuse_for_erased_person() RETURNS trigger LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     found_status text;
