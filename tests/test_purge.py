@@ -18,9 +18,9 @@ from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.db import connection, models
 
+from ebalance import long_runs
 from ebalance.db import purging
 from ebalance.db.ids import uuid7
-from ebalance.db.management.commands import rotate_keys
 from ebalance.db.retention import Purged
 from tests.factories import (
     AnalyticsEventFactory,
@@ -409,7 +409,7 @@ def test_files_that_cannot_be_removed_hold_up_their_table_alone(
 def test_progress_is_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(rotate_keys, "LINE_EVERY", 0.0)
+    monkeypatch.setattr(long_runs, "LINE_EVERY", 0.0)
     expired_links(5)
     command("--batch", "2", "--table", "deep_links")
     assert capsys.readouterr().err.splitlines() == [

@@ -23,6 +23,7 @@ from django.db import IntegrityError, connection, models, transaction
 from psycopg.errors import LockNotAvailable
 
 from crm.models import LeadIdentity, LeadNote
+from ebalance import long_runs
 from ebalance.db import envelope, keys
 from ebalance.db.keys import Key, Keyring
 from ebalance.db.management.commands import rotate_keys
@@ -463,7 +464,7 @@ def test_a_run_to_other_keys_ends_the_one_before(use: Any) -> None:
 def test_without_a_terminal_progress_is_a_line_now_and_then(
     use: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(rotate_keys, "LINE_EVERY", 0.0)
+    monkeypatch.setattr(long_runs, "LINE_EVERY", 0.0)
     for _ in range(5):
         LeadNoteFactory()
     use(NEW_RINGS)

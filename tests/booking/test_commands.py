@@ -18,7 +18,7 @@ from django.utils.timezone import now
 
 from booking.models import Appointment, Payment, PaymentWebhookEvent
 from booking.verbs import payments
-from ebalance.db.management.commands import rotate_keys
+from ebalance import long_runs
 from tests.booking.telling import book, deliver, known_payment, told, writes_nothing
 from tests.databases import Database, default_connection_on
 from tests.factories import (
@@ -196,7 +196,7 @@ def test_what_is_no_limit_is_refused_in_one_line(limit: str) -> None:
 def test_progress_is_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(rotate_keys, "LINE_EVERY", 0.0)
+    monkeypatch.setattr(long_runs, "LINE_EVERY", 0.0)
     waiting_successes(2)
     command("process_webhooks")
     assert capsys.readouterr().err.splitlines() == [

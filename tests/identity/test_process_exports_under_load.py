@@ -17,7 +17,7 @@ import pytest
 from django.db import connection
 from django.utils.timezone import now
 
-from ebalance.db.management.commands import rotate_keys
+from ebalance import long_runs
 from identity import collecting, exporting_queue, exports_storage
 from identity.models import DataExportRequest
 from tests.databases import Database, default_connection_on
@@ -266,7 +266,7 @@ def test_a_failure_is_an_exit_code(committed: Database, folder: Path) -> None:
 def test_progress_is_told_where_nobody_watches_a_bar(
     committed: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(rotate_keys, "LINE_EVERY", 0)
+    monkeypatch.setattr(long_runs, "LINE_EVERY", 0)
     requests.request(user=diarist(), export_type="user_data")
     command()
     assert "data_export_requests: 1 of 1 row" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from django.utils.module_loading import import_string
 from audit.models import OutboxEvent
 from audit.relay import DEFAULT_BATCH, Relay
 from audit.senders import Sender
-from ebalance.db.management.commands.rotate_keys import StopSignals
+from ebalance.long_runs import StopSignals, whole_number
 
 LARGEST_BATCH = 1_000
 LONGEST_LEASE = 3600.0  # seconds
@@ -55,7 +55,10 @@ class Command(BaseCommand):
             return
         if options["json"]:
             raise CommandError("--json is for --status.")
-        batch, lease = _batch(options["batch"]), _lease(options["lease"])
+        batch, lease = (
+            whole_number(options["batch"], "batch", of="events", most=LARGEST_BATCH),
+            _lease(options["lease"]),
+        )
         sender = _sender(options["sender"])
         try:
             with StopSignals() as stop:
@@ -90,12 +93,6 @@ def _relay(sender: Sender, **options: Any) -> Relay:
         return Relay(sender, **options)
     except ValueError as error:
         raise CommandError(str(error)) from None
-
-
-def _batch(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= LARGEST_BATCH:
-        raise CommandError(f"{text!r} is no batch: a number of events from 1 to {LARGEST_BATCH:,}.")
-    return int(text)
 
 
 def _lease(text: str) -> float:

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from audit.chain import BATCH, Damaged, Stopped, UnknownKey, Verification, Verified
 from audit.checkpoints import BadFile, CheckpointFile, can_be_written
 from audit.models import AuditLogEntry
-from ebalance.db.management.commands.rotate_keys import StopSignals, progress
+from ebalance.long_runs import StopSignals, progress, whole_number
 
 LARGEST_BATCH = 100_000
 UNUSABLE = 2  # exit code when nothing was found out; 1 is a damaged log
@@ -40,7 +40,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        batch, target = _batch(options["batch"]), _path(options["write_checkpoint"])
+        batch = whole_number(
+            options["batch"], "batch", of="entries", most=LARGEST_BATCH, returncode=UNUSABLE
+        )
+        target = _path(options["write_checkpoint"])
         try:
             files = _files(_path(options["checkpoint"]), target)
             verified = self.verify(batch=batch, files=files, marking=target is not None)
@@ -117,12 +120,3 @@ def _path(text: str | None) -> Path | None:
     if text is not None and (not text or "\0" in text):
         raise CommandError("A checkpoint needs the name of a file.", returncode=UNUSABLE)
     return None if text is None else Path(text)
-
-
-def _batch(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= LARGEST_BATCH:
-        raise CommandError(
-            f"{text!r} is no batch: a number of entries from 1 to {LARGEST_BATCH:,}.",
-            returncode=UNUSABLE,
-        )
-    return int(text)

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from booking.models import PaymentWebhookEvent
-from ebalance.db.management.commands.rotate_keys import SHOWN, StopSignals, progress
+from ebalance.long_runs import SHOWN, StopSignals, progress, whole_number
 
 DONE, ELSEWHERE = "done", "elsewhere"
 # What came of an event: done, its last_error, or at work elsewhere.
@@ -34,7 +34,9 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        limit = _limit(options["limit"])
+        limit = options["limit"]
+        if limit is not None:
+            limit = whole_number(limit, "limit", of="notifications")
         events = PaymentWebhookEvent.objects
         waiting = events.filter(processed_at=None)[:limit].count()
         came: Counter[str] = Counter()
@@ -62,11 +64,3 @@ def _result(event: PaymentWebhookEvent | None) -> str:
     if event is None:
         return ELSEWHERE
     return DONE if event.processed_at else event.last_error
-
-
-def _limit(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not text.isdecimal() or int(text[:9]) < 1:
-        raise CommandError(f"{text[:20]!r} is no limit: a number of notifications, 1 or more.")
-    return int(text[:9])

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from audit.models import AuditLogEntry
-from ebalance.db.management.commands.rotate_keys import SHOWN
+from ebalance.long_runs import SHOWN
 from identity import exporting
 from identity.collecting import collected
 from identity.finding import PersonNotFound, person_named

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from ebalance.db.management.commands.rotate_keys import SHOWN, StopSignals, progress
+from ebalance.long_runs import SHOWN, StopSignals, progress, whole_number
 from identity import exports_storage
 from identity.models import DataExportRequest
 
@@ -33,7 +33,9 @@ class Command(BaseCommand):
         parser.add_argument("--limit", metavar="N", help="so many at most (default: all that wait)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        limit = _limit(options["limit"])
+        limit = options["limit"]
+        if limit is not None:
+            limit = whole_number(limit, "limit", of="exports")
         try:
             exports_storage.prepare()
         except OSError as error:
@@ -63,11 +65,3 @@ class Command(BaseCommand):
             self.stdout.write(f"{removed:>8,} files removed")
         if wrong := sum(came[outcome] for outcome in COMPLAINTS):
             raise CommandError(f"{wrong:,} exports could not be made, or not completely.")
-
-
-def _limit(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not text.isdecimal() or int(text[:9]) < 1:
-        raise CommandError(f"{text[:20]!r} is no limit: a number of exports, 1 or more.")
-    return int(text[:9])

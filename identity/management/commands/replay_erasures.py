@@ -8,7 +8,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
-from ebalance.db.management.commands.rotate_keys import SHOWN, StopSignals, progress
+from ebalance.long_runs import SHOWN, StopSignals, progress
 from ebalance.verbs import Refused
 from identity import ledger
 from identity.erasure import Erased, erase_again

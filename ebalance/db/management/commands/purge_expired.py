@@ -10,9 +10,10 @@ from django.db import OperationalError
 from ebalance.db import purging
 from ebalance.db.inventory import Table
 from ebalance.db.purging import purge_of
+from ebalance.long_runs import StopSignals, progress, rows_said, whole_number
 from ebalance.verbs import Refused
 
-from .rotate_keys import LARGEST_BATCH, StopSignals, _batch, _rows, progress
+from .rotate_keys import LARGEST_BATCH
 
 LONGEST_PAUSE = 60_000  # milliseconds
 
@@ -42,7 +43,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, now: datetime | None = None, **options: Any) -> None:
-        batch, pause = _batch(options["batch"]), _pause(options["pause"])
+        batch = whole_number(options["batch"], "batch", of="rows", most=LARGEST_BATCH)
+        pause = whole_number(
+            options["pause"], "pause", of="milliseconds", least=0, most=LONGEST_PAUSE
+        )
         chosen = _tables(options["table"])
         try:
             purging.check_rights(chosen, dry_run=options["dry_run"])
@@ -50,7 +54,7 @@ class Command(BaseCommand):
                 given = {
                     "now": now or purging.database_time(),
                     "batch": batch,
-                    "pause": pause,
+                    "pause": pause / 1000,
                     "stop": stop.asked,
                 }
                 if options["dry_run"]:
@@ -68,7 +72,7 @@ class Command(BaseCommand):
     def count(self, chosen: list[Table], stop: StopSignals, given: dict[str, Any]) -> None:
         for table in chosen:
             rows = purge_of(table, **given).expired()
-            self.stdout.write(f"{table.name}: {_rows(rows)} would be purged.")
+            self.stdout.write(f"{table.name}: {rows_said(rows)} would be purged.")
             self.mind(stop)
 
     def purge(self, chosen: list[Table], stop: StopSignals, given: dict[str, Any]) -> None:
@@ -83,11 +87,11 @@ class Command(BaseCommand):
             except Refused as refusal:
                 left.append(f"{table.name}: {refusal}")
             finally:
-                self.stdout.write(f"{table.name}: {_rows(purge.removed)} purged.")
+                self.stdout.write(f"{table.name}: {rows_said(purge.removed)} purged.")
             self.mind(stop)
             if purge.left:
                 why = f"refused by {', '.join(sorted(purge.rules))}" if purge.rules else "in use"
-                left.append(f"{table.name}: {_rows(purge.left)}, {why}")
+                left.append(f"{table.name}: {rows_said(purge.left)}, {why}")
         if left:
             raise CommandError("\n".join(["Not all is gone; run it again:", *left]))
 
@@ -97,15 +101,6 @@ class Command(BaseCommand):
                 "Stopped after a batch; the same command goes on from here.",
                 returncode=128 + stop.number,
             )
-
-
-def _pause(text: str) -> float:
-    """Seconds."""
-    if not text.isdecimal() or int(text[:9]) > LONGEST_PAUSE:
-        raise CommandError(
-            f"{text[:20]!r} is no pause: a number of milliseconds from 0 to {LONGEST_PAUSE:,}."
-        )
-    return int(text) / 1000
 
 
 def _tables(names: list[str] | None) -> list[Table]:
