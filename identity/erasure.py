@@ -29,7 +29,7 @@ from audit.models import AuditLogEntry, OutboxEvent
 from ebalance import acting
 from ebalance.db.erasing import removals
 from ebalance.db.inventory import tables
-from ebalance.db.people import Person
+from ebalance.db.people import LEADS, SHARED, Person
 from ebalance.verbs import (
     Clock,
     InvalidInput,
@@ -160,12 +160,13 @@ def _note_again(lines: Iterable[ledger.Line]) -> None:
 @contextmanager
 def leaving_no_trace(subject: UUID, actor: Any) -> Iterator[None]:
     """Whoever erases themself leaves neither address nor browser in the entries about it."""
-    acts = acting.current()
-    who = acts.user if acts is not None else actor
-    if who is None or who.pk != subject:
+    acts = acting.current() or acting.Actor()
+    who = acts.user if acts.is_somebody else actor
+    # A request of nobody who is logged in, and no colleague's command: the person's own.
+    if who is not None and who.pk != subject:
         yield
         return
-    with acting.acting_as(who, role=acts.role if acts is not None else None):
+    with acting.acting_as(who, role=acts.role):
         yield
 
 
@@ -186,12 +187,13 @@ def _erase(order: Order, *, actor: Any, clock: Clock) -> Erased:
     user, person = _held(order, erased, actor, clock)
     now = moment(clock(), "clock")
     requested_at = order.requested_at or now
-    if requested_at > now:
+    if requested_at > now and not order.is_repeated:  # the clock of a restored host may be behind
         raise InvalidInput(field="requested_at")
     files = _files(person)
     _end_consents(person, erased, now)
     _close_reviews(person)
     leads = _existing(person)
+    _remember_shared(person)
     found = removals(
         person, unsettled={"users": ~Q(status="deleted"), "leads": ~Q(status="inactive")}
     )
@@ -243,7 +245,8 @@ class _Overtaken(Exception):
 
 def _person(order: Order) -> Person:
     """With the leads of an earlier time: whoever knows their ids may have written of them since."""
-    return Person(order.subject, remembered=order.leads | ledger.leads_of(order.subject))
+    remembered = order.leads | ledger.leads_of(order.subject)
+    return Person(order.subject, remembered=remembered, is_erasure=True)
 
 
 def _rows(person: Person, name: str) -> models.QuerySet:
@@ -446,7 +449,7 @@ def _tell(
     apps.get_model("identity.ErasureLedgerEntry").objects.create(
         subject_id=order.subject,
         requested_at=requested_at,
-        completed_at=now,
+        completed_at=max(now, requested_at),
         method=order.method,
         counts=erased.counts,
     )
@@ -466,6 +469,15 @@ def _tell(
             "appointments_canceled": len(erased.canceled),
         },
     )
+
+
+def _remember_shared(person: Person) -> None:
+    """That these leads were two people's, before it can no longer be seen (ebalance.db.people)."""
+    known = OutboxEvent.objects.filter(
+        aggregate_type=LEADS, aggregate_id__in=person.shared, event_type=SHARED
+    )
+    for lead in person.shared - set(known.values_list("aggregate_id", flat=True)):
+        OutboxEvent.objects.publish(SHARED, apps.get_model("crm.Lead")(pk=lead))
 
 
 def _files(person: Person) -> list[str]:

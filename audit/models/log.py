@@ -28,6 +28,27 @@ from ..managers import AuditLog
 KEPT = "3 years"  # at least (privacy.md §4)
 
 
+def leads_to_nobody(entry: str) -> str:
+    """SQL: whoever acted was erased; or, where nobody is known to have, whom it was about."""
+    return f"""EXISTS (
+    SELECT FROM public.users u
+    WHERE u.status = 'deleted' AND u.id = coalesce(
+        {entry}.actor_user_id, CASE {entry}.entity_type WHEN 'users' THEN {entry}.entity_id END))
+    OR {entry}.actor_user_id IS NULL AND CASE {entry}.entity_type
+        WHEN 'leads' THEN EXISTS (
+            SELECT FROM public.leads l WHERE l.id = {entry}.entity_id AND NOT EXISTS (
+                SELECT FROM public.lead_identities i WHERE i.lead_id = l.id)
+            UNION ALL
+            SELECT FROM public.outbox_events o
+            WHERE o.aggregate_type = 'leads' AND o.aggregate_id = {entry}.entity_id
+              AND o.event_type = 'lead_merged')
+        WHEN 'appointments' THEN EXISTS (
+            SELECT FROM public.appointments a
+            WHERE a.id = {entry}.entity_id AND a.client_user_id IS NULL AND NOT EXISTS (
+                SELECT FROM public.lead_identities i WHERE i.lead_id = a.lead_id))
+        ELSE false END"""
+
+
 class AuditLogEntry(Entity):
     """Who did what. Append-only; every row carries the hash of the one before it."""
 
@@ -141,11 +162,7 @@ BEGIN
           IS DISTINCT FROM to_jsonb(NEW) - '{{ip_address,user_agent,origin_salt}}'::text[]
        OR num_nonnulls(OLD.ip_address, OLD.user_agent, OLD.origin_salt) = 0
        OR num_nonnulls(NEW.ip_address, NEW.user_agent, NEW.origin_salt) > 0
-       OR NOT EXISTS (
-           SELECT FROM public.users u
-           WHERE u.status = 'deleted'
-             AND u.id = coalesce(
-                 OLD.actor_user_id, CASE OLD.entity_type WHEN 'users' THEN OLD.entity_id END)) THEN
+       OR NOT ({leads_to_nobody("OLD")}) THEN
         {triggers.REFUSE}
     END IF;
     RETURN NEW;

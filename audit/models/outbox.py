@@ -51,11 +51,14 @@ class OutboxEvent(Entity):
 
     objects = OutboxQuerySet.as_manager()
 
-    # By a merge alone it is known whose a merged lead's consents and refusals are.
+    # By these alone it is known whose consents and refusals a merged lead's are, which leads were
+    # erased, and which had been two people's.
     retention = purged(
         "90 days",
-        After("published_at", where="event_type <> 'lead_merged'"),
-        note="merges of leads stay",
+        After(
+            "published_at", where="event_type NOT IN ('lead_merged', 'lead_erased', 'lead_shared')"
+        ),
+        note="merges and erasures of leads stay",
     )
 
     class Meta:

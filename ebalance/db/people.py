@@ -5,10 +5,15 @@ from a row of theirs, to more rows; browsers and contacts lead to rows that name
 with something personal to which nothing leads is named by ``unreached()``, and a test fails.
 
 What is theirs is what they are surely known by. A lead is, that has their account among its
-identities, or else is named beside it in a row, or has a contact of the account, unless it is known
-as somebody else's. A browser is, that nobody else was seen with. A contact is, that the account
-has: what else stands in a lead anybody may have typed. A row that names an account is that one's
-alone, whatever lead stands beside it.
+identities, or else is named beside it in a row, or has a contact of the account and none that the
+account has not (two contacts in one lead anybody may have typed), unless it is known as somebody
+else's. A browser is, that nobody else was seen with; which browser wrote of a lead that is
+known by a contact alone, says nothing. A contact is, that the account has. A row that names an
+account is that one's alone, whatever lead stands beside it. Once a lead was two people's, what
+nobody can say whose it is stays nobody's, also when one of them is erased.
+
+Erasure goes further than an export where it takes nothing from anybody (``is_erasure``): browsers
+that others were seen with too are taken out of rows that name nobody.
 """
 
 from __future__ import annotations
@@ -35,6 +40,7 @@ PEOPLE, LEADS = "users", "leads"
 # Of an account: channel of a contact to column.
 CONTACTS = {"email": "email", "phone": "phone", "telegram": "telegram_user_id"}
 BROWSER, TELEGRAM = "anonymous_id", "telegram_user_id"
+SHARED = "lead_shared"  # event of a lead that was two people's when one of them was erased
 
 
 class Unreadable:
@@ -53,10 +59,13 @@ class Person:
     Whose a lead, a browser or a contact is, is found out once. ``rows()`` are querysets.
     """
 
-    def __init__(self, user_id: UUID, *, remembered: Iterable[UUID] = ()) -> None:
+    def __init__(
+        self, user_id: UUID, *, remembered: Iterable[UUID] = (), is_erasure: bool = False
+    ) -> None:
         """``remembered``: leads that are known to have been theirs, from somewhere else."""
         self.user_id = user_id
         self.remembered = frozenset(remembered)
+        self.is_erasure = is_erasure
 
     # -- known by -------------------------------------------------------------------------------
 
@@ -64,17 +73,34 @@ class Person:
     def leads(self) -> frozenset[UUID]:
         """Their leads, those included that were merged into them, as long as it is known."""
         identities = _model("lead_identities")._base_manager
-        known = identities.filter(
-            Q(email_bidx__in=self.tokens)
-            | Q(phone_bidx__in=self.tokens)
-            | Q(telegram_user_id__in=self.telegram_ids)
-        )
-        guessed = {*known.values_list("lead", flat=True), *self._beside(user=self.user_id)}
-        guessed |= self.remembered - self._registered
+        guessed = (self.by_contact - self._doubtful) | self._beside(user=self.user_id)
+        guessed |= self.remembered
+        guessed -= self._registered
         others = identities.filter(lead__in=guessed, user__isnull=False)
         guessed -= set(others.values_list("lead", flat=True))
         guessed -= self._beside(leads=guessed)
         return frozenset(_with_merged(guessed | (self._registered - self.shared)))
+
+    @cached_property
+    def by_contact(self) -> set[UUID]:
+        """Leads that have a contact of the account, whoever typed it."""
+        known = _model("lead_identities")._base_manager.filter(
+            Q(email_bidx__in=self.tokens)
+            | Q(phone_bidx__in=self.tokens)
+            | Q(telegram_user_id__in=self.telegram_ids)
+        )
+        return set(known.values_list("lead", flat=True))
+
+    @cached_property
+    def _doubtful(self) -> set[UUID]:
+        """Leads with a contact of the account, and one which the account has not."""
+        found = _model("lead_identities")._base_manager.filter(lead__in=self.by_contact)
+        foreign = found.filter(
+            (Q(email_bidx__isnull=False) & ~Q(email_bidx__in=self.tokens))
+            | (Q(phone_bidx__isnull=False) & ~Q(phone_bidx__in=self.tokens))
+            | (Q(telegram_user_id__isnull=False) & ~Q(telegram_user_id__in=self.telegram_ids))
+        )
+        return set(foreign.values_list("lead", flat=True)) - self._registered
 
     @cached_property
     def _registered(self) -> set[UUID]:
@@ -87,7 +113,12 @@ class Person:
         """Leads that are known as somebody else too: of these only what is surely theirs."""
         identities = _model("lead_identities")._base_manager.filter(lead__in=self._registered)
         others = identities.filter(user__isnull=False).exclude(user=self.user_id)
-        return frozenset(others.values_list("lead", flat=True))
+        told = apps.get_model("audit.OutboxEvent")._base_manager.filter(
+            aggregate_type=LEADS, aggregate_id__in=self._registered, event_type=SHARED
+        )
+        return frozenset(
+            {*others.values_list("lead", flat=True), *told.values_list("aggregate_id", flat=True)}
+        )
 
     def _beside(self, *, user: UUID | None = None, leads: set[UUID] | None = None) -> set[UUID]:
         """Leads that rows name beside ``user``; of ``leads`` those beside somebody else."""
@@ -110,10 +141,12 @@ class Person:
     def browsers(self) -> frozenset[str]:
         found: set[str] = set()
         for own, rows in self._seen_with_browsers():
+            if not self.is_erasure:
+                own &= self._sure(_table(rows.model._meta.db_table))
             found |= set(rows.filter(own).values_list(BROWSER, flat=True).distinct())
         found.discard(None)
         for own, rows in self._seen_with_browsers():
-            if found:
+            if found and not self.is_erasure:
                 others = rows.filter(**{f"{BROWSER}__in": found}).exclude(
                     own | _unnamed(rows.model)
                 )
@@ -138,6 +171,14 @@ class Person:
         row = _model(PEOPLE)._base_manager.filter(pk=self.user_id).values(*CONTACTS.values())
         found = row.first() or {}
         return {c: found[name] for c, name in CONTACTS.items() if found.get(name) is not None}
+
+    def _sure(self, table: Table) -> Q:
+        """Rows that name the account, or a lead that has it among its identities."""
+        ways = [Q(**{_attname(column): self.user_id}) for column in links(table, PEOPLE)]
+        ways += [
+            Q(**{f"{_attname(column)}__in": self._registered}) for column in links(table, LEADS)
+        ]
+        return _any(ways)
 
     def _seen_with_browsers(self) -> Iterator[tuple[Q, models.QuerySet]]:
         for table in tables():
@@ -178,7 +219,7 @@ class Person:
 
     def _recognised(self, table: Table) -> Q | None:
         """Rows that have a browser or a contact of theirs, and name nobody; a contact also in what
-        names no more than a shared lead.
+        names no more than a lead of which nobody can say whose it is.
         """
         known: dict[str, Any] = {}
         for column in table.columns:
@@ -192,7 +233,8 @@ class Person:
         if not (known or by_contact or has_browser):
             return None
         unnamed = _unnamed(table.model)
-        shared = [Q(**{f"{_attname(c)}__in": self.shared}) for c in links(table, LEADS)]
+        doubtful = self.shared | self._doubtful
+        shared = [Q(**{f"{_attname(c)}__in": doubtful}) for c in links(table, LEADS)]
         found = _any(by_contact) & (
             unnamed | (_any(shared) & _empty(links(table, PEOPLE))) if shared else unnamed
         )
@@ -371,9 +413,16 @@ def _model(name: str) -> type[models.Model]:
 
 
 def _entries(person: Person, table: Table) -> models.QuerySet:
-    """What they did, and failed logins of theirs, by which nobody acted."""
-    about = Q(actor__isnull=True, entity_type=PEOPLE, entity_id=person.user_id)
-    return _model(table.name)._base_manager.filter(Q(actor=person.user_id) | about)
+    """What they did; and, where nobody is known to have, what was about them: a failed login, a
+    lead or a session that a visitor moved on.
+    """
+    about = Q(entity_type=PEOPLE, entity_id=person.user_id)
+    about |= Q(entity_type=LEADS, entity_id__in=person.leads)
+    sessions = cast(models.QuerySet, person.rows(_table("appointments")))
+    about |= Q(entity_type="appointments", entity_id__in=sessions.values("pk"))
+    return _model(table.name)._base_manager.filter(
+        Q(actor=person.user_id) | (Q(actor__isnull=True) & about)
+    )
 
 
 def _sessions(person: Person, table: Table) -> models.QuerySet:

@@ -70,6 +70,13 @@ def theirs(user: User, model: type[models.Model]) -> set[Any]:
     return set(rows)
 
 
+def found(person: Person, model: type[models.Model]) -> set[Any]:
+    """The keys of their rows."""
+    rows = person.rows(next(table for table in tables() if table.model is model))
+    assert rows is not None
+    return set(rows.values_list("pk", flat=True))
+
+
 def rows_of(user: User) -> set[models.Model]:
     """Everything that is theirs, whatever table it is in."""
     person = Person(user.pk)
@@ -118,6 +125,46 @@ def test_a_contact_planted_in_the_lead_of_another_registered_person_makes_it_nob
     note = LeadNoteFactory(lead=lead)
     assert not rows_of(anna) & {lead, planted, note}
     assert rows_of(boris) >= {lead, planted, note}
+
+
+def test_a_contact_planted_in_the_lead_of_somebody_who_has_no_account_leads_to_nothing_of_theirs(
+    anna: User,
+) -> None:
+    lead = LeadFactory()
+    known_by(lead, "email", OTHER["email"])
+    planted = known_by(lead, "phone", PHONE)
+    form = IntakeFormFactory(appointment=AppointmentFactory(client=None, lead=lead))
+    note = LeadNoteFactory(lead=lead)
+    for is_erasure in (False, True):
+        person = Person(anna.pk, is_erasure=is_erasure)
+        assert found(person, LeadIdentity) == {planted.pk}
+        assert not {form.pk, note.pk} & (found(person, type(form)) | found(person, type(note)))
+
+
+def test_what_a_browser_wrote_of_a_lead_known_by_a_contact_is_taken_apart_not_shown(
+    anna: User,
+) -> None:
+    """A stranger may have typed the contact: what else the browser did is the stranger's."""
+    lead = LeadFactory()
+    known_by(lead, "email", EMAIL)
+    known(lead, anonymous_id=BROWSER)
+    run = InteractiveRunFactory(user=None, anonymous_id=BROWSER)
+    assert found(Person(anna.pk), type(run)) == set()
+    assert found(Person(anna.pk, is_erasure=True), type(run)) == {run.pk}
+
+
+def test_a_lead_that_was_two_people_s_does_not_become_the_one_s_who_is_left(
+    anna: User, boris: User
+) -> None:
+    lead = LeadFactory()
+    known(lead, user=anna)
+    known(lead, user=boris)
+    form = IntakeFormFactory(appointment=AppointmentFactory(client=None, lead=lead))
+    note = LeadNoteFactory(lead=lead)
+    anna.erase(method="self_service")
+    person = Person(boris.pk)
+    assert lead.pk in person.shared
+    assert not {form.pk, note.pk} & (found(person, type(form)) | found(person, type(note)))
 
 
 @each_contact

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone, translation
 
+from audit.chain import Verification
 from audit.models import AuditLogEntry, OutboxEvent
 from booking.models import Appointment, PaymentWebhookEvent
 from crm.models import Lead
@@ -642,3 +643,51 @@ def test_only_an_owner_blocks(anna: User, verb: str) -> None:
         getattr(anna, verb)(actor=actor)
     with refused(NotFound):
         getattr(User(pk=uuid4()), verb)()
+
+
+# -- from where -----------------------------------------------------------------------------------
+
+VISIT = {"ip_address": "198.51.100.77", "user_agent": "Mozilla/5.0 (zq_zq)"}
+
+
+def origins() -> list[dict[str, Any]]:
+    return execute(
+        "SELECT action FROM audit_log_entries WHERE num_nonnulls(ip_address, user_agent) > 0"
+    )
+
+
+def test_where_a_visitor_came_from_goes_with_the_lead_and_the_session(anna: User) -> None:
+    lead = lead_of(anna)
+    row = session(anna, "confirmed", lead=lead)
+    with acting_as(None, **VISIT):
+        lead.status = "paid"
+        lead.save()
+        row.cancel(by="client")
+    connection.check_constraints()
+    assert {row["action"] for row in origins()} >= {"lead_status_changed", "outcome_recorded"}
+    anna.erase(method="admin")
+    connection.check_constraints()
+    assert origins() == []
+    assert Verification().run().entries == AuditLogEntry.objects.count()
+
+
+@pytest.mark.parametrize("is_actor", [False, True])
+def test_who_erases_themself_in_a_request_of_nobody_leaves_no_origin(
+    anna: User, is_actor: bool
+) -> None:
+    with acting_as(None, **VISIT):
+        anna.erase(method="self_service", actor=anna if is_actor else None)
+        connection.check_constraints()
+    assert origins() == []
+
+
+def test_where_a_visitor_came_from_stays_while_the_lead_is_known(anna: User) -> None:
+    lead = lead_of(anna)
+    with acting_as(None, **VISIT):
+        lead.status = "paid"
+        lead.save()
+    connection.check_constraints()
+    with refuses("audit_log_entries_immutable", "audit_log_entries"):
+        execute(
+            "UPDATE audit_log_entries SET ip_address = NULL, user_agent = NULL, origin_salt = NULL"
+        )
