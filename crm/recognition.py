@@ -170,10 +170,18 @@ class Search:
         is_nameless = not any(is_named(row) for row in rows)
         if self.user_id is not None:
             is_own = any(one.is_in(row) for one in self.own for row in rows)
-            is_theirs = is_nameless or (is_own and not any(row.user_id for row in rows))
+            is_theirs = is_nameless or (is_own and all(self._is_own_contact(row) for row in rows))
         else:
             is_theirs = is_nameless or min(shared) == CONTACT or not self._says_contact
         return min(shared) if is_theirs else None
+
+    def _is_own_contact(self, row: LeadIdentity) -> bool:
+        """Whether the identity is a contact of the account, or none and nobody's account: beside
+        it anybody may have typed another's.
+        """
+        return row.user_id is None and (
+            not is_named(row) or any(one.is_in(row) for one in self.own)
+        )
 
     def _new(self, rows: list[LeadIdentity]) -> list[Identifier]:
         """What the lead known by ``rows`` is to be known by too.

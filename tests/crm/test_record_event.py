@@ -413,6 +413,15 @@ def test_who_registers_keeps_the_lead_of_their_contact(
     assert lead.identities.count() == 2
 
 
+def test_who_registers_does_not_get_a_lead_that_has_a_contact_of_somebody_else_too() -> None:
+    """Anybody may have typed the second contact beside the first."""
+    lead = known_by(telegram_user_id="100200300")
+    LeadIdentity.objects.create(lead=lead, phone_encrypted=Plaintext("+79995554433"))
+    user = UserFactory(email="anton@example.org", phone="+79995554433")
+    assert record(VIEW, user=user) != lead
+    assert not lead.identities.filter(user=user).exists()
+
+
 def test_an_account_with_an_odd_contact_is_known_by_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
