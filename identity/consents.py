@@ -40,7 +40,7 @@ from ebalance.verbs import (
 
 from .errors import LeadOfAnother, PersonUnavailable, VersionOutdated
 from .mailing import MayBeWritten, may_write, purpose_of
-from .persons import Person, a_key, asked, locked_person
+from .persons import Person, a_key, asked, known_by_contact, locked_person
 
 if TYPE_CHECKING:
     from .models import Consent, User
@@ -179,8 +179,8 @@ class ConsentQuerySet(EntityQuerySet):
         """End all that the person agreed to for this purpose, or for any; returns what ended now.
 
         Whoever speaks as an account or as a lead withdraws what was agreed to as either, merged
-        leads included; also when blocked. Nothing active is nothing to do. ``source`` says where it
-        happened, if known.
+        leads included, and by whoever else has a contact of theirs; also when blocked. Nothing
+        active is nothing to do. ``source`` says where it happened, if known.
 
         Raises NotPermitted for an actor who is neither the person nor may change consents,
         NotFound, InvalidInput.
@@ -192,7 +192,7 @@ class ConsentQuerySet(EntityQuerySet):
         user_id, lead_id = asked(user, lead)
         person, _accounts = locked_person(user_id, lead_id)
         permitted(actor, person)
-        rows = self._spoken(person)
+        rows = self._spoken(person, and_by_contact=True)
         if consent_type is not None:
             rows = rows.filter(consent_type=consent_type)
         given = locked(rows.active())
@@ -294,7 +294,8 @@ class ConsentQuerySet(EntityQuerySet):
     def _refuse(
         self, said: Statement, key: UUID | None, accounts: dict[UUID, str], clock: Clock
     ) -> Consent:
-        rows = self._spoken(said.person).filter(consent_type=said.consent_type)
+        rows = self._spoken(said.person, and_by_contact=True)
+        rows = rows.filter(consent_type=said.consent_type)
         given = locked(rows.active())
         if not given:
             spoken = rows.filter(said.own)
@@ -349,9 +350,10 @@ class ConsentQuerySet(EntityQuerySet):
         )
         return row
 
-    def _spoken(self, person: Person) -> models.QuerySet[Consent]:
+    def _spoken(self, person: Person, *, and_by_contact: bool = False) -> models.QuerySet[Consent]:
         """All rows of the person, whatever this queryset was narrowed to."""
-        return self.model.objects.filter(person.spoke)
+        own = person.spoke | known_by_contact(person) if and_by_contact else person.spoke
+        return self.model.objects.filter(own)
 
 
 # -- what is given --------------------------------------------------------------------------------

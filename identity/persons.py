@@ -10,13 +10,21 @@ lead is "shared".
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
+from typing import Any
 from uuid import UUID
 
 from django.apps import apps
 from django.db import connection
 from django.db.models import Q
 
+from ebalance.db.contacts import ContactInvalid, normalise
+from ebalance.db.people import CONTACTS
+from ebalance.db.people import Person as Known
+from ebalance.db.sealed import SealingError
 from ebalance.verbs import InvalidInput, NotFound, RowOrKey, key_of, locked
 
 # Common table expressions over asked (user_id, lead_id), one row of which either may be NULL:
@@ -85,6 +93,11 @@ PERSONS = """
         SELECT r.key, r.start_id
         FROM reach r JOIN near n USING (lead_id)
         WHERE n.user_id <> r.key
+        UNION
+        -- It was two people's when one of them was erased.
+        SELECT r.key, r.start_id
+        FROM reach r JOIN outbox_events o ON o.aggregate_id = r.lead_id
+        WHERE o.aggregate_type = 'leads' AND o.event_type = 'lead_shared'
     )
 """
 
@@ -157,6 +170,41 @@ def locked_person(user: UUID | None, lead: UUID | None) -> tuple[Person, dict[UU
     if lead is not None and person.lead_now(lead) not in there:
         raise NotFound(what="lead")
     return person, accounts
+
+
+def known_by_contact(person: Person) -> Q:
+    """Rows of accounts, and of leads that are nobody's account, with a contact of this person.
+
+    Anybody may have typed a contact: what is agreed to does not count for these, but where somebody
+    who has the contact says no, nobody is to write to it.
+    """
+    accounts: dict[str, set[str]] = {column: set() for column in CONTACTS.values()}
+    leads: set[UUID] = set()
+    for user in person.users:
+        leads |= Known(user).by_contact
+    identities = apps.get_model("crm.LeadIdentity").objects
+    if not person.users:
+        for row in identities.filter(lead__in=person.leads):
+            for channel, column in CONTACTS.items():
+                if (text := contact_of(row, channel)) is not None:
+                    accounts[column].add(text)
+    users = apps.get_model("identity.User").objects.filter(
+        reduce(or_, (Q(**{f"{column}__in": texts}) for column, texts in accounts.items()))
+    )
+    claimed = identities.filter(lead__in=leads, user__isnull=False).values_list("lead", flat=True)
+    return Q(user__in=set(users.values_list("pk", flat=True))) | Q(
+        user=None, lead__in=leads - set(claimed)
+    )
+
+
+def contact_of(row: Any, channel: str) -> str | None:
+    """What an identity says of this channel; None also where it does not open."""
+    value = row.telegram_user_id if channel == "telegram" else getattr(row, f"{channel}_encrypted")
+    if value is None or isinstance(value, str):
+        return value
+    with suppress(SealingError, ContactInvalid):
+        return normalise(channel, value.open())
+    return None
 
 
 def asked(user: RowOrKey | None, lead: RowOrKey | None) -> tuple[UUID | None, UUID | None]:

@@ -11,8 +11,9 @@ import pytest
 from django.db.models import F, Q
 
 from booking.models import Appointment
-from crm.models import Lead
+from crm.models import Lead, LeadIdentity
 from ebalance.db.ids import uuid7
+from ebalance.db.sealed import Plaintext
 from ebalance.verbs import InvalidInput
 from identity.mailing import PURPOSES, RECENT, MayBeWritten
 from identity.models import Consent, User
@@ -667,3 +668,54 @@ def test_nobody_tells_a_lead_without_identities_of_a_session() -> None:
 @pytest.mark.parametrize("about", [uuid7(), "nobody", 5], ids=["unknown", "no key", "number"])
 def test_a_session_that_is_none_exempts_nobody(about: Any) -> None:
     assert not may_mail(user=UserFactory(), about=about)
+
+
+# -- whoever has the contact ----------------------------------------------------------------------
+
+
+def unregistered_with(user: User) -> Lead:
+    """A lead that is nobody's account, with the e-mail of this one."""
+    lead = LeadFactory()
+    LeadIdentity.objects.create(lead=lead, email_encrypted=Plaintext(user.email))
+    return lead
+
+
+@pytest.mark.parametrize("says", ["refuses", "withdraws"])
+@pytest.mark.parametrize("as_lead", [True, False])
+def test_who_has_the_contact_and_says_no_is_not_written_to_as_anybody(
+    says: str, as_lead: bool
+) -> None:
+    user = UserFactory(email="vera@example.org")
+    lead = unregistered_with(user)
+    said(user=user)
+    said(lead=lead)
+    speaker: dict[str, Any] = {"lead": lead} if as_lead else {"user": user}
+    if says == "refuses":
+        grant(granted=False, **speaker)
+    else:
+        Consent.objects.withdraw(consent_type="communications", **speaker)
+    assert not may_mail(user=user)
+    assert not may_mail(lead=lead)
+
+
+def test_a_contact_of_somebody_else_s_account_ends_nothing() -> None:
+    """The lead is known as another account: who typed the address there is not who has it."""
+    user, other = UserFactory(email="vera@example.org"), UserFactory()
+    lead = unregistered_with(user)
+    LeadIdentityFactory(registered=True, user=other, lead=lead)
+    said(user=user)
+    grant(granted=False, lead=lead)
+    assert may_mail(user=user)
+
+
+def test_agreeing_as_one_does_not_agree_as_the_other() -> None:
+    user = UserFactory(email="vera@example.org")
+    lead = unregistered_with(user)
+    grant(lead=lead)
+    assert may_mail(lead=lead)
+    assert not may_mail(user=user)
+
+
+def grant(**values: Any) -> Consent:
+    given = {"consent_type": "communications", "version": "2026-01-07", "source": "web"}
+    return Consent.objects.grant(**{**given, **values})
