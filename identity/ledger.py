@@ -80,12 +80,19 @@ def read_file(path: Path | None = None) -> list[Line]:
 
     Raises OSError.
     """
-    path = path or default_file()
+    return read_and_missed(path or default_file())[0]
+
+
+def read_and_missed(path: Path) -> tuple[list[Line], list[int]]:
+    """As ``read_file``, and the numbers of lines by which somebody may be forgotten.
+
+    The beginning of a line that was written again behind it forgets nobody.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        return []
-    found = []
+        return [], []
+    found, broken = [], {}
     for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():
             continue
@@ -93,7 +100,10 @@ def read_file(path: Path | None = None) -> list[Line]:
             found.append(Line.read(line.decode()))
         except ValueError:  # UnicodeDecodeError is one
             logger.warning("line %s of the ledger of erasures cannot be read", number)
-    return found
+            broken[number] = line
+    whole = [line.text().encode() for line in found] if broken else []
+    missed = [n for n, line in broken.items() if not any(w.startswith(line) for w in whole)]
+    return found, missed
 
 
 def sync_file(also: Iterable[Line] = ()) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,7 +12,9 @@ from uuid import uuid4
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
+from identity import ledger
 from identity.models import ErasureLedgerEntry, User
 from tests.booking.telling import stored, writes_nothing
 from tests.factories import (
@@ -219,11 +221,53 @@ def test_another_file_may_be_named(file: Path, tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
-    out, err = run("replay_erasures")
-    assert "only the table says who was erased" in err
-    assert "0 were erased again" in out
+    client = UserFactory()
+    ErasureLedgerEntryFactory(subject_id=client.pk)
+    with pytest.raises(CommandError, match="who was erased after the copy was made is not known"):
+        run("replay_erasures")
+    assert stored(client)["status"] == "deleted"  # the table has been gone through all the same
+    run("replay_erasures")  # from then on there is a file
     with pytest.raises(CommandError, match="There is no file"):
         run("replay_erasures", "--ledger", str(tmp_path / "nowhere.jsonl"))
+
+
+def test_a_line_that_names_nobody_readable_is_an_error_after_the_rest(file: Path) -> None:
+    first, second = UserFactory.create_batch(2)
+    written(file, first.pk)
+    with file.open("a") as stream:
+        stream.write(json.dumps(GOOD | {"method": "admn"}) + "\n")
+    written(file, second.pk)
+    with pytest.raises(CommandError, match=r"name is not known: 2\."):
+        run("replay_erasures")
+    assert [stored(row)["status"] for row in (first, second)] == ["deleted", "deleted"]
+
+
+def test_a_file_that_is_no_ledger_is_an_error(tmp_path: Path, file: Path) -> None:
+    file.touch()
+    other = tmp_path / "passwd"
+    other.write_text("root:x:0:0:root:/root:/bin/sh\n")
+    with pytest.raises(CommandError, match=r"name is not known: 1\."):
+        run("replay_erasures", "--ledger", str(other))
+
+
+def test_the_beginning_of_a_line_that_was_written_again_forgets_nobody(file: Path) -> None:
+    client = UserFactory()
+    written(file, client.pk)
+    (line,) = ledger.read_file(file)
+    file.write_text(f"{line.text()[:40]}\n{line.text()}\n")
+    run("replay_erasures")
+    assert stored(client)["status"] == "deleted"
+
+
+def test_a_clock_that_is_behind_forgets_nobody(file: Path) -> None:
+    client = UserFactory()
+    ahead = (timezone.now() + timedelta(hours=3)).isoformat()
+    said = GOOD | {"subject_id": str(client.pk), "requested_at": ahead, "completed_at": ahead}
+    file.write_text(json.dumps(said) + "\n")
+    run("replay_erasures")
+    assert stored(client)["status"] == "deleted"
+    row = ErasureLedgerEntry.objects.filter(subject_id=client.pk).first()
+    assert row.completed_at >= row.requested_at
 
 
 def test_who_cannot_be_erased_does_not_stop_the_rest(file: Path) -> None:

@@ -21,7 +21,8 @@ class Command(BaseCommand):
     help = (
         "After a restore from a backup: erase again everybody whom the ledger of erasures names, "
         "by its file and by its table. Safe to stop and to repeat; fails when somebody could not "
-        "be erased. Sessions ahead are cancelled without a word to anybody: what came of them was "
+        "be erased, or may have been forgotten. "
+        "Sessions ahead are cancelled without a word to anybody: what came of them was "
         "told when they were cancelled first."
     )
     requires_system_checks: list[str] = []
@@ -36,6 +37,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         is_rehearsal = options["dry_run"]
+        self.doubts: list[str] = []
         by_subject = self.to_repeat(options["ledger"])
         if not is_rehearsal:
             write_file(also=[line for lines in by_subject.values() for line in lines])
@@ -57,11 +59,20 @@ class Command(BaseCommand):
         if not path.is_file():
             if file is not None:
                 raise CommandError(f"There is no file {file}.")
-            self.stderr.write(f"There is no file {path}: only the table says who was erased.")
+            self.doubts.append(
+                f"There was no file {path}: who was erased after the copy was made is not known."
+            )
         try:
-            lines = [*ledger.read_file(path), *ledger.read_file()]
+            lines, missed = ledger.read_and_missed(path)
+            lines += ledger.read_file()
         except OSError as error:
             raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
+        if missed:
+            numbers = ", ".join(map(str, missed[:SHOWN]))
+            self.doubts.append(
+                f"Whom these lines of {path} name is not known: {numbers}"
+                f"{' and more' if len(missed) > SHOWN else ''}."
+            )
         found = ledger.first_of_each([*lines, *ledger.lines_of_table()])
         by_subject: dict[UUID, list[ledger.Line]] = {}
         for line in sorted(found, key=lambda line: line.requested_at):
@@ -102,4 +113,6 @@ class Command(BaseCommand):
         ):
             self.stdout.write(f"{came[outcome]:>8,} {sentence}")
         if refused := came["refused"]:
-            raise CommandError(f"{refused:,} could not be erased.")
+            self.doubts.append(f"{refused:,} could not be erased.")
+        if self.doubts:
+            raise CommandError("\n".join(self.doubts))
