@@ -48,15 +48,19 @@ class Copy:
     """A copy of the database as it was, and where it is restored to."""
 
     def __init__(self, database: Database, folder: Path, databases: Databases) -> None:
-        self.path = folder / "older.dump"
+        self.path = folder / "older.sql"
         self.databases = databases
-        run("pg_dump", "--format=custom", "--file", str(self.path), database=database)
+        run("pg_dump", "--file", str(self.path), database=database)
+        # The bundled pg_dump always sets this; a server before PostgreSQL 17 does not know it.
+        text = self.path.read_text()
+        self.path.write_text(text.replace("SET transaction_timeout = 0;\n", "", 1))
 
     @contextmanager
     def restored(self) -> Iterator[Database]:
         database = self.databases.empty()
         try:
-            run("pg_restore", "--exit-on-error", str(self.path), database=database)
+            script = ("-v", "ON_ERROR_STOP=1", "--file", str(self.path))
+            run("psql", "-Xq", *script, database=database)
             yield database
         finally:
             self.databases.drop(database.name)
