@@ -188,6 +188,8 @@ def known_by_contact(person: Person) -> Q:
             for channel, column in CONTACTS.items():
                 if (text := contact_of(row, channel)) is not None:
                     accounts[column].add(text)
+                    same = apps.get_model("crm.Lead").objects.find_by_contact(**{channel: text})
+                    leads.update(same.values_list("pk", flat=True))
     users = apps.get_model("identity.User").objects.filter(
         reduce(or_, (Q(**{f"{column}__in": texts}) for column, texts in accounts.items()))
     )

@@ -673,10 +673,10 @@ def test_a_session_that_is_none_exempts_nobody(about: Any) -> None:
 # -- whoever has the contact ----------------------------------------------------------------------
 
 
-def unregistered_with(user: User) -> Lead:
-    """A lead that is nobody's account, with the e-mail of this one."""
+def unregistered_with(email: str) -> Lead:
+    """A lead that is nobody's account."""
     lead = LeadFactory()
-    LeadIdentity.objects.create(lead=lead, email_encrypted=Plaintext(user.email))
+    LeadIdentity.objects.create(lead=lead, email_encrypted=Plaintext(email))
     return lead
 
 
@@ -686,7 +686,7 @@ def test_who_has_the_contact_and_says_no_is_not_written_to_as_anybody(
     says: str, as_lead: bool
 ) -> None:
     user = UserFactory(email="vera@example.org")
-    lead = unregistered_with(user)
+    lead = unregistered_with(user.email)
     said(user=user)
     said(lead=lead)
     speaker: dict[str, Any] = {"lead": lead} if as_lead else {"user": user}
@@ -698,10 +698,17 @@ def test_who_has_the_contact_and_says_no_is_not_written_to_as_anybody(
     assert not may_mail(lead=lead)
 
 
+def test_who_left_the_same_contact_twice_says_no_for_both() -> None:
+    one, other = unregistered_with("vera@example.org"), unregistered_with("vera@example.org")
+    said(lead=other)
+    grant(granted=False, lead=one)
+    assert not may_mail(lead=other)
+
+
 def test_a_contact_of_somebody_else_s_account_ends_nothing() -> None:
     """The lead is known as another account: who typed the address there is not who has it."""
     user, other = UserFactory(email="vera@example.org"), UserFactory()
-    lead = unregistered_with(user)
+    lead = unregistered_with(user.email)
     LeadIdentityFactory(registered=True, user=other, lead=lead)
     said(user=user)
     grant(granted=False, lead=lead)
@@ -710,7 +717,7 @@ def test_a_contact_of_somebody_else_s_account_ends_nothing() -> None:
 
 def test_agreeing_as_one_does_not_agree_as_the_other() -> None:
     user = UserFactory(email="vera@example.org")
-    lead = unregistered_with(user)
+    lead = unregistered_with(user.email)
     grant(lead=lead)
     assert may_mail(lead=lead)
     assert not may_mail(user=user)
