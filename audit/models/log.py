@@ -29,24 +29,30 @@ KEPT = "3 years"  # at least (privacy.md §4)
 
 
 def leads_to_nobody(entry: str) -> str:
-    """SQL: whoever acted was erased; or, where nobody is known to have, whom it was about."""
-    return f"""EXISTS (
-    SELECT FROM public.users u
-    WHERE u.status = 'deleted' AND u.id = coalesce(
-        {entry}.actor_user_id, CASE {entry}.entity_type WHEN 'users' THEN {entry}.entity_id END))
-    OR {entry}.actor_user_id IS NULL AND CASE {entry}.entity_type
-        WHEN 'leads' THEN EXISTS (
-            SELECT FROM public.leads l WHERE l.id = {entry}.entity_id AND NOT EXISTS (
-                SELECT FROM public.lead_identities i WHERE i.lead_id = l.id)
-            UNION ALL
+    """SQL: whoever acted is erased; or, where nobody is known to have, whom it was about.
+
+    What was emptied then stays right, also when the rows are deleted, or the lead is written again.
+    """
+    return f"""CASE
+    WHEN coalesce({entry}.actor_user_id, {entry}.entity_id) IS NULL THEN false
+    WHEN {entry}.actor_user_id IS NOT NULL OR {entry}.entity_type = 'users' THEN NOT EXISTS (
+        SELECT FROM public.users u
+        WHERE u.id = coalesce({entry}.actor_user_id, {entry}.entity_id) AND u.status <> 'deleted')
+    WHEN {entry}.entity_type = 'leads' THEN {_is_nobody(f"{entry}.entity_id")}
+    WHEN {entry}.entity_type = 'appointments' THEN NOT EXISTS (
+        SELECT FROM public.appointments a
+        WHERE a.id = {entry}.entity_id
+          AND (a.client_user_id IS NOT NULL OR NOT {_is_nobody("a.lead_id")}))
+    ELSE false END"""
+
+
+def _is_nobody(lead: str) -> str:
+    """SQL: the lead is known as nobody, or was when it was merged or erased."""
+    return f"""(NOT EXISTS (
+            SELECT FROM public.lead_identities i WHERE i.lead_id = {lead}) OR EXISTS (
             SELECT FROM public.outbox_events o
-            WHERE o.aggregate_type = 'leads' AND o.aggregate_id = {entry}.entity_id
-              AND o.event_type = 'lead_merged')
-        WHEN 'appointments' THEN EXISTS (
-            SELECT FROM public.appointments a
-            WHERE a.id = {entry}.entity_id AND a.client_user_id IS NULL AND NOT EXISTS (
-                SELECT FROM public.lead_identities i WHERE i.lead_id = a.lead_id))
-        ELSE false END"""
+            WHERE o.aggregate_type = 'leads' AND o.aggregate_id = {lead}
+              AND o.event_type IN ('lead_merged', 'lead_erased')))"""
 
 
 class AuditLogEntry(Entity):

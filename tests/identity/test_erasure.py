@@ -36,6 +36,7 @@ from tests.factories import (
     DiaryEntryFactory,
     InteractiveRunFactory,
     LeadFactory,
+    LeadIdentityFactory,
     LeadNoteFactory,
     PaymentFactory,
     QuestionAnswerFactory,
@@ -668,6 +669,8 @@ def test_where_a_visitor_came_from_goes_with_the_lead_and_the_session(anna: User
     anna.erase(method="admin")
     connection.check_constraints()
     assert origins() == []
+    assert Verification().run().entries == AuditLogEntry.objects.count()
+    LeadIdentityFactory(lead=lead)  # by who remembered the lead
     assert Verification().run().entries == AuditLogEntry.objects.count()
 
 
