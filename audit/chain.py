@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 
 from .checkpoints import MOST_MARKS, CheckpointFile, is_signed
-from .models.log import leads_to_nobody
+from .models.log import may_be_emptied
 
 BATCH = 10_000
 NUMBERED_ANEW = 1_000  # by how much later numbers are tried when an entry is looked for
@@ -91,14 +91,14 @@ def either_of(*, seq: str = "e.seq", before: str = "e.prev_hash") -> str:
     return ", ".join(hash_of(form, seq=seq, before=before) for form in FORMS)
 
 
-# The address and the agent of a request; only of whom has been erased they may be gone.
+# The address and the agent of a request; only those of who was erased may be gone.
 CAME_FROM = array(or_null(quoted("e.ip_address::text")), or_null(string("e.user_agent")))
 ORIGIN = {
     1: "num_nonnulls(e.origin_salt, e.origin_hash) = 0",
     2: f"""CASE WHEN e.origin_salt IS NOT NULL
     THEN e.origin_hash = sha256(uuid_send(e.origin_salt) || convert_to({CAME_FROM}, 'UTF8'))
     ELSE num_nonnulls(e.ip_address, e.user_agent) = 0
-        AND (e.origin_hash IS NULL OR {leads_to_nobody("e")})
+        AND (e.origin_hash IS NULL OR {may_be_emptied("e")})
     END""",
 }
 # The window is given no more than it needs: it copies each row.

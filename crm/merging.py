@@ -16,6 +16,7 @@ from django.db import models
 
 from audit.models import OutboxEvent
 from ebalance.db.contacts import ContactInvalid
+from ebalance.db.people import SHARED
 from ebalance.db.sealed import SealingError
 from ebalance.db.values import BlindToken
 from ebalance.verbs import InvalidInput, NotFound, TransitionRefused, locked
@@ -49,13 +50,24 @@ def merge(key: UUID, into_key: Any) -> Lead:
         raise NotFound(what="lead")
     if merged_into(into, into_id) is not None:
         raise TransitionRefused(entity="leads", id=into_id, status="merged", wanted="active")
+    for one in (key, into_id):
+        # Erasures are repeated: whoever else became it would be erased too.
+        if _was_told("lead_erased", one):
+            raise TransitionRefused(entity="leads", id=one, status="erased", wanted="merged")
     _move_identities(lead, into)
     for rows in _pointing_at(key):
         rows.update(lead=into)
     _complete(into, lead)
+    if _was_told(SHARED, key) and not _was_told(SHARED, into_id):
+        OutboxEvent.objects.publish(SHARED, into)
     OutboxEvent.objects.publish("lead_merged", lead, into=into.pk)
     _take_away(lead)
     return into
+
+
+def _was_told(event_type: str, key: UUID) -> bool:
+    events = OutboxEvent.objects.filter(aggregate_type="leads", aggregate_id=key)
+    return events.filter(event_type=event_type).exists()
 
 
 def _both_locked(key: UUID, into: UUID) -> models.QuerySet[Lead]:

@@ -176,12 +176,12 @@ class Search:
         return min(shared) if is_theirs else None
 
     def _is_own_contact(self, row: LeadIdentity) -> bool:
-        """Whether the identity is a contact of the account, or none and nobody's account: beside
-        it anybody may have typed another's.
+        """Whether the identity is nobody's account, and has no contact but those of this one:
+        beside them anybody may have typed another's.
         """
-        return row.user_id is None and (
-            not is_named(row) or any(one.is_in(row) for one in self.own)
-        )
+        own = sum(one.is_in(row) for one in self.own)
+        contacts = (row.email_bidx, row.phone_bidx, row.telegram_user_id)
+        return row.user_id is None and own == sum(value is not None for value in contacts)
 
     def _new(self, rows: list[LeadIdentity]) -> list[Identifier]:
         """What the lead known by ``rows`` is to be known by too.

@@ -39,7 +39,7 @@ from ebalance.verbs import (
 )
 
 from .errors import LeadOfAnother, PersonUnavailable, VersionOutdated
-from .mailing import MayBeWritten, may_write, purpose_of
+from .mailing import PURPOSES, MayBeWritten, may_write, purpose_of
 from .persons import Person, a_key, asked, known_by_contact, locked_person
 
 if TYPE_CHECKING:
@@ -179,8 +179,8 @@ class ConsentQuerySet(EntityQuerySet):
         """End all that the person agreed to for this purpose, or for any; returns what ended now.
 
         Whoever speaks as an account or as a lead withdraws what was agreed to as either, merged
-        leads included, and by whoever else has a contact of theirs; also when blocked. Nothing
-        active is nothing to do. ``source`` says where it happened, if known.
+        leads included, and that we write to their contact, whoever agreed to it; also when blocked.
+        Nothing active is nothing to do. ``source`` says where it happened, if known.
 
         Raises NotPermitted for an actor who is neither the person nor may change consents,
         NotFound, InvalidInput.
@@ -192,9 +192,7 @@ class ConsentQuerySet(EntityQuerySet):
         user_id, lead_id = asked(user, lead)
         person, _accounts = locked_person(user_id, lead_id)
         permitted(actor, person)
-        rows = self._spoken(person, and_by_contact=True)
-        if consent_type is not None:
-            rows = rows.filter(consent_type=consent_type)
+        rows = self._ended_by(person, consent_type)
         given = locked(rows.active())
         if not given:
             return []
@@ -294,8 +292,7 @@ class ConsentQuerySet(EntityQuerySet):
     def _refuse(
         self, said: Statement, key: UUID | None, accounts: dict[UUID, str], clock: Clock
     ) -> Consent:
-        rows = self._spoken(said.person, and_by_contact=True)
-        rows = rows.filter(consent_type=said.consent_type)
+        rows = self._ended_by(said.person, said.consent_type)
         given = locked(rows.active())
         if not given:
             spoken = rows.filter(said.own)
@@ -350,10 +347,22 @@ class ConsentQuerySet(EntityQuerySet):
         )
         return row
 
-    def _spoken(self, person: Person, *, and_by_contact: bool = False) -> models.QuerySet[Consent]:
+    def _spoken(self, person: Person) -> models.QuerySet[Consent]:
         """All rows of the person, whatever this queryset was narrowed to."""
-        own = person.spoke | known_by_contact(person) if and_by_contact else person.spoke
-        return self.model.objects.filter(own)
+        return self.model.objects.filter(person.spoke)
+
+    def _ended_by(self, person: Person, consent_type: str | None) -> models.QuerySet[Consent]:
+        """What ends when the person says no to this purpose, or to any; its leads are locked."""
+        ended = person.spoke
+        for channel, purpose in PURPOSES.items():
+            if consent_type not in (None, purpose):
+                continue
+            accounts, leads = known_by_contact(person, channel)
+            # Before their consents, as whoever speaks as one of them does.
+            locked(apps.get_model("crm.Lead").objects.filter(pk__in=leads - person.leads))
+            ended |= Q(consent_type=purpose) & (Q(user__in=accounts) | Q(user=None, lead__in=leads))
+        rows = self.model.objects.filter(ended)
+        return rows if consent_type is None else rows.filter(consent_type=consent_type)
 
 
 # -- what is given --------------------------------------------------------------------------------

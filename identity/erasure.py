@@ -26,10 +26,11 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from audit.models import AuditLogEntry, OutboxEvent
+from audit.models.log import FORGOTTEN
 from ebalance import acting
 from ebalance.db.erasing import removals
 from ebalance.db.inventory import tables
-from ebalance.db.people import LEADS, SHARED, Person
+from ebalance.db.people import LEADS, PEOPLE, SHARED, Person
 from ebalance.verbs import (
     Clock,
     InvalidInput,
@@ -48,6 +49,7 @@ from .errors import ErasureUnavailable, LastOwner, UpcomingAppointments
 logger = logging.getLogger(__name__)
 
 INSUFFICIENT_PRIVILEGE = "42501"
+LOG = "audit_log_entries"
 PATIENCE = 5  # times that the locks are taken anew, in their order
 BLOCKING = ("pending_payment", "paid", "confirmed")
 
@@ -63,11 +65,16 @@ class Canceled:
 
 @dataclass
 class Erased:
-    """What came of it: rows deleted or changed by table, and sessions that were cancelled."""
+    """What came of it: rows deleted or changed by table, and sessions that were cancelled.
+
+    ``doubtful``: leads in which a contact of theirs stood beside one that their account has not.
+    The contact is gone; whose the rest is, staff may know.
+    """
 
     subject: UUID
     counts: dict[str, int] = field(default_factory=dict)
     canceled: list[Canceled] = field(default_factory=list)
+    doubtful: list[UUID] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -193,10 +200,13 @@ def _erase(order: Order, *, actor: Any, clock: Clock) -> Erased:
     _end_consents(person, erased, now)
     _close_reviews(person)
     leads = _existing(person)
+    erased.doubtful = sorted(person.doubtful)
     _remember_shared(person)
+    origins = _origins_of_nobody(person)
     found = removals(
         person, unsettled={"users": ~Q(status="deleted"), "leads": ~Q(status="inactive")}
     )
+    found.sort(key=lambda removal: removal.table.name == LOG)  # its lock holds up everybody
     settled: dict[str, Mapping[str, Any]] = {
         "users": {"status": "deleted", "deleted_at": Coalesce(F("deleted_at"), Value(now))},
         "leads": {"status": "inactive"},
@@ -204,6 +214,8 @@ def _erase(order: Order, *, actor: Any, clock: Clock) -> Erased:
     }
     for removal in found:
         name = removal.table.name
+        if name == LOG:
+            _tell_of_forgotten(origins)
         erased.count(name, removal.apply(**settled.get(name, {})))
     if erased.rows:
         _tell(order, erased, user, leads, requested_at, now)
@@ -296,7 +308,7 @@ def must_not_be_last_owner(user: Any) -> None:
 
 def sessions_ahead(subject: UUID, *, clock: Clock = timezone.now) -> list[Any]:
     """What would be in the way of an erasure at this moment, the next one first."""
-    rows = _rows(Person(subject), "appointments")
+    rows = _rows(Person(subject, is_erasure=True), "appointments")
     return sorted(upcoming(rows, clock())[0], key=lambda row: row.start_at_utc)
 
 
@@ -469,6 +481,21 @@ def _tell(
             "appointments_canceled": len(erased.canceled),
         },
     )
+
+
+def _origins_of_nobody(person: Person) -> list[tuple[str, UUID]]:
+    """Tables and keys of what somebody unknown has done something to, from where the log says."""
+    told = _rows(person, LOG).filter(actor=None, origin_salt__isnull=False)
+    told = told.exclude(entity_type=PEOPLE).values_list("entity_type", "entity_id")
+    return sorted(told.distinct())
+
+
+def _tell_of_forgotten(rows: Iterable[tuple[str, UUID]]) -> None:
+    """The log may be emptied only of what it says itself was forgotten."""
+    models_by_table = {table.name: table.model for table in tables()}
+    for table, key in rows:
+        model: Any = models_by_table[table]
+        AuditLogEntry.objects.record(FORGOTTEN, model(pk=key))
 
 
 def _remember_shared(person: Person) -> None:

@@ -86,13 +86,15 @@ def read_file(path: Path | None = None) -> list[Line]:
 def read_and_missed(path: Path) -> tuple[list[Line], list[int]]:
     """As ``read_file``, and the numbers of lines by which somebody may be forgotten.
 
-    The beginning of a line that was written again behind it forgets nobody.
+    The beginning of a line that was written again behind it forgets nobody, if it is long enough
+    to say whom it is about.
     """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return [], []
-    found, broken = [], {}
+    found: list[Line] = []
+    broken: dict[int, tuple[bytes, int]] = {}  # number to what it says, and to the lines before it
     for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():
             continue
@@ -100,10 +102,18 @@ def read_and_missed(path: Path) -> tuple[list[Line], list[int]]:
             found.append(Line.read(line.decode()))
         except ValueError:  # UnicodeDecodeError is one
             logger.warning("line %s of the ledger of erasures cannot be read", number)
-            broken[number] = line
-    whole = [line.text().encode() for line in found] if broken else []
-    missed = [n for n, line in broken.items() if not any(w.startswith(line) for w in whole)]
+            broken[number] = (line, len(found))
+    missed = [
+        number
+        for number, (line, before) in broken.items()
+        if not any(_is_begun(said.text().encode(), line) for said in found[before:])
+    ]
     return found, missed
+
+
+def _is_begun(whole: bytes, line: bytes) -> bool:
+    """Whether the line is the beginning of the whole one, and names its person."""
+    return whole.startswith(line) and len(line) > whole.index(b",")
 
 
 def sync_file(also: Iterable[Line] = ()) -> int:

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import reduce
-from operator import or_
 from typing import Any
 from uuid import UUID
 
@@ -22,8 +20,7 @@ from django.db import connection
 from django.db.models import Q
 
 from ebalance.db.contacts import ContactInvalid, normalise
-from ebalance.db.people import CONTACTS
-from ebalance.db.people import Person as Known
+from ebalance.db.people import CONTACTS, with_merged
 from ebalance.db.sealed import SealingError
 from ebalance.verbs import InvalidInput, NotFound, RowOrKey, key_of, locked
 
@@ -172,31 +169,27 @@ def locked_person(user: UUID | None, lead: UUID | None) -> tuple[Person, dict[UU
     return person, accounts
 
 
-def known_by_contact(person: Person) -> Q:
-    """Rows of accounts, and of leads that are nobody's account, with a contact of this person.
+def known_by_contact(person: Person, channel: str) -> tuple[set[UUID], set[UUID]]:
+    """Accounts, and leads that are nobody's account, that have this person's contact.
 
     Anybody may have typed a contact: what is agreed to does not count for these, but where somebody
     who has the contact says no, nobody is to write to it.
     """
-    accounts: dict[str, set[str]] = {column: set() for column in CONTACTS.values()}
-    leads: set[UUID] = set()
-    for user in person.users:
-        leads |= Known(user).by_contact
+    column = CONTACTS[channel]
+    users, leads = apps.get_model("identity.User").objects, apps.get_model("crm.Lead").objects
     identities = apps.get_model("crm.LeadIdentity").objects
-    if not person.users:
-        for row in identities.filter(lead__in=person.leads):
-            for channel, column in CONTACTS.items():
-                if (text := contact_of(row, channel)) is not None:
-                    accounts[column].add(text)
-                    same = apps.get_model("crm.Lead").objects.find_by_contact(**{channel: text})
-                    leads.update(same.values_list("pk", flat=True))
-    users = apps.get_model("identity.User").objects.filter(
-        reduce(or_, (Q(**{f"{column}__in": texts}) for column, texts in accounts.items()))
-    )
-    claimed = identities.filter(lead__in=leads, user__isnull=False).values_list("lead", flat=True)
-    return Q(user__in=set(users.values_list("pk", flat=True))) | Q(
-        user=None, lead__in=leads - set(claimed)
-    )
+    if person.users:
+        own = users.filter(pk__in=person.users).values_list(column, flat=True)
+    else:
+        own = [contact_of(row, channel) for row in identities.filter(lead__in=person.leads)]
+    accounts: set[UUID] = set()
+    found: set[UUID] = set()
+    for text in {*own} - {None}:
+        accounts |= set(users.filter(**{column: text}).values_list("pk", flat=True))
+        with suppress(ContactInvalid):  # it may be older than what a contact is now
+            found |= set(leads.find_by_contact(**{channel: text}).values_list("pk", flat=True))
+    claimed = identities.filter(lead__in=found, user__isnull=False).values_list("lead", flat=True)
+    return accounts, with_merged(found - set(claimed))
 
 
 def contact_of(row: Any, channel: str) -> str | None:

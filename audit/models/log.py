@@ -28,31 +28,23 @@ from ..managers import AuditLog
 KEPT = "3 years"  # at least (privacy.md §4)
 
 
-def leads_to_nobody(entry: str) -> str:
-    """SQL: whoever acted is erased; or, where nobody is known to have, whom it was about.
+FORGOTTEN = "origin_forgotten"  # where requests about a row came from is emptied, up to here
 
-    What was emptied then stays right, also when the rows are deleted, or the lead is written again.
+
+def may_be_emptied(entry: str) -> str:
+    """SQL: the address and the agent of the entry may be gone.
+
+    Whoever acted is erased; a login that failed was of somebody who is; or, where nobody is known
+    to have acted, the log itself says later on that it was forgotten (identity.erasure).
     """
-    return f"""CASE
-    WHEN coalesce({entry}.actor_user_id, {entry}.entity_id) IS NULL THEN false
-    WHEN {entry}.actor_user_id IS NOT NULL OR {entry}.entity_type = 'users' THEN NOT EXISTS (
+    return f"""CASE WHEN {entry}.actor_user_id IS NOT NULL OR {entry}.entity_type = 'users'
+    THEN coalesce({entry}.actor_user_id, {entry}.entity_id) IS NOT NULL AND NOT EXISTS (
         SELECT FROM public.users u
         WHERE u.id = coalesce({entry}.actor_user_id, {entry}.entity_id) AND u.status <> 'deleted')
-    WHEN {entry}.entity_type = 'leads' THEN {_is_nobody(f"{entry}.entity_id")}
-    WHEN {entry}.entity_type = 'appointments' THEN NOT EXISTS (
-        SELECT FROM public.appointments a
-        WHERE a.id = {entry}.entity_id
-          AND (a.client_user_id IS NOT NULL OR NOT {_is_nobody("a.lead_id")}))
-    ELSE false END"""
-
-
-def _is_nobody(lead: str) -> str:
-    """SQL: the lead is known as nobody, or was when it was merged or erased."""
-    return f"""(NOT EXISTS (
-            SELECT FROM public.lead_identities i WHERE i.lead_id = {lead}) OR EXISTS (
-            SELECT FROM public.outbox_events o
-            WHERE o.aggregate_type = 'leads' AND o.aggregate_id = {lead}
-              AND o.event_type IN ('lead_merged', 'lead_erased')))"""
+    ELSE EXISTS (
+        SELECT FROM public.audit_log_entries said
+        WHERE said.entity_type = {entry}.entity_type AND said.entity_id = {entry}.entity_id
+          AND said.seq > {entry}.seq AND said.action = '{FORGOTTEN}') END"""
 
 
 class AuditLogEntry(Entity):
@@ -168,7 +160,7 @@ BEGIN
           IS DISTINCT FROM to_jsonb(NEW) - '{{ip_address,user_agent,origin_salt}}'::text[]
        OR num_nonnulls(OLD.ip_address, OLD.user_agent, OLD.origin_salt) = 0
        OR num_nonnulls(NEW.ip_address, NEW.user_agent, NEW.origin_salt) > 0
-       OR NOT ({leads_to_nobody("OLD")}) THEN
+       OR NOT ({may_be_emptied("OLD")}) THEN
         {triggers.REFUSE}
     END IF;
     RETURN NEW;

@@ -13,7 +13,9 @@ account is that one's alone, whatever lead stands beside it. Once a lead was two
 nobody can say whose it is stays nobody's, also when one of them is erased.
 
 Erasure goes further than an export where it takes nothing from anybody (``is_erasure``): browsers
-that others were seen with too are taken out of rows that name nobody.
+that others were seen with too are taken out of rows that name nobody and stay; what the log says
+of where requests about their rows came from goes, though a stranger may have made them; and of a
+lead that was two people's goes all, when both are gone.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q, Subquery
 
 from . import contacts
+from .auditing import Audited
 from .contacts import ContactInvalid
 from .inventory import Column, Table, tables
 from .sealed import BlindIndex, SealedField, SealingError
@@ -73,16 +76,16 @@ class Person:
     def leads(self) -> frozenset[UUID]:
         """Their leads, those included that were merged into them, as long as it is known."""
         identities = _model("lead_identities")._base_manager
-        guessed = (self.by_contact - self._doubtful) | self._beside(user=self.user_id)
+        guessed = (self._by_contact - self.doubtful) | self._beside(user=self.user_id)
         guessed |= self.remembered
         guessed -= self._registered
         others = identities.filter(lead__in=guessed, user__isnull=False)
         guessed -= set(others.values_list("lead", flat=True))
         guessed -= self._beside(leads=guessed)
-        return frozenset(_with_merged(guessed | (self._registered - self.shared)))
+        return frozenset(with_merged(guessed | (self._registered - self.shared)))
 
     @cached_property
-    def by_contact(self) -> set[UUID]:
+    def _by_contact(self) -> set[UUID]:
         """Leads that have a contact of the account, whoever typed it."""
         known = _model("lead_identities")._base_manager.filter(
             Q(email_bidx__in=self.tokens)
@@ -92,15 +95,15 @@ class Person:
         return set(known.values_list("lead", flat=True))
 
     @cached_property
-    def _doubtful(self) -> set[UUID]:
-        """Leads with a contact of the account, and one which the account has not."""
-        found = _model("lead_identities")._base_manager.filter(lead__in=self.by_contact)
+    def doubtful(self) -> frozenset[UUID]:
+        """Leads of nobody's account with a contact of this one, and one which it has not."""
+        found = _model("lead_identities")._base_manager.filter(lead__in=self._by_contact)
         foreign = found.filter(
             (Q(email_bidx__isnull=False) & ~Q(email_bidx__in=self.tokens))
             | (Q(phone_bidx__isnull=False) & ~Q(phone_bidx__in=self.tokens))
             | (Q(telegram_user_id__isnull=False) & ~Q(telegram_user_id__in=self.telegram_ids))
         )
-        return set(foreign.values_list("lead", flat=True)) - self._registered
+        return frozenset(set(foreign.values_list("lead", flat=True)) - self._registered)
 
     @cached_property
     def _registered(self) -> set[UUID]:
@@ -113,12 +116,13 @@ class Person:
         """Leads that are known as somebody else too: of these only what is surely theirs."""
         identities = _model("lead_identities")._base_manager.filter(lead__in=self._registered)
         others = identities.filter(user__isnull=False).exclude(user=self.user_id)
+        now = frozenset(others.values_list("lead", flat=True))
+        if self.is_erasure:
+            return now
         told = apps.get_model("audit.OutboxEvent")._base_manager.filter(
             aggregate_type=LEADS, aggregate_id__in=self._registered, event_type=SHARED
         )
-        return frozenset(
-            {*others.values_list("lead", flat=True), *told.values_list("aggregate_id", flat=True)}
-        )
+        return now | set(told.values_list("aggregate_id", flat=True))
 
     def _beside(self, *, user: UUID | None = None, leads: set[UUID] | None = None) -> set[UUID]:
         """Leads that rows name beside ``user``; of ``leads`` those beside somebody else."""
@@ -139,18 +143,27 @@ class Person:
 
     @cached_property
     def browsers(self) -> frozenset[str]:
+        """That nobody else was seen with."""
         found: set[str] = set()
         for own, rows in self._seen_with_browsers():
-            if not self.is_erasure:
-                own &= self._sure(_table(rows.model._meta.db_table))
+            own &= self._sure(_table(rows.model._meta.db_table))
             found |= set(rows.filter(own).values_list(BROWSER, flat=True).distinct())
         found.discard(None)
         for own, rows in self._seen_with_browsers():
-            if found and not self.is_erasure:
+            if found:
                 others = rows.filter(**{f"{BROWSER}__in": found}).exclude(
                     own | _unnamed(rows.model)
                 )
                 found -= set(others.values_list(BROWSER, flat=True))
+        return frozenset(found)
+
+    @cached_property
+    def shared_browsers(self) -> frozenset[str]:
+        """That they were seen with, whoever else was."""
+        found: set[str] = set()
+        for own, rows in self._seen_with_browsers():
+            found |= set(rows.filter(own).values_list(BROWSER, flat=True).distinct())
+        found.discard(None)
         return frozenset(found)
 
     @cached_property
@@ -233,13 +246,14 @@ class Person:
         if not (known or by_contact or has_browser):
             return None
         unnamed = _unnamed(table.model)
-        doubtful = self.shared | self._doubtful
+        doubtful = self.shared | self.doubtful
         shared = [Q(**{f"{_attname(c)}__in": doubtful}) for c in links(table, LEADS)]
         found = _any(by_contact) & (
             unnamed | (_any(shared) & _empty(links(table, PEOPLE))) if shared else unnamed
         )
-        if has_browser and self.browsers:
-            found |= Q(**{f"{BROWSER}__in": self.browsers}) & unnamed
+        takes_all = self.is_erasure and not table.rows_go
+        if has_browser and (browsers := self.shared_browsers if takes_all else self.browsers):
+            found |= Q(**{f"{BROWSER}__in": browsers}) & unnamed
         return found
 
     def _by_opened(self, table: Table, field: SealedField) -> list[UUID]:
@@ -384,7 +398,7 @@ def _token(channel: str, text: str) -> set[str]:
         del text
 
 
-def _with_merged(found: set[UUID]) -> set[UUID]:
+def with_merged(found: set[UUID]) -> set[UUID]:
     """With the leads that were merged into these; the outbox remembers (privacy.md §4).
 
     One that is in use again is no merged one (crm.recognition).
@@ -413,16 +427,24 @@ def _model(name: str) -> type[models.Model]:
 
 
 def _entries(person: Person, table: Table) -> models.QuerySet:
-    """What they did; and, where nobody is known to have, what was about them: a failed login, a
-    lead or a session that a visitor moved on.
+    """What they did, and failed logins of theirs, by which nobody acted; for erasure also what
+    nobody is known to have done to a row of theirs.
     """
     about = Q(entity_type=PEOPLE, entity_id=person.user_id)
-    about |= Q(entity_type=LEADS, entity_id__in=person.leads)
-    sessions = cast(models.QuerySet, person.rows(_table("appointments")))
-    about |= Q(entity_type="appointments", entity_id__in=sessions.values("pk"))
+    for other in tables() if person.is_erasure else ():
+        if other.name in FINDERS or other.name == PEOPLE or not _is_audited(other):
+            continue
+        if (rows := person.rows(other)) is not None:
+            keys = list(rows.values_list("pk", flat=True))  # by these the log has an index
+            about |= Q(entity_type=other.name, entity_id__in=keys)
     return _model(table.name)._base_manager.filter(
         Q(actor=person.user_id) | (Q(actor__isnull=True) & about)
     )
+
+
+def _is_audited(table: Table) -> bool:
+    triggers = getattr(table.model and table.model._meta, "triggers", ())
+    return any(isinstance(trigger, Audited) for trigger in triggers)
 
 
 def _sessions(person: Person, table: Table) -> models.QuerySet:

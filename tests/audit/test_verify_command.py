@@ -300,10 +300,6 @@ def test_a_role_that_reads_may_verify(file: Path) -> None:
         "CREATE ROLE test_auditor;"
         "GRANT SELECT ON audit_log_entries, audit_checkpoints TO test_auditor;"
         "GRANT SELECT (id, status) ON users TO test_auditor;"
-        "GRANT SELECT (id) ON leads TO test_auditor;"
-        "GRANT SELECT (lead_id) ON lead_identities TO test_auditor;"
-        "GRANT SELECT (id, lead_id, client_user_id) ON appointments TO test_auditor;"
-        "GRANT SELECT (aggregate_type, aggregate_id, event_type) ON outbox_events TO test_auditor;"
         "SET LOCAL ROLE test_auditor"
     )
     assert len(command("--write-checkpoint", file)) == 2

@@ -422,6 +422,21 @@ def test_who_registers_does_not_get_a_lead_that_has_a_contact_of_somebody_else_t
     assert not lead.identities.filter(user=user).exists()
 
 
+def test_nor_one_that_says_both_at_once() -> None:
+    lead = LeadFactory()
+    LeadIdentity.objects.create(
+        lead=lead,
+        email_encrypted=Plaintext("anton@example.org"),
+        phone_encrypted=Plaintext("+79995554433"),
+    )
+    user = UserFactory(email="anton@example.org")
+    assert record(VIEW, user=user) != lead
+    user.email = "other@example.org"
+    user.save()
+    both = UserFactory(email="anton@example.org", phone="+79995554433")
+    assert record(VIEW, user=both) == lead
+
+
 def test_an_account_with_an_odd_contact_is_known_by_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -153,6 +153,14 @@ def test_what_a_browser_wrote_of_a_lead_known_by_a_contact_is_taken_apart_not_sh
     assert found(Person(anna.pk, is_erasure=True), type(run)) == {run.pk}
 
 
+def test_what_goes_by_a_browser_alone_is_that_of_who_alone_was_seen_with_it(anna: User) -> None:
+    for user in (anna, None):
+        InteractiveRunFactory(user=user, anonymous_id=BROWSER)
+    known(LeadFactory(), anonymous_id=BROWSER)
+    link = DeepLinkFactory(anonymous_id=BROWSER)
+    assert link.pk not in found(Person(anna.pk, is_erasure=True), type(link))
+
+
 def test_a_lead_that_was_two_people_s_does_not_become_the_one_s_who_is_left(
     anna: User, boris: User
 ) -> None:
@@ -164,6 +172,11 @@ def test_a_lead_that_was_two_people_s_does_not_become_the_one_s_who_is_left(
     anna.erase(method="self_service")
     person = Person(boris.pk)
     assert lead.pk in person.shared
+    assert not {form.pk, note.pk} & (found(person, type(form)) | found(person, type(note)))
+    into = LeadFactory()
+    lead.merge(into=into)
+    person = Person(boris.pk)
+    assert into.pk in person.shared
     assert not {form.pk, note.pk} & (found(person, type(form)) | found(person, type(note)))
 
 

@@ -17,8 +17,9 @@ from django.utils import timezone, translation
 from audit.chain import Verification
 from audit.models import AuditLogEntry, OutboxEvent
 from booking.models import Appointment, PaymentWebhookEvent
-from crm.models import Lead
+from crm.models import Lead, LeadIdentity
 from ebalance.acting import acting_as
+from ebalance.db.sealed import Plaintext
 from ebalance.verbs import InvalidInput, NotFound, NotPermitted, Refused, TransitionRefused
 from identity import exports_storage
 from identity.erasure import erase
@@ -646,6 +647,43 @@ def test_only_an_owner_blocks(anna: User, verb: str) -> None:
         getattr(User(pk=uuid4()), verb)()
 
 
+# -- leads ----------------------------------------------------------------------------------------
+
+
+def test_of_a_lead_that_was_two_people_s_nothing_is_left_when_both_are_gone(anna: User) -> None:
+    boris = UserFactory()
+    lead = lead_of(boris)
+    lead_of(anna).merge(into=lead)
+    note = LeadNoteFactory(lead=lead)
+    anna.erase(method="admin")
+    assert type(note).objects.filter(pk=note.pk).exists()
+    boris.erase(method="admin")
+    assert not type(note).objects.filter(pk=note.pk).exists()
+    assert not lead.identities.exists()
+
+
+@pytest.mark.parametrize("is_erased", [True, False])
+def test_nobody_becomes_an_erased_lead(anna: User, is_erased: bool) -> None:
+    """Erasures are repeated, and would take what is theirs."""
+    lead, other = lead_of(anna), LeadIdentityFactory().lead
+    anna.erase(method="admin")
+    one, into = (lead, other) if is_erased else (other, lead)
+    with refused(TransitionRefused):
+        one.merge(into=into)
+
+
+def test_leads_that_are_theirs_only_by_a_contact_beside_another_are_named(anna: User) -> None:
+    lead = LeadFactory()
+    LeadIdentity.objects.create(lead=lead, email_encrypted=Plaintext(anna.email))
+    assert anna.erase(method="admin").doubtful == []
+    boris = UserFactory()
+    lead = LeadFactory()
+    LeadIdentity.objects.create(lead=lead, email_encrypted=Plaintext(boris.email))
+    phone = LeadIdentityFactory(lead=lead, by_phone=True)
+    assert boris.erase(method="admin").doubtful == [lead.pk]
+    assert lead.identities.get() == phone
+
+
 # -- from where -----------------------------------------------------------------------------------
 
 VISIT = {"ip_address": "198.51.100.77", "user_agent": "Mozilla/5.0 (zq_zq)"}
@@ -670,7 +708,54 @@ def test_where_a_visitor_came_from_goes_with_the_lead_and_the_session(anna: User
     connection.check_constraints()
     assert origins() == []
     assert Verification().run().entries == AuditLogEntry.objects.count()
-    LeadIdentityFactory(lead=lead)  # by who remembered the lead
+    # Whatever becomes of the rows, by whoever remembered them.
+    LeadIdentityFactory(lead=lead)
+    execute("UPDATE appointments SET client_user_id = %s", [UserFactory().pk])
+    connection.check_constraints()
+    assert Verification().run().entries == AuditLogEntry.objects.count()
+
+
+@pytest.mark.parametrize("is_anna_known", [True, False])
+def test_where_a_visitor_came_from_goes_though_the_lead_is_somebody_else_s_too(
+    anna: User, is_anna_known: bool
+) -> None:
+    lead = lead_of(UserFactory())
+    if is_anna_known:
+        lead_of(anna).merge(into=lead)
+    row = session(anna, "confirmed", lead=lead)
+    with acting_as(None, **VISIT):
+        row.cancel(by="client")
+    connection.check_constraints()
+    anna.erase(method="admin")
+    connection.check_constraints()
+    assert origins() == []
+    assert Verification().run().entries == AuditLogEntry.objects.count()
+
+
+def test_where_a_visitor_came_from_goes_with_a_review_too(anna: User) -> None:
+    review = ReviewFactory(user=anna)
+    with acting_as(None, **VISIT):
+        review.status = "pending"
+        review.save()
+    connection.check_constraints()
+    assert [row["action"] for row in origins()] == ["review_status_changed"]
+    anna.erase(method="admin")
+    connection.check_constraints()
+    assert origins() == []
+    assert Verification().run().entries == AuditLogEntry.objects.count()
+
+
+def test_a_new_visit_goes_when_it_is_erased_again(anna: User) -> None:
+    lead = lead_of(anna)
+    anna.erase(method="admin")
+    for _ in range(2):
+        with acting_as(None, **VISIT):
+            execute("UPDATE leads SET status = 'new' WHERE id = %s", [lead.pk])
+            connection.check_constraints()
+        assert origins()
+        anna.erase(method="admin")
+        connection.check_constraints()
+        assert origins() == []
     assert Verification().run().entries == AuditLogEntry.objects.count()
 
 

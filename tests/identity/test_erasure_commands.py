@@ -223,9 +223,12 @@ def test_another_file_may_be_named(file: Path, tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     client = UserFactory()
     ErasureLedgerEntryFactory(subject_id=client.pk)
-    with pytest.raises(CommandError, match="who was erased after the copy was made is not known"):
-        run("replay_erasures")
-    assert stored(client)["status"] == "deleted"  # the table has been gone through all the same
+    for _ in range(2):
+        with pytest.raises(CommandError, match=r"Nothing was changed\. .*, say --no-file"):
+            run("replay_erasures")
+        assert stored(client)["status"] == "active"
+    run("replay_erasures", "--no-file")
+    assert stored(client)["status"] == "deleted"
     run("replay_erasures")  # from then on there is a file
     with pytest.raises(CommandError, match="There is no file"):
         run("replay_erasures", "--ledger", str(tmp_path / "nowhere.jsonl"))
@@ -254,9 +257,29 @@ def test_the_beginning_of_a_line_that_was_written_again_forgets_nobody(file: Pat
     client = UserFactory()
     written(file, client.pk)
     (line,) = ledger.read_file(file)
-    file.write_text(f"{line.text()[:40]}\n{line.text()}\n")
+    file.write_text(f"{line.text()[:70]}\n{line.text()}\n")
     run("replay_erasures")
     assert stored(client)["status"] == "deleted"
+
+
+@pytest.mark.parametrize("length", [28, 70])
+def test_the_beginning_of_a_line_may_forget_somebody(file: Path, length: int) -> None:
+    """Too short to say whom it is about; or nothing behind it says it again."""
+    written(file, UserFactory().pk)
+    (line,) = ledger.read_file(file)
+    begun, whole = line.text()[:length], line.text()
+    lines = [begun, whole] if length == 28 else [whole, begun]
+    file.write_text("".join(f"{text}\n" for text in lines))
+    with pytest.raises(CommandError, match=f"name is not known: {lines.index(begun) + 1}"):
+        run("replay_erasures")
+
+
+def test_lines_of_the_usual_file_count_beside_another(file: Path, tmp_path: Path) -> None:
+    file.write_text("garbage\n")
+    other = tmp_path / "other.jsonl"
+    other.touch()
+    with pytest.raises(CommandError, match=r"erasures.jsonl name is not known: 1\."):
+        run("replay_erasures", "--ledger", str(other))
 
 
 def test_a_clock_that_is_behind_forgets_nobody(file: Path) -> None:

@@ -705,6 +705,44 @@ def test_who_left_the_same_contact_twice_says_no_for_both() -> None:
     assert not may_mail(lead=other)
 
 
+def test_a_no_reaches_what_was_agreed_to_before_the_lead_was_merged() -> None:
+    user = UserFactory(email="vera@example.org")
+    one, other = unregistered_with(user.email), unregistered_with(user.email)
+    said(lead=one)
+    one.merge(into=other)
+    assert may_mail(lead=other)
+    Consent.objects.withdraw(user=user)
+    assert not may_mail(lead=other)
+
+
+def test_who_has_another_contact_only_ends_what_is_about_that() -> None:
+    user = UserFactory(email="vera@example.org", phone="+79995554433")
+    lead = LeadFactory()
+    LeadIdentity.objects.create(lead=lead, phone_encrypted=Plaintext("+79995554433"))
+    said(user=user)
+    Consent.objects.withdraw(lead=lead)
+    assert may_mail(user=user)
+
+
+def test_who_has_the_contact_only_ends_that_we_write_to_it() -> None:
+    user = UserFactory(email="vera@example.org")
+    lead = unregistered_with(user.email)
+    row = said(user=user, consent_type="personal_data")
+    Consent.objects.withdraw(lead=lead)
+    assert row in Consent.objects.active()
+    Consent.objects.withdraw(user=user)
+    assert row not in Consent.objects.active()
+
+
+def test_a_contact_that_could_not_be_one_now_does_not_keep_anybody_from_saying_no() -> None:
+    lead = LeadFactory()
+    LeadIdentityFactory(lead=lead, by_telegram=True, telegram_user_id="0012345")
+    said(lead=lead, consent_type="telegram")
+    Consent.objects.withdraw(lead=lead)
+    grant(lead=lead, consent_type="telegram", granted=False)
+    assert not Consent.objects.active().exists()
+
+
 def test_a_contact_of_somebody_else_s_account_ends_nothing() -> None:
     """The lead is known as another account: who typed the address there is not who has it."""
     user, other = UserFactory(email="vera@example.org"), UserFactory()

@@ -78,6 +78,11 @@ class Command(BaseCommand):
                 f"Session {session.appointment} of {session.start:%Y-%m-%d %H:%M} UTC "
                 f"{would or 'was'} canceled{refund}."
             )
+        for lead in erased.doubtful:
+            self.stdout.write(
+                f"Lead {lead} had a contact of theirs and one that their account has not: see "
+                "whose the rest of it is."
+            )
         if not erased.rows:
             self.stdout.write(f"Nothing of {erased.subject} is left to erase.")
         elif is_rehearsal:

@@ -21,9 +21,8 @@ class Command(BaseCommand):
     help = (
         "After a restore from a backup: erase again everybody whom the ledger of erasures names, "
         "by its file and by its table. Safe to stop and to repeat; fails when somebody could not "
-        "be erased, or may have been forgotten. "
-        "Sessions ahead are cancelled without a word to anybody: what came of them was "
-        "told when they were cancelled first."
+        "be erased, or may have been forgotten. Sessions ahead are cancelled without a word to "
+        "anybody: what came of them was told when they were cancelled first."
     )
     requires_system_checks: list[str] = []
 
@@ -32,13 +31,19 @@ class Command(BaseCommand):
             "--ledger", metavar="FILE", help="another file than that of ERASURE_LEDGER_FILE"
         )
         parser.add_argument(
+            "--no-file",
+            action="store_true",
+            help="go by the table alone, as long as there is no file: nobody was ever erased, or "
+            "the file is lost",
+        )
+        parser.add_argument(
             "--dry-run", action="store_true", help="say who would be erased, change nothing"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         is_rehearsal = options["dry_run"]
         self.doubts: list[str] = []
-        by_subject = self.to_repeat(options["ledger"])
+        by_subject = self.to_repeat(options["ledger"], is_without=options["no_file"])
         if not is_rehearsal:
             write_file(also=[line for lines in by_subject.values() for line in lines])
         came: Counter[str] = Counter()
@@ -53,18 +58,29 @@ class Command(BaseCommand):
                 tick(1)
         self.conclude(came, is_rehearsal)
 
-    def to_repeat(self, file: str | None) -> dict[UUID, list[ledger.Line]]:
+    def to_repeat(self, file: str | None, *, is_without: bool) -> dict[UUID, list[ledger.Line]]:
         """Whom to erase again, of the file and of the table, by the person; the oldest first."""
-        path = ledger.default_file() if file is None else Path(file)
-        if not path.is_file():
-            if file is not None:
-                raise CommandError(f"There is no file {file}.")
-            self.doubts.append(
-                f"There was no file {path}: who was erased after the copy was made is not known."
+        default = ledger.default_file()
+        path = default if file is None else Path(file)
+        if not path.is_file() and file is not None:
+            raise CommandError(f"There is no file {file}.")
+        if not path.is_file() and not is_without:
+            raise CommandError(
+                f"There is no file {path}: who was erased after the copy was made is not known. "
+                "Nothing was changed. If nobody ever was, or the file is lost, say --no-file."
             )
+        lines: list[ledger.Line] = []
+        for source in dict.fromkeys([path, default]):
+            lines += self.read(source)
+        found = ledger.first_of_each([*lines, *ledger.lines_of_table()])
+        by_subject: dict[UUID, list[ledger.Line]] = {}
+        for line in sorted(found, key=lambda line: line.requested_at):
+            by_subject.setdefault(line.subject_id, []).append(line)
+        return by_subject
+
+    def read(self, path: Path) -> list[ledger.Line]:
         try:
             lines, missed = ledger.read_and_missed(path)
-            lines += ledger.read_file()
         except OSError as error:
             raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
         if missed:
@@ -73,11 +89,7 @@ class Command(BaseCommand):
                 f"Whom these lines of {path} name is not known: {numbers}"
                 f"{' and more' if len(missed) > SHOWN else ''}."
             )
-        found = ledger.first_of_each([*lines, *ledger.lines_of_table()])
-        by_subject: dict[UUID, list[ledger.Line]] = {}
-        for line in sorted(found, key=lambda line: line.requested_at):
-            by_subject.setdefault(line.subject_id, []).append(line)
-        return by_subject
+        return lines
 
     def repeat(self, subject: UUID, lines: list[ledger.Line], is_rehearsal: bool) -> str:
         is_here = User.objects.filter(pk=subject).exists()
