@@ -10,6 +10,7 @@ from django.db import connection
 from audit.chain import SCAN, Damaged, Stopped, Verification, reading
 from audit.checkpoints import CheckpointFile
 from audit.models import AuditLogEntry
+from audit.models.log import FORGOTTEN
 from ebalance.db.ids import uuid7
 from tests.factories import AuditLogEntryFactory, UserFactory
 from tests.strangers import pretend_equality
@@ -542,6 +543,18 @@ def test_the_origin_of_an_erased_person_may_be_gone() -> None:
     with superuser():
         assign(2, entity_id=uuid7())
     assert found() == ("edited", 2)
+
+
+def test_the_origin_of_somebody_unknown_may_be_gone_where_the_log_says_so() -> None:
+    lead: dict[str, Any] = {"entity_type": "leads", "entity_id": uuid7()}
+    AuditLogEntryFactory(by_system=True, ip_address="192.0.2.1", **lead)
+    with superuser():
+        assign(1, ip_address=None, user_agent=None, origin_salt=None)
+    assert found() == ("origin", 1)
+    AuditLogEntryFactory(action=FORGOTTEN, **lead | {"entity_id": uuid7()})
+    assert found() == ("origin", 1)
+    AuditLogEntryFactory(action=FORGOTTEN, **lead)
+    assert found() is None
 
 
 def test_nobody_is_called_deleted_for_a_while_to_empty_an_entry() -> None:
