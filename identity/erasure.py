@@ -485,9 +485,9 @@ def _tell(
 
 def _origins_of_nobody(person: Person) -> list[tuple[str, UUID]]:
     """Tables and keys of what somebody unknown has done something to, from where the log says."""
-    told = _rows(person, LOG).filter(actor=None, origin_salt__isnull=False)
-    told = told.exclude(entity_type=PEOPLE).values_list("entity_type", "entity_id")
-    return sorted(told.distinct())
+    told = _rows(person, LOG).filter(actor=None).exclude(entity_type=PEOPLE)
+    told = told.exclude(ip_address=None, user_agent=None, origin_salt=None)
+    return sorted(told.values_list("entity_type", "entity_id").distinct())
 
 
 def _tell_of_forgotten(rows: Iterable[tuple[str, UUID]]) -> None:
