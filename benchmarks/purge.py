@@ -71,7 +71,7 @@ INSERT INTO outbox_events (event_type, aggregate_type, aggregate_id)
 VALUES ('thing_done', 'things', gen_random_uuid())
 """
 COMPLETE = """
-UPDATE interactive_runs SET status = 'completed', completed_at = now()
+UPDATE interactive_runs SET status = 'completed', completed_at = greatest(now(), started_at)
 WHERE id = (SELECT id FROM interactive_runs WHERE status = 'in_progress' AND started_at >= %s
             ORDER BY started_at OFFSET %s LIMIT 1)
   AND status = 'in_progress'

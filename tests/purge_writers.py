@@ -17,8 +17,8 @@ INSERT INTO interactive_runs (interactive_definition_id, anonymous_id, started_a
 VALUES (%s, 'visitor-live', now() - %s * interval '1 day')
 """
 COMPLETE = """
-UPDATE interactive_runs SET status = 'completed', completed_at = now(), result_level = 'high',
-                            duration_ms = 5
+UPDATE interactive_runs SET status = 'completed', completed_at = greatest(now(), started_at),
+                            result_level = 'high', duration_ms = 5
 WHERE id = (SELECT id FROM interactive_runs WHERE status = 'in_progress'
             ORDER BY started_at OFFSET %s LIMIT 1)
   AND status = 'in_progress'
