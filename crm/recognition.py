@@ -16,6 +16,7 @@ from django.db import connection
 from django.db.models import F
 
 from audit.models import OutboxEvent
+from ebalance.db.people import CONTACTS
 from ebalance.db.values import Plaintext
 from ebalance.verbs import InvalidInput, NotFound, RowOrKey, key_of
 
@@ -31,9 +32,6 @@ from .subjects import (
     is_named,
     uuid_of,
 )
-
-# Channel of a contact to column of users.
-ACCOUNT = {"email": "email", "phone": "phone", "telegram": "telegram_user_id"}
 
 
 class Search:
@@ -200,7 +198,7 @@ def account_of(user: User) -> list[Identifier] | None:
     The row cannot be deleted or erased until this transaction ends: erasure takes its contacts,
     which are keys. Raises NotFound for a user that never was.
     """
-    columns = ", ".join(ACCOUNT.values())
+    columns = ", ".join(CONTACTS.values())
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT status, {columns} FROM users WHERE id = %s FOR KEY SHARE", [user.key]
@@ -212,7 +210,7 @@ def account_of(user: User) -> list[Identifier] | None:
     if status == "deleted":
         return None
     found = []
-    for channel, text in zip(ACCOUNT, given, strict=True):
+    for channel, text in zip(CONTACTS, given, strict=True):
         if text is not None:
             # An account may be older than what a contact is held to now.
             with suppress(InvalidInput):

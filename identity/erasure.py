@@ -28,7 +28,7 @@ from django.utils import timezone
 from audit.models import AuditLogEntry, OutboxEvent
 from audit.models.log import FORGOTTEN
 from ebalance import acting
-from ebalance.db.erasing import removals
+from ebalance.db.erasing import LOG, removals
 from ebalance.db.inventory import tables
 from ebalance.db.people import LEADS, PEOPLE, SHARED, Person
 from ebalance.verbs import (
@@ -49,7 +49,6 @@ from .errors import ErasureUnavailable, LastOwner, UpcomingAppointments
 logger = logging.getLogger(__name__)
 
 INSUFFICIENT_PRIVILEGE = "42501"
-LOG = "audit_log_entries"
 PATIENCE = 5  # times that the locks are taken anew, in their order
 BLOCKING = ("pending_payment", "paid", "confirmed")
 
@@ -201,12 +200,11 @@ def _erase(order: Order, *, actor: Any, clock: Clock) -> Erased:
     _close_reviews(person)
     leads = _existing(person)
     erased.doubtful = sorted(person.doubtful)
-    _remember_shared(person)
+    _tell_once(SHARED, person.shared)  # while it can be seen
     origins = _origins_of_nobody(person)
     found = removals(
         person, unsettled={"users": ~Q(status="deleted"), "leads": ~Q(status="inactive")}
     )
-    found.sort(key=lambda removal: removal.table.name == LOG)  # its lock holds up everybody
     settled: dict[str, Mapping[str, Any]] = {
         "users": {"status": "deleted", "deleted_at": Coalesce(F("deleted_at"), Value(now))},
         "leads": {"status": "inactive"},
@@ -466,12 +464,7 @@ def _tell(
         counts=erased.counts,
     )
     OutboxEvent.objects.publish("user_erased", about, method=order.method)
-    told = OutboxEvent.objects.filter(
-        aggregate_type="leads", aggregate_id__in=leads, event_type="lead_erased"
-    )
-    for lead in {*leads} - set(told.values_list("aggregate_id", flat=True)):
-        named = apps.get_model("crm.Lead")(pk=lead)
-        OutboxEvent.objects.publish("lead_erased", named, user_id=order.subject)
+    _tell_once("lead_erased", leads, user_id=order.subject)
     AuditLogEntry.objects.record(
         "user_erased",
         about,
@@ -498,13 +491,12 @@ def _tell_of_forgotten(rows: Iterable[tuple[str, UUID]]) -> None:
         AuditLogEntry.objects.record(FORGOTTEN, model(pk=key))
 
 
-def _remember_shared(person: Person) -> None:
-    """That these leads were two people's, before it can no longer be seen (ebalance.db.people)."""
-    known = OutboxEvent.objects.filter(
-        aggregate_type=LEADS, aggregate_id__in=person.shared, event_type=SHARED
+def _tell_once(event_type: str, leads: Iterable[UUID], **payload: object) -> None:
+    told = OutboxEvent.objects.filter(
+        aggregate_type=LEADS, aggregate_id__in=leads, event_type=event_type
     )
-    for lead in person.shared - set(known.values_list("aggregate_id", flat=True)):
-        OutboxEvent.objects.publish(SHARED, apps.get_model("crm.Lead")(pk=lead))
+    for lead in {*leads} - set(told.values_list("aggregate_id", flat=True)):
+        OutboxEvent.objects.publish(event_type, apps.get_model("crm.Lead")(pk=lead), **payload)
 
 
 def _files(person: Person) -> list[str]:

@@ -181,7 +181,7 @@ def known_by_contact(person: Person, channel: str) -> tuple[set[UUID], set[UUID]
     if person.users:
         own = users.filter(pk__in=person.users).values_list(column, flat=True)
     else:
-        own = [contact_of(row, channel) for row in identities.filter(lead__in=person.leads)]
+        own = [_contact_of(row, channel) for row in identities.filter(lead__in=person.leads)]
     accounts: set[UUID] = set()
     found: set[UUID] = set()
     for text in {*own} - {None}:
@@ -192,7 +192,7 @@ def known_by_contact(person: Person, channel: str) -> tuple[set[UUID], set[UUID]
     return accounts, with_merged(found - set(claimed))
 
 
-def contact_of(row: Any, channel: str) -> str | None:
+def _contact_of(row: Any, channel: str) -> str | None:
     """What an identity says of this channel; None also where it does not open."""
     value = row.telegram_user_id if channel == "telegram" else getattr(row, f"{channel}_encrypted")
     if value is None or isinstance(value, str):

@@ -331,12 +331,13 @@ def test_tables_are_chosen_by_name() -> None:
 
 
 @pytest.mark.django_db
-def test_it_stays_known_which_leads_were_merged() -> None:
-    merged = OutboxEventFactory(event_type="lead_merged", sent=True, published_at=ago(days=400))
+@pytest.mark.parametrize("event", ["lead_merged", "lead_erased", "lead_shared"])
+def test_it_stays_known_what_became_of_leads(event: str) -> None:
+    kept = OutboxEventFactory(event_type=event, sent=True, published_at=ago(days=400))
     OutboxEventFactory(sent=True, published_at=ago(days=91))
     said = command("--table", "outbox_events")
     assert said.splitlines() == ["outbox_events: 1 row purged."]
-    assert [row.pk for row in type(merged).objects.all()] == [merged.pk]
+    assert [row.pk for row in type(kept).objects.all()] == [kept.pk]
 
 
 @pytest.mark.django_db

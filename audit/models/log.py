@@ -26,8 +26,6 @@ from ebalance.db.sets import Members
 from ..managers import AuditLog
 
 KEPT = "3 years"  # at least (privacy.md §4)
-
-
 FORGOTTEN = "origin_forgotten"  # where requests about a row came from is emptied, up to here
 
 

@@ -20,6 +20,7 @@ from .inventory import Column, Table, tables
 from .people import PEOPLE, Person
 from .values import Plaintext
 
+LOG = "audit_log_entries"
 BATCH = 5_000  # keys per statement; the protocol counts parameters in 16 bits
 
 
@@ -78,8 +79,8 @@ def removals(person: Person, *, unsettled: Mapping[str, Q]) -> list[Removal]:
 
 
 def _in_order() -> list[Table]:
-    """What is deleted first, children before their parents; people before the log that lets go of
-    them only then.
+    """What is deleted first, children before their parents; people before the log, which lets go
+    of them only then, and this last: whoever else writes into it waits.
     """
     going = {table.name: table for table in tables() if table.rows_go}
     order: TopologicalSorter[str] = TopologicalSorter({name: [] for name in going})
@@ -99,7 +100,7 @@ def _in_order() -> list[Table]:
     changing = [table for table in tables() if not table.rows_go and _changed(table)]
     return [
         *(going[name] for name in order.static_order()),
-        *sorted(changing, key=lambda table: table.name != PEOPLE),
+        *sorted(changing, key=lambda table: (table.name != PEOPLE, table.name == LOG)),
     ]
 
 

@@ -15,8 +15,9 @@ import pytest
 from django.db import connection, transaction
 
 from audit.models import OutboxEvent
-from crm.models import Lead
+from crm.models import Lead, LeadIdentity
 from ebalance.db.ids import uuid7
+from ebalance.db.sealed import Plaintext
 from ebalance.verbs import IdempotencyConflict, Refused
 from identity.errors import PersonUnavailable, VersionOutdated
 from identity.mailing import PURPOSES
@@ -24,6 +25,7 @@ from identity.models import Consent, User
 from tests.databases import Database, Databases, default_connection_on
 from tests.factories import ConsentFactory, LeadFactory, LeadIdentityFactory, UserFactory
 from tests.identity.consent_oracle import Oracle
+from tests.processes import eventually
 from tests.support import execute, update_sql
 from tests.verbs import at_once, events
 
@@ -299,6 +301,31 @@ def test_a_merge_meanwhile_hides_nothing_from_a_withdrawal() -> None:
     row = grant(lead=lead)
     _, ended = race(lambda: lead.merge(into=into), lambda: Consent.objects.withdraw(lead=into))
     assert ended == [row]
+
+
+def test_who_says_no_by_the_address_takes_the_lead_before_what_it_agreed_to(
+    committed: Database,
+) -> None:
+    """As whoever speaks as the lead does: the other way round the two would wait in a circle."""
+    user = UserFactory()
+    lead = LeadFactory()
+    LeadIdentity.objects.create(lead=lead, email_encrypted=Plaintext(user.email))
+    row = ConsentFactory(user=None, lead=lead, **TEXT)
+
+    def withdraw() -> None:
+        Consent.objects.withdraw(user=user, source="web")
+        connection.close()
+
+    thread = threading.Thread(target=withdraw)
+    with psycopg.connect(committed.conninfo) as other:
+        other.execute("SELECT FROM leads WHERE id = %s FOR UPDATE", [lead.pk])
+        thread.start()
+        waits = "SELECT FROM pg_locks WHERE NOT granted AND pg_blocking_pids(pid) @> ARRAY[%s::int]"
+        assert eventually(lambda: execute(waits, [other.info.backend_pid]))
+        taken = "SELECT id FROM consents WHERE lead_id = %s FOR UPDATE NOWAIT"
+        assert other.execute(taken, [lead.pk]).fetchall() == [(row.pk,)]
+    thread.join(30)
+    assert active(lead=lead) == []
 
 
 # -- anybody, anything ----------------------------------------------------------------------------

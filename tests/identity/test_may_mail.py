@@ -670,6 +670,15 @@ def test_a_session_that_is_none_exempts_nobody(about: Any) -> None:
     assert not may_mail(user=UserFactory(), about=about)
 
 
+def test_what_was_agreed_to_as_a_lead_of_two_does_not_count_for_the_one_who_is_left() -> None:
+    anna, boris = UserFactory(), UserFactory()
+    lead = known_as(anna, boris)
+    said(lead=lead)
+    anna.erase(method="admin")
+    assert Consent.objects.active().filter(lead=lead).exists()
+    assert not may_mail(user=boris)
+
+
 # -- whoever has the contact ----------------------------------------------------------------------
 
 
