@@ -6,7 +6,7 @@ from django.contrib.auth.admin import UserAdmin as AuthUserAdmin
 from django.contrib.auth.forms import SetPasswordMixin
 from django.contrib.auth.models import Group
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import AdminPasswordChangeForm
@@ -75,9 +75,21 @@ class NewUserForm(SetPasswordMixin, UserForm):
         return super().save(commit)
 
 
-def forget(person: User, *, actor: User, force: bool) -> None:
+def forget(person: User, *, actor: User, force: bool) -> str | None:
+    """Says which leads somebody has to look at, if there are any."""
     method = "self_service" if actor.pk == person.pk else "admin"
-    person.erase(method=method, force=force, actor=actor)
+    erased = person.erase(method=method, force=force, actor=actor)
+    if not erased.doubtful:
+        return None
+    pages = ((reverse("admin:crm_lead_change", args=[lead]), lead) for lead in erased.doubtful)
+    return format_html(
+        "{} {}",
+        gettext(
+            "Done. Beside a contact of theirs these leads have one that the account has not; "
+            "see whose the rest of them is:"
+        ),
+        format_html_join(", ", '<a class="text-link" href="{}">{}</a>', pages),
+    )
 
 
 @admin.register(User)

@@ -14,12 +14,20 @@ from django.utils import timezone, translation
 from django.utils.formats import date_format
 
 from audit.models import AuditLogEntry
+from crm.models import Lead, LeadIdentity
+from ebalance.db.sealed import Plaintext
 from identity.dialogs import Erasure
 from identity.errors import LastOwner
 from identity.models import ErasureLedgerEntry, User
 from tests.admin.support import page, text
 from tests.booking.telling import stored, writes_nothing
-from tests.factories import AppointmentFactory, DiaryEntryFactory, UserFactory
+from tests.factories import (
+    AppointmentFactory,
+    DiaryEntryFactory,
+    LeadFactory,
+    LeadIdentityFactory,
+    UserFactory,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -79,6 +87,17 @@ def test_a_person_is_erased(owner: Client, anna: User) -> None:
     # The page of whoever is erased, and that of the erasure, can still be seen.
     assert owner.get(page(User, "change", anna.pk)).status_code == 200
     assert str(anna.pk) in text(owner.get(page(ErasureLedgerEntry, "changelist")))
+
+
+def test_whoever_erases_is_told_which_leads_to_look_at(owner: Client, anna: User) -> None:
+    lead, theirs = LeadFactory(), LeadFactory()
+    for known in (lead, theirs):
+        LeadIdentity.objects.create(lead=known, email_encrypted=Plaintext(anna.email))
+    LeadIdentityFactory(lead=lead, by_phone=True)
+    shown = text(owner.post(dialog(anna, "erase"), SURE, follow=True))
+    assert f'<a class="text-link" href="{page(Lead, "change", lead.pk)}">{lead.pk}</a>' in shown
+    assert str(theirs.pk) not in shown
+    assert owner.get(page(Lead, "change", lead.pk)).status_code == 200
 
 
 def test_nothing_happens_until_somebody_says_that_they_know(owner: Client, anna: User) -> None:
