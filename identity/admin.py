@@ -1,10 +1,13 @@
 from typing import ClassVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.auth import logout
 from django.contrib.auth.admin import UserAdmin as AuthUserAdmin
 from django.contrib.auth.forms import SetPasswordMixin
 from django.contrib.auth.models import Group
+from django.db import transaction
+from django.http import HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext
@@ -15,6 +18,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 from ebalance.admin.dialogs import VerbAdmin, verb_action
 from ebalance.admin.forms import Form
 from ebalance.admin.options import AddOnly, ModelAdmin, ReadOnly, TabularInline
+from ebalance.admin.refusals import REFUSALS, sentence
 
 from .dialogs import Erasure
 from .models import Consent, DataExportRequest, ErasureLedgerEntry, Role, User, UserRole
@@ -123,6 +127,16 @@ class UserAdmin(VerbAdmin, AuthUserAdmin):
             logout(request)  # whoever erased themself: the session is gone from the database
         return response
 
+    def user_change_password(self, request, id, form_url=""):
+        """What the database refuses, a password of an erased person's, is said as its sentence."""
+        try:
+            with transaction.atomic():
+                return super().user_change_password(request, id, form_url)
+        except REFUSALS as error:
+            self.message_user(request, sentence(error), messages.ERROR)
+            page = reverse(f"{self.admin_site.name}:identity_user_change", args=[unquote(id)])
+            return HttpResponseRedirect(page)
+
     def columns(self, request):
         # The hash is nobody's to see, and the flag grants nothing.
         hidden = ("password", "is_superuser")
@@ -142,6 +156,8 @@ class UserAdmin(VerbAdmin, AuthUserAdmin):
     @admin.display(description=_("password"))
     def password_state(self, person: User) -> str:
         state = gettext("set") if person.has_usable_password() else gettext("not set")
+        if person.status == User.Status.deleted:
+            return state
         page = reverse(f"{self.admin_site.name}:auth_user_password_change", args=[person.pk])
         return format_html(
             '{} · <a class="text-link" href="{}">{}</a>', state, page, gettext("change password")

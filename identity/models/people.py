@@ -213,6 +213,10 @@ END""",
     def __str__(self) -> str:
         return self.display_name or self.email or str(self.pk)
 
+    def has_usable_password(self) -> bool:
+        """Django takes an empty hash for one that can be used; nobody logs in with it."""
+        return bool(self.password) and super().has_usable_password()
+
     @property
     def is_active(self) -> bool:
         return self.status == self.Status.active

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import flatten_fieldsets
+from django.contrib.auth.hashers import make_password
 from django.contrib.messages import get_messages
 from django.db import models
 from django.test import Client
+from django.utils import translation
+from django.utils.translation import gettext
 
 from audit.models import MessageTemplate, MessageTemplateVersion, SystemSetting
 from booking.models import Appointment, AvailabilitySlot, Service
@@ -424,6 +427,31 @@ def test_a_password_is_given_when_added_and_changed_later(owner: Client) -> None
     assert owner.post(address, form).status_code == 302
     person.refresh_from_db()
     assert person.check_password(second)
+
+
+@pytest.mark.parametrize("password", ["", make_password(None)])
+def test_a_person_who_has_no_password_is_shown_to_have_none(owner: Client, password: str) -> None:
+    person = UserFactory(password=password)
+    assert not person.has_usable_password()
+    assert not person.check_password("")
+    shown = text(owner.get(page(User, "change", person.pk)))
+    with translation.override("ru"):
+        assert f"{gettext('not set')} · " in shown
+
+
+def test_an_erased_person_is_given_no_password(owner: Client) -> None:
+    person = UserFactory()
+    person.erase(method="admin")
+    address = f"/admin/identity/user/{person.pk}/password/"
+    assert address not in text(owner.get(page(User, "change", person.pk)))
+    new = "длинный пароль 1"
+    answer = owner.post(address, {"password1": new, "password2": new, "usable_password": "true"})
+    assert (answer.status_code, answer.url) == (302, page(User, "change", person.pk))
+    (message,) = get_messages(answer.wsgi_request)
+    with translation.override("ru"):
+        assert str(message) == gettext("A deleted person keeps no personal data.")
+    person.refresh_from_db()
+    assert person.password == ""
 
 
 def test_only_an_owner_changes_passwords(as_role: Callable[[str], Client]) -> None:
