@@ -25,7 +25,7 @@ from identity import exports_storage
 from identity.erasure import erase
 from identity.errors import LastOwner, UpcomingAppointments
 from identity.models import Consent, ErasureLedgerEntry, User
-from tests.audit.tampering import superuser
+from tests.audit.tampering import grow, superuser
 from tests.booking.telling import outbox, refused, stored, told, writes_nothing
 from tests.factories import (
     AnalyticsEventFactory,
@@ -793,3 +793,29 @@ def test_where_a_visitor_came_from_stays_while_the_lead_is_known(anna: User) -> 
         execute(
             "UPDATE audit_log_entries SET ip_address = NULL, user_agent = NULL, origin_salt = NULL"
         )
+
+
+def test_the_log_is_read_by_its_indexes(anna: User, owner: User) -> None:
+    """What somebody's erasure costs does not grow with what others have done."""
+    lead = lead_of(anna)
+    with acting_as(None, **VISIT):
+        lead.status = "paid"
+        lead.save()
+    with acting_as(anna, **VISIT):
+        AuditLogEntry.objects.record("login", anna)
+    grow(5_000)
+    execute("ANALYZE audit_log_entries")
+    read: list[tuple[str, Any]] = []
+
+    def keep(call: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+        if 'FROM "audit_log_entries"' in str(sql) or 'UPDATE "audit_log_entries"' in str(sql):
+            read.append((sql, params))
+        return call(sql, params, many, context)
+
+    with connection.execute_wrapper(keep):
+        anna.erase(method="admin", actor=owner)
+    assert origins() == []
+    assert {sql.split()[0] for sql, _ in read} == {"SELECT", "UPDATE"}
+    for sql, params in read:
+        plan = " ".join(row["QUERY PLAN"] for row in execute(f"EXPLAIN {sql}", params))
+        assert "Seq Scan on audit_log_entries" not in plan, plan
