@@ -695,14 +695,15 @@ def rows_done(connection: Any) -> int:
 def test_killed_ten_times_beside_a_writer_it_moves_every_value_once(
     committed: Database, use: Any
 ) -> None:
-    expected, dice = fill(2_500), random.Random()
+    # Many rows in small batches: on a busy machine a run goes far before it is seen to move.
+    expected, dice = fill(5_000), random.Random()
     use(NEW_RINGS)
     writer = start(committed, "-m", "tests.live_writer")
     assert writer.stdout.readline() == "writing\n"
     with committed.connect(autocommit=True) as watch:
         for _ in range(10):
             before = rows_done(watch)
-            run = start(committed, "manage.py", "rotate_keys", "--batch", "20")
+            run = start(committed, "manage.py", "rotate_keys", "--batch", "5")
             assert eventually(lambda before=before: rows_done(watch) > before)
             time.sleep(dice.random() * 0.1)
             run.kill()
