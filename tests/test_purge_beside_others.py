@@ -268,7 +268,7 @@ def test_killed_again_and_again_beside_writers_it_counts_every_run_once(
     kills = 0
     while kills < 6:
         before = counted()["runs"]
-        with running(committed, "--batch", "200", "--pause", "20") as process:
+        with running(committed, "--batch", "100", "--pause", "20") as process:
             assert eventually(lambda before=before: counted()["runs"] > before)
             time.sleep(dice.random() * 0.3)
         kills += process.returncode == -signal.SIGKILL

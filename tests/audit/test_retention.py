@@ -316,7 +316,7 @@ def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Data
 REMOVE = """
 import django; django.setup()
 from audit.retention import remove_old_segments
-print(remove_old_segments(batch=5, tick=lambda n: print("batch", flush=True)), flush=True)
+print(remove_old_segments(batch=2, tick=lambda n: print("batch", flush=True)), flush=True)
 """
 
 
