@@ -158,8 +158,8 @@ def test_everybody_books(fresh_database: Database, hours: int, rounds: int, canc
         (given_back,) = keys(
             connection, "SELECT count(*) FROM appointments WHERE status = 'canceled'"
         )
-        # What nobody gives back is booked once; everything is asked for, and so it is taken.
-        assert 0 < booked - given_back <= hours
+        # What nobody gives back is booked once. Whoever comes last may give it back, too.
+        assert booked - given_back <= hours
         assert booked == 1 if (hours, cancels) == (1, 0.0) else booked > hours // 2
     assert deadlocks(fresh_database) == 0
 
