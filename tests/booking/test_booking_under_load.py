@@ -201,7 +201,7 @@ def busy_days(connection: psycopg.Connection) -> Stage:
             *slots(connection, starts[::2], 120),
         ],
         hours=starts,
-        clock=FastClock(begin, time.time(), speed=1200),
+        clock=FastClock(begin, time.time(), speed=3600),
         by_slot=0.6,
     )
 
