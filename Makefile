@@ -1,11 +1,13 @@
 # Needs Python 3.12 or newer and nothing else. Every target says what it does; paths may contain spaces.
 PYTHON = .venv/bin/python
 PORT ?= 8000
+WORKERS ?= logical
 STEPS ?= 200000
 SEED ?= random
+PYTEST = $(PYTHON) -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-oldest soak lint format types migrations migrate shell messages lock clean
+.PHONY: help setup run test test-slow test-oldest test-all soak lint format types migrations migrate shell messages lock clean
 
 help:  ## this list
 	@echo "Targets:"
@@ -17,12 +19,19 @@ setup:  ## make .venv with the locked packages (instant when it is up to date)
 run: setup  ## database, migrations, seeds, demo data, admin on http://localhost:8000 (PORT=8001 for another port)
 	@exec $(PYTHON) manage.py run --port "$(PORT)"
 
-test: lint migrations types  ## everything that must pass before a commit
+test: lint migrations types  ## everything that must pass before a commit: lint, types, migrations, tests that are not slow
 	@echo "== tests"
-	@exec $(PYTHON) -m pytest $(ARGS)
+	@exec $(PYTEST) -m "not slow" $(ARGS)
 
-test-oldest: setup  ## the rules' tests on the system's PostgreSQL 15, where there is one
-	@exec $(PYTHON) tools/test_oldest.py $(ARGS)
+test-slow: setup  ## the tests marked slow: races, kills, the random machine, started programs
+	@echo "== slow tests"
+	@exec $(PYTEST) -m slow $(ARGS)
+
+test-oldest: setup  ## the tests of the rules on the system's PostgreSQL 15, where there is one
+	@echo "== PostgreSQL 15"
+	@exec $(PYTHON) tools/test_oldest.py -n $(WORKERS) --dist worksteal -m "not slow" $(ARGS)
+
+test-all: test test-slow test-oldest  ## make test, the slow tests, PostgreSQL 15
 
 soak: setup  ## any sequence of booking verbs, 200,000 steps (STEPS=…; SEED=… to see a failure again; Ctrl-C stops)
 	@exec env MACHINE_STEPS="$(STEPS)" MACHINE_SEED="$(SEED)" $(PYTHON) -m pytest tests/booking/test_machine.py $(ARGS)

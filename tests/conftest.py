@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from django.conf import settings
 
@@ -14,6 +15,7 @@ from ebalance import bundled
 from ebalance.cli import explain
 from ebalance.db import keys
 from tests.databases import Database, Databases, default_connection_on
+from tests.duration_limit import DurationLimit
 
 # One ring for each purpose, for this process and for the programs that tests start.
 for _name in ("ENCRYPTION_KEYS", "BLIND_INDEX_KEYS"):
@@ -31,6 +33,17 @@ os.environ["EXPORTS_DIR"] = _EXPORTS.name
 settings.EXPORTS_DIR = Path(_EXPORTS.name)
 settings.ERASURE_LEDGER_FILE = Path(_EXPORTS.name) / "erasures.jsonl"
 os.environ["ERASURE_LEDGER_FILE"] = str(settings.ERASURE_LEDGER_FILE)
+
+
+# A database stands behind most examples, and the machine may be busy: no example has a deadline.
+hypothesis.settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("suite")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(DurationLimit(), "duration-limit")
 
 
 @contextlib.contextmanager

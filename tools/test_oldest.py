@@ -2,7 +2,8 @@
 
     make test-oldest
 
-Does nothing where the system has no PostgreSQL 15: then CI's matrix of servers is what tries it.
+Arguments go to pytest. Does nothing where the system has no PostgreSQL 15; the matrix of servers in
+the workflow covers it there.
 """
 
 from __future__ import annotations
