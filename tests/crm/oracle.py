@@ -15,9 +15,8 @@ from zoneinfo import available_timezones
 
 from django.conf import settings
 
-PLAN = json.loads(
-    Path(settings.BASE_DIR, "crm/migrations/data/tracking_plan_0502.json").read_text("utf-8")
-)
+PLAN_FILE = "crm/migrations/data/tracking_plan_0502.json"
+PLAN = json.loads(Path(settings.BASE_DIR, PLAN_FILE).read_text("utf-8"))
 ENVELOPE: dict[str, dict[str, Any]] = PLAN["envelope"]
 TOPICS = {
     row["pk"]
@@ -25,6 +24,11 @@ TOPICS = {
     if row["model"] == "content.topic"
 }
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|\+00:00)", re.ASCII)
+
+
+def declaration(event: str, *path: str) -> str:
+    """Name the file and the entry of the plan, for the message of a failing test."""
+    return f"{PLAN_FILE}: {'.'.join(['events', event, *path])}"
 
 
 def is_uuid(text: str) -> bool:

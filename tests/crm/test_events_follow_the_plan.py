@@ -18,11 +18,13 @@ from tests.crm.writing import (
     each_table,
 )
 from tests.factories import TrackingEventFactory, TrackingEventParamFactory
+from tests.looping import check_each
 from tests.support import breaks, check_full_clean, execute, refuses
 
 pytestmark = pytest.mark.django_db
 
 EVENTS: dict[str, dict[str, Any]] = oracle.PLAN["events"]
+declaration = oracle.declaration
 SOURCES = ["web", "backend", "telegram", "admin"]
 UUID = "0199f0a0-0000-7000-8000-000000000000"
 
@@ -73,7 +75,6 @@ WRONG: dict[str, list[Any]] = {
     "utm": [True, 1, "a/b", "a" * 81, "79991234567"],
 }
 
-each_event = pytest.mark.parametrize("event", EVENTS)
 each_route = pytest.mark.parametrize("orm", [False, True], ids=["sql", "orm"])
 
 
@@ -100,102 +101,238 @@ def required(event: str) -> list[str]:
     return [name for name, p in EVENTS[event]["params"].items() if p.get("required")]
 
 
+def least(event: str) -> dict[str, Any]:
+    """The parameters without which the event is refused."""
+    one_each = {choice.split("|")[0] for choice in choices(event)}
+    return {k: v for k, v in full(event).items() if k in {*required(event), *one_each}}
+
+
+def first_source(event: str) -> str:
+    return EVENTS[event]["sources"][0]
+
+
+# -- The plan as data: every event and every parameter --------------------------------------------
+#
+# The guard is one function with a trigger on each table. Every row of the plan is tried on
+# ANALYTICS; TIMELINE has a sample of each rule.
+
+Attempt = tuple[str, str, dict[str, Any]]  # event, source, properties
+Attempts = list[tuple[str, Attempt]]
+
+# The event with the most parameters, and one with a choice of parameters.
+LARGEST = max(EVENTS, key=lambda event: len(EVENTS[event]["params"]))
+WITH_CHOICE = next(event for event in EVENTS if choices(event))
+
+
+def events_of(table: str) -> list[str]:
+    return [*EVENTS] if table == ANALYTICS else [LARGEST, WITH_CHOICE]
+
+
+def check_accepted(writer: Writer, attempts: Attempts) -> None:
+    def check(attempt: Attempt) -> None:
+        event, source, properties = attempt
+        if writer.orm:
+            writer.build(event, source, properties).full_clean()
+        row = writer.write(event, source, properties)
+        row.refresh_from_db()
+        assert (row.source, row.properties) == (source, properties)
+
+    check_each(attempts, check, undo=False)
+    assert writer.count() == len(attempts)
+
+
+def check_refused(writer: Writer, rule: str, attempts: Attempts) -> None:
+    def check(attempt: Attempt) -> None:
+        with refuses(GUARD[writer.table][rule], writer.table):
+            writer.write(*attempt)
+
+    check_each(attempts, check, undo=False)
+    assert writer.count() == 0
+
+
 def test_every_kind_of_the_plan_is_tried() -> None:
     used = {param["kind"] for spec in EVENTS.values() for param in spec["params"].values()}
-    assert used - {"enum", "enum_list"} <= set(VALID)
-    assert used <= set(WRONG)
+    missing = (used - {"enum", "enum_list"} - set(VALID)) | (used - set(WRONG))
+    assert missing == set(), f"{__file__}: VALID and WRONG need a value of each kind"
 
 
-@each_event
 @each_table
-@each_route
-def test_an_event_with_all_its_parameters_is_accepted(event: str, table: str, orm: bool) -> None:
-    writer = Writer(table, orm=orm)
-    for source in EVENTS[event]["sources"]:
-        if orm:
-            writer.build(event, source, full(event)).full_clean()
-        row = writer.write(event, source, full(event))
-        row.refresh_from_db()
-        assert (row.source, row.properties) == (source, full(event))
+def test_every_event_is_accepted_with_all_its_parameters(table: str) -> None:
+    check_accepted(
+        Writer(table),
+        [
+            (declaration(event, "sources", source), (event, source, full(event)))
+            for event in events_of(table)
+            for source in EVENTS[event]["sources"]
+        ],
+    )
 
 
-@each_event
 @each_table
-def test_every_value_of_a_closed_set_is_accepted(event: str, table: str) -> None:
-    writer = Writer(table)
-    for name, param in EVENTS[event]["params"].items():
-        for value in param.get("allowed", ()):
-            given = [value] if param["kind"] == "enum_list" else value
-            writer.write(event, EVENTS[event]["sources"][0], {**full(event), name: given})
-    values = sum(len(p.get("allowed", ())) for p in EVENTS[event]["params"].values())
-    assert writer.count() == values
+def test_model_accepts_an_event_of_each_source(table: str) -> None:
+    events = {first_source(event): event for event in [*EVENTS, LARGEST]}
+    check_accepted(
+        Writer(table, orm=True),
+        [
+            (declaration(event, "sources", source), (event, source, full(event)))
+            for source, event in events.items()
+        ],
+    )
 
 
-@each_event
+def with_each_value(event: str) -> list[dict[str, Any]]:
+    """Properties of the event that together hold each value of its closed sets."""
+    params = EVENTS[event]["params"].items()
+    closed = {name: param for name, param in params if "allowed" in param}
+    found = []
+    for number in range(max((len(param["allowed"]) for param in closed.values()), default=0)):
+        given = full(event)
+        for name, param in closed.items():
+            value = param["allowed"][number % len(param["allowed"])]
+            given[name] = [value] if param["kind"] == "enum_list" else value
+        found.append(given)
+    return found
+
+
+@each_table
+def test_every_value_of_a_closed_set_is_accepted(table: str) -> None:
+    check_accepted(
+        Writer(table),
+        [
+            (f"{declaration(event, 'params')}: {given}", (event, first_source(event), given))
+            for event in events_of(table)
+            for given in with_each_value(event)
+        ],
+    )
+
+
+@each_table
+def test_event_needs_only_its_required_parameters(table: str) -> None:
+    check_accepted(
+        Writer(table),
+        [
+            (declaration(event, "params"), (event, first_source(event), least(event)))
+            for event in events_of(table)
+        ],
+    )
+
+
 @each_table
 @breaks(*(GUARD[table]["source_in_plan"] for table in TABLES))
-def test_an_event_from_another_source_is_refused(event: str, table: str) -> None:
-    writer = Writer(table)
-    for source in [s for s in SOURCES if s not in EVENTS[event]["sources"]] + ["Web", ""]:
-        with refuses(GUARD[table]["source_in_plan"], table):
-            writer.write(event, source, full(event))
-    assert writer.count() == 0
+def test_event_from_another_source_is_refused(table: str) -> None:
+    odd = {LARGEST: ["Web", ""]}
+    check_refused(
+        Writer(table),
+        "source_in_plan",
+        [
+            (declaration(event, "sources", source), (event, source, full(event)))
+            for event in events_of(table)
+            for source in [
+                *(s for s in SOURCES if s not in EVENTS[event]["sources"]),
+                *odd.get(event, []),
+            ]
+        ],
+    )
 
 
-@each_event
 @each_table
 @breaks(*(GUARD[table]["required_present"] for table in TABLES))
-def test_what_an_event_requires_is_there(event: str, table: str) -> None:
-    writer, source = Writer(table), EVENTS[event]["sources"][0]
-    for name in required(event):
-        short = {k: v for k, v in full(event).items() if k != name}
-        with refuses(GUARD[table]["required_present"], table):
-            writer.write(event, source, short)
-    for choice in choices(event):
-        names = choice.split("|")
-        neither = {k: v for k, v in full(event).items() if k not in names}
-        with refuses(GUARD[table]["required_present"], table):
-            writer.write(event, source, neither)
-        for name in names:
-            writer.write(event, source, {**neither, name: full(event)[name]})
-    assert writer.count() == sum(len(choice.split("|")) for choice in choices(event))
+def test_event_without_a_required_parameter_is_refused(table: str) -> None:
+    needed = [
+        (event, names)
+        for event in events_of(table)
+        for names in [
+            *([name] for name in required(event)),
+            *(c.split("|") for c in choices(event)),
+        ]
+    ]
+    check_refused(
+        Writer(table),
+        "required_present",
+        [
+            (
+                declaration(event, "params", *names),
+                (
+                    event,
+                    first_source(event),
+                    {k: v for k, v in full(event).items() if k not in names},
+                ),
+            )
+            for event, names in needed
+        ],
+    )
 
 
-@each_event
 @each_table
-def test_what_an_event_does_not_require_may_be_left_out(event: str, table: str) -> None:
-    writer = Writer(table)
-    one_each = {choice.split("|")[0] for choice in choices(event)}
-    least = {k: v for k, v in full(event).items() if k in {*required(event), *one_each}}
-    writer.write(event, EVENTS[event]["sources"][0], least)
-    assert writer.count() == 1
+def test_each_parameter_of_a_choice_is_enough(table: str) -> None:
+    attempts = []
+    for event in events_of(table):
+        for choice in choices(event):
+            rest = {k: v for k, v in full(event).items() if k not in choice.split("|")}
+            for name in choice.split("|"):
+                given = {**rest, name: full(event)[name]}
+                attempts.append(
+                    (declaration(event, "params", name), (event, first_source(event), given))
+                )
+    check_accepted(Writer(table), attempts)
 
 
-@each_event
 @each_table
 @breaks(*(GUARD[table]["p0_only"] for table in TABLES))
-def test_a_value_of_another_kind_is_refused(event: str, table: str) -> None:
-    writer, source = Writer(table), EVENTS[event]["sources"][0]
-    for name, param in EVENTS[event]["params"].items():
-        for value in NEVER + WRONG[param["kind"]]:
-            with refuses(GUARD[table]["p0_only"], table):
-                writer.write(event, source, {**full(event), name: value})
-    assert writer.count() == 0
+def test_every_parameter_refuses_a_value_of_another_kind(table: str) -> None:
+    check_refused(
+        Writer(table),
+        "p0_only",
+        [
+            (
+                declaration(event, "params", name),
+                (event, first_source(event), {**least(event), name: WRONG[param["kind"]][0]}),
+            )
+            for event in events_of(table)
+            for name, param in EVENTS[event]["params"].items()
+        ],
+    )
+
+
+# Kind: a parameter of it.
+OF_KIND = {
+    param["kind"]: (event, name)
+    for event, spec in EVENTS.items()
+    for name, param in spec["params"].items()
+}
+
+
+@pytest.mark.parametrize("kind", OF_KIND)
+def test_parameter_refuses_every_value_of_no_or_another_kind(kind: str) -> None:
+    event, name = OF_KIND[kind]
+    check_refused(
+        Writer(ANALYTICS),
+        "p0_only",
+        [
+            (f"{value!r}"[:80], (event, first_source(event), {**full(event), name: value}))
+            for value in NEVER + WRONG[kind]
+        ],
+    )
 
 
 UNKNOWN = ["text", "answer_text", "question", "diary", "email", "phone", "page_title", "referrer"]
 
 
-@each_event
 @each_table
-def test_an_unknown_key_is_refused(event: str, table: str) -> None:
-    writer, source = Writer(table), EVENTS[event]["sources"][0]
-    keys = [*UNKNOWN, "", "Мария", *(name.upper() for name in full(event)), *choices(event)]
-    for key in keys:
-        if key not in full(event):
-            with refuses(GUARD[table]["p0_only"], table):
-                writer.write(event, source, {**full(event), key: "a"})
-    assert writer.count() == 0
+def test_every_event_refuses_an_unknown_key(table: str) -> None:
+    attempts = []
+    for event in events_of(table):
+        keys = ["answer_text", *choices(event)]
+        if event == LARGEST:
+            keys += [*UNKNOWN, "", "Мария", *(name.upper() for name in full(event))]
+        attempts += [
+            (
+                f"{declaration(event, 'params')}: {key!r}",
+                (event, first_source(event), {**full(event), key: "a"}),
+            )
+            for key in keys
+        ]
+    check_refused(Writer(table), "p0_only", attempts)
 
 
 @each_table
@@ -247,29 +384,35 @@ def test_full_clean_says_what_the_guard_says(table: str) -> None:
 
 
 @each_table
-@pytest.mark.parametrize(
-    "json",
-    ["null", "[]", '"/"', "1", "true", '[{"page_path": "/"}]', '["page_path"]'],
-)
-def test_properties_are_an_object(table: str, json: str) -> None:
+def test_properties_are_an_object(table: str) -> None:
     row = Writer(table).write("page_view", "web", {"page_path": "/"})
     copied = [
         f.column
         for f in row._meta.concrete_fields
         if f.column not in {"id", "event_id", "properties"}
     ]
-    with refuses(GUARD[table]["p0_only"], table):
-        execute(
-            f"INSERT INTO {table} ({', '.join(copied)}, event_id, properties) "
-            f"SELECT {', '.join(copied)}, gen_random_uuid(), %s::jsonb FROM {table}",
-            [json],
-        )
+
+    def check(json: str) -> None:
+        with refuses(GUARD[table]["p0_only"], table):
+            execute(
+                f"INSERT INTO {table} ({', '.join(copied)}, event_id, properties) "
+                f"SELECT {', '.join(copied)}, gen_random_uuid(), %s::jsonb FROM {table}",
+                [json],
+            )
+
+    values = ["null", "[]", '"/"', "1", "true", '[{"page_path": "/"}]', '["page_path"]']
+    check_each([(json, json) for json in values], check)
 
 
 @pytest.mark.parametrize("column", ["page", "acquisition"])
-@pytest.mark.parametrize(
-    "value",
-    [
+def test_envelope_takes_its_own_keys_only(column: str) -> None:
+    writer = Writer(ANALYTICS, orm=True)
+
+    def check(value: Any) -> None:
+        with refuses(GUARD[ANALYTICS]["p0_only"], ANALYTICS):
+            writer.write("page_view", "web", {"page_path": "/"}, **{column: value})
+
+    values = [
         Value(None, JSONField()),
         [],
         "/",
@@ -278,13 +421,8 @@ def test_properties_are_an_object(table: str, json: str) -> None:
         {"page_title": "a"},
         {"referrer": "https://ya.ru/?q=a"},
         {"properties": {"page_path": "/"}},
-    ],
-    ids=str,
-)
-def test_the_envelope_takes_its_own_keys_only(column: str, value: Any) -> None:
-    writer = Writer(ANALYTICS, orm=True)
-    with refuses(GUARD[ANALYTICS]["p0_only"], ANALYTICS):
-        writer.write("page_view", "web", {"page_path": "/"}, **{column: value})
+    ]
+    check_each([(str(value), value) for value in values], check)
 
 
 PAGE = {"page_path": "/articles", "referrer_host": "ya.ru"}
@@ -309,38 +447,46 @@ def test_the_envelope_is_refused_in_the_other_column(column: str, other: dict[st
 
 
 @each_table
-def test_the_envelope_may_stand_in_properties_of_any_event(table: str) -> None:
-    writer = Writer(table)
-    for event, spec in EVENTS.items():
-        writer.write(event, spec["sources"][0], {**PAGE, **ACQUISITION, **full(event)})
-    assert writer.count() == len(EVENTS)
+def test_envelope_may_stand_in_properties_of_any_event(table: str) -> None:
+    check_accepted(
+        Writer(table),
+        [
+            (
+                declaration(event, "params"),
+                (event, first_source(event), {**PAGE, **ACQUISITION, **least(event)}),
+            )
+            for event in events_of(table)
+        ],
+    )
 
 
-@pytest.mark.parametrize(
-    ("column", "value"),
-    [
-        ("page", {"page_path": "/a?email=a"}),
-        ("page", {"page_path": None}),
-        ("page", {"page_path": {"a": "b"}}),
-        ("page", {"referrer_host": "https://ya.ru/"}),
-        ("page", {"referrer_host": "ya.ru:80"}),
-        ("page", {"page_path": "/", "referrer_host": "мария.рф"}),
-        ("acquisition", {"entry_point": "other"}),
-        ("acquisition", {"entry_point": None}),
-        ("acquisition", {"utm_source": "a b"}),
-        ("acquisition", {"utm_source": "a", "utm_term": "maria@example.com"}),
-        ("acquisition", {"utm_term": "79991234567"}),
-        ("acquisition", {"utm_term": ["a"]}),
-    ],
-    ids=str,
-)
-def test_the_envelope_holds_p0_values(column: str, value: dict[str, Any]) -> None:
-    with refuses(GUARD[ANALYTICS]["p0_only"], ANALYTICS):
-        Writer(ANALYTICS).write("page_view", "web", {"page_path": "/"}, **{column: value})
-    # The same in properties.
-    for table in TABLES:
-        with refuses(GUARD[table]["p0_only"], table):
-            Writer(table).write("page_view", "web", {"page_path": "/", **value})
+NO_P0: list[tuple[str, dict[str, Any]]] = [
+    ("page", {"page_path": "/a?email=a"}),
+    ("page", {"page_path": None}),
+    ("page", {"page_path": {"a": "b"}}),
+    ("page", {"referrer_host": "https://ya.ru/"}),
+    ("page", {"referrer_host": "ya.ru:80"}),
+    ("page", {"page_path": "/", "referrer_host": "мария.рф"}),
+    ("acquisition", {"entry_point": "other"}),
+    ("acquisition", {"entry_point": None}),
+    ("acquisition", {"utm_source": "a b"}),
+    ("acquisition", {"utm_source": "a", "utm_term": "maria@example.com"}),
+    ("acquisition", {"utm_term": "79991234567"}),
+    ("acquisition", {"utm_term": ["a"]}),
+]
+
+
+def test_envelope_holds_p0_values() -> None:
+    def check(case: tuple[str, dict[str, Any]]) -> None:
+        column, value = case
+        with refuses(GUARD[ANALYTICS]["p0_only"], ANALYTICS):
+            Writer(ANALYTICS).write("page_view", "web", {"page_path": "/"}, **{column: value})
+        # The same in properties.
+        for table in TABLES:
+            with refuses(GUARD[table]["p0_only"], table):
+                Writer(table).write("page_view", "web", {"page_path": "/", **value})
+
+    check_each([(str(case), case) for case in NO_P0], check)
 
 
 def in_envelope(event: str, names: set[str]) -> dict[str, dict[str, Any]]:
@@ -358,19 +504,22 @@ ENVELOPED = {
 }
 
 
-@pytest.mark.parametrize("event", ENVELOPED)
-def test_what_is_required_may_stand_in_the_envelope(event: str) -> None:
+def test_required_parameter_may_stand_in_the_envelope() -> None:
     """path, utm and entry_point may stand in page/acquisition instead (events.json)."""
-    writer, names = Writer(ANALYTICS), ENVELOPED[event]
-    rest = {k: v for k, v in full(event).items() if k not in names}
-    source = EVENTS[event]["sources"][0]
-    writer.write(event, source, rest, **in_envelope(event, names))
-    for name in names:
-        with refuses(GUARD[ANALYTICS]["required_present"], ANALYTICS):
-            writer.write(event, source, rest, **in_envelope(event, names - {name}))
-    # The timeline has no envelope.
-    with refuses(GUARD[TIMELINE]["required_present"], TIMELINE):
-        Writer(TIMELINE).write(event, source, rest)
+    writer, timeline = Writer(ANALYTICS), Writer(TIMELINE)
+
+    def check(event: str) -> None:
+        names, source = ENVELOPED[event], first_source(event)
+        rest = {k: v for k, v in full(event).items() if k not in names}
+        writer.write(event, source, rest, **in_envelope(event, names))
+        for name in names:
+            with refuses(GUARD[ANALYTICS]["required_present"], ANALYTICS):
+                writer.write(event, source, rest, **in_envelope(event, names - {name}))
+        # The timeline has no envelope.
+        with refuses(GUARD[TIMELINE]["required_present"], TIMELINE):
+            timeline.write(event, source, rest)
+
+    check_each([(declaration(event, "params"), event) for event in ENVELOPED], check)
 
 
 @each_table

@@ -1,0 +1,75 @@
+"""Many cases in one test: each in a savepoint of its own, all failures in one assertion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from tests.support import ROUTES, TRIED, Case, check_insert
+from tests.trying import SHORT, Change, check_change
+
+
+class Undo(Exception):
+    """Rolls a savepoint back."""
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """Roll back what the block writes."""
+    with suppress(Undo), transaction.atomic():
+        yield
+        raise Undo
+
+
+def check_each[T](
+    items: Iterable[tuple[str, T]], check: Callable[[T], Any], *, undo: bool = True
+) -> None:
+    """Run ``check`` on each named item and report every item that fails.
+
+    The writes of one item are rolled back before the next. ``undo=False`` saves the savepoint, for
+    items that do not disturb each other.
+    """
+    count, failed = 0, {}
+    for name, item in items:
+        count += 1
+        try:
+            with undone() if undo else nullcontext():
+                check(item)
+        except (Exception, pytest.fail.Exception) as error:  # one failure hides no other
+            failed[name] = f"{type(error).__name__}: {error}"[:500]
+    assert count > 0
+    assert failed == {}, f"{len(failed)} of {count} cases fail"
+
+
+def tries[T](*items: Case | Change) -> Callable[[T], T]:
+    """Record the rules that a test with ``check_inserts`` or ``check_changes`` breaks."""
+    TRIED.update(item.rule for item in items if item.rule)
+    return lambda test: test
+
+
+def check_inserts(items: Iterable[Case], routes: Iterable[str] = ROUTES) -> None:
+    """Insert each row on each route: refused by its rule, or accepted."""
+    check_each(
+        [
+            (f"{case.rule or 'allowed'}: {case.name} [{route}]", (case, route))
+            for case in items
+            for route in routes
+        ],
+        lambda item: check_insert(*item),
+    )
+
+
+def check_changes(items: Iterable[Change], ways: Iterable[str] = SHORT) -> None:
+    """Change each row in each way: refused by its rule, or accepted and stored."""
+    check_each(
+        [
+            (f"{change.rule or 'allowed'}: {change.name} [{way}]", (change, way))
+            for change in items
+            for way in ways
+        ],
+        lambda item: check_change(*item),
+    )
