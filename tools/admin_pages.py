@@ -1,8 +1,7 @@
 """Start `make run` on a free port, sign in as the owner it prints, open every page of admin, stop
 it with Ctrl-C.
 
-Fails when a page does not open, when stopping takes long, or when a
-process is left. Without DATABASE_URL everything happens in a temporary data folder; with it, the
+Fails when a page does not open, when Ctrl-C does not stop the server, or when a process is left. Without DATABASE_URL everything happens in a temporary data folder; with it, the
 database must hold no owner yet.
 """
 
@@ -27,6 +26,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 300  # seconds; ends a hang, and is far more than a busy machine takes
 SKIPPED = ("logout", "delete", "jsi18n", "autocomplete")
 
 
@@ -57,7 +57,7 @@ class Browser:
         body = urllib.parse.urlencode(data).encode() if data else None
         request = urllib.request.Request(self.base + path, body, {"Referer": self.base + path})
         try:
-            with self.opener.open(request, timeout=60) as answer:
+            with self.opener.open(request, timeout=PATIENCE) as answer:
                 return answer.read().decode(errors="replace")
         except urllib.error.HTTPError as error:
             self.failed.append(f"{error.code} {path}")
@@ -153,8 +153,8 @@ def main() -> int:
         for failure in browser.failed:
             print("  failed:", failure)
         os.killpg(run.pid, signal.SIGINT)
-        run.wait(60)
-        drain.wait(10)
+        run.wait(PATIENCE)
+        drain.wait(PATIENCE)
         left = processes_naming(folder)
         if left:
             print("  processes are left:", *left, sep="\n    ")
