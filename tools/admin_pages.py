@@ -1,7 +1,8 @@
 """Start `make run` on a free port, sign in as the owner it prints, open every page of admin, stop
 it with Ctrl-C.
 
-Fails when a page does not open, when Ctrl-C does not stop the server, or when a process is left. Without DATABASE_URL everything happens in a temporary data folder; with it, the
+Fails when a page does not open, when Ctrl-C does not stop the server, or when a process is left.
+Without DATABASE_URL everything happens in a temporary data folder; with it, the
 database must hold no owner yet.
 """
 
