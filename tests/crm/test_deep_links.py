@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import pytest
 
 from crm.models import DeepLink
 from tests.factories import DeepLinkFactory
-from tests.support import Case, cases, check_insert, delete_sql, execute
+from tests.looping import check_changes, check_inserts, tries
+from tests.support import Case, delete_sql, execute
 from tests.trying import EVERY_WAY, Change, change_params, check_change, stored
 
 pytestmark = pytest.mark.django_db
@@ -47,7 +49,7 @@ NEITHER = [
 ]
 
 
-@cases(
+LINKS = [
     valid("for a moment", None, MICRO),
     valid("for a day", None, timedelta(days=1)),
     valid("for 30 days", None, MONTH),
@@ -58,26 +60,30 @@ NEITHER = [
     link("for as long as the database says", created_at=CREATED),
     link("of nobody known", anonymous_id=None, topic_id=None, source_page=None),
     link("of a lead", of_lead=True),
-    *(
-        link(f"{field} {value!r}"[:60], **{field: value})
-        for field in ["entity_ref", "source_page"]
-        for value in [*CODES_AND_SLUGS, None]
-    ),
-    *(
-        link(f"{field} {value!r}"[:60], f"deep_links_{field}_is_code_or_slug", **{field: value})
-        for field in ["entity_ref", "source_page"]
-        for value in NEITHER
-    ),
-)
-def test_a_link_is_short_lived_and_impersonal(case: Case, route: str) -> None:
-    check_insert(case, route)
+]
+# Any code is allowed, a slug or not: data-model.md §0 lets a code end with an underscore.
+NAMES = {
+    field: [
+        *(link(f"{field} {value!r}"[:60], **{field: value}) for value in [*CODES_AND_SLUGS, None]),
+        *(link(f"{field} {value!r}"[:60], **{field: value}) for value in ["step_", "a__b"]),
+        *(
+            link(f"{field} {value!r}"[:60], f"deep_links_{field}_is_code_or_slug", **{field: value})
+            for value in NEITHER
+        ),
+    ]
+    for field in ["entity_ref", "source_page"]
+}
 
 
-@pytest.mark.parametrize("field", ["entity_ref", "source_page"])
-@pytest.mark.parametrize("code", ["step_", "a__b"])
-def test_a_link_is_about_any_code(field: str, code: str) -> None:
-    """Also about one that is no slug: data-model.md §0 lets a code end with an underscore."""
-    check_insert(link("a code", **{field: code}), "sql")
+@tries(*LINKS)
+def test_link_is_short_lived() -> None:
+    check_inserts(LINKS)
+
+
+@pytest.mark.parametrize("field", NAMES)
+@tries(*chain(*NAMES.values()))
+def test_link_names_codes_and_slugs_only(field: str) -> None:
+    check_inserts(NAMES[field])
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
@@ -106,15 +112,24 @@ def test_the_orm_leaves_the_expiry_to_the_database() -> None:
 GIVEN = {"created_at": CREATED, "expires_at": CREATED + timedelta(days=1)}
 
 
-@change_params(
+CHANGES = [
     Change("to the last moment", DeepLinkFactory, GIVEN, {"expires_at": CREATED + MONTH}),
-    Change("beyond it", DeepLinkFactory, GIVEN, {"expires_at": CREATED + MONTH + MICRO}, LIFE),
     Change("until it was made", DeepLinkFactory, GIVEN, {"expires_at": CREATED}, LIFE),
     Change("made earlier", DeepLinkFactory, GIVEN, {"created_at": CREATED - MONTH}, LIFE),
+]
+
+
+@change_params(
+    Change("beyond it", DeepLinkFactory, GIVEN, {"expires_at": CREATED + MONTH + MICRO}, LIFE),
     ways=EVERY_WAY,
 )
-def test_a_link_is_not_prolonged_beyond_30_days(change: Change, way: str) -> None:
+def test_no_write_path_prolongs_a_link_beyond_30_days(change: Change, way: str) -> None:
     check_change(change, way)
+
+
+@tries(*CHANGES)
+def test_link_changes_within_30_days() -> None:
+    check_changes(CHANGES)
 
 
 def test_a_link_goes_with_its_lead() -> None:

@@ -16,8 +16,9 @@ from tests.factories import (
     blind_index,
     sealed,
 )
+from tests.looping import check_changes, check_each, check_inserts, tries
 from tests.strangers import is_refused
-from tests.support import Case, breaks, cases, check_insert, delete_sql, execute, refuses
+from tests.support import ROUTES, Case, breaks, check_insert, delete_sql, execute, refuses
 from tests.trying import UPDATES, Change, change_params, check_change
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +31,7 @@ def lead(name: str, rule: str | None = None, /, **values: Any) -> Case:
     return Case(name, LeadFactory, values, rule)
 
 
-@cases(
+LEADS = [
     lead("utm unknown", utm=None),
     lead("utm empty", utm={}),
     lead("every utm", utm=dict.fromkeys(KEYS, "a" * 80)),
@@ -60,19 +61,27 @@ def lead(name: str, rule: str | None = None, /, **values: Any) -> Case:
     lead("one good, one not", UTM, utm={"utm_source": "a", "utm_term": "я"}),
     lead("of no topic", topic_id=None),
     lead("any status at once", status="inactive"),
-)
-def test_a_lead_came_from_somewhere_without_personal_data(case: Case, route: str) -> None:
-    check_insert(case, route)
+]
 
 
-@pytest.mark.parametrize("json", ["null", "[]", '"utm_source"', "1", '["utm_source"]', "true"])
+@pytest.mark.parametrize("route", ROUTES)
+@tries(*LEADS)
+def test_lead_holds_no_personal_data_in_utm(route: str) -> None:
+    check_inserts(LEADS, [route])
+
+
 @breaks(UTM)
-def test_utm_is_an_object_or_nothing(json: str) -> None:
-    with refuses(UTM, "leads"):
-        execute("INSERT INTO leads (source, utm) VALUES ('quiz', %s::jsonb)", [json])
+def test_utm_is_an_object_or_nothing() -> None:
     row = LeadFactory()
-    with refuses(UTM, "leads"):
-        execute("UPDATE leads SET utm = %s::jsonb WHERE id = %s", [json, row.pk])
+
+    def check(json: str) -> None:
+        with refuses(UTM, "leads"):
+            execute("INSERT INTO leads (source, utm) VALUES ('quiz', %s::jsonb)", [json])
+        with refuses(UTM, "leads"):
+            execute("UPDATE leads SET utm = %s::jsonb WHERE id = %s", [json, row.pk])
+
+    values = ["null", "[]", '"utm_source"', "1", '["utm_source"]', "true"]
+    check_each([(json, json) for json in values], check)
 
 
 def test_a_json_null_is_no_utm_by_the_orm_either() -> None:
@@ -118,7 +127,7 @@ def trait(name: str) -> dict[str, Any]:
     return {} if name == "by_email" else {name: True}
 
 
-@cases(
+IDENTITIES = [
     identity("of nobody", PRESENT, **NOBODY),
     identity("of nobody, called primary", PRESENT, **NOBODY, primary=True),
     *(identity(name, **trait(name)) for name in CONTACTS),
@@ -143,9 +152,13 @@ def trait(name: str) -> dict[str, Any]:
         for value in ["@maria", "12 34", "-1", "1.5", "123\n", " 123", "١٢٣", "1e5", "+1"]
     ),
     identity("Telegram with one digit", by_telegram=True, telegram_user_id="1"),
-)
-def test_a_contact_says_who_it_is(case: Case, route: str) -> None:
-    check_insert(case, route)
+]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@tries(*IDENTITIES)
+def test_contact_identifies_a_person(route: str) -> None:
+    check_inserts(IDENTITIES, [route])
 
 
 def test_an_empty_text_is_no_telegram_id() -> None:
@@ -154,30 +167,30 @@ def test_an_empty_text_is_no_telegram_id() -> None:
         execute(f"INSERT INTO {TABLE} (lead_id, telegram_user_id) VALUES (%s, '')", [lead.pk])
 
 
-@pytest.mark.parametrize("name", CONTACTS)
-@pytest.mark.parametrize("route", ["sql", "orm"])
+@pytest.mark.parametrize("route", ROUTES)
 @breaks(*ONCE.values())
-def test_the_same_contact_is_there_once_per_lead(name: str, route: str) -> None:
-    first = LeadIdentityFactory(**trait(name))
-    column = CONTACTS[name]
-    value = getattr(first, column)
-    check_insert(
-        identity("again", ONCE[name], **trait(name), lead=first.lead, **{column: value}), route
-    )
-    check_insert(identity("of another lead", **trait(name), **{column: value}), route)
-    check_insert(identity("another contact", **trait(name), lead=first.lead), route)
+def test_lead_has_each_contact_once(route: str) -> None:
+    def check(name: str) -> None:
+        first = LeadIdentityFactory(**trait(name))
+        column = CONTACTS[name]
+        known = {**trait(name), column: getattr(first, column)}
+        check_insert(identity("again", ONCE[name], lead=first.lead, **known), route)
+        check_insert(identity("of another lead", **known), route)
+        check_insert(identity("another contact", **trait(name), lead=first.lead), route)
+
+    check_each([(name, name) for name in CONTACTS], check)
 
 
-@pytest.mark.parametrize("name", CONTACTS)
-def test_what_is_not_known_is_not_the_same(name: str) -> None:
+def test_unknown_contacts_are_not_the_same() -> None:
     """NULL beside NULL: a lead may have many contacts of other kinds."""
     lead = LeadFactory()
-    for _ in range(2):
-        LeadIdentityFactory(lead=lead, **trait(name))
-    assert LeadIdentity.objects.filter(lead=lead).count() == 2
+    for name in CONTACTS:
+        for _ in range(2):
+            LeadIdentityFactory(lead=lead, **trait(name))
+    assert LeadIdentity.objects.filter(lead=lead).count() == 2 * len(CONTACTS)
 
 
-@cases(
+PRIMARIES = [
     identity("the first", primary=True),
     identity(
         "a second", PRIMARY, primary=True, lead=lambda: LeadIdentityFactory(primary=True).lead
@@ -188,17 +201,19 @@ def test_what_is_not_known_is_not_the_same(name: str) -> None:
         lead=lambda: LeadIdentityFactory(primary=True) and LeadFactory(),
     ),
     identity("beside it", lead=lambda: LeadIdentityFactory(primary=True).lead),
-)
-def test_a_lead_has_one_primary_contact(case: Case, route: str) -> None:
-    check_insert(case, route)
+]
+
+
+@tries(*PRIMARIES)
+def test_lead_has_one_primary_contact() -> None:
+    check_inserts(PRIMARIES)
 
 
 def beside_a_primary() -> LeadIdentity:
     return LeadIdentityFactory(lead=LeadIdentityFactory(primary=True).lead)
 
 
-@change_params(
-    Change("made a second primary", beside_a_primary, {}, {"is_primary": True}, PRIMARY),
+CHANGES = [
     Change(
         "moved to a lead that has one",
         LeadIdentityFactory,
@@ -218,10 +233,20 @@ def beside_a_primary() -> LeadIdentity:
     Change(
         "another contact instead", LeadIdentityFactory, {}, {**NOBODY, "anonymous_id": "visitor-1"}
     ),
+]
+
+
+@change_params(
+    Change("made a second primary", beside_a_primary, {}, {"is_primary": True}, PRIMARY),
     ways=UPDATES,
 )
-def test_a_contact_stays_one(change: Change, way: str) -> None:
+def test_no_write_path_makes_a_second_primary_contact(change: Change, way: str) -> None:
     check_change(change, way)
+
+
+@tries(*CHANGES)
+def test_contact_changes_within_its_rules() -> None:
+    check_changes(CHANGES)
 
 
 def test_the_primary_contact_changes_in_two_steps_only() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise, product
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.test import Client
@@ -37,6 +38,7 @@ from tests.factories import (
     UserRoleFactory,
     WaitlistRequestFactory,
 )
+from tests.looping import check_each
 
 pytestmark = pytest.mark.django_db
 
@@ -110,7 +112,11 @@ def test_everything_of_a_lead_moves() -> None:
 
 def test_every_table_that_points_at_a_lead_is_tried_here() -> None:
     pointing = {relation.related_model for relation in Lead._meta.related_objects}
-    assert pointing <= {*TABLES}
+    untried = {model._meta.label for model in pointing - {*TABLES}}
+    assert untried == set(), (
+        f"{__file__}: add these models to TABLES and to test_everything_of_a_lead_moves, "
+        "and their rows to Lead.merge in crm/models/leads.py"
+    )
 
 
 # -- Identities -----------------------------------------------------------------------------------
@@ -174,21 +180,28 @@ def test_what_does_not_open_moves_as_it_is(settings: Any) -> None:
     assert {*into.identities.all()} == {*rows}
 
 
-@pytest.mark.parametrize("of_lead", [True, False])
-@pytest.mark.parametrize("of_into", [True, False])
-@pytest.mark.parametrize("same", [True, False], ids=["same contact", "other contact"])
-def test_one_contact_stays_primary_if_one_was(of_lead: bool, of_into: bool, same: bool) -> None:
-    lead, into = LeadFactory(), LeadFactory()
-    moving = by_email(lead, is_primary=of_lead)
-    there = by_email(into, "maria@example.com" if same else "m@example.org", is_primary=of_into)
-    lead.merge(into=into)
-    primary = [*into.identities.filter(is_primary=True)]
-    if of_into:
-        assert primary == [there]
-    elif of_lead:
-        assert primary == [there if same else moving]
-    else:
-        assert primary == []
+def test_one_contact_stays_primary_if_one_was() -> None:
+    def check(case: tuple[bool, bool, bool]) -> None:
+        of_lead, of_into, same = case
+        lead, into = LeadFactory(), LeadFactory()
+        moving = by_email(lead, is_primary=of_lead)
+        there = by_email(into, "maria@example.com" if same else "m@example.org", is_primary=of_into)
+        lead.merge(into=into)
+        primary = [*into.identities.filter(is_primary=True)]
+        if of_into:
+            assert primary == [there]
+        elif of_lead:
+            assert primary == [there if same else moving]
+        else:
+            assert primary == []
+
+    check_each(
+        [
+            (f"{of_lead=} {of_into=} {same=}", (of_lead, of_into, same))
+            for of_lead, of_into, same in product([True, False], repeat=3)
+        ],
+        check,
+    )
 
 
 # -- Status, topic, utm ---------------------------------------------------------------------------
@@ -196,20 +209,29 @@ def test_one_contact_stays_primary_if_one_was(of_lead: bool, of_into: bool, same
 WAY = ["new", "engaged", "booking_started", "paid", "booked_confirmed", "completed_session"]
 
 
-@pytest.mark.parametrize(
-    ("merged", "status", "expected"),
-    [
-        *((a, b, max(a, b, key=WAY.index)) for a in WAY for b in WAY),
-        *((a, b, b) for a in [*WAY, "inactive"] for b in ["follow_up_needed", "inactive"]),
-        ("follow_up_needed", "new", "new"),
-        ("inactive", "paid", "paid"),
-    ],
-)
-def test_the_further_status_is_kept(merged: str, status: str, expected: str) -> None:
-    lead, into = LeadFactory(status=merged), LeadFactory(status=status)
-    assert lead.merge(into=into).status == expected
-    assert into.status == expected  # the caller's own row too
-    assert Lead.objects.get().status == expected
+SET_BY_STAFF = ["follow_up_needed", "inactive"]
+# The two statuses and the one that is kept: neighbours on the way, both orders, and its ends.
+STATUSES = [
+    *((a, a, a) for a in WAY),
+    *(case for a, b in pairwise(WAY) for case in [(a, b, b), (b, a, b)]),
+    (WAY[0], WAY[-1], WAY[-1]),
+    (WAY[-1], WAY[0], WAY[-1]),
+    *((WAY[-1], status, status) for status in SET_BY_STAFF),
+    *(("inactive", status, status) for status in SET_BY_STAFF),
+    ("follow_up_needed", "new", "new"),
+    ("inactive", "paid", "paid"),
+]
+
+
+def test_merge_keeps_the_further_status() -> None:
+    def check(case: tuple[str, str, str]) -> None:
+        merged, status, expected = case
+        lead, into = LeadFactory(status=merged), LeadFactory(status=status)
+        assert lead.merge(into=into).status == expected
+        assert into.status == expected  # the caller's own row too
+        assert Lead.objects.get().status == expected
+
+    check_each([(str(case), case) for case in STATUSES], check)
 
 
 def test_topic_and_utm_are_filled_where_empty() -> None:
@@ -333,12 +355,12 @@ def test_leads_that_were_merged_in_a_circle_end_somewhere() -> None:
     ("into", "error"),
     [
         ("itself", InvalidInput),
-        (uuid4(), NotFound),
+        (UUID("0199f0a0-0000-4000-8000-000000000007"), NotFound),
         ("nobody", NotFound),
         (None, NotFound),
         (5, NotFound),
     ],
-    ids=str,
+    ids=["itself", "unknown", "no key", "none", "number"],
 )
 def test_what_cannot_be_merged_stays_as_it_is(into: Any, error: type[Refused]) -> None:
     lead = LeadFactory()
