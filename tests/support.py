@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,6 +113,42 @@ def save_related(instance: models.Model) -> None:
     for relative in getattr(instance, "unsaved_relatives", ()):
         save_related(relative)
         relative.save()
+
+
+@contextmanager
+def rolled_back() -> Iterator[None]:
+    """Roll back to a savepoint after the block."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+@contextmanager
+def case_loop() -> Iterator[Callable[[object], AbstractContextManager[None]]]:
+    """Run many cases in one test and report every failure, each with the name of its case.
+
+    ``with case(name):`` runs a case in a savepoint and rolls back its rows, so that no case
+    depends on another.
+    """
+    errors: list[Exception] = []
+    names: list[str] = []
+
+    @contextmanager
+    def case(name: object) -> Iterator[None]:
+        names.append(str(name))
+        try:
+            with rolled_back():
+                yield
+        except (Exception, pytest.fail.Exception) as error:
+            kept = error if isinstance(error, Exception) else AssertionError(str(error))
+            kept.add_note(f"in the case: {name}")
+            errors.append(kept.with_traceback(error.__traceback__))
+
+    yield case
+    assert names, "the loop has no case"
+    if errors:
+        failed = [note.removeprefix("in the case: ") for e in errors for note in e.__notes__[-1:]]
+        raise ExceptionGroup(f"{len(failed)} of {len(names)} cases: {'; '.join(failed)}", errors)
 
 
 @dataclass(frozen=True)

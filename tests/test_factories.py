@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ from ebalance.dev.demo import load_demo
 from identity.models import Role, User
 from interactive import configs
 from interactive.models import InteractiveDefinition, InteractiveVersion
+from tests.advice import advises, of_model
 from tests.factories import (
     FACTORIES,
     AppointmentFactory,
@@ -32,7 +34,7 @@ from tests.factories import (
     TopicFactory,
     UserFactory,
 )
-from tests.support import columns_of, execute, insert_sql, save_related
+from tests.support import case_loop, columns_of, execute, insert_sql, save_related
 
 pytestmark = pytest.mark.django_db
 
@@ -78,75 +80,85 @@ def without_seeds(model: type[models.Model]) -> None:
         Role.objects.all().delete()
 
 
-def test_every_model_has_a_factory() -> None:
+@advises
+def test_every_model_has_a_factory() -> Iterator[str]:
     folders = [path.parent for path in settings.BASE_DIR.glob("[!.]*/**/apps.py")]
     ours = [app for app in apps.get_app_configs() if Path(app.path) in folders]
     expected = {model for app in ours for model in app.get_models()}
     assert len(expected) > 40
-    assert set(FACTORIES) == expected
-    assert {f.__name__ for f in FACTORIES.values()} == {f"{m.__name__}Factory" for m in expected}
+    for model in expected - FACTORIES.keys():
+        place = of_model(model)
+        yield (
+            f"tests/factories/{model._meta.app_label}.py: declare `{model.__name__}Factory` "
+            f"for the model `{place.declaration}` ({place.file})"
+        )
+    for model, factory_class in FACTORIES.items():
+        if model not in expected or factory_class.__name__ != f"{model.__name__}Factory":
+            yield of_model(factory_class)(
+                "rename or remove the factory", f"it makes rows of `{model.__name__}`"
+            )
+
+
+def test_a_model_without_a_factory_is_named_with_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(FACTORIES, Lead)
+    (line,) = test_every_model_has_a_factory.__wrapped__()
+    assert line.startswith(
+        "tests/factories/crm.py: declare `LeadFactory` for the model `Lead` (crm/"
+    )
 
 
 @each_model
-def test_creates_rows(model: type[models.Model], factory_class: type[EntityFactory]) -> None:
-    without_seeds(model)
-    before = model._base_manager.count()
-    factory_class.create_batch(3)
-    connection.check_constraints()
-    assert model._base_manager.count() >= before + 3
-
-
-@each_model
-def test_builds_without_the_database(
+def test_factory_makes_valid_rows(
     model: type[models.Model],
     factory_class: type[EntityFactory],
     django_assert_num_queries: Any,
 ) -> None:
-    with django_assert_num_queries(0):
-        instance = factory_class.build()
-    assert instance._state.adding
-    for f in model._meta.concrete_fields:
-        if f.is_relation and f.is_cached(instance) and getattr(instance, f.name):
-            assert getattr(instance, f.name)._state.adding, f"{f.name} is a row already"
-
-
-@each_model
-def test_a_new_row_passes_full_clean(
-    model: type[models.Model], factory_class: type[EntityFactory]
-) -> None:
-    without_seeds(model)
-    instance = factory_class.build()
-    save_related(instance)
-    instance.full_clean()
-
-
-@each_model
-def test_a_written_row_passes_full_clean(
-    model: type[models.Model], factory_class: type[EntityFactory]
-) -> None:
-    created = factory_class()
-    for instance in (created, model._base_manager.get(pk=created.pk)):
-        if frozen_rules(model):
-            with pytest.raises(ValidationError) as caught:
-                instance.full_clean()
-            codes = {e.code for errors in caught.value.error_dict.values() for e in errors}
-            assert codes <= frozen_rules(model)
-        else:
+    with case_loop() as case:
+        with case("build() asks no database"):
+            with django_assert_num_queries(0):
+                instance = factory_class.build()
+            assert instance._state.adding
+            for f in model._meta.concrete_fields:
+                if f.is_relation and f.is_cached(instance) and getattr(instance, f.name):
+                    assert getattr(instance, f.name)._state.adding, f"{f.name} is a row already"
+        with case("full_clean() accepts a new row, and the database its INSERT"):
+            without_seeds(model)
+            instance = factory_class.build()
+            save_related(instance)
             instance.full_clean()
+            insert_sql(instance)
+            connection.check_constraints()
+            assert model._base_manager.filter(pk=instance.pk).exists()
+        with case("create_batch() makes different rows"):
+            without_seeds(model)
+            before = model._base_manager.count()
+            factory_class.create_batch(3)
+            connection.check_constraints()
+            assert model._base_manager.count() >= before + 3
+        with case("full_clean() accepts a written row"):
+            created = factory_class()
+            for instance in (created, model._base_manager.get(pk=created.pk)):
+                check_written_row(instance)
+        with case("a created instance may be saved again without a new read"):
+            instance = factory_class()
+            if rules := frozen_rules(model):
+                with pytest.raises(IntegrityError) as caught, transaction.atomic():
+                    instance.save()
+                assert caught.value.__cause__.diag.constraint_name in rules
+            else:
+                instance.save()
 
 
-@each_model
-def test_a_created_instance_may_be_saved_again(
-    model: type[models.Model], factory_class: type[EntityFactory]
-) -> None:
-    """What the database filled in at INSERT has reached the instance: no re-read is needed."""
-    instance = factory_class()
-    if rules := frozen_rules(model):
-        with pytest.raises(IntegrityError) as caught, transaction.atomic():
-            instance.save()
-        assert caught.value.__cause__.diag.constraint_name in rules
-    else:
-        instance.save()
+def check_written_row(instance: models.Model) -> None:
+    """``full_clean()`` accepts the row, or refuses it only because its table is never updated."""
+    rules = frozen_rules(type(instance))
+    if not rules:
+        instance.full_clean()
+        return
+    with pytest.raises(ValidationError) as caught:
+        instance.full_clean()
+    codes = {e.code for errors in caught.value.error_dict.values() for e in errors}
+    assert codes <= rules
 
 
 def frozen_rules(model: type[models.Model]) -> set[str]:
@@ -155,37 +167,39 @@ def frozen_rules(model: type[models.Model]) -> set[str]:
     return names & {f"{model._meta.db_table}_{rule}" for rule in ("immutable", "append_only")}
 
 
-@each_model
-def test_a_strangers_insert_is_accepted(
-    model: type[models.Model], factory_class: type[EntityFactory]
-) -> None:
-    without_seeds(model)
-    instance = factory_class.build()
-    save_related(instance)
-    insert_sql(instance)
-    connection.check_constraints()
-    assert model._base_manager.filter(pk=instance.pk).exists()
+with_traits = {m: f for m, f in FACTORIES.items() if traits(f)}
+with_status = {
+    m: f for m, f in FACTORIES.items() if "status" in {field.name for field in m._meta.fields}
+}
 
 
-@each_trait()
-def test_each_trait_works(factory_class: type[EntityFactory], trait: str) -> None:
-    instance = factory_class(**{trait: True})
-    connection.check_constraints()
-    written = type(instance)._base_manager.get(pk=instance.pk)
-    plan = factory_class._meta.parameters[trait].overrides
-    for name, value in plan.items():
-        if name in {f.name for f in written._meta.fields} and isinstance(value, str | int | None):
-            assert getattr(written, name) == value
+@pytest.mark.parametrize("model", with_traits, ids=lambda model: model._meta.db_table)
+def test_traits_of_a_factory_work(model: type[models.Model]) -> None:
+    factory_class = FACTORIES[model]
+    with case_loop() as case:
+        for trait in traits(factory_class):
+            with case(trait):
+                instance = factory_class(**{trait: True})
+                connection.check_constraints()
+                written = model._base_manager.get(pk=instance.pk)
+                for name, value in factory_class._meta.parameters[trait].overrides.items():
+                    is_column = name in {f.name for f in written._meta.fields}
+                    if is_column and isinstance(value, str | int | None):
+                        assert getattr(written, name) == value
 
 
-@each_status()
-def test_each_status_is_reached(factory_class: type[EntityFactory], status: str) -> None:
-    values = {status: True} if status in traits(factory_class) else {"status": status}
-    instance = factory_class(**values)
-    connection.check_constraints()
-    written = type(instance)._base_manager.get(pk=instance.pk)
-    assert (instance.status, written.status) == (status, status)
-    written.full_clean()
+@pytest.mark.parametrize("model", with_status, ids=lambda model: model._meta.db_table)
+def test_factory_reaches_each_status(model: type[models.Model]) -> None:
+    factory_class = FACTORIES[model]
+    with case_loop() as case:
+        for status in model._meta.get_field("status").members.values:
+            with case(status):
+                values = {status: True} if status in traits(factory_class) else {"status": status}
+                instance = factory_class(**values)
+                connection.check_constraints()
+                written = model._base_manager.get(pk=instance.pk)
+                assert (instance.status, written.status) == (status, status)
+                written.full_clean()
 
 
 def test_a_walk_ends_with_the_values_given() -> None:
@@ -216,10 +230,12 @@ def test_demo_data_is_what_the_verbs_would_publish() -> None:
         assert configs.problems(kind, version.config) == []
 
 
-@pytest.mark.parametrize("kind", InteractiveDefinition.Type.values)
-def test_a_version_is_a_configuration_of_its_kind(kind: str) -> None:
-    version = InteractiveVersionFactory(interactive_definition__interactive_type=kind)
-    assert configs.problems(kind, version.config) == []
+def test_version_is_a_configuration_of_its_kind() -> None:
+    with case_loop() as case:
+        for kind in InteractiveDefinition.Type.values:
+            with case(kind):
+                version = InteractiveVersionFactory(interactive_definition__interactive_type=kind)
+                assert configs.problems(kind, version.config) == []
 
 
 def test_appointments_do_not_overlap_even_with_the_longest_break() -> None:

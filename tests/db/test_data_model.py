@@ -6,9 +6,12 @@ data_model.txt is the model as its specification has it; nothing here is read fr
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import pytest
 
+from tests.advice import DATA_MODEL, advises, of_column, of_data_model, of_rule, of_table
 from tests.db import catalog
 from tests.db.data_model import CLOSED_SETS, COLUMNS, KEYS, REFERENCES, TABLES, Column, Key
 from tests.support import execute
@@ -47,13 +50,9 @@ UNITS = {
     "_encrypted$": "sealed",
 }
 # What no closed set has as a member.
-STRANGERS = ["", " ", "none", "null", "unknown ", "DRAFT", "черновик", "usd", "stripe"]
+NO_MEMBERS = ["", " ", "none", "null", "unknown ", "DRAFT", "черновик", "usd", "stripe"]
 
-each_table = pytest.mark.parametrize("table", TABLES)
-
-
-def in_catalog(table: str) -> dict[str, dict]:
-    return {c["name"]: c for c in catalog.columns() if c["table"] == table}
+ANYONES = sorted({member for column in CLOSED_SETS for member in column.members})
 
 
 def checks(column: Column) -> list[str]:
@@ -66,75 +65,119 @@ def checks(column: Column) -> list[str]:
     return [row["sql"].replace("%", "%%") for row in found]
 
 
-def accepted(column: Column, values: list) -> list:
-    """Those of ``values`` that the CHECK, asked by itself, lets through."""
+def accepted(column: Column, members: Iterable[str]) -> set[str]:
+    """Those of ``members`` that the CHECK, asked by itself, accepts."""
     (expression,) = checks(column)
-    row = f'(SELECT %s::{column.type} AS "{column.name}") AS row'
-    ask = f"SELECT ({expression}) IS NOT FALSE AS holds FROM {row}"
-    return [value for value in values if execute(ask, [value])[0]["holds"]]
+    value = "ARRAY[member]" if column.is_array else "member"
+    row = f'(SELECT member, {value} AS "{column.name}" FROM unnest(%s::text[]) AS member) AS row'
+    found = execute(f"SELECT member FROM {row} WHERE ({expression}) IS NOT FALSE", [[*members]])
+    return {row["member"] for row in found}
 
 
-def test_there_are_these_tables_and_djangos_own() -> None:
+def differ(found: object, expected: object) -> str:
+    return f"the database has {found}, {DATA_MODEL} has {expected}"
+
+
+@advises
+def test_tables_are_those_of_the_model_and_of_django() -> Iterator[str]:
     relations = execute(
         "SELECT relname AS name FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f') "
         "AND relnamespace = 'public'::regnamespace"
     )
-    assert {row["name"] for row in relations} == {*TABLES, *DJANGOS_OWN}
+    found = {row["name"] for row in relations}
+    for table in found - {*TABLES, *DJANGOS_OWN}:
+        yield of_data_model(f"[{table}]")(
+            "write the table as the specification has it under",
+            f"it is a relation of the database, from {of_table(table).file}",
+        )
+    for table in {*TABLES, *DJANGOS_OWN} - found:
+        yield of_table(table)("declare", f"{DATA_MODEL} has [{table}], the database has not")
     assert len(TABLES) == 52
 
 
-@each_table
-def test_a_table_has_these_columns(table: str) -> None:
+@advises
+def test_columns_are_those_of_the_model() -> Iterator[str]:
     """Name, type, NOT NULL and default of every column."""
     found = {
-        name: (c["type"], not c["not_null"], c["default"]) for name, c in in_catalog(table).items()
+        (c["table"], c["name"]): (c["type"], not c["not_null"], c["default"])
+        for c in catalog.columns()
     }
-    assert found == {
-        c.name: (c.type, c.is_null, c.default_sql) for c in COLUMNS if c.table == table
-    }
+    expected = {(c.table, c.name): (c.type, c.is_null, c.default_sql) for c in COLUMNS}
+    for table, name in found.keys() - expected.keys():
+        place = of_column(table, name)
+        yield of_data_model(f"[{table}] {name}")(
+            "write a line for the column as the specification has it, under",
+            f"it is declared in {place.file} as `{place.declaration}`",
+        )
+    for table, name in expected.keys() - found.keys():
+        yield of_column(table, name)("declare", f"{DATA_MODEL} has it, the database has not")
+    for key in found.keys() & expected.keys():
+        if found[key] != expected[key]:
+            yield of_column(*key)(
+                "correct type, null or db_default of",
+                differ(found[key], expected[key]) + " (type, may be NULL, default)",
+            )
 
 
-@each_table
-def test_a_column_says_its_class_and_what_it_is(table: str) -> None:
-    comments = {name: c["comment"] or "" for name, c in in_catalog(table).items()}
-    assert {name: comment[:2] for name, comment in comments.items()} == {
-        c.name: c.privacy for c in COLUMNS if c.table == table
-    }
-    for name, comment in comments.items():
-        assert re.match(r"P[012] · \S.{2,}", comment), name
-        assert not re.fullmatch(r"P[012] · \w+\.md", comment), f"{name}: a document is no meaning"
+@advises
+def test_comments_give_class_and_meaning() -> Iterator[str]:
+    classes = {(c.table, c.name): c.privacy for c in COLUMNS}
+    for column in catalog.columns():
+        where, comment = (column["table"], column["name"]), column["comment"] or ""
+        place = of_column(*where)
+        if comment[:2] != classes.get(where):
+            yield place(
+                "declare p0()/p1()/p2() beside", differ(comment[:2], classes.get(where, "no line"))
+            )
+        if not re.match(r"P[012] · \S.{2,}", comment) or re.fullmatch(r"P[012] · \w+\.md", comment):
+            yield place("describe the column in the db_comment of", f"it is {comment!r}")
         for ending, unit in UNITS.items():
-            assert not re.search(ending, name) or re.search(unit, comment), (name, comment)
+            if re.search(ending, where[1]) and not re.search(unit, comment):
+                yield place(f"give the unit ({unit}) in the db_comment of", f"it is {comment!r}")
 
 
-@each_table
-def test_a_table_says_what_a_row_is(table: str) -> None:
-    comment = execute("SELECT obj_description(%s::regclass) AS text", [table])[0]["text"]
-    assert len(comment or "") > 10
+@advises
+def test_comments_of_tables_describe_a_row() -> Iterator[str]:
+    for row in execute(
+        "SELECT name, obj_description(name::regclass) AS text FROM unnest(%s::text[]) AS name",
+        [TABLES],
+    ):
+        if len(row["text"] or "") <= 10:
+            yield of_table(row["name"])(
+                "describe a row in Meta.db_table_comment of", f"it is {row['text']!r}"
+            )
 
 
-@each_table
-def test_a_table_has_this_primary_key(table: str) -> None:
-    keys = [c for c in catalog.constraints() if c["table"] == table and c["kind"] == "p"]
-    (column,) = [c.name for c in COLUMNS if c.table == table and c.is_key]
-    assert [key["definition"] for key in keys] == [f"PRIMARY KEY ({column})"]
+@advises
+def test_primary_keys_are_those_of_the_model() -> Iterator[str]:
+    found = {t: [] for t in TABLES}
+    for row in catalog.constraints():
+        if row["kind"] == "p":
+            found[row["table"]].append(row["definition"])
+    for table in TABLES:
+        (column,) = [c.name for c in COLUMNS if c.table == table and c.is_key]
+        if found[table] != [expected := f"PRIMARY KEY ({column})"]:
+            yield of_column(table, column)(
+                "set primary_key=True on", differ(found[table], expected)
+            )
 
 
-@each_table
-def test_a_table_has_these_unique_keys(table: str) -> None:
+@advises
+def test_unique_keys_are_those_of_the_model() -> Iterator[str]:
     indexes = execute(
         """
-        SELECT ARRAY(SELECT pg_get_indexdef(x.indexrelid, k, true)
+        SELECT x.indrelid::regclass::text AS "table",
+               ARRAY(SELECT pg_get_indexdef(x.indexrelid, k, true)
                      FROM generate_series(1, x.indnkeyatts) AS k) AS columns,
                x.indpred IS NOT NULL AS partial, x.indnullsnotdistinct AS nulls_equal,
                coalesce(con.condeferrable, false) AS deferrable
         FROM pg_index x LEFT JOIN pg_constraint con ON con.conindid = x.indexrelid
                                                     AND con.contype = 'u'
-        WHERE x.indrelid = %s::regclass AND x.indisunique AND NOT x.indisprimary
+        WHERE x.indrelid = ANY (%s::regclass[]) AND x.indisunique AND NOT x.indisprimary
         """,
-        [table],
+        [TABLES],
     )
-    found = set()
+    found = Counter()
     for row in indexes:
         marks = {
             "where": row["partial"],
@@ -142,12 +185,27 @@ def test_a_table_has_these_unique_keys(table: str) -> None:
             "deferrable": row["deferrable"],
         }
         columns = tuple(column.strip('"') for column in row["columns"])
-        found.add(Key(table, columns, " ".join(mark for mark, is_on in marks.items() if is_on)))
-    assert found == {key for key in KEYS if key.table == table}
-    assert len(found) == len(indexes)
+        special = " ".join(mark for mark, is_on in marks.items() if is_on)
+        found[Key(row["table"], columns, special)] += 1
+    for key in found.keys() - {*KEYS}:
+        yield of_data_model(f"[{key.table}] unique {' '.join(key.columns)} {key.special}".strip())(
+            "write a line for the key as the specification has it,",
+            f"the model is in {of_table(key.table).file}",
+        )
+    for key in {*KEYS} - found.keys():
+        yield of_table(key.table)(
+            f"declare unique=True or a UniqueConstraint over {key.columns} {key.special} in",
+            f"{DATA_MODEL} has this key",
+        )
+    for key, number in found.items():
+        if number > 1:
+            yield of_table(key.table)(
+                "keep one of the unique indexes in", f"{number} have {key.columns}"
+            )
 
 
-def test_these_references_exist_with_their_delete_action() -> None:
+@advises
+def test_references_are_those_of_the_model() -> Iterator[str]:
     found = {}
     for row in catalog.constraints():
         if row["kind"] == "f":
@@ -155,52 +213,190 @@ def test_these_references_exist_with_their_delete_action() -> None:
                 r"FOREIGN KEY \((\w+)\) REFERENCES (\w+)\(", row["definition"]
             ).groups()
             found[row["table"], column] = (parent, row["on_delete"], row["is_validated"])
-    assert found == {(c.table, c.name): (c.parent, c.on_delete, True) for c in REFERENCES}
+    expected = {(c.table, c.name): (c.parent, c.on_delete, True) for c in REFERENCES}
+    for key in found.keys() | expected.keys():
+        if found.get(key) != expected.get(key):
+            yield of_column(*key)(
+                f"correct on_delete of the reference, or its FK in {DATA_MODEL}:",
+                differ(found.get(key), expected.get(key)) + " (parent, action, is validated)",
+            )
 
 
-def test_these_columns_are_closed_sets() -> None:
-    found = {c["name"] for c in catalog.constraints() if c["name"].endswith("_in_set")}
-    assert found == {f"{c.table}_{c.name}_in_set" for c in CLOSED_SETS}
-    assert all(c["is_validated"] for c in catalog.constraints())
+@advises
+def test_closed_sets_are_those_of_the_model() -> Iterator[str]:
+    rows = catalog.constraints()
+    found = {c["name"]: c["table"] for c in rows if c["name"].endswith("_in_set")}
+    expected = {f"{c.table}_{c.name}_in_set": c for c in CLOSED_SETS}
+    for name in found.keys() - expected.keys():
+        place = of_rule(found[name], name)
+        yield of_data_model(name.removesuffix("_in_set"))(
+            "write the members in braces in the line of the column",
+            f"the set is declared in {place.file}",
+        )
+    for name in expected.keys() - found.keys():
+        yield of_column(expected[name].table, expected[name].name)(
+            "declare a ClosedSet as", f"{DATA_MODEL} has the members {expected[name].members}"
+        )
+    for row in rows:
+        if not row["is_validated"]:
+            yield of_rule(row["table"], row["name"])(
+                "validate in a migration", "the constraint is NOT VALID"
+            )
 
 
-@pytest.mark.parametrize("column", CLOSED_SETS, ids=str)
-def test_a_closed_set_has_exactly_these_members(column: Column) -> None:
+@advises
+def test_closed_sets_have_exactly_their_members() -> Iterator[str]:
     """Asked of the CHECK itself, with every member that any set has, and those it names."""
-    everyone = {member for other in CLOSED_SETS for member in other.members}
-    candidates = everyone | set(STRANGERS) | set(re.findall(r"'([^']*)'::text", *checks(column)))
-    values = [[c] for c in candidates] if column.is_array else candidates
-    found = accepted(column, sorted(values))
-    assert sorted(v[0] if column.is_array else v for v in found) == sorted(column.members)
+    for column in CLOSED_SETS:
+        named = re.findall(r"'([^']*)'::text", *checks(column))
+        found = accepted(column, {*ANYONES, *NO_MEMBERS, *named})
+        if found != {*column.members}:
+            yield of_column(column.table, column.name)(
+                f"correct the Members of the set (or the braces in {DATA_MODEL}) of",
+                differ(sorted(found), sorted(column.members)),
+            )
 
 
-@each_table
-def test_an_index_says_which_query_it_serves(table: str) -> None:
-    """Unless it is there for a key or a rule."""
-    indexes = [i for i in catalog.indexes() if i["table"] == table]
-    assert indexes
+@advises
+def test_indexes_have_a_query_to_serve() -> Iterator[str]:
+    """Unless the index is there for a key or a rule."""
+    indexes = catalog.indexes()
+    for table in {*TABLES} - {index["table"] for index in indexes}:
+        yield of_table(table)("declare an index or a key in", "the table has none")
     for index in indexes:
         by_itself = not (index["of_constraint"] or index["is_unique"])
-        assert not by_itself or len(index["comment"] or "") > 5, index["name"]
+        if by_itself and len(index["comment"] or "") <= 5:
+            yield of_rule(index["table"], index["name"])(
+                "name the query in serves= of the Index", f"the comment is {index['comment']!r}"
+            )
 
 
-@pytest.mark.parametrize(("table", "columns", "only"), QUERIES)
-def test_a_query_that_the_model_names_has_its_index(
-    table: str, columns: str, only: str | None
-) -> None:
-    indexes = execute(
-        """
-        SELECT ARRAY(SELECT pg_get_indexdef(indexrelid, k, true)
-                     FROM generate_series(1, indnkeyatts) AS k) AS columns,
-               coalesce(pg_get_expr(indpred, indrelid), '') AS condition
-        FROM pg_index WHERE indrelid = %s::regclass AND indisvalid
-        """,
-        [table],
-    )
-    wanted = columns.split()
-    assert [
-        i
-        for i in indexes
-        if i["columns"][: len(wanted)] == wanted
-        and (all(word in i["condition"] for word in only.split()) if only else not i["condition"])
-    ]
+@advises
+def test_queries_of_the_model_have_their_index() -> Iterator[str]:
+    for table, columns, only in QUERIES:
+        indexes = execute(
+            """
+            SELECT ARRAY(SELECT pg_get_indexdef(indexrelid, k, true)
+                         FROM generate_series(1, indnkeyatts) AS k) AS columns,
+                   coalesce(pg_get_expr(indpred, indrelid), '') AS condition
+            FROM pg_index WHERE indrelid = %s::regclass AND indisvalid
+            """,
+            [table],
+        )
+        wanted = columns.split()
+        if not any(
+            index["columns"][: len(wanted)] == wanted
+            and (
+                all(word in index["condition"] for word in only.split())
+                if only
+                else not index["condition"]
+            )
+            for index in indexes
+        ):
+            yield of_table(table)(
+                f"declare an Index(fields={wanted}, serves=…) in",
+                f"the specification names the query{f' (only {only})' if only else ''}",
+            )
+
+
+# What is wrong, the check that finds it, and its advice.
+FAULTS = {
+    "a table": (
+        "CREATE TABLE notes (id uuid)",
+        test_tables_are_those_of_the_model_and_of_django,
+        "tests/db/data_model.txt: write the table as the specification has it under `[notes]`",
+    ),
+    "a column": (
+        "ALTER TABLE appointments ADD note text",
+        test_columns_are_those_of_the_model,
+        "tests/db/data_model.txt: write a line for the column as the specification has it, under "
+        "`[appointments] note`: it is declared in booking/models/appointments.py:",
+    ),
+    "a column without a comment": (
+        "ALTER TABLE appointments ADD note text",
+        test_comments_give_class_and_meaning,
+        "booking/models/appointments.py:{line}: declare p0()/p1()/p2() beside `Appointment.note`",
+    ),
+    "a default": (
+        "ALTER TABLE appointments ALTER client_user_id SET DEFAULT uuid7()",
+        test_columns_are_those_of_the_model,
+        "booking/models/appointments.py:{line}: correct type, null or db_default of "
+        "`Appointment.client`",
+    ),
+    "a unit": (
+        "COMMENT ON COLUMN appointments.buffer_minutes IS 'P0 · break kept after it'",
+        test_comments_give_class_and_meaning,
+        "booking/models/appointments.py:{line}: give the unit (minute) in the db_comment of "
+        "`Appointment.buffer_minutes`",
+    ),
+    "a table without a meaning": (
+        "COMMENT ON TABLE appointments IS NULL",
+        test_comments_of_tables_describe_a_row,
+        "booking/models/appointments.py:{line}: describe a row in Meta.db_table_comment of "
+        "`Appointment`",
+    ),
+    "no key": (
+        "ALTER TABLE lead_notes DROP CONSTRAINT lead_notes_pkey",
+        test_primary_keys_are_those_of_the_model,
+        "`LeadNote.id`",
+    ),
+    "a unique key": (
+        "CREATE UNIQUE INDEX appointments_one_zone ON appointments (timezone)",
+        test_unique_keys_are_those_of_the_model,
+        "tests/db/data_model.txt: write a line for the key as the specification has it, "
+        "`[appointments] unique timezone`",
+    ),
+    "a key twice": (
+        "CREATE UNIQUE INDEX users_email_again ON users (email)",
+        test_unique_keys_are_those_of_the_model,
+        "keep one of the unique indexes in `User`",
+    ),
+    "no key of the model": (
+        "ALTER TABLE users DROP CONSTRAINT users_email_unique",
+        test_unique_keys_are_those_of_the_model,
+        "declare unique=True or a UniqueConstraint over ('email',)  in `User`",
+    ),
+    "a reference": (
+        "ALTER TABLE appointments DROP CONSTRAINT appointments_client_user_id_fk",
+        test_references_are_those_of_the_model,
+        "booking/models/appointments.py:{line}: correct on_delete of the reference, or its FK in "
+        "tests/db/data_model.txt: `Appointment.client`",
+    ),
+    "no closed set": (
+        "ALTER TABLE appointments DROP CONSTRAINT appointments_status_in_set",
+        test_closed_sets_are_those_of_the_model,
+        "booking/models/appointments.py:{line}: declare a ClosedSet as `Appointment.status`",
+    ),
+    "a set not validated": (
+        "ALTER TABLE appointments ADD CONSTRAINT appointments_zone_in_set CHECK (true) NOT VALID",
+        test_closed_sets_are_those_of_the_model,
+        "booking/models/appointments.py:{line}: validate in a migration `appointments_zone_in_set`",
+    ),
+    "another member": (
+        "ALTER TABLE appointments DROP CONSTRAINT appointments_format_in_set, "
+        "ADD CONSTRAINT appointments_format_in_set CHECK (format IN ('online', 'offline', 'tv'))",
+        test_closed_sets_have_exactly_their_members,
+        "correct the Members of the set (or the braces in tests/db/data_model.txt) of "
+        "`Appointment.format`",
+    ),
+    "an index without a query": (
+        "CREATE INDEX appointments_by_zone ON appointments (timezone)",
+        test_indexes_have_a_query_to_serve,
+        "booking/models/appointments.py:{line}: name the query in serves= of the Index "
+        "`appointments_by_zone`",
+    ),
+    "a query without an index": (
+        "DROP INDEX lead_timeline_events_of_lead",
+        test_queries_of_the_model_have_their_index,
+        "declare an Index(fields=['lead_id', 'occurred_at'], serves=…) in `LeadTimelineEvent`",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_advice_names_file_and_declaration(fault: str) -> None:
+    statement, test, advice = FAULTS[fault]
+    line = of_table("appointments").file.rpartition(":")[2]
+    execute(statement)
+    lines = [*test.__wrapped__()]
+    assert [found for found in lines if advice.replace("{line}", line) in found], lines

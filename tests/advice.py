@@ -1,0 +1,133 @@
+"""The advice that an introspection test fails with: the file and the declaration to edit.
+
+A test that compares models, catalog and documents yields one line of advice for each fault::
+
+    @advises
+    def test_tables_have_a_retention() -> Iterator[str]:
+        yield of_model(Lead)("declare `retention` in", "the table has none")
+
+    crm/models/leads.py:24: declare `retention` in `Lead`: the table has none
+
+``test.__wrapped__()`` yields the lines without failing; tests of the advice read them.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.conf import settings
+from django.db import models
+from django.db.migrations.recorder import MigrationRecorder
+
+from ebalance.db.apps import PROJECT_APPS
+from ebalance.db.third_party import TABLES as THIRD_PARTY
+
+ROOT = Path(settings.BASE_DIR)
+DATA_MODEL = "tests/db/data_model.txt"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A declaration and its file. Called with what to do there, it makes a line of advice."""
+
+    file: str
+    declaration: str
+
+    def __call__(self, do: str, why: str = "") -> str:
+        return f"{self.file}: {do} `{self.declaration}`{why and f': {why}'}"
+
+
+@functools.cache
+def file_of(thing: Any) -> str:
+    """``path:line`` of a class, a function or a module, relative to the root of the project."""
+    path = Path(inspect.getsourcefile(thing) or "")
+    file = str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+    return file if inspect.ismodule(thing) else f"{file}:{inspect.getsourcelines(thing)[1]}"
+
+
+@functools.cache
+def model_of(table: str) -> type[models.Model] | None:
+    found = [*apps.get_models(include_auto_created=True), MigrationRecorder.Migration]
+    return next((model for model in found if model._meta.db_table == table), None)
+
+
+def of_model(model: type[models.Model]) -> Place:
+    return Place(file_of(model), model.__qualname__)
+
+
+def of_field(field: models.Field) -> Place:
+    return Place(file_of(field.model), f"{field.model.__qualname__}.{field.name}")
+
+
+def of_table(table: str) -> Place:
+    """The table's model, or the place for a table that has none."""
+    model = model_of(table)
+    if table in THIRD_PARTY or (model and model._meta.app_label not in PROJECT_APPS):
+        return Place("ebalance/db/third_party.py", f'TABLES["{table}"]')
+    if model is None:
+        return Place("<app>/models/", f'a model with db_table = "{table}"')
+    return of_model(model)
+
+
+def of_column(table: str, column: str) -> Place:
+    """The column's field, or the place for a column that has none."""
+    place, model = of_table(table), model_of(table)
+    if table in THIRD_PARTY or model is None:
+        return Place(place.file, f"{place.declaration}.{column}")
+    fields = {field.column: field.name for field in model._meta.concrete_fields}
+    return Place(place.file, f"{place.declaration}.{fields.get(column, column)}")
+
+
+def of_rule(table: str, rule: str) -> Place:
+    """The constraint, index or trigger of that name in its model."""
+    return Place(of_table(table).file, rule)
+
+
+def of_function(name: str) -> Place:
+    """The last file that creates the database function; a trigger's body stands in its model."""
+    for model in apps.get_models():
+        for trigger in getattr(model._meta, "triggers", ()):
+            if getattr(trigger, "body", None) and trigger.rule == name:
+                return of_rule(model._meta.db_table, name)
+    created = re.compile(rf"CREATE (OR REPLACE )?FUNCTION public\.{name}\(")
+    files = [
+        path
+        for folder in sorted(ROOT.glob("*/migrations"))
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in {".py", ".sql"} and created.search(path.read_text(encoding="utf-8"))
+    ]
+    file = files[-1].relative_to(ROOT) if files else "<app>/migrations/sql/"
+    return Place(str(file), f"public.{name}()")
+
+
+def of_data_model(declaration: str) -> Place:
+    """The transcription of the specification, where every table and column has a line."""
+    return Place(DATA_MODEL, declaration)
+
+
+def of_test(thing: Any, name: str) -> Place:
+    """A list of exceptions, or a table of expected values, in the test module of ``thing``."""
+    return Place(file_of(inspect.getmodule(thing)), name)
+
+
+def advises(check: Callable[..., Iterator[str]]) -> Callable[..., None]:
+    """Make a test of a generator of advice: it fails with all the lines."""
+
+    @functools.wraps(check)
+    def test(*args: Any, **kwargs: Any) -> None:
+        report(check(*args, **kwargs))
+
+    return test
+
+
+def report(lines: Iterator[str] | list[str]) -> None:
+    if found := sorted({*lines}):
+        pytest.fail("To do:\n" + "\n".join(found), pytrace=False)
