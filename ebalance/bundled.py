@@ -39,8 +39,9 @@ SERVER_USER = "ebalance_postgres"  # runs the server for root
 DATABASE = "ebalance"
 SUPERUSER = "postgres"
 PORT = 5432  # names the socket only: the server listens on no network port
-START_TIMEOUT = 60.0  # seconds; recovery after a crash may take a while
-STOP_TIMEOUT = 60.0
+# Seconds. Both limits only end a wait that would never end: a slow machine takes much less.
+PATIENCE = 600.0
+STOP_PATIENCE = 300.0
 LONGEST_PATH = 950  # bytes; the server's own programs keep paths in 1024 and crash beyond
 
 # What keeps values out of the server's log. A statement arrives with $1 in the place of a value;
@@ -109,7 +110,7 @@ class Server:
         self._postmaster_pid: int | None = None  # in the supervisor: of its child, while it lives
         self._mutex = threading.Lock()
         self._known_pid: int | None = None
-        self._refusal: str | None = None  # what the server said to the last attempt to connect
+        self._refusal: str | None = None  # the server's error in reply to the last connection
         self._account: pwd.struct_passwd | None = None
 
     # -- what a client needs --------------------------------------------------------------------
@@ -290,19 +291,29 @@ class Server:
             self._give(path)
 
     def _start_server(self) -> None:
-        pid = self._running_pid()
-        if pid is not None and not self._answers(10):
-            self._say("The bundled PostgreSQL does not answer, restarting it …")
-            self._stop()
-            pid = None
-        if pid is not None:
-            if self._lock_is_free("supervisor"):
-                self._spawn_supervisor()
-            return
-        # Its supervisor, if any, is about to notice that the server is gone.
-        deadline = time.monotonic() + 10
-        while not self._lock_is_free("supervisor") and time.monotonic() < deadline:
-            time.sleep(0.02)
+        deadline = time.monotonic() + PATIENCE
+        while (pid := self._running_pid()) is not None or not self._lock_is_free("supervisor"):
+            if pid is None:
+                # The supervisor is about to notice that the server is gone, or is just starting it.
+                if time.monotonic() > deadline:
+                    raise BundledServerError(
+                        "The supervisor of the bundled PostgreSQL does not end; "
+                        f"see {self.log_path}."
+                    )
+                time.sleep(0.02)
+                continue
+            reason = self._wait_until_ready(lambda pid=pid: self._running_pid() == pid)
+            if reason is None:
+                if self._lock_is_free("supervisor"):
+                    self._spawn_supervisor()
+                return
+            if reason == self._refusal:  # it works, and others may use it
+                raise BundledServerError(f"The bundled PostgreSQL refuses connections: {reason}.")
+            if self._running_pid() == pid:
+                self._say("The bundled PostgreSQL does not answer, restarting it …")
+                self._stop()
+                if self._running_pid() == pid:
+                    raise BundledServerError(f"The bundled PostgreSQL {pid} cannot be ended.")
         self._forget_foreign_pid()
         shutil.rmtree(
             self.socket_dir, ignore_errors=True
@@ -311,28 +322,49 @@ class Server:
         self._say(f"Starting the bundled PostgreSQL {self._major()} …")
         if self.log_path.exists() and self.log_path.stat().st_size > 5_000_000:
             self.log_path.replace(self._beside("log.1"))
-        deadline = time.monotonic() + START_TIMEOUT
-        while (reason := self._try_to_start(deadline)) is not None:
-            # After a kill -9 the old server's children may need a moment to notice.
+        deadline = time.monotonic() + PATIENCE
+        while (reason := self._try_to_start()) is not None:
+            # After a kill -9 the old server's children need some time to notice.
             if "shared memory block" not in reason or time.monotonic() > deadline:
                 raise BundledServerError(f"The bundled PostgreSQL did not start: {reason}.")
             time.sleep(0.2)
 
-    def _try_to_start(self, deadline: float) -> str | None:
+    def _try_to_start(self) -> str | None:
         """Start once; return why it failed, or None."""
         log_from = self.log_path.stat().st_size if self.log_path.exists() else 0
         supervisor = self._spawn_supervisor()
-        while not self._answers(1):
-            ended = supervisor.poll() is not None
-            if ended or time.monotonic() > deadline:
-                if not ended:
-                    self._stop()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    supervisor.wait(5)
-                refusal = None if ended else self._refusal
-                return refusal or self._reason_in_log(log_from) or f"see {self.log_path}"
+        reason = self._wait_until_ready(lambda: supervisor.poll() is None)
+        if reason is None:
+            return None
+        if supervisor.poll() is None:
+            self._stop()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            supervisor.wait(PATIENCE)
+        return reason or self._reason_in_log(log_from) or f"see {self.log_path}"
+
+    def _wait_until_ready(self, lives: Callable[[], bool]) -> str | None:
+        """Wait until the server accepts a connection. Return None, or the reason why it never will;
+        the reason is empty if the server has ended.
+
+        The server's own state decides, not the clock: a server that is starting (recovery after a
+        crash takes as long as it takes) or stopping is waited for as long as it lives.
+        """
+        deadline = None
+        while True:
+            ready = self._is_ready()
+            if self._connects():
+                return None
+            if not lives():
+                return ""
+            if ready and self._is_ready():
+                if self._refusal is not None and "the database system is" not in self._refusal:
+                    return self._refusal
+                if self._refusal is None and not self._accepts():
+                    return "its socket is gone"
+                deadline = deadline or time.monotonic() + PATIENCE
+                if time.monotonic() > deadline:
+                    return "it does not answer"
             time.sleep(0.02)
-        return None
 
     def _forget_foreign_pid(self) -> None:
         """Remove a postmaster.pid whose number belongs to another program, or a dead one that
@@ -355,8 +387,12 @@ class Server:
         if foreign:
             # PostgreSQL would find orphans of a killed server through this file: look for them
             # ourselves.
-            deadline = time.monotonic() + 10
-            while _works_in(self.data_dir) and time.monotonic() < deadline:
+            deadline = time.monotonic() + PATIENCE
+            while _works_in(self.data_dir):
+                if time.monotonic() > deadline:
+                    raise BundledServerError(
+                        f"Processes of a killed server still use the data folder {self.data_dir}."
+                    )
                 time.sleep(0.05)
             path.unlink(missing_ok=True)
 
@@ -415,13 +451,15 @@ class Server:
         except BlockingIOError:
             return 0  # there is one already
         os.set_inheritable(life, False)
+        # Before the server starts, so that it inherits no ignored signal: a shell ignores SIGINT in
+        # the programs that it starts in the background.
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: self._stop())
         pid = self._running_pid()
         if pid is None:
             self._spawn_postmaster()
         else:
             self._end_after(psutil.Process(pid).wait)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda *_: self._stop())
         users = self._open_lock("users")
         while True:
             fcntl.flock(users, fcntl.LOCK_EX)  # until nobody uses the server …
@@ -472,31 +510,35 @@ class Server:
     def _stop(self) -> None:
         """End the server, gently at first. Its data are safe in each case."""
         for number, patience in (
-            (signal.SIGINT, STOP_TIMEOUT),  # "fast": roll back what is open, checkpoint, end
-            (signal.SIGQUIT, 10.0),
-            (signal.SIGKILL, 5.0),
+            (signal.SIGINT, STOP_PATIENCE),  # "fast": roll back what is open, checkpoint, end
+            (signal.SIGQUIT, 60.0),
+            (signal.SIGKILL, 60.0),
         ):
             # A server that has just been started has not written its pid file yet.
             pid = self._postmaster_pid or self._running_pid()
             if pid is None:
                 return
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-            deadline = time.monotonic() + patience
+            deadline, again = time.monotonic() + patience, 0.0
             while (self._postmaster_pid or self._running_pid()) == pid:
                 if time.monotonic() > deadline:
                     break
+                if time.monotonic() > again:
+                    # Repeated: a program that is just starting may miss the first signal.
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, number)
+                    again = time.monotonic() + 1
                 time.sleep(0.02)
 
     def _wait_for_supervisor(self) -> None:
-        deadline = time.monotonic() + STOP_TIMEOUT + 20
-        while time.monotonic() < deadline and not self._lock_is_free("supervisor"):
+        def ended() -> bool:
+            ours = self._supervisor is None or self._supervisor.poll() is not None
+            return ours and self._lock_is_free("supervisor")
+
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline and not ended():
             if not self._lock_is_free("users") and self._lock_is_free("users", fcntl.LOCK_SH):
                 return  # others use it
             time.sleep(0.02)
-        if self._supervisor is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._supervisor.wait(5)
 
     # -- state ----------------------------------------------------------------------------------
 
@@ -520,22 +562,28 @@ class Server:
                 return False
         return True
 
-    def _answers(self, seconds: float) -> bool:
-        """True when a query gets an answer within `seconds`."""
+    def _connects(self) -> bool:
+        """True if the server accepts a connection; else its error, if it sent one, is kept."""
         import psycopg
 
-        deadline = time.monotonic() + seconds
-        while True:
-            if self._accepts():
-                try:
-                    psycopg.connect(**self.params, dbname="postgres", connect_timeout=10).close()
-                except psycopg.OperationalError as error:
-                    self._refusal = _one_line(error)
-                else:
-                    return True
-            if time.monotonic() >= deadline or self._running_pid() is None:
-                return False
-            time.sleep(0.02)
+        self._refusal = None
+        if not self._accepts():
+            return False
+        try:
+            psycopg.connect(**self.params, dbname="postgres", connect_timeout=60).close()
+        except psycopg.OperationalError as error:
+            text = _one_line(error)
+            self._refusal = text if "FATAL:" in text else None
+            return False
+        return True
+
+    def _is_ready(self) -> bool:
+        """True if the server runs and its pid file says that it takes connections."""
+        try:
+            lines = (self.data_dir / "postmaster.pid").read_text().split("\n")
+        except (OSError, ValueError):
+            return False
+        return len(lines) > 7 and lines[7].strip() == "ready" and self._running_pid() is not None
 
     def _major(self) -> str:
         version = self._run("postgres", "--version")

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 from django.conf import settings
 
 ROOT = Path(settings.BASE_DIR)
+# Seconds. It only ends a hang: what tests wait for takes a small part of it, on a busy machine too.
+PATIENCE = 300
+
+# A shell that starts pytest in the background makes it ignore SIGINT, and the programs that tests
+# start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def environment(**changes: str | None) -> dict[str, str]:
-    """This process's environment with `changes`; None removes a variable."""
+    """This process's environment with `changes`; None removes a variable.
+
+    A program must not take itself for a part of this test run, so pytest's variables are left out.
+    """
     result = {
-        **os.environ,
+        **{k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
         "PYTHONUNBUFFERED": "1",
         **{k: v for k, v in changes.items() if v is not None},
     }
@@ -37,7 +49,7 @@ def manage(*arguments: str, **changes: str | None) -> subprocess.CompletedProces
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
-        timeout=180,
+        timeout=PATIENCE,
     )
 
 
@@ -56,7 +68,7 @@ def processes_naming(text: str | Path) -> list[psutil.Process]:
     return found
 
 
-def eventually(condition: Callable[[], object], seconds: float = 30) -> bool:
+def eventually(condition: Callable[[], object], seconds: float = PATIENCE) -> bool:
     """True as soon as `condition` holds, False when it does not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -64,6 +76,14 @@ def eventually(condition: Callable[[], object], seconds: float = 30) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+@contextlib.contextmanager
+def closed_port() -> Iterator[int]:
+    """A port that refuses connections: it is taken, and nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])
 
 
 def free_port() -> int:

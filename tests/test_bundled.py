@@ -1,4 +1,4 @@
-"""The bundled server, for real: each test has a cluster of its own."""
+"""The bundled server itself: each test has a data folder of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ import pytest
 
 from ebalance import bundled
 from ebalance.bundled import BundledServerError, Server, bundled_bin_dir
-from tests.processes import ROOT, environment, eventually, manage, processes_naming
+from tests.processes import (
+    PATIENCE,
+    ROOT,
+    environment,
+    eventually,
+    manage,
+    processes_naming,
+)
 
 CLIENT = """
 import sys
@@ -30,28 +37,66 @@ sys.stdin.read()
 """
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
+slow = pytest.mark.slow
+
+
+@contextlib.contextmanager
+def new_folder() -> Iterator[Path]:
     """A folder that only its maker may enter; its name has a space and Cyrillic letters."""
     path = Path(tempfile.mkdtemp(prefix="ebalance тест "))
-    yield path
-    eventually(lambda: not processes_naming(path), 10)  # ends by itself unless the test failed
-    for process in processes_naming(path):
-        with contextlib.suppress(psutil.Error):
-            process.kill()
-    eventually(lambda: not processes_naming(path), 10)
-    shutil.rmtree(path, ignore_errors=True)
-
-
-def new_server(folder: Path) -> Server:
-    return Server(bundled_bin_dir(), folder / "data", quiet=True)
+    try:
+        yield path
+    finally:
+        eventually(lambda: not processes_naming(path), 30)  # ends by itself unless the test failed
+        for process in processes_naming(path):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        eventually(lambda: not processes_naming(path), 30)
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture
-def server(folder: Path) -> Iterator[Server]:
+def folder() -> Iterator[Path]:
+    with new_folder() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Iterator[Path]:
+    """The data folder of a stopped server, which tests copy: initdb takes long."""
+    with new_folder() as path:
+        new_server(path).start().close(wait=True)
+        yield path / "data"
+
+
+def new_server(folder: Path, bin_dir: Path | None = None) -> Server:
+    return Server(bin_dir or bundled_bin_dir(), folder / "data", quiet=True)
+
+
+@pytest.fixture
+def server(folder: Path, prepared: Path) -> Iterator[Server]:
+    subprocess.run(["cp", "-a", str(prepared), str(folder / "data")], check=True)
     made = new_server(folder)
     yield made
     made.close(wait=True)
+
+
+def programs(folder: Path, before_start: str) -> Path:
+    """The server's programs, where `before_start`, lines of shell, runs before the server does."""
+    real, made = bundled_bin_dir(), folder / "programs"
+    made.mkdir()
+    (made / "initdb").symlink_to(real / "initdb")
+    (made / "postgres").write_text(
+        f"""#!/bin/sh
+[ "$1" = --version ] && exec '{real}/postgres' --version
+cd '{folder}'
+{before_start}
+exec '{real}/postgres' "$@"
+"""
+    )
+    (made / "postgres").chmod(0o755)
+    made.chmod(0o777)
+    return made
 
 
 def client(folder: Path) -> subprocess.Popen[str]:
@@ -71,7 +116,9 @@ def query(server: Server, statement: str, database: str = "postgres") -> object:
     return row[0] if row else None
 
 
-def test_starts_stops_and_keeps_what_was_written(folder: Path, server: Server) -> None:
+@slow
+def test_starts_stops_and_keeps_what_was_written(folder: Path) -> None:
+    server = new_server(folder)
     server.start("ebalance")
     with psycopg.connect(**server.params, dbname="ebalance", autocommit=True) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
@@ -80,8 +127,10 @@ def test_starts_stops_and_keeps_what_was_written(folder: Path, server: Server) -
     assert not Path(server.socket_dir).exists()
     server.start("ebalance")
     assert query(server, "SELECT n FROM kept", "ebalance") == 1
+    server.close()
 
 
+@slow
 def test_listens_on_a_private_socket_only_in_utf8_and_utc(server: Server) -> None:
     server.start("ebalance")
     assert query(server, "SHOW listen_addresses") == ""
@@ -92,6 +141,7 @@ def test_listens_on_a_private_socket_only_in_utf8_and_utc(server: Server) -> Non
     assert Path(server.socket_dir).stat().st_mode & 0o077 == 0
 
 
+@slow
 def test_a_very_long_path_is_no_obstacle(folder: Path) -> None:
     deep = folder / ("длинный " * 12).strip() / ("x" * 100)
     made = Server(bundled_bin_dir(), deep / "data", quiet=True).start()
@@ -99,10 +149,11 @@ def test_a_very_long_path_is_no_obstacle(folder: Path) -> None:
     made.close(wait=True)
 
 
+@slow
 def test_several_starters_at_once_share_one_server(folder: Path) -> None:
     with ThreadPoolExecutor() as pool:
-        clients = list(pool.map(lambda _: client(folder), range(4)))
-    assert [process.stdout.readline() for process in clients if process.stdout] == ["ready\n"] * 4
+        clients = list(pool.map(lambda _: client(folder), range(3)))
+    assert [process.stdout.readline() for process in clients if process.stdout] == ["ready\n"] * 3
     masters = [p for p in processes_naming(folder / "data") if "-D" in p.cmdline()]
     assert len(masters) == 1
     for process in clients:
@@ -110,6 +161,7 @@ def test_several_starters_at_once_share_one_server(folder: Path) -> None:
     assert eventually(lambda: not processes_naming(folder))
 
 
+@slow
 def test_a_client_that_is_killed_leaves_no_process(folder: Path) -> None:
     process = client(folder)
     assert process.stdout
@@ -119,6 +171,7 @@ def test_a_client_that_is_killed_leaves_no_process(folder: Path) -> None:
     assert eventually(lambda: not processes_naming(folder))
 
 
+@slow
 def test_the_server_stays_while_somebody_uses_it(folder: Path, server: Server) -> None:
     server.start()
     process = client(folder)
@@ -136,6 +189,7 @@ def test_the_server_stays_while_somebody_uses_it(folder: Path, server: Server) -
     assert eventually(lambda: not processes_naming(folder))
 
 
+@slow
 def test_comes_back_after_the_server_was_killed(server: Server) -> None:
     server.start("ebalance")
     first = server._running_pid()
@@ -147,6 +201,7 @@ def test_comes_back_after_the_server_was_killed(server: Server) -> None:
     assert query(server, "SELECT 1", "ebalance") == 1
 
 
+@slow
 def test_comes_back_after_supervisor_and_server_were_killed(folder: Path, server: Server) -> None:
     server.start()
     for process in processes_naming(folder):
@@ -159,6 +214,7 @@ def test_comes_back_after_supervisor_and_server_were_killed(folder: Path, server
     assert not processes_naming(folder)
 
 
+@slow
 def test_a_server_that_lost_its_supervisor_gets_a_new_one(folder: Path, server: Server) -> None:
     server.start()
     for process in processes_naming(folder):
@@ -170,36 +226,82 @@ def test_a_server_that_lost_its_supervisor_gets_a_new_one(folder: Path, server: 
     assert eventually(lambda: not processes_naming(folder))
 
 
-def test_a_starter_that_is_gone_before_the_server_is_up_leaves_no_process(
-    folder: Path, server: Server
-) -> None:
-    server.start()  # makes the data folder
-    server.close(wait=True)
-    slow = folder / "slow"
-    slow.mkdir()
-    (slow / "postgres").write_text(f"#!/bin/sh\nsleep 1\nexec '{server.bin_dir}/postgres' \"$@\"\n")
-    (slow / "postgres").chmod(0o755)
+@slow
+def test_unused_server_is_stopped_before_it_is_up(folder: Path, server: Server) -> None:
+    """The starter is gone. The server has no pid file yet and misses the first signal."""
+    bin_dir = programs(folder, """trap 'missed=1' INT; until [ "$missed" ]; do sleep 0.05; done""")
     server._make_socket_dir()
-    # Nobody uses the server: it is to be stopped at once, before it has written its pid file.
-    command = [sys.executable, bundled.__file__, "supervise", str(slow), str(server.data_dir)]
-    supervisor = subprocess.Popen(command)
+    command = [sys.executable, bundled.__file__, "supervise", str(bin_dir), str(server.data_dir)]
+    with (folder / "log").open("wb") as log:
+        supervisor = subprocess.Popen(command, stderr=log)
     assert eventually(lambda: supervisor.poll() is not None)
     assert not processes_naming(folder)
+    assert "immediate shutdown" not in (folder / "log").read_text()  # the next resort was not used
 
 
-def test_an_interrupted_start_is_waited_for(
+@slow
+def test_interrupted_start_is_waited_for(
     folder: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(_seconds: float) -> bool:
+    def interrupt(_lives: object) -> str | None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(server, "_answers", interrupt)
+    monkeypatch.setattr(server, "_wait_until_ready", interrupt)
     with pytest.raises(KeyboardInterrupt):
         server.start()
     server.close(wait=True)
     assert not processes_naming(folder)
 
 
+@slow
+def test_server_that_takes_long_to_start_is_waited_for(
+    folder: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bin_dir = programs(
+        folder, "echo started >> programs/starts; until [ -e go ]; do sleep 0.05; done"
+    )
+    slow_one, tries = new_server(folder, bin_dir), []
+    connects = slow_one._connects
+    monkeypatch.setattr(slow_one, "_connects", lambda: tries.append(1) or connects())
+    monkeypatch.setattr(bundled, "PATIENCE", 0.0)
+    with ThreadPoolExecutor() as pool:
+        started = pool.submit(slow_one.start)
+        try:
+            assert eventually(lambda: len(tries) > 20 or started.done())
+            assert not started.done()
+        finally:
+            (folder / "go").touch()
+        started.result()
+    assert query(slow_one, "SELECT 1") == 1
+    assert (bin_dir / "starts").read_text() == "started\n"
+    monkeypatch.undo()
+    slow_one.close(wait=True)
+
+
+@slow
+def test_running_server_without_a_socket_is_restarted(server: Server) -> None:
+    """A cleaner of /tmp has removed the file: nobody can connect any more."""
+    server.start()
+    first = server._running_pid()
+    Path(server._socket).unlink()
+    server.start()
+    assert server._running_pid() != first
+    assert query(server, "SELECT 1") == 1
+
+
+@slow
+def test_running_server_that_refuses_a_client_is_left_running(folder: Path, server: Server) -> None:
+    server.start()
+    first = server._running_pid()
+    (folder / "data" / "pg_hba.conf").write_text("local all all reject\n")
+    os.kill(first, signal.SIGHUP)
+    assert eventually(lambda: not server._connects())
+    assert "refuses connections" in (text := refusal(folder / "data"))
+    assert "pg_hba.conf rejects connection" in text
+    assert server._running_pid() == first
+
+
+@slow
 def test_says_that_it_waits_for_another_command(
     server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -208,11 +310,12 @@ def test_says_that_it_waits_for_another_command(
     with ThreadPoolExecutor() as pool:
         with server._locked("start"):
             started = pool.submit(other.start)
-            assert eventually(lambda: "waiting for it" in capsys.readouterr().err, 10)
-        started.result(30)
+            assert eventually(lambda: "waiting for it" in capsys.readouterr().err)
+        started.result(PATIENCE)
     other.close()
 
 
+@slow
 @pytest.mark.parametrize(
     "pid",
     [
@@ -222,9 +325,7 @@ def test_says_that_it_waits_for_another_command(
     ],
 )
 def test_a_stale_pid_file_is_survived(folder: Path, server: Server, pid: str | None) -> None:
-    server.start()
-    server.close(wait=True)
-    with subprocess.Popen(["sleep", "300"], **server._as_account()) as other:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, **server._as_account()) as other:
         text = str(other.pid) if pid is None else pid
         (folder / "data" / "postmaster.pid").write_text(
             f"{text}\n{folder / 'data'}\n1\n5432\n/tmp\n\n  1 1\nready   \n"
@@ -234,15 +335,18 @@ def test_a_stale_pid_file_is_survived(folder: Path, server: Server, pid: str | N
         other.kill()
 
 
-def test_a_half_made_data_folder_is_made_anew(folder: Path, server: Server) -> None:
+@slow
+def test_a_half_made_data_folder_is_made_anew(folder: Path) -> None:
     (folder / "data.init-killed").mkdir()
     (folder / "data.init-killed" / "PG_VERSION").write_text("18\n")
     (folder / "data").mkdir()
-    server.start()
+    server = new_server(folder).start()
     assert query(server, "SELECT 1") == 1
     assert not (folder / "data.init-killed").exists()
+    server.close()
 
 
+@slow
 def test_a_forked_child_may_end_without_taking_the_server_away(server: Server) -> None:
     server.start()
     process = psutil.Popen(["true"])  # an unrelated child does not hold the lock either
@@ -264,35 +368,33 @@ def test_a_forked_child_may_end_without_taking_the_server_away(server: Server) -
     assert query(server, "SELECT 1") == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("PGSERVICE", "another"),
-        ("PGOPTIONS", "-c search_path=another"),
-        ("PGDATESTYLE", "German"),
-        ("PGHOSTADDR", "192.0.2.1"),
-    ],
-)
-def test_what_the_environment_says_of_other_servers_does_not_steer(
-    folder: Path, name: str, value: str
-) -> None:
+# Each of them alone would make the query below fail.
+OF_OTHER_SERVERS = {
+    "PGSERVICE": "another",
+    "PGOPTIONS": "-c search_path=another",
+    "PGDATESTYLE": "German",
+    "PGHOSTADDR": "192.0.2.1",
+}
+
+
+@slow
+def test_environment_of_other_servers_is_ignored(folder: Path) -> None:
     code = (
         "from django.db import connection; cursor = connection.cursor(); "
         "cursor.execute('SELECT current_schema(), now()'); print(cursor.fetchone()[0])"
     )
-    changes = {"DATABASE_URL": None, "EBALANCE_DATA_DIR": str(folder), name: value}
+    changes = {"DATABASE_URL": None, "EBALANCE_DATA_DIR": str(folder), **OF_OTHER_SERVERS}
     result = manage("shell", "--no-imports", "-c", code, **changes)
     assert result.stdout == "public\n", result.stderr
 
 
-def test_says_why_the_server_refuses_connections(
-    folder: Path, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server.start()
-    server.close(wait=True)
+@slow
+def test_says_why_the_server_refuses_connections(folder: Path, server: Server) -> None:
     (folder / "data" / "pg_hba.conf").write_text("local all all reject\n")
-    monkeypatch.setattr(bundled, "START_TIMEOUT", 3)
-    assert "pg_hba.conf rejects connection" in refusal(folder / "data")
+    text = refusal(folder / "data")
+    assert "did not start" in text
+    assert "pg_hba.conf rejects connection" in text
+    assert eventually(lambda: not processes_naming(folder))
 
 
 def refusal(data_dir: Path, bin_dir: Path | None = None) -> str:
@@ -324,9 +426,9 @@ def test_says_that_the_folder_holds_something_else(folder: Path) -> None:
     assert (folder / "data" / "diary.txt").exists()
 
 
-def test_says_that_the_data_are_of_another_version(folder: Path, server: Server) -> None:
-    server.start()
-    server.close(wait=True)
+def test_says_that_the_data_are_of_another_version(folder: Path) -> None:
+    (folder / "data").mkdir()
+    new_server(folder)._give(folder / "data")
     (folder / "data" / "PG_VERSION").write_text("14\n")
     assert "made by PostgreSQL 14" in refusal(folder / "data")
 
@@ -339,6 +441,7 @@ def test_says_that_programs_are_missing(folder: Path) -> None:
     assert "incomplete" in refusal(folder / "data", bin_dir=folder)
 
 
+@slow
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounting needs root")
 def test_says_that_the_disk_is_full(folder: Path) -> None:
     disk = folder / "disk"
