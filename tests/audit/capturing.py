@@ -152,7 +152,6 @@ class Told:
     told: tuple[str, ...] = ()
     row: dict[str, Any] = field(default_factory=dict)
     prepare: Callable[[Any], Any] = lambda row: None
-    may_be_inserted: bool = True  # before and after the change: an upsert proposes a new row
 
     @property
     def table(self) -> str:
@@ -224,13 +223,12 @@ def changes_of(
     action: str,
     *,
     prepare: Callable[[Any], Any] = lambda row: None,
-    may_be_inserted: bool = True,
     **row: Any,
 ) -> Callable[..., Told]:
     """Makes cases of one table: name, the columns told (all unless given), new values."""
 
     def made(name: str, *columns: str, **to: Any) -> Told:
-        return Told(thing, name, factory, action, to, columns, row, prepare, may_be_inserted)
+        return Told(thing, name, factory, action, to, columns, row, prepare)
 
     return made
 
@@ -279,7 +277,6 @@ session = changes_of(
     OUTCOME,
     AppointmentFactory,
     "outcome_recorded",
-    may_be_inserted=False,
     confirmed=True,
     start_at_utc=in_the_past,
 )
@@ -287,18 +284,14 @@ past_session = changes_of(
     OUTCOME,
     AppointmentFactory,
     "outcome_recorded",
-    may_be_inserted=False,
     completed=True,
     start_at_utc=in_the_past,
 )
-question = changes_of(
-    QUESTION, AnonymousQuestionFactory, "question_status_changed", may_be_inserted=False
-)
+question = changes_of(QUESTION, AnonymousQuestionFactory, "question_status_changed")
 flagged_question = changes_of(
     QUESTION,
     AnonymousQuestionFactory,
     "question_status_changed",
-    may_be_inserted=False,
     flagged=True,
 )
 approved_question = changes_of(
@@ -306,7 +299,6 @@ approved_question = changes_of(
     AnonymousQuestionFactory,
     "question_status_changed",
     prepare=lambda row: QuestionAnswerFactory(question=row),
-    may_be_inserted=False,
     approved=True,
 )
 draft_review = changes_of(REVIEW, ReviewFactory, "review_status_changed")
@@ -315,12 +307,9 @@ review = changes_of(
     ReviewFactory,
     "review_status_changed",
     prepare=consent,
-    may_be_inserted=False,
     pending=True,
 )
-shown_review = changes_of(
-    REVIEW, ReviewFactory, "review_status_changed", may_be_inserted=False, published=True
-)
+shown_review = changes_of(REVIEW, ReviewFactory, "review_status_changed", published=True)
 template = changes_of(TEMPLATE, MessageTemplateFactory, "template_changed", prepare=version(1))
 used_template = changes_of(
     TEMPLATE, MessageTemplateFactory, "template_changed", prepare=version(2), active=True
