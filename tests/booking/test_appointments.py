@@ -16,12 +16,18 @@ from tests.factories import (
     UserFactory,
 )
 from tests.factories.booking import NEXT_WEEK
+from tests.grouped import (
+    CaseGroup,
+    ChangeGroup,
+    case_groups,
+    change_groups,
+    check_changes,
+    check_inserts,
+)
 from tests.strangers import is_refused
 from tests.support import (
     Case,
     breaks,
-    cases,
-    check_insert,
     execute,
     insert_sql,
     refuses,
@@ -31,8 +37,6 @@ from tests.trying import (
     EVERY_WAY,
     SHORT,
     Change,
-    change_params,
-    check_change,
     check_refusal_is_discreet,
     range_cases,
 )
@@ -57,7 +61,7 @@ def appointment(name: str, rule: str | None = None, /, **values: Any) -> Case:
     return Case(name, AppointmentFactory, values, rule)
 
 
-@cases(
+@case_groups(
     *range_cases(AppointmentFactory, "buffer_minutes", 0, 120),
     *range_cases(AppointmentFactory, "price_amount", 0, deposit_amount=None),
     appointment("no time at all", SESSION, start_at_utc=START, end_at_utc=START),
@@ -108,8 +112,8 @@ def appointment(name: str, rule: str | None = None, /, **values: Any) -> Case:
         client_request_id=lambda: AppointmentFactory(client_request_id=None) and None,
     ),
 )
-def test_an_appointment_is_complete_and_within_its_limits(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_an_appointment_is_complete_and_within_its_limits(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 ITSELF = "appointments_not_rescheduled_from_itself"
@@ -127,7 +131,7 @@ def test_an_appointment_does_not_replace_itself(write: Callable[[Appointment], N
 INITIAL = "appointments_status_initial"
 
 
-@cases(
+@case_groups(
     *(
         appointment(f"{status}{' and free' if free else ''}", INITIAL, free=free, **{status: True})
         for status in ["paid", "canceled", "rescheduled", "completed"]
@@ -144,8 +148,8 @@ INITIAL = "appointments_status_initial"
         "confirmed, but not when", CONFIRMED_AT, free=True, confirmed=True, confirmed_at=None
     ),
 )
-def test_an_appointment_starts_as_a_hold_or_free_of_charge(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_an_appointment_starts_as_a_hold_or_free_of_charge(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 RECORDED = {
@@ -164,7 +168,7 @@ def row(trait: str, name: str, rule: str | None = None, /, **to: Any) -> Change:
     return Change(f"{trait}: {name}", AppointmentFactory, {trait: True}, to, rule)
 
 
-@change_params(
+@change_groups(
     # A hold has an expiry, what is paid needs none.
     row("held", "no expiry", HOLD, hold_expires_at=None),
     row("paid", "expiry kept", hold_expires_at=START),
@@ -212,8 +216,8 @@ def row(trait: str, name: str, rule: str | None = None, /, **to: Any) -> Change:
         for status in ["canceled", "rescheduled", "completed"]
     ),
 )
-def test_times_and_outcome_go_with_the_status(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_times_and_outcome_go_with_the_status(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
 OUTCOMES = list(Appointment.Outcome.values)
@@ -228,7 +232,7 @@ CARRIES = {
 }
 
 
-@change_params(
+@change_groups(
     *(
         row(
             status,
@@ -238,13 +242,14 @@ CARRIES = {
         )
         for status, may_carry in CARRIES.items()
         for outcome in OUTCOMES
-    )
+    ),
+    others=["sql"],
 )
-def test_each_status_carries_its_own_outcomes(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_each_status_carries_its_own_outcomes(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
-@change_params(
+@change_groups(
     *(
         row("completed", f"{outcome} {when}", rule, outcome=outcome, outcome_recorded_at=at)
         for outcome in ["attended", "no_show"]
@@ -271,8 +276,8 @@ def test_each_status_carries_its_own_outcomes(change: Change, way: str) -> None:
         outcome_recorded_at=lambda row: row.start_at_utc - timedelta(days=30),
     ),
 )
-def test_attendance_is_not_recorded_before_the_start(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_attendance_is_not_recorded_before_the_start(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
 PRICE = "appointments_agreed_price_stays"
@@ -306,12 +311,12 @@ def frozen_changes(**traits: Any) -> list[Change]:
     ]
 
 
-@change_params(*frozen_changes(held=True), ways=EVERY_WAY)
-def test_what_was_agreed_does_not_change(change: Change, way: str) -> None:
-    check_change(change, way)
+@change_groups(*frozen_changes(held=True), ways=EVERY_WAY)
+def test_what_was_agreed_does_not_change(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
-@change_params(
+@change_groups(
     *(
         Change(
             f"{status}: {one.name}",
@@ -325,11 +330,11 @@ def test_what_was_agreed_does_not_change(change: Change, way: str) -> None:
     ),
     ways=["sql"],
 )
-def test_what_was_agreed_does_not_change_later_either(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_what_was_agreed_does_not_change_later_either(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
-@change_params(
+@change_groups(
     # One statement: the new status is allowed, the new price is not.
     Change(
         "paid, and cheaper", AppointmentFactory, {}, {"status": "paid", "price_amount": 1}, PRICE
@@ -354,8 +359,8 @@ def test_what_was_agreed_does_not_change_later_either(change: Change, way: str) 
     Change("a later price of the service", AppointmentFactory, {}, {"buffer_minutes": 10}),
     ways=SHORT,
 )
-def test_the_rest_may_change_within_its_rules(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_the_rest_may_change_within_its_rules(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
 def test_a_later_price_does_not_reach_what_was_agreed() -> None:

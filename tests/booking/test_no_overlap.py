@@ -10,8 +10,16 @@ import pytest
 
 from booking.models import Appointment
 from tests.factories import AppointmentFactory, ServiceFactory, UserFactory
-from tests.support import Case, cases, check_insert, columns_of, execute, insert_sql, refuses
-from tests.trying import UPDATES, Change, change_params, check_change, copy_rows
+from tests.grouped import (
+    CaseGroup,
+    ChangeGroup,
+    case_groups,
+    change_groups,
+    check_changes,
+    check_inserts,
+)
+from tests.support import Case, columns_of, execute, insert_sql, refuses
+from tests.trying import UPDATES, Change, copy_rows
 
 pytestmark = pytest.mark.django_db
 
@@ -72,9 +80,9 @@ PLACES = [
 ]
 
 
-@cases(*PLACES)
-def test_two_appointments_do_not_overlap(case: Case, route: str) -> None:
-    check_insert(case, route)
+@case_groups(*PLACES)
+def test_two_appointments_do_not_overlap(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 def test_another_service_or_client_makes_no_difference() -> None:
@@ -130,26 +138,25 @@ MOVES = [
 ]
 
 
-@change_params(*MOVES, ways=UPDATES)
-def test_an_appointment_is_not_moved_onto_another(change: Change, way: str) -> None:
-    check_change(change, way)
+@change_groups(*MOVES, ways=UPDATES)
+def test_an_appointment_is_not_moved_onto_another(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
-@change_params(
-    Change("longer", AppointmentFactory, {}, {"end_at_utc": END + MICRO}, RULE),
-    Change("a longer break", AppointmentFactory, {}, {"buffer_minutes": BREAK + 1}, RULE),
-    Change("no break", AppointmentFactory, {}, {"buffer_minutes": 0}),
-    Change(
-        "shorter, with a longer break",
-        AppointmentFactory,
-        {},
-        {"end_at_utc": END - MINUTE, "buffer_minutes": BREAK + 1},
-    ),
-)
-def test_an_appointment_does_not_grow_into_the_next(change: Change, way: str) -> None:
-    AppointmentFactory(start_at_utc=FREE, end_at_utc=FREE + SESSION)
+def growth(name: str, rule: str | None, **to: Any) -> Change:
     given = {"start_at_utc": START, "end_at_utc": END, "buffer_minutes": BREAK}
-    check_change(Change(change.name, change.factory, given, change.to, change.rule), way)
+    return Change(name, AppointmentFactory, given, to, rule)
+
+
+@change_groups(
+    growth("longer", RULE, end_at_utc=END + MICRO),
+    growth("a longer break", RULE, buffer_minutes=BREAK + 1),
+    growth("no break", None, buffer_minutes=0),
+    growth("shorter, with a longer break", None, end_at_utc=END - MINUTE, buffer_minutes=BREAK + 1),
+)
+def test_an_appointment_does_not_grow_into_the_next(group: ChangeGroup) -> None:
+    AppointmentFactory(start_at_utc=FREE, end_at_utc=FREE + SESSION)
+    check_changes(group)
 
 
 # -- What a stranger tries -----------------------------------------------------------------------

@@ -17,11 +17,17 @@ from tests.factories import (
     PaymentFactory,
     PaymentWebhookEventFactory,
 )
+from tests.grouped import (
+    CaseGroup,
+    ChangeGroup,
+    case_groups,
+    change_groups,
+    check_changes,
+    check_inserts,
+)
 from tests.support import (
     Case,
     breaks,
-    cases,
-    check_insert,
     execute,
     refuses,
     update_sql,
@@ -30,8 +36,6 @@ from tests.trying import (
     EVERY_WAY,
     UPDATES,
     Change,
-    change_params,
-    check_change,
     check_refusal_is_discreet,
     range_cases,
 )
@@ -51,7 +55,7 @@ def payment(name: str, rule: str | None = None, /, **values: Any) -> Case:
     return Case(name, PaymentFactory, values, rule)
 
 
-@cases(
+@case_groups(
     *range_cases(PaymentFactory, "amount", 1),
     payment("pending, with a time of success", CONFIRMED_AT, confirmed_at=timezone.now),
     payment("pending, with a failure", CATEGORY, failure_category="timeout"),
@@ -77,8 +81,8 @@ def payment(name: str, rule: str | None = None, /, **values: Any) -> Case:
         appointment=lambda: PaymentFactory(succeeded=True).appointment,
     ),
 )
-def test_a_payment_starts_pending_and_known_once(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_payment_starts_pending_and_known_once(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 def pay(trait: str, name: str, rule: str | None = None, /, **to: Any) -> Change:
@@ -89,7 +93,7 @@ def pay(trait: str, name: str, rule: str | None = None, /, **to: Any) -> Change:
 SUCCESS = {"status": "succeeded", "confirmed_at": lambda row: timezone.now()}
 
 
-@change_params(
+@change_groups(
     pay("answered", "succeeded", **SUCCESS),
     pay("answered", "succeeded without a time", CONFIRMED_AT, status="succeeded"),
     pay("pending", "succeeded unknown to the provider", HAS_ID, **SUCCESS),
@@ -107,8 +111,8 @@ SUCCESS = {"status": "succeeded", "confirmed_at": lambda row: timezone.now()}
     pay("succeeded", "a failure", CATEGORY, failure_category="provider_error"),
     pay("succeeded", "time forgotten", "payments_time_of_success_stays", confirmed_at=None),
 )
-def test_a_payment_agrees_with_its_status(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_a_payment_agrees_with_its_status(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
 NEW_TERMS: dict[str, dict[str, Any]] = {
@@ -120,19 +124,14 @@ NEW_TERMS: dict[str, dict[str, Any]] = {
 }
 
 
-@change_params(
+@change_groups(
     *(pay("pending", name, TERMS, **to) for name, to in NEW_TERMS.items()), ways=EVERY_WAY
 )
-def test_the_terms_of_a_payment_never_change(change: Change, way: str) -> None:
-    # By an upsert the currency is refused as a proposed row already.
-    if "currency" in change.to and way == "bulk_create":
-        change = Change(
-            change.name, change.factory, change.row, change.to, "payments_currency_in_set"
-        )
-    check_change(change, way)
+def test_the_terms_of_a_payment_never_change(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
-@change_params(
+@change_groups(
     *(
         pay(status, name, TERMS, **to)
         for status in ["answered", "succeeded", "canceled", "failed"]
@@ -141,21 +140,21 @@ def test_the_terms_of_a_payment_never_change(change: Change, way: str) -> None:
     pay("answered", "success for less", TERMS, **SUCCESS, amount=1),
     ways=["sql"],
 )
-def test_the_terms_do_not_change_later_either(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_the_terms_do_not_change_later_either(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
-@change_params(
+@change_groups(
     pay("answered", "another id", ID_STAYS, provider_payment_id="p-2"),
     pay("answered", "no id", ID_STAYS, provider_payment_id=None),
     pay("pending", "its first id", provider_payment_id="p-2"),
     ways=EVERY_WAY,
 )
-def test_the_providers_id_is_given_once(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_the_providers_id_is_given_once(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
-@change_params(
+@change_groups(
     *(
         pay(over, "another id", ID_STAYS, provider_payment_id="p-2")
         for over in ["succeeded", "canceled"]
@@ -169,8 +168,8 @@ def test_the_providers_id_is_given_once(change: Change, way: str) -> None:
         KNOWN,
     ),
 )
-def test_the_providers_id_stays_when_all_is_over(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_the_providers_id_stays_when_all_is_over(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
 def succeed(row: Payment) -> None:
@@ -285,7 +284,7 @@ NO_EVENT_TYPES = [
 ]
 
 
-@cases(
+@case_groups(
     *range_cases(PaymentWebhookEventFactory, "attempts", 0),
     *(told(f"of type {kind!r}", event_type=kind) for kind in EVENT_TYPES),
     *(told(f"of type {kind!r}", DOTTED, event_type=kind) for kind in NO_EVENT_TYPES),
@@ -303,8 +302,8 @@ NO_EVENT_TYPES = [
         provider_event_id=lambda: PaymentWebhookEventFactory().provider_event_id,
     ),
 )
-def test_a_delivery_is_kept_once(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_delivery_is_kept_once(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 def test_a_delivery_has_a_type() -> None:

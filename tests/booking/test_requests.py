@@ -16,12 +16,18 @@ from tests.factories import (
     WaitlistRequestFactory,
     sealed,
 )
-from tests.support import Case, cases, check_insert, delete_sql, execute, update_sql
+from tests.grouped import (
+    CaseGroup,
+    ChangeGroup,
+    case_groups,
+    change_groups,
+    check_changes,
+    check_inserts,
+)
+from tests.support import Case, delete_sql, execute, update_sql
 from tests.trying import (
     EVERY_WAY,
     Change,
-    change_params,
-    check_change,
     check_refusal_is_discreet,
 )
 
@@ -40,7 +46,7 @@ def waiting(name: str, **values: Any) -> Case:
     return Case(name, WaitlistRequestFactory, values)
 
 
-@cases(
+@case_groups(
     form("a draft"),
     form("submitted at once", submitted=True),
     form("submitted without a time", WHEN, status="submitted"),
@@ -52,18 +58,18 @@ def waiting(name: str, **values: Any) -> Case:
         appointment=lambda: IntakeFormFactory(submitted=True).appointment,
     ),
 )
-def test_an_appointment_has_one_form(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_an_appointment_has_one_form(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
-@cases(
+@case_groups(
     waiting("of a client"),
     waiting("of a lead", user=None, lead=LeadFactory.build),
     waiting("of somebody known by contact only", user=None),
     waiting("at any time", preferred_time_window=None),
 )
-def test_anybody_may_wait(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_anybody_may_wait(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 def change(name: str, rule: str | None = None, /, draft: bool = False, **to: Any) -> Change:
@@ -73,7 +79,7 @@ def change(name: str, rule: str | None = None, /, draft: bool = False, **to: Any
 SUBMITTED = {"status": "submitted", "submitted_at": lambda row: timezone.now()}
 
 
-@change_params(
+@change_groups(
     change("other answers", STAYS, payload_encrypted=lambda row: sealed()),
     change("another session", STAYS, appointment_id=lambda row: AppointmentFactory().pk),
     change("another time of submission", STAYS, submitted_at=lambda row: timezone.now()),
@@ -81,14 +87,11 @@ SUBMITTED = {"status": "submitted", "submitted_at": lambda row: timezone.now()}
     change("no time of submission", STAYS, submitted_at=None),
     ways=EVERY_WAY,
 )
-def test_a_submitted_form_is_not_changed(change: Change, way: str) -> None:
-    # An upsert proposes the row first, and the CHECK sees that.
-    if change.to == {"submitted_at": None} and way == "bulk_create":
-        change = Change(change.name, change.factory, change.row, change.to, WHEN)
-    check_change(change, way)
+def test_a_submitted_form_is_not_changed(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
-@change_params(
+@change_groups(
     change("answers", draft=True, payload_encrypted=lambda row: sealed()),
     change("another session", draft=True, appointment_id=lambda row: AppointmentFactory().pk),
     change(
@@ -112,8 +115,8 @@ def test_a_submitted_form_is_not_changed(change: Change, way: str) -> None:
         payload_encrypted=lambda row: sealed(),
     ),
 )
-def test_a_draft_is_changed_until_it_is_submitted(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_a_draft_is_changed_until_it_is_submitted(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
 @pytest.mark.parametrize("traits", [{}, {"submitted": True}], ids=["draft", "submitted"])

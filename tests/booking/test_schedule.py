@@ -16,11 +16,17 @@ from tests.factories import (
     ScheduleRuleFactory,
     ServiceFactory,
 )
+from tests.grouped import (
+    CaseGroup,
+    ChangeGroup,
+    case_groups,
+    change_groups,
+    check_changes,
+    check_inserts,
+)
 from tests.support import (
     Case,
     breaks,
-    cases,
-    check_insert,
     delete_sql,
     execute,
     refuses,
@@ -30,8 +36,6 @@ from tests.trying import (
     EVERY_WAY,
     UPDATES,
     Change,
-    change_params,
-    check_change,
     check_delete,
     check_refusal_is_discreet,
     each_delete,
@@ -58,7 +62,7 @@ LAST_DAY = "schedule_rules_valid_until_after_from"
 FIRST = date(2027, 3, 1)
 
 
-@cases(
+@case_groups(
     *range_cases(ScheduleRuleFactory, "weekday", 1, 7),
     *range_cases(ScheduleRuleFactory, "buffer_minutes", 0, 120),
     hours("no time at all", LATER, start_local=time(10), end_local=time(10)),
@@ -71,8 +75,8 @@ FIRST = date(2027, 3, 1)
     hours("open end", valid_until=None),
     hours("any service", service=None),
 )
-def test_working_hours_lie_within_a_day_and_a_week(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_working_hours_lie_within_a_day_and_a_week(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 @breaks("schedule_rules_ends_before_midnight")
@@ -91,7 +95,7 @@ ONCE = "availability_slots_once"
 TIMES = {"start_at_utc": START, "end_at_utc": END}
 
 
-@cases(
+@case_groups(
     *range_cases(AvailabilitySlotFactory, "buffer_minutes", 0, 120),
     slot("no time at all", SESSION, start_at_utc=START, end_at_utc=START),
     slot("backwards", SESSION, start_at_utc=END, end_at_utc=START),
@@ -149,8 +153,8 @@ TIMES = {"start_at_utc": START, "end_at_utc": END}
         service=lambda: AvailabilitySlotFactory(**TIMES).service,
     ),
 )
-def test_a_slot_is_a_session_long_and_there_once(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_slot_is_a_session_long_and_there_once(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 def test_a_slot_of_the_calendar_names_its_event() -> None:
@@ -160,7 +164,7 @@ def test_a_slot_of_the_calendar_names_its_event() -> None:
         update_sql(row, external_event_id="")
 
 
-@change_params(
+@change_groups(
     Change("blocked", AvailabilitySlotFactory, {}, {"status": "blocked"}, BLOCK_TYPE),
     Change(
         "blocked with a reason",
@@ -195,8 +199,8 @@ def test_a_slot_of_the_calendar_names_its_event() -> None:
         {"source": "product", "external_event_id": None},
     ),
 )
-def test_a_slot_agrees_with_its_status_and_source(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_a_slot_agrees_with_its_status_and_source(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
 PUT = "availability_slots_reserved_stays_put"
@@ -216,28 +220,28 @@ def moves(rule: str | None, row: dict[str, Any], more: dict[str, Any]) -> list[C
     ]
 
 
-@change_params(*moves(PUT, {"reserved": True}, {}), ways=EVERY_WAY)
-def test_a_reserved_slot_is_not_moved(change: Change, way: str) -> None:
-    check_change(change, way)
+@change_groups(*moves(PUT, {"reserved": True}, {}), ways=EVERY_WAY)
+def test_a_reserved_slot_is_not_moved(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
-@change_params(
+@change_groups(
     *moves(PUT, {"reserved": True}, {"status": "available"}),
     *moves(None, {"status": "available"}, {"status": "reserved"}),
 )
-def test_freeing_a_slot_does_not_move_it_in_the_same_breath(change: Change, way: str) -> None:
+def test_freeing_a_slot_does_not_move_it_in_the_same_breath(group: ChangeGroup) -> None:
     """A free slot may be moved and taken at once, a taken one not moved and freed."""
-    check_change(change, way)
+    check_changes(group)
 
 
-@change_params(
+@change_groups(
     *moves(None, {"status": "available"}, {}),
     *moves(None, {"blocked": True}, {}),
     Change("note", AvailabilitySlotFactory, {"reserved": True}, {"note": "позвонить"}),
     Change("given back", AvailabilitySlotFactory, {"reserved": True}, {"status": "available"}),
 )
-def test_any_other_slot_is_moved(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_any_other_slot_is_moved(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
 @each_delete
@@ -296,7 +300,7 @@ def test_a_slot_is_free_again_for_the_next(over: str) -> None:
     assert row.appointments.count() == 3
 
 
-@change_params(
+@change_groups(
     Change(
         "moved into it",
         AppointmentFactory,
@@ -313,8 +317,8 @@ def test_a_slot_is_free_again_for_the_next(over: str) -> None:
     Change("moved out", AppointmentFactory, {"in_slot": True}, {"slot_id": None}),
     ways=UPDATES,
 )
-def test_a_taken_slot_is_not_taken_by_a_move(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_a_taken_slot_is_not_taken_by_a_move(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
 def test_two_appointments_swap_their_slots_only_one_by_one() -> None:

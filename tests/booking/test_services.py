@@ -5,8 +5,16 @@ from __future__ import annotations
 import pytest
 
 from tests.factories import ServiceFactory
-from tests.support import Case, cases, check_insert
-from tests.trying import Change, change_params, check_change, range_cases
+from tests.grouped import (
+    CaseGroup,
+    ChangeGroup,
+    case_groups,
+    change_groups,
+    check_changes,
+    check_inserts,
+)
+from tests.support import Case
+from tests.trying import Change, range_cases
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +36,7 @@ OPTIONAL = [
 ]
 
 
-@cases(
+@case_groups(
     *range_cases(ServiceFactory, "duration_minutes", 10, 480),
     *range_cases(ServiceFactory, "price_amount", 0, deposit_amount=None),
     *range_cases(ServiceFactory, "cancel_free_hours", 0, cancel_partial_hours=None),
@@ -51,11 +59,11 @@ OPTIONAL = [
     service("full refund only", cancel_free_hours=24, cancel_partial_hours=None),
     service("an address already used", "services_slug_unique", slug=lambda: ServiceFactory().slug),
 )
-def test_a_service_keeps_its_limits(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_service_keeps_its_limits(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
-@change_params(
+@change_groups(
     Change("price below the deposit", ServiceFactory, {}, {"price_amount": 999}, DEPOSIT),
     Change("price down to the deposit", ServiceFactory, {}, {"price_amount": 1000}),
     Change(
@@ -74,5 +82,5 @@ def test_a_service_keeps_its_limits(case: Case, route: str) -> None:
         "services_duration_minutes_in_range",
     ),
 )
-def test_a_change_keeps_the_limits_too(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_a_change_keeps_the_limits_too(group: ChangeGroup) -> None:
+    check_changes(group)

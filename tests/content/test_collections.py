@@ -14,8 +14,16 @@ from tests.factories import (
     CuratedItemFactory,
     InteractiveDefinitionFactory,
 )
-from tests.support import Case, cases, check_insert, execute, refuses
-from tests.trying import EVERY_WAY, Change, change_params, check_change, range_cases
+from tests.grouped import (
+    CaseGroup,
+    ChangeGroup,
+    case_groups,
+    change_groups,
+    check_changes,
+    check_inserts,
+)
+from tests.support import Case, execute, refuses
+from tests.trying import EVERY_WAY, Change, range_cases
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +33,7 @@ NO_TARGET = {"content_item": None, "interactive_definition": None}
 BOTH = {"content_item": ContentItemFactory, "interactive_definition": InteractiveDefinitionFactory}
 
 
-@cases(
+@case_groups(
     Case("content", CuratedItemFactory),
     Case("interactive", CuratedItemFactory, {"interactive": True}),
     *[
@@ -37,11 +45,11 @@ BOTH = {"content_item": ContentItemFactory, "interactive_definition": Interactiv
         for name, targets in [("none", NO_TARGET), ("both", BOTH), ("the other's", others)]
     ],
 )
-def test_a_place_has_one_target_of_its_kind(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_place_has_one_target_of_its_kind(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
-@change_params(
+@change_groups(
     Change("kind", CuratedItemFactory, {}, {"item_type": "interactive"}, TARGET),
     Change("gone", CuratedItemFactory, {}, {"content_item_id": None}, TARGET),
     Change(
@@ -63,8 +71,8 @@ def test_a_place_has_one_target_of_its_kind(case: Case, route: str) -> None:
     ),
     ways=EVERY_WAY,
 )
-def test_a_target_is_replaced_as_a_whole(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_a_target_is_replaced_as_a_whole(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
 def beside(**placed: Any) -> dict[str, Any]:
@@ -80,7 +88,7 @@ SAME_INTERACTIVE = {
 }
 
 
-@cases(
+@case_groups(
     *range_cases(CuratedItemFactory, "position", 0),
     Case("same place", CuratedItemFactory, {**beside(), "position": 0}, POSITION),
     Case("next place", CuratedItemFactory, {**beside(), "position": 1}),
@@ -108,11 +116,11 @@ SAME_INTERACTIVE = {
         {"content_item": lambda: CuratedItemFactory().content_item},
     ),
 )
-def test_a_place_and_a_target_appear_once(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_place_and_a_target_appear_once(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
-@change_params(
+@change_groups(
     Change("place", CuratedItemFactory, {**beside(), "position": 1}, {"position": 0}, POSITION),
     Change("free place", CuratedItemFactory, {**beside(), "position": 1}, {"position": 2}),
     Change("below", CuratedItemFactory, {}, {"position": -1}, "curated_items_position_in_range"),
@@ -136,8 +144,8 @@ def test_a_place_and_a_target_appear_once(case: Case, route: str) -> None:
     ),
     ways=EVERY_WAY,
 )
-def test_a_place_changes_by_the_same_rules(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_a_place_changes_by_the_same_rules(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
 @pytest.fixture

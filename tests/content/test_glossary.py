@@ -13,8 +13,16 @@ from tests.factories import (
     GlossaryTermLinkFactory,
     GlossaryTermSynonymFactory,
 )
-from tests.support import Case, cases, check_insert, execute, refuses
-from tests.trying import EVERY_WAY, Change, change_params, check_change
+from tests.grouped import (
+    CaseGroup,
+    ChangeGroup,
+    case_groups,
+    change_groups,
+    check_changes,
+    check_inserts,
+)
+from tests.support import Case, execute, refuses
+from tests.trying import EVERY_WAY, Change
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +33,7 @@ def beside(synonym: str) -> Any:
     return lambda: GlossaryTermSynonymFactory(synonym=synonym).term
 
 
-@cases(
+@case_groups(
     *[
         Case(
             f"{first} and {second}",
@@ -56,11 +64,11 @@ def beside(synonym: str) -> Any:
         {"synonym": lambda: GlossaryTermSynonymFactory().synonym},
     ),
 )
-def test_a_synonym_stands_once_whatever_its_case(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_synonym_stands_once_whatever_its_case(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
-@change_params(
+@change_groups(
     Change(
         "word",
         GlossaryTermSynonymFactory,
@@ -78,8 +86,8 @@ def test_a_synonym_stands_once_whatever_its_case(case: Case, route: str) -> None
     Change("its own case", GlossaryTermSynonymFactory, {"synonym": "рамки"}, {"synonym": "Рамки"}),
     ways=EVERY_WAY,
 )
-def test_a_synonym_changes_by_the_same_rule(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_a_synonym_changes_by_the_same_rule(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
 def test_two_spellings_do_not_come_in_one_statement() -> None:
@@ -98,7 +106,7 @@ SAME_PAIR = {
 }
 
 
-@cases(
+@case_groups(
     Case("twice", GlossaryTermLinkFactory, SAME_PAIR, LINK),
     Case("in another way", GlossaryTermLinkFactory, {**SAME_PAIR, "link_type": "mentioned_in"}),
     Case(
@@ -112,11 +120,11 @@ SAME_PAIR = {
         {"content_item": lambda: GlossaryTermLinkFactory().content_item},
     ),
 )
-def test_a_link_stands_once(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_link_stands_once(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
-@change_params(
+@change_groups(
     Change(
         "the other way",
         GlossaryTermLinkFactory,
@@ -127,8 +135,8 @@ def test_a_link_stands_once(case: Case, route: str) -> None:
     Change("the only one", GlossaryTermLinkFactory, {}, {"link_type": "mentioned_in"}),
     ways=EVERY_WAY,
 )
-def test_a_link_changes_by_the_same_rule(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_a_link_changes_by_the_same_rule(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
 def test_a_term_takes_its_synonyms_and_links_along() -> None:

@@ -20,18 +20,22 @@ from tests.factories import (
     TagFactory,
     UserFactory,
 )
+from tests.grouped import (
+    CaseGroup,
+    ChangeGroup,
+    case_groups,
+    change_groups,
+    check_changes,
+    check_inserts,
+)
 from tests.support import (
     Case,
-    cases,
-    check_insert,
     execute,
     refuses,
 )
 from tests.trying import (
     EVERY_WAY,
     Change,
-    change_params,
-    check_change,
     range_cases,
 )
 
@@ -42,7 +46,7 @@ pytestmark = pytest.mark.django_db
 SLUG_TAKEN = "content_items_slug_unique_per_type"
 
 
-@cases(
+@case_groups(
     Case("same kind", ContentItemFactory, {"slug": lambda: ContentItemFactory().slug}, SLUG_TAKEN),
     Case(
         "of an archived item",
@@ -70,19 +74,19 @@ SLUG_TAKEN = "content_items_slug_unique_per_type"
         "glossary_terms_slug_unique",
     ),
 )
-def test_an_address_leads_to_one_page(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_an_address_leads_to_one_page(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
-@change_params(
+@change_groups(
     Change("kind", ContentItemFactory, {"slug": "taken"}, {"content_type": "page"}, SLUG_TAKEN),
     Change("slug", ContentItemFactory, {"content_type": "page"}, {"slug": "taken"}, SLUG_TAKEN),
     Change("both free", ContentItemFactory, {}, {"content_type": "note", "slug": "taken"}),
     ways=EVERY_WAY,
 )
-def test_an_item_does_not_move_to_an_address_in_use(change: Change, way: str) -> None:
+def test_an_item_does_not_move_to_an_address_in_use(group: ChangeGroup) -> None:
     ContentItemFactory(content_type="page", slug="taken")
-    check_change(change, way)
+    check_changes(group)
 
 
 PUBLISHABLE = [
@@ -92,7 +96,7 @@ PUBLISHABLE = [
 ]
 
 
-@cases(
+@case_groups(
     *[
         Case(
             table,
@@ -116,11 +120,11 @@ PUBLISHABLE = [
         for date in dates
     ],
 )
-def test_what_is_published_has_a_date(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_what_is_published_has_a_date(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
-@change_params(
+@change_groups(
     *[
         Change(f"{table}: {name}", factory, row, to, f"{table}_published_has_date")
         for factory, table, _ in PUBLISHABLE
@@ -136,8 +140,8 @@ def test_what_is_published_has_a_date(case: Case, route: str) -> None:
     ],
     ways=EVERY_WAY,
 )
-def test_what_is_published_keeps_its_date(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_what_is_published_keeps_its_date(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
 # -- earlier texts --------------------------------------------------------------------------------
@@ -150,7 +154,7 @@ def metas(rule: str | None, *values: Any) -> list[Case]:
     return [Case(repr(value), ContentRevisionFactory, {"meta": value}, rule) for value in values]
 
 
-@cases(
+@case_groups(
     *range_cases(ContentRevisionFactory, "revision", 1),
     *metas(None, None, {}, {"seo_title": "Тревога", "tags": ["son"]}),
     *metas(META, ["seo_title"], "seo_title", 7, True, False, 0),
@@ -171,8 +175,8 @@ def metas(rule: str | None, *values: Any) -> list[Case]:
         {"revision": lambda: ContentRevisionFactory().revision},
     ),
 )
-def test_a_revision_has_a_number_and_an_object(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_revision_has_a_number_and_an_object(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 def test_a_json_null_is_no_object() -> None:
@@ -190,7 +194,7 @@ def test_a_json_null_is_no_object() -> None:
 # -- topics, tags, files --------------------------------------------------------------------------
 
 
-@cases(
+@case_groups(
     Case(
         "topic twice",
         ContentItemTopicFactory,
@@ -225,8 +229,8 @@ def test_a_json_null_is_no_object() -> None:
         "tag of another item", ContentItemTagFactory, {"tag": lambda: ContentItemTagFactory().tag}
     ),
 )
-def test_an_item_is_sorted_once(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_an_item_is_sorted_once(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 TWO_COVERS, FILE_ONCE = "content_media_one_cover", "content_media_once"
@@ -240,7 +244,7 @@ def file_of(**used: Any) -> dict[str, Any]:
     }
 
 
-@cases(
+@case_groups(
     *[
         Case(
             f"{usage} twice",
@@ -271,11 +275,11 @@ def file_of(**used: Any) -> dict[str, Any]:
         {**file_of(usage="inline"), "media_asset": MediaAssetFactory, "usage": "inline"},
     ),
 )
-def test_a_file_is_used_once_in_a_way_and_one_is_the_cover(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_file_is_used_once_in_a_way_and_one_is_the_cover(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
-@change_params(
+@change_groups(
     Change(
         "the same file",
         ContentMediaFactory,
@@ -300,11 +304,11 @@ def test_a_file_is_used_once_in_a_way_and_one_is_the_cover(case: Case, route: st
     Change("the only cover", ContentMediaFactory, {"usage": "inline"}, {"usage": "cover"}),
     ways=EVERY_WAY,
 )
-def test_a_use_changes_by_the_same_rules(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_a_use_changes_by_the_same_rules(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
-@change_params(
+@change_groups(
     Change(
         "topic",
         ContentItemTopicFactory,
@@ -327,5 +331,5 @@ def test_a_use_changes_by_the_same_rules(change: Change, way: str) -> None:
         "content_item_tags_once",
     ),
 )
-def test_a_sorting_is_not_changed_into_one_that_is_there(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_a_sorting_is_not_changed_into_one_that_is_there(group: ChangeGroup) -> None:
+    check_changes(group)

@@ -10,9 +10,17 @@ from psycopg import errors
 
 from content.models import MediaAsset
 from tests.factories import MediaAssetFactory, UserFactory
+from tests.grouped import (
+    CaseGroup,
+    ChangeGroup,
+    case_groups,
+    change_groups,
+    check_changes,
+    check_inserts,
+)
 from tests.strangers import is_refused
-from tests.support import Case, cases, check_insert, insert_sql, save_related
-from tests.trying import EVERY_WAY, Change, change_params, check_change
+from tests.support import Case, insert_sql, save_related
+from tests.trying import EVERY_WAY, Change
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +36,7 @@ def files(field: str, rule: str | None, *values: Any, **row: Any) -> list[Case]:
     ]
 
 
-@cases(
+@case_groups(
     *files(
         "object_key", None, "a", "2026/01/a.webp", "a/b/c/d.mp3", ".hidden/a", "a/.b", "рассвет"
     ),
@@ -38,8 +46,8 @@ def files(field: str, rule: str | None, *values: Any, **row: Any) -> list[Case]:
     *files("object_key", RELATIVE, "a/./b", "a/.", r"a\b", r"a\..\b", "a b", " a", "a ", "a\n"),
     *files("object_key", RELATIVE, "\na", "a\t", "\u00a0/a"),
 )
-def test_a_file_lies_under_a_relative_path(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_file_lies_under_a_relative_path(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 @pytest.mark.parametrize("object_key", [r"\a", r"\..", r"\\server"])
@@ -50,7 +58,7 @@ def test_a_path_does_not_start_with_a_backslash_either(object_key: str) -> None:
         insert_sql(asset)
 
 
-@cases(
+@case_groups(
     Case(
         "the same",
         MediaAssetFactory,
@@ -63,8 +71,8 @@ def test_a_path_does_not_start_with_a_backslash_either(object_key: str) -> None:
         {"object_key": lambda: MediaAssetFactory(object_key="a.webp").object_key.upper()},
     ),
 )
-def test_two_files_do_not_lie_at_one_place(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_two_files_do_not_lie_at_one_place(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 IMAGES = ["image/webp", "image/jpeg", "image/svg+xml", "image/vnd.microsoft.icon"]
@@ -72,7 +80,7 @@ SOUNDS = ["audio/mpeg", "audio/ogg", "audio/x-m4a"]
 OTHERS = ["text/html", "video/mp4", "application/octet-stream", "application/x-pdf"]
 
 
-@cases(
+@case_groups(
     *files("mime_type", None, *IMAGES),
     *files("mime_type", None, *SOUNDS, audio=True),
     *files("mime_type", None, "application/pdf", pdf=True),
@@ -82,11 +90,11 @@ OTHERS = ["text/html", "video/mp4", "application/octet-stream", "application/x-p
     *files("mime_type", AGREES, "image", "image/", "IMAGE/webp", "image/WEBP", "image/webp; a=b"),
     *files("mime_type", AGREES, "image/webp\n", " image/webp", "ximage/webp", "image/webp/audio"),
 )
-def test_the_mime_type_agrees_with_the_kind(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_the_mime_type_agrees_with_the_kind(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
-@cases(
+@case_groups(
     *files("size_bytes", None, 1, 10 * MIB),
     *files("size_bytes", SIZE, -1, 0, 10 * MIB + 1, 20 * MIB, 2**40),
     *files("size_bytes", None, 1, 10 * MIB + 1, 50 * MIB, audio=True),
@@ -94,25 +102,25 @@ def test_the_mime_type_agrees_with_the_kind(case: Case, route: str) -> None:
     *files("size_bytes", None, 1, 10 * MIB + 1, 20 * MIB, pdf=True),
     *files("size_bytes", SIZE, 0, 20 * MIB + 1, pdf=True),
 )
-def test_a_file_has_a_size_within_the_limit_of_its_kind(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_file_has_a_size_within_the_limit_of_its_kind(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 BLANK = ["", " ", "\t\n", "\u00a0\u200b"]
 
 
-@cases(
+@case_groups(
     *files("alt_text", None, "Рассвет", " — "),
     *files("alt_text", DESCRIBED, None, *BLANK),
     *files("alt_text", None, None, *BLANK, "Рассвет", is_decorative=True),
     *files("alt_text", None, None, *BLANK, audio=True),
     *files("alt_text", None, None, pdf=True),
 )
-def test_an_image_is_described_or_decorative(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_an_image_is_described_or_decorative(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
-@change_params(
+@change_groups(
     Change("the text goes", MediaAssetFactory, {}, {"alt_text": None}, DESCRIBED),
     Change("the text is blanked", MediaAssetFactory, {}, {"alt_text": " "}, DESCRIBED),
     Change(
@@ -153,8 +161,8 @@ def test_an_image_is_described_or_decorative(case: Case, route: str) -> None:
     ),
     ways=EVERY_WAY,
 )
-def test_a_file_changes_by_the_same_rules(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_a_file_changes_by_the_same_rules(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,16 @@ from django.utils import timezone
 
 from interactive.models import InteractiveDefinition
 from tests.factories import InteractiveDefinitionFactory, InteractiveVersionFactory
+from tests.grouped import (
+    CaseGroup,
+    ChangeGroup,
+    case_groups,
+    change_groups,
+    check_changes,
+    check_inserts,
+)
 from tests.support import (
     Case,
-    cases,
-    check_insert,
     execute,
     refuses,
 )
@@ -20,8 +26,6 @@ from tests.trying import (
     EVERY_WAY,
     UPDATES,
     Change,
-    change_params,
-    check_change,
     range_cases,
 )
 
@@ -36,7 +40,7 @@ def definition(name: str, rule: str | None = None, **values: Any) -> Case:
     return Case(name, InteractiveDefinitionFactory, values, rule)
 
 
-@cases(
+@case_groups(
     definition("draft"),
     definition("archived", archived=True),
     definition("archived without a date", archived=True, published_at=None),
@@ -54,8 +58,8 @@ def definition(name: str, rule: str | None = None, **values: Any) -> Case:
         interactive_type="ritual",
     ),
 )
-def test_a_new_interactive_is_published_in_full_or_not(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_new_interactive_is_published_in_full_or_not(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 def with_version(version: int = 1, **values: Any) -> Any:
@@ -73,7 +77,7 @@ NOW = timezone.now()
 PUBLISHED = {"status": "published", "published_at": NOW, "published_version": 1}
 
 
-@change_params(
+@change_groups(
     Change("published", with_version(), {}, PUBLISHED),
     Change(
         "published without a date",
@@ -115,11 +119,11 @@ PUBLISHED = {"status": "published", "published_at": NOW, "published_version": 1}
     ),
     ways=UPDATES,
 )
-def test_an_interactive_is_published_in_a_version_that_exists(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_an_interactive_is_published_in_a_version_that_exists(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
-@change_params(
+@change_groups(
     Change("version to come", with_version(), {}, {"published_version": 2}, EXISTS),
     Change("slug", InteractiveDefinitionFactory, {}, {"slug": "taken"}, SLUG_TAKEN),
     Change(
@@ -131,9 +135,9 @@ def test_an_interactive_is_published_in_a_version_that_exists(change: Change, wa
     ),
     ways=EVERY_WAY,
 )
-def test_an_upsert_is_asked_the_same(change: Change, way: str) -> None:
+def test_an_upsert_is_asked_the_same(group: ChangeGroup) -> None:
     InteractiveDefinitionFactory(slug="taken")
-    check_change(change, way)
+    check_changes(group)
 
 
 def test_one_statement_writes_the_version_and_publishes_it() -> None:
@@ -161,7 +165,7 @@ def configs(rule: str | None, *values: Any) -> list[Case]:
     ]
 
 
-@cases(
+@case_groups(
     *range_cases(InteractiveVersionFactory, "version", 1),
     *configs(None, {"steps": []}, {"a": {"b": [1, None]}}),
     *configs(CONFIG, [{"steps": 1}], "steps", 7, 0.5, True),
@@ -183,8 +187,8 @@ def configs(rule: str | None, *values: Any) -> list[Case]:
         {"version": lambda: InteractiveVersionFactory().version},
     ),
 )
-def test_a_version_has_a_number_and_an_object(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_version_has_a_number_and_an_object(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 @pytest.mark.parametrize("config", ["null", "[]", '""', "0", "false"])

@@ -10,8 +10,16 @@ import pytest
 from interactive.models import InteractiveRun
 from tests.db import catalog
 from tests.factories import InteractiveDefinitionFactory, InteractiveRunFactory, UserFactory
-from tests.support import Case, cases, check_insert, execute
-from tests.trying import EVERY_WAY, Change, change_params, check_change, range_cases
+from tests.grouped import (
+    CaseGroup,
+    ChangeGroup,
+    case_groups,
+    change_groups,
+    check_changes,
+    check_inserts,
+)
+from tests.support import Case, execute
+from tests.trying import EVERY_WAY, Change, range_cases
 
 pytestmark = pytest.mark.django_db
 
@@ -30,28 +38,28 @@ def run(name: str, rule: str | None = None, **values: Any) -> Case:
     return Case(name, InteractiveRunFactory, values, rule)
 
 
-@cases(
+@case_groups(
     run("visitor"),
     run("person", of_user=True),
     run("both", user=UserFactory),
     run("nobody", SUBJECT, anonymous_id=None),
     run("only a deep link", SUBJECT, anonymous_id=None, deep_link_id="abcdEF12"),
 )
-def test_a_run_is_somebodys(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_run_is_somebodys(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
-@cases(
+@case_groups(
     *range_cases(InteractiveRunFactory, "duration_ms", 0, DAY_MS, completed=True),
     *range_cases(InteractiveRunFactory, "definition_version", 1),
     run("no duration", completed=True, duration_ms=None),
     run("no version", definition_version=None),
 )
-def test_a_run_lasts_a_day_at_most(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_run_lasts_a_day_at_most(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
-@cases(
+@case_groups(
     run("in progress"),
     run("abandoned", abandoned=True),
     run("completed", completed=True),
@@ -62,14 +70,14 @@ def test_a_run_lasts_a_day_at_most(case: Case, route: str) -> None:
     run("completed before", AFTER, completed=True, started_at=NOON, completed_at=NOON - INSTANT),
     run("completed before it was written", AFTER, status="completed", completed_at=NOON),
 )
-def test_a_run_ends_exactly_when_completed(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_run_ends_exactly_when_completed(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 RESULTS = {"result_level": "low", "result_profile": "clarify"}
 
 
-@cases(
+@case_groups(
     *[
         run(f"{state} {' '.join(result)}", rule, **{state: True} if state else {}, **result)
         for state, rule in [("", RESULT), ("abandoned", RESULT), ("completed", None)]
@@ -77,19 +85,19 @@ RESULTS = {"result_level": "low", "result_profile": "clarify"}
     ],
     run("completed with no result", completed=True, result_level=None),
 )
-def test_a_result_comes_with_the_end(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_result_comes_with_the_end(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
-@cases(
+@case_groups(
     run("none"),
     run("both", crisis=True),
     run("on completion", crisis=True, completed=True),
     run("no category", TRIGGER, crisis_triggered=True),
     run("no flag", TRIGGER, crisis_trigger_type="self_harm"),
 )
-def test_a_trigger_has_a_category(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_trigger_has_a_category(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 def change(name: str, row: dict[str, Any], to: dict[str, Any], rule: str | None = None) -> Change:
@@ -99,7 +107,7 @@ def change(name: str, row: dict[str, Any], to: dict[str, Any], rule: str | None 
 DONE = {"status": "completed", "completed_at": NOON + timedelta(minutes=5)}
 
 
-@change_params(
+@change_groups(
     change("completed", {}, {**DONE, **RESULTS}),
     change("completed without an end", {}, {"status": "completed"}, WITH_STATUS),
     change("completed before", {}, {**DONE, "completed_at": NOON - INSTANT}, AFTER),
@@ -124,8 +132,8 @@ DONE = {"status": "completed", "completed_at": NOON + timedelta(minutes=5)}
     ),
     ways=EVERY_WAY,
 )
-def test_a_run_changes_by_the_same_rules(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_a_run_changes_by_the_same_rules(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
 def test_no_column_can_hold_an_answer_or_a_text() -> None:

@@ -17,8 +17,9 @@ from tests.factories import (
     InteractiveRunFactory,
     InteractiveRunTotalFactory,
 )
+from tests.grouped import CaseGroup, case_groups, check_inserts
 from tests.purging import before, command, purge
-from tests.support import Case, breaks, cases, check_insert, execute, insert_sql, refuses
+from tests.support import Case, breaks, execute, insert_sql, refuses
 from tests.trying import range_cases
 
 pytestmark = pytest.mark.django_db
@@ -48,15 +49,15 @@ def as_set(query: str) -> set[tuple[Any, ...]]:
     return {*rows}
 
 
-@cases(
+@case_groups(
     *range_cases(InteractiveRunTotalFactory, "runs", 1),
     *range_cases(InteractiveRunTotalFactory, "timed_runs", 0),
     *range_cases(InteractiveRunTotalFactory, "duration_ms", 0),
     Case("with nothing said", InteractiveRunTotalFactory, dict.fromkeys(UNSAID)),
     Case("many", InteractiveRunTotalFactory, {"runs": 10**12, "duration_ms": 10**18}),
 )
-def test_a_total_counts_something(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_total_counts_something(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 @breaks("interactive_run_totals_once")

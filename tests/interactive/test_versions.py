@@ -18,6 +18,7 @@ from tests.factories import (
     MessageTemplateFactory,
     MessageTemplateVersionFactory,
 )
+from tests.grouped import ChangeGroup, change_groups, check_changes
 from tests.strangers import (
     delete_by_merge,
     delete_in_a_cte,
@@ -37,8 +38,6 @@ from tests.support import (
 from tests.trying import (
     EVERY_WAY,
     Change,
-    change_params,
-    check_change,
     check_delete,
     check_refusal_is_discreet,
     each_delete,
@@ -94,7 +93,7 @@ each = pytest.mark.parametrize("versions", ALL, ids=lambda v: v.table)
 each_used = pytest.mark.parametrize("versions", USED, ids=lambda v: v.parent_table)
 
 
-@change_params(
+@change_groups(
     *[
         Change(f"{name} {v.table}", v.factory, {v.number: 3}, to, v.rule("immutable"))
         for v in ALL
@@ -115,11 +114,11 @@ each_used = pytest.mark.parametrize("versions", USED, ids=lambda v: v.parent_tab
     ],
     ways=EVERY_WAY,
 )
-def test_a_version_is_not_rewritten(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_a_version_is_not_rewritten(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
-@change_params(
+@change_groups(
     *[
         Change(f"{field} of {v.table}", v.factory, {}, {field: value}, v.rule("immutable"))
         for v, field, value in [
@@ -129,8 +128,8 @@ def test_a_version_is_not_rewritten(change: Change, way: str) -> None:
         ]
     ]
 )
-def test_what_a_version_holds_is_not_rewritten(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_what_a_version_holds_is_not_rewritten(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
 @each

@@ -8,17 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.db import models
 
 from audit.models import OutboxEvent
 from crm.models import AnalyticsEvent
-from ebalance.db.apps import PROJECT_APPS
 from ebalance.verbs import Clock, Refused
 from identity.models import User
-from tests.audit.capturing import write_entries
+from tests.booking.telling import state
 from tests.factories import UserFactory
-from tests.support import execute, written_in
 from ugc.models import ModerationAction
 
 NOW = datetime(2027, 3, 1, 9, 30, tzinfo=UTC)
@@ -34,22 +31,12 @@ def staff(role: str | None, **values: Any) -> User:
     return UserFactory(role=role, **values)
 
 
-def row_counts() -> dict[str, int]:
-    tables = [
-        model._meta.db_table
-        for label in PROJECT_APPS
-        for model in apps.get_app_config(label).get_models()
-    ]
-    write_entries()
-    return {table: execute(f"SELECT count(*) AS n {written_in(table)}")[0]["n"] for table in tables}
-
-
 @contextmanager
 def writes_nothing(*rows: models.Model) -> Iterator[None]:
-    """No table gains or loses a row, and none of ``rows`` changes."""
-    before = row_counts(), [stored(row) for row in rows]
+    """No row of any table changes; a change of ``rows`` is shown column by column."""
+    before = state(), [stored(row) for row in rows]
     yield
-    assert (row_counts(), [stored(row) for row in rows]) == before
+    assert (state(), [stored(row) for row in rows]) == before
 
 
 @contextmanager

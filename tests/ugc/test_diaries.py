@@ -9,8 +9,16 @@ import pytest
 from django.utils import timezone
 
 from tests.factories import DiaryEntryFactory, UserFactory, sealed
-from tests.support import Case, cases, check_insert, execute, refuses
-from tests.trying import UPDATES, Change, change_params, check_change, copy_rows
+from tests.grouped import (
+    CaseGroup,
+    ChangeGroup,
+    case_groups,
+    change_groups,
+    check_changes,
+    check_inserts,
+)
+from tests.support import Case, execute, refuses
+from tests.trying import UPDATES, Change, copy_rows
 from ugc.models import DiaryEntry
 
 pytestmark = pytest.mark.django_db
@@ -23,22 +31,22 @@ def entry(name: str, rule: str | None = None, /, **values: Any) -> Case:
     return Case(name, DiaryEntryFactory, values, rule)
 
 
-@cases(
+@case_groups(
     entry("written"),
     entry("of long ago", entry_date=date(1999, 12, 31)),
     entry("deleted", deleted=True),
     entry("deleted, text kept", GONE, deleted_at=timezone.now),
     entry("without a text", GONE, payload_encrypted=None),
 )
-def test_an_entry_has_a_text_until_it_is_deleted(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_an_entry_has_a_text_until_it_is_deleted(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 def change(name: str, rule: str | None = None, /, deleted: bool = False, **to: Any) -> Change:
     return Change(name, DiaryEntryFactory, {"deleted": deleted}, to, rule)
 
 
-@change_params(
+@change_groups(
     change("deleted, text kept", GONE, deleted_at=lambda row: timezone.now()),
     change("text lost", GONE, payload_encrypted=None),
     change("deleted", deleted_at=lambda row: timezone.now(), payload_encrypted=None),
@@ -47,8 +55,8 @@ def change(name: str, rule: str | None = None, /, deleted: bool = False, **to: A
     change("undeleted without a text", GONE, deleted=True, deleted_at=None),
     ways=UPDATES,
 )
-def test_deleted_means_gone(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_deleted_means_gone(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
 PLAIN = ["Сегодня мне было грустно", '{"mood": 3}', "", "null", "v1.k1.", "v1.k1." + "A" * 38]

@@ -17,11 +17,10 @@ from tests.factories import (
     ReviewFactory,
     UserFactory,
 )
+from tests.grouped import CaseGroup, case_groups, check_inserts
 from tests.support import (
     Case,
     breaks,
-    cases,
-    check_insert,
     delete_sql,
     execute,
     insert_sql,
@@ -51,7 +50,7 @@ def action(name: str, rule: str | None = None, /, **values: Any) -> Case:
     return Case(name, ModerationActionFactory, values, rule)
 
 
-@cases(
+@case_groups(
     action("a rejection without a reason", REASON, action="reject"),
     action("a rejection with a reason", action="reject", reason_category="spam"),
     *(
@@ -71,8 +70,8 @@ def action(name: str, rule: str | None = None, /, **values: Any) -> Case:
     action("about an answer", EXISTS, ugc_id=lambda: QuestionAnswerFactory().pk),
     action("about a diary", EXISTS, ugc_id=lambda: DiaryEntryFactory().pk),
 )
-def test_a_decision_is_about_something_that_exists(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_decision_is_about_something_that_exists(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 def test_a_comment_is_refused_even_under_the_key_of_a_question() -> None:

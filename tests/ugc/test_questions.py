@@ -12,12 +12,18 @@ from django.db import connection
 
 from tests.databases import Database
 from tests.factories import AnonymousQuestionFactory, QuestionAnswerFactory, sealed
+from tests.grouped import (
+    CaseGroup,
+    ChangeGroup,
+    case_groups,
+    change_groups,
+    check_changes,
+    check_inserts,
+)
 from tests.strangers import is_refused
 from tests.support import (
     Case,
     breaks,
-    cases,
-    check_insert,
     delete_sql,
     execute,
     insert_sql,
@@ -28,8 +34,6 @@ from tests.trying import (
     EVERY_WAY,
     UPDATES,
     Change,
-    change_params,
-    check_change,
     check_delete,
     check_refusal_is_discreet,
     each_delete,
@@ -51,7 +55,7 @@ def question(name: str, rule: str | None = None, /, **values: Any) -> Case:
     return Case(name, AnonymousQuestionFactory, values, rule)
 
 
-@cases(
+@case_groups(
     *(
         question(f"flags {flags}", trigger_flags=flags)
         for flags in [[], ["crisis"], ["spam", "pii"], ["crisis", "pii", "medical", "spam"]]
@@ -67,8 +71,8 @@ def question(name: str, rule: str | None = None, /, **values: Any) -> Case:
     question("of a visitor", user=None),
     question("with a contact", contact_value_encrypted=sealed),
 )
-def test_a_question_carries_known_flags_only(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_question_carries_known_flags_only(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +167,7 @@ def change(trait: str, name: str, rule: str | None = None, /, **to: Any) -> Chan
     return Change(f"{trait}: {name}", AnonymousQuestionFactory, traits, to, rule)
 
 
-@change_params(
+@change_groups(
     *(
         change(before, f"{to} without a time", DECIDED, status=to)
         for before in ["pending", "flagged"]
@@ -193,19 +197,19 @@ def change(trait: str, name: str, rule: str | None = None, /, **to: Any) -> Chan
         ANSWERED_AT,
     ),
 )
-def test_times_go_with_the_status(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_times_go_with_the_status(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
 ANSWERED = {"status": "answered", "answered_at": NOW}
 
 
-@change_params(change("approved", "answered", HAS_ANSWER, **ANSWERED), ways=UPDATES)
-def test_a_question_is_answered_only_with_its_answer(change: Change, way: str) -> None:
-    check_change(change, way)
-    # Somebody else's answer is none.
+@change_groups(change("approved", "answered", HAS_ANSWER, **ANSWERED), ways=UPDATES)
+def test_a_question_is_answered_only_with_its_answer(group: ChangeGroup) -> None:
+    check_changes(group)
+    # The answer of another question does not count.
     QuestionAnswerFactory(question__approved=True)
-    check_change(change, way)
+    check_changes(group)
 
 
 @pytest.mark.parametrize("way", UPDATES)
@@ -252,12 +256,12 @@ def test_an_answered_question_keeps_its_answer(delete: Callable[..., Any]) -> No
 ELSEWHERE = {"question_id": lambda row: AnonymousQuestionFactory(approved=True).pk}
 
 
-@change_params(Change("to another question", answer_kept, {}, ELSEWHERE, KEEPS), ways=EVERY_WAY)
-def test_the_answer_of_an_answered_question_does_not_leave_it(change: Change, way: str) -> None:
-    check_change(change, way)
+@change_groups(Change("to another question", answer_kept, {}, ELSEWHERE, KEEPS), ways=EVERY_WAY)
+def test_the_answer_of_an_answered_question_does_not_leave_it(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
-@change_params(
+@change_groups(
     Change("a better answer", answer_kept, {}, {"answer_text_encrypted": lambda row: sealed()}),
     Change("published", answer_kept, {}, {"published_at": NOW}),
     Change("to another question", QuestionAnswerFactory, {}, ELSEWHERE),
@@ -269,11 +273,11 @@ def test_the_answer_of_an_answered_question_does_not_leave_it(change: Change, wa
         "question_answers_one_per_question",
     ),
 )
-def test_any_other_change_of_an_answer_is_possible(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_any_other_change_of_an_answer_is_possible(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
-@cases(
+@case_groups(
     Case("the first", QuestionAnswerFactory),
     Case("published at once", QuestionAnswerFactory, {"published": True}),
     Case(
@@ -283,8 +287,8 @@ def test_any_other_change_of_an_answer_is_possible(change: Change, way: str) -> 
         "question_answers_one_per_question",
     ),
 )
-def test_a_question_has_one_answer(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_question_has_one_answer(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 @each_delete

@@ -17,12 +17,18 @@ from tests.factories import (
     UserFactory,
     sealed,
 )
+from tests.grouped import (
+    CaseGroup,
+    ChangeGroup,
+    case_groups,
+    change_groups,
+    check_changes,
+    check_inserts,
+)
 from tests.strangers import is_refused
 from tests.support import (
     Case,
     breaks,
-    cases,
-    check_insert,
     execute,
     insert_sql,
     refuses,
@@ -32,8 +38,6 @@ from tests.trying import (
     EVERY_WAY,
     UPDATES,
     Change,
-    change_params,
-    check_change,
     check_delete,
     check_refusal_is_discreet,
     each_delete,
@@ -66,7 +70,7 @@ def of_review(**consent: Any) -> Callable[[], Review]:
     return lambda: ReviewPublicationConsentFactory(**consent).review
 
 
-@cases(
+@case_groups(
     *(
         consent(f"to version {version!r}", version=version)
         for version in ["2026-01-07", "2026-01-07.2", "2026-01-07.10"]
@@ -97,8 +101,8 @@ def of_review(**consent: Any) -> Callable[[], Review]:
     consent("a refusal beside an active one", refused=True, review=of_review()),
     consent("a withdrawn one beside an active one", revoked=True, review=of_review()),
 )
-def test_a_consent_says_to_what_and_until_when(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_a_consent_says_to_what_and_until_when(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 def test_a_consent_given_nothing_is_a_refusal() -> None:
@@ -125,16 +129,16 @@ REWRITES: dict[str, dict[str, Any]] = {
 }
 
 
-@change_params(
+@change_groups(
     *(change("active", name, EVIDENCE, **to) for name, to in REWRITES.items()),
     change("active", "a refusal after all", EVIDENCE, granted=False),
     ways=EVERY_WAY,
 )
-def test_a_consent_is_not_rewritten(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_a_consent_is_not_rewritten(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
-@change_params(
+@change_groups(
     *(
         change(traits, name, EVIDENCE, **to)
         for traits in ["active", "refused", "revoked"]
@@ -158,11 +162,11 @@ def test_a_consent_is_not_rewritten(change: Change, way: str) -> None:
     ),
     ways=["sql", "merge"],
 )
-def test_no_consent_is_rewritten_whatever_its_state(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_no_consent_is_rewritten_whatever_its_state(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
-@change_params(
+@change_groups(
     change("active", "withdrawn", revoked_at=lambda row: timezone.now()),
     change("active", "withdrawn the moment it was given", revoked_at=lambda row: row.granted_at),
     change("active", "withdrawn before", AFTER, revoked_at=lambda row: row.granted_at - MICRO),
@@ -171,8 +175,8 @@ def test_no_consent_is_rewritten_whatever_its_state(change: Change, way: str) ->
     change("revoked", "given back", REVOKED_ONCE, revoked_at=None),
     ways=UPDATES,
 )
-def test_a_consent_is_withdrawn_once(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_a_consent_is_withdrawn_once(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
 @each_delete
@@ -218,7 +222,7 @@ def review(name: str, rule: str | None, consent: dict[str, Any] | None, **traits
 PENDING, UNPUBLISHED = {"pending": True}, {"unpublished": True}
 
 
-@change_params(
+@change_groups(
     *(
         review(f"{state} {name}", rule, given, **traits)
         for state, traits in [("pending", PENDING), ("unpublished", UNPUBLISHED)]
@@ -232,8 +236,8 @@ PENDING, UNPUBLISHED = {"pending": True}, {"unpublished": True}
     ),
     ways=UPDATES,
 )
-def test_a_review_is_published_only_with_an_active_consent(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_a_review_is_published_only_with_an_active_consent(group: ChangeGroup) -> None:
+    check_changes(group)
 
 
 @pytest.mark.parametrize("way", UPDATES)
@@ -400,14 +404,14 @@ def test_a_refusal_says_nothing_of_review_or_consent(
     )
 
 
-@cases(
+@case_groups(
     Case("of somebody unknown", ReviewFactory, {"user": None}),
     Case("a draft", ReviewFactory),
     Case("sent", ReviewFactory, {"pending": True}),
     Case("named", ReviewFactory, {"anonymity_level": "named"}),
 )
-def test_anybody_may_write_a_review(case: Case, route: str) -> None:
-    check_insert(case, route)
+def test_anybody_may_write_a_review(group: CaseGroup) -> None:
+    check_inserts(group)
 
 
 def test_another_text_keeps_its_consent() -> None:
