@@ -2,13 +2,18 @@
 
 They are forked from a server that has loaded Django once; each has its own connection and dice.
 A process that is killed has told nobody what it did: then only the database is asked.
+
+No time of day decides what happens. Virtual time moves with the work, and a process is killed while
+its transaction is open.
 """
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import random
+import signal
 import time
 import traceback
 from collections import Counter
@@ -16,11 +21,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import django
+import psutil
+import psycopg
 from django.apps import apps
 
 if not apps.ready:
@@ -32,10 +39,16 @@ from booking.models import Appointment, Payment, PaymentWebhookEvent
 from booking.verbs.appointments import Cancellation
 from ebalance.settings import database
 from ebalance.verbs import IdempotencyConflict, Refused
+from tests.processes import PATIENCE, eventually
+from tests.scale import SCALE
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload([__name__])
-SCALE = float(os.environ.get("LOAD_SCALE", "1"))  # LOAD_SCALE=10: ten times as long
+# The session of a process is within a transaction that has written something.
+WRITING = """
+SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = %s
+AND state = 'idle in transaction' AND backend_xid IS NOT NULL
+"""
 
 
 # -- processes ----------------------------------------------------------------------------------
@@ -46,20 +59,40 @@ class Worker:
 
     def __init__(self, url: str, work: Callable, *arguments: object) -> None:
         self.again = (url, work, *arguments)
+        self.answer: tuple[Any, str | None] | None = None
         self.pipe, theirs = CONTEXT.Pipe()
         self.process = CONTEXT.Process(target=_run, args=(theirs, *self.again), daemon=True)
         self.process.start()
         theirs.close()
 
-    @property
-    def has_told(self) -> bool:
-        return self.pipe.poll()
+    def has_ended(self, seconds: float = 0) -> bool:
+        """Whether ``work`` has returned, within so many seconds. Raises AssertionError with the
+        traceback of a process that failed.
+        """
+        if self.answer is None:
+            if not self.pipe.poll(seconds):
+                return False
+            self.answer = self.pipe.recv()
+        _outcome, trace = self.answer
+        assert trace is None, trace
+        return True
 
     def result(self) -> Any:
         """Wait for it. Raises AssertionError with the traceback of a process that failed."""
-        outcome, trace = self.pipe.recv()
-        assert trace is None, trace
-        return outcome
+        assert self.has_ended(PATIENCE * max(1, SCALE)), "a process hangs"
+        assert self.answer is not None
+        return self.answer[0]
+
+    def stops_while_writing(self, connection: psycopg.Connection) -> bool:
+        """Whether the process is within a transaction that has written. If so it stays stopped."""
+        assert self.process.pid is not None
+        process = psutil.Process(self.process.pid)
+        process.suspend()
+        assert eventually(lambda: process.status() == psutil.STATUS_STOPPED)
+        if connection.execute(WRITING, [session_name(process.pid)]).fetchone() is not None:
+            return True
+        process.send_signal(signal.SIGCONT)
+        return False
 
     def kill(self) -> Worker:
         """End it as a power cut would, and start another in its place."""
@@ -70,6 +103,22 @@ class Worker:
     def leave(self) -> None:
         self.pipe.close()
         self.process.join()
+
+
+def kill_one(workers: list[Worker], dice: random.Random, connection: psycopg.Connection) -> None:
+    """Kill one of the workers in the middle of a transaction, and start another in its place.
+
+    Some of them must have work until this returns.
+    """
+
+    def is_killed() -> bool:
+        for n in dice.sample(range(len(workers)), len(workers)):
+            if not workers[n].has_ended() and workers[n].stops_while_writing(connection):
+                workers[n] = workers[n].kill()
+                return True
+        return False
+
+    assert eventually(is_killed)
 
 
 @contextmanager
@@ -85,7 +134,7 @@ def at_work(workers: Sequence[Worker]) -> Iterator[list[Worker]]:
 
 
 def _run(pipe: Any, url: str, work: Callable, *arguments: object) -> None:
-    os.environ["DATABASE_URL"] = url
+    os.environ["DATABASE_URL"], os.environ["PGAPPNAME"] = url, session_name(os.getpid())
     connections.settings = connections.configure_settings({"default": database()})
     connections["default"] = connections.create_connection("default")
     try:
@@ -98,23 +147,31 @@ def _run(pipe: Any, url: str, work: Callable, *arguments: object) -> None:
         connection.close()
 
 
+def session_name(pid: int) -> str:
+    """The application_name of a worker's session."""
+    return f"worker-{pid}"
+
+
 # -- what all share -----------------------------------------------------------------------------
 
 
-def real_time() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True)
-class FastClock:
-    """The same virtual time in every process: it runs ``speed`` times as fast from ``begin`` on."""
+class SharedClock:
+    """The same virtual time in every process: each round of each process moves it by ``step``.
+
+    ``rounds`` is a shared array with a number for each process. The clock stops after ``longest``.
+    """
 
     begin: datetime
-    since: float
-    speed: float
+    step: timedelta = timedelta()
+    longest: timedelta = timedelta()
+    rounds: Sequence[int] = ()
 
     def __call__(self) -> datetime:
-        return self.begin + timedelta(seconds=(time.time() - self.since) * self.speed)
+        return self.begin + min(sum(self.rounds) * self.step, self.longest)
+
+    def count_round(self, process: int) -> None:
+        self.rounds[process] += 1  # type: ignore[index]
 
 
 @dataclass(frozen=True)
@@ -125,7 +182,7 @@ class Stage:
     clients: Sequence[UUID]
     slots: Sequence[UUID]
     hours: Sequence[datetime]
-    clock: Callable[[], datetime]
+    clock: SharedClock
     by_slot: float = 1.0  # how often a request is for a slot, not for a start
 
     @property
@@ -266,14 +323,17 @@ def meet_itself(request: str, stage: Stage, gone: bool) -> tuple[UUID, UUID]:
     return book(request, clock).pk, twins[0].pk
 
 
-def live(seed: int, rounds: int, stage: Stage) -> Told:
-    """Whatever may happen to appointments, at random."""
+def live(seed: int, rounds: int, stage: Stage, stop: Any = None) -> Told:
+    """Whatever may happen to appointments, at random: so many rounds, and on until ``stop``."""
     visitor = Visitor(seed, stage)
-    for n in range(rounds):
+    for n in itertools.count():
+        if n >= rounds and (stop is None or stop.value):
+            break
         visitor.dice.choices(
             [book_some, move_some, cancel_some, pay_some, sweep, record_some, write_some],
             [30, 22, 9, 20, 5, 6, 8],
         )[0](visitor, n)
+        stage.clock.count_round(seed)
     return visitor.told
 
 
@@ -366,21 +426,25 @@ def write_some(visitor: Visitor, n: int) -> None:
 # -- payment ------------------------------------------------------------------------------------
 
 
-def deliver(deliveries: Sequence[dict[str, str]], done: Any) -> None:
-    """What the provider sends. A delivery that is not acknowledged in ``done`` comes again."""
-    while done.value < len(deliveries):
-        PaymentWebhookEvent.objects.receive(**deliveries[done.value])
+def deliver(deliveries: Sequence[dict[str, str]], done: Any, enough: Any) -> None:
+    """What the provider sends. A delivery that is not acknowledged in ``done`` comes again; after
+    the last one all of them come again until it is ``enough``.
+    """
+    while done.value < len(deliveries) or not enough.value:
+        PaymentWebhookEvent.objects.receive(**deliveries[done.value % len(deliveries)])
         done.value += 1
 
 
-def replay(stop: Any) -> None:
+def replay(progress: Sequence[Any], stop: Any) -> None:
     """As process_webhooks does: some of what waits, again and again; in the end all of it."""
     dice, events = random.Random(0), PaymentWebhookEvent.objects
     while not stop.value:
         waiting = list(events.waiting())
         for key in dice.sample(waiting, min(20, len(waiting))):
             events.process(key)
-        time.sleep(0.3)
+        enough = sum(value.value for value in progress) + 50
+        while sum(value.value for value in progress) < enough and not stop.value:
+            time.sleep(0.01)
     for key in events.waiting():
         events.process(key)
 

@@ -1,12 +1,8 @@
-"""Sixteen processes book, move, cancel and pay at once; afterwards the whole database agrees.
-
-LOAD_SCALE=10 makes each run ten times as long.
-"""
+"""Sixteen processes book, move, cancel and pay at once; afterwards the whole database agrees."""
 
 from __future__ import annotations
 
 import random
-import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -29,11 +25,16 @@ from tests.booking.afterwards import (
     services,
     slots,
 )
-from tests.booking.busy import FastClock, Stage, Told, Worker, at_work
+from tests.booking.busy import SharedClock, Stage, Told, Worker, at_work, kill_one
 from tests.databases import Database
 from tests.processes import eventually
+from tests.scale import scaled
+
+pytestmark = pytest.mark.slow
 
 PROCESSES = 16
+ROUNDS = scaled(30)  # of each process
+KILLS = scaled(10)
 LONG_AGO = timedelta(days=2)  # virtual time begins there and never overtakes the real one
 
 # Event -> the rows that it is told of, each exactly once.
@@ -143,10 +144,10 @@ def test_everybody_books(fresh_database: Database, hours: int, rounds: int, canc
             clients=clients(connection, 40),
             slots=slots(connection, starts),
             hours=starts,
-            clock=busy.real_time,
+            clock=SharedClock(datetime.now(UTC)),
         )
         work = [
-            Worker(fresh_database.url, busy.compete, n, int(rounds * busy.SCALE), stage, cancels)
+            Worker(fresh_database.url, busy.compete, n, scaled(rounds), stage, cancels)
             for n in range(PROCESSES)
         ]
         with at_work(work):
@@ -180,7 +181,7 @@ def test_a_request_that_is_answered_meanwhile_has_the_same_answer(
             clients=clients(connection, 1),
             slots=slots(connection, [hour]),
             hours=[hour],
-            clock=busy.real_time,
+            clock=SharedClock(datetime.now(UTC)),
             by_slot=by_slot,
         )
         with at_work([Worker(fresh_database.url, busy.meet_itself, "one", stage, gone)]) as work:
@@ -190,7 +191,7 @@ def test_a_request_that_is_answered_meanwhile_has_the_same_answer(
 
 
 def busy_days(connection: psycopg.Connection) -> Stage:
-    """Two days of hours, shorter and longer sessions, on a clock that lets holds run out."""
+    """A day of hours, shorter and longer sessions, on a clock that lets holds run out."""
     begin = (datetime.now(UTC) - LONG_AGO).replace(minute=0, second=0, microsecond=0)
     starts = [begin + n * timedelta(hours=1) for n in range(1, 25)]
     return Stage(
@@ -201,7 +202,13 @@ def busy_days(connection: psycopg.Connection) -> Stage:
             *slots(connection, starts[::2], 120),
         ],
         hours=starts,
-        clock=FastClock(begin, time.time(), speed=3600),
+        # A hold of 15 minutes lasts for about twelve rounds of all processes together.
+        clock=SharedClock(
+            begin,
+            step=timedelta(hours=10) / (PROCESSES * ROUNDS),
+            longest=LONG_AGO,
+            rounds=busy.CONTEXT.RawArray("i", PROCESSES),
+        ),
         by_slot=0.6,
     )
 
@@ -209,10 +216,7 @@ def busy_days(connection: psycopg.Connection) -> Stage:
 def test_everything_happens_at_once(fresh_database: Database) -> None:
     with fresh_database.connect(autocommit=True) as connection:
         stage = busy_days(connection)
-        work = [
-            Worker(fresh_database.url, busy.live, n, int(30 * busy.SCALE), stage)
-            for n in range(PROCESSES)
-        ]
+        work = [Worker(fresh_database.url, busy.live, n, ROUNDS, stage) for n in range(PROCESSES)]
         with at_work(work):
             answers = told_by(work, connection)
         seen = agree(connection, answers)
@@ -224,23 +228,17 @@ def test_everything_happens_at_once(fresh_database: Database) -> None:
 
 
 def test_processes_are_killed_in_the_middle(fresh_database: Database) -> None:
+    """Each of a number of kills meets an open transaction; the others work until the last one."""
     dice = random.Random(1)
     with fresh_database.connect(autocommit=True) as connection:
-        stage = busy_days(connection)
-        work = [
-            Worker(fresh_database.url, busy.live, n, int(30 * busy.SCALE), stage)
-            for n in range(PROCESSES)
-        ]
+        stage, stop = busy_days(connection), busy.CONTEXT.RawValue("i", 0)
+        work = [Worker(fresh_database.url, busy.live, n, 10, stage, stop) for n in range(PROCESSES)]
         with at_work(work) as present:
-            killed = 0
-            while killed < 10 * busy.SCALE and not all(worker.has_told for worker in present):
-                time.sleep(dice.uniform(0, 0.5))
-                victim = dice.randrange(PROCESSES)
-                if not present[victim].has_told:
-                    present[victim] = present[victim].kill()
-                    killed += 1
+            for _ in range(KILLS):
+                kill_one(present, dice, connection)
+            stop.value = 1
             for worker in present:
                 worker.result()
             assert eventually(lambda: rows(connection, LEFT_OPEN) == [])
         check(connection)
-    assert killed
+        assert rows(connection, "SELECT FROM appointments WHERE status <> 'pending_payment'")

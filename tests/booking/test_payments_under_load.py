@@ -1,4 +1,4 @@
-"""Ten thousand deliveries of a thousand payments, in any order, by processes that are killed.
+"""Deliveries of many payments, in any order and repeated, by processes that are killed.
 
 What each payment comes to is worked out from the deliveries and compared with the rows.
 """
@@ -6,7 +6,6 @@ What each payment comes to is worked out from the deliveries and compared with t
 from __future__ import annotations
 
 import random
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
+import pytest
 
 from tests.booking import busy
 from tests.booking.afterwards import (
@@ -28,13 +28,14 @@ from tests.booking.afterwards import (
     services,
     slots,
 )
-from tests.booking.busy import Act, Worker, at_work
+from tests.booking.busy import Act, Worker, at_work, kill_one
 from tests.databases import Database
 from tests.processes import eventually
+from tests.scale import scaled
 
 PROCESSES = 8
-PAYMENTS, DELIVERIES = 1_000, 10_000
-KILLS = 100  # about as many, spread over the deliveries
+PAYMENTS, DELIVERIES = scaled(200), scaled(2_000)
+KILLS = scaled(20)  # spread over the deliveries
 PRICE, DEPOSIT = 3000, 1000
 SESSION = timedelta(minutes=50)
 
@@ -179,7 +180,8 @@ def cases(
 def deliveries_of(made: list[Case], dice: random.Random) -> list[dict[str, str]]:
     """Each one to five times, and some about payments that nobody has asked for."""
     unknown = [
-        Case(uuid4(), uuid4(), "full", "", ("good",), f"unknown-{n}", False) for n in range(40)
+        Case(uuid4(), uuid4(), "full", "", ("good",), f"unknown-{n}", False)
+        for n in range(PAYMENTS // 25)
     ]
     told = [(case, what) for case in [*made, *unknown] for what in case.story]
     times = [dice.randint(1, 5) for _ in told]
@@ -311,6 +313,7 @@ def check_fate(case: Case, is_: Outcome) -> None:
         assert not is_.has_time
 
 
+@pytest.mark.slow
 def test_every_payment_has_its_one_right_effect(fresh_database: Database) -> None:
     dice = random.Random(4)
     with fresh_database.connect(autocommit=True) as connection:
@@ -322,28 +325,33 @@ def test_every_payment_has_its_one_right_effect(fresh_database: Database) -> Non
             for n, (kind, wanted) in enumerate(meanwhile)
         ]
         done = [busy.CONTEXT.RawValue("i", 0) for _ in range(PROCESSES)]
-        acted, stop = busy.CONTEXT.RawValue("i", 0), busy.CONTEXT.RawValue("i", 0)
+        acted, enough, stop = (busy.CONTEXT.RawValue("i", 0) for _ in range(3))
         url = fresh_database.url
         work = [
-            *(Worker(url, busy.deliver, sent[n::PROCESSES], done[n]) for n in range(PROCESSES)),
+            *(
+                Worker(url, busy.deliver, sent[n::PROCESSES], done[n], enough)
+                for n in range(PROCESSES)
+            ),
             Worker(url, busy.act, acts, acted, done),
-            Worker(url, busy.replay, stop),
+            Worker(url, busy.replay, done, stop),
         ]
-        killed = 0
+
+        def delivered(number: int) -> bool:
+            assert not any(worker.has_ended() for worker in present[:PROCESSES])
+            return sum(value.value for value in done) >= number
+
         with at_work(work) as present:
-            while not all(worker.has_told for worker in present[:-1]):
-                time.sleep(dice.uniform(0, 0.05))
-                victim = dice.randrange(PROCESSES + 1)
-                is_due = sum(value.value for value in done) > killed * DELIVERIES // KILLS
-                if is_due and not present[victim].has_told:
-                    present[victim] = present[victim].kill()
-                    killed += 1
-            stop.value = 1
-            for worker in present:
+            for n in range(KILLS):
+                assert eventually(lambda n=n: delivered(n * DELIVERIES // KILLS))
+                kill_one(present, dice, connection)
+            enough.value = 1
+            for worker in present[:-1]:
                 worker.result()
+            stop.value = 1
+            present[-1].result()
             assert eventually(lambda: rows(connection, LEFT_OPEN) == [])
-        assert killed > KILLS // 2
-        assert len(sent) == DELIVERIES == sum(value.value for value in done)
+        assert all(value.value >= len(sent[n::PROCESSES]) for n, value in enumerate(done))
+        assert len(sent) == DELIVERIES
         assert acted.value == len(acts)
 
         assert rows(connection, OVERLAPPING) == []
