@@ -17,16 +17,16 @@ from ebalance.db.ids import uuid7
 from identity.models import User
 from tests.factories import AuditCheckpointFactory, AuditLogEntryFactory, UserFactory
 from tests.factories.base import ago
+from tests.looping import check_changes, check_each, check_inserts, tries
 from tests.strangers import (
     each_stealthy_delete,
     is_refused,
     update_through_a_view,
 )
 from tests.support import (
+    ROUTES,
     Case,
     breaks,
-    cases,
-    check_insert,
     delete_sql,
     execute,
     insert_sql,
@@ -36,6 +36,7 @@ from tests.support import (
 )
 from tests.trying import (
     EVERY_WAY,
+    SHORT,
     Change,
     change_params,
     check_change,
@@ -220,32 +221,30 @@ def test_a_place_is_taken_once_even_without_the_trigger() -> None:
         )
 
 
-@change_params(
-    Change("action", AuditLogEntryFactory, {}, {"action": "login"}, IMMUTABLE),
-    Change("nothing", AuditLogEntryFactory, {}, {"actor_role": "owner"}, IMMUTABLE),
-    Change("address", AuditLogEntryFactory, {}, {"ip_address": None}, IMMUTABLE),
-    Change("actor", AuditLogEntryFactory, {}, {"actor_user_id": None}, IMMUTABLE),
-    Change("place", AuditLogEntryFactory, {}, {"seq": 99}, IMMUTABLE),
-    Change("hash", AuditLogEntryFactory, {}, {"row_hash": b"forged"}, IMMUTABLE),
-    ways=EVERY_WAY,
-)
-def test_the_log_is_not_rewritten(change: Change, way: str) -> None:
+def immutable(name: str, **to: Any) -> Change:
+    return Change(name, AuditLogEntryFactory, {}, to, IMMUTABLE)
+
+
+@change_params(immutable("address", ip_address=None), ways=EVERY_WAY)
+def test_no_write_path_changes_the_log(change: Change, way: str) -> None:
     check_change(change, way)
 
 
-@change_params(
-    Change("values", AuditLogEntryFactory, {}, {"new_value": {"price_amount": 1}}, IMMUTABLE),
-    Change(
-        "time",
-        AuditLogEntryFactory,
-        {},
-        {"created_at": datetime(2026, 1, 7, tzinfo=UTC)},
-        IMMUTABLE,
-    ),
-    Change("key", AuditLogEntryFactory, {}, {"entity_id": uuid7()}, IMMUTABLE),
-)
-def test_no_column_of_the_log_is_rewritten(change: Change, way: str) -> None:
-    check_change(change, way)
+COLUMNS = [
+    immutable("action", action="login"),
+    immutable("nothing", actor_role="owner"),
+    immutable("actor", actor_user_id=None),
+    immutable("place", seq=99),
+    immutable("hash", row_hash=b"forged"),
+    immutable("values", new_value={"price_amount": 1}),
+    immutable("time", created_at=datetime(2026, 1, 7, tzinfo=UTC)),
+    immutable("key", entity_id=uuid7()),
+]
+
+
+@tries(*COLUMNS)
+def test_no_column_of_the_log_changes() -> None:
+    check_changes(COLUMNS)
 
 
 GONE = {"ip_address": None, "user_agent": None, "origin_salt": None}
@@ -256,8 +255,7 @@ def erased() -> User:
     return UserFactory(deleted=True)
 
 
-@change_params(
-    Change("of whom it was", AuditLogEntryFactory, {"actor": erased, "user_agent": "A"}, GONE),
+FORGOTTEN_ORIGINS = [
     Change("the address alone was known", AuditLogEntryFactory, {"actor": erased}, GONE),
     Change(
         "of whom it was about, when nobody acted",
@@ -271,14 +269,27 @@ def erased() -> User:
         {**BY_NOBODY, "entity_type": "users", "entity_id": uuid7()},
         GONE,
     ),
+]
+
+
+@change_params(
+    Change("of whom it was", AuditLogEntryFactory, {"actor": erased, "user_agent": "A"}, GONE),
     ways=("sql", "merge", "queryset", "bulk_update"),
 )
-def test_where_a_request_came_from_goes_with_its_person(change: Change, way: str) -> None:
+def test_origin_of_an_erased_person_is_emptied(change: Change, way: str) -> None:
     check_change(change, way)
     check_chain(1, emptied=True)
 
 
-@change_params(
+def test_origin_is_emptied_of_whom_the_entry_is_about() -> None:
+    def check(change: Change) -> None:
+        check_change(change, "sql")
+        check_chain(1, emptied=True)
+
+    check_each([(change.name, change) for change in FORGOTTEN_ORIGINS], check)
+
+
+KEPT_ORIGINS = [
     Change("nobody is erased", AuditLogEntryFactory, {}, GONE, IMMUTABLE),
     Change(
         "the person is only blocked",
@@ -345,9 +356,13 @@ def test_where_a_request_came_from_goes_with_its_person(change: Change, way: str
         GONE,
         IMMUTABLE,
     ),
-)
-def test_where_a_request_came_from_stays_otherwise(change: Change, way: str) -> None:
-    check_change(change, way)
+]
+
+
+@pytest.mark.parametrize("way", SHORT)
+@tries(*KEPT_ORIGINS)
+def test_origin_stays_otherwise(way: str) -> None:
+    check_changes(KEPT_ORIGINS, [way])
 
 
 LEAD = uuid7()
@@ -436,10 +451,9 @@ def young_before_the_checkpoint() -> AuditLogEntry:
     return entry
 
 
-@each_delete
 @pytest.mark.parametrize("make", [old, behind_the_checkpoint, young_before_the_checkpoint])
-def test_what_is_not_old_or_not_signed_for_stays(make: Any, delete: Any) -> None:
-    check_delete(make(), delete, NO_DELETE)
+def test_young_or_unsigned_entry_stays(make: Any) -> None:
+    check_delete(make(), delete_sql, NO_DELETE)
 
 
 @breaks(NO_DELETE)
@@ -475,7 +489,7 @@ OLD, NEW = "audit_log_entries_old_value_is_p0", "audit_log_entries_new_value_is_
 KEY = "audit_log_entries_entity_key_is_key"
 
 
-@cases(
+ENTRIES = [
     entry("an e-mail", OLD, old_value={"contact": "anna@example.com"}),
     entry("a phone in a sentence", NEW, new_value={"note": "Звонить 8 (999) 123-45-67"}),
     entry("a phone as a number", NEW, new_value={"contact": 79991234567}),
@@ -494,10 +508,14 @@ KEY = "audit_log_entries_entity_key_is_key"
     entry("an id", new_value={"topic": "0199f0a0-0000-7000-8000-000000000000"}),
     entry("the key of a setting", entity_key="hold_minutes"),
     entry("the key of a link", entity_key="Ab-1_" + "x" * 59),
-)
-def test_the_log_holds_nothing_personal(case: Case, route: str) -> None:
+]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@tries(*ENTRIES)
+def test_log_holds_nothing_personal(route: str) -> None:
     """Changed P0 columns only: the log outlives the person and cannot be corrected."""
-    check_insert(case, route)
+    check_inserts(ENTRIES, [route])
 
 
 def test_the_refusal_tells_nothing_of_the_entry() -> None:

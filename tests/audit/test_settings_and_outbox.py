@@ -11,8 +11,9 @@ from psycopg.types.json import Jsonb
 from audit.models import OutboxEvent
 from tests.databases import Database
 from tests.factories import OutboxEventFactory, SystemSettingFactory
+from tests.looping import check_changes, check_each, check_inserts, tries
 from tests.strangers import is_refused, pretend_equality
-from tests.support import Case, cases, check_insert, execute, refuses, update_sql
+from tests.support import ROUTES, Case, execute, refuses, update_sql
 from tests.trying import EVERY_WAY, Change, change_params, check_change, range_cases
 
 pytestmark = pytest.mark.django_db
@@ -28,7 +29,7 @@ def keys(rule: str | None, *names: str) -> list[Case]:
 WORDS = ["secret", "token", "password", "key"]
 
 
-@cases(
+KEYS = [
     *[
         case
         for word in WORDS
@@ -39,9 +40,13 @@ WORDS = ["secret", "token", "password", "key"]
     # Not as a word of their own.
     *keys(None, "hold_minutes", "keyboard", "monkey", "secretary_name", "tokenizer", "a_keyed_b"),
     *keys(None, "passwordless", "turkey_zone", "keynote_title"),
-)
-def test_a_setting_is_no_secret(case: Case, route: str) -> None:
-    check_insert(case, route)
+]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@tries(*KEYS)
+def test_setting_is_no_secret(route: str) -> None:
+    check_inserts(KEYS, [route])
 
 
 @change_params(
@@ -84,7 +89,7 @@ def payloads(rule: str | None, *given: Any) -> list[Case]:
     return [Case(repr(v)[:60], OutboxEventFactory, {"payload": v}, rule) for v in given]
 
 
-@cases(
+PAYLOADS = [
     *values(None, ID, ID.upper(), "paid", "Europe/Moscow", "UTC", "test-na-vygoranie", "a" * 120),
     *values(None, True, False, 0, 1, 10**9, "2026-01-07T12:00:00Z", "2026-01-07T12:00:00.5+00:00"),
     *values(SAFE, 10**9 + 1, 79991234567, -1, 1.5, None, [], ["paid"], {}, {"a": 1}),
@@ -96,9 +101,13 @@ def payloads(rule: str | None, *given: Any) -> list[Case]:
     *payloads(SAFE, {"A": 1}, {"Имя": 1}, {"": 1}, {"a b": 1}, {"a-b": 1}, {"1a": 1}, {"a\n": 1}),
     *payloads(SAFE, {"a@b.ru": 1}, {"a" * 61: 1}, {"status": "paid", "note": "мне плохо"}),
     *payloads(None, {"a" * 60: 1}),
-)
-def test_an_outbox_event_is_a_flat_object_of_safe_values(case: Case, route: str) -> None:
-    check_insert(case, route)
+]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@tries(*PAYLOADS)
+def test_outbox_event_is_a_flat_object_of_safe_values(route: str) -> None:
+    check_inserts(PAYLOADS, [route])
 
 
 INSERT = (
@@ -107,10 +116,13 @@ INSERT = (
 )
 
 
-@pytest.mark.parametrize("payload", ["null", "[]", '""', '{"a": null}', '{"a": {}}', '{"a": 1e30}'])
-def test_json_is_not_only_what_python_writes(payload: str) -> None:
-    with refuses(SAFE, "outbox_events"):
-        execute(INSERT, [payload])
+def test_json_that_python_does_not_write_is_refused() -> None:
+    def check(payload: str) -> None:
+        with refuses(SAFE, "outbox_events"):
+            execute(INSERT, [payload])
+
+    payloads = ["null", "[]", '""', '{"a": null}', '{"a": {}}', '{"a": 1e30}']
+    check_each([(payload, payload) for payload in payloads], check)
 
 
 def test_numbers_of_json_are_read_as_numbers() -> None:
@@ -138,37 +150,41 @@ def test_a_temporary_type_does_not_let_text_in(fresh_database: Database) -> None
             stranger.execute(INSERT, [Jsonb({"a": "I feel bad, call +79991234567"})])
 
 
-@cases(
+TRIES = [
     *range_cases(OutboxEventFactory, "attempts", 0),
     Case("sent", OutboxEventFactory, {"sent": True}),
     Case("no failure", OutboxEventFactory, {"last_error": None}),
     Case("a failure", OutboxEventFactory, {"last_error": "timeout", "attempts": 3}),
-)
-def test_tries_are_counted(case: Case, route: str) -> None:
-    check_insert(case, route)
-
-
-@change_params(
+]
+CHANGES = [
     Change(
-        "fewer than none",
+        "fewer tries than none",
         OutboxEventFactory,
         {},
         {"attempts": -1},
         "outbox_events_attempts_in_range",
     ),
-    Change("one more", OutboxEventFactory, {}, {"attempts": 1, "last_error": "timeout"}),
-    ways=EVERY_WAY,
-)
-def test_tries_are_never_fewer_than_none(change: Change, way: str) -> None:
-    check_change(change, way)
+    Change("one more try", OutboxEventFactory, {}, {"attempts": 1, "last_error": "timeout"}),
+    Change("nested", OutboxEventFactory, {}, {"payload": {"a": {"b": 1}}}, SAFE),
+]
+
+
+@tries(*TRIES)
+def test_tries_are_counted() -> None:
+    check_inserts(TRIES)
 
 
 @change_params(
     Change("free text", OutboxEventFactory, {}, {"payload": {"a": "мне плохо"}}, SAFE),
-    Change("nested", OutboxEventFactory, {}, {"payload": {"a": {"b": 1}}}, SAFE),
+    ways=EVERY_WAY,
 )
-def test_a_payload_changes_by_the_same_rule(change: Change, way: str) -> None:
+def test_no_write_path_puts_free_text_into_a_payload(change: Change, way: str) -> None:
     check_change(change, way)
+
+
+@tries(*CHANGES)
+def test_outbox_event_changes_within_its_rules() -> None:
+    check_changes(CHANGES)
 
 
 def test_what_is_not_given_is_an_empty_object_to_be_sent_at_once() -> None:

@@ -8,21 +8,21 @@ import pytest
 
 from audit.models import MessageTemplate
 from tests.factories import MessageTemplateFactory, MessageTemplateVersionFactory, UserFactory
+from tests.looping import check_changes, check_inserts, tries
 from tests.strangers import (
     is_refused,
     pretend_equality,
 )
 from tests.support import (
+    ROUTES,
     Case,
-    cases,
-    check_insert,
     execute,
     refuses,
     update_sql,
 )
 from tests.trying import (
     EVERY_WAY,
-    UPDATES,
+    SHORT,
     Change,
     change_params,
     check_change,
@@ -45,7 +45,7 @@ def taken(**values: Any) -> Any:
     return lambda: MessageTemplateFactory(name="Напоминание", **values).name
 
 
-@cases(
+TEMPLATES = [
     template("draft"),
     template("archived", archived=True),
     template("active without a version", HAS_VERSION, status="active"),
@@ -61,9 +61,13 @@ def taken(**values: Any) -> Any:
         template(f"language {value!r}", LANGUAGE, language=value)
         for value in ["r", "rus", "RU", "ру", "r1", "ru\n", " ru", "ru-RU"]
     ],
-)
-def test_a_new_template_is_one_and_in_use_in_full_or_not(case: Case, route: str) -> None:
-    check_insert(case, route)
+]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@tries(*TEMPLATES)
+def test_new_template_is_unique_and_complete(route: str) -> None:
+    check_inserts(TEMPLATES, [route])
 
 
 def with_version(version: int = 1, **values: Any) -> Any:
@@ -80,12 +84,11 @@ def with_version(version: int = 1, **values: Any) -> Any:
 ACTIVE = {"status": "active", "active_version": 1}
 
 
-@change_params(
+CHANGES = [
     Change("active", with_version(), {}, ACTIVE),
     Change("active again", with_version(archived=True), {}, ACTIVE),
     Change("active without a version", with_version(), {}, {"status": "active"}, HAS_VERSION),
     Change("active in a version to come", with_version(2), {}, ACTIVE, EXISTS),
-    Change("draft of a version to come", with_version(), {}, {"active_version": 2}, EXISTS),
     Change(
         "the version goes",
         MessageTemplateFactory,
@@ -100,15 +103,6 @@ ACTIVE = {"status": "active", "active_version": 1}
         {"active": True},
         {"status": "archived", "active_version": None},
     ),
-    ways=UPDATES,
-)
-def test_a_template_is_in_use_in_a_version_that_exists(change: Change, way: str) -> None:
-    check_change(change, way)
-
-
-@change_params(
-    Change("version to come", with_version(), {}, {"active_version": 2}, EXISTS),
-    Change("channel", MessageTemplateFactory, {}, {"channel": "telegram"}, CHANNEL),
     Change(
         "channel of a used one",
         MessageTemplateFactory,
@@ -125,11 +119,23 @@ def test_a_template_is_in_use_in_a_version_that_exists(change: Change, way: str)
         {"language": "ru"},
         ONCE,
     ),
+]
+
+
+@change_params(
+    Change("version to come", with_version(), {}, {"active_version": 2}, EXISTS),
+    Change("channel", MessageTemplateFactory, {}, {"channel": "telegram"}, CHANNEL),
     ways=EVERY_WAY,
 )
-def test_a_template_keeps_its_channel_and_its_own_name(change: Change, way: str) -> None:
-    MessageTemplateFactory(name="Напоминание")
+def test_no_write_path_breaks_a_rule_of_templates(change: Change, way: str) -> None:
     check_change(change, way)
+
+
+@pytest.mark.parametrize("way", SHORT)
+@tries(*CHANGES)
+def test_template_changes_within_its_rules(way: str) -> None:
+    MessageTemplateFactory(name="Напоминание")
+    check_changes(CHANGES, [way])
 
 
 # -- versions -------------------------------------------------------------------------------------
@@ -141,7 +147,7 @@ def telegram() -> MessageTemplate:
     return MessageTemplateFactory(telegram=True)
 
 
-@cases(
+VERSIONS = [
     *range_cases(MessageTemplateVersionFactory, "version", 1),
     Case("e-mail with a subject", MessageTemplateVersionFactory),
     Case("e-mail without", MessageTemplateVersionFactory, {"subject": None}, SUBJECT),
@@ -174,9 +180,12 @@ def telegram() -> MessageTemplate:
         MessageTemplateVersionFactory,
         {"version": lambda: MessageTemplateVersionFactory().version},
     ),
-)
-def test_a_version_has_a_number_and_a_subject_exactly_for_email(case: Case, route: str) -> None:
-    check_insert(case, route)
+]
+
+
+@tries(*VERSIONS)
+def test_version_has_a_number_and_a_subject_for_email_only() -> None:
+    check_inserts(VERSIONS)
 
 
 def test_a_version_of_no_template_is_refused() -> None:
