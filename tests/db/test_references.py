@@ -21,6 +21,7 @@ from tests.factories import FACTORIES
 from tests.support import (
     ROUTES,
     breaks,
+    case_loop,
     delete_sql,
     execute,
     insert_sql,
@@ -43,13 +44,7 @@ ASKED_BEFORE = {
     ("analytics_events", "event_name"): "analytics_events_event_in_plan",
 }
 
-each_route = pytest.mark.parametrize("route", ROUTES)
-
-
-def each_reference(action: str = "rc") -> Any:
-    found = [c for c in REFERENCES if c.on_delete in action]
-    assert found
-    return pytest.mark.parametrize("reference", found, ids=str)
+BY_NAME = {str(reference): reference for reference in REFERENCES}
 
 
 def field_of(reference: Column) -> models.Field:
@@ -102,40 +97,40 @@ def delete(instance: models.Model, route: str) -> None:
         type(instance)._base_manager.filter(pk=instance.pk).delete()
 
 
-@breaks(*ASKED_BEFORE.values())
-@each_route
-@each_reference()
-def test_what_it_refers_to_exists(reference: Column, route: str) -> None:
-    where = (reference.table, reference.name)
+def rule_of(reference: Column) -> str:
+    return f"{reference.table}_{reference.name}_fk"
+
+
+def insert(child: models.Model, route: str) -> None:
+    insert_sql(child) if route == "sql" else child.save()
+
+
+def check_missing_parent(reference: Column, route: str) -> None:
+    rule = ASKED_BEFORE.get((reference.table, reference.name), rule_of(reference))
     child = child_of(reference, missing_key(reference))
-    with refuses(ASKED_BEFORE.get(where, f"{reference}_fk".replace(".", "_")), reference.table):
-        insert_sql(child) if route == "sql" else child.save()
+    with refuses(rule, reference.table):
+        insert(child, route)
     assert row(child) == []
 
 
-@pytest.mark.parametrize("where", ASKED_BEFORE, ids=".".join)
-def test_the_foreign_key_holds_behind_the_rule_that_is_asked_before(where: tuple) -> None:
-    table, column = where
-    reference = next(c for c in REFERENCES if (c.table, c.name) == where)
-    child = child_of(reference, "no_such_event")
-    execute(f"ALTER TABLE {table} DISABLE TRIGGER {table}_p0_only")
-    with refuses(f"{table}_{column}_fk", table):
-        insert_sql(child)
+def check_full_clean_names_the_field(reference: Column) -> None:
+    child = child_of(reference, missing_key(reference))
+    with pytest.raises(ValidationError) as caught:
+        child.full_clean()
+    errors = caught.value.error_dict[field_of(reference).name]
+    assert "invalid" in {error.code for error in errors}
+    assert all(re.search("[а-яё]", " ".join(error.messages)) for error in errors)
 
 
-@each_route
-@each_reference("r")
-def test_a_parent_in_use_stays(reference: Column, route: str) -> None:
+def check_parent_stays(reference: Column, route: str) -> None:
     parent, child = family(reference)
     before = (row(parent), row(child))
-    with refuses(f"{reference}_fk".replace(".", "_"), reference.table):
+    with refuses(rule_of(reference), reference.table):
         delete(parent, route)
     assert (row(parent), row(child)) == before
 
 
-@each_route
-@each_reference("c")
-def test_a_row_goes_with_its_parent_and_no_other_does(reference: Column, route: str) -> None:
+def check_only_its_rows_go(reference: Column, route: str) -> None:
     parent, child = family(reference)
     other_parent, other_child = family(reference)
     others = (row(other_parent), row(other_child))
@@ -147,19 +142,43 @@ def test_a_row_goes_with_its_parent_and_no_other_does(reference: Column, route: 
     assert (count(reference.parent), count(reference.table)) == (parents - 1, children - 1)
 
 
-@each_route
-@pytest.mark.parametrize("table", sorted({c.parent for c in REFERENCES}))
-def test_a_parent_that_nothing_refers_to_may_go(table: str, route: str) -> None:
-    parent = new_parent(next(c for c in REFERENCES if c.parent == table))
-    delete(parent, route)
-    assert row(parent) == []
+ON_DELETE = {"r": check_parent_stays, "c": check_only_its_rows_go}
 
 
-@each_reference()
-def test_full_clean_says_what_is_missing(reference: Column) -> None:
-    child = child_of(reference, missing_key(reference))
-    with pytest.raises(ValidationError) as caught:
-        child.full_clean()
-    errors = caught.value.error_dict[field_of(reference).name]
-    assert "invalid" in {error.code for error in errors}
-    assert all(re.search("[а-яё]", " ".join(error.messages)) for error in errors)
+@breaks(*ASKED_BEFORE.values())
+@pytest.mark.parametrize("reference", REFERENCES, ids=str)
+def test_reference_needs_its_parent(reference: Column) -> None:
+    with case_loop() as case:
+        with case("a missing parent is refused"):
+            check_missing_parent(reference, "sql")
+        with case("full_clean() names the field"):
+            check_full_clean_names_the_field(reference)
+        with case("a deleted parent"):
+            ON_DELETE[reference.on_delete](reference, "sql")
+
+
+@pytest.mark.parametrize(
+    "name", ["user_roles.user_id", "appointments.client_user_id", "analytics_events.event_name"]
+)
+def test_reference_needs_its_parent_in_the_orm(name: str) -> None:
+    """A cascade, a restriction, and a key behind a rule: Django leaves all three to PostgreSQL."""
+    check_missing_parent(BY_NAME[name], "orm")
+    ON_DELETE[BY_NAME[name].on_delete](BY_NAME[name], "orm")
+
+
+@pytest.mark.parametrize("where", ASKED_BEFORE, ids=".".join)
+def test_foreign_key_holds_behind_the_rule_that_is_asked_before(where: tuple) -> None:
+    table, column = where
+    child = child_of(BY_NAME[f"{table}.{column}"], "no_such_event")
+    execute(f"ALTER TABLE {table} DISABLE TRIGGER {table}_p0_only")
+    with refuses(f"{table}_{column}_fk", table):
+        insert_sql(child)
+
+
+def test_parent_without_children_may_be_deleted() -> None:
+    with case_loop() as case:
+        for number, table in enumerate(sorted({c.parent for c in REFERENCES})):
+            with case(table):
+                parent = new_parent(next(c for c in REFERENCES if c.parent == table))
+                delete(parent, ROUTES[number % 2])
+                assert row(parent) == []
