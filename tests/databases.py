@@ -26,6 +26,7 @@ from psycopg import sql
 ROOT = Path(settings.BASE_DIR)
 TEMPLATE_LOCK = 0x6562_616C_0002
 KEPT_TEMPLATES = 2  # another checkout on the same server may be at work with its own
+CLONE_ATTEMPTS = 20  # PostgreSQL itself waits five seconds in each
 
 
 @dataclass(frozen=True)
@@ -151,26 +152,39 @@ class Databases:
     def clone(self) -> Database:
         """A new migrated database, ours alone until this run ends."""
         self.drop_leftovers()
-        template = self.template()
-        name = f"test_{self.base}_{os.getpid()}_{next(self.counter)}"
-        self.keeper.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
-        self.drop(name)
+        name = self._reserved_name()
+        for is_last in (*[False] * (CLONE_ATTEMPTS - 1), True):
+            template = self.template()
+            try:
+                self.keeper.execute(
+                    sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                        sql.Identifier(name), sql.Identifier(template)
+                    )
+                )
+            except (psycopg.errors.InvalidCatalogName, psycopg.errors.ObjectInUse):
+                # Another checkout has just dropped the template, or autovacuum is slow to leave it.
+                if is_last:
+                    raise
+            else:
+                break
+        return self._database(name)
+
+    def empty(self, options: str = "") -> Database:
+        """A new database without a single table; `options` are those of CREATE DATABASE."""
+        name = self._reserved_name()
         self.keeper.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(template)
+            sql.SQL("CREATE DATABASE {} TEMPLATE template0 {}").format(
+                sql.Identifier(name), sql.SQL(options)
             )
         )
         return self._database(name)
 
-    def empty(self) -> Database:
-        """A new database without a single table."""
+    def _reserved_name(self) -> str:
+        """A name that no other run drops: this run holds its lock."""
         name = f"test_{self.base}_{os.getpid()}_{next(self.counter)}"
         self.keeper.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
         self.drop(name)
-        self.keeper.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name))
-        )
-        return self._database(name)
+        return name
 
     def drop(self, name: str) -> None:
         self.keeper.execute(

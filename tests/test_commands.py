@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import runpy
 import shutil
 import socket
@@ -14,9 +13,12 @@ from urllib.parse import quote
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
 
+from ebalance import settings
+from ebalance.cli import explain
 from tests.databases import Database, Databases
-from tests.processes import ROOT, environment, free_port, manage
+from tests.processes import PATIENCE, ROOT, closed_port, environment, free_port, manage
 
 PASSWORD = "s3cret-pass"
 
@@ -51,27 +53,45 @@ def one_line(result: subprocess.CompletedProcess[str]) -> str:
         ),
     ],
 )
-def test_a_wrong_database_url(url: str, part: str) -> None:
-    assert part in one_line(manage("migrate", DATABASE_URL=url))
+def test_wrong_database_url_is_named_without_its_password(
+    url: str, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    with pytest.raises(ImproperlyConfigured) as caught:
+        settings.database()
+    line = explain(caught.value)
+    assert line.startswith("Wrong settings: ")
+    assert part in line
+    assert "\n" not in line
+    assert PASSWORD not in line
 
 
+@pytest.mark.slow
+def test_command_with_a_wrong_database_url_ends_in_one_line() -> None:
+    url = f"postgres://u:a/{PASSWORD}@h/db"
+    assert "not percent-encoded" in one_line(manage("migrate", DATABASE_URL=url))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["migrate", "run", "loaddata"])
 def test_an_unreachable_server(command: str) -> None:
-    url = f"postgres://u:{PASSWORD}@127.0.0.1:{free_port()}/db"
     arguments = ["seeds"] if command == "loaddata" else _port(command)
-    line = one_line(manage(command, *arguments, DATABASE_URL=url))
+    with closed_port() as port:
+        url = f"postgres://u:{PASSWORD}@127.0.0.1:{port}/db"
+        line = one_line(manage(command, *arguments, DATABASE_URL=url))
     assert "Cannot use the database db on 127.0.0.1" in line
     assert "refused" in line
 
 
 def test_an_env_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "ebalance").mkdir()
-    settings = shutil.copy(ROOT / "ebalance" / "settings.py", tmp_path / "ebalance")
+    copied = shutil.copy(ROOT / "ebalance" / "settings.py", tmp_path / "ebalance")
     (tmp_path / ".env").write_bytes(b"SECRET_KEY=\xff\xfe")
     with pytest.raises(ImproperlyConfigured, match=r"\.env cannot be read"):
-        runpy.run_path(str(settings))
+        runpy.run_path(str(copied))
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away() -> None:
     """`manage.py … | head -1`."""
     with subprocess.Popen(
@@ -83,30 +103,33 @@ def test_a_reader_that_goes_away() -> None:
     ) as process:
         assert process.stdout
         process.stdout.close()
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert errors == b""
 
 
+@pytest.mark.slow
 def test_an_unknown_host() -> None:
     line = one_line(manage("migrate", DATABASE_URL=f"postgres://u:{PASSWORD}@nowhere.invalid/db"))
     assert "Cannot use the database db on nowhere.invalid" in line
 
 
+@pytest.mark.slow
 def test_a_missing_database(empty_database) -> None:
     url = empty_database.url.replace(empty_database.name, "no_such_database")
     assert "no_such_database" in one_line(manage("migrate", DATABASE_URL=url))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("options", "part"),
+    ("command", "options", "part"),
     [
-        ("-c role=pg_monitor", "permission denied"),
-        ("-c search_path=nowhere", "no schema has been selected"),
-        ("-c default_transaction_read_only=on", "read-only"),
+        ("migrate", "-c role=pg_monitor", "permission denied"),
+        ("migrate", "-c search_path=nowhere", "no schema has been selected"),
+        ("migrate", "-c default_transaction_read_only=on", "read-only"),
+        ("run", "-c role=pg_monitor", "permission denied"),
     ],
 )
-@pytest.mark.parametrize("command", ["migrate", "run"])
 def test_a_server_that_lets_nothing_be_made(
     empty_database: Database, command: str, options: str, part: str
 ) -> None:
@@ -115,6 +138,7 @@ def test_a_server_that_lets_nothing_be_made(
     assert part in one_line(result)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parameter", "part"),
     [
@@ -124,10 +148,11 @@ def test_a_server_that_lets_nothing_be_made(
     ],
 )
 def test_a_wrong_parameter(parameter: str, part: str) -> None:
-    url = f"postgres://u:{PASSWORD}@127.0.0.1:{free_port()}/db?{parameter}"
+    url = f"postgres://u:{PASSWORD}@127.0.0.1:1/db?{parameter}"
     assert part in one_line(manage("migrate", DATABASE_URL=url))
 
 
+@pytest.mark.slow
 def test_a_socket_folder_as_host(empty_database: Database) -> None:
     """As libpq writes it: percent-encoded."""
     host = quote("/tmp/No Such Folder", safe="")
@@ -135,17 +160,19 @@ def test_a_socket_folder_as_host(empty_database: Database) -> None:
     assert 'socket "/tmp/No Such Folder/.s.PGSQL.5433" failed' in line
 
 
+@pytest.mark.slow
 def test_a_missing_server_is_no_consistent_history() -> None:
     """`make test` asks this before it runs pytest."""
-    url = f"postgres://u:{PASSWORD}@127.0.0.1:{free_port()}/db"
     command = ["-W", "error::RuntimeWarning", "manage.py", "makemigrations", "--check", "--dry-run"]
-    result = subprocess.run(
-        [sys.executable, *command],
-        env=environment(DATABASE_URL=url),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    with closed_port() as port:
+        url = f"postgres://u:{PASSWORD}@127.0.0.1:{port}/db"
+        result = subprocess.run(
+            [sys.executable, *command],
+            env=environment(DATABASE_URL=url),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
     assert "refused" in one_line(result)
 
 
@@ -160,13 +187,16 @@ def run_pytest(url: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_pytest_ends_at_once_without_a_server() -> None:
-    result = run_pytest(f"postgres://u:{PASSWORD}@127.0.0.1:{free_port()}/db")
+    with closed_port() as port:
+        result = run_pytest(f"postgres://u:{PASSWORD}@127.0.0.1:{port}/db")
     assert result.returncode == 1
     assert "Exit: Cannot use the database db on 127.0.0.1" in result.stdout
     assert "Traceback" not in result.stdout + result.stderr
 
 
+@pytest.mark.slow
 def test_pytest_ends_at_once_when_it_may_make_no_database(empty_database: Database) -> None:
     result = run_pytest(f"{empty_database.url}&options={quote('-c role=pg_monitor')}")
     assert result.returncode == 1
@@ -175,6 +205,7 @@ def test_pytest_ends_at_once_when_it_may_make_no_database(empty_database: Databa
     assert "Traceback" not in result.stdout + result.stderr
 
 
+@pytest.mark.slow
 def test_a_server_that_is_too_old(empty_database) -> None:
     code = (
         "import sys; from ebalance.db.backend import base; "
@@ -194,6 +225,7 @@ def test_a_server_that_is_too_old(empty_database) -> None:
     assert "PostgreSQL 99 or later is required" in line
 
 
+@pytest.mark.slow
 def test_a_port_in_use(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -208,27 +240,28 @@ def test_a_port_in_use(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("port", ["0", "70000", "http"])
 def test_a_port_that_is_none(port: str) -> None:
-    assert "is not a port" in one_line(manage("run", "--port", port))
+    with pytest.raises(CommandError, match=f"^'{port}' is not a port"):
+        call_command("run", "--port", port)
 
 
+@pytest.mark.slow
 def test_a_data_folder_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     line = one_line(manage("migrate", DATABASE_URL=None, EBALANCE_DATA_DIR=str(tmp_path / "file")))
     assert "The bundled PostgreSQL cannot use" in line
 
 
+@pytest.mark.slow
 def test_a_database_that_does_not_know_cyrillic(databases: Databases) -> None:
-    name = f"test_{databases.base}_{os.getpid()}_without_cyrillic"
-    databases.keeper.execute(
-        f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER libc LOCALE 'C'"
-    )
+    database = databases.empty("ENCODING 'UTF8' LOCALE_PROVIDER libc LOCALE 'C'")
     try:
-        line = one_line(manage("migrate", DATABASE_URL=databases._database(name).url))
+        line = one_line(manage("migrate", DATABASE_URL=database.url))
     finally:
-        databases.drop(name)
+        databases.drop(database.name)
     assert "knows Cyrillic letters" in line
 
 
+@pytest.mark.slow
 def test_a_fixture_that_breaks_a_rule(fresh_database: Database, tmp_path: Path) -> None:
     """The rule is named; the row is not quoted, as PostgreSQL's own detail would."""
     person = {"email": "marker@example.com", "phone": "8 999", "display_name": "Marker"}
@@ -241,48 +274,50 @@ def test_a_fixture_that_breaks_a_rule(fresh_database: Database, tmp_path: Path) 
     assert "marker" not in (result.stdout + result.stderr).lower()
 
 
+PRODUCTION = {
+    "EBALANCE_ENV": "prod",
+    "SECRET_KEY": "x" * 50,
+    "ALLOWED_HOSTS": "a.example",
+    "DATABASE_URL": "postgres://h/db",
+}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", ["stage", "prod"])
 def test_run_is_for_development(environment: str) -> None:
-    line = one_line(
-        manage(
-            "run",
-            EBALANCE_ENV=environment,
-            SECRET_KEY="x" * 50,
-            ALLOWED_HOSTS="a.example",
-            DATABASE_URL="postgres://h/db",
-        )
-    )
+    line = one_line(manage("run", **{**PRODUCTION, "EBALANCE_ENV": environment}))
     assert "is for development" in line
 
 
+@pytest.mark.slow
+def test_production_without_a_secret_key_ends_in_one_line() -> None:
+    assert "SECRET_KEY must be set" in one_line(
+        manage("check", **{**PRODUCTION, "SECRET_KEY": None})
+    )
+
+
 @pytest.mark.parametrize("missing", ["SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL"])
-def test_production_does_not_start_without(missing: str) -> None:
-    complete = {
-        "EBALANCE_ENV": "prod",
-        "SECRET_KEY": "x" * 50,
-        "ALLOWED_HOSTS": "a.example",
-        "DATABASE_URL": "postgres://h/db",
-    }
-    line = one_line(manage("check", **{**complete, missing: None}))
-    assert f"{missing} must be set" in line
+def test_production_does_not_start_without(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in PRODUCTION.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv(missing)
+    with pytest.raises(ImproperlyConfigured, match=f"{missing} must be set"):
+        runpy.run_path(settings.__file__)
 
 
+@pytest.mark.slow
 def test_production_settings_pass_the_deployment_check() -> None:
     key = "".join(chr(33 + i % 90) for i in range(60))
-    result = manage(
-        "check",
-        "--deploy",
-        "--fail-level=WARNING",
-        EBALANCE_ENV="prod",
-        SECRET_KEY=key,
-        ALLOWED_HOSTS="a.example",
-        DATABASE_URL="postgres://h/db",
-    )
+    arguments = ("check", "--deploy", "--fail-level=WARNING")
+    result = manage(*arguments, **{**PRODUCTION, "SECRET_KEY": key})
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_a_traceback_is_shown_when_asked_for() -> None:
-    result = manage("migrate", "--traceback", DATABASE_URL=f"postgres://127.0.0.1:{free_port()}/db")
+    with closed_port() as port:
+        url = f"postgres://127.0.0.1:{port}/db"
+        result = manage("migrate", "--traceback", DATABASE_URL=url)
     assert result.returncode
     assert "Traceback" in result.stderr
 

@@ -11,8 +11,8 @@ import pytest
 from django.db import connection
 from psycopg import sql
 
-from tests.databases import Database, Databases
-from tests.processes import ROOT, environment, manage
+from tests.databases import TEMPLATE_LOCK, Database, Databases
+from tests.processes import PATIENCE, ROOT, environment, manage
 
 
 @pytest.mark.django_db
@@ -24,6 +24,7 @@ def test_the_default_connection_is_on_a_migrated_clone(databases: Databases) -> 
     assert migrations
 
 
+@pytest.mark.slow
 def test_a_fresh_database_is_apart_and_known_to_processes(fresh_database: Database) -> None:
     with fresh_database.connect(autocommit=True) as mine:
         mine.execute("CREATE TABLE only_here ()")
@@ -34,10 +35,11 @@ def test_a_fresh_database_is_apart_and_known_to_processes(fresh_database: Databa
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_what_a_dead_run_left_is_dropped_and_what_a_living_run_uses_is_not(
     databases: Databases, fresh_database: Database
 ) -> None:
-    dead = f"test_{databases.base}_1_0"
+    dead = f"test_{databases.base}_{os.getpid()}_dead"
     with databases._maintenance() as other:
         other.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [dead])
         databases.keeper.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(dead)))
@@ -50,17 +52,24 @@ def test_what_a_dead_run_left_is_dropped_and_what_a_living_run_uses_is_not(
 
 def test_a_build_that_was_killed_is_no_template(databases: Databases) -> None:
     building = f"building_{databases.base}"
-    databases.drop(building)
-    databases.keeper.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(building)))
-    name = databases.template()
-    assert databases._exists(name)
     with databases._maintenance() as reader:
-        # Nothing connects to a template, so it can be cloned at any moment.
-        row = reader.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = %s", [name])
+        # Another run on this server may be building its template.
+        reader.execute("SELECT pg_advisory_lock(%s)", [TEMPLATE_LOCK])
+        databases.drop(building)
+        databases.keeper.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(building)))
+        name = databases.template()
+        assert databases._exists(name)
+        # No client connects to a template, so it can be cloned at any time.
+        row = reader.execute(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = %s AND backend_type = 'client backend'",
+            [name],
+        )
         assert row.fetchone() == (0,)
-    databases.drop(building)
+        databases.drop(building)
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_do_not_meet() -> None:
     test = "tests/test_databases.py::test_the_default_connection_is_on_a_migrated_clone"
     runs = [
@@ -74,5 +83,5 @@ def test_two_runs_at_once_do_not_meet() -> None:
         )
         for _ in range(2)
     ]
-    outputs = [run.communicate(timeout=180)[0] for run in runs]
+    outputs = [run.communicate(timeout=PATIENCE)[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], outputs

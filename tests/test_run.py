@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT, environment, eventually, free_port, processes_naming
+from tests.processes import PATIENCE, ROOT, environment, eventually, free_port, processes_naming
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -54,11 +56,11 @@ def test_serves_a_login_page_and_leaves_nothing(data_dir: Path, number: signal.S
     process = start(data_dir, port)
     text = read_until_served(process)
     assert re.search(r"address:\s+\S+@\S+\n\s*password: \S{12,}", text)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as page:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=PATIENCE) as page:
         assert page.url.startswith(f"http://127.0.0.1:{port}/admin/login/")
         assert 'name="password"' in page.read().decode()
     process.send_signal(number)
-    rest, _ = process.communicate(timeout=60)
+    rest, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert "Traceback" not in rest
     assert not processes_naming(data_dir), "the database was stopped before the command ended"
@@ -70,7 +72,7 @@ def test_two_at_once_share_the_database(data_dir: Path) -> None:
     assert sum("password: " in text for text in texts) == 1, "one owner was made"
     for run in runs:
         run.send_signal(signal.SIGINT)
-        run.communicate(timeout=60)
+        run.communicate(timeout=PATIENCE)
     assert [run.returncode for run in runs] == [0, 0]
 
 
@@ -88,7 +90,7 @@ def test_ends_quietly_when_nobody_reads_any_more(data_dir: Path) -> None:
     assert process.stdout
     process.stdout.readline()
     process.stdout.close()
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "Traceback" not in errors
     assert "BrokenPipe" not in errors

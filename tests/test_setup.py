@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT, environment
+from tests.processes import PATIENCE, ROOT, environment
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def setup(checkout: Path) -> subprocess.Popen[str]:
 
 
 def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=PATIENCE)
     return process.returncode, output
 
 
@@ -68,7 +70,7 @@ def test_is_started_over_after_an_interruption(
         if line.startswith(stage):
             break
     os.killpg(process.pid, number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == (130 if number == signal.SIGINT else -number)
     assert "Traceback" not in errors
     assert finished(setup(checkout))[0] == 0
@@ -79,7 +81,7 @@ def test_is_started_over_after_an_interruption(
 def test_says_that_it_cannot_write(checkout: Path) -> None:
     (checkout / ".venv.lock").mkdir()
     process = setup(checkout)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert errors.startswith("Setup failed: ")
     assert len(errors.splitlines()) == 1
