@@ -73,3 +73,14 @@ def check_changes(items: Iterable[Change], ways: Iterable[str] = SHORT) -> None:
         ],
         lambda item: check_change(*item),
     )
+
+
+def few_of_each_rule[T: (Case, Change)](items: Iterable[T], count: int = 3) -> list[T]:
+    """The first cases of each rule, and of those that are accepted.
+
+    For the slow route of a long list of values: a rule sees the value, not the route.
+    """
+    groups: dict[str | None, list[T]] = {}
+    for item in items:
+        groups.setdefault(item.rule, []).append(item)
+    return [item for group in groups.values() for item in group[:count]]

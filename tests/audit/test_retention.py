@@ -20,7 +20,7 @@ from audit.errors import LogDamaged, OwnerNeeded, SigningKeyMissing
 from audit.models import AuditCheckpoint, AuditLogEntry
 from audit.retention import remove_old_segments
 from ebalance.db.keys import Key, Keyring
-from tests.databases import Database, default_connection_on
+from tests.databases import Database, Databases, default_connection_on
 from tests.factories import AuditLogEntryFactory
 from tests.processes import ROOT, environment
 from tests.support import execute
@@ -306,11 +306,21 @@ def test_the_next_month_takes_along_what_a_stopped_run_left() -> None:
     assert found() is None
 
 
+@pytest.fixture(scope="module")
+def database_of_module(databases: Databases, django_db_blocker: Any) -> Iterator[Database]:
+    with django_db_blocker.unblock():
+        made = databases.clone()
+    yield made
+    databases.drop(made.name)
+
+
 @pytest.fixture
-def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
-    """A database of its own, where what the test writes is committed."""
-    with django_db_blocker.unblock(), default_connection_on(fresh_database):
-        yield fresh_database
+def committed(database_of_module: Database, django_db_blocker: Any) -> Iterator[Database]:
+    """A database with an empty log, in which the writes of the test are committed."""
+    with django_db_blocker.unblock(), default_connection_on(database_of_module):
+        yield database_of_module
+        with superuser("replica"):
+            execute("DELETE FROM audit_log_entries; DELETE FROM audit_checkpoints")
 
 
 REMOVE = """
@@ -330,6 +340,7 @@ def remover(database: Database) -> subprocess.Popen:
     )
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_gone_on_with(committed: Database) -> None:
     grow(3000, at=OLD)
     entries("2025-01-01 00:00Z")
@@ -349,10 +360,11 @@ def test_a_killed_run_is_gone_on_with(committed: Database) -> None:
     assert seqs() == [3001, 3002]
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_sign_once(committed: Database) -> None:
     grow(2000, at=OLD)
     runs = [remover(committed) for _ in range(3)]
-    told = [run.communicate(timeout=120)[0].split() for run in runs]
+    told = [run.communicate(timeout=600)[0].split() for run in runs]
     assert [run.returncode for run in runs] == [0, 0, 0]
     assert sum(int(lines[-1]) for lines in told) == 2000
     assert AuditCheckpoint.objects.get().entries == 2000

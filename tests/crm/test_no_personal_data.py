@@ -9,10 +9,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.db import connection
 from psycopg.types.json import Jsonb
 
 from tests.crm.writing import ANALYTICS, GUARD, TIMELINE, Writer, each_table
-from tests.databases import Database, Databases
+from tests.databases import Databases
 from tests.factories import LeadFactory, LeadIdentityFactory, TrackingEventParamFactory
 from tests.looping import check_each
 from tests.support import columns_of, execute, refuses
@@ -479,19 +480,11 @@ def test_events_of_a_retired_kind_still_move_with_their_lead() -> None:
 # -- Names of one's own: types, functions and operators that stand in for the server's -------------
 
 
-@pytest.fixture(scope="module")
-def shared_database(databases: Databases, django_db_blocker: Any) -> Iterator[Database]:
-    """A database for sessions that commit nothing."""
-    with django_db_blocker.unblock():
-        database = databases.clone()
-    yield database
-    databases.drop(database.name)
-
-
 @contextmanager
-def session_of_a_stranger(database: Database) -> Iterator[psycopg.Connection[Any]]:
-    """A new session, in which no function has run yet."""
-    with database.connect() as session:
+def session_of_a_stranger(databases: Databases) -> Iterator[psycopg.Connection[Any]]:
+    """A new session that commits nothing, in which no function has run yet."""
+    name = connection.settings_dict["NAME"]
+    with psycopg.connect(**{**databases.params, "dbname": name}) as session:
         yield session
         session.rollback()
 
@@ -544,9 +537,9 @@ OPERATOR = """
     ids=["name", "char", "operator"],
 )
 def test_names_of_ones_own_decide_nothing(
-    shared_database: Database, names: str, properties: dict[str, Any], is_prepared: bool
+    databases: Databases, names: str, properties: dict[str, Any], is_prepared: bool
 ) -> None:
-    with session_of_a_stranger(shared_database) as session:
+    with session_of_a_stranger(databases) as session:
         session.execute(names)
         if is_prepared:
             run_once(session)

@@ -14,9 +14,9 @@ from tests.factories import (
     TrackingEventFactory,
     TrackingEventParamFactory,
 )
-from tests.looping import check_changes, check_each, check_inserts, tries
+from tests.looping import check_changes, check_each, check_inserts, few_of_each_rule, tries
 from tests.strangers import is_refused
-from tests.support import ROUTES, Case, breaks, execute, refuses
+from tests.support import Case, breaks, execute, refuses
 from tests.trying import Change
 
 pytestmark = pytest.mark.django_db
@@ -160,10 +160,10 @@ PARAMS = [
 ]
 
 
-@pytest.mark.parametrize("route", ROUTES)
 @tries(*PARAMS)
-def test_parameter_has_a_name_a_kind_and_its_values(route: str) -> None:
-    check_inserts(PARAMS, [route])
+def test_parameter_has_a_name_a_kind_and_its_values() -> None:
+    check_inserts(PARAMS, ["sql"])
+    check_inserts(few_of_each_rule(PARAMS), ["orm"])
 
 
 CHANGES = [
