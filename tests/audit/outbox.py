@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -69,20 +65,14 @@ def state(event: UUID) -> tuple[int, str | None, bool]:
     return row.attempts, row.last_error, row.published_at is not None
 
 
-def kill_at_work(relay: subprocess.Popen, folder: Path) -> None:
-    """Kill a relay with the Recorder in the middle of a batch: it has sent an event and not
-    reported it.
-    """
-    file = folder / str(relay.pid)
-    while True:
-        relay.send_signal(signal.SIGSTOP)
-        time.sleep(0.05)  # what it has asked of the database meanwhile is done
-        lines = file.read_text().splitlines()
-        if lines and not state(UUID(lines[-1].split()[2]))[2]:
-            relay.kill()
-            return
-        relay.send_signal(signal.SIGCONT)
-        time.sleep(0.01)
+def end_lease(event: UUID) -> None:
+    """Let the lease of a claim run out: of this event and those that were claimed with it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE outbox_events SET available_at = now() WHERE published_at IS NULL "
+            "AND available_at = (SELECT available_at FROM outbox_events WHERE id = %s)",
+            [event],
+        )
 
 
 class Memory:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from audit.senders import SendFailed
 class Recorder:
     """Appends a line to RECORD_DIR/<pid> for each event: nanoseconds, row, event, number.
 
-    One write with O_APPEND: what has been written stays when the process is killed.
+    One write with O_APPEND: what has been written stays when the process is killed. After
+    RECORD_HALT lines a send returns only when the file RECORD_GATE is there.
     """
 
     timeout = 0.2
@@ -21,25 +23,26 @@ class Recorder:
     def __init__(self) -> None:
         path = Path(os.environ["RECORD_DIR"], str(os.getpid()))
         self.file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        self.pause = float(os.environ.get("RECORD_PAUSE", "0"))
+        self.left = int(os.environ.get("RECORD_HALT", "-1"))
+        self.gate = Path(os.environ.get("RECORD_GATE", "nowhere"))
 
     def send(self, event: OutboxEvent) -> None:
-        if self.pause:
-            time.sleep(self.pause)
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)  # one clock for all processes
         number = event.payload.get("n", 0)
         os.write(self.file, f"{now} {event.aggregate_id} {event.pk} {number}\n".encode())
+        self.left -= 1
+        while self.left == 0 and not self.gate.exists():
+            time.sleep(0.01)
 
     def close(self) -> None:
         os.close(self.file)
 
 
 class Hanging(Recorder):
-    """Returns long after it promised to."""
+    """Never returns, whatever it promised."""
 
     def send(self, event: OutboxEvent) -> None:
-        time.sleep(60)
-        super().send(event)
+        threading.Event().wait()
 
 
 class Leaving(Recorder):
