@@ -28,6 +28,7 @@ TABLES = (
     "lead_identities",
     "services",
 )
+READ = "; ".join(f"SELECT * FROM {table} ORDER BY id" for table in TABLES)
 JSON = {"payload", "properties"}  # Django's cursors give it as text
 
 type Row = dict[str, Any]
@@ -35,11 +36,14 @@ type State = dict[str, dict[UUID, Row]]
 
 
 def read_state() -> State:
-    """All rows of the tables that verbs write, by SQL; rows in the order of their keys."""
+    """All rows of the tables that verbs write, by SQL; rows in the order of their keys.
+
+    One round trip: this is read after every step of a random machine.
+    """
     state = {}
     with connection.cursor() as cursor:
+        cursor.execute(READ)
         for table in TABLES:
-            cursor.execute(f"SELECT * FROM {table} ORDER BY id")
             names = [column.name for column in cursor.description]
             rows = [
                 {
@@ -49,6 +53,7 @@ def read_state() -> State:
                 for values in cursor.fetchall()
             ]
             state[table] = {row["id"]: row for row in rows}
+            cursor.nextset()
     return state
 
 
