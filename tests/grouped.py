@@ -1,15 +1,17 @@
-"""Rows and changes grouped by the rule that refuses them: one test for each rule."""
+"""Rows and changes grouped by the rule that refuses them, and loops in place of parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import wraps
+from itertools import product
 from typing import Any
 
 import pytest
 
-from tests.looping import check_each
-from tests.support import ROUTES, TRIED, Case, check_insert
+from tests.support import ROUTES, TRIED, Case, case_loop, check_insert
 from tests.trying import SHORT, Change, check_change
 
 
@@ -47,8 +49,11 @@ def case_groups(*items: Case) -> Any:
 
 def check_inserts(group: CaseGroup) -> None:
     """Insert each row of the group as raw SQL and through the ORM."""
-    tried = [(f"{case.name} [{route}]", (case, route)) for case in group.cases for route in ROUTES]
-    check_each(tried, lambda item: check_insert(*item))
+    with case_loop() as case:
+        for item in group.cases:
+            for route in ROUTES:
+                with case(f"{item.name} [{route}]"):
+                    check_insert(item, route)
 
 
 def change_groups(
@@ -66,9 +71,51 @@ def change_groups(
 
 def check_changes(group: ChangeGroup) -> None:
     """Try the first change of the group in all ways, the others in the short ones."""
-    tried = [
-        (f"{change.name} [{way}]", (change, way))
-        for number, change in enumerate(group.changes)
-        for way in (group.others if number else group.ways)
+    with case_loop() as case:
+        for number, change in enumerate(group.changes):
+            for way in group.others if number else group.ways:
+                with case(f"{change.name} [{way}]"):
+                    check_change(change, way)
+
+
+def looped(
+    names: str | tuple[str, ...],
+    values: Iterable[Any],
+    ids: Iterable[str] | Callable[[Any], str] = repr,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Like ``pytest.mark.parametrize``, but as a loop in one test (tests.support.case_loop).
+
+    Each case runs in a savepoint; fixtures are made once, before the first case.
+    """
+    rows = list(values)
+    labels = [ids(row) for row in rows] if callable(ids) else list(ids)
+    if isinstance(names, str):
+        names, rows = (names,), [(row,) for row in rows]
+    axis = [
+        (
+            f"{number}: {ascii(label)[:60]}",
+            dict(zip(names, row, strict=True)),
+        )
+        for number, (label, row) in enumerate(zip(labels, rows, strict=True))
     ]
-    check_each(tried, lambda item: check_change(*item))
+
+    def decorate(test: Callable[..., None]) -> Callable[..., None]:
+        body, axes = getattr(test, "loop", (test, []))
+        axes = [axis, *axes]
+
+        @wraps(body)
+        def run(**fixtures: Any) -> None:
+            with case_loop() as case:
+                for chosen in product(*axes):
+                    arguments = {key: value for _, given in chosen for key, value in given.items()}
+                    with case(" / ".join(name for name, _ in chosen)):
+                        body(**fixtures, **arguments)
+
+        signature = inspect.signature(body)
+        given = {key for each in axes for _, arguments in each for key in arguments}
+        fixtures = [p for name, p in signature.parameters.items() if name not in given]
+        run.__signature__ = signature.replace(parameters=fixtures)  # type: ignore[attr-defined]
+        run.loop = (body, axes)  # type: ignore[attr-defined]
+        return run
+
+    return decorate

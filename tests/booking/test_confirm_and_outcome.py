@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.utils.timezone import now as wall_clock
@@ -17,6 +16,7 @@ from tests.booking.telling import (
     NO_TEXTS,
     at,
     book,
+    check_refusals,
     confirmed,
     payload,
     refused,
@@ -32,6 +32,7 @@ from tests.factories import (
     UserFactory,
 )
 from tests.factories.booking import NEXT_WEEK
+from tests.grouped import looped
 
 pytestmark = pytest.mark.django_db
 
@@ -74,7 +75,7 @@ MONEY: list[tuple[int | None, list[tuple[str, int]], bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("deposit", "amounts", "enough"), MONEY)
+@looped(("deposit", "amounts", "enough"), MONEY)
 def test_nothing_is_confirmed_without_its_money(
     deposit: int | None, amounts: list[tuple[str, int]], enough: bool
 ) -> None:
@@ -88,7 +89,7 @@ def test_nothing_is_confirmed_without_its_money(
             row.confirm()
 
 
-@pytest.mark.parametrize("status", ["pending", "canceled", "failed"])
+@looped("status", ["pending", "canceled", "failed"])
 def test_money_that_did_not_come_confirms_nothing(status: str) -> None:
     row = AppointmentFactory(paid=True)
     PaymentFactory(appointment=row, **({} if status == "pending" else {status: True}))
@@ -96,7 +97,7 @@ def test_money_that_did_not_come_confirms_nothing(status: str) -> None:
         row.confirm()
 
 
-@pytest.mark.parametrize("status", ["held", "canceled", "rescheduled", "completed"])
+@looped("status", ["held", "canceled", "rescheduled", "completed"])
 def test_only_what_is_paid_is_confirmed(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     PaymentFactory(appointment=row, succeeded=True)
@@ -143,7 +144,7 @@ def test_an_outcome_is_recorded(outcome: str, reason: str | None, lead: str) -> 
         row.record_outcome(outcome=outcome, reason_category="other")
 
 
-@pytest.mark.parametrize(
+@looped(
     ("role", "recorded"),
     [("owner", "owner"), ("assistant", "assistant"), ("editor", "system"), ("client", "system")],
 )
@@ -167,27 +168,33 @@ def test_another_outcome_is_another_thing() -> None:
         row.record_outcome(outcome="no_show")
 
 
-@pytest.mark.parametrize("status", ["held", "paid", "canceled", "rescheduled"])
+@looped("status", ["held", "paid", "canceled", "rescheduled"])
 def test_only_a_confirmed_session_has_an_outcome(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     with refused(TransitionRefused, entity="appointments", wanted="completed"):
         row.record_outcome(outcome="attended", clock=at(row.end_at_utc))
 
 
-@pytest.mark.parametrize(
-    "value", [None, "canceled_by_client", "rescheduled", *WRONG], ids=lambda v: ascii(v)[:30]
-)
-def test_an_outcome_is_attendance_or_none(value: Any) -> None:
+def test_outcome_is_attendance_or_none() -> None:
     row = AppointmentFactory(confirmed=True)
-    with refused(InvalidInput, field="outcome"):
-        row.record_outcome(outcome=value, clock=at(row.end_at_utc))
+    check_refusals(
+        lambda value: row.record_outcome(outcome=value, clock=at(row.end_at_utc)),
+        [None, "canceled_by_client", "rescheduled", *WRONG],
+        InvalidInput,
+        field="outcome",
+    )
 
 
-@pytest.mark.parametrize("value", WRONG, ids=lambda v: ascii(v)[:30])
-def test_a_reason_is_one_of_the_set(value: Any) -> None:
+def test_reason_is_one_of_the_set() -> None:
     row = AppointmentFactory(confirmed=True)
-    with refused(InvalidInput, field="reason_category"):
-        row.record_outcome(outcome="no_show", reason_category=value, clock=at(row.end_at_utc))
+    check_refusals(
+        lambda value: row.record_outcome(
+            outcome="no_show", reason_category=value, clock=at(row.end_at_utc)
+        ),
+        WRONG,
+        InvalidInput,
+        field="reason_category",
+    )
 
 
 def test_what_is_not_there_is_not_found() -> None:

@@ -17,6 +17,7 @@ from tests.grouped import (
     change_groups,
     check_changes,
     check_inserts,
+    looped,
 )
 from tests.support import Case, columns_of, execute, insert_sql, refuses
 from tests.trying import UPDATES, Change, copy_rows
@@ -91,14 +92,14 @@ def test_another_service_or_client_makes_no_difference() -> None:
         taken(service=ServiceFactory(), client=UserFactory())
 
 
-@pytest.mark.parametrize("blocking", ["held", "paid", "confirmed"])
+@looped("blocking", ["held", "paid", "confirmed"])
 def test_a_hold_a_paid_and_a_confirmed_appointment_block_their_time(blocking: str) -> None:
     taken(**{blocking: True})
     with refuses(RULE, "appointments"):
         taken()
 
 
-@pytest.mark.parametrize("over", ["canceled", "rescheduled", "completed"])
+@looped("over", ["canceled", "rescheduled", "completed"])
 def test_what_is_over_blocks_nothing(over: str) -> None:
     taken(**{over: True})
     taken(**{over: True})

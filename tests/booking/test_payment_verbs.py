@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -17,6 +16,7 @@ from tests.booking.telling import (
     NO_TEXTS,
     at,
     book,
+    check_refusals,
     confirmed,
     deliver,
     known_payment,
@@ -32,6 +32,7 @@ from tests.booking.telling import (
 )
 from tests.factories import AppointmentFactory, PaymentFactory, ServiceFactory
 from tests.factories.booking import DEPOSIT, NEXT_WEEK, PRICE
+from tests.grouped import looped
 
 pytestmark = pytest.mark.django_db
 
@@ -83,7 +84,7 @@ def test_a_payment_is_asked_for() -> None:
     assert Lead.objects.get().status == "booking_started"
 
 
-@pytest.mark.parametrize("purpose", ["deposit", "full"])
+@looped("purpose", ["deposit", "full"])
 def test_the_same_request_is_answered_with_the_first_payment(purpose: str) -> None:
     row = book()
     first = start(row, purpose, idempotency_key="payment-1")
@@ -94,7 +95,7 @@ def test_the_same_request_is_answered_with_the_first_payment(purpose: str) -> No
         assert start(row, purpose, idempotency_key="payment-1", clock=late).pk == first.pk
 
 
-@pytest.mark.parametrize("over", ["succeeded", "canceled", "failed"])
+@looped("over", ["succeeded", "canceled", "failed"])
 def test_the_answer_stays_whatever_has_become_of_it(over: str) -> None:
     row = book()
     payment = known_payment(row, idempotency_key="payment-1")
@@ -140,7 +141,7 @@ AMOUNTS: list[tuple[int | None, list[tuple[str, int]], str, int | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("deposit", "came_in", "purpose", "amount"), AMOUNTS)
+@looped(("deposit", "came_in", "purpose", "amount"), AMOUNTS)
 def test_what_is_not_paid_yet_is_asked_for(
     deposit: int | None, came_in: list[tuple[str, int]], purpose: str, amount: int | None
 ) -> None:
@@ -154,7 +155,7 @@ def test_what_is_not_paid_yet_is_asked_for(
         assert start(row, purpose).amount == amount
 
 
-@pytest.mark.parametrize("purpose", ["deposit", "full"])
+@looped("purpose", ["deposit", "full"])
 def test_what_is_free_of_charge_is_not_paid(purpose: str) -> None:
     row = book(service=ServiceFactory(published=True, free=True))
     with refused(NothingToPay):
@@ -178,7 +179,7 @@ def test_after_the_hold_nothing_is_asked_for() -> None:
     assert start(row, clock=at(row.hold_expires_at - TICK)).status == "pending"
 
 
-@pytest.mark.parametrize("status", ["canceled", "rescheduled", "completed"])
+@looped("status", ["canceled", "rescheduled", "completed"])
 def test_what_is_over_is_not_paid(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     with refused(TransitionRefused, entity="appointments", wanted="paid"):
@@ -191,24 +192,23 @@ def test_the_rest_may_be_paid_until_the_session_is_over() -> None:
     assert payment.amount == PRICE - DEPOSIT
 
 
-@pytest.mark.parametrize("value", WRONG_TEXTS, ids=lambda value: ascii(value)[:30])
-def test_a_request_has_a_key(value: Any) -> None:
+def test_payment_request_has_a_key() -> None:
     row = AppointmentFactory(held=True)
-    with refused(InvalidInput):
-        start(row, idempotency_key=value)
+    check_refusals(lambda value: start(row, idempotency_key=value), WRONG_TEXTS, InvalidInput)
 
 
-@pytest.mark.parametrize("value", [*WRONG_TEXTS, "tip", "Deposit"], ids=lambda v: ascii(v)[:30])
-def test_a_purpose_is_one_of_the_set(value: Any) -> None:
+def test_purpose_is_one_of_the_set() -> None:
     row = AppointmentFactory(held=True)
-    with refused(InvalidInput, field="purpose"):
-        start(row, value)
+    check_refusals(
+        lambda value: start(row, value),
+        [*WRONG_TEXTS, "tip", "Deposit"],
+        InvalidInput,
+        field="purpose",
+    )
 
 
-@pytest.mark.parametrize("value", [None, uuid7(), *NO_KEYS], ids=lambda v: ascii(v)[:30])
-def test_a_payment_is_for_an_appointment(value: Any) -> None:
-    with refused(NotFound):
-        start(value)
+def test_payment_is_for_an_appointment() -> None:
+    check_refusals(start, [None, uuid7(), *NO_KEYS], NotFound)
 
 
 def test_a_price_that_no_event_can_hold_is_not_asked_for() -> None:
@@ -238,7 +238,7 @@ def test_an_id_belongs_to_one_payment() -> None:
         payment.attach_provider_id(provider_payment_id="provider-1")
 
 
-@pytest.mark.parametrize("over", ["canceled", "failed", "succeeded"])
+@looped("over", ["canceled", "failed", "succeeded"])
 def test_an_id_that_came_late_is_noted_too(over: str) -> None:
     payment = PaymentFactory(**{over: True})
     if over == "failed":
@@ -249,11 +249,14 @@ def test_an_id_that_came_late_is_noted_too(over: str) -> None:
             payment.attach_provider_id(provider_payment_id="provider-1")
 
 
-@pytest.mark.parametrize("value", WRONG_TEXTS, ids=lambda value: ascii(value)[:30])
-def test_what_is_no_id_is_refused(value: Any) -> None:
+def test_bad_provider_id_is_refused() -> None:
     payment = PaymentFactory()
-    with refused(InvalidInput, field="provider_payment_id"):
-        payment.attach_provider_id(provider_payment_id=value)
+    check_refusals(
+        lambda value: payment.attach_provider_id(provider_payment_id=value),
+        WRONG_TEXTS,
+        InvalidInput,
+        field="provider_payment_id",
+    )
 
 
 def test_what_was_told_before_the_id_was_known_takes_effect() -> None:
@@ -301,18 +304,21 @@ def test_a_payment_that_was_not_opened_is_closed() -> None:
         payment.fail(category="provider_error")
 
 
-@pytest.mark.parametrize("over", ["succeeded", "canceled", "failed"])
+@looped("over", ["succeeded", "canceled", "failed"])
 def test_what_is_closed_is_not_closed_again(over: str) -> None:
     payment = PaymentFactory(**{over: True})
     with refused(TransitionRefused, entity="payments", status=over, wanted="failed"):
         payment.fail(category="provider_error")
 
 
-@pytest.mark.parametrize("value", [*WRONG_TEXTS, "Timeout"], ids=lambda value: ascii(value)[:30])
-def test_a_category_is_one_of_the_set(value: Any) -> None:
+def test_failure_category_is_one_of_the_set() -> None:
     payment = PaymentFactory()
-    with refused(InvalidInput, field="category"):
-        payment.fail(category=value)
+    check_refusals(
+        lambda value: payment.fail(category=value),
+        [*WRONG_TEXTS, "Timeout"],
+        InvalidInput,
+        field="category",
+    )
 
 
 def test_money_that_comes_after_all_is_due_back() -> None:

@@ -24,6 +24,7 @@ from tests.grouped import (
     change_groups,
     check_changes,
     check_inserts,
+    looped,
 )
 from tests.support import (
     Case,
@@ -201,13 +202,13 @@ def test_the_same_is_not_paid_twice_in_one_statement() -> None:
         execute("UPDATE payments SET status = 'succeeded', confirmed_at = now()")
 
 
-@pytest.mark.parametrize("over", ["canceled", "failed"])
+@looped("over", ["canceled", "failed"])
 def test_after_a_failure_it_may_be_paid_again(over: str) -> None:
     row = PaymentFactory(**{over: True})
     succeed(PaymentFactory(appointment=row.appointment, answered=True))
 
 
-@pytest.mark.parametrize("late", ["failed", "canceled", "pending"])
+@looped("late", ["failed", "canceled", "pending"])
 def test_a_late_answer_changes_nothing_after_a_success(late: str) -> None:
     row = PaymentFactory(succeeded=True)
     with refuses("payments_status_transition", "payments"):
@@ -316,7 +317,7 @@ def test_an_amount_is_a_number() -> None:
         update_sql(PaymentWebhookEventFactory(), amount=Decimal("NaN"))
 
 
-@pytest.mark.parametrize("way", UPDATES)
+@looped("way", UPDATES)
 def test_a_delivery_does_not_become_another_that_is_known(way: str) -> None:
     first, second = PaymentWebhookEventFactory.create_batch(2)
     with refuses("payment_webhook_events_once", "payment_webhook_events"):

@@ -34,6 +34,7 @@ from tests.booking.telling import (
     TEN_YEARS_ON,
     at,
     book,
+    check_refusals,
     confirmed,
     payload,
     refused,
@@ -52,6 +53,7 @@ from tests.factories import (
     WaitlistRequestFactory,
 )
 from tests.factories.payloads import PAYLOADS
+from tests.grouped import looped
 
 pytestmark = pytest.mark.django_db
 
@@ -100,7 +102,7 @@ def test_somebody_waits() -> None:
     assert (event.acquisition, event.anonymous_id) == ({"entry_point": "ads"}, "browser-1")
 
 
-@pytest.mark.parametrize(
+@looped(
     ("channel", "contact"),
     [("email", ANNA), ("phone", "8 (999) 123-45-67"), ("telegram", "@anna_ivanova")],
 )
@@ -153,7 +155,7 @@ def test_without_a_key_each_is_a_request_of_its_own() -> None:
     assert Lead.objects.count() == 1
 
 
-@pytest.mark.parametrize(
+@looped(
     "other",
     [
         {"service": lambda: ServiceFactory(published=True)},
@@ -175,14 +177,14 @@ def test_the_same_key_with_other_content_is_refused(other: dict[str, Any]) -> No
         WaitlistRequest.objects.submit(**values)
 
 
-@pytest.mark.parametrize("status", ["draft", "archived"])
+@looped("status", ["draft", "archived"])
 def test_nobody_waits_for_what_is_not_offered(status: str) -> None:
     values = waiting(service=ServiceFactory(status=status))
     with refused(ServiceUnavailable):
         WaitlistRequest.objects.submit(**values)
 
 
-@pytest.mark.parametrize("trait", ["blocked", "deleted"])
+@looped("trait", ["blocked", "deleted"])
 def test_a_blocked_or_deleted_client_does_not_wait(trait: str) -> None:
     values = waiting(user=UserFactory(**{trait: True}))
     with refused(ClientUnavailable):
@@ -209,12 +211,12 @@ WRONG: dict[str, tuple[type[Refused], list[Any]]] = {
 def test_bad_input_is_refused_and_nothing_is_written(name: str) -> None:
     error, values = WRONG[name]
     given = waiting(user=UserFactory())
-    for value in values:
-        with refused(error):
-            WaitlistRequest.objects.submit(**given | {name: value})
+    check_refusals(
+        lambda value: WaitlistRequest.objects.submit(**given | {name: value}), values, error
+    )
 
 
-@pytest.mark.parametrize("channel", ["phone", "telegram"])
+@looped("channel", ["phone", "telegram"])
 def test_a_contact_is_of_its_kind(channel: str) -> None:
     values = waiting(preferred_contact=channel)
     with refused(InvalidInput, field="contact"):
@@ -267,7 +269,7 @@ def test_a_row_in_memory_does_not_decide() -> None:
         old.mark_contacted()
 
 
-@pytest.mark.parametrize("role", ["editor", "client"])
+@looped("role", ["editor", "client"])
 def test_only_who_keeps_the_schedule_moves_a_request(role: str) -> None:
     row, actor = WaitlistRequestFactory(), UserFactory(role=role)
     with refused(NotPermitted):
@@ -346,7 +348,7 @@ def test_what_was_submitted_is_not_changed() -> None:
         draft(form.appointment, SOME)
 
 
-@pytest.mark.parametrize("missing", ["request", "safety", "adult_confirmed", "medication"])
+@looped("missing", ["request", "safety", "adult_confirmed", "medication"])
 def test_a_draft_with_gaps_is_not_submitted(missing: str) -> None:
     answers = {name: value for name, value in ANSWERS.items() if name != missing}
     form = draft(AppointmentFactory(confirmed=True), answers)
@@ -377,13 +379,13 @@ def test_texts_are_told_from_choices(answers: dict[str, Any], written: bool) -> 
     assert has_text(Plaintext(answers)) is written
 
 
-@pytest.mark.parametrize("status", ["held", "paid", "confirmed"])
+@looped("status", ["held", "paid", "confirmed"])
 def test_a_form_is_filled_in_before_the_session(status: str) -> None:
     form = draft(AppointmentFactory(**{status: True}), ANSWERS)
     assert form.submit().status == "submitted"
 
 
-@pytest.mark.parametrize("status", ["canceled", "completed"])
+@looped("status", ["canceled", "completed"])
 def test_after_the_session_nothing_is_filled_in(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     with refused(IntakeClosed, entity="appointments", status=row.status):
@@ -431,14 +433,11 @@ NO_ANSWERS = [
 ]
 
 
-@pytest.mark.parametrize("answers", NO_ANSWERS, ids=lambda value: ascii(value)[:40])
-def test_answers_follow_the_form(answers: Any) -> None:
+def test_answers_follow_the_form() -> None:
     row = AppointmentFactory(held=True)
-    with refused(AnswersInvalid, field="payload"):
-        draft(row, answers)
+    check_refusals(lambda answers: draft(row, answers), NO_ANSWERS, AnswersInvalid, field="payload")
     form = IntakeFormFactory(appointment=row)
-    with refused(AnswersInvalid, field="payload"):
-        draft(row, answers)
+    check_refusals(lambda answers: draft(row, answers), NO_ANSWERS, AnswersInvalid, field="payload")
     assert opened(form) == ANSWERS
 
 
@@ -458,10 +457,8 @@ def test_answers_in_the_open_are_not_taken() -> None:
         IntakeForm.objects.save_draft(appointment=row, payload=SOME)
 
 
-@pytest.mark.parametrize("value", [None, uuid7(), *NO_KEYS], ids=lambda v: ascii(v)[:30])
-def test_a_form_is_for_an_appointment(value: Any) -> None:
-    with refused(NotFound):
-        draft(value)
+def test_form_is_for_an_appointment() -> None:
+    check_refusals(draft, [None, uuid7(), *NO_KEYS], NotFound)
 
 
 def test_a_form_that_is_not_there_is_not_found() -> None:

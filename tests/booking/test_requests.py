@@ -23,6 +23,7 @@ from tests.grouped import (
     change_groups,
     check_changes,
     check_inserts,
+    looped,
 )
 from tests.support import Case, delete_sql, execute, update_sql
 from tests.trying import (
@@ -119,7 +120,7 @@ def test_a_draft_is_changed_until_it_is_submitted(group: ChangeGroup) -> None:
     check_changes(group)
 
 
-@pytest.mark.parametrize("traits", [{}, {"submitted": True}], ids=["draft", "submitted"])
+@looped("traits", [{}, {"submitted": True}], ids=["draft", "submitted"])
 def test_a_form_is_deleted_for_an_erasure(traits: dict[str, Any]) -> None:
     delete_sql(IntakeFormFactory(**traits))
     assert not IntakeForm.objects.exists()
@@ -131,9 +132,7 @@ def test_a_form_goes_with_its_appointment() -> None:
     assert not IntakeForm.objects.exists()
 
 
-@pytest.mark.parametrize(
-    "plain", ["Мне тревожно", '{"sleep": "bad"}', "", "v1.k1.Мне тревожно"], ids=str
-)
+@looped("plain", ["Мне тревожно", '{"sleep": "bad"}', "", "v1.k1.Мне тревожно"], ids=str)
 def test_plain_answers_do_not_replace_sealed_ones(plain: str) -> None:
     row = IntakeFormFactory()
     with pytest.raises(IntegrityError) as caught, transaction.atomic():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -23,6 +22,7 @@ from tests.booking.telling import (
     NO_TEXTS,
     at,
     book,
+    check_refusals,
     confirmed,
     paid,
     refused,
@@ -39,6 +39,7 @@ from tests.factories import (
     UserFactory,
 )
 from tests.factories.booking import NEXT_WEEK
+from tests.grouped import looped
 
 pytestmark = pytest.mark.django_db
 
@@ -185,7 +186,7 @@ MOVES: list[tuple[int | None, timedelta, bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("limit", "left", "allowed"), MOVES)
+@looped(("limit", "left", "allowed"), MOVES)
 def test_a_client_moves_it_some_hours_before(
     limit: int | None, left: timedelta, allowed: bool
 ) -> None:
@@ -198,7 +199,7 @@ def test_a_client_moves_it_some_hours_before(
             row.reschedule(start=LATER, clock=now)
 
 
-@pytest.mark.parametrize("limit", [0, 1, 2])
+@looped("limit", [0, 1, 2])
 def test_a_client_moves_it_so_many_times(limit: int) -> None:
     row = confirmed(service=ServiceFactory(published=True, reschedule_max_count=limit))
     for number in range(limit):
@@ -224,7 +225,7 @@ def test_the_provider_is_not_held_to_the_limits() -> None:
 # -- what is refused ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", ["held", "paid", "canceled", "completed"])
+@looped("status", ["held", "paid", "canceled", "completed"])
 def test_only_a_confirmed_session_is_moved(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     with refused(TransitionRefused, entity="appointments", wanted="rescheduled"):
@@ -285,16 +286,14 @@ def test_it_is_moved_into_the_future() -> None:
             row.reschedule(start=start, clock=at(now))
 
 
-@pytest.mark.parametrize("value", NO_KEYS, ids=lambda value: ascii(value)[:30])
-def test_what_is_no_slot_is_not_found(value: Any) -> None:
+def test_bad_slot_is_not_found() -> None:
     row = AppointmentFactory(confirmed=True)
-    with refused(NotFound):
-        row.reschedule(slot=value)
+    check_refusals(lambda value: row.reschedule(slot=value), NO_KEYS, NotFound)
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
+def test_bad_start_is_refused() -> None:
+    row = AppointmentFactory(confirmed=True)
+    values = [
         "",
         "infinity",
         LATER.isoformat(),
@@ -304,29 +303,27 @@ def test_what_is_no_slot_is_not_found(value: Any) -> None:
         float("inf"),
         0,
         [],
-    ],
-    ids=lambda value: ascii(value)[:30],
-)
-def test_what_is_no_time_is_refused(value: Any) -> None:
+    ]
+    check_refusals(lambda value: row.reschedule(start=value), values, InvalidInput, field="start")
+
+
+def test_bad_zone_is_refused() -> None:
     row = AppointmentFactory(confirmed=True)
-    with refused(InvalidInput, field="start"):
-        row.reschedule(start=value)
+    check_refusals(
+        lambda value: row.reschedule(start=LATER, timezone=value),
+        ["Moscow", "+03:00", "a" * 100_000, 3, ["UTC"], *NO_TEXTS],
+        ZoneUnknown,
+    )
 
 
-@pytest.mark.parametrize(
-    "value", ["Moscow", "+03:00", "a" * 100_000, 3, ["UTC"], *NO_TEXTS], ids=lambda v: ascii(v)[:30]
-)
-def test_what_is_no_zone_is_refused(value: Any) -> None:
+def test_unknown_side_does_not_move_a_session() -> None:
     row = AppointmentFactory(confirmed=True)
-    with refused(ZoneUnknown):
-        row.reschedule(start=LATER, timezone=value)
-
-
-@pytest.mark.parametrize("value", [None, "", "system", 7, [], *NO_TEXTS], ids=ascii)
-def test_it_is_moved_by_one_of_two(value: Any) -> None:
-    row = AppointmentFactory(confirmed=True)
-    with refused(InvalidInput, field="by"):
-        row.reschedule(start=LATER, by=value)
+    check_refusals(
+        lambda value: row.reschedule(start=LATER, by=value),
+        [None, "", "system", 7, [], *NO_TEXTS],
+        InvalidInput,
+        field="by",
+    )
 
 
 def test_a_time_is_asked_for_by_slot_or_by_start() -> None:

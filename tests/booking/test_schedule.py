@@ -23,6 +23,7 @@ from tests.grouped import (
     change_groups,
     check_changes,
     check_inserts,
+    looped,
 )
 from tests.support import (
     Case,
@@ -283,7 +284,7 @@ def in_slot(row: Any, **traits: Any) -> Any:
     return AppointmentFactory(slot=row, **traits)
 
 
-@pytest.mark.parametrize("blocking", ["held", "paid", "confirmed"])
+@looped("blocking", ["held", "paid", "confirmed"])
 @breaks(TAKEN)
 def test_a_slot_carries_one_blocking_appointment(blocking: str) -> None:
     row = in_slot(AvailabilitySlotFactory(reserved=True), **{blocking: True}).slot
@@ -292,7 +293,7 @@ def test_a_slot_carries_one_blocking_appointment(blocking: str) -> None:
     assert row.appointments.count() == 1
 
 
-@pytest.mark.parametrize("over", ["canceled", "rescheduled", "completed"])
+@looped("over", ["canceled", "rescheduled", "completed"])
 def test_a_slot_is_free_again_for_the_next(over: str) -> None:
     row = in_slot(AvailabilitySlotFactory(), **{over: True}).slot
     in_slot(row, **{over: True})

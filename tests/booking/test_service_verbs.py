@@ -20,6 +20,7 @@ from tests.booking.telling import (
     writes_nothing,
 )
 from tests.factories import AvailabilitySlotFactory, ServiceFactory, UserFactory
+from tests.grouped import looped
 
 pytestmark = pytest.mark.django_db
 
@@ -42,7 +43,7 @@ EVENTS = {
 
 
 @pytest.mark.parametrize("status", ["draft", "published", "archived"])
-@pytest.mark.parametrize("name", [*MOVES])
+@looped("name", [*MOVES])
 def test_a_service_moves_as_states_md_says(name: str, status: str) -> None:
     row, (to, sources) = ServiceFactory(status=status), MOVES[name]
     verb = getattr(row, name)
@@ -87,7 +88,7 @@ INCOMPLETE: list[tuple[dict[str, Any], tuple[str, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("values", "offences"), INCOMPLETE)
+@looped(("values", "offences"), INCOMPLETE)
 def test_what_a_client_would_miss_is_asked_for(
     values: dict[str, Any], offences: tuple[str, ...]
 ) -> None:
@@ -111,7 +112,7 @@ def test_each_offence_is_named_in_the_sentence() -> None:
 
 
 @pytest.mark.parametrize("role", ["assistant", "editor", "client"])
-@pytest.mark.parametrize("name", [*MOVES])
+@looped("name", [*MOVES])
 def test_only_the_owner_moves_a_service(name: str, role: str) -> None:
     row = ServiceFactory(status=min(MOVES[name][1]))
     actor = UserFactory(role=role)
@@ -182,7 +183,7 @@ def test_a_slot_that_is_blocked_is_not_booked_until_it_is_given_back() -> None:
     assert Appointment.objects.book(**values).slot_id == values["slot"].pk
 
 
-@pytest.mark.parametrize("role", ["editor", "client"])
+@looped("role", ["editor", "client"])
 def test_only_who_keeps_the_schedule_blocks_it(role: str) -> None:
     slot, actor = AvailabilitySlotFactory(), UserFactory(role=role)
     with refused(NotPermitted):

@@ -17,6 +17,7 @@ from tests.grouped import (
     change_groups,
     check_changes,
     check_inserts,
+    looped,
 )
 from tests.strangers import is_refused
 from tests.support import Case, insert_sql, save_related
@@ -50,7 +51,7 @@ def test_a_file_lies_under_a_relative_path(group: CaseGroup) -> None:
     check_inserts(group)
 
 
-@pytest.mark.parametrize("object_key", [r"\a", r"\..", r"\\server"])
+@looped("object_key", [r"\a", r"\..", r"\\server"])
 def test_a_path_does_not_start_with_a_backslash_either(object_key: str) -> None:
     asset = MediaAssetFactory.build(object_key=object_key)
     save_related(asset)
@@ -165,7 +166,7 @@ def test_a_file_changes_by_the_same_rules(group: ChangeGroup) -> None:
     check_changes(group)
 
 
-@pytest.mark.parametrize(
+@looped(
     ("row", "rule"),
     [
         (("../a", "image/webp", 1, "Рассвет"), RELATIVE),

@@ -25,6 +25,7 @@ from ebalance.verbs import (
 from identity.models import User
 from tests.content.texts import LINKS, ready
 from tests.factories import ContentItemFactory, ContentRevisionFactory, UserFactory
+from tests.grouped import looped
 from tests.support import execute, update_sql
 from tests.verbs import events, nothing_written
 
@@ -109,7 +110,7 @@ def test_a_stale_copy_does_not_undo_a_colleagues_change(editor: User) -> None:
     assert (stale.title, stale.excerpt) == ("Стало", "Стало")
 
 
-@pytest.mark.parametrize(
+@looped(
     "changes",
     [
         {"status": "published"},
@@ -236,7 +237,7 @@ def item_in(status: str) -> ContentItem:
 
 
 @pytest.mark.parametrize("status", STATES)
-@pytest.mark.parametrize("verb", MOVES)
+@looped("verb", MOVES)
 def test_a_verb_makes_the_moves_of_the_specification(editor: User, verb: str, status: str) -> None:
     item = item_in(status)
     target, sources = MOVES[verb]
@@ -268,14 +269,14 @@ def test_a_verb_decides_on_the_row_as_it_is_now(editor: User) -> None:
         stale.submit_for_review(actor=editor)
 
 
-@pytest.mark.parametrize("verb", MOVES)
+@looped("verb", MOVES)
 def test_what_is_gone_is_not_found(verb: str) -> None:
     with nothing_written(), pytest.raises(NotFound):
         getattr(ContentItem(pk=uuid4()), verb)()
 
 
 @pytest.mark.parametrize("verb", [*MOVES, "save_revision", "rollback"])
-@pytest.mark.parametrize("role", ["assistant", "client", None])
+@looped("role", ["assistant", "client", None])
 def test_only_owner_and_editor_write(verb: str, role: str | None) -> None:
     item = item_in(min(MOVES.get(verb, ("", {"draft"}))[1]))
     actor = UserFactory(role=role) if role else UserFactory()
@@ -350,7 +351,7 @@ def test_what_is_missing_is_named(editor: User) -> None:
             assert str(WANTED[code]) in caught.value.sentence
 
 
-@pytest.mark.parametrize("kind", ContentItem.Type.values)
+@looped("kind", ContentItem.Type.values)
 def test_every_kind_has_the_same_list(kind: str) -> None:
     assert ContentItemFactory(content_type=kind, body_markdown=ready()).publication_offences() == []
     short = ContentItemFactory(content_type=kind, body_markdown=ready(links=LINKS[:1]))

@@ -18,6 +18,7 @@ from tests.factories import (
     InteractiveDefinitionFactory,
     UserFactory,
 )
+from tests.grouped import looped
 from tests.verbs import events, nothing_written
 
 pytestmark = pytest.mark.django_db
@@ -47,8 +48,8 @@ def row_in(kind: str, status: str) -> CuratedCollection | GlossaryTerm:
 
 
 @every_kind
-@pytest.mark.parametrize("status", ["draft", "published", "archived"])
-@pytest.mark.parametrize("verb", MOVES)
+@looped("status", ["draft", "published", "archived"])
+@looped("verb", MOVES)
 def test_a_verb_makes_the_moves_of_the_specification(kind: str, verb: str, status: str) -> None:
     row, (source, target, told) = row_in(kind, status), MOVES[verb]
     actor = UserFactory(role="editor")
@@ -75,7 +76,7 @@ def test_the_first_publication_gives_the_date(kind: str) -> None:
 
 
 @every_kind
-@pytest.mark.parametrize("verb", MOVES)
+@looped("verb", MOVES)
 def test_only_owner_and_editor_move_it(kind: str, verb: str) -> None:
     row, assistant = row_in(kind, MOVES[verb][0]), UserFactory(role="assistant")
     with nothing_written(), pytest.raises(NotPermitted):
@@ -83,7 +84,7 @@ def test_only_owner_and_editor_move_it(kind: str, verb: str) -> None:
 
 
 @every_kind
-@pytest.mark.parametrize("verb", MOVES)
+@looped("verb", MOVES)
 def test_what_was_deleted_is_not_found(kind: str, verb: str) -> None:
     row = MADE[kind]() if kind == "glossary_term" else CuratedCollectionFactory()
     stale = type(row).objects.get(pk=row.pk)
@@ -119,7 +120,7 @@ def test_a_collection_leads_to_something_published() -> None:
         assert row.status == "published"
 
 
-@pytest.mark.parametrize("definition", ["", " ", "\u200b"])
+@looped("definition", ["", " ", "\u200b"])
 def test_a_term_has_a_definition(definition: str) -> None:
     row = GlossaryTermFactory(short_definition=definition)
     with nothing_written(), pytest.raises(NotReadyToPublish) as caught:

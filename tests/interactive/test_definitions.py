@@ -16,6 +16,7 @@ from tests.grouped import (
     change_groups,
     check_changes,
     check_inserts,
+    looped,
 )
 from tests.support import (
     Case,
@@ -191,7 +192,7 @@ def test_a_version_has_a_number_and_an_object(group: CaseGroup) -> None:
     check_inserts(group)
 
 
-@pytest.mark.parametrize("config", ["null", "[]", '""', "0", "false"])
+@looped("config", ["null", "[]", '""', "0", "false"])
 def test_an_empty_json_value_is_no_object(config: str) -> None:
     with refuses(CONFIG, "interactive_versions"):
         execute(

@@ -22,6 +22,7 @@ from identity.models import User
 from interactive.errors import ConfigInvalid, NotPublished, ResultNotPossible
 from interactive.models import InteractiveDefinition, InteractiveRun
 from tests.factories import InteractiveDefinitionFactory, InteractiveRunFactory, UserFactory
+from tests.grouped import looped
 from tests.interactive.samples import SAMPLES, sample
 from tests.support import execute
 from tests.verbs import events, nothing_written
@@ -111,7 +112,7 @@ def test_what_the_caller_changes_later_is_not_in_the_version() -> None:
     assert version.config == definition.versions.get().config == sample("quiz")
 
 
-@pytest.mark.parametrize(
+@looped(
     ("config", "code"),
     [
         ({}, "missing"),
@@ -152,8 +153,8 @@ def call(definition: InteractiveDefinition, verb: str, **arguments: Any) -> Any:
     return getattr(definition, verb)(**arguments)
 
 
-@pytest.mark.parametrize("status", ["draft", "published", "archived"])
-@pytest.mark.parametrize("verb", MOVES)
+@looped("status", ["draft", "published", "archived"])
+@looped("verb", MOVES)
 def test_a_verb_makes_the_moves_of_the_specification(editor: User, verb: str, status: str) -> None:
     definition, (source, target) = in_status(status), MOVES[verb]
     if status == source:
@@ -168,15 +169,15 @@ def test_a_verb_makes_the_moves_of_the_specification(editor: User, verb: str, st
             call(definition, verb, actor=editor)
 
 
-@pytest.mark.parametrize("verb", MOVES)
-@pytest.mark.parametrize("role", ["assistant", "client"])
+@looped("verb", MOVES)
+@looped("role", ["assistant", "client"])
 def test_only_owner_and_editor_publish(verb: str, role: str) -> None:
     definition, actor = in_status(MOVES[verb][0]), UserFactory(role=role)
     with nothing_written(), pytest.raises(NotPermitted):
         call(definition, verb, actor=actor)
 
 
-@pytest.mark.parametrize("verb", MOVES)
+@looped("verb", MOVES)
 def test_what_is_gone_is_not_found(verb: str) -> None:
     with nothing_written(), pytest.raises(NotFound):
         call(InteractiveDefinition(pk=uuid4()), verb)
@@ -215,14 +216,14 @@ def test_no_tracking_event_is_sent_for_the_site() -> None:
     assert not LeadTimelineEvent.objects.exists()
 
 
-@pytest.mark.parametrize("status", ["draft", "archived"])
+@looped("status", ["draft", "archived"])
 def test_only_what_is_published_is_run(status: str) -> None:
     definition = in_status(status)
     with nothing_written(), pytest.raises(NotPublished):
         begin(definition)
 
 
-@pytest.mark.parametrize(
+@looped(
     ("values", "field"),
     [
         ({"anonymous_id": None}, "anonymous_id"),
@@ -244,7 +245,7 @@ def test_bad_values_begin_nothing(values: dict[str, Any], field: str) -> None:
     assert caught.value.details == {"field": field}
 
 
-@pytest.mark.parametrize("unknown", [uuid4(), "nonsense", ""])
+@looped("unknown", [uuid4(), "nonsense", ""])
 def test_unknown_definitions_and_people_are_not_found(unknown: Any) -> None:
     definition = published()
     with nothing_written(), pytest.raises(NotFound):
@@ -273,7 +274,7 @@ def test_the_same_request_again_answers_the_same_run() -> None:
     assert (again, again.status) == (run, "completed")
 
 
-@pytest.mark.parametrize(
+@looped(
     "values",
     [
         {"anonymous_id": "visitor-000002"},
@@ -399,7 +400,7 @@ def test_a_run_of_a_version_from_elsewhere_ends_with_any_result_of_its_kind() ->
         InteractiveRunFactory().complete(result_profile="clarify")
 
 
-@pytest.mark.parametrize(
+@looped(
     "values",
     [
         {"result_level": "medium"},
@@ -421,7 +422,7 @@ def test_bad_values_end_nothing(values: dict[str, Any]) -> None:
     assert caught.value.details["field"] == next(iter(values))
 
 
-@pytest.mark.parametrize("milliseconds", [0, 86_400_000])
+@looped("milliseconds", [0, 86_400_000])
 def test_a_run_lasts_up_to_a_day(milliseconds: int) -> None:
     run = begin(published())
     run.complete(result_level="low", duration_ms=milliseconds)
@@ -431,8 +432,8 @@ def test_a_run_lasts_up_to_a_day(milliseconds: int) -> None:
 # -- crisis -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("category", InteractiveRun.CrisisTrigger.values)
-@pytest.mark.parametrize("result", [{"result_level": "high"}, {}])
+@looped("category", InteractiveRun.CrisisTrigger.values)
+@looped("result", [{"result_level": "high"}, {}])
 def test_a_crisis_is_told_with_its_category(category: str, result: dict[str, str]) -> None:
     run = begin(published())
     run.complete(crisis_trigger_type=category, **result)
@@ -486,7 +487,7 @@ def test_a_run_is_not_given_to_nobody() -> None:
             run.link_to_user(nobody)
 
 
-@pytest.mark.parametrize("verb", ["complete", "abandon", "link_to_user"])
+@looped("verb", ["complete", "abandon", "link_to_user"])
 def test_a_run_that_is_gone_is_not_found(verb: str) -> None:
     arguments = (UserFactory(),) if verb == "link_to_user" else ()
     with nothing_written(), pytest.raises(NotFound):

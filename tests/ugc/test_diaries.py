@@ -16,6 +16,7 @@ from tests.grouped import (
     change_groups,
     check_changes,
     check_inserts,
+    looped,
 )
 from tests.support import Case, execute, refuses
 from tests.trying import UPDATES, Change, copy_rows
@@ -62,7 +63,7 @@ def test_deleted_means_gone(group: ChangeGroup) -> None:
 PLAIN = ["Сегодня мне было грустно", '{"mood": 3}', "", "null", "v1.k1.", "v1.k1." + "A" * 38]
 
 
-@pytest.mark.parametrize("plain", PLAIN)
+@looped("plain", PLAIN)
 def test_no_diary_is_stored_in_the_open(plain: str) -> None:
     """By an INSERT, an UPDATE and COPY: whoever writes."""
     owner = UserFactory()

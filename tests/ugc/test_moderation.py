@@ -17,7 +17,7 @@ from tests.factories import (
     ReviewFactory,
     UserFactory,
 )
-from tests.grouped import CaseGroup, case_groups, check_inserts
+from tests.grouped import CaseGroup, case_groups, check_inserts, looped
 from tests.support import (
     Case,
     breaks,
@@ -95,7 +95,7 @@ CHANGES: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("way", UPDATES)
-@pytest.mark.parametrize("to", CHANGES.values(), ids=CHANGES)
+@looped("to", CHANGES.values(), ids=CHANGES)
 @breaks(IMMUTABLE)
 def test_a_decision_is_not_changed(to: Callable[[], dict[str, Any]], way: str) -> None:
     row = ModerationActionFactory()
@@ -132,7 +132,7 @@ def test_a_temporary_table_of_the_same_name_holds_no_question() -> None:
         insert_sql(row)
 
 
-@pytest.mark.parametrize(
+@looped(
     ("rule", "column", "attempt"),
     [
         (

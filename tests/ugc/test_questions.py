@@ -19,6 +19,7 @@ from tests.grouped import (
     change_groups,
     check_changes,
     check_inserts,
+    looped,
 )
 from tests.strangers import is_refused
 from tests.support import (
@@ -75,7 +76,7 @@ def test_a_question_carries_known_flags_only(group: CaseGroup) -> None:
     check_inserts(group)
 
 
-@pytest.mark.parametrize(
+@looped(
     "flags",
     ["{NULL}", "{crisis,NULL}", "{{crisis,pii},{medical,spam}}", "{{crisis}}", '{""}', "{null}"],
 )
@@ -95,7 +96,7 @@ def test_odd_arrays_are_no_flags(flags: str) -> None:
 # -- due_at ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@looped(
     ("flags", "hours"),
     [
         ([], 24),
@@ -105,8 +106,8 @@ def test_odd_arrays_are_no_flags(flags: str) -> None:
     ],
     ids=str,
 )
-@pytest.mark.parametrize("write", [insert_sql, AnonymousQuestion.save], ids=["sql", "orm"])
-@pytest.mark.parametrize("given", [None, NOW + timedelta(days=30)], ids=["nothing", "a time"])
+@looped("write", [insert_sql, AnonymousQuestion.save], ids=["sql", "orm"])
+@looped("given", [None, NOW + timedelta(days=30)], ids=["nothing", "a time"])
 def test_due_is_the_databases_to_say(
     flags: list[str], hours: int, write: Callable[..., None], given: datetime | None
 ) -> None:
@@ -118,8 +119,8 @@ def test_due_is_the_databases_to_say(
     assert stored(row)["due_at"] == NOW + timedelta(hours=hours)
 
 
-@pytest.mark.parametrize("way", UPDATES)
-@pytest.mark.parametrize(
+@looped("way", UPDATES)
+@looped(
     ("to", "due"),
     [
         ({"due_at": NOW + timedelta(days=30)}, NOW + timedelta(hours=24)),
@@ -212,7 +213,7 @@ def test_a_question_is_answered_only_with_its_answer(group: ChangeGroup) -> None
     check_changes(group)
 
 
-@pytest.mark.parametrize("way", UPDATES)
+@looped("way", UPDATES)
 def test_a_question_with_its_answer_is_answered(way: str) -> None:
     row = QuestionAnswerFactory(question__approved=True).question
     UPDATES[way](row, **ANSWERED)
@@ -292,7 +293,7 @@ def test_a_question_has_one_answer(group: CaseGroup) -> None:
 
 
 @each_delete
-@pytest.mark.parametrize("status", ["pending", "flagged", "approved", "rejected"])
+@looped("status", ["pending", "flagged", "approved", "rejected"])
 def test_an_answer_not_given_yet_may_go(delete: Callable[..., Any], status: str) -> None:
     traits = {} if status == "pending" else {status: True}
     row = QuestionAnswerFactory(question=AnonymousQuestionFactory(**traits))
@@ -307,9 +308,7 @@ def test_an_answered_question_goes_with_its_answer(delete: Callable[..., Any]) -
     assert not QuestionAnswer.objects.exists()
 
 
-@pytest.mark.parametrize(
-    "statement", ["TRUNCATE question_answers", "TRUNCATE anonymous_questions CASCADE"]
-)
+@looped("statement", ["TRUNCATE question_answers", "TRUNCATE anonymous_questions CASCADE"])
 @breaks("question_answers_no_truncate")
 def test_answers_are_not_emptied_away(statement: str) -> None:
     with refuses("question_answers_no_truncate", "question_answers"):

@@ -24,6 +24,7 @@ from tests.grouped import (
     change_groups,
     check_changes,
     check_inserts,
+    looped,
 )
 from tests.strangers import is_refused
 from tests.support import (
@@ -180,14 +181,14 @@ def test_a_consent_is_withdrawn_once(group: ChangeGroup) -> None:
 
 
 @each_delete
-@pytest.mark.parametrize("state", ["active", "refused", "revoked"])
+@looped("state", ["active", "refused", "revoked"])
 @breaks(NO_DELETE)
 def test_a_consent_is_not_deleted(delete: Callable[[models.Model], Any], state: str) -> None:
     traits = {} if state == "active" else {state: True}
     check_delete(ReviewPublicationConsentFactory(**traits), delete, NO_DELETE)
 
 
-@pytest.mark.parametrize(
+@looped(
     "statement",
     ["TRUNCATE review_publication_consents", "TRUNCATE reviews CASCADE", "TRUNCATE users CASCADE"],
 )
@@ -240,7 +241,7 @@ def test_a_review_is_published_only_with_an_active_consent(group: ChangeGroup) -
     check_changes(group)
 
 
-@pytest.mark.parametrize("way", UPDATES)
+@looped("way", UPDATES)
 def test_a_consent_to_another_review_is_none(way: str) -> None:
     ReviewPublicationConsentFactory(review=ReviewFactory(pending=True))
     with refuses(NEEDS, "reviews"):
@@ -252,7 +253,7 @@ def published() -> tuple[Review, ReviewPublicationConsent]:
     return row, row.publication_consents.get()
 
 
-@pytest.mark.parametrize("way", UPDATES)
+@looped("way", UPDATES)
 def test_a_withdrawal_unpublishes_in_the_same_statement(way: str) -> None:
     row, consent = published()
     before = stored(row)
@@ -263,7 +264,7 @@ def test_a_withdrawal_unpublishes_in_the_same_statement(way: str) -> None:
         UPDATES[way](row, **PUBLISHED)
 
 
-@pytest.mark.parametrize("state", ["draft", "pending", "unpublished"])
+@looped("state", ["draft", "pending", "unpublished"])
 def test_a_withdrawal_leaves_what_is_not_published(state: str) -> None:
     row = ReviewFactory(**{} if state == "draft" else {state: True})
     update_sql(ReviewPublicationConsentFactory(review=row), revoked_at=timezone.now())
@@ -300,7 +301,7 @@ WITHDRAW = (
 )
 
 
-@pytest.mark.parametrize(
+@looped(
     ("is_published_first", "statement"),
     [
         (True, f"WITH withdrawn AS ({WITHDRAW}) {PUBLISH}"),
@@ -366,7 +367,7 @@ def test_a_published_review_does_not_slip_out_under_another_key() -> None:
 SECRET = f"v1.k1.{'Anna' * 20}"
 
 
-@pytest.mark.parametrize(
+@looped(
     ("rule", "table", "column", "statement"),
     [
         (NEEDS, "reviews", "status", "UPDATE reviews SET status = 'published'"),

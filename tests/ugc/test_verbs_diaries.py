@@ -15,6 +15,7 @@ from ebalance.db.sealed import Plaintext, UnsealedValue
 from ebalance.verbs import IdempotencyConflict, InvalidInput, NotFound
 from tests.factories import DiaryEntryFactory, UserFactory
 from tests.factories.payloads import PAYLOADS
+from tests.grouped import looped
 from tests.support import execute
 from tests.ugc.telling import (
     NOW,
@@ -118,7 +119,7 @@ def test_a_late_repeat_does_not_bring_an_erased_entry_back() -> None:
         assert write(**given).payload_encrypted is None
 
 
-@pytest.mark.parametrize(
+@looped(
     ("values", "error", "details"),
     [
         ({"diary_type": "dreams"}, InvalidInput, {"field": "diary_type"}),
@@ -142,7 +143,7 @@ def test_what_is_no_entry_writes_nothing(
         write(**{"user": author, **values})
 
 
-@pytest.mark.parametrize("payload", [PAYLOADS["diary_gratitude"], "Спасибо", None])
+@looped("payload", [PAYLOADS["diary_gratitude"], "Спасибо", None])
 def test_an_entry_comes_sealed(payload: Any) -> None:
     author = UserFactory()
     with writes_nothing(), pytest.raises(UnsealedValue) as caught:
@@ -150,7 +151,7 @@ def test_an_entry_comes_sealed(payload: Any) -> None:
     assert "Спасибо" not in str(caught.value)
 
 
-@pytest.mark.parametrize("state", ["blocked", "deleted"])
+@looped("state", ["blocked", "deleted"])
 def test_a_blocked_or_deleted_person_writes_no_diary(state: str) -> None:
     author = UserFactory(**{state: True})
     with refused(AuthorUnavailable, user=author.pk, status=state):

@@ -23,6 +23,7 @@ from ebalance.verbs import (
 )
 from identity.models import User
 from tests.factories import AnonymousQuestionFactory, QuestionAnswerFactory, UserFactory
+from tests.grouped import looped
 from tests.support import execute
 from tests.ugc.telling import (
     NOBODY_MAY,
@@ -101,7 +102,7 @@ def test_a_question_awaits_moderation() -> None:
     assert actions(row) == []
 
 
-@pytest.mark.parametrize("flags", [["crisis"], ("pii", "crisis", "pii"), {"spam"}])
+@looped("flags", [["crisis"], ("pii", "crisis", "pii"), {"spam"}])
 def test_what_the_filter_saw_flags_it(flags: Any) -> None:
     row = ask(trigger_flags=flags)
     is_crisis = "crisis" in flags
@@ -112,8 +113,8 @@ def test_what_the_filter_saw_flags_it(flags: Any) -> None:
     assert actions(row) == []  # nobody moderated it yet
 
 
-@pytest.mark.parametrize("channel", ["web", "telegram"])
-@pytest.mark.parametrize("contact", [None, {"email": Plaintext(ADDRESS)}])
+@looped("channel", ["web", "telegram"])
+@looped("contact", [None, {"email": Plaintext(ADDRESS)}])
 def test_a_question_is_an_event_of_its_channel(channel: str, contact: Any) -> None:
     ask(channel=channel, contact=contact, anonymous_id="browser-0001")
     (event,) = analytics("question_submitted")
@@ -122,7 +123,7 @@ def test_a_question_is_an_event_of_its_channel(channel: str, contact: Any) -> No
     assert event.properties == {"channel": channel, "has_contact": contact is not None}
 
 
-@pytest.mark.parametrize(
+@looped(
     "known_by",
     [
         {"contact": {"email": Plaintext(ADDRESS)}},
@@ -144,7 +145,7 @@ def test_nobody_known_is_nobodys_lead() -> None:
     assert len(tracked("question_submitted")) == 1
 
 
-@pytest.mark.parametrize(
+@looped(
     "contact",
     [
         {"email": Plaintext(ADDRESS)},
@@ -176,7 +177,7 @@ def test_neither_text_nor_contact_is_in_any_event() -> None:
     assert str(row.pk) not in json.dumps(tracking)  # nobody finds whose question it is
 
 
-@pytest.mark.parametrize("kind", ["uuid", "text"])
+@looped("kind", ["uuid", "text"])
 def test_the_same_request_again_is_the_same_question(kind: str) -> None:
     key = uuid4()
     given = {
@@ -205,7 +206,7 @@ OTHER: dict[str, Callable[[], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", OTHER)
+@looped("name", OTHER)
 def test_the_key_of_another_question_is_a_conflict(name: str) -> None:
     key, other = uuid4(), OTHER[name]()
     row = ask(id=key)
@@ -222,7 +223,7 @@ def test_a_repeat_is_known_after_the_filter_and_a_moderator_went_over_it(owner: 
         assert ask(id=key).pk == key
 
 
-@pytest.mark.parametrize(
+@looped(
     ("values", "error", "field"),
     [
         ({"text": Plaintext("")}, TextBlank, "text"),
@@ -265,7 +266,7 @@ def test_what_cannot_be_asked_writes_nothing(
         ask(**values)
 
 
-@pytest.mark.parametrize(
+@looped(
     "values",
     [
         {"text": SECRET},
@@ -289,13 +290,13 @@ def test_the_longest_question_has_ten_thousand_characters() -> None:
     assert AnonymousQuestion.objects.count() == 1
 
 
-@pytest.mark.parametrize("unknown", [uuid4(), "nobody", 17, True])
+@looped("unknown", [uuid4(), "nobody", 17, True])
 def test_nobody_unknown_asks(unknown: Any) -> None:
     with refused(NotFound, what="user"):
         ask(user=unknown)
 
 
-@pytest.mark.parametrize("state", ["blocked", "deleted"])
+@looped("state", ["blocked", "deleted"])
 def test_a_blocked_or_deleted_person_asks_nothing(state: str) -> None:
     person = UserFactory(**{state: True})
     with refused(AuthorUnavailable, user=person.pk, status=state):
@@ -374,7 +375,7 @@ def test_no_verb_moves_a_question_otherwise(owner: User, verb: str, state: str) 
         VERBS[verb](row, owner)
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@looped("verb", VERBS)
 def test_a_stale_row_decides_nothing(owner: User, verb: str) -> None:
     """The caller's copy is of an hour ago: what counts is the row."""
     row = question("rejected")
@@ -414,7 +415,7 @@ def test_the_actor_is_named(assistant: User) -> None:
     assert action == {"moderator_user_id": assistant.pk, "created_at": NOW}
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@looped("verb", VERBS)
 def test_a_question_that_is_gone_is_not_found(owner: User, verb: str) -> None:
     row = question()
     AnonymousQuestion.objects.filter(pk=row.pk).delete()
@@ -425,38 +426,36 @@ def test_a_question_that_is_gone_is_not_found(owner: User, verb: str) -> None:
 # -- who ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("role", NOBODY_MAY)
-@pytest.mark.parametrize("verb", VERBS)
+@looped("role", NOBODY_MAY)
+@looped("verb", VERBS)
 def test_nobody_else_moderates(verb: str, role: str | None) -> None:
     row, actor = question("approved"), staff(role)
     with refused(NotPermitted, row):
         VERBS[verb](row, actor)
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "flag"])
+@looped("verb", [verb for verb in VERBS if verb != "flag"])
 def test_a_decision_is_somebodys(verb: str) -> None:
     row = question("approved")
     with refused(NotPermitted, row):
         VERBS[verb](row, None)
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@looped("verb", VERBS)
 def test_a_blocked_owner_moderates_nothing(verb: str) -> None:
     row, actor = question("approved"), staff("owner", blocked=True)
     with refused(NotPermitted, row):
         VERBS[verb](row, actor)
 
 
-@pytest.mark.parametrize(
-    ("verb", "state"), [("answer", "approved"), ("publish_answer", "answered")]
-)
+@looped(("verb", "state"), [("answer", "approved"), ("publish_answer", "answered")])
 def test_the_assistant_does_not_answer(assistant: User, verb: str, state: str) -> None:
     row = question(state, publish_allowed=True)
     with refused(NotPermitted, row):
         VERBS[verb](row, assistant)
 
 
-@pytest.mark.parametrize("verb", ["flag", "approve", "reject", "escalate", "mask_pii"])
+@looped("verb", ["flag", "approve", "reject", "escalate", "mask_pii"])
 def test_the_assistant_moderates(assistant: User, verb: str) -> None:
     row = question()
     VERBS[verb](row, assistant)
@@ -489,7 +488,7 @@ def test_flags_add_up(assistant: User) -> None:
         row.flag(["crisis"])
 
 
-@pytest.mark.parametrize(
+@looped(
     ("flags", "error"),
     [([], ReasonMissing), (["panic"], InvalidInput), ("pii", InvalidInput), (7, InvalidInput)],
 )
@@ -519,14 +518,14 @@ def test_a_graver_escalation_is_another_one(assistant: User) -> None:
     assert actions(row) == [("escalate", "other"), ("escalate", "crisis")]
 
 
-@pytest.mark.parametrize("reason", ["", None, "medical", 1])
+@looped("reason", ["", None, "medical", 1])
 def test_an_escalation_has_a_known_reason(assistant: User, reason: Any) -> None:
     row = question()
     with refused(InvalidInput, row, field="reason"):
         row.escalate(reason=reason, actor=assistant)
 
 
-@pytest.mark.parametrize(
+@looped(
     ("reason", "error"),
     [("", ReasonMissing), (None, ReasonMissing), ("rude", InvalidInput), (1, InvalidInput)],
 )
@@ -555,17 +554,15 @@ TEXT_VERBS: dict[str, Callable[..., Any]] = {
 }
 
 
-@pytest.mark.parametrize("verb", TEXT_VERBS)
-@pytest.mark.parametrize(
-    ("text", "error"), [(" ", TextBlank), ("я" * 10_001, TextTooLong), ("a\0", InvalidInput)]
-)
+@looped("verb", TEXT_VERBS)
+@looped(("text", "error"), [(" ", TextBlank), ("я" * 10_001, TextTooLong), ("a\0", InvalidInput)])
 def test_a_text_of_staff_is_a_text(owner: User, verb: str, text: str, error: type) -> None:
     row = question("approved")
     with refused(error, row, field="text"):
         TEXT_VERBS[verb](row, Plaintext(text), actor=owner)
 
 
-@pytest.mark.parametrize("verb", TEXT_VERBS)
+@looped("verb", TEXT_VERBS)
 def test_a_text_of_staff_comes_sealed(owner: User, verb: str) -> None:
     row = question("approved")
     with writes_nothing(row), pytest.raises(UnsealedValue):
@@ -652,9 +649,7 @@ def test_an_approval_is_tracked(owner: User) -> None:
     assert "rejection_reason" not in properties
 
 
-@pytest.mark.parametrize(
-    ("flags", "events"), [(["crisis"], 1), (["crisis", "pii"], 1), (["pii"], 0)]
-)
+@looped(("flags", "events"), [(["crisis"], 1), (["crisis", "pii"], 1), (["pii"], 0)])
 def test_a_crisis_found_by_a_moderator_is_tracked(
     assistant: User, flags: list[str], events: int
 ) -> None:
@@ -663,7 +658,7 @@ def test_a_crisis_found_by_a_moderator_is_tracked(
     assert [event["moderation_status"] for event in found] == ["flagged_crisis"] * events
 
 
-@pytest.mark.parametrize("reason", ["crisis", "complex", "other"])
+@looped("reason", ["crisis", "complex", "other"])
 def test_an_escalation_is_tracked(assistant: User, reason: str) -> None:
     row = question()
     row.escalate(reason=reason, actor=assistant, clock=at())
@@ -673,7 +668,7 @@ def test_an_escalation_is_tracked(assistant: User, reason: str) -> None:
     assert tracked("ugc_moderated") == []
 
 
-@pytest.mark.parametrize(
+@looped(
     ("length", "bucket"),
     [(1, "short"), (500, "short"), (501, "medium"), (2_000, "medium"), (2_001, "long")],
 )
@@ -685,7 +680,7 @@ def test_an_answer_is_tracked_by_length_and_time(owner: User, length: int, bucke
     ]
 
 
-@pytest.mark.parametrize(
+@looped(
     ("submitted", "milliseconds"),
     [
         (NOW - timedelta(days=11), 950_400_000),

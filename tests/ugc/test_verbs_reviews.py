@@ -20,6 +20,7 @@ from ebalance.verbs import (
 )
 from identity.models import User
 from tests.factories import ReviewFactory, ReviewPublicationConsentFactory, UserFactory
+from tests.grouped import looped
 from tests.support import execute, refuses, update_sql
 from tests.ugc.telling import (
     NOBODY_MAY,
@@ -114,7 +115,7 @@ def test_a_draft_is_sent_later_and_once() -> None:
         row.submit(clock=at(1))
 
 
-@pytest.mark.parametrize("make", [Review.objects.submit, Review.objects.draft])
+@looped("make", [Review.objects.submit, Review.objects.draft])
 def test_the_same_review_again_is_the_first(make: Callable[..., Review]) -> None:
     given = {"id": uuid4(), "user": UserFactory(), "text": Plaintext("Мне помогло.")}
     first = make(**given)
@@ -155,7 +156,7 @@ def test_a_repeat_brings_its_consent_or_none() -> None:
     assert consents(row) == [(VERSION, False)]
 
 
-@pytest.mark.parametrize(
+@looped(
     ("values", "error", "field"),
     [
         ({"text": Plaintext("  ")}, TextBlank, "text"),
@@ -179,7 +180,7 @@ def test_a_review_comes_sealed() -> None:
         send(user=None, text="Мне помогло.")
 
 
-@pytest.mark.parametrize("state", ["blocked", "deleted"])
+@looped("state", ["blocked", "deleted"])
 def test_a_blocked_or_deleted_person_writes_no_review(state: str) -> None:
     draft = ReviewFactory()
     author = draft.user
@@ -259,15 +260,15 @@ def test_no_verb_moves_a_review_otherwise(assistant: User, verb: str, state: str
         VERBS[verb](row, assistant)
 
 
-@pytest.mark.parametrize(("verb", "state"), [*ALREADY])
+@looped(("verb", "state"), [*ALREADY])
 def test_what_is_so_already_is_left(assistant: User, verb: str, state: str) -> None:
     row = review(state)
     with writes_nothing(row):
         VERBS[verb](row, assistant)
 
 
-@pytest.mark.parametrize("role", NOBODY_MAY)
-@pytest.mark.parametrize("verb", VERBS)
+@looped("role", NOBODY_MAY)
+@looped("verb", VERBS)
 def test_nobody_else_moderates_reviews(verb: str, role: str | None) -> None:
     row, actor = review(), staff(role)
     with refused(NotPermitted, row):
@@ -320,7 +321,7 @@ def test_a_rejection_keeps_its_reason(assistant: User) -> None:
     assert actions(row) == [("reject", "spam"), ("publish", None), ("unpublish", None)]
 
 
-@pytest.mark.parametrize(
+@looped(
     ("verb", "reason", "error"),
     [
         ("reject", None, ReasonMissing),
@@ -363,8 +364,8 @@ def test_a_review_that_is_gone_is_not_found(assistant: User) -> None:
 # -- consent --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", ["pending", "unpublished"])
-@pytest.mark.parametrize("consent", [None, {"refused": True}, {"revoked": True}])
+@looped("state", ["pending", "unpublished"])
+@looped("consent", [None, {"refused": True}, {"revoked": True}])
 def test_without_a_consent_nothing_is_published(
     assistant: User, state: str, consent: dict[str, Any] | None
 ) -> None:
