@@ -1,19 +1,42 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.test import Client, override_settings
+from django.urls import reverse
 
 from tests.factories import UserFactory
 
 
-@pytest.fixture
-def as_role(db: None) -> Callable[[str], Client]:
-    """A browser in which somebody with this role is signed in."""
+@pytest.fixture(scope="package", autouse=True)
+def compiled_pages(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Compile the templates of a list and of a form, which the first test would pay for."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        client, person = Client(), UserFactory(role="owner")
+        client.force_login(person)
+        for name, args in (("changelist", []), ("change", [person.pk]), ("delete", [person.pk])):
+            meta = get_user_model()._meta
+            address = reverse(f"admin:{meta.app_label}_{meta.model_name}_{name}", args=args)
+            assert client.get(address).status_code == 200
+        transaction.set_rollback(True)
 
-    def sign_in(role: str, **person: Any) -> Client:
+
+@pytest.fixture(scope="package", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """Hash passwords in no time: the strength of a hash is not what these tests are about."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
+
+
+@pytest.fixture
+def as_role(db: None) -> Callable[[str | None], Client]:
+    """Sign in a new person with this role and return the browser."""
+
+    def sign_in(role: str | None, **person: Any) -> Client:
         client = Client()
         client.force_login(UserFactory(role=role, **person))
         return client

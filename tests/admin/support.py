@@ -1,9 +1,12 @@
-"""What the tests of admin share: its pages, and tables with many rows in them."""
+"""Shared by the tests of admin: its pages, tables with many rows, and ciphertext on pages."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 from urllib.parse import urlencode
 
 import factory
@@ -12,14 +15,18 @@ from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.db import connection, models
 from django.http import HttpResponse
+from django.template.response import SimpleTemplateResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 import ebalance.urls  # noqa: F401  (the pages are registered with the addresses)
 from ebalance.db.apps import PROJECT_APPS
+from ebalance.db.sealed import ProtectedField
+from identity.models import User
 from tests import factories
 from tests.factories import FACTORIES
+from tests.support import execute
 
 # Diaries belong to their authors alone (access.md §1).
 WITHOUT_A_PAGE = {"ugc.DiaryEntry"}
@@ -89,9 +96,23 @@ FEW: dict[str, Callable[[models.Model], list[models.Model]]] = {
     "ugc.QuestionAnswer": lambda parent: [factories.QuestionAnswerFactory(question=parent)],
 }
 
+# Table and column of every sealed value.
+SEALED = [
+    (model._meta.db_table, field.column)
+    for model in FACTORIES
+    for field in model._meta.concrete_fields
+    if isinstance(field, ProtectedField)
+]
+# The only SQL that may read such a column: it asks for the id of the key.
+ONLY_THE_KEY = re.compile(r"split_part\(\"?\w+\"?\.\"?\w+\"?, %s, %s\)", re.IGNORECASE)
+
 
 def label(model: type[models.Model]) -> str:
     return model._meta.label
+
+
+def signed_in(client: Client) -> User:
+    return User.objects.get(pk=client.session["_auth_user_id"])
 
 
 def rows(model: type[models.Model], number: int) -> list[models.Model]:
@@ -140,17 +161,45 @@ def asked(client: Client, address: str) -> tuple[HttpResponse, list[str]]:
     return response, [query["sql"] for query in captured.captured_queries]
 
 
-def warm(client: Client, *addresses: str) -> None:
-    """Fill the caches of the process, which are not what is measured."""
-    for address in addresses:
-        client.get(address)
+def ciphertexts() -> set[str]:
+    """The sealed values of all tables."""
+    columns = " UNION ".join(
+        f'SELECT "{column}" AS v FROM "{table}" WHERE "{column}" IS NOT NULL'
+        for table, column in SEALED
+    )
+    return {row["v"] for row in execute(columns)}
+
+
+def check_no_ciphertext(response: HttpResponse, statements: list[str]) -> None:
+    """The page contains no sealed value, and its statements read none."""
+    shown = text(response)
+    assert not [value for value in ciphertexts() if value.split(".")[2] in shown]
+    columns = {column for _table, column in SEALED}
+    for sql in statements:
+        selected = ONLY_THE_KEY.sub("", sql).partition(" WHERE ")[0]
+        assert not [column for column in columns if f'"{column}"' in selected], sql
 
 
 def queries(client: Client, address: str) -> list[str]:
+    """The statements of a page, which opens and shows nothing that is not for people."""
     response, statements = asked(client, address)
     assert response.status_code == 200, address
     assert b" object at 0x" not in response.content, "a value that is not meant for people"
+    check_no_ciphertext(response, statements)
     return statements
+
+
+@contextmanager
+def unrendered() -> Iterator[None]:
+    """Pages answer without HTML, for tests of access, forms and what a form writes."""
+    with mock.patch.object(SimpleTemplateResponse, "rendered_content", ""):
+        yield
+
+
+def form_at(client: Client, address: str) -> dict[str, Any]:
+    """``form_data`` of the page at the address."""
+    with unrendered():
+        return form_data(client.get(address))
 
 
 def text(response: HttpResponse) -> str:
