@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
@@ -27,11 +28,23 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
-def setup(checkout: Path) -> subprocess.Popen[str]:
+@pytest.fixture
+def constraints(tmp_path: Path) -> Path:
+    """A pipe that pip reads first: it waits there until somebody writes."""
+    path = tmp_path / "constraints"
+    os.mkfifo(path)
+    return path
+
+
+def setup(checkout: Path, constraints: Path | None = None) -> subprocess.Popen[str]:
     return subprocess.Popen(
         ["sh", "tools/setup.sh"],
         cwd=checkout,
-        env=environment(PYTHON3=sys.executable, TMPDIR=str(checkout.parent / "tmp")),
+        env=environment(
+            PYTHON3=sys.executable,
+            TMPDIR=str(checkout.parent / "tmp"),
+            PIP_CONSTRAINT=str(constraints) if constraints else None,
+        ),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -52,23 +65,33 @@ def test_says_what_it_does_and_a_second_call_does_nothing(checkout: Path) -> Non
     assert finished(setup(checkout)) == (0, "")
 
 
-def test_two_at_once_make_one_environment(checkout: Path) -> None:
-    results = [finished(process) for process in [setup(checkout), setup(checkout)]]
-    assert [code for code, _ in results] == [0, 0]
-    assert sum("Making" in output for _, output in results) == 1
-    assert sum("waiting for it" in output for _, output in results) == 1
+def read_until(process: subprocess.Popen[str], start: str) -> str:
+    """The output up to the line that starts so."""
+    assert process.stdout
+    text = ""
+    for line in process.stdout:
+        text += line
+        if line.startswith(start):
+            return text
+    raise AssertionError(text)
+
+
+def test_two_at_once_make_one_environment(checkout: Path, constraints: Path) -> None:
+    first = setup(checkout, constraints)
+    read_until(first, "Installing")
+    second = setup(checkout)
+    assert read_until(second, "Another").endswith("waiting for it …\n")
+    constraints.write_text("")
+    assert [finished(process) for process in (first, second)] == [(0, ANY), (0, "")]
 
 
 @pytest.mark.parametrize("stage", ["Making", "Installing"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_is_started_over_after_an_interruption(
-    checkout: Path, stage: str, number: signal.Signals
+    checkout: Path, constraints: Path, stage: str, number: signal.Signals
 ) -> None:
-    process = setup(checkout)
-    assert process.stdout
-    for line in process.stdout:
-        if line.startswith(stage):
-            break
+    process = setup(checkout, constraints)
+    read_until(process, stage)
     os.killpg(process.pid, number)
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == (130 if number == signal.SIGINT else -number)
