@@ -23,7 +23,7 @@ class Session:
     def __init__(self, database: Database, level: str) -> None:
         self.connection = database.connect()
         self.connection.isolation_level = LEVELS[level]
-        self.connection.execute("SET lock_timeout = '20s'; SET deadlock_timeout = '100ms'")
+        self.connection.execute("SET lock_timeout = '300s'; SET deadlock_timeout = '100ms'")
         self.connection.commit()
         self.connection.execute("SELECT 1 FROM roles LIMIT 1")  # the snapshot is taken here
         self.error: psycopg.Error | None = None
@@ -50,6 +50,14 @@ class Session:
             self._thread = None
         return True
 
+    def wait_until_done_or_blocked(self, watcher: psycopg.Connection[Any]) -> None:
+        """Wait until the statement under way has ended or waits for a lock."""
+        query = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s"
+        while self._thread is not None and self._thread.is_alive():
+            if watcher.execute(query, [self.connection.info.backend_pid]).fetchone() == (True,):
+                return
+            self._thread.join(0.005)
+
     def _run(self, work: Callable[[], object]) -> None:
         self.wait()
 
@@ -74,16 +82,18 @@ def race(database: Database, level: str, first: tuple, second: tuple) -> list[ps
     reports (serialization failure, deadlock), never anything else.
     """
     one, other = Session(database, level), Session(database, level)
+    watcher = database.connect(autocommit=True)
     try:
         one.start(*first)
         one.wait()
         other.start(*second)
-        other.wait(0.3)
+        other.wait_until_done_or_blocked(watcher)
         one.commit()
         other.commit()
     finally:
         one.close()
         other.close()
+        watcher.close()
     errors = [session.error for session in (one, other) if session.error]
     for error in errors:
         assert error.sqlstate, error
