@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from itertools import count
+from pathlib import Path
 
 import psycopg
 
@@ -24,15 +26,26 @@ LEVELS = {
 }
 
 
-def mix(conninfo: str, seed: int, rounds: int, services: list[str], level: str) -> Counter:
+def mix(
+    conninfo: str,
+    seed: int,
+    rounds: int,
+    services: list[str],
+    level: str,
+    until: str | None = None,
+) -> Counter:
     """Write entries in every way, one to three in a transaction, and take a third of them back.
+
+    So many rounds, and on until the file ``until`` is there, if one is named.
 
     Counts entries that stayed as "kept", transactions that were refused by their SQLSTATE.
     """
     dice, seen = random.Random(seed), Counter()
     with psycopg.connect(conninfo) as connection:
         connection.isolation_level = LEVELS[level]
-        for _ in range(rounds):
+        for n in count():
+            if n >= rounds and (until is None or Path(until).exists()):
+                break
             entries = dice.choice([1, 1, 2, 3])
             try:
                 for _ in range(entries):
@@ -50,12 +63,12 @@ def mix(conninfo: str, seed: int, rounds: int, services: list[str], level: str) 
     return seen
 
 
-def write_for_ever(conninfo: str) -> None:
-    """Until it is killed: transactions of three entries, or of none."""
+def write_for_ever(conninfo: str, lines: int) -> None:
+    """Until it is killed: transactions of three entries. The first so many each print a line."""
     with psycopg.connect(conninfo) as connection:
-        print("connected", flush=True)
-        while True:
+        for n in count():
             for _ in range(3):
                 connection.execute(RECORDED)
             connection.commit()
-            print("committed", flush=True)
+            if n < lines:
+                print("committed", flush=True)
