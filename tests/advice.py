@@ -4,7 +4,7 @@ A test that compares models, catalog and documents yields one line of advice for
 
     @advises
     def test_tables_have_a_retention() -> Iterator[str]:
-        yield of_model(Lead)("declare `retention` in", "the table has none")
+        yield of_class(Lead)("declare `retention` in", "the table has none")
 
     crm/models/leads.py:24: declare `retention` in `Lead`: the table has none
 
@@ -59,8 +59,8 @@ def model_of(table: str) -> type[models.Model] | None:
     return next((model for model in found if model._meta.db_table == table), None)
 
 
-def of_model(model: type[models.Model]) -> Place:
-    return Place(file_of(model), model.__qualname__)
+def of_class(cls: type) -> Place:
+    return Place(file_of(cls), cls.__qualname__)
 
 
 def of_field(field: models.Field) -> Place:
@@ -74,7 +74,7 @@ def of_table(table: str) -> Place:
         return Place("ebalance/db/third_party.py", f'TABLES["{table}"]')
     if model is None:
         return Place("<app>/models/", f'a model with db_table = "{table}"')
-    return of_model(model)
+    return of_class(model)
 
 
 def of_column(table: str, column: str) -> Place:
@@ -98,14 +98,19 @@ def of_function(name: str) -> Place:
             if getattr(trigger, "body", None) and trigger.rule == name:
                 return of_rule(model._meta.db_table, name)
     created = re.compile(rf"CREATE (OR REPLACE )?FUNCTION public\.{name}\(")
-    files = [
-        path
+    files = [file for file, text in _migrations() if created.search(text)]
+    return Place(files[-1] if files else "<app>/migrations/sql/", f"public.{name}()")
+
+
+@functools.cache
+def _migrations() -> list[tuple[str, str]]:
+    """Every file of the migrations with its text, older ones of an app first."""
+    return [
+        (str(path.relative_to(ROOT)), path.read_text(encoding="utf-8"))
         for folder in sorted(ROOT.glob("*/migrations"))
         for path in sorted(folder.rglob("*"))
-        if path.suffix in {".py", ".sql"} and created.search(path.read_text(encoding="utf-8"))
+        if path.suffix in {".py", ".sql"}
     ]
-    file = files[-1].relative_to(ROOT) if files else "<app>/migrations/sql/"
-    return Place(str(file), f"public.{name}()")
 
 
 def of_data_model(declaration: str) -> Place:

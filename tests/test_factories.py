@@ -20,7 +20,7 @@ from ebalance.dev.demo import load_demo
 from identity.models import Role, User
 from interactive import configs
 from interactive.models import InteractiveDefinition, InteractiveVersion
-from tests.advice import advises, of_model
+from tests.advice import advises, of_class
 from tests.factories import (
     FACTORIES,
     AppointmentFactory,
@@ -87,14 +87,14 @@ def test_every_model_has_a_factory() -> Iterator[str]:
     expected = {model for app in ours for model in app.get_models()}
     assert len(expected) > 40
     for model in expected - FACTORIES.keys():
-        place = of_model(model)
+        place = of_class(model)
         yield (
             f"tests/factories/{model._meta.app_label}.py: declare `{model.__name__}Factory` "
             f"for the model `{place.declaration}` ({place.file})"
         )
     for model, factory_class in FACTORIES.items():
         if model not in expected or factory_class.__name__ != f"{model.__name__}Factory":
-            yield of_model(factory_class)(
+            yield of_class(factory_class)(
                 "rename or remove the factory", f"it makes rows of `{model.__name__}`"
             )
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
-from babel.messages import Message
+from babel.messages import Catalog, Message
 from django.utils import translation
 
+from booking.models import Appointment
+from tests.advice import advises, of_class, of_field
 from tools import messages
 
+CATALOGUE = messages.PO.relative_to(messages.ROOT)
 CYRILLIC = re.compile(r"[а-яё]", re.IGNORECASE)
 LATIN = {"Telegram"}  # names that are written so in Russian too
 PLAIN = re.compile(r"[\n -~“”’№–—…]+")  # what an English source may be made of
@@ -21,44 +25,89 @@ def russian():
         yield
 
 
+@pytest.fixture(scope="module")
+def wanted() -> Catalog:
+    """All messages that need a translation; reading the whole source takes long."""
+    return messages.wanted()
+
+
 def untranslated(texts) -> list[str]:
     return [text for text in map(str, texts) if text not in LATIN and not CYRILLIC.search(text)]
 
 
-def test_the_catalogue_is_complete_and_compiled():
-    assert messages.problems() == []
+@advises
+def test_the_catalogue_is_complete_and_compiled(
+    wanted: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    monkeypatch.setattr(messages, "wanted", lambda: wanted)
+    for problem in messages.problems():
+        yield f"{CATALOGUE}: run `make messages` and write the Russian: {problem}"
 
 
-@pytest.mark.parametrize("model", messages.project_models(), ids=lambda m: m._meta.label)
-def test_what_a_model_says_is_russian(model):
-    texts = [model._meta.verbose_name, model._meta.verbose_name_plural]
-    texts += [field.verbose_name for field in model._meta.local_fields]
-    texts += [rule.get_violation_error_message() for rule in model._meta.constraints]
-    texts += [
-        translation.gettext(message)
-        for trigger in getattr(model._meta, "triggers", ())
-        for message in getattr(trigger, "messages", {}).values()
-    ]
-    assert untranslated(texts) == []
+@advises
+def test_texts_of_models_are_russian() -> Iterator[str]:
+    for model in messages.project_models():
+        place = of_class(model)
+        texts = {
+            "verbose_name": model._meta.verbose_name,
+            "verbose_name_plural": model._meta.verbose_name_plural,
+        }
+        texts |= {f.name: f.verbose_name for f in model._meta.local_fields}
+        texts |= {rule.name: rule.get_violation_error_message() for rule in model._meta.constraints}
+        texts |= {
+            rule: translation.gettext(message)
+            for trigger in getattr(model._meta, "triggers", ())
+            for rule, message in getattr(trigger, "messages", {}).items()
+        }
+        for name, text in texts.items():
+            if untranslated([text]):
+                yield (
+                    f"{CATALOGUE}: translate {str(text)!r}, the text of "
+                    f"`{place.declaration}.{name}` ({place.file}), and run `make messages`"
+                )
 
 
-def test_labels_of_closed_sets_are_russian():
-    assert untranslated(m.label for members in messages.closed_sets() for m in members) == []
+@advises
+def test_labels_of_closed_sets_are_russian() -> Iterator[str]:
+    for members in messages.closed_sets():
+        for member in members:
+            if untranslated([member.label]):
+                yield (
+                    f"{CATALOGUE}: translate {str(member.label)!r}, a label of the set "
+                    f"`{members.__name__}` ({members.__module__}), and run `make messages`"
+                )
 
 
-def test_field_labels_start_in_lower_case_or_with_an_abbreviation():
-    labels = {
-        str(field.verbose_name)
-        for model in messages.project_models()
-        for field in model._meta.local_fields
-    }
-    assert [text for text in labels if text[0].isupper() and not text[:2].isupper()] == []
+@advises
+def test_field_labels_start_in_lower_case_or_with_an_abbreviation() -> Iterator[str]:
+    for model in messages.project_models():
+        for field in model._meta.local_fields:
+            text = str(field.verbose_name)
+            if text[0].isupper() and not text[:2].isupper():
+                place = of_field(field)
+                yield (
+                    f"{CATALOGUE}: start {text!r} in lower case, the label of "
+                    f"`{place.declaration}` ({place.file})"
+                )
 
 
-def test_english_sources_are_plain():
+def test_untranslated_label_is_named_with_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Appointment._meta.get_field("format"), "verbose_name", "Format")
+    for test, do in [
+        (test_texts_of_models_are_russian, "translate 'Format', the text of"),
+        (
+            test_field_labels_start_in_lower_case_or_with_an_abbreviation,
+            "start 'Format' in lower case, the label of",
+        ),
+    ]:
+        (line,) = test.__wrapped__()
+        assert line.startswith(f"locale/ru/LC_MESSAGES/django.po: {do} `Appointment.format` (book")
+
+
+def test_english_sources_are_plain(wanted: Catalog) -> None:
     ids = [
         text
-        for message in messages.entries(messages.wanted())
+        for message in messages.entries(wanted)
         for text in ([message.id] if isinstance(message.id, str) else message.id)
     ]
     assert [text for text in ids if not PLAIN.fullmatch(text)] == []

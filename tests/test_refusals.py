@@ -6,16 +6,21 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.utils.functional import Promise
 from django.utils.module_loading import import_module
 from django.utils.translation import override
 
 from ebalance.db.apps import PROJECT_APPS
 from ebalance.verbs import Refused
+from tests.advice import ROOT, advises, of_class
 
 APPS = [Path(apps.get_app_config(label).path) for label in PROJECT_APPS]
 
@@ -36,7 +41,6 @@ def is_ours(cls: type[Refused]) -> bool:
 
 
 REFUSALS = sorted({Refused, *filter(is_ours, below(Refused))}, key=lambda cls: cls.__qualname__)
-each_refusal = pytest.mark.parametrize("refusal", REFUSALS, ids=lambda cls: cls.__name__)
 
 
 def named(refusal: type[Refused]) -> set[str]:
@@ -44,22 +48,75 @@ def named(refusal: type[Refused]) -> set[str]:
     return set(re.findall(r"%\((\w+)\)", str(refusal.sentence_template)))
 
 
-def test_no_two_refusals_have_one_code() -> None:
+PROBLEM = SimpleNamespace(path="$.steps[0]", code="missing")
+# Details of the refusals whose sentence is made of them; the others repeat nothing.
+DETAILS: dict[str, dict[str, Any]] = {
+    "ConfigInvalid": {"problems": [PROBLEM]},
+    "LogDamaged": {"seq": 7},
+    "NotReadyToPublish": {"offences": ["cta_missing"]},
+    "ServiceIncomplete": {"offences": ["description_missing"]},
+    "SigningKeyMissing": {"key": "k1"},
+    "TooLateToReschedule": {"hours": 24},
+    "TextTooLong": {"limit": 10_000},
+    "RuleZoneUnknown": {"zone": "Europe/Moscow"},
+    "UpcomingAppointments": {"starts": [datetime(2026, 1, 7, 12, tzinfo=UTC)]},
+}
+
+
+@advises
+def test_refusals_have_different_codes() -> Iterator[str]:
     codes = Counter(refusal.code for refusal in REFUSALS)
-    assert [code for code, number in codes.items() if number > 1] == []
+    for refusal in REFUSALS:
+        if codes[refusal.code] > 1:
+            yield of_class(refusal)("give a `code` of its own to", f"it has {refusal.code!r}")
 
 
-@each_refusal
-def test_a_refusal_has_a_code_and_a_sentence(refusal: type[Refused]) -> None:
-    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", refusal.code)
-    template = refusal.sentence_template
-    assert isinstance(template, Promise), "said in the reader's language, not when it is loaded"
-    details = dict.fromkeys(named(refusal), 7)
-    for language in ("en", "ru"):
-        with override(language):
-            assert str(template) % details
-            assert named(refusal) == details.keys()
-            assert "%" not in str(template) % details
+@advises
+def test_refusals_have_a_code_and_a_sentence() -> Iterator[str]:
+    for refusal in REFUSALS:
+        place = of_class(refusal)
+        if not re.fullmatch(r"[a-z]+(_[a-z]+)*", refusal.code):
+            yield place("set a `code` of lower-case words in", f"it is {refusal.code!r}")
+        template = refusal.sentence_template
+        if not isinstance(template, Promise):
+            yield place("wrap the sentence in gettext_lazy() in", "it is translated when read")
+        names = named(refusal)
+        details = dict.fromkeys(names, 7)
+        for language, _name in settings.LANGUAGES:
+            with override(language):
+                if named(refusal) != names:
+                    yield place(
+                        "run `make messages` and keep the placeholders of", f"{language}: {names}"
+                    )
+                elif "%" in str(template) % details:
+                    yield place(f"correct the {language} sentence of", str(template))
+
+
+@advises
+def test_refusals_show_sentence_code_and_details() -> Iterator[str]:
+    for refusal in REFUSALS:
+        place = of_class(refusal)
+        refused = refusal(**DETAILS.get(refusal.__name__, {}))
+        for language, _name in settings.LANGUAGES:
+            with override(language):
+                sentence = refused.sentence
+            if not sentence.endswith(".") or "%(" in sentence:
+                yield place(
+                    f"end the {language} sentence with a full stop and fill it in", sentence
+                )
+        refused = refusal(**DETAILS.get(refusal.__name__, {"what": "lead"}))
+        shown = str(refused)
+        if not shown.startswith(refusal.code) or not all(f"{n}=" in shown for n in refused.details):
+            yield place("show code and details in str() of", shown)
+
+
+def test_faulty_refusal_is_named_with_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal = next(cls for cls in REFUSALS if cls.__name__ == "SlotTaken")
+    monkeypatch.setattr(refusal, "code", "Slot-taken")
+    monkeypatch.setattr(refusal, "sentence_template", "Taken")
+    code, sentence = test_refusals_have_a_code_and_a_sentence.__wrapped__()
+    assert re.match(r"booking/errors\.py:\d+: set a `code` .* in `SlotTaken`", code)
+    assert re.match(r"booking/errors\.py:\d+: wrap the sentence .* in `SlotTaken`", sentence)
 
 
 def raised() -> Iterator[tuple[str, type[Refused], ast.Call]]:
@@ -73,13 +130,15 @@ def raised() -> Iterator[tuple[str, type[Refused], ast.Call]]:
                     and isinstance(node.func, ast.Name)
                     and node.func.id in classes
                 ):
-                    yield f"{path}:{node.lineno}", classes[node.func.id], node
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}", classes[node.func.id], node
 
 
-def test_each_sentence_gets_the_details_that_it_names() -> None:
+@advises
+def test_sentences_get_the_details_that_they_name() -> Iterator[str]:
     found = list(raised())
     assert len(found) > 50
     for place, refusal, call in found:
         given = {keyword.arg for keyword in call.keywords}
         own_sentence = next(c for c in refusal.__mro__ if "sentence" in vars(c)) is not Refused
-        assert None in given or own_sentence or named(refusal) <= given, place
+        if None not in given and not own_sentence and not named(refusal) <= given:
+            yield f"{place}: give {sorted(named(refusal) - given)} to `{refusal.__name__}`"

@@ -6,6 +6,8 @@ A column without a decision fails here, and so does one that only the database h
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
@@ -13,9 +15,20 @@ from django.db import connection, models
 from django.db.migrations.serializer import serializer_factory
 
 from ebalance.db import inventory
-from ebalance.db.classification import DELETE, NAMES_NOBODY, keep, p0, p1, p2
-from ebalance.db.inventory import Undeclared, columns, tables
+from ebalance.db.classification import (
+    DELETE,
+    NAMES_NOBODY,
+    NULL,
+    Classified,
+    keep,
+    p0,
+    p1,
+    p2,
+    replace,
+)
+from ebalance.db.inventory import Table, Undeclared, columns, tables
 from identity.models import User
+from tests.advice import Place, advises, of_class, of_column, of_table
 from tests.support import execute
 
 pytestmark = pytest.mark.django_db
@@ -53,48 +66,85 @@ def live_columns() -> dict[tuple[str, str], dict]:
     return {(row["table"], row["name"]): row for row in rows}
 
 
-def disagreements() -> list[str]:
-    """What declarations and catalog do not agree on, a line each."""
+@advises
+def test_declarations_and_database_have_the_same_columns() -> Iterator[str]:
     live, declared = live_columns(), {(c.table.name, c.name): c for c in columns()}
-    lines = [f"{t}.{c}: no decision" for t, c in sorted(live.keys() - declared.keys())]
-    lines += [f"{t}.{c}: not in the database" for t, c in sorted(declared.keys() - live.keys())]
-    for key in sorted(live.keys() & declared.keys()):
+    for key in live.keys() - declared.keys():
+        yield of_column(*key)("declare p0()/p1()/p2() beside", "the column has no privacy class")
+    for key in declared.keys() - live.keys():
+        yield of_column(*key)("make a migration for", "the column is not in the database")
+    for key in live.keys() & declared.keys():
         row, column = live[key], declared[key]
         if row["comment"] != str(column.declared):
-            lines.append(f"{column}: another comment")
+            yield of_column(*key)(
+                "make a migration for the comment of",
+                f"{row['comment']!r} in the database, {str(column.declared)!r} declared",
+            )
         if row["meaning"] != column.table.meaning:
-            lines.append(f"{column.table.name}: another meaning")
-    return lines
-
-
-def test_every_column_of_the_database_has_a_decision_and_the_other_way_round() -> None:
-    assert disagreements() == []
+            yield of_table(key[0])(
+                "make a migration for db_table_comment of",
+                f"{row['meaning']!r} in the database, {column.table.meaning!r} declared",
+            )
     assert {"auth_group_permissions", "django_migrations"} < {table.name for table in tables()}
 
 
+NO_CLASS = "declare p0()/p1()/p2() beside"
+THIRD_PARTY = "ebalance/db/third_party.py"
+PEOPLE = "identity/models/people.py:{line}"
+
+
 @pytest.mark.parametrize(
-    ("statement", "lines"),
+    ("statement", "advice"),
     [
-        ("CREATE TABLE notes (text text)", ["notes.text: no decision"]),
-        ("CREATE VIEW faces AS SELECT email FROM users", ["faces.email: no decision"]),
-        ("ALTER TABLE users ADD passport text", ["users.passport: no decision"]),
-        ("ALTER TABLE django_session ADD ip inet", ["django_session.ip: no decision"]),
-        ("ALTER TABLE tags DROP title", ["tags.title: not in the database"]),
+        ("CREATE TABLE notes (text text)", [("<app>/models/", NO_CLASS, "notes")]),
+        ("CREATE VIEW faces AS SELECT email FROM users", [("<app>/models/", NO_CLASS, "faces")]),
+        ("ALTER TABLE users ADD passport text", [(PEOPLE, NO_CLASS, "`User.passport`")]),
+        (
+            "ALTER TABLE django_session ADD ip inet",
+            [(THIRD_PARTY, NO_CLASS, '`TABLES["django_session"].ip`')],
+        ),
+        (
+            "ALTER TABLE users DROP timezone CASCADE",
+            [
+                (
+                    PEOPLE,
+                    "make a migration for",
+                    "`User.timezone`: the column is not in the database",
+                )
+            ],
+        ),
         (
             "DROP TABLE django_session",
             [
-                f"django_session.{c}: not in the database"
-                for c in ("expire_date", "session_data", "session_key")
+                (THIRD_PARTY, "make a migration for", f'`TABLES["django_session"].{column}`')
+                for column in ("expire_date", "session_data", "session_key")
             ],
         ),
-        ("COMMENT ON COLUMN users.email IS 'P0 · e-mail'", ["users.email: another comment"]),
-        ("COMMENT ON COLUMN users.email IS NULL", ["users.email: another comment"]),
-        ("COMMENT ON TABLE roles IS 'Roles'", ["roles: another meaning"] * 2),
+        (
+            "COMMENT ON COLUMN users.email IS 'P0 · e-mail'",
+            [(PEOPLE, "make a migration for the comment of", "`User.email`: 'P0 · e-mail'")],
+        ),
+        (
+            "COMMENT ON COLUMN users.email IS NULL",
+            [(PEOPLE, "make a migration for the comment of", "`User.email`: None")],
+        ),
+        (
+            "COMMENT ON TABLE users IS 'Roles'",
+            [(PEOPLE, "make a migration for db_table_comment of", "`User`: 'Roles'")],
+        ),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_the_database_has_otherwise_is_found(statement: str, lines: list[str]) -> None:
+def test_difference_is_named_with_file_and_declaration(
+    statement: str, advice: list[tuple[str, str, str]]
+) -> None:
     execute(statement)
-    assert disagreements() == lines
+    lines = sorted({*test_declarations_and_database_have_the_same_columns.__wrapped__()})
+    assert len(lines) == len(advice), lines
+    number = of_class(User).file.rpartition(":")[2]
+    for line, (file, do, declaration) in zip(lines, advice, strict=True):
+        assert line.startswith(f"{file.replace('{line}', number)}: {do} ")
+        assert declaration in line
 
 
 @pytest.mark.parametrize("comment", [None, "", "P1 · a text is no declaration"])
@@ -115,53 +165,142 @@ def test_a_table_that_django_makes_by_itself_is_in_the_list() -> None:
     }
 
 
-def test_an_emptied_column_may_be_empty() -> None:
+def of(column: inventory.Column) -> Place:
+    return of_column(column.table.name, column.name)
+
+
+@advises
+def test_emptied_columns_may_be_null() -> Iterator[str]:
     live = live_columns()
     for column in columns():
-        if column.erasure.action == "null":
-            assert not live[column.table.name, column.name]["not_null"], str(column)
+        if column.erasure.action == "null" and live[column.table.name, column.name]["not_null"]:
+            yield of(column)(
+                "declare erasure=DELETE or replace(…), or null=True,",
+                "erasure empties it, and it is NOT NULL",
+            )
 
 
-def test_what_is_personal_does_not_stay() -> None:
-    """Deleted, emptied, or replaced by what says nothing; kept only with a reason of its own."""
+@advises
+def test_personal_columns_do_not_stay() -> Iterator[str]:
+    """Deleted, emptied, or replaced by a neutral value; kept only with a reason of its own."""
     replaced = set()
     for column in columns():
-        if column.erasure.action == "replace":
-            replaced.add((column.table.name, column.name))
-        if column.privacy != "P0" and column.erasure.action == "keep":
-            assert column.erasure != NAMES_NOBODY, str(column)
-        if column.erasure.action in {"keep", "replace"}:
-            assert column.erasure.note.strip(), str(column)
-    assert replaced == REPLACED
+        key, action = (column.table.name, column.name), column.erasure.action
+        if action == "replace":
+            replaced.add(key)
+        if action == "replace" and key not in REPLACED:
+            yield of(column)(
+                "add to REPLACED in tests/db/test_classification.py, or erase otherwise,",
+                "erasure replaces the value",
+            )
+        if column.privacy != "P0" and action == "keep" and column.erasure == NAMES_NOBODY:
+            yield of(column)("declare erasure=keep(reason) or another erasure= for", "it stays")
+        if action in {"keep", "replace"} and not column.erasure.note.strip():
+            yield of(column)("give the reason in erasure= of")
+    for table, name in REPLACED - replaced:
+        yield of_column(table, name)(
+            "remove from REPLACED in tests/db/test_classification.py", "erasure does not replace it"
+        )
 
 
-def test_where_a_row_goes_nothing_of_it_is_said_to_stay() -> None:
+@advises
+def test_columns_of_deleted_rows_are_not_declared_to_stay() -> Iterator[str]:
     for column in columns():
-        if column.table.rows_go:
-            assert column.erasure == DELETE, str(column)
+        if column.table.rows_go and column.erasure != DELETE:
+            yield of(column)("remove erasure= from", "erasure deletes the rows of its table")
 
 
-def test_no_reference_to_a_person_is_left_to_the_default() -> None:
-    """Of whom the row is, or who of the staff did it: somebody has decided."""
+@advises
+def test_references_to_people_are_decided() -> Iterator[str]:
+    """A row belongs to the person, or a colleague did it: nothing is left to the default."""
     for column in columns():
         if isinstance(column.field, models.ForeignKey):
             parent = column.field.related_model._meta.db_table
-            if parent in {"users", "leads"}:
-                declared = column.declared
-                assert declared.links_person != declared.names_colleague, str(column)
-                assert declared.links_person == bool(declared.erasure), str(column)
-                assert column.in_export == declared.links_person, str(column)
+            declared = column.declared
+            if parent in {"users", "leads"} and not (
+                declared.links_person != declared.names_colleague
+                and declared.links_person == bool(declared.erasure)
+                and column.in_export == declared.links_person
+            ):
+                yield of(column)(
+                    "declare of_person(meaning, erasure) or by_staff(meaning) beside",
+                    f"it refers to {parent}",
+                )
 
 
-def test_an_export_has_everything_personal_but_secrets_and_hashes() -> None:
+@advises
+def test_export_has_everything_personal_but_secrets_and_hashes() -> Iterator[str]:
     left_out = {
-        (column.table.name, column.name)
+        (column.table.name, column.name): column
         for column in columns()
         if column.privacy != "P0" and not column.in_export
     }
-    assert left_out == NOT_EXPORTED
+    for key in left_out.keys() - NOT_EXPORTED:
+        yield of_column(*key)(
+            "declare export=True (or list it in NOT_EXPORTED in tests/db/test_classification.py)",
+            "a person's export has everything personal",
+        )
+    for key in NOT_EXPORTED - left_out.keys():
+        yield of_column(*key)("declare export=False for", "it is a secret or a hash")
     for column in columns():
-        assert not (column.name.endswith("_bidx") and column.in_export), str(column)
+        if column.name.endswith("_bidx") and column.in_export:
+            yield of(column)("declare export=False for", "a blind index is a keyed hash")
+
+
+def declare(monkeypatch: pytest.MonkeyPatch, name: str, declared: Classified) -> None:
+    """Give a column of users another declaration."""
+    field = User._meta.get_field(name)
+    monkeypatch.setattr(field, "db_comment", declared)
+    made = [
+        table if table.model is not User else Table(table.name, table.meaning, table.domain, User)
+        for table in tables()
+    ]
+    monkeypatch.setattr(inventory, "tables", lambda: made)
+
+
+@pytest.mark.parametrize(
+    ("name", "declared", "test", "advice"),
+    [
+        (
+            "status",
+            p0("status", erasure=NULL),
+            test_emptied_columns_may_be_null,
+            "declare erasure=DELETE or replace(…), or null=True, `User.status`",
+        ),
+        (
+            "display_name",
+            p1("name", erasure=NAMES_NOBODY),
+            test_personal_columns_do_not_stay,
+            "declare erasure=keep(reason) or another erasure= for `User.display_name`",
+        ),
+        (
+            "display_name",
+            p1("name", erasure=replace("a dash", lambda: "-")),
+            test_personal_columns_do_not_stay,
+            "add to REPLACED in tests/db/test_classification.py, or erase otherwise, "
+            "`User.display_name`",
+        ),
+        (
+            "password",
+            p1("password"),
+            test_personal_columns_do_not_stay,
+            "remove from REPLACED in tests/db/test_classification.py `User.password`",
+        ),
+        (
+            "email",
+            p1("e-mail", export=False),
+            test_export_has_everything_personal_but_secrets_and_hashes,
+            "declare export=True (or list it in NOT_EXPORTED in tests/db/test_classification.py) "
+            "`User.email`",
+        ),
+    ],
+)
+def test_faulty_declaration_is_named_with_its_file(
+    name: str, declared: Classified, test: Any, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(monkeypatch, name, declared)
+    (line,) = test.__wrapped__()
+    assert line.startswith(f"{of_class(User).file}: {advice}")
 
 
 def test_an_export_has_no_tables_that_are_about_nobody() -> None:

@@ -1,20 +1,26 @@
 """The rules for every table (data-model.md §0): one test each, over the live catalog.
 
-A new model that breaks a convention fails here; exceptions are listed, not inferred.
+A new model that breaks a convention fails here, with the file and the declaration to edit;
+exceptions are listed, not inferred.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.db import models
 
+from booking.models import Appointment
+from content.models import ContentItemTopic
 from ebalance.db import fields
 from ebalance.db.on_delete import DB_CASCADE, DB_RESTRICT, DB_SET_NULL
+from tests.advice import advises, of_class, of_column, of_field, of_function, of_rule, of_table
 from tests.db import catalog
 
 pytestmark = pytest.mark.django_db
+HERE = "tests/db/test_conventions.py"
 
 # data-model.md §0: "Exceptions".
 TEXT_KEYS = {
@@ -57,37 +63,53 @@ OTHER_MEANING = {
 }
 
 
-def names(rows: list[dict], kind: str | None = None) -> set[str]:
-    return {row["name"] for row in rows if kind is None or row["kind"] == kind}
+def table_checks() -> set[tuple[str, str]]:
+    return {(row["table"], row["name"]) for row in catalog.constraints() if row["kind"] == "c"}
 
 
-def test_tables_have_explicit_names_without_an_app_prefix() -> None:
+@advises
+def test_tables_have_explicit_names_without_an_app_prefix() -> Iterator[str]:
     for model in catalog.project_models():
         table = model._meta.db_table
-        assert model._meta.original_attrs.get("db_table") == table, model
-        assert re.fullmatch(r"[a-z]+(_[a-z]+)*", table)
-        assert table != f"{model._meta.app_label}_{model._meta.model_name}"
+        if (
+            model._meta.original_attrs.get("db_table") != table
+            or not re.fullmatch(r"[a-z]+(_[a-z]+)*", table)
+            or table == f"{model._meta.app_label}_{model._meta.model_name}"
+        ):
+            yield of_class(model)(
+                "set Meta.db_table to a plural in snake_case without the app's name in",
+                f"the table is {table}",
+            )
 
 
-def test_keys_are_uuid_version_7_from_the_database_and_from_python() -> None:
+@advises
+def test_keys_are_uuid_version_7_from_the_database_and_from_python() -> Iterator[str]:
     found = {(c["table"], c["name"]): c for c in catalog.columns()}
     for model in catalog.project_models():
         table, key = model._meta.db_table, model._meta.pk
         column = found[table, key.column]
+        actual = (key.column, column["type"], column["default"])
         if table in TEXT_KEYS:
-            assert (key.column, column["type"], column["default"]) == (
-                TEXT_KEYS[table],
-                "text",
-                None,
+            if actual != (TEXT_KEYS[table], "text", None):
+                yield of_field(key)(
+                    f"declare the text key {TEXT_KEYS[table]} (see TEXT_KEYS in {HERE}) as",
+                    f"it is {actual}",
+                )
+            continue
+        if actual != ("id", "uuid", "uuid7()"):
+            yield of_class(model)(
+                f"inherit from Entity (or list the table in TEXT_KEYS in {HERE})", f"it is {actual}"
             )
-        else:
-            assert (key.column, column["type"], column["default"]) == ("id", "uuid", "uuid7()")
-            first, second = key.get_default(), key.get_default()
-            assert (first.version, first < second) == (7, True)
-    assert set(TEXT_KEYS) <= set(catalog.project_tables())
+            continue
+        first, second = key.get_default(), key.get_default()
+        if (first.version, first < second) != (7, True):
+            yield of_field(key)("set default=uuid7 on", f"the default makes {first}, {second}")
+    for table in {*TEXT_KEYS} - {*catalog.project_tables()}:
+        yield f"{HERE}: remove `{table}` from TEXT_KEYS: there is no such table"
 
 
-def test_moments_are_timestamptz_and_finite() -> None:
+@advises
+def test_moments_are_timestamptz_and_finite() -> Iterator[str]:
     definitions: dict[str, str] = {}
     for row in catalog.constraints():
         definitions[row["table"]] = definitions.get(row["table"], "") + row["definition"]
@@ -96,51 +118,86 @@ def test_moments_are_timestamptz_and_finite() -> None:
         where = (column["table"], column["name"])
         if not column["type"].startswith(("timestamp", "date", "time")):
             continue
-        if where in DAYS_AND_HOURS:
-            seen.add(where)
-            assert column["type"] == DAYS_AND_HOURS[where]
-            if column["type"] != "date":
-                continue
-        else:
-            assert column["type"] == "timestamp with time zone", where
-        assert re.search(rf"is_finite\(\(?{column['name']}\b", definitions[column["table"]]), where
-    assert seen == set(DAYS_AND_HOURS)
+        seen.add(where)
+        expected = DAYS_AND_HOURS.get(where, "timestamp with time zone")
+        if column["type"] != expected:
+            yield of_column(*where)(
+                f"make a DateTimeField of (or list it in DAYS_AND_HOURS in {HERE})",
+                f"the type is {column['type']}, not {expected}",
+            )
+        elif expected != "time without time zone" and not re.search(
+            rf"is_finite\(\(?{column['name']}\b", definitions.get(column["table"], "")
+        ):
+            yield of_column(*where)(
+                "add the column to rules.finite() in Meta.constraints, for",
+                "no CHECK refuses infinity",
+            )
+    for table, column in DAYS_AND_HOURS.keys() - seen:
+        yield f"{HERE}: remove `{table}.{column}` from DAYS_AND_HOURS: there is no such column"
 
 
-def test_created_at_and_updated_at_are_the_databases() -> None:
+@advises
+def test_created_at_and_updated_at_are_the_databases() -> Iterator[str]:
     touched = {t["table"] for t in catalog.triggers() if t["function"] == "touch_updated_at"}
     updated = set()
     for column in catalog.columns():
-        if column["name"] in {"created_at", "updated_at"}:
-            assert (column["default"], column["not_null"]) == ("now()", True), column
+        where = (column["table"], column["name"])
+        if column["name"] in {"created_at", "updated_at"} and (
+            column["default"],
+            column["not_null"],
+        ) != ("now()", True):
+            yield of_column(*where)(
+                f"declare it by {column['name']}() of ebalance/db/fields.py:",
+                f"default {column['default']}, NOT NULL {column['not_null']}",
+            )
         if column["name"] == "updated_at":
             updated.add(column["table"])
-    assert updated == touched
+    for table in updated - touched:
+        yield of_table(table)(
+            f'add triggers.touch_updated_at("{table}") to Meta.triggers of', "nothing sets it"
+        )
+    for table in touched - updated:
+        yield of_table(table)(
+            "remove touch_updated_at() from Meta.triggers of", "no column is called updated_at"
+        )
 
 
-def test_names_state_the_rule() -> None:
+@advises
+def test_names_state_the_rule() -> Iterator[str]:
     """No generated names: ``appointments_no_overlap``, not ``appointments_a1b2c3``."""
     for row in [*catalog.constraints(), *catalog.indexes(), *catalog.triggers()]:
         name, table = row["name"], row["table"]
-        assert name.startswith(f"{table}_"), name
-        assert len(name) <= 63
-        assert not re.search(r"_[0-9a-f]{6,}(_|$)|_(uniq|idx|check\d*|like)$", name), name
+        wanted = ""
         if row.get("kind") == "f":
             column = re.match(r"FOREIGN KEY \((\w+)\)", row["definition"])[1]
-            assert name == f"{table}_{column}_fk"
+            wanted = f"{table}_{column}_fk"
         elif row.get("kind") == "p":
-            assert name == f"{table}_pkey"
+            wanted = f"{table}_pkey"
+        generated = re.search(r"_[0-9a-f]{6,}(_|$)|_(uniq|idx|check\d*|like)$", name)
+        if wanted and name != wanted:
+            yield of_rule(table, name)(f"rename to {wanted}")
+        elif not name.startswith(f"{table}_") or len(name) > 63 or generated:
+            yield of_rule(table, name)(
+                f"rename to {table}_ and the rule in words, at most 63 letters,"
+            )
 
 
-def test_every_index_says_which_query_it_serves() -> None:
+@advises
+def test_indexes_are_valid_and_serve_a_query() -> Iterator[str]:
+    """Unless the index is there for a key or a rule."""
     for index in catalog.indexes():
-        assert index["is_valid"], index
-        if not index["of_constraint"] and not index["is_unique"]:
-            assert index["comment"], index
-            assert len(index["comment"]) > 5, index
+        place = of_rule(index["table"], index["name"])
+        if not index["is_valid"]:
+            yield place("build again (DROP, CREATE INDEX CONCURRENTLY) in a migration")
+        by_itself = not index["of_constraint"] and not index["is_unique"]
+        if by_itself and len(index["comment"] or "") <= 5:
+            yield place(
+                "name the query in serves= of the Index", f"the comment is {index['comment']!r}"
+            )
 
 
-def test_every_foreign_key_that_a_delete_looks_up_has_an_index() -> None:
+@advises
+def test_foreign_keys_have_an_index_for_deletes() -> Iterator[str]:
     """The delete action of the parent finds its children by index."""
     leading = {
         (row["table"], row["first"])
@@ -155,11 +212,15 @@ def test_every_foreign_key_that_a_delete_looks_up_has_an_index() -> None:
     for row in catalog.constraints():
         if row["kind"] == "f":
             column = re.match(r"FOREIGN KEY \((\w+)\)", row["definition"])[1]
-            assert (row["table"], column) in leading, row["name"]
+            if (row["table"], column) not in leading:
+                yield of_column(row["table"], column)(
+                    "declare an Index(…, serves=…) that starts with", "no index does"
+                )
 
 
-def test_every_table_and_column_has_a_comment_that_starts_with_its_class() -> None:
-    """Those of Django too: of every column somebody has decided what it holds."""
+@advises
+def test_tables_and_columns_have_a_comment_with_their_class() -> Iterator[str]:
+    """Those of Django too: every column has a decision about its content."""
     columns = catalog.execute(
         """
         SELECT c.relname AS "table", a.attname AS name, col_description(c.oid, a.attnum) AS comment,
@@ -171,165 +232,440 @@ def test_every_table_and_column_has_a_comment_that_starts_with_its_class() -> No
     )
     assert {column["table"] for column in columns} > set(catalog.project_tables())
     for column in columns:
-        assert re.match(r"P[012] · \S.{2,}", column["comment"] or ""), column
-        assert column["meaning"], column["table"]
+        if not re.match(r"P[012] · \S.{2,}", column["comment"] or ""):
+            yield of_column(column["table"], column["name"])(
+                "declare p0()/p1()/p2() beside", f"the comment is {column['comment']!r}"
+            )
+        if not column["meaning"]:
+            yield of_table(column["table"])(
+                "describe a row in Meta.db_table_comment of", "the table has no comment"
+            )
 
 
-def test_sealed_columns_are_personal_or_sensitive_and_nothing_sensitive_is_open() -> None:
+@advises
+def test_sealed_columns_are_personal_and_sensitive_columns_sealed() -> Iterator[str]:
     for column in catalog.columns():
         sealed = column["name"].endswith(("_encrypted", "_bidx"))
-        if sealed:
-            assert column["comment"].startswith(("P1", "P2")), column
-        if column["comment"].startswith("P2"):
-            assert sealed, column
+        privacy = (column["comment"] or "")[:2]
+        place = of_column(column["table"], column["name"])
+        if sealed and privacy not in {"P1", "P2"}:
+            yield place("declare p1() or p2() beside", "a sealed column is personal or sensitive")
+        if privacy == "P2" and not sealed:
+            yield place(
+                "make a SealedField called *_encrypted of", "a sensitive column is stored sealed"
+            )
 
 
-def test_text_is_text() -> None:
+TYPES = {
+    "text",
+    "text[]",
+    "uuid",
+    "boolean",
+    "integer",
+    "smallint",
+    "bigint",
+    "jsonb",
+    "numeric(12,2)",
+    "bytea",
+    "inet",
+    "date",
+    "time without time zone",
+    "timestamp with time zone",
+}
+
+
+@advises
+def test_columns_have_allowed_types() -> Iterator[str]:
     """No varchar with a limit hidden in the type, no enum types that cannot lose a value."""
-    allowed = {
-        "text",
-        "text[]",
-        "uuid",
-        "boolean",
-        "integer",
-        "smallint",
-        "bigint",
-        "jsonb",
-        "numeric(12,2)",
-        "bytea",
-        "inet",
-        "date",
-        "time without time zone",
-        "timestamp with time zone",
-    }
-    assert {c["type"] for c in catalog.columns()} <= allowed
-    enums = catalog.execute(
-        "SELECT typname FROM pg_type WHERE typtype = 'e' AND typnamespace = 'public'::regnamespace"
-    )
-    assert enums == []
+    for column in catalog.columns():
+        if column["type"] not in TYPES:
+            yield of_column(column["table"], column["name"])(
+                f"use TextLine, Text or another type of TYPES in {HERE} for",
+                f"the type is {column['type']}",
+            )
+    for row in catalog.execute(
+        "SELECT typname AS name FROM pg_type WHERE typtype = 'e' "
+        "AND typnamespace = 'public'::regnamespace"
+    ):
+        yield f"<app>/migrations/: replace the enum type `{row['name']}` by a ClosedSet"
 
 
-def test_closed_sets_have_one_source() -> None:
-    checks = names(catalog.constraints(), "c")
+@advises
+def test_closed_sets_have_one_source() -> Iterator[str]:
+    checks = table_checks()
     for model in catalog.project_models():
+        table = model._meta.db_table
         for field in model._meta.concrete_fields:
-            if isinstance(field, fields.ClosedSet):
-                assert f"{model._meta.db_table}_{field.column}_in_set" in checks
-                assert list(field.members.values) == [value for value, _label in field.flatchoices]
-            else:
-                assert not field.choices, f"{field} lists choices without being a ClosedSet"
+            place = of_field(field)
+            if not isinstance(field, fields.ClosedSet):
+                if field.choices:
+                    yield place("make a ClosedSet of", "it lists choices of its own")
+            elif (table, f"{table}_{field.column}_in_set") not in checks:
+                yield place(
+                    "make a migration with the CHECK of the ClosedSet",
+                    f"{table}_{field.column}_in_set is missing",
+                )
+            elif [*field.members.values] != [value for value, _label in field.flatchoices]:
+                yield place("leave the choices to the Members of", "they differ")
 
 
-@pytest.mark.parametrize(("pattern", "suffix"), CHECK_BY_NAME.items(), ids=CHECK_BY_NAME.values())
-def test_columns_of_a_name_have_their_check(pattern: str, suffix: str) -> None:
-    checks = names(catalog.constraints(), "c")
-    found = [
-        (c["table"], c["name"])
-        for c in catalog.columns()
-        if re.fullmatch(pattern, c["name"]) and (c["table"], c["name"]) not in OTHER_MEANING
-    ]
-    assert found
-    for table, column in found:
-        assert f"{table}_{column}_{suffix}" in checks
+@advises
+def test_columns_of_a_name_have_their_check() -> Iterator[str]:
+    checks = table_checks()
+    seen = set()
+    for column in catalog.columns():
+        where = (column["table"], column["name"])
+        for pattern, suffix in CHECK_BY_NAME.items():
+            if where not in OTHER_MEANING and re.fullmatch(pattern, column["name"]):
+                seen.add(pattern)
+                rule = f"{where[0]}_{where[1]}_{suffix}"
+                if (where[0], rule) not in checks:
+                    yield of_column(*where)(
+                        f"declare the CHECK {rule} (see ebalance/db/rules.py), or list the column "
+                        f"in OTHER_MEANING in {HERE}, for",
+                        "columns of this name have it",
+                    )
+    for pattern in CHECK_BY_NAME.keys() - seen:
+        yield f"{HERE}: remove `{pattern}` from CHECK_BY_NAME: no column has such a name"
 
 
-def test_deletes_are_decided_in_the_database() -> None:
+@advises
+def test_deletes_are_decided_in_the_database() -> Iterator[str]:
     actions = {DB_CASCADE: "c", DB_RESTRICT: "r", DB_SET_NULL: "n"}
     in_catalog = {row["name"]: row for row in catalog.constraints() if row["kind"] == "f"}
     for model in catalog.project_models():
         for field in model._meta.concrete_fields:
             if isinstance(field, models.ForeignKey):
-                row = in_catalog.pop(f"{model._meta.db_table}_{field.column}_fk")
-                assert row["on_delete"] == actions[field.remote_field.on_delete]
-                assert row["is_validated"]
-                assert row["is_deferrable"]
-    assert not in_catalog
+                place = of_field(field)
+                row = in_catalog.pop(f"{model._meta.db_table}_{field.column}_fk", None)
+                action = actions.get(field.remote_field.on_delete)
+                if action is None:
+                    yield place(
+                        "use DB_CASCADE, DB_RESTRICT or DB_SET_NULL (ebalance/db/on_delete.py) for"
+                    )
+                elif row is None:
+                    yield place("make a migration with the foreign key of", "it is missing")
+                elif row["on_delete"] != action:
+                    yield place(
+                        "make a migration for on_delete of",
+                        f"the database has {row['on_delete']}, the model {action}",
+                    )
+                elif not (row["is_validated"] and row["is_deferrable"]):
+                    yield place("validate and defer in a migration the foreign key of")
+    for row in in_catalog.values():
+        yield of_rule(row["table"], row["name"])("declare a Ref for", "no field has this key")
 
 
-def test_join_tables_have_a_key_of_their_own_and_a_unique_pair() -> None:
-    unique = [row["definition"] for row in catalog.constraints() if row["kind"] == "u"]
-    joins = {
-        field.remote_field.through
-        for model in catalog.project_models()
-        for field in model._meta.local_many_to_many
-    }
-    assert joins
-    for join in joins:
-        assert not join._meta.auto_created, f"{join} has no model"
-        pair = [f.column for f in join._meta.concrete_fields if f.is_relation]
-        assert join._meta.pk.column == "id"
-        assert f"UNIQUE ({', '.join(pair)})" in unique
+@advises
+def test_join_tables_have_a_key_of_their_own_and_a_unique_pair() -> Iterator[str]:
+    unique = {(r["table"], r["definition"]) for r in catalog.constraints() if r["kind"] == "u"}
+    fields_with_joins = [
+        field for model in catalog.project_models() for field in model._meta.local_many_to_many
+    ]
+    assert fields_with_joins
+    for field in fields_with_joins:
+        join = field.remote_field.through
+        if join._meta.auto_created:
+            yield of_field(field)("declare a model for through= of", "Django makes the table")
+            continue
+        pair = ", ".join(f.column for f in join._meta.concrete_fields if f.is_relation)
+        if join._meta.pk.column != "id":
+            yield of_class(join)("inherit from Entity, for the key `id`, in")
+        if (join._meta.db_table, f"UNIQUE ({pair})") not in unique:
+            yield of_class(join)(f"declare rules.Unique over ({pair}) in")
 
 
 # Beside the one: it asks to be tried again, and says of an actor what the foreign key would.
 RAISING = {"raise_refusal", "record_audit_entry"}
 
 
-def test_triggers_are_on_and_refuse_through_one_function() -> None:
-    assert {t["enabled"] for t in catalog.triggers()} == {"O"}
+@advises
+def test_triggers_are_on_and_refuse_through_one_function() -> Iterator[str]:
+    for trigger in catalog.triggers():
+        if trigger["enabled"] != "O":
+            yield of_rule(trigger["table"], trigger["name"])("enable in a migration the trigger")
     for function in catalog.functions():
+        place = of_function(function["name"])
         raises = re.search(r"\bRAISE\s+EXCEPTION\b", function["source"], re.IGNORECASE)
-        assert bool(raises) == (function["name"] in RAISING), function["name"]
-        assert "pgtrigger" not in function["source"], "no session setting switches a rule off"
+        if bool(raises) != (function["name"] in RAISING):
+            yield place(
+                f"refuse by raise_refusal() and no RAISE EXCEPTION (or see RAISING in {HERE}) in"
+            )
+        if "pgtrigger" in function["source"]:
+            yield place("remove pgtrigger.ignore from", "no session setting switches a rule off")
 
 
 # Called only by functions that set the search_path, or by nobody's rule (uuid7).
 INNER = {"is_p0_value", "is_p0_envelope", "is_p0_envelope_value", "event_offence", "uuid7"}
 
 
-def test_a_callers_search_path_changes_no_function() -> None:
+@advises
+def test_a_callers_search_path_changes_no_function() -> Iterator[str]:
     """A body parsed at its creation is bound; one parsed when it runs sets its own path."""
     for function in catalog.functions():
+        place = of_function(function["name"])
         if function["name"] in INNER:
             declared = function["source"].split("BEGIN")[0]
-            assert not re.search(r"\b(?<!\.)(text|jsonb|uuid|date|inet)\b.*(:=|;)", declared)
+            if re.search(r"\b(?<!\.)(text|jsonb|uuid|date|inet)\b.*(:=|;)", declared):
+                yield place("write pg_catalog. before the types of the variables in")
         elif function["name"] == "touch_updated_at":
-            assert function["source"].split() == (
+            if function["source"].split() != (
                 ["BEGIN", "NEW.updated_at", ":=", "pg_catalog.now();", "RETURN", "NEW;", "END"]
-            )
-        elif function["is_parsed_late"]:
-            assert "search_path=pg_catalog, pg_temp" in function["settings"], function["name"]
+            ):
+                yield place("set nothing but updated_at in", "it does without a search_path")
+        elif function["is_parsed_late"] and (
+            "search_path=pg_catalog, pg_temp" not in function["settings"]
+        ):
+            yield place("write SET search_path = pg_catalog, pg_temp in")
 
 
-def test_functions_name_their_schema() -> None:
+@advises
+def test_functions_name_their_schema() -> Iterator[str]:
     """A temporary table of the same name must not stand in for the real one."""
     tables = "|".join([*catalog.project_tables(), "[a-z_]*refus[a-z_]*"])
     for function in catalog.functions():
         code = re.sub(r"'[^']*'|--[^\n]*", "", function["source"])
         bare = re.search(rf"(?:FROM|JOIN|INTO|UPDATE|PERFORM)\s+(?:{tables})\b", code)
-        assert not bare, (function["name"], bare and bare[0])
+        if bare:
+            yield of_function(function["name"])(f"write public. in `{bare[0]}` of")
 
 
-def test_the_catalog_holds_what_the_models_declare_and_no_more() -> None:
-    declared = {"c": set(), "u": set(), "x": set()}
-    unique_indexes = set()
+@advises
+def test_catalog_holds_what_the_models_declare_and_no_more() -> Iterator[str]:
+    declared: dict[str, set[tuple[str, str]]] = {
+        kind: set() for kind in ("CHECK", "UNIQUE", "EXCLUDE", "UNIQUE INDEX", "INDEX", "TRIGGER")
+    }
     for model in catalog.project_models():
+        table = model._meta.db_table
         for constraint in model._meta.constraints:
             if isinstance(constraint, models.CheckConstraint):
-                declared["c"].add(constraint.name)
+                kind = "CHECK"
             elif isinstance(constraint, models.UniqueConstraint):
                 plain = not (constraint.condition or constraint.expressions)
-                (declared["u"] if plain else unique_indexes).add(constraint.name)
+                kind = "UNIQUE" if plain else "UNIQUE INDEX"
             else:
-                declared["x"].add(constraint.name)
-    rows = catalog.constraints()
-    assert {kind: names(rows, kind) for kind in declared} == declared
-    assert unique_indexes == {
-        i["name"] for i in catalog.indexes() if i["is_unique"] and not i["of_constraint"]
+                kind = "EXCLUDE"
+            declared[kind].add((table, constraint.name))
+        declared["INDEX"] |= {(table, index.name) for index in model._meta.indexes}
+        declared["TRIGGER"] |= {(table, t.rule) for t in getattr(model._meta, "triggers", [])}
+    indexes = catalog.indexes()
+    found = {
+        kind: {(r["table"], r["name"]) for r in catalog.constraints() if r["kind"] == letter}
+        for kind, letter in [("CHECK", "c"), ("UNIQUE", "u"), ("EXCLUDE", "x")]
     }
-    assert names(catalog.indexes()) >= {
-        index.name for model in catalog.project_models() for index in model._meta.indexes
+    found["UNIQUE INDEX"] = {
+        (i["table"], i["name"]) for i in indexes if i["is_unique"] and not i["of_constraint"]
     }
-    assert names(catalog.triggers()) == {
-        trigger.rule
-        for model in catalog.project_models()
-        for trigger in getattr(model._meta, "triggers", [])
-    }
+    found["TRIGGER"] = {(t["table"], t["name"]) for t in catalog.triggers()}
+    # Foreign keys bring indexes that no model lists.
+    found["INDEX"] = {(i["table"], i["name"]) for i in indexes} & declared["INDEX"]
+    for kind in declared:
+        for table, name in declared[kind] - found[kind]:
+            yield of_rule(table, name)(
+                f"run makemigrations for the {kind}", "the database has none"
+            )
+        for table, name in found[kind] - declared[kind]:
+            yield of_rule(table, name)(
+                f"declare in Meta of the model (or drop in a migration) the {kind}",
+                f"only the table {table} has it",
+            )
 
 
-def test_models_say_what_a_row_is() -> None:
+@advises
+def test_models_say_what_a_row_is() -> Iterator[str]:
     for model in catalog.project_models():
-        assert model.__doc__, model
-        assert not model.__doc__.startswith(f"{model.__name__}("), f"{model} has no docstring"
-        assert len(model.__doc__.strip().splitlines()) <= 6
-        assert "__str__" in vars(model), model
+        text = model.__doc__ or ""
+        generated = text.startswith(f"{model.__name__}(")
+        if not text or generated or len(text.strip().splitlines()) > 6:
+            yield of_class(model)("describe a row in a docstring of one to six lines in")
+        if "__str__" not in vars(model):
+            yield of_class(model)("define __str__() in")
+
+
+# -- the advice -----------------------------------------------------------------------------------
+
+A = "booking/models/appointments.py:{line}: "
+FUNCTION = "CREATE FUNCTION {} RETURNS trigger LANGUAGE plpgsql SET search_path = {} AS $$ {} $$"
+PATH = "pg_catalog, pg_temp"
+# What is wrong in the database, the test that finds it, and its advice.
+FAULTS: dict[str, tuple[str, Callable[[], None], str]] = {
+    "a type with a limit": (
+        "ALTER TABLE appointments ADD note varchar(20)",
+        test_columns_have_allowed_types,
+        A + f"use TextLine, Text or another type of TYPES in {HERE} for `Appointment.note`: "
+        "the type is character varying(20)",
+    ),
+    "an enum": (
+        "CREATE TYPE mood AS ENUM ('good', 'bad')",
+        test_columns_have_allowed_types,
+        "<app>/migrations/: replace the enum type `mood` by a ClosedSet",
+    ),
+    "a column without a class": (
+        "ALTER TABLE appointments ADD note text",
+        test_tables_and_columns_have_a_comment_with_their_class,
+        A + "declare p0()/p1()/p2() beside `Appointment.note`: the comment is None",
+    ),
+    "a column of Django without a class": (
+        "ALTER TABLE django_session ADD note text",
+        test_tables_and_columns_have_a_comment_with_their_class,
+        'ebalance/db/third_party.py: declare p0()/p1()/p2() beside `TABLES["django_session"].note`',
+    ),
+    "a table without a comment": (
+        "CREATE TABLE notes (id uuid)",
+        test_tables_and_columns_have_a_comment_with_their_class,
+        "<app>/models/: describe a row in Meta.db_table_comment of "
+        '`a model with db_table = "notes"`',
+    ),
+    "another key": (
+        "ALTER TABLE appointments ALTER id DROP DEFAULT",
+        test_keys_are_uuid_version_7_from_the_database_and_from_python,
+        A + f"inherit from Entity (or list the table in TEXT_KEYS in {HERE}) `Appointment`",
+    ),
+    "a moment without a zone": (
+        "ALTER TABLE appointments ADD noted_at timestamp",
+        test_moments_are_timestamptz_and_finite,
+        A + f"make a DateTimeField of (or list it in DAYS_AND_HOURS in {HERE}) "
+        "`Appointment.noted_at`",
+    ),
+    "a moment that may be infinite": (
+        "ALTER TABLE appointments ADD noted_at timestamptz",
+        test_moments_are_timestamptz_and_finite,
+        A + "add the column to rules.finite() in Meta.constraints, for `Appointment.noted_at`",
+    ),
+    "updated_at of the writer": (
+        "ALTER TABLE appointments ALTER updated_at DROP DEFAULT",
+        test_created_at_and_updated_at_are_the_databases,
+        A + "declare it by updated_at() of ebalance/db/fields.py: `Appointment.updated_at`",
+    ),
+    "updated_at that nothing sets": (
+        "DROP TRIGGER appointments_touch_updated_at ON appointments",
+        test_created_at_and_updated_at_are_the_databases,
+        A + 'add triggers.touch_updated_at("appointments") to Meta.triggers of `Appointment`',
+    ),
+    "a generated name": (
+        "ALTER TABLE appointments ADD CONSTRAINT appointments_a1b2c3d4_check CHECK (true)",
+        test_names_state_the_rule,
+        A + "rename to appointments_ and the rule in words, at most 63 letters, "
+        "`appointments_a1b2c3d4_check`",
+    ),
+    "the name of a foreign key": (
+        "ALTER TABLE appointments RENAME CONSTRAINT appointments_lead_id_fk TO appointments_lead",
+        test_names_state_the_rule,
+        A + "rename to appointments_lead_id_fk `appointments_lead`",
+    ),
+    "an index without a query": (
+        "CREATE INDEX appointments_by_zone ON appointments (timezone)",
+        test_indexes_are_valid_and_serve_a_query,
+        A + "name the query in serves= of the Index `appointments_by_zone`",
+    ),
+    "a reference without an index": (
+        "ALTER TABLE appointments ADD tag_id uuid "
+        "CONSTRAINT appointments_tag_id_fk REFERENCES tags",
+        test_foreign_keys_have_an_index_for_deletes,
+        A + "declare an Index(…, serves=…) that starts with `Appointment.tag_id`",
+    ),
+    "a sensitive column in the open": (
+        "COMMENT ON COLUMN appointments.location_text IS 'P2 · where'",
+        test_sealed_columns_are_personal_and_sensitive_columns_sealed,
+        A + "make a SealedField called *_encrypted of `Appointment.location_text`",
+    ),
+    "a sealed column that is safe": (
+        "ALTER TABLE appointments ADD note_encrypted text; "
+        "COMMENT ON COLUMN appointments.note_encrypted IS 'P0 · a note'",
+        test_sealed_columns_are_personal_and_sensitive_columns_sealed,
+        A + "declare p1() or p2() beside `Appointment.note_encrypted`",
+    ),
+    "a set without its CHECK": (
+        "ALTER TABLE appointments DROP CONSTRAINT appointments_format_in_set",
+        test_closed_sets_have_one_source,
+        A + "make a migration with the CHECK of the ClosedSet `Appointment.format`",
+    ),
+    "a slug without its CHECK": (
+        "ALTER TABLE appointments ADD slug text",
+        test_columns_of_a_name_have_their_check,
+        A + "declare the CHECK appointments_slug_is_slug (see ebalance/db/rules.py), or list the "
+        f"column in OTHER_MEANING in {HERE}, for `Appointment.slug`",
+    ),
+    "another delete action": (
+        "ALTER TABLE appointments DROP CONSTRAINT appointments_lead_id_fk, ADD CONSTRAINT "
+        "appointments_lead_id_fk FOREIGN KEY (lead_id) REFERENCES leads ON DELETE CASCADE",
+        test_deletes_are_decided_in_the_database,
+        A + "make a migration for on_delete of `Appointment.lead`: the database has c, the model r",
+    ),
+    "a reference without a field": (
+        "ALTER TABLE appointments ADD tag_id uuid "
+        "CONSTRAINT appointments_tag_id_fk REFERENCES tags",
+        test_deletes_are_decided_in_the_database,
+        A + "declare a Ref for `appointments_tag_id_fk`",
+    ),
+    "a pair that is not unique": (
+        "ALTER TABLE content_item_topics DROP CONSTRAINT content_item_topics_once",
+        test_join_tables_have_a_key_of_their_own_and_a_unique_pair,
+        "content/models/items.py:{join}: declare rules.Unique over (content_item_id, topic_code) "
+        "in `ContentItemTopic`",
+    ),
+    "a trigger that is off": (
+        "ALTER TABLE appointments DISABLE TRIGGER appointments_status_transition",
+        test_triggers_are_on_and_refuse_through_one_function,
+        A + "enable in a migration the trigger `appointments_status_transition`",
+    ),
+    "a function that raises by itself": (
+        FUNCTION.format("note()", PATH, "BEGIN RAISE EXCEPTION 'no'; END"),
+        test_triggers_are_on_and_refuse_through_one_function,
+        "<app>/migrations/sql/: refuse by raise_refusal() and no RAISE EXCEPTION "
+        f"(or see RAISING in {HERE}) in `public.note()`",
+    ),
+    "the caller's search_path": (
+        "ALTER FUNCTION appointments_replaces_rescheduled() RESET search_path",
+        test_a_callers_search_path_changes_no_function,
+        A + "write SET search_path = pg_catalog, pg_temp in `appointments_replaces_rescheduled`",
+    ),
+    "a table without its schema": (
+        FUNCTION.format("note()", PATH, "BEGIN PERFORM 1 FROM tags; RETURN NULL; END"),
+        test_functions_name_their_schema,
+        "<app>/migrations/sql/: write public. in `FROM tags` of `public.note()`",
+    ),
+    "a function of a migration": (
+        "ALTER FUNCTION guard_p0_event() RESET search_path",
+        test_a_callers_search_path_changes_no_function,
+        "identity/migrations/sql/0003_audit_capture.sql: write SET search_path = pg_catalog, "
+        "pg_temp in `public.guard_p0_event()`",
+    ),
+    "a rule of the database alone": (
+        "ALTER TABLE appointments ADD CONSTRAINT appointments_short CHECK (true)",
+        test_catalog_holds_what_the_models_declare_and_no_more,
+        A + "declare in Meta of the model (or drop in a migration) the CHECK `appointments_short`",
+    ),
+    "a rule of the model alone": (
+        "DROP TRIGGER appointments_status_transition ON appointments",
+        test_catalog_holds_what_the_models_declare_and_no_more,
+        A + "run makemigrations for the TRIGGER `appointments_status_transition`",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_advice_names_file_and_declaration(fault: str) -> None:
+    statement, test, advice = FAULTS[fault]
+    for mark, model in [("{line}", Appointment), ("{join}", ContentItemTopic)]:
+        advice = advice.replace(mark, of_class(model).file.rpartition(":")[2])
+    catalog.execute(statement)
+    lines = [*test.__wrapped__()]
+    assert [found for found in lines if found.startswith(advice)], lines
+
+
+def test_advice_about_models_names_file_and_declaration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faults of the models alone; all lines of a run stand in one message."""
+    monkeypatch.setattr(Appointment._meta, "original_attrs", {})
+    monkeypatch.setattr(Appointment, "__doc__", None)
+    monkeypatch.delattr(Appointment, "__str__")
+    file = of_class(Appointment).file
+    with pytest.raises(pytest.fail.Exception) as caught:
+        test_models_say_what_a_row_is()
+    assert str(caught.value).splitlines() == [
+        "To do:",
+        f"{file}: define __str__() in `Appointment`",
+        f"{file}: describe a row in a docstring of one to six lines in `Appointment`",
+    ]
+    (line,) = test_tables_have_explicit_names_without_an_app_prefix.__wrapped__()
+    assert line.startswith(f"{file}: set Meta.db_table to a plural in snake_case")

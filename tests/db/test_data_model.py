@@ -265,20 +265,6 @@ def test_closed_sets_have_exactly_their_members() -> Iterator[str]:
 
 
 @advises
-def test_indexes_have_a_query_to_serve() -> Iterator[str]:
-    """Unless the index is there for a key or a rule."""
-    indexes = catalog.indexes()
-    for table in {*TABLES} - {index["table"] for index in indexes}:
-        yield of_table(table)("declare an index or a key in", "the table has none")
-    for index in indexes:
-        by_itself = not (index["of_constraint"] or index["is_unique"])
-        if by_itself and len(index["comment"] or "") <= 5:
-            yield of_rule(index["table"], index["name"])(
-                "name the query in serves= of the Index", f"the comment is {index['comment']!r}"
-            )
-
-
-@advises
 def test_queries_of_the_model_have_their_index() -> Iterator[str]:
     for table, columns, only in QUERIES:
         indexes = execute(
@@ -385,12 +371,6 @@ FAULTS = {
         test_closed_sets_have_exactly_their_members,
         "correct the Members of the set (or the braces in tests/db/data_model.txt) of "
         "`Appointment.format`",
-    ),
-    "an index without a query": (
-        "CREATE INDEX appointments_by_zone ON appointments (timezone)",
-        test_indexes_have_a_query_to_serve,
-        "booking/models/appointments.py:{line}: name the query in serves= of the Index "
-        "`appointments_by_zone`",
     ),
     "a query without an index": (
         "DROP INDEX lead_timeline_events_of_lead",

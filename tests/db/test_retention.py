@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.db import connection, models
 
+from booking.models import Appointment
 from crm.models import DeepLink, Lead
 from ebalance.db import dictionary, purging
 from ebalance.db.inventory import Table, Undeclared, tables
 from ebalance.db.on_delete import DB_CASCADE
-from ebalance.db.retention import GoesWith, Kept, Purged, RemovedBy, kept
+from ebalance.db.retention import GoesWith, Kept, Purged, RemovedBy, goes_with, kept
 from ebalance.db.third_party import TABLES as THIRD_PARTY
+from tests.advice import advises, of_class, of_column, of_field, of_rule, of_table
 from tests.db import catalog
 from tests.support import execute
 
@@ -63,20 +66,41 @@ def declared() -> dict[str, Purged]:
     return {t.name: t.retention for t in tables() if isinstance(t.retention, Purged)}
 
 
-ENDS = [(name, end) for name, retention in declared().items() for end in retention.ends]
-each_end = pytest.mark.parametrize(
-    ("name", "end"), ENDS, ids=[f"{name}.{end.column}" for name, end in ENDS]
-)
+def ends() -> Iterator[tuple[str, Any]]:
+    """Every table that is purged, with each moment that a time runs from."""
+    for name, retention in declared().items():
+        for end in retention.ends:
+            yield name, end
 
 
-def test_every_table_of_the_database_has_a_retention() -> None:
+@advises
+def test_every_table_of_the_database_has_a_retention() -> Iterator[str]:
     live = execute(
         "SELECT relname AS name FROM pg_class "
         "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'm', 'f')"
     )
-    said = {table.name: str(table.retention) for table in tables()}
-    assert said.keys() == {row["name"] for row in live}
-    assert all(words.strip() for words in said.values())
+    known = {table.name for table in tables()}
+    for name in {row["name"] for row in live} - known:
+        yield of_table(name)("declare `retention = …` in", "the table has no retention")
+    for name in known - {row["name"] for row in live}:
+        yield of_table(name)("make a migration for", "the table is not in the database")
+    for table in tables():
+        try:
+            text = str(table.retention)
+        except Undeclared:
+            text = ""
+        if not text.strip():
+            yield of_table(table.name)("declare `retention = …` in", "the table has no retention")
+
+
+def test_table_without_a_retention_is_named_with_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(Lead, "retention")
+    execute("CREATE TABLE notes (id uuid)")
+    assert {*test_every_table_of_the_database_has_a_retention.__wrapped__()} == {
+        f"{of_class(Lead).file}: declare `retention = …` in `Lead`: the table has no retention",
+        '<app>/models/: declare `retention = …` in `a model with db_table = "notes"`: '
+        "the table has no retention",
+    }
 
 
 def test_a_table_without_one_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,35 +139,77 @@ def test_the_timeline_goes_with_its_lead_and_answers_with_their_question() -> No
         assert named(name).retention == GoesWith(parent)
 
 
-def test_what_goes_with_another_row_is_deleted_by_the_database() -> None:
+@advises
+def test_rows_that_go_with_another_are_deleted_by_the_database() -> Iterator[str]:
     found = [table for table in tables() if isinstance(table.retention, GoesWith)]
     assert len(found) > 10
     for table in found:
         if table.name not in THIRD_PARTY:
             parent = table.model._meta.get_field(table.retention.parent)
-            assert parent.remote_field.on_delete is DB_CASCADE, table.name
+            if parent.remote_field.on_delete is not DB_CASCADE:
+                yield of_field(parent)(
+                    "set on_delete=DB_CASCADE on", "the row goes with its parent"
+                )
 
 
-def test_nothing_that_stays_refers_to_a_row_that_goes() -> None:
+@advises
+def test_rows_that_stay_refer_to_no_row_that_goes() -> Iterator[str]:
     """Else a restricting key would hold up the purge."""
     for row in catalog.constraints():
         if row["kind"] == "f":
             (parent,) = re.findall(r"REFERENCES (\w+)\(", row["definition"])
-            if parent in declared():
-                assert named(row["table"]).retention == GoesWith("question"), row["name"]
+            if parent in declared() and named(row["table"]).retention != GoesWith("question"):
+                yield of_rule(row["table"], row["name"])(
+                    f"declare retention = goes_with(…) in {of_table(row['table']).declaration} for",
+                    f"rows of {parent} are purged",
+                )
 
 
-@each_end
-def test_a_time_is_an_interval_and_begins_at_a_moment(name: str, end: Any) -> None:
-    model = named(name).model
-    field = next(f for f in model._meta.concrete_fields if f.column == end.column)
-    assert isinstance(field, models.DateField)
-    execute("SELECT %s::interval", [declared()[name].time or "0"])
+def test_faulty_retention_is_named_with_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Appointment, "retention", goes_with("client"))
+    (line,) = test_rows_that_go_with_another_are_deleted_by_the_database.__wrapped__()
+    file = of_class(Appointment).file
+    assert line.startswith(f"{file}: set on_delete=DB_CASCADE on `Appointment.client`")
+    execute(
+        "ALTER TABLE appointments ADD run_id uuid "
+        "CONSTRAINT appointments_run_id_fk REFERENCES interactive_runs"
+    )
+    (line,) = test_rows_that_stay_refer_to_no_row_that_goes.__wrapped__()
+    assert line.startswith(
+        f"{file}: declare retention = goes_with(…) in Appointment for `appointments_run_id_fk`"
+    )
 
 
-@each_end
-def test_a_batch_reads_by_the_index_of_its_moment(name: str, end: Any) -> None:
-    """In its order: nothing is sorted, and nothing read that is not removed."""
+@advises
+def test_times_are_intervals_that_begin_at_a_moment() -> Iterator[str]:
+    for name, end in ends():
+        field = {f.column: f for f in named(name).model._meta.concrete_fields}.get(end.column)
+        if not isinstance(field, models.DateField):
+            yield of_table(name)("name a moment or a day in `retention` of", end.column)
+        execute("SELECT %s::interval", [declared()[name].time or "0"])
+
+
+@advises
+def test_batches_of_a_purge_read_by_index() -> Iterator[str]:
+    """In its order: nothing is sorted, and only rows that go are read."""
+    for name, end in ends():
+        place = of_column(name, end.column)
+        if (name, end.column) in READ_AS_A_WHOLE:
+            continue
+        for plan, batch in plans_of_a_batch(name, end):
+            index = INDEXES.get((name, end.column))
+            if index is None or index not in batch:
+                yield place(
+                    "declare an Index(…, serves=…) and name it in INDEXES in "
+                    "tests/db/test_retention.py for",
+                    f"a batch of the purge reads {batch}",
+                )
+            elif "Sort" in batch or "Seq Scan" in plan:
+                yield place("order the Index as the purge reads, for", batch)
+
+
+def plans_of_a_batch(name: str, end: Any) -> list[tuple[str, str]]:
+    """The plan of the first batch and of a later one, each with its part that reads."""
     seen = []
 
     def keep(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
@@ -156,15 +222,20 @@ def test_a_batch_reads_by_the_index_of_its_moment(name: str, end: Any) -> None:
         purge._batch(end, "", None, 500)
         purge._batch(end, ">=", purge.options.now, 500)
     assert len(seen) == 2
+    plans = []
     for sql, params in seen:
         lines = [row["QUERY PLAN"] for row in execute(f"EXPLAIN {sql}", params)]
         batch = " ".join(lines[lines.index("  CTE batch") :]).split("CTE gone")[0]
-        if (name, end.column) in READ_AS_A_WHOLE:
-            continue
-        assert INDEXES[name, end.column] in batch, batch
-        assert "Sort" not in batch
-        assert "Seq Scan" not in " ".join(lines)
-    assert (name, end.column) in INDEXES.keys() | READ_AS_A_WHOLE
+        plans.append((" ".join(lines), batch))
+    return plans
+
+
+def test_purge_without_an_index_is_named_with_its_file() -> None:
+    execute("DROP INDEX deep_links_by_expiry")
+    lines = {*test_batches_of_a_purge_read_by_index.__wrapped__()}
+    start = f"{of_class(DeepLink).file}: declare an Index(…, serves=…) and name it in INDEXES"
+    assert lines
+    assert all(line.startswith(start) and "`DeepLink.expires_at`" in line for line in lines)
 
 
 def test_totals_have_a_value_for_every_column_and_a_rule_that_keeps_each_once() -> None:
