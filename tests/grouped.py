@@ -21,6 +21,7 @@ class CaseGroup:
 
     rule: str | None
     cases: list[Case]
+    others: list[str]  # routes of all cases but the first
 
 
 @dataclass(frozen=True)
@@ -41,17 +42,21 @@ def by_rule[T: (Case, Change)](items: Iterable[T]) -> dict[str | None, list[T]]:
     return groups
 
 
-def case_groups(*items: Case) -> Any:
-    """Parametrise a test with the rows of each rule."""
-    groups = [CaseGroup(rule, found) for rule, found in by_rule(items).items()]
+def case_groups(*items: Case, others: Iterable[str] = ROUTES) -> Any:
+    """Parametrise a test with the rows of each rule.
+
+    The first row of a rule is inserted as raw SQL and through the ORM, the other rows on the
+    routes in ``others``.
+    """
+    groups = [CaseGroup(rule, found, [*others]) for rule, found in by_rule(items).items()]
     return pytest.mark.parametrize("group", groups, ids=lambda group: group.rule or "allowed")
 
 
 def check_inserts(group: CaseGroup) -> None:
-    """Insert each row of the group as raw SQL and through the ORM."""
+    """Insert each row of the group (tests.support.check_insert)."""
     with case_loop() as case:
-        for item in group.cases:
-            for route in ROUTES:
+        for number, item in enumerate(group.cases):
+            for route in group.others if number else ROUTES:
                 with case(f"{item.name} [{route}]"):
                     check_insert(item, route)
 
@@ -70,7 +75,7 @@ def change_groups(
 
 
 def check_changes(group: ChangeGroup) -> None:
-    """Try the first change of the group in all ways, the others in the short ones."""
+    """Make each change of the group in its ways (tests.trying.check_change)."""
     with case_loop() as case:
         for number, change in enumerate(group.changes):
             for way in group.others if number else group.ways:

@@ -128,7 +128,7 @@ def rules_around(draw: st.DrawFn, zone: str, change: date) -> ScheduleRule:
 
 @pytest.mark.parametrize(("zone", "change"), CHANGES)
 def test_any_rule_offers_what_a_clock_read_each_minute_says(zone: str, change: date) -> None:
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=100, deadline=None)
     @given(
         rules_around(zone, change),
         st.integers(-9, 9),
@@ -297,7 +297,7 @@ def meet(one: Offer, other: Offer) -> bool:
     return one.start < other.busy_until and other.start < one.busy_until
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     wanted=st.lists(st.tuples(SESSIONS, st.sampled_from(SCOPES)), max_size=15),
     blocked=st.lists(SESSIONS, max_size=4),

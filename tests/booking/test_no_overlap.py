@@ -81,7 +81,7 @@ PLACES = [
 ]
 
 
-@case_groups(*PLACES)
+@case_groups(*PLACES, others=["sql"])
 def test_two_appointments_do_not_overlap(group: CaseGroup) -> None:
     check_inserts(group)
 

@@ -14,7 +14,7 @@ from booking.errors import (
     TooLateToReschedule,
     ZoneUnknown,
 )
-from booking.models import Appointment, Payment
+from booking.models import Appointment, Payment, Service
 from ebalance.db.ids import uuid7
 from ebalance.verbs import InvalidInput, NotFound, TransitionRefused
 from tests.booking.telling import (
@@ -186,11 +186,18 @@ MOVES: list[tuple[int | None, timedelta, bool]] = [
 ]
 
 
+@pytest.fixture
+def session(db: None) -> Appointment:
+    """A session that was booked and paid for."""
+    return confirmed()
+
+
 @looped(("limit", "left", "allowed"), MOVES)
-def test_a_client_moves_it_some_hours_before(
-    limit: int | None, left: timedelta, allowed: bool
+def test_client_moves_a_session_some_hours_before(
+    session: Appointment, limit: int | None, left: timedelta, allowed: bool
 ) -> None:
-    row = confirmed(service=ServiceFactory(published=True, reschedule_min_hours=limit))
+    Service.objects.filter(pk=session.service_id).update(reschedule_min_hours=limit)
+    row = Appointment.objects.get(pk=session.pk)
     now = at(row.start_at_utc - left)
     if allowed:
         assert row.reschedule(start=LATER, clock=now).status == "confirmed"
@@ -200,8 +207,9 @@ def test_a_client_moves_it_some_hours_before(
 
 
 @looped("limit", [0, 1, 2])
-def test_a_client_moves_it_so_many_times(limit: int) -> None:
-    row = confirmed(service=ServiceFactory(published=True, reschedule_max_count=limit))
+def test_client_moves_a_session_so_many_times(session: Appointment, limit: int) -> None:
+    Service.objects.filter(pk=session.service_id).update(reschedule_max_count=limit)
+    row = Appointment.objects.get(pk=session.pk)
     for number in range(limit):
         row = row.reschedule(start=LATER + number * DAY)
     with refused(RescheduledTooOften, count=limit):

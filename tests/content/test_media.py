@@ -46,6 +46,7 @@ def files(field: str, rule: str | None, *values: Any, **row: Any) -> list[Case]:
     *files("object_key", RELATIVE, "..", "../a", "a/..", "a/../b", "a/b/../../../c", ".", "./a"),
     *files("object_key", RELATIVE, "a/./b", "a/.", r"a\b", r"a\..\b", "a b", " a", "a ", "a\n"),
     *files("object_key", RELATIVE, "\na", "a\t", "\u00a0/a"),
+    others=["sql"],
 )
 def test_a_file_lies_under_a_relative_path(group: CaseGroup) -> None:
     check_inserts(group)
@@ -90,6 +91,7 @@ OTHERS = ["text/html", "video/mp4", "application/octet-stream", "application/x-p
     *files("mime_type", AGREES, *IMAGES, *SOUNDS, *OTHERS, "application/pdf2", pdf=True),
     *files("mime_type", AGREES, "image", "image/", "IMAGE/webp", "image/WEBP", "image/webp; a=b"),
     *files("mime_type", AGREES, "image/webp\n", " image/webp", "ximage/webp", "image/webp/audio"),
+    others=["sql"],
 )
 def test_the_mime_type_agrees_with_the_kind(group: CaseGroup) -> None:
     check_inserts(group)

@@ -23,11 +23,12 @@ from ebalance.verbs import (
     TransitionRefused,
 )
 from identity.models import User
+from tests.booking.telling import writes_nothing
 from tests.content.texts import LINKS, ready
 from tests.factories import ContentItemFactory, ContentRevisionFactory, UserFactory
 from tests.grouped import looped
 from tests.support import execute, update_sql
-from tests.verbs import events, nothing_written
+from tests.verbs import events
 
 pytestmark = pytest.mark.django_db
 
@@ -88,7 +89,7 @@ def test_a_text_that_came_by_another_way_is_kept_before_it_is_changed(editor: Us
 def test_an_unchanged_text_is_no_new_revision(editor: User) -> None:
     item = ContentItemFactory()
     revision = item.save_revision(actor=editor, title="Стало")
-    with nothing_written():
+    with writes_nothing():
         assert item.save_revision(actor=editor, title="Стало") == revision
         assert item.save_revision(actor=editor) == revision
         assert ContentItem.objects.get(pk=item.pk).save_revision(actor=editor) == revision
@@ -132,21 +133,21 @@ def test_bad_values_are_refused_and_nothing_is_written(
     editor: User, changes: dict[str, Any]
 ) -> None:
     item = ContentItemFactory()
-    with nothing_written(), pytest.raises(InvalidInput) as caught:
+    with writes_nothing(), pytest.raises(InvalidInput) as caught:
         item.save_revision(actor=editor, **{"excerpt": "Новое", **changes})
     assert caught.value.details["field"] == next(iter(changes))
 
 
 def test_what_only_the_database_refuses_is_a_refusal_too(editor: User) -> None:
     item = ContentItemFactory()
-    with nothing_written(), pytest.raises(RuleBroken) as caught:
+    with writes_nothing(), pytest.raises(RuleBroken) as caught:
         item.save_revision(actor=editor, title="\u200b")
     assert caught.value.details["rule"] == "content_items_title_not_blank"
 
 
 def test_a_revision_has_somebody_who_saved_it() -> None:
     item = ContentItemFactory()
-    with nothing_written():
+    with writes_nothing():
         with pytest.raises(InvalidInput):
             item.save_revision(actor=None, title="Стало")
         with pytest.raises(InvalidInput):
@@ -176,7 +177,7 @@ def test_a_rollback_takes_the_revision_itself_and_repeats_to_nothing(editor: Use
     item.save_revision(actor=editor, title="Стало")
     first = item.revisions.get(revision=1)
     restored = item.rollback(first, actor=editor)
-    with nothing_written():
+    with writes_nothing():
         assert item.rollback(first, actor=editor) == restored
         assert item.rollback(restored, actor=editor) == restored
         assert item.rollback(str(first.pk), actor=editor) == restored
@@ -196,7 +197,7 @@ def test_revisions_of_others_and_unknown_numbers_are_not_found(editor: User) -> 
     item.save_revision(actor=editor, title="Стало")
     unknown = (7, 0, -1, 2**70, foreign, foreign.pk, ContentRevisionFactory.build(), item)
     for revision in (*unknown, uuid4(), None, True, "nonsense", "\0", 1.5, []):
-        with nothing_written(), pytest.raises(NotFound):
+        with writes_nothing(), pytest.raises(NotFound):
             item.rollback(revision, actor=editor)
 
 
@@ -246,13 +247,13 @@ def test_a_verb_makes_the_moves_of_the_specification(editor: User, verb: str, st
         move(actor=editor)
         assert item.status == ContentItem.objects.get(pk=item.pk).status == target
         assert events(item) == [TOLD[verb]]
-        with nothing_written():
+        with writes_nothing():
             move(actor=editor)
     elif status == target:
-        with nothing_written():
+        with writes_nothing():
             move(actor=editor)
     else:
-        with nothing_written(), pytest.raises(TransitionRefused) as caught:
+        with writes_nothing(), pytest.raises(TransitionRefused) as caught:
             move(actor=editor)
         wanted = {"entity": "content_items", "id": str(item.pk), "status": status, "wanted": target}
         assert caught.value.details == wanted
@@ -263,15 +264,15 @@ def test_a_verb_decides_on_the_row_as_it_is_now(editor: User) -> None:
     stale = ContentItem.objects.get(pk=item.pk)
     item.publish(actor=editor)
     item.archive(actor=editor)
-    with nothing_written(), pytest.raises(TransitionRefused):
+    with writes_nothing(), pytest.raises(TransitionRefused):
         stale.publish(actor=editor)
-    with nothing_written(), pytest.raises(TransitionRefused):
+    with writes_nothing(), pytest.raises(TransitionRefused):
         stale.submit_for_review(actor=editor)
 
 
 @looped("verb", MOVES)
 def test_what_is_gone_is_not_found(verb: str) -> None:
-    with nothing_written(), pytest.raises(NotFound):
+    with writes_nothing(), pytest.raises(NotFound):
         getattr(ContentItem(pk=uuid4()), verb)()
 
 
@@ -281,14 +282,14 @@ def test_only_owner_and_editor_write(verb: str, role: str | None) -> None:
     item = item_in(min(MOVES.get(verb, ("", {"draft"}))[1]))
     actor = UserFactory(role=role) if role else UserFactory()
     arguments = {"rollback": (1,)}.get(verb, ())
-    with nothing_written(), pytest.raises(NotPermitted):
+    with writes_nothing(), pytest.raises(NotPermitted):
         getattr(item, verb)(*arguments, actor=actor)
 
 
 def test_somebody_blocked_writes_nothing() -> None:
     item, actor = item_in("draft"), UserFactory(role="editor")
     actor.status = "blocked"
-    with nothing_written(), pytest.raises(NotPermitted):
+    with writes_nothing(), pytest.raises(NotPermitted):
         item.publish(actor=actor)
 
 
@@ -313,7 +314,7 @@ def test_owner_editor_and_system_publish(role: str | None) -> None:
 def test_publishing_again_writes_no_second_event(editor: User) -> None:
     item = item_in("draft")
     item.publish(actor=editor)
-    with nothing_written():
+    with writes_nothing():
         item.publish(actor=editor)
         ContentItem.objects.get(pk=item.pk).publish(actor=editor)
 
@@ -341,7 +342,7 @@ def test_what_is_missing_is_named(editor: User) -> None:
         "internal_links_too_few",
         "alt_text_missing",
     ]
-    with nothing_written(), pytest.raises(NotReadyToPublish) as caught:
+    with writes_nothing(), pytest.raises(NotReadyToPublish) as caught:
         item.publish(actor=editor)
     assert caught.value.offences == tuple(item.publication_offences())
     assert caught.value.details["id"] == str(item.pk)
@@ -370,7 +371,7 @@ def test_what_is_published_does_not_lose_what_it_had(editor: User) -> None:
     item = item_in("draft")
     item.publish(actor=editor)
     without = item.body_markdown.replace(DISCLAIMER, "Берегите себя.")
-    with nothing_written(), pytest.raises(NotReadyToPublish) as caught:
+    with writes_nothing(), pytest.raises(NotReadyToPublish) as caught:
         item.save_revision(actor=editor, body_markdown=without)
     assert caught.value.offences == ("disclaimer_missing",)
     item.save_revision(actor=editor, body_markdown=item.body_markdown + "\nЕщё слово.\n")
@@ -384,7 +385,7 @@ def test_a_rollback_of_what_is_published_keeps_the_list_too(editor: User) -> Non
     item = ContentItemFactory(body_markdown="Набросок")
     item.save_revision(actor=editor, body_markdown=ready())
     item.publish(actor=editor)
-    with nothing_written(), pytest.raises(NotReadyToPublish):
+    with writes_nothing(), pytest.raises(NotReadyToPublish):
         item.rollback(1, actor=editor)
 
 

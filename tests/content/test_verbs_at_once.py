@@ -13,6 +13,8 @@ from tests.content.texts import ready
 from tests.factories import ContentItemFactory, UserFactory
 from tests.verbs import at_once, committing, events
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def committed(fresh_database: Any, django_db_blocker: Any) -> Any:

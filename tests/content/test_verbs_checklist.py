@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -245,17 +248,40 @@ def test_an_image_without_a_description_is_named(image: str) -> None:
     assert ALT_TEXT_MISSING in missing(ready(image=image))
 
 
-def test_a_text_of_any_kind_is_read(subtests: pytest.Subtests) -> None:
-    """Whatever editors paste, an answer comes and soon."""
+@contextmanager
+def processor_limit(seconds: float) -> Iterator[None]:
+    """End a hang after ``seconds`` of this process's own work, however busy the machine is."""
+
+    def end(*_: Any) -> None:
+        raise AssertionError(f"no answer after {seconds} s of processor time")
+
+    before = signal.signal(signal.SIGVTALRM, end)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def test_text_of_any_kind_is_read() -> None:
+    """Editors paste anything. Each text takes milliseconds; some once took minutes."""
     texts = ["[" * 5_000, "> " * 500 + "a", "![" * 2_000, "<" * 5_000, "*a " * 5_000, "\0"]
     html = ["<img ", "<!--", "<![", "</", "<a ", '<img a="', "<img a='", "<img alt= ", "="]
     texts += ["<div>\n" + piece * 20_000 for piece in html]
     texts += ["Важно " + "не заменяет " * 20_000]
+    failed = {}
     for text in texts:
-        with subtests.test(text=text[:10] + text[-10:]):
-            began = perf_counter()
-            assert DISCLAIMER_MISSING in missing(text)
-            assert perf_counter() - began < 10  # some took minutes
+        name = ascii(f"{text[:10]}...{text[-10:]}")
+        try:
+            with processor_limit(30):
+                found = missing(text)
+        except Exception as error:
+            failed[name] = repr(error)
+        else:
+            if DISCLAIMER_MISSING not in found:
+                failed[name] = repr(found)
+    assert failed == {}
 
 
 def test_what_shows_is_told_like_the_database_does(db: None) -> None:

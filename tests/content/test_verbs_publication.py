@@ -10,6 +10,7 @@ import pytest
 from content.errors import NotReadyToPublish
 from content.models import CuratedCollection, GlossaryTerm
 from ebalance.verbs import NotFound, NotPermitted, TransitionRefused
+from tests.booking.telling import writes_nothing
 from tests.factories import (
     ContentItemFactory,
     CuratedCollectionFactory,
@@ -19,7 +20,7 @@ from tests.factories import (
     UserFactory,
 )
 from tests.grouped import looped
-from tests.verbs import events, nothing_written
+from tests.verbs import events
 
 pytestmark = pytest.mark.django_db
 
@@ -59,10 +60,10 @@ def test_a_verb_makes_the_moves_of_the_specification(kind: str, verb: str, statu
         assert row.status == type(row).objects.get(pk=row.pk).status == target
         assert events(row) == [f"{kind}_{told}"]
     if status in (source, target):
-        with nothing_written():
+        with writes_nothing():
             move(actor=actor)
     else:
-        with nothing_written(), pytest.raises(TransitionRefused):
+        with writes_nothing(), pytest.raises(TransitionRefused):
             move(actor=actor)
 
 
@@ -79,7 +80,7 @@ def test_the_first_publication_gives_the_date(kind: str) -> None:
 @looped("verb", MOVES)
 def test_only_owner_and_editor_move_it(kind: str, verb: str) -> None:
     row, assistant = row_in(kind, MOVES[verb][0]), UserFactory(role="assistant")
-    with nothing_written(), pytest.raises(NotPermitted):
+    with writes_nothing(), pytest.raises(NotPermitted):
         getattr(row, verb)(actor=assistant)
 
 
@@ -89,7 +90,7 @@ def test_what_was_deleted_is_not_found(kind: str, verb: str) -> None:
     row = MADE[kind]() if kind == "glossary_term" else CuratedCollectionFactory()
     stale = type(row).objects.get(pk=row.pk)
     row.delete()
-    with nothing_written(), pytest.raises(NotFound):
+    with writes_nothing(), pytest.raises(NotFound):
         getattr(stale, verb)()
 
 
@@ -102,7 +103,7 @@ def test_an_empty_collection_is_not_published() -> None:
         item_type="interactive",
         interactive_definition=InteractiveDefinitionFactory(),
     )
-    with nothing_written(), pytest.raises(NotReadyToPublish) as caught:
+    with writes_nothing(), pytest.raises(NotReadyToPublish) as caught:
         row.publish()
     assert caught.value.offences == ("published_target_missing",)
 
@@ -123,6 +124,6 @@ def test_a_collection_leads_to_something_published() -> None:
 @looped("definition", ["", " ", "\u200b"])
 def test_a_term_has_a_definition(definition: str) -> None:
     row = GlossaryTermFactory(short_definition=definition)
-    with nothing_written(), pytest.raises(NotReadyToPublish) as caught:
+    with writes_nothing(), pytest.raises(NotReadyToPublish) as caught:
         row.publish()
     assert caught.value.offences == ("definition_missing",)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.utils import translation
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interactive import configs
@@ -33,7 +33,15 @@ def test_a_right_configuration_has_no_problem(kind: str) -> None:
 
 
 def test_every_kind_has_a_schema_of_its_own_and_closed_objects() -> None:
-    assert {path.stem for path in configs.SCHEMAS.glob("*")} == set(KINDS) == set(SAMPLES)
+    schemas = {path.stem for path in configs.SCHEMAS.glob("*")}
+    assert schemas == set(KINDS), (
+        "each InteractiveDefinition.Type (interactive/models/definitions.py) has one file in "
+        f"{configs.SCHEMAS}: {sorted(schemas ^ set(KINDS))} has none, or no type"
+    )
+    assert set(SAMPLES) == set(KINDS), (
+        "SAMPLES in tests/interactive/samples.py has one sample for each kind: "
+        f"{sorted(set(SAMPLES) ^ set(KINDS))}"
+    )
 
     def objects(schema: Any) -> Iterator[dict[str, Any]]:
         if isinstance(schema, dict):
@@ -45,16 +53,23 @@ def test_every_kind_has_a_schema_of_its_own_and_closed_objects() -> None:
             for part in schema:
                 yield from objects(part)
 
+    wrong = []
     for kind in KINDS:
-        schema = json.loads((configs.SCHEMAS / f"{kind}.json").read_text(encoding="utf-8"))
+        path = configs.SCHEMAS / f"{kind}.json"
+        schema = json.loads(path.read_text(encoding="utf-8"))
         configs.validator(kind).check_schema(schema)
-        assert "$ref" not in str(schema)
+        if "$ref" in str(schema):
+            wrong.append(f"{path}: $ref")
+        limits = {"string": "maxLength", "array": "maxItems", "integer": "maximum"}
         for part in objects(schema):
-            assert part["additionalProperties"] is False
+            if part.get("additionalProperties") is not False:
+                keys = ", ".join(part.get("properties", {}))
+                wrong.append(f"{path}: set additionalProperties to false in the object of {keys}")
             for name, value in part["properties"].items():
-                limits = {"string": "maxLength", "array": "maxItems", "integer": "maximum"}
                 limit = limits.get(value.get("type", ""))
-                assert limit is None or limit in value, name
+                if limit and limit not in value:
+                    wrong.append(f"{path}: {name!r} needs {limit}")
+    assert wrong == []
 
 
 def test_schemas_know_the_closed_sets_of_the_data_model() -> None:
@@ -64,13 +79,22 @@ def test_schemas_know_the_closed_sets_of_the_data_model() -> None:
         json.loads(text, object_hook=lambda o: seen.append(o["enum"]) if "enum" in o else o)
         return seen
 
-    assert enums("quiz") == enums("thermometer") == [LEVELS]
-    assert enums("navigator") == [PROFILES, PROFILES]
+    wanted = {
+        "quiz": [LEVELS],
+        "thermometer": [LEVELS],
+        "navigator": [PROFILES, PROFILES],
+    }
+    differing = {
+        f"{configs.SCHEMAS}/{kind}.json": {"enums": enums(kind), "interactive/models/runs.py": sets}
+        for kind, sets in wanted.items()
+        if enums(kind) != sets
+    }
+    assert differing == {}
 
 
 def test_every_problem_has_a_sentence_in_which_it_stands() -> None:
-    for code in {*configs.KEYWORDS.values()}:
-        assert code in SENTENCES
+    without = sorted({*configs.KEYWORDS.values()} - {*SENTENCES})
+    assert without == [], "add a sentence to SENTENCES in interactive/errors.py"
     error = ConfigInvalid(problems=[Problem("gap", "$.thresholds[1].min")] * 12)
     with translation.override("en"):
         assert str(SENTENCES["gap"]) in error.sentence
@@ -313,6 +337,7 @@ def covers_exactly(rows: list[dict[str, Any]], lowest: int, highest: int) -> boo
     )
 
 
+@settings(max_examples=60)
 @given(st.data())
 def test_a_quiz_that_covers_all_answers_passes_and_each_shift_is_refused(data: Any) -> None:
     config = data.draw(quizzes())
@@ -326,6 +351,7 @@ def test_a_quiz_that_covers_all_answers_passes_and_each_shift_is_refused(data: A
     assert problems("quiz", config) != []
 
 
+@settings(max_examples=60)
 @given(st.data())
 def test_any_thresholds_are_judged_as_by_trying_every_score(data: Any) -> None:
     config = data.draw(quizzes())
@@ -438,12 +464,14 @@ def navigators(draw: Callable[..., Any], *, sound: bool) -> dict[str, Any]:
     return {"start": start, "steps": draw(st.permutations(steps))}
 
 
+@settings(max_examples=60)
 @given(navigators(sound=True))
 def test_a_sound_navigator_passes(config: dict[str, Any]) -> None:
     assert problems("navigator", config) == []
     assert results("navigator", config).profiles == walks(config)[2]
 
 
+@settings(max_examples=60)
 @given(navigators(sound=False))
 def test_any_navigator_is_judged_as_by_walking_every_path(config: dict[str, Any]) -> None:
     ends_well, met, _profiles = walks(config)
@@ -451,6 +479,7 @@ def test_any_navigator_is_judged_as_by_walking_every_path(config: dict[str, Any]
     assert (problems("navigator", config) == []) == is_right
 
 
+@settings(max_examples=60)
 @given(navigators(sound=True), st.data())
 def test_each_break_of_a_sound_navigator_is_named(config: dict[str, Any], data: Any) -> None:
     step = data.draw(st.sampled_from(config["steps"]))

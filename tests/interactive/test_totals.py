@@ -138,6 +138,7 @@ RUN = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60,
     deadline=None,

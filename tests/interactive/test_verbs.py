@@ -21,11 +21,12 @@ from ebalance.verbs import (
 from identity.models import User
 from interactive.errors import ConfigInvalid, NotPublished, ResultNotPossible
 from interactive.models import InteractiveDefinition, InteractiveRun
+from tests.booking.telling import writes_nothing
 from tests.factories import InteractiveDefinitionFactory, InteractiveRunFactory, UserFactory
 from tests.grouped import looped
 from tests.interactive.samples import SAMPLES, sample
 from tests.support import execute
-from tests.verbs import events, nothing_written
+from tests.verbs import events
 
 pytestmark = pytest.mark.django_db
 
@@ -76,7 +77,7 @@ def test_a_configuration_becomes_the_version_that_people_see(editor: User, kind:
 def test_the_same_configuration_again_changes_nothing(editor: User) -> None:
     definition = published()
     version = definition.versions.get()
-    with nothing_written():
+    with writes_nothing():
         assert definition.publish(config=sample("quiz"), actor=editor) == version
 
 
@@ -125,7 +126,7 @@ def test_what_the_caller_changes_later_is_not_in_the_version() -> None:
 )
 def test_a_bad_configuration_is_no_version(editor: User, config: Any, code: str) -> None:
     for definition in (InteractiveDefinitionFactory(), published()):
-        with nothing_written(), pytest.raises(ConfigInvalid) as caught:
+        with writes_nothing(), pytest.raises(ConfigInvalid) as caught:
             definition.publish(config=config, actor=editor)
         assert code in {problem.code for problem in caught.value.problems}
 
@@ -162,10 +163,10 @@ def test_a_verb_makes_the_moves_of_the_specification(editor: User, verb: str, st
         assert definition.status == target
         assert InteractiveDefinition.objects.get(pk=definition.pk).status == target
     if status in (source, target):
-        with nothing_written():
+        with writes_nothing():
             call(definition, verb, actor=editor)
     else:
-        with nothing_written(), pytest.raises(TransitionRefused):
+        with writes_nothing(), pytest.raises(TransitionRefused):
             call(definition, verb, actor=editor)
 
 
@@ -173,13 +174,13 @@ def test_a_verb_makes_the_moves_of_the_specification(editor: User, verb: str, st
 @looped("role", ["assistant", "client"])
 def test_only_owner_and_editor_publish(verb: str, role: str) -> None:
     definition, actor = in_status(MOVES[verb][0]), UserFactory(role=role)
-    with nothing_written(), pytest.raises(NotPermitted):
+    with writes_nothing(), pytest.raises(NotPermitted):
         call(definition, verb, actor=actor)
 
 
 @looped("verb", MOVES)
 def test_what_is_gone_is_not_found(verb: str) -> None:
-    with nothing_written(), pytest.raises(NotFound):
+    with writes_nothing(), pytest.raises(NotFound):
         call(InteractiveDefinition(pk=uuid4()), verb)
 
 
@@ -219,7 +220,7 @@ def test_no_tracking_event_is_sent_for_the_site() -> None:
 @looped("status", ["draft", "archived"])
 def test_only_what_is_published_is_run(status: str) -> None:
     definition = in_status(status)
-    with nothing_written(), pytest.raises(NotPublished):
+    with writes_nothing(), pytest.raises(NotPublished):
         begin(definition)
 
 
@@ -240,7 +241,7 @@ def test_only_what_is_published_is_run(status: str) -> None:
 )
 def test_bad_values_begin_nothing(values: dict[str, Any], field: str) -> None:
     definition = published()
-    with nothing_written(), pytest.raises(InvalidInput) as caught:
+    with writes_nothing(), pytest.raises(InvalidInput) as caught:
         begin(definition, **values)
     assert caught.value.details == {"field": field}
 
@@ -248,28 +249,28 @@ def test_bad_values_begin_nothing(values: dict[str, Any], field: str) -> None:
 @looped("unknown", [uuid4(), "nonsense", ""])
 def test_unknown_definitions_and_people_are_not_found(unknown: Any) -> None:
     definition = published()
-    with nothing_written(), pytest.raises(NotFound):
+    with writes_nothing(), pytest.raises(NotFound):
         begin(unknown)
-    with nothing_written(), pytest.raises(NotFound):
+    with writes_nothing(), pytest.raises(NotFound):
         begin(definition, user=unknown)
 
 
 def test_somebody_deleted_runs_nothing() -> None:
     definition, person = published(), UserFactory(deleted=True)
-    with nothing_written(), pytest.raises(NotFound):
+    with writes_nothing(), pytest.raises(NotFound):
         begin(definition, user=person)
 
 
 def test_the_same_request_again_answers_the_same_run() -> None:
     definition, key = published(), uuid7()
     run = begin(definition, id=key, entry_point="seo")
-    with nothing_written():
+    with writes_nothing():
         assert begin(definition, id=key, entry_point="seo") == run
         assert begin(definition, id=str(key), entry_point="seo") == run
     run.link_to_user(UserFactory())
     run.complete(result_level="low")
     definition.archive()
-    with nothing_written():
+    with writes_nothing():
         again = begin(definition, id=key, entry_point="seo")
     assert (again, again.status) == (run, "completed")
 
@@ -290,7 +291,7 @@ def test_the_key_of_another_request_is_a_conflict(values: dict[str, Any]) -> Non
     begin(definition, id=key, entry_point="seo")
     other = {"definition": definition, "anonymous_id": VISITOR, "entry_point": "seo"}
     other |= {name: value() if callable(value) else value for name, value in values.items()}
-    with nothing_written(), pytest.raises(IdempotencyConflict):
+    with writes_nothing(), pytest.raises(IdempotencyConflict):
         InteractiveRun.objects.start_run(id=key, **other)
 
 
@@ -320,7 +321,7 @@ def test_completing_again_changes_nothing_and_otherwise_is_refused() -> None:
     run = begin(published())
     stale = InteractiveRun.objects.get(pk=run.pk)
     run.complete(result_level="low", duration_ms=5)
-    with nothing_written():
+    with writes_nothing():
         run.complete(result_level="low", duration_ms=5)
         stale.complete(result_level="low")
         with pytest.raises(TransitionRefused):
@@ -336,7 +337,7 @@ def test_abandoning_again_changes_nothing_and_completing_is_refused() -> None:
     run.abandon()
     assert InteractiveRun.objects.get(pk=run.pk).status == run.status == "abandoned"
     assert events(run) == ["run_started", "run_abandoned"]
-    with nothing_written():
+    with writes_nothing():
         run.abandon()
         with pytest.raises(TransitionRefused):
             run.complete(result_level="low")
@@ -375,7 +376,7 @@ def test_a_run_ends_as_its_version_can(kind: str) -> None:
             run.complete(**result)
             assert run.status == "completed"
         else:
-            with nothing_written(), pytest.raises(ResultNotPossible):
+            with writes_nothing(), pytest.raises(ResultNotPossible):
                 run.complete(**result)
 
 
@@ -386,7 +387,7 @@ def test_a_run_ends_as_the_version_that_was_shown() -> None:
     del changed["results"]
     changed["steps"][0]["choices"][0]["result"] = "other"
     definition.publish(config=changed)
-    with nothing_written(), pytest.raises(ResultNotPossible):
+    with writes_nothing(), pytest.raises(ResultNotPossible):
         run.complete(result_profile="other")
     run.complete(result_profile="clarify")
 
@@ -417,7 +418,7 @@ def test_a_run_of_a_version_from_elsewhere_ends_with_any_result_of_its_kind() ->
 )
 def test_bad_values_end_nothing(values: dict[str, Any]) -> None:
     run = begin(published())
-    with nothing_written(), pytest.raises(InvalidInput) as caught:
+    with writes_nothing(), pytest.raises(InvalidInput) as caught:
         run.complete(**{"result_level": "low", **values})
     assert caught.value.details["field"] == next(iter(values))
 
@@ -440,7 +441,7 @@ def test_a_crisis_is_told_with_its_category(category: str, result: dict[str, str
     assert (run.crisis_triggered, run.crisis_trigger_type) == (True, category)
     assert events(run) == ["run_started", "run_completed", "run_crisis_triggered"]
     assert payload(run)["category"] == category
-    with nothing_written():
+    with writes_nothing():
         run.complete(crisis_trigger_type=category, **result)
 
 
@@ -449,7 +450,7 @@ def test_a_crisis_may_end_a_run() -> None:
     run.abandon(crisis_trigger_type="self_harm")
     assert (run.status, run.crisis_trigger_type) == ("abandoned", "self_harm")
     assert events(run) == ["run_started", "run_abandoned", "run_crisis_triggered"]
-    with nothing_written():
+    with writes_nothing():
         run.abandon(crisis_trigger_type="self_harm")
         with pytest.raises(TransitionRefused):
             run.abandon(crisis_trigger_type="violence")
@@ -473,7 +474,7 @@ def test_an_anonymous_run_is_given_to_a_person_once(ended: str | None) -> None:
     run.link_to_user(person)
     assert (run.user_id, run.anonymous_id) == (person.pk, VISITOR)
     assert events(run) == ["run_linked"]
-    with nothing_written():
+    with writes_nothing():
         run.link_to_user(person)
         stale.link_to_user(person.pk)
         with pytest.raises(TransitionRefused):
@@ -483,14 +484,14 @@ def test_an_anonymous_run_is_given_to_a_person_once(ended: str | None) -> None:
 def test_a_run_is_not_given_to_nobody() -> None:
     run = InteractiveRunFactory()
     for nobody in (uuid4(), UserFactory(deleted=True), None, "nonsense"):
-        with nothing_written(), pytest.raises(NotFound):
+        with writes_nothing(), pytest.raises(NotFound):
             run.link_to_user(nobody)
 
 
 @looped("verb", ["complete", "abandon", "link_to_user"])
 def test_a_run_that_is_gone_is_not_found(verb: str) -> None:
     arguments = (UserFactory(),) if verb == "link_to_user" else ()
-    with nothing_written(), pytest.raises(NotFound):
+    with writes_nothing(), pytest.raises(NotFound):
         getattr(InteractiveRun(pk=uuid4()), verb)(*arguments)
 
 

@@ -367,6 +367,7 @@ def test_an_answered_question_does_not_slip_out_under_another_key() -> None:
         insert_sql(AnonymousQuestionFactory.build(id=row.pk))
 
 
+@pytest.mark.slow
 def test_a_temporary_type_called_text_hides_no_status(fresh_database: Database) -> None:
     """Anybody may make one; "char" holds the first letter only."""
     with fresh_database.connect() as session:
