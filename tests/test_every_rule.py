@@ -80,9 +80,8 @@ def test_untried_rule_is_named_with_its_file(
 ) -> None:
     catalog.execute("ALTER TABLE appointments ADD CONSTRAINT appointments_short CHECK (true)")
     monkeypatch.setattr(support, "TRIED", {*support.TRIED, "appointments_is_late"})
-    untried, unknown = sorted({*test_every_rule_is_broken_by_a_test.__wrapped__(None)}, key=len)[
-        ::-1
-    ]
+    lines = {*test_every_rule_is_broken_by_a_test.__wrapped__(None)}
+    untried, unknown = sorted(lines, key=lambda line: not line.startswith("tests/booking/"))
     assert untried == (
         'tests/booking/: break the rule in a test marked @breaks("appointments_short") or in '
         f"cases(); `Appointment` declares it ({of_table('appointments').file})"

@@ -1,4 +1,7 @@
-"""Rules against a second, simpler reading of them, on values nobody thought of."""
+"""Rules against a second, simpler reading of them, on random values.
+
+What takes long has a fast test with few examples and a slow one with many.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ SLUGGISH = st.text(st.sampled_from("az09-_ AZя\n\t.%'\\"), max_size=12) | st.in
 )
 
 
-@many
+@settings(many, max_examples=100)
 @given(slug=SLUGGISH)
 def test_slugs(slug: str) -> None:
     expected = len(slug) <= 120 and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", slug) is not None
@@ -74,9 +77,24 @@ SESSION = st.tuples(
 MORNING = datetime(2031, 3, 30, 7, tzinfo=UTC)  # a clock change in Europe
 
 
+SESSIONS = st.lists(SESSION, min_size=2, max_size=6)
+
+
+@settings(many, max_examples=8)
+@given(sessions=SESSIONS)
+def test_sessions_overlap_when_their_busy_times_do(sessions: list) -> None:
+    check_overlap(sessions)
+
+
+@pytest.mark.slow
 @settings(many, max_examples=120)
-@given(sessions=st.lists(SESSION, min_size=2, max_size=6))
-def test_sessions_overlap_exactly_when_their_busy_times_do(sessions: list) -> None:
+@given(sessions=SESSIONS)
+def test_many_sessions_overlap_when_their_busy_times_do(sessions: list) -> None:
+    check_overlap(sessions)
+
+
+def check_overlap(sessions: list) -> None:
+    """The database refuses exactly the sessions whose busy time meets an earlier one."""
     busy: list[tuple[datetime, datetime]] = []
     with transaction.atomic():
         shared = AppointmentFactory()
@@ -171,9 +189,20 @@ def events(draw: Any) -> tuple[str, str, dict, dict, dict]:
     return name, source, properties, *sections
 
 
+@settings(many, max_examples=60)
+@given(event=events())
+def test_guard_agrees_with_the_oracle(event: tuple) -> None:
+    check_guard(event)
+
+
+@pytest.mark.slow
 @settings(many, max_examples=1500)
 @given(event=events())
-def test_the_guard_reads_the_plan_as_we_do(event: tuple) -> None:
+def test_guard_agrees_with_the_oracle_on_many_events(event: tuple) -> None:
+    check_guard(event)
+
+
+def check_guard(event: tuple) -> None:
     name, source, *objects = event
     (row,) = execute(
         "SELECT event_offence(%s, %s, %s, %s, %s) AS offence",
@@ -182,9 +211,20 @@ def test_the_guard_reads_the_plan_as_we_do(event: tuple) -> None:
     assert (row["offence"] is None) == oracle.accepts(name, source, *objects), row
 
 
+@settings(many, max_examples=20)
+@given(event=events())
+def test_both_tables_of_events_have_the_guard(event: tuple) -> None:
+    check_guard_of_both_tables(event)
+
+
+@pytest.mark.slow
 @many
 @given(event=events())
-def test_the_guard_stands_before_both_tables(event: tuple) -> None:
+def test_both_tables_of_events_have_the_guard_for_many_events(event: tuple) -> None:
+    check_guard_of_both_tables(event)
+
+
+def check_guard_of_both_tables(event: tuple) -> None:
     name, source, properties, page, acquisition = event
     expected = oracle.accepts(name, source, properties, page, acquisition)
     analytics = """

@@ -91,6 +91,7 @@ def test_loading_again_changes_nothing_in_a_database_in_use() -> None:
     assert here() == before
 
 
+@pytest.mark.slow
 def test_loading_again_by_the_command_changes_nothing(fresh_database: Database) -> None:
     before = there(fresh_database)
     for _ in range(2):
@@ -167,6 +168,7 @@ def test_good_rows_alone_would_have_been_loaded(db: None, tmp_path: Path) -> Non
     assert Topic.objects.get(code="anxiety").title == "Другое название"
 
 
+@pytest.mark.slow
 def test_the_command_commits_nothing_of_a_broken_fixture(
     fresh_database: Database, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +18,7 @@ from booking.models import Appointment, Payment, Service
 from content.models import ContentItem
 from identity.models import User
 from interactive.models import InteractiveDefinition, InteractiveRun
-from tests.databases import Database
+from tests.databases import Databases
 
 START = datetime(2027, 3, 1, 7, 0, tzinfo=UTC)
 END = START + timedelta(minutes=50)
@@ -28,6 +29,7 @@ class Stranger:
 
     def __init__(self, session: psycopg.Connection[dict[str, Any]]) -> None:
         self.session = session
+        self.numbers = itertools.count()
 
     def insert(self, table: str, **row: Any) -> UUID:
         names, marks = ", ".join(row), ", ".join(["%s"] * len(row))
@@ -43,13 +45,18 @@ class Stranger:
         return self.session.execute(f"SELECT * FROM {table} WHERE id = %s", [key]).fetchone()
 
     def user(self) -> UUID:
-        return self.insert("users", email="anna@example.com", display_name="Анна")
+        number = next(self.numbers)
+        return self.insert("users", email=f"client{number}@example.com", display_name="Анна")
 
 
-@pytest.fixture
-def stranger(fresh_database: Database) -> Iterator[Stranger]:
-    with fresh_database.connect(row_factory=dict_row) as session:
+@pytest.fixture(scope="module")
+def stranger(databases: Databases, django_db_blocker: Any) -> Iterator[Stranger]:
+    """One database for all tests of this module, which commit rows with keys of their own."""
+    with django_db_blocker.unblock():
+        database = databases.clone()
+    with database.connect(row_factory=dict_row) as session:
         yield Stranger(session)
+    databases.drop(database.name)
 
 
 def assert_fresh(key: UUID, *moments: datetime) -> None:

@@ -28,14 +28,12 @@ def file(tmp_path: Path, monkeypatch) -> Path:
 @advises
 def test_dictionary_in_docs_is_up_to_date() -> Iterator[str]:
     """The command writes the whole file; each differing line is named with its declaration."""
-    if dictionary.FILE.is_file() and dictionary.FILE.read_text("utf-8") == dictionary.render():
+    text = dictionary.FILE.read_text("utf-8") if dictionary.FILE.is_file() else ""
+    if text == dictionary.render():
         return
     do = "docs/data-dictionary.md: run `manage.py data_dictionary`"
     yield do
-    written = (
-        lines_of_tables(dictionary.FILE.read_text("utf-8")) if dictionary.FILE.is_file() else {}
-    )
-    wanted = lines_of_tables(dictionary.render())
+    written, wanted = lines_of_tables(text), lines_of_tables(dictionary.render())
     for key in written.keys() | wanted.keys():
         if written.get(key) != wanted.get(key):
             place = of_column(*key) if key[1] else of_table(key[0])
