@@ -9,7 +9,9 @@ from typing import Any
 
 import hypothesis
 import pytest
+import xdist
 from django.conf import settings
+from pytest_django.plugin import blocking_manager_key
 
 from ebalance import bundled
 from ebalance.cli import explain
@@ -55,6 +57,18 @@ def refusals_in_one_line() -> Iterator[None]:
         if (line := explain(error)) is None:
             raise
         pytest.exit(line, returncode=1)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Before workers start: ask the server and make the template, once and in one place.
+
+    A worker cannot end the run in one line, and the server stays up until the last worker ends.
+    """
+    if not session.config.getoption("numprocesses", None) or xdist.is_xdist_worker(session):
+        return
+    blocker = session.config.stash[blocking_manager_key]
+    with blocker.unblock(), refusals_in_one_line(), Databases() as made:
+        made.template()
 
 
 @pytest.fixture(scope="session")
