@@ -14,8 +14,7 @@ from django.contrib.messages import get_messages
 from django.db import models
 from django.test import Client
 
-from identity.models import User
-from tests.admin.support import page, text
+from tests.admin.support import page, signed_in, text
 from tests.admin.test_writing import is_russian
 from tests.factories import AnonymousQuestionFactory, ReviewFactory, ReviewPublicationConsentFactory
 from tests.ugc.telling import actions, stored, told, writes_nothing
@@ -82,44 +81,9 @@ def assistant(as_role: Callable[[str], Client]) -> Client:
 
 
 @each_dialog
-def test_a_dialog_calls_the_verb(
-    owner: Client, model: Any, verb: str, state: str, filled: Any, after: str, done: Any
-) -> None:
-    row = row_in(model, state)
-    address = dialog(row, verb)
-    assert address in text(owner.get(page(model, "change", row.pk)))
-    with writes_nothing(row):  # opening it decides nothing
-        shown = owner.get(address)
-    assert shown.status_code == 200
-    answer = owner.post(address, {**SENT, **filled})
-    assert (answer.status_code, answer.url) == (302, page(model, "change", row.pk))
-    assert is_russian(said(answer)), said(answer)
-    assert stored(row)["status"] == after
-    assert actions(row) == done
-
-
-@each_dialog
-def test_the_assistant_decides_and_does_not_answer(
-    assistant: Client, model: Any, verb: str, state: str, filled: Any, after: str, done: Any
-) -> None:
-    row = row_in(model, state)
-    address, is_theirs = dialog(row, verb), verb not in OWNERS
-    assert (address in text(assistant.get(page(model, "change", row.pk)))) == is_theirs
-    if is_theirs:
-        assert assistant.get(address).status_code == 200
-        assert assistant.post(address, {**SENT, **filled}).status_code == 302
-        assert (stored(row)["status"], actions(row)) == (after, done)
-        return
-    with writes_nothing(row):
-        assert assistant.get(address).status_code == 404
-        assert assistant.post(address, {**SENT, **filled}).status_code == 404
-
-
-@pytest.mark.parametrize("role", ["editor", "client"])
-@each_dialog
-def test_to_others_there_is_no_dialog(
-    as_role: Callable[[str], Client],
-    role: str,
+def test_dialog_calls_the_verb_for_the_roles_that_may(
+    owner: Client,
+    assistant: Client,
     model: Any,
     verb: str,
     state: str,
@@ -127,13 +91,35 @@ def test_to_others_there_is_no_dialog(
     after: str,
     done: Any,
 ) -> None:
-    row, client = row_in(model, state), as_role(role)
+    """The assistant decides and does not answer."""
+    row = row_in(model, state)
+    address, change = dialog(row, verb), page(model, "change", row.pk)
     with writes_nothing(row):
-        assert client.get(dialog(row, verb)).status_code == 404
-        assert client.post(dialog(row, verb), {**SENT, **filled}).status_code == 404
-    # Nobody signed in is asked to.
-    assert Client().post(dialog(row, verb), {**SENT, **filled}).status_code == 302
-    assert stored(row)["status"] == state
+        if verb in OWNERS:
+            assert address not in text(assistant.get(change))
+            assert assistant.get(address).status_code == 404
+            assert assistant.post(address, {**SENT, **filled}).status_code == 404
+        client = owner if verb in OWNERS else assistant
+        assert address in text(owner.get(change))
+        assert client is owner or address in text(client.get(change))
+        assert client.get(address).status_code == 200  # opening it decides nothing
+    answer = client.post(address, {**SENT, **filled})
+    assert (answer.status_code, answer.url) == (302, change)
+    assert is_russian(said(answer)), said(answer)
+    assert stored(row)["status"] == after
+    assert actions(row) == done
+
+
+@pytest.mark.parametrize("role", ["editor", "client"])
+def test_others_have_no_dialog(as_role: Callable[[str], Client], role: str) -> None:
+    client, stranger = as_role(role), Client()
+    rows = [(row_in(model, state), verb, filled) for model, verb, state, filled, *_ in DIALOGS]
+    with writes_nothing(*(row for row, *_ in rows)):
+        for row, verb, filled in rows:
+            assert client.get(dialog(row, verb)).status_code == 404, verb
+            assert client.post(dialog(row, verb), {**SENT, **filled}).status_code == 404, verb
+            # A person who is not signed in is asked to sign in.
+            assert stranger.post(dialog(row, verb), {**SENT, **filled}).status_code == 302, verb
 
 
 def test_the_actor_is_who_is_signed_in(assistant: Client) -> None:
@@ -144,42 +130,37 @@ def test_the_actor_is_who_is_signed_in(assistant: Client) -> None:
 
 def test_without_the_token_of_the_page_nothing_is_decided(owner: Client) -> None:
     strict = Client(enforce_csrf_checks=True)
-    strict.force_login(User.objects.get(pk=owner.session["_auth_user_id"]))
+    strict.force_login(signed_in(owner))
     row = row_in(AnonymousQuestion, "pending")
     with writes_nothing(row):
         assert strict.post(dialog(row, "approve"), SENT).status_code == 403
 
 
-@each_dialog
-def test_a_dialog_in_a_page_reloads_the_page(
-    owner: Client, model: Any, verb: str, state: str, filled: Any, after: str, done: Any
-) -> None:
-    row = row_in(model, state)
-    answer = owner.post(dialog(row, verb), {**SENT, **filled}, headers={"HX-Request": "true"})
-    assert answer.status_code == 200
-    assert answer.headers["HX-Redirect"] == page(model, "change", row.pk)
-    assert answer.content == b""
+def test_dialog_in_a_page_reloads_the_page(owner: Client) -> None:
+    for model, verb in ((AnonymousQuestion, "approve"), (Review, "publish")):
+        row = row_in(model, "pending")
+        answer = owner.post(dialog(row, verb), SENT, headers={"HX-Request": "true"})
+        assert answer.status_code == 200
+        assert answer.headers["HX-Redirect"] == page(model, "change", row.pk)
+        assert answer.content == b""
 
 
 # -- refusals -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("model", "verb", "state"),
-    [
+def test_refusal_is_a_message(owner: Client) -> None:
+    for model, verb, state in (
         (AnonymousQuestion, "approve", "rejected"),
         (AnonymousQuestion, "publish_answer", "approved"),
         (Review, "publish", "draft"),
         (Review, "unpublish", "pending"),
-    ],
-)
-def test_a_refusal_is_a_message(owner: Client, model: Any, verb: str, state: str) -> None:
-    row = ReviewFactory() if state == "draft" else row_in(model, state)
-    with writes_nothing(row):
-        answer = owner.post(dialog(row, verb), SENT)
-    assert answer.status_code == 302
-    assert is_russian(said(answer)), said(answer)
-    assert said(answer) in text(owner.get(answer.url))
+    ):
+        row = ReviewFactory() if state == "draft" else row_in(model, state)
+        with writes_nothing(row):
+            answer = owner.post(dialog(row, verb), SENT)
+        assert answer.status_code == 302, (verb, state)
+        assert is_russian(said(answer)), said(answer)
+        assert said(answer) in text(owner.get(answer.url))
 
 
 def test_a_review_without_a_consent_says_so(owner: Client) -> None:
@@ -190,66 +171,54 @@ def test_a_review_without_a_consent_says_so(owner: Client) -> None:
     assert stored(row)["status"] == "pending"
 
 
-@pytest.mark.parametrize(
-    ("verb", "filled"),
-    [
+def test_refused_dialog_keeps_its_input(owner: Client) -> None:
+    """Somebody else rejected the question meanwhile."""
+    row = row_in(AnonymousQuestion, "rejected")
+    row._note("reject", signed_in(owner), row.moderated_at, "pii")
+    for verb, filled in (
         ("reject", {"reason": "spam"}),
         ("escalate", {"reason": "other"}),
         ("flag", {"flags": ["spam"]}),
         ("mask_pii", {"text": SECRET}),
         ("answer", {"text": SECRET}),
-    ],
-)
-def test_what_was_filled_in_is_not_lost_to_a_refusal(
-    owner: Client, verb: str, filled: dict[str, Any]
-) -> None:
-    """Somebody else rejected it meanwhile."""
-    row = row_in(AnonymousQuestion, "rejected")
-    row._note(
-        "reject", User.objects.get(pk=owner.session["_auth_user_id"]), row.moderated_at, "pii"
-    )
-    with writes_nothing(row):
-        answer = owner.post(dialog(row, verb), {**SENT, **filled})
-    assert answer.status_code == 200
-    (errors,) = answer.context["form"].errors.values()
-    assert is_russian(str(errors[0])), errors
-    assert str(errors[0]) in text(answer)
-    if "text" in filled:
-        assert SECRET in text(answer)
+    ):
+        with writes_nothing(row):
+            answer = owner.post(dialog(row, verb), {**SENT, **filled})
+        assert answer.status_code == 200, verb
+        (errors,) = answer.context["form"].errors.values()
+        assert is_russian(str(errors[0])), errors
+        assert str(errors[0]) in text(answer)
+        if "text" in filled:
+            assert SECRET in text(answer)
 
 
-@pytest.mark.parametrize(
-    ("verb", "state", "filled"),
-    [
-        ("reject", "pending", {}),
-        ("reject", "pending", {"reason": ""}),
-        ("reject", "pending", {"reason": "rude"}),
-        ("escalate", "pending", {"reason": "medical"}),
-        ("flag", "pending", {}),
-        ("flag", "pending", {"flags": ["panic"]}),
-        ("answer", "approved", {"text": ""}),
-        ("answer", "approved", {"text": " \n "}),
-        ("answer", "approved", {"text": "\u200b"}),
-        ("answer", "approved", {"text": "я" * 10_001}),
-        ("answer", "approved", {"text": "a\0b"}),
-        ("mask_pii", "approved", {"text": ""}),
-    ],
-)
-def test_what_is_missing_is_asked_for_again(
-    owner: Client, verb: str, state: str, filled: dict[str, Any]
-) -> None:
-    row = row_in(AnonymousQuestion, state)
-    with writes_nothing(row):
-        answer = owner.post(dialog(row, verb), {**SENT, **filled})
-    assert answer.status_code == 200
-    (errors,) = answer.context["form"].errors.values()
-    assert is_russian(str(errors[0])), errors
+def test_dialog_asks_again_for_missing_input(owner: Client) -> None:
+    rows = {state: row_in(AnonymousQuestion, state) for state in ("pending", "approved")}
+    with writes_nothing(*rows.values()):
+        for verb, state, filled in (
+            ("reject", "pending", {}),
+            ("reject", "pending", {"reason": ""}),
+            ("reject", "pending", {"reason": "rude"}),
+            ("escalate", "pending", {"reason": "medical"}),
+            ("flag", "pending", {}),
+            ("flag", "pending", {"flags": ["panic"]}),
+            ("answer", "approved", {"text": ""}),
+            ("answer", "approved", {"text": " \n "}),
+            ("answer", "approved", {"text": "\u200b"}),
+            ("answer", "approved", {"text": "я" * 10_001}),
+            ("answer", "approved", {"text": "a\0b"}),
+            ("mask_pii", "approved", {"text": ""}),
+        ):
+            answer = owner.post(dialog(rows[state], verb), {**SENT, **filled})
+            assert answer.status_code == 200, (verb, filled)
+            (errors,) = answer.context["form"].errors.values()
+            assert is_russian(str(errors[0])), errors
 
 
-@pytest.mark.parametrize("key", [uuid4(), "nothing", "../../x"])
-def test_a_question_that_is_gone_is_not_there(owner: Client, key: Any) -> None:
-    address = f"/admin/ugc/anonymousquestion/{key}/approve/"
-    assert owner.post(address, SENT).status_code == 404
+def test_dialog_of_a_missing_question_does_not_exist(owner: Client) -> None:
+    for key in (uuid4(), "nothing", "../../x"):
+        address = f"/admin/ugc/anonymousquestion/{key}/approve/"
+        assert owner.post(address, SENT).status_code == 404, key
 
 
 def test_a_line_break_is_one_character(owner: Client) -> None:
@@ -294,7 +263,7 @@ def test_the_editor_selects_nothing(as_role: Callable[[str], Client]) -> None:
 # -- what the pages do not do ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", [AnonymousQuestion, Review])
+@pytest.mark.parametrize("model", [AnonymousQuestion, Review], ids=lambda model: model.__name__)
 def test_no_state_and_no_time_is_typed_in(owner: Client, model: Any) -> None:
     row = row_in(model, "pending")
     before = stored(row)
