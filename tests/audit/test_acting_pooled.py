@@ -39,7 +39,7 @@ from identity.models import User
 from tests.audit.capturing import entries_since, last_seq
 from tests.databases import Database, Databases
 from tests.factories import LeadFactory, ServiceFactory, UserFactory
-from tests.processes import environment
+from tests.processes import PATIENCE, environment
 from tests.support import execute
 from tests.trying import copy_rows
 from tests.verbs import at_once, committing
@@ -281,7 +281,7 @@ def pooled() -> Iterator[None]:
     """Django's connections come from a pool of one."""
     options = connection.settings_dict["OPTIONS"]
     connection.close()
-    options["pool"] = {"min_size": 1, "max_size": 1, "timeout": 20}
+    options["pool"] = {"min_size": 1, "max_size": 1, "timeout": PATIENCE}
     try:
         yield
     finally:
@@ -540,7 +540,7 @@ def program(database: Database, *statements: str) -> None:
         input=json.dumps([database.conninfo, statements]),
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
 
@@ -554,7 +554,7 @@ def psql(database: Database, *statements: str, typed: str | None = None) -> None
         stdout=subprocess.DEVNULL,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE,
         env=environment(),
     )
 

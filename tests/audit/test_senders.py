@@ -27,7 +27,7 @@ from django.core.exceptions import ImproperlyConfigured
 from audit.models import OutboxEvent
 from audit.senders import LogSender, SendFailed, WebhookSender
 from tests.factories import OutboxEventFactory
-from tests.processes import free_port
+from tests.processes import PATIENCE, free_port
 
 SECRET = "a-secret-of-thirty-two-characters-or-more"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -103,7 +103,7 @@ class Server:
             thread.start()
 
     def serve(self, plain: socket.socket) -> None:
-        plain.settimeout(10)
+        plain.settimeout(PATIENCE)
         with plain:
             try:
                 with self.context.wrap_socket(plain, server_side=True) as connection:
@@ -119,7 +119,7 @@ class Server:
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         for thread in self.threads:
-            thread.join(15)
+            thread.join(PATIENCE)
 
 
 def read_request(connection: ssl.SSLSocket) -> tuple[str, dict[str, str], bytes] | None:
@@ -150,7 +150,7 @@ def serving(talk: Callable[[ssl.SSLSocket], object], pem: Path) -> Iterator[Serv
 
 
 @contextmanager
-def sending(url: str, authority: Path, *, timeout: float = 5.0) -> Iterator[WebhookSender]:
+def sending(url: str, authority: Path, *, timeout: float = PATIENCE) -> Iterator[WebhookSender]:
     tls = ssl.create_default_context(cafile=authority)
     sender = WebhookSender(url, SECRET, timeout=timeout, tls=tls)
     try:
@@ -164,7 +164,9 @@ def event(**values: Any) -> OutboxEvent:
     return OutboxEventFactory.build(**made)
 
 
-def failure(talk: Callable[[ssl.SSLSocket], object], pem: Path, *, timeout: float = 5.0) -> str:
+def failure(
+    talk: Callable[[ssl.SSLSocket], object], pem: Path, *, timeout: float = PATIENCE
+) -> str:
     """The code with which one delivery fails."""
     with serving(talk, pem) as server, sending(server.url, pem, timeout=timeout) as sender:
         with pytest.raises(SendFailed) as caught:
@@ -196,11 +198,12 @@ def test_an_event_is_posted_as_json(good: Path) -> None:
 
 
 def test_the_receiver_can_tell_that_it_is_ours_and_new(good: Path) -> None:
+    before = int(time.time())
     with serving(saying(OK), good) as server, sending(server.url, good) as sender:
         sender.send(event())
     ((_first, headers, body),) = server.requests
     timestamp = headers["webhook-timestamp"]
-    assert abs(int(timestamp) - time.time()) < 60
+    assert before <= int(timestamp) <= time.time()
     message = timestamp.encode() + b"." + body
     expected = hmac.new(SECRET.encode(), message, hashlib.sha256).hexdigest()
     assert headers["webhook-signature"] == f"v1={expected}"
@@ -275,7 +278,7 @@ def test_a_certificate_for_another_name_is_refused(good: Path) -> None:
 def test_certificates_are_checked_without_being_asked_to(good: Path) -> None:
     """The machine's authorities do not know ours."""
     with serving(saying(OK), good) as server:
-        sender = WebhookSender(server.url, SECRET, timeout=5)
+        sender = WebhookSender(server.url, SECRET, timeout=PATIENCE)
         with pytest.raises(SendFailed, match="tls"):
             sender.send(event())
         sender.close()
@@ -290,7 +293,10 @@ def test_nobody_listens(good: Path) -> None:
 
 def test_an_unknown_host(good: Path) -> None:
     url = "https://nowhere.invalid/"
-    with sending(url, good) as sender, pytest.raises(SendFailed, match=r"^(connection|timeout)$"):
+    with (
+        sending(url, good, timeout=5) as sender,  # a resolver may take longer
+        pytest.raises(SendFailed, match=r"^(connection|timeout)$"),
+    ):
         sender.send(event())
 
 
@@ -318,29 +324,27 @@ def test_garbage_is_a_failure(answer: bytes, good: Path) -> None:
 
 
 def test_a_server_that_does_not_answer(good: Path) -> None:
-    start = time.monotonic()
-    assert failure(lambda c: time.sleep(2), good, timeout=0.5) == "timeout"
-    assert time.monotonic() - start < 5
+    """It waits for more until the sender hangs up."""
+    assert failure(lambda connection: connection.recv(1), good, timeout=0.2) == "timeout"
 
 
 def test_a_server_that_says_one_letter_at_a_time(good: Path) -> None:
-    """Each letter is in time; the whole is not."""
+    """Each letter is in time; the whole never is. The server goes on until the sender hangs up."""
 
     def talk(connection: ssl.SSLSocket) -> None:
-        for letter in b"HTTP/1.1 200 OK\r\nX: " + b"a" * 20:
-            connection.sendall(bytes([letter]))
-            time.sleep(0.1)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+        for _ in range(5_000):
+            connection.sendall(b"a")
+            time.sleep(0.02)
 
-    start = time.monotonic()
-    assert failure(talk, good, timeout=0.7) == "timeout"
-    assert time.monotonic() - start < 2.0
+    assert failure(talk, good, timeout=0.3) == "timeout"
 
 
 def test_a_server_that_never_greets(good: Path) -> None:
     """The connection is accepted by the machine; TLS is never spoken."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
-        with sending(url, good, timeout=0.5) as sender, pytest.raises(SendFailed, match="timeout"):
+        with sending(url, good, timeout=0.2) as sender, pytest.raises(SendFailed, match="timeout"):
             sender.send(event())
 
 
@@ -353,9 +357,7 @@ def test_of_a_huge_answer_little_is_read(good: Path) -> None:
             sent.append(connection.send(b"a" * 1_000_000))
 
     with serving(talk, good) as server, sending(server.url, good) as sender:
-        start = time.monotonic()
         sender.send(event())
-        assert time.monotonic() - start < 5
     assert sum(sent) < 100_000_000
 
 

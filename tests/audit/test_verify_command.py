@@ -18,11 +18,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from audit.chain import Verification
 from audit.checkpoints import CheckpointFile
 from audit.retention import remove_old_segments
 from tests.databases import Database, default_connection_on
 from tests.factories import AuditLogEntryFactory
-from tests.processes import ROOT, environment, manage
+from tests.processes import PATIENCE, ROOT, environment, eventually, manage
 from tests.support import execute
 
 from .tampering import assign, grow, hash_anew, hash_at, remove, superuser, write
@@ -226,6 +227,7 @@ def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Data
         yield fresh_database
 
 
+@pytest.mark.slow
 def test_its_exit_codes_and_its_one_line(committed: Database, file: Path) -> None:
     def run(*arguments: str) -> tuple[int, list[str], list[str]]:
         done = manage("verify_audit_log", *arguments, DATABASE_URL=committed.url)
@@ -244,21 +246,47 @@ def test_its_exit_codes_and_its_one_line(committed: Database, file: Path) -> Non
     assert "is not a checkpoint" in errors[0]
 
 
-def test_it_stops_after_a_batch_when_it_is_told(committed: Database, file: Path) -> None:
-    grow(30_000)
-    process = subprocess.Popen(
-        [*VERIFY, "--batch", "1", "--write-checkpoint", str(file)],
-        cwd=ROOT,
-        env=environment(DATABASE_URL=committed.url),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr
-    line = process.stderr.readline()  # of the progress, so that it is at work
-    assert line.startswith("audit_log_entries: ")
-    assert line.endswith(" of 30,000 rows\n")
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
+@pytest.mark.usefixtures("log")
+def test_it_stops_after_the_batch_at_hand(file: Path, monkeypatch: Any) -> None:
+    go_on, ends = Verification.go_on, []
+
+    def go_on_and_signal(self: Verification, place: Any, end: int) -> Any:
+        ends.append(end)
+        if len(ends) == 3:
+            signal.raise_signal(signal.SIGTERM)
+        return go_on(self, place, end)
+
+    monkeypatch.setattr(Verification, "go_on", go_on_and_signal)
+    code, line = refused("--batch", "2", "--write-checkpoint", file)
+    assert code == 128 + signal.SIGTERM
+    assert line == "Stopped; what was verified so far is whole."
+    assert ends == [1, 3, 5]
+    assert not file.exists()
+
+
+WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+
+
+@pytest.mark.slow
+def test_process_that_gets_a_signal_stops(committed: Database, file: Path) -> None:
+    """It gets the signal while it waits for the table."""
+    grow(10)
+    with committed.connect() as other, committed.connect(autocommit=True) as watcher:
+        other.execute("LOCK TABLE audit_log_entries")
+        process = subprocess.Popen(
+            [*VERIFY, "--batch", "1", "--write-checkpoint", str(file)],
+            cwd=ROOT,
+            env=environment(DATABASE_URL=committed.url),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert eventually(lambda: watcher.execute(WAITING).fetchone() == (1,))
+        process.send_signal(signal.SIGTERM)
+        other.rollback()
+        _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + signal.SIGTERM
     assert errors.splitlines()[-1].endswith("Stopped; what was verified so far is whole.")
     assert not file.exists()
@@ -273,6 +301,7 @@ print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_log(committed: Database, file: Path) -> None:
     """What the server needs for a range: test_verify.py."""
     peaks = []
@@ -284,7 +313,7 @@ def test_memory_does_not_grow_with_the_log(committed: Database, file: Path) -> N
             env=environment(DATABASE_URL=committed.url, DJANGO_SETTINGS_MODULE="ebalance.settings"),
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=PATIENCE,
         )
         code, kilobytes = done.stdout.splitlines()[-1].split()
         assert code == "0"

@@ -28,7 +28,7 @@ from tests.factories import (
     ServiceFactory,
     UserFactory,
 )
-from tests.processes import ROOT, environment, eventually, manage
+from tests.processes import PATIENCE, ROOT, environment, eventually, manage
 
 TICK = timedelta(microseconds=1)
 
@@ -67,7 +67,7 @@ def started(database: Database, *arguments: str) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    said, complaints = process.communicate(timeout=120)
+    said, complaints = process.communicate(timeout=PATIENCE)
     assert "Traceback" not in complaints, complaints
     return process.returncode, said
 
@@ -205,13 +205,14 @@ def test_progress_is_shown(
     ]
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_leaves_whole_events(committed: Database) -> None:
     made = waiting_successes(8)
     with locked(committed, "appointments", made[4][0].pk) as somebody_waits:
         process = started(committed, "process_webhooks")
         assert eventually(somebody_waits)
         process.kill()
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
     assert PaymentWebhookEvent.objects.filter(processed_at=None, attempts=0).count() == 4
     assert Payment.objects.filter(status="succeeded").count() == 4
     assert Appointment.objects.filter(status="confirmed").count() == 4
@@ -221,6 +222,7 @@ def test_killed_in_the_middle_it_leaves_whole_events(committed: Database) -> Non
     all_took_effect_once(8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_stop_it_ends_after_the_event_at_hand(
     committed: Database, number: signal.Signals
@@ -239,6 +241,7 @@ def test_told_to_stop_it_ends_after_the_event_at_hand(
     all_took_effect_once(5)
 
 
+@pytest.mark.slow
 def test_two_at_once_share_the_work(committed: Database) -> None:
     waiting_successes(30)
     answers = [ended(run) for run in [started(committed, "process_webhooks") for _ in range(2)]]
@@ -248,6 +251,7 @@ def test_two_at_once_share_the_work(committed: Database) -> None:
     all_took_effect_once(30)
 
 
+@pytest.mark.slow
 def test_an_event_that_a_delivery_is_at_work_on_is_left_to_it(committed: Database) -> None:
     """Live traffic goes first: the command does not wait for it."""
     made = waiting_successes(3)
@@ -296,13 +300,14 @@ def test_the_number_of_expired_holds_is_printed() -> None:
     assert command("expire_holds") == "1 hold expired.\n"
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_leaves_whole_transactions(committed: Database) -> None:
     rows = stale_holds(105)
     with locked(committed, "availability_slots", rows[102].slot_id) as somebody_waits:
         process = started(committed, "expire_holds")
         assert eventually(somebody_waits)
         process.kill()
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
     assert Appointment.objects.filter(status="canceled").count() == 100
     assert told() == ["hold_expired"] * 100
     again = manage("expire_holds", DATABASE_URL=committed.url)
@@ -310,6 +315,7 @@ def test_killed_in_the_middle_it_leaves_whole_transactions(committed: Database) 
     all_expired_once(105)
 
 
+@pytest.mark.slow
 def test_two_at_once_expire_each_hold_once(committed: Database) -> None:
     stale_holds(105)
     answers = [ended(run) for run in [started(committed, "expire_holds") for _ in range(2)]]
@@ -318,6 +324,7 @@ def test_two_at_once_expire_each_hold_once(committed: Database) -> None:
     all_expired_once(105)
 
 
+@pytest.mark.slow
 def test_a_hold_that_is_being_paid_is_left_to_the_payment(committed: Database) -> None:
     rows = stale_holds(3)
     with locked(committed, "appointments", rows[1].pk):

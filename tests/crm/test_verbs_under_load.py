@@ -26,6 +26,7 @@ from tests.factories import (
     LeadFactory,
     UserFactory,
 )
+from tests.processes import PATIENCE, eventually
 
 PROCESSES = 8
 
@@ -64,7 +65,7 @@ def at_once(database: Database, work: Callable, *arguments: Any) -> list:
     with context.Pool(
         PROCESSES,
         recorders.set_up,
-        (database.url, environments, context.Barrier(PROCESSES, timeout=120)),
+        (database.url, environments, context.Barrier(PROCESSES, timeout=PATIENCE)),
     ) as pool:
         return pool.starmap(work, [(n, *arguments) for n in range(PROCESSES)], chunksize=1)
 
@@ -72,6 +73,7 @@ def at_once(database: Database, work: Callable, *arguments: Any) -> list:
 ADDED = {name: keys.generate("k2") for name in ("ENCRYPTION_KEYS", "BLIND_INDEX_KEYS")}
 
 
+@pytest.mark.slow
 def test_of_many_first_events_one_lead_is_made(here: Database) -> None:
     people = [
         {
@@ -94,6 +96,7 @@ def test_of_many_first_events_one_lead_is_made(here: Database) -> None:
     assert LeadIdentity.objects.count() <= 60
 
 
+@pytest.mark.slow
 def test_the_same_event_from_many_connections_is_one(here: Database) -> None:
     events = [uuid4() for _ in range(20)]
     answers = at_once(here, recorders.same_events, events)
@@ -102,6 +105,7 @@ def test_the_same_event_from_many_connections_is_one(here: Database) -> None:
         assert table.objects.count() == 20
 
 
+@pytest.mark.slow
 def test_no_event_is_lost_among_merges(here: Database) -> None:
     pairs = []
     for _ in range(10):
@@ -147,7 +151,7 @@ class Step(threading.Thread):
                 self.result = self.work()
                 self.done.set()
                 if self.halt:
-                    self.ending.wait(30)
+                    self.ending.wait(PATIENCE)
                     transaction.set_rollback(self.is_taken_back)
         except Exception as error:
             self.result = error
@@ -157,7 +161,7 @@ class Step(threading.Thread):
 
     def go(self) -> Any:
         self.ending.set()
-        self.join(60)
+        self.join(PATIENCE)
         assert not self.is_alive()
         if isinstance(self.result, Exception):
             raise self.result
@@ -168,12 +172,30 @@ class Step(threading.Thread):
         return self.go()
 
 
+WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+
+
+def all_wait(*steps: Step) -> None:
+    """Return when each of these steps waits for a lock. It is an error that one does not."""
+
+    def is_so() -> bool:
+        assert not any(step.done.is_set() for step in steps), "a step did not wait"
+        with connection.cursor() as cursor:
+            cursor.execute(WAITING)
+            return cursor.fetchone() == (len(steps),)
+
+    assert eventually(is_so)
+
+
 def one_then_other(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Step, Step]:
     """``second`` begins when ``first`` is done and not committed; it has to wait for that."""
     one = Step(first, halt=True)
-    assert one.done.wait(30)
+    assert one.done.wait(PATIENCE)
     other = Step(second)
-    assert not other.done.wait(0.3)
+    all_wait(other)
     return one, other
 
 
@@ -282,16 +304,16 @@ def test_a_booking_and_a_merge_do_not_wait_for_each_other(person: Person) -> Non
     def book() -> Any:
         appointment = AppointmentFactory(client=None, lead=lead)
         written.set()
-        go_on.wait(30)
+        go_on.wait(PATIENCE)
         start(lead=lead.pk)
         return appointment
 
     booking = Step(book, halt=True)
-    assert written.wait(30)
+    assert written.wait(PATIENCE)
     merging = Step(lambda: merge(lead, into))
-    assert not merging.done.wait(0.3)
+    all_wait(merging)
     go_on.set()
-    assert booking.done.wait(30)
+    assert booking.done.wait(PATIENCE)
     appointment = booking.go()
     assert merging.go() == into
     appointment.refresh_from_db()
@@ -355,9 +377,9 @@ def test_one_lead_is_made_when_that_of_two_first_events_is_deleted_meanwhile(
 ) -> None:
     lead = person.known_by_browser()
     deleting = Step(lead.delete, halt=True)
-    assert deleting.done.wait(30)
+    assert deleting.done.wait(PATIENCE)
     events = [Step(lambda: start(**person.browser)) for _ in range(2)]
-    assert not any(event.done.wait(0.3) for event in events)
+    all_wait(*events)
     deleting.go()
     one, other = (event.go() for event in events)
     assert one is not None

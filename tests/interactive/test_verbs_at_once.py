@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -17,16 +16,22 @@ from ebalance.db.ids import uuid7
 from ebalance.verbs import IdempotencyConflict, NotFound, TransitionRefused
 from identity.models import User
 from interactive.models import InteractiveDefinition, InteractiveRun
+from tests.databases import Databases
 from tests.factories import InteractiveDefinitionFactory, InteractiveRunFactory, UserFactory
 from tests.interactive.samples import sample
+from tests.processes import PATIENCE, eventually
 from tests.support import execute
 from tests.verbs import at_once, committing, events
 
 
-@pytest.fixture
-def committed(fresh_database: Any, django_db_blocker: Any) -> Any:
-    with committing(fresh_database, django_db_blocker):
+@pytest.fixture(scope="module")
+def committed(databases: Databases, django_db_blocker: Any) -> Iterator[None]:
+    """One database for all tests, which commit: each looks at rows of its own."""
+    with django_db_blocker.unblock():
+        made = databases.clone()
+    with committing(made, django_db_blocker):
         yield
+    databases.drop(made.name)
 
 
 def of(row: Any, verb: str, *arguments: Any, **named: Any) -> Callable[[], Any]:
@@ -65,7 +70,7 @@ def test_the_same_request_at_once_begins_one_run(committed: None) -> None:
 
     answers = at_once(*[begin("visitor-000001")] * 4)
     assert {answer.pk for answer in answers} == {key}
-    run = InteractiveRun.objects.get()
+    run = InteractiveRun.objects.get(interactive_definition=definition)
     assert events(run) == ["run_started"]
     key = uuid7()
     answers = at_once(begin("visitor-000001"), begin("visitor-000002"))
@@ -107,7 +112,7 @@ def test_a_run_is_not_given_to_who_is_erased_at_this_moment(committed: None) -> 
             gone.save()
 
     def after(call: Callable[[], Any]) -> Callable[[], Any]:
-        return lambda: is_locked.wait(30) and call()
+        return lambda: is_locked.wait(PATIENCE) and call()
 
     begin = partial(InteractiveRun.objects.start_run, definition=definition.pk, user=person.pk)
     answers = at_once(erase, after(of(run, "link_to_user", person.pk)), after(begin))
@@ -121,10 +126,7 @@ def wait_until_blocked(number: int) -> None:
         "SELECT count(*) AS number FROM pg_stat_activity "
         "WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
-    deadline = time.monotonic() + 30
-    while execute(waiting)[0]["number"] < number:
-        assert time.monotonic() < deadline, "nobody waits"
-        time.sleep(0.01)
+    assert eventually(lambda: execute(waiting)[0]["number"] >= number), "nobody waits"
 
 
 def test_a_run_belongs_to_the_first_of_two(committed: None) -> None:

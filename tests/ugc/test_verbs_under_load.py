@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from tests.factories import (
     UserFactory,
 )
 from tests.factories.payloads import PAYLOADS
+from tests.processes import PATIENCE, eventually
 from tests.ugc.telling import actions, told
 from ugc.errors import AuthorUnavailable, ConsentActive, ConsentMissing
 from ugc.models import AnonymousQuestion, DiaryEntry, ModerationAction, QuestionAnswer, Review
@@ -72,7 +72,7 @@ class Caller:
             with transaction.atomic():
                 self.answer = work()
                 self.is_done.set()
-                hold.wait(20)
+                hold.wait(PATIENCE)
         except Refused as refusal:
             self.answer = refusal
         except BaseException as error:
@@ -82,7 +82,7 @@ class Caller:
             connection.close()
 
     def finish(self) -> Any:
-        self.thread.join(30)
+        self.thread.join(PATIENCE)
         assert not self.thread.is_alive()
         if self.error is not None:
             raise self.error
@@ -102,13 +102,10 @@ def race(first: Callable[[], Any], second: Callable[[], Any]) -> list[Any]:
     """``first`` has done its work and not committed when ``second`` comes, and waits for it."""
     go_on = threading.Event()
     one = Caller(first, go_on)
-    assert one.is_done.wait(20)
+    assert one.is_done.wait(PATIENCE)
     other = Caller(second)
-    deadline = time.monotonic() + 20
-    while not waits_for_a_lock():
-        assert other.thread.is_alive(), "the second did not wait for the first"
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    assert eventually(lambda: waits_for_a_lock() or not other.thread.is_alive())
+    assert other.thread.is_alive(), "the second did not wait for the first"
     go_on.set()
     return [one.finish(), other.finish()]
 
