@@ -13,6 +13,7 @@ A test that compares models, catalog and documents yields one line of advice for
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import re
@@ -27,6 +28,7 @@ from django.conf import settings
 from django.db import models
 from django.db.migrations.recorder import MigrationRecorder
 
+from ebalance.db import inventory
 from ebalance.db.apps import PROJECT_APPS
 from ebalance.db.third_party import TABLES as THIRD_PARTY
 
@@ -121,6 +123,30 @@ def of_data_model(declaration: str) -> Place:
 def of_test(thing: Any, name: str) -> Place:
     """A list of exceptions, or a table of expected values, in the test module of ``thing``."""
     return Place(file_of(inspect.getmodule(thing)), name)
+
+
+def undeclared() -> Iterator[str]:
+    """Advice for each column without a privacy class and each table without a retention."""
+    for table in inventory.tables():
+        fields = table.model._meta.concrete_fields if table.model else ()
+        for field in () if table.name in THIRD_PARTY else fields:
+            try:
+                inventory.declaration(field)
+            except inventory.Undeclared:
+                yield of_field(field)(
+                    "declare p0()/p1()/p2() beside", "the column has no privacy class"
+                )
+        try:
+            table.retention  # noqa: B018
+        except inventory.Undeclared:
+            yield of_table(table.name)("declare `retention = …` in", "the table has no retention")
+
+
+def declared_columns() -> Iterator[inventory.Column]:
+    """The columns of the tables in which every column is declared; see ``undeclared()``."""
+    for table in inventory.tables():
+        with contextlib.suppress(inventory.Undeclared):
+            yield from table.columns
 
 
 def advises(check: Callable[..., Iterator[str]]) -> Callable[..., None]:

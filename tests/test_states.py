@@ -183,15 +183,15 @@ def test_every_status_has_its_machine() -> None:
 
 @each_table
 def test_listed_moves_are_accepted(table: str) -> None:
+    _first, *others = moves_of(table, listed=True)  # full_clean() is slow: once for each table
     with case_loop() as case:
         for row, old, targets in rows_with_moves(table, listed=True):
-            for number, new in enumerate(targets):
+            for new in targets:
                 with case(f"{old}→{new}"):
                     row.refresh_from_db()
                     changes = fitting(row, new)
                     assign(row, changes)
-                    # The other rules are asked once for each state: some tables have many.
-                    row.clean() if number else row.full_clean()
+                    row.clean() if (old, new) in others else row.full_clean()
                     write(row, changes)
                     assert stored(row)[0]["status"] == new
 
@@ -201,9 +201,10 @@ def test_listed_moves_are_accepted(table: str) -> None:
 def test_unlisted_moves_are_refused(table: str) -> None:
     """Alone, and with the other columns as they are in the new state."""
     rule = f"{table}_status_transition"
+    _first, *others = moves_of(table, listed=False)
     with case_loop() as case:
         for row, old, targets in rows_with_moves(table, listed=False):
-            for number, new in enumerate(targets):
+            for new in targets:
                 with case(f"{old}→{new}"):
                     row.refresh_from_db()
                     before = stored(row)
@@ -214,7 +215,7 @@ def test_unlisted_moves_are_refused(table: str) -> None:
                         write(row, changes)
                     assert stored(row) == before
                     assign(row, changes)
-                    assert_says_in_russian(row, rule, everything=not number)
+                    assert_says_in_russian(row, rule, everything=(old, new) not in others)
 
 
 @pytest.mark.parametrize("alone", [True, False], ids=["status alone", "with what fits"])
@@ -240,7 +241,7 @@ def test_writing_the_same_status_is_no_move(table: str) -> None:
                 row = row_in(table, state)
                 write(row, {"status": state})
                 assert stored(row)[0]["status"] == state
-                row.full_clean()
+                row.clean()
 
 
 @pytest.mark.parametrize("way", MOVE_WAYS)

@@ -26,9 +26,17 @@ from ebalance.db.classification import (
     p2,
     replace,
 )
-from ebalance.db.inventory import Table, Undeclared, columns, tables
+from ebalance.db.inventory import Table, Undeclared, tables
 from identity.models import User
-from tests.advice import Place, advises, of_class, of_column, of_table
+from tests.advice import (
+    Place,
+    advises,
+    declared_columns,
+    of_class,
+    of_column,
+    of_table,
+    undeclared,
+)
 from tests.support import execute
 
 pytestmark = pytest.mark.django_db
@@ -68,7 +76,8 @@ def live_columns() -> dict[tuple[str, str], dict]:
 
 @advises
 def test_declarations_and_database_have_the_same_columns() -> Iterator[str]:
-    live, declared = live_columns(), {(c.table.name, c.name): c for c in columns()}
+    yield from undeclared()
+    live, declared = live_columns(), {(c.table.name, c.name): c for c in declared_columns()}
     for key in live.keys() - declared.keys():
         yield of_column(*key)("declare p0()/p1()/p2() beside", "the column has no privacy class")
     for key in declared.keys() - live.keys():
@@ -138,8 +147,9 @@ PEOPLE = "identity/models/people.py:{line}"
 def test_difference_is_named_with_file_and_declaration(
     statement: str, advice: list[tuple[str, str, str]]
 ) -> None:
+    before = {*test_declarations_and_database_have_the_same_columns.__wrapped__()}
     execute(statement)
-    lines = sorted({*test_declarations_and_database_have_the_same_columns.__wrapped__()})
+    lines = sorted({*test_declarations_and_database_have_the_same_columns.__wrapped__()} - before)
     assert len(lines) == len(advice), lines
     number = of_class(User).file.rpartition(":")[2]
     for line, (file, do, declaration) in zip(lines, advice, strict=True):
@@ -153,6 +163,15 @@ def test_a_field_without_a_declaration_is_found(comment: str | None, monkeypatch
     monkeypatch.setattr(field, "db_comment", comment)
     with pytest.raises(Undeclared, match=r"users\.email has no privacy class"):
         inventory.declaration(field)
+
+
+def test_column_without_a_declaration_is_named_with_its_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = {*undeclared()}
+    monkeypatch.setattr(User._meta.get_field("email"), "db_comment", "")
+    (line,) = {*undeclared()} - before
+    assert line.startswith(f"{of_class(User).file}: declare p0()/p1()/p2() beside `User.email`")
 
 
 def test_a_table_that_django_makes_by_itself_is_in_the_list() -> None:
@@ -172,7 +191,7 @@ def of(column: inventory.Column) -> Place:
 @advises
 def test_emptied_columns_may_be_null() -> Iterator[str]:
     live = live_columns()
-    for column in columns():
+    for column in declared_columns():
         if column.erasure.action == "null" and live[column.table.name, column.name]["not_null"]:
             yield of(column)(
                 "declare erasure=DELETE or replace(…), or null=True,",
@@ -184,7 +203,7 @@ def test_emptied_columns_may_be_null() -> Iterator[str]:
 def test_personal_columns_do_not_stay() -> Iterator[str]:
     """Deleted, emptied, or replaced by a neutral value; kept only with a reason of its own."""
     replaced = set()
-    for column in columns():
+    for column in declared_columns():
         key, action = (column.table.name, column.name), column.erasure.action
         if action == "replace":
             replaced.add(key)
@@ -205,7 +224,7 @@ def test_personal_columns_do_not_stay() -> Iterator[str]:
 
 @advises
 def test_columns_of_deleted_rows_are_not_declared_to_stay() -> Iterator[str]:
-    for column in columns():
+    for column in declared_columns():
         if column.table.rows_go and column.erasure != DELETE:
             yield of(column)("remove erasure= from", "erasure deletes the rows of its table")
 
@@ -213,7 +232,7 @@ def test_columns_of_deleted_rows_are_not_declared_to_stay() -> Iterator[str]:
 @advises
 def test_references_to_people_are_decided() -> Iterator[str]:
     """A row belongs to the person, or a colleague did it: nothing is left to the default."""
-    for column in columns():
+    for column in declared_columns():
         if isinstance(column.field, models.ForeignKey):
             parent = column.field.related_model._meta.db_table
             declared = column.declared
@@ -232,7 +251,7 @@ def test_references_to_people_are_decided() -> Iterator[str]:
 def test_export_has_everything_personal_but_secrets_and_hashes() -> Iterator[str]:
     left_out = {
         (column.table.name, column.name): column
-        for column in columns()
+        for column in declared_columns()
         if column.privacy != "P0" and not column.in_export
     }
     for key in left_out.keys() - NOT_EXPORTED:
@@ -242,7 +261,7 @@ def test_export_has_everything_personal_but_secrets_and_hashes() -> Iterator[str
         )
     for key in NOT_EXPORTED - left_out.keys():
         yield of_column(*key)("declare export=False for", "it is a secret or a hash")
-    for column in columns():
+    for column in declared_columns():
         if column.name.endswith("_bidx") and column.in_export:
             yield of(column)("declare export=False for", "a blind index is a keyed hash")
 
@@ -298,13 +317,14 @@ def declare(monkeypatch: pytest.MonkeyPatch, name: str, declared: Classified) ->
 def test_faulty_declaration_is_named_with_its_file(
     name: str, declared: Classified, test: Any, advice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    before = {*test.__wrapped__()}
     declare(monkeypatch, name, declared)
-    (line,) = test.__wrapped__()
+    (line,) = {*test.__wrapped__()} - before
     assert line.startswith(f"{of_class(User).file}: {advice}")
 
 
 def test_an_export_has_no_tables_that_are_about_nobody() -> None:
-    exported = {c.table.name for c in columns() if c.in_export}
+    exported = {c.table.name for c in declared_columns() if c.in_export}
     assert exported >= {"users", "leads", "consents", "payments", "analytics_events"}
     assert not exported & {"topics", "services", "content_items", "auth_group", "outbox_events"}
 
