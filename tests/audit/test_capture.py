@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +20,7 @@ from ebalance.db.auditing import Audited
 from ebalance.db.inventory import columns
 from ebalance.db.sealed import Plaintext
 from identity.models import User
+from tests.advice import Place, advises, of_column, of_table, of_test
 from tests.audit.capturing import (
     AUDITED_BY_CASES,
     CHANGE_WAYS,
@@ -89,25 +90,21 @@ WENT = on_paths(DELETED, DELETE_WAYS)
 CHANGE_OF = {case.table: case for case in CHANGES}
 
 
-def declared_in(table: str) -> str:
-    """Name the file and the declaration of the table's triggers, for a failing test."""
-    models = {c.table.name: c.table.model for c in columns() if c.table.model}
-    model = models[table]
-    path = f"{model.__module__.replace('.', '/')}.py"
-    return f"{path}: {model.__name__}.Meta.triggers, audited({table!r}, ...)"
+CASES = Place("tests/audit/capturing.py", "CHANGES, CREATED, DELETED")
 
 
 # -- the table is complete --------------------------------------------------------------------
 
 
-def test_everything_the_specification_lists_is_tried() -> None:
-    things = {case.thing for case in (*CHANGES, *CREATED, *DELETED)}
-    assert things == THINGS, "tests/audit/capturing.py: THINGS needs a case of each of its items"
-    triggers = {trigger["name"]: trigger["table"] for trigger in triggers_of_the_log()}
-    untried = {name: declared_in(triggers[name]) for name in triggers.keys() - AUDITED_BY_CASES}
-    assert untried == {}, "tests/audit/capturing.py: add a case to CHANGES, CREATED or DELETED"
-    gone = AUDITED_BY_CASES - triggers.keys()
-    assert gone == set(), "tests/audit/capturing.py: these cases have no trigger in the database"
+@advises
+def test_everything_the_specification_lists_is_tried() -> Iterator[str]:
+    for thing in THINGS - {case.thing for case in (*CHANGES, *CREATED, *DELETED)}:
+        yield CASES("add a case to", f"access.md section 3 lists {thing!r}")
+    triggers = {trigger["name"] for trigger in triggers_of_the_log()}
+    for name in triggers - AUDITED_BY_CASES:
+        yield CASES("add a case to", f"the trigger {name} has none")
+    for name in AUDITED_BY_CASES - triggers:
+        yield CASES("edit", f"the database has no trigger {name}")
 
 
 def arguments(trigger: dict[str, Any]) -> list[str]:
@@ -115,48 +112,48 @@ def arguments(trigger: dict[str, Any]) -> list[str]:
     return re.findall(r"'([a-z_]+)'", trigger["definition"].rpartition("(")[2])
 
 
-def test_every_column_that_is_recorded_of_a_change_is_changed() -> None:
-    untried = {}
+@advises
+def test_every_column_that_is_recorded_of_a_change_is_changed() -> Iterator[str]:
     for trigger in triggers_of_the_log():
         if not trigger["name"].endswith("_update_audited"):
             continue
         _action, _key, *names = arguments(trigger)
         tried = {name for case in CHANGES if case.table == trigger["table"] for name in case.to}
-        if missing := {*names} - tried:
-            untried[trigger["name"]] = (sorted(missing), declared_in(trigger["table"]))
-    assert untried == {}, "tests/audit/capturing.py: CHANGES needs a change of these columns"
+        for name in {*names} - tried:
+            yield CASES("add a case to", f"none changes {trigger['table']}.{name}")
 
 
-def test_models_and_catalog_name_the_same_triggers() -> None:
-    found = triggers_of_the_log()
-    differing = {*acting.audited()} ^ {trigger["name"] for trigger in found}
-    assert differing == set(), (
-        "The models declare other triggers of the log than the database has: run makemigrations, "
-        "or edit audited(...) in Meta.triggers of the model whose table begins the name."
-    )
-    assert sorted(acting.audited()) == [trigger["name"] for trigger in found]
-    wrong = {
-        trigger["name"]: declared_in(trigger["table"])
-        for trigger in found
-        if (trigger["enabled"], trigger["is_deferred"]) != ("O", True)
-        or "AFTER" not in trigger["definition"]
-        or "FOR EACH ROW" not in trigger["definition"]
-    }
-    assert wrong == {}, "ebalance/db/auditing.py: these are no deferred row triggers"
+@advises
+def test_models_and_catalog_name_the_same_triggers() -> Iterator[str]:
+    found = {trigger["name"]: trigger for trigger in triggers_of_the_log()}
+    declared = acting.audited()
+    assert len(declared) == len({*declared})
+    for name in {*declared} - found.keys():
+        yield f"run makemigrations: the models declare {name}, the database has no such trigger"
+    for name, trigger in found.items():
+        place = of_table(trigger["table"])
+        if name not in declared:
+            yield place("add auditing.audited() to the triggers of", f"the database has {name}")
+        if (trigger["enabled"], trigger["is_deferred"]) != ("O", True):
+            yield place("edit auditing.audited() of", f"{name} is disabled or not deferred")
+        if "AFTER" not in trigger["definition"] or "FOR EACH ROW" not in trigger["definition"]:
+            yield place("edit auditing.audited() of", f"{name} is no AFTER trigger of rows")
 
 
-def test_recorded_columns_are_p0_and_stay_at_erasure() -> None:
+@advises
+def test_recorded_columns_are_p0_and_stay_at_erasure() -> Iterator[str]:
     declared = {(c.table.name, c.name): c for c in columns()}
-    wrong = {}
     for trigger in triggers_of_the_log():
+        table, name = trigger["table"], trigger["name"]
         _action, key, *names = arguments(trigger)
-        assert names, declared_in(trigger["table"])
-        assert (trigger["table"], key) in declared, declared_in(trigger["table"])
-        for name in names:
-            column = declared[trigger["table"], name]
-            if column.privacy != "P0" or column.erasure.action in {"null", "replace"}:
-                wrong[f"{trigger['table']}.{name}"] = declared_in(trigger["table"])
-    assert wrong == {}, "These columns must not be recorded: they are not P0, or erasure takes them"
+        if not names or (table, key) not in declared:
+            yield of_table(table)("edit auditing.audited() of", f"{name} records no column")
+        for column in names:
+            found = declared[table, column]
+            if found.privacy != "P0" or found.erasure.action in {"null", "replace"}:
+                yield of_column(table, column)(
+                    "remove from auditing.audited()", f"{name} records it; only kept P0 is allowed"
+                )
 
 
 @pytest.mark.parametrize("column", ["email", "password", "no_such_column", "timezone"])
@@ -514,17 +511,17 @@ MARKED: dict[type[EntityFactory], dict[str, Any]] = {
 }
 
 
-def test_every_column_that_is_not_recorded_has_a_marker() -> None:
+@advises
+def test_every_column_that_is_not_recorded_has_a_marker() -> Iterator[str]:
     audited = {case.table: case.factory for case in (*CHANGES, *CREATED, *DELETED)}
-    missing = {
-        f"{column.table.name}.{column.name}"
-        for column in columns()
-        if (factory := audited.get(column.table.name))
-        and not is_told(column)
-        and not column.declared.links_person
-        and column.name not in MARKED.get(factory, {})
-    }
-    assert missing == set(), f"{__file__}: MARKED needs a value for these columns"
+    for column in columns():
+        factory = audited.get(column.table.name)
+        if not factory or is_told(column) or column.declared.links_person:
+            continue
+        if column.name not in MARKED.get(factory, {}):
+            yield of_test(markers, "MARKED")(
+                f"add {column.name} of {factory.__name__} to", "the column is not P0, or not kept"
+            )
 
 
 def markers(row: models.Model) -> list[str]:

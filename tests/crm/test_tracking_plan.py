@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from crm.models import TrackingEvent, TrackingEventParam
+from tests.advice import Place, advises, of_class
 from tests.crm import oracle
 from tests.factories import (
     AnalyticsEventFactory,
@@ -24,67 +26,61 @@ pytestmark = pytest.mark.django_db
 EVENTS: dict[str, dict[str, Any]] = oracle.PLAN["events"]
 
 
-def check_same(what: str, stored: dict[Any, Any], planned: dict[Any, Any]) -> None:
-    """Compare rows of the database with the plan; name the file and the entries that differ."""
-    differing = {key for key in {*stored, *planned} if stored.get(key) != planned.get(key)}
-    assert differing == set(), (
-        f"{oracle.PLAN_FILE}: {what} of these entries differ from the database. "
-        "Edit the plan, or add a migration to crm/migrations that loads it."
-    )
+def differing(stored: dict[str, Any], planned: dict[str, Any]) -> Iterator[str]:
+    """Advice for each entry of the plan whose row differs."""
+    for entry in stored.keys() | planned.keys():
+        if stored.get(entry) != planned.get(entry):
+            yield Place(oracle.PLAN_FILE, entry)(
+                "edit, or load by a migration of crm,",
+                f"the database has {stored.get(entry)}, the plan {planned.get(entry)}",
+            )
 
 
-def test_database_holds_the_events_of_the_plan() -> None:
+@advises
+def test_database_holds_the_events_of_the_plan() -> Iterator[str]:
     rows = TrackingEvent.objects.values_list("event_name", "sources", "is_active")
-    stored = {f"events.{name}": (sources, active) for name, sources, active in rows}
-    planned = {f"events.{name}": (spec["sources"], True) for name, spec in EVENTS.items()}
-    check_same("sources", stored, planned)
+    yield from differing(
+        {f"events.{name}": (sources, active) for name, sources, active in rows},
+        {f"events.{name}": (spec["sources"], True) for name, spec in EVENTS.items()},
+    )
     assert len(EVENTS) == 70
 
 
-def test_database_holds_the_parameters_of_the_plan() -> None:
+@advises
+def test_database_holds_the_parameters_of_the_plan() -> Iterator[str]:
     planned = {}
     for event, spec in EVENTS.items():
         for name, param in spec["params"].items():
+            entry = f"events.{event}.params"
             required = param.get("required", False)
-            planned[f"events.{event}.params.{name}"] = (
-                param["kind"],
-                param.get("allowed"),
-                required,
-            )
+            planned[f"{entry}.{name}"] = (param["kind"], param.get("allowed"), required)
             if "one_of" in param:
-                planned[f"events.{event}.params.{param['one_of']}"] = ("one_of", None, True)
+                planned[f"{entry}.{param['one_of']}"] = ("one_of", None, True)
     rows = TrackingEventParam.objects.values_list(
         "event_id", "name", "kind", "allowed", "is_required"
     )
     stored = {f"events.{event}.params.{name}": tuple(rest) for event, name, *rest in rows}
-    check_same("parameters", stored, planned)
+    yield from differing(stored, planned)
 
 
-def test_tables_have_a_column_for_every_word_of_the_plan() -> None:
-    unknown = {
-        oracle.declaration(event, key)
-        for event, spec in EVENTS.items()
-        for key in {*spec} - {"sources", "params", "minimum"}
-    }
-    unknown |= {
-        oracle.declaration(event, "params", name, key)
-        for event, spec in EVENTS.items()
-        for name, param in spec["params"].items()
-        for key in {*param} - {"kind", "required", "allowed", "one_of"}
-    }
-    assert unknown == set(), "crm/models/tracking.py has no column for these entries"
-    kinds = {*oracle.PLAN["kinds"], "one_of"} ^ {*TrackingEventParam.Kind.values}
-    assert kinds == set(), (
-        f"{oracle.PLAN_FILE}: kinds, and TrackingEventParam.Kind in crm/models/tracking.py differ"
-    )
-    # A choice names parameters of its own event.
-    foreign = {
-        oracle.declaration(event, "params", name, "one_of")
-        for event, spec in EVENTS.items()
-        for name, param in spec["params"].items()
-        if not {*param.get("one_of", name).split("|")} <= {*spec["params"]}
-    }
-    assert foreign == set(), "these choices name parameters of another event"
+@advises
+def test_tables_have_a_column_for_every_word_of_the_plan() -> Iterator[str]:
+    for event, spec in EVENTS.items():
+        for key in {*spec} - {"sources", "params", "minimum"}:
+            yield of_class(TrackingEvent)(f"add a column {key} to", f"events.{event} has it")
+        for name, param in spec["params"].items():
+            entry = Place(oracle.PLAN_FILE, f"events.{event}.params.{name}")
+            for key in {*param} - {"kind", "required", "allowed", "one_of"}:
+                yield of_class(TrackingEventParam)(
+                    f"add a column {key} to", f"{entry.declaration} has it"
+                )
+            # A choice names parameters of its own event.
+            if not {*param.get("one_of", name).split("|")} <= {*spec["params"]}:
+                yield entry("edit", "one_of names a parameter of another event")
+    for kind in {*oracle.PLAN["kinds"], "one_of"} ^ {*TrackingEventParam.Kind.values}:
+        yield of_class(TrackingEventParam.Kind)(
+            f"add or remove {kind} in", f"kinds in {oracle.PLAN_FILE} differ"
+        )
 
 
 SOURCES = "tracking_events_sources_in_set"
