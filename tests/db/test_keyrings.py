@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import itertools
 import json
 import os
 import pickle
@@ -31,6 +32,7 @@ from ebalance.db import keys
 from ebalance.db.envelope import blind_index, open_sealed, seal
 from ebalance.db.keys import BadKeys, DevelopmentKeyring, Keyring
 from tests.databases import Database
+from tests.looping import check_each
 from tests.processes import ROOT, environment, manage
 
 NAME = "EBALANCE_ENCRYPTION_KEYS"
@@ -120,25 +122,19 @@ def test_the_first_key_seals_and_every_key_opens(read) -> None:
     assert seal(b"x", *place, turned).startswith("v1.k1.")
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_blanks_and_line_ends_between_entries_do_not_matter(read, tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    for text in (
         f" k2:{K2},k1:{K1} ",
         f"k2:{K2},k1:{K1}\n",
         f"k2:{K2}, k1:{K1}",
         f"k2:{K2},\nk1:{K1}\n",
         f"k2:{K2} ,\r\n\tk1:{K1}\r\n",
         f"\n\nk2:{K2},k1:{K1}\n\n",
-    ],
-)
-def test_blanks_and_line_ends_between_entries_do_not_matter(
-    read, tmp_path: Path, text: str
-) -> None:
-    assert list(read(text).by_id) == ["k2", "k1"]
-    file = tmp_path / "keys"
-    file.write_text(text, newline="")
-    ring = read(file=file)
-    assert [key.material for key in ring] == [MATERIAL[1], MATERIAL[0]]
+    ):
+        assert list(read(text).by_id) == ["k2", "k1"], ascii(text)
+        file.write_text(text, newline="")
+        assert [key.material for key in read(file=file)] == [MATERIAL[1], MATERIAL[0]], ascii(text)
 
 
 def test_a_generated_entry_is_good(read) -> None:
@@ -148,10 +144,10 @@ def test_a_generated_entry_is_good(read) -> None:
     assert not any(key.is_for_development for key in ring)
 
 
-@pytest.mark.parametrize("id", ["", "K1", "k 1", "k_1", "k1\n", "к1", "k" * 17, "k1,k2", "k١"])
-def test_no_entry_is_generated_for_what_is_no_id(id: str) -> None:
-    with pytest.raises(BadKeys, match="1 to 16"):
-        keys.generate(id)
+def test_no_entry_is_generated_for_a_wrong_id() -> None:
+    for id in ("", "K1", "k 1", "k_1", "k1\n", "к1", "k" * 17, "k1,k2", "k١"):
+        with pytest.raises(BadKeys, match="1 to 16"):
+            keys.generate(id)
 
 
 # What is refused
@@ -207,30 +203,36 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("text", "part"), REFUSED.values(), ids=REFUSED)
-@pytest.mark.parametrize("deployed", [True, False])
-def test_a_bad_ring_is_refused(read, text: str, part: str, deployed: bool) -> None:
-    line = refusal(lambda: read(text, deployed=deployed))
-    assert part in line
-    assert NAME in line
+@pytest.mark.parametrize("deployed", [True, False], ids=["deployed", "development"])
+def test_bad_ring_is_refused(read, deployed: bool) -> None:
+    def check(case: tuple[str, str]) -> None:
+        text, part = case
+        line = refusal(lambda: read(text, deployed=deployed))
+        assert part in line
+        assert NAME in line
+
+    check_each(REFUSED.items(), check, undo=False)
 
 
-@pytest.mark.parametrize(("text", "part"), REFUSED.values(), ids=REFUSED)
-def test_a_bad_ring_in_a_file_is_refused(read, tmp_path: Path, text: str, part: str) -> None:
+def test_bad_ring_in_a_file_is_refused(read, tmp_path: Path) -> None:
     file = tmp_path / "keys"
-    file.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
-    line = refusal(lambda: read(file=file))
-    assert part in line if text.isascii() else "more than ASCII" in line
-    assert f"{NAME}_FILE" in line
+
+    def check(case: tuple[str, str]) -> None:
+        text, part = case
+        file.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+        line = refusal(lambda: read(file=file))
+        assert part in line if text.isascii() else "more than ASCII" in line
+        assert f"{NAME}_FILE" in line
+
+    check_each(REFUSED.items(), check, undo=False)
 
 
-@pytest.mark.parametrize("value", [None, ""])
-@pytest.mark.parametrize("file", [None, ""])
-def test_no_ring_is_refused_where_deployed(read, value: str | None, file: str | None) -> None:
-    line = refusal(lambda: read(value, file))
-    assert NAME in line
-    assert f"{NAME}_FILE" in line
-    assert isinstance(read(value, file, deployed=False), DevelopmentKeyring)
+def test_missing_ring_is_refused_where_deployed(read) -> None:
+    for value, file in itertools.product([None, ""], repeat=2):
+        line = refusal(lambda value=value, file=file: read(value, file))
+        assert NAME in line
+        assert f"{NAME}_FILE" in line
+        assert isinstance(read(value, file, deployed=False), DevelopmentKeyring)
 
 
 def test_a_ring_of_no_keys_is_none() -> None:
@@ -261,15 +263,19 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-@pytest.mark.parametrize(("make", "part"), FILES.values(), ids=FILES)
-def test_a_file_that_holds_no_ring(read, tmp_path: Path, make: Any, part: str) -> None:
-    make(tmp_path / "keys")
-    inside = part == "Not a directory"
-    for deployed in (True, False):  # a file that was named is never done without
-        path = tmp_path / ("x/keys" if inside else "keys")
-        line = refusal(lambda path=path, deployed=deployed: read(file=path, deployed=deployed))
-        assert part in line
-        assert f"{NAME}_FILE" in line
+def test_file_without_a_ring_is_refused(read, tmp_path: Path) -> None:
+    def check(case: tuple[str, tuple[Any, str]]) -> None:
+        name, (make, part) = case
+        folder = tmp_path / name
+        folder.mkdir()
+        make(folder / "keys")
+        path = folder / ("x/keys" if part == "Not a directory" else "keys")
+        for deployed in (True, False):  # a file that was named is never done without
+            line = refusal(lambda: read(file=path, deployed=deployed))  # noqa: B023
+            assert part in line
+            assert f"{NAME}_FILE" in line
+
+    check_each([(name, (name, case)) for name, case in FILES.items()], check, undo=False)
 
 
 def test_a_file_that_may_not_be_read(read, open_folder: Path) -> None:
@@ -350,6 +356,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.slow
 def test_processes_agree_on_one_key(tmp_path: Path) -> None:
     racers = [
         subprocess.Popen(
@@ -385,18 +392,18 @@ DAMAGED = {
 }
 
 
-@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_development_key_is_said_and_left(tmp_path: Path, content: bytes) -> None:
+def test_damaged_development_key_is_named_and_stays(tmp_path: Path) -> None:
     """What was sealed with it would never open again."""
     path = tmp_path / "key"
-    path.write_bytes(content)
-    for _ in range(2):
-        ring = DevelopmentKeyring(path)
-        with pytest.raises(BadKeys, match=str(path)) as caught:
-            ring.primary  # noqa: B018
-        check_shows_no_key(str(caught.value))
-        assert path.read_bytes() == content
-        assert list(tmp_path.iterdir()) == [path]
+    for content in DAMAGED.values():
+        path.write_bytes(content)
+        for _ in range(2):
+            ring = DevelopmentKeyring(path)
+            with pytest.raises(BadKeys, match=str(path)) as caught:
+                ring.primary  # noqa: B018
+            check_shows_no_key(str(caught.value))
+            assert path.read_bytes() == content
+            assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_folder_that_may_not_be_written(open_folder: Path) -> None:
@@ -431,26 +438,23 @@ SHOWN: dict[str, Callable[[Any], object]] = {
 }
 
 
-@pytest.mark.parametrize("show", SHOWN.values(), ids=SHOWN)
-def test_nothing_shows_a_key(read, show: Callable[[Any], object]) -> None:
+def test_nothing_shows_a_key(read) -> None:
     ring = read(f"k1:{K1},k2:{K2}")
     ring.primary.aead.encrypt(bytes(12), b"x", b"")  # the cipher is kept from now on
-    for value in (ring, ring.primary, *ring):
-        said = str(show(value))
-        check_shows_no_key(said)
+    for show in SHOWN.values():
+        for value in (ring, ring.primary, *ring):
+            check_shows_no_key(str(show(value)))
     assert "k1" in repr(ring)
 
 
-@pytest.mark.parametrize(
-    "take", [pickle.dumps, copy.copy, copy.deepcopy, json.dumps], ids=lambda take: take.__name__
-)
-def test_no_copy_of_a_key_is_taken(read, tmp_path: Path, take: Callable[[Any], object]) -> None:
+def test_no_copy_of_a_key_is_taken(read, tmp_path: Path) -> None:
     ring = read(f"k1:{K1}")
     path = tmp_path / "key"
-    for value in (ring, ring.primary, DevelopmentKeyring(path)):
-        with pytest.raises(TypeError) as caught:
-            take(value)
-        check_shows_no_key(str(caught.value))
+    for take in (pickle.dumps, copy.copy, copy.deepcopy, json.dumps):
+        for value in (ring, ring.primary, DevelopmentKeyring(path)):
+            with pytest.raises(TypeError) as caught:
+                take(value)
+            check_shows_no_key(str(caught.value))
     assert not path.exists()
 
 
@@ -524,23 +528,35 @@ BAD: dict[str, tuple[str, dict[str, str], str]] = {
 }
 
 
-@pytest.mark.parametrize(("command", "changes", "part"), BAD.values(), ids=BAD)
+# Each starts a program; the keyring's own tests above try the same refusals without one.
+QUICK = {"no keys", "one key for both"}
+
+
+@pytest.mark.parametrize(
+    ("command", "changes", "part"),
+    [
+        pytest.param(*case, id=name, marks=[] if name in QUICK else [pytest.mark.slow])
+        for name, case in BAD.items()
+    ],
+)
 def test_production_refuses_to_start(command: str, changes: dict[str, str], part: str) -> None:
     assert part in one_line(manage(command, **GOOD | changes))
 
 
+@pytest.mark.slow
 def test_stage_refuses_as_production_does() -> None:
     line = one_line(manage("check", **GOOD | {"EBALANCE_ENV": "stage", RINGS[0]: ""}))
     assert RINGS[0] in line
 
 
-@pytest.mark.parametrize("ring", RINGS)
+@pytest.mark.parametrize("ring", [RINGS[0], pytest.param(RINGS[1], marks=pytest.mark.slow)])
 def test_production_refuses_a_development_key(ring: str, tmp_path: Path) -> None:
     made = development_entry(tmp_path, "k5")
     line = one_line(manage("check", **GOOD | {ring: f"{GOOD[ring]},{made}"}), made.split(":")[1])
     assert f"{ring} holds a development key" in line
 
 
+@pytest.mark.slow
 def test_the_web_server_does_not_start_either() -> None:
     result = subprocess.run(
         [sys.executable, "-c", "import ebalance.wsgi"],
@@ -554,6 +570,7 @@ def test_the_web_server_does_not_start_either() -> None:
     check_shows_no_key(result.stderr)
 
 
+@pytest.mark.slow
 def test_production_starts_with_good_keys(tmp_path: Path) -> None:
     result = manage("check", **GOOD)
     assert result.returncode == 0, result.stderr
@@ -578,6 +595,7 @@ print("sealed", envelope.seal(b"x", b"t", UUID(int=0)), envelope.blind_index("x"
 """
 
 
+@pytest.mark.slow
 def test_development_makes_itself_two_keys_and_keeps_them(tmp_path: Path) -> None:
     data = tmp_path / "data"
     variables = development(data, DATABASE_URL="postgres://h/db")
@@ -596,6 +614,7 @@ def test_development_makes_itself_two_keys_and_keeps_them(tmp_path: Path) -> Non
     assert one.material != two.material
 
 
+@pytest.mark.slow
 def test_a_data_folder_that_cannot_be_made_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     data = tmp_path / "file" / "data"
@@ -606,6 +625,7 @@ def test_a_data_folder_that_cannot_be_made_is_said_in_one_line(tmp_path: Path) -
     assert "Not a directory" in line
 
 
+@pytest.mark.slow
 def test_migrate_makes_no_key(empty_database: Database, tmp_path: Path) -> None:
     """Where nothing is sealed yet, none is needed."""
     result = manage("migrate", **development(tmp_path, DATABASE_URL=empty_database.url))

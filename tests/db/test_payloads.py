@@ -9,7 +9,7 @@ import pickle
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from booking.models.requests import ContactChannel
 from ebalance.db import payloads
 from ebalance.db.payloads import PayloadInvalid, latest, schema_for, validate
 from tests.factories.payloads import PAYLOADS as FULL
+from tests.looping import check_each
 from ugc.models import DiaryEntry
 
 MARKER = "Ж7секрет"
@@ -37,7 +38,6 @@ RELEASED = {
 }
 ALL = [(name, version) for name, known in sorted(payloads._files().items()) for version in known]
 NAMES = sorted(payloads._files())
-each_schema = pytest.mark.parametrize(("name", "version"), ALL)
 
 KEYWORDS = {"type", "properties", "items", "$schema", "title", "description"} | (
     payloads.SENTENCES.keys() - {payloads.NOT_JSON}
@@ -94,14 +94,8 @@ def check_quotes_nobody(error: PayloadInvalid, *secrets: str) -> None:
 # The files
 
 
-@each_schema
-def test_a_schema_is_a_schema(name: str, version: int) -> None:
-    Draft202012Validator.check_schema(schema_for(name, version))
-
-
-@each_schema
-def test_a_schema_is_closed(name: str, version: int) -> None:
-    for node in nodes(schema_for(name, version)):
+def check_is_closed(schema: dict[str, Any]) -> None:
+    for node in nodes(schema):
         kind = node.get("type")
         assert kind in {"object", "array", "string", "integer", "boolean", None}
         if kind == "object":
@@ -118,30 +112,41 @@ def test_a_schema_is_closed(name: str, version: int) -> None:
             assert node.keys() == {"const"}
 
 
-@each_schema
-def test_a_schema_uses_only_keywords_that_have_a_sentence(name: str, version: int) -> None:
+def check_keywords_have_a_sentence(schema: dict[str, Any]) -> None:
     """So no $ref that leads elsewhere, and no pattern that is not listed here."""
-    for node in nodes(schema_for(name, version)):
+    for node in nodes(schema):
         assert node.keys() <= KEYWORDS
         # Bounded by maxLength, which also keeps out the line end that "$" overlooks.
         assert node.get("pattern", r"\S") in {r"\S", "^([01][0-9]|2[0-3]):[0-5][0-9]$"}
 
 
-@each_schema
-def test_a_schema_asks_for_its_version(name: str, version: int) -> None:
-    schema = schema_for(name, version)
-    assert schema["properties"]["version"] == {"const": version}
-    assert "version" in schema["required"]
-
-
-@each_schema
-def test_a_schema_says_everything_in_russian(name: str, version: int) -> None:
-    schema = schema_for(name, version)
+def check_is_in_russian(schema: dict[str, Any]) -> None:
     for node in nodes(schema):
         for child in node.get("properties", {}).values():
             assert child == schema["properties"]["version"] or "title" in child
         for text in (node.get("title"), node.get("description")):
             assert text is None or any("а" <= letter <= "я" for letter in text.lower())
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        Draft202012Validator.check_schema,
+        check_is_closed,
+        check_keywords_have_a_sentence,
+        check_is_in_russian,
+    ],
+    ids=["valid", "closed", "keywords", "Russian"],
+)
+def test_schema_follows_the_conventions(check: Callable[[dict[str, Any]], Any]) -> None:
+    check_each([(f"{name}.{v}.json", schema_for(name, v)) for name, v in ALL], check, undo=False)
+
+
+def test_schema_asks_for_its_version() -> None:
+    for name, version in ALL:
+        schema = schema_for(name, version)
+        assert schema["properties"]["version"] == {"const": version}, name
+        assert "version" in schema["required"], name
 
 
 def test_every_kind_of_diary_has_a_schema() -> None:
@@ -181,11 +186,11 @@ def test_an_unknown_schema_is_a_lookup_error() -> None:
 # What is accepted
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_full_and_short_entries_are_accepted(name: str) -> None:
-    validate(name, FULL[name])
-    validate(name, LEAST[name])
-    assert set(FULL[name]) == schema_for(name, 1)["properties"].keys()
+def test_full_and_short_entries_are_accepted() -> None:
+    for name in NAMES:
+        validate(name, FULL[name])
+        validate(name, LEAST[name])
+        assert set(FULL[name]) == schema_for(name, 1)["properties"].keys(), name
 
 
 def longest(schema: dict[str, Any]) -> Any:
@@ -208,9 +213,9 @@ def longest(schema: dict[str, Any]) -> Any:
     return "23:59" if schema["maxLength"] == 5 else "😭" * schema["maxLength"]
 
 
-@each_schema
-def test_the_longest_entry_is_accepted(name: str, version: int) -> None:
-    validate(name, longest(schema_for(name, version)))
+def test_longest_entry_is_accepted() -> None:
+    for name, version in ALL:
+        validate(name, longest(schema_for(name, version)))
 
 
 def test_a_draft_may_leave_answers_out() -> None:
@@ -269,14 +274,17 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "path", "value", "rule", "place"), REFUSED)
-def test_a_refusal_names_schema_rule_and_place(
-    name: str, path: tuple, value: Any, rule: str, place: str
-) -> None:
+def check_refusal(case: tuple[str, tuple, Any, str, str]) -> None:
+    name, path, value, rule, place = case
     error = refusal(name, changed(name, *path, to=value))
     assert (error.schema, error.rule, error.code, error.place) == (f"{name}.1", rule, rule, place)
     assert error.messages == [f"{payloads.SENTENCES[rule]} ({name}.1: {place}, {rule})."]
     check_quotes_nobody(error, MARKER, "ivan", "Позвонили")
+
+
+def test_refusal_names_schema_rule_and_place() -> None:
+    cases = [(f"{case[0]} {case[4]} {case[3]} {n}", case) for n, case in enumerate(REFUSED)]
+    check_each(cases, check_refusal, undo=False)
 
 
 def test_an_entry_without_anything_is_refused() -> None:
@@ -284,13 +292,11 @@ def test_an_entry_without_anything_is_refused() -> None:
     assert (error.rule, error.place) == ("minProperties", "$")
 
 
-@pytest.mark.parametrize(
-    "payload", [None, True, 1, MARKER, [MARKER], (), b"{}", {MARKER}, object()]
-)
-def test_a_payload_is_an_object(payload: object) -> None:
-    error = refusal(EMOTIONS, payload)
-    assert (error.rule, error.place) == ("type", "$")
-    check_quotes_nobody(error, MARKER)
+def test_payload_is_an_object() -> None:
+    for payload in (None, True, 1, MARKER, [MARKER], (), b"{}", {MARKER}, object()):
+        error = refusal(EMOTIONS, payload)
+        assert (error.rule, error.place) == ("type", "$"), payload
+        check_quotes_nobody(error, MARKER)
 
 
 class Sly(dict):
@@ -344,8 +350,7 @@ NOT_JSON = {
 }
 
 
-@pytest.mark.parametrize("value", NOT_JSON.values(), ids=NOT_JSON)
-def test_what_is_no_plain_json_is_refused_wherever_it_is(value: Any) -> None:
+def check_not_json(value: Any) -> None:
     for path, place in [
         (("situation",), "$.situation"),
         (("emotions", 0, "name"), "$.emotions[0].name"),
@@ -360,6 +365,10 @@ def test_what_is_no_plain_json_is_refused_wherever_it_is(value: Any) -> None:
         error = refusal(EMOTIONS, payload)
         assert (error.rule, error.place) == ("json", place)
         check_quotes_nobody(error, MARKER)
+
+
+def test_value_that_is_no_plain_json_is_refused_in_every_place() -> None:
+    check_each(NOT_JSON.items(), check_not_json, undo=False)
 
 
 def test_an_object_in_itself_is_refused() -> None:
@@ -382,6 +391,7 @@ def test_an_error_can_be_pickled() -> None:
 # What validation costs, and whom it asks
 
 
+@pytest.mark.slow
 def test_nobody_pays_for_jsonschema_who_does_not_validate() -> None:
     code = """
 import sys, django
@@ -515,7 +525,7 @@ ODD = st.recursive(
     ),
     max_leaves=12,
 )
-quickly = settings(max_examples=300, deadline=None)
+quickly = settings(max_examples=60, deadline=None)
 
 
 @quickly
