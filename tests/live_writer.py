@@ -1,8 +1,8 @@
 """A program that goes on writing while tests/test_rotation.py rotates keys.
 
 Reads rows, mostly those that a rotation is about to move, and saves them: some as they were, some
-with something new. Ends when its input is closed, and prints what it wrote last into each row, as
-JSON.
+with something new. Ends when its input is closed and it has changed enough rows, and prints the
+last text that it wrote into each row, as JSON.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import sys
 import time
 
 import django
+
+LEAST = 101  # rows
 
 
 def main() -> None:
@@ -36,7 +38,7 @@ def main() -> None:
         return dice.choice(ids[model][start : start + 30] or ids[model])
 
     print("writing", flush=True)
-    while not select.select([sys.stdin], [], [], 0)[0]:
+    while len(last) < LEAST or not select.select([sys.stdin], [], [], 0)[0]:
         for model, column, text in (
             (LeadIdentity, "email_encrypted", f"new{n}@example.com"),
             (LeadNote, "note_encrypted", f"Новая заметка {n}"),

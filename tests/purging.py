@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from threading import Event
@@ -41,6 +41,18 @@ def purge(name: str, **options: Any) -> purging.TablePurge:
     made = purging.purge_of(named(name), **{**given, **options})
     made.run()
     return made
+
+
+class OnWait(Event):
+    """The event by which a run is stopped; a run that waits for it calls `action` instead."""
+
+    def __init__(self, action: Callable[[float], object]) -> None:
+        super().__init__()
+        self.action = action
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.action(timeout or 0.0)
+        return self.is_set()
 
 
 def before(time: str) -> datetime:

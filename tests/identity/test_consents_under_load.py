@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -25,7 +24,7 @@ from identity.models import Consent, User
 from tests.databases import Database, Databases, default_connection_on
 from tests.factories import ConsentFactory, LeadFactory, LeadIdentityFactory, UserFactory
 from tests.identity.consent_oracle import Oracle
-from tests.processes import eventually
+from tests.processes import PATIENCE, eventually
 from tests.support import execute, update_sql
 from tests.verbs import at_once, events
 
@@ -144,6 +143,7 @@ def test_one_key_at_once_is_one_request() -> None:
     assert Consent.objects.get(pk=key).user in users
 
 
+@pytest.mark.slow
 def test_an_account_and_its_lead_at_once_do_not_wait_for_each_other_for_ever() -> None:
     user = UserFactory()
     leads = [known_as(user) for _ in range(3)]
@@ -183,7 +183,7 @@ class Step(threading.Thread):
                 with transaction.atomic():
                     self.answer = self.work()
                     self.done.set()
-                    self.going.wait(30)
+                    self.going.wait(PATIENCE)
             else:
                 self.answer = self.work()
         except Exception as error:
@@ -194,7 +194,7 @@ class Step(threading.Thread):
 
     def go(self) -> Any:
         self.going.set()
-        self.join(30)
+        self.join(PATIENCE)
         assert not self.is_alive()
         return self.answer
 
@@ -210,13 +210,10 @@ def waits() -> bool:
 def race(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Any, Any]:
     """``first`` has done its work and not committed when ``second`` comes, and waits for it."""
     one = Step(first, halt=True)
-    assert one.done.wait(20)
+    assert one.done.wait(PATIENCE)
     other = Step(second)
-    deadline = time.monotonic() + 20
-    while not waits():
-        assert not other.done.is_set(), other.answer
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    assert eventually(lambda: waits() or other.done.is_set())
+    assert not other.done.is_set(), other.answer
     return one.go(), other.go()
 
 
@@ -324,7 +321,7 @@ def test_who_says_no_by_the_address_takes_the_lead_before_what_it_agreed_to(
         assert eventually(lambda: execute(waits, [other.info.backend_pid]))
         taken = "SELECT id FROM consents WHERE lead_id = %s FOR UPDATE NOWAIT"
         assert other.execute(taken, [lead.pk]).fetchall() == [(row.pk,)]
-    thread.join(30)
+    thread.join(PATIENCE)
     assert active(lead=lead) == []
 
 
@@ -378,7 +375,7 @@ def stranger(database: Database, stop: threading.Event, seen: Counter[str]) -> N
     """Agrees and revokes by hand, and locks nobody."""
     dice = random.Random(7)
     with database.connect(autocommit=True) as session:
-        while not stop.is_set():
+        while not stop.is_set() or not seen["done"]:
             statement = dice.choice(
                 [
                     "UPDATE consents SET revoked_at = greatest(now(), granted_at) WHERE id = ("
@@ -396,6 +393,7 @@ def stranger(database: Database, stop: threading.Event, seen: Counter[str]) -> N
                 seen[error.sqlstate or "lost"] += 1
 
 
+@pytest.mark.slow
 def test_whatever_is_said_at_once_the_last_word_is_kept(
     fresh_database: Database, django_db_blocker: Any
 ) -> None:
@@ -412,9 +410,9 @@ def test_whatever_is_said_at_once_the_last_word_is_kept(
         meddler.start()
         workers = [Worker(seed, people, gate) for seed in range(CALLERS)]
         for worker in workers:
-            worker.join(120)
+            worker.join(PATIENCE)
         stop.set()
-        meddler.join(30)
+        meddler.join(PATIENCE)
         assert not any(worker.is_alive() for worker in [*workers, meddler])
         assert [error for worker in workers for error in worker.errors] == []
         seen = sum((worker.seen for worker in workers), Counter[str]())

@@ -53,11 +53,10 @@ from tests.identity.marked import (
     search,
     tables_of_people,
 )
-from tests.processes import manage
+from tests.processes import PATIENCE, eventually, manage
 from tests.verbs import at_once, committing
 from ugc.models import AnonymousQuestion, DiaryEntry, Review
 
-ROUNDS = 25
 MARK = "zqxlatexqz"
 MARKS = {MARK: "late"}
 TEN_YEARS_ON = timezone.now().replace(microsecond=0) + timedelta(days=3650)
@@ -71,6 +70,8 @@ SAID = {
     "intake_closed",  # the session was cancelled with the erasure
     "rule_broken",
 }
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -185,7 +186,7 @@ def beside(erasing_it: Callable[[], Any], *writers: Callable[[], Any]) -> tuple[
         with lock:
             met["writers"] += 1
         work()
-        has_begun.wait(60)
+        has_begun.wait(PATIENCE)
         left = 5  # rounds after the erasure
         for _ in range(400):
             if is_over.wait(0.02):  # people pause; else the erasure cancels sessions for a minute
@@ -201,7 +202,7 @@ def beside(erasing_it: Callable[[], Any], *writers: Callable[[], Any]) -> tuple[
                 met[said] += 1
 
     def erase_then() -> Any:
-        has_begun.wait(60)
+        has_begun.wait(PATIENCE)
         try:
             return erasing_it()
         finally:
@@ -360,10 +361,13 @@ def test_an_erasure_waits_for_who_got_in_first_and_takes_that_too(
         done: list[Any] = []
         thread = threading.Thread(target=lambda: done.append(erased_here(one)))
         thread.start()
-        thread.join(1)
-        assert thread.is_alive()
+        waits = "SELECT FROM pg_locks WHERE NOT granted AND pg_blocking_pids(pid) @> ARRAY[%s::int]"
+        with here.connect(autocommit=True) as watcher:
+            blocked = [session.info.backend_pid]
+            assert eventually(lambda: watcher.execute(waits, blocked).fetchall() or done)
+        assert not done
         session.commit()
-        thread.join(30)
+        thread.join(PATIENCE)
     assert [len(erased.canceled) for erased in done] == [1]
     assert nothing_is_left_of(one)
 
@@ -516,7 +520,7 @@ def in_process(work: Callable, *arguments: Any) -> int | None:
     connection.close()
     process = multiprocessing.get_context("fork").Process(target=work, args=arguments)
     process.start()
-    process.join(60)
+    process.join(PATIENCE)
     return process.exitcode
 
 
