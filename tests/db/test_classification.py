@@ -26,7 +26,7 @@ from ebalance.db.classification import (
     p2,
     replace,
 )
-from ebalance.db.inventory import Table, Undeclared, tables
+from ebalance.db.inventory import Table, Undeclared, columns, tables
 from identity.models import User
 from tests.advice import (
     Place,
@@ -35,6 +35,7 @@ from tests.advice import (
     of_class,
     of_column,
     of_table,
+    stop_if_undeclared,
     undeclared,
 )
 from tests.support import execute
@@ -172,6 +173,8 @@ def test_column_without_a_declaration_is_named_with_its_file(
     monkeypatch.setattr(User._meta.get_field("email"), "db_comment", "")
     (line,) = {*undeclared()} - before
     assert line.startswith(f"{of_class(User).file}: declare p0()/p1()/p2() beside `User.email`")
+    with pytest.raises(pytest.exit.Exception, match="beside `User.email`"):
+        stop_if_undeclared()
 
 
 def test_a_table_that_django_makes_by_itself_is_in_the_list() -> None:
@@ -191,7 +194,7 @@ def of(column: inventory.Column) -> Place:
 @advises
 def test_emptied_columns_may_be_null() -> Iterator[str]:
     live = live_columns()
-    for column in declared_columns():
+    for column in columns():
         if column.erasure.action == "null" and live[column.table.name, column.name]["not_null"]:
             yield of(column)(
                 "declare erasure=DELETE or replace(…), or null=True,",
@@ -203,7 +206,7 @@ def test_emptied_columns_may_be_null() -> Iterator[str]:
 def test_personal_columns_do_not_stay() -> Iterator[str]:
     """Deleted, emptied, or replaced by a neutral value; kept only with a reason of its own."""
     replaced = set()
-    for column in declared_columns():
+    for column in columns():
         key, action = (column.table.name, column.name), column.erasure.action
         if action == "replace":
             replaced.add(key)
@@ -224,7 +227,7 @@ def test_personal_columns_do_not_stay() -> Iterator[str]:
 
 @advises
 def test_columns_of_deleted_rows_are_not_declared_to_stay() -> Iterator[str]:
-    for column in declared_columns():
+    for column in columns():
         if column.table.rows_go and column.erasure != DELETE:
             yield of(column)("remove erasure= from", "erasure deletes the rows of its table")
 
@@ -232,7 +235,7 @@ def test_columns_of_deleted_rows_are_not_declared_to_stay() -> Iterator[str]:
 @advises
 def test_references_to_people_are_decided() -> Iterator[str]:
     """A row belongs to the person, or a colleague did it: nothing is left to the default."""
-    for column in declared_columns():
+    for column in columns():
         if isinstance(column.field, models.ForeignKey):
             parent = column.field.related_model._meta.db_table
             declared = column.declared
@@ -251,7 +254,7 @@ def test_references_to_people_are_decided() -> Iterator[str]:
 def test_export_has_everything_personal_but_secrets_and_hashes() -> Iterator[str]:
     left_out = {
         (column.table.name, column.name): column
-        for column in declared_columns()
+        for column in columns()
         if column.privacy != "P0" and not column.in_export
     }
     for key in left_out.keys() - NOT_EXPORTED:
@@ -261,7 +264,7 @@ def test_export_has_everything_personal_but_secrets_and_hashes() -> Iterator[str
         )
     for key in NOT_EXPORTED - left_out.keys():
         yield of_column(*key)("declare export=False for", "it is a secret or a hash")
-    for column in declared_columns():
+    for column in columns():
         if column.name.endswith("_bidx") and column.in_export:
             yield of(column)("declare export=False for", "a blind index is a keyed hash")
 
@@ -324,7 +327,7 @@ def test_faulty_declaration_is_named_with_its_file(
 
 
 def test_an_export_has_no_tables_that_are_about_nobody() -> None:
-    exported = {c.table.name for c in declared_columns() if c.in_export}
+    exported = {c.table.name for c in columns() if c.in_export}
     assert exported >= {"users", "leads", "consents", "payments", "analytics_events"}
     assert not exported & {"topics", "services", "content_items", "auth_group", "outbox_events"}
 

@@ -132,10 +132,11 @@ def test_comments_give_class_and_meaning() -> Iterator[str]:
         where, comment = (column["table"], column["name"]), column["comment"] or ""
         place = of_column(*where)
         if comment[:2] != classes.get(where):
-            yield place(
-                "declare p0()/p1()/p2() beside", differ(comment[:2], classes.get(where, "no line"))
-            )
-        if not re.match(r"P[012] · \S.{2,}", comment) or re.fullmatch(r"P[012] · \w+\.md", comment):
+            found, expected = comment[:2] or None, classes.get(where, "no line")
+            yield place("declare p0()/p1()/p2() beside", differ(found, expected))
+        elif not re.match(r"P[012] · \S.{2,}", comment) or re.fullmatch(
+            r"P[012] · \w+\.md", comment
+        ):
             yield place("describe the column in the db_comment of", f"it is {comment!r}")
         for ending, unit in UNITS.items():
             if re.search(ending, where[1]) and not re.search(unit, comment):
@@ -301,15 +302,16 @@ FAULTS = {
         "tests/db/data_model.txt: write the table as the specification has it under `[notes]`",
     ),
     "a column": (
-        "ALTER TABLE appointments ADD note text",
+        "ALTER TABLE appointments ADD jotting text",
         test_columns_are_those_of_the_model,
         "tests/db/data_model.txt: write a line for the column as the specification has it, under "
-        "`[appointments] note`: it is declared in booking/models/appointments.py:",
+        "`[appointments] jotting`: it is declared in booking/models/appointments.py:",
     ),
     "a column without a comment": (
-        "ALTER TABLE appointments ADD note text",
+        "ALTER TABLE appointments ADD jotting text",
         test_comments_give_class_and_meaning,
-        "booking/models/appointments.py:{line}: declare p0()/p1()/p2() beside `Appointment.note`",
+        "booking/models/appointments.py:{line}: declare p0()/p1()/p2() beside "
+        "`Appointment.jotting`",
     ),
     "a default": (
         "ALTER TABLE appointments ALTER client_user_id SET DEFAULT uuid7()",
