@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
-from itertools import product
+from itertools import batched, product
 from typing import Any
 
 import pytest
@@ -14,32 +14,38 @@ import pytest
 from tests.support import ROUTES, TRIED, Case, case_loop, check_insert
 from tests.trying import SHORT, Change, check_change
 
-
-@dataclass(frozen=True)
-class CaseGroup:
-    """The rows that one rule refuses, or, with rule None, the rows that are accepted."""
-
-    rule: str | None
-    cases: list[Case]
-    others: list[str]  # routes of all cases but the first
+MOST = 10  # inserts or changes in one test, so that it stays well below a second
 
 
 @dataclass(frozen=True)
-class ChangeGroup:
-    """The changes that one rule refuses, or, with rule None, the changes that are accepted."""
+class Group[T: (Case, Change)]:
+    """Rows or changes that one rule refuses, or that are accepted, each with its ways."""
 
-    rule: str | None
-    changes: list[Change]
-    ways: list[str]  # of the first change
-    others: list[str]  # of the other changes
+    tried: list[tuple[T, str]]
 
 
-def by_rule[T: (Case, Change)](items: Iterable[T]) -> dict[str | None, list[T]]:
-    groups: dict[str | None, list[T]] = {}
+CaseGroup = Group[Case]
+ChangeGroup = Group[Change]
+
+
+def groups[T: (Case, Change)](
+    items: Iterable[T], ways: Iterable[str], others: Iterable[str]
+) -> pytest.MarkDecorator:
+    """Parametrise with the items of each rule: the first in ``ways``, the rest in ``others``."""
+    ways, others = [*ways], [*others]
+    found: dict[str | None, list[tuple[T, str]]] = {}
     for item in items:
-        groups.setdefault(item.rule, []).append(item)
-    TRIED.update(rule for rule in groups if rule)
-    return groups
+        tried = found.setdefault(item.rule, [])
+        tried += [(item, way) for way in (others if tried else ways)]
+    TRIED.update(rule for rule in found if rule)
+    return pytest.mark.parametrize(
+        "group",
+        [
+            pytest.param(Group([*part]), id=f"{rule or 'allowed'}{f' {n}' if n > 1 else ''}")
+            for rule, tried in found.items()
+            for n, part in enumerate(batched(tried, MOST), start=1)
+        ],
+    )
 
 
 def case_groups(*items: Case, others: Iterable[str] = ROUTES) -> Any:
@@ -48,17 +54,15 @@ def case_groups(*items: Case, others: Iterable[str] = ROUTES) -> Any:
     The first row of a rule is inserted as raw SQL and through the ORM, the other rows on the
     routes in ``others``.
     """
-    groups = [CaseGroup(rule, found, [*others]) for rule, found in by_rule(items).items()]
-    return pytest.mark.parametrize("group", groups, ids=lambda group: group.rule or "allowed")
+    return groups(items, ROUTES, others)
 
 
 def check_inserts(group: CaseGroup) -> None:
     """Insert each row of the group (tests.support.check_insert)."""
     with case_loop() as case:
-        for number, item in enumerate(group.cases):
-            for route in group.others if number else ROUTES:
-                with case(f"{item.name} [{route}]"):
-                    check_insert(item, route)
+        for item, route in group.tried:
+            with case(f"{item.name} [{route}]"):
+                check_insert(item, route)
 
 
 def change_groups(
@@ -69,18 +73,16 @@ def change_groups(
     The first change of a rule is tried in all ``ways``, the other changes in those of them that
     are in ``others``: the mechanism sees the statement, not the single value.
     """
-    rest = [way for way in ways if way in others]
-    groups = [ChangeGroup(rule, found, [*ways], rest) for rule, found in by_rule(items).items()]
-    return pytest.mark.parametrize("group", groups, ids=lambda group: group.rule or "allowed")
+    ways = [*ways]
+    return groups(items, ways, [way for way in ways if way in others])
 
 
 def check_changes(group: ChangeGroup) -> None:
-    """Make each change of the group in its ways (tests.trying.check_change)."""
+    """Make each change of the group in its way (tests.trying.check_change)."""
     with case_loop() as case:
-        for number, change in enumerate(group.changes):
-            for way in group.others if number else group.ways:
-                with case(f"{change.name} [{way}]"):
-                    check_change(change, way)
+        for change, way in group.tried:
+            with case(f"{change.name} [{way}]"):
+                check_change(change, way)
 
 
 def looped(

@@ -49,6 +49,12 @@ def fresh(*rows: Any) -> list[str]:
     return [row.status for row in rows]
 
 
+@pytest.fixture
+def pending(db: None) -> tuple[Appointment, Payment]:
+    row = book()
+    return row, known_payment(row)
+
+
 # -- success --------------------------------------------------------------------------------------
 
 
@@ -81,22 +87,24 @@ def test_a_success_confirms_the_session() -> None:
 
 
 @looped("amount", ["1000.00", "1000", "1000.0", 1000, Decimal("1000.00"), "1E+3"])
-def test_an_amount_is_the_same_however_it_is_written(amount: Any) -> None:
-    payment = known_payment(book())
+def test_amount_is_the_same_in_every_notation(
+    pending: tuple[Appointment, Payment], amount: Any
+) -> None:
+    _row, payment = pending
     assert deliver(payment, amount=amount).last_error is None
     assert fresh(payment) == ["succeeded"]
 
 
 @looped("kind", [*KINDS, "payment.unheard_of", "ping"])
-def test_the_same_event_again_has_no_effect(kind: str) -> None:
-    payment = known_payment(book())
+def test_same_event_again_has_no_effect(pending: tuple[Appointment, Payment], kind: str) -> None:
+    _row, payment = pending
     first = deliver(payment, kind)
     assert first.processed_at is not None
     with writes_nothing():
         for _ in range(3):
             again = deliver(payment, kind, clock=at(wall_clock(), days=1))
             assert again.pk == first.pk
-            # Whatever else it says now: it took effect as it came first.
+            # A later delivery with other contents: only the first one takes effect.
             deliver(payment, kind, amount="1.00", currency="USD")
 
 
@@ -150,12 +158,6 @@ def test_wrong_amount_never_confirms(
     assert Inbox.process(event.pk).attempts == 3
     assert told(event) == ["payment_amount_mismatch"]
     assert not {"payment_succeeded", "payment_to_capture"} & {*told()}
-
-
-@pytest.fixture
-def pending(db: None) -> tuple[Appointment, Payment]:
-    row = book()
-    return row, known_payment(row)
 
 
 def test_the_right_amount_may_come_after_a_wrong_one() -> None:
