@@ -173,7 +173,7 @@ def test_column_without_a_declaration_is_named_with_its_file(
     monkeypatch.setattr(User._meta.get_field("email"), "db_comment", "")
     (line,) = {*undeclared()} - before
     assert line.startswith(f"{of_class(User).file}: declare p0()/p1()/p2() beside `User.email`")
-    with pytest.raises(pytest.exit.Exception, match="beside `User.email`"):
+    with pytest.raises(pytest.exit.Exception, match=r"beside `User\.email`"):
         stop_if_undeclared()
 
 
