@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from django.apps import apps
 from django.db import models
 
@@ -9,7 +12,8 @@ from ebalance.db import contacts
 from ebalance.db.fields import Entity, EntityQuerySet
 from ebalance.db.ids import uuid7
 from ebalance.db.sealed import BlindIndex, SealedField
-from tests.sealed.support import COLUMNS, MODELS, SEALED, each_model, filled, identity
+from tests.advice import advises, of_class, of_field, of_test
+from tests.sealed.support import COLUMNS, MODELS, SEALED, filled, identity
 
 # A token never changes: it is a part of every value that is stored, and with another one none of
 # them opens. A renamed column keeps its token; a new column has a line of its own here.
@@ -27,49 +31,86 @@ TOKENS = {
 }
 
 
-def test_tokens_stay() -> None:
-    assert {field.place: field.token.decode() for field in SEALED} == TOKENS
-    assert len({field.token for field in SEALED}) == len(SEALED)
+@advises
+def test_tokens_stay() -> Iterator[str]:
+    place = of_test(filled_places, "TOKENS")
+    tokens = {field.place: field.token.decode() for field in SEALED}
+    for field in SEALED:
+        known = TOKENS.get(field.place)
+        if known is None:
+            yield place(f'give "{field.place}" a line in', "the column is new")
+        elif known != tokens[field.place]:
+            yield of_field(field)(f'give the token "{known}" back to', "stored values go by it")
+        if [*tokens.values()].count(tokens[field.place]) > 1:
+            yield of_field(field)("choose a token of its own for", "another column has the same")
+    for name in TOKENS.keys() - tokens:
+        yield place(f'move or remove the line of "{name}" in', "there is no such column")
 
 
-def test_the_columns_are_those_that_are_named_so() -> None:
-    named = {
-        f"{f.model._meta.db_table}.{f.column}"
-        for model in apps.get_models()
-        for f in model._meta.concrete_fields
-        if f.column.endswith(("_encrypted", "_bidx"))
-    }
-    assert {field.place for field in COLUMNS} == named
+@advises
+def test_columns_are_named_by_their_kind() -> Iterator[str]:
+    places = {field.place for field in COLUMNS}
+    for model in apps.get_models():
+        for field in model._meta.concrete_fields:
+            is_named = field.column.endswith(("_encrypted", "_bidx"))
+            if is_named and f"{model._meta.db_table}.{field.column}" not in places:
+                yield of_field(field)("rename or seal", "its name is the name of a sealed column")
+    for field in COLUMNS:
+        if not field.column.endswith(("_encrypted", "_bidx")):
+            yield of_field(field)("end the name with _encrypted or _bidx:", "it is sealed")
 
 
-@each_model
-def test_every_manager_seals_or_refuses(model: type[models.Model]) -> None:
-    managers = [model._default_manager, model._base_manager, *model._meta.managers]
-    assert issubclass(model, Entity)
-    for manager in managers:
-        assert isinstance(manager.all(), EntityQuerySet)
-
-
-@each_model
-def test_what_a_value_is_checked_by_stands_before_it(model: type[models.Model]) -> None:
-    """Model(…) assigns in the order of the columns."""
-    names = [f.name for f in model._meta.concrete_fields]
-    row = model()
-    assert names[0] == "id"
-    assert type(row.pk) is type(uuid7())
-    for field in (f for f in COLUMNS if f.model is model):
-        if isinstance(field, BlindIndex):
-            assert isinstance(model._meta.get_field(field.source), SealedField)
-            assert names.index(field.source) < names.index(field.name)
-            assert bool(field.channel) != bool(field.channel_field)
-            if field.channel_field:
-                assert names.index(field.channel_field) < names.index(field.source)
-            else:
-                assert field.channel in contacts.READERS
-
-
-def test_every_table_has_a_full_row_in_these_tests(db: None) -> None:
+@advises
+def test_every_manager_seals_or_refuses() -> Iterator[str]:
     for model in MODELS:
-        row = identity() if model._meta.db_table == "lead_identities" else filled(model)
-        empty = [f.place for f in COLUMNS if f.model is model and getattr(row, f.name) is None]
-        assert not empty
+        if not issubclass(model, Entity):
+            yield of_class(model)("derive from Entity the model", "it has sealed columns")
+        for manager in (model._default_manager, model._base_manager, *model._meta.managers):
+            if not isinstance(manager.all(), EntityQuerySet):
+                yield of_class(model)(
+                    f"make `{manager.name}` a manager of EntityQuerySet in", "it has sealed columns"
+                )
+
+
+@advises
+def test_column_follows_the_columns_that_it_is_checked_by() -> Iterator[str]:
+    """Model(…) assigns in the order of the columns."""
+    for model in MODELS:
+        names = [f.name for f in model._meta.concrete_fields]
+        if names[0] != "id" or type(model().pk) is not type(uuid7()):
+            yield of_class(model)("declare `id` before the other columns of", "values go by it")
+    for index in (field for field in COLUMNS if isinstance(field, BlindIndex)):
+        place, meta = of_field(index), index.model._meta
+        names = [f.name for f in meta.concrete_fields]
+        if not isinstance(meta.get_field(index.source), SealedField):
+            yield place("name a sealed column as `source` of")
+        if names.index(index.source) > names.index(index.name):
+            yield place(f"declare `{index.source}` before")
+        if bool(index.channel) == bool(index.channel_field):
+            yield place("declare either `channel` or `channel_field` of")
+        elif index.channel_field:
+            if names.index(index.channel_field) > names.index(index.source):
+                yield place(f"declare `{index.channel_field}` before `{index.source}`, of")
+        elif index.channel not in contacts.READERS:
+            yield place("declare a channel with a reader (ebalance/db/contacts.py) for")
+
+
+def filled_places(model: type[models.Model]) -> set[str]:
+    """The protected columns that the rows of these tests fill."""
+    row = identity() if model._meta.db_table == "lead_identities" else filled(model)
+    columns = [field for field in COLUMNS if field.model is model]
+    return {field.place for field in columns if getattr(row, field.name) is not None}
+
+
+@advises
+def test_every_table_has_a_full_row_in_these_tests(db: None) -> Iterator[str]:
+    for model in MODELS:
+        for field in (field for field in COLUMNS if field.model is model):
+            if field.place not in filled_places(model):
+                yield of_test(filled, "filled")("fill the column in", of_field(field).declaration)
+
+
+def test_new_sealed_column_is_named_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(TOKENS, "reviews.review_text_encrypted")
+    (line,) = test_tokens_stay.__wrapped__()
+    assert line.startswith('tests/sealed/test_conventions.py: give "reviews.review_text_encrypted"')

@@ -45,6 +45,7 @@ from tests.sealed.support import (
     SEALED,
     each_column,
     filled,
+    place,
     sent,
     texts,
 )
@@ -265,6 +266,14 @@ WAYS: dict[str, Callable[[Any, Any, Any], Any]] = {
 EVERY_KIND = {*ROW_WAYS, *(f"objects.{way}" for way in MANAGER_WAYS if way[0] != "a")}
 EVERY_KIND |= {"QuerySet.update", "QuerySet.bulk_update", "QuerySet.bulk_create"}
 A_FEW = {"str", "of the sealed form", "Value", "Case", "object like an expression"}
+# The test without the mark `slow` tries all ways with one kind and all kinds in these ways.
+SHORT_WAYS = {"attribute", "save", "objects.create", "objects.update", "objects.bulk_update"}
+# A sealed text beside its blind index, the index, and a payload with a schema.
+AWKWARD = {
+    "lead_identities.email_encrypted",
+    "lead_identities.email_bidx",
+    "diary_entries.payload_encrypted",
+}
 # Taken as it is: fixtures are made of it (tests/sealed/test_fixtures.py).
 ALLOWED = {("fixture", "of the sealed form")}
 
@@ -275,16 +284,17 @@ def write(way: str, row: models.Model, field: ProtectedField, value: Any) -> Non
         async_to_sync(partial(asyncio.wait_for, found, None))()
 
 
-@each_column
-def test_a_plain_value_is_refused_before_any_sql(field: ProtectedField) -> None:
+def check_refused(field: ProtectedField, takes: Callable[[str, str], bool]) -> None:
+    """Try every kind of plain value in every way that ``takes`` it."""
     read = filled(field.model)
     before, values = texts(read), plain_values(read, field)
     tries = [
         (way, kind, value)
         for way in WAYS
         for kind, value in values.items()
-        if (way in EVERY_KIND or kind in A_FEW) and (way, kind) not in ALLOWED
+        if takes(way, kind) and (way, kind) not in ALLOWED
     ]
+    assert tries
     for way, kind, value in tries:
         with sent() as found, pytest.raises(REFUSALS) as caught, transaction.atomic():  # noqa: PT012
             write(way, copy(read), field, value)
@@ -294,3 +304,14 @@ def test_a_plain_value_is_refused_before_any_sql(field: ProtectedField) -> None:
         assert "48151623" not in f"{caught.value!r} {caught.value}", (way, kind)
         assert "страшно" not in f"{caught.value!r} {caught.value}", (way, kind)
     assert texts(read) == before
+
+
+@each_column
+def test_plain_value_is_refused_before_any_sql(field: ProtectedField) -> None:
+    check_refused(field, lambda way, kind: kind == "str" or way in SHORT_WAYS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("field", [f for f in COLUMNS if f.place in AWKWARD], ids=place)
+def test_plain_value_of_every_kind_is_refused_in_every_way(field: ProtectedField) -> None:
+    check_refused(field, lambda way, kind: way in EVERY_KIND or kind in A_FEW)
