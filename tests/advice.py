@@ -120,6 +120,11 @@ def of_data_model(declaration: str) -> Place:
     return Place(DATA_MODEL, declaration)
 
 
+def of_test(thing: Any, name: str) -> Place:
+    """A list of exceptions, or a table of expected values, in the test module of ``thing``."""
+    return Place(file_of(inspect.getmodule(thing)), name)
+
+
 def undeclared() -> Iterator[str]:
     """Advice for each column without a privacy class and each table without a retention."""
     for table in inventory.tables():
