@@ -94,8 +94,13 @@ class Runner:
 
     def run(self, tests: list[str], *, slow: bool) -> subprocess.CompletedProcess[str]:
         mark = "slow" if slow else "not slow"
-        options = ["-x", "-q", "-p", "no:cacheprovider", "-m", mark]
-        environment = {"DATABASE_URL": self.url, "EBALANCE_DATA_DIR": str(self.copy / ".data")}
+        # A test that takes too long has found nothing (tests/duration_limit.py).
+        options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:duration-limit", "-m", mark]
+        environment = {
+            "DATABASE_URL": self.url,
+            "EBALANCE_DATA_DIR": str(self.copy / ".data"),
+            "PGOPTIONS": "-c lock_timeout=20s",  # a test that waits for itself fails
+        }
         return subprocess.run(
             [sys.executable, "-m", "pytest", *options, *tests],
             cwd=self.copy,
@@ -104,6 +109,7 @@ class Runner:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            timeout=900,  # only ends a hang
         )
 
 
