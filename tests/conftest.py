@@ -16,6 +16,7 @@ from pytest_django.plugin import blocking_manager_key
 from ebalance import bundled
 from ebalance.cli import explain
 from ebalance.db import keys
+from tests.advice import stop_if_undeclared
 from tests.databases import Database, Databases, default_connection_on
 from tests.duration_limit import DurationLimit
 
@@ -60,11 +61,14 @@ def refusals_in_one_line() -> Iterator[None]:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Before workers start: ask the server and make the template, once and in one place.
+    """Before workers start: check the declarations, ask the server and make the template.
 
     A worker cannot end the run in one line, and the server stays up until the last worker ends.
     """
-    if not session.config.getoption("numprocesses", None) or xdist.is_xdist_worker(session):
+    if xdist.is_xdist_worker(session):
+        return
+    stop_if_undeclared()
+    if not session.config.getoption("numprocesses", None):
         return
     blocker = session.config.stash[blocking_manager_key]
     with blocker.unblock(), refusals_in_one_line(), Databases() as made:
