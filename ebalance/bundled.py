@@ -695,6 +695,8 @@ class Server:
 # -- module level: the one server of this checkout ----------------------------------------------
 
 _server: Server | None = None
+_cluster = "postgres-18"
+_options: dict[str, str] = {}
 _left = False
 
 
@@ -725,8 +727,18 @@ def ensure_running() -> Server:
         # What PGOPTIONS, PGSERVICE and the like say about other servers is not about this one.
         for name in [name for name in os.environ if name.startswith("PG")]:
             del os.environ[name]
-        _server = Server(bundled_bin_dir(), Path(settings.EBALANCE_DATA_DIR) / "postgres-18")
+        data_dir = Path(settings.EBALANCE_DATA_DIR) / _cluster
+        _server = Server(bundled_bin_dir(), data_dir, options=_options)
     return _server.start(DATABASE)
+
+
+def choose_cluster(name: str, options: Mapping[str, str]) -> None:
+    """Use the cluster ``name`` in EBALANCE_DATA_DIR, started with these server options.
+
+    Call it before the first connection. The tests use a cluster that need not survive a crash.
+    """
+    global _cluster, _options
+    _cluster, _options = name, dict(options)
 
 
 def leave(*, wait: bool = True) -> None:
