@@ -9,26 +9,23 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.factories import DataExportRequestFactory, ErasureLedgerEntryFactory
+from tests.looping import check_changes, check_each, check_inserts, tries
 from tests.strangers import each_stealthy_delete, is_refused, update_through_a_view
 from tests.support import (
     Case,
     breaks,
-    cases,
-    check_insert,
     delete_sql,
     execute,
     refuses,
     update_sql,
 )
 from tests.trying import (
+    DELETES,
     EVERY_WAY,
     UPDATES,
     Change,
-    change_params,
-    check_change,
     check_delete,
     check_refusal_is_discreet,
-    each_delete,
 )
 
 pytestmark = pytest.mark.django_db
@@ -44,21 +41,24 @@ READY = {"status": "ready", **FINISHED}
 PROCESSING = {"processing": True}
 
 
-@cases(
+NEW_EXPORTS = [
     Case("as asked for", DataExportRequestFactory),
     Case("with a file", DataExportRequestFactory, {"file_url": "/exports/a.zip"}, FILE),
     Case("with an expiry", DataExportRequestFactory, {"expires_at": NOON}, FILE),
     Case("with an end", DataExportRequestFactory, {"completed_at": NOON}, OVER),
-)
-def test_a_new_export_has_nothing_yet(case: Case, route: str) -> None:
-    check_insert(case, route)
+]
+
+
+@tries(*NEW_EXPORTS)
+def test_new_export_has_no_file_and_no_end() -> None:
+    check_inserts(NEW_EXPORTS)
 
 
 def export(name: str, row: dict[str, Any], to: dict[str, Any], rule: str | None = None) -> Change:
     return Change(name, DataExportRequestFactory, row, to, rule)
 
 
-@change_params(
+EXPORTS = [
     export("ready", PROCESSING, READY),
     export("ready without a file", PROCESSING, {**READY, "file_url": None}, FILE),
     export("ready without an expiry", PROCESSING, {**READY, "expires_at": None}, FILE),
@@ -74,10 +74,13 @@ def export(name: str, row: dict[str, Any], to: dict[str, Any], rule: str | None 
     export("ready, the file gone", {"ready": True}, {"file_url": None}, FILE),
     export("ready, never expiring", {"ready": True}, {"expires_at": None}, FILE),
     export("failed, the end gone", {"failed": True}, {"completed_at": None}, OVER),
-    ways=UPDATES,
-)
-def test_an_export_has_its_file_exactly_when_ready(change: Change, way: str) -> None:
-    check_change(change, way)
+]
+
+
+@tries(*EXPORTS)
+def test_export_has_its_file_exactly_when_ready() -> None:
+    check_changes(EXPORTS)
+    check_changes([EXPORTS[0], EXPORTS[1], EXPORTS[4]], UPDATES)
 
 
 def test_a_finished_export_has_an_address() -> None:
@@ -95,40 +98,43 @@ def counts(rule: str | None, *values: Any) -> list[Case]:
     return [Case(str(v), ErasureLedgerEntryFactory, {"counts": v}, rule) for v in values]
 
 
-@cases(
+COUNTED = [
     *counts(None, {"users": 0}, {"users": 1, "diary_entries": 12}, {"leads": 10**6}),
     *counts(COUNTS, {"users": "1"}, {"users": -1}, {"users": 1.5}, {"users": True}),
     *counts(COUNTS, {"users": None}, {"users": [1]}, {"users": {"id": 1}}, {"Анна": 1}),
     *counts(COUNTS, {"anna@example.com": 1}, {"Users": 1}, {"": 1}, {"users\n": 1}),
     *counts(COUNTS, [1], "Анна", 7, True),
     *counts(COUNTS, {"users": 1, "diary_entries": "много"}, {"users": 10**18}),
-)
-def test_the_ledger_counts_rows_per_table(case: Case, route: str) -> None:
-    check_insert(case, route)
+]
 
 
-@pytest.mark.parametrize("counts", ["null", "[]", '"users"', '{"users": null}'])
-def test_a_json_null_is_no_count(counts: str) -> None:
-    with refuses(COUNTS, "erasure_ledger"):
-        execute(
-            "INSERT INTO erasure_ledger (subject_id, requested_at, method, counts) "
-            "VALUES (uuid7(), now(), 'admin', %s::jsonb)",
-            [counts],
-        )
+@tries(*COUNTED)
+def test_ledger_counts_rows_per_table() -> None:
+    check_inserts(COUNTED)
 
 
-@pytest.mark.parametrize("counts", [{"phone_79991234567": 1}, {"users": 79991234567}], ids=str)
-def test_a_phone_number_is_no_count(counts: dict[str, int]) -> None:
+def insert_counts(counts: Any) -> None:
+    execute(
+        "INSERT INTO erasure_ledger (subject_id, requested_at, method, counts) "
+        "VALUES (uuid7(), now(), 'admin', %s::jsonb)",
+        [counts],
+    )
+
+
+def test_json_null_is_no_count() -> None:
+    for counts in ("null", "[]", '"users"', '{"users": null}'):
+        with refuses(COUNTS, "erasure_ledger"):
+            insert_counts(counts)
+
+
+def test_phone_number_is_no_count() -> None:
     """The ledger holds nothing personal: it outlives the person."""
-    with is_refused():
-        execute(
-            "INSERT INTO erasure_ledger (subject_id, requested_at, method, counts) "
-            "VALUES (uuid7(), now(), 'admin', %s)",
-            [Jsonb(counts)],
-        )
+    for counts in ({"phone_79991234567": 1}, {"users": 79991234567}):
+        with is_refused():
+            insert_counts(Jsonb(counts))
 
 
-@cases(
+COMPLETIONS = [
     Case("at once", ErasureLedgerEntryFactory, {"requested_at": NOON, "completed_at": NOON}),
     Case(
         "before",
@@ -136,9 +142,12 @@ def test_a_phone_number_is_no_count(counts: dict[str, int]) -> None:
         {"requested_at": NOON, "completed_at": NOON - timedelta(microseconds=1)},
         AFTER,
     ),
-)
-def test_an_erasure_is_done_after_it_was_asked_for(case: Case, route: str) -> None:
-    check_insert(case, route)
+]
+
+
+@tries(*COMPLETIONS)
+def test_erasure_ends_after_its_request() -> None:
+    check_inserts(COMPLETIONS)
 
 
 def test_what_is_not_given_was_done_now() -> None:
@@ -153,19 +162,23 @@ def test_what_is_not_given_was_done_now() -> None:
 IMMUTABLE = "erasure_ledger_immutable"
 
 
-@change_params(
+REWRITES = [
     Change("method", ErasureLedgerEntryFactory, {}, {"method": "admin"}, IMMUTABLE),
     Change("nothing", ErasureLedgerEntryFactory, {}, {"method": "self_service"}, IMMUTABLE),
-    ways=EVERY_WAY,
-)
-def test_the_ledger_is_not_rewritten(change: Change, way: str) -> None:
-    check_change(change, way)
+]
+
+
+@tries(*REWRITES)
+def test_ledger_is_never_rewritten() -> None:
+    check_changes(REWRITES, EVERY_WAY)
 
 
 @breaks("erasure_ledger_no_delete")
-@each_delete
-def test_the_ledger_is_not_shortened(delete: Any) -> None:
-    check_delete(ErasureLedgerEntryFactory(), delete, "erasure_ledger_no_delete")
+def test_ledger_entry_is_never_deleted() -> None:
+    entry = ErasureLedgerEntryFactory()
+    check_each(
+        DELETES.items(), lambda delete: check_delete(entry, delete, "erasure_ledger_no_delete")
+    )
 
 
 @breaks("erasure_ledger_no_truncate")

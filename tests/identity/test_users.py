@@ -9,9 +9,10 @@ from django.utils import timezone
 
 from identity.models import Role, User
 from tests.factories import RoleFactory, UserFactory
+from tests.looping import check_changes, check_inserts, tries
 from tests.strangers import is_refused
-from tests.support import Case, cases, check_insert, execute, insert_sql, refuses
-from tests.trying import EVERY_WAY, SHORT, Change, change_params, check_change
+from tests.support import Case, execute, insert_sql, refuses
+from tests.trying import EVERY_WAY, Change
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +28,7 @@ def contacts(field: str, rule: str | None, *values: str) -> list[Case]:
     return [Case(repr(value), UserFactory, {field: value}, rule) for value in values]
 
 
-@cases(
+CONTACTS = [
     *contacts("email", None, "a@b", "anna.petrova+7@example.com", "анна@пример.рф", "a'b@c.d"),
     *contacts("email", NORMALISED, "", "@", "@b.ru", "a@", "a@@b.ru", "a@b@c.ru", "anna"),
     *contacts("email", NORMALISED, " a@b.ru", "a@b.ru ", "a b@c.ru", "a@b.ru\n", "a\t@b.ru"),
@@ -39,19 +40,23 @@ def contacts(field: str, rule: str | None, *values: str) -> list[Case]:
     *contacts("phone", E164, "++79991234567", "+79991234567\n", " +79991234567", "+7999123456٧"),
     *contacts("telegram_user_id", None, "1", "100200300", "7" * 20),
     *contacts("telegram_user_id", DIGITS, "", "-100", "1 2", "@anna", "12\n", "１２", "1e5", "٧"),
-)
-def test_a_contact_is_normalised(case: Case, route: str) -> None:
-    check_insert(case, route)
+]
 
 
-@pytest.mark.parametrize("email", ["\u200ba@b.ru", "a@b.ru\ufeff", "a\u0007@b.ru"])
-def test_an_email_holds_no_character_that_shows_as_nothing(email: str) -> None:
-    """Two people would have what reads as one address."""
-    with is_refused():
-        insert_sql(UserFactory.build(email=email))
+@tries(*CONTACTS)
+@pytest.mark.parametrize("column", ["email", "phone", "telegram_user_id"])
+def test_contact_is_normalised(column: str) -> None:
+    check_inserts(case for case in CONTACTS if column in case.values)
 
 
-@cases(
+def test_email_holds_no_invisible_character() -> None:
+    """Two people would have addresses that read as one."""
+    for email in ("\u200ba@b.ru", "a@b.ru\ufeff", "a\u0007@b.ru"):
+        with is_refused():
+            insert_sql(UserFactory.build(email=email))
+
+
+TAKEN = [
     Case(
         "e-mail",
         UserFactory,
@@ -80,27 +85,33 @@ def test_an_email_holds_no_character_that_shows_as_nothing(email: str) -> None:
         UserFactory,
         {"telegram_username": lambda: UserFactory(telegram_username="anna").telegram_username},
     ),
-)
-def test_a_contact_belongs_to_one_person(case: Case, route: str) -> None:
-    check_insert(case, route)
+]
 
 
-@change_params(
+@tries(*TAKEN)
+def test_contact_belongs_to_one_person() -> None:
+    check_inserts(TAKEN)
+
+
+CONTACT_CHANGES = [
     Change("e-mail", UserFactory, to={"email": "taken@example.com"}, rule="users_email_unique"),
     Change("upper case", UserFactory, to={"email": "Free@example.com"}, rule=LOWER),
     Change("no contact left", UserFactory, to={"email": None}, rule="users_reachable"),
     Change("another contact", UserFactory, to={"email": None, "phone": "+79991234567"}),
-    ways=EVERY_WAY,
-)
-def test_a_contact_changes_by_the_same_rules(change: Change, way: str) -> None:
+]
+
+
+@tries(*CONTACT_CHANGES)
+def test_contact_changes_by_the_same_rules() -> None:
     UserFactory(email="taken@example.com")
-    check_change(change, way)
+    check_changes(CONTACT_CHANGES)
+    check_changes(CONTACT_CHANGES[:1], EVERY_WAY)
 
 
 NO_CONTACT = {"email": None}
 
 
-@cases(
+REACHABLE = [
     Case("nothing", UserFactory, NO_CONTACT, "users_reachable"),
     Case("blocked", UserFactory, {**NO_CONTACT, "blocked": True}, "users_reachable"),
     Case(
@@ -113,12 +124,15 @@ NO_CONTACT = {"email": None}
     Case("phone", UserFactory, {"by_phone": True}),
     Case("Telegram", UserFactory, {"by_telegram": True}),
     Case("deleted", UserFactory, {"deleted": True}),
-)
-def test_a_person_can_be_reached(case: Case, route: str) -> None:
-    check_insert(case, route)
+]
 
 
-@cases(
+@tries(*REACHABLE)
+def test_person_can_be_reached() -> None:
+    check_inserts(REACHABLE)
+
+
+DELETION_DATES = [
     Case("deleted without a date", UserFactory, {"deleted": True, "deleted_at": None}, WITH_STATUS),
     Case("active with a date", UserFactory, {"deleted_at": timezone.now}, WITH_STATUS),
     Case(
@@ -128,9 +142,12 @@ def test_a_person_can_be_reached(case: Case, route: str) -> None:
         WITH_STATUS,
     ),
     Case("blocked", UserFactory, {"blocked": True}),
-)
-def test_a_deletion_date_stands_exactly_with_a_deleted_person(case: Case, route: str) -> None:
-    check_insert(case, route)
+]
+
+
+@tries(*DELETION_DATES)
+def test_deletion_date_belongs_to_the_deleted_status() -> None:
+    check_inserts(DELETION_DATES)
 
 
 NO_PASSWORD = make_password(None)
@@ -144,7 +161,7 @@ PERSONAL = {
 }
 
 
-@cases(
+ERASED = [
     *[
         Case(field, UserFactory, {"deleted": True, field: value}, NOTHING_PERSONAL)
         for field, value in PERSONAL.items()
@@ -159,9 +176,12 @@ PERSONAL = {
         "Django's mark of no password", UserFactory, {"deleted": True, "password": "!" + "a" * 40}
     ),
     Case("the time zone, which is no personal value", UserFactory, {"deleted": True}),
-)
-def test_a_deleted_person_holds_nothing_personal(case: Case, route: str) -> None:
-    check_insert(case, route)
+]
+
+
+@tries(*ERASED)
+def test_deleted_person_holds_nothing_personal() -> None:
+    check_inserts(ERASED)
 
 
 def test_the_mark_of_no_password_hides_nothing_behind_it() -> None:
@@ -169,7 +189,7 @@ def test_the_mark_of_no_password_hides_nothing_behind_it() -> None:
         insert_sql(UserFactory.build(deleted=True, password="!Анна Петрова, +79991234567"))
 
 
-@change_params(
+COME_BACK = [
     *[
         Change(field, UserFactory, {"deleted": True}, {field: value}, NOTHING_PERSONAL)
         for field, value in PERSONAL.items()
@@ -194,24 +214,13 @@ def test_the_mark_of_no_password_hides_nothing_behind_it() -> None:
         {"blocked": True},
         {"status": "deleted", "deleted_at": timezone.now(), "email": None, "display_name": None},
     ),
-    ways=SHORT,
-)
-def test_nothing_personal_comes_back_to_a_deleted_person(change: Change, way: str) -> None:
-    check_change(change, way)
+]
 
 
-@change_params(
-    Change(
-        "e-mail",
-        UserFactory,
-        {"deleted": True},
-        {"email": "anna@example.com"},
-        NOTHING_PERSONAL,
-    ),
-    ways=EVERY_WAY,
-)
-def test_nothing_personal_comes_back_by_any_way(change: Change, way: str) -> None:
-    check_change(change, way)
+@tries(*COME_BACK)
+def test_deleted_person_gets_no_personal_value_back() -> None:
+    check_changes(COME_BACK)
+    check_changes(COME_BACK[:1], EVERY_WAY)
 
 
 def test_one_statement_does_not_swap_two_addresses_through_a_duplicate() -> None:
@@ -222,7 +231,7 @@ def test_one_statement_does_not_swap_two_addresses_through_a_duplicate() -> None
     assert set(User.objects.values_list("email", flat=True)) == {"a@example.com", "b@example.com"}
 
 
-@change_params(
+SCOPES = [
     *[
         Change(
             f"{code} {scope}",
@@ -234,9 +243,12 @@ def test_one_statement_does_not_swap_two_addresses_through_a_duplicate() -> None
         for code in Role.Code.values
         for scope in Role.Scope.values
     ]
-)
-def test_only_the_client_acts_in_the_product(change: Change, way: str) -> None:
-    check_change(change, way)
+]
+
+
+@tries(*SCOPES)
+def test_only_the_client_role_acts_in_the_product() -> None:
+    check_changes(SCOPES)
 
 
 def test_truncating_people_is_refused_and_takes_nothing_along() -> None:
