@@ -21,6 +21,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 import ebalance.urls  # noqa: F401  (the pages are registered with the addresses)
+from ebalance.admin.sites import Site
 from ebalance.db.apps import PROJECT_APPS
 from ebalance.db.sealed import ProtectedField
 from identity.models import User
@@ -191,8 +192,11 @@ def queries(client: Client, address: str) -> list[str]:
 
 @contextmanager
 def unrendered() -> Iterator[None]:
-    """Pages answer without HTML, for tests of access, forms and what a form writes."""
-    with mock.patch.object(SimpleTemplateResponse, "rendered_content", ""):
+    """Pages answer without HTML and sidebar, for tests of access, forms and what a form writes."""
+    with (
+        mock.patch.object(SimpleTemplateResponse, "rendered_content", ""),
+        mock.patch.object(Site, "each_context", return_value={}),
+    ):
         yield
 
 

@@ -99,7 +99,13 @@ def press(client: Client, row: models.Model, verb: str, **values: Any) -> Any:
 every_model = pytest.mark.parametrize("name", BUTTONS)
 
 
-@every_model
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("ContentItem", marks=pytest.mark.slow),
+        *(n for n in BUTTONS if n[:7] != "Content"),
+    ],
+)
 def test_page_has_the_buttons_of_its_state_and_no_field_for_it(
     as_role: Callable[[str], Client], name: str
 ) -> None:
