@@ -1,11 +1,11 @@
-"""Many steps of tests/booking/machine.py: the same ones in each run, others in ``make soak``."""
+"""Many steps of tests/booking/machine.py, from the same seeds each time; more by ``make soak``."""
 
 from __future__ import annotations
 
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any
 
 import pytest
@@ -19,7 +19,8 @@ from tests.scale import scaled
 
 pytestmark = pytest.mark.slow
 
-# Faults that were planted into booking/verbs were found within 1,000 steps.
+# Of 18 faults that were planted into booking/verbs, 10 were found within so many steps, one more
+# within 4,500.
 USUAL_STEPS = 2_000
 STEPS = int(os.environ.get("MACHINE_STEPS") or scaled(USUAL_STEPS))
 SEED = os.environ.get("MACHINE_SEED") or "2026"
@@ -35,7 +36,8 @@ BATCH = settings(
     suppress_health_check=list(HealthCheck),
 )
 
-# What the usual steps must have come across, or they prove little.
+# What the usual steps must have come across, or they prove little. The keys of rows are random, and
+# with them some of the steps: a run goes on, up to five times as long, until it has met all of it.
 REACHED = {
     *["appointment_booked", "appointment_confirmed", "appointment_canceled", "hold_expired"],
     *["appointment_rescheduled", "appointment_completed", "payment_succeeded", "payment_failed"],
@@ -67,11 +69,14 @@ def say(capsys: pytest.CaptureFixture[str]) -> Any:
     return write
 
 
-def run(machine: type[Machine], steps: int, say: Any) -> None:
-    """At least so many steps, in batches; seed and progress are told before each."""
+def run(machine: type[Machine], steps: int, say: Any, reach: Set[str] = frozenset()) -> None:
+    """At least so many steps, in batches; seed and progress are told before each.
+
+    A run that has not met all of ``reach`` by then takes up to five times as many.
+    """
     machine.steps, machine.seen = 0, type(Machine.seen)()
     begin, number = time.monotonic(), FIRST_SEED
-    while machine.steps < steps:
+    while machine.steps < steps or (not reach <= machine.seen.keys() and machine.steps < 5 * steps):
         say(
             f"{machine.__name__}: {machine.steps:,} of {steps:,} steps, "
             f"{time.monotonic() - begin:.0f} s; next: SEED={number}"
@@ -83,10 +88,10 @@ def run(machine: type[Machine], steps: int, say: Any) -> None:
 
 
 def test_no_sequence_of_verbs_breaks_a_rule(database: None, say: Any) -> None:
-    run(Booking, STEPS, say)
+    reach = REACHED if STEPS >= USUAL_STEPS else set()
+    run(Booking, STEPS, say, reach)
     assert Booking.steps >= STEPS
-    if STEPS >= USUAL_STEPS:
-        assert set(Booking.seen) >= REACHED
+    assert reach - Booking.seen.keys() == set()
 
 
 def test_verbs_refuse_what_strangers_have_left(database: None, say: Any) -> None:
