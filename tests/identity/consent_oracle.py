@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+
 from audit.models import OutboxEvent
 from crm.models import Lead, LeadIdentity
 from ebalance.db.ids import uuid7
@@ -18,6 +20,16 @@ from tests.factories import (
     LeadIdentityFactory,
     UserFactory,
 )
+
+FEW = 4  # worlds of the fast test; the slow one tries the others
+
+
+def each_seeds(count: int, start: int = 0) -> Any:
+    """Parametrise a test with few seeds, and with the others as a slow test."""
+    few, others = range(start, start + FEW), range(start + FEW, start + count)
+    params = [few, pytest.param(others, marks=pytest.mark.slow)]
+    return pytest.mark.parametrize("seeds", params, ids=["few", "many"])
+
 
 START = datetime(2026, 1, 7, 12, tzinfo=UTC)
 

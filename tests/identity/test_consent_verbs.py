@@ -31,7 +31,8 @@ from tests.factories import (
     OutboxEventFactory,
     UserFactory,
 )
-from tests.identity.consent_oracle import Oracle, World, erase
+from tests.identity.consent_oracle import Oracle, World, each_seeds, erase
+from tests.looping import check_each
 from tests.support import execute, refuses, update_sql
 from tests.verbs import events, nothing_written
 
@@ -715,59 +716,70 @@ def test_no_event_and_no_entry_names_anybody() -> None:
 # -- bad input ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("values", "field"),
-    [
-        ({"consent_type": "cookies"}, "consent_type"),
-        ({"consent_type": None}, "consent_type"),
-        ({"consent_type": ["communications"]}, "consent_type"),
-        ({"version": "новая"}, "version"),
-        ({"version": None}, "version"),
-        ({"version": f"{V1}\n"}, "version"),
-        ({"version": "２０２６-01-07"}, "version"),
-        ({"source": "phone"}, "source"),
-        ({"granted": 1}, "granted"),
-        ({"granted": None}, "granted"),
-        ({"id": "x"}, "id"),
-        ({"id": 5}, "id"),
-        ({"user": None}, "user"),
-        ({"clock": lambda: datetime(2027, 1, 1)}, "clock"),  # noqa: DTZ001
-        ({"clock": lambda: "now"}, "clock"),
-    ],
-)
-def test_what_is_no_consent_writes_nothing(values: dict[str, Any], field: str) -> None:
-    user = UserFactory()
-    with refused(InvalidInput, field=field):
-        Consent.objects.grant(**{**TEXT, "user": user, **values})
+NO_CONSENTS = [
+    ({"consent_type": "cookies"}, "consent_type"),
+    ({"consent_type": None}, "consent_type"),
+    ({"consent_type": ["communications"]}, "consent_type"),
+    ({"version": "новая"}, "version"),
+    ({"version": None}, "version"),
+    ({"version": f"{V1}\n"}, "version"),
+    ({"version": "２０２６-01-07"}, "version"),
+    ({"source": "phone"}, "source"),
+    ({"granted": 1}, "granted"),
+    ({"granted": None}, "granted"),
+    ({"id": "x"}, "id"),
+    ({"id": 5}, "id"),
+    ({"user": None}, "user"),
+    ({"clock": lambda: datetime(2027, 1, 1)}, "clock"),  # noqa: DTZ001
+    ({"clock": lambda: "now"}, "clock"),
+]
+NO_WITHDRAWALS = [
+    ({"user": None}, "user"),
+    ({"consent_type": "cookies"}, "consent_type"),
+    ({"source": "phone"}, "source"),
+    ({"clock": lambda: None}, "clock"),
+]
 
 
-@pytest.mark.parametrize(
-    ("values", "field"),
-    [
-        ({"user": None}, "user"),
-        ({"consent_type": "cookies"}, "consent_type"),
-        ({"source": "phone"}, "source"),
-        ({"clock": lambda: None}, "clock"),
-    ],
-)
-def test_what_is_no_withdrawal_writes_nothing(values: dict[str, Any], field: str) -> None:
+def check_invalid(inputs: list[tuple[dict[str, Any], str]], verb: Callable[..., Any]) -> None:
+    def is_refused(item: tuple[dict[str, Any], str]) -> None:
+        values, field = item
+        with refused(InvalidInput, field=field):
+            verb(**values)
+
+    check_each([(str(item), item) for item in inputs], is_refused)
+
+
+def test_invalid_consent_writes_nothing() -> None:
+    given = {**TEXT, "user": UserFactory()}
+    check_invalid(NO_CONSENTS, lambda **values: Consent.objects.grant(**{**given, **values}))
+
+
+def test_invalid_withdrawal_writes_nothing() -> None:
     user = ConsentFactory().user
-    with refused(InvalidInput, field=field):
-        Consent.objects.withdraw(**{"user": user, **values})
+    check_invalid(
+        NO_WITHDRAWALS, lambda **values: Consent.objects.withdraw(**{"user": user, **values})
+    )
 
 
-@pytest.mark.parametrize("who", ["user", "lead"])
-@pytest.mark.parametrize(
-    "key", ["", "nobody", "\0", 7, 2.5, b"\0", uuid4(), str(uuid4())], ids=repr
-)
-def test_nobody_unknown_agrees_or_withdraws(who: str, key: Any) -> None:
-    for call in (
-        lambda: grant(**{who: key}),
-        lambda: refuse(**{who: key}),
-        lambda: withdraw(**{who: key}),
-    ):
-        with refused(NotFound, what=who):
-            call()
+def test_unknown_person_neither_agrees_nor_withdraws() -> None:
+    def is_refused(item: tuple[Callable[..., Any], str, Any]) -> None:
+        verb, who, key = item
+        with pytest.raises(NotFound) as caught:
+            verb(**{who: key})
+        assert caught.value.details["what"] == who
+
+    with nothing_written():
+        check_each(
+            [
+                (f"{verb.__name__} {who} {key!r}", (verb, who, key))
+                for verb in (grant, refuse, withdraw)
+                for who in ("user", "lead")
+                for key in ("", "nobody", "\0", 7, 2.5, b"\0", uuid4(), str(uuid4()))
+            ],
+            is_refused,
+            undo=False,
+        )
 
 
 def test_a_consent_that_is_no_row_is_not_found() -> None:
@@ -830,8 +842,12 @@ def test_nobody_has_no_history() -> None:
         Consent.objects.history()
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_a_history_is_what_a_simpler_reading_says(seed: int) -> None:
+@each_seeds(20)
+def test_history_is_what_a_simpler_reading_says(seeds: range) -> None:
+    check_each([(str(seed), seed) for seed in seeds], check_history)
+
+
+def check_history(seed: int) -> None:
     world = World(seed)
     for purpose in ("communications", "telegram"):
         oracle = Oracle(purpose)

@@ -149,6 +149,7 @@ def test_a_thousand_lines() -> None:
     assert re.findall(r"строка\d+", said(reader)) == [f"строка{n}" for n in range(1_000)]
 
 
+@pytest.mark.slow
 def test_hundreds_of_entries() -> None:
     reader = pdf(
         *(note("Хороший день. " * 100, f"2026-01-{day % 28 + 1:02}") for day in range(100))

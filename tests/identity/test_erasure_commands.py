@@ -115,12 +115,12 @@ def test_the_last_owner_is_refused_in_one_line() -> None:
         erase(str(owner.pk), "--force", "--yes")
 
 
-@pytest.mark.parametrize("user", ["zqx@example.com", str(uuid4()), "+79990000000", "", "zqx"])
-def test_whom_there_is_not_is_refused_without_an_echo(anna: User, user: str) -> None:
-    with writes_nothing(), pytest.raises(CommandError) as caught:
-        erase(user, "--yes")
-    assert str(caught.value).startswith("There is no person with this id")
-    assert not user or user not in str(caught.value)
+def test_unknown_person_is_refused_without_an_echo(anna: User) -> None:
+    for user in ("zqx@example.com", str(uuid4()), "+79990000000", "", "zqx"):
+        with writes_nothing(), pytest.raises(CommandError) as caught:
+            erase(user, "--yes")
+        assert str(caught.value).startswith("There is no person with this id")
+        assert not user or user not in str(caught.value)
 
 
 def test_how_it_came_about_is_in_the_ledger(anna: User) -> None:

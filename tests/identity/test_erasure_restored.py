@@ -26,8 +26,10 @@ from tests.factories import (
     UserFactory,
 )
 from tests.identity.marked import KEPT_MARKS, Shared, marked_person, search
-from tests.processes import manage
+from tests.processes import PATIENCE, manage
 from tests.verbs import committing
+
+pytestmark = pytest.mark.slow
 
 LEDGER = "SELECT subject_id, requested_at FROM erasure_ledger ORDER BY 1, 2"
 
@@ -71,7 +73,7 @@ def run(program: str, *arguments: str, database: Database) -> None:
         [str(bundled_bin_dir() / program), "--dbname", database.conninfo, *arguments],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert result.returncode == 0, result.stderr
 

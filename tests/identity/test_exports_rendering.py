@@ -107,7 +107,9 @@ def test_half_a_character_is_no_reason_to_keep_everything_back() -> None:
     exporting.render_page(made).encode("utf-8")
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), uuid7()], ids=str)
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), uuid7()], ids=["NaN", "infinity", "a key"]
+)
 def test_what_is_no_plain_json_is_refused(value: object) -> None:
     with pytest.raises((ValueError, TypeError)):
         exporting.render_json(document(leads=[row(utm=value)]))

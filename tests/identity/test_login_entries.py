@@ -29,6 +29,12 @@ ENTRIES = """
 """
 
 
+@pytest.fixture(autouse=True)
+def _fast_passwords(settings: Any) -> None:
+    """The usual hash is slow on purpose."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture
 def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
     """A database of its own, where what a request writes is committed, or is not."""
@@ -204,6 +210,7 @@ def broken(*_: Any, **__: Any) -> None:
     raise ZeroDivisionError
 
 
+@pytest.mark.slow
 def test_an_entry_stays_when_the_request_fails(
     committed: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,6 +228,7 @@ def test_an_entry_stays_when_the_request_fails(
     assert found == [("login_failed", who.pk), ("login_failed", None), ("login", who.pk)]
 
 
+@pytest.mark.slow
 def test_who_cannot_be_written_down_does_not_get_in(
     committed: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,8 @@ from tests.factories import (
     OutboxEventFactory,
     UserFactory,
 )
-from tests.identity.consent_oracle import Oracle, World, erase
+from tests.identity.consent_oracle import Oracle, World, each_seeds, erase
+from tests.looping import check_each
 from tests.support import execute, update_sql
 
 pytestmark = pytest.mark.django_db
@@ -176,15 +177,16 @@ def refused_beside(user: User) -> None:
     said(1, user=other, lead=known_as(user, other), granted=False)
 
 
-@pytest.mark.parametrize(("expected", "happens"), CASES.values(), ids=CASES)
-def test_an_account_is_written_to_as_it_said_last(
-    expected: bool, happens: Callable[[User], Any]
-) -> None:
-    user, other = UserFactory(), UserFactory()
-    happens(user)
-    assert may_mail(user=user) is expected
-    assert (user in Consent.objects.users_to_write()) is expected
-    assert not may_mail(user=other)
+def test_account_is_written_to_by_its_last_answer() -> None:
+    def follows(case: tuple[bool, Callable[[User], Any]]) -> None:
+        expected, happens = case
+        user, other = UserFactory(), UserFactory()
+        happens(user)
+        assert may_mail(user=user) is expected
+        assert (user in Consent.objects.users_to_write()) is expected
+        assert not may_mail(user=other)
+
+    check_each(CASES.items(), follows)
 
 
 @pytest.mark.parametrize(
@@ -281,15 +283,16 @@ def merge_into(lead: Lead, speaks: Callable[[Lead], Any]) -> None:
     other.merge(into=lead)
 
 
-@pytest.mark.parametrize(("expected", "happens"), LEADS.values(), ids=LEADS)
-def test_a_lead_is_written_to_as_the_person_said_last(
-    expected: bool, happens: Callable[[Lead], Any]
-) -> None:
-    lead, other = known_as(), known_as()
-    happens(lead)
-    assert may_mail(lead=lead) is expected
-    assert (lead in Consent.objects.leads_to_write()) is expected
-    assert not may_mail(lead=other)
+def test_lead_is_written_to_by_the_last_answer_of_the_person() -> None:
+    def follows(case: tuple[bool, Callable[[Lead], Any]]) -> None:
+        expected, happens = case
+        lead, other = known_as(), known_as()
+        happens(lead)
+        assert may_mail(lead=lead) is expected
+        assert (lead in Consent.objects.leads_to_write()) is expected
+        assert not may_mail(lead=other)
+
+    check_each(LEADS.items(), follows)
 
 
 def test_a_lead_that_nobody_can_be_recognised_by_is_not_written_to() -> None:
@@ -342,17 +345,17 @@ def test_of_two_merges_the_last_counts() -> None:
     assert (may_mail(lead=first), may_mail(lead=second)) == (False, True)
 
 
-@pytest.mark.parametrize("payload", [{}, {"into": "lead"}, {"into": 5}, {"into": True}], ids=str)
-def test_a_merge_into_nothing_is_none(payload: dict[str, Any]) -> None:
-    lead = LeadFactory(status="inactive")
-    OutboxEventFactory(
-        event_type="lead_merged",
-        aggregate_type="leads",
-        aggregate_id=lead.pk,
-        payload=payload,
-    )
-    said(lead=lead)
-    assert not may_mail(lead=lead)
+def test_merge_into_no_lead_is_ignored() -> None:
+    for payload in ({}, {"into": "lead"}, {"into": 5}, {"into": True}):
+        lead = LeadFactory(status="inactive")
+        OutboxEventFactory(
+            event_type="lead_merged",
+            aggregate_type="leads",
+            aggregate_id=lead.pk,
+            payload=payload,
+        )
+        said(lead=lead)
+        assert not may_mail(lead=lead), payload
 
 
 def test_once_the_merge_is_forgotten_a_withdrawal_still_counts() -> None:
@@ -381,21 +384,22 @@ def test_each_channel_asks_for_its_own_consent() -> None:
         row.withdraw()
 
 
-@pytest.mark.parametrize("channel", ["sms", "", None, "communications", ["email"]], ids=repr)
-def test_there_is_no_other_channel(channel: Any) -> None:
-    with pytest.raises(InvalidInput) as caught:
-        may_write(channel, user=UserFactory())
-    assert caught.value.details == {"field": "channel"}
-    with pytest.raises(InvalidInput):
-        Consent.objects.users_to_write(channel)
+def test_other_channels_are_refused() -> None:
+    user = UserFactory()
+    for channel in ("sms", "", None, "communications", ["email"]):
+        with pytest.raises(InvalidInput) as caught:
+            may_write(channel, user=user)
+        assert caught.value.details == {"field": "channel"}
+        with pytest.raises(InvalidInput):
+            Consent.objects.users_to_write(channel)
 
 
-@pytest.mark.parametrize("key", [uuid4(), str(uuid4()), "", "nobody", "\0", 5, b"\0"], ids=repr)
-def test_nobody_unknown_is_written_to(key: Any) -> None:
+def test_unknown_person_is_not_written_to() -> None:
     user = UserFactory()
     said(user=user)
-    assert not may_mail(user=key)
-    assert not may_mail(lead=key)
+    for key in (uuid4(), str(uuid4()), "", "nobody", "\0", 5, b"\0"):
+        assert not may_mail(user=key), key
+        assert not may_mail(lead=key), key
     assert not may_mail(user=user, lead="nobody")
     assert may_mail(user=str(user.pk))
 
@@ -493,8 +497,12 @@ def test_a_hand_revokes_in_between() -> None:
 # -- against a simpler reading --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_both_ways_say_what_a_simpler_reading_says(seed: int) -> None:
+@each_seeds(60)
+def test_both_questions_agree_with_a_simpler_reading(seeds: range) -> None:
+    check_each([(str(seed), seed) for seed in seeds], check_world)
+
+
+def check_world(seed: int) -> None:
     world = World(seed)
     for channel, purpose in PURPOSES.items():
         oracle = Oracle(purpose)
@@ -506,6 +514,7 @@ def test_both_ways_say_what_a_simpler_reading_says(seed: int) -> None:
         assert {lead.pk for lead in Consent.objects.leads_to_write(channel)} == leads
 
 
+@pytest.mark.slow
 def test_the_worlds_hold_all_kinds_of_answers() -> None:
     """Else the test above would show little."""
     answers = set()
@@ -524,8 +533,12 @@ def test_the_worlds_hold_all_kinds_of_answers() -> None:
     assert answers >= {("lead", 0, False, True), ("lead", 1, False, True), ("lead", 1, True, True)}
 
 
-@pytest.mark.parametrize("seed", range(60, 90))
-def test_whose_a_session_is_is_what_a_simpler_reading_says(seed: int) -> None:
+@each_seeds(30, start=60)
+def test_owner_of_a_session_agrees_with_a_simpler_reading(seeds: range) -> None:
+    check_each([(str(seed), seed) for seed in seeds], check_sessions)
+
+
+def check_sessions(seed: int) -> None:
     world = World(seed, sessions=4)
     oracle = Oracle("communications")
     for session in Appointment.objects.all():
@@ -559,18 +572,19 @@ SESSIONS: dict[str, tuple[bool, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("expected", "session"), SESSIONS.values(), ids=SESSIONS)
 @pytest.mark.parametrize("who", ["client", "lead"])
-def test_service_messages_tell_of_a_current_session(
-    who: str, expected: bool, session: dict[str, Any]
-) -> None:
-    person = UserFactory() if who == "client" else known_as()
-    row = AppointmentFactory(**{"client": None, who: person, **session})
-    whose = {"user" if who == "client" else "lead": person}
-    for channel in PURPOSES:
-        for about in (row, row.pk, str(row.pk)):
-            assert may_write(channel, about=about, clock=lambda: NOW, **whose) is expected
-        assert not may_write(channel, clock=lambda: NOW, **whose)  # of nothing else
+def test_service_messages_are_about_a_current_session(who: str) -> None:
+    def is_current(case: tuple[bool, dict[str, Any]]) -> None:
+        expected, session = case
+        person = UserFactory() if who == "client" else known_as()
+        row = AppointmentFactory(**{"client": None, who: person, **session})
+        whose = {"user" if who == "client" else "lead": person}
+        for channel in PURPOSES:
+            for about in (row, row.pk, str(row.pk)):
+                assert may_write(channel, about=about, clock=lambda: NOW, **whose) is expected
+            assert not may_write(channel, clock=lambda: NOW, **whose)  # of nothing else
+
+    check_each(SESSIONS.items(), is_current)
 
 
 @pytest.mark.parametrize(("moved_at", "expected"), [(AFTER, True), (BEFORE, False)])

@@ -109,6 +109,7 @@ def test_who_may_not_ask() -> None:
                 requests.request(user=UserFactory.build(), export_type=odd)
 
 
+@pytest.mark.slow
 def test_asking_many_times_at_once_is_asking_once(committed: Database) -> None:
     person = UserFactory()
     asked = [lambda: requests.request(user=person.pk, export_type="user_data")] * 8
@@ -396,6 +397,7 @@ def test_a_file_whose_request_cannot_be_finished_does_not_stay(
 # -- collecting -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_everything_is_read_at_one_moment_and_nothing_is_written(committed: Database) -> None:
     show = "SELECT current_setting('transaction_isolation') AS i, current_setting({}) AS r"
     show = show.format("'transaction_read_only'")

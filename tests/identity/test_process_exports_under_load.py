@@ -30,9 +30,11 @@ from tests.identity.exports import (
     files,
     requests,
 )
-from tests.processes import ROOT, environment, eventually, manage
+from tests.processes import PATIENCE, ROOT, environment, eventually, manage
 from tests.support import execute
 from tests.verbs import at_once, events, nothing_written
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +68,7 @@ def test_what_another_session_works_on_is_left_to_it(committed: Database, folder
     with at_work(committed, request), nothing_written():
         assert "1 were at work elsewhere" in command()
     assert files(folder) == []
+    assert eventually(lambda: turn_is_free(request))
     assert "1 are ready" in command()  # its session has ended, whatever became of it
 
 
@@ -140,7 +143,7 @@ def started(database: Database, folder: Path, *arguments: str) -> subprocess.Pop
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    said, complaints = process.communicate(timeout=120)
+    said, complaints = process.communicate(timeout=PATIENCE)
     assert "Traceback" not in complaints, complaints
     return process.returncode, said
 
