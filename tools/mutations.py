@@ -153,7 +153,7 @@ def passes_unmutated(chosen: list[Mutation], runner: Runner) -> bool:
     return True
 
 
-def is_found(mutation: Mutation, runner: Runner) -> bool:
+def is_detected(mutation: Mutation, runner: Runner) -> bool:
     """Try one mutation, and print what came of it."""
     started = time.monotonic()
     with mutation.applied(runner.copy):
@@ -207,12 +207,12 @@ def main() -> int:
             if not passes_unmutated(chosen, runner):
                 print("The tests are not green without a mutation.")
                 return 1
-            found = 0
+            detected = 0
             for number, mutation in enumerate(chosen, start=1):
                 report(f"{number}/{len(chosen)} {mutation.name} …")
-                found += is_found(mutation, runner)
-    print(f"{found} of {len(chosen)} mutations were found.")
-    return 0 if found == len(chosen) else 1
+                detected += is_detected(mutation, runner)
+    print(f"{detected} of {len(chosen)} mutations were found.")
+    return 0 if detected == len(chosen) else 1
 
 
 if __name__ == "__main__":
