@@ -18,12 +18,15 @@ from tests.processes import manage
 
 BIN_DIR = Path("/usr/lib/postgresql/15/bin")
 
-pytestmark = pytest.mark.skipif(
-    not (BIN_DIR / "postgres").exists(), reason="no PostgreSQL 15 on this system"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (BIN_DIR / "postgres").exists(), reason="no PostgreSQL 15 on this system"
+    ),
+]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server() -> Iterator[Server]:
     folder = Path(tempfile.mkdtemp(prefix="ebalance-15-"))
     made = Server(BIN_DIR, folder / "data", options={"fsync": "off"}, quiet=True).start("ebalance")
@@ -32,7 +35,7 @@ def server() -> Iterator[Server]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_migrates_from_empty_and_again(server: Server) -> None:
+def test_oldest_server_is_migrated_and_takes_the_seeds_twice(server: Server) -> None:
     for _ in range(2):
         result = manage("migrate", DATABASE_URL=server.url("ebalance"))
         assert result.returncode == 0, result.stderr
@@ -50,9 +53,6 @@ def test_migrates_from_empty_and_again(server: Server) -> None:
     # Beyond the models there are only Django's own record of migrations and tables that
     # migrations declare in SQL.
     assert len(tables) >= len(expected) + 1
-
-
-def test_loads_the_seeds_twice(server: Server) -> None:
     for _ in range(2):
         result = manage("loaddata", "seeds", DATABASE_URL=server.url("ebalance"))
         assert result.returncode == 0, result.stderr

@@ -12,6 +12,8 @@ import pytest
 from tests import hammer
 from tests.databases import Database
 
+pytestmark = pytest.mark.slow
+
 PROCESSES = 8
 
 OVERLAPPING = """
