@@ -57,7 +57,7 @@ def case_groups(*items: Case, others: Iterable[str] = ROUTES) -> Any:
     return groups(items, ROUTES, others)
 
 
-def check_inserts(group: CaseGroup) -> None:
+def check_case_group(group: CaseGroup) -> None:
     """Insert each row of the group (tests.support.check_insert)."""
     with case_loop() as case:
         for item, route in group.tried:
@@ -77,7 +77,7 @@ def change_groups(
     return groups(items, ways, [way for way in ways if way in others])
 
 
-def check_changes(group: ChangeGroup) -> None:
+def check_change_group(group: ChangeGroup) -> None:
     """Make each change of the group in its way (tests.trying.check_change)."""
     with case_loop() as case:
         for change, way in group.tried:

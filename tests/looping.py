@@ -1,48 +1,22 @@
-"""Many cases in one test: each in a savepoint of its own, all failures in one assertion."""
+"""Many cases in one test: each in a savepoint of its own, all failures in one report."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import pytest
-from django.db import transaction
-
-from tests.support import ROUTES, TRIED, Case, check_insert
+from tests.support import ROUTES, TRIED, Case, case_loop, check_insert
 from tests.trying import SHORT, Change, check_change
-
-
-class Undo(Exception):
-    """Rolls a savepoint back."""
-
-
-@contextmanager
-def undone() -> Iterator[None]:
-    """Roll back what the block writes."""
-    with suppress(Undo), transaction.atomic():
-        yield
-        raise Undo
 
 
 def check_each[T](
     items: Iterable[tuple[str, T]], check: Callable[[T], Any], *, undo: bool = True
 ) -> None:
-    """Run ``check`` on each named item and report every item that fails.
-
-    The writes of one item are rolled back before the next. ``undo=False`` saves the savepoint, for
-    items that do not disturb each other.
-    """
-    count, failed = 0, {}
-    for name, item in items:
-        count += 1
-        try:
-            with undone() if undo else nullcontext():
+    """Run ``check`` on each named item in a loop of cases (tests.support.case_loop)."""
+    with case_loop(undo=undo) as case:
+        for name, item in items:
+            with case(name):
                 check(item)
-        except (Exception, pytest.fail.Exception) as error:  # one failure hides no other
-            failed[name] = f"{type(error).__name__}: {error}"[:500]
-    assert count > 0
-    assert failed == {}, f"{len(failed)} of {count} cases fail"
 
 
 def tries[T](*items: Case | Change) -> Callable[[T], T]:

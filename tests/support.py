@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,11 +124,11 @@ def rolled_back() -> Iterator[None]:
 
 
 @contextmanager
-def case_loop() -> Iterator[Callable[[object], AbstractContextManager[None]]]:
+def case_loop(*, undo: bool = True) -> Iterator[Callable[[object], AbstractContextManager[None]]]:
     """Run many cases in one test and report every failure, each with the name of its case.
 
     ``with case(name):`` runs a case in a savepoint and rolls back its rows, so that no case
-    depends on another.
+    depends on another. ``undo=False`` is for cases that write nothing.
     """
     errors: list[Exception] = []
     names: list[str] = []
@@ -137,7 +137,7 @@ def case_loop() -> Iterator[Callable[[object], AbstractContextManager[None]]]:
     def case(name: object) -> Iterator[None]:
         names.append(str(name))
         try:
-            with rolled_back():
+            with rolled_back() if undo else nullcontext():
                 yield
         except (Exception, pytest.fail.Exception) as error:
             kept = error if isinstance(error, Exception) else AssertionError(str(error))

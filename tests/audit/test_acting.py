@@ -25,8 +25,8 @@ from identity.models import User
 from tests.admin.support import form_data, page
 from tests.audit.capturing import last_seq, told, write_entries
 from tests.factories import LeadFactory, ServiceFactory, SystemSettingFactory, UserFactory
-from tests.looping import check_each, undone
-from tests.support import execute, refuses, update_sql
+from tests.looping import check_each
+from tests.support import execute, refuses, rolled_back, update_sql
 from tests.trying import copy_rows
 
 pytestmark = pytest.mark.django_db
@@ -270,14 +270,14 @@ def test_a_savepoint_that_is_taken_back_takes_back_who_was_told(service: Service
     def write() -> None:
         with acting_as(first):
             price(service, 6000)
-            with undone(), acting_as(second):
+            with rolled_back(), acting_as(second):
                 price(service, 7000)
             price(service, 8000)
-            with undone():
+            with rolled_back():
                 price(service, 1000)
                 with acting_as(second):
                     price(service, 2000)
-            with acting_as(second), undone():
+            with acting_as(second), rolled_back():
                 price(service, 3000)
         price(service, 9000)
 
@@ -544,7 +544,7 @@ def test_what_is_remembered_of_one_is_not_of_another(service: Service) -> None:
             UserFactory().user_roles.create(role_id="client")
         with acting_as(editor):
             price(service, 6000)
-        with acting_as(owner), undone():
+        with acting_as(owner), rolled_back():
             owner.user_roles.create(role_id="client")
         with acting_as(owner):
             price(service, 7000)

@@ -54,9 +54,9 @@ from tests.factories import (
     SystemSettingFactory,
     UserFactory,
 )
-from tests.looping import check_each, undone
+from tests.looping import check_each
 from tests.strangers import pretend_equality
-from tests.support import breaks, execute, refuses, save_related, update_sql
+from tests.support import breaks, execute, refuses, rolled_back, save_related, update_sql
 
 pytestmark = pytest.mark.django_db
 
@@ -355,7 +355,7 @@ def test_what_is_taken_back_is_not_told() -> None:
     service = ServiceFactory()
 
     def write() -> None:
-        with undone():
+        with rolled_back():
             update_sql(service, price_amount=6000)
         update_sql(service, deposit_amount=1500)
 
@@ -468,7 +468,7 @@ JSON = st.recursive(
 @many
 @given(value=JSON)
 def test_no_value_of_a_setting_stops_its_write(value: Any) -> None:
-    with undone():
+    with rolled_back():
         setting = SystemSettingFactory(value=0)
         (entry,) = told(lambda: update_sql(setting, value=[value]))
         assert entry["entity_key"] == setting.key
@@ -564,7 +564,7 @@ WORDS = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=8, max_
 def test_no_name_or_place_that_anybody_thinks_of_is_told(
     name: str, place: str, status: str
 ) -> None:
-    with undone():
+    with rolled_back():
         person = UserFactory(display_name=name, telegram_username=name)
         appointment = AppointmentFactory(client=person, location_text=place, meeting_url=place)
         update_sql(person, **(GONE if status == "deleted" else {"status": status}))

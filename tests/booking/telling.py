@@ -12,32 +12,16 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.apps import apps
 from django.db import models
 
 from audit.models import OutboxEvent
 from booking.models import Appointment, Payment, PaymentWebhookEvent
 from crm.models import AnalyticsEvent, LeadTimelineEvent
-from ebalance.db.apps import PROJECT_APPS
 from ebalance.verbs import Clock, Refused
-from tests.audit.capturing import write_entries
 from tests.factories import AvailabilitySlotFactory, ServiceFactory, UserFactory
 from tests.factories.base import ZONE
 from tests.factories.booking import NEXT_WEEK, STEP
-from tests.support import execute, written_in
-
-TABLES = sorted(
-    model._meta.db_table
-    for label in PROJECT_APPS
-    for model in apps.get_app_config(label).get_models()
-)
-# One checksum for each table, over all its rows. A sum needs no sort: with sorts the plan is
-# expensive enough for parallel workers, which take longer to start than all the rest.
-STATE = " UNION ALL ".join(
-    f"SELECT '{table}' AS name, count(*) AS n, sum(hashtextextended(t::text, 0)) AS sum"
-    f" {written_in(table)}"
-    for table in TABLES
-)
+from tests.verbs import nothing_written as writes_nothing
 
 # Times of their own for what is booked here, far from those that factories give.
 TEN_YEARS_ON = NEXT_WEEK + timedelta(days=3650)
@@ -46,19 +30,6 @@ NUMBERS = itertools.count()
 # What no caller may send for a key, and what no text column can hold.
 NO_KEYS = ["", "nobody", "0" * 31, "\0", "\ud800", "a" * 100_000, 7, -1, 2.5, [], {}, b"\0", True]
 NO_TEXTS = ["\0", "a\0b", "\ud800", "\udfff"]
-
-
-def state() -> dict[str, Any]:
-    write_entries()
-    return {row["name"]: (row["n"], row["sum"]) for row in execute(STATE)}
-
-
-@contextmanager
-def writes_nothing() -> Iterator[None]:
-    before = state()
-    yield
-    after = state()
-    assert after == before, [name for name in after if after[name] != before[name]]
 
 
 @contextmanager

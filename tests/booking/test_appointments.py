@@ -21,8 +21,8 @@ from tests.grouped import (
     ChangeGroup,
     case_groups,
     change_groups,
-    check_changes,
-    check_inserts,
+    check_case_group,
+    check_change_group,
 )
 from tests.strangers import is_refused
 from tests.support import (
@@ -113,7 +113,7 @@ def appointment(name: str, rule: str | None = None, /, **values: Any) -> Case:
     ),
 )
 def test_an_appointment_is_complete_and_within_its_limits(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 ITSELF = "appointments_not_rescheduled_from_itself"
@@ -149,7 +149,7 @@ INITIAL = "appointments_status_initial"
     ),
 )
 def test_an_appointment_starts_as_a_hold_or_free_of_charge(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 RECORDED = {
@@ -217,7 +217,7 @@ def row(trait: str, name: str, rule: str | None = None, /, **to: Any) -> Change:
     ),
 )
 def test_times_and_outcome_go_with_the_status(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 OUTCOMES = list(Appointment.Outcome.values)
@@ -246,7 +246,7 @@ CARRIES = {
     others=["sql"],
 )
 def test_each_status_carries_its_own_outcomes(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 @change_groups(
@@ -277,7 +277,7 @@ def test_each_status_carries_its_own_outcomes(group: ChangeGroup) -> None:
     ),
 )
 def test_attendance_is_not_recorded_before_the_start(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 PRICE = "appointments_agreed_price_stays"
@@ -313,7 +313,7 @@ def frozen_changes(**traits: Any) -> list[Change]:
 
 @change_groups(*frozen_changes(held=True), ways=EVERY_WAY)
 def test_what_was_agreed_does_not_change(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 @change_groups(
@@ -331,7 +331,7 @@ def test_what_was_agreed_does_not_change(group: ChangeGroup) -> None:
     ways=["sql"],
 )
 def test_what_was_agreed_does_not_change_later_either(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 @change_groups(
@@ -360,7 +360,7 @@ def test_what_was_agreed_does_not_change_later_either(group: ChangeGroup) -> Non
     ways=SHORT,
 )
 def test_the_rest_may_change_within_its_rules(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 def test_a_later_price_does_not_reach_what_was_agreed() -> None:

@@ -15,8 +15,8 @@ from tests.grouped import (
     ChangeGroup,
     case_groups,
     change_groups,
-    check_changes,
-    check_inserts,
+    check_case_group,
+    check_change_group,
     looped,
 )
 from tests.support import Case, columns_of, execute, insert_sql, refuses
@@ -83,7 +83,7 @@ PLACES = [
 
 @case_groups(*PLACES, others=["sql"])
 def test_two_appointments_do_not_overlap(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 def test_another_service_or_client_makes_no_difference() -> None:
@@ -141,7 +141,7 @@ MOVES = [
 
 @change_groups(*MOVES, ways=UPDATES)
 def test_an_appointment_is_not_moved_onto_another(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 def growth(name: str, rule: str | None, **to: Any) -> Change:
@@ -157,7 +157,7 @@ def growth(name: str, rule: str | None, **to: Any) -> Change:
 )
 def test_an_appointment_does_not_grow_into_the_next(group: ChangeGroup) -> None:
     AppointmentFactory(start_at_utc=FREE, end_at_utc=FREE + SESSION)
-    check_changes(group)
+    check_change_group(group)
 
 
 # -- What a stranger tries -----------------------------------------------------------------------

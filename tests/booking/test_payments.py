@@ -22,8 +22,8 @@ from tests.grouped import (
     ChangeGroup,
     case_groups,
     change_groups,
-    check_changes,
-    check_inserts,
+    check_case_group,
+    check_change_group,
     looped,
 )
 from tests.support import (
@@ -83,7 +83,7 @@ def payment(name: str, rule: str | None = None, /, **values: Any) -> Case:
     ),
 )
 def test_a_payment_starts_pending_and_known_once(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 def pay(trait: str, name: str, rule: str | None = None, /, **to: Any) -> Change:
@@ -113,7 +113,7 @@ SUCCESS = {"status": "succeeded", "confirmed_at": lambda row: timezone.now()}
     pay("succeeded", "time forgotten", "payments_time_of_success_stays", confirmed_at=None),
 )
 def test_a_payment_agrees_with_its_status(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 NEW_TERMS: dict[str, dict[str, Any]] = {
@@ -129,7 +129,7 @@ NEW_TERMS: dict[str, dict[str, Any]] = {
     *(pay("pending", name, TERMS, **to) for name, to in NEW_TERMS.items()), ways=EVERY_WAY
 )
 def test_the_terms_of_a_payment_never_change(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 @change_groups(
@@ -142,7 +142,7 @@ def test_the_terms_of_a_payment_never_change(group: ChangeGroup) -> None:
     ways=["sql"],
 )
 def test_the_terms_do_not_change_later_either(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 @change_groups(
@@ -152,7 +152,7 @@ def test_the_terms_do_not_change_later_either(group: ChangeGroup) -> None:
     ways=EVERY_WAY,
 )
 def test_the_providers_id_is_given_once(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 @change_groups(
@@ -170,7 +170,7 @@ def test_the_providers_id_is_given_once(group: ChangeGroup) -> None:
     ),
 )
 def test_the_providers_id_stays_when_all_is_over(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 def succeed(row: Payment) -> None:
@@ -304,7 +304,7 @@ NO_EVENT_TYPES = [
     ),
 )
 def test_a_delivery_is_kept_once(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 def test_a_delivery_has_a_type() -> None:

@@ -21,8 +21,8 @@ from tests.grouped import (
     ChangeGroup,
     case_groups,
     change_groups,
-    check_changes,
-    check_inserts,
+    check_case_group,
+    check_change_group,
     looped,
 )
 from tests.support import Case, delete_sql, execute, update_sql
@@ -60,7 +60,7 @@ def waiting(name: str, **values: Any) -> Case:
     ),
 )
 def test_an_appointment_has_one_form(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 @case_groups(
@@ -70,7 +70,7 @@ def test_an_appointment_has_one_form(group: CaseGroup) -> None:
     waiting("at any time", preferred_time_window=None),
 )
 def test_anybody_may_wait(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 def change(name: str, rule: str | None = None, /, draft: bool = False, **to: Any) -> Change:
@@ -89,7 +89,7 @@ SUBMITTED = {"status": "submitted", "submitted_at": lambda row: timezone.now()}
     ways=EVERY_WAY,
 )
 def test_a_submitted_form_is_not_changed(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 @change_groups(
@@ -117,7 +117,7 @@ def test_a_submitted_form_is_not_changed(group: ChangeGroup) -> None:
     ),
 )
 def test_a_draft_is_changed_until_it_is_submitted(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 @looped("traits", [{}, {"submitted": True}], ids=["draft", "submitted"])

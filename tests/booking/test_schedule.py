@@ -21,8 +21,8 @@ from tests.grouped import (
     ChangeGroup,
     case_groups,
     change_groups,
-    check_changes,
-    check_inserts,
+    check_case_group,
+    check_change_group,
     looped,
 )
 from tests.support import (
@@ -77,7 +77,7 @@ FIRST = date(2027, 3, 1)
     hours("any service", service=None),
 )
 def test_working_hours_lie_within_a_day_and_a_week(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 @breaks("schedule_rules_ends_before_midnight")
@@ -155,7 +155,7 @@ TIMES = {"start_at_utc": START, "end_at_utc": END}
     ),
 )
 def test_a_slot_is_a_session_long_and_there_once(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 def test_a_slot_of_the_calendar_names_its_event() -> None:
@@ -201,7 +201,7 @@ def test_a_slot_of_the_calendar_names_its_event() -> None:
     ),
 )
 def test_a_slot_agrees_with_its_status_and_source(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 PUT = "availability_slots_reserved_stays_put"
@@ -223,7 +223,7 @@ def moves(rule: str | None, row: dict[str, Any], more: dict[str, Any]) -> list[C
 
 @change_groups(*moves(PUT, {"reserved": True}, {}), ways=EVERY_WAY)
 def test_a_reserved_slot_is_not_moved(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 @change_groups(
@@ -232,7 +232,7 @@ def test_a_reserved_slot_is_not_moved(group: ChangeGroup) -> None:
 )
 def test_freeing_a_slot_does_not_move_it_in_the_same_breath(group: ChangeGroup) -> None:
     """A free slot may be moved and taken at once, a taken one not moved and freed."""
-    check_changes(group)
+    check_change_group(group)
 
 
 @change_groups(
@@ -242,7 +242,7 @@ def test_freeing_a_slot_does_not_move_it_in_the_same_breath(group: ChangeGroup) 
     Change("given back", AvailabilitySlotFactory, {"reserved": True}, {"status": "available"}),
 )
 def test_any_other_slot_is_moved(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 @each_delete
@@ -319,7 +319,7 @@ def test_a_slot_is_free_again_for_the_next(over: str) -> None:
     ways=UPDATES,
 )
 def test_a_taken_slot_is_not_taken_by_a_move(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 def test_two_appointments_swap_their_slots_only_one_by_one() -> None:

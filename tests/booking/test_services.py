@@ -10,8 +10,8 @@ from tests.grouped import (
     ChangeGroup,
     case_groups,
     change_groups,
-    check_changes,
-    check_inserts,
+    check_case_group,
+    check_change_group,
 )
 from tests.support import Case
 from tests.trying import Change, range_cases
@@ -60,7 +60,7 @@ OPTIONAL = [
     service("an address already used", "services_slug_unique", slug=lambda: ServiceFactory().slug),
 )
 def test_a_service_keeps_its_limits(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 @change_groups(
@@ -83,4 +83,4 @@ def test_a_service_keeps_its_limits(group: CaseGroup) -> None:
     ),
 )
 def test_a_change_keeps_the_limits_too(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)

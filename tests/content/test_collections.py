@@ -19,8 +19,8 @@ from tests.grouped import (
     ChangeGroup,
     case_groups,
     change_groups,
-    check_changes,
-    check_inserts,
+    check_case_group,
+    check_change_group,
 )
 from tests.support import Case, execute, refuses
 from tests.trying import EVERY_WAY, Change, range_cases
@@ -46,7 +46,7 @@ BOTH = {"content_item": ContentItemFactory, "interactive_definition": Interactiv
     ],
 )
 def test_a_place_has_one_target_of_its_kind(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 @change_groups(
@@ -72,7 +72,7 @@ def test_a_place_has_one_target_of_its_kind(group: CaseGroup) -> None:
     ways=EVERY_WAY,
 )
 def test_a_target_is_replaced_as_a_whole(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 def beside(**placed: Any) -> dict[str, Any]:
@@ -117,7 +117,7 @@ SAME_INTERACTIVE = {
     ),
 )
 def test_a_place_and_a_target_appear_once(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 @change_groups(
@@ -145,7 +145,7 @@ def test_a_place_and_a_target_appear_once(group: CaseGroup) -> None:
     ways=EVERY_WAY,
 )
 def test_a_place_changes_by_the_same_rules(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from tests.grouped import (
     ChangeGroup,
     case_groups,
     change_groups,
-    check_changes,
-    check_inserts,
+    check_case_group,
+    check_change_group,
 )
 from tests.support import Case, execute, refuses
 from tests.trying import EVERY_WAY, Change
@@ -65,7 +65,7 @@ def beside(synonym: str) -> Any:
     ),
 )
 def test_a_synonym_stands_once_whatever_its_case(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 @change_groups(
@@ -87,7 +87,7 @@ def test_a_synonym_stands_once_whatever_its_case(group: CaseGroup) -> None:
     ways=EVERY_WAY,
 )
 def test_a_synonym_changes_by_the_same_rule(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 def test_two_spellings_do_not_come_in_one_statement() -> None:
@@ -121,7 +121,7 @@ SAME_PAIR = {
     ),
 )
 def test_a_link_stands_once(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 @change_groups(
@@ -136,7 +136,7 @@ def test_a_link_stands_once(group: CaseGroup) -> None:
     ways=EVERY_WAY,
 )
 def test_a_link_changes_by_the_same_rule(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 def test_a_term_takes_its_synonyms_and_links_along() -> None:

@@ -25,8 +25,8 @@ from tests.grouped import (
     ChangeGroup,
     case_groups,
     change_groups,
-    check_changes,
-    check_inserts,
+    check_case_group,
+    check_change_group,
 )
 from tests.support import (
     Case,
@@ -75,7 +75,7 @@ SLUG_TAKEN = "content_items_slug_unique_per_type"
     ),
 )
 def test_an_address_leads_to_one_page(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 @change_groups(
@@ -86,7 +86,7 @@ def test_an_address_leads_to_one_page(group: CaseGroup) -> None:
 )
 def test_an_item_does_not_move_to_an_address_in_use(group: ChangeGroup) -> None:
     ContentItemFactory(content_type="page", slug="taken")
-    check_changes(group)
+    check_change_group(group)
 
 
 PUBLISHABLE = [
@@ -121,7 +121,7 @@ PUBLISHABLE = [
     ],
 )
 def test_what_is_published_has_a_date(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 @change_groups(
@@ -141,7 +141,7 @@ def test_what_is_published_has_a_date(group: CaseGroup) -> None:
     ways=EVERY_WAY,
 )
 def test_what_is_published_keeps_its_date(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 # -- earlier texts --------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def metas(rule: str | None, *values: Any) -> list[Case]:
     ),
 )
 def test_a_revision_has_a_number_and_an_object(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 def test_a_json_null_is_no_object() -> None:
@@ -230,7 +230,7 @@ def test_a_json_null_is_no_object() -> None:
     ),
 )
 def test_an_item_is_sorted_once(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 TWO_COVERS, FILE_ONCE = "content_media_one_cover", "content_media_once"
@@ -276,7 +276,7 @@ def file_of(**used: Any) -> dict[str, Any]:
     ),
 )
 def test_a_file_is_used_once_in_a_way_and_one_is_the_cover(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 @change_groups(
@@ -305,7 +305,7 @@ def test_a_file_is_used_once_in_a_way_and_one_is_the_cover(group: CaseGroup) -> 
     ways=EVERY_WAY,
 )
 def test_a_use_changes_by_the_same_rules(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 @change_groups(
@@ -332,4 +332,4 @@ def test_a_use_changes_by_the_same_rules(group: ChangeGroup) -> None:
     ),
 )
 def test_a_sorting_is_not_changed_into_one_that_is_there(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)

@@ -15,8 +15,8 @@ from tests.grouped import (
     ChangeGroup,
     case_groups,
     change_groups,
-    check_changes,
-    check_inserts,
+    check_case_group,
+    check_change_group,
     looped,
 )
 from tests.strangers import is_refused
@@ -49,7 +49,7 @@ def files(field: str, rule: str | None, *values: Any, **row: Any) -> list[Case]:
     others=["sql"],
 )
 def test_a_file_lies_under_a_relative_path(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 @looped("object_key", [r"\a", r"\..", r"\\server"])
@@ -74,7 +74,7 @@ def test_a_path_does_not_start_with_a_backslash_either(object_key: str) -> None:
     ),
 )
 def test_two_files_do_not_lie_at_one_place(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 IMAGES = ["image/webp", "image/jpeg", "image/svg+xml", "image/vnd.microsoft.icon"]
@@ -94,7 +94,7 @@ OTHERS = ["text/html", "video/mp4", "application/octet-stream", "application/x-p
     others=["sql"],
 )
 def test_the_mime_type_agrees_with_the_kind(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 @case_groups(
@@ -106,7 +106,7 @@ def test_the_mime_type_agrees_with_the_kind(group: CaseGroup) -> None:
     *files("size_bytes", SIZE, 0, 20 * MIB + 1, pdf=True),
 )
 def test_a_file_has_a_size_within_the_limit_of_its_kind(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 BLANK = ["", " ", "\t\n", "\u00a0\u200b"]
@@ -120,7 +120,7 @@ BLANK = ["", " ", "\t\n", "\u00a0\u200b"]
     *files("alt_text", None, None, pdf=True),
 )
 def test_an_image_is_described_or_decorative(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 @change_groups(
@@ -165,7 +165,7 @@ def test_an_image_is_described_or_decorative(group: CaseGroup) -> None:
     ways=EVERY_WAY,
 )
 def test_a_file_changes_by_the_same_rules(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 @looped(

@@ -14,8 +14,8 @@ from tests.grouped import (
     ChangeGroup,
     case_groups,
     change_groups,
-    check_changes,
-    check_inserts,
+    check_case_group,
+    check_change_group,
     looped,
 )
 from tests.support import (
@@ -60,7 +60,7 @@ def definition(name: str, rule: str | None = None, **values: Any) -> Case:
     ),
 )
 def test_a_new_interactive_is_published_in_full_or_not(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 def with_version(version: int = 1, **values: Any) -> Any:
@@ -121,7 +121,7 @@ PUBLISHED = {"status": "published", "published_at": NOW, "published_version": 1}
     ways=UPDATES,
 )
 def test_an_interactive_is_published_in_a_version_that_exists(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 @change_groups(
@@ -138,7 +138,7 @@ def test_an_interactive_is_published_in_a_version_that_exists(group: ChangeGroup
 )
 def test_an_upsert_is_asked_the_same(group: ChangeGroup) -> None:
     InteractiveDefinitionFactory(slug="taken")
-    check_changes(group)
+    check_change_group(group)
 
 
 def test_one_statement_writes_the_version_and_publishes_it() -> None:
@@ -189,7 +189,7 @@ def configs(rule: str | None, *values: Any) -> list[Case]:
     ),
 )
 def test_a_version_has_a_number_and_an_object(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 @looped("config", ["null", "[]", '""', "0", "false"])

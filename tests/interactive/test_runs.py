@@ -15,8 +15,8 @@ from tests.grouped import (
     ChangeGroup,
     case_groups,
     change_groups,
-    check_changes,
-    check_inserts,
+    check_case_group,
+    check_change_group,
 )
 from tests.support import Case, execute
 from tests.trying import EVERY_WAY, Change, range_cases
@@ -46,7 +46,7 @@ def run(name: str, rule: str | None = None, **values: Any) -> Case:
     run("only a deep link", SUBJECT, anonymous_id=None, deep_link_id="abcdEF12"),
 )
 def test_a_run_is_somebodys(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 @case_groups(
@@ -56,7 +56,7 @@ def test_a_run_is_somebodys(group: CaseGroup) -> None:
     run("no version", definition_version=None),
 )
 def test_a_run_lasts_a_day_at_most(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 @case_groups(
@@ -71,7 +71,7 @@ def test_a_run_lasts_a_day_at_most(group: CaseGroup) -> None:
     run("completed before it was written", AFTER, status="completed", completed_at=NOON),
 )
 def test_a_run_ends_exactly_when_completed(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 RESULTS = {"result_level": "low", "result_profile": "clarify"}
@@ -86,7 +86,7 @@ RESULTS = {"result_level": "low", "result_profile": "clarify"}
     run("completed with no result", completed=True, result_level=None),
 )
 def test_a_result_comes_with_the_end(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 @case_groups(
@@ -97,7 +97,7 @@ def test_a_result_comes_with_the_end(group: CaseGroup) -> None:
     run("no flag", TRIGGER, crisis_trigger_type="self_harm"),
 )
 def test_a_trigger_has_a_category(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 def change(name: str, row: dict[str, Any], to: dict[str, Any], rule: str | None = None) -> Change:
@@ -133,7 +133,7 @@ DONE = {"status": "completed", "completed_at": NOON + timedelta(minutes=5)}
     ways=EVERY_WAY,
 )
 def test_a_run_changes_by_the_same_rules(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 def test_run_has_no_column_for_an_answer_or_a_text() -> None:

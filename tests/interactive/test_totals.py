@@ -17,7 +17,7 @@ from tests.factories import (
     InteractiveRunFactory,
     InteractiveRunTotalFactory,
 )
-from tests.grouped import CaseGroup, case_groups, check_inserts
+from tests.grouped import CaseGroup, case_groups, check_case_group
 from tests.purging import before, command, purge
 from tests.support import Case, breaks, execute, insert_sql, refuses
 from tests.trying import range_cases
@@ -57,7 +57,7 @@ def as_set(query: str) -> set[tuple[Any, ...]]:
     Case("many", InteractiveRunTotalFactory, {"runs": 10**12, "duration_ms": 10**18}),
 )
 def test_a_total_counts_something(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 @breaks("interactive_run_totals_once")

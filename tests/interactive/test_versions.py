@@ -18,7 +18,7 @@ from tests.factories import (
     MessageTemplateFactory,
     MessageTemplateVersionFactory,
 )
-from tests.grouped import ChangeGroup, change_groups, check_changes
+from tests.grouped import ChangeGroup, change_groups, check_change_group
 from tests.strangers import (
     delete_by_merge,
     delete_in_a_cte,
@@ -115,7 +115,7 @@ each_used = pytest.mark.parametrize("versions", USED, ids=lambda v: v.parent_tab
     ways=EVERY_WAY,
 )
 def test_a_version_is_not_rewritten(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 @change_groups(
@@ -129,7 +129,7 @@ def test_a_version_is_not_rewritten(group: ChangeGroup) -> None:
     ]
 )
 def test_what_a_version_holds_is_not_rewritten(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 @each

@@ -14,8 +14,8 @@ from audit.models import OutboxEvent
 from crm.models import AnalyticsEvent
 from ebalance.verbs import Clock, Refused
 from identity.models import User
-from tests.booking.telling import state
 from tests.factories import UserFactory
+from tests.verbs import everything
 from ugc.models import ModerationAction
 
 NOW = datetime(2027, 3, 1, 9, 30, tzinfo=UTC)
@@ -34,9 +34,9 @@ def staff(role: str | None, **values: Any) -> User:
 @contextmanager
 def writes_nothing(*rows: models.Model) -> Iterator[None]:
     """No row of any table changes; a change of ``rows`` is shown column by column."""
-    before = state(), [stored(row) for row in rows]
+    before = everything(), [stored(row) for row in rows]
     yield
-    assert (state(), [stored(row) for row in rows]) == before
+    assert (everything(), [stored(row) for row in rows]) == before
 
 
 @contextmanager

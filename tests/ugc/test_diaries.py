@@ -14,8 +14,8 @@ from tests.grouped import (
     ChangeGroup,
     case_groups,
     change_groups,
-    check_changes,
-    check_inserts,
+    check_case_group,
+    check_change_group,
     looped,
 )
 from tests.support import Case, execute, refuses
@@ -40,7 +40,7 @@ def entry(name: str, rule: str | None = None, /, **values: Any) -> Case:
     entry("without a text", GONE, payload_encrypted=None),
 )
 def test_an_entry_has_a_text_until_it_is_deleted(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 def change(name: str, rule: str | None = None, /, deleted: bool = False, **to: Any) -> Change:
@@ -57,7 +57,7 @@ def change(name: str, rule: str | None = None, /, deleted: bool = False, **to: A
     ways=UPDATES,
 )
 def test_deleted_means_gone(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 PLAIN = ["Сегодня мне было грустно", '{"mood": 3}', "", "null", "v1.k1.", "v1.k1." + "A" * 38]

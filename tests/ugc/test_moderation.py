@@ -17,7 +17,7 @@ from tests.factories import (
     ReviewFactory,
     UserFactory,
 )
-from tests.grouped import CaseGroup, case_groups, check_inserts, looped
+from tests.grouped import CaseGroup, case_groups, check_case_group, looped
 from tests.support import (
     Case,
     breaks,
@@ -71,7 +71,7 @@ def action(name: str, rule: str | None = None, /, **values: Any) -> Case:
     action("about a diary", EXISTS, ugc_id=lambda: DiaryEntryFactory().pk),
 )
 def test_a_decision_is_about_something_that_exists(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 def test_a_comment_is_refused_even_under_the_key_of_a_question() -> None:

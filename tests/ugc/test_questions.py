@@ -17,8 +17,8 @@ from tests.grouped import (
     ChangeGroup,
     case_groups,
     change_groups,
-    check_changes,
-    check_inserts,
+    check_case_group,
+    check_change_group,
     looped,
 )
 from tests.strangers import is_refused
@@ -73,7 +73,7 @@ def question(name: str, rule: str | None = None, /, **values: Any) -> Case:
     question("with a contact", contact_value_encrypted=sealed),
 )
 def test_a_question_carries_known_flags_only(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 @looped(
@@ -199,7 +199,7 @@ def change(trait: str, name: str, rule: str | None = None, /, **to: Any) -> Chan
     ),
 )
 def test_times_go_with_the_status(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 ANSWERED = {"status": "answered", "answered_at": NOW}
@@ -207,10 +207,10 @@ ANSWERED = {"status": "answered", "answered_at": NOW}
 
 @change_groups(change("approved", "answered", HAS_ANSWER, **ANSWERED), ways=UPDATES)
 def test_a_question_is_answered_only_with_its_answer(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
     # The answer of another question does not count.
     QuestionAnswerFactory(question__approved=True)
-    check_changes(group)
+    check_change_group(group)
 
 
 @looped("way", UPDATES)
@@ -259,7 +259,7 @@ ELSEWHERE = {"question_id": lambda row: AnonymousQuestionFactory(approved=True).
 
 @change_groups(Change("to another question", answer_kept, {}, ELSEWHERE, KEEPS), ways=EVERY_WAY)
 def test_the_answer_of_an_answered_question_does_not_leave_it(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 @change_groups(
@@ -275,7 +275,7 @@ def test_the_answer_of_an_answered_question_does_not_leave_it(group: ChangeGroup
     ),
 )
 def test_any_other_change_of_an_answer_is_possible(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 @case_groups(
@@ -289,7 +289,7 @@ def test_any_other_change_of_an_answer_is_possible(group: ChangeGroup) -> None:
     ),
 )
 def test_a_question_has_one_answer(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 @each_delete

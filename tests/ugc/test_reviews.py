@@ -22,8 +22,8 @@ from tests.grouped import (
     ChangeGroup,
     case_groups,
     change_groups,
-    check_changes,
-    check_inserts,
+    check_case_group,
+    check_change_group,
     looped,
 )
 from tests.strangers import is_refused
@@ -103,7 +103,7 @@ def of_review(**consent: Any) -> Callable[[], Review]:
     consent("a withdrawn one beside an active one", revoked=True, review=of_review()),
 )
 def test_a_consent_says_to_what_and_until_when(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 def test_a_consent_given_nothing_is_a_refusal() -> None:
@@ -136,7 +136,7 @@ REWRITES: dict[str, dict[str, Any]] = {
     ways=EVERY_WAY,
 )
 def test_a_consent_is_not_rewritten(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 @change_groups(
@@ -164,7 +164,7 @@ def test_a_consent_is_not_rewritten(group: ChangeGroup) -> None:
     ways=["sql", "merge"],
 )
 def test_no_consent_is_rewritten_whatever_its_state(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 @change_groups(
@@ -177,7 +177,7 @@ def test_no_consent_is_rewritten_whatever_its_state(group: ChangeGroup) -> None:
     ways=UPDATES,
 )
 def test_a_consent_is_withdrawn_once(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 @each_delete
@@ -238,7 +238,7 @@ PENDING, UNPUBLISHED = {"pending": True}, {"unpublished": True}
     ways=UPDATES,
 )
 def test_a_review_is_published_only_with_an_active_consent(group: ChangeGroup) -> None:
-    check_changes(group)
+    check_change_group(group)
 
 
 @looped("way", UPDATES)
@@ -412,7 +412,7 @@ def test_a_refusal_says_nothing_of_review_or_consent(
     Case("named", ReviewFactory, {"anonymity_level": "named"}),
 )
 def test_anybody_may_write_a_review(group: CaseGroup) -> None:
-    check_inserts(group)
+    check_case_group(group)
 
 
 def test_another_text_keeps_its_consent() -> None:
