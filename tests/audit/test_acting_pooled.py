@@ -566,6 +566,7 @@ def as_documented(person: User, address: str) -> list[str]:
     return [part for part in text.replace("…", address, 1).split("; ") if part]
 
 
+@pytest.mark.slow
 def test_the_documented_statements_tell_who_acts(database: Database) -> None:
     person = UserFactory(role="assistant")
     statements = [*as_documented(person, "203.0.113.7"), RAISE, "COMMIT", RAISE]
@@ -576,6 +577,7 @@ def test_the_documented_statements_tell_who_acts(database: Database) -> None:
     assert logged(lambda: psql(database, one, RAISE)) == [them, SYSTEM]
 
 
+@pytest.mark.slow
 def test_psql_and_its_copy_are_told(database: Database) -> None:
     lead = LeadFactory()
 
@@ -599,6 +601,7 @@ def test_a_transaction_that_a_program_rolls_back_is_not_told(database: Database)
     assert logged(lambda: program(database, "BEGIN", RAISE, "ROLLBACK")) == []
 
 
+@pytest.mark.slow
 def test_a_setting_of_the_session_stays_until_it_ends(database: Database) -> None:
     """What a program must not do: SET without LOCAL. It harms the program's own session only."""
     person = UserFactory()
