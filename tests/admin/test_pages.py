@@ -16,7 +16,7 @@ from django.forms import BaseForm
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
-from content.models import CuratedCollection, CuratedItem
+from content.models import CuratedCollection
 from crm.models import AnalyticsEvent
 from ebalance.admin.forms import Autocomplete
 from ebalance.admin.navigation import GROUPS
@@ -44,7 +44,7 @@ from tests.advice import advises, file_of, of_test
 every_model = pytest.mark.parametrize("model", MODELS, ids=label)
 FEW_ROWS, MORE_ROWS = 2, 3
 # More than one page of an inline and of autocomplete.
-MANY_ROWS = {CuratedCollection: 25, CuratedItem: 25}
+MANY_ROWS = {CuratedCollection: 25}
 # Session, person, roles; count and rows; the choices of each filter.
 LIST_CEILING = 12
 # Session, person, roles; the row and what it refers to; two for each inline.

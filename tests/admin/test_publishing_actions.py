@@ -337,16 +337,18 @@ AWKWARD = [
     '{"a": "\\ud800"}',
     # Too much for json itself: digits, levels.
     '{"a": ' + "1" * 5_000 + "}",
-    "[" * 200_000,
-    '{"a":' * 100_000 + "1" + "}" * 100_000,
     '{"a":' * 5_000 + "1" + "}" * 5_000,
 ]
+HUGE = ["[" * 200_000, '{"a":' * 100_000 + "1" + "}" * 100_000]
 
 
 @pytest.mark.parametrize(
     ("configs", "context"),
-    [(NO_CONFIGS, unrendered), (AWKWARD, nullcontext)],
-    ids=["no", "awkward"],
+    [
+        pytest.param(NO_CONFIGS, unrendered, id="wrong"),
+        pytest.param(AWKWARD, nullcontext, id="awkward"),
+        pytest.param(HUGE, nullcontext, id="huge", marks=pytest.mark.slow),
+    ],
 )
 def test_text_that_is_no_configuration_is_an_error_of_the_form(
     owner: Client, configs: list[str], context: Callable[[], Any]
