@@ -1,8 +1,11 @@
 """Fails a test that takes over a second and does not carry the mark `slow`.
 
-The second is one of the reference machine. After a test over the limit this plugin times a fixed
-piece of work, the yardstick, and scales the limit by it, so that a slow or busy machine does not
-fail a test that is fast elsewhere.
+The second is one of the reference machine, idle. The measured time is divided by two numbers, so
+that a busy or slow machine does not fail a test that is fast elsewhere:
+
+* contention: how much longer the worker took because other processes had its core. The kernel
+  counts the time that a thread waits for a core, so this is known for exactly the time of the test;
+* slowness: the processor time of a fixed piece of work, the yardstick, against the reference.
 
 A test's time is its call and the setup of its own fixtures. Fixtures of a wider scope (the database
 of a worker, the server of a module) do not count: which test pays for them depends on the order.
@@ -12,69 +15,117 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-LIMIT = 1.0  # seconds on the reference machine
-YARDSTICK_SECONDS = 0.075  # the yardstick on the reference machine, idle
+LIMIT = 1.0  # seconds
+YARDSTICK_SECONDS = 0.075  # on the reference machine
 YARDSTICK_ROUNDS = 4_000_000
+SCHEDSTAT = Path("/proc/self/schedstat")  # Linux: nanoseconds on a core, and waiting for one
 
 
 def yardstick() -> float:
-    """Return the seconds that the fixed piece of work takes at present."""
-    start = time.perf_counter()
+    """Return the seconds of processor time that the fixed piece of work takes."""
+    start = time.process_time()
     for _ in range(YARDSTICK_ROUNDS):
         pass
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
-def limit(yardstick_seconds: float) -> float:
-    """Return the seconds that a test without the mark may take on a machine of this speed."""
-    return LIMIT * max(1.0, yardstick_seconds / YARDSTICK_SECONDS)
+@dataclass(frozen=True)
+class Reading:
+    """What the clocks show: seconds that have passed, on a core, and waiting for a core."""
+
+    passed: float
+    running: float
+    waiting: float
+
+    @classmethod
+    def take(cls) -> Reading:
+        try:
+            running, waiting = map(int, SCHEDSTAT.read_text().split()[:2])
+        except (OSError, ValueError):  # not Linux, or without these counters
+            running, waiting = 0, 0
+        return cls(time.perf_counter(), running / 1e9, waiting / 1e9)
+
+    def __sub__(self, other: Reading) -> Reading:
+        return Reading(
+            self.passed - other.passed, self.running - other.running, self.waiting - other.waiting
+        )
+
+    def __add__(self, other: Reading) -> Reading:
+        return Reading(
+            self.passed + other.passed, self.running + other.running, self.waiting + other.waiting
+        )
+
+    @property
+    def contention(self) -> float:
+        return 1 + self.waiting / self.running if self.running > 0 else 1.0
+
+
+NOTHING = Reading(0, 0, 0)
+
+
+def seconds_on_reference(taken: Reading, yardstick_seconds: float) -> float:
+    """Return the seconds that a test would take on the reference machine, idle."""
+    slowness = max(1.0, yardstick_seconds / YARDSTICK_SECONDS)
+    return taken.passed / taken.contention / slowness
 
 
 class DurationLimit:
     """Measures each test and turns the report of one that is too long into a failure."""
 
     def __init__(self) -> None:
-        self.shared = 0.0  # seconds of the current test in fixtures of a wider scope
-        self.setup = 0.0
+        self.taken = NOTHING
         self._depth = 0
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_setup(self) -> Iterator[None]:
+        self.taken = NOTHING
+        return (yield from self._measured())
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Iterator[None]:
+        return (yield from self._measured())
+
+    def _measured(self, sign: int = 1) -> Iterator[None]:
+        start = Reading.take()
+        try:
+            return (yield)
+        finally:
+            taken = Reading.take() - start
+            self.taken = self.taken + taken if sign > 0 else self.taken - taken
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Iterator[None]:
         if fixturedef.scope == "function" or self._depth:
             return (yield)
         self._depth += 1
-        start = time.perf_counter()
         try:
-            return (yield)
+            return (yield from self._measured(sign=-1))
         finally:
             self._depth -= 1
-            self.shared += time.perf_counter() - start
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Iterator[pytest.TestReport]:
         report = yield
-        if call.when == "setup":
-            self.setup = call.duration
-        elif call.when == "call":
-            seconds = self.setup + call.duration - self.shared
-            if report.passed and not item.get_closest_marker("slow") and seconds > LIMIT:
-                self._check(report, seconds)
-        else:
-            self.shared = 0.0
+        if (
+            call.when == "call"
+            and report.passed
+            and not item.get_closest_marker("slow")
+            and self.taken.passed > LIMIT
+        ):
+            seconds = seconds_on_reference(self.taken, yardstick())
+            if seconds > LIMIT:
+                report.outcome = "failed"
+                report.longrepr = (
+                    f"{report.nodeid} takes {seconds:.1f} s (on the reference machine, idle; "
+                    f"{self.taken.passed:.1f} s in this run), and a test without the mark `slow` "
+                    f"may take {LIMIT:.0f} s. Make it do less, or put @pytest.mark.slow above it."
+                )
         return report
-
-    def _check(self, report: pytest.TestReport, seconds: float) -> None:
-        allowed = limit(yardstick())
-        if seconds > allowed:
-            report.outcome = "failed"
-            report.longrepr = (
-                f"{report.nodeid} took {seconds:.1f} s, and a test without the mark `slow` may "
-                f"take {allowed:.1f} s on this machine. Make it do less, or put "
-                "@pytest.mark.slow above it."
-            )

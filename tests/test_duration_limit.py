@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 from django.conf import settings
 
 from tests import duration_limit
+from tests.duration_limit import Reading
 
 pytest_plugins = ["pytester"]
 
@@ -30,8 +35,8 @@ def test_broken(): clock.advance(60); assert False
 """
 CLOCK = """
 import builtins, time
-import _pytest.timing
 from tests import duration_limit
+from tests.duration_limit import Reading
 
 class Clock:
     ahead = 0.0
@@ -40,7 +45,8 @@ class Clock:
     def __call__(self): return self.usual() / 1000 + self.ahead
 
 clock = builtins.clock = Clock()
-duration_limit.time.perf_counter = _pytest.timing.perf_counter = clock
+duration_limit.time.perf_counter = clock
+duration_limit.SCHEDSTAT = duration_limit.Path("/nowhere")
 duration_limit.yardstick = lambda: duration_limit.YARDSTICK_SECONDS
 
 def pytest_configure(config):
@@ -58,18 +64,46 @@ def test_unmarked_test_over_the_limit_fails(
     result = pytester.runpytest_subprocess("-p", "no:django", "-p", "no:cacheprovider")
     result.assert_outcomes(failed=3, passed=3)
     for name in ("long_call", "long_with_its_fixture"):
-        result.stdout.fnmatch_lines([f"*test_{name} took 1.? s*@pytest.mark.slow*"])
+        result.stdout.fnmatch_lines([f"*test_{name} takes 1.? s*@pytest.mark.slow*"])
 
 
 @pytest.mark.parametrize(
-    ("times", "seconds"),
-    [(0.5, 1), (1, 1), (3, 3), (10, 10)],
-    ids=["fast machine", "reference machine", "busy machine", "slow machine"],
+    ("taken", "slowness", "seconds"),
+    [
+        (Reading(3, 1, 0), 1, 3),
+        (Reading(3, 1, 0), 0.5, 3),
+        (Reading(3, 1, 0), 2, 1.5),
+        (Reading(3, 1, 2), 1, 1),
+        (Reading(3, 0.1, 0.2), 2, 0.5),
+        (Reading(3, 0, 0), 1, 3),
+    ],
+    ids=["reference", "fast", "slow", "busy", "busy and slow", "no counters"],
 )
-def test_limit_grows_with_the_yardstick(times: float, seconds: float) -> None:
-    assert duration_limit.limit(times * duration_limit.YARDSTICK_SECONDS) == pytest.approx(
-        seconds * duration_limit.LIMIT
-    )
+def test_time_is_scaled_to_the_reference_machine(
+    taken: Reading, slowness: float, seconds: float
+) -> None:
+    yardstick = slowness * duration_limit.YARDSTICK_SECONDS
+    assert duration_limit.seconds_on_reference(taken, yardstick) == pytest.approx(seconds)
+
+
+def test_busy_core_shows_as_contention() -> None:
+    """A child on the same core: each of the two waits while the other runs."""
+    if not duration_limit.SCHEDSTAT.exists():
+        assert Reading.take().waiting == 0
+        return
+    allowed = os.sched_getaffinity(0)
+    child = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        os.sched_setaffinity(child.pid, {min(allowed)})
+        os.sched_setaffinity(0, {min(allowed)})
+        start = Reading.take()
+        while (taken := Reading.take() - start).waiting < 0.01:
+            pass
+        assert taken.contention > 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+        child.kill()
+        child.wait()
 
 
 def test_yardstick_measures_time() -> None:

@@ -25,7 +25,6 @@ from tests.booking.telling import (
     known_payment,
     outbox,
     payload,
-    state,
     told,
     tracked,
     tracked_names,
@@ -34,6 +33,7 @@ from tests.booking.telling import (
 from tests.factories import AppointmentFactory, AvailabilitySlotFactory, PaymentFactory
 from tests.factories.booking import DEPOSIT, PRICE
 from tests.grouped import looped
+from tests.verbs import everything
 
 pytestmark = pytest.mark.django_db
 
@@ -119,10 +119,10 @@ def test_refunds_of_one_payment_are_told_apart_by_their_own_id() -> None:
 
 def test_an_event_that_nobody_waits_for_is_done_with() -> None:
     payment = known_payment(book())
-    before = state()
+    before = everything()
     event = deliver(payment, "payment.unheard_of")
     assert event.processed_at is not None
-    changed = {name for name, was in state().items() if was != before[name]}
+    changed = {name for name, was in everything().items() if was != before[name]}
     assert changed == {"payment_webhook_events"}
 
 
@@ -256,9 +256,9 @@ def test_bad_input_is_refused_and_nothing_is_stored(name: str) -> None:
 
 @looped("kind", KINDS)
 def test_an_unknown_payment_is_kept_and_accepted(kind: str) -> None:
-    before = state()
+    before = everything()
     event = deliver("provider-unknown", kind)
-    changed = {name for name, was in state().items() if was != before[name]}
+    changed = {name for name, was in everything().items() if was != before[name]}
     assert changed == {"payment_webhook_events"}
     assert (event.last_error, event.processed_at, event.attempts) == ("unknown_payment", None, 1)
     assert deliver("provider-unknown", kind).attempts == 2
@@ -586,12 +586,12 @@ def test_a_failure_in_the_middle_leaves_nothing_and_is_tried_again(
 ) -> None:
     row = book()
     payment = known_payment(row)
-    before = state()
+    before = everything()
     with pytest.MonkeyPatch.context() as patch:
         sabotage(patch)
         event = deliver(payment)
     assert (event.last_error, event.processed_at, event.attempts) == ("internal", None, 1)
-    changed = {name for name, was in state().items() if was != before[name]}
+    changed = {name for name, was in everything().items() if was != before[name]}
     assert changed == {"payment_webhook_events"}
     assert "anna" not in str(outbox())
     done = Inbox.process(event.pk)
