@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from tests.audit.capturing import entries_since, last_seq, write_entries
 from tests.databases import Database
 from tests.factories import AppointmentFactory, CuratedItemFactory, ServiceFactory, UserFactory
 from tests.support import execute, insert_sql, refuses, save_related, update_sql
-from tests.verbs import committing
 
 DEFERRED = """
 SELECT coalesce(con.conname, t.tgname) AS name
@@ -60,12 +58,6 @@ def test_the_log_waits_for_the_end() -> None:
     assert entries_since(before) == []
     write_entries()
     assert len(entries_since(before)) == 2
-
-
-@pytest.fixture
-def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
-    with committing(fresh_database, django_db_blocker):
-        yield fresh_database
 
 
 IS_FREE = "SELECT pg_try_advisory_xact_lock(hashtext('public.audit_log_entries'))"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,7 +17,7 @@ from booking.models import Appointment, IntakeForm, Payment, Service
 from content.models import ContentItem
 from identity.models import User
 from tests.admin.support import page
-from tests.databases import Database, default_connection_on
+from tests.databases import Database
 from tests.factories import (
     AppointmentFactory,
     AuditLogEntryFactory,
@@ -36,12 +36,6 @@ ENTRIES = """
 """
 NOBODY_KNOWS = uuid4()
 AGENT = {"REMOTE_ADDR": "203.0.113.7", "headers": {"User-Agent": "Mozilla/5.0 (X11)"}}
-
-
-@pytest.fixture
-def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
-    with django_db_blocker.unblock(), default_connection_on(fresh_database):
-        yield fresh_database
 
 
 def entries() -> list[dict[str, Any]]:
