@@ -6,6 +6,7 @@ What each payment comes to is worked out from the deliveries and compared with t
 from __future__ import annotations
 
 import random
+import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,9 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from django.db import connection, transaction
 
+from booking.models import PaymentWebhookEvent
 from tests.booking import busy
 from tests.booking.afterwards import (
     CONFIRMED_UNPAID,
@@ -29,9 +32,11 @@ from tests.booking.afterwards import (
     slots,
 )
 from tests.booking.busy import Act, Worker, at_work, kill_one
+from tests.booking.telling import book, deliver, start
 from tests.databases import Database
-from tests.processes import eventually
+from tests.processes import PATIENCE, eventually
 from tests.scale import scaled
+from tests.verbs import committing
 
 PROCESSES = 8
 PAYMENTS, DELIVERIES = scaled(200), scaled(2_000)
@@ -372,3 +377,40 @@ def test_every_payment_has_its_one_right_effect(fresh_database: Database) -> Non
         assert {of[case.key].status for case in made} == {"succeeded", "canceled", "pending"}
         reasons = {reason for case in made for reason, _ in of[case.key].refunds}
         assert reasons == {"time_gone", "canceled", "already_over"}
+
+
+def test_delivery_waits_for_the_id_of_its_payment(
+    fresh_database: Database, django_db_blocker: Any
+) -> None:
+    """The id is attached and not yet committed, so there is no row that the delivery can lock."""
+    with committing(fresh_database, django_db_blocker), fresh_database.connect() as watcher:
+        watcher.autocommit = True
+        appointment = book()
+        payment = start(appointment)
+        ended = threading.Event()
+
+        def deliver_elsewhere() -> None:
+            try:
+                deliver("provider-1")
+            finally:
+                connection.close()
+                ended.set()
+
+        def waits_for_a_lock() -> bool:
+            query = (
+                "SELECT EXISTS (SELECT FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock')"
+            )
+            return watcher.execute(query).fetchone() == (True,)
+
+        delivery = threading.Thread(target=deliver_elsewhere)
+        with transaction.atomic():
+            payment.attach_provider_id(provider_payment_id="provider-1")
+            delivery.start()
+            assert eventually(lambda: ended.is_set() or waits_for_a_lock())
+            assert not ended.is_set()
+        delivery.join(PATIENCE)
+        payment.refresh_from_db()
+        appointment.refresh_from_db()
+        assert (payment.status, appointment.status) == ("succeeded", "confirmed")
+        assert list(PaymentWebhookEvent.objects.waiting()) == []
