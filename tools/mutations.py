@@ -1,6 +1,6 @@
 """Break the code on purpose, one mutation at a time, and check that the tests find it.
 
-    .venv/bin/python tools/mutations.py                   # all of tools/mutations.toml
+    .venv/bin/python tools/mutations.py                   # all of tools/mutations/*.toml
     .venv/bin/python tools/mutations.py "a dropped CHECK" --kind fault
 
 The mutations are applied to a copy of the checkout. Exits 1 if one is not found by the tests that
@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 from ebalance.bundled import Server, bundled_bin_dir  # noqa: E402
 
-ENTRIES = ROOT / "tools" / "mutations.toml"
+ENTRIES = sorted((ROOT / "tools" / "mutations").glob("*.toml"))
 LONGEST_RUN = 1800.0  # seconds; only ends a hang
 # The template database is made from these files (tests/databases.py).
 TEMPLATE_PARTS = re.compile(r"ebalance/db/|fixtures/|\w+/migrations/")
@@ -177,7 +177,7 @@ def is_detected(mutation: Mutation, runner: Runner) -> bool:
 def chosen_mutations(
     parser: argparse.ArgumentParser, options: argparse.Namespace
 ) -> list[Mutation]:
-    entries = tomllib.loads(ENTRIES.read_text("utf-8"))["mutation"]
+    entries = [e for path in ENTRIES for e in tomllib.loads(path.read_text("utf-8"))["mutation"]]
     known = {entry["name"]: Mutation(**entry) for entry in entries}
     if len(known) < len(entries):
         parser.error("two mutations have the same name")
