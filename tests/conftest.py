@@ -108,6 +108,15 @@ def fresh_database(databases: Databases, django_db_blocker: Any) -> Iterator[Dat
     databases.drop(database.name)
 
 
+@pytest.fixture(scope="module")
+def module_database(databases: Databases, django_db_blocker: Any) -> Iterator[Database]:
+    """A migrated, seeded database of the module's own: its tests commit rows side by side."""
+    with django_db_blocker.unblock():
+        database = databases.clone()
+    yield database
+    databases.drop(database.name)
+
+
 @pytest.fixture
 def empty_database(databases: Databases) -> Iterator[Database]:
     """A database without a table, for tests of `migrate` itself."""

@@ -11,25 +11,16 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from tests.databases import Database, Databases
+from tests.databases import Database
 from tests.factories import sealed
 from tests.sessions import LEVELS, race
 
 pytestmark = pytest.mark.parametrize("level", LEVELS)
 
 
-@pytest.fixture(scope="module")
-def database(databases: Databases, django_db_blocker: Any) -> Iterator[Database]:
-    """One for all races, which commit: each looks at rows of its own."""
-    with django_db_blocker.unblock():
-        made = databases.clone()
-    yield made
-    databases.drop(made.name)
-
-
 @pytest.fixture
-def connection(database: Database) -> Iterator[psycopg.Connection]:
-    with database.connect(autocommit=True) as made:
+def connection(module_database: Database) -> Iterator[psycopg.Connection]:
+    with module_database.connect(autocommit=True) as made:
         yield made
 
 
@@ -61,13 +52,13 @@ TAKE = "DELETE FROM user_roles WHERE user_id = %s AND role_code = 'owner'"
     ids=["both blocked", "both lose the role", "blocked and role", "role and deleted"],
 )
 def test_of_two_owners_one_stays(
-    database: Database, connection: psycopg.Connection, level: str, first: str, second: str
+    module_database: Database, connection: psycopg.Connection, level: str, first: str, second: str
 ) -> None:
     owners = [person(connection, "owner") for _ in range(2)]
     connection.execute(
         "UPDATE users SET status = 'blocked' WHERE status = 'active' AND id <> ALL (%s)", [owners]
     )
-    errors = race(database, level, (first, owners[0]), (second, owners[1]))
+    errors = race(module_database, level, (first, owners[0]), (second, owners[1]))
     assert len(errors) == 1
     left = one(
         connection,
@@ -97,10 +88,10 @@ WITHDRAW = "UPDATE review_publication_consents SET revoked_at = now() WHERE revi
 
 @pytest.mark.parametrize("order", [(PUBLISH, WITHDRAW), (WITHDRAW, PUBLISH)], ids=["p w", "w p"])
 def test_no_review_stays_published_without_consent(
-    database: Database, connection: psycopg.Connection, level: str, order: tuple[str, str]
+    module_database: Database, connection: psycopg.Connection, level: str, order: tuple[str, str]
 ) -> None:
     key = review(connection)
-    race(database, level, (order[0], key), (order[1], key))
+    race(module_database, level, (order[0], key), (order[1], key))
     published, consented = connection.execute(
         "SELECT r.status = 'published', EXISTS (SELECT FROM review_publication_consents c "
         "WHERE c.review_id = r.id AND granted AND revoked_at IS NULL) FROM reviews r "
@@ -116,7 +107,7 @@ UNANSWER = "DELETE FROM question_answers WHERE question_id = %s"
 
 @pytest.mark.parametrize("order", [(ANSWERED, UNANSWER), (UNANSWER, ANSWERED)], ids=["a u", "u a"])
 def test_no_question_is_answered_without_its_answer(
-    database: Database, connection: psycopg.Connection, level: str, order: tuple[str, str]
+    module_database: Database, connection: psycopg.Connection, level: str, order: tuple[str, str]
 ) -> None:
     key = one(
         connection,
@@ -132,7 +123,7 @@ def test_no_question_is_answered_without_its_answer(
         "VALUES (%s, %s, %s)",
         [key, person(connection), sealed()],
     )
-    race(database, level, (order[0], key), (order[1], key))
+    race(module_database, level, (order[0], key), (order[1], key))
     answered, answers = connection.execute(
         "SELECT status = 'answered', "
         "(SELECT count(*) FROM question_answers WHERE question_id = q.id) "
@@ -153,7 +144,7 @@ DAYS = count()
 
 @pytest.mark.parametrize(("minutes", "booked"), [(0, 1), (49, 1), (50, 2)])
 def test_an_hour_is_booked_once_and_the_next_beside_it(
-    database: Database, connection: psycopg.Connection, level: str, minutes: int, booked: int
+    module_database: Database, connection: psycopg.Connection, level: str, minutes: int, booked: int
 ) -> None:
     offered = one(
         connection,
@@ -167,20 +158,20 @@ def test_an_hour_is_booked_once_and_the_next_beside_it(
         person(connection),
         datetime(2030, 1, 7, tzinfo=UTC) + timedelta(next(DAYS)),
     )
-    errors = race(database, level, (*row, 0), (*row, minutes))
+    errors = race(module_database, level, (*row, 0), (*row, minutes))
     assert len(errors) == 2 - booked
     kept = one(connection, "SELECT count(*) FROM appointments WHERE service_id = %s", offered)
     assert kept == booked
 
 
 def test_the_audit_chain_does_not_fork(
-    database: Database, connection: psycopg.Connection, level: str
+    module_database: Database, connection: psycopg.Connection, level: str
 ) -> None:
     entry = (
         "INSERT INTO audit_log_entries (actor_role, action, entity_type) "
         "VALUES ('system', 'tried', 'test')"
     )
-    race(database, level, (entry,), (entry,))
+    race(module_database, level, (entry,), (entry,))
     connection.execute(entry)
     rows = connection.execute(
         "SELECT seq, prev_hash, row_hash FROM audit_log_entries ORDER BY seq"

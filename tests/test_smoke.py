@@ -18,7 +18,6 @@ from booking.models import Appointment, Payment, Service
 from content.models import ContentItem
 from identity.models import User
 from interactive.models import InteractiveDefinition, InteractiveRun
-from tests.databases import Databases
 
 START = datetime(2027, 3, 1, 7, 0, tzinfo=UTC)
 END = START + timedelta(minutes=50)
@@ -50,13 +49,10 @@ class Stranger:
 
 
 @pytest.fixture(scope="module")
-def stranger(databases: Databases, django_db_blocker: Any) -> Iterator[Stranger]:
+def stranger(module_database: Database) -> Iterator[Stranger]:
     """One database for all tests of this module, which commit rows with keys of their own."""
-    with django_db_blocker.unblock():
-        database = databases.clone()
-    with database.connect(row_factory=dict_row) as session:
+    with module_database.connect(row_factory=dict_row) as session:
         yield Stranger(session)
-    databases.drop(database.name)
 
 
 def assert_fresh(key: UUID, *moments: datetime) -> None:

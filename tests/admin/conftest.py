@@ -10,7 +10,7 @@ from django.db import transaction
 from django.test import Client, override_settings
 from django.urls import reverse
 
-from tests.databases import Database, Databases
+from tests.databases import Database
 from tests.factories import UserFactory
 from tests.verbs import committing
 
@@ -52,15 +52,6 @@ def as_role(db: None) -> Callable[[str | None], Client]:
 @pytest.fixture
 def owner(as_role: Callable[[str], Client]) -> Client:
     return as_role("owner")
-
-
-@pytest.fixture(scope="module")
-def module_database(databases: Databases, django_db_blocker: Any) -> Iterator[Database]:
-    """A database of the module's own, where tests may commit."""
-    with django_db_blocker.unblock():
-        database = databases.clone()
-    yield database
-    databases.drop(database.name)
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ from ebalance.bundled import bundled_bin_dir
 from ebalance.verbs import verb
 from identity.models import User
 from tests.audit.capturing import entries_since, last_seq
-from tests.databases import Database, Databases
+from tests.databases import Database
 from tests.factories import LeadFactory, ServiceFactory, UserFactory
 from tests.processes import PATIENCE, environment
 from tests.support import execute
@@ -46,13 +46,10 @@ from tests.verbs import at_once, committing
 
 
 @pytest.fixture(scope="module")
-def database(databases: Databases, django_db_blocker: Any) -> Iterator[Database]:
-    with django_db_blocker.unblock():
-        made = databases.clone()
-    with committing(made, django_db_blocker):
+def database(module_database: Database, django_db_blocker: Any) -> Iterator[Database]:
+    with committing(module_database, django_db_blocker):
         ServiceFactory()
-        yield made
-    databases.drop(made.name)
+        yield module_database
 
 
 @pytest.fixture(autouse=True)

@@ -16,11 +16,12 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from audit.models import AuditLogEntry
-from tests.databases import Database, Databases, default_connection_on
+from tests.databases import Database, default_connection_on
 from tests.factories import ServiceFactory
 from tests.processes import PATIENCE, ROOT, eventually
 from tests.scale import scaled
 from tests.sessions import Session, race
+from tests.verbs import committing
 
 from . import writers
 from .tampering import verify
@@ -35,13 +36,10 @@ LEVELS = ["read committed", "repeatable read", "serializable"]
 
 
 @pytest.fixture(scope="module")
-def committed(databases: Databases, django_db_blocker: Any) -> Iterator[Database]:
+def committed(module_database: Database, django_db_blocker: Any) -> Iterator[Database]:
     """One log for all tests, which commit: each looks at what it adds."""
-    with django_db_blocker.unblock():
-        made = databases.clone()
-        with default_connection_on(made):
-            yield made
-    databases.drop(made.name)
+    with committing(module_database, django_db_blocker):
+        yield module_database
 
 
 @pytest.fixture(scope="module")

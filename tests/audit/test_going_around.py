@@ -7,17 +7,16 @@ is the one that the last entry tells.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import psycopg
 import pytest
 from django.core.management import call_command
-from django.db import connection
 
 from ebalance.db import grants
-from tests.databases import Database, Databases, default_connection_on
+from tests.databases import Database
+from tests.verbs import committing
 
 RAISE = "UPDATE services SET price_amount = price_amount + 1"
 RUBBISH = "SELECT set_config('ebalance.actor_user_id', 'anna', true)"
@@ -197,16 +196,12 @@ ATTEMPTS: dict[str, list[str]] = {
 
 
 @pytest.fixture(scope="module")
-def database(databases: Databases, django_db_blocker: Any) -> Iterator[Database]:
-    with django_db_blocker.unblock():
-        made = databases.clone()
-        with default_connection_on(made):
-            call_command("grant_db_roles", stdout=io.StringIO())
-            connection.close()
-    with made.connect(autocommit=True) as owner:
+def database(module_database: Database, django_db_blocker: Any) -> Database:
+    with committing(module_database, django_db_blocker):
+        call_command("grant_db_roles", stdout=io.StringIO())
+    with module_database.connect(autocommit=True) as owner:
         owner.execute(NEW.replace("'one'", "'first'"))
-    yield made
-    databases.drop(made.name)
+    return module_database
 
 
 def attempt(database: Database, statements: list[str]) -> list[str]:

@@ -20,7 +20,7 @@ from audit.errors import LogDamaged, OwnerNeeded, SigningKeyMissing
 from audit.models import AuditCheckpoint, AuditLogEntry
 from audit.retention import remove_old_segments
 from ebalance.db.keys import Key, Keyring
-from tests.databases import Database, Databases, default_connection_on
+from tests.databases import Database, default_connection_on
 from tests.factories import AuditLogEntryFactory
 from tests.processes import ROOT, environment
 from tests.support import execute
@@ -306,19 +306,11 @@ def test_the_next_month_takes_along_what_a_stopped_run_left() -> None:
     assert found() is None
 
 
-@pytest.fixture(scope="module")
-def database_of_module(databases: Databases, django_db_blocker: Any) -> Iterator[Database]:
-    with django_db_blocker.unblock():
-        made = databases.clone()
-    yield made
-    databases.drop(made.name)
-
-
 @pytest.fixture
-def committed(database_of_module: Database, django_db_blocker: Any) -> Iterator[Database]:
+def committed(module_database: Database, django_db_blocker: Any) -> Iterator[Database]:
     """A database with an empty log, in which the writes of the test are committed."""
-    with django_db_blocker.unblock(), default_connection_on(database_of_module):
-        yield database_of_module
+    with django_db_blocker.unblock(), default_connection_on(module_database):
+        yield module_database
         with superuser("replica"):
             execute("DELETE FROM audit_log_entries; DELETE FROM audit_checkpoints")
 

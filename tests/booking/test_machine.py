@@ -14,8 +14,9 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.booking.machine import Booking, Machine
 from tests.booking.meddling import Meddling
-from tests.databases import Databases, default_connection_on
+from tests.databases import Database
 from tests.scale import scaled
+from tests.verbs import committing
 
 pytestmark = pytest.mark.slow
 
@@ -51,13 +52,10 @@ REACHED = {
 
 
 @pytest.fixture
-def database(databases: Databases, django_db_blocker: Any) -> Iterator[None]:
+def database(fresh_database: Database, django_db_blocker: Any) -> Iterator[None]:
     """Outside any transaction: thousands of rolled back ones are to be vacuumed."""
-    with django_db_blocker.unblock():
-        made = databases.clone()
-        with default_connection_on(made):
-            yield
-    databases.drop(made.name)
+    with committing(fresh_database, django_db_blocker):
+        yield
 
 
 @pytest.fixture

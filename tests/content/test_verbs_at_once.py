@@ -10,7 +10,7 @@ import pytest
 from content.models import ContentItem
 from crm.models import AnalyticsEvent
 from tests.content.texts import ready
-from tests.databases import Databases
+from tests.databases import Database
 from tests.factories import ContentItemFactory, UserFactory
 from tests.verbs import at_once, committing, events
 
@@ -18,13 +18,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def committed(databases: Databases, django_db_blocker: Any) -> Iterator[None]:
+def committed(module_database: Database, django_db_blocker: Any) -> Iterator[None]:
     """One database for all tests, which commit: each looks at rows of its own."""
-    with django_db_blocker.unblock():
-        made = databases.clone()
-    with committing(made, django_db_blocker):
+    with committing(module_database, django_db_blocker):
         yield
-    databases.drop(made.name)
 
 
 def of(item: ContentItem, verb: str, **arguments: Any) -> Callable[[], Any]:

@@ -19,7 +19,7 @@ from crm.models import AnalyticsEvent, Lead, LeadIdentity, LeadTimelineEvent
 from ebalance.db import keys
 from ebalance.db.sealed import Plaintext
 from tests.crm import recorders
-from tests.databases import Database, Databases, default_connection_on
+from tests.databases import Database, default_connection_on
 from tests.factories import (
     AppointmentFactory,
     ConsentFactory,
@@ -27,6 +27,7 @@ from tests.factories import (
     UserFactory,
 )
 from tests.processes import PATIENCE, eventually
+from tests.verbs import committing
 
 PROCESSES = 8
 
@@ -39,13 +40,10 @@ def here(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]
 
 
 @pytest.fixture(scope="module")
-def shared(databases: Databases, django_db_blocker: Any) -> Iterator[None]:
+def shared(module_database: Database, django_db_blocker: Any) -> Iterator[None]:
     """One for all tests of two steps, each of which looks at a person of its own."""
-    with django_db_blocker.unblock():
-        made = databases.clone()
-        with default_connection_on(made):
-            yield
-    databases.drop(made.name)
+    with committing(module_database, django_db_blocker):
+        yield
 
 
 def at_once(database: Database, work: Callable, *arguments: Any) -> list:

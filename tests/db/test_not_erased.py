@@ -17,7 +17,7 @@ from ebalance.db.inventory import Column
 from identity.models import User
 from tests.advice import advises, declared_columns, of_column, of_rule
 from tests.audit.capturing import CHANGE_WAYS, GONE, INSERT_WAYS, UPSERTS
-from tests.databases import Database, Databases
+from tests.databases import Database
 from tests.db import catalog
 from tests.factories import FACTORIES, UserFactory
 from tests.sessions import LEVELS, Session, race
@@ -218,24 +218,15 @@ def test_every_update_meets_the_rule(way: str) -> None:
 # -- at once --------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def database(databases: Databases, django_db_blocker: Any) -> Iterator[Database]:
-    """One for all races, which commit: each looks at rows of its own."""
-    with django_db_blocker.unblock():
-        made = databases.clone()
-    yield made
-    databases.drop(made.name)
-
-
 ERASE = f"UPDATE users SET {', '.join(f'{name} = %s' for name in GONE)} WHERE id = %s"
 
 
 @pytest.fixture
 def statements(
-    database: Database, django_db_blocker: Any
+    module_database: Database, django_db_blocker: Any
 ) -> tuple[User, tuple[Any, ...], tuple[Any, ...]]:
     """A person, the erasure of that person, and a new row of theirs."""
-    with committing(database, django_db_blocker):
+    with committing(module_database, django_db_blocker):
         person = UserFactory()
         row = row_of(AWKWARD, person)
         values = columns_of(row)
@@ -266,41 +257,45 @@ def wait_until_blocked(database: Database, session: Session) -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_row_written_during_an_erasure_is_refused(
-    database: Database, statements: Any, level: str
+    module_database: Database, statements: Any, level: str
 ) -> None:
     person, erase, insert = statements
-    (error,) = race(database, level, erase, insert)
+    (error,) = race(module_database, level, erase, insert)
     if error.sqlstate != "40001":  # which asks to be tried again, and then is refused
         assert error.diag.constraint_name == rule_of(AWKWARD)
-    assert rows_of(database, person) == 0
+    assert rows_of(module_database, person) == 0
 
 
-def test_row_waits_for_an_erasure_that_is_rolled_back(database: Database, statements: Any) -> None:
+def test_row_waits_for_an_erasure_that_is_rolled_back(
+    module_database: Database, statements: Any
+) -> None:
     person, erase, insert = statements
-    erasing, writing = (Session(database, "read committed") for _ in range(2))
+    erasing, writing = (Session(module_database, "read committed") for _ in range(2))
     try:
         erasing.start(*erase)
         erasing.wait()
         writing.start(*insert)
-        wait_until_blocked(database, writing)
+        wait_until_blocked(module_database, writing)
         erasing.connection.rollback()
         writing.commit()
     finally:
         erasing.close()
         writing.close()
     assert (erasing.error, writing.error) == (None, None)
-    assert rows_of(database, person) == 1
+    assert rows_of(module_database, person) == 1
 
 
-def test_erasure_waits_for_a_row_that_is_being_written(database: Database, statements: Any) -> None:
+def test_erasure_waits_for_a_row_that_is_being_written(
+    module_database: Database, statements: Any
+) -> None:
     """So that an erasure which locks the person first finds every row there is."""
     person, erase, insert = statements
-    writing, erasing = (Session(database, "read committed") for _ in range(2))
+    writing, erasing = (Session(module_database, "read committed") for _ in range(2))
     try:
         writing.start(*insert)
         writing.wait()
         erasing.start("SELECT 1 FROM users WHERE id = %s FOR UPDATE", person.pk)
-        wait_until_blocked(database, erasing)
+        wait_until_blocked(module_database, erasing)
         writing.commit()
         erasing.wait()
         erasing.start(*erase)
@@ -309,4 +304,4 @@ def test_erasure_waits_for_a_row_that_is_being_written(database: Database, state
         writing.close()
         erasing.close()
     assert (erasing.error, writing.error) == (None, None)
-    assert rows_of(database, person) == 1
+    assert rows_of(module_database, person) == 1

@@ -21,12 +21,12 @@ from ebalance.verbs import IdempotencyConflict, Refused
 from identity.errors import PersonUnavailable, VersionOutdated
 from identity.mailing import PURPOSES
 from identity.models import Consent, User
-from tests.databases import Database, Databases, default_connection_on
+from tests.databases import Database, default_connection_on
 from tests.factories import ConsentFactory, LeadFactory, LeadIdentityFactory, UserFactory
 from tests.identity.consent_oracle import Oracle
 from tests.processes import PATIENCE, eventually
 from tests.support import execute, update_sql
-from tests.verbs import at_once, events
+from tests.verbs import at_once, committing, events
 
 TEXT = {"consent_type": "communications", "version": "2026-01-07", "source": "web"}
 NEWER = {**TEXT, "version": "2026-01-07.2"}
@@ -34,13 +34,10 @@ CALLERS = 10
 
 
 @pytest.fixture(scope="module")
-def database(databases: Databases, django_db_blocker: Any) -> Iterator[Database]:
+def database(module_database: Database, django_db_blocker: Any) -> Iterator[Database]:
     """One for all races, which commit: each looks at people of its own."""
-    with django_db_blocker.unblock():
-        made = databases.clone()
-        with default_connection_on(made):
-            yield made
-    databases.drop(made.name)
+    with committing(module_database, django_db_blocker):
+        yield module_database
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from ebalance.db.ids import uuid7
 from ebalance.verbs import IdempotencyConflict, NotFound, TransitionRefused
 from identity.models import User
 from interactive.models import InteractiveDefinition, InteractiveRun
-from tests.databases import Databases
+from tests.databases import Database
 from tests.factories import InteractiveDefinitionFactory, InteractiveRunFactory, UserFactory
 from tests.interactive.samples import sample
 from tests.processes import PATIENCE, eventually
@@ -25,13 +25,10 @@ from tests.verbs import at_once, committing, events
 
 
 @pytest.fixture(scope="module")
-def committed(databases: Databases, django_db_blocker: Any) -> Iterator[None]:
+def committed(module_database: Database, django_db_blocker: Any) -> Iterator[None]:
     """One database for all tests, which commit: each looks at rows of its own."""
-    with django_db_blocker.unblock():
-        made = databases.clone()
-    with committing(made, django_db_blocker):
+    with committing(module_database, django_db_blocker):
         yield
-    databases.drop(made.name)
 
 
 def of(row: Any, verb: str, *arguments: Any, **named: Any) -> Callable[[], Any]:
