@@ -18,6 +18,7 @@ from booking.models import Appointment, Payment, Service
 from content.models import ContentItem
 from identity.models import User
 from interactive.models import InteractiveDefinition, InteractiveRun
+from tests.databases import Database
 
 START = datetime(2027, 3, 1, 7, 0, tzinfo=UTC)
 END = START + timedelta(minutes=50)
