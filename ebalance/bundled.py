@@ -110,7 +110,7 @@ class Server:
         self._postmaster_pid: int | None = None  # in the supervisor: of its child, while it lives
         self._mutex = threading.Lock()
         self._known_pid: int | None = None
-        self._refusal: str | None = None  # the server's error in reply to the last connection
+        self._refusal: str | None = None  # the error of the last attempt to connect
         self._account: pwd.struct_passwd | None = None
 
     # -- what a client needs --------------------------------------------------------------------
@@ -349,17 +349,22 @@ class Server:
         The server's own state decides, not the clock: a server that is starting (recovery after a
         crash takes as long as it takes) or stopping is waited for as long as it lives.
         """
-        deadline = None
+        deadline, failures = None, 0
         while True:
             ready = self._is_ready()
             if self._connects():
                 return None
             if not lives():
                 return ""
-            if ready and self._is_ready():
-                if self._refusal is not None and "the database system is" not in self._refusal:
-                    return self._refusal
-                if self._refusal is None and not self._accepts():
+            refusal = self._refusal
+            # "… starting up", "… in recovery mode", "… shutting down"
+            is_on_its_way = refusal is not None and "the database system is" in refusal
+            if ready and not is_on_its_way and self._is_ready():
+                failures += refusal is not None
+                # An error of the server is its answer; any other may be one of a single connection.
+                if refusal is not None and ("FATAL:" in refusal or failures > 500):
+                    return refusal
+                if refusal is None and not self._accepts():
                     return "its socket is gone"
                 deadline = deadline or time.monotonic() + PATIENCE
                 if time.monotonic() > deadline:
@@ -563,7 +568,7 @@ class Server:
         return True
 
     def _connects(self) -> bool:
-        """True if the server accepts a connection; else its error, if it sent one, is kept."""
+        """True if the server accepts a connection; else the error is kept, if there is one."""
         import psycopg
 
         self._refusal = None
@@ -572,8 +577,7 @@ class Server:
         try:
             psycopg.connect(**self.params, dbname="postgres", connect_timeout=60).close()
         except psycopg.OperationalError as error:
-            text = _one_line(error)
-            self._refusal = text if "FATAL:" in text else None
+            self._refusal = _one_line(error)
             return False
         return True
 

@@ -12,7 +12,7 @@ from unittest.mock import ANY
 
 import pytest
 
-from tests.processes import PATIENCE, ROOT, environment
+from tests.processes import PATIENCE, ROOT, environment, eventually
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +34,14 @@ def constraints(tmp_path: Path) -> Path:
     path = tmp_path / "constraints"
     os.mkfifo(path)
     return path
+
+
+def writer(pipe: Path) -> list[int]:
+    """The other end of the pipe, if somebody reads it: the reader waits until it is closed."""
+    try:
+        return [os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)]
+    except OSError:
+        return []
 
 
 def setup(checkout: Path, constraints: Path | None = None) -> subprocess.Popen[str]:
@@ -92,8 +100,13 @@ def test_is_started_over_after_an_interruption(
 ) -> None:
     process = setup(checkout, constraints)
     read_until(process, stage)
+    if stage == "Installing":  # a Python that is just starting prints a traceback of its own
+        writers: list[int] = []
+        assert eventually(lambda: writers.extend(writer(constraints)) or writers)
     os.killpg(process.pid, number)
     _, errors = process.communicate(timeout=PATIENCE)
+    if stage == "Installing":
+        os.close(writers[0])
     assert process.returncode == (130 if number == signal.SIGINT else -number)
     assert "Traceback" not in errors
     assert finished(setup(checkout))[0] == 0
