@@ -37,7 +37,7 @@ def yardstick() -> float:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the clocks show: seconds that have passed, on a core, and waiting for a core."""
+    """Seconds by the clock, on a core, and waiting for a core."""
 
     passed: float
     running: float

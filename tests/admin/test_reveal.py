@@ -178,7 +178,7 @@ def test_value_is_revealed_to_the_roles_of_the_table(opened: list[str], column: 
             assert opened == []
             written = entry("access_refused", row, name, role or "client", actor)
             if label(type(row)) == "ugc.DiaryEntry":
-                written["entity_id"] = None  # its key would tell the day
+                written["entity_id"] = None  # a key contains its day
         assert entries()[before:] == [written], role
 
 

@@ -46,7 +46,7 @@ def outbox(database: Database, django_db_blocker: Any) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def long_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What failed is due again by ``later`` alone, however slowly a test runs."""
+    """A failed event is due again only after ``later()``, however slowly a test runs."""
     monkeypatch.setattr(relay, "back_off", lambda _attempts: 1800.0)
 
 

@@ -427,7 +427,7 @@ def write_some(visitor: Visitor, n: int) -> None:
 
 
 def deliver(deliveries: Sequence[dict[str, str]], done: Any, enough: Any) -> None:
-    """What the provider sends. A delivery that is not acknowledged in ``done`` comes again; after
+    """Deliver what the provider sends. A delivery missing in ``done`` is repeated; after
     the last one all of them come again until it is ``enough``.
     """
     while done.value < len(deliveries) or not enough.value:

@@ -37,8 +37,8 @@ BATCH = settings(
     suppress_health_check=list(HealthCheck),
 )
 
-# What the usual steps must have come across, or they prove little. The keys of rows are random, and
-# with them some of the steps: a run goes on, up to five times as long, until it has met all of it.
+# The usual number of steps proves little unless it meets all of these. Row keys are random, and so
+# are some steps: a run continues, up to five times as long, until it has met them all.
 REACHED = {
     *["appointment_booked", "appointment_confirmed", "appointment_canceled", "hold_expired"],
     *["appointment_rescheduled", "appointment_completed", "payment_succeeded", "payment_failed"],
@@ -68,9 +68,9 @@ def say(capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 def run(machine: type[Machine], steps: int, say: Any, reach: Set[str] = frozenset()) -> None:
-    """At least so many steps, in batches; seed and progress are told before each.
+    """Run at least ``steps`` steps, in batches; print seed and progress before each batch.
 
-    A run that has not met all of ``reach`` by then takes up to five times as many.
+    A run that has not met all of ``reach`` by then takes up to five times as many steps.
     """
     machine.steps, machine.seen = 0, type(Machine.seen)()
     begin, number = time.monotonic(), FIRST_SEED

@@ -487,7 +487,7 @@ def test_models_say_what_a_row_is() -> Iterator[str]:
 A = "booking/models/appointments.py:{line}: "
 FUNCTION = "CREATE FUNCTION {} RETURNS trigger LANGUAGE plpgsql SET search_path = {} AS $$ {} $$"
 PATH = "pg_catalog, pg_temp"
-# What is wrong in the database, the test that finds it, and its advice.
+# A fault in the database, the test that finds it, and its advice.
 FAULTS: dict[str, tuple[str, Callable[[], None], str]] = {
     "a type with a limit": (
         "ALTER TABLE appointments ADD jotting varchar(20)",

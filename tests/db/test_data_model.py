@@ -294,7 +294,7 @@ def test_queries_of_the_model_have_their_index() -> Iterator[str]:
             )
 
 
-# What is wrong, the check that finds it, and its advice.
+# A fault, the check that finds it, and its advice.
 FAULTS = {
     "a table": (
         "CREATE TABLE notes (id uuid)",
