@@ -7,6 +7,8 @@ that a busy or slow machine does not fail a test that is fast elsewhere:
   counts the time that a thread waits for a core, so this is known for exactly the time of the test;
 * slowness: the processor time of a fixed piece of work, the yardstick, against the reference.
 
+Under heavy contention the division is too rough, and the test is not judged.
+
 A test's time is its call and the setup of its own fixtures. Fixtures of a wider scope (the database
 of a worker, the server of a module) do not count: which test pays for them depends on the order.
 """
@@ -22,6 +24,7 @@ from typing import Any
 import pytest
 
 LIMIT = 1.0  # seconds
+MOST_CONTENTION = 2.0  # beyond it a test is not judged
 YARDSTICK_SECONDS = 0.075  # on the reference machine
 YARDSTICK_ROUNDS = 4_000_000
 SCHEDSTAT = Path("/proc/self/schedstat")  # Linux: nanoseconds on a core, and waiting for one
@@ -119,6 +122,7 @@ class DurationLimit:
             and report.passed
             and not item.get_closest_marker("slow")
             and self.taken.passed > LIMIT
+            and self.taken.contention <= MOST_CONTENTION
         ):
             seconds = seconds_on_reference(self.taken, yardstick())
             if seconds > LIMIT:

@@ -32,6 +32,9 @@ def test_with_a_wider_fixture(shared, own): clock.advance(0.3)
 @pytest.mark.slow
 def test_marked(): clock.advance(60)
 def test_broken(): clock.advance(60); assert False
+def test_beside_another(): clock.advance(1.8, waiting=0.9)
+def test_long_beside_another(): clock.advance(3, waiting=1)
+def test_on_a_busy_machine(): clock.advance(60, waiting=31)
 """
 CLOCK = """
 import builtins, time
@@ -39,14 +42,18 @@ from tests import duration_limit
 from tests.duration_limit import Reading
 
 class Clock:
-    ahead = 0.0
+    ahead = waiting = 0.0
     def __init__(self): self.usual = time.perf_counter
-    def advance(self, seconds): self.ahead += seconds
+    def advance(self, seconds, waiting=0):
+        self.ahead += seconds
+        self.waiting += waiting
+        running = (self.ahead - self.waiting) * 1e9
+        duration_limit.SCHEDSTAT.write_text(f"{running:.0f} {self.waiting * 1e9:.0f} 1")
     def __call__(self): return self.usual() / 1000 + self.ahead
 
 clock = builtins.clock = Clock()
 duration_limit.time.perf_counter = clock
-duration_limit.SCHEDSTAT = duration_limit.Path("/nowhere")
+duration_limit.SCHEDSTAT = duration_limit.Path("schedstat")
 duration_limit.yardstick = lambda: duration_limit.YARDSTICK_SECONDS
 
 def pytest_configure(config):
@@ -62,9 +69,9 @@ def test_unmarked_test_over_the_limit_fails(
     pytester.makeconftest(CLOCK)
     pytester.makepyfile(TESTS)
     result = pytester.runpytest_subprocess("-p", "no:django", "-p", "no:cacheprovider")
-    result.assert_outcomes(failed=3, passed=3)
-    for name in ("long_call", "long_with_its_fixture"):
-        result.stdout.fnmatch_lines([f"*test_{name} takes 1.? s*@pytest.mark.slow*"])
+    result.assert_outcomes(failed=4, passed=5)
+    for name in ("long_call", "long_with_its_fixture", "long_beside_another"):
+        result.stdout.fnmatch_lines([f"*test_{name} takes [12].? s*@pytest.mark.slow*"])
 
 
 @pytest.mark.parametrize(

@@ -464,6 +464,7 @@ def test_outcomes_survive_a_restarted_database(database: Database) -> None:
     assert all(state(event) == (1, None, True) for event in events)
 
 
+@pytest.mark.slow
 def test_a_relay_at_work_waits_for_its_database(database: Database, caplog: Any) -> None:
     stopping = threading.Event()
     sender = Memory()

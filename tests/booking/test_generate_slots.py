@@ -297,7 +297,7 @@ def meet(one: Offer, other: Offer) -> bool:
     return one.start < other.busy_until and other.start < one.busy_until
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(
     wanted=st.lists(st.tuples(SESSIONS, st.sampled_from(SCOPES)), max_size=15),
     blocked=st.lists(SESSIONS, max_size=4),

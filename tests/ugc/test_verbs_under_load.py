@@ -403,6 +403,7 @@ def test_a_strangers_withdrawal_is_not_overrun(staff: tuple[User, User]) -> None
 PEOPLE, ROUNDS = 6, 40
 
 
+@pytest.mark.slow
 def test_many_moderators_at_once_leave_one_action_for_each_effect(
     staff: tuple[User, User],
 ) -> None:
