@@ -67,8 +67,12 @@ BODY = SEALED.split(".")[2]
 
 
 def fragments(secret: str) -> set[str]:
-    """Long enough not to be in a megabyte of base64 by chance."""
-    return {secret[i : i + 8] for i in range(len(secret) - 7)}
+    """Return pieces long enough not to be in a megabyte of random bytes by chance.
+
+    Eight characters of base64 are six bytes; repr() writes one byte as up to four characters.
+    """
+    size = 24 if "\\x" in secret else 8
+    return {secret[i : i + size] for i in range(len(secret) - size + 1)}
 
 
 def our_locals(traceback: TracebackType | None) -> Iterator[str]:
