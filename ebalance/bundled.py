@@ -540,8 +540,13 @@ class Server:
             return ours and self._lock_is_free("supervisor")
 
         deadline = time.monotonic() + PATIENCE
+        # A single look may meet the lock just as the supervisor, or another process that leaves,
+        # takes it or gives it back; a user keeps it.
+        looks = 0
         while time.monotonic() < deadline and not ended():
-            if not self._lock_is_free("users") and self._lock_is_free("users", fcntl.LOCK_SH):
+            shared = not self._lock_is_free("users") and self._lock_is_free("users", fcntl.LOCK_SH)
+            looks = looks + 1 if shared else 0
+            if looks == 5:
                 return  # others use it
             time.sleep(0.02)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -187,6 +188,22 @@ def test_the_server_stays_while_somebody_uses_it(folder: Path, server: Server) -
     assert processes_naming(folder / "data")
     other.communicate()
     assert eventually(lambda: not processes_naming(folder))
+
+
+@slow
+def test_last_user_waits_although_a_lock_changes_hands(
+    folder: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor takes the users' lock and gives it back between two looks of the leaver."""
+    server.start()
+    look, seen = server._lock_is_free, iter([False, True])  # not free alone, but free to share
+
+    def passing(name: str, kind: int = fcntl.LOCK_EX) -> bool:
+        return next(seen, look(name, kind)) if name == "users" else look(name, kind)
+
+    monkeypatch.setattr(server, "_lock_is_free", passing)
+    server.close(wait=True)
+    assert not processes_naming(folder)
 
 
 @slow
