@@ -42,6 +42,7 @@ PORT = 5432  # names the socket only: the server listens on no network port
 # Seconds. Both limits only end a wait that would never end: a slow machine takes much less.
 PATIENCE = 600.0
 STOP_PATIENCE = 300.0
+MOST_FAILURES = 500  # of connections to a server that runs, without an error of the server's own
 LONGEST_PATH = 950  # bytes; the server's own programs keep paths in 1024 and crash beyond
 
 # What keeps values out of the server's log. A statement arrives with $1 in the place of a value;
@@ -362,7 +363,7 @@ class Server:
             if ready and not is_on_its_way and self._is_ready():
                 failures += refusal is not None
                 # An error of the server is its answer; any other may be one of a single connection.
-                if refusal is not None and ("FATAL:" in refusal or failures > 500):
+                if refusal is not None and ("FATAL:" in refusal or failures > MOST_FAILURES):
                     return refusal
                 if refusal is None and not self._accepts():
                     return "its socket is gone"
