@@ -15,6 +15,7 @@ from .models import (
     OutboxEvent,
     SystemSetting,
 )
+from .services import requeue_event
 
 
 class MessageTemplateVersionInline(AddOnly, StackedInline):
@@ -131,7 +132,7 @@ class OutboxEventAdmin(ReadOnly, ModelAdmin):
     def requeue(self, request, queryset):
         dead = list(queryset.dead())
         for event in dead:
-            event.requeue(actor=request.user)
+            requeue_event(event, actor=request.user)
         log.write(request, dead, CHANGE, "requeue")
         self.message_user(
             request,

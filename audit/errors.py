@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.verbs import Refused
+from ebalance.services import Refused
 
 
 class LogDamaged(Refused):

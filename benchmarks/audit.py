@@ -31,7 +31,7 @@ import psutil
 from common import empty_database, libpq_environment, migrate, program
 from django.db import connection
 
-from audit.chain import Verification
+from audit.services.chain import Verification
 
 ROUNDS = 3
 BOUND = 100_000  # entries per second

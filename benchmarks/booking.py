@@ -42,9 +42,9 @@ from django.db import IntegrityError, OperationalError, connection, models, tran
 
 from booking.errors import SlotTaken
 from booking.models import Appointment
-from booking.verbs import calendar
-from booking.verbs.calendar import Time
-from ebalance.verbs import sqlstate
+from booking.services import calendar
+from booking.services.calendar import Time
+from ebalance.services import sqlstate
 
 PROCESSES = (2, 8, 16)
 LOADS = {"taken": 1, "given back": 1, "spread": 400}  # hours of a round

@@ -67,7 +67,7 @@ def empty_database(label: str) -> Iterator[dict[str, str]]:
 
 def program(name: str) -> str:
     """A PostgreSQL client program: the bundled one, else the system's."""
-    from ebalance.bundled import bundled_bin_dir
+    from ebalance.dev.bundled import bundled_bin_dir
 
     bundled = bundled_bin_dir() / name
     found = str(bundled) if bundled.exists() else shutil.which(name)

@@ -18,10 +18,10 @@ from common import empty_database, migrate
 from django.conf import settings
 from django.db import connection, transaction
 
-from ebalance.db import envelope
+from ebalance.db.encryption import envelope
+from ebalance.db.encryption.keys import Key, Keyring
+from ebalance.db.encryption.rotation import Rotation
 from ebalance.db.ids import uuid7
-from ebalance.db.keys import Key, Keyring
-from ebalance.db.rotation import Rotation
 from ugc.models import DiaryEntry
 
 ROWS = 200_000

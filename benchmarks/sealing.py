@@ -20,10 +20,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
 from crm.models import LeadNote
-from ebalance.db import envelope
+from ebalance.db.encryption import envelope
+from ebalance.db.encryption.fields import Plaintext
+from ebalance.db.encryption.keys import Key, Keyring
 from ebalance.db.ids import uuid7
-from ebalance.db.keys import Key, Keyring
-from ebalance.db.sealed import Plaintext
 
 SIZES = {"0.5 kB": 500, "10 kB": 10_000, "100 kB": 100_000}
 ROUNDS = 60

@@ -4,9 +4,9 @@ from django.contrib import admin
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext_lazy as _
 
-from content.publishing_admin import PublishingAdmin
 from ebalance.admin.dialogs import VerbAdmin, verb_action
 from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
+from ebalance.admin.publishing import PublishingAdmin
 
 from .dialogs import Move, WithReason
 from .models import (

@@ -3,7 +3,7 @@
 from django.utils.translation import gettext_lazy as _
 
 from content.errors import NotReadyToPublish
-from ebalance.verbs import IdempotencyConflict, InvalidInput, Refused, TransitionRefused
+from ebalance.services import IdempotencyConflict, InvalidInput, Refused, TransitionRefused
 
 
 class SlotTaken(Refused):

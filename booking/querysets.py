@@ -1,8 +1,8 @@
 from django.db import models
 
-from ebalance.db.values import BlindToken, only_contact
+from ebalance.db.encryption.values import BlindToken, only_contact
 
-from .verbs.requests import WaitlistSubmission
+from .services.requests import WaitlistSubmission
 
 
 class WaitlistRequestQuerySet(WaitlistSubmission):

@@ -3,6 +3,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 
 from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
+from ebalance.admin.publishing import PublishingAdmin
 
 from .models import (
     ContentItem,
@@ -20,7 +21,6 @@ from .models import (
     Topic,
 )
 from .models.editorial import REVISED
-from .publishing_admin import PublishingAdmin
 
 
 class ContentItemTopicInline(TabularInline):

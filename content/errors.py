@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.verbs import Refused
+from ebalance.services import Refused
 
 # What an offence against the list before publication asks for.
 WANTED = {

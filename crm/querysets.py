@@ -10,10 +10,10 @@ from django.db import models
 from django.utils import timezone
 
 from ebalance.db import contacts
+from ebalance.db.encryption.values import BlindToken, Plaintext, only_contact
 from ebalance.db.ids import uuid7
 from ebalance.db.querysets import EntityQuerySet
-from ebalance.db.values import BlindToken, Plaintext, only_contact
-from ebalance.verbs import Clock, RowOrKey, verb
+from ebalance.services import Clock, RowOrKey, transactional
 
 if TYPE_CHECKING:
     from .models import Lead
@@ -39,7 +39,7 @@ class LeadQuerySet(EntityQuerySet):
         identities = apps.get_model("crm.LeadIdentity").objects.filter(**known)
         return self.filter(pk__in=identities.values("lead"))
 
-    @verb
+    @transactional
     def record_event(
         self,
         event_name: str,
@@ -75,9 +75,9 @@ class LeadQuerySet(EntityQuerySet):
         Raises EventRefused for what the plan does not allow, IdempotencyConflict for an event_id of
         another event or lead, NotFound for an unknown lead, user or topic, InvalidInput.
         """
-        from .events import taken
-        from .recognition import Search
-        from .recording import Recorder
+        from .services.events import taken
+        from .services.recognition import Search
+        from .services.recording import Recorder
 
         event = taken(
             event_name,

@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 from django.db import IntegrityError, NotSupportedError
 
-from ebalance.bundled import BundledServerError
+from ebalance.dev.bundled import BundledServerError
 
 # SQLSTATE of errors that concern the server, not a statement: class 08 (connection), 25006 (it is
 # read-only, as a standby is), 28 (authorization), 3D (no such database), 3F (no schema to work in),

@@ -14,7 +14,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import keys
+from ebalance.db.encryption import keys
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -135,6 +135,7 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "pgtrigger",
     "ebalance.db",
+    "ebalance.privacy",
     "ebalance.dev",
     "identity",
     "content",
@@ -151,7 +152,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "ebalance.acting.ActorMiddleware",
+    "ebalance.actor.ActorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -219,11 +220,11 @@ ERASURE_LEDGER_FILE = Path(
     env.str("ERASURE_LEDGER_FILE", default="") or EBALANCE_DATA_DIR / "erasures.jsonl"
 ).absolute()
 
-# OUTBOX_SENDER: the class to which relay_outbox gives events, audit.senders.LogSender or
-# audit.senders.WebhookSender. OUTBOX_MAX_ATTEMPTS: after so many an event is a dead letter.
+# OUTBOX_SENDER: the class to which relay_outbox gives events, audit.services.senders.LogSender or
+# audit.services.senders.WebhookSender. OUTBOX_MAX_ATTEMPTS: then an event is a dead letter.
 # OUTBOX_SEND_TIMEOUT_SECONDS: for one whole delivery. OUTBOX_LEASE_SECONDS: for which a relay has
 # the events that it claimed; longer than a delivery takes.
-OUTBOX_SENDER = env.str("OUTBOX_SENDER", default="audit.senders.LogSender")
+OUTBOX_SENDER = env.str("OUTBOX_SENDER", default="audit.services.senders.LogSender")
 OUTBOX_MAX_ATTEMPTS = env.int("OUTBOX_MAX_ATTEMPTS", default=20)
 OUTBOX_SEND_TIMEOUT_SECONDS = env.int("OUTBOX_SEND_TIMEOUT_SECONDS", default=10)
 OUTBOX_LEASE_SECONDS = env.int("OUTBOX_LEASE_SECONDS", default=60)

@@ -19,8 +19,8 @@ from ebalance.admin.dialogs import VerbAdmin, verb_action
 from ebalance.admin.forms import Form
 from ebalance.admin.options import AddOnly, ModelAdmin, ReadOnly, TabularInline
 from ebalance.admin.refusals import REFUSALS, sentence
+from ebalance.privacy.dialogs import Erasure
 
-from .dialogs import Erasure
 from .models import Consent, DataExportRequest, ErasureLedgerEntry, Role, User, UserRole
 
 # Access comes from roles (access.md §1); Django's groups grant nothing here.
@@ -156,7 +156,7 @@ class UserAdmin(VerbAdmin, AuthUserAdmin):
     @admin.display(description=_("password"))
     def password_state(self, person: User) -> str:
         state = gettext("set") if person.has_usable_password() else gettext("not set")
-        if person.status == User.Status.deleted:
+        if person.status == User.Status.DELETED:
             return state
         page = reverse(f"{self.admin_site.name}:auth_user_password_change", args=[person.pk])
         return format_html(

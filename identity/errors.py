@@ -4,7 +4,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.verbs import InvalidInput, Refused, TransitionRefused
+from ebalance.services import InvalidInput, Refused, TransitionRefused
 
 
 class PersonUnavailable(Refused):

@@ -10,7 +10,8 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 
 from audit.models import AuditLogEntry
-from ebalance import acting
+from audit.services import record_entry
+from ebalance.actor import Actor, acting_as, client_address, current_actor, user_agent
 
 from .auth import person_at
 from .models import User
@@ -19,8 +20,8 @@ from .models import User
 @receiver(user_logged_in, dispatch_uid="audit")
 def record_login(user: User, request: HttpRequest | None = None, **_: Any) -> None:
     # The middleware knows only who asked before: nobody.
-    with acting.acting_as(user, **origin(request)):
-        AuditLogEntry.objects.record("login", user)
+    with acting_as(user, **origin(request)):
+        record_entry("login", user)
 
 
 @receiver(user_login_failed, dispatch_uid="audit")
@@ -33,16 +34,16 @@ def record_failed_login(
     a stranger counts as a client, who has no rights in admin.
     """
     person = person_at(**{n: credentials.get(n) for n in ("username", "email")})
-    with acting.acting_as(None, role=AuditLogEntry.ActorRole.client, **origin(request)):
-        AuditLogEntry.objects.record("login_failed", person, entity_type=User._meta.db_table)
+    with acting_as(None, role=AuditLogEntry.ActorRole.CLIENT, **origin(request)):
+        record_entry("login_failed", person, entity_type=User._meta.db_table)
 
 
 def origin(request: HttpRequest | None) -> dict[str, str | None]:
     """Where the attempt came from; of a call without a request what is known of this one."""
     if request is not None:
         return {
-            "ip_address": acting.address_of(request),
-            "user_agent": acting.agent_of(request),
+            "ip_address": client_address(request),
+            "user_agent": user_agent(request),
         }
-    here = acting.current() or acting.Actor()
+    here = current_actor() or Actor()
     return {"ip_address": here.ip_address, "user_agent": here.user_agent}

@@ -6,9 +6,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from content.publishing_admin import PublishingAdmin
 from ebalance.admin.forms import Form
 from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
+from ebalance.admin.publishing import PublishingAdmin
 
 from .models import InteractiveDefinition, InteractiveRun, InteractiveRunTotal, InteractiveVersion
 

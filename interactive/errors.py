@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.verbs import InvalidInput, Refused
+from ebalance.services import InvalidInput, Refused
 
 if TYPE_CHECKING:
     from .configs import Problem

@@ -10,19 +10,19 @@ from django.contrib.auth import get_user_model
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
-from audit.models import OutboxEvent
+from audit.services import publish_event
 from ebalance.db import patterns
 from ebalance.db.querysets import EntityQuerySet
 from ebalance.db.sets import EntryPoint
-from ebalance.verbs import (
+from ebalance.services import (
     Clock,
     IdempotencyConflict,
     InvalidInput,
     RowOrKey,
-    found,
-    found_locked,
+    get_or_refuse,
+    lock_or_refuse,
     sqlstate,
-    verb,
+    transactional,
 )
 
 from .errors import NotPublished
@@ -36,7 +36,7 @@ UNIQUE_VIOLATION = "23505"
 
 
 class RunQuerySet(EntityQuerySet):
-    @verb
+    @transactional
     def start_run(
         self,
         *,
@@ -61,7 +61,7 @@ class RunQuerySet(EntityQuerySet):
         person = None if user is None else present_person(user)
         run = self.model(
             **({} if id is None else {"id": key(id)}),
-            interactive_definition=found(definitions(self.model), definition),
+            interactive_definition=get_or_refuse(definitions(self.model), definition),
             user=person,
             anonymous_id=opaque(anonymous_id, "anonymous_id"),
             entry_point=member(EntryPoint, entry_point, "entry_point"),
@@ -88,7 +88,7 @@ class RunQuerySet(EntityQuerySet):
             if sqlstate(error) != UNIQUE_VIOLATION or not (earlier := self._earlier(run)):
                 raise
             return earlier
-        OutboxEvent.objects.publish(
+        publish_event(
             "run_started",
             run,
             interactive_definition_id=run.interactive_definition_id,
@@ -115,7 +115,7 @@ def definitions(run: type[models.Model]) -> models.QuerySet:
 
 def present_person(user: RowOrKey[User]) -> User:
     """The person, locked: nobody is erased meanwhile. Raises NotFound, also for who was deleted."""
-    return found_locked(get_user_model()._base_manager.exclude(status="deleted"), user)
+    return lock_or_refuse(get_user_model()._base_manager.exclude(status="deleted"), user)
 
 
 def key(value: UUID | str) -> UUID:

@@ -28,9 +28,9 @@ from django.conf import settings
 from django.db import models
 from django.db.migrations.recorder import MigrationRecorder
 
-from ebalance.db import inventory
 from ebalance.db.apps import PROJECT_APPS
-from ebalance.db.third_party import TABLES as THIRD_PARTY
+from ebalance.db.schema import data_map
+from ebalance.db.schema.third_party import TABLES as THIRD_PARTY
 
 ROOT = Path(settings.BASE_DIR)
 DATA_MODEL = "tests/db/data_model.txt"
@@ -73,7 +73,7 @@ def of_table(table: str) -> Place:
     """The table's model, or the place for a table that has none."""
     model = model_of(table)
     if table in THIRD_PARTY or (model and model._meta.app_label not in PROJECT_APPS):
-        return Place("ebalance/db/third_party.py", f'TABLES["{table}"]')
+        return Place("ebalance/db/schema/third_party.py", f'TABLES["{table}"]')
     if model is None:
         return Place("<app>/models/", f'a model with db_table = "{table}"')
     return of_class(model)
@@ -127,18 +127,18 @@ def of_test(thing: Any, name: str) -> Place:
 
 def undeclared() -> Iterator[str]:
     """Advice for each column without a privacy class and each table without a retention."""
-    for table in inventory.tables():
+    for table in data_map.tables():
         fields = table.model._meta.concrete_fields if table.model else ()
         for field in () if table.name in THIRD_PARTY else fields:
             try:
-                inventory.declaration(field)
-            except inventory.Undeclared:
+                data_map.declaration(field)
+            except data_map.Undeclared:
                 yield of_field(field)(
                     "declare p0()/p1()/p2() beside", "the column has no privacy class"
                 )
         try:
             table.retention  # noqa: B018
-        except inventory.Undeclared:
+        except data_map.Undeclared:
             yield of_table(table.name)("declare `retention = …` in", "the table has no retention")
 
 
@@ -148,16 +148,16 @@ def stop_if_undeclared() -> None:
         pytest.exit("To do:\n" + "\n".join(lines), returncode=1)
 
 
-def declared_columns() -> Iterator[inventory.Column]:
+def declared_columns() -> Iterator[data_map.Column]:
     """The columns with a declaration; ``undeclared()`` lists the others."""
-    for table in inventory.tables():
+    for table in data_map.tables():
         if table.name in THIRD_PARTY or table.model is None:
             yield from table.columns
             continue
         for field in table.model._meta.concrete_fields:
-            with contextlib.suppress(inventory.Undeclared):
-                declared = inventory.declaration(field)
-                yield inventory.Column(table, field.column or "", field, declared)
+            with contextlib.suppress(data_map.Undeclared):
+                declared = data_map.declaration(field)
+                yield data_map.Column(table, field.column or "", field, declared)
 
 
 def advises(check: Callable[..., Iterator[str]]) -> Callable[..., None]:

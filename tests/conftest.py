@@ -13,9 +13,9 @@ import xdist
 from django.conf import settings
 from pytest_django.plugin import blocking_manager_key
 
-from ebalance import bundled
 from ebalance.cli import explain
-from ebalance.db import keys
+from ebalance.db.encryption import keys
+from ebalance.dev import bundled
 from tests.advice import stop_if_undeclared
 from tests.databases import Database, Databases, default_connection_on
 from tests.duration_limit import DurationLimit

@@ -25,7 +25,7 @@ def main() -> None:
     django.setup()
     from audit.models import KeyRotation
     from crm.models import LeadIdentity, LeadNote
-    from ebalance.db.sealed import Plaintext
+    from ebalance.db.encryption.fields import Plaintext
 
     dice, last, n = random.Random(1), {}, 0
     ids = {m: sorted(m.objects.values_list("pk", flat=True)) for m in (LeadIdentity, LeadNote)}

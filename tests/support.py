@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, models, transaction
 from psycopg.types.json import Jsonb
 
-from ebalance.db.sealed import ProtectedField, Stored, UnsealedValue
+from ebalance.db.encryption.fields import ProtectedField, Stored, UnsealedValue
 
 ROUTES = ["sql", "orm"]
 

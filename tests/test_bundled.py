@@ -18,8 +18,8 @@ import psutil
 import psycopg
 import pytest
 
-from ebalance import bundled
-from ebalance.bundled import BundledServerError, Server, bundled_bin_dir
+from ebalance.dev import bundled
+from ebalance.dev.bundled import BundledServerError, Server, bundled_bin_dir
 from tests.processes import (
     PATIENCE,
     ROOT,
@@ -31,7 +31,7 @@ from tests.processes import (
 
 CLIENT = """
 import sys
-from ebalance.bundled import Server
+from ebalance.dev.bundled import Server
 server = Server(sys.argv[1], sys.argv[2], quiet=True).start("ebalance")
 print("ready", flush=True)
 sys.stdin.read()
@@ -370,7 +370,7 @@ def test_a_forked_child_may_end_without_taking_the_server_away(server: Server) -
     process.wait()
     # A process of its own: forking beside threads of the test runner would warn.
     code = (
-        "import os, sys; from ebalance.bundled import Server; "
+        "import os, sys; from ebalance.dev.bundled import Server; "
         "s = Server(sys.argv[1], sys.argv[2], quiet=True).start(); "
         "pid = os.fork(); "
         "os._exit(0) if pid == 0 else os.waitpid(pid, 0); "

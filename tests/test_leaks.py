@@ -33,9 +33,15 @@ from django.test import Client, RequestFactory
 from django.views.debug import technical_500_response
 from psycopg.types.json import Jsonb
 
-from ebalance.bundled import Server, bundled_bin_dir
-from ebalance.db import inventory
-from ebalance.db.sealed import BlindIndex, Plaintext, ProtectedField, SealedField, SealedJSON
+from ebalance.db.encryption.fields import (
+    BlindIndex,
+    Plaintext,
+    ProtectedField,
+    SealedField,
+    SealedJSON,
+)
+from ebalance.db.schema import data_map
+from ebalance.dev.bundled import Server, bundled_bin_dir
 from ebalance.redaction.exceptions import formatted
 from ebalance.redaction.records import STANDARD, AdminMail
 from ebalance.redaction.sentry import scrub
@@ -91,7 +97,7 @@ def planted_value(field: models.Field, row: models.Model, number: int) -> tuple[
 def plant() -> list[Planted]:
     """A row of each model with personal columns, all of them filled."""
     found: list[Planted] = []
-    for table in inventory.tables():
+    for table in data_map.tables():
         columns = [c.field for c in table.columns if c.privacy != "P0"]
         if not columns or table.name in NOT_PLANTED:
             continue
@@ -301,7 +307,7 @@ def look_around(planted: list[Planted], client: Client) -> None:
 
 
 def test_every_personal_column_is_planted(db: None) -> None:
-    personal = {c.name for t in inventory.tables() for c in t.columns if c.privacy != "P0"}
+    personal = {c.name for t in data_map.tables() for c in t.columns if c.privacy != "P0"}
     planted = plant()
     assert personal - {"session_key", "session_data"} == {p.field.column for p in planted}
     for p in planted:

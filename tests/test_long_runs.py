@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.core.management.base import CommandError
 
-from ebalance.long_runs import whole_number
+from ebalance.commands import whole_number
 
 
 @pytest.mark.parametrize(("text", "number"), [("1", 1), ("500", 500), ("007", 7)])

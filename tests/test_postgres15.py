@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from django.apps import apps
 
-from ebalance.bundled import Server
+from ebalance.dev.bundled import Server
 from tests.processes import manage
 
 BIN_DIR = Path("/usr/lib/postgresql/15/bin")

@@ -38,8 +38,8 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy
 from django.views.debug import technical_500_response
 
-from ebalance.bundled import BundledServerError
-from ebalance.db.sealed import Plaintext
+from ebalance.db.encryption.fields import Plaintext
+from ebalance.dev.bundled import BundledServerError
 from ebalance.redaction import records
 from ebalance.redaction.exceptions import WITHHELD, formatted, message, stand_in
 from ebalance.redaction.reports import ExceptionReporter, ExceptionReporterFilter

@@ -19,7 +19,7 @@ from django.utils.module_loading import import_module
 from django.utils.translation import override
 
 from ebalance.db.apps import PROJECT_APPS
-from ebalance.verbs import Refused
+from ebalance.services import Refused
 from tests.advice import ROOT, advises, of_class
 
 APPS = [Path(apps.get_app_config(label).path) for label in PROJECT_APPS]

@@ -22,12 +22,12 @@ from django.db import IntegrityError, connection, models, transaction
 from psycopg.errors import LockNotAvailable
 
 from crm.models import LeadIdentity, LeadNote
-from ebalance import long_runs
-from ebalance.db import envelope, keys
-from ebalance.db.keys import Key, Keyring
+from ebalance import commands
+from ebalance.db.encryption import envelope, keys
+from ebalance.db.encryption.fields import BlindToken, Plaintext, SealedField, protected_fields
+from ebalance.db.encryption.keys import Key, Keyring
+from ebalance.db.encryption.rotation import PAUSE, Rotation, sealed_models, shares
 from ebalance.db.management.commands import rotate_keys
-from ebalance.db.rotation import PAUSE, Rotation, sealed_models, shares
-from ebalance.db.sealed import BlindToken, Plaintext, SealedField, protected_fields
 from tests import live_writer
 from tests.databases import Database, default_connection_on
 from tests.factories import (
@@ -42,8 +42,8 @@ from tests.factories import (
     WaitlistRequestFactory,
 )
 from tests.factories.base import ago
+from tests.privacy.purging import OnWait
 from tests.processes import PATIENCE, ROOT, environment, eventually, manage
-from tests.purging import OnWait
 from tests.support import execute
 
 RINGS = {name: os.environ[f"EBALANCE_{name}_KEYS"] for name in ("ENCRYPTION", "BLIND_INDEX")}
@@ -465,7 +465,7 @@ def test_a_run_to_other_keys_ends_the_one_before(use: Any) -> None:
 def test_without_a_terminal_progress_is_a_line_now_and_then(
     use: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(long_runs, "LINE_EVERY", 0.0)
+    monkeypatch.setattr(commands, "LINE_EVERY", 0.0)
     for _ in range(5):
         LeadNoteFactory()
     use(NEW_RINGS)
@@ -754,7 +754,7 @@ def test_a_row_that_others_hold_is_passed_over_and_moved_later(
     use(NEW_RINGS)
     waits: list[float] = []
     clock = SimpleNamespace(monotonic=lambda: sum(waits))
-    monkeypatch.setattr("ebalance.db.rotation.time", clock)
+    monkeypatch.setattr("ebalance.db.encryption.rotation.time", clock)
     with locked(committed, "lead_notes", rows[1].pk):
         assert rotate(LeadNote, patience=0.5, stop=OnWait(waits.append)).done == 4
         assert 0.5 < sum(waits) <= 0.5 + PAUSE + 1e-6

@@ -1,4 +1,4 @@
-"""``ebalance.verbs``: one transaction, typed refusals, and a second try when it is broken off."""
+"""``ebalance.services``: one transaction, typed refusals, retries."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from django.utils import timezone as clock
 
 from audit.models import OutboxEvent
 from booking.models import Appointment
-from booking.verbs import appointments
+from booking.services import appointments
 from content.models import Topic
 from crm.models import Lead
-from ebalance.verbs import (
-    ATTEMPTS,
+from ebalance.services import (
+    MAX_ATTEMPTS,
     InvalidInput,
     NotFound,
     RuleBroken,
-    found,
-    found_locked,
+    get_or_refuse,
     key_of,
-    locked,
-    moment,
-    verb,
+    lock_or_refuse,
+    lock_rows,
+    to_utc,
+    transactional,
 )
 from tests.databases import Databases
 from tests.factories import LeadFactory, ServiceFactory, TopicFactory, UserFactory
@@ -61,7 +61,7 @@ class Flaky:
         self.times, self.sqlstate = times, sqlstate
         self.tries: list[UUID] = []
 
-    @verb
+    @transactional
     def run(self) -> Lead:
         lead = LeadFactory()
         self.tries.append(lead.pk)
@@ -79,16 +79,16 @@ class Flaky:
 
 @pytest.mark.parametrize("sqlstate", BROKEN_OFF)
 def test_what_the_database_broke_off_is_run_again(shared: None, sqlstate: str) -> None:
-    flaky = Flaky(ATTEMPTS - 1, sqlstate)
+    flaky = Flaky(MAX_ATTEMPTS - 1, sqlstate)
     assert flaky.run().pk == flaky.tries[-1]
-    assert (len(flaky.tries), flaky.written) == (ATTEMPTS, 1)
+    assert (len(flaky.tries), flaky.written) == (MAX_ATTEMPTS, 1)
 
 
 def test_it_is_given_up_in_the_end(shared: None) -> None:
-    flaky = Flaky(ATTEMPTS)
+    flaky = Flaky(MAX_ATTEMPTS)
     with pytest.raises(OperationalError):
         flaky.run()
-    assert (len(flaky.tries), flaky.written) == (ATTEMPTS, 0)
+    assert (len(flaky.tries), flaky.written) == (MAX_ATTEMPTS, 0)
 
 
 @pytest.mark.parametrize("sqlstate", ["55P03", "57014", "53300"])
@@ -124,7 +124,7 @@ def test_a_verb_in_a_verb_is_run_again_with_it(shared: None) -> None:
     inner = Flaky(2)
     outer: list[UUID] = []
 
-    @verb
+    @transactional
     def both() -> None:
         outer.append(LeadFactory().pk)
         inner.run()
@@ -140,15 +140,15 @@ def test_of_two_in_a_deadlock_both_come_to_their_end(shared: None) -> None:
     tries: list[str] = []
 
     def lock(name: str, first: Lead, second: Lead) -> Callable[[], None]:
-        @verb
+        @transactional
         def one_after_the_other() -> None:
             tries.append(name)
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL deadlock_timeout = '50ms'")
-            found_locked(Lead.objects.all(), first)
+            lock_or_refuse(Lead.objects.all(), first)
             if tries.count(name) == 1:
                 met.wait(30)
-            found_locked(Lead.objects.all(), second)
+            lock_or_refuse(Lead.objects.all(), second)
 
         return one_after_the_other
 
@@ -160,14 +160,14 @@ def test_in_repeatable_read_a_change_meanwhile_is_met_by_another_try(shared: Non
     lead = LeadFactory(status="new")
     seen: list[str] = []
 
-    @verb
+    @transactional
     def read_then_lock() -> None:
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         seen.append(Lead.objects.get(pk=lead.pk).status)
         if len(seen) == 1:
             at_once(lambda: Lead.objects.filter(pk=lead.pk).update(status="paid"))
-        seen.append(found_locked(Lead.objects.all(), lead).status)
+        seen.append(lock_or_refuse(Lead.objects.all(), lead).status)
 
     read_then_lock()
     assert seen == ["new", "paid", "paid"]
@@ -208,7 +208,7 @@ def test_a_booking_that_was_broken_off_is_made_once(
 # -- Refusals -------------------------------------------------------------------------------------
 
 
-@verb
+@transactional
 def writes_and_refuses(error: BaseException) -> None:
     LeadFactory()
     raise error
@@ -226,12 +226,12 @@ def test_what_is_refused_has_written_nothing_and_the_caller_goes_on(error: Excep
     assert {*Lead.objects.all()} == {kept, other}
 
 
-@verb
+@transactional
 def makes_topic(code: str) -> None:
     Topic.objects.bulk_create([Topic(code=code, title="Сон")])
 
 
-@verb
+@transactional
 def makes_topic_within(code: str) -> None:
     makes_topic(code)
 
@@ -260,7 +260,7 @@ def test_a_value_that_no_column_holds_is_no_input(make: Callable[[str], None]) -
 def test_what_is_refused_at_the_commit_is_named(shared: None) -> None:
     """Constraints may be deferred to the end of the transaction."""
 
-    @verb
+    @transactional
     def of_nobody() -> None:
         with connection.cursor() as cursor:
             cursor.execute(
@@ -301,7 +301,7 @@ RUBBISH = {
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("find", [found, found_locked])
+@pytest.mark.parametrize("find", [get_or_refuse, lock_or_refuse])
 @pytest.mark.parametrize("model", [Lead, Topic])
 def test_rubbish_finds_no_row(model: type[models.Model], find: Callable) -> None:
     LeadFactory()
@@ -315,7 +315,7 @@ def test_rubbish_finds_no_row(model: type[models.Model], find: Callable) -> None
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("find", [found, found_locked])
+@pytest.mark.parametrize("find", [get_or_refuse, lock_or_refuse])
 def test_a_row_is_found_by_itself_and_by_its_key_in_every_spelling(find: Callable) -> None:
     lead = LeadFactory()
     for given in [lead, lead.pk, str(lead.pk), lead.pk.hex, str(lead.pk).upper()]:
@@ -327,7 +327,7 @@ def test_a_row_is_found_by_itself_and_by_its_key_in_every_spelling(find: Callabl
 @pytest.mark.django_db
 def test_rows_are_locked_in_the_order_of_their_keys() -> None:
     leads = [LeadFactory() for _ in range(3)]
-    rows = locked(Lead.objects.order_by("-created_at"))
+    rows = lock_rows(Lead.objects.order_by("-created_at"))
     assert rows == sorted(leads, key=lambda lead: lead.pk)
 
 
@@ -357,14 +357,14 @@ NO_MOMENTS = {
 @pytest.mark.parametrize("value", NO_MOMENTS.values(), ids=NO_MOMENTS)
 def test_value_that_is_no_moment_is_refused(value: Any) -> None:
     with pytest.raises(InvalidInput) as refused:
-        moment(value, "start")
+        to_utc(value, "start")
     assert refused.value.details == {"field": "start"}
 
 
 def test_a_moment_is_told_in_utc() -> None:
     given = datetime(2027, 3, 1, 12, tzinfo=ZoneInfo("Europe/Moscow"))
-    told = moment(given, "start")
+    told = to_utc(given, "start")
     assert told == given
     assert (told.hour, told.tzinfo) == (9, UTC)
     for edge in [FIRST, LAST]:
-        assert moment(edge.replace(tzinfo=UTC), "start") == edge.replace(tzinfo=UTC)
+        assert to_utc(edge.replace(tzinfo=UTC), "start") == edge.replace(tzinfo=UTC)

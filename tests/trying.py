@@ -11,7 +11,7 @@ import pytest
 from django.db import IntegrityError, connection, models, transaction
 from psycopg.types.json import Jsonb
 
-from ebalance.db.sealed import ProtectedField, SealedField, UnsealedValue
+from ebalance.db.encryption.fields import ProtectedField, SealedField, UnsealedValue
 from tests.support import (
     TRIED,
     Case,

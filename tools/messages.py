@@ -1,9 +1,8 @@
 """Keep the Russian catalogue in step with the code (`make messages`); `--check` only looks.
 
-What must be translated: messages in the project's Python and templates; labels made at run time
-(fields, closed sets); messages of installed apps that come without Russian. What may be: a label
-with its set's name as context, where one word does not fit every set; a message that Django says
-in Russian otherwise. Anything else is dropped.
+The catalogue must have: messages in the project's Python and templates, labels that are made from
+field names, messages of installed apps that come without Russian. It may have a message that Django
+itself translates in another way. Other messages are dropped.
 """
 
 import argparse
@@ -70,10 +69,10 @@ def project_models() -> list[type]:
 
 
 def closed_sets() -> list[type]:
-    """Every Members of the project (a test may have made others)."""
-    from ebalance.db.sets import Members
+    """Every TextChoices of the project (a test may have made others)."""
+    from django.db.models import TextChoices
 
-    return [made for made in Members.__subclasses__() if made.__module__.split(".")[0] in _ours()]
+    return [m for m in TextChoices.__subclasses__() if m.__module__.split(".")[0] in _ours()]
 
 
 def field_labels() -> Iterator[str]:
@@ -82,13 +81,6 @@ def field_labels() -> Iterator[str]:
         for field in (*model._meta.local_fields, *model._meta.local_many_to_many):
             if field._verbose_name is None:
                 yield field.name.replace("_", " ")
-
-
-def set_labels() -> Iterator[tuple[str, str]]:
-    """(name of the closed set, label of a member) (ebalance/db/sets.py)."""
-    for members in closed_sets():
-        for member in members:
-            yield members.__name__, member.name.replace("_", " ")
 
 
 def extracted(folder: Path, *, without: tuple[str, ...] = ()) -> Iterator[tuple]:
@@ -139,7 +131,7 @@ def wanted() -> Catalog:
     for folder in [*(ROOT / name for name in _ours()), *templates]:
         for message, context in extracted(folder):
             found.add(message, context=context)
-    for label in [*field_labels(), *(label for _set, label in set_labels())]:
+    for label in field_labels():
         found.add(label)
 
     spoken = spoken_by_others()
@@ -168,7 +160,6 @@ def written() -> Catalog:
 def merged(current: Catalog, required: Catalog) -> Russian:
     """The required messages with the translations there are, and those that may stay."""
     spoken = spoken_by_others()
-    in_context = set(set_labels())
     result = Russian()
     for message in entries(required):
         old = current.get(_one(message.id), message.context)
@@ -181,10 +172,9 @@ def merged(current: Catalog, required: Catalog) -> Russian:
             context=message.context,
         )
     for message in entries(current):
-        if _is_translated(message) and not result.get(_one(message.id), message.context):
-            is_label = (message.context, message.id) in in_context
-            if is_label or spoken.get(_one(message.id), message.context):
-                result[message.id] = message
+        name = (_one(message.id), message.context)
+        if _is_translated(message) and not result.get(*name) and spoken.get(*name):
+            result[message.id] = message
     return result
 
 

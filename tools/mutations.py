@@ -27,7 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from ebalance.bundled import Server, bundled_bin_dir  # noqa: E402
+from ebalance.dev.bundled import Server, bundled_bin_dir  # noqa: E402
 
 ENTRIES = sorted((ROOT / "tools" / "mutations").glob("*.toml"))
 LONGEST_RUN = 1800.0  # seconds; only ends a hang

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from ebalance.bundled import Server  # noqa: E402
+from ebalance.dev.bundled import Server  # noqa: E402
 
 BIN_DIR = Path("/usr/lib/postgresql/15/bin")
 # These start servers of their own, or do not ask the database.

@@ -5,11 +5,11 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextareaWidget
 
 from ebalance.admin.dialogs import Dialog, choice
-from ebalance.db.sealed import Plaintext
+from ebalance.db.encryption.fields import Plaintext
 
 from .models import ModerationAction
-from .verbs.inputs import LONGEST_TEXT
-from .verbs.questions import EscalationReason, TriggerFlag
+from .services.inputs import LONGEST_TEXT
+from .services.questions import EscalationReason, TriggerFlag
 
 
 class Rejection(Dialog):

@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.verbs import InvalidInput, Refused, TransitionRefused
+from ebalance.services import InvalidInput, Refused, TransitionRefused
 
 
 class AuthorUnavailable(Refused):

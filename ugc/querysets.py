@@ -15,13 +15,13 @@ from django.apps import apps
 from django.db import models
 from django.utils import timezone
 
-from ebalance.db.payloads import PayloadInvalid
+from ebalance.db.encryption.fields import Plaintext, UnsealedValue
+from ebalance.db.encryption.payloads import PayloadInvalid
 from ebalance.db.querysets import EntityQuerySet
-from ebalance.db.sealed import Plaintext, UnsealedValue
-from ebalance.verbs import Clock, InvalidInput, RowOrKey, verb
+from ebalance.services import Clock, InvalidInput, RowOrKey, transactional
 
 from .errors import PayloadUnusable
-from .verbs.inputs import (
+from .services.inputs import (
     author,
     check_text,
     conflict,
@@ -33,8 +33,8 @@ from .verbs.inputs import (
     some_of,
     yes_or_no,
 )
-from .verbs.questions import TriggerFlag
-from .verbs.reviews import version_of
+from .services.questions import TriggerFlag
+from .services.reviews import version_of
 
 
 def people() -> models.QuerySet:
@@ -42,7 +42,7 @@ def people() -> models.QuerySet:
 
 
 class QuestionQuerySet(EntityQuerySet):
-    @verb
+    @transactional
     def submit(
         self,
         *,
@@ -124,7 +124,7 @@ def has_same_text(earlier: Any, text: Plaintext) -> bool:
 
 
 class ReviewQuerySet(EntityQuerySet):
-    @verb
+    @transactional
     def draft(
         self,
         *,
@@ -145,7 +145,7 @@ class ReviewQuerySet(EntityQuerySet):
 
     draft.alters_data = True  # type: ignore[attr-defined]
 
-    @verb
+    @transactional
     def submit(
         self,
         *,
@@ -206,7 +206,7 @@ def was_granted(review: Any, version: str | None) -> bool:
 
 
 class DiaryQuerySet(EntityQuerySet):
-    @verb
+    @transactional
     def write(
         self,
         *,

@@ -9,7 +9,6 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from ebalance.db import patterns, rules, triggers
-from ebalance.db.classification import EVIDENCE, NULL, of_person, p0
 from ebalance.db.fields import (
     BytesFromDatabase,
     ClosedSet,
@@ -20,10 +19,8 @@ from ebalance.db.fields import (
     UUIDFromDatabase,
     created_at,
 )
-from ebalance.db.retention import kept, removed_by
-from ebalance.db.sets import Members
-
-from ..managers import AuditLog
+from ebalance.db.schema.classification import EVIDENCE, NULL, of_person, p0
+from ebalance.db.schema.retention import kept, removed_by
 
 KEPT = "3 years"  # at least (privacy.md §4)
 FORGOTTEN = "origin_forgotten"  # where requests about a row came from is emptied, up to here
@@ -33,7 +30,7 @@ def may_be_emptied(entry: str) -> str:
     """SQL: the address and the agent of the entry may be gone.
 
     Whoever acted is erased; a login that failed was of somebody who is; or, where nobody is known
-    to have acted, the log itself says later on that it was forgotten (identity.erasure).
+    to have acted, a later entry of the log says that it was forgotten (ebalance.privacy.erasure).
     """
     return f"""CASE WHEN {entry}.actor_user_id IS NOT NULL OR {entry}.entity_type = 'users'
     THEN coalesce({entry}.actor_user_id, {entry}.entity_id) IS NOT NULL AND NOT EXISTS (
@@ -48,7 +45,12 @@ def may_be_emptied(entry: str) -> str:
 class AuditLogEntry(Entity):
     """Who did what. Append-only; every row carries the hash of the one before it."""
 
-    ActorRole = Members("ActorRole", "owner assistant editor client system")
+    class ActorRole(models.TextChoices):
+        OWNER = "owner", _("owner")
+        ASSISTANT = "assistant", _("assistant")
+        EDITOR = "editor", _("editor")
+        CLIENT = "client", _("client")
+        SYSTEM = "system", _("system")
 
     seq = NumberFromDatabase(
         editable=False,
@@ -96,10 +98,8 @@ class AuditLogEntry(Entity):
         db_comment=p0("salted SHA-256 of address and user agent", export=False),
     )
 
-    objects = AuditLog()
-
     retention = removed_by(
-        "audit.retention.remove_old_segments",
+        "audit.services.retention.remove_old_segments",
         time=f"at least {KEPT} after `created_at`",
         note="then whole segments",
     )
@@ -164,7 +164,7 @@ BEGIN
     RETURN NEW;
 END""",
             ),
-            # Retention removes what is old and stands before a checkpoint (audit.retention).
+            # Retention removes what is old and stands before a checkpoint (services.retention).
             triggers.Rule(
                 "audit_log_entries_no_delete",
                 operation=pgtrigger.Delete,

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import rules
-from ebalance.db.classification import p0
 from ebalance.db.fields import (
     Entity,
     TextLine,
     created_at,
     now_default,
 )
-from ebalance.db.retention import After, purged
-from ebalance.verbs import TransitionRefused, found_locked, verb
+from ebalance.db.schema.classification import p0
+from ebalance.db.schema.retention import After, purged
 
-from ..managers import OutboxQuerySet
-
-if TYPE_CHECKING:
-    from identity.models import User
+from ..querysets import OutboxQuerySet
 
 
 class OutboxEvent(Entity):
     """A domain event waiting to be sent, written in the transaction it tells about.
 
-    relay_outbox sends it (`audit.relay`); `audit.managers` says what its columns tell of that.
+    relay_outbox sends it (audit.services.relay).
     """
 
     event_type = TextLine(db_comment=p0("what happened, a code"))
@@ -112,18 +105,3 @@ class OutboxEvent(Entity):
 
     def __str__(self) -> str:
         return self.event_type
-
-    @verb
-    def requeue(self, *, actor: User | None = None) -> None:
-        """Let a dead letter be tried again, from the first attempt on.
-
-        An event that is in the queue anyway stays as it is. ``actor`` is who asks for it. Raises
-        NotFound, and TransitionRefused for an event that was delivered.
-        """
-        events = OutboxEvent.objects
-        if found_locked(events.all(), self.pk).published_at is not None:
-            raise TransitionRefused(
-                entity=self._meta.db_table, id=self.pk, status="published", wanted="waiting"
-            )
-        events.dead().filter(pk=self.pk).update(attempts=0, available_at=Now(), last_error=None)
-        self.refresh_from_db()

@@ -7,14 +7,14 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import patterns, rules, triggers
-from ebalance.db.classification import p0
 from ebalance.db.fields import (
     Entity,
     TextLine,
     now_default,
     updated_at,
 )
-from ebalance.db.retention import kept
+from ebalance.db.schema.classification import p0
+from ebalance.db.schema.retention import kept
 
 
 class KeyRotation(Entity):

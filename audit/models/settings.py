@@ -7,13 +7,13 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import auditing, rules, triggers
-from ebalance.db.classification import by_staff, p0
 from ebalance.db.fields import (
     Ref,
     TextLine,
     updated_at,
 )
-from ebalance.db.retention import kept
+from ebalance.db.schema.classification import by_staff, p0
+from ebalance.db.schema.retention import kept
 
 
 class SystemSetting(models.Model):

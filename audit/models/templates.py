@@ -6,10 +6,9 @@ import pgtrigger
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_noop, pgettext_lazy
 
 from ebalance.db import auditing, rules, triggers
-from ebalance.db.classification import by_staff, p0
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
@@ -18,21 +17,32 @@ from ebalance.db.fields import (
     created_at,
 )
 from ebalance.db.on_delete import DB_CASCADE
-from ebalance.db.retention import goes_with, kept
-from ebalance.db.sets import Members
+from ebalance.db.schema.classification import by_staff, p0
+from ebalance.db.schema.retention import goes_with, kept
 
 
 class MessageTemplate(Entity):
     """A message to clients, by channel and occasion; its text stands in its versions."""
 
-    Channel = Members("Channel", "email telegram")
-    Category = Members("Category", "booking waitlist event moderation")
-    Status = Members("Status", "draft active archived")
+    class Channel(models.TextChoices):
+        EMAIL = "email", _("email")
+        TELEGRAM = "telegram", _("telegram")
+
+    class Category(models.TextChoices):
+        BOOKING = "booking", _("booking")
+        WAITLIST = "waitlist", _("waitlist")
+        EVENT = "event", pgettext_lazy("Category", "event")
+        MODERATION = "moderation", _("moderation")
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", _("draft")
+        ACTIVE = "active", _("active")
+        ARCHIVED = "archived", _("archived")
 
     channel = ClosedSet(Channel, db_comment=p0("how it is sent"))
     category = ClosedSet(Category, db_comment=p0("occasion"))
     name = TextLine(db_comment=p0("name"))
-    status = ClosedSet(Status, default=Status.draft, db_comment=p0("life cycle"))
+    status = ClosedSet(Status, default=Status.DRAFT, db_comment=p0("life cycle"))
     language = TextLine(default="ru", db_default="ru", db_comment=p0("ISO 639-1"))
     active_version = models.IntegerField(null=True, blank=True, db_comment=p0("version in use"))
     created_at = created_at()

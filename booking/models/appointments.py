@@ -8,7 +8,6 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from ebalance.db import auditing, rules, triggers
-from ebalance.db.classification import NAMELESS_LEAD, NULL, carried_by, of_person, p0, p1
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
@@ -17,10 +16,11 @@ from ebalance.db.fields import (
     created_at,
     updated_at,
 )
-from ebalance.db.retention import kept
-from ebalance.db.sets import EntryPoint, Members
+from ebalance.db.schema.classification import NAMELESS_LEAD, NULL, carried_by, of_person, p0, p1
+from ebalance.db.schema.retention import kept
+from ebalance.db.sets import EntryPoint
 
-from ..verbs.appointments import AppointmentQuerySet, AppointmentVerbs
+from ..services.appointments import AppointmentQuerySet, AppointmentVerbs
 from .schedule import AvailabilitySlot
 from .services import Service
 from .times import BLOCKING, session_times
@@ -36,13 +36,36 @@ OUTCOME = (
 class Appointment(AppointmentVerbs, Entity):
     """A session agreed with a client. Written by the booking verbs only (states.md)."""
 
-    Format = Members("Format", "online offline")
-    Status = Members("Status", "pending_payment paid confirmed canceled rescheduled completed")
-    Outcome = Members(
-        "Outcome", "attended no_show canceled_by_client canceled_by_provider rescheduled"
-    )
-    OutcomeReason = Members("OutcomeReason", "late_cancel tech_issue illness other unknown")
-    RecordedByRole = Members("RecordedByRole", "owner assistant system")
+    class Format(models.TextChoices):
+        ONLINE = "online", _("online")
+        OFFLINE = "offline", _("offline")
+
+    class Status(models.TextChoices):
+        PENDING_PAYMENT = "pending_payment", _("pending payment")
+        PAID = "paid", _("paid")
+        CONFIRMED = "confirmed", _("confirmed")
+        CANCELED = "canceled", _("canceled")
+        RESCHEDULED = "rescheduled", _("rescheduled")
+        COMPLETED = "completed", _("completed")
+
+    class Outcome(models.TextChoices):
+        ATTENDED = "attended", _("attended")
+        NO_SHOW = "no_show", _("no show")
+        CANCELED_BY_CLIENT = "canceled_by_client", _("canceled by client")
+        CANCELED_BY_PROVIDER = "canceled_by_provider", _("canceled by provider")
+        RESCHEDULED = "rescheduled", _("rescheduled")
+
+    class OutcomeReason(models.TextChoices):
+        LATE_CANCEL = "late_cancel", _("late cancel")
+        TECH_ISSUE = "tech_issue", _("tech issue")
+        ILLNESS = "illness", _("illness")
+        OTHER = "other", _("other")
+        UNKNOWN = "unknown", _("unknown")
+
+    class RecordedByRole(models.TextChoices):
+        OWNER = "owner", _("owner")
+        ASSISTANT = "assistant", _("assistant")
+        SYSTEM = "system", _("system")
 
     service = Ref(Service, related_name="appointments", db_comment=p0("service"))
     client = Ref(
@@ -71,7 +94,7 @@ class Appointment(AppointmentVerbs, Entity):
     )
     timezone = TextLine(db_comment=p0("the client's IANA zone"))
     format = ClosedSet(Format, db_comment=p0("online or offline"))
-    status = ClosedSet(Status, default=Status.pending_payment, db_comment=p0("life cycle"))
+    status = ClosedSet(Status, default=Status.PENDING_PAYMENT, db_comment=p0("life cycle"))
     hold_expires_at = models.DateTimeField(
         null=True, blank=True, db_comment=p0("until when the time is held unpaid, UTC")
     )

@@ -3,10 +3,9 @@
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_noop, pgettext_lazy
 
 from ebalance.db import rules, triggers
-from ebalance.db.classification import ACCOUNTING, of_person, p0
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
@@ -15,29 +14,44 @@ from ebalance.db.fields import (
     created_at,
     now_default,
 )
-from ebalance.db.retention import kept, purged
-from ebalance.db.sets import Members
+from ebalance.db.schema.classification import ACCOUNTING, of_person, p0
+from ebalance.db.schema.retention import kept, purged
 
-from ..verbs.payments import PaymentQuerySet, PaymentVerbs
-from ..verbs.webhooks import WebhookEventQuerySet, WebhookEventVerbs
+from ..services.payments import PaymentQuerySet, PaymentVerbs
+from ..services.webhooks import WebhookEventQuerySet, WebhookEventVerbs
 from .appointments import Appointment
 
 
 class Payment(PaymentVerbs, Entity):
     """A payment with the provider. Card data has no column. Written by the payment verbs."""
 
-    Provider = Members("Provider", "yookassa")
-    Purpose = Members("Purpose", "deposit full")
-    Currency = Members("Currency", "RUB")
-    Status = Members("Status", "pending succeeded canceled failed")
-    FailureCategory = Members(
-        "FailureCategory", "canceled timeout provider_error insufficient_funds unknown"
-    )
+    class Provider(models.TextChoices):
+        YOOKASSA = "yookassa", _("yookassa")
+
+    class Purpose(models.TextChoices):
+        DEPOSIT = "deposit", _("deposit")
+        FULL = "full", pgettext_lazy("Purpose", "full")
+
+    class Currency(models.TextChoices):
+        RUB = "RUB", _("RUB")
+
+    class Status(models.TextChoices):
+        PENDING = "pending", _("pending")
+        SUCCEEDED = "succeeded", _("succeeded")
+        CANCELED = "canceled", _("canceled")
+        FAILED = "failed", _("failed")
+
+    class FailureCategory(models.TextChoices):
+        CANCELED = "canceled", _("canceled")
+        TIMEOUT = "timeout", _("timeout")
+        PROVIDER_ERROR = "provider_error", _("provider error")
+        INSUFFICIENT_FUNDS = "insufficient_funds", _("insufficient funds")
+        UNKNOWN = "unknown", _("unknown")
 
     appointment = Ref(
         Appointment, related_name="payments", db_comment=of_person("what is paid for", ACCOUNTING)
     )
-    provider = ClosedSet(Provider, default=Provider.yookassa, db_comment=p0("payment provider"))
+    provider = ClosedSet(Provider, default=Provider.YOOKASSA, db_comment=p0("payment provider"))
     provider_payment_id = TextLine(
         null=True,
         blank=True,
@@ -49,7 +63,7 @@ class Payment(PaymentVerbs, Entity):
     purpose = ClosedSet(Purpose, db_comment=p0("deposit or full price"))
     amount = models.IntegerField(db_comment=p0("amount, whole roubles; never changes"))
     currency = ClosedSet(Currency, default=Currency.RUB, db_comment=p0("currency"))
-    status = ClosedSet(Status, default=Status.pending, db_comment=p0("life cycle"))
+    status = ClosedSet(Status, default=Status.PENDING, db_comment=p0("life cycle"))
     failure_category = ClosedSet(
         FailureCategory, null=True, blank=True, db_comment=p0("why it failed")
     )
@@ -153,7 +167,11 @@ class Payment(PaymentVerbs, Entity):
 class PaymentWebhookEvent(WebhookEventVerbs, Entity):
     """That the provider told us something; the body is not stored."""
 
-    LastError = Members("LastError", "unknown_payment amount_mismatch out_of_order internal")
+    class LastError(models.TextChoices):
+        UNKNOWN_PAYMENT = "unknown_payment", _("unknown payment")
+        AMOUNT_MISMATCH = "amount_mismatch", _("amount mismatch")
+        OUT_OF_ORDER = "out_of_order", _("out of order")
+        INTERNAL = "internal", pgettext_lazy("LastError", "internal")
 
     provider = ClosedSet(Payment.Provider, db_comment=p0("payment provider"))
     provider_event_id = TextLine(db_comment=p0("what makes a repeated delivery the same"))

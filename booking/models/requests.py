@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from ebalance.db import rules, triggers
-from ebalance.db.classification import DELETE, of_person, p0, p1, p2
+from ebalance.db.encryption.fields import BlindIndex, SealedJSON, SealedText
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
@@ -14,22 +14,27 @@ from ebalance.db.fields import (
     created_at,
 )
 from ebalance.db.on_delete import DB_CASCADE
-from ebalance.db.retention import goes_with, kept
-from ebalance.db.sealed import BlindIndex, SealedJSON, SealedText
-from ebalance.db.sets import Members
+from ebalance.db.schema.classification import DELETE, of_person, p0, p1, p2
+from ebalance.db.schema.retention import goes_with, kept
 
 from ..querysets import WaitlistRequestQuerySet
-from ..verbs.requests import IntakeFormQuerySet, IntakeVerbs, WaitlistVerbs
+from ..services.requests import IntakeFormQuerySet, IntakeVerbs, WaitlistVerbs
 from .appointments import Appointment
 from .services import Service
 
-ContactChannel = Members("ContactChannel", "email phone telegram")
+
+class ContactChannel(models.TextChoices):
+    EMAIL = "email", _("email")
+    PHONE = "phone", _("phone")
+    TELEGRAM = "telegram", _("telegram")
 
 
 class IntakeForm(IntakeVerbs, Entity):
     """What a client tells before the first session; sealed."""
 
-    Status = Members("Status", "draft submitted")
+    class Status(models.TextChoices):
+        DRAFT = "draft", _("draft")
+        SUBMITTED = "submitted", _("submitted")
 
     appointment = Ref(
         Appointment,
@@ -37,7 +42,7 @@ class IntakeForm(IntakeVerbs, Entity):
         related_name="intake_forms",
         db_comment=of_person("for which session", DELETE),
     )
-    status = ClosedSet(Status, default=Status.draft, db_comment=p0("life cycle"))
+    status = ClosedSet(Status, default=Status.DRAFT, db_comment=p0("life cycle"))
     payload_encrypted = SealedJSON(
         token="intake_forms.payload",
         schema=lambda form: ("intake", form.status == "draft"),
@@ -86,8 +91,16 @@ class IntakeForm(IntakeVerbs, Entity):
 class WaitlistRequest(WaitlistVerbs, Entity):
     """Someone who waits for a free time."""
 
-    TimeWindow = Members("TimeWindow", "weekday_morning weekday_evening weekend any")
-    Status = Members("Status", "new contacted closed")
+    class TimeWindow(models.TextChoices):
+        WEEKDAY_MORNING = "weekday_morning", _("weekday morning")
+        WEEKDAY_EVENING = "weekday_evening", _("weekday evening")
+        WEEKEND = "weekend", _("weekend")
+        ANY = "any", _("any")
+
+    class Status(models.TextChoices):
+        NEW = "new", _("new")
+        CONTACTED = "contacted", _("contacted")
+        CLOSED = "closed", _("closed")
 
     user = Ref(
         "identity.User",
@@ -116,7 +129,7 @@ class WaitlistRequest(WaitlistVerbs, Entity):
     preferred_time_window = ClosedSet(
         TimeWindow, null=True, blank=True, db_comment=p0("when it would suit")
     )
-    status = ClosedSet(Status, default=Status.new, db_comment=p0("life cycle"))
+    status = ClosedSet(Status, default=Status.NEW, db_comment=p0("life cycle"))
     created_at = created_at()
 
     objects = WaitlistRequestQuerySet.as_manager()

@@ -5,10 +5,9 @@ from datetime import time
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_noop, pgettext_lazy
 
 from ebalance.db import rules, triggers
-from ebalance.db.classification import p0, p1
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
@@ -17,11 +16,11 @@ from ebalance.db.fields import (
     created_at,
 )
 from ebalance.db.on_delete import DB_CASCADE
-from ebalance.db.retention import kept
-from ebalance.db.sets import Members
+from ebalance.db.schema.classification import p0, p1
+from ebalance.db.schema.retention import kept
 
-from ..verbs.blocking import SlotVerbs
-from ..verbs.schedule import ScheduleRuleQuerySet
+from ..services.blocking import SlotVerbs
+from ..services.schedule import ScheduleRuleQuerySet
 from .services import Service
 from .times import session_times
 
@@ -29,7 +28,9 @@ from .times import session_times
 class ScheduleRule(Entity):
     """Recurring working hours in local wall time: slots keep their hour across clock changes."""
 
-    Recurrence = Members("Recurrence", "weekly biweekly")
+    class Recurrence(models.TextChoices):
+        WEEKLY = "weekly", _("weekly")
+        BIWEEKLY = "biweekly", _("biweekly")
 
     service = Ref(
         Service,
@@ -98,9 +99,18 @@ class ScheduleRule(Entity):
 class AvailabilitySlot(SlotVerbs, Entity):
     """A time that can be booked, is booked, or is blocked; made from rules or by the calendar."""
 
-    Status = Members("Status", "available reserved blocked")
-    Source = Members("Source", "product google_calendar")
-    BlockType = Members("BlockType", "exception buffer")
+    class Status(models.TextChoices):
+        AVAILABLE = "available", _("available")
+        RESERVED = "reserved", _("reserved")
+        BLOCKED = "blocked", _("blocked")
+
+    class Source(models.TextChoices):
+        PRODUCT = "product", pgettext_lazy("Source", "product")
+        GOOGLE_CALENDAR = "google_calendar", _("google calendar")
+
+    class BlockType(models.TextChoices):
+        EXCEPTION = "exception", _("exception")
+        BUFFER = "buffer", _("buffer")
 
     service = Ref(
         Service,
@@ -111,8 +121,8 @@ class AvailabilitySlot(SlotVerbs, Entity):
     )
     start_at_utc = models.DateTimeField(db_comment=p0("start, UTC"))
     end_at_utc = models.DateTimeField(db_comment=p0("end, UTC, at most 12 h later"))
-    status = ClosedSet(Status, default=Status.available, db_comment=p0("life cycle"))
-    source = ClosedSet(Source, default=Source.product, db_comment=p0("who made it"))
+    status = ClosedSet(Status, default=Status.AVAILABLE, db_comment=p0("life cycle"))
+    source = ClosedSet(Source, default=Source.PRODUCT, db_comment=p0("who made it"))
     external_event_id = TextLine(
         null=True, blank=True, db_comment=p0("event in the outside calendar")
     )

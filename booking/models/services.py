@@ -5,7 +5,6 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import auditing, rules, triggers
-from ebalance.db.classification import p0
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
@@ -14,10 +13,11 @@ from ebalance.db.fields import (
     created_at,
     updated_at,
 )
-from ebalance.db.retention import kept
-from ebalance.db.sets import PUBLICATION_MOVES, Members, PublicationStatus
+from ebalance.db.schema.classification import p0
+from ebalance.db.schema.retention import kept
+from ebalance.db.sets import PUBLICATION_MOVES, PublicationStatus
 
-from ..verbs.services import ServiceVerbs
+from ..services.services import ServiceVerbs
 
 # What a client agrees to pay, and under which conditions: every change is in the audit log.
 TERMS = (
@@ -33,7 +33,10 @@ TERMS = (
 class Service(ServiceVerbs, Entity):
     """A kind of consultation on offer, with its price and its rules for cancelling."""
 
-    Format = Members("Format", "online offline hybrid")
+    class Format(models.TextChoices):
+        ONLINE = "online", _("online")
+        OFFLINE = "offline", _("offline")
+        HYBRID = "hybrid", _("hybrid")
 
     slug = TextLine(db_comment=p0("slug in addresses"))
     title = TextLine(db_comment=p0("title"))
@@ -58,7 +61,7 @@ class Service(ServiceVerbs, Entity):
         null=True, blank=True, db_comment=p0("how many times an appointment may move")
     )
     status = ClosedSet(
-        PublicationStatus, default=PublicationStatus.draft, db_comment=p0("life cycle")
+        PublicationStatus, default=PublicationStatus.DRAFT, db_comment=p0("life cycle")
     )
     topic = Ref(
         "content.Topic",

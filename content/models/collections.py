@@ -5,11 +5,11 @@ from django.db.models import Deferrable, Q
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import auditing, rules, triggers
-from ebalance.db.classification import p0
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine
 from ebalance.db.on_delete import DB_CASCADE
-from ebalance.db.retention import BY_EDITORS, goes_with
-from ebalance.db.sets import PUBLICATION_MOVES, Members, PublicationStatus
+from ebalance.db.schema.classification import p0
+from ebalance.db.schema.retention import BY_EDITORS, goes_with
+from ebalance.db.sets import PUBLICATION_MOVES, PublicationStatus
 
 from .items import ContentItem
 from .publication import Publishable, published_has_date
@@ -19,13 +19,17 @@ from .taxonomy import Topic
 class CuratedCollection(Publishable, Entity):
     """A hand-picked list of content and interactives."""
 
-    Type = Members("Type", "problem format goal context")
+    class Type(models.TextChoices):
+        PROBLEM = "problem", _("problem")
+        FORMAT = "format", _("format")
+        GOAL = "goal", _("goal")
+        CONTEXT = "context", _("context")
 
     slug = TextLine(db_comment=p0("slug in addresses"))
     title = TextLine(db_comment=p0("title"))
     collection_type = ClosedSet(Type, db_comment=p0("what the list is picked by"))
     status = ClosedSet(
-        PublicationStatus, default=PublicationStatus.draft, db_comment=p0("life cycle")
+        PublicationStatus, default=PublicationStatus.DRAFT, db_comment=p0("life cycle")
     )
     topic = Ref(
         Topic,
@@ -82,7 +86,9 @@ class CuratedCollection(Publishable, Entity):
 class CuratedItem(Entity):
     """One place in a collection: an item or an interactive."""
 
-    Type = Members("Type", "content interactive")
+    class Type(models.TextChoices):
+        CONTENT = "content", _("content")
+        INTERACTIVE = "interactive", _("interactive")
 
     collection = Ref(
         CuratedCollection, DB_CASCADE, related_name="items", db_comment=p0("collection")

@@ -9,11 +9,11 @@ from uuid import UUID
 from django.apps import apps
 from django.core.exceptions import ValidationError
 
-from ebalance.db.payloads import UNSTORABLE
-from ebalance.verbs import Clock, InvalidInput, RowOrKey, found, verb
+from ebalance.db.encryption.payloads import UNSTORABLE
+from ebalance.services import Clock, InvalidInput, RowOrKey, get_or_refuse, transactional
 
-from .. import checklist
 from ..errors import NotReadyToPublish
+from ..services import checklist
 from .publication import Publishable
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Editorial(Publishable):
     event_name = "content"
     published_from = ("draft", "review")
 
-    @verb
+    @transactional
     def save_revision(self, *, actor: User, **changes: str | None) -> ContentRevision:
         """Change the text, and keep it as a revision with the next number; the newest one is
         always the text as it stands. Answers it, the one there is when nothing has changed.
@@ -61,7 +61,7 @@ class Editorial(Publishable):
         self.refresh_from_db()
         return revision
 
-    @verb
+    @transactional
     def rollback(
         self, revision: RowOrKey[ContentRevision] | int, *, actor: User
     ) -> ContentRevision:
@@ -74,17 +74,19 @@ class Editorial(Publishable):
             raise InvalidInput(field="actor")
         row = self._taken(actor)
         by_number = row.revisions.filter(revision=revision) if type(revision) is int else None
-        earlier = found(row.revisions.all(), revision if by_number is None else by_number.first())
+        earlier = get_or_refuse(
+            row.revisions.all(), revision if by_number is None else by_number.first()
+        )
         restored = row._revised(actor, text_in(earlier), restored=earlier.revision)
         self.refresh_from_db()
         return restored
 
-    @verb
+    @transactional
     def submit_for_review(self, *, actor: User | None = None) -> None:
         """Ask for somebody else's eyes."""
         self._move("review", ("draft",), "submitted", actor)
 
-    @verb
+    @transactional
     def return_to_draft(self, *, actor: User | None = None) -> None:
         """Give it back from review, to be written on."""
         self._move("draft", ("review",), "returned", actor)

@@ -5,11 +5,11 @@ from django.db.models import F, Func
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import auditing, rules, triggers
-from ebalance.db.classification import p0
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine
 from ebalance.db.on_delete import DB_CASCADE
-from ebalance.db.retention import BY_EDITORS, goes_with
-from ebalance.db.sets import PUBLICATION_MOVES, Members, PublicationStatus
+from ebalance.db.schema.classification import p0
+from ebalance.db.schema.retention import BY_EDITORS, goes_with
+from ebalance.db.sets import PUBLICATION_MOVES, PublicationStatus
 
 from ..markdown import is_visible
 from .items import ContentItem
@@ -19,7 +19,10 @@ from .publication import Publishable, published_has_date
 class GlossaryTerm(Publishable, Entity):
     """A term explained."""
 
-    Category = Members("Category", "approach state concept")
+    class Category(models.TextChoices):
+        APPROACH = "approach", _("approach")
+        STATE = "state", _("state")
+        CONCEPT = "concept", _("concept")
 
     slug = TextLine(db_comment=p0("slug in addresses"))
     title = TextLine(db_comment=p0("the term"))
@@ -27,7 +30,7 @@ class GlossaryTerm(Publishable, Entity):
     short_definition = models.TextField(db_comment=p0("definition in a sentence"))
     body_markdown = models.TextField(db_comment=p0("text, Markdown"))
     status = ClosedSet(
-        PublicationStatus, default=PublicationStatus.draft, db_comment=p0("life cycle")
+        PublicationStatus, default=PublicationStatus.DRAFT, db_comment=p0("life cycle")
     )
     published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
     meta_description = TextLine(null=True, blank=True, db_comment=p0("text for search engines"))
@@ -98,7 +101,9 @@ class GlossaryTermSynonym(Entity):
 class GlossaryTermLink(Entity):
     """A link between a term and an item."""
 
-    Type = Members("Type", "mentioned_in recommended")
+    class Type(models.TextChoices):
+        MENTIONED_IN = "mentioned_in", _("mentioned in")
+        RECOMMENDED = "recommended", _("recommended")
 
     term = Ref(GlossaryTerm, DB_CASCADE, related_name="links", db_comment=p0("term"))
     content_item = Ref(

@@ -3,13 +3,13 @@
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from ebalance.db import auditing, rules, triggers
-from ebalance.db.classification import by_staff, p0
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, updated_at
 from ebalance.db.on_delete import DB_CASCADE
-from ebalance.db.retention import BY_EDITORS, goes_with
-from ebalance.db.sets import Members
+from ebalance.db.schema.classification import by_staff, p0
+from ebalance.db.schema.retention import BY_EDITORS, goes_with
 
 from .editorial import Editorial
 from .media import MediaAsset
@@ -20,18 +20,43 @@ from .taxonomy import Tag, Topic
 class ContentItem(Editorial, Entity):
     """An article, note, resource, landing or page; written by editors, read by everyone."""
 
-    Type = Members("Type", "article note resource landing page")
-    Status = Members("Status", "draft review published archived")
-    TimeToBenefit = Members("TimeToBenefit", "1_3_min 7_10_min 20_30_min series")
-    Format = Members("Format", "article note resource audio checklist")
-    SupportLevel = Members("SupportLevel", "self_help micro_support consultation")
+    class Type(models.TextChoices):
+        ARTICLE = "article", _("article")
+        NOTE = "note", _("note")
+        RESOURCE = "resource", _("resource")
+        LANDING = "landing", _("landing")
+        PAGE = "page", _("page")
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", _("draft")
+        REVIEW = "review", pgettext_lazy("Status", "review")
+        PUBLISHED = "published", _("published")
+        ARCHIVED = "archived", _("archived")
+
+    class TimeToBenefit(models.TextChoices):
+        MIN_1_3 = "1_3_min", _("1 3 min")
+        MIN_7_10 = "7_10_min", _("7 10 min")
+        MIN_20_30 = "20_30_min", _("20 30 min")
+        SERIES = "series", _("series")
+
+    class Format(models.TextChoices):
+        ARTICLE = "article", _("article")
+        NOTE = "note", _("note")
+        RESOURCE = "resource", _("resource")
+        AUDIO = "audio", _("audio")
+        CHECKLIST = "checklist", _("checklist")
+
+    class SupportLevel(models.TextChoices):
+        SELF_HELP = "self_help", _("self help")
+        MICRO_SUPPORT = "micro_support", _("micro support")
+        CONSULTATION = "consultation", _("consultation")
 
     content_type = ClosedSet(Type, db_comment=p0("kind of content"))
     slug = TextLine(db_comment=p0("slug in addresses, unique per kind"))
     title = TextLine(db_comment=p0("title"))
     excerpt = models.TextField(null=True, blank=True, db_comment=p0("short summary"))
     body_markdown = models.TextField(db_comment=p0("text, Markdown"))
-    status = ClosedSet(Status, default=Status.draft, db_comment=p0("editorial state"))
+    status = ClosedSet(Status, default=Status.DRAFT, db_comment=p0("editorial state"))
     published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
     author = Ref(
         "identity.User",
@@ -220,7 +245,11 @@ class ContentItemTag(Entity):
 class ContentMedia(Entity):
     """A file used in an item."""
 
-    Usage = Members("Usage", "cover inline attachment audio")
+    class Usage(models.TextChoices):
+        COVER = "cover", _("cover")
+        INLINE = "inline", _("inline")
+        ATTACHMENT = "attachment", _("attachment")
+        AUDIO = "audio", _("audio")
 
     content_item = Ref(ContentItem, DB_CASCADE, related_name="media", db_comment=p0("item"))
     media_asset = Ref(MediaAsset, related_name="usages", db_comment=p0("file"))

@@ -5,10 +5,9 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import auditing, rules
-from ebalance.db.classification import by_staff, p0
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at
-from ebalance.db.retention import BY_EDITORS
-from ebalance.db.sets import Members
+from ebalance.db.schema.classification import by_staff, p0
+from ebalance.db.schema.retention import BY_EDITORS
 
 MIB = 1024 * 1024
 # Of a path. The invisible are named: what \s stands for depends on the server's locale.
@@ -22,11 +21,16 @@ FILE = ("media_type", "mime_type", "object_key", "public_url", "size_bytes")
 class MediaAsset(Entity):
     """An uploaded file that content may show; the bytes lie in the storage."""
 
-    StorageProvider = Members("StorageProvider", "local_fs")
-    MediaType = Members("MediaType", "image audio pdf")
+    class StorageProvider(models.TextChoices):
+        LOCAL_FS = "local_fs", _("local fs")
+
+    class MediaType(models.TextChoices):
+        IMAGE = "image", _("image")
+        AUDIO = "audio", _("audio")
+        PDF = "pdf", _("pdf")
 
     storage_provider = ClosedSet(
-        StorageProvider, default=StorageProvider.local_fs, db_comment=p0("where the bytes lie")
+        StorageProvider, default=StorageProvider.LOCAL_FS, db_comment=p0("where the bytes lie")
     )
     object_key = TextLine(db_comment=p0("relative path in the storage"))
     public_url = TextLine(db_comment=p0("address under which it is served"))

@@ -10,9 +10,9 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from audit.models import OutboxEvent
+from audit.services import publish_event
 from ebalance.db import rules
-from ebalance.verbs import Clock, NotPermitted, TransitionRefused, found_locked, verb
+from ebalance.services import Clock, NotPermitted, TransitionRefused, lock_or_refuse, transactional
 
 from ..errors import NotReadyToPublish
 
@@ -42,7 +42,7 @@ class Publishable:
     event_name: ClassVar[str]  # what outbox events call such a row: glossary_term
     published_from: ClassVar[Collection[str]] = ("draft",)
 
-    @verb
+    @transactional
     def publish(self, *, actor: User | None = None, clock: Clock = timezone.now) -> None:
         """Show it to people. Its first publication gives it its date, which it then keeps.
 
@@ -55,17 +55,17 @@ class Publishable:
             row._publish(actor, clock)
         self.refresh_from_db()
 
-    @verb
+    @transactional
     def unpublish(self, *, actor: User | None = None) -> None:
         """Take it back to be written on."""
         self._move("draft", ("published",), "unpublished", actor)
 
-    @verb
+    @transactional
     def archive(self, *, actor: User | None = None) -> None:
         """Take it out of sight, and keep it."""
         self._move("archived", ("published",), "archived", actor)
 
-    @verb
+    @transactional
     def restore(self, *, actor: User | None = None) -> None:
         """Bring it back from the archive, as a draft."""
         self._move("draft", ("archived",), "restored", actor)
@@ -83,7 +83,7 @@ class Publishable:
     def _taken(self, actor: User | None) -> Self:
         """The row as it is now, locked, for an actor who may change it."""
         must_be_allowed(actor, type(self))
-        return found_locked(type(self)._base_manager.all(), self.pk)
+        return lock_or_refuse(type(self)._base_manager.all(), self.pk)
 
     def _move(self, status: str, sources: Collection[str], what: str, actor: User | None) -> None:
         row = self._taken(actor)
@@ -113,7 +113,7 @@ class Publishable:
 
     def _tell(self, what: str, **facts: Any) -> None:
         name = f"{self.event_name}_{what}"
-        OutboxEvent.objects.publish(name, self, **self.event_facts(), **facts)
+        publish_event(name, self, **self.event_facts(), **facts)
 
     def _named(self) -> dict[str, Any]:
         return {"entity": self._meta.db_table, "id": str(self.pk)}

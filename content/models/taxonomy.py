@@ -4,9 +4,9 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import rules
-from ebalance.db.classification import p0
 from ebalance.db.fields import Entity, TextLine
-from ebalance.db.retention import BY_EDITORS
+from ebalance.db.schema.classification import p0
+from ebalance.db.schema.retention import BY_EDITORS
 
 
 class Topic(models.Model):

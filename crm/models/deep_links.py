@@ -6,7 +6,6 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import patterns, rules, triggers
-from ebalance.db.classification import DELETE, of_person, p0
 from ebalance.db.fields import (
     ClosedSet,
     MomentFromDatabase,
@@ -15,8 +14,8 @@ from ebalance.db.fields import (
     created_at,
 )
 from ebalance.db.on_delete import DB_CASCADE
-from ebalance.db.retention import until
-from ebalance.db.sets import Members
+from ebalance.db.schema.classification import DELETE, of_person, p0
+from ebalance.db.schema.retention import until
 
 from .leads import Lead
 
@@ -34,15 +33,24 @@ def code_or_slug(field: str) -> rules.Check:
 class DeepLink(models.Model):
     """A link from the site into Telegram, valid for at most 30 days."""
 
-    Flow = Members(
-        "Flow",
-        "plan_7d save_resource challenge_7d concierge question prep ritual boundaries favorites",
-    )
-    Target = Members("Target", "bot channel")
+    class Flow(models.TextChoices):
+        PLAN_7D = "plan_7d", _("plan 7d")
+        SAVE_RESOURCE = "save_resource", _("save resource")
+        CHALLENGE_7D = "challenge_7d", _("challenge 7d")
+        CONCIERGE = "concierge", _("concierge")
+        QUESTION = "question", _("question")
+        PREP = "prep", _("prep")
+        RITUAL = "ritual", _("ritual")
+        BOUNDARIES = "boundaries", _("boundaries")
+        FAVORITES = "favorites", _("favorites")
+
+    class Target(models.TextChoices):
+        BOT = "bot", _("bot")
+        CHANNEL = "channel", _("channel")
 
     deep_link_id = TextLine(primary_key=True, db_comment=p0("identifier in the link"))
     flow = ClosedSet(Flow, db_comment=p0("what the bot is to do"))
-    tg_target = ClosedSet(Target, default=Target.bot, db_comment=p0("bot or channel"))
+    tg_target = ClosedSet(Target, default=Target.BOT, db_comment=p0("bot or channel"))
     topic = Ref(
         "content.Topic",
         db_column="topic_code",

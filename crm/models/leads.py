@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import auditing, patterns, rules, triggers
-from ebalance.db.classification import DELETE, NULL, by_staff, of_person, p0, p1, p2
+from ebalance.db.encryption.fields import BlindIndex, SealedText
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
@@ -19,10 +19,9 @@ from ebalance.db.fields import (
     updated_at,
 )
 from ebalance.db.on_delete import DB_CASCADE
-from ebalance.db.retention import goes_with, kept
-from ebalance.db.sealed import BlindIndex, SealedText
-from ebalance.db.sets import Members
-from ebalance.verbs import NotPermitted, RowOrKey, key_of, verb
+from ebalance.db.schema.classification import DELETE, NULL, by_staff, of_person, p0, p1, p2
+from ebalance.db.schema.retention import goes_with, kept
+from ebalance.services import NotPermitted, RowOrKey, key_of, transactional
 
 from ..querysets import LeadQuerySet
 
@@ -33,14 +32,24 @@ if TYPE_CHECKING:
 class Lead(Entity):
     """A person who showed interest, known by contact or only by a browser."""
 
-    Status = Members(
-        "Status",
-        "new engaged booking_started booked_confirmed paid completed_session "
-        "follow_up_needed inactive",
-    )
-    Source = Members("Source", "quiz telegram waitlist question booking")
+    class Status(models.TextChoices):
+        NEW = "new", _("new")
+        ENGAGED = "engaged", _("engaged")
+        BOOKING_STARTED = "booking_started", _("booking started")
+        BOOKED_CONFIRMED = "booked_confirmed", _("booked confirmed")
+        PAID = "paid", _("paid")
+        COMPLETED_SESSION = "completed_session", _("completed session")
+        FOLLOW_UP_NEEDED = "follow_up_needed", _("follow up needed")
+        INACTIVE = "inactive", _("inactive")
 
-    status = ClosedSet(Status, default=Status.new, db_comment=p0("how far it has come"))
+    class Source(models.TextChoices):
+        QUIZ = "quiz", _("quiz")
+        TELEGRAM = "telegram", _("telegram")
+        WAITLIST = "waitlist", _("waitlist")
+        QUESTION = "question", _("question")
+        BOOKING = "booking", _("booking")
+
+    status = ClosedSet(Status, default=Status.NEW, db_comment=p0("how far it has come"))
     source = ClosedSet(Source, db_comment=p0("first contact"))
     topic = Ref(
         "content.Topic",
@@ -91,7 +100,7 @@ class Lead(Entity):
     def __str__(self) -> str:
         return f"{self.get_source_display()} · {self.get_status_display()}"
 
-    @verb
+    @transactional
     def merge(self, *, into: RowOrKey[Lead], actor: User | None = None) -> Lead:
         """Make this lead part of ``into``, which is the same person; returns that one.
 
@@ -103,12 +112,12 @@ class Lead(Entity):
         Raises InvalidInput for a lead and itself, NotFound for an unknown one, NotPermitted for an
         actor who may not change leads, TransitionRefused when either is merged into another.
         """
-        from ..merging import merge
+        from ..services.merging import merge
 
         if actor is not None and not actor.has_perm("crm.change_lead"):
             raise NotPermitted(permission="crm.change_lead")
         found = merge(self.pk, key_of(into))
-        self.status = Lead.Status.inactive
+        self.status = Lead.Status.INACTIVE
         if isinstance(into, Lead):
             into.refresh_from_db()
         return found

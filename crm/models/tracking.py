@@ -11,7 +11,6 @@ from django.utils.translation import gettext_noop
 from psycopg.types.json import Jsonb
 
 from ebalance.db import rules, triggers
-from ebalance.db.classification import EMPTY_OBJECT, NAMELESS_LEAD, NULL, of_person, p0
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
@@ -20,8 +19,9 @@ from ebalance.db.fields import (
     now_default,
 )
 from ebalance.db.on_delete import DB_CASCADE
-from ebalance.db.retention import goes_with, kept, purged
-from ebalance.db.sets import EventSource, Members
+from ebalance.db.schema.classification import EMPTY_OBJECT, NAMELESS_LEAD, NULL, of_person, p0
+from ebalance.db.schema.retention import goes_with, kept, purged
+from ebalance.db.sets import EventSource
 
 from .leads import Lead
 
@@ -123,11 +123,24 @@ class TrackingEventParam(Entity):
     """A parameter an event may carry, and the kind of its value."""
 
     # events.json; one_of is a row "a|b" of which one must be present, itself no parameter.
-    Kind = Members(
-        "Kind",
-        "enum enum_list code code_list slug ref deep_link uuid int bool timestamp path host "
-        "zone topic utm one_of",
-    )
+    class Kind(models.TextChoices):
+        ENUM = "enum", _("enum")
+        ENUM_LIST = "enum_list", _("enum list")
+        CODE = "code", _("code")
+        CODE_LIST = "code_list", _("code list")
+        SLUG = "slug", _("slug")
+        REF = "ref", _("ref")
+        DEEP_LINK = "deep_link", _("deep link")
+        UUID = "uuid", _("uuid")
+        INT = "int", _("int")
+        BOOL = "bool", _("bool")
+        TIMESTAMP = "timestamp", _("timestamp")
+        PATH = "path", _("path")
+        HOST = "host", _("host")
+        ZONE = "zone", _("zone")
+        TOPIC = "topic", _("topic")
+        UTM = "utm", _("utm")
+        ONE_OF = "one_of", _("one of")
 
     event = Ref(
         TrackingEvent,
@@ -244,7 +257,10 @@ class LeadTimelineEvent(Entity):
 class AnalyticsEvent(Entity):
     """An event of the site, the bot or the API: P0 only, high volume, append-only."""
 
-    Environment = Members("Environment", "prod stage dev")
+    class Environment(models.TextChoices):
+        PROD = "prod", _("prod")
+        STAGE = "stage", _("stage")
+        DEV = "dev", _("dev")
 
     schema_version = TextLine(db_comment=p0("version of the event envelope"))
     tracking_event = Ref(

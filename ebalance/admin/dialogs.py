@@ -15,7 +15,7 @@ from unfold.decorators import action
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from ebalance.verbs import Refused
+from ebalance.services import Refused
 
 from .options import ModelAdmin
 

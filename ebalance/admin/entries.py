@@ -8,7 +8,7 @@ from django.contrib.admin.utils import unquote
 from django.db import models
 from django.http import HttpRequest
 
-from audit.models import AuditLogEntry
+from audit.services import record_entry
 
 NO_TABLE = "admin_page"  # what stands for one where a page belongs to none
 
@@ -22,7 +22,7 @@ def refused(request: HttpRequest, model: type[models.Model] | None = None) -> No
     match = request.resolver_match
     named = match.kwargs if match else {}
     key = uuid_in(named.get("object_id") or named.get("id"))
-    AuditLogEntry.objects.record(
+    record_entry(
         "access_refused",
         model(pk=key) if model and key else None,
         entity_type=model._meta.db_table if model else NO_TABLE,

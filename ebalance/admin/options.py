@@ -19,9 +19,9 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
+from ebalance.db.encryption.fields import BlindIndex
 from ebalance.db.fields import TextLine
-from ebalance.db.inventory import is_personal
-from ebalance.db.sealed import BlindIndex
+from ebalance.db.schema.data_map import is_personal
 
 from . import deletion, entries, log
 from .forms import Autocomplete, Form, Formset

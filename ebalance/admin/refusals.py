@@ -8,8 +8,8 @@ from django.utils.translation import gettext as _
 
 from ebalance.db.auditing import Audited
 from ebalance.db.errors import explain
-from ebalance.db.inventory import tables
-from ebalance.verbs import Refused
+from ebalance.db.schema.data_map import tables
+from ebalance.services import Refused
 
 # A DataError is a value that its column cannot hold at all, such as a NUL in JSON.
 REFUSALS = (IntegrityError, DataError, Refused)

@@ -11,10 +11,10 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import path, reverse
 
-from ebalance.db.sealed import SealedField, SealedJSON
-from ebalance.reveal import DoesNotOpen, reveal
-from ebalance.verbs import NotFound, NotPermitted
-from identity.readable import Said, label_of, payload
+from ebalance.db.encryption.fields import SealedField, SealedJSON
+from ebalance.privacy.exports.readable import Said, label_of, payload
+from ebalance.privacy.reveal import DoesNotOpen, reveal
+from ebalance.services import NotFound, NotPermitted
 
 
 class Reveals:

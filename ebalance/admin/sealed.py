@@ -5,7 +5,7 @@ from django.db.models import F, Func, Value
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
-from ebalance.db.sealed import ProtectedField, SealedField
+from ebalance.db.encryption.fields import ProtectedField, SealedField
 
 # Sends reveal/form.html, which stands outside of the page's own form.
 BUTTON = '{} <button type="submit" form="reveal" formaction="{}" class="{}">{}</button>'

@@ -11,11 +11,14 @@ would hold up everybody (docs/decisions/audit-log.md).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import pgtrigger
+from django.apps import apps
 from django.db import models
 
-from .classification import Classified
+from .apps import PROJECT_APPS
+from .schema.classification import Classified
 from .triggers import Rule, literal, no_truncate
 
 
@@ -66,6 +69,18 @@ class Audited(Rule):
                     "it is not audited"
                 )
         return self.columns or tuple(c for c in safe if c != model._meta.pk.column)
+
+
+@cache
+def audit_triggers() -> tuple[str, ...]:
+    """The names of all triggers that write into the audit log."""
+    return tuple(
+        trigger.rule
+        for label in PROJECT_APPS
+        for model in apps.get_app_config(label).get_models()
+        for trigger in getattr(model._meta, "triggers", ())
+        if isinstance(trigger, Audited)
+    )
 
 
 def is_kept(declared: Classified) -> bool:

@@ -8,11 +8,11 @@ from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
 from . import rules, triggers
-from .classification import Classified, p0
+from .encryption.fields import SealedField, protected_fields, reading, ready_to_save, together
 from .ids import uuid7
 from .on_delete import DB_RESTRICT
 from .querysets import EntityQuerySet
-from .sealed import SealedField, protected_fields, reading, ready_to_save, together
+from .schema.classification import Classified, p0
 
 
 class TextLine(models.TextField):

@@ -2,7 +2,7 @@
 
 from django.db import models, transaction
 
-from .sealed import SealedField, UnsealedValue, protected_fields, ready_to_save, together
+from .encryption.fields import SealedField, UnsealedValue, protected_fields, ready_to_save, together
 
 
 class EntityQuerySet(models.QuerySet):

@@ -1,32 +1,30 @@
-"""Closed sets, written as the data model writes them: ``Members("Status", "draft published")``."""
+"""Closed sets that several tables share."""
 
 from django.db import models
-from django.utils.functional import lazy
-from django.utils.translation import gettext, pgettext
+from django.utils.translation import gettext_lazy as _
 
 
-def _label(set_name: str, words: str) -> str:
-    own = pgettext(set_name, words)
-    return own if own != words else gettext(words)
+class EntryPoint(models.TextChoices):
+    SEO = "seo", _("seo")
+    TELEGRAM = "telegram", _("telegram")
+    DIRECT = "direct", _("direct")
+    REFERRAL = "referral", _("referral")
+    ADS = "ads", _("ads")
+    INTERNAL = "internal", _("internal")
 
 
-_lazy_label = lazy(_label, str)
+class EventSource(models.TextChoices):
+    WEB = "web", _("web")
+    BACKEND = "backend", _("backend")
+    TELEGRAM = "telegram", _("telegram")
+    ADMIN = "admin", _("admin")
 
 
-class Members(models.TextChoices):
-    """A TextChoices whose values are its names and whose labels go through gettext.
+class PublicationStatus(models.TextChoices):
+    DRAFT = "draft", _("draft")
+    PUBLISHED = "published", _("published")
+    ARCHIVED = "archived", _("archived")
 
-    Where one word does not fit every set, the catalogue has it with the set's name as context.
-    """
-
-    @property
-    def label(self):
-        return _lazy_label(type(self).__name__, self.name.replace("_", " "))
-
-
-EntryPoint = Members("EntryPoint", "seo telegram direct referral ads internal")
-EventSource = Members("EventSource", "web backend telegram admin")
-PublicationStatus = Members("PublicationStatus", "draft published archived")
 
 # states.md: curated_collections, glossary_terms, services, interactive_definitions
 PUBLICATION_MOVES = {

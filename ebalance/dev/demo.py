@@ -11,7 +11,7 @@ from django.apps import apps
 from django.db import transaction
 from django.utils import timezone
 
-from ebalance.db.sealed import Plaintext
+from ebalance.db.encryption.fields import Plaintext
 
 ZONE = ZoneInfo("Europe/Moscow")
 INTAKE = {
@@ -30,7 +30,7 @@ ARTICLES = [
     ("boundaries", "uchimsya-govorit-net", "Учимся говорить «нет»", "20_30_min"),
     ("selfesteem", "opora-na-sebya", "Опора на себя", "series"),
 ]
-# What a text has before it is published, see content/checklist.py.
+# What a text has before it is published, see content/services/checklist.py.
 DISCLAIMER = "Важно: этот материал не заменяет консультацию специалиста."
 CALL_TO_ACTION = "[Записаться на консультацию](/booking)"
 

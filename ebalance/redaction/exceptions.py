@@ -38,11 +38,11 @@ SPEAKING = frozenset(
         "django.db.transaction.TransactionManagementError",
         "django.template.exceptions.TemplateDoesNotExist",
         "django.template.exceptions.TemplateSyntaxError",
-        "ebalance.bundled.BundledServerError",
+        "ebalance.dev.bundled.BundledServerError",
         "ebalance.db.contacts.ContactInvalid",
-        "ebalance.db.envelope.SealingError",
-        "ebalance.db.inventory.Undeclared",
-        "ebalance.verbs.Refused",
+        "ebalance.db.encryption.envelope.SealingError",
+        "ebalance.db.schema.data_map.Undeclared",
+        "ebalance.services.Refused",
         "json.decoder.JSONDecodeError",
     }
 )

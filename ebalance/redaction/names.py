@@ -33,9 +33,9 @@ PARTS = re.compile(
 
 @cache
 def _personal_columns() -> frozenset[str]:
-    from ebalance.db import inventory
+    from ebalance.db.schema import data_map
 
-    return inventory.personal_names()
+    return data_map.personal_names()
 
 
 def personal_columns() -> frozenset[str]:

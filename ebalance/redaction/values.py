@@ -106,7 +106,7 @@ class _Walk:
 
 def model_label(instance: Model) -> str:
     """`app.Model key`: a model's own text may be a person's name."""
-    from ebalance.db.inventory import is_personal
+    from ebalance.db.schema.data_map import is_personal
 
     meta = type(instance)._meta
     key = None if is_personal(meta.pk) else instance.__dict__.get(meta.pk.attname)

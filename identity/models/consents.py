@@ -6,24 +6,32 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from ebalance.db import rules
-from ebalance.db.classification import EVIDENCE, of_person, p0
 from ebalance.db.evidence import consent_checks, consent_triggers
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, now_default
-from ebalance.db.retention import kept
-from ebalance.db.sets import Members
-from ebalance.verbs import Clock, found, verb
+from ebalance.db.schema.classification import EVIDENCE, of_person, p0
+from ebalance.db.schema.retention import kept
+from ebalance.privacy.consents import ConsentQuerySet
+from ebalance.services import Clock, get_or_refuse, transactional
 
-from ..consents import ConsentQuerySet
 from .people import User
 
 
 class Consent(Entity):
     """Evidence that a person agreed to a text, or refused. Only ``revoked_at`` may change, once."""
 
-    Type = Members("Type", "personal_data communications telegram review_publication")
-    Source = Members("Source", "web telegram admin")
+    class Type(models.TextChoices):
+        PERSONAL_DATA = "personal_data", _("personal data")
+        COMMUNICATIONS = "communications", _("communications")
+        TELEGRAM = "telegram", pgettext_lazy("Type", "telegram")
+        REVIEW_PUBLICATION = "review_publication", _("review publication")
+
+    class Source(models.TextChoices):
+        WEB = "web", _("web")
+        TELEGRAM = "telegram", _("telegram")
+        ADMIN = "admin", _("admin")
 
     user = Ref(
         User,
@@ -100,7 +108,7 @@ class Consent(Entity):
             return "refused"
         return "active" if self.revoked_at is None else "withdrawn"
 
-    @verb
+    @transactional
     def withdraw(
         self,
         *,
@@ -112,7 +120,7 @@ class Consent(Entity):
 
         Again is the same. See ``ConsentQuerySet.withdraw`` for who may and what else it raises.
         """
-        row = found(type(self).objects.all(), self.pk)
+        row = get_or_refuse(type(self).objects.all(), self.pk)
         if row.status == "active":
             whose = {"user": row.user_id} if row.user_id else {"lead": row.lead_id}
             type(self).objects.withdraw(

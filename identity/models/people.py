@@ -11,15 +11,14 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from ebalance.db import auditing, patterns, rules, triggers
-from ebalance.db.classification import DELETE, NULL, of_person, p0, p1, replace
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, now_default, updated_at
 from ebalance.db.on_delete import DB_CASCADE
-from ebalance.db.retention import goes_with, kept
-from ebalance.db.sets import Members
+from ebalance.db.schema.classification import DELETE, NULL, of_person, p0, p1, replace
+from ebalance.db.schema.retention import goes_with, kept
 
-from ..accounts import AccountVerbs
 from ..managers import UserManager
 from ..permissions import allows, allows_module, reveals, sees_personal, setting_that_grants
+from ..services.accounts import AccountVerbs
 
 LAST_OWNER = gettext_noop("The last active owner cannot lose the role, be blocked or be deleted")
 
@@ -66,7 +65,10 @@ class User(AccountVerbs, Entity, AbstractBaseUser):
     Staff access comes from roles (access.md), not from a flag to keep in step.
     """
 
-    Status = Members("Status", "active blocked deleted")
+    class Status(models.TextChoices):
+        ACTIVE = "active", _("active")
+        BLOCKED = "blocked", _("blocked")
+        DELETED = "deleted", _("deleted")
 
     email = TextLine(null=True, blank=True, db_comment=p1("e-mail, lower case, trimmed"))
     phone = TextLine(null=True, blank=True, db_comment=p1("phone, E.164"))
@@ -74,7 +76,7 @@ class User(AccountVerbs, Entity, AbstractBaseUser):
     telegram_username = TextLine(null=True, blank=True, db_comment=p1("Telegram name without @"))
     display_name = TextLine(null=True, blank=True, db_comment=p1("how the person is called"))
     timezone = TextLine(null=True, blank=True, db_comment=p0("IANA zone", erasure=NULL))
-    status = ClosedSet(Status, default=Status.active, db_comment=p0("life cycle"))
+    status = ClosedSet(Status, default=Status.ACTIVE, db_comment=p0("life cycle"))
     created_at = created_at()
     updated_at = updated_at()
     deleted_at = models.DateTimeField(
@@ -219,7 +221,7 @@ END""",
 
     @property
     def is_active(self) -> bool:
-        return self.status == self.Status.active
+        return self.status == self.Status.ACTIVE
 
     @property
     def role_codes(self) -> frozenset[str]:
@@ -267,8 +269,15 @@ END""",
 class Role(models.Model):
     """One of the four roles; loaded by the seeds."""
 
-    Code = Members("Code", "owner assistant editor client")
-    Scope = Members("Scope", "admin product")
+    class Code(models.TextChoices):
+        OWNER = "owner", _("owner")
+        ASSISTANT = "assistant", _("assistant")
+        EDITOR = "editor", _("editor")
+        CLIENT = "client", _("client")
+
+    class Scope(models.TextChoices):
+        ADMIN = "admin", _("admin")
+        PRODUCT = "product", _("product")
 
     code = ClosedSet(Code, primary_key=True, db_comment=p0("role"))
     scope = ClosedSet(Scope, db_comment=p0("where the role acts: admin or product"))

@@ -3,28 +3,35 @@
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from ebalance.db import rules, triggers
-from ebalance.db.classification import DELETE, keep, of_person, p0, p1
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, now_default
-from ebalance.db.retention import After, kept, purged
-from ebalance.db.sets import Members
+from ebalance.db.schema.classification import DELETE, keep, of_person, p0, p1
+from ebalance.db.schema.retention import After, kept, purged
+from ebalance.privacy.exports.requests import ExportRequestQuerySet
 
-from ..exporting_queue import ExportRequestQuerySet
 from .people import User
 
 
 class DataExportRequest(Entity):
     """A person's request for a copy of their data, worked off in the background."""
 
-    Type = Members("Type", "user_data diary_pdf")
-    Status = Members("Status", "requested processing ready failed")
+    class Type(models.TextChoices):
+        USER_DATA = "user_data", _("user data")
+        DIARY_PDF = "diary_pdf", _("diary pdf")
+
+    class Status(models.TextChoices):
+        REQUESTED = "requested", _("requested")
+        PROCESSING = "processing", _("processing")
+        READY = "ready", _("ready")
+        FAILED = "failed", _("failed")
 
     user = Ref(
         User, related_name="data_export_requests", db_comment=of_person("whose data", DELETE)
     )
     export_type = ClosedSet(Type, db_comment=p0("what is exported"))
-    status = ClosedSet(Status, default=Status.requested, db_comment=p0("progress"))
+    status = ClosedSet(Status, default=Status.REQUESTED, db_comment=p0("progress"))
     file_url = TextLine(null=True, blank=True, db_comment=p1("address of the finished file"))
     created_at = created_at("when requested, UTC")
     completed_at = models.DateTimeField(
@@ -45,7 +52,7 @@ class DataExportRequest(Entity):
             rows="once it is over",
         ),
         note="the file until `expires_at`",
-        before="identity.exports_storage.sweep",
+        before="ebalance.privacy.exports.storage.sweep",
     )
 
     class Meta:
@@ -101,7 +108,10 @@ class DataExportRequest(Entity):
 class ErasureLedgerEntry(Entity):
     """That a person was erased, and when: replayed after a restore from backup."""
 
-    Method = Members("Method", "self_service admin retention")
+    class Method(models.TextChoices):
+        SELF_SERVICE = "self_service", _("self service")
+        ADMIN = "admin", pgettext_lazy("Method", "admin")
+        RETENTION = "retention", _("retention")
 
     subject_id = models.UUIDField(
         db_comment=p0(

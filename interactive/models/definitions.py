@@ -12,12 +12,12 @@ from django.utils.translation import gettext_lazy as _
 
 from content.models.publication import Publishable
 from ebalance.db import auditing, rules, triggers
-from ebalance.db.classification import by_staff, p0
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, updated_at
 from ebalance.db.on_delete import DB_CASCADE
-from ebalance.db.retention import BY_EDITORS, goes_with
-from ebalance.db.sets import PUBLICATION_MOVES, Members, PublicationStatus
-from ebalance.verbs import Clock, verb
+from ebalance.db.schema.classification import by_staff, p0
+from ebalance.db.schema.retention import BY_EDITORS, goes_with
+from ebalance.db.sets import PUBLICATION_MOVES, PublicationStatus
+from ebalance.services import Clock, transactional
 
 from .. import configs
 from ..errors import ConfigInvalid
@@ -32,7 +32,13 @@ PUBLICATION = ("status", "published_version")
 class InteractiveDefinition(Publishable, Entity):
     """A quiz, navigator, thermometer and so on; its content stands in its versions."""
 
-    Type = Members("Type", "quiz navigator thermometer boundaries prep ritual")
+    class Type(models.TextChoices):
+        QUIZ = "quiz", _("quiz")
+        NAVIGATOR = "navigator", _("navigator")
+        THERMOMETER = "thermometer", _("thermometer")
+        BOUNDARIES = "boundaries", _("boundaries")
+        PREP = "prep", _("prep")
+        RITUAL = "ritual", _("ritual")
 
     interactive_type = ClosedSet(Type, db_comment=p0("kind of interactive"))
     slug = TextLine(db_comment=p0("slug in addresses, unique per kind"))
@@ -46,7 +52,7 @@ class InteractiveDefinition(Publishable, Entity):
         db_comment=p0("topic, if one"),
     )
     status = ClosedSet(
-        PublicationStatus, default=PublicationStatus.draft, db_comment=p0("life cycle")
+        PublicationStatus, default=PublicationStatus.DRAFT, db_comment=p0("life cycle")
     )
     published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
     published_version = models.IntegerField(
@@ -105,7 +111,7 @@ class InteractiveDefinition(Publishable, Entity):
     def __str__(self) -> str:
         return self.title
 
-    @verb
+    @transactional
     def publish(
         self,
         *,

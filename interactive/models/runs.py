@@ -11,19 +11,19 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from audit.models import OutboxEvent
+from audit.services import publish_event
 from ebalance.db import rules, triggers
-from ebalance.db.classification import NULL, of_person, p0, replace
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, now_default
-from ebalance.db.retention import Totals, purged
-from ebalance.db.sets import EntryPoint, Members
-from ebalance.verbs import (
+from ebalance.db.schema.classification import NULL, of_person, p0, replace
+from ebalance.db.schema.retention import Totals, purged
+from ebalance.db.sets import EntryPoint
+from ebalance.services import (
     Clock,
     InvalidInput,
     RowOrKey,
     TransitionRefused,
-    found_locked,
-    verb,
+    lock_or_refuse,
+    transactional,
 )
 
 from .. import configs
@@ -59,15 +59,30 @@ DAILY = Totals(
 class InteractiveRun(Entity):
     """One passage through an interactive: aggregates only, never an answer or a text."""
 
-    Status = Members("Status", "in_progress completed abandoned")
-    ResultLevel = Members("ResultLevel", "low moderate high")
-    ResultProfile = Members(
-        "ResultProfile",
-        "stabilize_now restore_energy boundaries clarify support_contact other",
-    )
-    CrisisTrigger = Members(
-        "CrisisTrigger", "self_harm suicidal_ideation violence minor_risk panic_like"
-    )
+    class Status(models.TextChoices):
+        IN_PROGRESS = "in_progress", _("in progress")
+        COMPLETED = "completed", _("completed")
+        ABANDONED = "abandoned", _("abandoned")
+
+    class ResultLevel(models.TextChoices):
+        LOW = "low", _("low")
+        MODERATE = "moderate", _("moderate")
+        HIGH = "high", _("high")
+
+    class ResultProfile(models.TextChoices):
+        STABILIZE_NOW = "stabilize_now", _("stabilize now")
+        RESTORE_ENERGY = "restore_energy", _("restore energy")
+        BOUNDARIES = "boundaries", _("boundaries")
+        CLARIFY = "clarify", _("clarify")
+        SUPPORT_CONTACT = "support_contact", _("support contact")
+        OTHER = "other", _("other")
+
+    class CrisisTrigger(models.TextChoices):
+        SELF_HARM = "self_harm", _("self harm")
+        SUICIDAL_IDEATION = "suicidal_ideation", _("suicidal ideation")
+        VIOLENCE = "violence", _("violence")
+        MINOR_RISK = "minor_risk", _("minor risk")
+        PANIC_LIKE = "panic_like", _("panic like")
 
     interactive_definition = Ref(
         InteractiveDefinition, related_name="runs", db_comment=p0("interactive")
@@ -90,7 +105,7 @@ class InteractiveRun(Entity):
             "browser or bot identifier", erasure=replace("a new random identifier", token_urlsafe)
         ),
     )
-    status = ClosedSet(Status, default=Status.in_progress, db_comment=p0("life cycle"))
+    status = ClosedSet(Status, default=Status.IN_PROGRESS, db_comment=p0("life cycle"))
     started_at = models.DateTimeField(db_default=now_default(), db_comment=p0("start, UTC"))
     completed_at = models.DateTimeField(null=True, blank=True, db_comment=p0("end, UTC"))
     result_level = ClosedSet(ResultLevel, null=True, blank=True, db_comment=p0("level reached"))
@@ -178,7 +193,7 @@ class InteractiveRun(Entity):
     def __str__(self) -> str:
         return f"{self.get_status_display()} {self.started_at:%d.%m.%Y}"
 
-    @verb
+    @transactional
     def complete(
         self,
         *,
@@ -205,7 +220,7 @@ class InteractiveRun(Entity):
         }
         if not (duration_ms is None or is_duration(duration_ms)):
             raise InvalidInput(field="duration_ms")
-        row = found_locked(type(self)._base_manager.all(), self.pk)
+        row = lock_or_refuse(type(self)._base_manager.all(), self.pk)
         row._must_be_possible(result)
         if row._ends_as("completed", result):
             # The start may stem from another clock, which is ahead of this one.
@@ -213,19 +228,19 @@ class InteractiveRun(Entity):
             row._end("completed", completed_at=ended_at, duration_ms=duration_ms, **result)
         self.refresh_from_db()
 
-    @verb
+    @transactional
     def abandon(self, *, crisis_trigger_type: str | None = None) -> None:
         """End the run without a result; the crisis block may have been what ended it.
 
         Raises NotFound, InvalidInput, and TransitionRefused for a completed run.
         """
         shown = crisis(crisis_trigger_type)
-        row = found_locked(type(self)._base_manager.all(), self.pk)
+        row = lock_or_refuse(type(self)._base_manager.all(), self.pk)
         if row._ends_as("abandoned", shown):
             row._end("abandoned", **shown)
         self.refresh_from_db()
 
-    @verb
+    @transactional
     def link_to_user(self, user: RowOrKey[User]) -> None:
         """Give an anonymous run to the person who has logged in; it keeps its anonymous id. Locks
         the person, then the run.
@@ -234,7 +249,7 @@ class InteractiveRun(Entity):
         belongs to somebody else.
         """
         person = present_person(user)
-        row = found_locked(type(self)._base_manager.all(), self.pk)
+        row = lock_or_refuse(type(self)._base_manager.all(), self.pk)
         if row.user_id is None:
             row.user = person
             row.save(update_fields=["user"])
@@ -283,7 +298,7 @@ class InteractiveRun(Entity):
             self._tell("run_crisis_triggered", category=self.crisis_trigger_type)
 
     def _tell(self, what: str, **facts: Any) -> None:
-        OutboxEvent.objects.publish(
+        publish_event(
             what,
             self,
             interactive_definition_id=self.interactive_definition_id,

@@ -23,7 +23,7 @@ from django.urls import reverse
 import ebalance.urls  # noqa: F401  (the pages are registered with the addresses)
 from ebalance.admin.sites import Site
 from ebalance.db.apps import PROJECT_APPS
-from ebalance.db.sealed import ProtectedField
+from ebalance.db.encryption.fields import ProtectedField
 from identity.models import User
 from tests import factories
 from tests.factories import FACTORIES

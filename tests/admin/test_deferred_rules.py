@@ -8,9 +8,9 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
-from ebalance import acting
 from ebalance.admin import log
 from ebalance.admin.refusals import ask_deferred_rules, deferred_rules
+from ebalance.db.auditing import audit_triggers
 from tests.admin.support import form_data, page
 from tests.audit.capturing import entries_since, last_seq, write_entries
 from tests.databases import Database
@@ -28,7 +28,7 @@ ORDER BY 1
 @pytest.mark.django_db
 def test_every_rule_of_the_end_is_asked_and_no_trigger_of_the_log() -> None:
     found = [row["name"] for row in execute(DEFERRED)]
-    assert sorted([*deferred_rules(), *acting.audited()]) == found
+    assert sorted([*deferred_rules(), *audit_triggers()]) == found
     assert deferred_rules()
 
 

@@ -19,7 +19,7 @@ from tests.admin.test_writing import is_russian
 from tests.factories import AnonymousQuestionFactory, ReviewFactory, ReviewPublicationConsentFactory
 from tests.ugc.telling import actions, stored, told, writes_nothing
 from ugc.models import AnonymousQuestion, QuestionAnswer, Review
-from ugc.verbs.inputs import LONGEST_TEXT
+from ugc.services.inputs import LONGEST_TEXT
 
 SECRET = "Вы не одна, и это пройдёт"
 SENT = {"_form_submitted": "True"}  # what tells a sent dialog from an opened one

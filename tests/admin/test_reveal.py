@@ -19,11 +19,11 @@ from django.urls import NoReverseMatch, reverse
 from audit.models import AuditLogEntry, SystemSetting
 from booking.models import IntakeForm
 from crm.models import LeadIdentity
-from ebalance.acting import acting_as
+from ebalance.actor import acting_as
 from ebalance.db.apps import PROJECT_APPS
-from ebalance.db.sealed import Plaintext, Sealed, SealedField, SealedJSON
-from ebalance.reveal import DoesNotOpen, reveal
-from ebalance.verbs import NotFound, NotPermitted
+from ebalance.db.encryption.fields import Plaintext, Sealed, SealedField, SealedJSON
+from ebalance.privacy.reveal import DoesNotOpen, reveal
+from ebalance.services import NotFound, NotPermitted
 from identity.models import User
 from identity.permissions import REVEALS
 from tests.admin.support import PROJECT_MODELS, label, page, signed_in, text, unrendered

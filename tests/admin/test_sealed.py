@@ -7,7 +7,7 @@ from django.db import models
 from django.test import Client
 from django.urls import reverse
 
-from ebalance.db.sealed import BlindIndex, protected_fields
+from ebalance.db.encryption.fields import BlindIndex, protected_fields
 from tests.admin.support import (
     MODELS,
     NEEDS_SEALING,

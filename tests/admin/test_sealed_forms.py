@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import NoReverseMatch
 
 import ebalance.urls  # noqa: F401  (the pages are registered with the addresses)
-from ebalance.db.sealed import ProtectedField, protected_fields
+from ebalance.db.encryption.fields import ProtectedField, protected_fields
 from tests.admin.support import form_at, form_data, page, reference, unrendered
 from tests.sealed.support import MODELS, again, each_column, filled, place, texts
 

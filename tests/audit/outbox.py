@@ -11,8 +11,8 @@ import pytest
 from django.db import connection
 
 from audit.models import OutboxEvent
-from audit.relay import Relay
-from audit.senders import SendFailed
+from audit.services.relay import Relay
+from audit.services.senders import SendFailed
 from ebalance.db.ids import uuid7
 from tests.databases import Databases, default_connection_on
 

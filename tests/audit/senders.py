@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from audit.models import OutboxEvent
-from audit.senders import SendFailed
+from audit.services.senders import SendFailed
 
 
 class Recorder:

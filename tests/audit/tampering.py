@@ -8,8 +8,8 @@ from typing import Any
 
 from django.db import connection
 
-from audit.chain import Damaged, Verification, Verified
 from audit.models import AuditLogEntry
+from audit.services.chain import Damaged, Verification, Verified
 from tests.factories import AuditLogEntryFactory, UserFactory
 from tests.support import execute
 

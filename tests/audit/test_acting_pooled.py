@@ -28,13 +28,15 @@ from django.urls import path
 from django.utils.functional import SimpleLazyObject
 from psycopg import sql
 
-from audit.models import AuditLogEntry, SystemSetting
+from audit.models import SystemSetting
+from audit.services import record_entry
 from booking.models import Service
 from crm.models import Lead
-from ebalance import acting
-from ebalance.acting import acting_as
-from ebalance.bundled import bundled_bin_dir
-from ebalance.verbs import verb
+from ebalance import actor as actor_module
+from ebalance.actor import acting_as, current_actor
+from ebalance.db.backend.session import SessionActor
+from ebalance.dev.bundled import bundled_bin_dir
+from ebalance.services import transactional
 from identity.models import User
 from tests.audit.capturing import entries_since, last_seq
 from tests.databases import Database
@@ -57,7 +59,7 @@ def usable(database: Database, django_db_blocker: Any) -> Iterator[None]:
     """Whatever a test does, the connection is left as it was found."""
     with django_db_blocker.unblock():
         yield
-        assert acting.current() is None
+        assert current_actor() is None
         assert connection.get_autocommit()
         assert not connection.in_atomic_block
 
@@ -123,7 +125,7 @@ AUTOCOMMITTED: dict[str, Callable[[], Any]] = {
     "second statement": lambda: execute(f"SELECT 1; {RAISE}"),
     "composed": lambda: execute(sql.SQL(RAISE)),
     "function": raise_by_function,
-    "record": lambda: AuditLogEntry.objects.record("tried", Service.objects.get()),
+    "record": lambda: record_entry("tried", Service.objects.get()),
     "copy": lambda: copy_rows("system_settings", ["key", "value"], [[f"k{next(PRICES)}", "1"]]),
     "bulk_create": lambda: settings_added(f"k{next(PRICES)}"),
     "delete()": lambda: SystemSetting.objects.filter(key__startswith="k").delete(),
@@ -343,7 +345,7 @@ def test_a_thread_acts_for_itself() -> None:
     def work(person: User) -> None:
         with acting_as(person):
             for _ in range(5):
-                AuditLogEntry.objects.record("tried", person)
+                record_entry("tried", person)
 
     before = last_seq()
     assert at_once(*(lambda person=person: work(person) for person in people)) == [None] * 8
@@ -464,7 +466,7 @@ def test_whatever_stops_the_telling_no_transaction_stays_open(monkeypatch: Any) 
 
     person = UserFactory()
     with monkeypatch.context() as patched:
-        patched.setattr(acting.Telling, "_tell", stop)
+        patched.setattr(SessionActor, "_set", stop)
         with acting_as(person), pytest.raises(KeyboardInterrupt), transaction.atomic():
             price()
     assert connection.connection is None
@@ -506,7 +508,7 @@ def test_a_user_who_is_read_by_writing_is_read_without_an_actor() -> None:
 
 
 def test_a_verb_learns_of_an_actor_who_is_none_after_its_work() -> None:
-    @verb
+    @transactional
     def raise_price(*, actor: User) -> None:
         price()
 
@@ -558,7 +560,9 @@ def psql(database: Database, *statements: str, typed: str | None = None) -> None
 
 def as_documented(person: User, address: str) -> list[str]:
     """What the module says that a program without Django sends."""
-    indented = [line for line in (acting.__doc__ or "").splitlines() if line.startswith("    ")]
+    indented = [
+        line for line in (actor_module.__doc__ or "").splitlines() if line.startswith("    ")
+    ]
     text = " ".join(line.strip() for line in indented).replace("…", str(person.pk), 1)
     return [part for part in text.replace("…", address, 1).split("; ") if part]
 

@@ -15,10 +15,9 @@ from django.db import connection, models
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ebalance import acting
-from ebalance.db.auditing import Audited
-from ebalance.db.inventory import columns
-from ebalance.db.sealed import Plaintext
+from ebalance.db.auditing import Audited, audit_triggers
+from ebalance.db.encryption.fields import Plaintext
+from ebalance.db.schema.data_map import columns
 from identity.models import User
 from tests.advice import Place, advises, of_column, of_table, of_test
 from tests.audit.capturing import (
@@ -126,7 +125,7 @@ def test_every_column_that_is_recorded_of_a_change_is_changed() -> Iterator[str]
 @advises
 def test_models_and_catalog_name_the_same_triggers() -> Iterator[str]:
     found = {trigger["name"]: trigger for trigger in triggers_of_the_log()}
-    declared = acting.audited()
+    declared = audit_triggers()
     assert len(declared) == len({*declared})
     for name in {*declared} - found.keys():
         yield f"run makemigrations: the models declare {name}, the database has no such trigger"

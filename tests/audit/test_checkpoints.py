@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from audit.checkpoints import (
+from audit.services.checkpoints import (
     DOMAIN,
     LARGEST_FILE,
     BadFile,
@@ -21,8 +21,8 @@ from audit.checkpoints import (
     is_signed,
     sign,
 )
-from ebalance.db.envelope import blind_index
-from ebalance.db.keys import Key, Keyring
+from ebalance.db.encryption.envelope import blind_index
+from ebalance.db.encryption.keys import Key, Keyring
 from tests.db.independent import from_base64url, hmac_sha256
 from tests.factories import AuditCheckpointFactory, AuditLogEntryFactory
 from tests.factories.base import ago
@@ -290,7 +290,7 @@ def test_an_older_one_outlives_an_error(tmp_path: Path, monkeypatch: Any, failin
     def fail(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(f"audit.checkpoints.{failing}", fail)
+    monkeypatch.setattr(f"audit.services.checkpoints.{failing}", fail)
     with pytest.raises(BadFile, match=r"log\.json cannot be written: No space left on device"):
         CheckpointFile(9, b"x" * 32, 9, GOOD.written_at).write(path)
     assert same(CheckpointFile.read(path), GOOD)

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from django.core.management import call_command
 
-from ebalance.db import grants
+from ebalance.db.schema import grants
 from tests.databases import Database
 from tests.verbs import committing
 

@@ -94,9 +94,9 @@ def test_json_is_the_form_of_the_status_only() -> None:
     [
         ("nothing", "is no sender"),
         ("nowhere.Sender", "is no sender"),
-        ("audit.senders.Missing", "is no sender"),
-        ("audit.senders.SECRET", "is no sender"),
-        ("audit.senders.SHORTEST_SECRET", "is no sender"),
+        ("audit.services.senders.Missing", "is no sender"),
+        ("audit.services.senders.SECRET", "is no sender"),
+        ("audit.services.senders.SHORTEST_SECRET", "is no sender"),
         (f"{SENDERS}.WithoutClose", "needs send, close and timeout"),
         (f"{SENDERS}.NeedsMore", "is no sender"),
         ("builtins.object", "needs send, close and timeout"),
@@ -129,7 +129,7 @@ def test_a_lease_within_which_nothing_could_be_sent() -> None:
 
 def test_the_webhook_needs_its_settings() -> None:
     with pytest.raises(ImproperlyConfigured, match="OUTBOX_WEBHOOK_URL"):
-        command("--once", "--sender", "audit.senders.WebhookSender")
+        command("--once", "--sender", "audit.services.senders.WebhookSender")
 
 
 @pytest.mark.slow
@@ -138,7 +138,7 @@ def test_missing_secret_of_the_webhook_is_one_line(database: Database) -> None:
         "relay_outbox",
         "--once",
         DATABASE_URL=database.url,
-        OUTBOX_SENDER="audit.senders.WebhookSender",
+        OUTBOX_SENDER="audit.services.senders.WebhookSender",
         OUTBOX_WEBHOOK_URL="https://example.com/?token=t0ken",
     )
     assert result.returncode == 1

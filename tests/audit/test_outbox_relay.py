@@ -15,13 +15,13 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
-from audit import relay
-from audit.managers import Lag
 from audit.models import OutboxEvent
-from audit.relay import Claims, Relay, back_off
-from ebalance.db import grants
+from audit.querysets import Lag
+from audit.services import publish_event, relay, requeue_event
+from audit.services.relay import Claims, Relay, back_off
 from ebalance.db.ids import uuid7
-from ebalance.verbs import NotFound, TransitionRefused
+from ebalance.db.schema import grants
+from ebalance.services import NotFound, TransitionRefused
 from tests.databases import Database, Databases
 from tests.factories import UserFactory
 from tests.processes import PATIENCE, eventually
@@ -61,7 +61,7 @@ def test_an_empty_outbox_sends_nothing() -> None:
 def test_an_event_is_sent_once_as_it_was_written() -> None:
     row = OutboxEvent(pk=uuid7())  # any row will do
     with transaction.atomic():
-        OutboxEvent.objects.publish("thing_done", row, status="paid", amount=5000)
+        publish_event("thing_done", row, status="paid", amount=5000)
     sender = drain()
     (event,) = sender.events
     assert (event.event_type, event.aggregate_type) == ("thing_done", "outbox_events")
@@ -73,7 +73,7 @@ def test_an_event_is_sent_once_as_it_was_written() -> None:
 
 def test_what_is_rolled_back_is_never_sent() -> None:
     with suppress(RuntimeError), transaction.atomic():
-        OutboxEvent.objects.publish("thing_done", OutboxEvent(pk=uuid7()))
+        publish_event("thing_done", OutboxEvent(pk=uuid7()))
         raise RuntimeError
     assert drain().events == []
 
@@ -542,7 +542,7 @@ def test_what_was_sent_is_reported_now_and_then(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_relay_says_how_far_behind_it_is(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "audit.relay")
+    caplog.set_level(logging.INFO, "audit.services.relay")
     write(wait=100)
     looks = iter([False, True])
     Relay(Memory(), lease=30, stop=lambda: next(looks, True)).run()
@@ -588,9 +588,9 @@ def test_a_dead_letter_is_sent_again_and_those_behind_it(most: int) -> None:
     row = uuid7()
     (dead,), behind = write(row=row, attempts=most), write(2, row=row)
     event = OutboxEvent.objects.get(pk=dead)
-    event.requeue(actor=UserFactory(role="owner"))
+    requeue_event(event, actor=UserFactory(role="owner"))
     assert (event.attempts, event.last_error) == (0, None)
-    event.requeue()  # a second time changes nothing
+    requeue_event(event)  # a second time changes nothing
     assert state(dead) == (0, None, False)
     assert drain().ids == [dead, *behind]
 
@@ -601,7 +601,7 @@ def test_an_event_that_is_in_the_queue_stays_as_it_is(most: int) -> None:
     write(wait=100, attempts=most)  # its last attempt is under way
     before = list(OutboxEvent.objects.order_by("pk").values())
     for event in OutboxEvent.objects.all():
-        event.requeue()
+        requeue_event(event)
     assert list(OutboxEvent.objects.order_by("pk").values()) == before
 
 
@@ -610,7 +610,7 @@ def test_a_delivered_event_is_not_sent_again(most: int) -> None:
     event = OutboxEvent.objects.get()
     before = OutboxEvent.objects.values().get()
     with pytest.raises(TransitionRefused) as refusal:
-        event.requeue()
+        requeue_event(event)
     assert refusal.value.details["status"] == "published"
     assert OutboxEvent.objects.values().get() == before
 
@@ -621,7 +621,7 @@ def test_what_is_delivered_meanwhile_is_not_sent_again(most: int) -> None:
     stale = OutboxEvent.objects.get()
     OutboxEvent.objects.update(published_at=timezone.now())
     with pytest.raises(TransitionRefused):
-        stale.requeue()
+        requeue_event(stale)
 
 
 def test_an_event_that_is_gone_is_not_found(most: int) -> None:
@@ -629,7 +629,7 @@ def test_an_event_that_is_gone_is_not_found(most: int) -> None:
     event = OutboxEvent.objects.get()
     OutboxEvent.objects.all().delete()
     with pytest.raises(NotFound):
-        event.requeue()
+        requeue_event(event)
 
 
 # -- rights ---------------------------------------------------------------------------------------

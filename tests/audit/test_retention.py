@@ -14,12 +14,12 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection, transaction
 
-from audit.chain import UnknownKey
-from audit.checkpoints import CheckpointFile, is_signed, sign, signature
 from audit.errors import LogDamaged, OwnerNeeded, SigningKeyMissing
 from audit.models import AuditCheckpoint, AuditLogEntry
-from audit.retention import remove_old_segments
-from ebalance.db.keys import Key, Keyring
+from audit.services.chain import UnknownKey
+from audit.services.checkpoints import CheckpointFile, is_signed, sign, signature
+from audit.services.retention import remove_old_segments
+from ebalance.db.encryption.keys import Key, Keyring
 from tests.databases import Database, default_connection_on
 from tests.factories import AuditLogEntryFactory
 from tests.processes import ROOT, environment
@@ -317,7 +317,7 @@ def committed(module_database: Database, django_db_blocker: Any) -> Iterator[Dat
 
 REMOVE = """
 import django; django.setup()
-from audit.retention import remove_old_segments
+from audit.services.retention import remove_old_segments
 print(remove_old_segments(batch=2, tick=lambda n: print("batch", flush=True)), flush=True)
 """
 

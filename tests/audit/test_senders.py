@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 from django.core.exceptions import ImproperlyConfigured
 
 from audit.models import OutboxEvent
-from audit.senders import LogSender, SendFailed, WebhookSender
+from audit.services.senders import LogSender, SendFailed, WebhookSender
 from tests.factories import OutboxEventFactory
 from tests.processes import PATIENCE, free_port
 
@@ -444,7 +444,7 @@ def test_neither_address_nor_payload_is_logged(
 
 
 def test_the_log_says_what_happened_to_which_row(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "audit.senders")
+    caplog.set_level(logging.INFO, "audit.services.senders")
     told = event()
     LogSender().send(told)
     (record,) = caplog.records

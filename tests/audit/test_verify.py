@@ -9,10 +9,10 @@ from uuid import UUID
 import pytest
 from django.db import connection
 
-from audit.chain import SCAN, Damaged, Stopped, Verification, reading
-from audit.checkpoints import CheckpointFile
 from audit.models import AuditLogEntry
 from audit.models.log import FORGOTTEN
+from audit.services.chain import SCAN, Damaged, Stopped, Verification, reading
+from audit.services.checkpoints import CheckpointFile
 from ebalance.db.ids import uuid7
 from tests.advice import advises, of_test
 from tests.factories import AuditLogEntryFactory, UserFactory
@@ -477,7 +477,7 @@ def test_without_hashes_on_the_way_it_is_told_up_to_where() -> None:
 
 
 def test_of_a_long_log_the_range_is_told(monkeypatch: Any) -> None:
-    monkeypatch.setattr("audit.chain.MOST_MARKS", 10)
+    monkeypatch.setattr("audit.services.chain.MOST_MARKS", 10)
     grow(100)
     before = file()
     assert len(before.marks) <= 10

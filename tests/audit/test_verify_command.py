@@ -18,9 +18,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from audit.chain import Verification
-from audit.checkpoints import CheckpointFile
-from audit.retention import remove_old_segments
+from audit.services.chain import Verification
+from audit.services.checkpoints import CheckpointFile
+from audit.services.retention import remove_old_segments
 from tests.databases import Database, default_connection_on
 from tests.factories import AuditLogEntryFactory
 from tests.processes import PATIENCE, ROOT, environment, eventually, manage
@@ -179,7 +179,7 @@ def test_what_is_something_else_is_neither_read_nor_overwritten(file: Path, opti
 
 @pytest.mark.usefixtures("log")
 def test_a_file_that_cannot_be_used_is_named_before_the_work(file: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("audit.chain.Verification.run", None)
+    monkeypatch.setattr("audit.services.chain.Verification.run", None)
     nowhere = file.parent / "nowhere" / "log.json"
     assert refused("--checkpoint", file) == (
         2,

@@ -36,9 +36,9 @@ if not apps.ready:
 from django.db import connection, connections
 
 from booking.models import Appointment, Payment, PaymentWebhookEvent
-from booking.verbs.appointments import Cancellation
+from booking.services.appointments import Cancellation
+from ebalance.services import IdempotencyConflict, Refused
 from ebalance.settings import database
-from ebalance.verbs import IdempotencyConflict, Refused
 from tests.processes import PATIENCE, eventually
 from tests.scale import SCALE
 

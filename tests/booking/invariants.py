@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from crm.events import PROMOTIONS, WAY
+from crm.services.events import PROMOTIONS, WAY
 from tests.booking.reference import KEEPING
 
 TABLES = (

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from booking.models import Appointment, Payment, PaymentWebhookEvent
-from ebalance.verbs import Refused
+from ebalance.services import Refused
 from tests.booking import reference
 from tests.booking.invariants import (
     Row,

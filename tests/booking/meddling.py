@@ -15,7 +15,7 @@ from django.db import Error, connection, transaction
 from hypothesis import strategies as st
 
 from ebalance.db.ids import uuid7
-from ebalance.verbs import Refused
+from ebalance.services import Refused
 from tests.booking import reference
 from tests.booking.invariants import State, check_final_rows, check_no_overlap, refunds
 from tests.booking.machine import MOSCOW, OFFSETS, Machine, key, many, move

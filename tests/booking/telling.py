@@ -17,7 +17,7 @@ from django.db import models
 from audit.models import OutboxEvent
 from booking.models import Appointment, Payment, PaymentWebhookEvent
 from crm.models import AnalyticsEvent, LeadTimelineEvent
-from ebalance.verbs import Clock, Refused
+from ebalance.services import Clock, Refused
 from tests.factories import AvailabilitySlotFactory, ServiceFactory, UserFactory
 from tests.factories.base import ZONE
 from tests.factories.booking import NEXT_WEEK, STEP

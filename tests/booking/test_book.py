@@ -21,7 +21,7 @@ from booking.errors import (
 from booking.models import Appointment
 from crm.models import Lead
 from ebalance.db.ids import uuid7
-from ebalance.verbs import IdempotencyConflict, InvalidInput, NotFound, Refused
+from ebalance.services import IdempotencyConflict, InvalidInput, NotFound, Refused
 from tests.booking.telling import (
     NO_KEYS,
     NO_TEXTS,
@@ -445,7 +445,7 @@ def test_a_deleted_client_does_not_book() -> None:
 def test_a_client_who_is_blocked_at_this_moment_does_not_book(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from booking.verbs import calendar
+    from booking.services import calendar
 
     values, place = request(), calendar.place
 

@@ -11,7 +11,7 @@ from django.utils.timezone import now as wall_clock
 
 from booking.errors import TooLateToCancel
 from booking.models import Appointment
-from ebalance.verbs import InvalidInput, NotFound, TransitionRefused
+from ebalance.services import InvalidInput, NotFound, TransitionRefused
 from tests.booking.telling import (
     NO_TEXTS,
     at,

@@ -17,8 +17,8 @@ from django.core.management import CommandError, call_command
 from django.utils.timezone import now
 
 from booking.models import Appointment, Payment, PaymentWebhookEvent
-from booking.verbs import payments
-from ebalance import long_runs
+from booking.services import payments
+from ebalance import commands
 from tests.booking.telling import book, deliver, known_payment, told, writes_nothing
 from tests.databases import Database, default_connection_on
 from tests.factories import (
@@ -196,7 +196,7 @@ def test_what_is_no_limit_is_refused_in_one_line(limit: str) -> None:
 def test_progress_is_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(long_runs, "LINE_EVERY", 0.0)
+    monkeypatch.setattr(commands, "LINE_EVERY", 0.0)
     waiting_successes(2)
     command("process_webhooks")
     assert capsys.readouterr().err.splitlines() == [

@@ -9,9 +9,9 @@ from django.utils.timezone import now as wall_clock
 
 from booking.errors import NotPaid, OutcomeTooEarly
 from booking.models import Appointment
-from booking.verbs import appointments
+from booking.services import appointments
 from crm.models import Lead
-from ebalance.verbs import InvalidInput, NotFound, TransitionRefused
+from ebalance.services import InvalidInput, NotFound, TransitionRefused
 from tests.booking.telling import (
     NO_TEXTS,
     at,

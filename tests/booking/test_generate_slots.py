@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from audit.models import OutboxEvent
 from booking.errors import PeriodInvalid, RuleZoneUnknown
 from booking.models import AvailabilitySlot, ScheduleRule
-from booking.verbs import slots
-from booking.verbs.schedule import GeneratedSlots
-from booking.verbs.slots import Busy, Offer, Taken, choose, offers_of
+from booking.services import slots
+from booking.services.schedule import GeneratedSlots
+from booking.services.slots import Busy, Offer, Taken, choose, offers_of
 from crm.models import AnalyticsEvent, LeadTimelineEvent
 from ebalance.db.ids import uuid7
-from ebalance.verbs import InvalidInput, Refused
+from ebalance.services import InvalidInput, Refused
 from tests.factories import (
     AppointmentFactory,
     AvailabilitySlotFactory,
@@ -658,7 +658,7 @@ def test_a_stranger_who_was_faster_is_no_error(
         AvailabilitySlotFactory(service=rule.service, start_at_utc=at(11), end_at_utc=at(11, 50))
         return choose(offers, taken, now=now)
 
-    monkeypatch.setattr("booking.verbs.schedule.choose", late)
+    monkeypatch.setattr("booking.services.schedule.choose", late)
     assert generate() == GeneratedSlots(created=3, offered=1)
     assert local_hours() == ALL_FOUR
     assert events() == [(rule.pk, {"created": 3})]

@@ -9,8 +9,8 @@ import pytest
 from django.db import connection
 
 from booking.models import Appointment, AvailabilitySlot, Payment, PaymentWebhookEvent, Service
-from booking.verbs.appointments import Cancellation
-from ebalance.verbs import InvalidInput
+from booking.services.appointments import Cancellation
+from ebalance.services import InvalidInput
 from tests.factories import AvailabilitySlotFactory, ServiceFactory, UserFactory
 from tests.support import execute
 

@@ -10,7 +10,7 @@ from booking.errors import HoldExpired, NothingToPay, PaymentInProgress, Provide
 from booking.models import Appointment, Payment
 from crm.models import Lead
 from ebalance.db.ids import uuid7
-from ebalance.verbs import IdempotencyConflict, InvalidInput, NotFound, TransitionRefused
+from ebalance.services import IdempotencyConflict, InvalidInput, NotFound, TransitionRefused
 from tests.booking.telling import (
     NO_KEYS,
     NO_TEXTS,

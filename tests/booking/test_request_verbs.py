@@ -16,11 +16,11 @@ from booking.errors import (
     ServiceUnavailable,
 )
 from booking.models import Appointment, IntakeForm, WaitlistRequest
-from booking.verbs.requests import has_text
+from booking.services.requests import has_text
 from crm.models import AnalyticsEvent, Lead, LeadTimelineEvent
+from ebalance.db.encryption.fields import Plaintext, UnsealedValue
 from ebalance.db.ids import uuid7
-from ebalance.db.sealed import Plaintext, UnsealedValue
-from ebalance.verbs import (
+from ebalance.services import (
     IdempotencyConflict,
     InvalidInput,
     NotFound,

@@ -16,7 +16,7 @@ from booking.errors import (
 )
 from booking.models import Appointment, Payment, Service
 from ebalance.db.ids import uuid7
-from ebalance.verbs import InvalidInput, NotFound, TransitionRefused
+from ebalance.services import InvalidInput, NotFound, TransitionRefused
 from tests.booking.telling import (
     NO_KEYS,
     NO_TEXTS,

@@ -8,7 +8,7 @@ import pytest
 
 from booking.errors import ServiceIncomplete, ServiceUnavailable, SlotTaken
 from booking.models import Appointment, AvailabilitySlot, Service
-from ebalance.verbs import NotFound, NotPermitted, TransitionRefused
+from ebalance.services import NotFound, NotPermitted, TransitionRefused
 from tests.booking.telling import (
     book,
     confirmed,

@@ -11,10 +11,10 @@ import pytest
 from django.db import OperationalError
 from django.utils.timezone import now as wall_clock
 
-from audit.models import OutboxEvent
+from audit.services import publish_event
 from booking.models import Appointment, AvailabilitySlot, Payment, PaymentWebhookEvent
-from booking.verbs import payments
-from ebalance.verbs import InvalidInput
+from booking.services import announcements, payments
+from ebalance.services import InvalidInput
 from tests.booking.telling import (
     NO_TEXTS,
     at,
@@ -553,14 +553,12 @@ def trouble(*_: Any, **__: Any) -> None:
 
 
 def fails_to_publish(monkeypatch: pytest.MonkeyPatch) -> None:
-    publish = type(OutboxEvent.objects).publish
-
-    def picky(self: Any, event_type: str, about: Any, **values: Any) -> None:
+    def picky(event_type: str, about: Any, **values: Any) -> None:
         if event_type == "appointment_confirmed":
             raise Trouble
-        publish(self, event_type, about, **values)
+        publish_event(event_type, about, **values)
 
-    monkeypatch.setattr(type(OutboxEvent.objects), "publish", picky)
+    monkeypatch.setattr(announcements, "publish_event", picky)
 
 
 def breaks_a_rule(monkeypatch: pytest.MonkeyPatch) -> None:

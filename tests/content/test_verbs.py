@@ -10,18 +10,12 @@ import pytest
 from django.utils import translation
 
 from audit.models import OutboxEvent
-from content.checklist import DISCLAIMER
 from content.errors import WANTED, NotReadyToPublish
 from content.models import ContentItem, ContentRevision
 from content.models.editorial import META, REVISED, TEXT
+from content.services.checklist import DISCLAIMER
 from crm.models import AnalyticsEvent, LeadTimelineEvent
-from ebalance.verbs import (
-    InvalidInput,
-    NotFound,
-    NotPermitted,
-    RuleBroken,
-    TransitionRefused,
-)
+from ebalance.services import InvalidInput, NotFound, NotPermitted, RuleBroken, TransitionRefused
 from identity.models import User
 from tests.booking.telling import writes_nothing
 from tests.content.texts import LINKS, ready

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from content import markdown
-from content.checklist import (
+from content.services.checklist import (
     ALT_TEXT_MISSING,
     CTA_MISSING,
     DISCLAIMER,

@@ -9,7 +9,7 @@ import pytest
 
 from content.errors import NotReadyToPublish
 from content.models import CuratedCollection, GlossaryTerm
-from ebalance.verbs import NotFound, NotPermitted, TransitionRefused
+from ebalance.services import NotFound, NotPermitted, TransitionRefused
 from tests.booking.telling import writes_nothing
 from tests.factories import (
     ContentItemFactory,

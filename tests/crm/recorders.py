@@ -33,7 +33,7 @@ def lead() -> Any:
 
 def starts(**person: Any) -> UUID:
     """Record the start of a booking; return whose it is."""
-    from ebalance.db.sealed import Plaintext
+    from ebalance.db.encryption.fields import Plaintext
 
     if "email" in person:
         person["contact"] = {"email": Plaintext(person.pop("email"))}
@@ -66,7 +66,7 @@ def merges_and_events(seed: int, pairs: list[tuple[UUID, UUID]]) -> tuple[int, l
 
     Return how many events were recorded, and what was refused.
     """
-    from ebalance.verbs import Refused
+    from ebalance.services import Refused
 
     dice = random.Random(seed)
     recorded, refused = 0, []

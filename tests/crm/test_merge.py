@@ -15,9 +15,9 @@ from django.urls import reverse
 from audit.models import OutboxEvent
 from booking.models import Appointment, WaitlistRequest
 from crm.models import AnalyticsEvent, DeepLink, Lead, LeadIdentity, LeadNote, LeadTimelineEvent
-from ebalance.db import keys
-from ebalance.db.sealed import Plaintext
-from ebalance.verbs import (
+from ebalance.db.encryption import keys
+from ebalance.db.encryption.fields import Plaintext
+from ebalance.services import (
     IdempotencyConflict,
     InvalidInput,
     NotFound,

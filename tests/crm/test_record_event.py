@@ -14,12 +14,13 @@ from django.test.utils import CaptureQueriesContext
 
 from audit.models import OutboxEvent
 from crm.errors import EventRefused
-from crm.events import CONTACTS
 from crm.models import AnalyticsEvent, Lead, LeadIdentity, LeadTimelineEvent
-from crm.subjects import identifiers
-from ebalance.db import contacts, keys
-from ebalance.db.sealed import Plaintext, UnsealedValue
-from ebalance.verbs import IdempotencyConflict, InvalidInput, NotFound, Refused
+from crm.services.events import CONTACTS
+from crm.services.subjects import identifiers
+from ebalance.db import contacts
+from ebalance.db.encryption import keys
+from ebalance.db.encryption.fields import Plaintext, UnsealedValue
+from ebalance.services import IdempotencyConflict, InvalidInput, NotFound, Refused
 from tests.advice import advises, of_test
 from tests.crm.test_events_follow_the_plan import EVENTS, full
 from tests.factories import (
@@ -226,7 +227,7 @@ SOURCES = {
 def test_every_contact_has_an_expected_source() -> Iterator[str]:
     for name in {*SOURCES} ^ {*CONTACTS}:
         yield of_test(record, "SOURCES")(
-            f"add or remove {name} in", "CONTACTS in crm/events.py differs"
+            f"add or remove {name} in", "CONTACTS in crm/services/events.py differs"
         )
 
 

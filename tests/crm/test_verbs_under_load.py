@@ -16,8 +16,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from crm.models import AnalyticsEvent, Lead, LeadIdentity, LeadTimelineEvent
-from ebalance.db import keys
-from ebalance.db.sealed import Plaintext
+from ebalance.db.encryption import keys
+from ebalance.db.encryption.fields import Plaintext
 from tests.crm import recorders
 from tests.databases import Database, default_connection_on
 from tests.factories import (

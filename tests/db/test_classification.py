@@ -14,8 +14,8 @@ from django.contrib.auth.models import Group
 from django.db import connection, models
 from django.db.migrations.serializer import serializer_factory
 
-from ebalance.db import inventory
-from ebalance.db.classification import (
+from ebalance.db.schema import data_map
+from ebalance.db.schema.classification import (
     DELETE,
     NAMES_NOBODY,
     NULL,
@@ -26,7 +26,7 @@ from ebalance.db.classification import (
     p2,
     replace,
 )
-from ebalance.db.inventory import Table, Undeclared, columns, tables
+from ebalance.db.schema.data_map import Table, Undeclared, columns, tables
 from identity.models import User
 from tests.advice import (
     Place,
@@ -99,7 +99,7 @@ def test_declarations_and_database_have_the_same_columns() -> Iterator[str]:
 
 
 NO_CLASS = "declare p0()/p1()/p2() beside"
-THIRD_PARTY = "ebalance/db/third_party.py"
+THIRD_PARTY = "ebalance/db/schema/third_party.py"
 PEOPLE = "identity/models/people.py:{line}"
 
 
@@ -163,7 +163,7 @@ def test_a_field_without_a_declaration_is_found(comment: str | None, monkeypatch
     field = User._meta.get_field("email")
     monkeypatch.setattr(field, "db_comment", comment)
     with pytest.raises(Undeclared, match=r"users\.email has no privacy class"):
-        inventory.declaration(field)
+        data_map.declaration(field)
 
 
 def test_column_without_a_declaration_is_named_with_its_file(
@@ -187,7 +187,7 @@ def test_a_table_that_django_makes_by_itself_is_in_the_list() -> None:
     }
 
 
-def of(column: inventory.Column) -> Place:
+def of(column: data_map.Column) -> Place:
     return of_column(column.table.name, column.name)
 
 
@@ -277,7 +277,7 @@ def declare(monkeypatch: pytest.MonkeyPatch, name: str, declared: Classified) ->
         table if table.model is not User else Table(table.name, table.meaning, table.domain, User)
         for table in tables()
     ]
-    monkeypatch.setattr(inventory, "tables", lambda: made)
+    monkeypatch.setattr(data_map, "tables", lambda: made)
 
 
 @pytest.mark.parametrize(
@@ -333,7 +333,7 @@ def test_an_export_has_no_tables_that_are_about_nobody() -> None:
 
 
 def test_names_for_redaction_are_those_of_personal_columns() -> None:
-    names = inventory.personal_names()
+    names = data_map.personal_names()
     assert {"email", "phone", "note_encrypted", "session_key", "password"} <= names
     assert not names & {"id", "status", "created_at", "topic_code"}
 

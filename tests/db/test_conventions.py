@@ -306,7 +306,7 @@ def test_closed_sets_have_one_source() -> Iterator[str]:
                     f"{table}_{field.column}_in_set is missing",
                 )
             elif [*field.members.values] != [value for value, _label in field.flatchoices]:
-                yield place("leave the choices to the Members of", "they differ")
+                yield place("leave the choices to the TextChoices of", "they differ")
 
 
 @advises
@@ -508,7 +508,7 @@ FAULTS: dict[str, tuple[str, Callable[[], None], str]] = {
     "a column of Django without a class": (
         "ALTER TABLE django_session ADD jotting text",
         test_tables_and_columns_have_a_comment_with_their_class,
-        "ebalance/db/third_party.py: declare p0()/p1()/p2() beside "
+        "ebalance/db/schema/third_party.py: declare p0()/p1()/p2() beside "
         '`TABLES["django_session"].jotting`',
     ),
     "a table without a comment": (

@@ -11,8 +11,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import translation
 
-from ebalance.db import dictionary
-from ebalance.db.inventory import columns, tables
+from ebalance.db.schema import dictionary
+from ebalance.db.schema.data_map import columns, tables
 from identity.models import User
 from tests.advice import advises, of_class, of_column, of_table
 

@@ -260,7 +260,7 @@ def test_closed_sets_have_exactly_their_members() -> Iterator[str]:
         found = accepted(column, {*ANYONES, *NO_MEMBERS, *named, *near})
         if found != {*column.members}:
             yield of_column(column.table, column.name)(
-                f"correct the Members of the set (or the braces in {DATA_MODEL}) of",
+                f"correct the TextChoices of the set (or the braces in {DATA_MODEL}) of",
                 f"the database accepts {sorted(found - {*column.members})[:5]} more and refuses "
                 f"{sorted({*column.members} - found)} of {DATA_MODEL}",
             )
@@ -372,7 +372,7 @@ FAULTS = {
         "ALTER TABLE appointments DROP CONSTRAINT appointments_format_in_set, "
         "ADD CONSTRAINT appointments_format_in_set CHECK (format IN ('online', 'offline', 'tv'))",
         test_closed_sets_have_exactly_their_members,
-        "correct the Members of the set (or the braces in tests/db/data_model.txt) of "
+        "correct the TextChoices of the set (or the braces in tests/db/data_model.txt) of "
         "`Appointment.format`",
     ),
     "a query without an index": (

@@ -25,8 +25,8 @@ from django.test.utils import isolate_apps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ebalance.db import envelope
-from ebalance.db.envelope import (
+from ebalance.db.encryption import envelope
+from ebalance.db.encryption.envelope import (
     MalformedSeal,
     SealBroken,
     SealingError,
@@ -38,8 +38,8 @@ from ebalance.db.envelope import (
     open_sealed,
     seal,
 )
-from ebalance.db.keys import Key, Keyring
-from ebalance.db.sealed import Plaintext, SealedField, SealedJSON, SealedText
+from ebalance.db.encryption.fields import Plaintext, SealedField, SealedJSON, SealedText
+from ebalance.db.encryption.keys import Key, Keyring
 from tests.db import independent
 from tests.looping import check_each
 from tests.support import execute

@@ -28,9 +28,9 @@ from django.core.management import call_command
 from django.test import override_settings
 from django.views.debug import get_default_exception_reporter_filter
 
-from ebalance.db import keys
-from ebalance.db.envelope import blind_index, open_sealed, seal
-from ebalance.db.keys import BadKeys, DevelopmentKeyring, Keyring
+from ebalance.db.encryption import keys
+from ebalance.db.encryption.envelope import blind_index, open_sealed, seal
+from ebalance.db.encryption.keys import BadKeys, DevelopmentKeyring, Keyring
 from tests.databases import Database
 from tests.looping import check_each
 from tests.processes import ROOT, environment, manage
@@ -346,7 +346,7 @@ def test_threads_agree_on_one_key(tmp_path: Path) -> None:
 RACER = """
 import hashlib, sys, time
 from pathlib import Path
-from ebalance.db.keys import DevelopmentKeyring
+from ebalance.db.encryption.keys import DevelopmentKeyring
 for line in sys.stdin:
     at, path = line.strip().split(" ", 1)
     while time.time() < float(at):

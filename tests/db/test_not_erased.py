@@ -13,7 +13,7 @@ import pytest
 from django.db import IntegrityError, models, transaction
 
 from ebalance.db import triggers
-from ebalance.db.inventory import Column
+from ebalance.db.schema.data_map import Column
 from identity.models import User
 from tests.advice import advises, declared_columns, of_column, of_rule
 from tests.audit.capturing import CHANGE_WAYS, GONE, INSERT_WAYS, UPSERTS

@@ -13,7 +13,7 @@ import pytest
 from django.db import models
 
 from ebalance.db.apps import PROJECT_APPS
-from ebalance.db.sealed import UnsealedValue
+from ebalance.db.encryption.fields import UnsealedValue
 from tests.db import catalog
 from tests.factories import FACTORIES
 from tests.support import (

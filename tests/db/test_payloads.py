@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from booking.models.requests import ContactChannel
-from ebalance.db import payloads
-from ebalance.db.payloads import PayloadInvalid, latest, schema_for, validate
+from ebalance.db.encryption import payloads
+from ebalance.db.encryption.payloads import PayloadInvalid, latest, schema_for, validate
 from tests.factories.payloads import PAYLOADS as FULL
 from tests.looping import check_each
 from ugc.models import DiaryEntry

@@ -12,11 +12,20 @@ from django.db import connection, models
 
 from booking.models import Appointment
 from crm.models import DeepLink, Lead
-from ebalance.db import dictionary, purging
-from ebalance.db.inventory import Table, Undeclared, tables
 from ebalance.db.on_delete import DB_CASCADE
-from ebalance.db.retention import GoesWith, Kept, Purged, RemovedBy, Retention, goes_with, kept
-from ebalance.db.third_party import TABLES as THIRD_PARTY
+from ebalance.db.schema import dictionary
+from ebalance.db.schema.data_map import Table, Undeclared, tables
+from ebalance.db.schema.retention import (
+    GoesWith,
+    Kept,
+    Purged,
+    RemovedBy,
+    Retention,
+    goes_with,
+    kept,
+)
+from ebalance.db.schema.third_party import TABLES as THIRD_PARTY
+from ebalance.privacy import retention
 from tests.advice import (
     advises,
     of_class,
@@ -86,8 +95,8 @@ def retentions() -> dict[str, Retention]:
 
 def ends() -> Iterator[tuple[str, Any]]:
     """Every table that is purged, with each moment that a time runs from."""
-    for name, retention in declared().items():
-        for end in retention.ends:
+    for name, declaration in declared().items():
+        for end in declaration.ends:
             yield name, end
 
 
@@ -239,7 +248,7 @@ def plans_of_a_batch(name: str, end: Any) -> list[tuple[str, str]]:
             seen.append((sql, params))
         return execute(sql, params, many, context)
 
-    purge = purging.purge_of(named(name), now=purging.database_time(), batch=500, stop=None)
+    purge = retention.purge_of(named(name), now=retention.database_time(), batch=500, stop=None)
     with connection.execute_wrapper(keep):
         purge._batch(end, "", None, 500)
         purge._batch(end, ">=", purge.options.now, 500)

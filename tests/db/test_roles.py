@@ -15,11 +15,12 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, models, transaction
 
 from content.models import ContentItem
-from ebalance.bundled import QUIET_LOG
-from ebalance.db import checks, grants
+from ebalance.db import checks
 from ebalance.db.apps import PROJECT_APPS
 from ebalance.db.ids import uuid7
-from ebalance.db.inventory import Column, Table, columns, tables
+from ebalance.db.schema import grants
+from ebalance.db.schema.data_map import Column, Table, columns, tables
+from ebalance.dev.bundled import QUIET_LOG
 from tests.databases import Database, Databases, default_connection_on
 from tests.factories import (
     FACTORIES,

@@ -12,7 +12,7 @@ import factory
 from django.db import models
 from django.utils import timezone
 
-from ebalance.db.sealed import Plaintext, protected_fields
+from ebalance.db.encryption.fields import Plaintext, protected_fields
 
 ZONE = "Europe/Moscow"
 

@@ -17,7 +17,7 @@ from booking.models import (
     Service,
     WaitlistRequest,
 )
-from ebalance.db.sealed import Plaintext
+from ebalance.db.encryption.fields import Plaintext
 
 from .base import ZONE, EntityFactory, ahead, now, secret, today
 from .identity import UserFactory

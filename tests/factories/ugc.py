@@ -8,7 +8,7 @@ from typing import Any
 import factory
 from django.utils import timezone
 
-from ebalance.db.sealed import Plaintext
+from ebalance.db.encryption.fields import Plaintext
 from ugc.models import (
     AnonymousQuestion,
     DiaryEntry,

@@ -13,8 +13,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from audit.models import AuditLogEntry
-from ebalance.acting import acting_as
+from ebalance.actor import acting_as
+from identity import signals
 from identity.models import User
 from tests.databases import Database, default_connection_on
 from tests.factories import UserFactory
@@ -238,7 +238,7 @@ def test_who_cannot_be_written_down_does_not_get_in(
     def unwritable(*_: Any, **__: Any) -> None:
         raise DatabaseError
 
-    monkeypatch.setattr(type(AuditLogEntry.objects), "record", unwritable)
+    monkeypatch.setattr(signals, "record_entry", unwritable)
     assert sign_in(who.email, client=client).status_code == 500
     monkeypatch.undo()
     answer = client.get(reverse("admin:index"))

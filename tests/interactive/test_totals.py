@@ -18,7 +18,7 @@ from tests.factories import (
     InteractiveRunTotalFactory,
 )
 from tests.grouped import CaseGroup, case_groups, check_case_group
-from tests.purging import before, command, purge
+from tests.privacy.purging import before, command, purge
 from tests.support import Case, breaks, execute, insert_sql, refuses
 from tests.trying import range_cases
 

@@ -11,7 +11,7 @@ import pytest
 from audit.models import OutboxEvent
 from crm.models import AnalyticsEvent, LeadTimelineEvent
 from ebalance.db.ids import uuid7
-from ebalance.verbs import (
+from ebalance.services import (
     IdempotencyConflict,
     InvalidInput,
     NotFound,

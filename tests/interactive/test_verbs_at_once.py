@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from ebalance.db.ids import uuid7
-from ebalance.verbs import IdempotencyConflict, NotFound, TransitionRefused
+from ebalance.services import IdempotencyConflict, NotFound, TransitionRefused
 from identity.models import User
 from interactive.models import InteractiveDefinition, InteractiveRun
 from tests.databases import Database

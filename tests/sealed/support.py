@@ -17,8 +17,8 @@ from django.db import connection, models
 
 from crm.models import LeadIdentity
 from ebalance.db.apps import PROJECT_APPS
-from ebalance.db.keys import Keyring, _parse, generate
-from ebalance.db.sealed import Plaintext, ProtectedField, SealedField, protected_fields
+from ebalance.db.encryption.fields import Plaintext, ProtectedField, SealedField, protected_fields
+from ebalance.db.encryption.keys import Keyring, _parse, generate
 from tests.factories import FACTORIES, AnonymousQuestionFactory, LeadFactory, UserFactory
 from ugc.models import AnonymousQuestion
 

@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from booking.models import IntakeForm, WaitlistRequest
 from ebalance.db.contacts import ContactInvalid
-from ebalance.db.payloads import PayloadInvalid
-from ebalance.db.sealed import BlindToken, Plaintext, UnsealedValue
+from ebalance.db.encryption.fields import BlindToken, Plaintext, UnsealedValue
+from ebalance.db.encryption.payloads import PayloadInvalid
 from tests.factories import DiaryEntryFactory, IntakeFormFactory, WaitlistRequestFactory
 from tests.factories.payloads import PAYLOADS
 from tests.support import execute

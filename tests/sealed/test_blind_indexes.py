@@ -14,7 +14,7 @@ from django.test import override_settings
 from booking.models import WaitlistRequest
 from crm.models import LeadIdentity
 from ebalance.db.contacts import ContactInvalid
-from ebalance.db.sealed import BlindToken, Plaintext, UnsealedValue
+from ebalance.db.encryption.fields import BlindToken, Plaintext, UnsealedValue
 from tests.factories import LeadFactory, ServiceFactory, WaitlistRequestFactory
 from tests.sealed.support import EMAIL, PHONE, again, identity, rotated, sent, texts
 

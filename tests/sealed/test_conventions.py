@@ -9,9 +9,9 @@ from django.apps import apps
 from django.db import models
 
 from ebalance.db import contacts
+from ebalance.db.encryption.fields import BlindIndex, SealedField
 from ebalance.db.fields import Entity, EntityQuerySet
 from ebalance.db.ids import uuid7
-from ebalance.db.sealed import BlindIndex, SealedField
 from tests.advice import advises, of_class, of_field, of_test
 from tests.sealed.support import COLUMNS, MODELS, SEALED, filled, identity
 

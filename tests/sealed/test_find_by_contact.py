@@ -11,7 +11,7 @@ from django.test import override_settings
 from booking.models import WaitlistRequest
 from crm.models import Lead, LeadIdentity
 from ebalance.db.contacts import ContactInvalid
-from ebalance.db.sealed import Plaintext
+from ebalance.db.encryption.fields import Plaintext
 from tests.factories import LeadFactory, ServiceFactory, UserFactory, WaitlistRequestFactory
 from tests.sealed.support import EMAIL, PHONE, identity, rotated, sent, shown
 from tests.support import execute

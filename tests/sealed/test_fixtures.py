@@ -13,8 +13,8 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import models
 
-from ebalance.db.envelope import SealBroken
-from ebalance.db.sealed import ProtectedField, SealedField
+from ebalance.db.encryption.envelope import SealBroken
+from ebalance.db.encryption.fields import ProtectedField, SealedField
 from tests.sealed.support import (
     COLUMNS,
     again,

@@ -11,9 +11,9 @@ import pytest
 from django.db import models, transaction
 
 from crm.models import LeadIdentity, LeadNote
-from ebalance.db.envelope import SealBroken
+from ebalance.db.encryption.envelope import SealBroken
+from ebalance.db.encryption.fields import Plaintext, SealedField, SealingError, UnsealedValue
 from ebalance.db.ids import uuid7
-from ebalance.db.sealed import Plaintext, SealedField, SealingError, UnsealedValue
 from tests.factories import LeadNoteFactory
 from tests.looping import check_each
 from tests.sealed.support import (

@@ -12,8 +12,8 @@ import pytest
 from django.utils import timezone
 
 from booking.models import IntakeForm
-from ebalance.db.payloads import PayloadInvalid
-from ebalance.db.sealed import Plaintext
+from ebalance.db.encryption.fields import Plaintext
+from ebalance.db.encryption.payloads import PayloadInvalid
 from tests.factories import AppointmentFactory, DiaryEntryFactory, IntakeFormFactory, UserFactory
 from tests.factories.payloads import PAYLOADS
 from tests.looping import check_each

@@ -34,12 +34,7 @@ from django.db.models.query import QuerySet
 from django.utils.functional import SimpleLazyObject, lazystr
 from django.utils.safestring import mark_safe
 
-from ebalance.db.sealed import (
-    Plaintext,
-    ProtectedField,
-    Sealed,
-    SealedField,
-)
+from ebalance.db.encryption.fields import Plaintext, ProtectedField, Sealed, SealedField
 from tests.sealed.support import (
     COLUMNS,
     SEALED,

@@ -20,9 +20,9 @@ from django.test import RequestFactory, override_settings
 from django.views.debug import technical_500_response
 
 from crm.models import LeadIdentity, LeadNote
-from ebalance.db.envelope import SealBroken, UnknownKey
-from ebalance.db.keys import BadKeys, DevelopmentKeyring
-from ebalance.db.sealed import BlindToken, Plaintext, UnsealedValue
+from ebalance.db.encryption.envelope import SealBroken, UnknownKey
+from ebalance.db.encryption.fields import BlindToken, Plaintext, UnsealedValue
+from ebalance.db.encryption.keys import BadKeys, DevelopmentKeyring
 from tests.factories import LeadFactory, LeadNoteFactory, UserFactory
 from tests.looping import check_each
 from tests.sealed.support import again, each_model, filled, identity, ring, shown, texts

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crm.models import LeadNote
-from ebalance.db.envelope import WrongContent
+from ebalance.db.encryption.envelope import WrongContent
+from ebalance.db.encryption.fields import Plaintext, SealedJSON, SealedText, UnsealedValue
 from ebalance.db.fields import Entity
-from ebalance.db.sealed import Plaintext, SealedJSON, SealedText, UnsealedValue
 from tests.factories import LeadNoteFactory
 from tests.looping import check_each
 from tests.sealed.support import again, shown, texts

@@ -11,7 +11,7 @@ from django.db import models, transaction
 from django.db.models.fetch_modes import FETCH_PEERS
 
 from crm.models import LeadIdentity, LeadNote
-from ebalance.db.sealed import Plaintext, protected_fields
+from ebalance.db.encryption.fields import Plaintext, protected_fields
 from tests.factories import LeadNoteFactory
 from tests.sealed.support import EMAIL, again, each_model, filled, identity, texts
 

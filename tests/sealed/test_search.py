@@ -11,7 +11,13 @@ from django.db import models
 from django.db.models import Case, Count, Exists, F, Max, OuterRef, Q, Value, When
 
 from ebalance.db import patterns
-from ebalance.db.sealed import BlindIndex, BlindToken, ProtectedField, Sealed, UnsealedValue
+from ebalance.db.encryption.fields import (
+    BlindIndex,
+    BlindToken,
+    ProtectedField,
+    Sealed,
+    UnsealedValue,
+)
 from tests.sealed.support import (
     EMAIL,
     each_column,

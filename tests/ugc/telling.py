@@ -12,7 +12,7 @@ from django.db import models
 
 from audit.models import OutboxEvent
 from crm.models import AnalyticsEvent
-from ebalance.verbs import Clock, Refused
+from ebalance.services import Clock, Refused
 from identity.models import User
 from tests.factories import UserFactory
 from tests.verbs import everything

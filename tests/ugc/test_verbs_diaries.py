@@ -11,8 +11,8 @@ from uuid import uuid4
 import pytest
 
 from crm.models import Lead, LeadTimelineEvent
-from ebalance.db.sealed import Plaintext, UnsealedValue
-from ebalance.verbs import IdempotencyConflict, InvalidInput, NotFound
+from ebalance.db.encryption.fields import Plaintext, UnsealedValue
+from ebalance.services import IdempotencyConflict, InvalidInput, NotFound
 from tests.factories import DiaryEntryFactory, UserFactory
 from tests.factories.payloads import PAYLOADS
 from tests.grouped import looped

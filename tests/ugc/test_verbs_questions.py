@@ -12,8 +12,8 @@ import pytest
 
 from audit.models import OutboxEvent
 from crm.models import Lead, LeadTimelineEvent
-from ebalance.db.sealed import Plaintext, UnsealedValue
-from ebalance.verbs import (
+from ebalance.db.encryption.fields import Plaintext, UnsealedValue
+from ebalance.services import (
     IdempotencyConflict,
     InvalidInput,
     NotFound,

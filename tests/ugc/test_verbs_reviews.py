@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from ebalance.db.sealed import Plaintext, UnsealedValue
-from ebalance.verbs import (
+from ebalance.db.encryption.fields import Plaintext, UnsealedValue
+from ebalance.services import (
     IdempotencyConflict,
     InvalidInput,
     NotFound,

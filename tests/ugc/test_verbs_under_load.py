@@ -16,8 +16,8 @@ from django.db import connection, transaction
 
 from audit.models import OutboxEvent
 from crm.models import AnalyticsEvent
-from ebalance.db.sealed import Plaintext
-from ebalance.verbs import IdempotencyConflict, Refused, TransitionRefused
+from ebalance.db.encryption.fields import Plaintext
+from ebalance.services import IdempotencyConflict, Refused, TransitionRefused
 from identity.models import User
 from tests.databases import Databases, default_connection_on
 from tests.factories import (

@@ -6,14 +6,13 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from audit.models import OutboxEvent
+from audit.services import publish_event
 from ebalance.db import rules
-from ebalance.db.classification import DELETE, of_person, p0, p2
+from ebalance.db.encryption.fields import SealedJSON
 from ebalance.db.fields import ClosedSet, Entity, Ref, created_at
-from ebalance.db.retention import purged
-from ebalance.db.sealed import SealedJSON
-from ebalance.db.sets import Members
-from ebalance.verbs import Clock, found_locked, verb
+from ebalance.db.schema.classification import DELETE, of_person, p0, p2
+from ebalance.db.schema.retention import purged
+from ebalance.services import Clock, lock_or_refuse, transactional
 
 from ..querysets import DiaryQuerySet
 
@@ -21,7 +20,11 @@ from ..querysets import DiaryQuerySet
 class DiaryEntry(Entity):
     """A client's diary; the author's alone, no staff role reads it."""
 
-    Type = Members("Type", "emotions abc sleep_energy gratitude")
+    class Type(models.TextChoices):
+        EMOTIONS = "emotions", _("emotions")
+        ABC = "abc", _("abc")
+        SLEEP_ENERGY = "sleep_energy", _("sleep energy")
+        GRATITUDE = "gratitude", _("gratitude")
 
     user = Ref(
         "identity.User", related_name="diary_entries", db_comment=of_person("whose diary", DELETE)
@@ -74,13 +77,13 @@ class DiaryEntry(Entity):
     def __str__(self) -> str:
         return str(self.pk)
 
-    @verb
+    @transactional
     def erase(self, *, clock: Clock = timezone.now) -> None:
         """Delete the entry: nothing of it stays readable. Again it changes nothing.
 
         Raises NotFound.
         """
-        row = found_locked(DiaryEntry.objects.all(), self.pk)
+        row = lock_or_refuse(DiaryEntry.objects.all(), self.pk)
         if row.deleted_at is None:
             row.deleted_at, row.payload_encrypted = clock(), None
             row.save(update_fields=["deleted_at", "payload_encrypted"])
@@ -89,7 +92,7 @@ class DiaryEntry(Entity):
 
     def _tell(self, what: str, clock: Clock) -> None:
         """Without a word of whose it is (see ``DiaryQuerySet.write``)."""
-        OutboxEvent.objects.publish(f"diary_entry_{what}", self, diary_type=self.diary_type)
+        publish_event(f"diary_entry_{what}", self, diary_type=self.diary_type)
         apps.get_model("crm.Lead").objects.record_event(
             f"diary_entry_{what}",
             source="web",  # the plan has no other

@@ -7,10 +7,9 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from ebalance.db import rules, triggers
-from ebalance.db.classification import by_staff, keep, p0
 from ebalance.db.fields import ClosedSet, Entity, Ref, created_at
-from ebalance.db.retention import kept
-from ebalance.db.sets import Members
+from ebalance.db.schema.classification import by_staff, keep, p0
+from ebalance.db.schema.retention import kept
 
 from .questions import AnonymousQuestion
 from .reviews import Review
@@ -24,9 +23,28 @@ def target_exists(action: "ModerationAction") -> bool:
 class ModerationAction(Entity):
     """What a moderator did with something a client wrote. Append-only."""
 
-    UgcType = Members("UgcType", "anonymous_question review comment")
-    Action = Members("Action", "approve reject flag mask_pii publish unpublish escalate")
-    Reason = Members("Reason", "crisis medical out_of_scope therapy_request spam pii other")
+    class UgcType(models.TextChoices):
+        ANONYMOUS_QUESTION = "anonymous_question", _("anonymous question")
+        REVIEW = "review", _("review")
+        COMMENT = "comment", _("comment")
+
+    class Action(models.TextChoices):
+        APPROVE = "approve", _("approve")
+        REJECT = "reject", _("reject")
+        FLAG = "flag", _("flag")
+        MASK_PII = "mask_pii", _("mask pii")
+        PUBLISH = "publish", _("publish")
+        UNPUBLISH = "unpublish", _("unpublish")
+        ESCALATE = "escalate", _("escalate")
+
+    class Reason(models.TextChoices):
+        CRISIS = "crisis", _("crisis")
+        MEDICAL = "medical", _("medical")
+        OUT_OF_SCOPE = "out_of_scope", _("out of scope")
+        THERAPY_REQUEST = "therapy_request", _("therapy request")
+        SPAM = "spam", _("spam")
+        PII = "pii", _("pii")
+        OTHER = "other", _("other")
 
     ugc_type = ClosedSet(UgcType, db_comment=p0("what ugc_id points at"))
     ugc_id = models.UUIDField(

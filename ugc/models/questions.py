@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from ebalance.db import auditing, rules, triggers
-from ebalance.db.classification import DELETE, by_staff, of_person, p0, p1, p2
+from ebalance.db.encryption.fields import SealedText
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
@@ -18,19 +18,26 @@ from ebalance.db.fields import (
     now_default,
 )
 from ebalance.db.on_delete import DB_CASCADE
-from ebalance.db.retention import After, goes_with, purged
-from ebalance.db.sealed import SealedText
-from ebalance.db.sets import Members
+from ebalance.db.schema.classification import DELETE, by_staff, of_person, p0, p1, p2
+from ebalance.db.schema.retention import After, goes_with, purged
 
 from ..querysets import QuestionQuerySet
-from ..verbs.questions import QuestionVerbs, TriggerFlag
+from ..services.questions import QuestionVerbs, TriggerFlag
 
 
 class AnonymousQuestion(QuestionVerbs):
     """A question to the psychologist, asked without a name. Moderated before it is answered."""
 
-    Channel = Members("Channel", "web telegram")
-    Status = Members("Status", "pending flagged approved answered rejected")
+    class Channel(models.TextChoices):
+        WEB = "web", _("web")
+        TELEGRAM = "telegram", _("telegram")
+
+    class Status(models.TextChoices):
+        PENDING = "pending", _("pending")
+        FLAGGED = "flagged", _("flagged")
+        APPROVED = "approved", _("approved")
+        ANSWERED = "answered", _("answered")
+        REJECTED = "rejected", _("rejected")
 
     user = Ref(
         "identity.User",
@@ -39,8 +46,8 @@ class AnonymousQuestion(QuestionVerbs):
         related_name="anonymous_questions",
         db_comment=of_person("who asked, if logged in", DELETE),
     )
-    channel = ClosedSet(Channel, default=Channel.web, db_comment=p0("where it was asked"))
-    status = ClosedSet(Status, default=Status.pending, db_comment=p0("life cycle"))
+    channel = ClosedSet(Channel, default=Channel.WEB, db_comment=p0("where it was asked"))
+    status = ClosedSet(Status, default=Status.PENDING, db_comment=p0("life cycle"))
     trigger_flags = ArrayField(
         TextLine(),
         default=list,

@@ -4,19 +4,18 @@ import pgtrigger
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_noop, pgettext_lazy
 
 from ebalance.db import auditing, rules, triggers
-from ebalance.db.classification import EVIDENCE, NULL, of_person, p0, p2, replace
+from ebalance.db.encryption.fields import SealedText
+from ebalance.db.encryption.values import Plaintext
 from ebalance.db.evidence import consent_checks, consent_triggers
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, now_default
-from ebalance.db.retention import After, kept, purged
-from ebalance.db.sealed import SealedText
-from ebalance.db.sets import Members
-from ebalance.db.values import Plaintext
+from ebalance.db.schema.classification import EVIDENCE, NULL, of_person, p0, p2, replace
+from ebalance.db.schema.retention import After, kept, purged
 
 from ..querysets import ReviewQuerySet
-from ..verbs.reviews import ReviewVerbs
+from ..services.reviews import ReviewVerbs
 
 KEPT = "3 years"  # of a consent that ended
 
@@ -24,8 +23,16 @@ KEPT = "3 years"  # of a consent that ended
 class Review(ReviewVerbs):
     """A client's review; published only with an active consent."""
 
-    Status = Members("Status", "draft pending published unpublished")
-    Anonymity = Members("Anonymity", "full initials named")
+    class Status(models.TextChoices):
+        DRAFT = "draft", _("draft")
+        PENDING = "pending", _("pending")
+        PUBLISHED = "published", _("published")
+        UNPUBLISHED = "unpublished", _("unpublished")
+
+    class Anonymity(models.TextChoices):
+        FULL = "full", pgettext_lazy("Anonymity", "full")
+        INITIALS = "initials", _("initials")
+        NAMED = "named", _("named")
 
     user = Ref(
         "identity.User",
@@ -34,7 +41,7 @@ class Review(ReviewVerbs):
         related_name="reviews",
         db_comment=of_person("who wrote it, if known", NULL),
     )
-    status = ClosedSet(Status, default=Status.draft, db_comment=p0("life cycle"))
+    status = ClosedSet(Status, default=Status.DRAFT, db_comment=p0("life cycle"))
     # The row stays: the consents to publish it are evidence and refer to it.
     review_text_encrypted = SealedText(
         token="reviews.review",
@@ -43,7 +50,7 @@ class Review(ReviewVerbs):
         ),
     )
     anonymity_level = ClosedSet(
-        Anonymity, default=Anonymity.full, db_comment=p0("how the author is shown")
+        Anonymity, default=Anonymity.FULL, db_comment=p0("how the author is shown")
     )
     submitted_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when submitted, UTC"))
     published_at = models.DateTimeField(

@@ -9,9 +9,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.module_loading import import_string
 
 from audit.models import OutboxEvent
-from audit.relay import DEFAULT_BATCH, Relay
-from audit.senders import Sender
-from ebalance.long_runs import StopSignals, whole_number
+from audit.services.relay import DEFAULT_BATCH, Relay
+from audit.services.senders import Sender
+from ebalance.commands import StopSignals, whole_number
 
 LARGEST_BATCH = 1_000
 LONGEST_LEASE = 3600.0  # seconds

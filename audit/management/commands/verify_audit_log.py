@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit.chain import BATCH, Damaged, Stopped, UnknownKey, Verification, Verified
-from audit.checkpoints import BadFile, CheckpointFile, can_be_written
 from audit.models import AuditLogEntry
-from ebalance.long_runs import StopSignals, progress, whole_number
+from audit.services.chain import BATCH, Damaged, Stopped, UnknownKey, Verification, Verified
+from audit.services.checkpoints import BadFile, CheckpointFile, can_be_written
+from ebalance.commands import StopSignals, progress, whole_number
 
 LARGEST_BATCH = 100_000
 UNUSABLE = 2  # exit code when nothing was found out; 1 is a damaged log

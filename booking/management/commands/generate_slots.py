@@ -7,8 +7,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from booking.models import ScheduleRule
-from booking.verbs.slots import LONGEST_PERIOD, YEARS
-from ebalance.verbs import Refused
+from booking.services.slots import LONGEST_PERIOD, YEARS
+from ebalance.services import Refused
 
 
 class Command(BaseCommand):

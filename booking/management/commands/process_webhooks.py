@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from booking.models import PaymentWebhookEvent
-from ebalance.long_runs import SHOWN, StopSignals, progress, whole_number
+from ebalance.commands import SHOWN, StopSignals, progress, whole_number
 
 DONE, ELSEWHERE = "done", "elsewhere"
 # What came of an event: done, its last_error, or at work elsewhere.

@@ -20,9 +20,8 @@ from django.db.backends.utils import CursorWrapper as DjangoCursorWrapper
 from django.db.utils import DatabaseErrorWrapper as DjangoErrorWrapper
 from django.utils.functional import cached_property
 
-from ebalance import acting
-
 from .messages import safe_message
+from .session import SessionActor
 
 logger = logging.getLogger("django.db.backends")
 
@@ -80,7 +79,7 @@ class Copying:
 
     @contextmanager
     def copy(self, *args, **kwargs):
-        with self.db.telling.in_transaction(), self.cursor.copy(*args, **kwargs) as stream:
+        with self.db.session_actor.in_transaction(), self.cursor.copy(*args, **kwargs) as stream:
             yield stream
 
 
@@ -119,8 +118,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.telling = acting.Telling(self)
-        self.execute_wrappers.append(self.telling)
+        self.session_actor = SessionActor(self)
+        self.execute_wrappers.append(self.session_actor)
 
     @cached_property
     def wrap_database_errors(self):
@@ -135,27 +134,27 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def use_bundled_server(self) -> None:
         """Start the bundled server when these settings ask for it, and take its socket as host."""
         if self.settings_dict.get("BUNDLED"):
-            from ebalance.bundled import ensure_running
+            from ebalance.dev.bundled import ensure_running
 
             self.settings_dict["HOST"] = str(ensure_running().socket_dir)
 
     def _set_autocommit(self, autocommit):
-        tell = None if autocommit else self.telling.begin()
+        set_actor = None if autocommit else self.session_actor.begin()
         super()._set_autocommit(autocommit)  # type: ignore[misc]
-        if tell:
+        if set_actor:
             try:
-                tell()
+                set_actor()
             except BaseException:
                 self.close()  # else it would stay in a transaction that nobody began
                 raise
 
     def _commit(self):
         super()._commit()  # type: ignore[misc]
-        self.telling.forget()
+        self.session_actor.reset()
 
     def _rollback(self):
         super()._rollback()  # type: ignore[misc]
-        self.telling.forget()
+        self.session_actor.reset()
 
     def disable_constraint_checking(self):
         """Let fixtures be loaded in any order: what is deferrable is asked at the end.

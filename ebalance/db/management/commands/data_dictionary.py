@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ebalance.db.dictionary import FILE, render
+from ebalance.db.schema.dictionary import FILE, render
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import dumpdata
 from django.db import models
 
-from ebalance.db.inventory import is_personal
+from ebalance.db.schema.data_map import is_personal
 
 
 class Command(dumpdata.Command):

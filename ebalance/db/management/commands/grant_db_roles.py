@@ -4,7 +4,8 @@ import psycopg
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
 
-from ebalance.db import checks, grants
+from ebalance.db import checks
+from ebalance.db.schema import grants
 
 DONE = "The roles have what they are for, and nothing else."
 

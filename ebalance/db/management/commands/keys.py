@@ -3,7 +3,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ebalance.db import keys, rotation
+from ebalance.db.encryption import keys, rotation
 
 
 class Command(BaseCommand):

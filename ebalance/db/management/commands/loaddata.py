@@ -7,7 +7,7 @@ from django.core.management.base import CommandError
 from django.core.management.commands import loaddata
 from django.core.serializers.base import DeserializationError
 
-from ebalance.db.envelope import SealingError
+from ebalance.db.encryption.envelope import SealingError
 from ebalance.redaction.exceptions import message
 from ebalance.redaction.texts import text
 

@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import models
 
-from ebalance.db.rotation import Rotation, sealed_models, shares
-from ebalance.long_runs import SHOWN, StopSignals, progress, rows_said, whole_number
+from ebalance.commands import SHOWN, StopSignals, progress, rows_said, whole_number
+from ebalance.db.encryption.rotation import Rotation, sealed_models, shares
 
 from .keys import describe
 

@@ -25,9 +25,8 @@ from django.core.servers.basehttp import (
 )
 from django.db import connection, connections
 
-from ebalance import bundled
 from ebalance.cli import forget_reader
-from ebalance.dev import demo
+from ebalance.dev import bundled, demo
 
 OWNER_EMAIL = "owner@localhost"
 PREPARE_LOCK = 0x6562_616C_0001  # advisory: two runs on one database prepare it one after the other

@@ -1,0 +1,167 @@
+"""What the chain of the audit log is held against: signed checkpoints, and checkpoint files.
+
+A checkpoint (`AuditCheckpoint`) says up to where retention has removed the log. Its signature is
+an HMAC under the primary blind index key, which the database does not have: who administers the
+database can remove entries, but not say that retention did.
+
+A checkpoint file says how the log ended when it was verified, and the hashes of entries on the way.
+It is what shows a cut tail or a chain that was written anew, and so is kept where who administers
+the database cannot write.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from ebalance.db.encryption.keys import Key
+
+# No normalised contact begins so: the same key makes the blind indexes of those.
+DOMAIN = b"ebalance audit checkpoint 1\0"
+
+FORMAT = "ebalance audit log 1"
+MOST_MARKS = 4096
+LARGEST_FILE = 4_000_000  # bytes
+HASH_BYTES = 32
+
+
+def signature(seq: int, row_hash: bytes, entries: int, key: Key) -> bytes:
+    """HMAC-SHA-256 of what a checkpoint says."""
+    said = seq.to_bytes(8) + entries.to_bytes(8) + bytes(row_hash)
+    return hmac.digest(key.material, DOMAIN + said, "sha256")
+
+
+def sign(seq: int, row_hash: bytes, entries: int) -> tuple[str, bytes]:
+    """The id of the primary blind index key, and the signature under it."""
+    key = settings.BLIND_INDEX_KEYS.primary
+    return key.id, signature(seq, row_hash, entries, key)
+
+
+def is_signed(
+    seq: int, row_hash: bytes, entries: int, *, key_id: str, signed: bytes
+) -> bool | None:
+    """Whether the signature is ours; None when the ring has no key of this id."""
+    key = settings.BLIND_INDEX_KEYS.by_id.get(key_id)
+    if key is None:
+        return None
+    if min(seq, entries) < 0:
+        return False
+    return hmac.compare_digest(signature(seq, row_hash, entries, key), bytes(signed))
+
+
+class BadFile(Exception):
+    """A checkpoint file that cannot be used or written. One line, names the file."""
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
+    """How the log ended when it was verified."""
+
+    seq: int
+    row_hash: bytes
+    entries: int
+    """How many were verified, from the first that was there."""
+    written_at: str
+    marks: Mapping[int, bytes] = field(default_factory=dict)
+    """Hashes of entries on the way, by seq: where they end to agree, the log was written anew."""
+    path: Path = Path()
+
+    @classmethod
+    def read(cls, path: Path) -> CheckpointFile:
+        """Raises BadFile, one for each way in which a file is none."""
+        try:
+            # Nothing that one would wait for, as a pipe.
+            if not stat.S_ISREG(path.stat().st_mode) or path.stat().st_size > LARGEST_FILE:
+                raise BadFile(f"{path} is not a checkpoint of the audit log.")
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise BadFile(f"The checkpoint {path} cannot be read: {error.strerror}.") from None
+        except UnicodeDecodeError:
+            text = ""
+        try:
+            return cls._parsed(json.loads(text), path)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            # What stands there is not quoted: it may be anything.
+            raise BadFile(f"{path} is not a checkpoint of the audit log.") from None
+
+    @classmethod
+    def _parsed(cls, said: Any, path: Path) -> CheckpointFile:
+        if said["format"] != FORMAT:
+            raise ValueError
+        seq, entries = _number(said["seq"]), _number(said["entries"])
+        row_hash = bytes.fromhex(said["row_hash"])
+        marks = {_number(int(number)): _hash(text) for number, text in said["marks"].items()}
+        written_at = datetime.fromisoformat(said["written_at"]).astimezone(UTC).isoformat()
+        if len(row_hash) != (HASH_BYTES if seq else 0) or any(not 0 < n <= seq for n in marks):
+            raise ValueError
+        return cls(seq, row_hash, entries, written_at, marks, path)
+
+    def write(self, path: Path) -> None:
+        """Put it in its place at once, readable for its owner only; after an error, what was there
+        still is. Raises BadFile.
+        """
+        said = {
+            "format": FORMAT,
+            "seq": self.seq,
+            "row_hash": self.row_hash.hex(),
+            "entries": self.entries,
+            "written_at": self.written_at,
+            "marks": {str(number): row_hash.hex() for number, row_hash in self.marks.items()},
+        }
+        with _errors_of(path):
+            place = path.resolve()  # a link stays one
+            handle, draft = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name[:100]}.")
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    json.dump(said, file, indent=1)
+                    file.write("\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(draft, place)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(draft)
+                raise
+            folder = os.open(place.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+
+def can_be_written(path: Path) -> None:
+    """Raise BadFile before the work rather than after it."""
+    with _errors_of(path), tempfile.NamedTemporaryFile(dir=path.resolve().parent):
+        pass
+
+
+@contextlib.contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BadFile(f"The checkpoint {path} cannot be written: {error.strerror}.") from None
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise ValueError
+    return value
+
+
+def _hash(text: str) -> bytes:
+    row_hash = bytes.fromhex(text)
+    if len(row_hash) != HASH_BYTES:
+        raise ValueError
+    return row_hash

@@ -1,0 +1,174 @@
+"""Events of the tracking plan as a caller gives them: what they mean for a lead, and their form."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from ebalance.db import patterns
+from ebalance.services import InvalidInput, key_of, to_utc
+
+from ..models import Lead
+from .subjects import uuid_of
+
+Status, Source = Lead.Status, Lead.Source
+
+# How far a lead has come (states.md). Staff's own two are on no way.
+WAY = [
+    Status.NEW,
+    Status.ENGAGED,
+    Status.BOOKING_STARTED,
+    Status.PAID,
+    Status.BOOKED_CONFIRMED,
+    Status.COMPLETED_SESSION,
+]
+
+# The first contact of a person makes a lead (states.md): these are contacts, by kind. Looking at
+# pages, answering a quiz and finding no free time are none.
+CONTACTS = {
+    "waitlist_submitted": Source.WAITLIST,
+    "question_submitted": Source.QUESTION,
+    "tg_subscribe_confirmed": Source.TELEGRAM,
+    **dict.fromkeys(
+        [
+            "booking_start",
+            "service_selected",
+            "booking_slot_selected",
+            "intake_started",
+            "intake_submitted",
+            "payment_started",
+            "booking_paid",
+            "booking_confirmed",
+        ],
+        Source.BOOKING,
+    ),
+}
+
+PROMOTIONS = {
+    "waitlist_submitted": Status.ENGAGED,
+    "question_submitted": Status.ENGAGED,
+    "tg_subscribe_confirmed": Status.ENGAGED,
+    "intake_submitted": Status.ENGAGED,
+    "booking_start": Status.BOOKING_STARTED,
+    "service_selected": Status.BOOKING_STARTED,
+    "booking_slot_selected": Status.BOOKING_STARTED,
+    "payment_started": Status.BOOKING_STARTED,
+    "booking_paid": Status.PAID,
+    "booking_confirmed": Status.BOOKED_CONFIRMED,
+}
+
+
+@dataclass(frozen=True)
+class Event:
+    """What the caller said, in the form in which it is stored."""
+
+    name: str
+    source: str
+    event_id: UUID
+    occurred_at: datetime | None  # None: now
+    session_id: UUID | None
+    properties: dict[str, Any]
+    page: dict[str, Any]
+    acquisition: dict[str, Any]
+    deep_link_id: str | None
+    topic: str | None
+    utm: dict[str, Any] | None
+
+    @property
+    def promotion(self) -> str | None:
+        """The status that it proves, at least."""
+        if self.name == "appointment_outcome_recorded":
+            attended = self.properties.get("outcome") == "attended"
+            return Status.COMPLETED_SESSION if attended else None
+        return PROMOTIONS.get(self.name)
+
+    @property
+    def shown_to_lead(self) -> dict[str, Any]:
+        """Properties of the timeline, which has no columns for the envelope."""
+        return {**self.page, **self.acquisition, **self.properties}
+
+
+def taken(
+    name: str,
+    *,
+    source: str,
+    event_id: UUID | str,
+    occurred_at: datetime | None,
+    properties: Mapping[str, object],
+    page: Mapping[str, object],
+    acquisition: Mapping[str, object],
+    session_id: UUID | str | None,
+    deep_link_id: str | None,
+    topic: Any,
+    utm: Mapping[str, str] | None,
+) -> Event:
+    """The event in the form in which it is stored. Raises InvalidInput."""
+    given = stored(properties, "properties")
+    link = deep_link_id or given.get("deep_link_id")
+    if not isinstance(link, str) or not re.fullmatch(patterns.OPAQUE_ID, link):
+        link = None
+    if link and "deep_link_id" not in given and fitting_deep_link(name, link):
+        given["deep_link_id"] = link
+    return Event(
+        name=name,
+        source=source,
+        event_id=an_id(event_id, "event_id"),
+        occurred_at=None if occurred_at is None else to_utc(occurred_at, "occurred_at"),
+        session_id=None if session_id is None else an_id(session_id, "session_id"),
+        properties=given,
+        page=stored(page, "page"),
+        acquisition=stored(acquisition, "acquisition"),
+        deep_link_id=link,
+        topic=key_of(topic),
+        utm=None if utm is None else stored(utm, "utm"),
+    )
+
+
+def an_id(value: UUID | str, field: str) -> UUID:
+    found = uuid_of(value)
+    if found is None:
+        raise InvalidInput(field=field)
+    return found
+
+
+def fitting_deep_link(event_name: str, deep_link_id: str) -> bool:
+    """Whether the plan of the event takes this value as its deep_link_id."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM tracking_event_params WHERE event_name = %s "
+            "AND name = 'deep_link_id' "
+            "AND public.is_p0_value(kind, allowed, to_jsonb(%s::text)))",
+            [event_name, deep_link_id],
+        )
+        (fits,) = cursor.fetchone()
+    return bool(fits)
+
+
+def stored(values: Mapping[str, object], field: str) -> dict[str, Any]:
+    """JSON of ``values`` without what is absent: times in UTC, ids as text.
+
+    Raises InvalidInput for what JSON cannot hold.
+    """
+    try:
+        found = {name: plain(value) for name, value in values.items() if value is not None}
+        json.dumps(found, allow_nan=False)
+    except (AttributeError, TypeError, ValueError, RecursionError, OverflowError):
+        raise InvalidInput(field=field) from None
+    return found
+
+
+def plain(value: object) -> object:
+    if isinstance(value, datetime):
+        if value.utcoffset() is None:
+            raise ValueError
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, UUID) else value

@@ -1,0 +1,119 @@
+"""Copies the current actor into the session variables of a transaction (access.md §3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import connections, transaction
+
+from ebalance.actor import SYSTEM, current_actor, without_actor
+
+# First words of statements that may change rows.
+WRITE_WORDS = {
+    *("INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "COPY"),
+    *("DO", "CALL", "EXECUTE", "EXPLAIN"),
+}
+# Statements that undo, or end, the settings of a transaction.
+ENDS = re.compile(r"\s*(?:ROLLBACK|ABORT|COMMIT|END)\b", re.IGNORECASE)
+
+
+class SessionActor:
+    """The actor that a connection's transaction has been given. Also an execute wrapper.
+
+    Before a statement that may write, the wrapper opens a transaction if there is none, and sets
+    the variables if the actor has changed since.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._was_set = False
+        self._variables: dict[str, str] | None = SYSTEM  # None: unknown after a rollback
+        self._is_setting = False
+
+    def __call__(self, execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+        if self._was_set and isinstance(sql, str) and ENDS.match(sql):
+            self._variables = None
+        if self._is_setting or not may_write(sql):
+            return execute(sql, params, many, context)
+        with self.in_transaction():
+            return execute(sql, params, many, context)
+
+    @contextmanager
+    def in_transaction(self) -> Iterator[None]:
+        """Run the block in a transaction whose variables name the current actor."""
+        connection = self._connection
+        if not connection.get_autocommit():
+            self._update()
+            yield
+        elif current_actor() is None or connections[connection.alias] is not connection:
+            yield
+        else:
+            with transaction.atomic(using=connection.alias):
+                yield
+
+    def reset(self) -> None:
+        """The transaction has ended, and its variables with it."""
+        self._was_set, self._variables = False, SYSTEM
+
+    def begin(self) -> Callable[[], None] | None:
+        """Called before a transaction begins; returns what to call after it has begun."""
+        self.reset()
+        wanted = self._wanted()
+        return None if wanted == SYSTEM else lambda: self._set(wanted)
+
+    def _update(self) -> None:
+        """The actor may have changed within the transaction; earlier writes keep theirs."""
+        if current_actor() is None and not self._was_set:
+            return
+        wanted = self._wanted()
+        if wanted == self._variables:
+            return
+        from ebalance.db.auditing import audit_triggers  # needs the models
+
+        # Write the entries that wait for the commit while the variables still name their actor.
+        names = ", ".join(f"public.{name}" for name in audit_triggers())
+        self._execute(f"SET CONSTRAINTS {names} IMMEDIATE; SET CONSTRAINTS {names} DEFERRED")
+        self._set(wanted)
+
+    def _wanted(self) -> dict[str, str]:
+        actor = current_actor()
+        if actor is None:
+            return SYSTEM
+        # A lazy user is read from the database, by transactions of its own.
+        with without_actor():
+            return actor.variables()
+
+    def _set(self, variables: dict[str, str]) -> None:
+        calls = ", ".join("set_config(%s, %s, true)" for _ in variables)
+        values = [part for name, text in variables.items() for part in (f"ebalance.{name}", text)]
+        self._was_set = True
+        self._execute(f"SELECT {calls}", values)
+        self._variables = variables
+
+    def _execute(self, sql: str, params: list[str] | None = None) -> None:
+        self._is_setting = True
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(sql, params)
+        finally:
+            self._is_setting = False
+
+
+def may_write(sql: object) -> bool:
+    """Whether a statement may change rows. In doubt it may: a needless transaction harms nobody.
+
+    Of the SELECTs only those are reads whose first item is no lower-case name, as Django writes
+    them: another one may call a function that writes.
+    """
+    if not isinstance(sql, str):
+        return True
+    start = sql.lstrip(" \t\n(")
+    if start.startswith(("--", "/*")) or ";" in sql.rstrip("; \n"):
+        return True
+    word, _, rest = start[:40].partition(" ")
+    if word.upper() == "SELECT":
+        return rest.lstrip()[:1].islower()
+    return word.strip().upper().split("\n")[0] in WRITE_WORDS

@@ -1,0 +1,149 @@
+"""Values of sealed columns and blind indexes, as an attribute of a row holds them.
+
+They show themselves to nobody; only ``Sealed.open()`` gives a plaintext.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+from uuid import UUID
+
+from .. import contacts
+from . import envelope
+from .envelope import SealingError
+
+if TYPE_CHECKING:
+    from .fields import SealedField
+
+type Terms = tuple[Any, ...]  # what a value was checked by: its schema, the kind of contact
+
+# Where an attribute's value is from: the row as it was read, a fixture, plaintext sealed here.
+STORED, GIVEN, MADE = "stored", "given", "made"
+
+
+class Redacted:
+    """Shows itself as ``[sealed]``, however it is asked; no copy of it is made."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "[sealed]"
+
+    def __format__(self, spec: str) -> str:
+        return "[sealed]"
+
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo: object):
+        return self
+
+
+class Plaintext(Redacted):
+    """A value on its way into a sealed column: text, or for a JSON column anything JSON holds."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Any):
+        self._value = value
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("Plaintext is not pickled.")
+
+    def reveal(self) -> Any:
+        """The value in the open. For sealing it."""
+        return self._value
+
+    reveal.alters_data = True  # type: ignore[attr-defined]  # no template opens it by its name
+
+
+def only_contact(**given: str | None) -> tuple[str, Plaintext]:
+    """The one that is given of ``email=…, phone=None, …``. Raises TypeError unless it is one."""
+    found = [(channel, Plaintext(text)) for channel, text in given.items() if text is not None]
+    channels = ", ".join(given)
+    del given  # error reporters show local variables
+    if len(found) != 1:
+        raise TypeError(f"Give one of {channels}, and only one.")
+    return found[0]
+
+
+class Stored(Redacted):
+    """Text of a protected column as the database has it."""
+
+    __slots__ = ("origin", "text")
+
+    def __init__(self, text: str, origin: str = GIVEN):
+        self.text = text
+        self.origin = origin
+
+    @property
+    def key_id(self) -> str:
+        return self.text.split(".", 2)[1]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stored) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+
+class Sealed(Stored):
+    """A sealed value: ciphertext, and the column and row that it belongs to.
+
+    A value of ``values()`` does not know its row: ``open(row_id=…)`` is told.
+    """
+
+    __slots__ = ("field", "row_id", "terms")
+
+    def __init__(self, text: str, field: SealedField, origin: str = GIVEN):
+        super().__init__(text, origin)
+        self.field = field
+        self.row_id: UUID | None = None
+        self.terms: Terms | None = None  # of what was sealed here, or read with its row
+
+    def __reduce__(self):
+        # Pickled, it stays what it is: ciphertext.
+        return _unpickled, (self.text, self.field, self.origin, self.row_id, self.terms)
+
+    def open(self, *, row_id: UUID | None = None) -> Any:
+        """The plaintext. Raises a SealingError that says why it does not open."""
+        row = row_id or self.row_id
+        if row is None:
+            raise SealingError(f"{self.field.place}: open() needs the id of the row.")
+        return self.field.opened(self.text, row if isinstance(row, UUID) else UUID(str(row)))
+
+    open.alters_data = True  # type: ignore[attr-defined]  # no template opens it by its name
+
+
+def _unpickled(
+    text: str, field: SealedField, origin: str, row_id: UUID | None, terms: Terms | None
+) -> Sealed:
+    value = Sealed(text, field, origin)
+    value.row_id, value.terms = row_id, terms
+    return value
+
+
+class BlindToken(Stored):
+    """A blind index. Made from a contact, it knows what it may be stored as under every key."""
+
+    __slots__ = ("candidates",)
+
+    def __init__(self, text: str, origin: str = GIVEN, candidates: Sequence[str] = ()):
+        super().__init__(text, origin)
+        self.candidates = candidates or [text]
+
+    def __reduce__(self):
+        return type(self), (self.text, self.origin, self.candidates)
+
+    @classmethod
+    def of(cls, channel: str, contact: str) -> BlindToken:
+        """The blind index of a contact (``email``, ``phone``, ``telegram``).
+
+        Raises ContactInvalid for what is no such contact.
+        """
+        try:
+            found = envelope.blind_indexes(contacts.normalise(channel, contact))
+        finally:
+            del contact  # error reporters show local variables
+        return cls(found[0], MADE, found)

@@ -1,0 +1,149 @@
+"""Every table and column there should be, with what is declared about it.
+
+The database's comments, the data dictionary, grants, masking in admin and logs, erasure and
+export all go by this list; tests/db/test_classification.py holds it against the live catalog.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import cast
+
+from django.apps import apps
+from django.db import models
+from django.db.migrations.recorder import MigrationRecorder
+
+from ..apps import PROJECT_APPS
+from .classification import COLLEAGUE, DELETE, NAMES_NOBODY, NULL, Classified, Erasure, Privacy
+from .retention import Retention
+from .third_party import TABLES as THIRD_PARTY
+
+BY_CLASS = {"P0": NAMES_NOBODY, "P1": NULL, "P2": DELETE}
+
+
+class Undeclared(LookupError):
+    """A field without a privacy class, or a table without a retention; names it."""
+
+
+@dataclass(frozen=True)
+class Column:
+    table: "Table"
+    name: str
+    field: models.Field | None
+    declared: Classified
+
+    def __str__(self) -> str:
+        return f"{self.table.name}.{self.name}"
+
+    @property
+    def privacy(self) -> Privacy:
+        return self.declared.privacy
+
+    @property
+    def erasure(self) -> Erasure:
+        """What erasure does: as declared; else as its row goes; else by the class."""
+        if self.declared.erasure:
+            return self.declared.erasure
+        if self.table.rows_go:
+            return DELETE
+        return COLLEAGUE if self.declared.names_colleague else BY_CLASS[self.privacy]
+
+    @property
+    def in_export(self) -> bool:
+        """Whether a person's export has it: as declared; else all personal, all about people."""
+        if self.declared.export is not None:
+            return self.declared.export
+        return self.privacy != "P0" or self.table.is_about_people
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    name: str
+    meaning: str
+    domain: str
+    model: type[models.Model] | None
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        concrete = self.model._meta.concrete_fields if self.model else ()
+        fields = {cast(str, field.column): field for field in concrete}
+        if third_party := THIRD_PARTY.get(self.name):
+            declared = third_party.columns
+        else:
+            declared = {name: declaration(field) for name, field in fields.items()}
+        return tuple(Column(self, name, fields.get(name), made) for name, made in declared.items())
+
+    @property
+    def retention(self) -> Retention:
+        """How long its rows are kept. Raises Undeclared."""
+        third_party = THIRD_PARTY.get(self.name)
+        # The model's own: what a parent says is not said of its children.
+        own = vars(self.model).get("retention") if self.model else None
+        declared = third_party.retention if third_party else own
+        if not isinstance(declared, Retention):
+            raise Undeclared(f"{self.name} has no retention")
+        return declared
+
+    @property
+    def rows_go(self) -> bool:
+        """Whether erasure deletes the rows of a person."""
+        return any(
+            (c.declared.erasure or BY_CLASS[c.privacy]).action == "delete" for c in self.columns
+        )
+
+    @property
+    def is_about_people(self) -> bool:
+        """Whether its rows belong to people: by a reference of theirs, or being referred to."""
+        return self.name in _tables_about_people()
+
+
+def declaration(field: models.Field) -> Classified:
+    """What is declared about a field. Raises Undeclared."""
+    table = field.model._meta.db_table
+    third_party = THIRD_PARTY.get(table)
+    declared = third_party.columns.get(field.column or "") if third_party else field.db_comment
+    if not isinstance(declared, Classified):
+        raise Undeclared(f"{table}.{field.column} has no privacy class")
+    return declared
+
+
+def is_personal(field: models.Field) -> bool:
+    """Whether the column is P1 or P2."""
+    return declaration(field).privacy != "P0"
+
+
+@cache
+def tables() -> tuple[Table, ...]:
+    """All tables, those of the project first, by domain and in the order of its models."""
+    everyone: list[type[models.Model]] = [*apps.get_models(include_auto_created=True)]
+    everyone.append(MigrationRecorder.Migration)  # a table without an app
+    found = {model._meta.db_table: model for model in everyone if model._meta.managed}
+    ours = [
+        Table(name, model._meta.db_table_comment, model._meta.app_label, model)
+        for name, model in found.items()
+        if name not in THIRD_PARTY
+    ]
+    theirs = [
+        Table(name, declared.meaning, "django", found.get(name))
+        for name, declared in sorted(THIRD_PARTY.items())
+    ]
+    domains = [*PROJECT_APPS, *sorted({table.domain for table in ours} - {*PROJECT_APPS})]
+    return (*sorted(ours, key=lambda table: domains.index(table.domain)), *theirs)
+
+
+def columns() -> Iterator[Column]:
+    for table in tables():
+        yield from table.columns
+
+
+@cache
+def personal_names() -> frozenset[str]:
+    """Names of columns that are P1 or P2 somewhere; whatever is called so is not logged."""
+    return frozenset(column.name for column in columns() if column.privacy != "P0")
+
+
+@cache
+def _tables_about_people() -> frozenset[str]:
+    links = [column for column in columns() if column.declared.links_person]
+    parents = [c.field.related_model for c in links if c.field and c.field.related_model]
+    return frozenset({c.table.name for c in links} | {p._meta.db_table for p in parents})

@@ -1,0 +1,55 @@
+"""The data dictionary: every table and column with its class, as Markdown."""
+
+from itertools import groupby
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection
+
+from .classification import NAMES_NOBODY
+from .data_map import Column, Table, tables
+
+FILE = Path(settings.BASE_DIR) / "docs" / "data-dictionary.md"
+
+HEAD = """\
+# Data dictionary
+
+Written by `manage.py data_dictionary` from what the models declare; do not edit it by hand.
+
+- **Class**: P0 safe, P1 personal, P2 sensitive. `ebalance_analyst` reads P0 and nothing else.
+- **At erasure**: what becomes of the column when the person it is about is erased. Kept without a
+  reason: it names nobody.
+- **In export**: whether the copy of a person's data has it.
+- **Kept**: how long, whoever it is about; `manage.py purge_expired` goes by it.
+"""
+COLUMNS = ["Column", "Type", "Null", "Class", "Meaning", "At erasure", "In export"]
+
+
+def render() -> str:
+    """The whole document. Needs the models only, no database."""
+    parts = [HEAD]
+    for domain, members in groupby(tables(), key=lambda table: table.domain):
+        parts.append(f"## {domain}\n")
+        parts += [_table(table) for table in members]
+    return "\n".join(parts)
+
+
+def _table(table: Table) -> str:
+    rows = [COLUMNS, ["---"] * len(COLUMNS), *(_row(column) for column in table.columns)]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    head = [f"### {table.name}\n", f"{table.meaning}.\n", f"Kept {table.retention}.\n"]
+    return "\n".join([*head, *lines, ""])
+
+
+def _row(column: Column) -> list[str]:
+    field = column.field
+    erasure = column.erasure
+    return [
+        f"`{column.name}`",
+        (field.db_type(connection) or "") if field else "",
+        "yes" if field and field.null else "",
+        column.privacy,
+        column.declared.meaning.replace("|", r"\|"),
+        "kept" if erasure == NAMES_NOBODY else str(erasure),
+        "yes" if column.in_export else "",
+    ]

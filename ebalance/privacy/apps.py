@@ -1,0 +1,9 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class PrivacyConfig(AppConfig):
+    """The rights of people: consents, exports, erasure, retention. Has no models."""
+
+    name = "ebalance.privacy"
+    verbose_name = _("Privacy")

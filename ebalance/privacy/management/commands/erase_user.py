@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
+from django.utils import translation
+
+from ebalance.privacy.erasure import ledger
+from ebalance.privacy.erasure.service import Erased
+from ebalance.privacy.lookup import PersonNotFound, person_named
+from ebalance.services import Refused
+from identity.models import ErasureLedgerEntry, User
+
+
+class Command(BaseCommand):
+    help = (
+        "Forget a person, for good: what is theirs is deleted or emptied in one transaction, and "
+        "the ledger of erasures says so. Again it removes what has come since, if anything."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("user", metavar="USER", help="id, e-mail, phone or Telegram id")
+        parser.add_argument(
+            "--force", action="store_true", help="cancel paid and confirmed sessions ahead"
+        )
+        parser.add_argument(
+            "--method",
+            choices=ErasureLedgerEntry.Method.values,  # type: ignore[attr-defined]
+            default="admin",
+            help="how it came about (%(default)s)",
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="say what would be removed, change nothing"
+        )
+        parser.add_argument("--yes", action="store_true", help="do not ask")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            user = person_named(options["user"])
+        except PersonNotFound as error:
+            raise CommandError(str(error)) from None
+        if options["dry_run"]:
+            with transaction.atomic():
+                erased = self.erased(user, options)
+                transaction.set_rollback(True)
+            self.say(erased, "would be", options["dry_run"])
+            return
+        write_file()  # before anything is lost: the ledger must be able to tell of it
+        if not options["yes"]:
+            self.confirm(user)
+        self.say(self.erased(user, options), "", options["dry_run"])
+        write_file()
+
+    def erased(self, user: User, options: dict[str, Any]) -> Erased:
+        try:
+            return user.erase(method=options["method"], force=options["force"])
+        except Refused as refusal:
+            raise CommandError(f"Nothing was changed. {in_english(refusal)}") from None
+
+    def confirm(self, user: User) -> None:
+        """Ask whoever sits at a terminal; the person is named by the id, which names nobody."""
+        if not sys.stdin.isatty():
+            return
+        answer = input(f"Erase the person {user.pk}, for good? Type yes: ")
+        if answer.strip().lower() != "yes":
+            raise CommandError("Nothing was changed.")
+
+    def say(self, erased: Erased, would: str, is_rehearsal: bool) -> None:
+        for table, rows in sorted(erased.counts.items()):
+            self.stdout.write(f"{rows:>8,} {table}")
+        for session in erased.canceled:
+            refund = f", {session.refund_amount} roubles due back" if session.refund_amount else ""
+            self.stdout.write(
+                f"Session {session.appointment} of {session.start:%Y-%m-%d %H:%M} UTC "
+                f"{would or 'was'} canceled{refund}."
+            )
+        for lead in erased.doubtful:
+            self.stdout.write(
+                f"Lead {lead} had a contact of theirs and one that their account has not: see "
+                "whose the rest of it is."
+            )
+        if not erased.rows:
+            self.stdout.write(f"Nothing of {erased.subject} is left to erase.")
+        elif is_rehearsal:
+            self.stdout.write(f"{erased.subject} would be erased: {erased.rows:,} rows.")
+        else:
+            self.stdout.write(f"{erased.subject} is erased: {erased.rows:,} rows.")
+
+
+def in_english(refusal: Refused) -> str:
+    """Commands speak English, as all of manage.py does."""
+    with translation.override("en"):
+        return refusal.sentence
+
+
+def write_file(also: Iterable[ledger.Line] = ()) -> None:
+    """Bring the file of the ledger up to date. Raises CommandError."""
+    try:
+        ledger.sync_file(also)
+    except OSError as error:
+        raise CommandError(
+            f"The file of ERASURE_LEDGER_FILE cannot be written: {error.strerror}."
+        ) from None

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
+
+from ebalance.commands import SHOWN, StopSignals, progress
+from ebalance.privacy.erasure import ledger
+from ebalance.privacy.erasure.service import Erased, erase_again
+from ebalance.services import Refused
+from identity.models import User
+
+from .erase_user import in_english, write_file
+
+
+class Command(BaseCommand):
+    help = (
+        "After a restore from a backup: erase again everybody whom the ledger of erasures names, "
+        "by its file and by its table. Safe to stop and to repeat; fails when somebody could not "
+        "be erased, or may have been forgotten. Sessions ahead are cancelled without a word to "
+        "anybody: what came of them was told when they were cancelled first."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--ledger", metavar="FILE", help="another file than that of ERASURE_LEDGER_FILE"
+        )
+        parser.add_argument(
+            "--no-file",
+            action="store_true",
+            help="go by the table alone, as long as there is no file: nobody was ever erased, or "
+            "the file is lost",
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="say who would be erased, change nothing"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        is_rehearsal = options["dry_run"]
+        self.doubts: list[str] = []
+        by_subject = self.to_repeat(options["ledger"], is_without=options["no_file"])
+        if not is_rehearsal:
+            write_file(also=[line for lines in by_subject.values() for line in lines])
+        came: Counter[str] = Counter()
+        with StopSignals() as stop, progress("erasure_ledger", len(by_subject)) as tick:
+            for subject, lines in by_subject.items():
+                if stop.asked.is_set():
+                    raise CommandError(
+                        "Stopped after a person; the same command goes on from here.",
+                        returncode=128 + stop.number,
+                    )
+                came[self.repeat(subject, lines, is_rehearsal)] += 1
+                tick(1)
+        self.conclude(came, is_rehearsal)
+
+    def to_repeat(self, file: str | None, *, is_without: bool) -> dict[UUID, list[ledger.Line]]:
+        """Whom to erase again, of the file and of the table, by the person; the oldest first."""
+        default = ledger.default_file()
+        path = default if file is None else Path(file)
+        if not path.is_file() and file is not None:
+            raise CommandError(f"There is no file {file}.")
+        if not path.is_file() and not is_without:
+            raise CommandError(
+                f"There is no file {path}: who was erased after the copy was made is not known. "
+                "Nothing was changed. If nobody ever was, or the file is lost, say --no-file."
+            )
+        lines: list[ledger.Line] = []
+        for source in dict.fromkeys([path, default]):
+            lines += self.read(source)
+        found = ledger.first_of_each([*lines, *ledger.lines_of_table()])
+        by_subject: dict[UUID, list[ledger.Line]] = {}
+        for line in sorted(found, key=lambda line: line.requested_at):
+            by_subject.setdefault(line.subject_id, []).append(line)
+        return by_subject
+
+    def read(self, path: Path) -> list[ledger.Line]:
+        try:
+            lines, missed = ledger.read_and_missed(path)
+        except OSError as error:
+            raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
+        if missed:
+            numbers = ", ".join(map(str, missed[:SHOWN]))
+            self.doubts.append(
+                f"Whom these lines of {path} name is not known: {numbers}"
+                f"{' and more' if len(missed) > SHOWN else ''}."
+            )
+        return lines
+
+    def repeat(self, subject: UUID, lines: list[ledger.Line], is_rehearsal: bool) -> str:
+        is_here = User.objects.filter(pk=subject).exists()
+        try:
+            if is_rehearsal:
+                with transaction.atomic():
+                    erased = erase_again(lines)
+                    transaction.set_rollback(True)
+            else:
+                erased = erase_again(lines)
+        except Refused as refusal:
+            self.stderr.write(f"  {subject}: {in_english(refusal)}")
+            return "refused"
+        if not erased.rows:
+            return "gone" if is_here else "unknown"
+        self.name(erased, is_rehearsal)
+        return "erased"
+
+    def name(self, erased: Erased, is_rehearsal: bool) -> None:
+        would = "would be" if is_rehearsal else "was"
+        for session in erased.canceled[:SHOWN]:
+            self.stderr.write(
+                f"  Session {session.appointment} of {session.start:%Y-%m-%d %H:%M} UTC {would} "
+                "canceled, and nobody told; see that its money was given back."
+            )
+
+    def conclude(self, came: Counter[str], is_rehearsal: bool) -> None:
+        would = "would be erased" if is_rehearsal else "were erased again"
+        for outcome, sentence in (
+            ("erased", would),
+            ("gone", "are erased already"),
+            ("unknown", "are unknown to this database"),
+        ):
+            self.stdout.write(f"{came[outcome]:>8,} {sentence}")
+        if refused := came["refused"]:
+            self.doubts.append(f"{refused:,} could not be erased.")
+        if self.doubts:
+            raise CommandError("\n".join(self.doubts))

@@ -1,0 +1,370 @@
+"""Removes rows that have been kept as long as their models declare: purge_expired (privacy.md §4).
+
+A batch is one transaction of one statement: it finds the oldest rows whose time is over, passes
+over those that others hold, deletes them, and adds them to their totals where they have some. So a
+killed run loses one batch and nothing is counted twice; a writer who wants a row of a batch waits
+for that batch, which is made so small that it takes about TARGET seconds. Nothing of a row is read.
+
+What counts as now is the database's time at the beginning: a run ends, whatever expires meanwhile.
+See docs/decisions/retention.md.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from threading import Event
+from typing import Any
+
+import psycopg
+from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.utils.module_loading import import_string
+
+from ebalance.db.schema.data_map import Table, tables
+from ebalance.db.schema.retention import After, Purged, RemovedBy, Totals
+
+LOCK = 0x6562_616C_0005  # advisory: one purge at a time in a database
+TARGET = 0.05  # seconds that a batch is to take
+FIRST_BATCH = 100  # rows, before it is known how long they take
+BATCH_LIMITS = {
+    # A batch that waits, or takes long, makes those wait who want its rows.
+    "lock_timeout": "50ms",
+    "statement_timeout": "150ms",
+    "idle_in_transaction_session_timeout": "10s",  # ours is stopped or cut off: its locks go
+}
+ONE_ROW_LIMITS = {**BATCH_LIMITS, "statement_timeout": "5s"}  # it cannot be made smaller
+COUNT_LIMITS = {"lock_timeout": "5s", "statement_timeout": "10min"}
+# The indexes give what is asked for, in its order. Statistics from before rows were expired would
+# make the planner read the table. (What it is denied it may still do, for which it would compile.)
+BY_INDEX = dict.fromkeys(
+    ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit"), "off"
+)
+PATIENCE = 10.0  # seconds without progress, while others hold what is left
+PAUSE = 0.2  # seconds before rows that were held are tried again
+HANDOVER = 6.0  # seconds in which the server learns that a killed run is gone
+IN_THE_WAY = ("23", "55P03", "57014", "40P01", "40001")  # a rule, a lock, no time, a deadlock
+DAY_ZONE = "Europe/Moscow"  # of columns that hold days (metrics.md)
+
+type Tick = Callable[[int], object]
+
+
+class AtWork(Exception):
+    """Another run is purging this database; says which."""
+
+
+class NotPermitted(Exception):
+    """The connected role may not do what a purge does, or there is no such table yet; says it."""
+
+
+def purged_tables() -> list[Table]:
+    """The tables that a purge is for, in the order in which it goes through them."""
+    return [table for table in tables() if isinstance(table.retention, Purged | RemovedBy)]
+
+
+def database_time() -> datetime:
+    (now,) = _row("SELECT now()")
+    return now
+
+
+def purge_of(table: Table, **options: Any) -> TablePurge | RemoverPurge:
+    return (TablePurge if isinstance(table.retention, Purged) else RemoverPurge)(table, **options)
+
+
+@dataclass
+class Options:
+    now: datetime
+    batch: int  # rows, at most
+    stop: Event
+    pause: float = 0.0  # seconds between batches
+    patience: float = field(default_factory=lambda: PATIENCE)  # seconds
+
+
+class RemoverPurge:
+    """The purge of a table that has a function of its own for it."""
+
+    def __init__(self, table: Table, **options: Any):
+        self.table, self.options = table, Options(**options)
+        self.removed = self.left = 0
+        self.rules: set[str] = set()
+        assert isinstance(table.retention, RemovedBy)
+        self.remover = import_string(table.retention.remover)
+
+    def expired(self) -> int:
+        return self._remove(lambda rows: None, dry_run=True)
+
+    def run(self, tick: Tick = lambda rows: None) -> None:
+        self.removed = self._remove(tick, dry_run=False)
+
+    def _remove(self, tick: Tick, *, dry_run: bool) -> int:
+        chosen = self.options
+        return self.remover(
+            now=chosen.now, batch=chosen.batch, stop=chosen.stop, tick=tick, dry_run=dry_run
+        )
+
+
+class TablePurge:
+    """The purge of one table.
+
+    After ``run()``, ``removed`` says how many rows are gone, ``left`` how many should be and are
+    in use, and ``rules`` which rules refused some of them.
+    """
+
+    def __init__(self, table: Table, **options: Any):
+        assert isinstance(table.retention, Purged)
+        assert table.model is not None
+        self.table, self.retention, self.model = table, table.retention, table.model
+        self.options = Options(**options)
+        self.removed = self.left = 0
+        self.rules: set[str] = set()
+
+    # -- the whole ------------------------------------------------------------------------------
+
+    def expired(self) -> int:
+        """Rows whose time is over. Writes nothing."""
+        # Each row once, also where it has two ends.
+        any_end = " OR ".join(f"({self._expired(end)})" for end in self.retention.ends)
+        with transaction.atomic(), connection.cursor() as db:
+            _set(db, COUNT_LIMITS)
+            db.execute("SET TRANSACTION READ ONLY")
+            db.execute(
+                f"SELECT count(*) FROM {_quote(self.table.name)} WHERE {any_end}",
+                {"now": self.options.now},
+            )
+            (rows,) = db.fetchone()
+        return rows
+
+    def run(self, tick: Tick = lambda rows: None) -> None:
+        """Remove what can be removed; ``tick`` hears how many rows a batch has removed.
+
+        Ends early when ``stop`` is set. Rows that others hold are tried again until for
+        ``patience`` seconds none has come free.
+        """
+        if self.retention.before:
+            import_string(self.retention.before)(self.options.now)
+        fewest, deadline = None, 0.0
+        while not self.options.stop.is_set():
+            self.rules.clear()
+            for end in self.retention.ends:
+                self._walk(end, tick)
+            self.left = self.expired()
+            if not self.left:
+                return
+            if fewest is None or self.left < fewest:
+                fewest, deadline = self.left, time.monotonic() + self.options.patience
+            elif time.monotonic() > deadline:
+                return
+            self.options.stop.wait(PAUSE)
+
+    def _walk(self, end: After, tick: Tick) -> None:
+        """Go once through the rows, the oldest first, batch by batch.
+
+        A batch begins where the one before ended, not at the first entry of the index: as long as
+        anybody's snapshot is older than us, those of the removed rows are still there.
+        """
+        begin, rows = "", min(FIRST_BATCH, self.options.batch)
+        at: date | None = None
+        while not self.options.stop.is_set():
+            started = time.monotonic()
+            try:
+                removed, last = self._batch(end, begin, at, rows)
+            except DatabaseError as error:
+                self._note(error)
+                if rows > 1:
+                    rows = max(1, rows // 4)
+                elif (stuck := self._first(end, begin, at)) is None:
+                    return
+                else:
+                    begin, at = ">", stuck
+                continue
+            if not removed:
+                return
+            self.removed += removed
+            tick(removed)
+            begin, at = ">=", last
+            share = TARGET / max(time.monotonic() - started, 0.001)
+            rows = min(max(1, int(rows * min(max(share, 0.25), 2))), self.options.batch)
+            if self.options.pause:
+                self.options.stop.wait(self.options.pause)
+
+    def _note(self, error: DatabaseError) -> None:
+        """What was in the way of a batch; any other error is raised again."""
+        cause = error.__cause__
+        state = (isinstance(cause, psycopg.Error) and cause.sqlstate) or ""
+        if not state.startswith(IN_THE_WAY):
+            raise error
+        assert isinstance(cause, psycopg.Error)
+        if state.startswith("23") and cause.diag.constraint_name:
+            self.rules.add(cause.diag.constraint_name)
+
+    # -- a batch --------------------------------------------------------------------------------
+
+    def _batch(
+        self, end: After, begin: str, at: date | None, rows: int
+    ) -> tuple[int, datetime | date | None]:
+        """Remove the oldest rows; how many, and the moment in the last of them."""
+        name = _quote(self.table.name)
+        totals = self.retention.totals
+        steps = [
+            # By its place, which cannot change while it is locked.
+            f"batch AS MATERIALIZED ({self._oldest('ctid AS place', end, begin)})",
+            f"gone AS (DELETE FROM {name} AS row USING batch WHERE row.ctid = batch.place "
+            f"RETURNING {'row.*' if totals else f'row.{_quote(end.column)}'})",
+            *([f"added AS ({added(totals)})"] if totals else []),
+        ]
+        with transaction.atomic(), connection.cursor() as db:
+            _set(db, (BATCH_LIMITS if rows > 1 else ONE_ROW_LIMITS) | BY_INDEX)
+            db.execute(
+                f"WITH {', '.join(steps)} SELECT count(*), max({_quote(end.column)}) FROM gone",
+                {"now": self.options.now, "at": at, "rows": rows},
+            )
+            removed, last = db.fetchone()
+        return removed, last
+
+    def _first(self, end: After, begin: str, at: date | None) -> date | None:
+        """The moment of the row that alone could not be removed; None when all is in use."""
+        with suppress(DatabaseError), transaction.atomic(), connection.cursor() as db:
+            _set(db, ONE_ROW_LIMITS | BY_INDEX)
+            db.execute(
+                self._oldest(_quote(end.column), end, begin),
+                {"now": self.options.now, "at": at, "rows": 1},
+            )
+            if row := db.fetchone():
+                return row[0]
+        return None
+
+    def _oldest(self, what: str, end: After, begin: str) -> str:
+        column = _quote(end.column)
+        begun = f" AND {column} {begin} %(at)s::{self._type(end)}" if begin else ""
+        return (
+            f"SELECT {what} FROM {_quote(self.table.name)} WHERE {self._expired(end)}{begun} "
+            f"ORDER BY {column} LIMIT %(rows)s FOR UPDATE SKIP LOCKED"
+        )
+
+    def _expired(self, end: After) -> str:
+        now = "%(now)s::timestamptz"
+        if self._type(end) == "date":
+            now = f"({now} AT TIME ZONE '{DAY_ZONE}')"
+        since = f"{now} - interval '{self.retention.time}'" if self.retention.time else now
+        where = f" AND ({end.where})" if end.where else ""
+        return f"{_quote(end.column)} < ({since})::{self._type(end)}{where}"
+
+    def _type(self, end: After) -> str:
+        field = next(f for f in self.model._meta.concrete_fields if f.column == end.column)
+        return "date" if field.get_internal_type() == "DateField" else "timestamptz"
+
+
+def added(totals: Totals) -> str:
+    """SQL: add the rows of ``gone`` to their totals."""
+    by, sums = [*map(_quote, totals.by)], [*map(_quote, totals.sums)]
+    values = ", ".join([*totals.by.values(), *totals.sums.values()])
+    groups = ", ".join(str(n + 1) for n in range(len(by)))
+    more = ", ".join(f"{column} = total.{column} + excluded.{column}" for column in sums)
+    return (
+        f"INSERT INTO {_quote(totals.table)} AS total ({', '.join([*by, *sums])}) "
+        f"SELECT {values} FROM gone GROUP BY {groups} "
+        f"ON CONFLICT ON CONSTRAINT {_quote(totals.key)} DO UPDATE SET {more}"
+    )
+
+
+# -- who may, and who is at work ------------------------------------------------------------------
+
+RIGHTS = """
+SELECT given.name, given.privilege,
+       to_regclass(quote_ident(given.name)) IS NOT NULL,
+       CASE WHEN to_regclass(quote_ident(given.name)) IS NOT NULL
+            THEN has_table_privilege(to_regclass(quote_ident(given.name)), given.privilege) END,
+       current_user
+FROM unnest(%s::text[], %s::text[]) AS given (name, privilege)
+"""
+HOLDER = """
+SELECT a.pid, a.application_name, a.usename
+FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (l.classid::bigint << 32) | l.objid::bigint = %s
+"""
+
+
+def check_rights(chosen: Sequence[Table], *, dry_run: bool = False) -> None:
+    """Raise NotPermitted unless the connected role may purge, or count, these tables."""
+    needed: dict[tuple[str, str], None] = {}
+    for table in chosen:
+        # A row lock asks for the right to UPDATE as well.
+        wanted = ("SELECT",) if dry_run else ("SELECT", "UPDATE", "DELETE")
+        needed |= dict.fromkeys((table.name, privilege) for privilege in wanted)
+        if isinstance(table.retention, Purged) and table.retention.totals and not dry_run:
+            into = table.retention.totals.table
+            needed |= dict.fromkeys((into, privilege) for privilege in ("INSERT", "UPDATE"))
+    with connection.cursor() as db:
+        db.execute(RIGHTS, [[*column] for column in zip(*needed, strict=True)])
+        found = db.fetchall()
+    missing = [name for name, _privilege, exists, _may, _role in found if not exists]
+    if missing:
+        raise NotPermitted(f"{missing[0]} does not exist yet: run `manage.py migrate` first.")
+    denied = [(privilege, name, role) for name, privilege, _, may, role in found if not may]
+    if denied:
+        privilege, name, role = denied[0]
+        more = f" ({len(denied)} such rights are missing)" if len(denied) > 1 else ""
+        raise NotPermitted(
+            f"{role} may not {privilege} {name}{more}: a purge is for the owner of the tables."
+        )
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """No other purge of this database is at work until the block ends. Raises AtWork.
+
+    The lock belongs to the session, and ends with it however that ends.
+    """
+    deadline = time.monotonic() + HANDOVER
+    while not _row("SELECT pg_try_advisory_lock(%s)", LOCK)[0]:
+        if time.monotonic() > deadline:
+            raise AtWork(_holder())
+        time.sleep(0.1)
+    before = _row("SELECT current_setting('application_name')")[0]
+    _row("SELECT set_config('application_name', %s, false)", _ourselves())
+    try:
+        yield
+    finally:
+        with suppress(DatabaseError, InterfaceError):  # the session is gone, the lock with it
+            _row("SELECT set_config('application_name', %s, false)", before)
+            _row("SELECT pg_advisory_unlock(%s)", LOCK)
+
+
+def _ourselves() -> str:
+    """For who asks; PostgreSQL keeps 63 bytes of it."""
+    return f"purge_expired, process {os.getpid()} on {socket.gethostname()}"
+
+
+def _holder() -> str:
+    with connection.cursor() as db:
+        db.execute(HOLDER, [LOCK])
+        row = db.fetchone()
+    if row is None:
+        return "Another purge of this database was at work until now; try again."
+    pid, application, user = row
+    return (
+        f"Another purge of this database is at work: {application or 'a program'}, "
+        f"as {user or 'somebody'}, server process {pid}."
+    )
+
+
+def _set(db: Any, settings: dict[str, str]) -> None:
+    """Settings for the rest of the transaction."""
+    calls = ", ".join("set_config(%s, %s, true)" for _ in settings)
+    db.execute(f"SELECT {calls}", [part for pair in settings.items() for part in pair])
+
+
+def _row(query: str, *params: Any) -> Any:
+    with connection.cursor() as db:
+        db.execute(query, params)
+        return db.fetchone()
+
+
+def _quote(name: str) -> str:
+    return connection.ops.quote_name(name)

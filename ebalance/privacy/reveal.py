@@ -1,0 +1,96 @@
+"""Opening one sealed value for somebody of the staff (access.md §1, §3).
+
+The entry of the audit log is committed before the value is opened: whoever has seen it stands
+there, whatever happens to the request. What a client wrote is opened for its author by the product
+itself, not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import connection, models, transaction
+from django.utils.translation import gettext_lazy as _
+
+from audit.services import record_entry
+from ebalance.actor import Actor, acting_as, current_actor
+from ebalance.db.encryption.fields import Sealed, SealedField, SealingError
+from ebalance.services import NotFound, NotPermitted, Refused
+from identity.permissions import NOBODY
+
+
+class DoesNotOpen(Refused):
+    """The key is not in the ring, or the value was altered or moved; ``reason`` says which."""
+
+    code = "does_not_open"
+    sentence_template = _(
+        "This value does not open: its key is not there, or it was altered. Nothing of it is shown."
+    )
+
+
+def reveal(row: models.Model, field_name: str, *, actor: Any) -> Any:
+    """What is sealed in the column of ``row``, as it is stored now: text, or JSON of a SealedJSON.
+
+    Writes ``sealed_value_revealed`` in a transaction of its own. Raises NotPermitted when the
+    actor's roles do not include it, which is written as ``access_refused``; NotFound when there is
+    no row or no value any more; DoesNotOpen, after the entry; RuntimeError inside a transaction,
+    with which the entry could be rolled back; and what the database raises. Then nothing has been
+    opened.
+    """
+    field = row._meta.get_field(field_name)
+    if not isinstance(field, SealedField):
+        raise TypeError(f"{field} is not sealed.")
+    # As the person is now: blocking, or taking a role, ends access.
+    person = get_user_model()._base_manager.filter(pk=getattr(actor, "pk", None)).first()
+    with _acting(person), _committed():
+        is_permitted = person is not None and person.may_reveal(field)
+        value = _stored(row, field) if is_permitted else None
+        if value is not None:
+            record_entry("sealed_value_revealed", row, values={"column": field.column})
+        elif person is not None and not is_permitted:
+            _record_refusal(row, field)
+    if not is_permitted:
+        raise NotPermitted(entity=row._meta.db_table, column=field.column)
+    if value is None:
+        raise NotFound(what=row._meta.model_name, column=field.column)
+    try:
+        return value.open()
+    except SealingError as error:
+        reason = type(error).__name__
+    raise DoesNotOpen(entity=row._meta.db_table, id=row.pk, column=field.column, reason=reason)
+
+
+def _stored(row: models.Model, field: SealedField) -> Sealed | None:
+    columns = {"pk", field.name, *field.checked_by}
+    found = type(row)._base_manager.filter(pk=row.pk).only(*columns).first()
+    return found and getattr(found, field.name)
+
+
+def _record_refusal(row: models.Model, field: SealedField) -> None:
+    """Of a diary not even which one it was: its key tells when it was written (access.md §1)."""
+    record_entry(
+        "access_refused",
+        None if row._meta.label_lower in NOBODY else row,
+        entity_type=row._meta.db_table,
+        values={"column": field.column},
+    )
+
+
+@contextmanager
+def _acting(person: Any) -> Iterator[None]:
+    """The entry is the person's, and from where the request came, if there is one."""
+    here = current_actor() or Actor()
+    with acting_as(person, ip_address=here.ip_address, user_agent=here.user_agent):
+        yield
+
+
+@contextmanager
+def _committed() -> Iterator[None]:
+    """A transaction whose end is its commit. Raises RuntimeError inside another one."""
+    if not connection.in_atomic_block and not connection.get_autocommit():
+        raise RuntimeError("A value is not revealed while autocommit is off.")
+    with transaction.atomic(durable=True):
+        yield

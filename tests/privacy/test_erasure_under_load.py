@@ -1,0 +1,600 @@
+"""An erasure beside writers of the same person, beside another one, and killed in its middle."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.db import IntegrityError, connection, models
+from django.utils import timezone
+
+from booking.models import Appointment, IntakeForm, WaitlistRequest
+from crm.models import Lead
+from ebalance.db.encryption.fields import Plaintext
+from ebalance.privacy.erasure import columns, ledger, service
+from ebalance.privacy.erasure.service import erase
+from ebalance.privacy.subject import Person
+from ebalance.services import Refused
+from identity.errors import ErasureUnavailable
+from identity.models import Consent, DataExportRequest, ErasureLedgerEntry, User
+from interactive.models import InteractiveRun
+from tests.databases import Database
+from tests.factories import (
+    AppointmentFactory,
+    DiaryEntryFactory,
+    LeadIdentityFactory,
+    LeadNoteFactory,
+    PaymentFactory,
+    ReviewFactory,
+    UserFactory,
+)
+from tests.factories.payloads import PAYLOADS
+from tests.privacy.marked import (
+    Marked,
+    Shared,
+    broken_chain,
+    digests,
+    marked_person,
+    search,
+    tables_of_people,
+)
+from tests.processes import PATIENCE, eventually, manage
+from tests.verbs import at_once, committing
+from ugc.models import AnonymousQuestion, DiaryEntry, Review
+
+MARK = "zqxlatexqz"
+MARKS = {MARK: "late"}
+TEN_YEARS_ON = timezone.now().replace(microsecond=0) + timedelta(days=3650)
+# What verbs may say to whoever writes of a person who is being erased.
+SAID = {
+    "not_found",
+    "client_unavailable",
+    "author_unavailable",
+    "person_unavailable",
+    "account_erased",
+    "intake_closed",  # the session was cancelled with the erasure
+    "rule_broken",
+}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def here(
+    fresh_database: Database, django_db_blocker: Any, tmp_path: Path, monkeypatch: Any
+) -> Iterator[Database]:
+    """A database of its own, which Django's connections commit to."""
+    monkeypatch.setattr(settings, "ERASURE_LEDGER_FILE", tmp_path / "erasures.jsonl")
+    with committing(fresh_database, django_db_blocker):
+        yield fresh_database
+
+
+@pytest.fixture
+def shared(here: Database) -> Shared:
+    return Shared.made()
+
+
+@pytest.fixture
+def one(shared: Shared) -> Marked:
+    return marked_person(shared)
+
+
+# -- beside writers -------------------------------------------------------------------------------
+
+number = itertools.count()
+
+
+def books(one: Marked, shared: Shared) -> Any:
+    return Appointment.objects.book(
+        service=shared.service,
+        client=one.user,
+        client_request_id=f"{MARK}{next(number)}",
+        start=TEN_YEARS_ON + timedelta(hours=3 * next(number)),
+        timezone="Europe/Moscow",
+        format="online",
+    )
+
+
+def answers(one: Marked, shared: Shared) -> Any:
+    """Into the form of a session that is made for it."""
+    form = PAYLOADS["intake"] | {"note": MARK}
+    return IntakeForm.objects.save_draft(
+        appointment=books(one, shared), payload=Plaintext(form)
+    ).submit()
+
+
+def writes(one: Marked, shared: Shared) -> Any:
+    return DiaryEntry.objects.write(
+        user=one.user,
+        diary_type="gratitude",
+        entry_date=timezone.localdate(),
+        payload=Plaintext(PAYLOADS["diary_gratitude"] | {"note": MARK}),
+    )
+
+
+def asks(one: Marked, shared: Shared) -> Any:
+    return AnonymousQuestion.objects.submit(
+        text=Plaintext(f"Почему {MARK}?"),
+        user=one.user,
+        contact={"email": Plaintext(f"{MARK}@example.com")},
+    )
+
+
+def waits(one: Marked, shared: Shared) -> Any:
+    return WaitlistRequest.objects.submit(
+        service=shared.service,
+        user=one.user,
+        preferred_contact="email",
+        contact=Plaintext(f"{MARK}@example.com"),
+    )
+
+
+def reviews(one: Marked, shared: Shared) -> Any:
+    return Review.objects.submit(text=Plaintext(MARK), user=one.user, consent_version="2026-01-07")
+
+
+def runs(one: Marked, shared: Shared) -> Any:
+    return InteractiveRun.objects.start_run(
+        definition=shared.interactive, user=one.user, anonymous_id=f"{MARK}{next(number)}"
+    )
+
+
+def agrees(one: Marked, shared: Shared) -> Any:
+    Consent.objects.grant(
+        user=one.user, consent_type="communications", version="2027-01-07", source="web"
+    )
+    return DataExportRequest.objects.request(user=one.user, export_type="user_data")
+
+
+def is_tracked(one: Marked, shared: Shared) -> Any:
+    """Never refused: an event of somebody erased is nobody's."""
+    return Lead.objects.record_event(
+        "booking_start",
+        source="web",
+        user=one.user,
+        properties={"entry_point": "seo", "page_path": "/services", "topic": "anxiety"},
+    )
+
+
+VERBS = [books, answers, writes, asks, waits, reviews, runs, agrees, is_tracked]
+
+
+def beside(erasing_it: Callable[[], Any], *writers: Callable[[], Any]) -> tuple[Any, Counter]:
+    """The erasure begins when every writer has written; these go on until they are refused, and
+    some rounds longer. What the erasure answered, and what the writers met.
+    """
+    met: Counter[str] = Counter()
+    lock, has_begun = threading.Lock(), threading.Barrier(len(writers) + 1)
+    is_over = threading.Event()
+
+    def write(work: Callable[[], Any]) -> None:
+        with lock:
+            met["writers"] += 1
+        work()
+        has_begun.wait(PATIENCE)
+        left = 5  # rounds after the erasure
+        for _ in range(400):
+            if is_over.wait(0.02):  # people pause; else the erasure cancels sessions for a minute
+                left -= 1
+            if left < 0:
+                break
+            try:
+                work()
+                said = "written"
+            except Refused as refusal:
+                said = refusal.code
+            with lock:
+                met[said] += 1
+
+    def erase_then() -> Any:
+        has_begun.wait(PATIENCE)
+        try:
+            return erasing_it()
+        finally:
+            is_over.set()
+
+    answers = at_once(erase_then, *(lambda work=work: write(work) for work in writers))
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return answers[0], met
+
+
+def test_verbs_beside_an_erasure_write_before_it_or_are_refused(
+    one: Marked, shared: Shared
+) -> None:
+    elsewhere = marked_person(shared)
+    before = search(elsewhere.marks.all())
+    erased, met = beside(
+        lambda: erase(one.pk, method="admin", force=True),
+        *(lambda verb=verb: verb(one, shared) for verb in VERBS),
+    )
+    assert erased.counts["users"] == 1
+    assert met["written"] > 0
+    assert {code for code in met if code not in ("written", "writers")} <= SAID, met
+    assert nothing_is_left_of(one)
+    assert search(elsewhere.marks.all()) == before
+    assert Appointment.objects.filter(status__in=["pending_payment", "confirmed"]).count() == 0
+
+
+def nothing_is_left_of(one: Marked) -> bool:
+    assert search(one.gone() | MARKS) == []
+    person = Person(one.pk)
+    for table in tables_of_people():
+        if table.rows_go:
+            rows = person.rows(table)
+            assert rows is not None
+            assert not rows.exists(), table.name
+    assert erase(one.pk, method="admin").rows == 0
+    assert broken_chain() == []
+    return True
+
+
+def rows_of(one: Marked, shared: Shared) -> list[Callable[[], models.Model]]:
+    """Unsaved rows that name the person, written past the verbs."""
+    return [
+        lambda: DiaryEntryFactory.build(
+            user=one.user,
+            payload_encrypted=Plaintext(PAYLOADS["diary_gratitude"] | {"note": MARK}),
+        ),
+        lambda: ReviewFactory.build(user=one.user, review_text_encrypted=Plaintext(MARK)),
+        lambda: AppointmentFactory.build(
+            service=shared.service, client=one.user, meeting_url=MARK, start_at_utc=free_time()
+        ),
+        lambda: LeadIdentityFactory.build(
+            lead=one.rows["leads"][0],
+            user=one.user,
+            by_browser=True,
+            anonymous_id=f"{MARK}{next(number)}",
+        ),
+    ]
+
+
+def free_time() -> Any:
+    return TEN_YEARS_ON + timedelta(hours=3 * next(number))
+
+
+def test_raw_writes_beside_an_erasure_are_before_it_or_refused_by_the_database(
+    one: Marked, shared: Shared, here: Database
+) -> None:
+    """Two connections each of ORM and of plain SQL, eight in all."""
+    rules: Counter[str] = Counter()
+
+    def by_orm(made: Callable[[], models.Model]) -> None:
+        try:
+            made().save(force_insert=True)
+        except IntegrityError as error:
+            rules[error.__cause__.diag.constraint_name] += 1  # type: ignore[union-attr]
+
+    def by_sql(made: Callable[[], models.Model]) -> None:
+        row = made()
+        given = {
+            f.column: getattr(value, "text", value)
+            for f in row._meta.concrete_fields
+            if not isinstance(value := getattr(row, f.attname), models.expressions.DatabaseDefault)
+        }
+        names = ", ".join(f'"{name}"' for name in given)
+        marks = ", ".join(["%s"] * len(given))
+        with here.connect(autocommit=True) as session:
+            try:
+                session.execute(
+                    f'INSERT INTO "{row._meta.db_table}" ({names}) VALUES ({marks})',
+                    list(given.values()),
+                )
+            except psycopg.IntegrityError as error:
+                rules[str(error.diag.constraint_name)] += 1
+
+    makers = rows_of(one, shared)
+    # The lead's primary contact, its user, is there once: such a row is a plain conflict before.
+    writers = [lambda w=way, m=made: w(m) for made in makers[:3] for way in (by_orm, by_sql)]
+    writers += [lambda: by_orm(makers[0]), lambda: by_sql(makers[1])]
+    erased, _ = beside(lambda: erase(one.pk, method="admin", force=True), *writers)
+    assert erased.rows > 0
+    assert {
+        "diary_entries_user_id_not_erased",
+        "reviews_user_id_not_erased",
+        "appointments_client_user_id_not_erased",
+    } == {*rules}
+    assert nothing_is_left_of(one)
+
+
+def test_what_reaches_a_lead_or_analytics_meanwhile_goes_with_the_next_run(
+    one: Marked, shared: Shared, here: Database
+) -> None:
+    """Nothing of a lead says that it was erased, and analytics refer to nobody: rows that somebody
+    writes past the verbs by an id that they remember are removed by replay_erasures.
+    """
+    lead, staff = one.rows["leads"][0], shared.owner
+
+    def note() -> None:
+        LeadNoteFactory(lead=lead, author=staff, note_encrypted=Plaintext(MARK))
+
+    def identity() -> None:
+        lead.identities.create(anonymous_id=f"{MARK}{next(number)}")
+
+    def event() -> None:
+        with here.connect(autocommit=True) as session:
+            session.execute(
+                """INSERT INTO analytics_events (schema_version, event_name, event_version,
+                    event_id, occurred_at, source, environment, user_id, properties)
+                VALUES ('1.0', 'page_view', 1, gen_random_uuid(), now(), 'web', 'prod', %s, %s)""",
+                [one.pk, json.dumps({"page_path": f"/{MARK}"})],
+            )
+
+    beside(lambda: erase(one.pk, method="admin"), note, identity, event)
+    assert search(one.gone()) == []
+    assert {line.split(": ")[0] for line in search(MARKS)} == {
+        "lead_notes.note_encrypted",
+        "lead_identities.anonymous_id",
+        "analytics_events.properties",
+    }
+    result = manage(
+        "replay_erasures",
+        DATABASE_URL=here.url,
+        ERASURE_LEDGER_FILE=str(settings.ERASURE_LEDGER_FILE),
+    )
+    assert result.returncode == 0, result.stderr
+    assert nothing_is_left_of(one)
+
+
+def test_an_erasure_waits_for_who_got_in_first_and_takes_that_too(
+    one: Marked, shared: Shared, here: Database
+) -> None:
+    """Step by step: a booking that is under way when the locks are taken."""
+    with here.connect() as session:
+        booking(one, shared, session)
+        done: list[Any] = []
+        thread = threading.Thread(target=lambda: done.append(erased_here(one)))
+        thread.start()
+        waits = "SELECT FROM pg_locks WHERE NOT granted AND pg_blocking_pids(pid) @> ARRAY[%s::int]"
+        with here.connect(autocommit=True) as watcher:
+            blocked = [session.info.backend_pid]
+            assert eventually(lambda: watcher.execute(waits, blocked).fetchall() or done)
+        assert not done
+        session.commit()
+        thread.join(PATIENCE)
+    assert [len(erased.canceled) for erased in done] == [1]
+    assert nothing_is_left_of(one)
+
+
+def test_whoever_never_stops_booking_does_not_keep_an_erasure_waiting(
+    one: Marked, shared: Shared, here: Database, monkeypatch: Any
+) -> None:
+    """One more booking each time before the locks are there."""
+    lock, booked = service._locked_user, []
+
+    def once_more(order: Any) -> Any:
+        with here.connect(autocommit=True) as session:
+            booked.append(booking(one, shared, session))
+        return lock(order)
+
+    monkeypatch.setattr(service, "_locked_user", once_more)
+    erased = erase(one.pk, method="admin")
+    assert len(booked) == service.PATIENCE + 1
+    assert {session.appointment for session in erased.canceled} == {*booked}
+    monkeypatch.undo()
+    assert nothing_is_left_of(one)
+
+
+def booking(one: Marked, shared: Shared, session: psycopg.Connection) -> Any:
+    row = session.execute(
+        """INSERT INTO appointments (service_id, client_user_id, start_at_utc, end_at_utc,
+            timezone, format, price_amount, hold_expires_at, meeting_url)
+        VALUES (%(service)s, %(client)s, %(start)s, %(start)s + interval '50 minutes',
+            'Europe/Moscow', 'online', 0, now() + interval '1 hour', %(mark)s) RETURNING id""",
+        {"service": shared.service.pk, "client": one.pk, "start": free_time(), "mark": MARK},
+    ).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def erased_here(one: Marked) -> Any:
+    try:
+        return erase(one.pk, method="admin")
+    finally:
+        connection.close()
+
+
+# -- beside another erasure -----------------------------------------------------------------------
+
+
+def test_the_same_erasure_twice_at_once_is_one(one: Marked) -> None:
+    answers = at_once(*[lambda: erase(one.pk, method="admin", force=True)] * 6)
+    assert sorted(answer.rows > 0 for answer in answers) == [False] * 5 + [True]
+    assert ErasureLedgerEntry.objects.filter(subject_id=one.pk).count() == 1
+    assert nothing_is_left_of(one)
+
+
+def test_of_the_last_owners_one_stays_though_all_go_at_once(here: Database) -> None:
+    owners = [UserFactory(role="owner") for _ in range(4)]
+    answers = at_once(*(lambda key=user.pk: erase(key, method="self_service") for user in owners))
+    assert sorted(type(answer).__name__ for answer in answers) == ["Erased"] * 3 + ["LastOwner"]
+    assert User.objects.filter(status="active").count() == 1
+
+
+def test_people_who_share_things_are_erased_at_once(shared: Shared) -> None:
+    people = [marked_person(shared) for _ in range(4)]
+    answers = at_once(*(lambda key=one.pk: erase(key, method="admin") for one in people))
+    assert [type(answer).__name__ for answer in answers] == ["Erased"] * 4
+    for one in people:
+        assert nothing_is_left_of(one)
+    lines = Path(settings.ERASURE_LEDGER_FILE).read_text().splitlines()
+    assert sorted(json.loads(line)["subject_id"] for line in lines) == sorted(
+        str(one.pk) for one in people
+    )
+    assert ledger.sync_file() == 0
+
+
+def test_payments_that_come_while_their_client_is_erased_are_paid_or_due_back(
+    shared: Shared,
+) -> None:
+    from booking.models import PaymentWebhookEvent
+
+    people = [UserFactory() for _ in range(4)]
+    payments = [
+        PaymentFactory(
+            answered=True,
+            appointment=AppointmentFactory(service=shared.service, client=person),
+        )
+        for person in people
+    ]
+
+    def pays(payment: Any) -> Any:
+        return PaymentWebhookEvent.objects.receive(
+            event_type="payment.succeeded",
+            provider_payment_id=payment.provider_payment_id,
+            amount=payment.amount,
+            currency="RUB",
+        )
+
+    answers = at_once(
+        *(lambda key=person.pk: erase(key, method="admin", force=True) for person in people),
+        *(lambda payment=payment: pays(payment) for payment in payments),
+    )
+    assert [answer for answer in answers if isinstance(answer, Exception)] == []
+    for payment in payments:
+        payment.refresh_from_db()
+        row = payment.appointment
+        assert (payment.status, row.status, row.client_id) == ("succeeded", "canceled", None)
+    assert Appointment.objects.count() == 4
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM outbox_events WHERE event_type = 'refund_due'")
+        assert cursor.fetchone() == (4,)
+
+
+# -- by which role of the database ----------------------------------------------------------------
+
+
+def as_role(role: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET ROLE {role}")
+
+
+def test_the_owner_of_the_database_erases_and_the_application_is_refused(one: Marked) -> None:
+    """Events and the log are append-only to the application (access.md §2)."""
+    call_command("grant_db_roles", stdout=io.StringIO())
+    before = digests()
+    as_role("ebalance_app")
+    with pytest.raises(ErasureUnavailable):
+        erase(one.pk, method="self_service")
+    as_role("ebalance_owner")
+    assert digests() == before
+    assert erase(one.pk, method="admin").counts["analytics_events"] == 3
+    connection.close()
+    assert nothing_is_left_of(one)
+
+
+# -- killed ---------------------------------------------------------------------------------------
+
+
+def killed(key: Any, step: int) -> None:
+    """Erase, and die before the ``step``-th table is at its turn."""
+    connection.close()
+    apply, steps = columns.Removal.apply, itertools.count()
+
+    def die(self: Any, **settled: Any) -> int:
+        if next(steps) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return apply(self, **settled)
+
+    columns.Removal.apply = die  # type: ignore[method-assign]
+    erase(key, method="admin")
+
+
+def in_process(work: Callable, *arguments: Any) -> int | None:
+    connection.close()
+    process = multiprocessing.get_context("fork").Process(target=work, args=arguments)
+    process.start()
+    process.join(PATIENCE)
+    return process.exitcode
+
+
+def test_killed_in_the_middle_nothing_is_half_done(one: Marked) -> None:
+    before = digests()
+    for step in (0, 5, 11, 19):
+        assert in_process(killed, one.pk, step) == -signal.SIGKILL
+        assert digests() == before
+    assert not Path(settings.ERASURE_LEDGER_FILE).exists()
+    erase(one.pk, method="admin")
+    assert nothing_is_left_of(one)
+
+
+def die_after_commit(key: Any) -> None:
+    connection.close()
+    ledger.sync_file = lambda: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+    erase(key, method="admin")
+
+
+def test_what_a_killed_process_did_not_write_into_the_file_comes_with_the_next(
+    here: Database,
+) -> None:
+    """Between its commit and the file it is killed."""
+    people = [str(person.pk) for person in UserFactory.create_batch(2)]
+    file = Path(settings.ERASURE_LEDGER_FILE)
+    assert in_process(die_after_commit, people[0]) == -signal.SIGKILL
+    assert not file.exists()
+    assert ErasureLedgerEntry.objects.count() == 1
+    done = manage("erase_user", people[1], DATABASE_URL=here.url, ERASURE_LEDGER_FILE=str(file))
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = file.read_text().splitlines()
+    assert [json.loads(line)["subject_id"] for line in lines] == people
+
+
+def test_a_command_that_fails_says_so_in_one_line(here: Database) -> None:
+    file = str(settings.ERASURE_LEDGER_FILE)
+    gone = manage("erase_user", "zqx@example.com", DATABASE_URL=here.url, ERASURE_LEDGER_FILE=file)
+    assert gone.returncode == 1
+    assert gone.stderr.count("\n") == 1
+    assert "zqx" not in gone.stderr
+
+
+def test_a_replay_that_is_stopped_goes_on_where_it_was(here: Database) -> None:
+    """It hears the signal after a person."""
+    people = UserFactory.create_batch(5)
+    file = Path(settings.ERASURE_LEDGER_FILE)
+    moment = "2026-01-07T12:30:00Z"
+    for person in people:
+        said = {"subject_id": str(person.pk), "requested_at": moment, "completed_at": moment}
+        with file.open("a") as stream:
+            stream.write(json.dumps(said | {"method": "admin"}) + "\n")
+    assert in_process(stopped_replay, 2) == 128 + signal.SIGTERM
+    assert User.objects.filter(status="deleted").count() == 2
+    result = manage("replay_erasures", DATABASE_URL=here.url, ERASURE_LEDGER_FILE=str(file))
+    assert result.returncode == 0, result.stderr
+    assert "3 were erased again" in result.stdout
+    assert "2 are erased already" in result.stdout
+
+
+def stopped_replay(people: int) -> None:
+    from django.core.management import CommandError, call_command
+
+    from ebalance.privacy.management.commands import replay_erasures
+
+    connection.close()
+    again, done = replay_erasures.erase_again, itertools.count(1)
+
+    def then_stop(*arguments: Any) -> Any:
+        answer = again(*arguments)
+        if next(done) == people:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return answer
+
+    replay_erasures.erase_again = then_stop  # type: ignore[assignment]
+    try:
+        call_command("replay_erasures")
+    except CommandError as error:
+        os._exit(error.returncode)

@@ -1,0 +1,284 @@
+"""export_user_data: everything about one person into a file, for an operator's eyes alone."""
+
+from __future__ import annotations
+
+import io
+import json
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+from zipfile import ZipFile
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from ebalance.db.ids import uuid7
+from ebalance.privacy.lookup import PersonNotFound, person_named
+from ebalance.privacy.management.commands import export_user_data
+from tests.databases import Database, default_connection_on
+from tests.factories import DiaryEntryFactory, UserFactory
+from tests.looping import check_each
+from tests.privacy.exports import SECRET, diarist, loaded
+from tests.processes import PATIENCE, ROOT, environment, manage
+from tests.support import execute
+from tests.verbs import nothing_written
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
+    with django_db_blocker.unblock(), default_connection_on(fresh_database):
+        yield fresh_database
+
+
+def command(*arguments: str) -> str:
+    output = io.StringIO()
+    call_command("export_user_data", *arguments, stdout=output, stderr=output)
+    return output.getvalue()
+
+
+def audited() -> list[dict[str, Any]]:
+    connection.check_constraints()
+    return execute(
+        "SELECT entity_id, new_value FROM audit_log_entries WHERE action = 'data_exported'"
+    )
+
+
+# -- who ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_a_person_is_found_by_whatever_names_them() -> None:
+    by_mail = UserFactory(email="anna@example.com")
+    by_phone = UserFactory(by_phone=True, phone="+79991234567")
+    by_telegram = UserFactory(by_telegram=True, telegram_user_id="123456789")
+    for person, names in {
+        by_mail: [str(by_mail.pk), by_mail.pk.hex, "anna@example.com", " Anna@Example.COM "],
+        by_phone: ["+79991234567", "8 (999) 123-45-67", str(by_phone.pk).upper()],
+        by_telegram: ["123456789"],
+    }.items():
+        for name in names:
+            assert person_named(name) == person, name
+
+
+UNKNOWN = [
+    "",
+    " ",
+    "nobody@example.com",
+    "+79990000000",
+    "42",
+    "@anna",
+    "Анна",
+    str(uuid7()),
+    "' OR 1=1 --",
+    "%",
+    "a" * 100_000,
+    "\ud83d",
+]
+
+
+@pytest.mark.django_db
+def test_unknown_person_is_refused_without_an_echo(here: Path) -> None:
+    UserFactory(email="anna@example.com", display_name="Анна", telegram_username="anna")
+
+    def is_refused(name: str) -> None:
+        with nothing_written(), pytest.raises(CommandError) as caught:
+            command("--", name)
+        assert str(caught.value) == "There is no person with this id, e-mail, phone or Telegram id."
+        assert [*here.iterdir()] == []
+
+    check_each([(ascii(name[:20]), name) for name in UNKNOWN], is_refused)
+
+
+@pytest.mark.django_db
+def test_a_contact_of_two_people_names_neither() -> None:
+    """A Telegram id may be the digits of somebody else's phone."""
+    UserFactory(by_phone=True, phone="+79991234567")
+    UserFactory(by_telegram=True, telegram_user_id="79991234567")
+    with pytest.raises(PersonNotFound, match="two people"):
+        person_named("79991234567")
+    assert person_named("+79991234567").phone == "+79991234567"
+
+
+@pytest.mark.django_db
+def test_blocked_and_deleted_people_are_found_by_their_id() -> None:
+    for person in (UserFactory(blocked=True), UserFactory(deleted=True)):
+        assert person_named(str(person.pk)) == person
+
+
+# -- where ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_a_zip_in_this_folder_unless_said_otherwise(here: Path) -> None:
+    person = diarist()
+    assert command(str(person.pk)) == f"Written: export-{person.pk}.zip\n"
+    (path,) = here.iterdir()
+    with ZipFile(path) as archive:
+        assert archive.namelist() == ["index.html", "data.json"]
+        assert json.loads(archive.read("data.json"))["subject"] == str(person.pk)
+        assert SECRET in archive.read("index.html").decode()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.django_db
+def test_json_where_it_is_asked_for(here: Path) -> None:
+    person = diarist()
+    command(person.email, "--format", "json", "--output", "her.json")
+    made = json.loads((here / "her.json").read_bytes())
+    assert made["format"] == "ebalance-export"
+    assert made["tables"]["diary_entries"][0]["payload_encrypted"]["items"] == [{"text": SECRET}]
+
+
+@pytest.mark.django_db
+def test_what_is_on_standard_output_is_nothing_but_the_data(here: Path) -> None:
+    person = diarist()
+    made = json.loads(command(str(person.pk), "--format", "json", "--output", "-"))
+    assert made["subject"] == str(person.pk)
+    assert [*here.iterdir()] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["zip", "json"])
+def test_a_process_writes_bytes(committed: Database, kind: str) -> None:
+    person = diarist()
+    arguments = ["export_user_data", str(person.pk), "--format", kind, "--output", "-"]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), *arguments],
+        env=environment(DATABASE_URL=committed.url, PYTHONIOENCODING="ascii"),
+        cwd=ROOT,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        timeout=PATIENCE,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    content = done.stdout
+    if kind == "zip":
+        with ZipFile(io.BytesIO(content)) as archive:
+            content = archive.read("data.json")
+    assert json.loads(content)["subject"] == str(person.pk)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", ["file", "folder", "link"])
+def test_nothing_is_written_over(here: Path, kind: str) -> None:
+    target = here / "there"
+    match kind:
+        case "file":
+            target.write_text("kept")
+        case "folder":
+            target.mkdir()
+        case "link":
+            target.symlink_to(here / "nowhere")
+    before, person = target.lstat(), diarist()
+    with nothing_written(), pytest.raises(CommandError) as caught:
+        command(str(person.pk), "--output", str(target))
+    assert str(caught.value) == f"{target} is there already; nothing was written."
+    assert target.lstat() == before
+    assert not (here / "nowhere").exists()
+
+
+@pytest.mark.django_db
+def test_who_is_faster_is_not_written_over(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody makes the file while it is being collected."""
+    monkeypatch.setattr(
+        export_user_data, "collected", made_meanwhile(export_user_data.collected, here / "x")
+    )
+    with pytest.raises(CommandError, match="is there already"):
+        command(str(diarist().pk), "--output", "x")
+    assert (here / "x").read_text() == "of somebody else"
+
+
+def made_meanwhile(collected: Any, path: Path) -> Any:
+    def collect(*args: Any) -> Any:
+        path.write_text("of somebody else")
+        return collected(*args)
+
+    return collect
+
+
+@pytest.mark.django_db
+def test_a_place_that_cannot_be_written_is_named(here: Path) -> None:
+    with pytest.raises(CommandError, match="cannot be written: No such file or directory"):
+        command(str(diarist().pk), "--output", str(here / "nowhere" / "x.zip"))
+
+
+@pytest.mark.django_db
+def test_a_zip_is_not_for_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_user_data.sys.stdout, "isatty", lambda: True)
+    person = diarist()
+    with nothing_written(), pytest.raises(CommandError, match="not for a terminal"):
+        command(str(person.pk), "--output", "-")
+
+
+# -- proof ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_it_is_in_the_audit_log_without_saying_more_than_that() -> None:
+    person = diarist()
+    command(person.email)
+    (entry,) = audited()
+    assert entry["entity_id"] == person.pk
+    assert loaded(entry["new_value"]) == {"export_type": "user_data", "format": "zip"}
+
+
+@pytest.mark.django_db
+def test_it_is_recorded_before_anything_is_written(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(export_user_data, "_write", lambda *_args: seen.append(len(audited())))
+    command(str(diarist().pk))
+    assert seen == [1]
+    assert [*here.iterdir()] == []
+
+
+@pytest.mark.django_db
+def test_what_cannot_be_recorded_is_not_written(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(*_args: Any, **_options: Any) -> UUID:
+        raise RuntimeError
+
+    monkeypatch.setattr(export_user_data, "record_entry", refusing)
+    with pytest.raises(RuntimeError):
+        command(str(diarist().pk))
+    assert [*here.iterdir()] == []
+
+
+@pytest.mark.django_db
+def test_what_could_not_be_opened_is_named_and_the_rest_is_written(here: Path) -> None:
+    person = diarist()
+    lost = DiaryEntryFactory(user=person)
+    execute(
+        "UPDATE diary_entries SET payload_encrypted = "
+        "replace(payload_encrypted, 'v1.k1.', 'v1.lost.') WHERE id = %s",
+        [lost.pk],
+    )
+    output = io.StringIO()
+    with pytest.raises(CommandError, match="1 values could not be opened and are not in it"):
+        call_command("export_user_data", str(person.pk), stdout=output, stderr=output)
+    assert f"diary_entries.payload_encrypted {lost.pk}: could not be opened." in output.getvalue()
+    with ZipFile(here / f"export-{person.pk}.zip") as archive:
+        assert SECRET in archive.read("data.json").decode()
+
+
+@pytest.mark.slow
+def test_a_wrong_call_has_one_line_and_an_exit_code(committed: Database) -> None:
+    result = manage("export_user_data", "nobody@example.com", DATABASE_URL=committed.url)
+    assert result.returncode == 1
+    assert result.stderr == (
+        "CommandError: There is no person with this id, e-mail, phone or Telegram id.\n"
+    )
+    assert result.stdout == ""

@@ -1,0 +1,789 @@
+"""Whether we may write to a person: one question for one person, one query for a mailing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db.models import F, Q
+
+from booking.models import Appointment
+from crm.models import Lead, LeadIdentity
+from ebalance.db.encryption.fields import Plaintext
+from ebalance.db.ids import uuid7
+from ebalance.privacy.mailing import PURPOSES, RECENT, MayBeWritten
+from ebalance.services import InvalidInput
+from identity.models import Consent, User
+from tests.factories import (
+    AppointmentFactory,
+    ConsentFactory,
+    LeadFactory,
+    LeadIdentityFactory,
+    OutboxEventFactory,
+    UserFactory,
+)
+from tests.looping import check_each
+from tests.privacy.consent_oracle import Oracle, World, each_seeds, erase
+from tests.support import execute, update_sql
+
+pytestmark = pytest.mark.django_db
+
+NOON = datetime(2026, 1, 7, 12, tzinfo=UTC)
+INSTANT = timedelta(microseconds=1)
+may_mail = Consent.objects.may_mail
+may_write = Consent.objects.may_write
+
+
+def known_as(*users: User) -> Lead:
+    """A lead with an e-mail address, and these accounts among its identities."""
+    lead = LeadFactory()
+    LeadIdentityFactory(lead=lead)
+    for user in users:
+        LeadIdentityFactory(registered=True, user=user, lead=lead)
+    return lead
+
+
+def said(hour: float = 0, **values: Any) -> Consent:
+    """A consent to communications, by an account, or else by a lead, so many hours after noon."""
+    given = {"user": None, "consent_type": "communications"}
+    return ConsentFactory(granted_at=NOON + timedelta(hours=hour), **{**given, **values})
+
+
+def withdrawn(given: float, until: float, **values: Any) -> Consent:
+    return said(given, revoked_at=NOON + timedelta(hours=until), **values)
+
+
+def forget_merges() -> None:
+    """As retention does, 90 days after they were sent."""
+    execute("DELETE FROM outbox_events")
+
+
+# -- an account -----------------------------------------------------------------------------------
+
+CASES: dict[str, tuple[bool, Callable[[User], Any]]] = {
+    "nothing was said": (False, lambda user: None),
+    "agreed": (True, lambda user: said(user=user)),
+    "refused": (False, lambda user: said(user=user, granted=False)),
+    "withdrawn": (False, lambda user: withdrawn(0, 1, user=user)),
+    "withdrawn at once": (False, lambda user: withdrawn(0, 0, user=user)),
+    "agreed to something else": (False, lambda user: said(user=user, consent_type="telegram")),
+    "agreed by somebody else": (False, lambda user: said(user=UserFactory())),
+    "agreed together with a lead": (True, lambda user: said(user=user, lead=known_as())),
+    "agreed after a refusal": (
+        True,
+        lambda user: (said(user=user, granted=False), said(1, user=user)),
+    ),
+    "agreed, then refused by hand": (
+        False,
+        lambda user: (said(user=user), said(1, user=user, granted=False)),
+    ),
+    "agreed and refused at one moment": (
+        False,
+        lambda user: (said(user=user), said(user=user, granted=False)),
+    ),
+    "agreed to a newer version": (
+        True,
+        lambda user: (withdrawn(0, 1, user=user), said(1, user=user)),
+    ),
+    "an older consent ended after a newer one": (
+        False,
+        lambda user: (withdrawn(0, 2, user=user), said(1, user=user)),
+    ),
+    "refused something else": (
+        True,
+        lambda user: (said(user=user), said(1, user=user, granted=False, consent_type="telegram")),
+    ),
+    "agreed as a lead": (True, lambda user: said(lead=known_as(user))),
+    "agreed as a lead of nobody": (False, lambda user: said(lead=known_as())),
+    "agreed as the lead of another": (False, lambda user: said(lead=known_as(UserFactory()))),
+    "refused as a lead later": (
+        False,
+        lambda user: (said(user=user), said(1, lead=known_as(user), granted=False)),
+    ),
+    "refused as a lead before": (
+        True,
+        lambda user: (said(1, user=user), said(lead=known_as(user), granted=False)),
+    ),
+    "withdrew as a lead later": (
+        False,
+        lambda user: (said(user=user), withdrawn(0, 1, lead=known_as(user))),
+    ),
+    "withdrew as a lead before": (
+        True,
+        lambda user: (said(2, user=user), withdrawn(0, 1, lead=known_as(user))),
+    ),
+    "agreed as a lead, then refused": (
+        False,
+        lambda user: (said(lead=known_as(user)), said(1, user=user, granted=False)),
+    ),
+    "refused, then agreed as a lead": (
+        True,
+        lambda user: (said(user=user, granted=False), said(1, lead=known_as(user))),
+    ),
+    "agreed as one lead, refused as another": (
+        False,
+        lambda user: (said(lead=known_as(user)), said(1, lead=known_as(user), granted=False)),
+    ),
+    "agreed as a lead that is merged": (
+        True,
+        lambda user: merged(user, lambda lead: said(lead=lead)),
+    ),
+    "agreed, then refused as a lead that is merged": (
+        False,
+        lambda user: (
+            said(user=user),
+            merged(user, lambda lead: said(1, lead=lead, granted=False)),
+        ),
+    ),
+    "agreed as a lead of two": (False, lambda user: said(lead=known_as(user, UserFactory()))),
+    "agreed, and a lead of two refused": (
+        False,
+        lambda user: (
+            said(user=user),
+            said(1, lead=known_as(user, UserFactory()), granted=False),
+        ),
+    ),
+    "agreed, and the other of a lead of two refused": (
+        True,
+        lambda user: (said(user=user), refused_beside(user)),
+    ),
+    "agreed as a lead beside one of two": (
+        True,
+        lambda user: (said(lead=known_as(user)), known_as(user, UserFactory())),
+    ),
+    "agreed as a lead to which another gave a consent": (
+        False,
+        lambda user: (
+            said(lead=(lead := known_as(user))),
+            said(user=UserFactory(), lead=lead, consent_type="telegram"),
+        ),
+    ),
+}
+
+
+def merged(user: User, speaks: Callable[[Lead], Any]) -> None:
+    """What a lead says that becomes a part of the user's, by way of another that is gone."""
+    lead, middle = known_as(), known_as()
+    speaks(lead)
+    lead.merge(into=middle)
+    middle.merge(into=known_as(user))
+
+
+def refused_beside(user: User) -> None:
+    other = UserFactory()
+    said(1, user=other, lead=known_as(user, other), granted=False)
+
+
+def test_account_is_written_to_by_its_last_answer() -> None:
+    def follows(case: tuple[bool, Callable[[User], Any]]) -> None:
+        expected, happens = case
+        user, other = UserFactory(), UserFactory()
+        happens(user)
+        assert may_mail(user=user) is expected
+        assert (user in Consent.objects.users_to_write()) is expected
+        assert not may_mail(user=other)
+
+    check_each(CASES.items(), follows)
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"), [("active", True), ("blocked", False), ("deleted", False)]
+)
+def test_nobody_blocked_or_deleted_is_written_to(state: str, expected: bool) -> None:
+    user = UserFactory()
+    lead = known_as(user)
+    beside = known_as()
+    said(user=user)
+    said(user=user, lead=beside, consent_type="telegram")
+    said(lead=lead)
+    if state == "deleted":
+        erase(user.pk)
+    else:
+        update_sql(user, status=state)
+    assert may_mail(user=user) is expected
+    assert may_mail(lead=lead) is expected
+    assert may_mail(lead=beside) is expected  # once known as this person, by a consent
+    assert Consent.objects.users_to_write().count() == expected
+    assert Consent.objects.leads_to_write().count() == 2 * expected
+
+
+def test_who_is_unblocked_is_written_to_again() -> None:
+    user = UserFactory(blocked=True)
+    said(user=user)
+    update_sql(user, status="active")
+    assert may_mail(user=user)
+
+
+# -- a lead ---------------------------------------------------------------------------------------
+
+LEADS: dict[str, tuple[bool, Callable[[Lead], Any]]] = {
+    "nothing was said": (False, lambda lead: None),
+    "agreed": (True, lambda lead: said(lead=lead)),
+    "refused": (False, lambda lead: said(lead=lead, granted=False)),
+    "agreed, then refused by hand": (
+        False,
+        lambda lead: (said(lead=lead), said(1, lead=lead, granted=False)),
+    ),
+    "withdrawn": (False, lambda lead: withdrawn(0, 1, lead=lead)),
+    "its account agreed": (True, lambda lead: said(user=account_of(lead))),
+    "its account agreed, the lead refused later": (
+        False,
+        lambda lead: (said(user=account_of(lead)), said(1, lead=lead, granted=False)),
+    ),
+    "agreed, its account refused later": (
+        False,
+        lambda lead: (said(lead=lead), said(1, user=account_of(lead), granted=False)),
+    ),
+    "agreed, its account withdrew later": (
+        False,
+        lambda lead: (said(lead=lead), withdrawn(0, 1, user=account_of(lead))),
+    ),
+    "another lead of its account agreed": (
+        True,
+        lambda lead: said(lead=known_as(account_of(lead))),
+    ),
+    "agreed together with an account": (True, lambda lead: said(lead=lead, user=UserFactory())),
+    "one that was merged into it agreed": (
+        True,
+        lambda lead: merge_into(lead, lambda other: said(lead=other)),
+    ),
+    "one that was merged into it refused later": (
+        False,
+        lambda lead: (
+            said(lead=lead),
+            merge_into(lead, lambda other: said(1, lead=other, granted=False)),
+        ),
+    ),
+    "one of its two accounts agreed": (
+        False,
+        lambda lead: (said(user=account_of(lead)), account_of(lead)),
+    ),
+    "both of its accounts agreed": (
+        True,
+        lambda lead: (said(user=account_of(lead)), said(user=account_of(lead))),
+    ),
+    "agreed, and is two accounts": (
+        False,
+        lambda lead: (said(lead=lead), account_of(lead), account_of(lead)),
+    ),
+}
+
+
+def account_of(lead: Lead) -> User:
+    """One more that the lead is known as."""
+    return LeadIdentityFactory(registered=True, lead=lead).user
+
+
+def merge_into(lead: Lead, speaks: Callable[[Lead], Any]) -> None:
+    other = known_as()
+    speaks(other)
+    other.merge(into=lead)
+
+
+def test_lead_is_written_to_by_the_last_answer_of_the_person() -> None:
+    def follows(case: tuple[bool, Callable[[Lead], Any]]) -> None:
+        expected, happens = case
+        lead, other = known_as(), known_as()
+        happens(lead)
+        assert may_mail(lead=lead) is expected
+        assert (lead in Consent.objects.leads_to_write()) is expected
+        assert not may_mail(lead=other)
+
+    check_each(LEADS.items(), follows)
+
+
+def test_a_lead_that_nobody_can_be_recognised_by_is_not_written_to() -> None:
+    """What erasure leaves of one."""
+    lead = known_as()
+    said(lead=lead)
+    assert may_mail(lead=lead)
+    lead.identities.all().delete()
+    assert not may_mail(lead=lead)
+    assert not Consent.objects.leads_to_write().exists()
+
+
+def test_a_merged_lead_is_the_one_that_is_left() -> None:
+    lead, into = known_as(), known_as()
+    said(lead=into)
+    said(1, lead=lead, granted=False)
+    lead.merge(into=into)
+    assert not may_mail(lead=lead)
+    said(2, lead=known_as(), consent_type="telegram").lead.merge(into=into)
+    Consent.objects.get(lead=into).withdraw()
+    Consent.objects.grant(
+        lead=lead, consent_type="communications", version="2026-01-07", source="web"
+    )
+    assert may_mail(lead=lead)
+    assert may_mail(lead=into)
+
+
+def test_a_lead_that_is_in_use_again_is_itself() -> None:
+    lead, into = known_as(), known_as()
+    said(lead=lead)
+    lead.merge(into=into)
+    assert may_mail(lead=into)
+    update_sql(lead, status="new")
+    assert not may_mail(lead=into)
+    assert not may_mail(lead=lead)  # nobody is known by it
+    LeadIdentityFactory(lead=lead)
+    assert may_mail(lead=lead)
+
+
+def test_of_two_merges_the_last_counts() -> None:
+    lead, first, second = LeadFactory(status="inactive"), known_as(), known_as()
+    said(lead=lead)
+    for into in (first, second):
+        OutboxEventFactory(
+            event_type="lead_merged",
+            aggregate_type="leads",
+            aggregate_id=lead.pk,
+            payload={"into": str(into.pk)},
+        )
+    assert (may_mail(lead=first), may_mail(lead=second)) == (False, True)
+
+
+def test_merge_into_no_lead_is_ignored() -> None:
+    for payload in ({}, {"into": "lead"}, {"into": 5}, {"into": True}):
+        lead = LeadFactory(status="inactive")
+        OutboxEventFactory(
+            event_type="lead_merged",
+            aggregate_type="leads",
+            aggregate_id=lead.pk,
+            payload=payload,
+        )
+        said(lead=lead)
+        assert not may_mail(lead=lead), payload
+
+
+def test_once_the_merge_is_forgotten_a_withdrawal_still_counts() -> None:
+    """It ended all that the person had agreed to, so nothing has to be remembered."""
+    lead, into = known_as(), known_as()
+    said(lead=lead)
+    said(lead=into)
+    lead.merge(into=into)
+    Consent.objects.withdraw(lead=into)
+    forget_merges()
+    assert not may_mail(lead=lead)
+    assert not may_mail(lead=into)
+
+
+# -- what is asked --------------------------------------------------------------------------------
+
+
+def test_each_channel_asks_for_its_own_consent() -> None:
+    assert PURPOSES == {"email": "communications", "telegram": "telegram"}
+    user = UserFactory()
+    for purpose in Consent.Type.values:
+        row = ConsentFactory(user=user, consent_type=purpose)
+        for channel, needed in PURPOSES.items():
+            assert may_write(channel, user=user) is (purpose == needed)
+            assert Consent.objects.users_to_write(channel).exists() is (purpose == needed)
+        row.withdraw()
+
+
+def test_other_channels_are_refused() -> None:
+    user = UserFactory()
+    for channel in ("sms", "", None, "communications", ["email"]):
+        with pytest.raises(InvalidInput) as caught:
+            may_write(channel, user=user)
+        assert caught.value.details == {"field": "channel"}
+        with pytest.raises(InvalidInput):
+            Consent.objects.users_to_write(channel)
+
+
+def test_unknown_person_is_not_written_to() -> None:
+    user = UserFactory()
+    said(user=user)
+    for key in (uuid4(), str(uuid4()), "", "nobody", "\0", 5, b"\0"):
+        assert not may_mail(user=key), key
+        assert not may_mail(lead=key), key
+    assert not may_mail(user=user, lead="nobody")
+    assert may_mail(user=str(user.pk))
+
+
+def test_somebody_is_asked_for() -> None:
+    with pytest.raises(InvalidInput):
+        may_mail()
+
+
+def test_of_an_account_and_a_lead_both_are_asked() -> None:
+    user, lead, same = UserFactory(), known_as(UserFactory()), known_as()
+    said(user=user)
+    LeadIdentityFactory(registered=True, user=user, lead=same)
+    assert may_mail(user=user, lead=same)
+    assert not may_mail(user=user, lead=lead)
+    said(user=lead.identities.get(user__isnull=False).user)
+    assert may_mail(user=user, lead=lead)
+    unregistered = known_as()
+    assert not may_mail(user=user, lead=unregistered)
+    said(lead=unregistered)
+    assert may_mail(user=user, lead=unregistered)
+    unregistered.identities.all().delete()
+    assert not may_mail(user=user, lead=unregistered)
+
+
+def test_it_is_one_query(django_assert_num_queries: Any) -> None:
+    user = UserFactory()
+    leads = [known_as(user) for _ in range(5)]
+    for lead in leads:
+        said(lead=lead)
+    about = AppointmentFactory(client=user)
+    for question in (
+        lambda: may_mail(user=user),
+        lambda: may_mail(lead=leads[0]),
+        lambda: may_mail(user=user, about=about),
+        lambda: len(Consent.objects.users_to_write()) == 1,
+        lambda: len(Consent.objects.leads_to_write()) == 5,
+    ):
+        with django_assert_num_queries(1):
+            assert question()
+
+
+def test_a_mailing_may_be_narrowed_and_turned_round() -> None:
+    users = UserFactory.create_batch(4)
+    for user in users[:2]:
+        said(user=user)
+    may = MayBeWritten("email", user="pk")
+    assert {*User.objects.filter(may)} == {*users[:2]}
+    assert {*User.objects.exclude(may)} == {*User.objects.filter(~Q(may))} == {*users[2:]}
+    assert User.objects.filter(may, email=users[0].email).get() == users[0]
+    assert [*User.objects.annotate(may=may).order_by("pk").values_list("may", flat=True)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert not User.objects.filter(MayBeWritten("telegram", user="pk")).exists()
+
+
+def test_a_mailing_may_be_about_rows_that_name_people() -> None:
+    user, lead = UserFactory(), known_as()
+    rows = [
+        AppointmentFactory(client=user),
+        AppointmentFactory(client=None, lead=lead),
+        AppointmentFactory(),
+        AppointmentFactory(client=user, lead=known_as()),
+    ]
+    said(user=user)
+    said(lead=lead)
+    asked = MayBeWritten("email", user=F("client"), lead="lead")
+    assert {*Appointment.objects.filter(asked)} == {*rows[:2]}
+
+
+def test_a_hand_revokes_in_between() -> None:
+    user = UserFactory()
+    Consent.objects.grant(
+        user=user, consent_type="communications", version="2026-01-07", source="web"
+    )
+    assert may_mail(user=user)
+    execute("UPDATE consents SET revoked_at = granted_at + interval '1 s'")
+    assert not may_mail(user=user)
+    execute(
+        "INSERT INTO consents (user_id, consent_type, version, source, granted_at) "
+        "SELECT user_id, consent_type, version, source, revoked_at + interval '1 s' FROM consents"
+    )
+    assert may_mail(user=user)
+    execute(
+        "INSERT INTO consents (user_id, consent_type, version, source, granted, granted_at) "
+        "SELECT user_id, consent_type, version, source, false, max(granted_at) "
+        "FROM consents GROUP BY 1, 2, 3, 4"
+    )
+    assert not may_mail(user=user)
+
+
+# -- against a simpler reading --------------------------------------------------------------------
+
+
+@each_seeds(60)
+def test_both_questions_agree_with_a_simpler_reading(seeds: range) -> None:
+    check_each([(str(seed), seed) for seed in seeds], check_world)
+
+
+def check_world(seed: int) -> None:
+    world = World(seed)
+    for channel, purpose in PURPOSES.items():
+        oracle = Oracle(purpose)
+        users = {key for key in world.users if oracle.may_user(key)}
+        leads = {key for key in world.leads if oracle.may_lead(key)}
+        assert {key for key in world.users if may_write(channel, user=key)} == users
+        assert {key for key in world.leads if may_write(channel, lead=key)} == leads
+        assert {user.pk for user in Consent.objects.users_to_write(channel)} == users
+        assert {lead.pk for lead in Consent.objects.leads_to_write(channel)} == leads
+
+
+@pytest.mark.slow
+def test_the_worlds_hold_all_kinds_of_answers() -> None:
+    """Else the test above would show little."""
+    answers = set()
+    for seed in range(40):
+        world, oracle = World(seed), Oracle("communications")
+        answers |= {("user", oracle.may_user(key)) for key in world.users}
+        for key in world.leads:
+            accounts = min(len(oracle.accounts_of(key)), 2)
+            answers.add(("lead", accounts, len(oracle.one_with(key)) > 1, oracle.may_lead(key)))
+    assert answers >= {("user", True), ("user", False)}
+    assert answers >= {
+        ("lead", accounts, is_merged, False)
+        for accounts in (0, 1, 2)
+        for is_merged in (True, False)
+    }
+    assert answers >= {("lead", 0, False, True), ("lead", 1, False, True), ("lead", 1, True, True)}
+
+
+@each_seeds(30, start=60)
+def test_owner_of_a_session_agrees_with_a_simpler_reading(seeds: range) -> None:
+    check_each([(str(seed), seed) for seed in seeds], check_sessions)
+
+
+def check_sessions(seed: int) -> None:
+    world = World(seed, sessions=4)
+    oracle = Oracle("communications")
+    for session in Appointment.objects.all():
+        for key in world.users:
+            expected = oracle.may_user(key) or oracle.is_session_of(session, key, None)
+            assert may_mail(user=key, about=session) is expected
+        for key in world.leads:
+            expected = oracle.may_lead(key) or oracle.is_session_of(session, None, key)
+            assert may_mail(lead=key, about=session) is expected
+
+
+# -- service messages -----------------------------------------------------------------------------
+
+NOW = datetime(2027, 3, 1, 9, 30, tzinfo=UTC)
+BEFORE, AFTER = NOW - RECENT, NOW - RECENT + INSTANT
+ENDED = {"start_at_utc": NOW - timedelta(hours=1), "end_at_utc": NOW}
+ENDING = {"start_at_utc": NOW - timedelta(hours=1), "end_at_utc": NOW + INSTANT}
+AHEAD = {"start_at_utc": NOW + timedelta(days=90), "end_at_utc": NOW + timedelta(days=90, hours=1)}
+
+SESSIONS: dict[str, tuple[bool, dict[str, Any]]] = {
+    "held": (True, {**AHEAD}),
+    "paid": (True, {**AHEAD, "paid": True}),
+    "confirmed": (True, {**AHEAD, "confirmed": True}),
+    "under way": (True, {**ENDING, "confirmed": True}),
+    "over": (False, {**ENDED, "confirmed": True}),
+    "held and over": (False, {**ENDED}),
+    "completed": (False, {"completed": True}),
+    "canceled lately": (True, {**AHEAD, "canceled": True, "canceled_at": AFTER}),
+    "canceled lately, over by now": (True, {**ENDED, "canceled": True, "canceled_at": AFTER}),
+    "canceled long ago": (False, {**AHEAD, "canceled": True, "canceled_at": BEFORE}),
+}
+
+
+@pytest.mark.parametrize("who", ["client", "lead"])
+def test_service_messages_are_about_a_current_session(who: str) -> None:
+    def is_current(case: tuple[bool, dict[str, Any]]) -> None:
+        expected, session = case
+        person = UserFactory() if who == "client" else known_as()
+        row = AppointmentFactory(**{"client": None, who: person, **session})
+        whose = {"user" if who == "client" else "lead": person}
+        for channel in PURPOSES:
+            for about in (row, row.pk, str(row.pk)):
+                assert may_write(channel, about=about, clock=lambda: NOW, **whose) is expected
+            assert not may_write(channel, clock=lambda: NOW, **whose)  # of nothing else
+
+    check_each(SESSIONS.items(), is_current)
+
+
+@pytest.mark.parametrize(("moved_at", "expected"), [(AFTER, True), (BEFORE, False)])
+def test_service_messages_tell_of_a_session_that_was_moved_lately(
+    moved_at: datetime, expected: bool
+) -> None:
+    user = UserFactory()
+    old = AppointmentFactory(client=user, rescheduled=True)
+    AppointmentFactory(client=user, rescheduled_from=old, created_at=moved_at)
+    assert may_mail(user=user, about=old, clock=lambda: NOW) is expected
+
+
+def test_a_session_that_was_moved_nowhere_is_not_current() -> None:
+    row = AppointmentFactory(rescheduled=True)
+    assert not may_mail(user=row.client, about=row)
+
+
+def test_a_session_is_told_of_to_its_own_person_only() -> None:
+    user, other = UserFactory(), UserFactory()
+    lead, strange = known_as(user), known_as(other)
+    by_account, by_lead = (
+        AppointmentFactory(client=user),
+        AppointmentFactory(client=None, lead=lead),
+    )
+    beside = AppointmentFactory(client=user, lead=strange)
+    for about in (by_account, by_lead):
+        assert may_mail(user=user, about=about)
+        assert may_mail(lead=lead, about=about)  # the same person
+        assert not may_mail(user=other, about=about)
+        assert not may_mail(lead=strange, about=about)
+        assert not may_mail(user=user, lead=strange, about=about)
+    assert may_mail(user=user, about=beside)
+    assert may_mail(user=user, lead=known_as(), about=beside)
+    assert not may_mail(user=user, lead=strange, about=beside)
+    unregistered = known_as()
+    theirs = AppointmentFactory(client=None, lead=unregistered)
+    assert not may_mail(user=user, lead=unregistered, about=theirs)
+    assert not may_mail(lead=strange, about=beside)  # it is the client's, whoever that lead is
+
+
+def test_a_session_of_a_lead_of_two_is_told_of_to_the_lead() -> None:
+    users = UserFactory.create_batch(2)
+    lead = known_as(*users)
+    about = AppointmentFactory(client=None, lead=lead)
+    assert may_mail(lead=lead, about=about)
+    assert not any(may_mail(user=user, about=about) for user in users)
+    assert not may_mail(lead=lead, about=AppointmentFactory(client=users[0]))
+
+
+def test_a_session_of_a_merged_lead_is_told_of_to_the_one_that_is_left() -> None:
+    lead, into = known_as(), known_as()
+    about = AppointmentFactory(client=None, lead=lead)
+    said(lead=lead, granted=False)
+    lead.merge(into=into)
+    assert may_mail(lead=lead, about=about)
+    assert may_mail(lead=into, about=about)
+
+
+@pytest.mark.parametrize("answer", [{"granted": False}, {"granted_at": NOON, "revoked_at": NOON}])
+def test_a_refusal_does_not_stop_service_messages(answer: dict[str, Any]) -> None:
+    user = UserFactory()
+    ConsentFactory(user=user, consent_type="communications", **answer)
+    about = AppointmentFactory(client=user)
+    assert may_mail(user=user, about=about)
+    assert not may_mail(user=user)
+
+
+def test_with_a_consent_a_session_that_is_over_may_be_written_about() -> None:
+    row = AppointmentFactory(completed=True)
+    said(user=row.client)
+    assert may_mail(user=row.client, about=row)
+
+
+def test_who_is_blocked_is_told_of_a_session_and_who_is_erased_is_not() -> None:
+    user = UserFactory()
+    lead = known_as(user)
+    about = AppointmentFactory(client=user)
+    of_lead = AppointmentFactory(client=None, lead=lead)
+    update_sql(user, status="blocked")
+    for session in (about, of_lead):
+        assert may_mail(user=user, about=session)
+        assert may_mail(lead=lead, about=session)
+    erase(user.pk)
+    for session in (about, of_lead):
+        assert not may_mail(user=user, about=session)
+        assert not may_mail(lead=lead, about=session)
+
+
+def test_nobody_tells_a_lead_without_identities_of_a_session() -> None:
+    """An erased client's sessions have one in the client's place."""
+    about = AppointmentFactory(of_lead=True)
+    assert not may_mail(lead=about.lead, about=about)
+
+
+@pytest.mark.parametrize("about", [uuid7(), "nobody", 5], ids=["unknown", "no key", "number"])
+def test_a_session_that_is_none_exempts_nobody(about: Any) -> None:
+    assert not may_mail(user=UserFactory(), about=about)
+
+
+def test_what_was_agreed_to_as_a_lead_of_two_does_not_count_for_the_one_who_is_left() -> None:
+    anna, boris = UserFactory(), UserFactory()
+    lead = known_as(anna, boris)
+    said(lead=lead)
+    anna.erase(method="admin")
+    assert Consent.objects.active().filter(lead=lead).exists()
+    assert not may_mail(user=boris)
+
+
+# -- whoever has the contact ----------------------------------------------------------------------
+
+
+def unregistered_with(email: str) -> Lead:
+    """A lead that is nobody's account."""
+    lead = LeadFactory()
+    LeadIdentity.objects.create(lead=lead, email_encrypted=Plaintext(email))
+    return lead
+
+
+@pytest.mark.parametrize("says", ["refuses", "withdraws"])
+@pytest.mark.parametrize("as_lead", [True, False])
+def test_who_has_the_contact_and_says_no_is_not_written_to_as_anybody(
+    says: str, as_lead: bool
+) -> None:
+    user = UserFactory(email="vera@example.org")
+    lead = unregistered_with(user.email)
+    said(user=user)
+    said(lead=lead)
+    speaker: dict[str, Any] = {"lead": lead} if as_lead else {"user": user}
+    if says == "refuses":
+        grant(granted=False, **speaker)
+    else:
+        Consent.objects.withdraw(consent_type="communications", **speaker)
+    assert not may_mail(user=user)
+    assert not may_mail(lead=lead)
+
+
+def test_who_left_the_same_contact_twice_says_no_for_both() -> None:
+    one, other = unregistered_with("vera@example.org"), unregistered_with("vera@example.org")
+    said(lead=other)
+    grant(granted=False, lead=one)
+    assert not may_mail(lead=other)
+
+
+def test_a_no_reaches_what_was_agreed_to_before_the_lead_was_merged() -> None:
+    user = UserFactory(email="vera@example.org")
+    one, other = unregistered_with(user.email), unregistered_with(user.email)
+    said(lead=one)
+    one.merge(into=other)
+    assert may_mail(lead=other)
+    Consent.objects.withdraw(user=user)
+    assert not may_mail(lead=other)
+
+
+def test_who_has_another_contact_only_ends_what_is_about_that() -> None:
+    user = UserFactory(email="vera@example.org", phone="+79995554433")
+    lead = LeadFactory()
+    LeadIdentity.objects.create(lead=lead, phone_encrypted=Plaintext("+79995554433"))
+    said(user=user)
+    Consent.objects.withdraw(lead=lead)
+    assert may_mail(user=user)
+
+
+def test_who_has_the_contact_only_ends_that_we_write_to_it() -> None:
+    user = UserFactory(email="vera@example.org")
+    lead = unregistered_with(user.email)
+    row = said(user=user, consent_type="personal_data")
+    Consent.objects.withdraw(lead=lead)
+    assert row in Consent.objects.active()
+    Consent.objects.withdraw(user=user)
+    assert row not in Consent.objects.active()
+
+
+def test_a_contact_that_could_not_be_one_now_does_not_keep_anybody_from_saying_no() -> None:
+    lead = LeadFactory()
+    LeadIdentityFactory(lead=lead, by_telegram=True, telegram_user_id="0012345")
+    said(lead=lead, consent_type="telegram")
+    Consent.objects.withdraw(lead=lead)
+    grant(lead=lead, consent_type="telegram", granted=False)
+    assert not Consent.objects.active().exists()
+
+
+def test_a_contact_of_somebody_else_s_account_ends_nothing() -> None:
+    """The lead is known as another account: who typed the address there is not who has it."""
+    user, other = UserFactory(email="vera@example.org"), UserFactory()
+    lead = unregistered_with(user.email)
+    LeadIdentityFactory(registered=True, user=other, lead=lead)
+    said(user=user)
+    grant(granted=False, lead=lead)
+    assert may_mail(user=user)
+
+
+def test_agreeing_as_one_does_not_agree_as_the_other() -> None:
+    user = UserFactory(email="vera@example.org")
+    lead = unregistered_with(user.email)
+    grant(lead=lead)
+    assert may_mail(lead=lead)
+    assert not may_mail(user=user)
+
+
+def grant(**values: Any) -> Consent:
+    given = {"consent_type": "communications", "version": "2026-01-07", "source": "web"}
+    return Consent.objects.grant(**{**given, **values})

@@ -1,0 +1,426 @@
+"""process_exports: requests become files, or it is said why not."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+from zipfile import ZipFile
+
+import pytest
+from django.core.management import CommandError
+from django.db import OperationalError, transaction
+from django.utils.timezone import now
+from pypdf import PdfReader
+
+from ebalance.db.ids import uuid7
+from ebalance.privacy.exports import collecting
+from ebalance.privacy.exports import requests as requests_module
+from ebalance.services import InvalidInput, NotFound
+from identity.errors import AccountErased
+from tests.databases import Database, default_connection_on
+from tests.factories import DataExportRequestFactory, DiaryEntryFactory, UserFactory
+from tests.privacy.exports import (
+    SECRET,
+    audited,
+    command,
+    diarist,
+    document_of,
+    files,
+    loaded,
+    read,
+    refused,
+    requests,
+)
+from tests.support import execute
+from tests.verbs import at_once, events, nothing_written
+
+DAYS = timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, settings: Any) -> Path:
+    settings.EXPORTS_DIR = tmp_path / "exports"
+    return settings.EXPORTS_DIR
+
+
+@pytest.fixture
+def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
+    """A database of its own, where what the test writes is committed."""
+    with django_db_blocker.unblock(), default_connection_on(fresh_database):
+        yield fresh_database
+
+
+# -- asking ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_asking_again_while_one_is_open_gives_that_one() -> None:
+    person = UserFactory()
+    first = requests.request(user=person, export_type="user_data")
+    assert (first.status, first.user_id) == ("requested", person.pk)
+    assert requests.request(user=person.pk, export_type="user_data") == first
+    requests.filter(pk=first.pk).update(status="processing")
+    with nothing_written():
+        assert requests.request(user=str(person.pk), export_type="user_data") == first
+    assert requests.request(user=person, export_type="diary_pdf") != first
+    assert requests.request(user=UserFactory(), export_type="user_data") != first
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("over", ["ready", "failed"])
+def test_asking_after_one_is_over_gives_a_new_one(over: str) -> None:
+    earlier = DataExportRequestFactory(**{over: True})
+    new = requests.request(user=earlier.user, export_type="user_data")
+    assert new != earlier
+    assert new.status == "requested"
+
+
+@pytest.mark.django_db
+def test_a_request_has_the_time_of_the_clock() -> None:
+    noon = now() - DAYS
+    request = requests.request(user=UserFactory(), export_type="user_data", clock=lambda: noon)
+    request.refresh_from_db()
+    assert request.created_at == noon
+
+
+@pytest.mark.django_db
+def test_a_blocked_person_may_ask_and_gets_it() -> None:
+    request = requests.request(user=diarist(blocked=True), export_type="user_data")
+    assert requests.work_off(request.pk) == "ready"
+
+
+@pytest.mark.django_db
+def test_who_may_not_ask() -> None:
+    gone = UserFactory(deleted=True)
+    with nothing_written():
+        with pytest.raises(AccountErased):
+            requests.request(user=gone, export_type="user_data")
+        for nobody in (uuid7(), "nobody", None):
+            with pytest.raises(NotFound):
+                requests.request(user=nobody, export_type="user_data")
+        for odd in ("everything", "", None, "user_data "):
+            with pytest.raises(InvalidInput):
+                requests.request(user=UserFactory.build(), export_type=odd)
+
+
+@pytest.mark.slow
+def test_asking_many_times_at_once_is_asking_once(committed: Database) -> None:
+    person = UserFactory()
+    asked = [lambda: requests.request(user=person.pk, export_type="user_data")] * 8
+    answers = at_once(*asked)
+    assert len({answer.pk for answer in answers}) == 1
+    assert requests.count() == 1
+
+
+# -- making ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_a_request_becomes_a_file_with_everything(folder: Path) -> None:
+    person = diarist()
+    request = requests.request(user=person, export_type="user_data")
+    noon = now()
+    assert requests.work_off(request.pk, clock=lambda: noon) == "ready"
+    request.refresh_from_db()
+    assert request.status == "ready"
+    assert (request.completed_at, request.expires_at) == (noon, noon + 7 * DAYS)
+    assert [request.file_url] == [f"exports/{name}" for name in files(folder)]
+    made = document_of(request)
+    assert made["subject"] == str(person.pk)
+    assert made["tables"]["users"][0]["email"] == person.email
+    assert made["tables"]["diary_entries"][0]["payload_encrypted"]["items"] == [{"text": SECRET}]
+    with ZipFile(io.BytesIO(read(request))) as archive:
+        assert SECRET in archive.read("index.html").decode()
+
+
+@pytest.mark.django_db
+def test_nobody_elses_rows_are_in_it() -> None:
+    request = requests.request(user=UserFactory(), export_type="user_data")
+    other = diarist()
+    requests.work_off(request.pk)
+    request.refresh_from_db()
+    made = json.dumps(document_of(request), ensure_ascii=False)
+    assert SECRET not in made
+    assert other.email not in made
+
+
+@pytest.mark.django_db
+def test_a_diary_becomes_a_pdf() -> None:
+    request = requests.request(user=diarist(), export_type="diary_pdf")
+    assert requests.work_off(request.pk) == "ready"
+    request.refresh_from_db()
+    assert request.file_url.endswith(".pdf")
+    (page,) = PdfReader(io.BytesIO(read(request))).pages
+    assert SECRET in page.extract_text()
+
+
+@pytest.mark.django_db
+def test_somebody_without_a_diary_gets_a_pdf_too() -> None:
+    """Otherwise the list of exports would tell who keeps one."""
+    request = requests.request(user=UserFactory(), export_type="diary_pdf")
+    assert requests.work_off(request.pk) == "ready"
+    request.refresh_from_db()
+    assert len(PdfReader(io.BytesIO(read(request))).pages) == 1
+
+
+@pytest.mark.django_db
+def test_it_is_told_without_saying_whose_it_is_and_is_in_the_log() -> None:
+    person = diarist()
+    request = requests.request(user=person, export_type="user_data")
+    noon = now()
+    requests.work_off(request.pk, clock=lambda: noon)
+    (event,) = execute(
+        "SELECT payload FROM outbox_events WHERE aggregate_id = %s AND event_type = %s",
+        [request.pk, "data_export_ready"],
+    )
+    payload = loaded(event["payload"])
+    assert {*payload} == {"export_type", "expires_at"}
+    assert payload["export_type"] == "user_data"
+    assert audited() == [("users", person.pk, {"export_type": "user_data"})]
+
+
+@pytest.mark.django_db
+def test_working_it_off_again_changes_nothing(folder: Path) -> None:
+    request = requests.request(user=diarist(), export_type="user_data")
+    requests.work_off(request.pk)
+    before = files(folder)
+    with nothing_written():
+        assert requests.work_off(request.pk) == "elsewhere"
+        assert requests.work_off(uuid7()) == "elsewhere"
+    assert files(folder) == before
+
+
+@pytest.mark.django_db
+def test_the_oldest_are_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [DataExportRequestFactory(created_at=now() - age * DAYS) for age in (1, 3, 2)]
+    DataExportRequestFactory(ready=True)
+    order: list[UUID] = []
+    work_off = type(requests.all()).work_off
+    monkeypatch.setattr(
+        type(requests.all()),
+        "work_off",
+        lambda rows, key: order.append(key) or work_off(rows, key),
+    )
+    assert "2 are ready" in command("--limit", "2")
+    assert "1 are ready" in command()
+    assert order == [made[1].pk, made[2].pk, made[0].pk]
+
+
+@pytest.mark.django_db
+def test_nothing_to_do_is_said_so(folder: Path) -> None:
+    with nothing_written():
+        assert command() == "       0 are ready\n"
+    assert files(folder) == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("limit", ["0", "-1", "x", "1.5", ""])
+def test_a_wrong_limit_is_named(limit: str) -> None:
+    with pytest.raises(CommandError, match="is no limit"):
+        command(f"--limit={limit}")
+
+
+@pytest.mark.django_db
+def test_a_folder_that_cannot_be_used_is_said_before_anything_is_tried(folder: Path) -> None:
+    request = DataExportRequestFactory()
+    folder.write_text("a file where the folder should be")
+    assert refused() == ("", "The folder of EXPORTS_DIR cannot be used: File exists.")
+    request.refresh_from_db()
+    assert request.status == "requested"
+
+
+@pytest.mark.django_db
+def test_files_of_expired_exports_go_with_the_next_run(folder: Path) -> None:
+    request = requests.request(user=diarist(), export_type="user_data")
+    requests.work_off(request.pk, clock=lambda: now() - 8 * DAYS)
+    assert len(files(folder)) == 1
+    assert "1 files removed" in command()
+    assert files(folder) == []
+    request.refresh_from_db()
+    assert request.status == "ready"  # the row stays, 90 days
+
+
+# -- what goes wrong ------------------------------------------------------------------------------
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException, *, of: Any = None) -> None:
+    """Rendering raises ``error``, of this person's rows or of everybody's."""
+    collected = collecting.collected
+
+    def raising(user_id: UUID, *args: Any, **options: Any) -> Any:
+        if of is None or user_id == of.pk:
+            raise error
+        return collected(user_id, *args, **options)
+
+    monkeypatch.setattr(requests_module, "collected", raising)
+
+
+@pytest.mark.django_db
+def test_what_fails_is_failed_and_said_in_one_line_without_values(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, folder: Path
+) -> None:
+    person, other = diarist(), diarist()
+    failing(monkeypatch, ValueError(f"could not render {SECRET} of {person.email}"), of=person)
+    request = requests.request(user=person, export_type="user_data")
+    fine = requests.request(user=other, export_type="user_data")
+    with caplog.at_level(logging.INFO):
+        said, refusal = refused()
+    assert refusal == "1 exports could not be made, or not completely."
+    assert f"{request.pk}: failed" in said
+    assert "1 are ready" in said
+    request.refresh_from_db()
+    fine.refresh_from_db()
+    assert (request.status, fine.status) == ("failed", "ready")
+    assert request.completed_at is not None
+    (record,) = [
+        record for record in caplog.records if record.name == "ebalance.privacy.exports.requests"
+    ]
+    line = record.getMessage()
+    assert re.fullmatch(rf"data export {request.pk} failed: ValueError in raising, line \d+", line)
+    assert record.exc_info is None
+    assert len(files(folder)) == 1
+    assert events(request) == []
+
+
+@pytest.mark.django_db
+def test_after_a_failure_the_person_may_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    person = diarist()
+    with monkeypatch.context() as patched:
+        failing(patched, ValueError())
+        requests.work_off(requests.request(user=person, export_type="user_data").pk)
+    again = requests.request(user=person, export_type="user_data")
+    assert requests.work_off(again.pk) == "ready"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), OperationalError("x")])
+def test_what_is_not_the_requests_fault_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    request = requests.request(user=diarist(), export_type="user_data")
+    with monkeypatch.context() as patched:
+        failing(patched, error)
+        said, refusal = refused()
+    assert f"{request.pk}: postponed" in said
+    assert "could not be made" in refusal
+    assert "has to wait" in caplog.text
+    request.refresh_from_db()
+    assert request.status == "processing"
+    assert "1 are ready" in command()
+
+
+@pytest.mark.django_db
+def test_what_does_not_open_is_named_and_the_rest_is_given(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    person = diarist()
+    lost = DiaryEntryFactory(user=person)
+    execute(
+        "UPDATE diary_entries SET payload_encrypted = "
+        "replace(payload_encrypted, 'v1.k1.', 'v1.lost.') WHERE id = %s",
+        [lost.pk],
+    )
+    request = requests.request(user=person, export_type="user_data")
+    said, refusal = refused()
+    assert "1 are ready, with values that could not be opened" in said
+    assert "not completely" in refusal
+    request.refresh_from_db()
+    assert request.status == "ready"
+    held = {row["id"]: row for row in document_of(request)["tables"]["diary_entries"]}
+    assert held.pop(str(lost.pk))["payload_encrypted"] == {"$unreadable": "UnknownKey"}
+    (left,) = held.values()
+    assert left["payload_encrypted"]["items"] == [{"text": SECRET}]
+    assert f"diary_entries.payload_encrypted {lost.pk}" in caplog.text
+    assert SECRET not in caplog.text
+    assert events(request) == ["data_export_ready"]
+
+
+@pytest.mark.django_db
+def test_rubbish_in_a_diary_is_no_reason_to_fail_the_pdf() -> None:
+    person = diarist()
+    lost = DiaryEntryFactory(user=person)
+    moved = DiaryEntryFactory(user=person)
+    execute(
+        "UPDATE diary_entries SET payload_encrypted = %s WHERE id = %s",
+        [moved.payload_encrypted.text, lost.pk],
+    )
+    request = requests.request(user=person, export_type="diary_pdf")
+    assert requests.work_off(request.pk) == "incomplete"
+    request.refresh_from_db()
+    seen = "".join(page.extract_text() for page in PdfReader(io.BytesIO(read(request))).pages)
+    assert SECRET in seen
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("fails", [False, True], ids=["made", "failing"])
+def test_a_person_erased_meanwhile_has_no_file_and_it_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, folder: Path, fails: bool
+) -> None:
+    request = requests.request(user=diarist(), export_type="user_data")
+    collected = collecting.collected
+
+    def erased_meanwhile(*args: Any, **options: Any) -> Any:
+        requests.filter(pk=request.pk).delete()
+        if fails:
+            raise LookupError("nothing is left of this person")
+        return collected(*args, **options)
+
+    monkeypatch.setattr(requests_module, "collected", erased_meanwhile)
+    assert "1 are no longer wanted" in command()
+    assert files(folder) == []
+    assert caplog.records == []
+    assert audited() == []
+    assert not execute("SELECT FROM outbox_events WHERE event_type = 'data_export_ready'")
+
+
+@pytest.mark.django_db
+def test_a_file_whose_request_cannot_be_finished_does_not_stay(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    request = requests.request(user=diarist(), export_type="user_data")
+
+    def refusing(*_args: Any, **_options: Any) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(requests_module, "record_entry", refusing)
+    assert requests.work_off(request.pk) == "failed"
+    assert files(folder) == []
+    request.refresh_from_db()
+    assert request.status == "failed"
+    assert events(request) == []
+
+
+# -- collecting -----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_everything_is_read_at_one_moment_and_nothing_is_written(committed: Database) -> None:
+    show = "SELECT current_setting('transaction_isolation') AS i, current_setting({}) AS r"
+    show = show.format("'transaction_read_only'")
+    with collecting.one_moment():
+        assert execute(show) == [{"i": "repeatable read", "r": "on"}]
+    with transaction.atomic():
+        assert execute(show) == [{"i": "read committed", "r": "off"}]
+        with collecting.one_moment():  # inside of another it is that one
+            assert execute(show) == [{"i": "read committed", "r": "off"}]
+    assert execute(show) == [{"i": "read committed", "r": "off"}]
+    with pytest.raises(ZeroDivisionError), collecting.one_moment():
+        raise ZeroDivisionError
+    assert execute(show) == [{"i": "read committed", "r": "off"}]
+
+
+def test_a_value_of_a_new_kind_is_named_by_its_place_alone() -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            return SECRET
+
+    with pytest.raises(TypeError) as caught:
+        collecting.plain({"a": [Odd()]}, "reviews.mood")
+    assert str(caught.value) == "reviews.mood: there is no plain JSON for Odd."

@@ -1,0 +1,269 @@
+"""process_exports beside others like it: shared, stopped, killed; each file is made once."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+from django.utils.timezone import now
+
+from ebalance import commands
+from ebalance.privacy.exports import collecting, storage
+from ebalance.privacy.exports import requests as requests_module
+from identity.models import DataExportRequest
+from tests.databases import Database, default_connection_on
+from tests.factories import DataExportRequestFactory
+from tests.privacy.exports import audited, command, diarist, document_of, files, requests
+from tests.processes import PATIENCE, ROOT, environment, eventually, manage
+from tests.support import execute
+from tests.verbs import at_once, events, nothing_written
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, settings: Any) -> Path:
+    settings.EXPORTS_DIR = tmp_path / "exports"
+    return settings.EXPORTS_DIR
+
+
+@pytest.fixture
+def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
+    """A database of its own, where what the test writes is committed."""
+    with django_db_blocker.unblock(), default_connection_on(fresh_database):
+        yield fresh_database
+
+
+# -- several at work ------------------------------------------------------------------------------
+
+
+@contextmanager
+def at_work(database: Database, request: DataExportRequest) -> Iterator[psycopg.Connection]:
+    """Somebody else's session is at work on this request."""
+    with database.connect(autocommit=True) as other:
+        other.execute(
+            "SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"data_export:{request.pk}"]
+        )
+        yield other
+
+
+def test_what_another_session_works_on_is_left_to_it(committed: Database, folder: Path) -> None:
+    request = DataExportRequestFactory(user=diarist(), processing=True)
+    with at_work(committed, request), nothing_written():
+        assert "1 were at work elsewhere" in command()
+    assert files(folder) == []
+    assert eventually(lambda: turn_is_free(request))
+    assert "1 are ready" in command()  # its session has ended, whatever became of it
+
+
+def test_a_request_that_is_being_erased_is_not_waited_for(committed: Database) -> None:
+    request = requests.request(user=diarist(), export_type="user_data")
+    with committed.connect() as eraser:
+        eraser.execute("DELETE FROM data_export_requests WHERE id = %s", [request.pk])
+        assert requests.work_off(request.pk) == "elsewhere"
+        eraser.rollback()
+    assert requests.work_off(request.pk) == "ready"
+
+
+def test_who_lost_the_turn_does_not_finish(
+    committed: Database, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    """Its connection was cut while it worked, and another worker has taken the request up."""
+    request = requests.request(user=diarist(), export_type="user_data")
+    collected = collecting.collected
+
+    def cut_off(*args: Any, **options: Any) -> Any:
+        connection.close()
+        others.execute(
+            "SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"data_export:{request.pk}"]
+        )
+        return collected(*args, **options)
+
+    with committed.connect(autocommit=True) as others, monkeypatch.context() as patched:
+        patched.setattr(requests_module, "collected", cut_off)
+        assert requests.work_off(request.pk) == "gone"
+        assert files(folder) == []
+        request.refresh_from_db()
+        assert request.status == "processing"
+        others.execute("SELECT pg_advisory_unlock_all()")  # a closed session ends a little later
+    assert requests.work_off(request.pk) == "ready"
+    assert len(files(folder)) == 1
+
+
+def test_turns_end_with_the_work(committed: Database) -> None:
+    for _ in range(3):
+        requests.work_off(requests.request(user=diarist(), export_type="user_data").pk)
+    held = execute(
+        "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND granted "
+        "AND pid = pg_backend_pid()"
+    )
+    assert held == [{"n": 0}]
+
+
+def test_workers_at_once_do_each_request_once(committed: Database, folder: Path) -> None:
+    made = [requests.request(user=diarist(), export_type="user_data") for _ in range(12)]
+    at_once(*[lambda: [requests.work_off(request.pk) for request in made]] * 4)
+    assert requests.filter(status="ready").count() == 12
+    assert sorted(request.file_url.removeprefix("exports/") for request in requests.all()) == files(
+        folder
+    )
+    assert all(events(request) == ["data_export_ready"] for request in made)
+    assert len(audited()) == 12
+
+
+# -- processes: two at once, stopped, killed ------------------------------------------------------
+
+
+def started(database: Database, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "manage.py"), "process_exports", *arguments],
+        env=environment(DATABASE_URL=database.url, EXPORTS_DIR=str(folder)),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    said, complaints = process.communicate(timeout=PATIENCE)
+    assert "Traceback" not in complaints, complaints
+    return process.returncode, said
+
+
+@contextmanager
+def nobody_reads_diaries(database: Database) -> Iterator[Callable[[], bool]]:
+    """Whoever collects has to wait; yields a question: does anybody?"""
+    with database.connect() as other, database.connect(autocommit=True) as watcher:
+        other.execute("LOCK TABLE diary_entries IN ACCESS EXCLUSIVE MODE")
+
+        def somebody_waits() -> bool:
+            row = watcher.execute(
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            ).fetchone()
+            return row != (0,)
+
+        yield somebody_waits
+        other.rollback()
+
+
+def test_two_commands_at_once_share_the_work(committed: Database, folder: Path) -> None:
+    made = [requests.request(user=diarist(), export_type="user_data") for _ in range(10)]
+    running = [started(committed, folder) for _ in range(2)]
+    results = [ended(process) for process in running]
+    assert [code for code, _said in results] == [0, 0]
+    ready = [int(re.search(r"(\d+) are ready", said)[1]) for _code, said in results]
+    assert sum(ready) == 10
+    assert all(events(request) == ["data_export_ready"] for request in made)
+    assert len(files(folder)) == requests.filter(status="ready").count() == 10
+    assert len(audited()) == 10
+
+
+def test_killed_in_the_middle_it_leaves_nothing_half_done(
+    committed: Database, folder: Path
+) -> None:
+    first, second = (requests.request(user=diarist(), export_type="user_data") for _ in range(2))
+    with nobody_reads_diaries(committed) as somebody_waits:
+        process = started(committed, folder)
+        assert eventually(somebody_waits)
+        first.refresh_from_db()
+        assert first.status == "processing"  # committed, for everybody to see
+        process.kill()
+        process.communicate()
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.status, second.status) == ("processing", "requested")
+    assert files(folder) == []
+    assert audited() == []
+    assert eventually(lambda: turn_is_free(first))
+    assert "2 are ready" in command()
+    for request in (first, second):
+        request.refresh_from_db()
+        assert request.status == "ready"
+        assert document_of(request)["subject"] == str(request.user_id)
+        assert events(request) == ["data_export_ready"]
+    assert len(files(folder)) == 2
+
+
+def turn_is_free(request: DataExportRequest) -> bool:
+    """The server notices a moment later that a session was killed."""
+    with requests.turn(request.pk) as is_ours:
+        return is_ours
+
+
+def test_killed_while_it_writes_it_leaves_no_file_that_looks_finished(
+    committed: Database, folder: Path
+) -> None:
+    """The file is there, its request is not ready: the next run makes another, sweep removes it."""
+    request = requests.request(user=diarist(), export_type="user_data")
+    with committed.connect() as other, committed.connect(autocommit=True) as watcher:
+        # What makes it ready has to wait for its event.
+        other.execute("LOCK TABLE outbox_events IN SHARE MODE")
+        process = started(committed, folder)
+        waiting = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'outbox_events'::regclass"
+        assert eventually(lambda: watcher.execute(waiting).fetchone() is not None)
+        process.kill()
+        process.communicate()
+        other.rollback()
+    assert eventually(lambda: turn_is_free(request))
+    (left,) = files(folder)
+    request.refresh_from_db()
+    assert request.status == "processing"
+    assert "1 are ready" in command()
+    request.refresh_from_db()
+    assert request.file_url != f"exports/{left}"
+    assert events(request) == ["data_export_ready"]
+    assert storage.sweep(now() + timedelta(hours=2)) == 1
+    assert files(folder) == [request.file_url.removeprefix("exports/")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_it_finishes_the_one_at_hand(
+    committed: Database, folder: Path, number: signal.Signals
+) -> None:
+    first, second = (requests.request(user=diarist(), export_type="user_data") for _ in range(2))
+    with nobody_reads_diaries(committed) as somebody_waits:
+        process = started(committed, folder)
+        assert eventually(somebody_waits)
+        process.send_signal(number)
+    code, said = ended(process)
+    assert code == 0
+    assert "Stopped; the same command goes on from here." in said
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.status, second.status) == ("ready", "requested")
+    assert "1 are ready" in command()
+
+
+def test_a_failure_is_an_exit_code(committed: Database, folder: Path) -> None:
+    person = diarist()
+    execute(
+        "UPDATE diary_entries SET payload_encrypted = "
+        "replace(payload_encrypted, 'v1.k1.', 'v1.lost.')"
+    )
+    requests.request(user=person, export_type="diary_pdf")
+    result = manage("process_exports", DATABASE_URL=committed.url, EXPORTS_DIR=str(folder))
+    assert result.returncode == 1
+    assert result.stderr.strip().endswith("1 exports could not be made, or not completely.")
+    assert "Traceback" not in result.stderr
+
+
+def test_progress_is_told_where_nobody_watches_a_bar(
+    committed: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "LINE_EVERY", 0)
+    requests.request(user=diarist(), export_type="user_data")
+    command()
+    assert "data_export_requests: 1 of 1 row" in capsys.readouterr().err
