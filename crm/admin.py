@@ -16,6 +16,7 @@ from .models import (
     TrackingEvent,
     TrackingEventParam,
 )
+from .services import merge_leads
 
 
 class LeadIdentityInline(StackedInline):
@@ -70,7 +71,7 @@ class LeadAdmin(ModelAdmin):
             return
         oldest, *others = leads
         for lead in others:
-            lead.merge(into=oldest, actor=request.user)
+            merge_leads(lead, into=oldest, actor=request.user)
         log.write(request, [oldest], CHANGE, "merge")
         self.message_user(request, _("Done."), messages.SUCCESS)
 

@@ -2,14 +2,13 @@ from typing import ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
-from django.contrib.auth import logout
 from django.contrib.auth.admin import UserAdmin as AuthUserAdmin
 from django.contrib.auth.forms import SetPasswordMixin
 from django.contrib.auth.models import Group
 from django.db import transaction
 from django.http import HttpResponseRedirect
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import AdminPasswordChangeForm
@@ -17,11 +16,11 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 
 from ebalance.admin.dialogs import VerbAdmin, verb_action
 from ebalance.admin.forms import Form
-from ebalance.admin.options import AddOnly, ModelAdmin, ReadOnly, TabularInline
+from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
 from ebalance.admin.refusals import REFUSALS, sentence
-from ebalance.privacy.dialogs import Erasure
 
-from .models import Consent, DataExportRequest, ErasureLedgerEntry, Role, User, UserRole
+from .models import Consent, DataExportRequest, Role, User, UserRole
+from .services import block_user, unblock_user
 
 # Access comes from roles (access.md §1); Django's groups grant nothing here.
 admin.site.unregister(Group)
@@ -79,25 +78,9 @@ class NewUserForm(SetPasswordMixin, UserForm):
         return super().save(commit)
 
 
-def forget(person: User, *, actor: User, force: bool) -> str | None:
-    """Says which leads somebody has to look at, if there are any."""
-    method = "self_service" if actor.pk == person.pk else "admin"
-    erased = person.erase(method=method, force=force, actor=actor)
-    if not erased.doubtful:
-        return None
-    pages = ((reverse("admin:crm_lead_change", args=[lead]), lead) for lead in erased.doubtful)
-    return format_html(
-        "{} {}",
-        gettext(
-            "Done. Beside a contact of theirs these leads have one that the account has not; "
-            "see whose the rest of them is:"
-        ),
-        format_html_join(", ", '<a class="text-link" href="{}">{}</a>', pages),
-    )
-
-
-@admin.register(User)
 class UserAdmin(VerbAdmin, AuthUserAdmin):
+    """The pages of accounts. ``ebalance.privacy.admin`` registers them, with erasure added."""
+
     form = UserForm
     add_form = NewUserForm
     add_form_template = None
@@ -110,22 +93,15 @@ class UserAdmin(VerbAdmin, AuthUserAdmin):
     filter_horizontal = ()
     readonly_fields = ("password_state",)
     locked_fields = ("last_login", "status", "deleted_at")
-    actions_detail = ("block", "unblock", "erase")
-    buttons: ClassVar = {"active": ("block", "erase"), "blocked": ("unblock", "erase")}
-    block = verb_action("block", _("Block"), User.block)
-    unblock = verb_action("unblock", _("Unblock"), User.unblock)
-    erase = verb_action("erase", _("Erase"), forget, form=Erasure, permission="delete")
+    actions_detail = ("block", "unblock")
+    buttons: ClassVar = {"active": ("block",), "blocked": ("unblock",)}
+    block = verb_action("block", _("Block"), block_user)
+    unblock = verb_action("unblock", _("Unblock"), unblock_user)
     inlines = (UserRoleInline, ConsentInline, DataExportRequestInline)
     sections = {_("Telegram"): ("telegram_user_id", "telegram_username")}
 
     def get_queryset(self, request):
         return super().get_queryset(request).prefetch_related("user_roles")
-
-    def call_verb(self, request, form, object_id, call, dialog):
-        response = super().call_verb(request, form, object_id, call, dialog)
-        if User.objects.filter(pk=request.user.pk, status="deleted").exists():
-            logout(request)  # whoever erased themself: the session is gone from the database
-        return response
 
     def user_change_password(self, request, id, form_url=""):
         """What the database refuses, a password of an erased person's, is said as its sentence."""
@@ -177,54 +153,3 @@ class UserRoleAdmin(ModelAdmin):
     list_display = ("user", "role", "granted_at")
     list_filter = ("role", "granted_at")
     search_fields = ("user__display_name", "user__email")
-
-
-@admin.register(Consent)
-class ConsentAdmin(ReadOnly, VerbAdmin):
-    """Evidence; all that is done here is to withdraw what the person withdraws elsewhere."""
-
-    list_display = (
-        "consent_type",
-        "user",
-        "lead",
-        "granted",
-        "version",
-        "granted_at",
-        "revoked_at",
-    )
-    list_filter = ("consent_type", "granted", "source", "granted_at")
-    search_fields = ("version", "user__display_name", "user__email")
-    actions_detail = ("withdraw",)
-    buttons: ClassVar = {"active": ("withdraw",)}
-    withdraw = verb_action("withdraw", _("Withdraw"), Consent.withdraw, permission="withdraw")
-
-    def has_withdraw_permission(self, request, obj=None) -> bool:
-        return request.user.has_perm("identity.change_consent")
-
-
-@admin.register(DataExportRequest)
-class DataExportRequestAdmin(AddOnly, ModelAdmin):
-    """Asked for here on a person's behalf, worked off by process_exports."""
-
-    asked_for = ("user", "export_type")
-    list_display = ("user", "export_type", "status", "created_at", "completed_at", "expires_at")
-    list_filter = ("status", "export_type", "created_at")
-    search_fields = ("user__display_name", "user__email")
-
-    def get_fieldsets(self, request, obj=None):
-        if obj is None:
-            return [(None, {"fields": self.asked_for})]
-        return super().get_fieldsets(request, obj)
-
-    def save_model(self, request, obj, form, change):
-        """While one of the same kind is open, that one."""
-        asked = DataExportRequest.objects.request(user=obj.user_id, export_type=obj.export_type)
-        obj.pk = asked.pk
-        obj.refresh_from_db()
-
-
-@admin.register(ErasureLedgerEntry)
-class ErasureLedgerEntryAdmin(ReadOnly, ModelAdmin):
-    list_display = ("subject_id", "method", "requested_at", "completed_at")
-    list_filter = ("method", "completed_at")
-    search_fields = ("subject_id__exact",)

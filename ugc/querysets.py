@@ -15,6 +15,7 @@ from django.apps import apps
 from django.db import models
 from django.utils import timezone
 
+from crm.services import record_event
 from ebalance.db.encryption.fields import Plaintext, UnsealedValue
 from ebalance.db.encryption.payloads import PayloadInvalid
 from ebalance.db.querysets import EntityQuerySet
@@ -91,7 +92,7 @@ class QuestionQuerySet(EntityQuerySet):
         row._publish("submitted", channel=channel, has_contact=value is not None, **told)
         if flags:
             row._publish("flagged", **told)
-        apps.get_model("crm.Lead").objects.record_event(
+        record_event(
             "question_submitted",
             source=channel,
             occurred_at=row.submitted_at,

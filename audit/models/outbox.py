@@ -44,14 +44,11 @@ class OutboxEvent(Entity):
 
     objects = OutboxQuerySet.as_manager()
 
-    # By these alone it is known whose consents and refusals a merged lead's are, which leads were
-    # erased, and which had been two people's.
+    # Erasure reads these two again: which leads were erased, and which belonged to two accounts.
     retention = purged(
         "90 days",
-        After(
-            "published_at", where="event_type NOT IN ('lead_merged', 'lead_erased', 'lead_shared')"
-        ),
-        note="merges and erasures of leads stay",
+        After("published_at", where="event_type NOT IN ('lead_erased', 'lead_shared')"),
+        note="events about erased leads stay",
     )
 
     class Meta:

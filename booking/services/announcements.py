@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from audit.models import OutboxEvent
 from audit.services import publish_event
-from crm.models import Lead
+from crm.services import record_event
 from ebalance.services import Clock
 from identity.models import User
 
@@ -41,7 +41,7 @@ def track(
     **properties: object,
 ) -> None:
     """Record an event of the tracking plan about the person whose appointment this is."""
-    Lead.objects.record_event(
+    record_event(
         event_name,
         source="backend" if actor is None else "admin",
         lead=appointment.lead_id,

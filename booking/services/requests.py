@@ -10,7 +10,7 @@ from django.utils.timezone import now as wall_clock
 from audit.services import publish_event
 from content.models.publication import must_be_allowed
 from crm.models import Lead
-from crm.services.subjects import uuid_of
+from crm.services import record_event
 from ebalance.db import contacts
 from ebalance.db.encryption import payloads
 from ebalance.db.encryption.fields import Plaintext, UnsealedValue
@@ -28,6 +28,7 @@ from ebalance.services import (
     lock_or_refuse,
     transactional,
 )
+from ebalance.services import uuid_or_none as uuid_of
 from identity.models import User
 
 from ..errors import AnswersInvalid, IntakeClosed, ServiceUnavailable
@@ -96,7 +97,7 @@ class WaitlistSubmission(EntityQuerySet):
             # Again: the INSERT has waited for whoever was deleting this person.
             available_client(placed.user_id)
         publish_event("waitlist_submitted", placed, **placed.said(), service_id=placed.service_id)
-        known_as = Lead.objects.record_event(
+        known_as = record_event(
             "waitlist_submitted",
             lead=placed.lead_id,
             user=placed.user_id,

@@ -6,11 +6,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.apps import apps
 from django.core.exceptions import ValidationError
 
 from ebalance.db.encryption.payloads import UNSTORABLE
-from ebalance.services import Clock, InvalidInput, RowOrKey, get_or_refuse, transactional
+from ebalance.services import (
+    Clock,
+    InvalidInput,
+    RowOrKey,
+    get_or_refuse,
+    track_event,
+    transactional,
+)
 
 from ..errors import NotReadyToPublish
 from ..services import checklist
@@ -136,7 +142,7 @@ class Editorial(Publishable):
 
     def _publish(self, actor: User | None, clock: Clock, **values: Any) -> None:
         super()._publish(actor, clock, **values)
-        apps.get_model("crm.Lead").objects.record_event(
+        track_event(
             "admin_content_published",
             source="admin" if actor else "backend",
             properties={

@@ -1,10 +1,12 @@
 """Leads, the tracking plan, P0-only events, internal notes, deep links."""
 
 from .deep_links import DeepLink
-from .leads import Lead, LeadIdentity, LeadNote
+from .leads import FUNNEL_STAGES, STAFF_STATUSES, Lead, LeadIdentity, LeadNote
 from .tracking import AnalyticsEvent, LeadTimelineEvent, TrackingEvent, TrackingEventParam
 
 __all__ = [
+    "FUNNEL_STAGES",
+    "STAFF_STATUSES",
     "AnalyticsEvent",
     "DeepLink",
     "Lead",

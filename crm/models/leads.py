@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import pgtrigger
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from ebalance.db import auditing, patterns, rules, triggers
 from ebalance.db.encryption.fields import BlindIndex, SealedText
@@ -21,16 +21,89 @@ from ebalance.db.fields import (
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import DELETE, NULL, by_staff, of_person, p0, p1, p2
 from ebalance.db.schema.retention import goes_with, kept
-from ebalance.services import NotPermitted, RowOrKey, key_of, transactional
 
-from ..querysets import LeadQuerySet
+FUNNEL_STAGES = (
+    "new",
+    "engaged",
+    "booking_started",
+    "paid",
+    "booked_confirmed",
+    "completed_session",
+)
+"""Statuses that events move a lead through, forward only (states.md)."""
+STAFF_STATUSES = ("follow_up_needed", "inactive")
+"""Statuses that staff set. No event moves a lead out of them."""
 
-if TYPE_CHECKING:
-    from identity.models import User
+
+def merge_rules() -> list[triggers.Rule]:
+    """A lead is merged once, without its identities, and never in a circle."""
+    # Whoever adds an identity, or merges another lead into this one, holds FOR KEY SHARE on it.
+    lock = "PERFORM FROM public.leads l WHERE l.id = NEW.id FOR UPDATE;"
+    is_merged_now = "NEW.merged_into_id IS NOT NULL AND OLD.merged_into_id IS NULL"
+    return [
+        triggers.frozen(
+            "leads",
+            "merged_once",
+            ["merged_into_id"],
+            once="merged_into_id",
+            message=gettext_noop("A merged lead stays merged into the same lead"),
+        ),
+        triggers.Rule(
+            "leads_merged_has_no_identity",
+            operation=pgtrigger.UpdateOf("merged_into_id"),
+            condition=is_merged_now,
+            message=gettext_noop("A merged lead has no contacts of its own"),
+            column="merged_into_id",
+            body=f"""
+BEGIN
+    {lock}
+    IF EXISTS (SELECT FROM public.lead_identities i WHERE i.lead_id = NEW.id) THEN
+        REFUSE;
+    END IF;
+    RETURN NEW;
+END""",
+            broken=lambda lead: lead.merged_into_id is not None and lead.identities.exists(),
+        ),
+        triggers.Rule(
+            "leads_merged_in_no_circle",
+            operation=pgtrigger.UpdateOf("merged_into_id"),
+            condition=is_merged_now,
+            message=gettext_noop("This lead was merged into the other one before"),
+            column="merged_into_id",
+            body=f"""
+DECLARE
+    target uuid := NEW.merged_into_id;
+BEGIN
+    {lock}
+    WHILE target IS NOT NULL LOOP
+        IF target = NEW.id THEN
+            REFUSE;
+        END IF;
+        SELECT l.merged_into_id INTO target FROM public.leads l WHERE l.id = target
+        FOR KEY SHARE;
+    END LOOP;
+    RETURN NEW;
+END""",
+            broken=is_merged_in_circle,
+        ),
+    ]
+
+
+def is_merged_in_circle(lead: Lead) -> bool:
+    """Whether following ``merged_into`` from this lead leads back to it."""
+    target = lead.merged_into_id
+    while target is not None and target != lead.pk:
+        rows = Lead.objects.filter(pk=target)
+        target = rows.values_list("merged_into", flat=True).first()
+    return target is not None
 
 
 class Lead(Entity):
-    """A person who showed interest, known by contact or only by a browser."""
+    """A person who showed interest, known by a contact or only by a browser.
+
+    ``record_event`` writes it at the first contact. ``merge_leads`` turns two leads of one person
+    into one: the merged lead keeps its row, which leads to the other one.
+    """
 
     class Status(models.TextChoices):
         NEW = "new", _("new")
@@ -62,10 +135,15 @@ class Lead(Entity):
     utm = models.JSONField(
         null=True, blank=True, db_comment=p0("utm_* of the first visit", erasure=NULL)
     )
+    merged_into = Ref(
+        "self",
+        null=True,
+        blank=True,
+        related_name="merged_leads",
+        db_comment=p0("the lead that this one was merged into; its rows belong to that one"),
+    )
     created_at = created_at()
     updated_at = updated_at()
-
-    objects = LeadQuerySet.as_manager()
 
     retention = kept("until staff delete it; at erasure without identities")
 
@@ -81,15 +159,34 @@ class Lead(Entity):
                 _("Only utm_* parameters without personal data."),
                 field="utm",
             ),
+            rules.Check(
+                "leads_merged_is_inactive",
+                Q(merged_into__isnull=True) | Q(status="inactive"),
+                _("A merged lead is inactive."),
+                field="status",
+            ),
+            rules.Check(
+                "leads_merged_not_into_itself",
+                ~Q(merged_into=F("id")),
+                _("A lead cannot be merged into itself."),
+                field="merged_into",
+            ),
             rules.finite("leads", "created_at", "updated_at"),
         ]
         indexes = [
             rules.Index("leads_by_status", "status", "-created_at", serves="admin: the funnel"),
             rules.Index("leads_newest", "-created_at", serves="admin: newest leads first"),
             rules.Index("leads_by_topic", "topic", serves="leads of a topic; delete"),
+            rules.Index(
+                "leads_merged_into_lead",
+                "merged_into",
+                condition=Q(merged_into__isnull=False),
+                serves="DataSubject: the leads that were merged into one",
+            ),
         ]
         triggers = [
             triggers.touch_updated_at("leads"),
+            *merge_rules(),
             *auditing.audited(
                 "leads",
                 changed=("lead_status_changed", ["status"]),
@@ -99,28 +196,6 @@ class Lead(Entity):
 
     def __str__(self) -> str:
         return f"{self.get_source_display()} · {self.get_status_display()}"
-
-    @transactional
-    def merge(self, *, into: RowOrKey[Lead], actor: User | None = None) -> Lead:
-        """Make this lead part of ``into``, which is the same person; returns that one.
-
-        Identities, timeline, notes, links, appointments and waitlist requests move; ``into`` takes
-        the further status, and topic and utm where it has none. Consents stay, and with them this
-        lead, inactive; else it is deleted. Again is the same. Analytics keep the id they were
-        written with.
-
-        Raises InvalidInput for a lead and itself, NotFound for an unknown one, NotPermitted for an
-        actor who may not change leads, TransitionRefused when either is merged into another.
-        """
-        from ..services.merging import merge
-
-        if actor is not None and not actor.has_perm("crm.change_lead"):
-            raise NotPermitted(permission="crm.change_lead")
-        found = merge(self.pk, key_of(into))
-        self.status = Lead.Status.INACTIVE
-        if isinstance(into, Lead):
-            into.refresh_from_db()
-        return found
 
 
 class LeadIdentity(Entity):
@@ -220,6 +295,28 @@ class LeadIdentity(Entity):
                 ]
             ),
             rules.finite("lead_identities", "created_at"),
+        ]
+        triggers = [
+            triggers.Rule(
+                "lead_identities_not_of_merged_lead",
+                operation=pgtrigger.Insert | pgtrigger.UpdateOf("lead_id"),
+                message=gettext_noop("This lead was merged into another: add the contact there"),
+                column="lead_id",
+                body="""
+DECLARE
+    target uuid;
+BEGIN
+    SELECT l.merged_into_id INTO target FROM public.leads l WHERE l.id = NEW.lead_id
+    FOR KEY SHARE;
+    IF target IS NOT NULL THEN
+        REFUSE;
+    END IF;
+    RETURN NEW;
+END""",
+                broken=lambda row: Lead.objects.filter(
+                    pk=row.lead_id, merged_into__isnull=False
+                ).exists(),
+            ),
         ]
         indexes = [
             rules.Index("lead_identities_by_user", "user", serves="leads of a person; erasure"),

@@ -1,4 +1,4 @@
-"""Events of the tracking plan as a caller gives them: what they mean for a lead, and their form."""
+"""Events of the tracking plan: the values of a caller in the form in which they are stored."""
 
 from __future__ import annotations
 
@@ -13,26 +13,15 @@ from uuid import UUID
 from django.db import connection
 
 from ebalance.db import patterns
-from ebalance.services import InvalidInput, key_of, to_utc
+from ebalance.services import InvalidInput, key_of, parse_uuid, to_utc
 
 from ..models import Lead
-from .subjects import uuid_of
 
 Status, Source = Lead.Status, Lead.Source
 
-# How far a lead has come (states.md). Staff's own two are on no way.
-WAY = [
-    Status.NEW,
-    Status.ENGAGED,
-    Status.BOOKING_STARTED,
-    Status.PAID,
-    Status.BOOKED_CONFIRMED,
-    Status.COMPLETED_SESSION,
-]
-
-# The first contact of a person makes a lead (states.md): these are contacts, by kind. Looking at
-# pages, answering a quiz and finding no free time are none.
-CONTACTS = {
+# The first contact of a person creates a lead (states.md): the events that are contacts, with the
+# source of the lead. Page views, answers of a quiz and a search for free times are none.
+CONTACT_EVENTS = {
     "waitlist_submitted": Source.WAITLIST,
     "question_submitted": Source.QUESTION,
     "tg_subscribe_confirmed": Source.TELEGRAM,
@@ -66,8 +55,8 @@ PROMOTIONS = {
 
 
 @dataclass(frozen=True)
-class Event:
-    """What the caller said, in the form in which it is stored."""
+class ParsedEvent:
+    """An event in the form in which it is stored."""
 
     name: str
     source: str
@@ -83,19 +72,19 @@ class Event:
 
     @property
     def promotion(self) -> str | None:
-        """The status that it proves, at least."""
+        """The status that the lead has reached at least."""
         if self.name == "appointment_outcome_recorded":
             attended = self.properties.get("outcome") == "attended"
             return Status.COMPLETED_SESSION if attended else None
         return PROMOTIONS.get(self.name)
 
     @property
-    def shown_to_lead(self) -> dict[str, Any]:
-        """Properties of the timeline, which has no columns for the envelope."""
+    def timeline_properties(self) -> dict[str, Any]:
+        """The properties and the envelope: the timeline has no columns for the envelope."""
         return {**self.page, **self.acquisition, **self.properties}
 
 
-def taken(
+def parse_event(
     name: str,
     *,
     source: str,
@@ -108,38 +97,31 @@ def taken(
     deep_link_id: str | None,
     topic: Any,
     utm: Mapping[str, str] | None,
-) -> Event:
-    """The event in the form in which it is stored. Raises InvalidInput."""
-    given = stored(properties, "properties")
+) -> ParsedEvent:
+    """Raises InvalidInput."""
+    given = parse_json_object(properties, "properties")
     link = deep_link_id or given.get("deep_link_id")
     if not isinstance(link, str) or not re.fullmatch(patterns.OPAQUE_ID, link):
         link = None
-    if link and "deep_link_id" not in given and fitting_deep_link(name, link):
+    if link and "deep_link_id" not in given and plan_takes_deep_link(name, link):
         given["deep_link_id"] = link
-    return Event(
+    return ParsedEvent(
         name=name,
         source=source,
-        event_id=an_id(event_id, "event_id"),
+        event_id=parse_uuid(event_id, "event_id"),
         occurred_at=None if occurred_at is None else to_utc(occurred_at, "occurred_at"),
-        session_id=None if session_id is None else an_id(session_id, "session_id"),
+        session_id=None if session_id is None else parse_uuid(session_id, "session_id"),
         properties=given,
-        page=stored(page, "page"),
-        acquisition=stored(acquisition, "acquisition"),
+        page=parse_json_object(page, "page"),
+        acquisition=parse_json_object(acquisition, "acquisition"),
         deep_link_id=link,
         topic=key_of(topic),
-        utm=None if utm is None else stored(utm, "utm"),
+        utm=None if utm is None else parse_json_object(utm, "utm"),
     )
 
 
-def an_id(value: UUID | str, field: str) -> UUID:
-    found = uuid_of(value)
-    if found is None:
-        raise InvalidInput(field=field)
-    return found
-
-
-def fitting_deep_link(event_name: str, deep_link_id: str) -> bool:
-    """Whether the plan of the event takes this value as its deep_link_id."""
+def plan_takes_deep_link(event_name: str, deep_link_id: str) -> bool:
+    """Whether the tracking plan takes this value as the event's deep_link_id."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT EXISTS (SELECT FROM tracking_event_params WHERE event_name = %s "
@@ -147,28 +129,28 @@ def fitting_deep_link(event_name: str, deep_link_id: str) -> bool:
             "AND public.is_p0_value(kind, allowed, to_jsonb(%s::text)))",
             [event_name, deep_link_id],
         )
-        (fits,) = cursor.fetchone()
-    return bool(fits)
+        (takes,) = cursor.fetchone()
+    return bool(takes)
 
 
-def stored(values: Mapping[str, object], field: str) -> dict[str, Any]:
-    """JSON of ``values`` without what is absent: times in UTC, ids as text.
+def parse_json_object(values: Mapping[str, object], field: str) -> dict[str, Any]:
+    """``values`` as JSON: times in UTC, ids as text; values that are None are left out.
 
-    Raises InvalidInput for what JSON cannot hold.
+    Raises InvalidInput for a value that JSON cannot hold.
     """
     try:
-        found = {name: plain(value) for name, value in values.items() if value is not None}
+        found = {name: _plain(value) for name, value in values.items() if value is not None}
         json.dumps(found, allow_nan=False)
     except (AttributeError, TypeError, ValueError, RecursionError, OverflowError):
         raise InvalidInput(field=field) from None
     return found
 
 
-def plain(value: object) -> object:
+def _plain(value: object) -> object:
     if isinstance(value, datetime):
         if value.utcoffset() is None:
             raise ValueError
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [_plain(item) for item in value]
     return str(value) if isinstance(value, UUID) else value

@@ -1,9 +1,4 @@
-"""``Lead.merge``: two leads that are one person become one.
-
-Everything that points at the merged lead points at the other afterwards, whatever table it stands
-in. Consents are evidence and stay where they are; then what is left of the lead stays too, inactive
-and not recognised by anything. Otherwise it is deleted.
-"""
+"""``merge_leads``: two leads of one person become one."""
 
 from __future__ import annotations
 
@@ -17,92 +12,142 @@ from django.db import models
 from audit.models import OutboxEvent
 from audit.services import publish_event
 from ebalance.db.contacts import ContactInvalid
-from ebalance.db.encryption.fields import SealingError
+from ebalance.db.encryption.envelope import SealingError
 from ebalance.db.encryption.values import BlindToken
-from ebalance.privacy.subject import SHARED
-from ebalance.services import InvalidInput, NotFound, TransitionRefused, lock_rows
+from ebalance.services import (
+    InvalidInput,
+    NotFound,
+    RowOrKey,
+    TransitionRefused,
+    key_of,
+    lock_rows,
+    require_permission,
+    transactional,
+    uuid_or_none,
+)
+from identity.models import User
 
-from ..models import Lead, LeadIdentity
-from .events import WAY
-from .recognition import merged_into
-from .subjects import uuid_of
+from ..models import FUNNEL_STAGES, Lead, LeadIdentity
 
-EVIDENCE = "consents"  # frozen by the database
+CONSENTS = "consents"
+"""Rows that stay with the merged lead: they are evidence, and the database keeps them unchanged."""
+
+# Events that the outbox keeps: what happened to a lead before (docs/decisions/outbox-memory.md).
+LEAD_ERASED = "lead_erased"
+LEAD_SHARED = "lead_shared"
 
 
-def merge(key: UUID, into_key: Any) -> Lead:
-    """Merge the lead ``key`` into the other; returns that one. See ``Lead.merge``."""
-    into_id = uuid_of(into_key)
-    if into_id is None:
+@transactional
+def merge_leads(lead: RowOrKey[Lead], *, into: RowOrKey[Lead], actor: User | None = None) -> Lead:
+    """Make ``lead`` part of ``into``, which is the same person; returns that one. Repeatable.
+
+    Identities, timeline, notes, links, appointments and waitlist requests move. ``into`` takes the
+    later stage of the funnel, and the topic and utm that it does not have. The merged lead keeps
+    its row, inactive, which leads to ``into``, and its consents. Analytics keep their lead.
+
+    Raises InvalidInput for a lead and itself, NotFound for an unknown lead, NotPermitted for an
+    actor who may not change leads, TransitionRefused when either lead was merged into a third one,
+    or erased.
+    """
+    require_permission(actor, "crm.change_lead")
+    key, into_key = (uuid_or_none(key_of(given)) for given in (lead, into))
+    if key is None or into_key is None:
         raise NotFound(what="lead")
-    if into_id == key:
+    if key == into_key:
         raise InvalidInput(field="into")
-    for rows in _pointing_at(key, outside=True):
+    for rows in _rows_of_lead(key, other_apps_only=True):
         lock_rows(rows)
-    both = {lead.pk: lead for lead in _both_locked(key, into_id)}
-    lead, into = both.get(key), both.get(into_id)
-    if into is None:
+    locked = _lock_both(key, into_key)
+    merged, target = locked.get(key), locked.get(into_key)
+    if merged is None or target is None:
         raise NotFound(what="lead")
-    if (earlier := merged_into(lead, key)) is not None:
-        if earlier == into_id:
-            return into
-        raise TransitionRefused(entity="leads", id=key, status="merged", wanted="merged")
-    if lead is None:
-        raise NotFound(what="lead")
-    if merged_into(into, into_id) is not None:
-        raise TransitionRefused(entity="leads", id=into_id, status="merged", wanted="active")
-    for one in (key, into_id):
-        # Erasures are repeated: whoever else became it would be erased too.
-        if _was_told("lead_erased", one):
-            raise TransitionRefused(entity="leads", id=one, status="erased", wanted="merged")
+    if merged.merged_into_id != into_key:
+        _require_mergeable(merged)
+        _require_mergeable(target)
+        _merge(merged, target)
+    for given in (lead, into):
+        if isinstance(given, Lead):
+            given.refresh_from_db()
+    return target
+
+
+def _merge(lead: Lead, into: Lead) -> None:
     _move_identities(lead, into)
-    for rows in _pointing_at(key):
+    for rows in _rows_of_lead(lead.pk):
         rows.update(lead=into)
     _complete(into, lead)
-    if _was_told(SHARED, key) and not _was_told(SHARED, into_id):
-        publish_event(SHARED, into)
+    if _has_event(LEAD_SHARED, lead) and not _has_event(LEAD_SHARED, into):
+        publish_event(LEAD_SHARED, into)
+    lead.status, lead.merged_into = Lead.Status.INACTIVE, into
+    lead.save(update_fields=["status", "merged_into"])
     publish_event("lead_merged", lead, into=into.pk)
-    _take_away(lead)
-    return into
 
 
-def _was_told(event_type: str, key: UUID) -> bool:
-    events = OutboxEvent.objects.filter(aggregate_type="leads", aggregate_id=key)
+def _require_mergeable(lead: Lead) -> None:
+    """Raises TransitionRefused for a lead that was merged or erased.
+
+    Erasures are repeated after a restore: they would erase the other lead too.
+    """
+    for is_gone, status in (
+        (lead.merged_into_id is not None, "merged"),
+        (_has_event(LEAD_ERASED, lead), "erased"),
+    ):
+        if is_gone:
+            raise TransitionRefused(entity="leads", id=lead.pk, status=status, wanted="merged")
+
+
+def _has_event(event_type: str, lead: Lead) -> bool:
+    events = OutboxEvent.objects.filter(aggregate_type="leads", aggregate_id=lead.pk)
     return events.filter(event_type=event_type).exists()
 
 
-def _both_locked(key: UUID, into: UUID) -> models.QuerySet[Lead]:
-    """Nothing new may point at them until they are one: FOR UPDATE waits for who adds it now."""
-    return Lead.objects.filter(pk__in=[key, into]).order_by("pk").select_for_update(of=("self",))
+def _lock_both(key: UUID, into: UUID) -> dict[UUID, Lead]:
+    """FOR UPDATE: nobody may add rows that refer to them until they are one."""
+    rows = Lead.objects.filter(pk__in=[key, into]).order_by("pk").select_for_update(of=("self",))
+    return {row.pk: row for row in rows}
 
 
-def _pointing_at(key: UUID, *, outside: bool = False) -> Iterator[models.QuerySet]:
-    """What moves with the lead, by table; ``outside``: of other apps only.
+def _rows_of_lead(key: UUID, *, other_apps_only: bool = False) -> Iterator[models.QuerySet]:
+    """The rows that move with the lead, table by table.
 
-    Other apps' verbs lock their rows before leads, so these are locked first here too.
+    Services of other apps lock their rows before leads, so ``merge_leads`` does the same.
     """
     for relation in Lead._meta.related_objects:
         model = relation.related_model
-        is_outside = model._meta.app_label != Lead._meta.app_label
-        if relation.name != EVIDENCE and model is not LeadIdentity and (is_outside or not outside):
+        if relation.name == CONSENTS or model in (Lead, LeadIdentity):
+            continue
+        if not other_apps_only or model._meta.app_label != Lead._meta.app_label:
             yield model._base_manager.filter(lead=key)
 
 
 # -- identities -----------------------------------------------------------------------------------
 
 
+# Column to the column that finds it.
+IDENTIFIERS = {
+    "user": "user_id",
+    "anonymous_id": "anonymous_id",
+    "email_encrypted": "email_bidx",
+    "phone_encrypted": "phone_bidx",
+    "telegram_user_id": "telegram_user_id",
+}
+
+
 def _move_identities(lead: Lead, into: Lead) -> None:
-    """Move what ``into`` is not known by yet; the rest goes. One stays primary, if one was."""
+    """Move the identifiers that ``into`` does not have; delete the others.
+
+    One identity stays primary, if one was.
+    """
     rows = lock_rows(LeadIdentity.objects.filter(lead__in=[lead, into]))
     kept = [row for row in rows if row.lead_id == into.pk]
     primary = next((row for row in kept if row.is_primary), None)
     for row in rows:
         if row.lead_id == into.pk:
             continue
-        twin = _forget_known(row, kept)
+        same = _empty_known(row, kept)
         if primary is None and row.is_primary:
-            primary = row if _names(row) else twin
-        if not _names(row):
+            primary = row if _has_identifier(row) else same
+        if not _has_identifier(row):
             row.delete()
             continue
         row.lead, row.is_primary = into, row is primary
@@ -113,35 +158,25 @@ def _move_identities(lead: Lead, into: Lead) -> None:
         primary.save(update_fields=["is_primary"])
 
 
-# Column to what is searched in it.
-IDENTIFIERS = {
-    "user": "user_id",
-    "anonymous_id": "anonymous_id",
-    "email_encrypted": "email_bidx",
-    "phone_encrypted": "phone_bidx",
-    "telegram_user_id": "telegram_user_id",
-}
-
-
-def _forget_known(row: LeadIdentity, others: list[LeadIdentity]) -> LeadIdentity | None:
+def _empty_known(row: LeadIdentity, others: list[LeadIdentity]) -> LeadIdentity | None:
     """Empty the columns of ``row`` that one of the others has too; returns the last of these."""
-    found = None
-    for column, searched in IDENTIFIERS.items():
-        own = _spellings(row, column, searched)
+    same = None
+    for column, finder in IDENTIFIERS.items():
+        own = _stored_forms(row, column, finder)
         for other in others:
-            if own & _spellings(other, column, searched):
+            if own & _stored_forms(other, column, finder):
                 setattr(row, column, None)
-                found = other
-    return found
+                same = other
+    return same
 
 
-def _names(row: LeadIdentity) -> bool:
-    return any(getattr(row, searched) is not None for searched in IDENTIFIERS.values())
+def _has_identifier(row: LeadIdentity) -> bool:
+    return any(getattr(row, finder) is not None for finder in IDENTIFIERS.values())
 
 
-def _spellings(row: LeadIdentity, column: str, searched: str) -> set[object]:
-    """What the identifier is stored as; while keys are rotated, under each of them."""
-    value = getattr(row, searched)
+def _stored_forms(row: LeadIdentity, column: str, finder: str) -> set[object]:
+    """The stored form of the identifier; during a rotation of keys, its form under each key."""
+    value = getattr(row, finder)
     if value is None:
         return set()
     if not isinstance(value, BlindToken):
@@ -150,33 +185,20 @@ def _spellings(row: LeadIdentity, column: str, searched: str) -> set[object]:
         try:
             return {*BlindToken.of(column.split("_")[0], getattr(row, column).open()).candidates}
         except (SealingError, ContactInvalid):
-            pass  # what does not open is compared as it stands
+            pass  # a value that cannot be decrypted is compared as it is
     return {value.text}
 
 
-# -- the leads ------------------------------------------------------------------------------------
-
-
 def _complete(into: Lead, lead: Lead) -> None:
-    """The further of both statuses, unless staff has set it aside; topic and utm where missing."""
+    """Take the later stage, unless staff set one of the statuses; topic and utm if missing."""
     changes: dict[str, Any] = {}
-    if (
-        lead.status in WAY
-        and into.status in WAY
-        and WAY.index(lead.status) > WAY.index(into.status)
-    ):
-        changes["status"] = lead.status
+    if {lead.status, into.status} <= set(FUNNEL_STAGES):
+        later = max(lead.status, into.status, key=FUNNEL_STAGES.index)
+        if later != into.status:
+            changes["status"] = later
     for name in ["topic_id", "utm"]:
         if getattr(into, name) is None and getattr(lead, name) is not None:
             changes[name] = getattr(lead, name)
     if changes:
         Lead.objects.filter(pk=into.pk).update(**changes)
         into.refresh_from_db()
-
-
-def _take_away(lead: Lead) -> None:
-    rows = Lead.objects.filter(pk=lead.pk)
-    if lead.consents.exists():
-        rows.update(status=Lead.Status.INACTIVE)
-    else:
-        rows.delete()

@@ -1,177 +1,225 @@
-"""``Lead.objects.record_event``: an event into analytics and, of a lead, into its timeline.
-
-Whose event it is and what is locked for that: recognition.py.
-"""
+"""``record_event``: an event goes into analytics and, if a lead is known, into its timeline."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
 
 import psycopg
 from django.conf import settings
 from django.db import IntegrityError, connection, models
+from django.utils import timezone
 
 from audit.services import publish_event
+from ebalance.db.encryption.values import Plaintext
 from ebalance.db.errors import FOREIGN_KEY
+from ebalance.db.ids import uuid7
 from ebalance.services import (
     Clock,
     IdempotencyConflict,
     InvalidInput,
     NotFound,
     Refused,
+    RowOrKey,
     constraint_of,
     key_of,
     to_utc,
+    transactional,
 )
 
 from ..errors import EventRefused
-from ..models import AnalyticsEvent, Lead, LeadIdentity, LeadTimelineEvent
-from .events import CONTACTS, WAY, Event
-from .recognition import Search
-from .subjects import BROWSER, CONTACT, Identifier
+from ..models import FUNNEL_STAGES, AnalyticsEvent, Lead, LeadIdentity, LeadTimelineEvent
+from .events import CONTACT_EVENTS, ParsedEvent, parse_event
+from .identifiers import Identifier, Strength
+from .resolver import LeadResolver
 
 SCHEMA_VERSION, EVENT_VERSION = "1.0", 1
 
-Status = Lead.Status
 
+@transactional
+def record_event(
+    event_name: str,
+    *,
+    source: str = "backend",
+    event_id: UUID | str | None = None,
+    occurred_at: datetime | None = None,
+    lead: RowOrKey[Lead] | None = None,
+    user: RowOrKey | None = None,
+    anonymous_id: str | None = None,
+    contact: Mapping[str, Plaintext] | None = None,
+    properties: Mapping[str, object] = {},
+    page: Mapping[str, object] = {},
+    acquisition: Mapping[str, object] = {},
+    session_id: UUID | str | None = None,
+    deep_link_id: str | None = None,
+    topic: Any = None,
+    utm: Mapping[str, str] | None = None,
+    clock: Clock = timezone.now,
+) -> Lead | None:
+    """Record an event of the tracking plan; returns the lead that it is about, if there is one.
 
-class Recorder:
-    """Records one event about whoever it is."""
+    The lead is the one given; else the lead of the user, else of a contact, else of the browser or
+    bot ``anonymous_id``; of several the oldest (see ``LeadResolver``). The first contact event of a
+    person creates a lead (states.md). Later events add identifiers that the lead does
+    not have, and move its status forward only. ``contact`` is by channel: email, phone, telegram.
+    A ``deep_link_id`` that the plan does not take, and values that are None, are left out. A second
+    event with the same ``event_id`` writes nothing.
 
-    def __init__(self, event: Event, whose: Search, *, clock: Clock) -> None:
-        self.event = event
-        self.whose = whose
-        self.clock = clock
-
-    def record(self) -> Lead | None:
-        try:
-            return self._record()
-        except IntegrityError as error:
-            refusal = said(error)
-            if refusal is None:
-                raise
-            raise refusal from error
-
-    def _record(self) -> Lead | None:
-        lead, unknown = self.whose.found(may_be_made=self.event.name in CONTACTS)
-        if self.event.occurred_at is None:
-            self.event = replace(self.event, occurred_at=to_utc(self.clock(), "clock"))
-        is_new = lead is None and self._is_first_contact
-        if is_new:
-            lead = self._made()
-        if not insert_once(self._analytics(lead)):
-            return self._as_before()
-        if lead is None:
-            return None
-        if is_new:
-            lead.save(force_insert=True)
-        add_identities(lead, unknown, is_new=is_new)
-        if not insert_once(self._timeline(lead)):
-            self._check_timeline(lead)
-        if is_new:
-            publish_event("lead_created", lead, source=lead.source, status=lead.status)
-        else:
-            promote(lead, self.event.promotion)
-        return lead
-
-    @property
-    def _is_first_contact(self) -> bool:
-        return bool(self.whose.persons) and self.event.name in CONTACTS
-
-    # -- rows -----------------------------------------------------------------------------------
-
-    def _made(self) -> Lead:
-        event = self.event
-        utm = event.utm or {k: v for k, v in event.acquisition.items() if k.startswith("utm_")}
-        return Lead(
-            source=CONTACTS[event.name],
-            status=event.promotion or Status.NEW,
-            topic_id=event.topic,
-            utm=utm or None,
-        )
-
-    def _analytics(self, lead: Lead | None) -> AnalyticsEvent:
-        event = self.event
-        return AnalyticsEvent(
-            schema_version=SCHEMA_VERSION,
-            tracking_event_id=event.name,
-            event_version=EVENT_VERSION,
-            event_id=event.event_id,
-            occurred_at=event.occurred_at,
-            source=event.source,
-            environment=settings.ENVIRONMENT,
-            session_id=event.session_id,
-            anonymous_id=self.whose.anonymous_id,
-            user_id=self.whose.user_id,
-            lead_id=key_of(lead),
-            page=event.page,
-            acquisition=event.acquisition,
-            properties=event.properties,
-        )
-
-    def _timeline(self, lead: Lead) -> LeadTimelineEvent:
-        event = self.event
-        return LeadTimelineEvent(
-            lead=lead,
-            event_id=event.event_id,
-            tracking_event_id=event.name,
-            source=event.source,
-            occurred_at=event.occurred_at,
-            deep_link_id=event.deep_link_id,
-            properties=event.shown_to_lead,
-        )
-
-    # -- the same event again -------------------------------------------------------------------
-
-    def _as_before(self) -> Lead | None:
-        """The lead of the event as it was recorded first. Raises IdempotencyConflict."""
-        event_id, whose = self.event.event_id, self.whose
-        earlier = AnalyticsEvent.objects.get(event_id=event_id)
-        # The timeline goes with its lead when that is merged; analytics stays as it was.
-        lead = Lead.objects.filter(timeline__event_id=event_id).first()
-        same = [
-            earlier.tracking_event_id == self.event.name,
-            None in (earlier.user_id, whose.user_id) or earlier.user_id == whose.user_id,
-            None in (earlier.anonymous_id, whose.anonymous_id)
-            or earlier.anonymous_id == whose.anonymous_id,
-            whose.is_about(earlier.lead_id if lead is None else lead.pk),
-        ]
-        if not all(same):
-            raise IdempotencyConflict(event_id=event_id)
-        return lead
-
-    def _check_timeline(self, lead: Lead) -> None:
-        """Analytics are purged before timelines, and staff may write into these."""
-        row = LeadTimelineEvent.objects.get(event_id=self.event.event_id)
-        if (row.tracking_event_id, row.lead_id) != (self.event.name, lead.pk):
-            raise IdempotencyConflict(event_id=self.event.event_id)
-
-
-def add_identities(lead: Lead, persons: list[Identifier], *, is_new: bool) -> None:
-    """Add what the lead is not known by yet; nobody else does, it is locked or new.
-
-    Its first contact, else its person, becomes the primary one: a browser cannot be answered.
+    Raises EventRefused for an event that the plan does not allow, IdempotencyConflict for an
+    event_id of another event or lead, NotFound for an unknown lead, user or topic, InvalidInput.
     """
-    rows = [person.identity() for person in persons]
+    event = parse_event(
+        event_name,
+        source=source,
+        event_id=uuid7() if event_id is None else event_id,
+        occurred_at=occurred_at,
+        properties=properties,
+        page=page,
+        acquisition=acquisition,
+        session_id=session_id,
+        deep_link_id=deep_link_id,
+        topic=topic,
+        utm=utm,
+    )
+    person = LeadResolver(lead, user=user, contact=contact, anonymous_id=anonymous_id)
+    try:
+        return _record(event, person, clock)
+    except IntegrityError as error:
+        refusal = refusal_of(error)
+        if refusal is None:
+            raise
+        raise refusal from error
+
+
+def _record(event: ParsedEvent, person: LeadResolver, clock: Clock) -> Lead | None:
+    is_contact = event.name in CONTACT_EVENTS
+    lead, missing = person.lock_lead(may_create=is_contact)
+    if event.occurred_at is None:
+        event = replace(event, occurred_at=to_utc(clock(), "clock"))
+    is_new = lead is None and is_contact and bool(person.identifiers)
+    if is_new:
+        lead = _new_lead(event)
+    if not insert_once(_analytics_event(event, person, lead)):
+        return _recorded_lead(event, person)
+    if lead is None:
+        return None
+    if is_new:
+        lead.save(force_insert=True)
+    add_identities(lead, missing, is_new=is_new)
+    if not insert_once(_timeline_event(event, lead)):
+        _require_same_timeline(event, lead)
+    if is_new:
+        publish_event("lead_created", lead, source=lead.source, status=lead.status)
+    else:
+        promote(lead, event.promotion)
+    return lead
+
+
+# -- rows -----------------------------------------------------------------------------------------
+
+
+def _new_lead(event: ParsedEvent) -> Lead:
+    utm = event.utm or {k: v for k, v in event.acquisition.items() if k.startswith("utm_")}
+    return Lead(
+        source=CONTACT_EVENTS[event.name],
+        status=event.promotion or Lead.Status.NEW,
+        topic_id=event.topic,
+        utm=utm or None,
+    )
+
+
+def _analytics_event(event: ParsedEvent, person: LeadResolver, lead: Lead | None) -> AnalyticsEvent:
+    return AnalyticsEvent(
+        schema_version=SCHEMA_VERSION,
+        tracking_event_id=event.name,
+        event_version=EVENT_VERSION,
+        event_id=event.event_id,
+        occurred_at=event.occurred_at,
+        source=event.source,
+        environment=settings.ENVIRONMENT,
+        session_id=event.session_id,
+        anonymous_id=person.anonymous_id,
+        user_id=person.user_id,
+        lead_id=key_of(lead),
+        page=event.page,
+        acquisition=event.acquisition,
+        properties=event.properties,
+    )
+
+
+def _timeline_event(event: ParsedEvent, lead: Lead) -> LeadTimelineEvent:
+    return LeadTimelineEvent(
+        lead=lead,
+        event_id=event.event_id,
+        tracking_event_id=event.name,
+        source=event.source,
+        occurred_at=event.occurred_at,
+        deep_link_id=event.deep_link_id,
+        properties=event.timeline_properties,
+    )
+
+
+# -- a repeated event -----------------------------------------------------------------------------
+
+
+def _recorded_lead(event: ParsedEvent, person: LeadResolver) -> Lead | None:
+    """The lead of the event that was recorded first. Raises IdempotencyConflict."""
+    earlier = AnalyticsEvent.objects.get(event_id=event.event_id)
+    # The timeline moves when its lead is merged; analytics keep the lead of the first time.
+    lead = Lead.objects.filter(timeline__event_id=event.event_id).first()
+    same = [
+        earlier.tracking_event_id == event.name,
+        None in (earlier.user_id, person.user_id) or earlier.user_id == person.user_id,
+        None in (earlier.anonymous_id, person.anonymous_id)
+        or earlier.anonymous_id == person.anonymous_id,
+        person.agrees_with(earlier.lead_id if lead is None else lead.pk),
+    ]
+    if not all(same):
+        raise IdempotencyConflict(event_id=event.event_id)
+    return lead
+
+
+def _require_same_timeline(event: ParsedEvent, lead: Lead) -> None:
+    """Analytics are purged before timelines, and staff may write timelines.
+
+    Raises IdempotencyConflict.
+    """
+    row = LeadTimelineEvent.objects.get(event_id=event.event_id)
+    if (row.tracking_event_id, row.lead_id) != (event.name, lead.pk):
+        raise IdempotencyConflict(event_id=event.event_id)
+
+
+# -- the lead -------------------------------------------------------------------------------------
+
+
+def add_identities(lead: Lead, identifiers: list[Identifier], *, is_new: bool) -> None:
+    """Add identifiers that the lead does not have; the lead is locked, or new.
+
+    The first contact, else the account, becomes the primary identity: a browser cannot be answered.
+    """
+    rows = [identifier.new_identity() for identifier in identifiers]
     for row in rows:
         row.lead = lead
-    usable = [
-        (person.strength != CONTACT, n)
-        for n, person in enumerate(persons)
-        if person.strength != BROWSER
+    answerable = [
+        (identifier.strength != Strength.CONTACT, n)
+        for n, identifier in enumerate(identifiers)
+        if identifier.strength != Strength.BROWSER
     ]
-    if usable and (is_new or not lead.identities.filter(is_primary=True).exists()):
-        rows[min(usable)[1]].is_primary = True
+    if answerable and (is_new or not lead.identities.filter(is_primary=True).exists()):
+        rows[min(answerable)[1]].is_primary = True
     if rows:
         LeadIdentity.objects.bulk_create(rows)
 
 
 def promote(lead: Lead, status: str | None) -> None:
-    """Move the lead forward to ``status``, never back, and not out of what staff has set."""
+    """Move the locked lead forward to ``status``, never back, and not out of a staff status."""
     if status is None:
         return
-    before = WAY[: WAY.index(Status(status))]
-    # Locked: what was read still holds. The condition is for those who do not lock.
+    before = FUNNEL_STAGES[: FUNNEL_STAGES.index(status)]
+    # The lead is locked. The condition protects against writers that do not lock.
     if lead.status in before and Lead.objects.filter(pk=lead.pk, status__in=before).update(
         status=status
     ):
@@ -179,7 +227,7 @@ def promote(lead: Lead, status: str | None) -> None:
 
 
 def insert_once(row: models.Model) -> bool:
-    """Insert ``row`` unless its event_id is there; False when it is, and nothing was written."""
+    """Insert ``row`` unless its event_id exists. Returns False if it exists, and writes nothing."""
     meta = row._meta
     values = {}
     for field in meta.concrete_fields:
@@ -197,8 +245,8 @@ def insert_once(row: models.Model) -> bool:
         return cursor.rowcount == 1
 
 
-def said(error: IntegrityError) -> Refused | None:
-    """What the database refused, as the caller is told; None for what nobody could have said."""
+def refusal_of(error: IntegrityError) -> Refused | None:
+    """The typed refusal of a database error; None for an error that no input can cause."""
     cause, rule = error.__cause__, constraint_of(error) or ""
     if not isinstance(cause, psycopg.Error):
         return None

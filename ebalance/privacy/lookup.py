@@ -1,4 +1,4 @@
-"""A person by what an operator types: a key, or a contact of the account."""
+"""Finds a person by the text that an operator types."""
 
 from contextlib import suppress
 from uuid import UUID
@@ -8,20 +8,19 @@ from django.db.models import Q
 from ebalance.db import contacts
 from ebalance.db.contacts import ContactInvalid
 from ebalance.db.encryption.payloads import UNSTORABLE
-from ebalance.privacy.subject import CONTACTS
-from identity.models import User
+from identity.models import CONTACT_COLUMNS, User
 
 
 class PersonNotFound(LookupError):
-    """Nobody, or not one person alone. What was typed is not in here."""
+    """The text names nobody, or two people. The message does not quote it."""
 
 
-def person_named(text: str) -> User:
+def find_person(text: str) -> User:
     """The person with this id, e-mail, phone or Telegram id. Raises PersonNotFound."""
     try:
-        # What no column can hold names nobody; asked for, it would be quoted.
-        ways = Q(pk__in=[]) if UNSTORABLE.search(text) else _named(text.strip())
-        found = list(User.objects.filter(ways)[:2])
+        # A text that no column can hold names nobody; the server's refusal would quote it.
+        condition = Q(pk__in=[]) if UNSTORABLE.search(text) else _matches(text.strip())
+        found = list(User.objects.filter(condition)[:2])
     finally:
         del text
     if not found:
@@ -31,11 +30,11 @@ def person_named(text: str) -> User:
     return found[0]
 
 
-def _named(text: str) -> Q:
-    ways = Q(email=text.lower())
+def _matches(text: str) -> Q:
+    condition = Q(email=text.lower())
     with suppress(ValueError):
-        ways |= Q(pk=UUID(text))
-    for channel, column in CONTACTS.items():
+        condition |= Q(pk=UUID(text))
+    for channel, column in CONTACT_COLUMNS.items():
         with suppress(ContactInvalid):
-            ways |= Q(**{column: contacts.normalise(channel, text)})
-    return ways
+            condition |= Q(**{column: contacts.normalise(channel, text)})
+    return condition

@@ -1,11 +1,10 @@
-"""Whether we may write to a person: one expression, for one person and for a whole mailing.
+"""Whether we may contact a person: one SQL expression, for one person and for a whole mailing.
 
-What counts is the last that the person said about the purpose, as an account or as a lead
-(persons.py): we may with an active consent, unless something was refused or withdrawn later.
-Nobody speaks for another: what was agreed to as a lead that is known as two accounts counts for
-neither, what was refused counts for both; and to such a lead we write if we may to both. Whoever is
-blocked or deleted, and a lead by which nobody can be recognised (what erasure leaves), are not
-written to.
+The last statement of the person about the purpose counts, given as an account or as a lead
+(``subject``). We may contact with an active consent, unless a later statement refuses or withdraws.
+A consent of a shared lead counts for neither account, a refusal counts for both; and we may contact
+a shared lead if we may contact both accounts. Nobody contacts a blocked or deleted account, or a
+lead without identities, which is what erasure leaves.
 """
 
 from __future__ import annotations
@@ -14,21 +13,25 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, models
 from django.db.models import BooleanField, Func, UUIDField, Value
+from django.utils import timezone
 
-from ebalance.services import InvalidInput
+from booking.models import Appointment
+from crm.models import Lead
+from ebalance.services import Clock, InvalidInput, NotFound, RowOrKey, to_utc
+from identity.models import User
 
-from .persons import PERSONS
+from .subject import parse_key, parse_subject, persons_sql
 
-# By which channel, with which consent.
+# The consent that each channel needs.
 PURPOSES = {"email": "communications", "telegram": "telegram"}
 
-# A session that was moved or canceled is still written about for so long: the news, the refund.
+# How long a moved or canceled session may still be written about: the news, the refund.
 RECENT = timedelta(days=3)
 
-# A withdrawal at the very moment of a consent is an older version that ended with it.
-MAY_MAIL = """
+# A withdrawal at the same time as a consent ended an older version of the text.
+CAN_CONTACT = """
 (WITH RECURSIVE asked (user_id, lead_id) AS (SELECT ({user})::uuid, ({lead})::uuid), {persons},
     spoken AS MATERIALIZED (
         SELECT user_id, lead_id, granted, granted_at, revoked_at FROM consents
@@ -38,7 +41,7 @@ MAY_MAIL = """
         WHERE consent_type = %s AND user_id IS NULL
           AND lead_id = ANY (ARRAY(SELECT lead_id FROM reach))
     ),
-    said (key, granted, granted_at, revoked_at, counts) AS (
+    statements (key, granted, granted_at, revoked_at, counts) AS (
         SELECT user_id, granted, granted_at, revoked_at, true FROM spoken WHERE user_id IS NOT NULL
         UNION ALL
         SELECT r.key, s.granted, s.granted_at, s.revoked_at,
@@ -46,7 +49,7 @@ MAY_MAIL = """
         FROM reach r JOIN spoken s USING (lead_id)
         WHERE s.user_id IS NULL
     ),
-    there (key) AS MATERIALIZED (
+    reachable (key) AS MATERIALIZED (
         SELECT id FROM users
         WHERE status = 'active' AND id = ANY (ARRAY(SELECT key FROM accounts))
         UNION ALL
@@ -63,19 +66,19 @@ MAY_MAIL = """
                     WHERE granted AND revoked_at IS NULL AND counts) AS agreed_at,
                 max(granted_at) FILTER (WHERE NOT granted) AS refused_at,
                 max(revoked_at) AS withdrawn_at
-            FROM said GROUP BY key
-        ) last
+            FROM statements GROUP BY key
+        ) last_statements
         WHERE agreed_at IS NOT NULL
           AND coalesce(refused_at < agreed_at, true)
           AND coalesce(withdrawn_at <= agreed_at, true)
     )
 SELECT coalesce(bool_and(
-    key IN (SELECT key FROM there) AND key IN (SELECT key FROM agreed)), false){service}
+    key IN (SELECT key FROM reachable) AND key IN (SELECT key FROM agreed)), false){service}
 FROM people)
 """
 
-# About a session of exactly this person, which needs no consent; also to somebody who is blocked
-# since: it is to be told that the session is off. Nobody writes to who was erased.
+# A message about a session of exactly this person needs no consent. A blocked person gets it too,
+# who must learn that the session is canceled; an erased one does not.
 SERVICE = """
 OR EXISTS (
     SELECT FROM appointments a
@@ -98,16 +101,55 @@ OR EXISTS (
           SELECT FROM people p
           WHERE CASE WHEN p.is_user
               THEN NOT EXISTS (SELECT FROM users u WHERE u.id = p.key AND u.status <> 'deleted')
-              ELSE p.key NOT IN (SELECT key FROM there) END))
+              ELSE p.key NOT IN (SELECT key FROM reachable) END))
 """
 
 
-class MayBeWritten(Func):
-    """True for the account ``user``, the lead ``lead``, that we may write to by ``channel``.
+def can_contact(
+    channel: str,
+    *,
+    user: RowOrKey[User] | None = None,
+    lead: RowOrKey[Lead] | None = None,
+    about: RowOrKey[Appointment] | None = None,
+    clock: Clock = timezone.now,
+) -> bool:
+    """Whether we may contact this person by ``channel``, email or telegram. One query.
 
-    ``User.objects.filter(MayBeWritten("email", user="pk"))`` is a mailing, in one query. Of a row
-    that has both, an appointment, all whom they name are asked. Raises InvalidInput for an unknown
-    channel.
+    ``about`` is an appointment. A message about an appointment of exactly this person needs no
+    consent while it is ahead or under way, and for three days (RECENT) after it was moved or
+    canceled. Nobody is contacted after erasure. False for an unknown person. Raises InvalidInput
+    for another channel.
+    """
+    purpose = purpose_of(channel)
+    now = to_utc(clock(), "clock")
+    try:
+        user_id, lead_id = parse_subject(user, lead)
+        about_id = parse_key(about, "appointment")
+    except NotFound:
+        return False
+    sql, params = condition_sql(purpose, user="%s", lead="%s", about=about_id, now=now)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {sql}", [user_id, lead_id, *params])
+        (answer,) = cursor.fetchone()
+    return bool(answer)
+
+
+def users_to_contact(channel: str = "email") -> models.QuerySet[User]:
+    """All accounts that we may contact, in one query."""
+    return User.objects.filter(CanContact(channel, user="pk"))
+
+
+def leads_to_contact(channel: str = "email") -> models.QuerySet[Lead]:
+    """All leads that we may contact. ``users_to_contact`` includes those with an account."""
+    return Lead.objects.filter(CanContact(channel, lead="pk"))
+
+
+class CanContact(Func):
+    """True for the account ``user``, the lead ``lead``, that we may contact by ``channel``.
+
+    ``User.objects.filter(CanContact("email", user="pk"))`` is a mailing, in one query. Of a row
+    that has both, an appointment, all people that they name are asked. Raises InvalidInput for an
+    unknown channel.
     """
 
     output_field = BooleanField()
@@ -115,26 +157,15 @@ class MayBeWritten(Func):
     def __init__(self, channel: str, *, user: Any = None, lead: Any = None) -> None:
         self.purpose = purpose_of(channel)
         nobody = Value(None, UUIDField())
-        super().__init__(*(nobody if one is None else one for one in (user, lead)))
+        super().__init__(*(nobody if value is None else value for value in (user, lead)))
 
     def as_sql(self, compiler: Any, *_: Any, **__: Any) -> tuple[str, list[Any]]:
         (user, of_user), (lead, of_lead) = map(compiler.compile, self.get_source_expressions())
-        sql, params = question(self.purpose, user=user, lead=lead)
+        sql, params = condition_sql(self.purpose, user=user, lead=lead)
         return sql, [*of_user, *of_lead, *params]
 
 
-def may_write(
-    purpose: str, *, user: UUID | None, lead: UUID | None, about: UUID | None, now: datetime
-) -> bool:
-    """Whether we may write to this person for ``purpose``, or about an appointment. One query."""
-    sql, params = question(purpose, user="%s", lead="%s", about=about, now=now)
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {sql}", [user, lead, *params])
-        (answer,) = cursor.fetchone()
-    return bool(answer)
-
-
-def question(
+def condition_sql(
     purpose: str,
     *,
     user: str,
@@ -142,12 +173,13 @@ def question(
     about: UUID | None = None,
     now: datetime | None = None,
 ) -> tuple[str, list[Any]]:
-    """The expression over the SQL of a user and a lead; and its values after theirs."""
+    """The expression over the SQL of a user and a lead, and the parameters after theirs."""
     params: list[Any] = [purpose, purpose]
     if about is not None and now is not None:
         params += [about, now, now - RECENT, now - RECENT]
     service = SERVICE if about is not None else ""
-    return MAY_MAIL.format(user=user, lead=lead, persons=PERSONS, service=service), params
+    sql = CAN_CONTACT.format(user=user, lead=lead, persons=persons_sql(), service=service)
+    return sql, params
 
 
 def purpose_of(channel: str) -> str:

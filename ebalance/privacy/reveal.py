@@ -1,8 +1,7 @@
-"""Opening one sealed value for somebody of the staff (access.md §1, §3).
+"""Opens one sealed value for a member of staff (access.md §1, §3).
 
-The entry of the audit log is committed before the value is opened: whoever has seen it stands
-there, whatever happens to the request. What a client wrote is opened for its author by the product
-itself, not here.
+The entry of the audit log is committed before the value is opened, so that the log names everybody
+who saw it, even if the request fails later. Authors read their own texts in the product, not here.
 """
 
 from __future__ import annotations
@@ -32,18 +31,17 @@ class DoesNotOpen(Refused):
 
 
 def reveal(row: models.Model, field_name: str, *, actor: Any) -> Any:
-    """What is sealed in the column of ``row``, as it is stored now: text, or JSON of a SealedJSON.
+    """The decrypted value of a sealed column of ``row``, as stored now: text, or JSON.
 
-    Writes ``sealed_value_revealed`` in a transaction of its own. Raises NotPermitted when the
-    actor's roles do not include it, which is written as ``access_refused``; NotFound when there is
-    no row or no value any more; DoesNotOpen, after the entry; RuntimeError inside a transaction,
-    with which the entry could be rolled back; and what the database raises. Then nothing has been
-    opened.
+    Writes ``sealed_value_revealed`` in a transaction of its own. Raises NotPermitted if the actor's
+    roles do not include it, and writes ``access_refused``; NotFound if the row or the value does
+    not exist any more; DoesNotOpen, after the entry; RuntimeError inside a transaction, whose
+    rollback would remove the entry.
     """
     field = row._meta.get_field(field_name)
     if not isinstance(field, SealedField):
         raise TypeError(f"{field} is not sealed.")
-    # As the person is now: blocking, or taking a role, ends access.
+    # Read again: blocking the person, or taking a role, ends access.
     person = get_user_model()._base_manager.filter(pk=getattr(actor, "pk", None)).first()
     with _acting(person), _committed():
         is_permitted = person is not None and person.may_reveal(field)
@@ -70,7 +68,7 @@ def _stored(row: models.Model, field: SealedField) -> Sealed | None:
 
 
 def _record_refusal(row: models.Model, field: SealedField) -> None:
-    """Of a diary not even which one it was: its key tells when it was written (access.md §1)."""
+    """The entry does not name a diary: its key would tell when it was written (access.md §1)."""
     record_entry(
         "access_refused",
         None if row._meta.label_lower in NOBODY else row,
@@ -81,15 +79,15 @@ def _record_refusal(row: models.Model, field: SealedField) -> None:
 
 @contextmanager
 def _acting(person: Any) -> Iterator[None]:
-    """The entry is the person's, and from where the request came, if there is one."""
-    here = current_actor() or Actor()
-    with acting_as(person, ip_address=here.ip_address, user_agent=here.user_agent):
+    """The entry names the person, and the origin of the current request."""
+    current = current_actor() or Actor()
+    with acting_as(person, ip_address=current.ip_address, user_agent=current.user_agent):
         yield
 
 
 @contextmanager
 def _committed() -> Iterator[None]:
-    """A transaction whose end is its commit. Raises RuntimeError inside another one."""
+    """A transaction that is committed at its end. Raises RuntimeError inside another one."""
     if not connection.in_atomic_block and not connection.get_autocommit():
         raise RuntimeError("A value is not revealed while autocommit is off.")
     with transaction.atomic(durable=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -13,9 +12,8 @@ from ebalance.db.evidence import consent_checks, consent_triggers
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, now_default
 from ebalance.db.schema.classification import EVIDENCE, of_person, p0
 from ebalance.db.schema.retention import kept
-from ebalance.privacy.consents import ConsentQuerySet
-from ebalance.services import Clock, get_or_refuse, transactional
 
+from ..querysets import ConsentQuerySet
 from .people import User
 
 
@@ -107,23 +105,3 @@ class Consent(Entity):
         if not self.granted:
             return "refused"
         return "active" if self.revoked_at is None else "withdrawn"
-
-    @transactional
-    def withdraw(
-        self,
-        *,
-        source: str | None = None,
-        actor: User | None = None,
-        clock: Clock = timezone.now,
-    ) -> None:
-        """The person withdraws what this row, if it is active, agrees to: all of the same purpose.
-
-        Again is the same. See ``ConsentQuerySet.withdraw`` for who may and what else it raises.
-        """
-        row = get_or_refuse(type(self).objects.all(), self.pk)
-        if row.status == "active":
-            whose = {"user": row.user_id} if row.user_id else {"lead": row.lead_id}
-            type(self).objects.withdraw(
-                consent_type=row.consent_type, source=source, actor=actor, clock=clock, **whose
-            )
-        self.refresh_from_db()

@@ -3,13 +3,13 @@
 from uuid import UUID
 
 import pgtrigger
-from django.apps import apps
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
+from audit.models import SystemSetting
 from ebalance.db import auditing, patterns, rules, triggers
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, now_default, updated_at
 from ebalance.db.on_delete import DB_CASCADE
@@ -18,7 +18,9 @@ from ebalance.db.schema.retention import goes_with, kept
 
 from ..managers import UserManager
 from ..permissions import allows, allows_module, reveals, sees_personal, setting_that_grants
-from ..services.accounts import AccountVerbs
+
+CONTACT_COLUMNS = {"email": "email", "phone": "phone", "telegram": "telegram_user_id"}
+"""The columns of an account that identify its person, by channel."""
 
 LAST_OWNER = gettext_noop("The last active owner cannot lose the role, be blocked or be deleted")
 
@@ -59,7 +61,7 @@ def loses_last_owner(role: "UserRole") -> bool:
     return moved and active and is_last_owner(row["user_id"])
 
 
-class User(AccountVerbs, Entity, AbstractBaseUser):
+class User(Entity, AbstractBaseUser):
     """A person who can be addressed: client or staff. Written by the site, the bot and admin.
 
     Staff access comes from roles (access.md), not from a flag to keep in step.
@@ -255,7 +257,7 @@ END""",
         if not hasattr(self, "_granted"):
             self._granted: dict[str, bool] = {}
         if key not in self._granted:
-            settings = apps.get_model("audit", "SystemSetting")._base_manager
+            settings = SystemSetting._base_manager
             self._granted[key] = settings.filter(key=key, value=True).exists()
         return self._granted[key]
 

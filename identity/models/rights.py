@@ -9,7 +9,6 @@ from ebalance.db import rules, triggers
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, now_default
 from ebalance.db.schema.classification import DELETE, keep, of_person, p0, p1
 from ebalance.db.schema.retention import After, kept, purged
-from ebalance.privacy.exports.requests import ExportRequestQuerySet
 
 from .people import User
 
@@ -40,8 +39,6 @@ class DataExportRequest(Entity):
     expires_at = models.DateTimeField(
         null=True, blank=True, db_comment=p0("when the file is removed, UTC")
     )
-
-    objects = ExportRequestQuerySet.as_manager()
 
     retention = purged(
         "90 days",

@@ -1,71 +1,79 @@
-"""The verbs of accounts: access is taken and given back, a person is forgotten."""
+"""Accounts: access is taken and given back."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from uuid import UUID
 
-from django.apps import apps
-from django.utils import timezone
+from django.db import connection
 
-from ebalance.privacy.erasure.service import Erased, erase, must_not_be_last_owner
-from ebalance.services import Clock, NotPermitted, TransitionRefused, lock_or_refuse, transactional
+from ebalance.services import (
+    NotFound,
+    RowOrKey,
+    TransitionRefused,
+    lock_or_refuse,
+    lock_rows,
+    refresh,
+    require_permission,
+    transactional,
+)
+
+from ..errors import LastOwner
+from ..models import CONTACT_COLUMNS, Role, User, UserRole
 
 
-class AccountVerbs:
-    """Each reads the account again under its lock, and brings ``self`` up to date."""
+@transactional
+def block_user(user: RowOrKey[User], *, actor: User | None = None) -> User:
+    """active → blocked: access ends at the next request. Repeatable.
 
-    pk: Any
+    Raises LastOwner, TransitionRefused for an erased person, NotPermitted, NotFound.
+    """
+    return _set_status(user, User.Status.BLOCKED, actor)
 
-    @transactional
-    def block(self, *, actor: Any = None) -> None:
-        """active → blocked: access ends at the next request. Repeatable.
 
-        Raises LastOwner, TransitionRefused for an erased person, NotPermitted, NotFound.
-        """
-        self._move("blocked", actor)
+@transactional
+def unblock_user(user: RowOrKey[User], *, actor: User | None = None) -> User:
+    """blocked → active. Repeatable. Raises TransitionRefused, NotPermitted, NotFound."""
+    return _set_status(user, User.Status.ACTIVE, actor)
 
-    @transactional
-    def unblock(self, *, actor: Any = None) -> None:
-        """blocked → active. Repeatable. Raises TransitionRefused, NotPermitted, NotFound."""
-        self._move("active", actor)
 
-    def erase(
-        self,
-        *,
-        method: str,
-        requested_at: datetime | None = None,
-        force: bool = False,
-        actor: Any = None,
-        clock: Clock = timezone.now,
-    ) -> Erased:
-        """Forget this person, for good (ebalance.privacy.erasure.service). Repeatable.
+def require_other_owner(user: User) -> None:
+    """Raises LastOwner unless another active person is owner.
 
-        Raises LastOwner, UpcomingAppointments without ``force``, NotPermitted, NotFound,
-        InvalidInput.
-        """
-        done = erase(
-            self.pk,
-            method=method,
-            requested_at=requested_at,
-            force=force,
-            actor=actor,
-            clock=clock,
-        )
-        self.refresh_from_db()  # type: ignore[attr-defined]
-        return done
+    Locks the row of the role: two owners, blocked at once, cannot each count on the other.
+    """
+    lock_rows(Role.objects.filter(pk="owner"))
+    owners = UserRole.objects.filter(role="owner", user__status=User.Status.ACTIVE)
+    if not owners.exclude(user=user.pk).exists():
+        raise LastOwner(user=user.pk)
 
-    erase.alters_data = True  # type: ignore[attr-defined]
 
-    def _move(self, status: str, actor: Any) -> None:
-        if actor is not None and not actor.has_perm("identity.change_user"):
-            raise NotPermitted(permission="identity.change_user")
-        row: Any = lock_or_refuse(apps.get_model("identity.User").objects.all(), self.pk)
-        if row.status == "deleted":
-            raise TransitionRefused(entity="users", id=row.pk, status=row.status, wanted=status)
-        if row.status != status:
-            if status == "blocked" and row.user_roles.filter(role="owner").exists():
-                must_not_be_last_owner(row)
-            row.status = status
-            row.save(update_fields=["status"])
-        self.refresh_from_db()  # type: ignore[attr-defined]
+def lock_contacts(user: UUID) -> dict[str, str] | None:
+    """The contacts of the account by channel; None for an erased account.
+
+    The row is locked FOR KEY SHARE: erasure empties contacts, which are keys, and waits for this
+    transaction; other updates do not. Raises NotFound.
+    """
+    columns = ", ".join(CONTACT_COLUMNS.values())
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT status, {columns} FROM users WHERE id = %s FOR KEY SHARE", [user])
+        row = cursor.fetchone()
+    if row is None:
+        raise NotFound(what="user")
+    status, *texts = row
+    if status == User.Status.DELETED:
+        return None
+    contacts = zip(CONTACT_COLUMNS, texts, strict=True)
+    return {channel: text for channel, text in contacts if text is not None}
+
+
+def _set_status(user: RowOrKey[User], status: User.Status, actor: User | None) -> User:
+    require_permission(actor, "identity.change_user")
+    row = lock_or_refuse(User.objects.all(), user)
+    if row.status == User.Status.DELETED:
+        raise TransitionRefused(entity="users", id=row.pk, status=row.status, wanted=status)
+    if row.status != status:
+        if status == User.Status.BLOCKED and row.user_roles.filter(role="owner").exists():
+            require_other_owner(row)
+        row.status = status
+        row.save(update_fields=["status"])
+    return refresh(user, row)

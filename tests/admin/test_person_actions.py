@@ -16,7 +16,7 @@ from django.utils.formats import date_format
 from audit.models import AuditLogEntry
 from crm.models import Lead, LeadIdentity
 from ebalance.db.encryption.fields import Plaintext
-from ebalance.privacy.dialogs import Erasure
+from ebalance.privacy.admin import Erasure
 from identity.errors import LastOwner
 from identity.models import ErasureLedgerEntry, User
 from tests.admin.support import page, text

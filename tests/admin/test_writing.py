@@ -22,6 +22,7 @@ from booking.models import Appointment, AvailabilitySlot, Service
 from content.models import ContentItem, ContentRevision, CuratedCollection, CuratedItem
 from crm.models import LeadTimelineEvent
 from ebalance.admin import deletion
+from ebalance.privacy.erasure import erase_user
 from identity.models import User
 from tests.admin.support import (
     ADD_ONLY,
@@ -437,7 +438,7 @@ def test_page_shows_that_a_person_has_no_password(owner: Client, is_empty: bool)
 
 def test_an_erased_person_is_given_no_password(owner: Client) -> None:
     person = UserFactory()
-    person.erase(method="admin")
+    erase_user(person, method="admin")
     address = f"/admin/identity/user/{person.pk}/password/"
     assert address not in text(owner.get(page(User, "change", person.pk)))
     new = "длинный пароль 1"

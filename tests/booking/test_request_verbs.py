@@ -18,6 +18,7 @@ from booking.errors import (
 from booking.models import Appointment, IntakeForm, WaitlistRequest
 from booking.services.requests import has_text
 from crm.models import AnalyticsEvent, Lead, LeadTimelineEvent
+from crm.services import find_leads_by_contact
 from ebalance.db.encryption.fields import Plaintext, UnsealedValue
 from ebalance.db.ids import uuid7
 from ebalance.services import (
@@ -97,7 +98,7 @@ def test_somebody_waits() -> None:
     lead = Lead.objects.get()
     assert (lead.source, lead.status) == ("waitlist", "engaged")
     assert after["lead_id"] == row.lead_id == lead.pk
-    assert Lead.objects.find_by_contact(email=ANNA).get() == lead
+    assert find_leads_by_contact(email=ANNA).get() == lead
     event = AnalyticsEvent.objects.get()
     assert (event.acquisition, event.anonymous_id) == ({"entry_point": "ads"}, "browser-1")
 

@@ -25,21 +25,14 @@ def set_up(url: str, environments: Any, start: Any) -> None:
     django.setup()
 
 
-def lead() -> Any:
-    from crm.models import Lead
-
-    return Lead
-
-
 def starts(**person: Any) -> UUID:
     """Record the start of a booking; return whose it is."""
+    from crm.services import record_event
     from ebalance.db.encryption.fields import Plaintext
 
     if "email" in person:
         person["contact"] = {"email": Plaintext(person.pop("email"))}
-    found = lead().objects.record_event(
-        "booking_start", page=PAGE, acquisition=ACQUISITION, **person
-    )
+    found = record_event("booking_start", page=PAGE, acquisition=ACQUISITION, **person)
     assert found is not None
     return found.pk
 
@@ -66,6 +59,7 @@ def merges_and_events(seed: int, pairs: list[tuple[UUID, UUID]]) -> tuple[int, l
 
     Return how many events were recorded, and what was refused.
     """
+    from crm.services import merge_leads
     from ebalance.services import Refused
 
     dice = random.Random(seed)
@@ -75,7 +69,7 @@ def merges_and_events(seed: int, pairs: list[tuple[UUID, UUID]]) -> tuple[int, l
         for one, other in dice.sample(pairs, len(pairs)):
             first, second = (one, other) if seed % 4 == 1 else (other, one)
             try:
-                lead()(pk=first).merge(into=second)
+                merge_leads(first, into=second)
             except Refused as error:
                 refused.append(error.code)
         return recorded, refused

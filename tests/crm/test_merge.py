@@ -1,4 +1,4 @@
-"""``Lead.merge``: two leads of one person become one."""
+"""``merge_leads``: two leads of one person become one."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from django.urls import reverse
 from audit.models import OutboxEvent
 from booking.models import Appointment, WaitlistRequest
 from crm.models import AnalyticsEvent, DeepLink, Lead, LeadIdentity, LeadNote, LeadTimelineEvent
+from crm.services import find_leads_by_contact, merge_leads, record_event
 from ebalance.db.encryption import keys
 from ebalance.db.encryption.fields import Plaintext
 from ebalance.services import (
@@ -95,7 +96,7 @@ def test_everything_of_a_lead_moves() -> None:
         WaitlistRequestFactory(lead=lead),
     ]
     others = [LeadTimelineEventFactory(), AppointmentFactory(lead=LeadFactory(), client=None)]
-    assert lead.merge(into=into) == into
+    assert merge_leads(lead, into=into) == into
     for row in rows:
         row.refresh_from_db()
         assert row.lead_id == into.pk
@@ -105,7 +106,8 @@ def test_everything_of_a_lead_moves() -> None:
         assert row.lead_id == whose
     assert rows[0].email_encrypted.open() == "maria@example.com"
     assert rows[2].note_encrypted.open()
-    assert not Lead.objects.filter(pk=lead.pk).exists()
+    lead.refresh_from_db()
+    assert (lead.status, lead.merged_into) == ("inactive", into)
     told = OutboxEvent.objects.get(event_type="lead_merged")
     assert (told.aggregate_type, told.aggregate_id) == ("leads", lead.pk)
     assert told.payload == {"into": str(into.pk)}
@@ -135,7 +137,7 @@ def test_what_both_are_known_by_is_kept_once(way: Callable[[Lead], LeadIdentity]
     lead, into = LeadFactory(), LeadFactory()
     way(lead)
     kept = way(into)
-    lead.merge(into=into)
+    merge_leads(lead, into=into)
     assert [*LeadIdentity.objects.all()] == [kept]
 
 
@@ -144,7 +146,7 @@ def test_a_person_known_to_both_is_kept_once() -> None:
     identity(lead, user=user)
     kept = identity(into, user=user)
     other = identity(lead, user=UserFactory())
-    lead.merge(into=into)
+    merge_leads(lead, into=into)
     assert {*into.identities.all()} == {kept, other}
 
 
@@ -152,13 +154,13 @@ def test_of_an_identity_the_unknown_part_moves() -> None:
     lead, into = LeadFactory(), LeadFactory()
     by_email(into)
     row = by_email(lead, phone_encrypted=Plaintext("+79175551234"), anonymous_id="visitor-000001")
-    lead.merge(into=into)
+    merge_leads(lead, into=into)
     row.refresh_from_db()
     assert row.lead_id == into.pk
     assert (row.email_encrypted, row.email_bidx) == (None, None)
     assert row.phone_encrypted.open() == "+79175551234"
     assert row.anonymous_id == "visitor-000001"
-    assert Lead.objects.find_by_contact(phone="+79175551234").get() == into
+    assert find_leads_by_contact(phone="+79175551234").get() == into
 
 
 def test_a_contact_is_the_same_under_another_key(settings: Any) -> None:
@@ -168,7 +170,7 @@ def test_a_contact_is_the_same_under_another_key(settings: Any) -> None:
     (old,) = settings.BLIND_INDEX_KEYS
     settings.BLIND_INDEX_KEYS = keys.Keyring([keys.Key("k2", b"2" * 32), old])
     kept = by_email(into)
-    lead.merge(into=into)
+    merge_leads(lead, into=into)
     assert [*LeadIdentity.objects.all()] == [kept]
 
 
@@ -177,7 +179,7 @@ def test_what_does_not_open_moves_as_it_is(settings: Any) -> None:
     rows = [LeadIdentityFactory(lead=lead), LeadIdentityFactory(lead=into)]
     (old,) = settings.BLIND_INDEX_KEYS
     settings.BLIND_INDEX_KEYS = keys.Keyring([keys.Key("k2", b"2" * 32), old])
-    lead.merge(into=into)
+    merge_leads(lead, into=into)
     assert {*into.identities.all()} == {*rows}
 
 
@@ -187,7 +189,7 @@ def test_one_contact_stays_primary_if_one_was() -> None:
         lead, into = LeadFactory(), LeadFactory()
         moving = by_email(lead, is_primary=of_lead)
         there = by_email(into, "maria@example.com" if same else "m@example.org", is_primary=of_into)
-        lead.merge(into=into)
+        merge_leads(lead, into=into)
         primary = [*into.identities.filter(is_primary=True)]
         if of_into:
             assert primary == [there]
@@ -228,9 +230,9 @@ def test_merge_keeps_the_further_status() -> None:
     def check(case: tuple[str, str, str]) -> None:
         merged, status, expected = case
         lead, into = LeadFactory(status=merged), LeadFactory(status=status)
-        assert lead.merge(into=into).status == expected
+        assert merge_leads(lead, into=into).status == expected
         assert into.status == expected  # the caller's own row too
-        assert Lead.objects.get().status == expected
+        assert Lead.objects.get(pk=into.pk).status == expected
 
     check_each([(str(case), case) for case in STATUSES], check)
 
@@ -239,9 +241,9 @@ def test_topic_and_utm_are_filled_where_empty() -> None:
     utm, other = {"utm_source": "a"}, {"utm_source": "b"}
     lead = LeadFactory(topic_id="sleep", utm=utm)
     empty, full = LeadFactory(topic_id=None, utm=None), LeadFactory(topic_id="anxiety", utm=other)
-    lead.merge(into=empty)
+    merge_leads(lead, into=empty)
     assert (empty.topic_id, empty.utm) == ("sleep", utm)
-    empty.merge(into=full)
+    merge_leads(empty, into=full)
     assert (full.topic_id, full.utm) == ("anxiety", other)
 
 
@@ -253,7 +255,7 @@ def test_consents_are_evidence_and_keep_what_is_left_of_the_lead() -> None:
     by_email(lead)
     consent = ConsentFactory(user=None, lead=lead)
     own = ConsentFactory(user=None, lead=into, consent_type=consent.consent_type)
-    lead.merge(into=into)
+    merge_leads(lead, into=into)
     for row, whose in [(consent, lead), (own, into)]:
         row.refresh_from_db()
         assert row.lead_id == whose.pk
@@ -270,86 +272,51 @@ def test_analytics_keep_the_lead_that_they_were_written_with() -> None:
     event_id = uuid4()
     person = {"anonymous_id": "visitor-000001", "event_id": event_id}
     view = {"page": {"page_path": "/"}, "acquisition": {"entry_point": "seo"}}
-    lead = Lead.objects.record_event("booking_start", **person, **view)
+    lead = record_event("booking_start", **person, **view)
     into = LeadFactory()
     assert lead is not None
-    lead.merge(into=into)
+    merge_leads(lead, into=into)
     assert AnalyticsEvent.objects.get().lead_id == lead.pk
     assert LeadTimelineEvent.objects.get().lead_id == into.pk
     # And it stays the same event.
-    assert Lead.objects.record_event("booking_start", **person, **view) == into
+    assert record_event("booking_start", **person, **view) == into
     with pytest.raises(IdempotencyConflict):
-        Lead.objects.record_event("booking_start", event_id=event_id, lead=LeadFactory(), **view)
+        record_event("booking_start", event_id=event_id, lead=LeadFactory(), **view)
 
 
 # -- Again, and refusals --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("has_consent", [False, True], ids=["deleted", "left"])
-def test_a_merge_again_is_the_same(has_consent: bool) -> None:
+def test_repeated_merge_changes_nothing() -> None:
     lead, into = LeadFactory(), LeadFactory()
-    if has_consent:
-        ConsentFactory(user=None, lead=lead)
     by_email(lead)
-    lead.merge(into=into)
+    merge_leads(lead, into=into)
     with nothing_written():
-        assert lead.merge(into=into) == into
-        assert Lead(pk=lead.pk).merge(into=into.pk) == into
-        assert Lead(pk=lead.pk).merge(into=str(into.pk)) == into
+        assert merge_leads(lead, into=into) == into
+        assert merge_leads(Lead(pk=lead.pk), into=into.pk) == into
+        assert merge_leads(Lead(pk=lead.pk), into=str(into.pk)) == into
 
 
-@pytest.mark.parametrize("has_consent", [False, True], ids=["deleted", "left"])
-def test_a_merged_lead_is_not_merged_elsewhere_nor_into(has_consent: bool) -> None:
+def test_merged_lead_is_not_merged_elsewhere_nor_into() -> None:
     lead, into, other = LeadFactory(), LeadFactory(), LeadFactory()
-    if has_consent:
-        ConsentFactory(user=None, lead=lead)
-    lead.merge(into=into)
+    merge_leads(lead, into=into)
     with nothing_written(), pytest.raises(TransitionRefused) as refused:
-        lead.merge(into=other)
+        merge_leads(lead, into=other)
     assert refused.value.details["id"] == lead.pk
     for one in [into, other]:
-        with nothing_written(), pytest.raises(TransitionRefused if has_consent else NotFound):
-            one.merge(into=lead)
-
-
-def test_a_lead_that_staff_takes_up_again_is_a_lead() -> None:
-    lead, into = LeadFactory(), LeadFactory()
-    ConsentFactory(user=None, lead=lead)
-    lead.merge(into=into)
-    Lead.objects.filter(pk=lead.pk).update(status="new")
-    assert Lead.objects.record_event("lk_opened", source="web", lead=lead, page=PAGE) == lead
-    assert into.merge(into=lead) == lead
-    assert [*Lead.objects.all()] == [lead]
+        with nothing_written(), pytest.raises(TransitionRefused):
+            merge_leads(one, into=lead)
 
 
 PAGE = {"page_path": "/lk"}
 
 
-@pytest.mark.parametrize("has_consent", [False, True], ids=["deleted", "left"])
-def test_an_event_of_a_merged_lead_is_one_of_the_lead_that_is_left(has_consent: bool) -> None:
+def test_event_of_a_merged_lead_follows_it() -> None:
     lead, middle, into = LeadFactory(), LeadFactory(), LeadFactory()
-    if has_consent:
-        ConsentFactory(user=None, lead=lead)
-        ConsentFactory(user=None, lead=middle)
-    lead.merge(into=middle)
-    middle.merge(into=into)
-    assert Lead.objects.record_event("lk_opened", source="web", lead=lead, page=PAGE) == into
+    merge_leads(lead, into=middle)
+    merge_leads(middle, into=into)
+    assert record_event("lk_opened", source="web", lead=lead, page=PAGE) == into
     assert into.timeline.count() == 1
-
-
-def test_leads_that_were_merged_in_a_circle_end_somewhere() -> None:
-    lead, into = LeadFactory(), LeadFactory()
-    for one in [lead, into]:
-        ConsentFactory(user=None, lead=one)
-    lead.merge(into=into)
-    Lead.objects.filter(pk=lead.pk).update(status="new")
-    into.merge(into=lead)
-    Lead.objects.filter(pk=lead.pk).update(status="inactive")
-    assert Lead.objects.record_event("lk_opened", source="web", lead=lead, page=PAGE) in [
-        lead,
-        into,
-    ]
-    assert LeadTimelineEvent.objects.count() == 1
 
 
 @pytest.mark.parametrize(
@@ -367,10 +334,10 @@ def test_what_cannot_be_merged_stays_as_it_is(into: Any, error: type[Refused]) -
     lead = LeadFactory()
     by_email(lead)
     with nothing_written(), pytest.raises(error):
-        lead.merge(into=lead if into == "itself" else into)
+        merge_leads(lead, into=lead if into == "itself" else into)
     unknown = Lead(pk=uuid4())
     with nothing_written(), pytest.raises(NotFound):
-        unknown.merge(into=lead)
+        merge_leads(unknown, into=lead)
 
 
 @pytest.mark.parametrize(
@@ -382,10 +349,10 @@ def test_leads_are_merged_by_who_may_change_them(role: str | None, allowed: bool
         UserRoleFactory(user=actor, role_id=role)
     lead, into = LeadFactory(), LeadFactory()
     if allowed:
-        assert lead.merge(into=into, actor=actor) == into
+        assert merge_leads(lead, into=into, actor=actor) == into
         return
     with nothing_written(), pytest.raises(NotPermitted):
-        lead.merge(into=into, actor=actor)
+        merge_leads(lead, into=into, actor=actor)
 
 
 def test_staff_merges_leads_in_admin(client: Client) -> None:
@@ -395,7 +362,8 @@ def test_staff_merges_leads_in_admin(client: Client) -> None:
     page = reverse("admin:crm_lead_changelist")
     chosen = {"action": "merge_selected", "_selected_action": [row.pk for row in [*others, oldest]]}
     client.post(page, chosen)
-    assert {*Lead.objects.all()} == {oldest, apart}
+    assert {*Lead.objects.filter(merged_into=None)} == {oldest, apart}
+    assert {*oldest.merged_leads.all()} == {*others}
     assert OutboxEvent.objects.filter(event_type="lead_merged").count() == 2
     with nothing_written():
         client.post(page, {"action": "merge_selected", "_selected_action": [oldest.pk]})

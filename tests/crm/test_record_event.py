@@ -15,8 +15,9 @@ from django.test.utils import CaptureQueriesContext
 from audit.models import OutboxEvent
 from crm.errors import EventRefused
 from crm.models import AnalyticsEvent, Lead, LeadIdentity, LeadTimelineEvent
-from crm.services.events import CONTACTS
-from crm.services.subjects import identifiers
+from crm.services import find_leads_by_contact, record_event
+from crm.services.events import CONTACT_EVENTS
+from crm.services.identifiers import parse_identifiers
 from ebalance.db import contacts
 from ebalance.db.encryption import keys
 from ebalance.db.encryption.fields import Plaintext, UnsealedValue
@@ -51,7 +52,7 @@ EMAIL = "Maria.Ivanova@Example.com"
 
 
 def record(event: dict[str, Any], **more: Any) -> Lead | None:
-    return Lead.objects.record_event(**{**event, **more})
+    return record_event(**{**event, **more})
 
 
 def any_event(name: str) -> dict[str, Any]:
@@ -225,9 +226,9 @@ SOURCES = {
 
 @advises
 def test_every_contact_has_an_expected_source() -> Iterator[str]:
-    for name in {*SOURCES} ^ {*CONTACTS}:
+    for name in {*SOURCES} ^ {*CONTACT_EVENTS}:
         yield of_test(record, "SOURCES")(
-            f"add or remove {name} in", "CONTACTS in crm/services/events.py differs"
+            f"add or remove {name} in", "CONTACT_EVENTS in crm/services/events.py differs"
         )
 
 
@@ -258,9 +259,9 @@ def test_other_events_make_no_lead() -> None:
 
 
 def test_contact_of_nobody_makes_no_lead() -> None:
-    made = {name: lead for name in CONTACTS if (lead := record(any_event(name))) is not None}
+    made = {name: lead for name in CONTACT_EVENTS if (lead := record(any_event(name))) is not None}
     assert made == {}
-    assert counts() == [0, 0, 0, len(CONTACTS), 0]
+    assert counts() == [0, 0, 0, len(CONTACT_EVENTS), 0]
 
 
 def test_a_new_lead_is_known_by_all_that_is_given() -> None:
@@ -288,7 +289,7 @@ def test_a_new_lead_is_known_by_all_that_is_given() -> None:
     assert sealed_email.open() == "maria.ivanova@example.com"
     (primary,) = (row for row in rows if row.is_primary)  # a contact rather than a browser
     assert primary.phone_encrypted.open() == "+79175551234"
-    assert Lead.objects.find_by_contact(email=EMAIL.upper()).get() == lead
+    assert find_leads_by_contact(email=EMAIL.upper()).get() == lead
 
 
 def test_a_lead_known_by_a_browser_only_has_no_primary_contact_until_it_has_one() -> None:
@@ -474,7 +475,7 @@ def test_a_lead_gains_what_it_was_not_known_by_and_nothing_twice() -> None:
     assert lead.identities.count() == 3
     assert record(VIEW, user=user, contact=email("other@example.com")) == lead
     assert lead.identities.count() == 4
-    assert Lead.objects.find_by_contact(email="other@example.com").get() == lead
+    assert find_leads_by_contact(email="other@example.com").get() == lead
 
 
 def test_a_lead_is_found_while_keys_are_rotated(settings: Any) -> None:
@@ -749,7 +750,7 @@ def test_no_statement_holds_a_contact() -> None:
 
 def test_an_identifier_does_not_show_what_it_holds() -> None:
     contact = {"telegram": Plaintext("55512345"), "phone": Plaintext("+79175551234")}
-    for one in identifiers(user=None, contact=contact, anonymous_id=BROWSER):
+    for one in parse_identifiers(user=None, contact=contact, anonymous_id=BROWSER):
         assert "555" not in repr(one)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
-from audit.models import OutboxEvent
+from booking.models import Appointment, WaitlistRequest
 from crm.models import Lead, LeadIdentity
 from ebalance.db.ids import uuid7
 from identity.models import Consent, User
@@ -43,30 +43,17 @@ class Oracle:
         self.identities = [*LeadIdentity.objects.all()]
         everything = [*Consent.objects.all()]
         self.consents = [row for row in everything if row.consent_type == consent_type]
-        self.links = {
-            (row.user_id, row.lead_id)
-            for row in [*self.identities, *everything]
-            if row.user_id and row.lead_id
+        pairs = [
+            *((row.user_id, row.lead_id) for row in [*self.identities, *everything]),
+            *Appointment.objects.values_list("client", "lead"),
+            *WaitlistRequest.objects.values_list("user", "lead"),
+        ]
+        self.links = {(user, lead) for user, lead in pairs if user and lead}
+        self.merges = {
+            frozenset([lead.pk, lead.merged_into_id])
+            for lead in self.leads.values()
+            if lead.merged_into_id
         }
-        self.merges = {frozenset(pair) for pair in self._merges().items()}
-
-    def _merges(self) -> dict[UUID, UUID]:
-        last: dict[UUID, Any] = {}
-        for event in OutboxEvent.objects.order_by("created_at", "id"):
-            if (event.event_type, event.aggregate_type) == ("lead_merged", "leads"):
-                last[event.aggregate_id] = event.payload.get("into")
-        found = {}
-        for key, into in last.items():
-            lead = self.leads.get(key)
-            is_used = lead and (
-                lead.status != "inactive" or any(row.lead_id == key for row in self.identities)
-            )
-            try:
-                if not is_used:
-                    found[key] = UUID(into)
-            except (TypeError, ValueError, AttributeError):
-                continue
-        return found
 
     def one_with(self, lead: UUID) -> set[UUID]:
         """The lead and all that are one with it by merges."""
@@ -83,6 +70,11 @@ class Oracle:
         group = self.one_with(lead)
         return {user for user, known in self.links if known in group}
 
+    def others_of(self, lead: UUID, user: UUID) -> set[UUID]:
+        """The other accounts of the lead; an erased one is nobody any more."""
+        accounts = self.accounts_of(lead) - {user}
+        return {account for account in accounts if self.status.get(account) != "deleted"}
+
     def leads_of(self, user: UUID) -> set[UUID]:
         return {lead for who, known in self.links if who == user for lead in self.one_with(known)}
 
@@ -95,7 +87,7 @@ class Oracle:
             for row in self.consents
             if row.user_id == user or (row.user_id is None and row.lead_id in leads)
         ]
-        own = [row for row in rows if row.user_id or self.accounts_of(row.lead_id) == {user}]
+        own = [row for row in rows if row.user_id or not self.others_of(row.lead_id, user)]
         return last_word_is_yes(rows, own)
 
     def may_lead(self, lead: UUID) -> bool:
@@ -118,8 +110,13 @@ class Oracle:
             return False
         if session.client_id:
             return people == {session.client_id}
-        is_theirs = len(people) == 1 and self.accounts_of(session.lead_id) == accounts
-        return session.lead_id in group or (bool(accounts) and is_theirs)
+        if session.lead_id in group:
+            return True
+        return len(accounts) == len(people) == 1 and all(
+            session.lead_id in self.leads_of(account)
+            and not self.others_of(session.lead_id, account)
+            for account in accounts
+        )
 
     def rows_of(self, user: UUID | None, lead: UUID | None) -> set[UUID]:
         """Keys of all that the person said."""
@@ -164,10 +161,9 @@ class World:
             LeadFactory(status=dice.choice(["new", "inactive", "inactive"])).pk
             for _ in range(dice.randint(1, 7))
         ]
-        self.gone = [uuid4() for _ in range(2)]  # merged, and nothing is left of them
         for _ in range(dice.randint(0, 8)):
             self._identify()
-        for _ in range(dice.randint(0, 6)):
+        for _ in range(dice.randint(0, 4)):
             self._merge()
         self.taken: set[tuple[UUID | None, str]] = set()
         for _ in range(dice.randint(0, 16)):
@@ -184,7 +180,7 @@ class World:
 
     def _identify(self) -> None:
         lead = self.dice.choice(self.leads)
-        if self.dice.random() < 0.3:
+        if self.dice.random() < 0.45:
             LeadIdentityFactory(lead_id=lead)
             return
         user = self.dice.choice(self.users)
@@ -192,16 +188,13 @@ class World:
             LeadIdentityFactory(registered=True, user_id=user, lead_id=lead)
 
     def _merge(self) -> None:
-        somebody = [*self.leads, *self.gone]
-        into: Any = str(self.dice.choice(somebody))
-        payload = self.dice.choice([{"into": into}] * 8 + [{"into": "lead"}, {"into": 7}, {}])
-        OutboxEvent.objects.create(
-            event_type=self.dice.choice(["lead_merged"] * 9 + ["lead_created"]),
-            aggregate_type=self.dice.choice(["leads"] * 9 + ["users"]),
-            aggregate_id=self.dice.choice(somebody),
-            payload=payload,
-            created_at=self._time(),
-        )
+        unmerged = [*Lead.objects.filter(pk__in=self.leads, merged_into=None).order_by("pk")]
+        if len(unmerged) > 1:
+            lead, into = self.dice.sample(unmerged, 2)
+            users = into.identities.filter(user__isnull=False).values("user")
+            lead.identities.filter(user__in=users).delete()
+            lead.identities.update(lead=into)
+            Lead.objects.filter(pk=lead.pk).update(status="inactive", merged_into=into)
 
     def _speak(self) -> None:
         dice = self.dice

@@ -33,7 +33,7 @@ def diary(kind: str = "gratitude", day: str = "2026-01-07", **values: Any) -> di
 
 
 def document(**tables: list[dict[str, Any]]) -> export_document.Document:
-    return export_document.document(ANNA, {"users": [account()], **tables}, NOON)
+    return export_document.make_document(ANNA, {"users": [account()], **tables}, NOON)
 
 
 def texts(value: Any) -> list[str]:

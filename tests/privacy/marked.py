@@ -34,7 +34,7 @@ from ebalance.db.encryption.fields import (
 from ebalance.db.fields import ClosedSet
 from ebalance.db.schema import data_map
 from ebalance.db.schema.data_map import Column, tables
-from ebalance.privacy.subject import Person
+from ebalance.privacy.rows import PersonalRows
 from identity.models import User
 from tests.factories import (
     AnalyticsEventFactory,
@@ -409,7 +409,7 @@ def _logins(one: Marked) -> None:
 
 def tables_of_people() -> list[data_map.Table]:
     """The tables that can hold rows of a person."""
-    nobody = Person(UUID(int=0))
+    nobody = PersonalRows(UUID(int=0))
     return [table for table in tables() if nobody.rows(table) is not None]
 
 
@@ -435,7 +435,7 @@ def takes_text(column: Column) -> bool:
 
 def unmarked(one: Marked) -> list[str]:
     """Tables without a row of this person, and places in which none of their rows has a mark."""
-    person, missing = Person(one.pk), []
+    person, missing = PersonalRows(one.pk), []
     for table in tables_of_people():
         rows = person.rows(table)
         assert rows is not None

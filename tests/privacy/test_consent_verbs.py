@@ -12,8 +12,15 @@ import pytest
 
 from audit.models import AuditLogEntry, OutboxEvent
 from crm.models import AnalyticsEvent, Lead, LeadTimelineEvent, TrackingEvent
+from crm.services import merge_leads
 from ebalance.db.ids import uuid7
-from ebalance.privacy.consents import age_of
+from ebalance.privacy.consents import (
+    consent_history,
+    grant_consent,
+    version_order,
+    withdraw_consent,
+    withdraw_this_consent,
+)
 from ebalance.services import (
     Clock,
     IdempotencyConflict,
@@ -28,7 +35,6 @@ from tests.factories import (
     ConsentFactory,
     LeadFactory,
     LeadIdentityFactory,
-    OutboxEventFactory,
     UserFactory,
 )
 from tests.looping import check_each
@@ -50,11 +56,11 @@ def at(hours: float = 0) -> Clock:
 
 
 def grant(hours: float = 0, **values: Any) -> Consent:
-    return Consent.objects.grant(**{**TEXT, "clock": at(hours), **values})
+    return grant_consent(**{**TEXT, "clock": at(hours), **values})
 
 
 def withdraw(hours: float = 0, **values: Any) -> list[Consent]:
-    return Consent.objects.withdraw(**{"clock": at(hours), **values})
+    return withdraw_consent(**{"clock": at(hours), **values})
 
 
 def refuse(hours: float = 0, **values: Any) -> Consent:
@@ -173,7 +179,7 @@ def test_an_older_version_does_not_come_after_a_newer_one() -> None:
     row = grant(user=user, version=V2)
     with refused(VersionOutdated, id=row.pk):
         grant(1, user=user, version=V1)
-    row.withdraw(clock=at(2))
+    withdraw_this_consent(row, clock=at(2))
     assert grant(3, user=user, version=V1).version == V1  # nothing newer is in force any more
 
 
@@ -187,8 +193,8 @@ def test_an_older_version_does_not_come_after_a_newer_one() -> None:
     ],
 )
 def test_versions_are_ordered_by_day_and_number(versions: list[str]) -> None:
-    assert sorted(versions, key=age_of) == versions
-    assert len({age_of(version) for version in versions}) == len(versions)
+    assert sorted(versions, key=version_order) == versions
+    assert len({version_order(version) for version in versions}) == len(versions)
 
 
 def test_purposes_are_apart() -> None:
@@ -244,7 +250,7 @@ def test_a_consent_of_both_is_replaced_by_that_of_one() -> None:
     grant(user=user, lead=lead)
     row = grant(1, user=user, version=V2)
     assert active() == [row]
-    assert [*Consent.objects.history(lead=lead)][-1] == row  # they are known as one since
+    assert [*consent_history(lead=lead)][-1] == row  # they are known as one since
 
 
 def test_nobody_agrees_together_with_the_lead_of_another() -> None:
@@ -320,7 +326,7 @@ def test_a_key_is_not_needed_for_what_is_there() -> None:
 def test_a_request_of_a_lead_that_was_merged_since_is_the_same() -> None:
     lead, into, key = known_as(), known_as(), uuid7()
     row = grant(id=key, lead=lead)
-    lead.merge(into=into)
+    merge_leads(lead, into=into)
     with nothing_written():
         assert grant(1, id=key, lead=lead) == grant(1, lead=lead) == grant(1, lead=into) == row
 
@@ -372,7 +378,7 @@ def test_a_refusal_ends_what_the_person_agreed_to_elsewhere() -> None:
     user = UserFactory()
     lead, merged = known_as(user), known_as()
     rows = [grant(user=user), grant(lead=lead), grant(lead=merged)]
-    merged.merge(into=lead)
+    merge_leads(merged, into=lead)
     other = grant(user=user, consent_type="telegram")
     refuse(1, lead=lead)
     assert active() == [other]
@@ -401,13 +407,13 @@ def test_nothing_more_is_written_of_who_was_erased() -> None:
 def test_a_withdrawal_is_once(whose: Callable[[], dict[str, Any]]) -> None:
     subject = whose()
     row = grant(**subject)
-    row.withdraw(clock=at(1))
+    withdraw_this_consent(row, clock=at(1))
     assert row.revoked_at == stored(row)["revoked_at"] == NOW + timedelta(hours=1)
     assert (row.status, events(row)) == ("withdrawn", ["consent_granted", "consent_withdrawn"])
     assert payloads(row)[-1] == {"consent_type": "communications", "version": V1}
     with nothing_written():
-        row.withdraw(clock=at(2))
-        Consent.objects.get(pk=row.pk).withdraw(clock=at(2))
+        withdraw_this_consent(row, clock=at(2))
+        withdraw_this_consent(row.pk, clock=at(2))
         assert withdraw(2, **subject) == []
 
 
@@ -425,8 +431,8 @@ def test_a_withdrawal_reaches_all_that_the_person_is_known_as() -> None:
     user = UserFactory()
     lead, second, merged, twice = known_as(user), known_as(user), known_as(), known_as()
     rows = [grant(user=user), *(grant(lead=one) for one in [lead, second, merged, twice])]
-    twice.merge(into=merged)
-    merged.merge(into=lead)
+    merge_leads(twice, into=merged)
+    merge_leads(merged, into=lead)
     others = [
         grant(user=UserFactory()),
         grant(lead=known_as()),
@@ -441,12 +447,12 @@ def test_wherever_a_person_withdraws_the_purpose_is_withdrawn(number: int) -> No
     user = UserFactory()
     lead, merged = known_as(user), known_as()
     rows = [grant(user=user), grant(lead=lead), grant(lead=merged)]
-    merged.merge(into=lead)
+    merge_leads(merged, into=lead)
     ways: list[Callable[[], Any]] = [
         lambda: withdraw(1, lead=lead),
         lambda: withdraw(1, lead=merged),
-        lambda: rows[0].withdraw(clock=at(1)),
-        lambda: rows[2].withdraw(clock=at(1)),
+        lambda: withdraw_this_consent(rows[0], clock=at(1)),
+        lambda: withdraw_this_consent(rows[2], clock=at(1)),
     ]
     ways[number]()
     assert active() == []
@@ -472,7 +478,7 @@ def test_withdrawing_is_always_possible(state: str) -> None:
         update_sql(user, status="blocked")
     else:
         erase(user.pk)
-    rows[2].withdraw(clock=at(1), actor=User.objects.get(pk=user.pk))
+    withdraw_this_consent(rows[2], clock=at(1), actor=User.objects.get(pk=user.pk))
     assert {*withdraw(1, user=user, source="web")} == {*rows[:2]}
     assert active() == []
 
@@ -483,7 +489,7 @@ def test_there_may_be_nothing_to_withdraw(row: dict[str, Any]) -> None:
     if row:
         consent = ConsentFactory(user=user, **row)
         with nothing_written():
-            consent.withdraw()
+            withdraw_this_consent(consent)
     with nothing_written():
         assert withdraw(user=user) == []
 
@@ -492,7 +498,7 @@ def test_a_newer_consent_is_left_to_a_withdrawal_of_an_older_one() -> None:
     old = grant(user=UserFactory())
     new = grant(1, user=old.user, version=V2)
     with nothing_written():
-        old.withdraw(clock=at(2))
+        withdraw_this_consent(old, clock=at(2))
     assert active() == [new]
 
 
@@ -506,7 +512,7 @@ def test_what_is_said_later_has_a_later_time_whatever_the_clock() -> None:
     second = grant(-5, user=user, version=V2)
     no = refuse(-7, user=user)
     yes = grant(-9, user=user)
-    yes.withdraw(clock=at(-11))
+    withdraw_this_consent(yes, clock=at(-11))
     assert [stored(row)["granted_at"] - NOW for row in (first, second, no, yes)] == [
         n * INSTANT for n in range(4)
     ]
@@ -526,7 +532,7 @@ def test_also_what_was_said_as_a_lead_is_earlier() -> None:
 def test_the_end_of_time_is_no_reason_not_to_withdraw() -> None:
     last = datetime(9999, 12, 30, tzinfo=UTC)
     row = ConsentFactory(granted_at=last)
-    row.withdraw(clock=at())
+    withdraw_this_consent(row, clock=at())
     assert stored(row)["revoked_at"] == last
 
 
@@ -536,30 +542,14 @@ def test_the_end_of_time_is_no_reason_not_to_withdraw() -> None:
 def test_a_merged_lead_agrees_as_the_one_that_is_left() -> None:
     gone, left, into = known_as(), known_as(), known_as()
     old = grant(lead=left)
-    gone.merge(into=into)
-    left.merge(into=into)
-    assert not Lead.objects.filter(pk=gone.pk).exists()
+    merge_leads(gone, into=into)
+    merge_leads(left, into=into)
     row = grant(1, lead=gone, version=V2)
     assert row.lead_id == into.pk
     assert active() == [row]
     assert stored(old)["revoked_at"] == NOW + timedelta(hours=1)
     with nothing_written():
         assert grant(2, lead=left, version=V2) == row
-
-
-def test_leads_that_were_merged_in_a_circle_agree_as_one_of_them() -> None:
-    leads = [LeadFactory(status="inactive") for _ in range(2)]
-    for lead, into in [leads, leads[::-1]]:
-        OutboxEventFactory(
-            event_type="lead_merged",
-            aggregate_type="leads",
-            aggregate_id=lead.pk,
-            payload={"into": str(into.pk)},
-        )
-    row = grant(lead=leads[0])
-    with nothing_written():
-        assert grant(1, lead=leads[1]) == row
-    assert withdraw(2, lead=leads[1]) == [row]
 
 
 # -- what the database and others do --------------------------------------------------------------
@@ -570,7 +560,7 @@ def test_somebody_revokes_by_hand() -> None:
     row = grant(user=user)
     execute("UPDATE consents SET revoked_at = %s", [NOW + timedelta(hours=1)])
     with nothing_written():
-        row.withdraw(clock=at(2))  # the caller's copy decides nothing
+        withdraw_this_consent(row, clock=at(2))  # the caller's copy decides nothing
         assert withdraw(2, user=user) == []
     assert row.revoked_at == NOW + timedelta(hours=1)
     again = grant(3, user=user)
@@ -594,7 +584,7 @@ def test_somebody_agrees_by_hand() -> None:
 
 def test_what_a_verb_wrote_is_evidence() -> None:
     row = grant(user=UserFactory())
-    row.withdraw(clock=at(1))
+    withdraw_this_consent(row, clock=at(1))
     for change, rule in [
         ({"version": V2}, "consents_are_evidence"),
         ({"granted_at": NOW - INSTANT}, "consents_are_evidence"),
@@ -618,7 +608,7 @@ def test_nobody_speaks_for_another(role: str | None) -> None:
         lambda: refuse(user=user, actor=actor),
         lambda: withdraw(user=user, actor=actor),
         lambda: withdraw(lead=lead, actor=actor),
-        lambda: row.withdraw(actor=actor),
+        lambda: withdraw_this_consent(row, actor=actor),
     ):
         with refused(NotPermitted):
             call()
@@ -630,7 +620,7 @@ def test_a_person_speaks_and_the_owner_writes_it_down(who: str) -> None:
     lead = known_as(user)
     actor = user if who == "the person" else UserFactory(role="owner")
     rows = [grant(user=user, actor=actor), grant(lead=lead, actor=actor)]
-    rows[0].withdraw(actor=actor)
+    withdraw_this_consent(rows[0], actor=actor)
     assert active() == []
     refuse(lead=lead, actor=actor)
 
@@ -687,7 +677,7 @@ def test_an_event_that_is_switched_off_stops_nobody() -> None:
 )
 def test_a_version_that_could_be_a_phone_number_is_left_out(version: str, told: bool) -> None:
     row = grant(user=UserFactory(), version=version)
-    row.withdraw(clock=at(1))
+    withdraw_this_consent(row, clock=at(1))
     assert [payload.get("version") for payload in payloads(row)] == [version if told else None] * 2
 
 
@@ -695,7 +685,7 @@ def test_no_event_and_no_entry_names_anybody() -> None:
     user = UserFactory(email="marker@example.com", phone="+79990001122", display_name="Marker")
     lead = known_as(user)
     row = grant(user=user, lead=lead, actor=user)
-    row.withdraw(actor=user, source="web")
+    withdraw_this_consent(row, actor=user, source="web")
     refuse(user=user)
     said = " ".join(
         str(values)
@@ -752,14 +742,12 @@ def check_invalid(inputs: list[tuple[dict[str, Any], str]], verb: Callable[..., 
 
 def test_invalid_consent_writes_nothing() -> None:
     given = {**TEXT, "user": UserFactory()}
-    check_invalid(NO_CONSENTS, lambda **values: Consent.objects.grant(**{**given, **values}))
+    check_invalid(NO_CONSENTS, lambda **values: grant_consent(**{**given, **values}))
 
 
 def test_invalid_withdrawal_writes_nothing() -> None:
     user = ConsentFactory().user
-    check_invalid(
-        NO_WITHDRAWALS, lambda **values: Consent.objects.withdraw(**{"user": user, **values})
-    )
+    check_invalid(NO_WITHDRAWALS, lambda **values: withdraw_consent(**{"user": user, **values}))
 
 
 def test_unknown_person_neither_agrees_nor_withdraws() -> None:
@@ -785,7 +773,7 @@ def test_unknown_person_neither_agrees_nor_withdraws() -> None:
 def test_a_consent_that_is_no_row_is_not_found() -> None:
     row = Consent(user=UserFactory(), **TEXT)
     with refused(NotFound):
-        row.withdraw()
+        withdraw_this_consent(row)
 
 
 # -- history --------------------------------------------------------------------------------------
@@ -799,7 +787,7 @@ def test_a_history_says_who_agreed_to_what_when_from_where_and_until_when() -> N
     withdraw(3, user=user)
     grant(4, user=user, consent_type="personal_data")
     grant(user=UserFactory())
-    said = Consent.objects.history(user=user).values_list(
+    said = consent_history(user=user).values_list(
         "consent_type", "version", "granted", "source", "granted_at", "revoked_at"
     )
     hours = [NOW + timedelta(hours=n) for n in range(5)]
@@ -809,19 +797,19 @@ def test_a_history_says_who_agreed_to_what_when_from_where_and_until_when() -> N
         ("personal_data", V1, True, "web", hours[4], None),
         ("telegram", V1, False, "web", hours[2], None),
     ]
-    assert Consent.objects.history(user=user).filter(version=V2).count() == 1
+    assert consent_history(user=user).filter(version=V2).count() == 1
 
 
 def test_a_history_has_what_the_person_said_as_a_lead() -> None:
     user = UserFactory()
     lead, merged, gone = known_as(user), known_as(), known_as()
     rows = [grant(lead=gone), grant(lead=merged), grant(1, lead=lead), grant(2, user=user)]
-    gone.merge(into=merged)
-    merged.merge(into=lead)
+    merge_leads(gone, into=merged)
+    merge_leads(merged, into=lead)
     grant(lead=known_as(UserFactory()))
     for whose in [{"user": user}, {"lead": lead}, {"lead": merged}, {"lead": gone}]:
-        assert {*Consent.objects.history(**whose)} == {*rows}
-    assert [*Consent.objects.history(user=user)][2:] == rows[2:]  # in their order
+        assert {*consent_history(**whose)} == {*rows}
+    assert [*consent_history(user=user)][2:] == rows[2:]  # in their order
 
 
 def test_a_history_takes_two_queries(django_assert_num_queries: Any) -> None:
@@ -829,17 +817,17 @@ def test_a_history_takes_two_queries(django_assert_num_queries: Any) -> None:
     for lead in [known_as(user) for _ in range(3)]:
         grant(lead=lead)
     with django_assert_num_queries(2):
-        assert len(Consent.objects.history(user=user)) == 3
+        assert len(consent_history(user=user)) == 3
 
 
 def test_nobody_has_no_history() -> None:
     ConsentFactory()
-    assert [*Consent.objects.history(user=uuid4())] == []
-    assert [*Consent.objects.history(lead=uuid4())] == []
+    assert [*consent_history(user=uuid4())] == []
+    assert [*consent_history(lead=uuid4())] == []
     with pytest.raises(NotFound):
-        Consent.objects.history(user="nobody")
+        consent_history(user="nobody")
     with pytest.raises(InvalidInput):
-        Consent.objects.history()
+        consent_history()
 
 
 @each_seeds(20)
@@ -851,10 +839,9 @@ def check_history(seed: int) -> None:
     world = World(seed)
     for purpose in ("communications", "telegram"):
         oracle = Oracle(purpose)
-        of_purpose = Consent.objects.filter(consent_type=purpose)
         for user in world.users:
-            found = {row.pk for row in of_purpose.history(user=user)}
+            found = {row.pk for row in consent_history(user=user).filter(consent_type=purpose)}
             assert found == oracle.rows_of(user, None)
         for lead in world.leads:
-            found = {row.pk for row in of_purpose.history(lead=lead)}
+            found = {row.pk for row in consent_history(lead=lead).filter(consent_type=purpose)}
             assert found == oracle.rows_of(None, lead)

@@ -15,9 +15,16 @@ from django.db import connection, transaction
 
 from audit.models import OutboxEvent
 from crm.models import Lead, LeadIdentity
+from crm.services import merge_leads
 from ebalance.db.encryption.fields import Plaintext
 from ebalance.db.ids import uuid7
-from ebalance.privacy.mailing import PURPOSES
+from ebalance.privacy.consents import (
+    consent_history,
+    grant_consent,
+    withdraw_consent,
+    withdraw_this_consent,
+)
+from ebalance.privacy.mailing import PURPOSES, can_contact, leads_to_contact, users_to_contact
 from ebalance.services import IdempotencyConflict, Refused
 from identity.errors import PersonUnavailable, VersionOutdated
 from identity.models import Consent, User
@@ -54,7 +61,7 @@ def known_as(*users: User) -> Lead:
 
 
 def grant(**values: Any) -> Consent:
-    return Consent.objects.grant(**{**TEXT, **values})
+    return grant_consent(**{**TEXT, **values})
 
 
 def active(**whose: Any) -> list[Consent]:
@@ -117,10 +124,10 @@ def test_many_withdraw_at_once() -> None:
     lead = known_as(user)
     rows = [grant(user=user), grant(lead=lead)]
     calls: list[Callable[[], Any]] = [
-        lambda: Consent.objects.withdraw(user=user),
-        lambda: Consent.objects.withdraw(lead=lead),
-        lambda: Consent.objects.get(pk=rows[0].pk).withdraw(),
-        lambda: Consent.objects.get(pk=rows[1].pk).withdraw(),
+        lambda: withdraw_consent(user=user),
+        lambda: withdraw_consent(lead=lead),
+        lambda: withdraw_this_consent(rows[0].pk),
+        lambda: withdraw_this_consent(rows[1].pk),
     ]
     answers = at_once(*calls * 3)
     assert [answer for answer in answers if isinstance(answer, Exception)] == []
@@ -147,8 +154,8 @@ def test_an_account_and_its_lead_at_once_do_not_wait_for_each_other_for_ever() -
     calls: list[Callable[[], Any]] = [lambda: grant(user=user)]
     calls += [lambda one=one: grant(lead=one) for one in leads]
     calls += [lambda one=one: grant(user=user, lead=one, granted=False) for one in leads]
-    calls += [lambda: Consent.objects.withdraw(user=user), lambda: grant(user=user, **NEWER)]
-    calls += [lambda: Consent.objects.withdraw(lead=leads[2])]
+    calls += [lambda: withdraw_consent(user=user), lambda: grant(user=user, **NEWER)]
+    calls += [lambda: withdraw_consent(lead=leads[2])]
     for _ in range(5):
         answers = at_once(*calls)
         unexpected = [
@@ -251,7 +258,7 @@ def test_a_consent_that_somebody_revokes_by_hand_meanwhile_is_no_more() -> None:
     assert again.granted_at > row.revoked_at
     _, ended = race(
         lambda: update_sql(again, revoked_at=datetime.now(UTC)),
-        lambda: Consent.objects.withdraw(user=user),
+        lambda: withdraw_consent(user=user),
     )
     assert ended == []
 
@@ -263,14 +270,14 @@ def test_whoever_is_blocked_meanwhile_does_not_agree() -> None:
         _, answer = race(lambda: update_sql(user, status="blocked"), lambda w=whose: grant(**w))
         assert isinstance(answer, PersonUnavailable)
         update_sql(user, status="active")
-    assert not Consent.objects.history(user=user).exists()
+    assert not consent_history(user=user).exists()
 
 
 def test_whoever_is_blocked_afterwards_has_agreed() -> None:
     user = UserFactory()
     row, _ = race(lambda: grant(user=user), lambda: update_sql(user, status="blocked"))
     assert active(user=user) == [row]
-    assert not Consent.objects.may_mail(user=user)
+    assert not can_contact("email", user=user)
 
 
 @pytest.mark.parametrize("has_consent", [False, True], ids=["deleted", "left"])
@@ -278,22 +285,22 @@ def test_a_lead_that_is_merged_meanwhile_agrees_as_the_other(has_consent: bool) 
     lead, into = known_as(), known_as()
     if has_consent:
         ConsentFactory(user=None, lead=lead, consent_type="telegram")
-    _, row = race(lambda: lead.merge(into=into), lambda: grant(lead=lead))
+    _, row = race(lambda: merge_leads(lead, into=into), lambda: grant(lead=lead))
     assert row.lead_id == into.pk
-    assert Consent.objects.may_mail(lead=lead)
+    assert can_contact("email", lead=lead)
 
 
 def test_a_lead_that_is_merged_afterwards_keeps_its_consent() -> None:
     lead, into = known_as(), known_as()
-    row, _ = race(lambda: grant(lead=lead), lambda: lead.merge(into=into))
+    row, _ = race(lambda: grant(lead=lead), lambda: merge_leads(lead, into=into))
     assert active(lead=lead) == [row]
-    assert [*Consent.objects.history(lead=into)] == [row]
+    assert [*consent_history(lead=into)] == [row]
 
 
 def test_a_merge_meanwhile_hides_nothing_from_a_withdrawal() -> None:
     lead, into = known_as(), known_as()
     row = grant(lead=lead)
-    _, ended = race(lambda: lead.merge(into=into), lambda: Consent.objects.withdraw(lead=into))
+    _, ended = race(lambda: merge_leads(lead, into=into), lambda: withdraw_consent(lead=into))
     assert ended == [row]
 
 
@@ -307,7 +314,7 @@ def test_who_says_no_by_the_address_takes_the_lead_before_what_it_agreed_to(
     row = ConsentFactory(user=None, lead=lead, **TEXT)
 
     def withdraw() -> None:
-        Consent.objects.withdraw(user=user, source="web")
+        withdraw_consent(user=user, source="web")
         connection.close()
 
     thread = threading.Thread(target=withdraw)
@@ -358,13 +365,13 @@ class Worker(threading.Thread):
             "version": f"2026-01-0{self.dice.randint(1, 9)}",
         }
         if what == "withdraw":
-            Consent.objects.withdraw(consent_type=purpose, source="web", **whose)
+            withdraw_consent(consent_type=purpose, source="web", **whose)
         elif what == "row":
-            row = Consent.objects.history(**whose).order_by("?").first()
+            row = consent_history(**whose).order_by("?").first()
             if row is not None:
                 row.withdraw()
         else:
-            Consent.objects.grant(granted=what == "grant", **values, **whose)
+            grant_consent(granted=what == "grant", **values, **whose)
         return what
 
 
@@ -436,9 +443,9 @@ def test_whatever_is_said_at_once_the_last_word_is_kept(
         assert Consent.objects.filter(pk__in=ended, revoked_at=None).count() == 0
         for channel, purpose in PURPOSES.items():
             oracle = Oracle(purpose)
-            assert {u.pk for u in Consent.objects.users_to_write(channel)} == {
+            assert {u.pk for u in users_to_contact(channel)} == {
                 user.pk for user in users if oracle.may_user(user.pk)
             }
-            assert {one.pk for one in Consent.objects.leads_to_write(channel)} == {
+            assert {one.pk for one in leads_to_contact(channel)} == {
                 lead.pk for lead in leads if oracle.may_lead(lead.pk)
             }

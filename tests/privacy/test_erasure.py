@@ -1,4 +1,4 @@
-"""``user.erase()``: what is in its way, what becomes of sessions and consents, what is told."""
+"""``erase_user(user)``: what is in its way, what becomes of sessions and consents, what is told."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ from audit.services import record_entry
 from audit.services.chain import Verification
 from booking.models import Appointment, PaymentWebhookEvent
 from crm.models import Lead, LeadIdentity
+from crm.services import merge_leads
 from ebalance.actor import acting_as
 from ebalance.db.encryption.fields import Plaintext
-from ebalance.privacy.erasure.service import erase
+from ebalance.privacy.erasure import erase_user
 from ebalance.privacy.exports import storage
 from ebalance.services import InvalidInput, NotFound, NotPermitted, Refused, TransitionRefused
 from identity.errors import LastOwner, UpcomingAppointments
 from identity.models import Consent, ErasureLedgerEntry, User
+from identity.services import block_user, unblock_user
 from tests.audit.tampering import grow, superuser
 from tests.booking.telling import outbox, refused, stored, told, writes_nothing
 from tests.factories import (
@@ -108,26 +110,26 @@ def test_the_last_active_owner_is_not_erased(owner: User) -> None:
     UserFactory(role="owner", blocked=True)
     UserFactory(role="assistant")
     with refused(LastOwner, user=owner.pk):
-        owner.erase(method="self_service")
+        erase_user(owner, method="self_service")
 
 
 def test_an_owner_is_erased_where_another_one_is_active(owner: User) -> None:
     other = UserFactory(role="owner")
-    owner.erase(method="self_service")
+    erase_user(owner, method="self_service")
     assert (owner.status, owner.user_roles.count()) == ("deleted", 0)
     with refused(LastOwner, user=other.pk):
-        other.erase(method="self_service")
+        erase_user(other, method="self_service")
 
 
 def test_an_owner_who_is_blocked_is_erased(owner: User) -> None:
     blocked = UserFactory(role="owner", blocked=True)
-    blocked.erase(method="admin")
+    erase_user(blocked, method="admin")
     assert (blocked.status, owner.is_active) == ("deleted", True)
 
 
 def test_nobody_is_erased_whom_there_is_not() -> None:
     with refused(NotFound, what="user"):
-        erase(uuid4(), method="admin")
+        erase_user(uuid4(), method="admin")
 
 
 @pytest.mark.parametrize(
@@ -142,17 +144,17 @@ def test_nobody_is_erased_whom_there_is_not() -> None:
 )
 def test_what_cannot_be_is_refused(anna: User, values: dict[str, Any], field: str) -> None:
     with refused(InvalidInput, field=field):
-        anna.erase(**values)
+        erase_user(anna, **values)
 
 
 @pytest.mark.parametrize("role", ["assistant", "editor", "client", None])
 def test_only_the_person_and_an_owner_may_erase(anna: User, owner: User, role: str | None) -> None:
     actor = UserFactory(role=role)
     with refused(NotPermitted, permission="identity.delete_user"):
-        anna.erase(method="admin", actor=actor)
-    anna.erase(method="admin", actor=owner)
+        erase_user(anna, method="admin", actor=actor)
+    erase_user(anna, method="admin", actor=owner)
     boris = UserFactory(role=role)
-    boris.erase(method="self_service", actor=boris)
+    erase_user(boris, method="self_service", actor=boris)
     assert {anna.status, boris.status} == {"deleted"}
 
 
@@ -179,13 +181,13 @@ def test_a_session_ahead_is_in_the_way(anna: User, make: Any) -> None:
     row = make(anna)
     DiaryEntryFactory(user=anna)
     with refused(UpcomingAppointments, appointments=[row.pk], starts=[row.start_at_utc]):
-        anna.erase(method="admin")
+        erase_user(anna, method="admin")
 
 
 def test_a_refusal_names_the_sessions_by_their_times(anna: User) -> None:
     row = session(anna, "confirmed")
     with translation.override("en"), pytest.raises(UpcomingAppointments) as caught:
-        anna.erase(method="admin")
+        erase_user(anna, method="admin")
     assert f"{row.start_at_utc:%Y, %H:%M}" in caught.value.sentence
 
 
@@ -213,7 +215,7 @@ NOT_IN_THE_WAY = {
 def test_other_sessions_are_not_and_stay_as_they_are(anna: User, make: Any) -> None:
     row = make(anna)
     before = stored(row)
-    erased = anna.erase(method="admin")
+    erased = erase_user(anna, method="admin")
     assert erased.canceled == []
     kept = ("status", "outcome", "start_at_utc", "canceled_at", "price_amount")
     assert {name: stored(row)[name] for name in kept} == {name: before[name] for name in kept}
@@ -225,7 +227,7 @@ def test_other_sessions_are_not_and_stay_as_they_are(anna: User, make: Any) -> N
 @each_in_the_way
 def test_with_force_nothing_of_it_is_ahead_any_more(anna: User, make: Any) -> None:
     row = make(anna)
-    erased = anna.erase(method="admin", force=True)
+    erased = erase_user(anna, method="admin", force=True)
     assert [session.appointment for session in erased.canceled] == [row.pk]
     row.refresh_from_db()
     assert (row.status, row.outcome, row.client_id) == ("canceled", "canceled_by_client", None)
@@ -242,7 +244,7 @@ def test_with_force_a_session_is_canceled_as_by_the_client(anna: User) -> None:
     late = session(anna, "confirmed", service=service, **soon)
     for row in (early, late):
         PaymentFactory(appointment=row, succeeded=True)
-    erased = anna.erase(method="admin", force=True)
+    erased = erase_user(anna, method="admin", force=True)
     refunds = {one.appointment: one.refund_amount for one in erased.canceled}
     assert refunds == {early.pk: DEPOSIT, late.pk: DEPOSIT // 2}
     for row in (early, late):
@@ -254,7 +256,7 @@ def test_with_force_a_session_is_canceled_as_by_the_client(anna: User) -> None:
 @pytest.mark.parametrize("make", [expired_hold, lambda anna: session(anna, "held")])
 def test_money_that_still_comes_is_due_back_and_takes_no_time_again(anna: User, make: Any) -> None:
     payment = paying(make(anna))
-    anna.erase(method="admin", force=True)
+    erase_user(anna, method="admin", force=True)
     PaymentWebhookEvent.objects.receive(
         event_type="payment.succeeded",
         provider_payment_id=payment.provider_payment_id,
@@ -269,7 +271,7 @@ def test_money_that_still_comes_is_due_back_and_takes_no_time_again(anna: User, 
 
 def test_a_hold_that_nobody_pays_is_given_up_without_force(anna: User) -> None:
     row = session(anna, "held")
-    erased = anna.erase(method="admin")
+    erased = erase_user(anna, method="admin")
     assert [(one.appointment, one.refund_amount) for one in erased.canceled] == [(row.pk, 0)]
     assert [stored(row)["status"], stored(row.slot)["status"]] == ["canceled", "available"]
 
@@ -277,7 +279,7 @@ def test_a_hold_that_nobody_pays_is_given_up_without_force(anna: User) -> None:
 def test_force_does_not_help_the_last_owner(owner: User) -> None:
     session(owner, "confirmed")
     with refused(LastOwner):
-        owner.erase(method="admin", force=True)
+        erase_user(owner, method="admin", force=True)
 
 
 def test_what_is_refused_last_undoes_what_was_done_first(anna: User, monkeypatch: Any) -> None:
@@ -288,9 +290,9 @@ def test_what_is_refused_last_undoes_what_was_done_first(anna: User, monkeypatch
     def fails(*_: Any, **__: Any) -> None:
         raise Refused
 
-    monkeypatch.setattr("ebalance.privacy.erasure.service.record_entry", fails)
+    monkeypatch.setattr("ebalance.privacy.erasure.erase.record_entry", fails)
     with writes_nothing(), pytest.raises(Refused):
-        anna.erase(method="admin", force=True)
+        erase_user(anna, method="admin", force=True)
     assert stored(row)["status"] == "confirmed"
 
 
@@ -299,7 +301,7 @@ def test_what_is_refused_last_undoes_what_was_done_first(anna: User, monkeypatch
 
 def test_appointments_without_a_lead_share_one_without_a_name(anna: User) -> None:
     rows = [session(anna, "completed"), session(anna, "canceled")]
-    anna.erase(method="admin")
+    erase_user(anna, method="admin")
     (lead,) = Lead.objects.all()
     assert (lead.source, lead.status, lead.utm) == ("booking", "inactive", None)
     assert not lead.identities.exists()
@@ -310,7 +312,7 @@ def test_appointments_without_a_lead_share_one_without_a_name(anna: User) -> Non
 def test_appointments_of_somebody_with_a_lead_stay_with_that(anna: User) -> None:
     lead, row = lead_of(anna), session(anna, "completed")
     later = lead_of(anna)
-    anna.erase(method="admin")
+    erase_user(anna, method="admin")
     assert stored(row)["lead_id"] == lead.pk
     assert {*Lead.objects.values_list("pk", flat=True)} == {lead.pk, later.pk}
     assert {*Lead.objects.values_list("status", flat=True)} == {"inactive"}
@@ -320,7 +322,7 @@ def test_an_appointment_stays_with_the_lead_that_it_has(anna: User) -> None:
     other = LeadFactory()
     other.identities.create(user=UserFactory())
     row = session(anna, "completed", lead=other)
-    anna.erase(method="admin")
+    erase_user(anna, method="admin")
     assert (stored(row)["client_id"], stored(row)["lead_id"]) == (None, other.pk)
     assert stored(other)["status"] == "new"
 
@@ -340,7 +342,7 @@ def test_what_was_agreed_to_ends_and_stays_as_evidence(anna: User) -> None:
     others = ConsentFactory()
     before = [stored(row) for row in [*settled, others]]
     moment = timezone.now()
-    erased = anna.erase(method="admin", clock=lambda: moment)
+    erased = erase_user(anna, method="admin", clock=lambda: moment)
     assert erased.counts["consents"] == 4
     for row in active:
         now = stored(row)
@@ -353,7 +355,7 @@ def test_what_was_agreed_to_ends_and_stays_as_evidence(anna: User) -> None:
 def test_a_published_review_is_unpublished_and_empty(anna: User) -> None:
     row = ReviewFactory(user=anna, published=True)
     consent = row.publication_consents.get()
-    anna.erase(method="admin")
+    erase_user(anna, method="admin")
     row.refresh_from_db()
     assert (row.status, row.user_id, row.review_text_encrypted.open()) == ("unpublished", None, "")
     assert stored(consent)["revoked_at"] is not None
@@ -363,14 +365,14 @@ def test_a_published_review_is_unpublished_and_empty(anna: User) -> None:
 @pytest.mark.parametrize("state", ["draft", "pending", "unpublished"])
 def test_nobody_is_asked_to_decide_on_an_empty_review(anna: User, state: str) -> None:
     row = ReviewFactory(user=anna, status=state)
-    anna.erase(method="admin")
+    erase_user(anna, method="admin")
     assert stored(row)["status"] == "unpublished"
 
 
 def test_a_consent_to_publish_what_somebody_else_wrote_ends_too(anna: User) -> None:
     review = ReviewFactory(pending=True)
     consent = ReviewPublicationConsentFactory(review=review, user=anna)
-    anna.erase(method="admin")
+    erase_user(anna, method="admin")
     assert stored(consent)["revoked_at"] is not None
     assert stored(review)["user_id"] == review.user_id
 
@@ -381,7 +383,7 @@ def test_runs_get_identifiers_that_lead_to_nobody(anna: User) -> None:
         InteractiveRunFactory(user=anna, anonymous_id="browser-of-anna", completed=True),
         InteractiveRunFactory(user=anna, anonymous_id=None),
     ]
-    anna.erase(method="admin")
+    erase_user(anna, method="admin")
     now = [stored(row) for row in rows]
     assert {row["user_id"] for row in now} == {None}
     assert len({row["anonymous_id"] for row in now} - {None, "browser-of-anna"}) == 3
@@ -395,7 +397,7 @@ def test_sessions_end_at_the_next_request(anna: User) -> None:
     browser.force_login(anna)
     others.force_login(other)
     assert browser.get("/admin/").status_code == 200
-    anna.erase(method="self_service")
+    erase_user(anna, method="self_service")
     answer = browser.get("/admin/")
     assert (answer.status_code, answer.url.split("?")[0]) == (302, "/admin/login/")
     assert others.get("/admin/").status_code == 200
@@ -407,12 +409,12 @@ def test_of_the_staff_what_they_did_stays(owner: User) -> None:
     note, item = LeadNoteFactory(author=anna), ContentItemFactory(author=anna)
     answer = QuestionAnswerFactory(answered_by=anna)
     before = [stored(row) for row in (note, item, answer)]
-    anna.erase(method="admin", actor=owner)
+    erase_user(anna, method="admin", actor=owner)
     assert [stored(row) for row in (note, item, answer)] == before
 
 
 def test_nothing_new_is_written_of_an_erased_person(anna: User) -> None:
-    anna.erase(method="admin")
+    erase_user(anna, method="admin")
     for table, make in {
         "diary_entries": lambda: DiaryEntryFactory(user=anna),
         "anonymous_questions": lambda: AnonymousQuestionFactory(user=anna),
@@ -430,7 +432,7 @@ def test_a_form_that_was_opened_before_brings_nothing_back(anna: User) -> None:
     rows = [anna, session(anna, "completed"), ReviewFactory(user=anna, status="unpublished")]
     opened = [type(row).objects.get(pk=row.pk) for row in rows]
     opened[0].display_name = "Анна Петровна"
-    erase(anna.pk, method="admin")
+    erase_user(anna.pk, method="admin")
     rules = [
         "users_status_transition",
         "appointments_client_user_id_not_erased",
@@ -447,7 +449,7 @@ def test_a_form_that_was_opened_before_brings_nothing_back(anna: User) -> None:
 def test_the_ledger_the_outbox_and_the_log_are_told(anna: User, owner: User) -> None:
     lead, asked = lead_of(anna), ago(days=2)
     DiaryEntryFactory.create_batch(2, user=anna)
-    erased = anna.erase(method="self_service", requested_at=asked, actor=owner)
+    erased = erase_user(anna, method="self_service", requested_at=asked, actor=owner)
     (entry,) = ErasureLedgerEntry.objects.all()
     assert (entry.subject_id, entry.method, entry.requested_at) == (
         anna.pk,
@@ -474,9 +476,9 @@ def test_the_ledger_the_outbox_and_the_log_are_told(anna: User, owner: User) -> 
 
 def test_a_lead_is_told_about_once(anna: User) -> None:
     lead = lead_of(anna)
-    anna.erase(method="admin")
+    erase_user(anna, method="admin")
     LeadNoteFactory(lead=lead)
-    anna.erase(method="admin")
+    erase_user(anna, method="admin")
     assert not lead.notes.exists()
     assert told(lead) == ["lead_erased"]
     assert told(anna) == ["user_erased"] * 2
@@ -484,19 +486,19 @@ def test_a_lead_is_told_about_once(anna: User) -> None:
 
 def test_a_lead_that_is_somebody_elses_by_now_is_left_alone(anna: User) -> None:
     lead, boris = lead_of(anna), UserFactory()
-    anna.erase(method="admin")
+    erase_user(anna, method="admin")
     lead.identities.create(user=boris)
     note = LeadNoteFactory(lead=lead)
     with writes_nothing():
-        assert anna.erase(method="admin").rows == 0
+        assert erase_user(anna, method="admin").rows == 0
     assert stored(note)["lead_id"] == lead.pk
 
 
 def test_events_that_come_late_are_detached_by_a_repetition(anna: User) -> None:
     """Analytics have no foreign key that could refuse them."""
-    anna.erase(method="admin")
+    erase_user(anna, method="admin")
     late = AnalyticsEventFactory(user_id=anna.pk)
-    assert anna.erase(method="admin").counts == {"analytics_events": 1}
+    assert erase_user(anna, method="admin").counts == {"analytics_events": 1}
     assert (stored(late)["user_id"], stored(late)["anonymous_id"]) == (None, None)
 
 
@@ -504,7 +506,7 @@ def test_whoever_erases_themself_leaves_no_address(anna: User) -> None:
     UserFactory(role="owner")
     anna.user_roles.create(role_id="owner")
     with acting_as(anna, ip_address="192.0.2.77", user_agent="Mozilla/5.0"):
-        anna.erase(method="self_service")
+        erase_user(anna, method="self_service")
         connection.check_constraints()
     connection.check_constraints()
     log = AuditLogEntry.objects.filter(actor=anna)
@@ -515,11 +517,11 @@ def test_whoever_erases_themself_leaves_no_address(anna: User) -> None:
 
 def test_the_address_of_whoever_erases_others_stays(anna: User, owner: User) -> None:
     with acting_as(owner, ip_address="192.0.2.77"):
-        anna.erase(method="admin", actor=owner)
+        erase_user(anna, method="admin", actor=owner)
     written = AuditLogEntry.objects.get(action="user_erased")
     assert (written.actor, written.ip_address) == (owner, "192.0.2.77")
     UserFactory(role="owner")
-    owner.erase(method="admin")
+    erase_user(owner, method="admin")
     written.refresh_from_db()
     assert (written.actor, written.ip_address) == (owner, None)
 
@@ -557,7 +559,7 @@ def test_files_of_exports_go_and_the_file_of_the_ledger_is_written(
     lead = lead_of(anna)
     hers, his = exported(anna), exported(UserFactory())
     with django_capture_on_commit_callbacks(execute=True):
-        anna.erase(method="admin")
+        erase_user(anna, method="admin")
         assert hers.exists()
         assert not file.exists()
     assert (hers.exists(), his.exists()) == (False, True)
@@ -577,7 +579,7 @@ def test_what_is_rolled_back_leaves_files_alone(
 ) -> None:
     kept = exported(anna)
     with django_capture_on_commit_callbacks(execute=True) as callbacks, transaction.atomic():
-        anna.erase(method="admin")
+        erase_user(anna, method="admin")
         transaction.set_rollback(True)
     assert callbacks == []
     assert (kept.exists(), file.exists(), stored(anna)["status"]) == (True, False, "active")
@@ -591,10 +593,10 @@ def test_a_disk_that_is_full_does_not_undo_an_erasure(
     def fails(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ebalance.privacy.erasure.service.ledger.sync_file", fails)
-    monkeypatch.setattr("ebalance.privacy.erasure.service.storage.remove", fails)
+    monkeypatch.setattr("ebalance.privacy.erasure.erase.ledger.sync_file", fails)
+    monkeypatch.setattr("ebalance.privacy.erasure.erase.storage.remove", fails)
     with django_capture_on_commit_callbacks(execute=True):
-        anna.erase(method="admin")
+        erase_user(anna, method="admin")
     assert stored(anna)["status"] == "deleted"
     assert [record.getMessage() for record in caplog.records] == [
         "the file of an export could not be removed: No space left on device",
@@ -610,11 +612,11 @@ def test_a_person_is_blocked_and_let_in_again(anna: User, owner: User) -> None:
     anna.user_roles.create(role_id="assistant")
     browser.force_login(anna)
     for _ in range(2):
-        anna.block(actor=owner)
+        block_user(anna, actor=owner)
         assert anna.status == "blocked"
         assert browser.get("/admin/").status_code == 302
     for _ in range(2):
-        anna.unblock(actor=owner)
+        unblock_user(anna, actor=owner)
         assert anna.status == "active"
     connection.check_constraints()
     log = AuditLogEntry.objects.filter(entity_id=anna.pk, action="user_status_changed")
@@ -627,26 +629,26 @@ def test_a_person_is_blocked_and_let_in_again(anna: User, owner: User) -> None:
 
 def test_the_last_owner_is_not_blocked(owner: User) -> None:
     with refused(LastOwner, user=owner.pk):
-        owner.block()
+        block_user(owner)
     other = UserFactory(role="owner")
-    owner.block(actor=other)
+    block_user(owner, actor=other)
     assert owner.status == "blocked"
 
 
-@pytest.mark.parametrize("verb", ["block", "unblock"])
-def test_an_erased_person_is_neither_blocked_nor_let_in(anna: User, verb: str) -> None:
-    anna.erase(method="admin")
+@pytest.mark.parametrize("service", [block_user, unblock_user])
+def test_an_erased_person_is_neither_blocked_nor_let_in(anna: User, service: Any) -> None:
+    erase_user(anna, method="admin")
     with refused(TransitionRefused, status="deleted"):
-        getattr(anna, verb)()
+        service(anna)
 
 
-@pytest.mark.parametrize("verb", ["block", "unblock"])
-def test_only_an_owner_blocks(anna: User, verb: str) -> None:
+@pytest.mark.parametrize("service", [block_user, unblock_user])
+def test_only_an_owner_blocks(anna: User, service: Any) -> None:
     actor = UserFactory(role="assistant")
     with refused(NotPermitted):
-        getattr(anna, verb)(actor=actor)
+        service(anna, actor=actor)
     with refused(NotFound):
-        getattr(User(pk=uuid4()), verb)()
+        service(uuid4())
 
 
 # -- leads ----------------------------------------------------------------------------------------
@@ -655,11 +657,11 @@ def test_only_an_owner_blocks(anna: User, verb: str) -> None:
 def test_of_a_lead_that_was_two_people_s_nothing_is_left_when_both_are_gone(anna: User) -> None:
     boris = UserFactory()
     lead = lead_of(boris)
-    lead_of(anna).merge(into=lead)
+    merge_leads(lead_of(anna), into=lead)
     note = LeadNoteFactory(lead=lead)
-    anna.erase(method="admin")
+    erase_user(anna, method="admin")
     assert type(note).objects.filter(pk=note.pk).exists()
-    boris.erase(method="admin")
+    erase_user(boris, method="admin")
     assert not type(note).objects.filter(pk=note.pk).exists()
     assert not lead.identities.exists()
 
@@ -668,21 +670,21 @@ def test_of_a_lead_that_was_two_people_s_nothing_is_left_when_both_are_gone(anna
 def test_nobody_becomes_an_erased_lead(anna: User, is_erased: bool) -> None:
     """Erasures are repeated, and would take what is theirs."""
     lead, other = lead_of(anna), LeadIdentityFactory().lead
-    anna.erase(method="admin")
+    erase_user(anna, method="admin")
     one, into = (lead, other) if is_erased else (other, lead)
     with refused(TransitionRefused):
-        one.merge(into=into)
+        merge_leads(one, into=into)
 
 
 def test_leads_that_are_theirs_only_by_a_contact_beside_another_are_named(anna: User) -> None:
     lead = LeadFactory()
     LeadIdentity.objects.create(lead=lead, email_encrypted=Plaintext(anna.email))
-    assert anna.erase(method="admin").doubtful == []
+    assert erase_user(anna, method="admin").doubtful == []
     boris = UserFactory()
     lead = LeadFactory()
     LeadIdentity.objects.create(lead=lead, email_encrypted=Plaintext(boris.email))
     phone = LeadIdentityFactory(lead=lead, by_phone=True)
-    assert boris.erase(method="admin").doubtful == [lead.pk]
+    assert erase_user(boris, method="admin").doubtful == [lead.pk]
     assert lead.identities.get() == phone
 
 
@@ -706,7 +708,7 @@ def test_where_a_visitor_came_from_goes_with_the_lead_and_the_session(anna: User
         row.cancel(by="client")
     connection.check_constraints()
     assert {row["action"] for row in origins()} >= {"lead_status_changed", "outcome_recorded"}
-    anna.erase(method="admin")
+    erase_user(anna, method="admin")
     connection.check_constraints()
     assert origins() == []
     assert Verification().run().entries == AuditLogEntry.objects.count()
@@ -723,12 +725,12 @@ def test_where_a_visitor_came_from_goes_though_the_lead_is_somebody_else_s_too(
 ) -> None:
     lead = lead_of(UserFactory())
     if is_anna_known:
-        lead_of(anna).merge(into=lead)
+        merge_leads(lead_of(anna), into=lead)
     row = session(anna, "confirmed", lead=lead)
     with acting_as(None, **VISIT):
         row.cancel(by="client")
     connection.check_constraints()
-    anna.erase(method="admin")
+    erase_user(anna, method="admin")
     connection.check_constraints()
     assert origins() == []
     assert Verification().run().entries == AuditLogEntry.objects.count()
@@ -741,7 +743,7 @@ def test_where_a_visitor_came_from_goes_with_a_review_too(anna: User) -> None:
         review.save()
     connection.check_constraints()
     assert [row["action"] for row in origins()] == ["review_status_changed"]
-    anna.erase(method="admin")
+    erase_user(anna, method="admin")
     connection.check_constraints()
     assert origins() == []
     assert Verification().run().entries == AuditLogEntry.objects.count()
@@ -756,19 +758,19 @@ def test_where_a_visitor_came_from_goes_from_an_entry_of_the_first_form_too(anna
             " '192.0.2.1', '', '')",
             [uuid4(), lead.pk],
         )
-    anna.erase(method="admin")
+    erase_user(anna, method="admin")
     assert AuditLogEntry.objects.get(action="seen").ip_address is None
 
 
 def test_a_new_visit_goes_when_it_is_erased_again(anna: User) -> None:
     lead = lead_of(anna)
-    anna.erase(method="admin")
+    erase_user(anna, method="admin")
     for _ in range(2):
         with acting_as(None, **VISIT):
             execute("UPDATE leads SET status = 'new' WHERE id = %s", [lead.pk])
             connection.check_constraints()
         assert origins()
-        anna.erase(method="admin")
+        erase_user(anna, method="admin")
         connection.check_constraints()
         assert origins() == []
     assert Verification().run().entries == AuditLogEntry.objects.count()
@@ -779,7 +781,7 @@ def test_who_erases_themself_in_a_request_of_nobody_leaves_no_origin(
     anna: User, is_actor: bool
 ) -> None:
     with acting_as(None, **VISIT):
-        anna.erase(method="self_service", actor=anna if is_actor else None)
+        erase_user(anna, method="self_service", actor=anna if is_actor else None)
         connection.check_constraints()
     assert origins() == []
 
@@ -814,7 +816,7 @@ def test_the_log_is_read_by_its_indexes(anna: User, owner: User) -> None:
         return call(sql, params, many, context)
 
     with connection.execute_wrapper(keep):
-        anna.erase(method="admin", actor=owner)
+        erase_user(anna, method="admin", actor=owner)
     assert origins() == []
     assert {sql.split()[0] for sql, _ in read} == {"SELECT", "UPDATE"}
     for sql, params in read:

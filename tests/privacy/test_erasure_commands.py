@@ -57,7 +57,7 @@ def run(*arguments: str, **options: Any) -> tuple[str, str]:
     return out.getvalue(), err.getvalue()
 
 
-def erase(*arguments: str, **options: Any) -> str:
+def erase_user(*arguments: str, **options: Any) -> str:
     return run("erase_user", *arguments, **options)[0]
 
 
@@ -71,7 +71,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("way", ["id", *WAYS])
 def test_a_person_is_named_by_id_or_contact(anna: User, way: str) -> None:
     DiaryEntryFactory.create_batch(3, user=anna)
-    said = erase(WAYS.get(way) or str(anna.pk), "--yes")
+    said = erase_user(WAYS.get(way) or str(anna.pk), "--yes")
     assert stored(anna)["status"] == "deleted"
     assert "       3 diary_entries\n" in said
     assert f"{anna.pk} is erased: 4 rows." in said
@@ -80,8 +80,8 @@ def test_a_person_is_named_by_id_or_contact(anna: User, way: str) -> None:
 
 
 def test_again_says_that_nothing_is_left(anna: User) -> None:
-    erase(str(anna.pk), "--yes")
-    assert erase(str(anna.pk), "--yes") == f"Nothing of {anna.pk} is left to erase.\n"
+    erase_user(str(anna.pk), "--yes")
+    assert erase_user(str(anna.pk), "--yes") == f"Nothing of {anna.pk} is left to erase.\n"
     assert ErasureLedgerEntry.objects.count() == 1
 
 
@@ -90,12 +90,12 @@ def test_a_rehearsal_says_the_same_and_changes_nothing(anna: User, file: Path) -
     row = AppointmentFactory(client=anna, confirmed=True)
     PaymentFactory(appointment=row, succeeded=True)
     with writes_nothing():
-        said = erase(EMAIL, "--dry-run", "--force")
+        said = erase_user(EMAIL, "--dry-run", "--force")
     assert f"{anna.pk} would be erased" in said
     assert f"Session {row.pk} of {row.start_at_utc:%Y-%m-%d %H:%M} UTC would be canceled" in said
     assert "1000 roubles due back" in said
     assert not file.exists()
-    done = erase(EMAIL, "--force", "--yes")
+    done = erase_user(EMAIL, "--force", "--yes")
     assert done == said.replace("would be", "was", 1).replace("would be erased", "is erased")
 
 
@@ -103,7 +103,7 @@ def test_a_rehearsal_says_the_same_and_changes_nothing(anna: User, file: Path) -
 def test_sessions_ahead_are_named_in_a_refusal(anna: User, arguments: list[str]) -> None:
     row = AppointmentFactory(client=anna, confirmed=True)
     with writes_nothing(), pytest.raises(CommandError) as caught:
-        erase(str(anna.pk), "--yes", *arguments)
+        erase_user(str(anna.pk), "--yes", *arguments)
     said = str(caught.value)
     assert said.startswith("Nothing was changed. This person has sessions ahead")
     assert f"{row.start_at_utc:%Y, %H:%M}" in said
@@ -112,22 +112,22 @@ def test_sessions_ahead_are_named_in_a_refusal(anna: User, arguments: list[str])
 def test_the_last_owner_is_refused_in_one_line() -> None:
     owner = UserFactory(role="owner")
     with writes_nothing(), pytest.raises(CommandError, match="The last active owner cannot"):
-        erase(str(owner.pk), "--force", "--yes")
+        erase_user(str(owner.pk), "--force", "--yes")
 
 
 def test_unknown_person_is_refused_without_an_echo(anna: User) -> None:
     for user in ("zqx@example.com", str(uuid4()), "+79990000000", "", "zqx"):
         with writes_nothing(), pytest.raises(CommandError) as caught:
-            erase(user, "--yes")
+            erase_user(user, "--yes")
         assert str(caught.value).startswith("There is no person with this id")
         assert not user or user not in str(caught.value)
 
 
 def test_how_it_came_about_is_in_the_ledger(anna: User) -> None:
-    erase(str(anna.pk), "--yes", "--method", "self_service")
+    erase_user(str(anna.pk), "--yes", "--method", "self_service")
     assert ErasureLedgerEntry.objects.get().method == "self_service"
     with pytest.raises(CommandError, match="invalid choice"):
-        erase(str(anna.pk), "--method", "magic")
+        erase_user(str(anna.pk), "--method", "magic")
 
 
 @pytest.mark.parametrize(("answer", "is_erased"), [("yes", True), ("YES ", True), ("y", False)])
@@ -143,10 +143,10 @@ def test_somebody_at_a_terminal_is_asked(
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("builtins.input", reply)
     if is_erased:
-        erase(EMAIL)
+        erase_user(EMAIL)
     else:
         with writes_nothing(), pytest.raises(CommandError, match="Nothing was changed"):
-            erase(EMAIL)
+            erase_user(EMAIL)
     assert asked == [f"Erase the person {anna.pk}, for good? Type yes: "]
     assert (stored(anna)["status"] == "deleted") == is_erased
 
@@ -154,7 +154,7 @@ def test_somebody_at_a_terminal_is_asked(
 def test_nobody_is_erased_while_the_file_cannot_be_written(anna: User, file: Path) -> None:
     file.mkdir()
     with writes_nothing(), pytest.raises(CommandError) as caught:
-        erase(str(anna.pk), "--yes")
+        erase_user(str(anna.pk), "--yes")
     assert str(caught.value).startswith("The file of ERASURE_LEDGER_FILE cannot be written: Is a")
 
 

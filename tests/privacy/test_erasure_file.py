@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings
 
 from ebalance.privacy.erasure import ledger
-from ebalance.privacy.erasure.ledger import Line
+from ebalance.privacy.erasure.ledger import LedgerLine
 from tests.factories import ErasureLedgerEntryFactory
 from tests.factories.base import ago
 from tests.looping import check_each
@@ -58,12 +58,14 @@ def test_the_file_is_its_owners_alone_and_its_folder_is_made(file: Path) -> None
 
 def test_what_is_written_is_read_again() -> None:
     moment = datetime(2026, 1, 7, 12, 30, 0, 123456, tzinfo=UTC)
-    line = Line(uuid4(), moment, moment + timedelta(seconds=2), "retention", frozenset({uuid4()}))
-    assert Line.read(line.text()) == line
+    line = LedgerLine(
+        uuid4(), moment, moment + timedelta(seconds=2), "retention", frozenset({uuid4()})
+    )
+    assert LedgerLine.parse(line.text()) == line
     # By whoever leaves the leads out, or has other keys besides.
     said = json.loads(line.text())
     del said["leads"]
-    assert Line.read(json.dumps(said | {"note": "by hand"})).key == line.key
+    assert LedgerLine.parse(json.dumps(said | {"note": "by hand"})).key == line.key
 
 
 BROKEN = [

@@ -15,10 +15,10 @@ from crm.models import Lead
 from ebalance.db.encryption.fields import Plaintext
 from ebalance.db.schema import classification, data_map
 from ebalance.db.schema.data_map import Undeclared, tables
-from ebalance.privacy.erasure.service import erase
-from ebalance.privacy.exports.collecting import collected
+from ebalance.privacy.erasure import erase_user
+from ebalance.privacy.exports import export_user_data
 from ebalance.privacy.exports.document import render_json
-from ebalance.privacy.subject import Person
+from ebalance.privacy.rows import PersonalRows
 from identity.models import ErasureLedgerEntry, User
 from tests.factories.base import ago
 from tests.privacy.marked import (
@@ -119,7 +119,7 @@ def test_a_column_that_erasure_forgets_makes_the_proof_fail(
     monkeypatch.setattr(field, "db_comment", forgotten)
     leads = table_of("leads")
     monkeypatch.delitem(leads.__dict__, "columns")  # as it was declared before
-    erase(people[0].pk, method="admin")
+    erase_user(people[0].pk, method="admin")
     assert search(people[0].gone()) == ["leads.utm: leads.utm"]
 
 
@@ -130,7 +130,7 @@ def test_a_column_that_only_the_database_has_makes_the_proof_fail(
     mark = one.marks.text("reviews.headline")
     execute("ALTER TABLE reviews ADD headline text")
     execute("UPDATE reviews SET headline = %s WHERE user_id = %s", [mark, one.pk])
-    erase(one.pk, method="admin")
+    erase_user(one.pk, method="admin")
     assert search(one.gone()) == ["reviews.headline: reviews.headline"]
 
 
@@ -142,7 +142,7 @@ def test_a_field_without_a_declaration_stops_the_erasure_before_it_begins(
     monkeypatch.delitem(leads.__dict__, "columns")
     before = digests()
     with pytest.raises(Undeclared, match=r"leads\.utm has no privacy class"):
-        erase(people[0].pk, method="admin")
+        erase_user(people[0].pk, method="admin")
     assert digests() == before
 
 
@@ -175,7 +175,7 @@ def test_every_undeclared_copy_is_found(people: tuple[Marked, ...]) -> None:
     names = [f"copies_{number}" for number in range(len(copies))]
     for name, copy in zip(names, copies, strict=True):
         execute(f"CREATE {copy.format(name)}")
-    erase(people[0].pk, method="admin")
+    erase_user(people[0].pk, method="admin")
     found = places(search(people[0].gone()))
     assert {place.split(".")[0] for place in found} == {*names}
 
@@ -188,7 +188,7 @@ def test_the_export_has_every_mark_that_is_theirs_to_see_and_none_of_the_others(
 ) -> None:
     exported = {str(column) for column in data_map.columns() if column.in_export}
     for one in people:
-        text = render_json(collected(one.pk, ago(days=0))).decode()
+        text = render_json(export_user_data(one.pk, clock=lambda: ago(days=0))).decode()
         missing = {place for mark, place in one.marks.all().items() if mark not in text}
         assert missing == set(one.marks.placed) - exported
         for other in people:
@@ -199,15 +199,15 @@ def test_the_export_has_every_mark_that_is_theirs_to_see_and_none_of_the_others(
 def test_what_export_finds_erasure_removes(people: tuple[Marked, ...]) -> None:
     """Symmetry: of each exported column, either nothing is found any more or it is said to stay."""
     one = people[0]
-    before = {table.name: list(rows) for table, rows in Person(one.pk).export()}
+    before = {table.name: list(rows) for table, rows in PersonalRows(one.pk).export()}
     assert {name for name, rows in before.items() if rows} == {
         table.name
         for table in tables_of_people()
         if any(column.in_export for column in table.columns)
     }
-    erase(one.pk, method="admin")
+    erase_user(one.pk, method="admin")
     declared = {str(column): column.erasure for column in data_map.columns()}
-    after = {table.name: list(rows) for table, rows in Person(one.pk).export()}
+    after = {table.name: list(rows) for table, rows in PersonalRows(one.pk).export()}
     for table, rows in after.items():
         for row in rows:
             for column, value in row.items():
@@ -220,7 +220,7 @@ def test_what_export_finds_erasure_removes(people: tuple[Marked, ...]) -> None:
 def test_after_erasure_no_mark_is_found(people: tuple[Marked, ...]) -> None:
     one, *others = people
     before = [search(other.marks.all()) for other in others]
-    erased = erase(one.pk, method="admin")
+    erased = erase_user(one.pk, method="admin")
     connection.check_constraints()
     assert search(one.gone()) == []
     # What is kept on purpose, and where the database says so.
@@ -237,10 +237,10 @@ def test_nobody_else_is_touched(people: tuple[Marked, ...]) -> None:
     theirs = {
         (table.name, str(key))
         for table in tables_of_people()
-        for key in Person(one.pk).rows(table).values_list("pk", flat=True)  # type: ignore[union-attr]
+        for key in PersonalRows(one.pk).rows(table).values_list("pk", flat=True)  # type: ignore[union-attr]
     }
     before = digests()
-    erase(one.pk, method="admin")
+    erase_user(one.pk, method="admin")
     connection.check_constraints()
     after = digests()
     changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
@@ -252,7 +252,7 @@ def test_nobody_else_is_touched(people: tuple[Marked, ...]) -> None:
 def test_only_ids_that_name_nobody_are_left(people: tuple[Marked, ...]) -> None:
     one = people[0]
     lead = one.rows["leads"][0]
-    erase(one.pk, method="admin")
+    erase_user(one.pk, method="admin")
     connection.check_constraints()
     assert places(search({str(one.pk): "id"})) == IDS_STAY
     assert places(search({str(lead.pk): "id"})) == LEAD_IDS_STAY
@@ -263,16 +263,16 @@ def test_only_ids_that_name_nobody_are_left(people: tuple[Marked, ...]) -> None:
 def test_the_audit_log_still_verifies(people: tuple[Marked, ...]) -> None:
     assert broken_chain() == []
     for one in people:
-        erase(one.pk, method="self_service")
+        erase_user(one.pk, method="self_service")
         connection.check_constraints()
         assert broken_chain() == []
 
 
 def test_again_finds_nothing_and_writes_nothing(people: tuple[Marked, ...]) -> None:
-    erase(people[0].pk, method="admin")
+    erase_user(people[0].pk, method="admin")
     connection.check_constraints()
     before = digests()
-    erased = erase(people[0].pk, method="admin")
+    erased = erase_user(people[0].pk, method="admin")
     connection.check_constraints()
     assert (erased.rows, erased.canceled) == (0, [])
     assert digests() == before
@@ -282,11 +282,11 @@ def test_a_second_erasure_removes_what_has_come_since_and_says_so(
     people: tuple[Marked, ...],
 ) -> None:
     one = people[0]
-    erase(one.pk, method="self_service")
+    erase_user(one.pk, method="self_service")
     lead = one.rows["leads"][0]
     lead.notes.create(author=people[1].user, note_encrypted=Plaintext("Ещё одна заметка"))
     lead.identities.create(anonymous_id="visitor-again")
-    erased = erase(one.pk, method="admin")
+    erased = erase_user(one.pk, method="admin")
     assert erased.counts == {"lead_notes": 1, "lead_identities": 1}
     ledger = ErasureLedgerEntry.objects.filter(subject_id=one.pk).order_by("pk")
     assert [row.method for row in ledger] == ["self_service", "admin"]
@@ -296,7 +296,7 @@ def test_a_second_erasure_removes_what_has_come_since_and_says_so(
 @pytest.mark.slow
 def test_all_of_them_can_be_erased_one_after_the_other(people: tuple[Marked, ...]) -> None:
     for one in people:
-        erase(one.pk, method="retention")
+        erase_user(one.pk, method="retention")
     for one in people:
         assert search(one.gone()) == []
         assert places(search(one.marks.all())) == KEPT_MARKS
@@ -305,10 +305,10 @@ def test_all_of_them_can_be_erased_one_after_the_other(people: tuple[Marked, ...
 def test_the_ledger_says_how_many_rows_of_which_tables(people: tuple[Marked, ...]) -> None:
     one = people[0]
     rows = {
-        table.name: Person(one.pk).rows(table).count()  # type: ignore[union-attr]
+        table.name: PersonalRows(one.pk).rows(table).count()  # type: ignore[union-attr]
         for table in tables_of_people()
     }
-    erased = erase(one.pk, method="admin")
+    erased = erase_user(one.pk, method="admin")
     (entry,) = ErasureLedgerEntry.objects.filter(subject_id=one.pk)
     assert entry.counts == erased.counts
     going = {table.name for table in tables_of_people() if table.rows_go}
@@ -339,9 +339,9 @@ def test_whatever_a_person_has_of_it_nothing_is_left(seed: int) -> None:
                     type(row)._base_manager.filter(pk=row.pk).delete()
                     connection.check_constraints()
     elsewhere = search(other.marks.all())
-    erase(one.pk, method="admin")
+    erase_user(one.pk, method="admin")
     connection.check_constraints()
     assert search(one.gone()) == []
     assert search(other.marks.all()) == elsewhere
-    assert erase(one.pk, method="admin").rows == 0
+    assert erase_user(one.pk, method="admin").rows == 0
     assert broken_chain() == []

@@ -14,7 +14,7 @@ from django.conf import settings
 
 from ebalance.db.encryption.fields import Plaintext
 from ebalance.dev.bundled import bundled_bin_dir
-from ebalance.privacy.erasure.service import erase
+from ebalance.privacy.erasure import erase_user
 from tests.databases import Database, Databases
 from tests.factories import (
     AppointmentFactory,
@@ -101,7 +101,7 @@ def test_a_restored_older_copy_is_erased_again(
     elsewhere = search(people[2].marks.all())
     copy = Copy(fresh_database, tmp_path, databases)
     for one in people[:2]:
-        erase(one.pk, method="self_service")
+        erase_user(one.pk, method="self_service")
     file, other = Path(settings.ERASURE_LEDGER_FILE), str(tmp_path / "other.jsonl")
     with copy.restored() as restored:
         for one in people[:2]:
@@ -139,7 +139,7 @@ def test_a_copy_from_before_the_person_registered_is_erased_too(
     LeadNoteFactory(lead=lead, note_encrypted=Plaintext("zqxnotexqz"))
     copy = Copy(fresh_database, tmp_path, databases)
     person = UserFactory(email="zqxlaterxqz@example.com")
-    erase(person.pk, method="admin")
+    erase_user(person.pk, method="admin")
     marks = {"zqxlaterxqz": "contact", "zqxnotexqz": "note"}
     with copy.restored() as restored:
         assert found(marks, restored) == {
@@ -157,7 +157,7 @@ def test_people_whom_the_copy_does_not_know_are_counted(
 ) -> None:
     copy = Copy(fresh_database, tmp_path, databases)
     person = UserFactory()
-    erase(person.pk, method="admin")
+    erase_user(person.pk, method="admin")
     with copy.restored() as restored:
         for _ in range(2):
             result = replay(restored)
@@ -179,7 +179,7 @@ def test_sessions_ahead_are_cancelled_without_a_word(
     )
     PaymentFactory(appointment=paid, succeeded=True)
     copy = Copy(fresh_database, tmp_path, databases)
-    erase(person.pk, method="admin", force=True)
+    erase_user(person.pk, method="admin", force=True)
     assert asked(fresh_database, "SELECT 1 FROM outbox_events WHERE event_type = 'refund_due'")
     with copy.restored() as restored:
         result = replay(restored)
@@ -201,7 +201,7 @@ def test_who_cannot_be_erased_is_named_and_the_rest_goes_on(
     copy = Copy(fresh_database, tmp_path, databases)
     other.user_roles.create(role_id="owner")
     for person in (owner, client):
-        erase(person.pk, method="admin")
+        erase_user(person.pk, method="admin")
     with copy.restored() as restored:
         result = replay(restored)
         assert result.returncode == 1

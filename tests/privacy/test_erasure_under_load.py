@@ -23,14 +23,15 @@ from django.db import IntegrityError, connection, models
 from django.utils import timezone
 
 from booking.models import Appointment, IntakeForm, WaitlistRequest
-from crm.models import Lead
+from crm.services import record_event
 from ebalance.db.encryption.fields import Plaintext
-from ebalance.privacy.erasure import columns, ledger, service
-from ebalance.privacy.erasure.service import erase
-from ebalance.privacy.subject import Person
+from ebalance.privacy.consents import grant_consent
+from ebalance.privacy.erasure import columns, erase, erase_user, ledger
+from ebalance.privacy.exports import request_export
+from ebalance.privacy.rows import PersonalRows
 from ebalance.services import Refused
 from identity.errors import ErasureUnavailable
-from identity.models import Consent, DataExportRequest, ErasureLedgerEntry, User
+from identity.models import ErasureLedgerEntry, User
 from interactive.models import InteractiveRun
 from tests.databases import Database
 from tests.factories import (
@@ -154,15 +155,13 @@ def runs(one: Marked, shared: Shared) -> Any:
 
 
 def agrees(one: Marked, shared: Shared) -> Any:
-    Consent.objects.grant(
-        user=one.user, consent_type="communications", version="2027-01-07", source="web"
-    )
-    return DataExportRequest.objects.request(user=one.user, export_type="user_data")
+    grant_consent(user=one.user, consent_type="communications", version="2027-01-07", source="web")
+    return request_export(one.user, export_type="user_data")
 
 
 def is_tracked(one: Marked, shared: Shared) -> Any:
     """Never refused: an event of somebody erased is nobody's."""
-    return Lead.objects.record_event(
+    return record_event(
         "booking_start",
         source="web",
         user=one.user,
@@ -220,7 +219,7 @@ def test_verbs_beside_an_erasure_write_before_it_or_are_refused(
     elsewhere = marked_person(shared)
     before = search(elsewhere.marks.all())
     erased, met = beside(
-        lambda: erase(one.pk, method="admin", force=True),
+        lambda: erase_user(one.pk, method="admin", force=True),
         *(lambda verb=verb: verb(one, shared) for verb in VERBS),
     )
     assert erased.counts["users"] == 1
@@ -233,13 +232,13 @@ def test_verbs_beside_an_erasure_write_before_it_or_are_refused(
 
 def nothing_is_left_of(one: Marked) -> bool:
     assert search(one.gone() | MARKS) == []
-    person = Person(one.pk)
+    person = PersonalRows(one.pk)
     for table in tables_of_people():
         if table.rows_go:
             rows = person.rows(table)
             assert rows is not None
             assert not rows.exists(), table.name
-    assert erase(one.pk, method="admin").rows == 0
+    assert erase_user(one.pk, method="admin").rows == 0
     assert broken_chain() == []
     return True
 
@@ -302,7 +301,7 @@ def test_raw_writes_beside_an_erasure_are_before_it_or_refused_by_the_database(
     # The lead's primary contact, its user, is there once: such a row is a plain conflict before.
     writers = [lambda w=way, m=made: w(m) for made in makers[:3] for way in (by_orm, by_sql)]
     writers += [lambda: by_orm(makers[0]), lambda: by_sql(makers[1])]
-    erased, _ = beside(lambda: erase(one.pk, method="admin", force=True), *writers)
+    erased, _ = beside(lambda: erase_user(one.pk, method="admin", force=True), *writers)
     assert erased.rows > 0
     assert {
         "diary_entries_user_id_not_erased",
@@ -335,7 +334,7 @@ def test_what_reaches_a_lead_or_analytics_meanwhile_goes_with_the_next_run(
                 [one.pk, json.dumps({"page_path": f"/{MARK}"})],
             )
 
-    beside(lambda: erase(one.pk, method="admin"), note, identity, event)
+    beside(lambda: erase_user(one.pk, method="admin"), note, identity, event)
     assert search(one.gone()) == []
     assert {line.split(": ")[0] for line in search(MARKS)} == {
         "lead_notes.note_encrypted",
@@ -375,16 +374,16 @@ def test_whoever_never_stops_booking_does_not_keep_an_erasure_waiting(
     one: Marked, shared: Shared, here: Database, monkeypatch: Any
 ) -> None:
     """One more booking each time before the locks are there."""
-    lock, booked = service._locked_user, []
+    lock, booked = erase._lock_user, []
 
     def once_more(order: Any) -> Any:
         with here.connect(autocommit=True) as session:
             booked.append(booking(one, shared, session))
         return lock(order)
 
-    monkeypatch.setattr(service, "_locked_user", once_more)
-    erased = erase(one.pk, method="admin")
-    assert len(booked) == service.PATIENCE + 1
+    monkeypatch.setattr(erase, "_lock_user", once_more)
+    erased = erase_user(one.pk, method="admin")
+    assert len(booked) == erase.MAX_LOCK_ATTEMPTS + 1
     assert {session.appointment for session in erased.canceled} == {*booked}
     monkeypatch.undo()
     assert nothing_is_left_of(one)
@@ -404,7 +403,7 @@ def booking(one: Marked, shared: Shared, session: psycopg.Connection) -> Any:
 
 def erased_here(one: Marked) -> Any:
     try:
-        return erase(one.pk, method="admin")
+        return erase_user(one.pk, method="admin")
     finally:
         connection.close()
 
@@ -413,7 +412,7 @@ def erased_here(one: Marked) -> Any:
 
 
 def test_the_same_erasure_twice_at_once_is_one(one: Marked) -> None:
-    answers = at_once(*[lambda: erase(one.pk, method="admin", force=True)] * 6)
+    answers = at_once(*[lambda: erase_user(one.pk, method="admin", force=True)] * 6)
     assert sorted(answer.rows > 0 for answer in answers) == [False] * 5 + [True]
     assert ErasureLedgerEntry.objects.filter(subject_id=one.pk).count() == 1
     assert nothing_is_left_of(one)
@@ -421,14 +420,16 @@ def test_the_same_erasure_twice_at_once_is_one(one: Marked) -> None:
 
 def test_of_the_last_owners_one_stays_though_all_go_at_once(here: Database) -> None:
     owners = [UserFactory(role="owner") for _ in range(4)]
-    answers = at_once(*(lambda key=user.pk: erase(key, method="self_service") for user in owners))
+    answers = at_once(
+        *(lambda key=user.pk: erase_user(key, method="self_service") for user in owners)
+    )
     assert sorted(type(answer).__name__ for answer in answers) == ["Erased"] * 3 + ["LastOwner"]
     assert User.objects.filter(status="active").count() == 1
 
 
 def test_people_who_share_things_are_erased_at_once(shared: Shared) -> None:
     people = [marked_person(shared) for _ in range(4)]
-    answers = at_once(*(lambda key=one.pk: erase(key, method="admin") for one in people))
+    answers = at_once(*(lambda key=one.pk: erase_user(key, method="admin") for one in people))
     assert [type(answer).__name__ for answer in answers] == ["Erased"] * 4
     for one in people:
         assert nothing_is_left_of(one)
@@ -462,7 +463,7 @@ def test_payments_that_come_while_their_client_is_erased_are_paid_or_due_back(
         )
 
     answers = at_once(
-        *(lambda key=person.pk: erase(key, method="admin", force=True) for person in people),
+        *(lambda key=person.pk: erase_user(key, method="admin", force=True) for person in people),
         *(lambda payment=payment: pays(payment) for payment in payments),
     )
     assert [answer for answer in answers if isinstance(answer, Exception)] == []
@@ -490,10 +491,10 @@ def test_the_owner_of_the_database_erases_and_the_application_is_refused(one: Ma
     before = digests()
     as_role("ebalance_app")
     with pytest.raises(ErasureUnavailable):
-        erase(one.pk, method="self_service")
+        erase_user(one.pk, method="self_service")
     as_role("ebalance_owner")
     assert digests() == before
-    assert erase(one.pk, method="admin").counts["analytics_events"] == 3
+    assert erase_user(one.pk, method="admin").counts["analytics_events"] == 3
     connection.close()
     assert nothing_is_left_of(one)
 
@@ -512,7 +513,7 @@ def killed(key: Any, step: int) -> None:
         return apply(self, **settled)
 
     columns.Removal.apply = die  # type: ignore[method-assign]
-    erase(key, method="admin")
+    erase_user(key, method="admin")
 
 
 def in_process(work: Callable, *arguments: Any) -> int | None:
@@ -529,14 +530,14 @@ def test_killed_in_the_middle_nothing_is_half_done(one: Marked) -> None:
         assert in_process(killed, one.pk, step) == -signal.SIGKILL
         assert digests() == before
     assert not Path(settings.ERASURE_LEDGER_FILE).exists()
-    erase(one.pk, method="admin")
+    erase_user(one.pk, method="admin")
     assert nothing_is_left_of(one)
 
 
 def die_after_commit(key: Any) -> None:
     connection.close()
     ledger.sync_file = lambda: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
-    erase(key, method="admin")
+    erase_user(key, method="admin")
 
 
 def test_what_a_killed_process_did_not_write_into_the_file_comes_with_the_next(

@@ -18,7 +18,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from ebalance.db.ids import uuid7
-from ebalance.privacy.lookup import PersonNotFound, person_named
+from ebalance.privacy.lookup import PersonNotFound, find_person
 from ebalance.privacy.management.commands import export_user_data
 from tests.databases import Database, default_connection_on
 from tests.factories import DiaryEntryFactory, UserFactory
@@ -68,7 +68,7 @@ def test_a_person_is_found_by_whatever_names_them() -> None:
         by_telegram: ["123456789"],
     }.items():
         for name in names:
-            assert person_named(name) == person, name
+            assert find_person(name) == person, name
 
 
 UNKNOWN = [
@@ -106,14 +106,14 @@ def test_a_contact_of_two_people_names_neither() -> None:
     UserFactory(by_phone=True, phone="+79991234567")
     UserFactory(by_telegram=True, telegram_user_id="79991234567")
     with pytest.raises(PersonNotFound, match="two people"):
-        person_named("79991234567")
-    assert person_named("+79991234567").phone == "+79991234567"
+        find_person("79991234567")
+    assert find_person("+79991234567").phone == "+79991234567"
 
 
 @pytest.mark.django_db
 def test_blocked_and_deleted_people_are_found_by_their_id() -> None:
     for person in (UserFactory(blocked=True), UserFactory(deleted=True)):
-        assert person_named(str(person.pk)) == person
+        assert find_person(str(person.pk)) == person
 
 
 # -- where ----------------------------------------------------------------------------------------
@@ -192,7 +192,9 @@ def test_nothing_is_written_over(here: Path, kind: str) -> None:
 def test_who_is_faster_is_not_written_over(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody makes the file while it is being collected."""
     monkeypatch.setattr(
-        export_user_data, "collected", made_meanwhile(export_user_data.collected, here / "x")
+        export_user_data,
+        "export_user_data",
+        made_meanwhile(export_user_data.export_user_data, here / "x"),
     )
     with pytest.raises(CommandError, match="is there already"):
         command(str(diarist().pk), "--output", "x")

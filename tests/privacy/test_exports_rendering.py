@@ -173,7 +173,7 @@ ALLOWED = {
 
 
 def test_nothing_that_somebody_wrote_becomes_a_part_of_the_page() -> None:
-    made = export_document.document(ANNA, everywhere(), NOON)
+    made = export_document.make_document(ANNA, everywhere(), NOON)
     seen = page(made)
     assert {tag for tag, _attrs in seen.tags} <= ALLOWED
     names = {name for _tag, attrs in seen.tags for name in attrs}
@@ -255,7 +255,7 @@ def test_the_contents_name_every_table_and_how_much_is_in_it() -> None:
 def test_times_are_the_persons_own_and_the_zone_is_named(
     zone: str | None, said: str, named: str
 ) -> None:
-    made = export_document.document(
+    made = export_document.make_document(
         ANNA,
         {"users": [account(timezone=zone)], "consents": [row(granted_at="2026-01-07T12:00:00Z")]},
         NOON + timedelta(days=1),
@@ -266,7 +266,7 @@ def test_times_are_the_persons_own_and_the_zone_is_named(
 
 
 def test_days_have_no_zone() -> None:
-    made = export_document.document(
+    made = export_document.make_document(
         ANNA,
         {"users": [account(timezone="America/New_York")], "diary_entries": [diary()]},
         NOON,
@@ -330,7 +330,7 @@ def test_a_value_of_another_kind_than_its_column_is_shown_as_it_is() -> None:
 
 
 def test_a_person_of_whom_nothing_is_kept() -> None:
-    made = export_document.document(ANNA, {}, NOON)
+    made = export_document.make_document(ANNA, {}, NOON)
     with translation.override("ru"):
         assert translation.gettext("We keep nothing about you.") in page(made).text
 

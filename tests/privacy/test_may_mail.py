@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -12,9 +13,19 @@ from django.db.models import F, Q
 
 from booking.models import Appointment
 from crm.models import Lead, LeadIdentity
+from crm.services import merge_leads
 from ebalance.db.encryption.fields import Plaintext
 from ebalance.db.ids import uuid7
-from ebalance.privacy.mailing import PURPOSES, RECENT, MayBeWritten
+from ebalance.privacy.consents import grant_consent, withdraw_consent, withdraw_this_consent
+from ebalance.privacy.erasure import erase_user
+from ebalance.privacy.mailing import (
+    PURPOSES,
+    RECENT,
+    CanContact,
+    can_contact,
+    leads_to_contact,
+    users_to_contact,
+)
 from ebalance.services import InvalidInput
 from identity.models import Consent, User
 from tests.factories import (
@@ -22,7 +33,6 @@ from tests.factories import (
     ConsentFactory,
     LeadFactory,
     LeadIdentityFactory,
-    OutboxEventFactory,
     UserFactory,
 )
 from tests.looping import check_each
@@ -33,8 +43,7 @@ pytestmark = pytest.mark.django_db
 
 NOON = datetime(2026, 1, 7, 12, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)
-may_mail = Consent.objects.may_mail
-may_write = Consent.objects.may_write
+may_mail = partial(can_contact, "email")
 
 
 def known_as(*users: User) -> Lead:
@@ -56,7 +65,7 @@ def withdrawn(given: float, until: float, **values: Any) -> Consent:
     return said(given, revoked_at=NOON + timedelta(hours=until), **values)
 
 
-def forget_merges() -> None:
+def forget_events() -> None:
     """As retention does, 90 days after they were sent."""
     execute("DELETE FROM outbox_events")
 
@@ -168,8 +177,8 @@ def merged(user: User, speaks: Callable[[Lead], Any]) -> None:
     """What a lead says that becomes a part of the user's, by way of another that is gone."""
     lead, middle = known_as(), known_as()
     speaks(lead)
-    lead.merge(into=middle)
-    middle.merge(into=known_as(user))
+    merge_leads(lead, into=middle)
+    merge_leads(middle, into=known_as(user))
 
 
 def refused_beside(user: User) -> None:
@@ -183,7 +192,7 @@ def test_account_is_written_to_by_its_last_answer() -> None:
         user, other = UserFactory(), UserFactory()
         happens(user)
         assert may_mail(user=user) is expected
-        assert (user in Consent.objects.users_to_write()) is expected
+        assert (user in users_to_contact()) is expected
         assert not may_mail(user=other)
 
     check_each(CASES.items(), follows)
@@ -206,8 +215,8 @@ def test_nobody_blocked_or_deleted_is_written_to(state: str, expected: bool) -> 
     assert may_mail(user=user) is expected
     assert may_mail(lead=lead) is expected
     assert may_mail(lead=beside) is expected  # once known as this person, by a consent
-    assert Consent.objects.users_to_write().count() == expected
-    assert Consent.objects.leads_to_write().count() == 2 * expected
+    assert users_to_contact().count() == expected
+    assert leads_to_contact().count() == 2 * expected
 
 
 def test_who_is_unblocked_is_written_to_again() -> None:
@@ -280,7 +289,7 @@ def account_of(lead: Lead) -> User:
 def merge_into(lead: Lead, speaks: Callable[[Lead], Any]) -> None:
     other = known_as()
     speaks(other)
-    other.merge(into=lead)
+    merge_leads(other, into=lead)
 
 
 def test_lead_is_written_to_by_the_last_answer_of_the_person() -> None:
@@ -289,7 +298,7 @@ def test_lead_is_written_to_by_the_last_answer_of_the_person() -> None:
         lead, other = known_as(), known_as()
         happens(lead)
         assert may_mail(lead=lead) is expected
-        assert (lead in Consent.objects.leads_to_write()) is expected
+        assert (lead in leads_to_contact()) is expected
         assert not may_mail(lead=other)
 
     check_each(LEADS.items(), follows)
@@ -302,70 +311,30 @@ def test_a_lead_that_nobody_can_be_recognised_by_is_not_written_to() -> None:
     assert may_mail(lead=lead)
     lead.identities.all().delete()
     assert not may_mail(lead=lead)
-    assert not Consent.objects.leads_to_write().exists()
+    assert not leads_to_contact().exists()
 
 
 def test_a_merged_lead_is_the_one_that_is_left() -> None:
     lead, into = known_as(), known_as()
     said(lead=into)
     said(1, lead=lead, granted=False)
-    lead.merge(into=into)
+    merge_leads(lead, into=into)
     assert not may_mail(lead=lead)
-    said(2, lead=known_as(), consent_type="telegram").lead.merge(into=into)
-    Consent.objects.get(lead=into).withdraw()
-    Consent.objects.grant(
-        lead=lead, consent_type="communications", version="2026-01-07", source="web"
-    )
+    merge_leads(said(2, lead=known_as(), consent_type="telegram").lead, into=into)
+    withdraw_this_consent(Consent.objects.get(lead=into))
+    grant_consent(lead=lead, consent_type="communications", version="2026-01-07", source="web")
     assert may_mail(lead=lead)
     assert may_mail(lead=into)
 
 
-def test_a_lead_that_is_in_use_again_is_itself() -> None:
-    lead, into = known_as(), known_as()
-    said(lead=lead)
-    lead.merge(into=into)
-    assert may_mail(lead=into)
-    update_sql(lead, status="new")
-    assert not may_mail(lead=into)
-    assert not may_mail(lead=lead)  # nobody is known by it
-    LeadIdentityFactory(lead=lead)
-    assert may_mail(lead=lead)
-
-
-def test_of_two_merges_the_last_counts() -> None:
-    lead, first, second = LeadFactory(status="inactive"), known_as(), known_as()
-    said(lead=lead)
-    for into in (first, second):
-        OutboxEventFactory(
-            event_type="lead_merged",
-            aggregate_type="leads",
-            aggregate_id=lead.pk,
-            payload={"into": str(into.pk)},
-        )
-    assert (may_mail(lead=first), may_mail(lead=second)) == (False, True)
-
-
-def test_merge_into_no_lead_is_ignored() -> None:
-    for payload in ({}, {"into": "lead"}, {"into": 5}, {"into": True}):
-        lead = LeadFactory(status="inactive")
-        OutboxEventFactory(
-            event_type="lead_merged",
-            aggregate_type="leads",
-            aggregate_id=lead.pk,
-            payload=payload,
-        )
-        said(lead=lead)
-        assert not may_mail(lead=lead), payload
-
-
-def test_once_the_merge_is_forgotten_a_withdrawal_still_counts() -> None:
-    """It ended all that the person had agreed to, so nothing has to be remembered."""
+def test_merge_is_known_after_the_outbox_was_purged() -> None:
     lead, into = known_as(), known_as()
     said(lead=lead)
     said(lead=into)
-    lead.merge(into=into)
-    Consent.objects.withdraw(lead=into)
-    forget_merges()
+    merge_leads(lead, into=into)
+    forget_events()
+    assert may_mail(lead=lead)
+    withdraw_consent(lead=into)
     assert not may_mail(lead=lead)
     assert not may_mail(lead=into)
 
@@ -379,19 +348,19 @@ def test_each_channel_asks_for_its_own_consent() -> None:
     for purpose in Consent.Type.values:
         row = ConsentFactory(user=user, consent_type=purpose)
         for channel, needed in PURPOSES.items():
-            assert may_write(channel, user=user) is (purpose == needed)
-            assert Consent.objects.users_to_write(channel).exists() is (purpose == needed)
-        row.withdraw()
+            assert can_contact(channel, user=user) is (purpose == needed)
+            assert users_to_contact(channel).exists() is (purpose == needed)
+        withdraw_this_consent(row)
 
 
 def test_other_channels_are_refused() -> None:
     user = UserFactory()
     for channel in ("sms", "", None, "communications", ["email"]):
         with pytest.raises(InvalidInput) as caught:
-            may_write(channel, user=user)
+            can_contact(channel, user=user)
         assert caught.value.details == {"field": "channel"}
         with pytest.raises(InvalidInput):
-            Consent.objects.users_to_write(channel)
+            users_to_contact(channel)
 
 
 def test_unknown_person_is_not_written_to() -> None:
@@ -435,8 +404,8 @@ def test_it_is_one_query(django_assert_num_queries: Any) -> None:
         lambda: may_mail(user=user),
         lambda: may_mail(lead=leads[0]),
         lambda: may_mail(user=user, about=about),
-        lambda: len(Consent.objects.users_to_write()) == 1,
-        lambda: len(Consent.objects.leads_to_write()) == 5,
+        lambda: len(users_to_contact()) == 1,
+        lambda: len(leads_to_contact()) == 5,
     ):
         with django_assert_num_queries(1):
             assert question()
@@ -446,7 +415,7 @@ def test_a_mailing_may_be_narrowed_and_turned_round() -> None:
     users = UserFactory.create_batch(4)
     for user in users[:2]:
         said(user=user)
-    may = MayBeWritten("email", user="pk")
+    may = CanContact("email", user="pk")
     assert {*User.objects.filter(may)} == {*users[:2]}
     assert {*User.objects.exclude(may)} == {*User.objects.filter(~Q(may))} == {*users[2:]}
     assert User.objects.filter(may, email=users[0].email).get() == users[0]
@@ -456,7 +425,7 @@ def test_a_mailing_may_be_narrowed_and_turned_round() -> None:
         False,
         False,
     ]
-    assert not User.objects.filter(MayBeWritten("telegram", user="pk")).exists()
+    assert not User.objects.filter(CanContact("telegram", user="pk")).exists()
 
 
 def test_a_mailing_may_be_about_rows_that_name_people() -> None:
@@ -465,19 +434,17 @@ def test_a_mailing_may_be_about_rows_that_name_people() -> None:
         AppointmentFactory(client=user),
         AppointmentFactory(client=None, lead=lead),
         AppointmentFactory(),
-        AppointmentFactory(client=user, lead=known_as()),
+        AppointmentFactory(client=user, lead=known_as(UserFactory())),
     ]
     said(user=user)
     said(lead=lead)
-    asked = MayBeWritten("email", user=F("client"), lead="lead")
+    asked = CanContact("email", user=F("client"), lead="lead")
     assert {*Appointment.objects.filter(asked)} == {*rows[:2]}
 
 
 def test_a_hand_revokes_in_between() -> None:
     user = UserFactory()
-    Consent.objects.grant(
-        user=user, consent_type="communications", version="2026-01-07", source="web"
-    )
+    grant_consent(user=user, consent_type="communications", version="2026-01-07", source="web")
     assert may_mail(user=user)
     execute("UPDATE consents SET revoked_at = granted_at + interval '1 s'")
     assert not may_mail(user=user)
@@ -508,10 +475,10 @@ def check_world(seed: int) -> None:
         oracle = Oracle(purpose)
         users = {key for key in world.users if oracle.may_user(key)}
         leads = {key for key in world.leads if oracle.may_lead(key)}
-        assert {key for key in world.users if may_write(channel, user=key)} == users
-        assert {key for key in world.leads if may_write(channel, lead=key)} == leads
-        assert {user.pk for user in Consent.objects.users_to_write(channel)} == users
-        assert {lead.pk for lead in Consent.objects.leads_to_write(channel)} == leads
+        assert {key for key in world.users if can_contact(channel, user=key)} == users
+        assert {key for key in world.leads if can_contact(channel, lead=key)} == leads
+        assert {user.pk for user in users_to_contact(channel)} == users
+        assert {lead.pk for lead in leads_to_contact(channel)} == leads
 
 
 @pytest.mark.slow
@@ -581,8 +548,8 @@ def test_service_messages_are_about_a_current_session(who: str) -> None:
         whose = {"user" if who == "client" else "lead": person}
         for channel in PURPOSES:
             for about in (row, row.pk, str(row.pk)):
-                assert may_write(channel, about=about, clock=lambda: NOW, **whose) is expected
-            assert not may_write(channel, clock=lambda: NOW, **whose)  # of nothing else
+                assert can_contact(channel, about=about, clock=lambda: NOW, **whose) is expected
+            assert not can_contact(channel, clock=lambda: NOW, **whose)  # of nothing else
 
     check_each(SESSIONS.items(), is_current)
 
@@ -638,7 +605,7 @@ def test_a_session_of_a_merged_lead_is_told_of_to_the_one_that_is_left() -> None
     lead, into = known_as(), known_as()
     about = AppointmentFactory(client=None, lead=lead)
     said(lead=lead, granted=False)
-    lead.merge(into=into)
+    merge_leads(lead, into=into)
     assert may_mail(lead=lead, about=about)
     assert may_mail(lead=into, about=about)
 
@@ -688,7 +655,7 @@ def test_what_was_agreed_to_as_a_lead_of_two_does_not_count_for_the_one_who_is_l
     anna, boris = UserFactory(), UserFactory()
     lead = known_as(anna, boris)
     said(lead=lead)
-    anna.erase(method="admin")
+    erase_user(anna, method="admin")
     assert Consent.objects.active().filter(lead=lead).exists()
     assert not may_mail(user=boris)
 
@@ -716,7 +683,7 @@ def test_who_has_the_contact_and_says_no_is_not_written_to_as_anybody(
     if says == "refuses":
         grant(granted=False, **speaker)
     else:
-        Consent.objects.withdraw(consent_type="communications", **speaker)
+        withdraw_consent(consent_type="communications", **speaker)
     assert not may_mail(user=user)
     assert not may_mail(lead=lead)
 
@@ -732,9 +699,9 @@ def test_a_no_reaches_what_was_agreed_to_before_the_lead_was_merged() -> None:
     user = UserFactory(email="vera@example.org")
     one, other = unregistered_with(user.email), unregistered_with(user.email)
     said(lead=one)
-    one.merge(into=other)
+    merge_leads(one, into=other)
     assert may_mail(lead=other)
-    Consent.objects.withdraw(user=user)
+    withdraw_consent(user=user)
     assert not may_mail(lead=other)
 
 
@@ -743,7 +710,7 @@ def test_who_has_another_contact_only_ends_what_is_about_that() -> None:
     lead = LeadFactory()
     LeadIdentity.objects.create(lead=lead, phone_encrypted=Plaintext("+79995554433"))
     said(user=user)
-    Consent.objects.withdraw(lead=lead)
+    withdraw_consent(lead=lead)
     assert may_mail(user=user)
 
 
@@ -751,9 +718,9 @@ def test_who_has_the_contact_only_ends_that_we_write_to_it() -> None:
     user = UserFactory(email="vera@example.org")
     lead = unregistered_with(user.email)
     row = said(user=user, consent_type="personal_data")
-    Consent.objects.withdraw(lead=lead)
+    withdraw_consent(lead=lead)
     assert row in Consent.objects.active()
-    Consent.objects.withdraw(user=user)
+    withdraw_consent(user=user)
     assert row not in Consent.objects.active()
 
 
@@ -761,7 +728,7 @@ def test_a_contact_that_could_not_be_one_now_does_not_keep_anybody_from_saying_n
     lead = LeadFactory()
     LeadIdentityFactory(lead=lead, by_telegram=True, telegram_user_id="0012345")
     said(lead=lead, consent_type="telegram")
-    Consent.objects.withdraw(lead=lead)
+    withdraw_consent(lead=lead)
     grant(lead=lead, consent_type="telegram", granted=False)
     assert not Consent.objects.active().exists()
 
@@ -786,4 +753,4 @@ def test_agreeing_as_one_does_not_agree_as_the_other() -> None:
 
 def grant(**values: Any) -> Consent:
     given = {"consent_type": "communications", "version": "2026-01-07", "source": "web"}
-    return Consent.objects.grant(**{**given, **values})
+    return grant_consent(**{**given, **values})

@@ -12,13 +12,15 @@ from django.db import models
 
 from audit.models import AuditLogEntry
 from audit.services import record_entry
-from crm.models import Lead, LeadIdentity
+from crm.models import Lead, LeadIdentity, LeadNote
+from crm.services import merge_leads
 from ebalance.actor import acting_as
 from ebalance.db.encryption import keys
 from ebalance.db.encryption.fields import Plaintext
 from ebalance.db.schema import classification
 from ebalance.db.schema.data_map import tables
-from ebalance.privacy.subject import Person, Unreadable, unreached
+from ebalance.privacy.erasure import erase_user
+from ebalance.privacy.rows import PersonalRows, Unreadable, unreachable_tables
 from identity.models import User
 from tests.factories import (
     AnalyticsEventFactory,
@@ -67,12 +69,12 @@ def boris() -> User:
 
 def theirs(user: User, model: type[models.Model]) -> set[Any]:
     table = next(table for table in tables() if table.model is model)
-    rows = Person(user.pk).rows(table)
+    rows = PersonalRows(user.pk).rows(table)
     assert rows is not None
     return set(rows)
 
 
-def found(person: Person, model: type[models.Model]) -> set[Any]:
+def found(person: PersonalRows, model: type[models.Model]) -> set[Any]:
     """The keys of their rows."""
     rows = person.rows(next(table for table in tables() if table.model is model))
     assert rows is not None
@@ -81,7 +83,7 @@ def found(person: Person, model: type[models.Model]) -> set[Any]:
 
 def rows_of(user: User) -> set[models.Model]:
     """Everything that is theirs, whatever table it is in."""
-    person = Person(user.pk)
+    person = PersonalRows(user.pk)
     found = [person.rows(table) for table in tables()]
     return {row for rows in found if rows is not None for row in rows}
 
@@ -138,7 +140,7 @@ def test_a_contact_planted_in_the_lead_of_somebody_who_has_no_account_leads_to_n
     form = IntakeFormFactory(appointment=AppointmentFactory(client=None, lead=lead))
     note = LeadNoteFactory(lead=lead)
     for is_erasure in (False, True):
-        person = Person(anna.pk, is_erasure=is_erasure)
+        person = PersonalRows(anna.pk, is_erasure=is_erasure)
         assert found(person, LeadIdentity) == {planted.pk}
         assert not {form.pk, note.pk} & (found(person, type(form)) | found(person, type(note)))
 
@@ -151,8 +153,8 @@ def test_what_a_browser_wrote_of_a_lead_known_by_a_contact_is_taken_apart_not_sh
     known_by(lead, "email", EMAIL)
     known(lead, anonymous_id=BROWSER)
     run = InteractiveRunFactory(user=None, anonymous_id=BROWSER)
-    assert found(Person(anna.pk), type(run)) == set()
-    assert found(Person(anna.pk, is_erasure=True), type(run)) == {run.pk}
+    assert found(PersonalRows(anna.pk), type(run)) == set()
+    assert found(PersonalRows(anna.pk, is_erasure=True), type(run)) == {run.pk}
 
 
 def test_what_goes_by_a_browser_alone_is_that_of_who_alone_was_seen_with_it(anna: User) -> None:
@@ -160,7 +162,7 @@ def test_what_goes_by_a_browser_alone_is_that_of_who_alone_was_seen_with_it(anna
         InteractiveRunFactory(user=user, anonymous_id=BROWSER)
     known(LeadFactory(), anonymous_id=BROWSER)
     link = DeepLinkFactory(anonymous_id=BROWSER)
-    assert link.pk not in found(Person(anna.pk, is_erasure=True), type(link))
+    assert link.pk not in found(PersonalRows(anna.pk, is_erasure=True), type(link))
 
 
 def test_a_lead_that_was_two_people_s_does_not_become_the_one_s_who_is_left(
@@ -171,14 +173,14 @@ def test_a_lead_that_was_two_people_s_does_not_become_the_one_s_who_is_left(
     known(lead, user=boris)
     form = IntakeFormFactory(appointment=AppointmentFactory(client=None, lead=lead))
     note = LeadNoteFactory(lead=lead)
-    anna.erase(method="self_service")
-    person = Person(boris.pk)
-    assert lead.pk in person.shared
+    erase_user(anna, method="self_service")
+    person = PersonalRows(boris.pk)
+    assert lead.pk in person.subject.shared
     assert not {form.pk, note.pk} & (found(person, type(form)) | found(person, type(note)))
     into = LeadFactory()
-    lead.merge(into=into)
-    person = Person(boris.pk)
-    assert into.pk in person.shared
+    merge_leads(lead, into=into)
+    person = PersonalRows(boris.pk)
+    assert into.pk in person.subject.shared
     assert not {form.pk, note.pk} & (found(person, type(form)) | found(person, type(note)))
 
 
@@ -190,8 +192,6 @@ def test_a_contact_planted_in_a_lead_that_rows_name_beside_another_person_neithe
     known_by(lead, channel, CONTACTS[channel])
     appointment = AppointmentFactory(client=boris, lead=lead)
     assert not rows_of(anna) & {lead, appointment}
-    # Whose it is, of the two, nobody can say by a contact and a row; the account in it could.
-    known(lead, user=boris)
     assert lead in rows_of(boris)
 
 
@@ -199,7 +199,6 @@ BESIDE = {
     "appointment": lambda user, lead: AppointmentFactory(client=user, lead=lead),
     "waitlist": lambda user, lead: WaitlistRequestFactory(user=user, lead=lead),
     "consent": lambda user, lead: ConsentFactory(user=user, lead=lead),
-    "event": lambda user, lead: AnalyticsEventFactory(user_id=user.pk, lead_id=lead.pk),
 }
 each_beside = pytest.mark.parametrize("beside", BESIDE.values(), ids=BESIDE)
 
@@ -218,22 +217,21 @@ def test_a_lead_named_beside_two_people_is_neither_of_theirs(
 ) -> None:
     lead = LeadFactory()
     hers = beside(anna, lead)
-    his = BESIDE["event"](boris, lead)
+    his = AppointmentFactory(client=boris, lead=lead)
     assert not (rows_of(anna) | rows_of(boris)) & {lead}
     assert hers in rows_of(anna)
     assert his in rows_of(boris)
 
 
 @each_beside
-def test_a_row_that_names_an_account_is_that_ones_whatever_lead_stands_beside_it(
+def test_row_beside_another_account_makes_a_registered_lead_shared(
     anna: User, boris: User, beside: Any
 ) -> None:
     lead = LeadFactory()
-    known(lead, user=anna)
-    row = beside(boris, lead)
-    assert lead in rows_of(anna)
-    assert row not in rows_of(anna)
-    assert rows_of(boris) & {row, lead} == {row}
+    identity, row = known(lead, user=anna), beside(boris, lead)
+    note = LeadNoteFactory(lead=lead)
+    assert rows_of(anna) & {identity, row, lead, note} == {identity}
+    assert rows_of(boris) & {identity, row, lead, note} == {row}
 
 
 def test_of_a_lead_that_two_accounts_are_known_as_each_has_only_what_is_surely_theirs(
@@ -274,38 +272,61 @@ def test_leads_that_were_merged_into_theirs_are_theirs(anna: User) -> None:
     known(third, user=anna)
     consents = {ConsentFactory(user=None, lead=lead) for lead in (first, second)}
     events = {AnalyticsEventFactory(lead_id=lead.pk) for lead in (first, second)}
-    first.merge(into=second)
-    second.merge(into=third)
+    merge_leads(first, into=second)
+    merge_leads(second, into=third)
     assert theirs(anna, Lead) == {first, second, third}
     assert rows_of(anna) >= consents | events
 
 
-def test_a_merged_lead_of_which_nothing_is_left_still_leads_to_its_events(anna: User) -> None:
+def test_merged_lead_still_leads_to_its_events(anna: User) -> None:
     lead, other = LeadFactory.create_batch(2)
     known(other, user=anna)
     event = AnalyticsEventFactory(lead_id=lead.pk)
-    lead.merge(into=other)
-    assert theirs(anna, Lead) == {other}
+    merge_leads(lead, into=other)
+    assert theirs(anna, Lead) == {lead, other}
     assert event in rows_of(anna)
 
 
-def test_a_merged_lead_that_is_in_use_again_is_not_theirs(anna: User, boris: User) -> None:
+@each_beside
+def test_rows_of_a_lead_stay_theirs_when_it_is_merged(anna: User, beside: Any) -> None:
+    """The lead is known by nothing but a row that names the account too."""
+    lead, second, third = LeadFactory.create_batch(3)
+    row = beside(anna, lead)
+    notes = {LeadNoteFactory(lead=lead), LeadNoteFactory(lead=second)}
+    merge_leads(lead, into=second)
+    merge_leads(second, into=third)
+    assert rows_of(anna) >= {row, lead, second, third, *notes}
+    erase_user(anna, method="self_service")
+    assert not LeadNote.objects.exists()
+    assert set(Lead.objects.filter(merged_into__isnull=False)) == {lead, second}
+
+
+@each_beside
+def test_lead_merged_into_the_lead_of_another_account_is_shared(
+    anna: User, boris: User, beside: Any
+) -> None:
     lead, other = LeadFactory.create_batch(2)
-    known(other, user=anna)
-    ConsentFactory(user=None, lead=lead)
-    lead.merge(into=other)
-    known(lead, user=boris)
-    assert theirs(anna, Lead) == {other}
-    assert theirs(boris, Lead) == {lead}
+    row = beside(anna, lead)
+    note = LeadNoteFactory(lead=lead)
+    known(other, user=boris)
+    merge_leads(lead, into=other)
+    for user in (anna, boris):
+        assert not rows_of(user) & {lead, other, note}
+    assert row in rows_of(anna)
+    erase_user(anna, method="self_service")
+    assert LeadNote.objects.filter(pk=note.pk).exists()
+    assert note not in rows_of(boris)
+    erase_user(boris, method="self_service")
+    assert not LeadNote.objects.filter(pk=note.pk).exists()
 
 
 def test_leads_that_are_remembered_are_theirs_unless_they_are_somebody_elses(boris: User) -> None:
     remembered, lost = LeadFactory.create_batch(2)
     known_by(remembered, "email", EMAIL)
     known(lost, user=boris)
-    person = Person(uuid4(), remembered=[remembered.pk, lost.pk, uuid4()])
-    assert {remembered.pk} <= person.leads
-    assert lost.pk not in person.leads
+    person = PersonalRows(uuid4(), remembered=[remembered.pk, lost.pk, uuid4()])
+    assert {remembered.pk} <= person.subject.leads
+    assert lost.pk not in person.subject.leads
 
 
 # -- by a browser ---------------------------------------------------------------------------------
@@ -514,7 +535,7 @@ def test_an_account_with_contacts_older_than_the_rules_has_the_others(boris: Use
 
 
 def exported(user: User) -> dict[str, list[dict[str, Any]]]:
-    return {table.name: list(rows) for table, rows in Person(user.pk).export()}
+    return {table.name: list(rows) for table, rows in PersonalRows(user.pk).export()}
 
 
 def test_an_export_opens_what_is_sealed_and_has_the_exported_columns_only(anna: User) -> None:
@@ -544,7 +565,7 @@ def test_an_export_says_of_a_value_that_does_not_open_why(anna: User) -> None:
 
 
 def test_every_table_with_something_personal_can_be_reached_from_a_person() -> None:
-    assert unreached() == []
+    assert unreachable_tables() == []
 
 
 def test_a_personal_column_to_which_nothing_leads_is_named(monkeypatch: Any) -> None:
@@ -552,7 +573,7 @@ def test_a_personal_column_to_which_nothing_leads_is_named(monkeypatch: Any) -> 
     title = next(column for column in tags.columns if column.name == "title")
     monkeypatch.setattr(title.field, "db_comment", classification.p1("who it is about"))
     monkeypatch.delitem(tags.__dict__, "columns")
-    assert unreached() == ["tags"]
+    assert unreachable_tables() == ["tags"]
     monkeypatch.undo()
     tags.__dict__.pop("columns", None)
-    assert unreached() == []
+    assert unreachable_tables() == []

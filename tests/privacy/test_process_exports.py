@@ -20,8 +20,9 @@ from django.utils.timezone import now
 from pypdf import PdfReader
 
 from ebalance.db.ids import uuid7
-from ebalance.privacy.exports import collecting
+from ebalance.privacy.exports import collecting, process_export, request_export
 from ebalance.privacy.exports import requests as requests_module
+from ebalance.privacy.management.commands import process_exports
 from ebalance.services import InvalidInput, NotFound
 from identity.errors import AccountErased
 from tests.databases import Database, default_connection_on
@@ -63,21 +64,21 @@ def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Data
 @pytest.mark.django_db
 def test_asking_again_while_one_is_open_gives_that_one() -> None:
     person = UserFactory()
-    first = requests.request(user=person, export_type="user_data")
+    first = request_export(person, export_type="user_data")
     assert (first.status, first.user_id) == ("requested", person.pk)
-    assert requests.request(user=person.pk, export_type="user_data") == first
+    assert request_export(person.pk, export_type="user_data") == first
     requests.filter(pk=first.pk).update(status="processing")
     with nothing_written():
-        assert requests.request(user=str(person.pk), export_type="user_data") == first
-    assert requests.request(user=person, export_type="diary_pdf") != first
-    assert requests.request(user=UserFactory(), export_type="user_data") != first
+        assert request_export(str(person.pk), export_type="user_data") == first
+    assert request_export(person, export_type="diary_pdf") != first
+    assert request_export(UserFactory(), export_type="user_data") != first
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("over", ["ready", "failed"])
 def test_asking_after_one_is_over_gives_a_new_one(over: str) -> None:
     earlier = DataExportRequestFactory(**{over: True})
-    new = requests.request(user=earlier.user, export_type="user_data")
+    new = request_export(earlier.user, export_type="user_data")
     assert new != earlier
     assert new.status == "requested"
 
@@ -85,15 +86,15 @@ def test_asking_after_one_is_over_gives_a_new_one(over: str) -> None:
 @pytest.mark.django_db
 def test_a_request_has_the_time_of_the_clock() -> None:
     noon = now() - DAYS
-    request = requests.request(user=UserFactory(), export_type="user_data", clock=lambda: noon)
+    request = request_export(UserFactory(), export_type="user_data", clock=lambda: noon)
     request.refresh_from_db()
     assert request.created_at == noon
 
 
 @pytest.mark.django_db
 def test_a_blocked_person_may_ask_and_gets_it() -> None:
-    request = requests.request(user=diarist(blocked=True), export_type="user_data")
-    assert requests.work_off(request.pk) == "ready"
+    request = request_export(diarist(blocked=True), export_type="user_data")
+    assert process_export(request.pk) == "ready"
 
 
 @pytest.mark.django_db
@@ -101,19 +102,19 @@ def test_who_may_not_ask() -> None:
     gone = UserFactory(deleted=True)
     with nothing_written():
         with pytest.raises(AccountErased):
-            requests.request(user=gone, export_type="user_data")
+            request_export(gone, export_type="user_data")
         for nobody in (uuid7(), "nobody", None):
             with pytest.raises(NotFound):
-                requests.request(user=nobody, export_type="user_data")
+                request_export(nobody, export_type="user_data")
         for odd in ("everything", "", None, "user_data "):
             with pytest.raises(InvalidInput):
-                requests.request(user=UserFactory.build(), export_type=odd)
+                request_export(UserFactory.build(), export_type=odd)
 
 
 @pytest.mark.slow
 def test_asking_many_times_at_once_is_asking_once(committed: Database) -> None:
     person = UserFactory()
-    asked = [lambda: requests.request(user=person.pk, export_type="user_data")] * 8
+    asked = [lambda: request_export(person.pk, export_type="user_data")] * 8
     answers = at_once(*asked)
     assert len({answer.pk for answer in answers}) == 1
     assert requests.count() == 1
@@ -125,9 +126,9 @@ def test_asking_many_times_at_once_is_asking_once(committed: Database) -> None:
 @pytest.mark.django_db
 def test_a_request_becomes_a_file_with_everything(folder: Path) -> None:
     person = diarist()
-    request = requests.request(user=person, export_type="user_data")
+    request = request_export(person, export_type="user_data")
     noon = now()
-    assert requests.work_off(request.pk, clock=lambda: noon) == "ready"
+    assert process_export(request.pk, clock=lambda: noon) == "ready"
     request.refresh_from_db()
     assert request.status == "ready"
     assert (request.completed_at, request.expires_at) == (noon, noon + 7 * DAYS)
@@ -142,9 +143,9 @@ def test_a_request_becomes_a_file_with_everything(folder: Path) -> None:
 
 @pytest.mark.django_db
 def test_nobody_elses_rows_are_in_it() -> None:
-    request = requests.request(user=UserFactory(), export_type="user_data")
+    request = request_export(UserFactory(), export_type="user_data")
     other = diarist()
-    requests.work_off(request.pk)
+    process_export(request.pk)
     request.refresh_from_db()
     made = json.dumps(document_of(request), ensure_ascii=False)
     assert SECRET not in made
@@ -153,8 +154,8 @@ def test_nobody_elses_rows_are_in_it() -> None:
 
 @pytest.mark.django_db
 def test_a_diary_becomes_a_pdf() -> None:
-    request = requests.request(user=diarist(), export_type="diary_pdf")
-    assert requests.work_off(request.pk) == "ready"
+    request = request_export(diarist(), export_type="diary_pdf")
+    assert process_export(request.pk) == "ready"
     request.refresh_from_db()
     assert request.file_url.endswith(".pdf")
     (page,) = PdfReader(io.BytesIO(read(request))).pages
@@ -164,8 +165,8 @@ def test_a_diary_becomes_a_pdf() -> None:
 @pytest.mark.django_db
 def test_somebody_without_a_diary_gets_a_pdf_too() -> None:
     """Otherwise the list of exports would tell who keeps one."""
-    request = requests.request(user=UserFactory(), export_type="diary_pdf")
-    assert requests.work_off(request.pk) == "ready"
+    request = request_export(UserFactory(), export_type="diary_pdf")
+    assert process_export(request.pk) == "ready"
     request.refresh_from_db()
     assert len(PdfReader(io.BytesIO(read(request))).pages) == 1
 
@@ -173,9 +174,9 @@ def test_somebody_without_a_diary_gets_a_pdf_too() -> None:
 @pytest.mark.django_db
 def test_it_is_told_without_saying_whose_it_is_and_is_in_the_log() -> None:
     person = diarist()
-    request = requests.request(user=person, export_type="user_data")
+    request = request_export(person, export_type="user_data")
     noon = now()
-    requests.work_off(request.pk, clock=lambda: noon)
+    process_export(request.pk, clock=lambda: noon)
     (event,) = execute(
         "SELECT payload FROM outbox_events WHERE aggregate_id = %s AND event_type = %s",
         [request.pk, "data_export_ready"],
@@ -188,12 +189,12 @@ def test_it_is_told_without_saying_whose_it_is_and_is_in_the_log() -> None:
 
 @pytest.mark.django_db
 def test_working_it_off_again_changes_nothing(folder: Path) -> None:
-    request = requests.request(user=diarist(), export_type="user_data")
-    requests.work_off(request.pk)
+    request = request_export(diarist(), export_type="user_data")
+    process_export(request.pk)
     before = files(folder)
     with nothing_written():
-        assert requests.work_off(request.pk) == "elsewhere"
-        assert requests.work_off(uuid7()) == "elsewhere"
+        assert process_export(request.pk) == "elsewhere"
+        assert process_export(uuid7()) == "elsewhere"
     assert files(folder) == before
 
 
@@ -202,11 +203,8 @@ def test_the_oldest_are_first(monkeypatch: pytest.MonkeyPatch) -> None:
     made = [DataExportRequestFactory(created_at=now() - age * DAYS) for age in (1, 3, 2)]
     DataExportRequestFactory(ready=True)
     order: list[UUID] = []
-    work_off = type(requests.all()).work_off
     monkeypatch.setattr(
-        type(requests.all()),
-        "work_off",
-        lambda rows, key: order.append(key) or work_off(rows, key),
+        process_exports, "process_export", lambda key: order.append(key) or process_export(key)
     )
     assert "2 are ready" in command("--limit", "2")
     assert "1 are ready" in command()
@@ -238,8 +236,8 @@ def test_a_folder_that_cannot_be_used_is_said_before_anything_is_tried(folder: P
 
 @pytest.mark.django_db
 def test_files_of_expired_exports_go_with_the_next_run(folder: Path) -> None:
-    request = requests.request(user=diarist(), export_type="user_data")
-    requests.work_off(request.pk, clock=lambda: now() - 8 * DAYS)
+    request = request_export(diarist(), export_type="user_data")
+    process_export(request.pk, clock=lambda: now() - 8 * DAYS)
     assert len(files(folder)) == 1
     assert "1 files removed" in command()
     assert files(folder) == []
@@ -252,14 +250,14 @@ def test_files_of_expired_exports_go_with_the_next_run(folder: Path) -> None:
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException, *, of: Any = None) -> None:
     """Rendering raises ``error``, of this person's rows or of everybody's."""
-    collected = collecting.collected
+    collected = collecting.export_user_data
 
     def raising(user_id: UUID, *args: Any, **options: Any) -> Any:
         if of is None or user_id == of.pk:
             raise error
         return collected(user_id, *args, **options)
 
-    monkeypatch.setattr(requests_module, "collected", raising)
+    monkeypatch.setattr(requests_module, "export_user_data", raising)
 
 
 @pytest.mark.django_db
@@ -268,8 +266,8 @@ def test_what_fails_is_failed_and_said_in_one_line_without_values(
 ) -> None:
     person, other = diarist(), diarist()
     failing(monkeypatch, ValueError(f"could not render {SECRET} of {person.email}"), of=person)
-    request = requests.request(user=person, export_type="user_data")
-    fine = requests.request(user=other, export_type="user_data")
+    request = request_export(person, export_type="user_data")
+    fine = request_export(other, export_type="user_data")
     with caplog.at_level(logging.INFO):
         said, refusal = refused()
     assert refusal == "1 exports could not be made, or not completely."
@@ -294,9 +292,9 @@ def test_after_a_failure_the_person_may_ask_again(monkeypatch: pytest.MonkeyPatc
     person = diarist()
     with monkeypatch.context() as patched:
         failing(patched, ValueError())
-        requests.work_off(requests.request(user=person, export_type="user_data").pk)
-    again = requests.request(user=person, export_type="user_data")
-    assert requests.work_off(again.pk) == "ready"
+        process_export(request_export(person, export_type="user_data").pk)
+    again = request_export(person, export_type="user_data")
+    assert process_export(again.pk) == "ready"
 
 
 @pytest.mark.django_db
@@ -304,7 +302,7 @@ def test_after_a_failure_the_person_may_ask_again(monkeypatch: pytest.MonkeyPatc
 def test_what_is_not_the_requests_fault_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
-    request = requests.request(user=diarist(), export_type="user_data")
+    request = request_export(diarist(), export_type="user_data")
     with monkeypatch.context() as patched:
         failing(patched, error)
         said, refusal = refused()
@@ -327,7 +325,7 @@ def test_what_does_not_open_is_named_and_the_rest_is_given(
         "replace(payload_encrypted, 'v1.k1.', 'v1.lost.') WHERE id = %s",
         [lost.pk],
     )
-    request = requests.request(user=person, export_type="user_data")
+    request = request_export(person, export_type="user_data")
     said, refusal = refused()
     assert "1 are ready, with values that could not be opened" in said
     assert "not completely" in refusal
@@ -351,8 +349,8 @@ def test_rubbish_in_a_diary_is_no_reason_to_fail_the_pdf() -> None:
         "UPDATE diary_entries SET payload_encrypted = %s WHERE id = %s",
         [moved.payload_encrypted.text, lost.pk],
     )
-    request = requests.request(user=person, export_type="diary_pdf")
-    assert requests.work_off(request.pk) == "incomplete"
+    request = request_export(person, export_type="diary_pdf")
+    assert process_export(request.pk) == "incomplete"
     request.refresh_from_db()
     seen = "".join(page.extract_text() for page in PdfReader(io.BytesIO(read(request))).pages)
     assert SECRET in seen
@@ -363,8 +361,8 @@ def test_rubbish_in_a_diary_is_no_reason_to_fail_the_pdf() -> None:
 def test_a_person_erased_meanwhile_has_no_file_and_it_is_no_error(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, folder: Path, fails: bool
 ) -> None:
-    request = requests.request(user=diarist(), export_type="user_data")
-    collected = collecting.collected
+    request = request_export(diarist(), export_type="user_data")
+    collected = collecting.export_user_data
 
     def erased_meanwhile(*args: Any, **options: Any) -> Any:
         requests.filter(pk=request.pk).delete()
@@ -372,7 +370,7 @@ def test_a_person_erased_meanwhile_has_no_file_and_it_is_no_error(
             raise LookupError("nothing is left of this person")
         return collected(*args, **options)
 
-    monkeypatch.setattr(requests_module, "collected", erased_meanwhile)
+    monkeypatch.setattr(requests_module, "export_user_data", erased_meanwhile)
     assert "1 are no longer wanted" in command()
     assert files(folder) == []
     assert caplog.records == []
@@ -384,13 +382,13 @@ def test_a_person_erased_meanwhile_has_no_file_and_it_is_no_error(
 def test_a_file_whose_request_cannot_be_finished_does_not_stay(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    request = requests.request(user=diarist(), export_type="user_data")
+    request = request_export(diarist(), export_type="user_data")
 
     def refusing(*_args: Any, **_options: Any) -> None:
         raise RuntimeError
 
     monkeypatch.setattr(requests_module, "record_entry", refusing)
-    assert requests.work_off(request.pk) == "failed"
+    assert process_export(request.pk) == "failed"
     assert files(folder) == []
     request.refresh_from_db()
     assert request.status == "failed"

@@ -18,7 +18,7 @@ from django.db import connection
 from django.utils.timezone import now
 
 from ebalance import commands
-from ebalance.privacy.exports import collecting, storage
+from ebalance.privacy.exports import collecting, process_export, request_export, storage
 from ebalance.privacy.exports import requests as requests_module
 from identity.models import DataExportRequest
 from tests.databases import Database, default_connection_on
@@ -67,20 +67,20 @@ def test_what_another_session_works_on_is_left_to_it(committed: Database, folder
 
 
 def test_a_request_that_is_being_erased_is_not_waited_for(committed: Database) -> None:
-    request = requests.request(user=diarist(), export_type="user_data")
+    request = request_export(diarist(), export_type="user_data")
     with committed.connect() as eraser:
         eraser.execute("DELETE FROM data_export_requests WHERE id = %s", [request.pk])
-        assert requests.work_off(request.pk) == "elsewhere"
+        assert process_export(request.pk) == "elsewhere"
         eraser.rollback()
-    assert requests.work_off(request.pk) == "ready"
+    assert process_export(request.pk) == "ready"
 
 
 def test_who_lost_the_turn_does_not_finish(
     committed: Database, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     """Its connection was cut while it worked, and another worker has taken the request up."""
-    request = requests.request(user=diarist(), export_type="user_data")
-    collected = collecting.collected
+    request = request_export(diarist(), export_type="user_data")
+    collected = collecting.export_user_data
 
     def cut_off(*args: Any, **options: Any) -> Any:
         connection.close()
@@ -90,19 +90,19 @@ def test_who_lost_the_turn_does_not_finish(
         return collected(*args, **options)
 
     with committed.connect(autocommit=True) as others, monkeypatch.context() as patched:
-        patched.setattr(requests_module, "collected", cut_off)
-        assert requests.work_off(request.pk) == "gone"
+        patched.setattr(requests_module, "export_user_data", cut_off)
+        assert process_export(request.pk) == "gone"
         assert files(folder) == []
         request.refresh_from_db()
         assert request.status == "processing"
         others.execute("SELECT pg_advisory_unlock_all()")  # a closed session ends a little later
-    assert requests.work_off(request.pk) == "ready"
+    assert process_export(request.pk) == "ready"
     assert len(files(folder)) == 1
 
 
 def test_turns_end_with_the_work(committed: Database) -> None:
     for _ in range(3):
-        requests.work_off(requests.request(user=diarist(), export_type="user_data").pk)
+        process_export(request_export(diarist(), export_type="user_data").pk)
     held = execute(
         "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND granted "
         "AND pid = pg_backend_pid()"
@@ -111,8 +111,8 @@ def test_turns_end_with_the_work(committed: Database) -> None:
 
 
 def test_workers_at_once_do_each_request_once(committed: Database, folder: Path) -> None:
-    made = [requests.request(user=diarist(), export_type="user_data") for _ in range(12)]
-    at_once(*[lambda: [requests.work_off(request.pk) for request in made]] * 4)
+    made = [request_export(diarist(), export_type="user_data") for _ in range(12)]
+    at_once(*[lambda: [process_export(request.pk) for request in made]] * 4)
     assert requests.filter(status="ready").count() == 12
     assert sorted(request.file_url.removeprefix("exports/") for request in requests.all()) == files(
         folder
@@ -160,7 +160,7 @@ def nobody_reads_diaries(database: Database) -> Iterator[Callable[[], bool]]:
 
 
 def test_two_commands_at_once_share_the_work(committed: Database, folder: Path) -> None:
-    made = [requests.request(user=diarist(), export_type="user_data") for _ in range(10)]
+    made = [request_export(diarist(), export_type="user_data") for _ in range(10)]
     running = [started(committed, folder) for _ in range(2)]
     results = [ended(process) for process in running]
     assert [code for code, _said in results] == [0, 0]
@@ -174,7 +174,7 @@ def test_two_commands_at_once_share_the_work(committed: Database, folder: Path) 
 def test_killed_in_the_middle_it_leaves_nothing_half_done(
     committed: Database, folder: Path
 ) -> None:
-    first, second = (requests.request(user=diarist(), export_type="user_data") for _ in range(2))
+    first, second = (request_export(diarist(), export_type="user_data") for _ in range(2))
     with nobody_reads_diaries(committed) as somebody_waits:
         process = started(committed, folder)
         assert eventually(somebody_waits)
@@ -207,7 +207,7 @@ def test_killed_while_it_writes_it_leaves_no_file_that_looks_finished(
     committed: Database, folder: Path
 ) -> None:
     """The file is there, its request is not ready: the next run makes another, sweep removes it."""
-    request = requests.request(user=diarist(), export_type="user_data")
+    request = request_export(diarist(), export_type="user_data")
     with committed.connect() as other, committed.connect(autocommit=True) as watcher:
         # What makes it ready has to wait for its event.
         other.execute("LOCK TABLE outbox_events IN SHARE MODE")
@@ -233,7 +233,7 @@ def test_killed_while_it_writes_it_leaves_no_file_that_looks_finished(
 def test_told_to_stop_it_finishes_the_one_at_hand(
     committed: Database, folder: Path, number: signal.Signals
 ) -> None:
-    first, second = (requests.request(user=diarist(), export_type="user_data") for _ in range(2))
+    first, second = (request_export(diarist(), export_type="user_data") for _ in range(2))
     with nobody_reads_diaries(committed) as somebody_waits:
         process = started(committed, folder)
         assert eventually(somebody_waits)
@@ -253,7 +253,7 @@ def test_a_failure_is_an_exit_code(committed: Database, folder: Path) -> None:
         "UPDATE diary_entries SET payload_encrypted = "
         "replace(payload_encrypted, 'v1.k1.', 'v1.lost.')"
     )
-    requests.request(user=person, export_type="diary_pdf")
+    request_export(person, export_type="diary_pdf")
     result = manage("process_exports", DATABASE_URL=committed.url, EXPORTS_DIR=str(folder))
     assert result.returncode == 1
     assert result.stderr.strip().endswith("1 exports could not be made, or not completely.")
@@ -264,6 +264,6 @@ def test_progress_is_told_where_nobody_watches_a_bar(
     committed: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(commands, "LINE_EVERY", 0)
-    requests.request(user=diarist(), export_type="user_data")
+    request_export(diarist(), export_type="user_data")
     command()
     assert "data_export_requests: 1 of 1 row" in capsys.readouterr().err

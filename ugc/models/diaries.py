@@ -1,12 +1,12 @@
 """Diaries; sealed, their author's alone."""
 
-from django.apps import apps
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from audit.services import publish_event
+from crm.services import record_event
 from ebalance.db import rules
 from ebalance.db.encryption.fields import SealedJSON
 from ebalance.db.fields import ClosedSet, Entity, Ref, created_at
@@ -93,7 +93,7 @@ class DiaryEntry(Entity):
     def _tell(self, what: str, clock: Clock) -> None:
         """Without a word of whose it is (see ``DiaryQuerySet.write``)."""
         publish_event(f"diary_entry_{what}", self, diary_type=self.diary_type)
-        apps.get_model("crm.Lead").objects.record_event(
+        record_event(
             f"diary_entry_{what}",
             source="web",  # the plan has no other
             properties={"diary_type": self.diary_type},

@@ -12,6 +12,7 @@ from django.db import models
 from django.utils import timezone
 
 from audit.services import publish_event
+from crm.services import record_event
 from ebalance.db.encryption.fields import Plaintext
 from ebalance.db.fields import Entity
 from ebalance.services import Clock, TransitionRefused, lock_or_refuse, transactional
@@ -95,7 +96,7 @@ class Moderated(Entity):
         self, event_name: str, actor: Any, now: datetime, clock: Clock, **properties: object
     ) -> None:
         """About the text, not about a person: neither author nor moderator is its subject."""
-        apps.get_model("crm.Lead").objects.record_event(
+        record_event(
             event_name,
             source="admin" if actor else "backend",
             occurred_at=now,

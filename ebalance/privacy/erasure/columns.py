@@ -1,16 +1,14 @@
-"""What erasure makes of a person's rows, as their columns declare it (privacy.md §5).
+"""What erasure does to a person's rows, as their columns declare it (privacy.md §5).
 
-Rows that go are deleted; of the others, columns are emptied or replaced. What has to happen
-besides, because rows have a life of their own, is for ebalance.privacy.erasure.service.
+It deletes the rows of some tables; in the rows of the others it empties or replaces columns. Rows
+with rules of their own need more, which is in ``erase``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import reduce
 from graphlib import TopologicalSorter
-from operator import or_
 from typing import Any, cast
 
 from django.db import models
@@ -19,7 +17,8 @@ from django.db.models import DB_CASCADE, Q
 from ebalance.db.encryption.values import Plaintext
 from ebalance.db.schema.data_map import Column, Table, tables
 
-from ..subject import PEOPLE, Person
+from ..links import PEOPLE, field_of
+from ..rows import PersonalRows, any_of
 
 LOG = "audit_log_entries"
 BATCH = 5_000  # keys per statement; the protocol counts parameters in 16 bits
@@ -27,15 +26,15 @@ BATCH = 5_000  # keys per statement; the protocol counts parameters in 16 bits
 
 @dataclass(frozen=True)
 class Removal:
-    """Rows of one table that still say something of a person."""
+    """Rows of one table that still hold something about a person."""
 
     table: Table
     keys: list[Any]
 
     def apply(self, **settled: Any) -> int:
-        """Delete the rows, or have their columns emptied and replaced; how many they were.
+        """Delete the rows, or empty and replace their columns; returns how many rows these were.
 
-        ``settled`` is written along with that: what the rows' own rules then ask for.
+        ``settled`` are values that the rows' own rules require together with that.
         """
         for rows in self._batches():
             if self.table.rows_go:
@@ -43,65 +42,65 @@ class Removal:
                 continue
             values = settled | {field.name: None for field in _emptied(self.table)}
             values |= {field.name: value for field, value in _replaced(self.table).items()}
-            own = [column for column in _changed(self.table) if _is_each_its_own(column)]
-            if not own:
+            individual = [c for c in _changed(self.table) if _is_individual(c)]
+            if not individual:
                 rows.update(**values)
                 continue
             for row in rows.only("pk"):
-                made = {_field(c).name: cast(Any, c.erasure.value)() for c in own}
+                made = {field_of(c).name: _replacement(c) for c in individual}
                 for name, value in (values | made).items():
                     setattr(row, name, value)
                 row.save(update_fields=[*values, *made])
         return len(self.keys)
 
     def _batches(self) -> Iterator[models.QuerySet]:
-        every = cast(type[models.Model], self.table.model)._base_manager
+        every = cast("type[models.Model]", self.table.model)._base_manager
         for start in range(0, len(self.keys), BATCH):
             yield every.filter(pk__in=self.keys[start : start + BATCH])
 
 
-def removals(person: Person, *, unsettled: Mapping[str, Q]) -> list[Removal]:
-    """What there is to be removed now, in an order in which it can be.
+def removals(person: PersonalRows, *, unsettled: Mapping[str, Q]) -> list[Removal]:
+    """The rows to remove or change now, in an order that foreign keys allow.
 
-    Of rows that stay, those are left out of which nothing would change; ``unsettled`` are those, by
-    table, of which something would for other reasons.
+    Rows that stay are left out if erasure would change nothing in them. ``unsettled`` selects, by
+    table, rows that it changes for other reasons.
     """
     found = []
-    for table in _in_order():
+    for table in _tables_in_order():
         rows = person.rows(table)
         if rows is None:
             continue
         if not table.rows_go:
-            rows = rows.filter(_differs(table) | unsettled.get(table.name, Q(pk__in=[])))
+            rows = rows.filter(_would_change(table) | unsettled.get(table.name, Q(pk__in=[])))
         keys = list(rows.order_by("pk").values_list("pk", flat=True))
         if keys:
             found.append(Removal(table, keys))
     return found
 
 
-def _in_order() -> list[Table]:
-    """What is deleted first, children before their parents; people before the log, which lets go
-    of them only then, and this last: whoever else writes into it waits.
+def _tables_in_order() -> list[Table]:
+    """First the tables whose rows are deleted, children before parents. Then people, before the
+    log, which empties only entries of erased people. The log is last: other writers wait for it.
     """
-    going = {table.name: table for table in tables() if table.rows_go}
-    order: TopologicalSorter[str] = TopologicalSorter({name: [] for name in going})
-    for table in going.values():
+    deleted = {table.name: table for table in tables() if table.rows_go}
+    order: TopologicalSorter[str] = TopologicalSorter({name: [] for name in deleted})
+    for table in deleted.values():
         for column in table.columns:
             field = column.field
             if field is None or field.related_model is None:
                 continue
             parent = field.related_model._meta.db_table
-            if parent not in going or parent == table.name:
+            if parent not in deleted or parent == table.name:
                 continue
-            if cast(models.ForeignKey, field).remote_field.on_delete is DB_CASCADE:
-                # The row itself may be held by its parent: an answer by its question.
+            if cast("models.ForeignKey", field).remote_field.on_delete is DB_CASCADE:
+                # The parent may protect the row itself, as a question protects its answer.
                 order.add(table.name, parent)
             else:
                 order.add(parent, table.name)
-    changing = [table for table in tables() if not table.rows_go and _changed(table)]
+    changed = [table for table in tables() if not table.rows_go and _changed(table)]
     return [
-        *(going[name] for name in order.static_order()),
-        *sorted(changing, key=lambda table: (table.name != PEOPLE, table.name == LOG)),
+        *(deleted[name] for name in order.static_order()),
+        *sorted(changed, key=lambda table: (table.name != PEOPLE, table.name == LOG)),
     ]
 
 
@@ -109,39 +108,39 @@ def _changed(table: Table) -> tuple[Column, ...]:
     return tuple(c for c in table.columns if c.erasure.action in ("null", "replace"))
 
 
-def _is_each_its_own(column: Column) -> bool:
-    """Whether every row gets a value of its own: a random or a sealed one."""
-    make = column.erasure.value
-    if make is None:
+def _replacement(column: Column) -> Any:
+    return cast("Any", column.erasure.value)()
+
+
+def _is_individual(column: Column) -> bool:
+    """Whether each row gets its own replacement: a random or a sealed value."""
+    if column.erasure.value is None:
         return False
-    value = make()
-    return isinstance(value, Plaintext) or value != make()
+    value = _replacement(column)
+    return isinstance(value, Plaintext) or value != _replacement(column)
 
 
 def _emptied(table: Table) -> list[models.Field]:
-    return [_field(column) for column in _changed(table) if column.erasure.action == "null"]
+    return [field_of(column) for column in _changed(table) if column.erasure.action == "null"]
 
 
 def _replaced(table: Table) -> dict[models.Field, Any]:
-    """Field to the value that takes the place of every other one."""
+    """The fields that get the same value in every row, with that value."""
     return {
-        _field(column): cast(Any, column.erasure.value)()
+        field_of(column): _replacement(column)
         for column in _changed(table)
-        if column.erasure.action == "replace" and not _is_each_its_own(column)
+        if column.erasure.action == "replace" and not _is_individual(column)
     }
 
 
-def _differs(table: Table) -> Q:
-    """Rows of which erasure would change something.
+def _would_change(table: Table) -> Q:
+    """Rows in which erasure would change something.
 
-    What is to be replaced by something of its own is there until the row is nobody's any more.
+    A column with individual replacements always counts: its value does not show whether it was
+    replaced. Such rows stop belonging to the person when they are erased.
     """
-    ways = [Q(**{f"{field.attname}__isnull": False}) for field in _emptied(table)]
-    ways += [~Q(**{field.attname: value}) for field, value in _replaced(table).items()]
-    if any(map(_is_each_its_own, _changed(table))):
-        ways.append(Q(pk__isnull=False))
-    return reduce(or_, ways, Q(pk__in=[]))
-
-
-def _field(column: Column) -> models.Field:
-    return cast(models.Field, column.field)
+    conditions = [Q(**{f"{field.attname}__isnull": False}) for field in _emptied(table)]
+    conditions += [~Q(**{field.attname: value}) for field, value in _replaced(table).items()]
+    if any(map(_is_individual, _changed(table))):
+        conditions.append(Q(pk__isnull=False))
+    return any_of(conditions)

@@ -1,11 +1,11 @@
-"""The ledger of erasures outside of the database: a file with a line of JSON for each.
+"""The ledger of erasures as a file outside of the database, one line of JSON for each erasure.
 
-A database that was restored from an older copy has forgotten the last erasures; by the file they
-are repeated (replay_erasures). It holds ids that name nobody, times, and how it came about.
+A database restored from an older copy does not know the last erasures; ``replay_erasures`` repeats
+them from this file. It holds ids that name nobody, times and the method.
 
-Lines are only ever added, under a lock, and are on the disk before it is given back. A process that
-is killed may leave the beginning of a line: it is passed over, and nothing after it is lost. What
-was committed and not yet added is added by whoever comes next.
+Lines are only appended, under a lock, and synced to the disk before the lock is released. A killed
+process may leave an incomplete line; readers skip it, and nothing after it is lost. The next writer
+adds the erasures that were committed and not yet written.
 """
 
 from __future__ import annotations
@@ -19,18 +19,22 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 from uuid import UUID
 
-from django.apps import apps
 from django.conf import settings
+from django.db import models
+
+from audit.models import OutboxEvent
+from crm.services.merging import LEAD_ERASED
+from identity.models import ErasureLedgerEntry
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Line:
-    """One erasure. ``leads`` are those that were the person's, as far as they are remembered."""
+class LedgerLine:
+    """One erasure. ``leads`` are the leads of the person, as far as the outbox keeps them."""
 
     subject_id: UUID
     requested_at: datetime
@@ -43,93 +47,134 @@ class Line:
         return self.subject_id, self.requested_at
 
     def text(self) -> str:
-        said = {
+        values = {
             "subject_id": str(self.subject_id),
-            "requested_at": _told(self.requested_at),
-            "completed_at": _told(self.completed_at),
+            "requested_at": _format_time(self.requested_at),
+            "completed_at": _format_time(self.completed_at),
             "method": self.method,
             "leads": sorted(map(str, self.leads)),
         }
-        return json.dumps(said)
+        return json.dumps(values)
 
     @classmethod
-    def read(cls, text: str) -> Self:
-        """Raises ValueError, which quotes nothing, for what is no such line."""
+    def parse(cls, text: str) -> Self:
+        """Raises ValueError, which quotes nothing, for a text that is no line of the ledger."""
         with suppress(
             ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError
         ):
-            said: Any = json.loads(text)
-            made = cls(
-                UUID(said["subject_id"]),
-                _moment(said["requested_at"]),
-                _moment(said["completed_at"]),
-                said["method"],
-                frozenset(map(UUID, said.get("leads", []))),
+            values: Any = json.loads(text)
+            line = cls(
+                UUID(values["subject_id"]),
+                _parse_time(values["requested_at"]),
+                _parse_time(values["completed_at"]),
+                values["method"],
+                frozenset(map(UUID, values.get("leads", []))),
             )
-            if made.method in _model().Method.values:
-                return made
+            if line.method in ErasureLedgerEntry.Method.values:
+                return line
         raise ValueError("This is no line of the ledger of erasures.")
+
+
+# -- reading --------------------------------------------------------------------------------------
 
 
 def default_file() -> Path:
     return Path(settings.ERASURE_LEDGER_FILE)
 
 
-def read_file(path: Path | None = None) -> list[Line]:
-    """The lines of the file, which need not exist. What is none is named in the log, and left out.
+def read_file(path: Path | None = None) -> list[LedgerLine]:
+    """The lines of the file, which need not exist. Invalid lines are logged and left out.
 
     Raises OSError.
     """
-    return read_and_missed(path or default_file())[0]
+    return read_with_broken(path or default_file())[0]
 
 
-def read_and_missed(path: Path) -> tuple[list[Line], list[int]]:
-    """As ``read_file``, and the numbers of lines by which somebody may be forgotten.
+def read_with_broken(path: Path) -> tuple[list[LedgerLine], list[int]]:
+    """As ``read_file``, and the numbers of broken lines whose person may stay forgotten.
 
-    The beginning of a line that was written again behind it forgets nobody, if it is long enough
-    to say whom it is about.
+    A broken line is harmless if it is the beginning of a later line and names the person.
     """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return [], []
-    found: list[Line] = []
-    broken: dict[int, tuple[bytes, int]] = {}  # number to what it says, and to the lines before it
+    lines: list[LedgerLine] = []
+    broken: dict[int, tuple[bytes, int]] = {}  # number to its bytes and the count of lines before
     for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
-            found.append(Line.read(line.decode()))
+            lines.append(LedgerLine.parse(line.decode()))
         except ValueError:  # UnicodeDecodeError is one
             logger.warning("line %s of the ledger of erasures cannot be read", number)
-            broken[number] = (line, len(found))
+            broken[number] = (line, len(lines))
     missed = [
         number
         for number, (line, before) in broken.items()
-        if not any(_is_begun(said.text().encode(), line) for said in found[before:])
+        if not any(_is_beginning(later.text().encode(), line) for later in lines[before:])
     ]
-    return found, missed
+    return lines, missed
 
 
-def _is_begun(whole: bytes, line: bytes) -> bool:
-    """Whether the line is the beginning of the whole one, and names its person."""
+def _is_beginning(whole: bytes, line: bytes) -> bool:
+    """Whether ``line`` is the beginning of the whole line, and names its person."""
     return whole.startswith(line) and len(line) > whole.index(b",")
 
 
-def sync_file(also: Iterable[Line] = ()) -> int:
-    """Add to the file what ``also`` and the table have and the file has not; returns how many.
+def lines_of_table() -> list[LedgerLine]:
+    """The rows of the table, the oldest first, with the leads that the outbox keeps."""
+    rows = list(ErasureLedgerEntry.objects.order_by("completed_at", "pk"))
+    leads = _leads_by_subject() if rows else {}
+    return [
+        LedgerLine(
+            row.subject_id,
+            row.requested_at,
+            row.completed_at,
+            row.method,
+            leads.get(row.subject_id, frozenset()),
+        )
+        for row in rows
+    ]
+
+
+def leads_of(subject: UUID) -> frozenset[UUID]:
+    """The leads that were erased with this person."""
+    events = _events_of_erased_leads().filter(payload__user_id=str(subject))
+    return frozenset(events.values_list("aggregate_id", flat=True))
+
+
+def _leads_by_subject() -> dict[UUID, frozenset[UUID]]:
+    leads: dict[UUID, frozenset[UUID]] = {}
+    events = _events_of_erased_leads()
+    for lead, subject in events.values_list("aggregate_id", "payload__user_id"):
+        with suppress(ValueError, TypeError, AttributeError):
+            key = UUID(subject)
+            leads[key] = leads.get(key, frozenset()) | {lead}
+    return leads
+
+
+def _events_of_erased_leads() -> models.QuerySet[OutboxEvent]:
+    return OutboxEvent.objects.filter(aggregate_type="leads", event_type=LEAD_ERASED)
+
+
+# -- writing --------------------------------------------------------------------------------------
+
+
+def sync_file(also: Iterable[LedgerLine] = ()) -> int:
+    """Append the lines of ``also`` and of the table that the file does not have; returns how many.
 
     Raises OSError.
     """
     path = default_file()
-    with _ours(path) as stream:
+    with _lock_file(path) as stream:
         known = {line.key for line in read_file(path)}
         missing = [
-            line for line in first_of_each([*also, *lines_of_table()]) if line.key not in known
+            line for line in unique_lines([*also, *lines_of_table()]) if line.key not in known
         ]
         if not missing:
             return 0
-        # Behind the beginning of a line that somebody was killed at, ours is a line all the same.
+        # An incomplete line at the end must not swallow the first new one.
         before = "" if _ends_with_newline(path) else "\n"
         text = before + "".join(f"{line.text()}\n" for line in missing)
         stream.write(text.encode())
@@ -138,16 +183,17 @@ def sync_file(also: Iterable[Line] = ()) -> int:
     return len(missing)
 
 
-def first_of_each(lines: Iterable[Line]) -> list[Line]:
-    found: dict[tuple[UUID, datetime], Line] = {}
+def unique_lines(lines: Iterable[LedgerLine]) -> list[LedgerLine]:
+    """The first line of each erasure."""
+    unique: dict[tuple[UUID, datetime], LedgerLine] = {}
     for line in lines:
-        found.setdefault(line.key, line)
-    return [*found.values()]
+        unique.setdefault(line.key, line)
+    return [*unique.values()]
 
 
 @contextmanager
-def _ours(path: Path) -> Iterator[Any]:
-    """The file, open to be added to, ours alone until the block ends."""
+def _lock_file(path: Path) -> Iterator[BinaryIO]:
+    """The file, open for appending and locked for this process until the block ends."""
     is_new = not path.exists()
     if is_new:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -171,52 +217,12 @@ def _ends_with_newline(path: Path) -> bool:
         return stream.read(1) == b"\n"
 
 
-def lines_of_table() -> list[Line]:
-    """The rows of the table, the oldest first, with what the outbox remembers of their leads."""
-    rows = list(_model().objects.order_by("completed_at", "pk"))
-    leads = _leads_by_subject() if rows else {}
-    return [
-        Line(
-            row.subject_id,
-            row.requested_at,
-            row.completed_at,
-            row.method,
-            leads.get(row.subject_id, frozenset()),
-        )
-        for row in rows
-    ]
+def _format_time(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def leads_of(subject: UUID) -> frozenset[UUID]:
-    """The leads that were erased with this person, while the outbox remembers (privacy.md §4)."""
-    told = _erased_leads().filter(payload__user_id=str(subject))
-    return frozenset(told.values_list("aggregate_id", flat=True))
-
-
-def _leads_by_subject() -> dict[UUID, frozenset[UUID]]:
-    found: dict[UUID, frozenset[UUID]] = {}
-    for lead, subject in _erased_leads().values_list("aggregate_id", "payload__user_id"):
-        with suppress(ValueError, TypeError, AttributeError):
-            key = UUID(subject)
-            found[key] = found.get(key, frozenset()) | {lead}
-    return found
-
-
-def _erased_leads() -> Any:
-    events = apps.get_model("audit.OutboxEvent")._base_manager
-    return events.filter(aggregate_type="leads", event_type="lead_erased")
-
-
-def _model() -> Any:
-    return apps.get_model("identity.ErasureLedgerEntry")
-
-
-def _told(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.utcoffset() is None:
+def _parse_time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.utcoffset() is None:
         raise ValueError
-    return moment.astimezone(UTC)
+    return time.astimezone(UTC)

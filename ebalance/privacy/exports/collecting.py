@@ -1,4 +1,4 @@
-"""All that is held about a person, read at one moment, as the document that exports render."""
+"""``export_user_data``: everything about a person, read in one snapshot, as a document."""
 
 from __future__ import annotations
 
@@ -11,32 +11,46 @@ from uuid import UUID
 
 import psycopg
 from django.db import connection, transaction
+from django.utils import timezone
 
-from ebalance.privacy.subject import Person, Unreadable
+from ebalance.services import Clock, NotFound, RowOrKey
+from identity.models import User
 
-from .document import Document, document
+from ..rows import PersonalRows, Unreadable
+from ..subject import parse_key
+from .document import Document, make_document
 from .readable import unreadable
 
 
-def collected(
-    user_id: UUID, at: datetime, *, wanted: Callable[[str], bool] = lambda table: True
+def export_user_data(
+    user: RowOrKey[User],
+    *,
+    clock: Clock = timezone.now,
+    wanted: Callable[[str], bool] = lambda table: True,
 ) -> Document:
-    """The document about this person, of the tables whose names are ``wanted``."""
-    with one_moment():
+    """The document about this person, of the tables whose names are ``wanted``.
+
+    Sealed values are decrypted. Raises NotFound for a value that cannot be a key.
+    """
+    user_id = parse_key(user, "user")
+    if user_id is None:
+        raise NotFound(what="user")
+    at = clock()
+    with read_only_snapshot():
         tables = {
             table.name: [
                 {column: plain(value, f"{table.name}.{column}") for column, value in row.items()}
                 for row in rows
             ]
-            for table, rows in Person(user_id).export()
+            for table, rows in PersonalRows(user_id).export()
             if wanted(table.name)
         }
-    return document(user_id, tables, at)
+    return make_document(user_id, tables, at)
 
 
 @contextmanager
-def one_moment() -> Iterator[None]:
-    """A transaction that sees one moment and writes nothing; inside of another it is that one."""
+def read_only_snapshot() -> Iterator[None]:
+    """A read-only transaction with one snapshot. Inside another transaction it does nothing."""
     if connection.in_atomic_block:
         yield
         return
@@ -52,8 +66,8 @@ def one_moment() -> Iterator[None]:
             session.isolation_level = session.read_only = None
 
 
-def plain(value: Any, place: str) -> Any:
-    """``value`` as plain JSON. Raises TypeError, naming the place, for a kind that has none."""
+def plain(value: Any, column: str) -> Any:
+    """``value`` as plain JSON. Raises TypeError, naming the column, for a type without JSON."""
     if isinstance(value, Unreadable):
         return unreadable(value.reason)
     if value is None or isinstance(value, str | bool | int | float):
@@ -69,9 +83,9 @@ def plain(value: Any, place: str) -> Any:
     if isinstance(value, bytes | memoryview):
         return bytes(value).hex()
     if isinstance(value, list | tuple):
-        return [plain(one, place) for one in value]
+        return [plain(one, column) for one in value]
     if isinstance(value, dict):
-        return {str(key): plain(one, place) for key, one in value.items()}
+        return {str(key): plain(one, column) for key, one in value.items()}
     kind = type(value).__name__
     del value
-    raise TypeError(f"{place}: there is no plain JSON for {kind}.")
+    raise TypeError(f"{column}: there is no plain JSON for {kind}.")

@@ -34,7 +34,7 @@ class Document(TypedDict):
     tables: Tables
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """A sealed value that could not be opened: where, nothing of what."""
 
     table: str
@@ -45,7 +45,9 @@ class Place(NamedTuple):
         return f"{self.table}.{self.column} {self.key}"
 
 
-def document(subject: UUID, tables: Mapping[str, list[dict[str, Any]]], at: datetime) -> Document:
+def make_document(
+    subject: UUID, tables: Mapping[str, list[dict[str, Any]]], at: datetime
+) -> Document:
     """The document about ``subject``: tables, rows and columns in one order, whoever gave them.
 
     Tables without rows are left out.
@@ -62,13 +64,13 @@ def document(subject: UUID, tables: Mapping[str, list[dict[str, Any]]], at: date
     }
 
 
-def unreadable_in(made: Document) -> Iterator[Place]:
+def unreadable_in(made: Document) -> Iterator[Location]:
     """Everything in the document that could not be opened."""
     for table, rows in made["tables"].items():
         for row in rows:
             for column, value in row.items():
                 if readable.is_unreadable(value):
-                    yield Place(table, _key(table, row), column)
+                    yield Location(table, _key(table, row), column)
 
 
 def render_json(made: Document) -> bytes:

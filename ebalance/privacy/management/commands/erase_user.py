@@ -8,17 +8,16 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 from django.utils import translation
 
-from ebalance.privacy.erasure import ledger
-from ebalance.privacy.erasure.service import Erased
-from ebalance.privacy.lookup import PersonNotFound, person_named
+from ebalance.privacy.erasure import Erased, erase_user, ledger
+from ebalance.privacy.lookup import PersonNotFound, find_person
 from ebalance.services import Refused
 from identity.models import ErasureLedgerEntry, User
 
 
 class Command(BaseCommand):
     help = (
-        "Forget a person, for good: what is theirs is deleted or emptied in one transaction, and "
-        "the ledger of erasures says so. Again it removes what has come since, if anything."
+        "Erase a person for good, in one transaction, and record it in the ledger of erasures. A "
+        "repeated call removes what was written since."
     )
     requires_system_checks: list[str] = []
 
@@ -31,16 +30,16 @@ class Command(BaseCommand):
             "--method",
             choices=ErasureLedgerEntry.Method.values,  # type: ignore[attr-defined]
             default="admin",
-            help="how it came about (%(default)s)",
+            help="who started it (default: %(default)s)",
         )
         parser.add_argument(
-            "--dry-run", action="store_true", help="say what would be removed, change nothing"
+            "--dry-run", action="store_true", help="show what would be removed; change nothing"
         )
-        parser.add_argument("--yes", action="store_true", help="do not ask")
+        parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            user = person_named(options["user"])
+            user = find_person(options["user"])
         except PersonNotFound as error:
             raise CommandError(str(error)) from None
         if options["dry_run"]:
@@ -49,7 +48,7 @@ class Command(BaseCommand):
                 transaction.set_rollback(True)
             self.say(erased, "would be", options["dry_run"])
             return
-        write_file()  # before anything is lost: the ledger must be able to tell of it
+        write_file()  # before anything is lost: the ledger file must be writable
         if not options["yes"]:
             self.confirm(user)
         self.say(self.erased(user, options), "", options["dry_run"])
@@ -57,12 +56,12 @@ class Command(BaseCommand):
 
     def erased(self, user: User, options: dict[str, Any]) -> Erased:
         try:
-            return user.erase(method=options["method"], force=options["force"])
+            return erase_user(user, method=options["method"], force=options["force"])
         except Refused as refusal:
             raise CommandError(f"Nothing was changed. {in_english(refusal)}") from None
 
     def confirm(self, user: User) -> None:
-        """Ask whoever sits at a terminal; the person is named by the id, which names nobody."""
+        """Ask at a terminal. The question shows the id, not the name."""
         if not sys.stdin.isatty():
             return
         answer = input(f"Erase the person {user.pk}, for good? Type yes: ")
@@ -97,7 +96,7 @@ def in_english(refusal: Refused) -> str:
         return refusal.sentence
 
 
-def write_file(also: Iterable[ledger.Line] = ()) -> None:
+def write_file(also: Iterable[ledger.LedgerLine] = ()) -> None:
     """Bring the file of the ledger up to date. Raises CommandError."""
     try:
         ledger.sync_file(also)

@@ -8,13 +8,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
-from django.utils import timezone
 
 from audit.services import record_entry
 from ebalance.commands import SHOWN
-from ebalance.privacy.exports import document
-from ebalance.privacy.exports.collecting import collected
-from ebalance.privacy.lookup import PersonNotFound, person_named
+from ebalance.privacy.exports import document, export_user_data
+from ebalance.privacy.lookup import PersonNotFound, find_person
 
 STANDARD_OUTPUT = "-"
 
@@ -43,7 +41,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            user = person_named(options["user"])
+            user = find_person(options["user"])
         except PersonNotFound as error:
             raise CommandError(str(error)) from None
         kind = options["format"]
@@ -53,7 +51,7 @@ class Command(BaseCommand):
                 raise CommandError("A ZIP is not for a terminal: name a file, or --format json.")
         elif os.path.lexists(target):
             raise _occupied(target)
-        made = collected(user.pk, timezone.now())
+        made = export_user_data(user)
         content = _rendered(made, kind)
         with transaction.atomic():
             record_entry(
@@ -75,7 +73,7 @@ class Command(BaseCommand):
             raw.write(content)
             raw.flush()
 
-    def complain(self, unreadable: list[document.Place]) -> None:
+    def complain(self, unreadable: list[document.Location]) -> None:
         for place in unreadable[:SHOWN]:
             self.stderr.write(f"  {place}: could not be opened.")
         if unreadable:

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from ebalance.commands import SHOWN, StopSignals, progress, whole_number
-from ebalance.privacy.exports import storage
+from ebalance.privacy.exports import open_requests, process_export, storage
 from identity.models import DataExportRequest
 
 SENTENCES = {
@@ -42,8 +42,7 @@ class Command(BaseCommand):
             raise CommandError(
                 f"The folder of EXPORTS_DIR cannot be used: {error.strerror}."
             ) from None
-        requests = DataExportRequest.objects
-        waiting = requests.waiting()[:limit]
+        waiting = open_requests()[:limit]
         came: Counter[str] = Counter()
         with (
             StopSignals() as stop,
@@ -53,7 +52,7 @@ class Command(BaseCommand):
                 if stop.asked.is_set():
                     self.stdout.write("Stopped; the same command goes on from here.")
                     break
-                outcome = requests.work_off(key)
+                outcome = process_export(key)
                 came[outcome] += 1
                 if outcome in COMPLAINTS and came[outcome] <= SHOWN:
                     self.stderr.write(f"  {key}: {outcome}; the log says why.")

@@ -9,8 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from ebalance.commands import SHOWN, StopSignals, progress
-from ebalance.privacy.erasure import ledger
-from ebalance.privacy.erasure.service import Erased, erase_again
+from ebalance.privacy.erasure import Erased, erase_again, ledger
 from ebalance.services import Refused
 from identity.models import User
 
@@ -58,7 +57,9 @@ class Command(BaseCommand):
                 tick(1)
         self.conclude(came, is_rehearsal)
 
-    def to_repeat(self, file: str | None, *, is_without: bool) -> dict[UUID, list[ledger.Line]]:
+    def to_repeat(
+        self, file: str | None, *, is_without: bool
+    ) -> dict[UUID, list[ledger.LedgerLine]]:
         """Whom to erase again, of the file and of the table, by the person; the oldest first."""
         default = ledger.default_file()
         path = default if file is None else Path(file)
@@ -69,18 +70,18 @@ class Command(BaseCommand):
                 f"There is no file {path}: who was erased after the copy was made is not known. "
                 "Nothing was changed. If nobody ever was, or the file is lost, say --no-file."
             )
-        lines: list[ledger.Line] = []
+        lines: list[ledger.LedgerLine] = []
         for source in dict.fromkeys([path, default]):
             lines += self.read(source)
-        found = ledger.first_of_each([*lines, *ledger.lines_of_table()])
-        by_subject: dict[UUID, list[ledger.Line]] = {}
+        found = ledger.unique_lines([*lines, *ledger.lines_of_table()])
+        by_subject: dict[UUID, list[ledger.LedgerLine]] = {}
         for line in sorted(found, key=lambda line: line.requested_at):
             by_subject.setdefault(line.subject_id, []).append(line)
         return by_subject
 
-    def read(self, path: Path) -> list[ledger.Line]:
+    def read(self, path: Path) -> list[ledger.LedgerLine]:
         try:
-            lines, missed = ledger.read_and_missed(path)
+            lines, missed = ledger.read_with_broken(path)
         except OSError as error:
             raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
         if missed:
@@ -91,7 +92,7 @@ class Command(BaseCommand):
             )
         return lines
 
-    def repeat(self, subject: UUID, lines: list[ledger.Line], is_rehearsal: bool) -> str:
+    def repeat(self, subject: UUID, lines: list[ledger.LedgerLine], is_rehearsal: bool) -> str:
         is_here = User.objects.filter(pk=subject).exists()
         try:
             if is_rehearsal:

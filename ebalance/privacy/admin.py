@@ -1,0 +1,143 @@
+"""Admin pages of people's rights: consents, exports, erasure."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth import logout
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldBooleanSwitchWidget
+
+from ebalance.admin.dialogs import Dialog, VerbAdmin, verb_action
+from ebalance.admin.options import AddOnly, ModelAdmin, ReadOnly
+from ebalance.services import NotFound, get_or_refuse
+from identity.admin import UserAdmin
+from identity.models import Consent, DataExportRequest, ErasureLedgerEntry, User
+
+from .consents import withdraw_this_consent
+from .erasure import erase_user, sessions_ahead
+from .exports import request_export
+
+
+class Erasure(Dialog):
+    """Shows what erasure does, and the sessions ahead, which it cancels only if asked to."""
+
+    NOTHING_AHEAD = _("There are none that are paid, confirmed or being paid for.")
+
+    shown_at = "force"
+    _understood = forms.BooleanField(
+        label=_("I know that this cannot be undone"),
+        help_text=_(
+            "Diaries, intake forms, questions, notes, contacts, roles and exports are deleted; "
+            "name, addresses and the texts of reviews are emptied; consents end. Appointments and "
+            "payments stay without the person."
+        ),
+        widget=UnfoldBooleanSwitchWidget,
+    )
+    force = forms.BooleanField(
+        label=_("Cancel the sessions ahead, as the client would"),
+        required=False,
+        widget=UnfoldBooleanSwitchWidget,
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["force"].help_text = self.sessions()
+
+    def sessions(self) -> Any:
+        try:
+            person = get_or_refuse(User.objects.all(), self.object_id)
+        except NotFound:
+            return ""
+        starts = [
+            date_format(timezone.localtime(row.start_at_utc), "D, j E Y, H:i")
+            for row in sessions_ahead(person.pk)
+        ]
+        return "; ".join(starts) or self.NOTHING_AHEAD
+
+
+def erase_from_admin(person: User, *, actor: User, force: bool) -> str | None:
+    """Erase the person; returns a message if staff must look at some leads."""
+    method = "self_service" if actor.pk == person.pk else "admin"
+    erased = erase_user(person, method=method, force=force, actor=actor)
+    if not erased.doubtful:
+        return None
+    pages = ((reverse("admin:crm_lead_change", args=[lead]), lead) for lead in erased.doubtful)
+    return format_html(
+        "{} {}",
+        gettext(
+            "Done. Beside a contact of theirs these leads have one that the account has not; "
+            "see whose the rest of them is:"
+        ),
+        format_html_join(", ", '<a class="text-link" href="{}">{}</a>', pages),
+    )
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin):
+    actions_detail = ("block", "unblock", "erase")
+    buttons: ClassVar = {"active": ("block", "erase"), "blocked": ("unblock", "erase")}
+    erase = verb_action("erase", _("Erase"), erase_from_admin, form=Erasure, permission="delete")
+
+    def call_verb(self, request, form, object_id, call, dialog):
+        response = super().call_verb(request, form, object_id, call, dialog)
+        if User.objects.filter(pk=request.user.pk, status="deleted").exists():
+            logout(request)  # the actor erased themself, and the session with it
+        return response
+
+
+@admin.register(Consent)
+class ConsentAdmin(ReadOnly, VerbAdmin):
+    """Consents are evidence. Staff can only withdraw one that the person withdrew elsewhere."""
+
+    list_display = (
+        "consent_type",
+        "user",
+        "lead",
+        "granted",
+        "version",
+        "granted_at",
+        "revoked_at",
+    )
+    list_filter = ("consent_type", "granted", "source", "granted_at")
+    search_fields = ("version", "user__display_name", "user__email")
+    actions_detail = ("withdraw",)
+    buttons: ClassVar = {"active": ("withdraw",)}
+    withdraw = verb_action("withdraw", _("Withdraw"), withdraw_this_consent, permission="withdraw")
+
+    def has_withdraw_permission(self, request, obj=None) -> bool:
+        return request.user.has_perm("identity.change_consent")
+
+
+@admin.register(DataExportRequest)
+class DataExportRequestAdmin(AddOnly, ModelAdmin):
+    """Staff request an export on behalf of a person; process_exports makes it."""
+
+    asked_for = ("user", "export_type")
+    list_display = ("user", "export_type", "status", "created_at", "completed_at", "expires_at")
+    list_filter = ("status", "export_type", "created_at")
+    search_fields = ("user__display_name", "user__email")
+
+    def get_fieldsets(self, request, obj=None):
+        if obj is None:
+            return [(None, {"fields": self.asked_for})]
+        return super().get_fieldsets(request, obj)
+
+    def save_model(self, request, obj, form, change):
+        """An open request of the same type is the request that is saved."""
+        obj.pk = request_export(obj.user_id, export_type=obj.export_type).pk
+        obj.refresh_from_db()
+
+
+@admin.register(ErasureLedgerEntry)
+class ErasureLedgerEntryAdmin(ReadOnly, ModelAdmin):
+    list_display = ("subject_id", "method", "requested_at", "completed_at")
+    list_filter = ("method", "completed_at")
+    search_fields = ("subject_id__exact",)

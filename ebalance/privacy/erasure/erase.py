@@ -1,0 +1,440 @@
+"""``erase_user``: removes everything about a person in one transaction (privacy.md §5).
+
+The declarations beside the fields say what happens to each column (``columns``). This module does
+what is left: sessions, consents, reviews, events and the ledger. Locks: the person's appointments,
+the account, the rows that their cancellation needs, the leads, the rest. A concurrent writer about
+the person waits for the account or the lead, and is refused then.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+from django.db import ProgrammingError, connection, transaction
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from audit.models import OutboxEvent
+from audit.models.log import FORGOTTEN
+from audit.services import publish_event, record_entry
+from booking.models import Appointment
+from crm.models import Lead
+from crm.services.merging import LEAD_ERASED, LEAD_SHARED
+from ebalance.actor import Actor, acting_as, current_actor
+from ebalance.db.schema.data_map import tables
+from ebalance.services import (
+    Clock,
+    InvalidInput,
+    NotFound,
+    NotPermitted,
+    RowOrKey,
+    lock_rows,
+    parse_choice,
+    sqlstate,
+    to_utc,
+    transactional,
+)
+from identity.errors import ErasureUnavailable
+from identity.models import ErasureLedgerEntry, User
+from identity.services import require_other_owner
+from ugc.models import Review
+
+from ..consents import end_consents, publish_consent_event
+from ..exports import storage
+from ..links import LEADS, PEOPLE
+from ..rows import PersonalRows
+from ..subject import parse_key
+from . import ledger
+from .columns import LOG, removals
+from .sessions import CanceledSession, cancel_sessions
+
+logger = logging.getLogger(__name__)
+
+INSUFFICIENT_PRIVILEGE = "42501"
+MAX_LOCK_ATTEMPTS = 5  # then a person who keeps booking is not waited for
+
+
+@dataclass
+class Erased:
+    """The result: rows deleted or changed by table, and the canceled sessions.
+
+    ``doubtful`` are leads with a contact of the person beside a contact that the account does not
+    have. The person's contact is gone; staff must find out whose the rest is.
+    """
+
+    subject: UUID
+    counts: dict[str, int] = field(default_factory=dict)
+    canceled: list[CanceledSession] = field(default_factory=list)
+    doubtful: list[UUID] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        return sum(self.counts.values())
+
+    def count(self, table: str, rows: int) -> None:
+        if rows:
+            self.counts[table] = self.counts.get(table, 0) + rows
+
+
+@dataclass(frozen=True)
+class ErasureRequest:
+    """Who is to be erased, and why.
+
+    ``is_repeated``: after a restore. ``leads`` are known from the first time.
+    """
+
+    subject: UUID
+    method: str
+    requested_at: datetime | None
+    is_forced: bool = False
+    is_repeated: bool = False
+    leads: frozenset[UUID] = frozenset()
+
+    def rows(self) -> PersonalRows:
+        """The person's rows as they are now.
+
+        The leads of an earlier erasure belong to it: other services, which know their ids, may have
+        written about them since.
+        """
+        remembered = self.leads | ledger.leads_of(self.subject)
+        return PersonalRows(self.subject, remembered=remembered, is_erasure=True)
+
+
+def erase_user(
+    user: RowOrKey[User],
+    *,
+    method: str,
+    requested_at: datetime | None = None,
+    force: bool = False,
+    actor: User | None = None,
+    clock: Clock = timezone.now,
+) -> Erased:
+    """Erase the person of this account. A repeated call removes what was written since.
+
+    ``method`` is one of ErasureLedgerEntry.Method. Paid and confirmed sessions ahead, and those
+    that are being paid for, stop the erasure; with ``force`` they are canceled as by the client.
+    Other holds are canceled in any case. ``actor`` is the person or may delete people.
+
+    Raises LastOwner, UpcomingAppointments, NotFound, NotPermitted, InvalidInput, and
+    ErasureUnavailable if the connection does not have the rights of the database's owner.
+    """
+    subject = parse_key(user, "user")
+    if subject is None:
+        raise NotFound(what="user")
+    method = parse_choice(method, ErasureLedgerEntry.Method, "method")
+    if actor is not None and actor.pk != subject and not actor.has_perm("identity.delete_user"):
+        raise NotPermitted(permission="identity.delete_user")
+    asked_at = None if requested_at is None else to_utc(requested_at, "requested_at")
+    request = ErasureRequest(subject, method, asked_at, is_forced=force)
+    with without_origin(subject, actor), explained_privileges():
+        erased = _erase(request, actor=actor, clock=clock)
+    if isinstance(user, User):
+        user.refresh_from_db()
+    return erased
+
+
+def erase_again(lines: Sequence[ledger.LedgerLine], *, clock: Clock = timezone.now) -> Erased:
+    """After a restore: erase the person whom these lines of the ledger file name.
+
+    Writes the lines into the table again. Raises LastOwner, ErasureUnavailable.
+    """
+    first = lines[0]
+    request = ErasureRequest(
+        first.subject_id,
+        first.method,
+        first.requested_at,
+        is_forced=True,
+        is_repeated=True,
+        leads=frozenset().union(*(line.leads for line in lines)),
+    )
+    with explained_privileges():
+        erased = _erase(request, actor=None, clock=clock)
+    _restore_entries(lines)
+    return erased
+
+
+@transactional
+def _restore_entries(lines: Iterable[ledger.LedgerLine]) -> None:
+    """Write the lines that the restored table does not have."""
+    rows = ErasureLedgerEntry.objects
+    with connection.cursor() as cursor:  # one process at a time
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('public.erasure_ledger'))")
+    for line in lines:
+        if rows.filter(subject_id=line.subject_id, requested_at=line.requested_at).exists():
+            continue
+        rows.create(
+            subject_id=line.subject_id,
+            requested_at=line.requested_at,
+            completed_at=line.completed_at,
+            method=line.method,
+            counts={},
+        )
+
+
+@contextmanager
+def without_origin(subject: UUID, actor: User | None) -> Iterator[None]:
+    """Keep the address and browser of people who erase themselves out of the entries about it."""
+    current = current_actor() or Actor()
+    user = current.user if current.is_user else actor
+    # A request without a logged-in user is the person's own.
+    if user is not None and user.pk != subject:
+        yield
+        return
+    with acting_as(user, role=current.role):
+        yield
+
+
+@contextmanager
+def explained_privileges() -> Iterator[None]:
+    """The application's own role may only append to events and to the log.
+
+    Raises ErasureUnavailable.
+    """
+    try:
+        yield
+    except ProgrammingError as error:
+        if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
+            raise
+        raise ErasureUnavailable() from error
+
+
+@transactional
+def _erase(request: ErasureRequest, *, actor: User | None, clock: Clock) -> Erased:
+    erased = Erased(request.subject)
+    user, person = _lock(request, erased, actor, clock)
+    now = to_utc(clock(), "clock")
+    requested_at = request.requested_at or now
+    # The clock of a restored host may be slow.
+    if requested_at > now and not request.is_repeated:
+        raise InvalidInput(field="requested_at")
+    files = _export_files(person)
+    _end_consents(person, erased, now)
+    _close_reviews(person)
+    leads = _existing_leads(person)
+    erased.doubtful = sorted(person.subject.doubtful)
+    _publish_once(LEAD_SHARED, person.subject.shared)  # no row shows it after this transaction
+    anonymous = _anonymous_acts(person)
+    to_remove = removals(
+        person, unsettled={"users": ~Q(status="deleted"), "leads": ~Q(status="inactive")}
+    )
+    settled: dict[str, Mapping[str, Any]] = {
+        "users": {"status": "deleted", "deleted_at": Coalesce(F("deleted_at"), Value(now))},
+        "leads": {"status": "inactive"},
+        "appointments": _lead_instead_of_client(person, leads),
+    }
+    for removal in to_remove:
+        name = removal.table.name
+        if name == LOG:
+            _record_forgotten(anonymous)
+        erased.count(name, removal.apply(**settled.get(name, {})))
+    if erased.rows:
+        _announce(request, erased, user, leads, requested_at, now)
+        transaction.on_commit(partial(_after_commit, files, is_in_ledger_file=request.is_repeated))
+    return erased
+
+
+# -- locks ----------------------------------------------------------------------------------------
+
+
+class _Overtaken(Exception):
+    """Another transaction booked, or named an account beside a lead, before the locks."""
+
+
+def _lock(
+    request: ErasureRequest, erased: Erased, actor: User | None, clock: Clock
+) -> tuple[User | None, PersonalRows]:
+    """Lock the account and everything of the person, and cancel the sessions ahead.
+
+    Raises NotFound, LastOwner, UpcomingAppointments.
+    """
+    by_staff = actor if actor is not None and actor.pk != request.subject else None
+    for attempt in count():
+        locked = _lock_appointments(_appointment_keys(request.rows()))
+        with suppress(_Overtaken), transaction.atomic():
+            user = _lock_user(request)
+            booked = _appointment_keys(request.rows()) - {row.pk for row in locked}
+            if booked and attempt < MAX_LOCK_ATTEMPTS:
+                raise _Overtaken
+            # Here the order of locks is broken; the database aborts one side of a deadlock.
+            locked += _lock_appointments(booked)
+            canceled = cancel_sessions(
+                locked,
+                is_forced=request.is_forced,
+                is_repeated=request.is_repeated,
+                staff=by_staff,
+                clock=clock,
+            )
+            person = request.rows()
+            _lock_leads(person)
+            current = request.rows()
+            keys = {row.pk for row in locked}
+            if (
+                current.subject.leads != person.subject.leads
+                or not _appointment_keys(current) <= keys
+            ):
+                raise _Overtaken
+            erased.canceled = canceled
+            return user, current
+    raise AssertionError("unreachable")
+
+
+def _appointment_keys(person: PersonalRows) -> set[UUID]:
+    return set(person.of("appointments").values_list("pk", flat=True))
+
+
+def _lock_appointments(keys: set[UUID]) -> list[Appointment]:
+    """FOR UPDATE: new payments and forms, which refer to them, wait too."""
+    rows = Appointment.objects.filter(pk__in=keys)
+    return list(rows.order_by("pk").select_for_update(of=("self",)))
+
+
+def _lock_leads(person: PersonalRows) -> None:
+    rows = Lead.objects.filter(pk__in=person.subject.leads)
+    list(rows.order_by("pk").select_for_update(of=("self",)))
+
+
+def _lock_user(request: ErasureRequest) -> User | None:
+    """FOR UPDATE: new rows that refer to the person wait, and are refused then."""
+    user = User.objects.select_for_update(of=("self",)).filter(pk=request.subject).first()
+    if user is None:
+        if request.is_repeated:
+            return None
+        raise NotFound(what="user")
+    if user.status == "active" and user.user_roles.filter(role="owner").exists():
+        require_other_owner(user)
+    return user
+
+
+# -- rows with rules of their own -----------------------------------------------------------------
+
+
+def _end_consents(person: PersonalRows, erased: Erased, now: datetime) -> None:
+    """End all consents; the database unpublishes a review with its consent."""
+    active = lock_rows(person.of("consents").filter(granted=True, revoked_at=None))
+    for row in active:
+        end_consents([row], max(now, row.granted_at))
+        publish_consent_event("consent_withdrawn", row)
+    erased.count("consents", len(active))
+    name = "review_publication_consents"
+    to_publish = person.of(name).filter(granted=True, revoked_at=None)
+    reviews = list(to_publish.values_list("review", flat=True))
+    for review in Review.objects.filter(pk__in=reviews).order_by("pk"):
+        review.withdraw_consent(clock=lambda: now)
+    erased.count(name, len(reviews))
+
+
+def _close_reviews(person: PersonalRows) -> None:
+    """Nobody needs to decide on an empty text."""
+    rows = person.of("reviews").filter(status__in=["draft", "pending"])
+    reviews = Review.objects.filter(pk__in=list(rows.values_list("pk", flat=True)))
+    reviews.filter(status="draft").update(status="pending")
+    reviews.filter(status="pending").update(status="unpublished")
+
+
+def _existing_leads(person: PersonalRows) -> list[UUID]:
+    """The keys of the person's leads, the oldest first."""
+    rows = Lead.objects.filter(pk__in=person.subject.leads)
+    return list(rows.order_by("pk").values_list("pk", flat=True))
+
+
+def _lead_instead_of_client(person: PersonalRows, leads: list[UUID]) -> dict[str, Any]:
+    """An appointment without a client needs a lead: an existing one, or a new one that is empty."""
+    if not person.of("appointments").filter(lead=None).exists():
+        return {}
+    if not leads:
+        lead = Lead(source="booking", status="inactive")
+        lead.save(force_insert=True)
+        leads = [lead.pk]
+    return {"lead_id": Coalesce(F("lead_id"), Value(leads[0]))}
+
+
+# -- ledger, events, log --------------------------------------------------------------------------
+
+
+def _announce(
+    request: ErasureRequest,
+    erased: Erased,
+    user: User | None,
+    leads: list[UUID],
+    requested_at: datetime,
+    now: datetime,
+) -> None:
+    """Write the ledger, the events for other services, which have copies, and the audit log."""
+    about = user or User(pk=request.subject)
+    ErasureLedgerEntry.objects.create(
+        subject_id=request.subject,
+        requested_at=requested_at,
+        completed_at=max(now, requested_at),
+        method=request.method,
+        counts=erased.counts,
+    )
+    publish_event("user_erased", about, method=request.method)
+    _publish_once(LEAD_ERASED, leads, user_id=request.subject)
+    record_entry(
+        "user_erased",
+        about,
+        values={
+            "method": request.method,
+            "rows": erased.rows,
+            "appointments_canceled": len(erased.canceled),
+        },
+    )
+
+
+def _publish_once(event_type: str, leads: Iterable[UUID], **payload: object) -> None:
+    """Publish the event about each lead that does not have it yet."""
+    published = OutboxEvent.objects.filter(
+        aggregate_type=LEADS, aggregate_id__in=leads, event_type=event_type
+    )
+    for lead in {*leads} - set(published.values_list("aggregate_id", flat=True)):
+        publish_event(event_type, Lead(pk=lead), **payload)
+
+
+def _anonymous_acts(person: PersonalRows) -> list[tuple[str, UUID]]:
+    """Tables and keys of rows on which somebody unknown acted, from an origin that the log has."""
+    entries = person.of(LOG).filter(actor=None).exclude(entity_type=PEOPLE)
+    entries = entries.exclude(ip_address=None, user_agent=None, origin_salt=None)
+    return sorted(entries.values_list("entity_type", "entity_id").distinct())
+
+
+def _record_forgotten(rows: Iterable[tuple[str, UUID]]) -> None:
+    """The log lets go of an origin only if one of its own entries says that it was forgotten."""
+    models_by_table: dict[str, Any] = {table.name: table.model for table in tables()}
+    for table, key in rows:
+        record_entry(FORGOTTEN, models_by_table[table](pk=key))
+
+
+# -- outside of the database ----------------------------------------------------------------------
+
+
+def _export_files(person: PersonalRows) -> list[str]:
+    rows = person.of("data_export_requests").filter(file_url__isnull=False)
+    return list(rows.values_list("file_url", flat=True))
+
+
+def _after_commit(files: list[str], *, is_in_ledger_file: bool) -> None:
+    """Remove export files, and add to the ledger file.
+
+    The next run of process_exports, and the next writer of the ledger file, repeat what fails here.
+    """
+    for address in files:
+        with suppress(storage.UnknownAddress):
+            try:
+                storage.remove(address)
+            except OSError as error:
+                logger.error("the file of an export could not be removed: %s", error.strerror)
+    if is_in_ledger_file:
+        return
+    try:
+        ledger.sync_file()
+    except OSError as error:
+        logger.error("the ledger of erasures could not be written: %s", error.strerror)

@@ -1,0 +1,136 @@
+"""The sessions of a person who is erased: those that stop an erasure, and their cancellation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from booking.models import Appointment, AvailabilitySlot, Payment
+from booking.models.times import BLOCKING
+from ebalance.services import Clock, lock_rows
+from identity.errors import UpcomingAppointments
+from identity.models import User
+
+from ..rows import PersonalRows
+
+
+@dataclass(frozen=True)
+class CanceledSession:
+    """A session that was canceled because its client is erased. ``refund_amount``: roubles."""
+
+    appointment: UUID
+    start: datetime
+    refund_amount: int | None  # None: no refund was promised, and nobody was informed
+
+
+def sessions_ahead(user_id: UUID, *, clock: Clock = timezone.now) -> list[Appointment]:
+    """The sessions that would stop an erasure now, the next one first."""
+    rows = PersonalRows(user_id, is_erasure=True).of("appointments")
+    sessions, _holds = sort_out(rows, clock())
+    return sorted(sessions, key=lambda row: row.start_at_utc)
+
+
+def sort_out(
+    appointments: Iterable[Appointment], now: datetime
+) -> tuple[list[Appointment], list[Appointment]]:
+    """The sessions ahead that somebody expects or pays, and the holds that nobody pays.
+
+    A hold that ran out while its payment was under way is a session: its money would take the time
+    again.
+    """
+    rows = list(appointments)
+    being_paid = _being_paid(rows)
+    sessions: list[Appointment] = []
+    holds: list[Appointment] = []
+    for row in rows:
+        is_ahead, is_being_paid = row.start_at_utc > now, row.pk in being_paid
+        match row.status:
+            case "paid" | "confirmed" if is_ahead:
+                sessions.append(row)
+            case "pending_payment" if is_being_paid and row.end_at_utc > now:
+                sessions.append(row)
+            case "pending_payment":
+                holds.append(row)
+            case "canceled" if row.outcome is None and is_being_paid and is_ahead:
+                sessions.append(row)
+    return sessions, holds
+
+
+def _being_paid(rows: list[Appointment]) -> set[UUID]:
+    """The appointments with a pending payment; a payment belongs to the first row of a chain."""
+    by_key = {row.pk: row for row in rows}
+    first = {}
+    for row in rows:
+        at = row
+        while at.rescheduled_from_id in by_key:
+            at = by_key[at.rescheduled_from_id]
+        first[row.pk] = at.pk
+    pending = Payment.objects.filter(status="pending", appointment__in=by_key)
+    paying = set(pending.values_list("appointment", flat=True))
+    return {key for key, first_key in first.items() if first_key in paying}
+
+
+def cancel_sessions(
+    locked: list[Appointment],
+    *,
+    is_forced: bool,
+    is_repeated: bool,
+    staff: User | None,
+    clock: Clock,
+) -> list[CanceledSession]:
+    """Cancel the sessions ahead, as the client would, and the holds.
+
+    ``staff`` is the actor, if it is not the person. ``is_repeated``: after a restore nobody is
+    informed, and no money is promised: both happened the first time. Raises UpcomingAppointments
+    unless ``is_forced``.
+    """
+    now = clock()
+    sessions, holds = sort_out(locked, now)
+    if sessions and not is_forced:
+        raise UpcomingAppointments(
+            appointments=[row.pk for row in sessions],
+            starts=[row.start_at_utc for row in sessions],
+        )
+    if is_repeated:
+        return _cancel_silently([*sessions, *holds], now)
+    canceled = []
+    for row in sorted([*sessions, *holds], key=lambda row: row.pk):
+        if row.status == "canceled":
+            _give_up([row], now)
+            refund = 0
+        else:
+            refund = row.cancel(by="client", actor=staff, clock=lambda: now).refund_amount
+        canceled.append(CanceledSession(row.pk, row.start_at_utc, refund))
+    return canceled
+
+
+def _cancel_silently(rows: list[Appointment], now: datetime) -> list[CanceledSession]:
+    blocking = [row for row in rows if row.status in BLOCKING]
+    Appointment.objects.filter(pk__in=[row.pk for row in blocking]).update(
+        status="canceled", canceled_at=now, **_outcome(now)
+    )
+    _give_up([row for row in rows if row.status == "canceled"], now)
+    slots = AvailabilitySlot.objects.filter(
+        pk__in={row.slot_id for row in blocking if row.slot_id is not None}
+    )
+    lock_rows(slots)
+    slots.filter(status="reserved").update(status="available")
+    return [CanceledSession(row.pk, row.start_at_utc, None) for row in rows]
+
+
+def _give_up(rows: list[Appointment], now: datetime) -> None:
+    """Give holds that ran out an outcome, so that late money does not take the time again."""
+    Appointment.objects.filter(pk__in=[row.pk for row in rows]).update(**_outcome(now))
+
+
+def _outcome(now: datetime) -> dict[str, Any]:
+    return {
+        "outcome": "canceled_by_client",
+        "outcome_recorded_at": now,
+        "outcome_recorded_by_role": "system",
+    }
