@@ -351,6 +351,9 @@ def _being_paid(rows: list[Any]) -> set[UUID]:
 
 def _cancel(held: list[Any], order: Order, actor: Any, clock: Clock) -> list[Canceled]:
     """Cancel what is ahead, as the client would. Raises UpcomingAppointments without force."""
+    # Not at the top: identity's models import this module while Django loads them.
+    from booking.services import cancel_appointment
+
     now = clock()
     matter, holds = upcoming(held, now)
     if matter and not order.force:
@@ -366,7 +369,9 @@ def _cancel(held: list[Any], order: Order, actor: Any, clock: Clock) -> list[Can
             _give_up([row], now)
             refund = 0
         else:
-            refund = row.cancel(by="client", actor=by_staff, clock=lambda: now).refund_amount
+            refund = cancel_appointment(
+                row, by="client", actor=by_staff, clock=lambda: now
+            ).refund_amount
         done.append(Canceled(row.pk, row.start_at_utc, refund))
     return done
 
