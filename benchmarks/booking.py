@@ -1,4 +1,4 @@
-"""What book() costs: attempts per second beside other ways to take a time.
+"""The cost of book_appointment(): attempts per second beside other ways to take a time.
 
     .venv/bin/python benchmarks/booking.py
 
@@ -9,15 +9,15 @@ when the process knows whether it has the hour. All go through the ORM.
 Loads: one hour that somebody has taken before the round; one hour that everybody races for and
 whoever wins gives back at once; four hundred hours.
 
-- book: the verb, with everything it looks up and writes.
+- book: the service, with everything it reads and writes.
 - free: what Django costs at least, a row saved in its transaction, in a copy of the table that has
   no rule and no trigger.
 - check: looks for an overlap, then inserts, in such a copy.
 - serial: the same under SERIALIZABLE, again whenever the database breaks it off.
 - plain: INSERT under the exclusion constraint, without ON CONFLICT.
 
-Bounds: on a taken hour book() does at least half of what "free" does, and more than "check" and
-"serial".
+Bounds: on a taken hour book_appointment() makes at least half as many attempts as "free", and more
+than "check" and "serial".
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ class BookingRequest:
     start: datetime | None
 
     @property
-    def earlier_answer_or_slot_conflict(self) -> Q:
-        """Matches the appointment of this request, and the one that keeps the wanted slot."""
+    def same_request_or_slot(self) -> Q:
+        """Matches an earlier appointment of this request, and the one that keeps its slot."""
         same = Q(client_request_id=self.client_request_id)
         slot = uuid_or_none(self.slot)
         return same if slot is None else same | Q(slot=slot, status__in=BLOCKING)
@@ -130,7 +130,7 @@ def _find_earlier(request: BookingRequest, *, clock: Clock) -> Appointment | Non
     Most requests for a popular hour end here: one query, no lock, no transaction.
     """
     columns = ("client_request_id", "slot", "status", "hold_expires_at")
-    rows = list(Appointment.objects.filter(request.earlier_answer_or_slot_conflict).only(*columns))
+    rows = list(Appointment.objects.filter(request.same_request_or_slot).only(*columns))
     for row in rows:
         if row.client_request_id == request.client_request_id:
             return Appointment.objects.filter(pk=row.pk).first()

@@ -114,7 +114,7 @@ def at(moment: datetime, **later: float) -> Clock:
 
 
 def request(**values: Any) -> dict[str, Any]:
-    """Arguments of book() that nothing is wrong with."""
+    """Arguments of book_appointment() that nothing is wrong with."""
     if "service" not in values:
         values["service"] = ServiceFactory(published=True)
     if not {"slot", "start"} & values.keys():

@@ -374,7 +374,7 @@ def test_whatever_the_order_the_session_is_confirmed_once(order: list[str]) -> N
 
 
 def test_a_second_payment_for_the_same_thing_is_due_back() -> None:
-    """start() opens none; whoever else did, nobody pays a deposit twice."""
+    """start_payment() opens none; whoever else did, nobody pays a deposit twice."""
     row = book()
     deliver(known_payment(row))
     again = PaymentFactory(appointment=row, answered=True)
