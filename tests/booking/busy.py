@@ -221,10 +221,10 @@ class Visitor:
     def __init__(self, seed: int, stage: Stage) -> None:
         self.dice, self.stage, self.told = random.Random(seed), stage, Told()
 
-    def ask(self, service: Callable, *row: object, **wanted: object) -> Any:
-        """What the service returns, or the refusal."""
+    def ask(self, call: Callable, /, *row: object, **wanted: object) -> Any:
+        """What the call of a service returns, or the refusal."""
         try:
-            answer = service(*row, **wanted, clock=self.stage.clock)
+            answer = call(*row, **wanted, clock=self.stage.clock)
         except Refused as refusal:
             answer = refusal
         self.told.seen[type(answer).__name__ if isinstance(answer, Refused) else "done"] += 1
