@@ -1,4 +1,4 @@
-"""What book() costs: attempts per second beside other ways to take a time.
+"""The cost of book_appointment(): attempts per second beside other ways to take a time.
 
     .venv/bin/python benchmarks/booking.py
 
@@ -9,15 +9,15 @@ when the process knows whether it has the hour. All go through the ORM.
 Loads: one hour that somebody has taken before the round; one hour that everybody races for and
 whoever wins gives back at once; four hundred hours.
 
-- book: the verb, with everything it looks up and writes.
+- book: the service, with everything it reads and writes.
 - free: what Django costs at least, a row saved in its transaction, in a copy of the table that has
   no rule and no trigger.
 - check: looks for an overlap, then inserts, in such a copy.
 - serial: the same under SERIALIZABLE, again whenever the database breaks it off.
 - plain: INSERT under the exclusion constraint, without ON CONFLICT.
 
-Bounds: on a taken hour book() does at least half of what "free" does, and more than "check" and
-"serial".
+Bounds: on a taken hour book_appointment() makes at least half as many attempts as "free", and more
+than "check" and "serial".
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from django.db import IntegrityError, OperationalError, connection, models, tran
 
 from booking.errors import SlotTaken
 from booking.models import Appointment
-from booking.services import calendar
-from booking.services.calendar import Time
+from booking.services import book_appointment, cancel_appointment
+from booking.services.calendar import SessionTime, find_overlapping
 from ebalance.services import sqlstate
 
 PROCESSES = (2, 8, 16)
@@ -113,7 +113,7 @@ def row_of(model: type[models.Model], hour: Hour) -> Any:
 
 def book(hour: Hour, seen: Counter) -> Any:
     try:
-        return Appointment.objects.book(
+        return book_appointment(
             service=hour.service,
             slot=hour.slot,
             client=hour.client,
@@ -134,7 +134,7 @@ def free(hour: Hour, seen: Counter) -> Any:
 
 def looked_for(model: type[models.Model], hour: Hour) -> Any:
     row = row_of(model, hour)
-    if calendar.keeping(model._default_manager.all(), Time.of(row)).exists():
+    if find_overlapping(model._default_manager.all(), SessionTime.of(row)).exists():
         return None
     row.save(force_insert=True)
     return row
@@ -179,7 +179,7 @@ WAYS: dict[str, Callable[[Hour, Counter], Any]] = {
 
 def give_back(way: str, row: Any) -> None:
     if way == "book":
-        row.cancel(by="client")
+        cancel_appointment(row, by="client")
     else:
         gone = {"status": "canceled", "canceled_at": datetime.now(UTC)}
         type(row)._default_manager.filter(pk=row.pk).update(**gone)

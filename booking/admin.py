@@ -1,14 +1,18 @@
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
 from django.utils.dates import WEEKDAYS
+from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.admin.dialogs import VerbAdmin, verb_action
+from ebalance.admin.dialogs import Dialog, VerbAdmin, choice, verb_action
 from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
 from ebalance.admin.publishing import PublishingAdmin
 
-from .dialogs import Move, WithReason
 from .models import (
     Appointment,
     AvailabilitySlot,
@@ -19,6 +23,59 @@ from .models import (
     Service,
     WaitlistRequest,
 )
+from .services import (
+    block_slot,
+    book_appointment,
+    cancel_appointment,
+    close_waitlist_request,
+    confirm_appointment,
+    mark_waitlist_request_contacted,
+    record_outcome,
+    reschedule_appointment,
+    unblock_slot,
+)
+
+SLOTS_SHOWN = 200  # in the dialog that moves a session
+
+
+class ReasonDialog(Dialog):
+    shown_at = "reason_category"
+    reason_category = choice(_("Reason"), Appointment.OutcomeReason.choices, required=False)
+
+
+class RescheduleDialog(Dialog):
+    """Offers the available slots that the session fits into, the earliest first."""
+
+    shown_at = "slot"
+    slot = choice(_("New time"), ())
+    by = choice(
+        _("At whose wish"),
+        [("client", _("the client")), ("provider", _("the psychologist"))],
+        initial="provider",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["slot"].choices = [("", "---------"), *map(slot_choice, self.free_slots())]
+
+    def free_slots(self) -> QuerySet[AvailabilitySlot]:
+        try:
+            row = Appointment.objects.select_related("service").filter(pk=self.object_id).first()
+        except ValidationError:
+            row = None
+        if row is None:
+            return AvailabilitySlot.objects.none()
+        return AvailabilitySlot.objects.filter(
+            Q(service=row.service_id) | Q(service=None),
+            status="available",
+            start_at_utc__gt=timezone.now(),
+            end_at_utc__gte=F("start_at_utc") + timedelta(minutes=row.service.duration_minutes),
+        ).order_by("start_at_utc", "pk")[:SLOTS_SHOWN]
+
+
+def slot_choice(slot: AvailabilitySlot) -> tuple[str, str]:
+    """Its key, and its start as the admin shows times."""
+    return str(slot.pk), date_format(timezone.localtime(slot.start_at_utc), "D, j E Y, H:i")
 
 
 class ScheduleRuleInline(TabularInline):
@@ -40,7 +97,6 @@ class IntakeFormInline(ReadOnly, TabularInline):
 @admin.register(Service)
 class ServiceAdmin(PublishingAdmin):
     markdown_rows = 8
-    locked_fields = ("status",)
     list_display = ("title", "format", "duration_minutes", "price_amount", "status", "position")
     list_filter = ("status", "format", "topic")
     search_fields = ("title", "slug")
@@ -78,7 +134,7 @@ class ScheduleRuleAdmin(ModelAdmin):
 
 @admin.register(AvailabilitySlot)
 class AvailabilitySlotAdmin(VerbAdmin):
-    """A slot is typed in as a free one; the verbs block it, and reserve it for an appointment."""
+    """A new slot is available. Services block it, or reserve it for an appointment."""
 
     list_display = ("start_at_utc", "end_at_utc", "status", "source", "block_type", "service")
     list_filter = ("status", "source", "block_type", "start_at_utc")
@@ -90,27 +146,27 @@ class AvailabilitySlotAdmin(VerbAdmin):
     actions_detail = ("block", "unblock")
     buttons = {"available": ["block"], "blocked": ["unblock"]}
 
-    block = verb_action("block", _("Block this time"), AvailabilitySlot.block)
-    unblock = verb_action("unblock", _("Give this time back"), AvailabilitySlot.unblock)
+    block = verb_action("block", _("Block this time"), block_slot)
+    unblock = verb_action("unblock", _("Give this time back"), unblock_slot)
 
     @admin.action(description=_("Block the selected times"), permissions=["change"])
     def block_selected(self, request, slots):
-        self.call_for_all(request, slots, AvailabilitySlot.block)
+        self.call_for_all(request, slots, block_slot)
 
     @admin.action(description=_("Give the selected times back"), permissions=["change"])
     def unblock_selected(self, request, slots):
-        self.call_for_all(request, slots, AvailabilitySlot.unblock)
+        self.call_for_all(request, slots, unblock_slot)
 
 
-def cancel(row: Appointment, by: str, **values: Any) -> str:
-    due = row.cancel(by=by, **values).refund_amount
-    told = _("The session is canceled. Due back to the client: %(amount)s roubles.")
-    return str(told) % {"amount": due}
+def cancel_and_describe(row: Appointment, by: str, **values: Any) -> str:
+    refund = cancel_appointment(row, by=by, **values).refund_amount
+    sentence = _("The session is canceled. Due back to the client: %(amount)s roubles.")
+    return str(sentence) % {"amount": refund}
 
 
 @admin.register(Appointment)
 class AppointmentAdmin(VerbAdmin):
-    """The verbs of booking write status, times and outcome (states.md)."""
+    """Services of booking write status, times and outcome (states.md)."""
 
     list_display = (
         "start_at_utc",
@@ -134,7 +190,7 @@ class AppointmentAdmin(VerbAdmin):
         "confirmed_at",
         "canceled_at",
     )
-    # A new one is booked with these; book() gives the rest.
+    # The fields of a new one. book_appointment() sets the others.
     booked_with = ("service", "client", "lead", "start_at_utc", "timezone", "format", "topic")
     settled_fields = (
         "service",
@@ -158,30 +214,30 @@ class AppointmentAdmin(VerbAdmin):
         "confirmed": [name for name in actions_detail if name != "confirm"],
     }
 
-    confirm = verb_action("confirm", _("Confirm"), Appointment.confirm)
+    confirm = verb_action("confirm", _("Confirm"), confirm_appointment)
     attended = verb_action(
         "attended",
         _("Took place"),
-        lambda row, **values: row.record_outcome(outcome="attended", **values),
+        lambda row, **values: record_outcome(row, outcome="attended", **values),
     )
     no_show = verb_action(
         "no_show",
         _("The client did not come"),
-        lambda row, **values: row.record_outcome(outcome="no_show", **values),
-        form=WithReason,
+        lambda row, **values: record_outcome(row, outcome="no_show", **values),
+        form=ReasonDialog,
     )
-    reschedule = verb_action("reschedule", _("Move"), Appointment.reschedule, form=Move)
+    reschedule = verb_action("reschedule", _("Move"), reschedule_appointment, form=RescheduleDialog)
     cancel_by_client = verb_action(
         "cancel_by_client",
         _("The client cancels"),
-        lambda row, **values: cancel(row, "client", **values),
-        form=WithReason,
+        lambda row, **values: cancel_and_describe(row, "client", **values),
+        form=ReasonDialog,
     )
     cancel_by_provider = verb_action(
         "cancel_by_provider",
         _("The psychologist cancels"),
-        lambda row, **values: cancel(row, "provider", **values),
-        form=WithReason,
+        lambda row, **values: cancel_and_describe(row, "provider", **values),
+        form=ReasonDialog,
     )
     inlines = (PaymentInline, IntakeFormInline)
     sections = {
@@ -208,12 +264,12 @@ class AppointmentAdmin(VerbAdmin):
         return super().get_fieldsets(request, obj)
 
     def save_model(self, request, obj, form, change):
-        """A new one takes the free slot that begins then, if there is one."""
+        """A new one takes the available slot that begins at its start, if there is one."""
         if change:
             super().save_model(request, obj, form, change)
             return
-        booked = Appointment.objects.book(
-            service=obj.service_id,
+        booked = book_appointment(
+            obj.service_id,
             start=obj.start_at_utc,
             client=obj.client_id,
             lead=obj.lead_id,
@@ -256,24 +312,24 @@ class IntakeFormAdmin(ReadOnly, ModelAdmin):
 
 @admin.register(WaitlistRequest)
 class WaitlistRequestAdmin(VerbAdmin):
-    # The contact was checked and indexed as one of this kind; here it stays sealed.
+    # The sealed contact was checked and indexed as one of this kind.
     locked_fields = ("preferred_contact", "status")
     actions = ("mark_selected_contacted", "close_selected")
     actions_detail = ("mark_contacted", "close")
     buttons = {"new": ["mark_contacted", "close"], "contacted": ["close"]}
 
     mark_contacted = verb_action(
-        "mark_contacted", _("Mark as contacted"), WaitlistRequest.mark_contacted
+        "mark_contacted", _("Mark as contacted"), mark_waitlist_request_contacted
     )
-    close = verb_action("close", _("Close"), WaitlistRequest.close)
+    close = verb_action("close", _("Close"), close_waitlist_request)
 
     @admin.action(description=_("Mark the selected as contacted"), permissions=["change"])
     def mark_selected_contacted(self, request, waiting):
-        self.call_for_all(request, waiting, WaitlistRequest.mark_contacted)
+        self.call_for_all(request, waiting, mark_waitlist_request_contacted)
 
     @admin.action(description=_("Close the selected"), permissions=["change"])
     def close_selected(self, request, waiting):
-        self.call_for_all(request, waiting, WaitlistRequest.close)
+        self.call_for_all(request, waiting, close_waitlist_request)
 
     list_display = (
         "service",

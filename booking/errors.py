@@ -1,4 +1,4 @@
-"""What the verbs of booking and payment say no with. ``code`` is part of the API."""
+"""Refusals of the services of booking and payment. ``code`` is part of the API."""
 
 from django.utils.translation import gettext_lazy as _
 
@@ -7,7 +7,7 @@ from ebalance.services import IdempotencyConflict, InvalidInput, Refused, Transi
 
 
 class SlotTaken(Refused):
-    """Somebody else has this time, or a break of theirs reaches into it, or it is blocked."""
+    """Another appointment or its break overlaps this time, or the time is blocked."""
 
     code = "slot_conflict"
     sentence_template = _("This time has just been taken. Please choose another one.")
@@ -50,7 +50,7 @@ class ClientUnavailable(Refused):
 
 
 class HoldExpired(Refused):
-    """The time was held for a while and nobody paid."""
+    """The hold was not paid in time."""
 
     code = "hold_expired"
     sentence_template = _("The time for payment is over. Please choose a time again.")
@@ -85,7 +85,7 @@ class OutcomeTooEarly(Refused):
 
 
 class NotPaid(TransitionRefused):
-    """No appointment is confirmed without its money."""
+    """An appointment is confirmed only once its deposit or price is paid."""
 
     code = "not_paid"
     sentence_template = _("This session is not paid yet.")
@@ -99,7 +99,7 @@ class NothingToPay(Refused):
 
 
 class PaymentInProgress(Refused):
-    """Another payment of this session is not decided yet: nobody is charged twice."""
+    """Another payment of this session is pending. A second one could charge twice."""
 
     code = "payment_in_progress"
     sentence_template = _("A payment for this session has already been started.")
@@ -112,21 +112,21 @@ class ProviderIdTaken(IdempotencyConflict):
 
 
 class PeriodInvalid(InvalidInput):
-    """No period of days; ``field`` says which of its ends is wrong."""
+    """Not a period of days; ``field`` names the end that is wrong."""
 
     code = "invalid_period"
     sentence_template = _("This is not a period of at most 366 days.")
 
 
 class RuleZoneUnknown(Refused):
-    """The database knows the zone of ``rule``, this machine's Python does not."""
+    """The database knows the zone of ``rule``, Python on this machine does not."""
 
     code = "unknown_zone"
     sentence_template = _("The time zone %(zone)s of a schedule rule is not known here.")
 
 
 class ServiceIncomplete(NotReadyToPublish):
-    """A client would miss something in the service; ``offences`` are codes."""
+    """The service lacks what clients need; ``offences`` are codes."""
 
     code = "service_incomplete"
     wanted = {
@@ -141,7 +141,7 @@ class ServiceIncomplete(NotReadyToPublish):
 
 
 class AnswersInvalid(InvalidInput):
-    """The answers do not follow the schema of the form: ``rule`` of it, and ``place`` in it."""
+    """The answers break ``rule`` of the form's schema at ``place``."""
 
     code = "answers_invalid"
     sentence_template = _("Something is missing in the form, or not filled in as expected.")

@@ -1,19 +1,33 @@
+from collections.abc import Iterator
+from uuid import UUID
+
 from django.db import models
 
 from ebalance.db.encryption.values import BlindToken, only_contact
+from ebalance.db.querysets import EntityQuerySet
 
-from .services.requests import WaitlistSubmission
 
-
-class WaitlistRequestQuerySet(WaitlistSubmission):
+class WaitlistRequestQuerySet(EntityQuerySet):
     def find_by_contact(
         self, *, email: str | None = None, phone: str | None = None, telegram: str | None = None
     ) -> models.QuerySet:
-        """Requests to be answered at one contact, in whatever spelling; also while keys are
-        rotated. Raises ContactInvalid, and TypeError unless exactly one contact is given.
+        """Requests with one contact, in any spelling. Also works while keys are rotated.
+
+        Raises ContactInvalid, and TypeError unless exactly one contact is given.
         """
         try:
             channel, contact = only_contact(email=email, phone=phone, telegram=telegram)
         finally:
             del email, phone, telegram  # error reporters show local variables
         return self.filter(contact_value_bidx=BlindToken.of(channel, contact.reveal()))
+
+
+class WebhookEventQuerySet(EntityQuerySet):
+    def waiting(self) -> Iterator[UUID]:
+        """Keys of the events that are not processed, the oldest first."""
+        return (
+            self.filter(processed_at=None)
+            .order_by("received_at", "pk")
+            .values_list("pk", flat=True)
+            .iterator()
+        )

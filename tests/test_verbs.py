@@ -15,7 +15,7 @@ from django.utils import timezone as clock
 
 from audit.models import OutboxEvent
 from booking.models import Appointment
-from booking.services import appointments
+from booking.services import book_appointment, bookings
 from content.models import Topic
 from crm.models import Lead
 from ebalance.services import (
@@ -177,18 +177,18 @@ def test_a_booking_that_was_broken_off_is_made_once(
     shared: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its row is built before its transaction, and has been through a try by then."""
-    tell, tries = appointments.tell, []
+    publish, tries = bookings.publish_appointment_event, []
 
     def broken_off_once(*args: Any, **payload: Any) -> None:
-        tell(*args, **payload)
+        publish(*args, **payload)
         tries.append(args)
         if len(tries) == 1:
             fail_with("40P01")
 
-    monkeypatch.setattr(appointments, "tell", broken_off_once)
+    monkeypatch.setattr(bookings, "publish_appointment_event", broken_off_once)
     service = ServiceFactory(status="published")
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=3)
-    row = Appointment.objects.book(
+    row = book_appointment(
         service=service,
         client=UserFactory(),
         start=start,

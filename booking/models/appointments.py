@@ -20,7 +20,6 @@ from ebalance.db.schema.classification import NAMELESS_LEAD, NULL, carried_by, o
 from ebalance.db.schema.retention import kept
 from ebalance.db.sets import EntryPoint
 
-from ..services.appointments import AppointmentQuerySet, AppointmentVerbs
 from .schedule import AvailabilitySlot
 from .services import Service
 from .times import BLOCKING, session_times
@@ -33,8 +32,8 @@ OUTCOME = (
 )
 
 
-class Appointment(AppointmentVerbs, Entity):
-    """A session agreed with a client. Written by the booking verbs only (states.md)."""
+class Appointment(Entity):
+    """A session agreed with a client. Only the services of booking write it (states.md)."""
 
     class Format(models.TextChoices):
         ONLINE = "online", _("online")
@@ -152,8 +151,6 @@ class Appointment(AppointmentVerbs, Entity):
     entry_point = ClosedSet(EntryPoint, null=True, blank=True, db_comment=p0("where from"))
     created_at = created_at()
     updated_at = updated_at()
-
-    objects = AppointmentQuerySet.as_manager()
 
     retention = kept("for accounting; what is personal goes at erasure")
 

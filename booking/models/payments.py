@@ -1,4 +1,6 @@
-"""Payments and what the provider tells about them."""
+"""Payments, and the deliveries of the payment provider."""
+
+from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -17,13 +19,12 @@ from ebalance.db.fields import (
 from ebalance.db.schema.classification import ACCOUNTING, of_person, p0
 from ebalance.db.schema.retention import kept, purged
 
-from ..services.payments import PaymentQuerySet, PaymentVerbs
-from ..services.webhooks import WebhookEventQuerySet, WebhookEventVerbs
+from ..querysets import WebhookEventQuerySet
 from .appointments import Appointment
 
 
-class Payment(PaymentVerbs, Entity):
-    """A payment with the provider. Card data has no column. Written by the payment verbs."""
+class Payment(Entity):
+    """A payment with the provider, without card data. Only services of booking write it."""
 
     class Provider(models.TextChoices):
         YOOKASSA = "yookassa", _("yookassa")
@@ -71,8 +72,6 @@ class Payment(PaymentVerbs, Entity):
     confirmed_at = models.DateTimeField(
         null=True, blank=True, db_comment=p0("when it succeeded, UTC")
     )
-
-    objects = PaymentQuerySet.as_manager()
 
     retention = kept("for accounting")
 
@@ -164,8 +163,8 @@ class Payment(PaymentVerbs, Entity):
         return f"{self.amount} ₽ · {self.get_status_display()}"
 
 
-class PaymentWebhookEvent(WebhookEventVerbs, Entity):
-    """That the provider told us something; the body is not stored."""
+class PaymentWebhookEvent(Entity):
+    """An event that the provider has sent. Its body is not stored."""
 
     class LastError(models.TextChoices):
         UNKNOWN_PAYMENT = "unknown_payment", _("unknown payment")
@@ -195,7 +194,7 @@ class PaymentWebhookEvent(WebhookEventVerbs, Entity):
     attempts = models.IntegerField(default=0, db_default=0, db_comment=p0("tries so far"))
     last_error = ClosedSet(LastError, null=True, blank=True, db_comment=p0("last failure"))
 
-    objects = WebhookEventQuerySet.as_manager()
+    objects: ClassVar[models.Manager] = WebhookEventQuerySet.as_manager()
 
     retention = purged("90 days", after="processed_at")
 

@@ -1,4 +1,8 @@
-"""What clients send in: intake forms and waitlist requests, sealed."""
+"""Intake forms and waitlist requests. What clients write in them is sealed."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -7,6 +11,7 @@ from django.utils.translation import gettext_noop
 
 from ebalance.db import rules, triggers
 from ebalance.db.encryption.fields import BlindIndex, SealedJSON, SealedText
+from ebalance.db.encryption.values import Plaintext, Sealed
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
@@ -18,7 +23,6 @@ from ebalance.db.schema.classification import DELETE, of_person, p0, p1, p2
 from ebalance.db.schema.retention import goes_with, kept
 
 from ..querysets import WaitlistRequestQuerySet
-from ..services.requests import IntakeFormQuerySet, IntakeVerbs, WaitlistVerbs
 from .appointments import Appointment
 from .services import Service
 
@@ -29,8 +33,8 @@ class ContactChannel(models.TextChoices):
     TELEGRAM = "telegram", _("telegram")
 
 
-class IntakeForm(IntakeVerbs, Entity):
-    """What a client tells before the first session; sealed."""
+class IntakeForm(Entity):
+    """A client's answers before the first session, sealed."""
 
     class Status(models.TextChoices):
         DRAFT = "draft", _("draft")
@@ -43,7 +47,7 @@ class IntakeForm(IntakeVerbs, Entity):
         db_comment=of_person("for which session", DELETE),
     )
     status = ClosedSet(Status, default=Status.DRAFT, db_comment=p0("life cycle"))
-    payload_encrypted = SealedJSON(
+    payload_encrypted: models.Field[Plaintext | Sealed, Sealed] = SealedJSON(
         token="intake_forms.payload",
         schema=lambda form: ("intake", form.status == "draft"),
         checked_by=("status",),
@@ -51,8 +55,6 @@ class IntakeForm(IntakeVerbs, Entity):
     )
     created_at = created_at()
     submitted_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when submitted, UTC"))
-
-    objects = IntakeFormQuerySet.as_manager()
 
     retention = goes_with("appointment")
 
@@ -88,8 +90,8 @@ class IntakeForm(IntakeVerbs, Entity):
         return str(self.get_status_display())
 
 
-class WaitlistRequest(WaitlistVerbs, Entity):
-    """Someone who waits for a free time."""
+class WaitlistRequest(Entity):
+    """A person who waits for a free time. The contact is sealed."""
 
     class TimeWindow(models.TextChoices):
         WEEKDAY_MORNING = "weekday_morning", _("weekday morning")
@@ -118,7 +120,7 @@ class WaitlistRequest(WaitlistVerbs, Entity):
     )
     service = Ref(Service, related_name="waitlist_requests", db_comment=p0("for which service"))
     preferred_contact = ClosedSet(ContactChannel, db_comment=p0("how to answer"))
-    contact_value_encrypted = SealedText(
+    contact_value_encrypted: models.Field[Plaintext | Sealed, Sealed] = SealedText(
         token="waitlist_requests.contact", db_comment=p1("contact, sealed")
     )
     contact_value_bidx = BlindIndex(
@@ -132,7 +134,7 @@ class WaitlistRequest(WaitlistVerbs, Entity):
     status = ClosedSet(Status, default=Status.NEW, db_comment=p0("life cycle"))
     created_at = created_at()
 
-    objects = WaitlistRequestQuerySet.as_manager()
+    objects: ClassVar[models.Manager] = WaitlistRequestQuerySet.as_manager()
 
     retention = kept("until staff delete it, or its person is erased")
 
@@ -168,3 +170,10 @@ class WaitlistRequest(WaitlistVerbs, Entity):
 
     def __str__(self) -> str:
         return f"{self.get_preferred_contact_display()} · {self.get_status_display()}"
+
+    def event_facts(self) -> dict[str, Any]:
+        """What events hold about the request besides its key and service; P0."""
+        return {
+            "preferred_contact": self.preferred_contact,
+            "preferred_time_window": self.preferred_time_window,
+        }

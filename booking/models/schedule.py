@@ -19,8 +19,6 @@ from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import p0, p1
 from ebalance.db.schema.retention import kept
 
-from ..services.blocking import SlotVerbs
-from ..services.schedule import ScheduleRuleQuerySet
 from .services import Service
 from .times import session_times
 
@@ -51,8 +49,6 @@ class ScheduleRule(Entity):
         default=0, db_default=0, db_comment=p0("break after a session, minutes")
     )
     is_active = models.BooleanField(default=True, db_default=True, db_comment=p0("in force"))
-
-    objects = ScheduleRuleQuerySet.as_manager()
 
     retention = kept("until staff delete it")
 
@@ -96,7 +92,7 @@ class ScheduleRule(Entity):
         return f"{self.weekday}: {self.start_local:%H:%M}–{self.end_local:%H:%M}"
 
 
-class AvailabilitySlot(SlotVerbs, Entity):
+class AvailabilitySlot(Entity):
     """A time that can be booked, is booked, or is blocked; made from rules or by the calendar."""
 
     class Status(models.TextChoices):

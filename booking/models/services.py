@@ -1,9 +1,13 @@
 """Consultations on offer."""
 
+from typing import Any
+
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from content.markdown import is_visible
+from content.models.publication import Publishable
 from ebalance.db import auditing, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
@@ -16,8 +20,10 @@ from ebalance.db.fields import (
 from ebalance.db.schema.classification import p0
 from ebalance.db.schema.retention import kept
 from ebalance.db.sets import PUBLICATION_MOVES, PublicationStatus
+from ebalance.services import Clock
+from identity.models import User
 
-from ..services.services import ServiceVerbs
+from ..errors import ServiceIncomplete
 
 # What a client agrees to pay, and under which conditions: every change is in the audit log.
 TERMS = (
@@ -30,8 +36,13 @@ TERMS = (
 )
 
 
-class Service(ServiceVerbs, Entity):
-    """A kind of consultation on offer, with its price and its rules for cancelling."""
+class Service(Publishable, Entity):
+    """A kind of consultation on offer, with its price and its rules for cancelling.
+
+    Only a published service can be booked. An appointment keeps the terms agreed at its booking.
+    """
+
+    event_name = "service"
 
     class Format(models.TextChoices):
         ONLINE = "online", _("online")
@@ -133,3 +144,17 @@ class Service(ServiceVerbs, Entity):
 
     def __str__(self) -> str:
         return self.title
+
+    def list_offences(self) -> list[str]:
+        """What keeps the service from being published: codes of ServiceIncomplete."""
+        checks = {
+            "description_missing": is_visible(self.description_markdown),
+            "address_missing": self.format == "online" or is_visible(self.offline_address),
+        }
+        return [code for code, is_met in checks.items() if not is_met]
+
+    def _publish(self, actor: User | None, clock: Clock, **values: Any) -> None:
+        """Raises ServiceIncomplete."""
+        if offences := self.list_offences():
+            raise ServiceIncomplete(offences=offences, **self._named())
+        super()._publish(actor, clock, **values)

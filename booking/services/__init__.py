@@ -1,1 +1,48 @@
-"""The write paths of booking and payment. docs/write-paths.md has them in pictures."""
+"""Services of booking and payment (docs/write-paths.md).
+
+The chain and the calendar, shared by several of them, are in modules of their own.
+"""
+
+from .appointments import (
+    Cancellation,
+    cancel_appointment,
+    confirm_appointment,
+    record_outcome,
+    reschedule_appointment,
+)
+from .bookings import book_appointment
+from .holds import expire_holds
+from .intake import save_intake_draft, submit_intake_form
+from .payments import attach_provider_id, fail_payment, start_payment
+from .schedule import GeneratedSlots, generate_slots
+from .slots import block_slot, unblock_slot
+from .waitlist import (
+    close_waitlist_request,
+    mark_waitlist_request_contacted,
+    submit_waitlist_request,
+)
+from .webhooks import process_webhook, receive_webhook
+
+__all__ = [
+    "Cancellation",
+    "GeneratedSlots",
+    "attach_provider_id",
+    "block_slot",
+    "book_appointment",
+    "cancel_appointment",
+    "close_waitlist_request",
+    "confirm_appointment",
+    "expire_holds",
+    "fail_payment",
+    "generate_slots",
+    "mark_waitlist_request_contacted",
+    "process_webhook",
+    "receive_webhook",
+    "record_outcome",
+    "reschedule_appointment",
+    "save_intake_draft",
+    "start_payment",
+    "submit_intake_form",
+    "submit_waitlist_request",
+    "unblock_slot",
+]

@@ -1,35 +1,29 @@
-"""Who has which time: holds that are in the way, the one INSERT that decides, and slots."""
+"""Which times are free, and the one INSERT that takes a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.contrib.postgres.fields import DateTimeRangeField
 from django.db.models import F, Func, Q, QuerySet, Value
 
-from audit.services import publish_event
-from content.markdown import is_visible
-from ebalance.db.encryption.payloads import UNSTORABLE
-from ebalance.services import InvalidInput, get_or_refuse, lock_rows, to_utc
+from ebalance.services import InvalidInput, RowOrKey, get_or_refuse, to_utc
 
 from ..errors import SlotTaken, SlotUnsuitable
-from ..models.schedule import AvailabilitySlot
-from ..models.services import Service
+from ..models import Appointment, AvailabilitySlot, Service
 from ..models.times import BLOCKING
+from .holds import cancel_expired_holds, is_expired_hold, lock_expired_holds
+from .slots import release_and_reserve_slots
 
-if TYPE_CHECKING:
-    from ..models import Appointment
-
-LATEST = datetime(9999, 1, 1, tzinfo=UTC)  # near the end of times the database takes none
+LATEST_START = datetime(9999, 1, 1, tzinfo=UTC)  # the database stores no end after year 9999
+MAX_SLOT_LENGTH = timedelta(hours=12)
 
 
 @dataclass(frozen=True)
-class Time:
-    """A time to be taken: of a slot, or free-standing. ``end`` is without the break."""
+class SessionTime:
+    """The time of a session, of a slot or free-standing. ``end`` is without the break."""
 
     start: datetime
     end: datetime
@@ -37,7 +31,7 @@ class Time:
     slot_id: UUID | None = None
 
     @classmethod
-    def of(cls, appointment: Appointment) -> Time:
+    def of(cls, appointment: Appointment) -> SessionTime:
         return cls(
             appointment.start_at_utc,
             appointment.end_at_utc,
@@ -52,35 +46,39 @@ class BusyRange(Func):
 
 
 def choose_time(
-    service: Service, *, slot: AvailabilitySlot | UUID | str | None, start: datetime | None
-) -> Time:
+    service: Service, *, slot: RowOrKey[AvailabilitySlot] | None, start: datetime | None
+) -> SessionTime:
     """The time that a caller asks for by slot or by start, as long as the service takes.
 
-    A start takes the free slot that begins then, if there is one. Raises SlotTaken for what is
-    blocked, SlotUnsuitable, InvalidInput unless exactly one of both is given.
+    A start takes the available slot that begins then, if there is one. Raises SlotTaken for a
+    blocked slot, SlotUnsuitable, NotFound, and InvalidInput unless exactly one of both is given.
     """
     if (slot is None) == (start is None):
         raise InvalidInput(field="slot")
     length = timedelta(minutes=service.duration_minutes)
+    chosen: AvailabilitySlot | None
     if start is not None:
         start = to_utc(start, "start")
-        if start > LATEST:
+        if start > LATEST_START:
             raise InvalidInput(field="start")
-        chosen = free_slots(service, start, start + length).first()
+        chosen = find_available_slots(service, start, start + length).first()
         if chosen is None:
-            return Time(start, start + length, 0)
+            return SessionTime(start, start + length, 0)
     else:
+        assert slot is not None
         chosen = get_or_refuse(AvailabilitySlot.objects.all(), slot)
     end = chosen.start_at_utc + length
     if chosen.service_id not in (None, service.pk) or end > chosen.end_at_utc:
         raise SlotUnsuitable(slot=chosen.pk)
     if chosen.status == AvailabilitySlot.Status.BLOCKED:
         raise SlotTaken(slot=chosen.pk)
-    return Time(chosen.start_at_utc, end, chosen.buffer_minutes, chosen.pk)
+    return SessionTime(chosen.start_at_utc, end, chosen.buffer_minutes, chosen.pk)
 
 
-def free_slots(service: Service, start: datetime, end: datetime) -> QuerySet[AvailabilitySlot]:
-    """Free slots that begin at ``start`` and are long enough, the service's own first."""
+def find_available_slots(
+    service: Service, start: datetime, end: datetime
+) -> QuerySet[AvailabilitySlot]:
+    """Available slots from ``start`` until ``end`` or longer, the service's own first."""
     return AvailabilitySlot.objects.filter(
         Q(service=service) | Q(service=None),
         status=AvailabilitySlot.Status.AVAILABLE,
@@ -89,26 +87,40 @@ def free_slots(service: Service, start: datetime, end: datetime) -> QuerySet[Ava
     ).order_by(F("service").asc(nulls_last=True), "pk")
 
 
-def is_blocked(time: Time) -> bool:
+def is_blocked(time: SessionTime) -> bool:
     """Whether staff or their calendar have blocked some of this time."""
     return AvailabilitySlot.objects.filter(
         status=AvailabilitySlot.Status.BLOCKED,
         start_at_utc__lt=time.end,
-        # The index goes by the start; a slot lasts at most 12 hours.
-        start_at_utc__gt=time.start - timedelta(hours=12),
+        start_at_utc__gt=time.start - MAX_SLOT_LENGTH,  # the index is by start
         end_at_utc__gt=time.start,
     ).exists()
 
 
-def without_lost_slot(time: Time) -> Time:
-    """The same time; without its slot, if staff have moved that elsewhere meanwhile."""
-    there = AvailabilitySlot.objects.filter(
+def is_taken(time: SessionTime, now: datetime, *, besides: Appointment | None = None) -> bool:
+    """Whether the time is blocked, or an appointment other than ``besides`` keeps some of it.
+
+    Expired holds do not count.
+    """
+    others = find_overlapping(Appointment.objects.all(), time)
+    if besides is not None:
+        others = others.exclude(pk=besides.pk)
+    return any(not is_expired_hold(other, now) for other in others) or is_blocked(time)
+
+
+def drop_moved_slot(time: SessionTime) -> SessionTime:
+    """The same time, without its slot if staff have moved the slot meanwhile."""
+    if time.slot_id is None:
+        return time
+    slots = AvailabilitySlot.objects.filter(
         pk=time.slot_id, start_at_utc=time.start, end_at_utc__gte=time.end
     )
-    return time if time.slot_id is None or there.exists() else replace(time, slot_id=None)
+    return time if slots.exists() else replace(time, slot_id=None)
 
 
-def keeping(appointments: QuerySet[Appointment], time: Time) -> QuerySet[Appointment]:
+def find_overlapping(
+    appointments: QuerySet[Appointment], time: SessionTime
+) -> QuerySet[Appointment]:
     """The appointments that keep some of ``time``, or its slot."""
     overlapping = Q(
         busy__overlap=BusyRange(Value(time.start), Value(time.end), Value(time.buffer_minutes))
@@ -120,94 +132,29 @@ def keeping(appointments: QuerySet[Appointment], time: Time) -> QuerySet[Appoint
     ).filter(overlapping, status__in=BLOCKING)
 
 
-def is_stale(appointment: Appointment, now: datetime) -> bool:
-    """Whether this is a hold that ran out, though nobody has swept it yet."""
-    return appointment.status == "pending_payment" and appointment.hold_expires_at <= now
-
-
-def stale_holds(
-    appointments: QuerySet[Appointment], now: datetime, limit: int | None = None
-) -> list[Appointment]:
-    """Holds that ran out, locked. One that is being paid or swept at this moment is left alone."""
-    return list(
-        appointments.filter(status="pending_payment", hold_expires_at__lte=now)
-        .order_by("hold_expires_at")
-        .select_for_update(skip_locked=True, no_key=True, of=("self",))[:limit]
-    )
-
-
-def expire(appointments: QuerySet[Appointment], holds: list[Appointment], now: datetime) -> None:
-    """Cancel locked holds. Their slots are the caller's to free, at the end."""
-    if not holds:
-        return
-    appointments.filter(pk__in=[hold.pk for hold in holds]).update(
-        status="canceled", canceled_at=now
-    )
-    for hold in holds:
-        publish_event("hold_expired", hold, service_id=hold.service_id)
-
-
-def place(appointments: QuerySet[Appointment], row: Appointment, now: datetime) -> Appointment:
-    """INSERT ``row`` if its time is free, and reserve its slot; holds that ran out give way.
+def insert_appointment(row: Appointment, now: datetime) -> Appointment:
+    """INSERT ``row`` if its time is free, and reserve its slot. Cancels expired holds in the way.
 
     Returns the row, or the earlier one of the same client_request_id. Raises SlotTaken; the
-    caller's transaction is then to be rolled back.
+    caller then rolls its transaction back.
 
-    The constraint decides, not the looking before: an INSERT … ON CONFLICT DO NOTHING waits for
-    whoever is taking or leaving the time, and cannot deadlock as a plain INSERT under an exclusion
-    constraint does (docs/decisions/no-overlap.md).
+    The constraint decides, not the query before it. INSERT … ON CONFLICT DO NOTHING waits for a
+    transaction that is taking or leaving the time. It cannot deadlock as a plain INSERT under an
+    exclusion constraint does (docs/decisions/no-overlap.md).
     """
-    time = Time.of(row)
-    given_up = stale_holds(keeping(appointments, time), now)
-    expire(appointments, given_up, now)
-    appointments.bulk_create([row], ignore_conflicts=True)
-    # Every unique rule is swallowed by that: read again what is there now.
+    time = SessionTime.of(row)
+    expired = lock_expired_holds(find_overlapping(Appointment.objects.all(), time), now)
+    cancel_expired_holds(expired, now)
+    Appointment.objects.bulk_create([row], ignore_conflicts=True)
+    # ON CONFLICT DO NOTHING ignores a conflict of any unique rule: read what is stored now.
     same = Q(pk=row.pk)
     if row.client_request_id is not None:
         same |= Q(client_request_id=row.client_request_id)
-    placed = appointments.filter(same).first()
-    if placed is None:
+    stored = Appointment.objects.filter(same).first()
+    if stored is None:
         raise SlotTaken(start=time.start)
-    hand_over(
-        freed=[hold.slot_id for hold in given_up],
-        taken=time.slot_id if placed.pk == row.pk else None,
+    release_and_reserve_slots(
+        (hold.slot_id for hold in expired),
+        reserved=time.slot_id if stored.pk == row.pk else None,
     )
-    return placed
-
-
-def hand_over(*, freed: Iterable[UUID | None], taken: UUID | None = None) -> None:
-    """Free slots and reserve one, in the order of their keys. Raises SlotTaken.
-
-    Verbs do this after they have waited for appointments, never before.
-    """
-    free = {key for key in freed if key is not None}
-    wanted = free if taken is None else free | {taken}
-    if not wanted:
-        return
-    slots = AvailabilitySlot.objects.filter(pk__in=wanted)
-    status = {slot.pk: slot.status for slot in lock_rows(slots)}
-    slots.filter(pk__in=free - {taken}, status="reserved").update(status="available")
-    if taken is not None and not (taken in free and status.get(taken) == "reserved"):
-        if status.get(taken) != "available":
-            raise SlotTaken(slot=taken)
-        slots.filter(pk=taken).update(status="reserved")
-
-
-def request_key(value: object) -> str:
-    """The caller's idempotency key. Raises InvalidInput for none, a blank or an endless one."""
-    return given_text(value, "client_request_id")
-
-
-def given_text(value: object, field: str) -> str:
-    """``value``, if a text column can hold it: 1 to 200 characters, not blank.
-
-    Raises InvalidInput.
-    """
-    if (
-        not isinstance(value, str)
-        or not is_visible(value)
-        or len(value) > 200
-        or UNSTORABLE.search(value)
-    ):
-        raise InvalidInput(field=field)
-    return value
+    return stored

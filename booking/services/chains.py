@@ -1,20 +1,21 @@
-"""An appointment with what it replaces and what replaces it; payments stay with the first."""
+"""An appointment with those before and after it in a chain of moves.
+
+The payments of a chain belong to its first appointment.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import QuerySet, Sum
 
-from ebalance.services import NotFound, lock_rows
+from ebalance.services import NotFound, RowOrKey, key_of, lock_rows, uuid_or_none
 
-if TYPE_CHECKING:
-    from ..models import Appointment, Payment
+from ..models import Appointment, Payment
 
-MEMBERS = """
+CHAIN_KEYS = """
 WITH RECURSIVE back AS (
     SELECT id, rescheduled_from_id FROM appointments WHERE id = %s
     UNION
@@ -29,30 +30,34 @@ SELECT id FROM forth
 
 
 class Chain:
-    """The rows of a chain as they are now, first to last, locked until the transaction ends."""
+    """The rows of a chain, first to last, locked until the transaction ends."""
 
     def __init__(self, rows: list[Appointment]) -> None:
         self.rows = rows
 
     @classmethod
-    def locked(cls, appointments: QuerySet[Appointment], key: UUID) -> Chain:
+    def lock(cls, appointment: RowOrKey[Appointment]) -> Chain:
         """Raises NotFound."""
-        keys = members(key)
+        key = uuid_or_none(key_of(appointment))
+        if key is None:
+            raise NotFound(what="appointment")
+        keys = read_chain_keys(key)
         while True:
-            rows = lock_rows(appointments.filter(pk__in=keys))
-            # Whoever moves a session holds its last row; by now the chain may be longer.
-            now = members(key)
-            if now == keys:
+            rows = lock_rows(Appointment.objects.filter(pk__in=keys))
+            # A transaction that moved the session held the last row; the chain may be longer now.
+            current_keys = read_chain_keys(key)
+            if current_keys == keys:
                 break
-            keys = now
+            keys = current_keys
         if not rows:
             raise NotFound(what="appointment")
-        return cls(in_order(rows))
+        return cls(sort_chain(rows))
 
     def __iter__(self) -> Iterator[Appointment]:
         return iter(self.rows)
 
-    def __getitem__(self, key: UUID) -> Appointment:
+    def __getitem__(self, appointment: RowOrKey[Appointment]) -> Appointment:
+        key = uuid_or_none(key_of(appointment))
         return next(row for row in self.rows if row.pk == key)
 
     @property
@@ -64,32 +69,30 @@ class Chain:
         return self.rows[-1]
 
     @property
-    def moves(self) -> int:
-        """How often the session was rescheduled; a late payment that found its time is no move."""
+    def move_count(self) -> int:
+        """How often the session was rescheduled. A hold that was booked again is no move."""
         return sum(row.status == "rescheduled" for row in self.rows)
 
     @property
     def payments(self) -> QuerySet[Payment]:
-        from ..models import Payment
-
         return Payment.objects.filter(appointment__in=[row.pk for row in self.rows])
 
-    def paid(self) -> int:
-        """Whole roubles that have come in for the session."""
+    def paid_amount(self) -> int:
+        """Whole roubles that were paid for the session."""
         return self.payments.filter(status="succeeded").aggregate(sum=Sum("amount"))["sum"] or 0
 
 
-def members(key: UUID) -> set[UUID]:
+def read_chain_keys(key: UUID) -> set[UUID]:
     with connection.cursor() as cursor:
-        cursor.execute(MEMBERS, [key])
+        cursor.execute(CHAIN_KEYS, [key])
         return {row[0] for row in cursor.fetchall()}
 
 
-def in_order(rows: list[Appointment]) -> list[Appointment]:
+def sort_chain(rows: list[Appointment]) -> list[Appointment]:
     """Each row after the one it replaces."""
-    after = {row.rescheduled_from_id: row for row in rows}
+    successors = {row.rescheduled_from_id: row for row in rows}
     keys = {row.pk for row in rows}
     ordered = [row for row in rows if row.rescheduled_from_id not in keys]
-    while (following := after.get(ordered[-1].pk)) is not None:
-        ordered.append(following)
+    while (successor := successors.get(ordered[-1].pk)) is not None:
+        ordered.append(successor)
     return ordered

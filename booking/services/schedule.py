@@ -6,27 +6,22 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
 from uuid import UUID
 
-from django.apps import apps
-from django.db import connection, models
-from django.db.models import Max, Q
+from django.db import connection
+from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
 from audit.services import publish_event
 from ebalance.db.ids import uuid7
-from ebalance.db.querysets import EntityQuerySet
 from ebalance.services import Clock, lock_rows, transactional
 
+from ..models import Appointment, AvailabilitySlot, ScheduleRule, Service
 from ..models.times import BLOCKING
-from .slots import Busy, Offer, Taken, check_period, choose, offers_of
+from .offers import BusyTimes, Intervals, Offer, check_period, choose_offers, list_offers
 
-if TYPE_CHECKING:
-    from ..models import ScheduleRule
-
-GENERATION_LOCK = 0x6562_616C_0004  # advisory: generations work one after the other
-LONGEST_BUSY = timedelta(hours=12, minutes=120)  # a session and its break
+GENERATION_LOCK = 0x6562_616C_0004  # advisory: only one generation runs at a time
+MAX_BUSY_LENGTH = timedelta(hours=12, minutes=120)  # a session and its break
 
 INSERT = """
 INSERT INTO availability_slots
@@ -41,119 +36,126 @@ RETURNING id
 
 @dataclass(frozen=True)
 class GeneratedSlots:
-    """How many slots were made, and how many times of the grid were left out, and why."""
+    """The number of new slots, and the number of offers left out, by reason."""
 
     created: int = 0
     past: int = 0  # not after now
     blocked: int = 0  # in blocked time
     booked: int = 0  # an appointment keeps the time
-    offered: int = 0  # there is a slot for the same service already
+    offered: int = 0  # a slot for the same service exists already
 
 
-class ScheduleRuleQuerySet(EntityQuerySet):
-    @transactional
-    def generate_slots(
-        self, first: date, last: date, *, clock: Clock = timezone.now
-    ) -> GeneratedSlots:
-        """Make the slots which these rules offer from ``first`` to ``last``.
+@transactional
+def generate_slots(
+    first: date,
+    last: date,
+    *,
+    rules: QuerySet[ScheduleRule] | None = None,
+    clock: Clock = timezone.now,
+) -> GeneratedSlots:
+    """Create the slots that schedule rules offer from ``first`` to ``last``.
 
-        Days are local in each rule's zone, both included, at most 366. Rules count when active,
-        within their valid days, and for a published service; a slot is as long as a session of
-        it. A rule without a service serves any, so its slots are as long as a session of the
-        longest one published. slots.py says what happens around clock changes.
+    Days are local in the zone of each rule, both included, at most 366. ``rules`` restricts the
+    rules that are used; default: all. A rule is used if it is active, within its valid days, and
+    for a published service. A slot is as long as a session of the service. A rule without a
+    service is for any service, so its slots are as long as the longest published session.
+    offers.py describes what happens around clock changes.
 
-        Left out is what does not start after now; what overlaps blocked time, whoever blocked it,
-        the breaks not counted; what overlaps, breaks included, an appointment that keeps its time
-        (an expired hold too, until it is expired); and what overlaps, breaks included, a slot for
-        the same service, or another slot for any. Slots of different services may overlap: the
-        rule appointments_no_overlap decides who comes first.
+    Left out is an offer that does not start after now; that overlaps blocked time, without the
+    breaks; that overlaps, breaks included, an appointment that keeps its time (also an expired
+    hold that is not canceled yet); or that overlaps, breaks included, a slot for the same service,
+    or another slot for any. Slots of different services may overlap: the rule
+    appointments_no_overlap decides which of them is booked.
 
-        Repeatable, also with rules changed meanwhile: no slot is ever changed or deleted, and
-        offers for one service never overlap. Two generations work one after the other.
+    Repeatable, also with rules that were changed meanwhile: no slot is ever changed or deleted,
+    and slots for one service never overlap. Only one generation runs at a time.
 
-        Raises PeriodInvalid, and RuleZoneUnknown for a zone that Python does not know.
-        """
-        check_period(first, last)
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [GENERATION_LOCK])
-        rules = lock_rows(self._in_force(first, last).select_related("service"))
-        lengths = session_lengths(rules)
-        offers = [
-            offer
-            for rule in rules
-            if (minutes := lengths[rule.service_id])
-            for offer in offers_of(rule, first, last, minutes)
-        ]
-        chosen, left_out = choose(offers, taken_around(offers), now=clock())
-        created = insert(chosen)
-        for rule in rules:
-            if made := created[rule.pk]:
-                publish_event("slots_generated", rule, created=made)
-        # A stranger may have written the very same slot at this moment.
-        left_out["offered"] += len(chosen) - created.total()
-        return GeneratedSlots(created=created.total(), **left_out)
-
-    generate_slots.alters_data = True  # type: ignore[attr-defined]
-
-    def _in_force(self, first: date, last: date) -> models.QuerySet[ScheduleRule]:
-        return self.filter(
-            Q(service=None) | Q(service__status="published"),
-            Q(valid_until=None) | Q(valid_until__gte=first),
-            is_active=True,
-            valid_from__lte=last,
-        )
+    Raises PeriodInvalid, and RuleZoneUnknown for a zone that Python does not know.
+    """
+    check_period(first, last)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [GENERATION_LOCK])
+    given = ScheduleRule.objects.all() if rules is None else rules
+    used = lock_rows(filter_rules_in_force(given, first, last).select_related("service"))
+    lengths = get_session_lengths(used)
+    offers = [
+        offer
+        for rule in used
+        if (minutes := lengths[rule.service_id])
+        for offer in list_offers(rule, first, last, minutes)
+    ]
+    chosen, left_out = choose_offers(offers, read_busy_times(offers), now=clock())
+    created = insert_slots(chosen)
+    for rule in used:
+        if count := created[rule.pk]:
+            publish_event("slots_generated", rule, created=count)
+    # Another transaction may have inserted the same slot meanwhile.
+    left_out["offered"] += len(chosen) - created.total()
+    return GeneratedSlots(created=created.total(), **left_out)
 
 
-def session_lengths(rules: list[ScheduleRule]) -> dict[UUID | None, int | None]:
-    """Minutes by service; of none: the longest published one's, None if there is none."""
+def filter_rules_in_force(
+    rules: QuerySet[ScheduleRule], first: date, last: date
+) -> QuerySet[ScheduleRule]:
+    return rules.filter(
+        Q(service=None) | Q(service__status="published"),
+        Q(valid_until=None) | Q(valid_until__gte=first),
+        is_active=True,
+        valid_from__lte=last,
+    )
+
+
+def get_session_lengths(rules: list[ScheduleRule]) -> dict[UUID | None, int | None]:
+    """Minutes by service. For no service: those of the longest published one, or None."""
     lengths: dict[UUID | None, int | None] = {
         rule.service_id: rule.service.duration_minutes for rule in rules if rule.service
     }
     if any(rule.service_id is None for rule in rules):
-        published = apps.get_model("booking.Service").objects.filter(status="published")
+        published = Service.objects.filter(status="published")
         lengths[None] = published.aggregate(longest=Max("duration_minutes"))["longest"]
     return lengths
 
 
-def taken_around(offers: list[Offer]) -> Taken:
-    """What stands between the first of the offers and the last, in two queries."""
+def read_busy_times(offers: list[Offer]) -> BusyTimes:
+    """Appointments and slots around the offers, in two queries."""
     if not offers:
-        return Taken()
-    begins = min(offer.start for offer in offers) - LONGEST_BUSY
+        return BusyTimes()
+    begins = min(offer.start for offer in offers) - MAX_BUSY_LENGTH
     ends = max(offer.busy_until for offer in offers)
     nearby = {"start_at_utc__gt": begins, "start_at_utc__lt": ends}
     times = ["start_at_utc", "end_at_utc", "buffer_minutes"]
 
-    appointments = apps.get_model("booking.Appointment").objects
-    booked = appointments.filter(status__in=BLOCKING, **nearby).values_list(*times)
+    booked = Appointment.objects.filter(status__in=BLOCKING, **nearby).values_list(*times)
     blocked: list[tuple[datetime, datetime]] = []
     offered: dict[UUID | None, list[tuple[datetime, datetime]]] = defaultdict(list)
-    slots = apps.get_model("booking.AvailabilitySlot").objects.filter(**nearby)
-    for status, scope, *session in slots.values_list("status", "service_id", *times):
+    slots = AvailabilitySlot.objects.filter(**nearby)
+    for status, service_id, *session in slots.values_list("status", "service_id", *times):
         if status == "blocked":
             blocked.append((session[0], session[1]))
         else:
-            offered[scope].append(busy(*session))
-    return Taken(
-        blocked=Busy(blocked),
-        booked=Busy(busy(*session) for session in booked),
-        offered={scope: Busy(intervals) for scope, intervals in offered.items()},
+            offered[service_id].append(to_busy_interval(*session))
+    return BusyTimes(
+        blocked=Intervals(blocked),
+        booked=Intervals(to_busy_interval(*session) for session in booked),
+        offered={service: Intervals(intervals) for service, intervals in offered.items()},
     )
 
 
-def busy(start: datetime, end: datetime, buffer_minutes: int) -> tuple[datetime, datetime]:
-    """What a session keeps busy, like busy_range() of the database."""
+def to_busy_interval(
+    start: datetime, end: datetime, buffer_minutes: int
+) -> tuple[datetime, datetime]:
+    """The session and its break, like busy_range() of the database."""
     return start, end + timedelta(minutes=buffer_minutes)
 
 
-def insert(offers: Iterable[Offer]) -> Counter[UUID]:
-    """Write available slots, in one statement; how many were new, by rule."""
+def insert_slots(offers: Iterable[Offer]) -> Counter[UUID]:
+    """Insert available slots in one statement. Returns the number of new ones by rule."""
     by_id = {uuid7(): offer for offer in offers}
     if not by_id:
         return Counter()
     columns = zip(
         *(
-            (id, offer.scope, offer.start, offer.end, offer.rule.buffer_minutes)
+            (id, offer.service_id, offer.start, offer.end, offer.rule.buffer_minutes)
             for id, offer in by_id.items()
         ),
         strict=True,

@@ -14,7 +14,7 @@ from django.db import models
 from django.test import Client
 from django.utils.timezone import now
 
-from booking import dialogs
+from booking import admin as booking_admin
 from booking.models import Appointment, AvailabilitySlot, Service, WaitlistRequest
 from identity.models import User
 from tests.admin.support import form_at, page, text
@@ -298,7 +298,7 @@ def test_only_free_slots_that_suit_are_offered(
     AvailabilitySlotFactory(start_at_utc=ahead[5], blocked=True)
     AvailabilitySlotFactory(start_at_utc=now() - timedelta(minutes=1))
     assert choices(owner, row) == [str(anybodys.pk), str(own.pk)]
-    monkeypatch.setattr(dialogs, "SLOTS_SHOWN", 1)
+    monkeypatch.setattr(booking_admin, "SLOTS_SHOWN", 1)
     assert choices(owner, row) == [str(anybodys.pk)]
 
 

@@ -36,7 +36,18 @@ if not apps.ready:
 from django.db import connection, connections
 
 from booking.models import Appointment, Payment, PaymentWebhookEvent
-from booking.services.appointments import Cancellation
+from booking.services import (
+    Cancellation,
+    attach_provider_id,
+    book_appointment,
+    cancel_appointment,
+    expire_holds,
+    process_webhook,
+    receive_webhook,
+    record_outcome,
+    reschedule_appointment,
+    start_payment,
+)
 from ebalance.services import IdempotencyConflict, Refused
 from ebalance.settings import database
 from tests.processes import PATIENCE, eventually
@@ -210,10 +221,10 @@ class Visitor:
     def __init__(self, seed: int, stage: Stage) -> None:
         self.dice, self.stage, self.told = random.Random(seed), stage, Told()
 
-    def ask(self, verb: Callable, **wanted: object) -> Any:
-        """What the verb returns, or the refusal."""
+    def ask(self, call: Callable, /, *row: object, **wanted: object) -> Any:
+        """What the call of a service returns, or the refusal."""
         try:
-            answer = verb(**wanted, clock=self.stage.clock)
+            answer = call(*row, **wanted, clock=self.stage.clock)
         except Refused as refusal:
             answer = refusal
         self.told.seen[type(answer).__name__ if isinstance(answer, Refused) else "done"] += 1
@@ -225,7 +236,7 @@ class Visitor:
         """One request. Once it has an appointment, that stays its answer."""
         first = self.told.booked.get(request)
         answer = self.ask(
-            Appointment.objects.book,
+            book_appointment,
             client_request_id=request,
             timezone="Europe/Moscow",
             format="online",
@@ -247,13 +258,13 @@ class Visitor:
         assert isinstance(answer, IdempotencyConflict), (request, answer)
 
     def cancel(self, row: Appointment) -> None:
-        answer = self.ask(row.cancel, by="client")
-        # A hold that ran out stays that, and the verb says so.
+        answer = self.ask(cancel_appointment, row, by="client")
+        # A hold that ran out stays that, and the service says so.
         if isinstance(answer, Cancellation) and answer.appointment.outcome:
             self.told.canceled.add(row.pk)
 
     def move(self, row: Appointment, **wanted: object) -> None:
-        answer = self.ask(row.reschedule, **wanted)
+        answer = self.ask(reschedule_appointment, row, **wanted)
         if isinstance(answer, Appointment):
             assert self.told.moved.setdefault(row.pk, answer.pk) == answer.pk
 
@@ -299,7 +310,7 @@ def meet_itself(request: str, stage: Stage, gone: bool) -> tuple[UUID, UUID]:
     twins: list[Appointment] = []
 
     def book(key: str, clock: Callable[[], datetime]) -> Appointment:
-        return Appointment.objects.book(
+        return book_appointment(
             client_request_id=key,
             timezone="Europe/Moscow",
             format="online",
@@ -310,7 +321,7 @@ def meet_itself(request: str, stage: Stage, gone: bool) -> tuple[UUID, UUID]:
     def elsewhere() -> None:
         twins.append(book(request, stage.clock))
         if gone:
-            twins[0].cancel(by="client")
+            cancel_appointment(twins[0], by="client")
             book("somebody else", stage.clock)
         connection.close()
 
@@ -371,7 +382,7 @@ def pay_some(visitor: Visitor, n: int) -> None:
     status = visitor.dice.choice(["pending_payment", "pending_payment", "confirmed"])
     if (row := visitor.one_of(status=status)) is not None:
         visitor.ask(
-            Payment.objects.start,
+            start_payment,
             appointment=row,
             purpose=visitor.dice.choice(["deposit", "full"]),
             idempotency_key=f"{row.pk}-{visitor.dice.randrange(2)}",
@@ -380,11 +391,11 @@ def pay_some(visitor: Visitor, n: int) -> None:
     if payment is None or visitor.dice.random() < 0.2:
         return
     key = f"provider-{payment.pk}"
-    visitor.ask(payment.attach_provider_id, provider_payment_id=key)
+    visitor.ask(attach_provider_id, payment, provider_payment_id=key)
     event = visitor.dice.choice(["payment.succeeded"] * 4 + ["payment.canceled"])
     for _ in range(visitor.dice.choice([1, 2])):
         visitor.ask(
-            PaymentWebhookEvent.objects.receive,
+            receive_webhook,
             event_type=event,
             provider_payment_id=key,
             amount=payment.amount,
@@ -393,13 +404,13 @@ def pay_some(visitor: Visitor, n: int) -> None:
 
 
 def sweep(visitor: Visitor, n: int) -> None:
-    visitor.told.expired += visitor.ask(Appointment.objects.expire_holds)
+    visitor.told.expired += visitor.ask(expire_holds)
 
 
 def record_some(visitor: Visitor, n: int) -> None:
     row = Appointment.objects.filter(status="confirmed").order_by("start_at_utc").first()
     if row is not None and not isinstance(
-        visitor.ask(row.record_outcome, outcome="attended"), Refused
+        visitor.ask(record_outcome, row, outcome="attended"), Refused
     ):
         visitor.told.outcomes.add(row.pk)
 
@@ -431,7 +442,7 @@ def deliver(deliveries: Sequence[dict[str, str]], done: Any, enough: Any) -> Non
     the last one all of them come again until it is ``enough``.
     """
     while done.value < len(deliveries) or not enough.value:
-        PaymentWebhookEvent.objects.receive(**deliveries[done.value % len(deliveries)])
+        receive_webhook(**deliveries[done.value % len(deliveries)])
         done.value += 1
 
 
@@ -441,12 +452,12 @@ def replay(progress: Sequence[Any], stop: Any) -> None:
     while not stop.value:
         waiting = list(events.waiting())
         for key in dice.sample(waiting, min(20, len(waiting))):
-            events.process(key)
+            process_webhook(key)
         enough = sum(value.value for value in progress) + 50
         while sum(value.value for value in progress) < enough and not stop.value:
             time.sleep(0.01)
     for key in events.waiting():
-        events.process(key)
+        process_webhook(key)
 
 
 @dataclass(frozen=True)
@@ -469,18 +480,16 @@ def act(acts: Sequence[Act], done: Any, progress: Sequence[Any]) -> None:
 
 
 def attach(payment: UUID, key: str) -> None:
-    Payment.objects.get(pk=payment).attach_provider_id(provider_payment_id=key)
+    attach_provider_id(Payment.objects.get(pk=payment), provider_payment_id=key)
 
 
 def cancel(appointment: UUID) -> None:
-    Appointment.objects.get(pk=appointment).cancel(by="client")
+    cancel_appointment(Appointment.objects.get(pk=appointment), by="client")
 
 
 ACTS: dict[str, Callable] = {
     "attach": attach,
     "cancel": cancel,
-    "book": lambda **wanted: Appointment.objects.book(
-        timezone="Europe/Moscow", format="online", **wanted
-    ),
-    "sweep": lambda: Appointment.objects.expire_holds(),
+    "book": lambda **wanted: book_appointment(timezone="Europe/Moscow", format="online", **wanted),
+    "sweep": lambda: expire_holds(),
 }

@@ -21,6 +21,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from booking.models import Appointment, Payment, PaymentWebhookEvent
+from booking.services import (
+    attach_provider_id,
+    book_appointment,
+    cancel_appointment,
+    confirm_appointment,
+    expire_holds,
+    fail_payment,
+    process_webhook,
+    receive_webhook,
+    record_outcome,
+    reschedule_appointment,
+    start_payment,
+)
 from ebalance.services import Refused
 from tests.booking import reference
 from tests.booking.invariants import (
@@ -288,7 +301,7 @@ class Machine(RuleBasedStateMachine):
     def book(self, **given: Any) -> Any:
         return self.verb(
             lambda: self.world.book(**given),
-            lambda: Appointment.objects.book(
+            lambda: book_appointment(
                 client_request_id=given["request"],
                 service=key(given["service"]),
                 slot=key(given["slot"]),
@@ -390,7 +403,7 @@ class Machine(RuleBasedStateMachine):
         with self.step():
             self.verb(
                 self.world.expire_holds,
-                lambda: Appointment.objects.expire_holds(clock=self.clock),
+                lambda: expire_holds(clock=self.clock),
             )
 
     @move(needs="appointments", n=many)
@@ -398,7 +411,10 @@ class Machine(RuleBasedStateMachine):
         row = self.an_appointment(n)
         handle = self.handle(Appointment, row)
         with self.step():
-            self.verb(lambda: self.world.confirm(row), lambda: handle.confirm(clock=self.clock))
+            self.verb(
+                lambda: self.world.confirm(row),
+                lambda: confirm_appointment(handle, clock=self.clock),
+            )
 
     @move(
         weight=2,
@@ -416,7 +432,9 @@ class Machine(RuleBasedStateMachine):
             self.verb(
                 lambda: self.world.cancel(row, by=by, reason=reason),
                 lambda: (
-                    handle.cancel(by=by, reason_category=reason, clock=self.clock).refund_amount
+                    cancel_appointment(
+                        handle, by=by, reason_category=reason, clock=self.clock
+                    ).refund_amount
                 ),
             )
 
@@ -452,7 +470,9 @@ class Machine(RuleBasedStateMachine):
         with self.step():
             self.verb(
                 lambda: self.world.reschedule(row, slot=slot, start=start, by=by),
-                lambda: handle.reschedule(slot=key(slot), start=start, by=by, clock=self.clock),
+                lambda: reschedule_appointment(
+                    handle, slot=key(slot), start=start, by=by, clock=self.clock
+                ),
             )
 
     @move(needs="appointments", n=many, by_slot=st.booleans())
@@ -478,8 +498,8 @@ class Machine(RuleBasedStateMachine):
         with self.step():
             self.verb(
                 lambda: self.world.record_outcome(row, outcome=outcome, reason=reason),
-                lambda: handle.record_outcome(
-                    outcome=outcome, reason_category=reason, clock=self.clock
+                lambda: record_outcome(
+                    handle, outcome=outcome, reason_category=reason, clock=self.clock
                 ),
             )
 
@@ -488,7 +508,7 @@ class Machine(RuleBasedStateMachine):
     def start(self, row: Any, purpose: str, key: str) -> Any:
         return self.verb(
             lambda: self.world.start(row, purpose=purpose, key=key),
-            lambda: Payment.objects.start(
+            lambda: start_payment(
                 appointment=row.key, purpose=purpose, idempotency_key=key, clock=self.clock
             ),
         )
@@ -524,13 +544,13 @@ class Machine(RuleBasedStateMachine):
         handle = self.handle(Payment, payment)
         self.verb(
             lambda: self.world.attach(payment, name),
-            lambda: handle.attach_provider_id(provider_payment_id=name, clock=self.clock),
+            lambda: attach_provider_id(handle, provider_payment_id=name, clock=self.clock),
         )
 
     def receive(self, **given: Any) -> Any:
         return self.verb(
             lambda: self.world.receive(**given),
-            lambda: PaymentWebhookEvent.objects.receive(
+            lambda: receive_webhook(
                 event_type=given["kind"],
                 provider_payment_id=given["provider_id"],
                 amount=given["amount"],
@@ -593,7 +613,7 @@ class Machine(RuleBasedStateMachine):
 
     def process(self) -> None:
         for waiting in list(PaymentWebhookEvent.objects.waiting()):
-            PaymentWebhookEvent.objects.process(waiting, clock=self.clock)
+            process_webhook(waiting, clock=self.clock)
 
     @move(needs="payments", n=many, category=CATEGORIES)
     def fails(self, n: int, category: str) -> None:
@@ -604,7 +624,7 @@ class Machine(RuleBasedStateMachine):
         with self.step():
             self.verb(
                 lambda: self.world.fail(payment, category),
-                lambda: handle.fail(category=category, clock=self.clock),
+                lambda: fail_payment(handle, category=category, clock=self.clock),
             )
 
     @move(weight=2, needs="appointments", n=many, purpose=st.sampled_from(["deposit", "full"]))

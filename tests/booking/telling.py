@@ -16,6 +16,7 @@ from django.db import models
 
 from audit.models import OutboxEvent
 from booking.models import Appointment, Payment, PaymentWebhookEvent
+from booking.services import attach_provider_id, book_appointment, receive_webhook, start_payment
 from crm.models import AnalyticsEvent, LeadTimelineEvent
 from ebalance.services import Clock, Refused
 from tests.factories import AvailabilitySlotFactory, ServiceFactory, UserFactory
@@ -113,7 +114,7 @@ def at(moment: datetime, **later: float) -> Clock:
 
 
 def request(**values: Any) -> dict[str, Any]:
-    """Arguments of book() that nothing is wrong with."""
+    """Arguments of book_appointment() that nothing is wrong with."""
     if "service" not in values:
         values["service"] = ServiceFactory(published=True)
     if not {"slot", "start"} & values.keys():
@@ -126,20 +127,18 @@ def request(**values: Any) -> dict[str, Any]:
 
 
 def book(**values: Any) -> Appointment:
-    return Appointment.objects.book(**request(**values))
+    return book_appointment(**request(**values))
 
 
 def start(appointment: Appointment, purpose: str = "deposit", **values: Any) -> Payment:
     key = values.pop("idempotency_key", f"payment-{uuid4()}")
-    return Payment.objects.start(
-        appointment=appointment, purpose=purpose, idempotency_key=key, **values
-    )
+    return start_payment(appointment=appointment, purpose=purpose, idempotency_key=key, **values)
 
 
 def known_payment(appointment: Appointment, purpose: str = "deposit", **values: Any) -> Payment:
     """A payment that the provider has answered about."""
-    return start(appointment, purpose, **values).attach_provider_id(
-        provider_payment_id=f"provider-{uuid4()}"
+    return attach_provider_id(
+        start(appointment, purpose, **values), provider_payment_id=f"provider-{uuid4()}"
     )
 
 
@@ -151,9 +150,7 @@ def deliver(
         values.setdefault("amount", f"{payment.amount}.00")
         payment = payment.provider_payment_id
     values = {"amount": "1000.00", "currency": "RUB"} | values
-    return PaymentWebhookEvent.objects.receive(
-        event_type=event_type, provider_payment_id=payment, **values
-    )
+    return receive_webhook(event_type=event_type, provider_payment_id=payment, **values)
 
 
 def paid(appointment: Appointment, purpose: str = "deposit", **values: Any) -> Payment:

@@ -19,6 +19,7 @@ from booking.errors import (
     ZoneUnknown,
 )
 from booking.models import Appointment
+from booking.services import book_appointment, bookings, cancel_appointment
 from crm.models import Lead
 from ebalance.db.ids import uuid7
 from ebalance.services import IdempotencyConflict, InvalidInput, NotFound, Refused
@@ -70,7 +71,7 @@ def test_a_time_is_held_until_it_is_paid() -> None:
         client_request_id="request-1",
     )
     now = wall_clock()
-    row = Appointment.objects.book(**values, clock=at(now))
+    row = book_appointment(**values, clock=at(now))
     row = Appointment.objects.get(pk=row.pk)
     assert (row.status, row.hold_expires_at) == ("pending_payment", now + timedelta(minutes=15))
     assert (row.confirmed_at, row.canceled_at, row.outcome) == (None, None, None)
@@ -210,34 +211,34 @@ def test_the_same_request_is_answered_with_the_first_appointment(
     spelled: Callable[[Any], Any],
 ) -> None:
     values = request(lead=LeadFactory(), client=UserFactory())
-    first = Appointment.objects.book(**values)
+    first = book_appointment(**values)
     again = {
         name: spelled(value) if name in ("service", "slot", "client", "lead") else value
         for name, value in values.items()
     }
     with writes_nothing():
-        assert Appointment.objects.book(**again).pk == first.pk
+        assert book_appointment(**again).pk == first.pk
 
 
 def test_the_same_start_is_the_same_request() -> None:
     values = request(start=NEXT_WEEK)
-    first = Appointment.objects.book(**values)
+    first = book_appointment(**values)
     local = NEXT_WEEK.astimezone(timezone(timedelta(hours=3)))
     with writes_nothing():
-        assert Appointment.objects.book(**values | {"start": local}).pk == first.pk
+        assert book_appointment(**values | {"start": local}).pk == first.pk
 
 
 def test_the_answer_stays_whatever_has_become_of_it() -> None:
     """The client, the service or the time may meanwhile be gone: the request was answered."""
     values = request()
-    first = Appointment.objects.book(**values)
-    first.cancel(by="client")
+    first = book_appointment(**values)
+    cancel_appointment(first, by="client")
     for row, status in ((values["client"], "blocked"), (values["service"], "draft")):
         row.refresh_from_db()
         row.status = status
         row.save()
     with writes_nothing():
-        again = Appointment.objects.book(**values, clock=at(first.end_at_utc, days=1))
+        again = book_appointment(**values, clock=at(first.end_at_utc, days=1))
     assert (again.pk, again.status) == (first.pk, "canceled")
 
 
@@ -257,10 +258,10 @@ def test_the_answer_stays_whatever_has_become_of_it() -> None:
 )
 def test_the_same_key_with_other_content_is_refused(other: dict[str, Any]) -> None:
     values = request()
-    first = Appointment.objects.book(**values)
+    first = book_appointment(**values)
     values |= {name: value() for name, value in other.items()}
     with refused(IdempotencyConflict, appointment=first.pk):
-        Appointment.objects.book(**values)
+        book_appointment(**values)
 
 
 # -- taken ----------------------------------------------------------------------------------------
@@ -276,7 +277,7 @@ def test_a_slot_is_taken_once() -> None:
 
 def book_again(**values: Any) -> Appointment:
     """Another person's request; whatever it needs is there already."""
-    return Appointment.objects.book(
+    return book_appointment(
         **{
             "service": BYSTANDERS["service"],
             "client": BYSTANDERS["client"],
@@ -427,76 +428,74 @@ def test_one_who_pays_keeps_a_time_that_a_stale_hold_overlaps() -> None:
 def test_only_a_published_service_is_booked(status: str) -> None:
     values = request(service=ServiceFactory(status=status))
     with refused(ServiceUnavailable, service=values["service"].pk):
-        Appointment.objects.book(**values)
+        book_appointment(**values)
 
 
 def test_a_blocked_client_does_not_book() -> None:
     values = request(client=UserFactory(status="blocked"))
     with refused(ClientUnavailable, client=values["client"].pk):
-        Appointment.objects.book(**values)
+        book_appointment(**values)
 
 
 def test_a_deleted_client_does_not_book() -> None:
     values = request(client=UserFactory(deleted=True))
     with refused(ClientUnavailable):
-        Appointment.objects.book(**values)
+        book_appointment(**values)
 
 
 def test_a_client_who_is_blocked_at_this_moment_does_not_book(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from booking.services import calendar
-
-    values, place = request(), calendar.place
+    values, insert = request(), bookings.insert_appointment
 
     def blocked_meanwhile(*args: Any) -> Appointment:
-        placed = place(*args)
+        stored = insert(*args)
         type(values["client"]).objects.filter(pk=values["client"].pk).update(status="blocked")
-        return placed
+        return stored
 
-    monkeypatch.setattr(calendar, "place", blocked_meanwhile)
+    monkeypatch.setattr(bookings, "insert_appointment", blocked_meanwhile)
     with refused(ClientUnavailable):
-        Appointment.objects.book(**values)
+        book_appointment(**values)
 
 
 @looped(("offered", "wanted"), [("online", "offline"), ("offline", "online")])
 def test_a_format_that_is_not_offered_is_refused(offered: str, wanted: str) -> None:
     values = request(service=ServiceFactory(published=True, format=offered), format=wanted)
     with refused(FormatUnsuitable):
-        Appointment.objects.book(**values)
+        book_appointment(**values)
 
 
 def test_a_slot_of_another_service_is_refused() -> None:
     values = request(slot=AvailabilitySlotFactory(service=ServiceFactory()))
     with refused(SlotUnsuitable, slot=values["slot"].pk):
-        Appointment.objects.book(**values)
+        book_appointment(**values)
 
 
 def test_a_slot_too_short_for_the_service_is_refused() -> None:
     slot = AvailabilitySlotFactory(start_at_utc=NEXT_WEEK, end_at_utc=NEXT_WEEK + LENGTH - TICK)
     values = request(slot=slot)
     with refused(SlotUnsuitable):
-        Appointment.objects.book(**values)
+        book_appointment(**values)
 
 
 @looped("start", [ago(days=1), ago(microseconds=1), datetime.min.replace(tzinfo=UTC)])
 def test_what_has_passed_is_refused(start: datetime) -> None:
     values = request(start=start)
     with refused(StartInPast):
-        Appointment.objects.book(**values)
+        book_appointment(**values)
 
 
 def test_a_start_at_this_very_moment_has_passed() -> None:
     values = request(start=NEXT_WEEK)
     with refused(StartInPast):
-        Appointment.objects.book(**values, clock=at(NEXT_WEEK))
-    assert Appointment.objects.book(**values, clock=at(NEXT_WEEK - TICK)).pk
+        book_appointment(**values, clock=at(NEXT_WEEK))
+    assert book_appointment(**values, clock=at(NEXT_WEEK - TICK)).pk
 
 
 def test_a_slot_in_the_past_is_refused() -> None:
     values = request(slot=AvailabilitySlotFactory(start_at_utc=ago(hours=1)))
     with refused(StartInPast):
-        Appointment.objects.book(**values)
+        book_appointment(**values)
 
 
 WRONG: dict[str, list[Any]] = {
@@ -561,16 +560,14 @@ def test_bad_input_is_refused_by_its_kind(name: str, error: type[Refused]) -> No
     values = request(lead=LeadFactory(), client=UserFactory())
     if name == "start":
         del values["slot"]
-    check_refusals(
-        lambda value: Appointment.objects.book(**values | {name: value}), WRONG[name], error
-    )
+    check_refusals(lambda value: book_appointment(**values | {name: value}), WRONG[name], error)
 
 
 @looped("name", ["service", "slot", "client", "lead"])
 def test_what_does_not_exist_is_not_found(name: str) -> None:
     values = request() | {name: uuid7()}
     with refused(NotFound):
-        Appointment.objects.book(**values)
+        book_appointment(**values)
 
 
 def test_random_text_of_any_length_is_refused() -> None:
@@ -580,29 +577,29 @@ def test_random_text_of_any_length_is_refused() -> None:
     with writes_nothing():
         for name in ("topic", "timezone", "deep_link_id", "entry_point", "client_request_id"):
             with pytest.raises(Refused):
-                Appointment.objects.book(**values | {name: noise})
+                book_appointment(**values | {name: noise})
 
 
 def test_a_time_is_asked_for_by_slot_or_by_start() -> None:
     values = request()
     with refused(InvalidInput, field="slot"):
-        Appointment.objects.book(**values | {"start": values["slot"].start_at_utc})
+        book_appointment(**values | {"start": values["slot"].start_at_utc})
     del values["slot"]
     with refused(InvalidInput, field="slot"):
-        Appointment.objects.book(**values)
+        book_appointment(**values)
 
 
 def test_somebody_books() -> None:
     values = request()
     del values["client"]
     with refused(InvalidInput, field="client"):
-        Appointment.objects.book(**values)
+        book_appointment(**values)
 
 
 def test_a_refusal_says_nothing_of_what_was_sent() -> None:
     values = request() | {"deep_link_id": "anna@example.com"}
     with pytest.raises(Refused) as caught:
-        Appointment.objects.book(**values)
+        book_appointment(**values)
     assert "anna" not in f"{caught.value} {caught.value!r} {caught.value.sentence}"
 
 

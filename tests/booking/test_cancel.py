@@ -11,6 +11,7 @@ from django.utils.timezone import now as wall_clock
 
 from booking.errors import TooLateToCancel
 from booking.models import Appointment
+from booking.services import cancel_appointment, expire_holds, reschedule_appointment
 from ebalance.services import InvalidInput, NotFound, TransitionRefused
 from tests.booking.telling import (
     NO_TEXTS,
@@ -66,7 +67,7 @@ def sold(amounts: dict[str, int], **policy: Any) -> Appointment:
 def test_the_time_is_given_back(by: str) -> None:
     row = confirmed()
     now = row.start_at_utc - timedelta(hours=24)
-    answer = row.cancel(by=by, reason_category="illness", clock=at(now))
+    answer = cancel_appointment(row, by=by, reason_category="illness", clock=at(now))
     assert answer.appointment is row
     row = Appointment.objects.select_related("slot").get(pk=row.pk)
     assert (row.status, row.canceled_at) == ("canceled", now)
@@ -92,7 +93,7 @@ def test_the_time_is_given_back(by: str) -> None:
 @pytest.mark.parametrize("role", ["owner", "assistant"])
 def test_it_is_known_who_canceled(role: str) -> None:
     row = confirmed()
-    row.cancel(by="provider", actor=UserFactory(role=role))
+    cancel_appointment(row, by="provider", actor=UserFactory(role=role))
     assert row.outcome_recorded_by_role == role
     assert tracked("appointment_outcome_recorded")[0]["recorded_by_role"] == role
 
@@ -101,7 +102,7 @@ def test_it_is_known_who_canceled(role: str) -> None:
 @looped("status", ["held", "paid", "confirmed"])
 def test_what_has_its_time_is_canceled(status: str, by: str) -> None:
     row = AppointmentFactory(**{status: True, "in_slot": True})
-    row.cancel(by=by)
+    cancel_appointment(row, by=by)
     row.slot.refresh_from_db()
     assert (row.status, row.slot.status) == ("canceled", "available")
 
@@ -110,32 +111,34 @@ def test_what_has_its_time_is_canceled(status: str, by: str) -> None:
 def test_what_is_over_is_not_canceled(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     with refused(TransitionRefused, entity="appointments", status=status, wanted="canceled"):
-        row.cancel(by="provider")
+        cancel_appointment(row, by="provider")
 
 
 def test_a_row_in_memory_does_not_decide() -> None:
     row = AppointmentFactory(confirmed=True)
     old = Appointment.objects.get(pk=row.pk)
-    row.cancel(by="client")
+    cancel_appointment(row, by="client")
     with refused(TransitionRefused):
-        old.cancel(by="provider")
+        cancel_appointment(old, by="provider")
     row.status = "confirmed"  # somebody's idea
     with writes_nothing():
-        assert row.cancel(by="client").appointment.status == "canceled"
+        assert cancel_appointment(row, by="client").appointment.status == "canceled"
 
 
 def test_the_client_cancels_before_the_session_begins() -> None:
     row = confirmed()
     with refused(TooLateToCancel):
-        row.cancel(by="client", clock=at(row.start_at_utc))
+        cancel_appointment(row, by="client", clock=at(row.start_at_utc))
     with refused(TooLateToCancel):
-        row.cancel(by="client", clock=at(row.end_at_utc, days=3))
-    assert row.cancel(by="client", clock=at(row.start_at_utc - TICK)).refund_amount == 0
+        cancel_appointment(row, by="client", clock=at(row.end_at_utc, days=3))
+    assert (
+        cancel_appointment(row, by="client", clock=at(row.start_at_utc - TICK)).refund_amount == 0
+    )
 
 
 def test_the_provider_cancels_at_any_time() -> None:
     row = confirmed()
-    answer = row.cancel(by="provider", clock=at(row.end_at_utc, hours=1))
+    answer = cancel_appointment(row, by="provider", clock=at(row.end_at_utc, hours=1))
     assert (answer.refund_amount, row.status) == (DEPOSIT, "canceled")
 
 
@@ -146,10 +149,12 @@ def test_the_provider_cancels_at_any_time() -> None:
 @looped("hours", [24, 6, 1])
 def test_repeated_cancellation_answers_the_same(session: Appointment, by: str, hours: int) -> None:
     row = Appointment.objects.get(pk=session.pk)
-    first = row.cancel(by=by, clock=at(row.start_at_utc, hours=-hours))
+    first = cancel_appointment(row, by=by, clock=at(row.start_at_utc, hours=-hours))
     with writes_nothing():
         # The time of the repetition does not matter: the refund is due since the cancellation.
-        again = Appointment.objects.get(pk=row.pk).cancel(by=by, clock=at(row.end_at_utc))
+        again = cancel_appointment(
+            Appointment.objects.get(pk=row.pk), by=by, clock=at(row.end_at_utc)
+        )
     assert again.refund_amount == first.refund_amount
     assert again.appointment == first.appointment
 
@@ -162,25 +167,29 @@ def session(db: None) -> Appointment:
 
 def test_the_answer_stays_when_the_policy_changes() -> None:
     row = confirmed()
-    first = row.cancel(by="client", clock=at(row.start_at_utc, hours=-10))
+    first = cancel_appointment(row, by="client", clock=at(row.start_at_utc, hours=-10))
     type(row.service).objects.update(cancel_free_hours=1, cancel_partial_hours=None)
     with writes_nothing():
-        assert row.cancel(by="client").refund_amount == first.refund_amount == DEPOSIT // 2
+        assert (
+            cancel_appointment(row, by="client").refund_amount
+            == first.refund_amount
+            == DEPOSIT // 2
+        )
 
 
 def test_by_the_other_side_it_is_another_thing() -> None:
     row = confirmed()
-    row.cancel(by="client")
+    cancel_appointment(row, by="client")
     with refused(TransitionRefused, status="canceled"):
-        row.cancel(by="provider")
+        cancel_appointment(row, by="provider")
 
 
 @looped("by", ["client", "provider"])
 def test_a_hold_that_was_swept_stays_as_it_is(by: str) -> None:
     row = book()
-    Appointment.objects.expire_holds(clock=at(row.hold_expires_at))
+    expire_holds(clock=at(row.hold_expires_at))
     with writes_nothing():
-        assert row.cancel(by=by).refund_amount == 0
+        assert cancel_appointment(row, by=by).refund_amount == 0
     assert (row.status, row.outcome) == ("canceled", None)
 
 
@@ -229,7 +238,7 @@ REFUNDS: list[tuple[str, timedelta, int]] = [
 )
 def test_the_refund_follows_the_policy(policy: str, left: timedelta, due: int) -> None:
     row = sold({"full": 5000}, **POLICIES[policy])
-    answer = row.cancel(by="client", clock=at(row.start_at_utc - left))
+    answer = cancel_appointment(row, by="client", clock=at(row.start_at_utc - left))
     assert answer.refund_amount == due
     assert payload("appointment_canceled")["refund_amount"] == due
     told_due = [event.payload["amount"] for event in outbox() if event.event_type == "refund_due"]
@@ -239,13 +248,16 @@ def test_the_refund_follows_the_policy(policy: str, left: timedelta, due: int) -
 @looped(("policy", "left"), [(name, left) for name, left, _ in REFUNDS[::3]])
 def test_the_provider_gives_everything_back(policy: str, left: timedelta) -> None:
     row = sold({"full": 5000}, **POLICIES[policy])
-    assert row.cancel(by="provider", clock=at(row.start_at_utc - left)).refund_amount == 5000
+    assert (
+        cancel_appointment(row, by="provider", clock=at(row.start_at_utc - left)).refund_amount
+        == 5000
+    )
 
 
 @looped(("amount", "half"), [(1, 1), (2, 1), (3, 2), (999, 500), (1001, 501)])
 def test_half_of_an_odd_amount_is_rounded_up(amount: int, half: int) -> None:
     row = sold({"full": amount})
-    answer = row.cancel(by="client", clock=at(row.start_at_utc - 6 * H))
+    answer = cancel_appointment(row, by="client", clock=at(row.start_at_utc - 6 * H))
     assert answer.refund_amount == half
 
 
@@ -270,7 +282,7 @@ def test_a_refund_is_spread_over_the_payments(
 ) -> None:
     row = sold(amounts)
     purposes = {payment.pk: payment.purpose for payment in row.payments.all()}
-    answer = row.cancel(by="client", clock=at(row.start_at_utc, hours=-hours))
+    answer = cancel_appointment(row, by="client", clock=at(row.start_at_utc, hours=-hours))
     due = [event for event in outbox() if event.event_type == "refund_due"]
     assert [(purposes[e.aggregate_id], e.payload["amount"]) for e in due] == shares
     assert {event.payload["reason"] for event in due} <= {"canceled"}
@@ -282,7 +294,7 @@ def test_a_refund_is_spread_over_the_payments(
 def test_only_what_has_come_in_goes_back(status: str) -> None:
     row = sold({})
     PaymentFactory(appointment=row, **({status: True} if status != "pending" else {}))
-    assert row.cancel(by="provider").refund_amount == 0
+    assert cancel_appointment(row, by="provider").refund_amount == 0
     assert "refund_due" not in told()
 
 
@@ -290,28 +302,31 @@ def test_the_policy_is_that_of_the_moment_of_cancelling() -> None:
     row = sold({"full": 5000})
     row.service.cancel_free_hours = 48
     row.service.save()
-    assert row.cancel(by="client", clock=at(row.start_at_utc - 24 * H)).refund_amount == 2500
+    assert (
+        cancel_appointment(row, by="client", clock=at(row.start_at_utc - 24 * H)).refund_amount
+        == 2500
+    )
 
 
 def test_payments_of_a_moved_session_are_counted() -> None:
     row = confirmed()
-    moved = row.reschedule(start=row.start_at_utc + 30 * timedelta(days=1))
+    moved = reschedule_appointment(row, start=row.start_at_utc + 30 * timedelta(days=1))
     paid(moved, "full")
-    answer = moved.cancel(by="client", clock=at(moved.start_at_utc - 24 * H))
+    answer = cancel_appointment(moved, by="client", clock=at(moved.start_at_utc - 24 * H))
     assert answer.refund_amount == PRICE
 
 
 def test_the_start_that_counts_is_the_one_it_was_moved_to() -> None:
     row = confirmed()
-    moved = row.reschedule(start=row.start_at_utc + timedelta(days=1))
-    answer = moved.cancel(by="client", clock=at(row.start_at_utc))
+    moved = reschedule_appointment(row, start=row.start_at_utc + timedelta(days=1))
+    answer = cancel_appointment(moved, by="client", clock=at(row.start_at_utc))
     assert answer.refund_amount == DEPOSIT
 
 
 def test_a_hold_is_canceled_for_nothing() -> None:
     row = book()
     start(row)
-    assert row.cancel(by="client").refund_amount == 0
+    assert cancel_appointment(row, by="client").refund_amount == 0
     assert "refund_due" not in told()
 
 
@@ -319,12 +334,12 @@ def test_a_cancellation_after_a_late_payment_asks_the_row_that_took_the_place() 
     """A hold ran out, its money came, a new row took the time: the money is in that one."""
     row = book()
     payment = known_payment(row)
-    Appointment.objects.expire_holds(clock=at(row.hold_expires_at))
+    expire_holds(clock=at(row.hold_expires_at))
     deliver(payment)
     again = Appointment.objects.get(rescheduled_from=row)
     with writes_nothing():
-        assert row.cancel(by="client").refund_amount == 0
-    assert again.cancel(by="client").refund_amount == DEPOSIT
+        assert cancel_appointment(row, by="client").refund_amount == 0
+    assert cancel_appointment(again, by="client").refund_amount == DEPOSIT
 
 
 # -- bad input ------------------------------------------------------------------------------------
@@ -334,13 +349,15 @@ WRONG = ["", "nobody", "Client", "a" * 100_000, 7, True, [], {}, float("nan"), *
 
 def test_unknown_side_does_not_cancel() -> None:
     row = AppointmentFactory(confirmed=True)
-    check_refusals(lambda value: row.cancel(by=value), [None, *WRONG], InvalidInput, field="by")
+    check_refusals(
+        lambda value: cancel_appointment(row, by=value), [None, *WRONG], InvalidInput, field="by"
+    )
 
 
 def test_reason_is_one_of_the_set() -> None:
     row = AppointmentFactory(confirmed=True)
     check_refusals(
-        lambda value: row.cancel(by="client", reason_category=value),
+        lambda value: cancel_appointment(row, by="client", reason_category=value),
         WRONG,
         InvalidInput,
         field="reason_category",
@@ -352,4 +369,4 @@ def test_what_is_not_there_is_not_found(make: Callable[..., Appointment]) -> Non
     row = make()
     Appointment.objects.filter(pk=row.pk).delete()
     with refused(NotFound):
-        row.cancel(by="client")
+        cancel_appointment(row, by="client")

@@ -17,7 +17,7 @@ from django.core.management import CommandError, call_command
 from django.utils.timezone import now
 
 from booking.models import Appointment, Payment, PaymentWebhookEvent
-from booking.services import payments
+from booking.services import settlement
 from ebalance import commands
 from tests.booking.telling import book, deliver, known_payment, told, writes_nothing
 from tests.databases import Database, default_connection_on
@@ -166,14 +166,14 @@ def test_one_that_cannot_be_handled_stops_no_other_and_fails_the_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = waiting_successes(3)
-    confirm = payments.confirm
+    confirm = settlement.confirm_locked_appointment
 
     def broken(row: Appointment, *args: Any, **values: Any) -> None:
         if row.pk == made[1][0].pk:
             raise RuntimeError("anna@example.com")
         confirm(row, *args, **values)
 
-    monkeypatch.setattr(payments, "confirm", broken)
+    monkeypatch.setattr(settlement, "confirm_locked_appointment", broken)
     said, error = refused("process_webhooks")
     assert error == "1 could not be handled and wait to be tried again."
     assert f"{made[1][2].pk}: could not be handled" in said

@@ -9,7 +9,7 @@ from django.utils.timezone import now as wall_clock
 
 from booking.errors import NotPaid, OutcomeTooEarly
 from booking.models import Appointment
-from booking.services import appointments
+from booking.services import confirm_appointment, expire_holds, holds, record_outcome
 from crm.models import Lead
 from ebalance.services import InvalidInput, NotFound, TransitionRefused
 from tests.booking.telling import (
@@ -48,7 +48,7 @@ def test_what_is_paid_is_confirmed() -> None:
     Appointment.objects.filter(pk=row.pk).update(status="paid")
     PaymentFactory(appointment=row, succeeded=True)
     now = wall_clock()
-    assert row.confirm(clock=at(now)) is row
+    assert confirm_appointment(row, clock=at(now)) is row
     assert (row.status, row.confirmed_at) == ("confirmed", now)
     assert told(row) == ["appointment_booked", "appointment_confirmed"]
     assert payload("appointment_confirmed")["format"] == "online"
@@ -56,8 +56,8 @@ def test_what_is_paid_is_confirmed() -> None:
     assert properties["service_id"] == str(row.service_id)
     assert Lead.objects.get().status == "booked_confirmed"
     with writes_nothing():
-        row.confirm(clock=at(now, hours=1))
-        Appointment.objects.get(pk=row.pk).confirm(actor=UserFactory.build())
+        confirm_appointment(row, clock=at(now, hours=1))
+        confirm_appointment(Appointment.objects.get(pk=row.pk), actor=UserFactory.build())
     assert row.confirmed_at == now
 
 
@@ -83,10 +83,10 @@ def test_nothing_is_confirmed_without_its_money(
     for purpose, amount in amounts:
         PaymentFactory(appointment=row, succeeded=True, purpose=purpose, amount=amount)
     if enough:
-        assert row.confirm().status == "confirmed"
+        assert confirm_appointment(row).status == "confirmed"
     else:
         with refused(NotPaid, appointment=row.pk):
-            row.confirm()
+            confirm_appointment(row)
 
 
 @looped("status", ["pending", "canceled", "failed"])
@@ -94,7 +94,7 @@ def test_money_that_did_not_come_confirms_nothing(status: str) -> None:
     row = AppointmentFactory(paid=True)
     PaymentFactory(appointment=row, **({} if status == "pending" else {status: True}))
     with refused(NotPaid):
-        row.confirm()
+        confirm_appointment(row)
 
 
 @looped("status", ["held", "canceled", "rescheduled", "completed"])
@@ -102,7 +102,7 @@ def test_only_what_is_paid_is_confirmed(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     PaymentFactory(appointment=row, succeeded=True)
     with refused(TransitionRefused, entity="appointments", wanted="confirmed"):
-        row.confirm()
+        confirm_appointment(row)
 
 
 def test_a_row_in_memory_does_not_decide() -> None:
@@ -110,7 +110,7 @@ def test_a_row_in_memory_does_not_decide() -> None:
     PaymentFactory(appointment=row, succeeded=True)
     row.status = "paid"
     with refused(TransitionRefused, status="pending_payment"):
-        row.confirm()
+        confirm_appointment(row)
 
 
 # -- outcome --------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def test_a_row_in_memory_does_not_decide() -> None:
 def test_an_outcome_is_recorded(outcome: str, reason: str | None, lead: str) -> None:
     row = confirmed()
     now = row.start_at_utc
-    done = row.record_outcome(outcome=outcome, reason_category=reason, clock=at(now))
+    done = record_outcome(row, outcome=outcome, reason_category=reason, clock=at(now))
     assert done is row
     after = stored(row)
     assert (after["status"], after["outcome"]) == ("completed", outcome)
@@ -139,9 +139,9 @@ def test_an_outcome_is_recorded(outcome: str, reason: str | None, lead: str) -> 
     assert (properties["outcome"], properties.get("reason_category")) == (outcome, reason)
     assert Lead.objects.get().status == lead
     with writes_nothing():
-        row.record_outcome(outcome=outcome, clock=at(now, days=1))
+        record_outcome(row, outcome=outcome, clock=at(now, days=1))
         # The first reason stays.
-        row.record_outcome(outcome=outcome, reason_category="other")
+        record_outcome(row, outcome=outcome, reason_category="other")
 
 
 @looped(
@@ -150,7 +150,9 @@ def test_an_outcome_is_recorded(outcome: str, reason: str | None, lead: str) -> 
 )
 def test_it_is_known_who_recorded_it(role: str, recorded: str) -> None:
     row = confirmed()
-    row.record_outcome(outcome="attended", actor=UserFactory(role=role), clock=at(row.start_at_utc))
+    record_outcome(
+        row, outcome="attended", actor=UserFactory(role=role), clock=at(row.start_at_utc)
+    )
     assert row.outcome_recorded_by_role == recorded
     assert tracked("appointment_outcome_recorded")[0]["recorded_by_role"] == recorded
 
@@ -159,26 +161,26 @@ def test_attendance_is_not_known_before_the_start() -> None:
     row = AppointmentFactory(confirmed=True)
     for outcome in ("attended", "no_show"):
         with refused(OutcomeTooEarly, start=row.start_at_utc):
-            row.record_outcome(outcome=outcome, clock=at(row.start_at_utc - TICK))
+            record_outcome(row, outcome=outcome, clock=at(row.start_at_utc - TICK))
 
 
 def test_another_outcome_is_another_thing() -> None:
     row = AppointmentFactory(completed=True, outcome="attended")
     with refused(TransitionRefused, status="completed", wanted="completed"):
-        row.record_outcome(outcome="no_show")
+        record_outcome(row, outcome="no_show")
 
 
 @looped("status", ["held", "paid", "canceled", "rescheduled"])
 def test_only_a_confirmed_session_has_an_outcome(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     with refused(TransitionRefused, entity="appointments", wanted="completed"):
-        row.record_outcome(outcome="attended", clock=at(row.end_at_utc))
+        record_outcome(row, outcome="attended", clock=at(row.end_at_utc))
 
 
 def test_outcome_is_attendance_or_none() -> None:
     row = AppointmentFactory(confirmed=True)
     check_refusals(
-        lambda value: row.record_outcome(outcome=value, clock=at(row.end_at_utc)),
+        lambda value: record_outcome(row, outcome=value, clock=at(row.end_at_utc)),
         [None, "canceled_by_client", "rescheduled", *WRONG],
         InvalidInput,
         field="outcome",
@@ -188,8 +190,8 @@ def test_outcome_is_attendance_or_none() -> None:
 def test_reason_is_one_of_the_set() -> None:
     row = AppointmentFactory(confirmed=True)
     check_refusals(
-        lambda value: row.record_outcome(
-            outcome="no_show", reason_category=value, clock=at(row.end_at_utc)
+        lambda value: record_outcome(
+            row, outcome="no_show", reason_category=value, clock=at(row.end_at_utc)
         ),
         WRONG,
         InvalidInput,
@@ -200,9 +202,9 @@ def test_reason_is_one_of_the_set() -> None:
 def test_what_is_not_there_is_not_found() -> None:
     for row in (AppointmentFactory.build(), AppointmentFactory.build(pk=None)):
         with refused(NotFound):
-            row.confirm()
+            confirm_appointment(row)
         with refused(NotFound):
-            row.record_outcome(outcome="attended")
+            record_outcome(row, outcome="attended")
 
 
 # -- holds ----------------------------------------------------------------------------------------
@@ -211,7 +213,7 @@ def test_what_is_not_there_is_not_found() -> None:
 def test_holds_that_ran_out_are_swept() -> None:
     rows = [book(), book(start=NEXT_WEEK)]
     now = max(row.hold_expires_at for row in rows)
-    assert Appointment.objects.expire_holds(clock=at(now)) == 2
+    assert expire_holds(clock=at(now)) == 2
     for row in rows:
         row.refresh_from_db()
         assert (row.status, row.canceled_at, row.outcome) == ("canceled", now, None)
@@ -219,7 +221,7 @@ def test_holds_that_ran_out_are_swept() -> None:
     rows[0].slot.refresh_from_db()
     assert rows[0].slot.status == "available"
     with writes_nothing():
-        assert Appointment.objects.expire_holds(clock=at(now)) == 0
+        assert expire_holds(clock=at(now)) == 0
 
 
 def test_holds_that_last_are_not_swept() -> None:
@@ -227,15 +229,15 @@ def test_holds_that_last_are_not_swept() -> None:
     for status in ("paid", "confirmed"):
         AppointmentFactory(**{status: True})
     with writes_nothing():
-        assert Appointment.objects.expire_holds() == 0
-        assert Appointment.objects.expire_holds(clock=at(row.hold_expires_at - TICK)) == 0
+        assert expire_holds() == 0
+        assert expire_holds(clock=at(row.hold_expires_at - TICK)) == 0
 
 
 def test_many_holds_are_swept_in_several_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(appointments, "SWEEP", 3)
+    monkeypatch.setattr(holds, "BATCH_SIZE", 3)
     rows = [AppointmentFactory(held=True, in_slot=True) for _ in range(7)]
     later = at(max(row.hold_expires_at for row in rows))
-    assert Appointment.objects.expire_holds(clock=later) == 7
+    assert expire_holds(clock=later) == 7
     assert set(Appointment.objects.values_list("status", flat=True)) == {"canceled"}
     assert {row.slot.status for row in Appointment.objects.select_related("slot")} == {"available"}
     assert told() == ["hold_expired"] * 7
@@ -245,7 +247,7 @@ def test_a_swept_hold_frees_only_its_own_slot() -> None:
     slot = AvailabilitySlotFactory(reserved=True)
     AvailabilitySlotFactory(blocked=True)
     row = AppointmentFactory(held=True, hold_expires_at=wall_clock() - TICK)
-    assert Appointment.objects.expire_holds() == 1
+    assert expire_holds() == 1
     row.refresh_from_db()
     slot.refresh_from_db()
     assert (row.status, slot.status) == ("canceled", "reserved")

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from audit.models import OutboxEvent
 from booking.errors import PeriodInvalid, RuleZoneUnknown
 from booking.models import AvailabilitySlot, ScheduleRule
-from booking.services import slots
-from booking.services.schedule import GeneratedSlots
-from booking.services.slots import Busy, Offer, Taken, choose, offers_of
+from booking.services import GeneratedSlots, generate_slots
+from booking.services import offers as offers_module
+from booking.services.offers import BusyTimes, Intervals, Offer, choose_offers, list_offers
 from crm.models import AnalyticsEvent, LeadTimelineEvent
 from ebalance.db.ids import uuid7
 from ebalance.services import InvalidInput, Refused
@@ -137,7 +137,7 @@ def test_any_rule_offers_what_a_clock_read_each_minute_says(zone: str, change: d
     )
     def check(rule: ScheduleRule, one: int, other: int, minutes: int) -> None:
         first, last = change + min(one, other) * DAY, change + max(one, other) * DAY
-        offers = [*offers_of(rule, first, last, minutes)]
+        offers = [*list_offers(rule, first, last, minutes)]
         assert [offer.start for offer in offers] == expected(rule, change, first, last, minutes)
         assert all(offer.end - offer.start == minutes * MINUTE for offer in offers)
         assert all(before.busy_until <= after.start for before, after in pairwise(offers))
@@ -158,7 +158,7 @@ def test_a_whole_day_of_every_weekday(zone: str, change: date, minutes: int) -> 
             valid_from=change - BEFORE,
             buffer_minutes=10,
         )
-        offers = offers_of(rule, change - BEFORE, change + AFTER, minutes)
+        offers = list_offers(rule, change - BEFORE, change + AFTER, minutes)
         wanted = expected(rule, change, change - BEFORE, change + AFTER, minutes)
         assert wanted
         assert [offer.start for offer in offers] == wanted
@@ -178,7 +178,7 @@ def berlin(day: date, start: time, end: time, minutes: int, buffer: int) -> list
         valid_from=date(2027, 1, 1),
         buffer_minutes=buffer,
     )
-    return [f"{offer.start:%H:%M}" for offer in offers_of(rule, day, day, minutes)]
+    return [f"{offer.start:%H:%M}" for offer in list_offers(rule, day, day, minutes)]
 
 
 SPRING, AUTUMN = date(2027, 3, 28), date(2027, 10, 31)
@@ -242,7 +242,7 @@ def days(first: date, last: date, **values: Any) -> list[date]:
             **values,
         }
     )
-    return [offer.start.date() for offer in offers_of(rule, first, last, 60)]
+    return [offer.start.date() for offer in list_offers(rule, first, last, 60)]
 
 
 def test_weekly_is_every_week_and_both_ends_are_included() -> None:
@@ -310,11 +310,11 @@ def test_nothing_is_offered_where_something_stands(wanted, blocked, booked, ther
     slots_there = [offer_of(*each) for each in there]
     blocks = [offer_of(each, None) for each in blocked]
     appointments = [offer_of(each, None) for each in booked]
-    taken = Taken(
-        blocked=Busy((block.start, block.end) for block in blocks),
-        booked=Busy((each.start, each.busy_until) for each in appointments),
+    taken = BusyTimes(
+        blocked=Intervals((block.start, block.end) for block in blocks),
+        booked=Intervals((each.start, each.busy_until) for each in appointments),
         offered={
-            scope: Busy((s.start, s.busy_until) for s in slots_there if s.scope == scope)
+            scope: Intervals((s.start, s.busy_until) for s in slots_there if s.service_id == scope)
             for scope in SCOPES
         },
     )
@@ -325,20 +325,22 @@ def test_nothing_is_offered_where_something_stands(wanted, blocked, booked, ther
             and not any(offer.start < b.end and b.start < offer.end for b in blocks)
             and not any(meet(offer, each) for each in appointments)
             and not any(
-                meet(offer, each) for each in slots_there + right if each.scope == offer.scope
+                meet(offer, each)
+                for each in slots_there + right
+                if each.service_id == offer.service_id
             )
         ):
             right.append(offer)
-    chosen, left_out = choose(offers, taken, now=now)
+    chosen, left_out = choose_offers(offers, taken, now=now)
     assert chosen == right
     assert left_out.total() == len(offers) - len(chosen)
 
 
 def test_a_short_time_within_a_long_one_does_not_end_it() -> None:
-    busy = Busy([(HERE, HERE + 3 * HOUR), (HERE + HOUR, HERE + 2 * HOUR)])
-    assert busy.meets(HERE + 2 * HOUR, HERE + 4 * HOUR)
-    assert not busy.meets(HERE + 3 * HOUR, HERE + 4 * HOUR)
-    assert not busy.meets(HERE - HOUR, HERE)
+    busy = Intervals([(HERE, HERE + 3 * HOUR), (HERE + HOUR, HERE + 2 * HOUR)])
+    assert busy.overlap(HERE + 2 * HOUR, HERE + 4 * HOUR)
+    assert not busy.overlap(HERE + 3 * HOUR, HERE + 4 * HOUR)
+    assert not busy.overlap(HERE - HOUR, HERE)
 
 
 # -- in the database ----------------------------------------------------------------------------
@@ -364,7 +366,7 @@ def hours(db: None) -> Callable[..., ScheduleRule]:
 def generate(
     first: date = MONDAY, last: date | None = None, now: datetime = NEW_YEAR
 ) -> GeneratedSlots:
-    return ScheduleRule.objects.generate_slots(first, last or first, clock=lambda: now)
+    return generate_slots(first, last or first, clock=lambda: now)
 
 
 def local_hours(**filters: Any) -> list[str]:
@@ -482,7 +484,8 @@ def test_with_no_service_published_there_are_no_slots_for_any(hours: Callable) -
 def test_only_the_chosen_rules_make_slots(hours: Callable) -> None:
     chosen = hours()
     hours()
-    ScheduleRule.objects.filter(pk=chosen.pk).generate_slots(MONDAY, MONDAY, clock=lambda: NEW_YEAR)
+    rules = ScheduleRule.objects.filter(pk=chosen.pk)
+    generate_slots(MONDAY, MONDAY, rules=rules, clock=lambda: NEW_YEAR)
     assert {*AvailabilitySlot.objects.values_list("service_id", flat=True)} == {chosen.service_id}
 
 
@@ -654,11 +657,11 @@ def test_a_stranger_who_was_faster_is_no_error(
     """The very same slot, written after generation had looked."""
     rule = hours()
 
-    def late(offers: list[Offer], taken: Taken, *, now: datetime) -> Any:
+    def late(offers: list[Offer], taken: BusyTimes, *, now: datetime) -> Any:
         AvailabilitySlotFactory(service=rule.service, start_at_utc=at(11), end_at_utc=at(11, 50))
-        return choose(offers, taken, now=now)
+        return choose_offers(offers, taken, now=now)
 
-    monkeypatch.setattr("booking.services.schedule.choose", late)
+    monkeypatch.setattr("booking.services.schedule.choose_offers", late)
     assert generate() == GeneratedSlots(created=3, offered=1)
     assert local_hours() == ALL_FOUR
     assert events() == [(rule.pk, {"created": 3})]
@@ -699,7 +702,7 @@ def test_what_is_no_period_is_refused(hours: Callable, first: Any, last: Any, fi
     hours()
     before = rows()
     with pytest.raises(PeriodInvalid) as caught:
-        ScheduleRule.objects.generate_slots(first, last)
+        generate_slots(first, last)
     assert isinstance(caught.value, InvalidInput)
     assert caught.value.code == "invalid_period"
     assert caught.value.details["field"] == field
@@ -737,7 +740,7 @@ def test_a_zone_that_python_does_not_know_is_named(
             raise zoneinfo.ZoneInfoNotFoundError(name)
         return zoneinfo.ZoneInfo(name)
 
-    monkeypatch.setattr(slots, "ZoneInfo", known)
+    monkeypatch.setattr(offers_module, "ZoneInfo", known)
     before = rows()
     with pytest.raises(RuleZoneUnknown) as caught:
         generate()
@@ -751,7 +754,7 @@ def test_a_zone_that_python_does_not_know_is_named(
 def test_rubbish_for_a_zone_is_a_refusal_too(name: str) -> None:
     """The database refuses these; a rule that was never saved is no exception."""
     with pytest.raises(RuleZoneUnknown):
-        slots.zone_of(ScheduleRule(timezone=name))
+        offers_module.get_zone(ScheduleRule(timezone=name))
 
 
 @pytest.mark.django_db

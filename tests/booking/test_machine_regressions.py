@@ -9,7 +9,16 @@ import pytest
 from django.db import connection
 
 from booking.models import Appointment, AvailabilitySlot, Payment, PaymentWebhookEvent, Service
-from booking.services.appointments import Cancellation
+from booking.services import (
+    Cancellation,
+    attach_provider_id,
+    book_appointment,
+    cancel_appointment,
+    expire_holds,
+    fail_payment,
+    receive_webhook,
+    start_payment,
+)
 from ebalance.services import InvalidInput
 from tests.factories import AvailabilitySlotFactory, ServiceFactory, UserFactory
 from tests.support import execute
@@ -38,7 +47,7 @@ class Sequence:
         self.now += duration
 
     def book(self, start: datetime = START, slot: AvailabilitySlot | None = None) -> Appointment:
-        return Appointment.objects.book(
+        return book_appointment(
             service=self.service,
             slot=slot,
             start=None if slot else start,
@@ -51,13 +60,13 @@ class Sequence:
 
     def start(self, appointment: Appointment, purpose: str = "deposit") -> Payment:
         name = f"sequence-{next(numbers)}"
-        payment = Payment.objects.start(
+        payment = start_payment(
             appointment=appointment, purpose=purpose, idempotency_key=name, clock=self.clock
         )
-        return payment.attach_provider_id(provider_payment_id=f"yk-{name}", clock=self.clock)
+        return attach_provider_id(payment, provider_payment_id=f"yk-{name}", clock=self.clock)
 
     def money_comes(self, payment: Payment, **given: object) -> PaymentWebhookEvent:
-        return PaymentWebhookEvent.objects.receive(
+        return receive_webhook(
             event_type="payment.succeeded",
             provider_payment_id=payment.provider_payment_id,
             amount=payment.amount,
@@ -72,7 +81,7 @@ class Sequence:
         return appointment
 
     def cancel(self, appointment: Appointment, by: str = "client") -> Cancellation:
-        return appointment.cancel(by=by, clock=self.clock)
+        return cancel_appointment(appointment, by=by, clock=self.clock)
 
 
 def refunds_due() -> list[tuple[int, str]]:
@@ -126,7 +135,7 @@ def test_late_money_after_the_start_is_given_back_swept_or_not(swept: bool) -> N
     payment = sequence.start(appointment)
     sequence.wait(AFTER_HOLD)
     if swept:
-        Appointment.objects.expire_holds(clock=sequence.clock)
+        expire_holds(clock=sequence.clock)
     sequence.money_comes(payment)
     assert status_of(appointment) == "canceled"
     assert refunds_due() == [(1000, "time_gone")]
@@ -139,7 +148,7 @@ def test_late_money_for_a_blocked_time_is_given_back_swept_or_not(swept: bool) -
     payment = sequence.start(appointment)
     sequence.wait(AFTER_HOLD)
     if swept:
-        Appointment.objects.expire_holds(clock=sequence.clock)
+        expire_holds(clock=sequence.clock)
     AvailabilitySlotFactory(
         blocked=True, start_at_utc=START, end_at_utc=START + timedelta(minutes=30)
     )
@@ -164,7 +173,7 @@ def test_late_money_does_not_reserve_a_slot_that_was_moved_elsewhere() -> None:
     appointment = sequence.book(slot=slot)
     payment = sequence.start(appointment)
     sequence.wait(AFTER_HOLD)
-    Appointment.objects.expire_holds(clock=sequence.clock)
+    expire_holds(clock=sequence.clock)
     day = timedelta(days=1)
     AvailabilitySlot.objects.update(
         start_at_utc=slot.start_at_utc + day, end_at_utc=slot.end_at_utc + day
@@ -183,7 +192,7 @@ def test_late_money_reserves_a_slot_that_is_where_it_was() -> None:
     appointment = sequence.book(slot=slot)
     payment = sequence.start(appointment)
     sequence.wait(AFTER_HOLD)
-    Appointment.objects.expire_holds(clock=sequence.clock)
+    expire_holds(clock=sequence.clock)
     sequence.money_comes(payment)
     again = Appointment.objects.get(rescheduled_from=appointment.pk)
     assert (again.status, again.slot_id) == ("confirmed", slot.pk)
@@ -196,7 +205,7 @@ def test_a_hold_that_was_paid_late_is_not_canceled_with_a_refund() -> None:
     appointment = sequence.book()
     payment = sequence.start(appointment)
     sequence.wait(AFTER_HOLD)
-    Appointment.objects.expire_holds(clock=sequence.clock)
+    expire_holds(clock=sequence.clock)
     sequence.money_comes(payment)
     assert sequence.cancel(appointment, by="provider").refund_amount == 0
     assert refunds_due() == []
@@ -205,7 +214,7 @@ def test_a_hold_that_was_paid_late_is_not_canceled_with_a_refund() -> None:
 def test_the_same_event_under_another_name_takes_no_effect() -> None:
     sequence = Sequence()
     payment = sequence.start(sequence.book())
-    payment.fail(category="timeout", clock=sequence.clock)
+    fail_payment(payment, category="timeout", clock=sequence.clock)
     sequence.money_comes(payment)
     with pytest.raises(InvalidInput):
         sequence.money_comes(payment, object_id="another")

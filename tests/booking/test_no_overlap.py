@@ -238,7 +238,7 @@ def test_no_way_of_writing_puts_two_into_one_hour(attempt: Callable[[], None]) -
 
 
 def test_on_conflict_do_nothing_writes_nothing() -> None:
-    """How book() asks (states.md): taken time is an empty answer, not an error."""
+    """How book_appointment() asks (states.md): taken time is an empty answer, not an error."""
     first = taken()
     names, ((*values,), _) = two_rows()
     written = execute(

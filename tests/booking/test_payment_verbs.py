@@ -8,6 +8,7 @@ import pytest
 
 from booking.errors import HoldExpired, NothingToPay, PaymentInProgress, ProviderIdTaken
 from booking.models import Appointment, Payment
+from booking.services import attach_provider_id, fail_payment, reschedule_appointment
 from crm.models import Lead
 from ebalance.db.ids import uuid7
 from ebalance.services import IdempotencyConflict, InvalidInput, NotFound, TransitionRefused
@@ -100,7 +101,7 @@ def test_the_answer_stays_whatever_has_become_of_it(over: str) -> None:
     row = book()
     payment = known_payment(row, idempotency_key="payment-1")
     if over == "failed":
-        payment.fail(category="timeout")
+        fail_payment(payment, category="timeout")
     else:
         deliver(payment, f"payment.{over}")
     with writes_nothing():
@@ -111,7 +112,7 @@ def test_the_answer_stays_whatever_has_become_of_it(over: str) -> None:
 def test_of_a_moved_session_it_is_the_same_request_too() -> None:
     row = confirmed()
     first = start(row, "full", idempotency_key="payment-2")
-    moved = row.reschedule(start=NEXT_WEEK + timedelta(days=90))
+    moved = reschedule_appointment(row, start=NEXT_WEEK + timedelta(days=90))
     with writes_nothing():
         assert start(moved, "full", idempotency_key="payment-2").pk == first.pk
 
@@ -168,7 +169,7 @@ def test_nobody_is_charged_twice() -> None:
     for purpose in ("deposit", "full"):
         with refused(PaymentInProgress, payment=pending.pk):
             start(row, purpose)
-    pending.fail(category="timeout")
+    fail_payment(pending, category="timeout")
     assert start(row).status == "pending"
 
 
@@ -222,37 +223,37 @@ def test_a_price_that_no_event_can_hold_is_not_asked_for() -> None:
 
 def test_the_providers_id_is_noted_once() -> None:
     payment = start(book())
-    assert payment.attach_provider_id(provider_payment_id="provider-1") is payment
+    assert attach_provider_id(payment, provider_payment_id="provider-1") is payment
     assert payment.provider_payment_id == stored(payment)["provider_payment_id"] == "provider-1"
     with writes_nothing():
-        payment.attach_provider_id(provider_payment_id="provider-1")
-        Payment.objects.get(pk=payment.pk).attach_provider_id(provider_payment_id="provider-1")
+        attach_provider_id(payment, provider_payment_id="provider-1")
+        attach_provider_id(Payment.objects.get(pk=payment.pk), provider_payment_id="provider-1")
     with refused(ProviderIdTaken, payment=payment.pk):
-        payment.attach_provider_id(provider_payment_id="provider-2")
+        attach_provider_id(payment, provider_payment_id="provider-2")
 
 
 def test_an_id_belongs_to_one_payment() -> None:
     PaymentFactory(provider_payment_id="provider-1")
     payment = PaymentFactory()
     with refused(ProviderIdTaken, payment=payment.pk):
-        payment.attach_provider_id(provider_payment_id="provider-1")
+        attach_provider_id(payment, provider_payment_id="provider-1")
 
 
 @looped("over", ["canceled", "failed", "succeeded"])
 def test_an_id_that_came_late_is_noted_too(over: str) -> None:
     payment = PaymentFactory(**{over: True})
     if over == "failed":
-        payment.attach_provider_id(provider_payment_id="provider-1")
+        attach_provider_id(payment, provider_payment_id="provider-1")
         assert (payment.status, payment.provider_payment_id) == ("failed", "provider-1")
     else:
         with refused(ProviderIdTaken):
-            payment.attach_provider_id(provider_payment_id="provider-1")
+            attach_provider_id(payment, provider_payment_id="provider-1")
 
 
 def test_bad_provider_id_is_refused() -> None:
     payment = PaymentFactory()
     check_refusals(
-        lambda value: payment.attach_provider_id(provider_payment_id=value),
+        lambda value: attach_provider_id(payment, provider_payment_id=value),
         WRONG_TEXTS,
         InvalidInput,
         field="provider_payment_id",
@@ -264,7 +265,7 @@ def test_what_was_told_before_the_id_was_known_takes_effect() -> None:
     payment = start(row)
     event = deliver("provider-1")
     assert (event.last_error, event.processed_at) == ("unknown_payment", None)
-    payment.attach_provider_id(provider_payment_id="provider-1")
+    attach_provider_id(payment, provider_payment_id="provider-1")
     event.refresh_from_db()
     row.refresh_from_db()
     assert (payment.status, row.status) == ("succeeded", "confirmed")
@@ -277,7 +278,7 @@ def test_all_that_was_told_before_takes_effect() -> None:
     events = [
         deliver("provider-1", kind) for kind in ("payment.waiting_for_capture", "payment.succeeded")
     ]
-    payment.attach_provider_id(provider_payment_id="provider-1")
+    attach_provider_id(payment, provider_payment_id="provider-1")
     for event in events:
         event.refresh_from_db()
         assert (event.processed_at is None, event.last_error) == (False, None)
@@ -290,7 +291,7 @@ def test_all_that_was_told_before_takes_effect() -> None:
 def test_a_payment_that_was_not_opened_is_closed() -> None:
     row = book()
     payment = start(row)
-    assert payment.fail(category="provider_error") is payment
+    assert fail_payment(payment, category="provider_error") is payment
     assert (payment.status, payment.failure_category) == ("failed", "provider_error")
     assert told(payment) == ["payment_started", "payment_failed"]
     assert payload("payment_failed") == {
@@ -301,20 +302,20 @@ def test_a_payment_that_was_not_opened_is_closed() -> None:
     row.refresh_from_db()
     assert row.status == "pending_payment"
     with writes_nothing():
-        payment.fail(category="provider_error")
+        fail_payment(payment, category="provider_error")
 
 
 @looped("over", ["succeeded", "canceled", "failed"])
 def test_what_is_closed_is_not_closed_again(over: str) -> None:
     payment = PaymentFactory(**{over: True})
     with refused(TransitionRefused, entity="payments", status=over, wanted="failed"):
-        payment.fail(category="provider_error")
+        fail_payment(payment, category="provider_error")
 
 
 def test_failure_category_is_one_of_the_set() -> None:
     payment = PaymentFactory()
     check_refusals(
-        lambda value: payment.fail(category=value),
+        lambda value: fail_payment(payment, category=value),
         [*WRONG_TEXTS, "Timeout"],
         InvalidInput,
         field="category",
@@ -324,7 +325,7 @@ def test_failure_category_is_one_of_the_set() -> None:
 def test_money_that_comes_after_all_is_due_back() -> None:
     row = book()
     payment = known_payment(row)
-    payment.fail(category="timeout")
+    fail_payment(payment, category="timeout")
     event = deliver(payment)
     assert (event.last_error, event.processed_at is None) == ("out_of_order", False)
     assert payload("refund_due")["reason"] == "already_over"
@@ -336,9 +337,9 @@ def test_money_that_comes_after_all_is_due_back() -> None:
 def test_what_is_not_there_is_not_found() -> None:
     payment = PaymentFactory.build()
     with refused(NotFound):
-        payment.fail(category="timeout")
+        fail_payment(payment, category="timeout")
     with refused(NotFound):
-        payment.attach_provider_id(provider_payment_id="provider-1")
+        attach_provider_id(payment, provider_payment_id="provider-1")
 
 
 # -- together -------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ import pytest
 from django.db import connection, transaction
 
 from booking.models import PaymentWebhookEvent
+from booking.services import attach_provider_id
 from tests.booking import busy
 from tests.booking.afterwards import (
     CONFIRMED_UNPAID,
@@ -405,7 +406,7 @@ def test_delivery_waits_for_the_id_of_its_payment(
 
         delivery = threading.Thread(target=deliver_elsewhere)
         with transaction.atomic():
-            payment.attach_provider_id(provider_payment_id="provider-1")
+            attach_provider_id(payment, provider_payment_id="provider-1")
             delivery.start()
             assert eventually(lambda: ended.is_set() or waits_for_a_lock())
             assert not ended.is_set()

@@ -16,7 +16,15 @@ from booking.errors import (
     ServiceUnavailable,
 )
 from booking.models import Appointment, IntakeForm, WaitlistRequest
-from booking.services.requests import has_text
+from booking.services import (
+    close_waitlist_request,
+    mark_waitlist_request_contacted,
+    reschedule_appointment,
+    save_intake_draft,
+    submit_intake_form,
+    submit_waitlist_request,
+)
+from booking.services.intake import has_text
 from crm.models import AnalyticsEvent, Lead, LeadTimelineEvent
 from crm.services import find_leads_by_contact
 from ebalance.db.encryption.fields import Plaintext, UnsealedValue
@@ -76,7 +84,7 @@ def waiting(**values: Any) -> dict[str, Any]:
 
 
 def submit(**values: Any) -> WaitlistRequest:
-    return WaitlistRequest.objects.submit(**waiting(**values))
+    return submit_waitlist_request(**waiting(**values))
 
 
 def test_somebody_waits() -> None:
@@ -133,7 +141,7 @@ def test_no_event_holds_the_contact() -> None:
 def test_the_same_request_is_answered_with_the_first() -> None:
     key, user = uuid7(), UserFactory()
     values = waiting(id=key, user=user)
-    first = WaitlistRequest.objects.submit(**values)
+    first = submit_waitlist_request(**values)
     with writes_nothing():
         for again in (
             values,
@@ -142,16 +150,16 @@ def test_the_same_request_is_answered_with_the_first() -> None:
             values | {"service": str(values["service"].pk), "user": user.pk},
             values | {"lead": first.lead_id},
         ):
-            assert WaitlistRequest.objects.submit(**again) == first
-    first.close()
+            assert submit_waitlist_request(**again) == first
+    close_waitlist_request(first)
     values["service"].archive()
     with writes_nothing():
-        assert WaitlistRequest.objects.submit(**values).status == "closed"
+        assert submit_waitlist_request(**values).status == "closed"
 
 
 def test_without_a_key_each_is_a_request_of_its_own() -> None:
     values = waiting()
-    made = {WaitlistRequest.objects.submit(**values).pk for _ in range(2)}
+    made = {submit_waitlist_request(**values).pk for _ in range(2)}
     assert len(made) == WaitlistRequest.objects.count() == 2
     assert Lead.objects.count() == 1
 
@@ -172,24 +180,24 @@ def test_without_a_key_each_is_a_request_of_its_own() -> None:
 )
 def test_the_same_key_with_other_content_is_refused(other: dict[str, Any]) -> None:
     values = waiting(id=uuid7(), user=UserFactory())
-    first = WaitlistRequest.objects.submit(**values)
+    first = submit_waitlist_request(**values)
     values |= {name: value() for name, value in other.items()}
     with refused(IdempotencyConflict, id=first.pk):
-        WaitlistRequest.objects.submit(**values)
+        submit_waitlist_request(**values)
 
 
 @looped("status", ["draft", "archived"])
 def test_nobody_waits_for_what_is_not_offered(status: str) -> None:
     values = waiting(service=ServiceFactory(status=status))
     with refused(ServiceUnavailable):
-        WaitlistRequest.objects.submit(**values)
+        submit_waitlist_request(**values)
 
 
 @looped("trait", ["blocked", "deleted"])
 def test_a_blocked_or_deleted_client_does_not_wait(trait: str) -> None:
     values = waiting(user=UserFactory(**{trait: True}))
     with refused(ClientUnavailable):
-        WaitlistRequest.objects.submit(**values)
+        submit_waitlist_request(**values)
 
 
 NO_WORDS = ["", "Email", "letter", "a" * 100_000, 7, True, [], {}, *NO_TEXTS]
@@ -212,31 +220,29 @@ WRONG: dict[str, tuple[type[Refused], list[Any]]] = {
 def test_bad_input_is_refused_and_nothing_is_written(name: str) -> None:
     error, values = WRONG[name]
     given = waiting(user=UserFactory())
-    check_refusals(
-        lambda value: WaitlistRequest.objects.submit(**given | {name: value}), values, error
-    )
+    check_refusals(lambda value: submit_waitlist_request(**given | {name: value}), values, error)
 
 
 @looped("channel", ["phone", "telegram"])
 def test_a_contact_is_of_its_kind(channel: str) -> None:
     values = waiting(preferred_contact=channel)
     with refused(InvalidInput, field="contact"):
-        WaitlistRequest.objects.submit(**values)
+        submit_waitlist_request(**values)
 
 
 def test_a_contact_in_the_open_is_not_taken() -> None:
     values = waiting(contact=ANNA)
     with writes_nothing(), pytest.raises(UnsealedValue) as caught:
-        WaitlistRequest.objects.submit(**values)
+        submit_waitlist_request(**values)
     assert "Anna" not in str(caught.value)
 
 
 def test_a_refusal_says_nothing_of_the_contact() -> None:
     values = waiting(id=uuid7())
-    WaitlistRequest.objects.submit(**values)
+    submit_waitlist_request(**values)
     for wrong in ({"contact": Plaintext("ivanova at example")}, {"contact": Plaintext("eva@e.ru")}):
         with pytest.raises(Refused) as caught:
-            WaitlistRequest.objects.submit(**values | wrong)
+            submit_waitlist_request(**values | wrong)
         said = f"{caught.value} {caught.value!r} {caught.value.sentence} {caught.value.__context__}"
         assert "ivanova" not in said
         assert "eva" not in said
@@ -244,46 +250,46 @@ def test_a_refusal_says_nothing_of_the_contact() -> None:
 
 def test_a_request_is_contacted_and_closed() -> None:
     row, actor = WaitlistRequestFactory(), UserFactory(role="assistant")
-    assert row.mark_contacted(actor=actor) is row
+    assert mark_waitlist_request_contacted(row, actor=actor) is row
     assert row.status == stored(row)["status"] == "contacted"
     with writes_nothing():
-        row.mark_contacted()
-    assert row.close(actor=actor) is row
+        mark_waitlist_request_contacted(row)
+    assert close_waitlist_request(row, actor=actor) is row
     with writes_nothing():
-        row.close()
+        close_waitlist_request(row)
     assert (row.status, told(row)) == ("closed", ["waitlist_contacted", "waitlist_closed"])
     with refused(TransitionRefused, entity="waitlist_requests", status="closed"):
-        row.mark_contacted()
+        mark_waitlist_request_contacted(row)
 
 
 def test_a_request_may_be_closed_at_once() -> None:
     row = WaitlistRequestFactory()
-    row.close()
+    close_waitlist_request(row)
     assert (row.status, told(row)) == ("closed", ["waitlist_closed"])
 
 
 def test_a_row_in_memory_does_not_decide() -> None:
     row = WaitlistRequestFactory()
     old = WaitlistRequest.objects.get(pk=row.pk)
-    row.close()
+    close_waitlist_request(row)
     with refused(TransitionRefused):
-        old.mark_contacted()
+        mark_waitlist_request_contacted(old)
 
 
 @looped("role", ["editor", "client"])
 def test_only_who_keeps_the_schedule_moves_a_request(role: str) -> None:
     row, actor = WaitlistRequestFactory(), UserFactory(role=role)
     with refused(NotPermitted):
-        row.mark_contacted(actor=actor)
+        mark_waitlist_request_contacted(row, actor=actor)
     with refused(NotPermitted):
-        row.close(actor=actor)
+        close_waitlist_request(row, actor=actor)
 
 
 def test_a_request_that_is_not_there_is_not_found() -> None:
     row = WaitlistRequestFactory.build()
-    for verb in (row.mark_contacted, row.close):
+    for service in (mark_waitlist_request_contacted, close_waitlist_request):
         with refused(NotFound):
-            verb()
+            service(row)
 
 
 # -- intake forms -----------------------------------------------------------------------------
@@ -293,7 +299,7 @@ SOME = {"version": 1, "request": "Не могу уснуть"}
 
 
 def draft(appointment: Any, answers: Any = SOME) -> IntakeForm:
-    return IntakeForm.objects.save_draft(appointment=appointment, payload=Plaintext(answers))
+    return save_intake_draft(appointment=appointment, payload=Plaintext(answers))
 
 
 def opened(form: IntakeForm) -> Any:
@@ -329,7 +335,7 @@ def test_a_draft_that_is_complete_is_submitted() -> None:
     row = book()
     form = draft(row, ANSWERS)
     now = wall_clock()
-    assert form.submit(clock=at(now)) is form
+    assert submit_intake_form(form, clock=at(now)) is form
     assert (form.status, form.submitted_at, opened(form)) == ("submitted", now, ANSWERS)
     assert told(form) == ["intake_started", "intake_submitted"]
     assert payload("intake_submitted") == payload("intake_started")
@@ -337,8 +343,8 @@ def test_a_draft_that_is_complete_is_submitted() -> None:
         {"service_id": str(row.service_id), "has_text_fields": True}
     ]
     with writes_nothing():
-        form.submit(clock=at(now, hours=1))
-        IntakeForm.objects.get(pk=form.pk).submit()
+        submit_intake_form(form, clock=at(now, hours=1))
+        submit_intake_form(IntakeForm.objects.get(pk=form.pk))
         # The last save of a form may arrive after it was sent.
         assert draft(row, ANSWERS) == form
 
@@ -354,13 +360,13 @@ def test_a_draft_with_gaps_is_not_submitted(missing: str) -> None:
     answers = {name: value for name, value in ANSWERS.items() if name != missing}
     form = draft(AppointmentFactory(confirmed=True), answers)
     with refused(AnswersInvalid, rule="required", place=f"$.{missing}"):
-        form.submit()
+        submit_intake_form(form)
     assert IntakeForm.objects.get().status == "draft"
 
 
 def test_whether_something_was_written_is_told_not_what() -> None:
     form = draft(book(), ANSWERS)
-    form.submit()
+    submit_intake_form(form)
     for model in (OutboxEvent, AnalyticsEvent, LeadTimelineEvent):
         for values in model.objects.values():
             assert "уснуть" not in str(values)
@@ -383,7 +389,7 @@ def test_texts_are_told_from_choices(answers: dict[str, Any], written: bool) -> 
 @looped("status", ["held", "paid", "confirmed"])
 def test_a_form_is_filled_in_before_the_session(status: str) -> None:
     form = draft(AppointmentFactory(**{status: True}), ANSWERS)
-    assert form.submit().status == "submitted"
+    assert submit_intake_form(form).status == "submitted"
 
 
 @looped("status", ["canceled", "completed"])
@@ -393,16 +399,16 @@ def test_after_the_session_nothing_is_filled_in(status: str) -> None:
         draft(row)
     form = IntakeFormFactory(appointment=row)
     with refused(IntakeClosed, entity="appointments"):
-        form.submit()
+        submit_intake_form(form)
 
 
 def test_a_session_keeps_its_form_when_it_is_moved() -> None:
     row = confirmed()
     form = draft(row)
-    moved = row.reschedule(start=TEN_YEARS_ON - timedelta(days=1), by="provider")
+    moved = reschedule_appointment(row, start=TEN_YEARS_ON - timedelta(days=1), by="provider")
     assert draft(moved, ANSWERS) == form
     assert draft(row, ANSWERS) == form
-    assert form.submit().status == "submitted"
+    assert submit_intake_form(form).status == "submitted"
     assert IntakeForm.objects.get().appointment_id == row.pk
     assert payload("intake_submitted")["appointment_id"] == str(moved.pk)
 
@@ -455,7 +461,7 @@ def test_a_refusal_says_nothing_of_the_answers() -> None:
 def test_answers_in_the_open_are_not_taken() -> None:
     row = AppointmentFactory(held=True)
     with writes_nothing(), pytest.raises(UnsealedValue):
-        IntakeForm.objects.save_draft(appointment=row, payload=SOME)
+        save_intake_draft(appointment=row, payload=SOME)
 
 
 def test_form_is_for_an_appointment() -> None:
@@ -465,5 +471,5 @@ def test_form_is_for_an_appointment() -> None:
 def test_a_form_that_is_not_there_is_not_found() -> None:
     form = IntakeFormFactory.build(appointment=AppointmentFactory())
     with refused(NotFound):
-        form.submit()
+        submit_intake_form(form)
     assert Appointment.objects.count() == 1

@@ -15,6 +15,7 @@ from booking.errors import (
     ZoneUnknown,
 )
 from booking.models import Appointment, Payment, Service
+from booking.services import reschedule_appointment
 from ebalance.db.ids import uuid7
 from ebalance.services import InvalidInput, NotFound, TransitionRefused
 from tests.booking.telling import (
@@ -60,7 +61,7 @@ def test_a_session_is_moved_to_another_slot() -> None:
     )
     slot = AvailabilitySlotFactory(start_at_utc=LATER, buffer_minutes=10)
     now = row.start_at_utc - 2 * DAY
-    moved = row.reschedule(slot=slot, clock=at(now))
+    moved = reschedule_appointment(row, slot=slot, clock=at(now))
     old, new = stored(row), stored(moved)
     assert (old["status"], old["outcome"]) == ("rescheduled", "rescheduled")
     assert (old["outcome_recorded_at"], old["outcome_recorded_by_role"]) == (now, "system")
@@ -92,14 +93,14 @@ def test_a_session_is_moved_to_another_slot() -> None:
 
 def test_payments_stay_with_the_first_row_of_the_chain() -> None:
     row = confirmed()
-    moved = row.reschedule(start=LATER).reschedule(start=LATER + DAY)
+    moved = reschedule_appointment(reschedule_appointment(row, start=LATER), start=LATER + DAY)
     assert {payment.appointment_id for payment in Payment.objects.all()} == {row.pk}
     assert paid(moved, "full").appointment_id == row.pk
 
 
 def test_a_move_is_told() -> None:
     row = confirmed()
-    moved = row.reschedule(start=LATER)
+    moved = reschedule_appointment(row, start=LATER)
     assert told(row)[-1] == "appointment_rescheduled"
     assert told(moved) == ["appointment_confirmed"]
     (properties,) = tracked("appointment_outcome_recorded")
@@ -113,20 +114,20 @@ def test_a_move_takes_what_was_agreed_and_the_length_of_the_service() -> None:
     row.service.price_amount, row.service.duration_minutes = 9999, 80
     row.service.status = "archived"
     row.service.save()
-    moved = row.reschedule(start=LATER)
+    moved = reschedule_appointment(row, start=LATER)
     assert moved.price_amount == row.price_amount == 5000
     assert moved.end_at_utc - moved.start_at_utc == timedelta(minutes=80)
 
 
 def test_the_zone_may_change_with_the_time() -> None:
     row = confirmed()
-    assert row.reschedule(start=LATER, timezone="Asia/Omsk").timezone == "Asia/Omsk"
+    assert reschedule_appointment(row, start=LATER, timezone="Asia/Omsk").timezone == "Asia/Omsk"
 
 
 def test_a_session_moves_into_its_own_time() -> None:
     """Half an hour later: only the session itself is in the way."""
     row = confirmed()
-    moved = row.reschedule(start=row.start_at_utc + timedelta(minutes=30))
+    moved = reschedule_appointment(row, start=row.start_at_utc + timedelta(minutes=30))
     assert moved.status == "confirmed"
     row.slot.refresh_from_db()
     assert row.slot.status == "available"
@@ -135,7 +136,7 @@ def test_a_session_moves_into_its_own_time() -> None:
 @pytest.mark.parametrize("role", ["owner", "assistant"])
 def test_it_is_known_who_moved_it(role: str) -> None:
     row = confirmed()
-    row.reschedule(start=LATER, by="provider", actor=UserFactory(role=role))
+    reschedule_appointment(row, start=LATER, by="provider", actor=UserFactory(role=role))
     assert row.outcome_recorded_by_role == role
 
 
@@ -144,30 +145,30 @@ def test_it_is_known_who_moved_it(role: str) -> None:
 
 def test_the_same_again_answers_the_same() -> None:
     row, slot = confirmed(), AvailabilitySlotFactory(start_at_utc=LATER)
-    moved = row.reschedule(slot=slot)
+    moved = reschedule_appointment(row, slot=slot)
     with writes_nothing():
         for wanted in ({"slot": slot}, {"slot": str(slot.pk)}, {"start": LATER}):
-            again = Appointment.objects.get(pk=row.pk).reschedule(**wanted)
+            again = reschedule_appointment(Appointment.objects.get(pk=row.pk), **wanted)
             assert again.pk == moved.pk
-        assert row.reschedule(slot=slot, clock=at(LATER + DAY)).pk == moved.pk
+        assert reschedule_appointment(row, slot=slot, clock=at(LATER + DAY)).pk == moved.pk
 
 
 @pytest.mark.parametrize("other", ["slot", "start"])
 def test_to_another_time_it_is_another_thing(other: str) -> None:
     row = confirmed()
-    row.reschedule(start=LATER)
+    reschedule_appointment(row, start=LATER)
     wanted = {"slot": AvailabilitySlotFactory()} if other == "slot" else {"start": LATER + DAY}
     with refused(TransitionRefused, status="rescheduled", wanted="rescheduled"):
-        row.reschedule(**wanted)
+        reschedule_appointment(row, **wanted)
 
 
 def test_a_moved_session_is_moved_on_from_where_it_is() -> None:
     row = confirmed()
-    moved = row.reschedule(start=LATER)
-    again = moved.reschedule(start=LATER + DAY)
+    moved = reschedule_appointment(row, start=LATER)
+    again = reschedule_appointment(moved, start=LATER + DAY)
     assert (again.rescheduled_from_id, again.status) == (moved.pk, "confirmed")
     with writes_nothing():
-        assert row.reschedule(start=LATER).pk == moved.pk
+        assert reschedule_appointment(row, start=LATER).pk == moved.pk
 
 
 # -- limits of the policy -------------------------------------------------------------------------
@@ -200,10 +201,10 @@ def test_client_moves_a_session_some_hours_before(
     row = Appointment.objects.get(pk=session.pk)
     now = at(row.start_at_utc - left)
     if allowed:
-        assert row.reschedule(start=LATER, clock=now).status == "confirmed"
+        assert reschedule_appointment(row, start=LATER, clock=now).status == "confirmed"
     else:
         with refused(TooLateToReschedule, hours=limit or 0):
-            row.reschedule(start=LATER, clock=now)
+            reschedule_appointment(row, start=LATER, clock=now)
 
 
 @looped("limit", [0, 1, 2])
@@ -211,22 +212,24 @@ def test_client_moves_a_session_so_many_times(session: Appointment, limit: int) 
     Service.objects.filter(pk=session.service_id).update(reschedule_max_count=limit)
     row = Appointment.objects.get(pk=session.pk)
     for number in range(limit):
-        row = row.reschedule(start=LATER + number * DAY)
+        row = reschedule_appointment(row, start=LATER + number * DAY)
     with refused(RescheduledTooOften, count=limit):
-        row.reschedule(start=LATER + 10 * DAY)
+        reschedule_appointment(row, start=LATER + 10 * DAY)
 
 
 def test_without_a_limit_a_client_moves_it_as_often_as_wanted() -> None:
     row = confirmed(service=ServiceFactory(published=True, reschedule_max_count=None))
     for number in range(4):
-        row = row.reschedule(start=LATER + number * DAY)
+        row = reschedule_appointment(row, start=LATER + number * DAY)
     assert row.status == "confirmed"
 
 
 def test_the_provider_is_not_held_to_the_limits() -> None:
     service = ServiceFactory(published=True, reschedule_max_count=0, reschedule_min_hours=24)
     row = confirmed(service=service)
-    moved = row.reschedule(start=LATER, by="provider", clock=at(row.start_at_utc, hours=2))
+    moved = reschedule_appointment(
+        row, start=LATER, by="provider", clock=at(row.start_at_utc, hours=2)
+    )
     assert moved.status == "confirmed"
 
 
@@ -237,42 +240,42 @@ def test_the_provider_is_not_held_to_the_limits() -> None:
 def test_only_a_confirmed_session_is_moved(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     with refused(TransitionRefused, entity="appointments", wanted="rescheduled"):
-        row.reschedule(start=LATER)
+        reschedule_appointment(row, start=LATER)
 
 
 def test_a_time_that_another_has_is_not_given() -> None:
     row, other = confirmed(), AppointmentFactory(held=True, start_at_utc=LATER)
     with refused(SlotTaken):
-        row.reschedule(start=LATER)
+        reschedule_appointment(row, start=LATER)
     with refused(SlotTaken):
-        row.reschedule(start=other.end_at_utc - TICK)
-    assert row.reschedule(start=other.end_at_utc).status == "confirmed"
+        reschedule_appointment(row, start=other.end_at_utc - TICK)
+    assert reschedule_appointment(row, start=other.end_at_utc).status == "confirmed"
 
 
 def test_the_own_slot_is_taken_by_oneself() -> None:
     row = confirmed()
     with refused(SlotTaken):
-        row.reschedule(slot=row.slot_id)
+        reschedule_appointment(row, slot=row.slot_id)
 
 
 def test_a_blocked_time_is_not_given() -> None:
     row = confirmed()
     slot = AvailabilitySlotFactory(blocked=True, start_at_utc=LATER)
     with refused(SlotTaken):
-        row.reschedule(slot=slot)
+        reschedule_appointment(row, slot=slot)
     with refused(SlotTaken):
-        row.reschedule(start=LATER + timedelta(minutes=49))
+        reschedule_appointment(row, start=LATER + timedelta(minutes=49))
     reserved = AvailabilitySlotFactory(reserved=True)
     with refused(SlotTaken):
-        row.reschedule(slot=reserved)
+        reschedule_appointment(row, slot=reserved)
 
 
 def test_a_hold_that_ran_out_gives_way() -> None:
     row = confirmed()
     stale = book(slot=AvailabilitySlotFactory(start_at_utc=LATER))
     with refused(SlotTaken):
-        row.reschedule(slot=stale.slot_id, clock=at(stale.hold_expires_at - TICK))
-    moved = row.reschedule(slot=stale.slot_id, clock=at(stale.hold_expires_at))
+        reschedule_appointment(row, slot=stale.slot_id, clock=at(stale.hold_expires_at - TICK))
+    moved = reschedule_appointment(row, slot=stale.slot_id, clock=at(stale.hold_expires_at))
     stale.refresh_from_db()
     assert (moved.slot_id, stale.status) == (stale.slot_id, "canceled")
 
@@ -283,7 +286,7 @@ def test_a_slot_that_does_not_suit_is_refused() -> None:
     short = AvailabilitySlotFactory(start_at_utc=LATER, end_at_utc=LATER + timedelta(minutes=49))
     for slot in (others, short):
         with refused(SlotUnsuitable, slot=slot.pk):
-            row.reschedule(slot=slot)
+            reschedule_appointment(row, slot=slot)
 
 
 def test_it_is_moved_into_the_future() -> None:
@@ -291,12 +294,12 @@ def test_it_is_moved_into_the_future() -> None:
     now = row.start_at_utc - 2 * DAY
     for start in (now, now - DAY, datetime.min.replace(tzinfo=UTC)):
         with refused(StartInPast):
-            row.reschedule(start=start, clock=at(now))
+            reschedule_appointment(row, start=start, clock=at(now))
 
 
 def test_bad_slot_is_not_found() -> None:
     row = AppointmentFactory(confirmed=True)
-    check_refusals(lambda value: row.reschedule(slot=value), NO_KEYS, NotFound)
+    check_refusals(lambda value: reschedule_appointment(row, slot=value), NO_KEYS, NotFound)
 
 
 def test_bad_start_is_refused() -> None:
@@ -312,13 +315,15 @@ def test_bad_start_is_refused() -> None:
         0,
         [],
     ]
-    check_refusals(lambda value: row.reschedule(start=value), values, InvalidInput, field="start")
+    check_refusals(
+        lambda value: reschedule_appointment(row, start=value), values, InvalidInput, field="start"
+    )
 
 
 def test_bad_zone_is_refused() -> None:
     row = AppointmentFactory(confirmed=True)
     check_refusals(
-        lambda value: row.reschedule(start=LATER, timezone=value),
+        lambda value: reschedule_appointment(row, start=LATER, timezone=value),
         ["Moscow", "+03:00", "a" * 100_000, 3, ["UTC"], *NO_TEXTS],
         ZoneUnknown,
     )
@@ -327,7 +332,7 @@ def test_bad_zone_is_refused() -> None:
 def test_unknown_side_does_not_move_a_session() -> None:
     row = AppointmentFactory(confirmed=True)
     check_refusals(
-        lambda value: row.reschedule(start=LATER, by=value),
+        lambda value: reschedule_appointment(row, start=LATER, by=value),
         [None, "", "system", 7, [], *NO_TEXTS],
         InvalidInput,
         field="by",
@@ -338,15 +343,15 @@ def test_a_time_is_asked_for_by_slot_or_by_start() -> None:
     row, slot = confirmed(), AvailabilitySlotFactory(start_at_utc=LATER)
     for wanted in ({}, {"slot": slot, "start": LATER}):
         with refused(InvalidInput, field="slot"):
-            row.reschedule(**wanted)
-    row.reschedule(start=LATER + DAY)
+            reschedule_appointment(row, **wanted)
+    reschedule_appointment(row, start=LATER + DAY)
     for wanted in ({}, {"slot": slot, "start": LATER + DAY}):
         with refused(InvalidInput, field="slot"):
-            row.reschedule(**wanted)
+            reschedule_appointment(row, **wanted)
 
 
 def test_what_is_not_there_is_not_found() -> None:
     row = confirmed()
     row.pk = uuid7()
     with refused(NotFound):
-        row.reschedule(start=LATER)
+        reschedule_appointment(row, start=LATER)

@@ -8,6 +8,7 @@ import pytest
 
 from booking.errors import ServiceIncomplete, ServiceUnavailable, SlotTaken
 from booking.models import Appointment, AvailabilitySlot, Service
+from booking.services import block_slot, book_appointment, unblock_slot
 from ebalance.services import NotFound, NotPermitted, TransitionRefused
 from tests.booking.telling import (
     book,
@@ -136,7 +137,7 @@ def test_what_was_agreed_stays_when_a_service_is_archived() -> None:
     assert Appointment.objects.get(pk=row.pk).status == "confirmed"
     values = request(service=row.service)
     with refused(ServiceUnavailable):
-        Appointment.objects.book(**values)
+        book_appointment(**values)
 
 
 # -- slots ------------------------------------------------------------------------------------
@@ -144,14 +145,14 @@ def test_what_was_agreed_stays_when_a_service_is_archived() -> None:
 
 def test_a_slot_is_blocked_and_given_back() -> None:
     slot, actor = AvailabilitySlotFactory(), UserFactory(role="assistant")
-    assert slot.block(actor=actor) is slot
+    assert block_slot(slot, actor=actor) is slot
     assert (slot.status, slot.block_type) == ("blocked", "exception")
     with writes_nothing():
-        AvailabilitySlot.objects.get(pk=slot.pk).block(actor=actor)
-    assert slot.unblock(actor=actor) is slot
+        block_slot(AvailabilitySlot.objects.get(pk=slot.pk), actor=actor)
+    assert unblock_slot(slot, actor=actor) is slot
     assert (slot.status, slot.block_type) == ("available", None)
     with writes_nothing():
-        slot.unblock()
+        unblock_slot(slot)
     assert told() == ["slot_blocked", "slot_unblocked"]
     assert payload("slot_blocked").keys() == {"start_at_utc", "end_at_utc"}
 
@@ -161,39 +162,39 @@ def test_whatever_blocked_it_it_can_be_given_back() -> None:
         from_calendar=True, status="blocked", block_type="buffer", service=ServiceFactory()
     )
     with writes_nothing():
-        slot.block()
+        block_slot(slot)
     assert slot.block_type == "buffer"
-    slot.unblock()
+    unblock_slot(slot)
     assert payload("slot_unblocked")["service_id"] == str(slot.service_id)
 
 
 def test_a_reserved_slot_is_neither_blocked_nor_freed() -> None:
     row = book()
-    for verb in (row.slot.block, row.slot.unblock):
+    for service in (block_slot, unblock_slot):
         with refused(TransitionRefused, entity="availability_slots", status="reserved"):
-            verb()
+            service(row.slot)
 
 
 def test_a_slot_that_is_blocked_is_not_booked_until_it_is_given_back() -> None:
     values = request()
-    values["slot"].block()
+    block_slot(values["slot"])
     with refused(SlotTaken):
-        Appointment.objects.book(**values)
-    values["slot"].unblock()
-    assert Appointment.objects.book(**values).slot_id == values["slot"].pk
+        book_appointment(**values)
+    unblock_slot(values["slot"])
+    assert book_appointment(**values).slot_id == values["slot"].pk
 
 
 @looped("role", ["editor", "client"])
 def test_only_who_keeps_the_schedule_blocks_it(role: str) -> None:
     slot, actor = AvailabilitySlotFactory(), UserFactory(role=role)
     with refused(NotPermitted):
-        slot.block(actor=actor)
+        block_slot(slot, actor=actor)
     with refused(NotPermitted):
-        slot.unblock(actor=actor)
+        unblock_slot(slot, actor=actor)
 
 
 def test_a_slot_that_is_not_there_is_not_found() -> None:
     slot = AvailabilitySlotFactory.build()
-    for verb in (slot.block, slot.unblock):
+    for service in (block_slot, unblock_slot):
         with refused(NotFound):
-            verb()
+            service(slot)

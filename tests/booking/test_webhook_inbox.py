@@ -13,7 +13,16 @@ from django.utils.timezone import now as wall_clock
 
 from audit.services import publish_event
 from booking.models import Appointment, AvailabilitySlot, Payment, PaymentWebhookEvent
-from booking.services import announcements, payments
+from booking.services import (
+    cancel_appointment,
+    events,
+    expire_holds,
+    process_webhook,
+    receive_webhook,
+    record_outcome,
+    reschedule_appointment,
+    settlement,
+)
 from ebalance.services import InvalidInput
 from tests.booking.telling import (
     NO_TEXTS,
@@ -155,7 +164,7 @@ def test_wrong_amount_never_confirms(
     assert payload("payment_amount_mismatch") == {"event_type_code": kind.replace(".", "_")}
     # It is noted once, however often it comes.
     assert deliver(payment, kind, amount=amount, currency=currency).attempts == 2
-    assert Inbox.process(event.pk).attempts == 3
+    assert process_webhook(event.pk).attempts == 3
     assert told(event) == ["payment_amount_mismatch"]
     assert not {"payment_succeeded", "payment_to_capture"} & {*told()}
 
@@ -248,7 +257,9 @@ def test_bad_input_is_refused_and_nothing_is_stored(name: str) -> None:
         "amount": "1000.00",
         "currency": "RUB",
     }
-    check_refusals(lambda value: Inbox.receive(**values | {name: value}), WRONG[name], InvalidInput)
+    check_refusals(
+        lambda value: receive_webhook(**values | {name: value}), WRONG[name], InvalidInput
+    )
 
 
 # -- unknown payments -----------------------------------------------------------------------------
@@ -363,7 +374,7 @@ def test_whatever_the_order_the_session_is_confirmed_once(order: list[str]) -> N
 
 
 def test_a_second_payment_for_the_same_thing_is_due_back() -> None:
-    """start() opens none; whoever else did, nobody pays a deposit twice."""
+    """start_payment() opens none; whoever else did, nobody pays a deposit twice."""
     row = book()
     deliver(known_payment(row))
     again = PaymentFactory(appointment=row, answered=True)
@@ -385,13 +396,13 @@ def test_what_is_paid_beyond_the_price_is_due_back() -> None:
         "reason": "overpaid",
         "appointment_id": str(row.pk),
     }
-    assert row.cancel(by="provider").refund_amount == PRICE
+    assert cancel_appointment(row, by="provider").refund_amount == PRICE
 
 
 def test_the_rest_of_the_price_is_paid_after_the_session_too() -> None:
     row = confirmed()
     payment = known_payment(row, "full")
-    row.record_outcome(outcome="attended", clock=at(row.start_at_utc))
+    record_outcome(row, outcome="attended", clock=at(row.start_at_utc))
     deliver(payment)
     assert fresh(payment, row) == ["succeeded", "completed"]
     assert "refund_due" not in told()
@@ -400,7 +411,7 @@ def test_the_rest_of_the_price_is_paid_after_the_session_too() -> None:
 def test_the_rest_of_a_moved_session_is_paid_for_the_last_row() -> None:
     row = confirmed()
     payment = known_payment(row, "full")
-    moved = row.reschedule(start=row.start_at_utc + timedelta(days=60))
+    moved = reschedule_appointment(row, start=row.start_at_utc + timedelta(days=60))
     deliver(payment)
     assert fresh(payment, row, moved) == ["succeeded", "rescheduled", "confirmed"]
     assert "refund_due" not in told()
@@ -413,7 +424,7 @@ def late_payment() -> tuple[Appointment, Payment]:
     """A hold that ran out and was swept while its payment was under way."""
     row = book()
     payment = known_payment(row)
-    assert Appointment.objects.expire_holds(clock=at(row.hold_expires_at)) == 1
+    assert expire_holds(clock=at(row.hold_expires_at)) == 1
     row.refresh_from_db()
     return row, payment
 
@@ -454,8 +465,8 @@ def test_a_session_that_was_paid_late_is_canceled_and_moved_as_any_other() -> No
     row, payment = late_payment()
     deliver(payment)
     again = Appointment.objects.get(rescheduled_from=row)
-    moved = again.reschedule(start=row.start_at_utc + timedelta(days=60))
-    assert moved.cancel(by="provider").refund_amount == DEPOSIT
+    moved = reschedule_appointment(again, start=row.start_at_utc + timedelta(days=60))
+    assert cancel_appointment(moved, by="provider").refund_amount == DEPOSIT
 
 
 def due_back(payment: Payment, row: Appointment) -> None:
@@ -473,7 +484,7 @@ def due_back(payment: Payment, row: Appointment) -> None:
     assert "appointment_confirmed" not in told(row)
     with writes_nothing():
         deliver(payment)
-        assert row.cancel(by="client").refund_amount in (0, DEPOSIT)
+        assert cancel_appointment(row, by="client").refund_amount in (0, DEPOSIT)
 
 
 @looped("status", ["held", "confirmed"])
@@ -534,7 +545,7 @@ def test_a_hold_that_nobody_has_swept_is_judged_as_if_it_had_been(trouble: str) 
 def test_the_money_is_due_back_when_the_session_was_canceled(by: str) -> None:
     row = book()
     payment = known_payment(row)
-    row.cancel(by=by)
+    cancel_appointment(row, by=by)
     deliver(payment)
     assert fresh(payment, row) == ["succeeded", "canceled"]
     assert payload("refund_due")["reason"] == "time_gone"
@@ -558,22 +569,22 @@ def fails_to_publish(monkeypatch: pytest.MonkeyPatch) -> None:
             raise Trouble
         publish_event(event_type, about, **values)
 
-    monkeypatch.setattr(announcements, "publish_event", picky)
+    monkeypatch.setattr(events, "publish_event", picky)
 
 
 def breaks_a_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     def break_it(row: Appointment, *_: Any, **__: Any) -> None:
         Appointment.objects.filter(pk=row.pk).update(status="completed")
 
-    monkeypatch.setattr(payments, "confirm", break_it)
+    monkeypatch.setattr(settlement, "confirm_locked_appointment", break_it)
 
 
 @pytest.mark.parametrize(
     "sabotage",
     [
-        lambda patch: patch.setattr(payments, "confirm", trouble),
-        lambda patch: patch.setattr(payments, "track", trouble),
-        lambda patch: patch.setattr(payments, "seat", trouble),
+        lambda patch: patch.setattr(settlement, "confirm_locked_appointment", trouble),
+        lambda patch: patch.setattr(settlement, "track_appointment", trouble),
+        lambda patch: patch.setattr(settlement, "get_paid_appointment", trouble),
         fails_to_publish,
         breaks_a_rule,
     ],
@@ -592,11 +603,11 @@ def test_a_failure_in_the_middle_leaves_nothing_and_is_tried_again(
     changed = {name for name, was in everything().items() if was != before[name]}
     assert changed == {"payment_webhook_events"}
     assert "anna" not in str(outbox())
-    done = Inbox.process(event.pk)
+    done = process_webhook(event.pk)
     assert (done.last_error, done.attempts, done.processed_at is None) == (None, 2, False)
     assert fresh(payment, row) == ["succeeded", "confirmed"]
     with writes_nothing():
-        assert Inbox.process(event.pk) is None
+        assert process_webhook(event.pk) is None
         deliver(payment)
 
 
@@ -604,7 +615,7 @@ def test_a_failure_is_tried_again_by_the_next_delivery_too() -> None:
     row = book()
     payment = known_payment(row)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(payments, "seat", trouble)
+        patch.setattr(settlement, "get_paid_appointment", trouble)
         deliver(payment)
     assert deliver(payment).last_error is None
     assert fresh(payment, row) == ["succeeded", "confirmed"]
@@ -617,7 +628,7 @@ def test_a_failure_of_the_database_keeps_nothing(monkeypatch: pytest.MonkeyPatch
     def gone(*_: Any, **__: Any) -> None:
         raise OperationalError("server closed the connection unexpectedly")
 
-    monkeypatch.setattr(payments, "seat", gone)
+    monkeypatch.setattr(settlement, "get_paid_appointment", gone)
     with writes_nothing(), pytest.raises(OperationalError):
         deliver(payment)
 
@@ -625,6 +636,6 @@ def test_a_failure_of_the_database_keeps_nothing(monkeypatch: pytest.MonkeyPatch
 def test_waiting_events_come_oldest_first_and_done_ones_do_not() -> None:
     events = [deliver(f"provider-{n}") for n in range(4)]
     payment = PaymentFactory(provider_payment_id="provider-2")
-    assert Inbox.process(events[2].pk).processed_at is not None
+    assert process_webhook(events[2].pk).processed_at is not None
     assert fresh(payment) == ["succeeded"]
     assert list(Inbox.waiting()) == [events[n].pk for n in (0, 1, 3)]

@@ -17,7 +17,8 @@ from django.utils import timezone, translation
 from audit.models import AuditLogEntry, OutboxEvent
 from audit.services import record_entry
 from audit.services.chain import Verification
-from booking.models import Appointment, PaymentWebhookEvent
+from booking.models import Appointment
+from booking.services import cancel_appointment, receive_webhook
 from crm.models import Lead, LeadIdentity
 from crm.services import merge_leads
 from ebalance.actor import acting_as
@@ -257,7 +258,7 @@ def test_with_force_a_session_is_canceled_as_by_the_client(anna: User) -> None:
 def test_money_that_still_comes_is_due_back_and_takes_no_time_again(anna: User, make: Any) -> None:
     payment = paying(make(anna))
     erase_user(anna, method="admin", force=True)
-    PaymentWebhookEvent.objects.receive(
+    receive_webhook(
         event_type="payment.succeeded",
         provider_payment_id=payment.provider_payment_id,
         amount=payment.amount,
@@ -705,7 +706,7 @@ def test_where_a_visitor_came_from_goes_with_the_lead_and_the_session(anna: User
     with acting_as(None, **VISIT):
         lead.status = "paid"
         lead.save()
-        row.cancel(by="client")
+        cancel_appointment(row, by="client")
     connection.check_constraints()
     assert {row["action"] for row in origins()} >= {"lead_status_changed", "outcome_recorded"}
     erase_user(anna, method="admin")
@@ -728,7 +729,7 @@ def test_where_a_visitor_came_from_goes_though_the_lead_is_somebody_else_s_too(
         merge_leads(lead_of(anna), into=lead)
     row = session(anna, "confirmed", lead=lead)
     with acting_as(None, **VISIT):
-        row.cancel(by="client")
+        cancel_appointment(row, by="client")
     connection.check_constraints()
     erase_user(anna, method="admin")
     connection.check_constraints()

@@ -22,7 +22,14 @@ from django.core.management import call_command
 from django.db import IntegrityError, connection, models
 from django.utils import timezone
 
-from booking.models import Appointment, IntakeForm, WaitlistRequest
+from booking.models import Appointment
+from booking.services import (
+    book_appointment,
+    receive_webhook,
+    save_intake_draft,
+    submit_intake_form,
+    submit_waitlist_request,
+)
 from crm.services import record_event
 from ebalance.db.encryption.fields import Plaintext
 from ebalance.privacy.consents import grant_consent
@@ -100,7 +107,7 @@ number = itertools.count()
 
 
 def books(one: Marked, shared: Shared) -> Any:
-    return Appointment.objects.book(
+    return book_appointment(
         service=shared.service,
         client=one.user,
         client_request_id=f"{MARK}{next(number)}",
@@ -113,9 +120,9 @@ def books(one: Marked, shared: Shared) -> Any:
 def answers(one: Marked, shared: Shared) -> Any:
     """Into the form of a session that is made for it."""
     form = PAYLOADS["intake"] | {"note": MARK}
-    return IntakeForm.objects.save_draft(
-        appointment=books(one, shared), payload=Plaintext(form)
-    ).submit()
+    return submit_intake_form(
+        save_intake_draft(appointment=books(one, shared), payload=Plaintext(form))
+    )
 
 
 def writes(one: Marked, shared: Shared) -> Any:
@@ -136,7 +143,7 @@ def asks(one: Marked, shared: Shared) -> Any:
 
 
 def waits(one: Marked, shared: Shared) -> Any:
-    return WaitlistRequest.objects.submit(
+    return submit_waitlist_request(
         service=shared.service,
         user=one.user,
         preferred_contact="email",
@@ -443,7 +450,6 @@ def test_people_who_share_things_are_erased_at_once(shared: Shared) -> None:
 def test_payments_that_come_while_their_client_is_erased_are_paid_or_due_back(
     shared: Shared,
 ) -> None:
-    from booking.models import PaymentWebhookEvent
 
     people = [UserFactory() for _ in range(4)]
     payments = [
@@ -455,7 +461,7 @@ def test_payments_that_come_while_their_client_is_erased_are_paid_or_due_back(
     ]
 
     def pays(payment: Any) -> Any:
-        return PaymentWebhookEvent.objects.receive(
+        return receive_webhook(
             event_type="payment.succeeded",
             provider_payment_id=payment.provider_payment_id,
             amount=payment.amount,

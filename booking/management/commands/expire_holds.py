@@ -4,16 +4,16 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from booking.models import Appointment
+from booking.services import expire_holds
 
 
 class Command(BaseCommand):
     help = (
-        "Cancel the holds that ran out unpaid and free their slots. Made for cron; safe to stop "
-        "and to repeat, and any number of these may run."
+        "Cancel the holds that expired unpaid and release their slots. Made for cron; safe to "
+        "stop, to repeat and to run several times at once."
     )
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        number = Appointment.objects.expire_holds()
+        number = expire_holds()
         self.stdout.write(f"{number:,} hold{'' if number == 1 else 's'} expired.")

@@ -6,15 +6,15 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from booking.models import ScheduleRule
-from booking.services.slots import LONGEST_PERIOD, YEARS
+from booking.services import generate_slots
+from booking.services.offers import LONGEST_PERIOD, YEARS
 from ebalance.services import Refused
 
 
 class Command(BaseCommand):
     help = (
-        "Make the slots which the schedule rules offer in the coming days. Safe to repeat and "
-        "made for cron: what is there already stays as it is."
+        "Create the slots that the schedule rules offer in the coming days. Made for cron; safe "
+        "to repeat: existing slots stay as they are."
     )
     requires_system_checks: list[str] = []
 
@@ -30,7 +30,7 @@ class Command(BaseCommand):
         first, days = _day(options["first"]), _days(options["days"])
         last = first + timedelta(days=days - 1)
         try:
-            slots = ScheduleRule.objects.generate_slots(first, last)
+            slots = generate_slots(first, last)
         except Refused as refusal:
             raise CommandError(str(refusal)) from None
         self.stdout.write(
@@ -41,7 +41,7 @@ class Command(BaseCommand):
 
 def _day(text: str | None) -> date:
     if text is None:
-        # The day that it still is in the last zone, UTC-12; what is past is left out anyway.
+        # The day in the last zone, UTC-12. Slots in the past are left out anyway.
         return (timezone.now() - timedelta(hours=12)).date()
     try:
         day = date.fromisoformat(text)

@@ -7,10 +7,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from booking.models import PaymentWebhookEvent
+from booking.services import process_webhook
 from ebalance.commands import SHOWN, StopSignals, progress, whole_number
 
 DONE, ELSEWHERE = "done", "elsewhere"
-# What came of an event: done, its last_error, or at work elsewhere.
+# By the result of an event: done, its last_error, or locked by another transaction.
 SENTENCES = {
     DONE: "took effect",
     "unknown_payment": "wait for a payment that is not known yet",
@@ -48,7 +49,7 @@ class Command(BaseCommand):
                 if stop.asked.is_set():
                     self.stdout.write("Stopped; the same command goes on from here.")
                     break
-                result = _result(events.process(key))
+                result = _result(process_webhook(key))
                 came[result] += 1
                 if result == "internal" and came[result] <= SHOWN:
                     self.stderr.write(f"  {key}: could not be handled; the log says why.")
@@ -63,4 +64,4 @@ class Command(BaseCommand):
 def _result(event: PaymentWebhookEvent | None) -> str:
     if event is None:
         return ELSEWHERE
-    return DONE if event.processed_at else event.last_error
+    return DONE if event.processed_at is not None else str(event.last_error)

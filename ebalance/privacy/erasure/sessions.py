@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from booking.models import Appointment, AvailabilitySlot, Payment
 from booking.models.times import BLOCKING
+from booking.services import cancel_appointment
 from ebalance.services import Clock, lock_rows
 from identity.errors import UpcomingAppointments
 from identity.models import User
@@ -104,7 +105,9 @@ def cancel_sessions(
             _give_up([row], now)
             refund = 0
         else:
-            refund = row.cancel(by="client", actor=staff, clock=lambda: now).refund_amount
+            refund = cancel_appointment(
+                row, by="client", actor=staff, clock=lambda: now
+            ).refund_amount
         canceled.append(CanceledSession(row.pk, row.start_at_utc, refund))
     return canceled
 

@@ -1,0 +1,211 @@
+"""Booking a time for a client or a lead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone as django_timezone
+
+from content.models import Topic
+from crm.models import Lead
+from ebalance.services import (
+    Clock,
+    IdempotencyConflict,
+    InvalidInput,
+    Refused,
+    RowOrKey,
+    get_or_refuse,
+    key_of,
+    same_key,
+    to_utc,
+    transactional,
+    uuid_or_none,
+)
+from identity.models import User
+
+from ..errors import SlotTaken, StartInPast
+from ..models import Appointment, AvailabilitySlot, Service
+from ..models.times import BLOCKING
+from .calendar import choose_time, insert_appointment, is_taken
+from .events import publish_appointment_event, publish_confirmation, track_appointment
+from .holds import is_expired_hold
+from .inputs import check_origin, get_active_client, get_service, get_topic, parse_text
+
+
+@dataclass(frozen=True)
+class BookingRequest:
+    """The arguments that must be the same when a client_request_id comes again."""
+
+    client_request_id: str
+    service: object
+    client: object
+    lead: object
+    slot: object
+    start: datetime | None
+
+    @property
+    def same_request_or_slot(self) -> Q:
+        """Matches an earlier appointment of this request, and the one that keeps its slot."""
+        same = Q(client_request_id=self.client_request_id)
+        slot = uuid_or_none(self.slot)
+        return same if slot is None else same | Q(slot=slot, status__in=BLOCKING)
+
+    def check_same(self, earlier: Appointment) -> Appointment:
+        """Returns the first appointment of a repeated request. Raises IdempotencyConflict."""
+        same = (
+            same_key(self.service, earlier.service_id)
+            and same_key(self.client, earlier.client_id)
+            and same_key(self.lead, earlier.lead_id)
+            and (self.slot is None or same_key(self.slot, earlier.slot_id))
+            and (self.start is None or self.start == earlier.start_at_utc)
+        )
+        if not same:
+            raise IdempotencyConflict(appointment=earlier.pk)
+        return earlier
+
+
+def book_appointment(
+    service: RowOrKey[Service],
+    *,
+    client_request_id: str,
+    timezone: str,
+    format: str,
+    slot: RowOrKey[AvailabilitySlot] | None = None,
+    start: datetime | None = None,
+    client: RowOrKey[User] | None = None,
+    lead: RowOrKey[Lead] | None = None,
+    topic: Topic | str | None = None,
+    deep_link_id: str | None = None,
+    entry_point: str | None = None,
+    clock: Clock = django_timezone.now,
+) -> Appointment:
+    """Hold a time for settings.HOLD_MINUTES until it is paid. A free session is confirmed at once.
+
+    Takes ``slot`` or ``start`` (aware), and ``client`` or ``lead`` or both. The same
+    client_request_id again returns the first appointment in its current state.
+
+    Raises SlotTaken; SlotUnsuitable, StartInPast, ZoneUnknown, FormatUnsuitable, InvalidInput;
+    ServiceUnavailable, ClientUnavailable; NotFound; IdempotencyConflict.
+    """
+    request = BookingRequest(
+        client_request_id=parse_text(client_request_id, "client_request_id"),
+        service=key_of(service),
+        client=key_of(client),
+        lead=key_of(lead),
+        slot=key_of(slot),
+        start=None if start is None else to_utc(start, "start"),
+    )
+    earlier = _find_earlier(request, clock=clock)
+    if earlier is not None:
+        return request.check_same(earlier)
+    try:
+        row = _build_appointment(
+            request,
+            service,
+            slot=slot,
+            client=client,
+            lead=lead,
+            timezone=timezone,
+            format=format,
+            topic=topic,
+            deep_link_id=deep_link_id,
+            entry_point=entry_point,
+            clock=clock,
+        )
+        return _insert(row, request, clock=clock)
+    except Refused:
+        # The same request may have been answered meanwhile, which is then why this one is refused.
+        earlier = Appointment.objects.filter(client_request_id=request.client_request_id).first()
+        if earlier is None:
+            raise
+    return request.check_same(earlier)
+
+
+def _find_earlier(request: BookingRequest, *, clock: Clock) -> Appointment | None:
+    """The appointment of an earlier request with this key. Raises SlotTaken for a taken slot.
+
+    Most requests for a popular hour end here: one query, no lock, no transaction.
+    """
+    columns = ("client_request_id", "slot", "status", "hold_expires_at")
+    rows = list(Appointment.objects.filter(request.same_request_or_slot).only(*columns))
+    for row in rows:
+        if row.client_request_id == request.client_request_id:
+            return Appointment.objects.filter(pk=row.pk).first()
+    if rows and not all(is_expired_hold(row, clock()) for row in rows):
+        raise SlotTaken(slot=rows[0].slot_id)
+    return None
+
+
+def _build_appointment(
+    request: BookingRequest,
+    service: RowOrKey[Service],
+    *,
+    slot: RowOrKey[AvailabilitySlot] | None,
+    client: RowOrKey[User] | None,
+    lead: RowOrKey[Lead] | None,
+    timezone: str,
+    format: str,
+    topic: Topic | str | None,
+    deep_link_id: str | None,
+    entry_point: str | None,
+    clock: Clock,
+) -> Appointment:
+    """Check what can be checked without a lock. Returns an unsaved row."""
+    if client is None and lead is None:
+        raise InvalidInput(field="client")
+    check_origin(deep_link_id, entry_point)
+    offered = get_service(service, timezone=timezone, format=format)
+    time = choose_time(offered, slot=slot, start=request.start)
+    now = clock()
+    if time.start <= now:
+        raise StartInPast(start=time.start)
+    # Without this, each request for a taken time would begin a transaction.
+    if is_taken(time, now):
+        raise SlotTaken(start=time.start)
+    return Appointment(
+        service=offered,
+        client_id=None if client is None else get_active_client(client).pk,
+        lead_id=None if lead is None else get_or_refuse(Lead.objects.all(), lead).pk,
+        client_request_id=request.client_request_id,
+        start_at_utc=time.start,
+        end_at_utc=time.end,
+        buffer_minutes=time.buffer_minutes,
+        slot_id=time.slot_id,
+        timezone=timezone,
+        format=format,
+        price_amount=offered.price_amount,
+        deposit_amount=offered.deposit_amount,
+        topic_id=None if topic is None else get_topic(topic).pk,
+        deep_link_id=deep_link_id,
+        entry_point=entry_point,
+    )
+
+
+@transactional
+def _insert(row: Appointment, request: BookingRequest, *, clock: Clock) -> Appointment:
+    now = clock()
+    if row.price_amount == 0:
+        row.status, row.confirmed_at = "confirmed", now
+    else:
+        row.hold_expires_at = now + timedelta(minutes=settings.HOLD_MINUTES)
+    stored = insert_appointment(row, now)
+    if stored.pk != row.pk:
+        return request.check_same(stored)
+    if stored.client_id is not None:
+        # Check again: the INSERT waits for a transaction that deletes this person.
+        get_active_client(stored.client_id)
+    publish_appointment_event("appointment_booked", stored, hold_expires_at=stored.hold_expires_at)
+    track_appointment(
+        "booking_slot_selected",
+        stored,
+        slot_start_at=stored.start_at_utc,
+        timezone=stored.timezone,
+        is_public_slots=stored.slot_id is not None,
+        clock=clock,
+    )
+    if stored.status == "confirmed":
+        publish_confirmation(stored, clock=clock)
+    return stored

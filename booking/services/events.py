@@ -1,0 +1,102 @@
+"""What the services publish to the outbox and record for the tracking plan."""
+
+from __future__ import annotations
+
+from audit.services import publish_event
+from crm.models import Lead
+from crm.services import record_event
+from ebalance.db.encryption.fields import Plaintext
+from ebalance.services import Clock
+from identity.models import User
+
+from ..models import Appointment, WaitlistRequest
+
+
+def get_acting_role(actor: User | None) -> str:
+    """The role that an outcome is recorded under: owner, assistant, or system for all others."""
+    roles = actor.role_codes if actor is not None else frozenset()
+    return next((role for role in ("owner", "assistant") if role in roles), "system")
+
+
+def publish_appointment_event(event_type: str, appointment: Appointment, **payload: object) -> None:
+    publish_event(
+        event_type,
+        appointment,
+        service_id=appointment.service_id,
+        start_at_utc=appointment.start_at_utc,
+        timezone=appointment.timezone,
+        **payload,
+    )
+
+
+def publish_confirmation(appointment: Appointment, *, clock: Clock) -> None:
+    publish_appointment_event("appointment_confirmed", appointment, format=appointment.format)
+    track_appointment(
+        "booking_confirmed",
+        appointment,
+        appointment_start_at=appointment.start_at_utc,
+        timezone=appointment.timezone,
+        format=appointment.format,
+        clock=clock,
+    )
+
+
+def track_appointment(
+    event_name: str,
+    appointment: Appointment,
+    *,
+    clock: Clock,
+    actor: User | None = None,
+    **properties: object,
+) -> None:
+    """Record an event of the tracking plan about the person of the appointment."""
+    record_event(
+        event_name,
+        source="backend" if actor is None else "admin",
+        lead=appointment.lead_id,
+        user=appointment.client_id,
+        properties={"service_id": appointment.service_id, **properties},
+        deep_link_id=appointment.deep_link_id,
+        topic=appointment.topic_id,
+        acquisition=({"entry_point": appointment.entry_point} if appointment.entry_point else {}),
+        clock=clock,
+    )
+
+
+def track_outcome(appointment: Appointment, *, actor: User | None, clock: Clock) -> None:
+    track_appointment(
+        "appointment_outcome_recorded",
+        appointment,
+        actor=actor,
+        appointment_id=appointment.pk,
+        scheduled_start_at=appointment.start_at_utc,
+        outcome=appointment.outcome,
+        recorded_by_role=appointment.outcome_recorded_by_role,
+        reason_category=appointment.outcome_reason_category,
+        clock=clock,
+    )
+
+
+def track_waitlist_request(
+    request: WaitlistRequest,
+    contact: Plaintext,
+    *,
+    topic: str | None,
+    anonymous_id: str | None,
+    deep_link_id: str | None,
+    entry_point: str | None,
+    clock: Clock,
+) -> Lead | None:
+    """Record the request for the tracking plan. Returns the lead that the person is or becomes."""
+    return record_event(
+        "waitlist_submitted",
+        lead=request.lead_id,
+        user=request.user_id,
+        anonymous_id=anonymous_id,
+        contact={request.preferred_contact: contact},
+        properties={**request.event_facts(), "service_id": request.service_id},
+        acquisition={"entry_point": entry_point} if entry_point else {},
+        deep_link_id=deep_link_id,
+        topic=topic,
+        clock=clock,
+    )

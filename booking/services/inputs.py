@@ -1,0 +1,81 @@
+"""Checks of the values that callers pass to several services of booking."""
+
+from __future__ import annotations
+
+import re
+
+from django.db.models import Func, Value
+from django.db.models.fields import BooleanField
+
+from content.markdown import is_visible
+from content.models import Topic
+from ebalance.db import patterns
+from ebalance.db.encryption.payloads import UNSTORABLE
+from ebalance.db.sets import EntryPoint
+from ebalance.services import InvalidInput, NotFound, RowOrKey, get_or_refuse, key_of
+from identity.models import User
+
+from ..errors import ClientUnavailable, FormatUnsuitable, ServiceUnavailable, ZoneUnknown
+from ..models import Service
+
+MAX_TEXT_LENGTH = 200
+
+
+def parse_text(value: object, field: str) -> str:
+    """``value``, a text of 1 to 200 characters that is not blank. Raises InvalidInput."""
+    if (
+        not isinstance(value, str)
+        or not is_visible(value)
+        or len(value) > MAX_TEXT_LENGTH
+        or UNSTORABLE.search(value)
+    ):
+        raise InvalidInput(field=field)
+    return value
+
+
+def check_origin(deep_link_id: object, entry_point: object) -> None:
+    """Raises InvalidInput."""
+    if deep_link_id is not None and not (
+        isinstance(deep_link_id, str) and re.fullmatch(patterns.OPAQUE_ID, deep_link_id)
+    ):
+        raise InvalidInput(field="deep_link_id")
+    if entry_point is not None and entry_point not in EntryPoint.values:
+        raise InvalidInput(field="entry_point")
+
+
+def get_service(
+    service: RowOrKey[Service], *, timezone: str, format: str, published: bool = True
+) -> Service:
+    """Read the service again, and check in the same query that the server knows the time zone.
+
+    With ``published`` the service must be published, and offered in ``format``. Raises
+    ServiceUnavailable, FormatUnsuitable, ZoneUnknown, NotFound.
+    """
+    if not isinstance(timezone, str) or UNSTORABLE.search(timezone):
+        raise ZoneUnknown(field="timezone")
+    is_known = Func(Value(timezone), function="is_time_zone", output_field=BooleanField())
+    row = get_or_refuse(Service.objects.annotate(zone_is_known=is_known), service)
+    if published and row.status != "published":
+        raise ServiceUnavailable(service=row.pk)
+    if not vars(row)["zone_is_known"]:
+        raise ZoneUnknown(field="timezone")
+    allowed = ("online", "offline") if row.format == "hybrid" else (row.format,)
+    if published and format not in allowed:
+        raise FormatUnsuitable(field="format")
+    return row
+
+
+def get_topic(topic: Topic | str) -> Topic:
+    """Raises NotFound."""
+    code = key_of(topic)
+    if not isinstance(code, str) or UNSTORABLE.search(code):
+        raise NotFound(what="topic")
+    return get_or_refuse(Topic.objects.all(), code)
+
+
+def get_active_client(client: RowOrKey[User]) -> User:
+    """Raises ClientUnavailable for a blocked or deleted account, NotFound."""
+    person = get_or_refuse(User.objects.all(), client)
+    if person.status != "active":
+        raise ClientUnavailable(client=person.pk)
+    return person

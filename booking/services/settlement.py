@@ -1,0 +1,136 @@
+"""The effects of a decided payment on its appointment."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+
+from audit.services import publish_event
+from ebalance.services import Clock
+
+from ..errors import SlotTaken
+from ..models import Appointment, Payment
+from .appointments import build_successor, confirm_locked_appointment
+from .calendar import SessionTime, drop_moved_slot, insert_appointment, is_blocked
+from .chains import Chain
+from .events import publish_appointment_event, track_appointment
+from .holds import cancel_expired_holds, is_expired_hold
+from .refunds import publish_refund_due
+from .slots import release_and_reserve_slots
+
+
+def record_success(payment: Payment, *, clock: Clock) -> str | None:
+    """Record that the amount of a locked payment has come in, and confirm its appointment.
+
+    If the time of the appointment is lost, the money is due back. Returns the last_error to store
+    with the delivery, if any.
+    """
+    if payment.status == "succeeded":
+        return None
+    if payment.status != "pending":
+        # A closed payment is final: no session belongs to this money.
+        publish_refund_due(payment, payment.amount, "already_over")
+        return "out_of_order"
+    chain = Chain.lock(payment.appointment_id)
+    if chain.payments.filter(
+        appointment=payment.appointment_id, purpose=payment.purpose, status="succeeded"
+    ).exists():
+        # A second payment for one purpose. start_payment() never opens one.
+        close_payment(payment, "canceled", "unknown", clock=clock)
+        publish_refund_due(payment, payment.amount, "duplicate")
+        return None
+    payment.status, payment.confirmed_at = "succeeded", clock()
+    payment.save(update_fields=["status", "confirmed_at"])
+    publish_event(
+        "payment_succeeded",
+        payment,
+        amount=payment.amount,
+        currency=payment.currency,
+        purpose=payment.purpose,
+        appointment_id=payment.appointment_id,
+    )
+    row = get_paid_appointment(chain, clock=clock)
+    if row is None:
+        publish_refund_due(payment, payment.amount, "time_gone")
+        return None
+    track_appointment(
+        "booking_paid",
+        row,
+        payment_provider=payment.provider,
+        amount=payment.amount,
+        currency=payment.currency,
+        clock=clock,
+    )
+    if row.status == "paid":
+        confirm_locked_appointment(row, chain, clock=clock)
+    if (overpaid := chain.paid_amount() - row.price_amount) > 0:
+        publish_refund_due(payment, min(overpaid, payment.amount), "overpaid")
+    return None
+
+
+def get_paid_appointment(chain: Chain, *, clock: Clock) -> Appointment | None:
+    """The appointment that the money of the chain pays for, or None if its time is lost.
+
+    Marks a hold as paid. An expired hold keeps its time until someone else takes it. If the hold
+    was canceled already, its time is booked again by a new row, provided that it is free.
+    """
+    row, now = chain.last, clock()
+    if row.status == "pending_payment":
+        if not can_be_paid(row, now):
+            # Canceled at once: a later payment or cancellation must not give this money back again.
+            cancel_expired_holds([row], now)
+            release_and_reserve_slots([row.slot_id])
+            return None
+        mark_paid(row)
+    elif row.status == "canceled" and row.outcome is None and row.start_at_utc > now:
+        return book_expired_hold_again(row, now)
+    return row if row.status in ("paid", "confirmed", "completed") else None
+
+
+def can_be_paid(hold: Appointment, now: datetime) -> bool:
+    """Whether a hold still has its time. An expired one is judged as if it were canceled."""
+    if is_expired_hold(hold, now):
+        return hold.start_at_utc > now and not is_blocked(SessionTime.of(hold))
+    return hold.end_at_utc > now
+
+
+def mark_paid(row: Appointment) -> None:
+    row.status = "paid"
+    row.save(update_fields=["status"])
+    publish_appointment_event("appointment_paid", row)
+
+
+def book_expired_hold_again(row: Appointment, now: datetime) -> Appointment | None:
+    """Replace a canceled hold by a paid row at the same time. None if the time is taken."""
+    time = drop_moved_slot(SessionTime.of(row))
+    if is_blocked(time):
+        return None
+    successor = build_successor(row, time)
+    successor.hold_expires_at = now
+    try:
+        with transaction.atomic():
+            stored = insert_appointment(successor, now)
+    except SlotTaken:
+        return None
+    mark_paid(stored)
+    return stored
+
+
+def close_payment(payment: Payment, status: str, category: str, *, clock: Clock) -> None:
+    """End a locked payment without success. Its appointment stays a hold that can be paid."""
+    payment.status, payment.failure_category = status, category
+    payment.save(update_fields=["status", "failure_category"])
+    publish_event(
+        "payment_failed",
+        payment,
+        failure_category=category,
+        appointment_id=payment.appointment_id,
+    )
+    track_appointment(
+        "payment_failed",
+        payment.appointment,
+        payment_provider=payment.provider,
+        failure_category=category,
+        clock=clock,
+    )
