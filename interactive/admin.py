@@ -11,6 +11,7 @@ from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
 from ebalance.admin.publishing import PublishingAdmin
 
 from .models import InteractiveDefinition, InteractiveRun, InteractiveRunTotal, InteractiveVersion
+from .services import publish_version
 
 
 class InteractiveVersionInline(ReadOnly, TabularInline):
@@ -97,7 +98,7 @@ class InteractiveDefinitionAdmin(PublishingAdmin):
 
     @action(description=_("Publish"), permissions=["change"])
     def publish(self, request, form):
-        form.instance.publish(config=form.cleaned_data["config"], actor=request.user)
+        publish_version(form.instance, config=form.cleaned_data["config"], actor=request.user)
         self.message_user(request, _("This is published now."))
 
 

@@ -28,7 +28,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -101,7 +101,7 @@ def form_problems(kind: str, config: Config) -> list[Problem]:
 
 @cache
 def validator(kind: str) -> Any:
-    from jsonschema import Draft202012Validator, validators
+    from jsonschema import Draft202012Validator, validators  # type: ignore[import-untyped]
     from referencing import Registry
 
     # By JSON Schema 1.0 is an integer; here it is not, nor is true.
@@ -284,17 +284,22 @@ NO_RESULTS: frozenset[str] = frozenset()
 
 
 def results(kind: str, config: Config | None) -> Results:
-    """What a run of this version may end with.
+    """The results that a run of this version may end with.
 
-    ``config`` None stands for a version that is not known. One that ``problems`` would refuse was
-    not made by the verbs; it does not tell either.
+    ``config`` is None for an unknown version. A configuration that breaks the rules was not
+    published by the service, and counts as unknown.
     """
-    known = config is not None and not problems(kind, config)
+    if config is not None and problems(kind, config):
+        config = None
+    levels: frozenset[str] | None = NO_RESULTS
+    profiles: frozenset[str] | None = NO_RESULTS
     if kind in ("quiz", "thermometer"):
-        levels = {row["level"] for row in config["thresholds"]} if known else None
-        return Results(levels and frozenset(levels), NO_RESULTS)
-    if kind == "navigator":
-        steps = config["steps"] if known else []
-        profiles = {c["result"] for step in steps for c in step["choices"] if "result" in c}
-        return Results(NO_RESULTS, frozenset(profiles) if known else None)
-    return Results(NO_RESULTS, NO_RESULTS)
+        levels = None
+        if config is not None:
+            levels = frozenset(row["level"] for row in config["thresholds"])
+    elif kind == "navigator":
+        profiles = None
+        if config is not None:
+            choices = chain.from_iterable(step["choices"] for step in config["steps"])
+            profiles = frozenset(choice["result"] for choice in choices if "result" in choice)
+    return Results(levels, profiles)

@@ -4,10 +4,11 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from content.markdown import is_visible
+from content.models.publication import Publishable
 from ebalance.db import auditing, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
-    Entity,
     Ref,
     TextLine,
     created_at,
@@ -17,7 +18,7 @@ from ebalance.db.schema.classification import p0
 from ebalance.db.schema.retention import kept
 from ebalance.db.sets import PUBLICATION_MOVES, PublicationStatus
 
-from ..services.services import ServiceVerbs
+from ..errors import ServiceIncomplete
 
 # What a client agrees to pay, and under which conditions: every change is in the audit log.
 TERMS = (
@@ -30,8 +31,11 @@ TERMS = (
 )
 
 
-class Service(ServiceVerbs, Entity):
-    """A kind of consultation on offer, with its price and its rules for cancelling."""
+class Service(Publishable):
+    """A kind of consultation, with its price and its rules for cancelling.
+
+    Only a published service is booked. Earlier appointments keep their terms.
+    """
 
     class Format(models.TextChoices):
         ONLINE = "online", _("online")
@@ -74,6 +78,9 @@ class Service(ServiceVerbs, Entity):
     position = models.IntegerField(default=0, db_default=0, db_comment=p0("order in lists"))
     created_at = created_at()
     updated_at = updated_at()
+
+    event_name = "service"
+    not_ready_error = ServiceIncomplete
 
     retention = kept("until staff delete it")
 
@@ -133,3 +140,11 @@ class Service(ServiceVerbs, Entity):
 
     def __str__(self) -> str:
         return self.title
+
+    def publication_offences(self) -> list[str]:
+        """Codes of ServiceIncomplete."""
+        checks = {
+            "description_missing": is_visible(self.description_markdown),
+            "address_missing": self.format == "online" or is_visible(self.offline_address),
+        }
+        return [code for code, holds in checks.items() if not holds]

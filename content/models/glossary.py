@@ -16,7 +16,7 @@ from .items import ContentItem
 from .publication import Publishable, published_has_date
 
 
-class GlossaryTerm(Publishable, Entity):
+class GlossaryTerm(Publishable):
     """A term explained."""
 
     class Category(models.TextChoices):

@@ -20,6 +20,7 @@ from tests.factories import AnonymousQuestionFactory, ReviewFactory, ReviewPubli
 from tests.ugc.telling import actions, stored, told, writes_nothing
 from ugc.models import AnonymousQuestion, QuestionAnswer, Review
 from ugc.services.inputs import LONGEST_TEXT
+from ugc.services.moderation import add_action, last_action
 
 SECRET = "Вы не одна, и это пройдёт"
 SENT = {"_form_submitted": "True"}  # what tells a sent dialog from an opened one
@@ -125,7 +126,7 @@ def test_others_have_no_dialog(as_role: Callable[[str], Client], role: str) -> N
 def test_the_actor_is_who_is_signed_in(assistant: Client) -> None:
     row = row_in(AnonymousQuestion, "pending")
     assistant.post(dialog(row, "approve"), SENT)
-    assert str(row._last_action("approve").moderator_id) == assistant.session["_auth_user_id"]
+    assert str(last_action(row, "approve").moderator_id) == assistant.session["_auth_user_id"]
 
 
 def test_without_the_token_of_the_page_nothing_is_decided(owner: Client) -> None:
@@ -174,7 +175,7 @@ def test_a_review_without_a_consent_says_so(owner: Client) -> None:
 def test_refused_dialog_keeps_its_input(owner: Client) -> None:
     """Somebody else rejected the question meanwhile."""
     row = row_in(AnonymousQuestion, "rejected")
-    row._note("reject", signed_in(owner), row.moderated_at, "pii")
+    add_action(row, "reject", signed_in(owner), row.moderated_at, "pii")
     for verb, filled in (
         ("reject", {"reason": "spam"}),
         ("escalate", {"reason": "other"}),

@@ -17,6 +17,7 @@ from booking.errors import (
 )
 from booking.models import Appointment, IntakeForm, WaitlistRequest
 from booking.services.requests import has_text
+from content.services import archive
 from crm.models import AnalyticsEvent, Lead, LeadTimelineEvent
 from ebalance.db.encryption.fields import Plaintext, UnsealedValue
 from ebalance.db.ids import uuid7
@@ -143,7 +144,7 @@ def test_the_same_request_is_answered_with_the_first() -> None:
         ):
             assert WaitlistRequest.objects.submit(**again) == first
     first.close()
-    values["service"].archive()
+    archive(values["service"])
     with writes_nothing():
         assert WaitlistRequest.objects.submit(**values).status == "closed"
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from content import services
 from content.models import ContentItem
 from crm.models import AnalyticsEvent
 from tests.content.texts import ready
@@ -25,7 +26,7 @@ def committed(module_database: Database, django_db_blocker: Any) -> Iterator[Non
 
 
 def of(item: ContentItem, verb: str, **arguments: Any) -> Callable[[], Any]:
-    return lambda: getattr(ContentItem.objects.get(pk=item.pk), verb)(**arguments)
+    return lambda: getattr(services, verb)(ContentItem.objects.get(pk=item.pk), **arguments)
 
 
 def test_editors_at_once_get_numbers_without_a_gap(committed: None) -> None:

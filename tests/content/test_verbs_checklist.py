@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from content import markdown
-from content.services.checklist import (
+from content.checklist import (
     ALT_TEXT_MISSING,
     CTA_MISSING,
     DISCLAIMER,

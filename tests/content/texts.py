@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from content.services.checklist import DISCLAIMER
+from content.checklist import DISCLAIMER
 
 CTA = "[Записаться на встречу](/booking)"
 LINKS = [

@@ -32,6 +32,25 @@ from tests.processes import PATIENCE, eventually
 from tests.ugc.telling import actions, told
 from ugc.errors import AuthorUnavailable, ConsentActive, ConsentMissing
 from ugc.models import AnonymousQuestion, DiaryEntry, ModerationAction, QuestionAnswer, Review
+from ugc.services import (
+    answer_question,
+    approve_question,
+    erase_diary_entry,
+    escalate_question,
+    flag_question,
+    grant_review_consent,
+    mask_personal_data,
+    publish_answer,
+    publish_review,
+    reject_question,
+    reject_review,
+    send_review_draft,
+    submit_question,
+    submit_review,
+    unpublish_review,
+    withdraw_review_consent,
+    write_diary_entry,
+)
 
 VERSION = "2026-01-07"
 
@@ -121,67 +140,64 @@ type Verb = Callable[[Any, User], Any]
 
 
 def approve(row: Any, actor: User) -> Any:
-    return row.approve(actor=actor)
+    return approve_question(row, actor=actor)
 
 
 def reject(row: Any, actor: User) -> Any:
-    return row.reject(reason="spam", actor=actor)
+    change = reject_review if isinstance(row, Review) else reject_question
+    return change(row, reason="spam", actor=actor)
 
 
 def reject_otherwise(row: Any, actor: User) -> Any:
-    return row.reject(reason="pii", actor=actor)
+    return reject_question(row, reason="pii", actor=actor)
 
 
 def escalate(row: Any, actor: User) -> Any:
-    return row.escalate(reason="complex", actor=actor)
+    return escalate_question(row, reason="complex", actor=actor)
 
 
 def flag(row: Any, actor: User) -> Any:
-    return row.flag(["crisis"], actor=actor)
+    return flag_question(row, flags=["crisis"], actor=actor)
 
 
 def mask(row: Any, actor: User) -> Any:
-    return row.mask_pii(Plaintext("[скрыто]"), actor=actor)
+    return mask_personal_data(row, text=Plaintext("[скрыто]"), actor=actor)
 
 
 def answer(row: Any, actor: User) -> Any:
-    return row.answer(Plaintext("Вы не одна."), actor=actor)
+    return answer_question(row, text=Plaintext("Вы не одна."), actor=actor)
 
 
 def answer_otherwise(row: Any, actor: User) -> Any:
-    return row.answer(Plaintext("Нет."), actor=actor)
-
-
-def publish_answer(row: Any, actor: User) -> Any:
-    return row.publish_answer(actor=actor)
+    return answer_question(row, text=Plaintext("Нет."), actor=actor)
 
 
 def publish(row: Any, actor: User) -> Any:
-    return row.publish(actor=actor)
+    return publish_review(row, actor=actor)
 
 
 def unpublish(row: Any, actor: User) -> Any:
-    return row.unpublish(actor=actor)
+    return unpublish_review(row, actor=actor)
 
 
 def withdraw(row: Any, actor: User) -> Any:
-    return row.withdraw_consent()
+    return withdraw_review_consent(row)
 
 
 def grant(row: Any, actor: User) -> Any:
-    return row.grant_publication(version=VERSION)
+    return grant_review_consent(row, version=VERSION)
 
 
 def grant_otherwise(row: Any, actor: User) -> Any:
-    return row.grant_publication(version="2026-02-01")
+    return grant_review_consent(row, version="2026-02-01")
 
 
 def send(row: Any, actor: User) -> Any:
-    return row.submit()
+    return send_review_draft(row)
 
 
 def erase(row: Any, actor: User) -> Any:
-    return row.erase()
+    return erase_diary_entry(row)
 
 
 @dataclass(frozen=True)
@@ -286,7 +302,7 @@ def test_of_two_one_wins(staff: tuple[User, User], case: Race) -> None:
 
     def call(verb: Verb, actor: User) -> Callable[[], Any]:
         own = model.objects.get(pk=row.pk)  # each has a copy, read before either began
-        return lambda: verb(own, owner if verb in needs_owner else actor)
+        return lambda: verb(own, actor=owner if verb in needs_owner else actor)
 
     before = told(row)
     answers = race(call(case.first, owner), call(case.second, assistant))
@@ -312,15 +328,15 @@ def test_both_owners_get_the_one_answer(staff: tuple[User, User]) -> None:
 
 
 def ask(key: Any, text: str = "Как спать?", **values: Any) -> AnonymousQuestion:
-    return AnonymousQuestion.objects.submit(id=key, text=Plaintext(text), **values)
+    return submit_question(id=key, text=Plaintext(text), **values)
 
 
 def post(key: Any, text: str = "Помогло.", **values: Any) -> Review:
-    return Review.objects.submit(id=key, text=Plaintext(text), consent_version=VERSION, **values)
+    return submit_review(id=key, text=Plaintext(text), consent_version=VERSION, **values)
 
 
 def write(key: Any, day: int = 1, **values: Any) -> DiaryEntry:
-    return DiaryEntry.objects.write(
+    return write_diary_entry(
         id=key,
         diary_type="gratitude",
         entry_date=date(2027, 3, day),
@@ -423,7 +439,7 @@ def test_many_moderators_at_once_leave_one_action_for_each_effect(
                 row = Review.objects.get(pk=dice.choice(reviews))
                 verb, actor = dice.choice(on_reviews), assistant
             try:
-                verb(row, actor)
+                verb(row, actor=actor)
                 seen["done"] += 1
             except Refused as refusal:
                 seen[refusal.code] += 1

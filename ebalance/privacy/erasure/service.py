@@ -406,6 +406,8 @@ def _outcome(now: datetime) -> dict[str, Any]:
 
 def _end_consents(person: Person, erased: Erased, now: datetime) -> None:
     """Whatever they agreed to ends now; a review is unpublished with its consent."""
+    from ugc.services import withdraw_review_consent  # identity's models import this module
+
     given = lock_rows(_rows(person, "consents").filter(granted=True, revoked_at=None))
     for row in given:
         end([row], max(now, row.granted_at))
@@ -415,7 +417,7 @@ def _end_consents(person: Person, erased: Erased, now: datetime) -> None:
     to_publish = _rows(person, name).filter(granted=True, revoked_at=None)
     reviews = list(to_publish.values_list("review", flat=True))
     for review in apps.get_model("ugc.Review").objects.filter(pk__in=reviews).order_by("pk"):
-        review.withdraw_consent(clock=lambda: now)
+        withdraw_review_consent(review, clock=lambda: now)
     erased.count(name, len(reviews))
 
 
