@@ -17,7 +17,7 @@ from .publication import Publishable, published_has_date
 
 
 class GlossaryTerm(Publishable):
-    """A term explained."""
+    """A term with its explanation."""
 
     class Category(models.TextChoices):
         APPROACH = "approach", _("approach")

@@ -160,7 +160,7 @@ class ContentItem(Publishable):
 
 
 class ContentRevision(Entity):
-    """The text of an item as it once stood. Immutable."""
+    """An earlier or the current text of an item. Immutable."""
 
     content_item = Ref(
         ContentItem, DB_CASCADE, related_name="revisions", db_comment=p0("item it belongs to")
@@ -207,7 +207,7 @@ class ContentRevision(Entity):
 
 
 class ContentItemTopic(Entity):
-    """That an item belongs to a topic."""
+    """A topic of an item."""
 
     content_item = Ref(ContentItem, DB_CASCADE, db_comment=p0("item"))
     topic = Ref(Topic, db_column="topic_code", db_comment=p0("topic"))
@@ -233,7 +233,7 @@ class ContentItemTopic(Entity):
 
 
 class ContentItemTag(Entity):
-    """That an item carries a tag."""
+    """A tag of an item."""
 
     content_item = Ref(ContentItem, DB_CASCADE, db_comment=p0("item"))
     tag = Ref(Tag, DB_CASCADE, db_comment=p0("tag"))
