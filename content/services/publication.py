@@ -51,30 +51,30 @@ def publish(row: Publishable, *, actor: User | None = None, clock: Clock = timez
 @transactional
 def unpublish(row: Publishable, *, actor: User | None = None) -> None:
     """Make a published row a draft again."""
-    change_status(row, "draft", ("published",), "unpublished", actor)
+    change_status(type(row), row, "draft", ("published",), "unpublished", actor)
 
 
 @transactional
 def archive(row: Publishable, *, actor: User | None = None) -> None:
     """Keep the row, and stop showing it."""
-    change_status(row, "archived", ("published",), "archived", actor)
+    change_status(type(row), row, "archived", ("published",), "archived", actor)
 
 
 @transactional
 def restore(row: Publishable, *, actor: User | None = None) -> None:
     """Make an archived row a draft again."""
-    change_status(row, "draft", ("archived",), "restored", actor)
+    change_status(type(row), row, "draft", ("archived",), "restored", actor)
 
 
 @transactional
 def submit_for_review(item: RowOrKey[ContentItem], *, actor: User | None = None) -> None:
-    change_status(item, "review", ("draft",), "submitted", actor, model=ContentItem)
+    change_status(ContentItem, item, "review", ("draft",), "submitted", actor)
 
 
 @transactional
 def return_to_draft(item: RowOrKey[ContentItem], *, actor: User | None = None) -> None:
     """Return an item from review to its author."""
-    change_status(item, "draft", ("review",), "returned", actor, model=ContentItem)
+    change_status(ContentItem, item, "draft", ("review",), "returned", actor)
 
 
 # -- steps -----------------------------------------------------------------------------------------
@@ -97,16 +97,15 @@ def needs_transition(locked: Publishable, status: str, sources: Collection[str])
     return True
 
 
-def change_status(
-    row: RowOrKey[Any],
+def change_status[Row: Publishable](
+    model: type[Row],
+    row: RowOrKey[Row],
     status: str,
     sources: Collection[str],
     event: str,
     actor: User | None,
-    *,
-    model: type[Publishable] | None = None,
 ) -> None:
-    locked = lock_to_change(model or type(row), row, actor)
+    locked = lock_to_change(model, row, actor)
     if needs_transition(locked, status, sources):
         locked.status = status
         locked.save(update_fields=["status"])

@@ -337,7 +337,7 @@ NO_CONFIGS = ["", "{", "null", "[]", "[1]", '"a"', "5"]
 AWKWARD = [
     '{"a": "\\u0000"}',
     '{"a": "\\ud800"}',
-    # Too much for json itself: digits, levels.
+    # More digits or levels than json parses.
     '{"a": ' + "1" * 5_000 + "}",
     '{"a":' * 5_000 + "1" + "}" * 5_000,
     '{"a":' * 20_000 + "1" + "}" * 20_000,

@@ -68,7 +68,7 @@ def test_a_row_in_memory_does_not_decide() -> None:
     archive(row)
     with refused(TransitionRefused, status="archived"):
         unpublish(old)
-    old.status = "draft"  # somebody's idea
+    old.status = "draft"  # the service ignores it
     with refused(TransitionRefused, status="archived"):
         publish(old)
 

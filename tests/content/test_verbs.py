@@ -1,4 +1,4 @@
-"""The verbs of content items: revisions, review, publication."""
+"""Services of content items: revisions, review, publication."""
 
 from __future__ import annotations
 

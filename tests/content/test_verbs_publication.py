@@ -1,4 +1,4 @@
-"""Collections and the glossary are drafted, published and archived by verbs."""
+"""Publication of collections and of the glossary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts of content that are ready to be published."""
+"""Texts that pass the checklist before publication."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ IMAGE = "![Рассвет над озером](/media/rassvet.webp)"
 def ready(
     *, disclaimer: str = DISCLAIMER, cta: str = CTA, links: list[str] = LINKS, image: str = IMAGE
 ) -> str:
-    """A text that lacks nothing, but for what is given as ""."""
+    """A text that passes the checklist. An argument "" leaves its part out."""
     return "\n\n".join(["# Тревожный вечер", *links, image, cta, f"> {disclaimer}"]) + "\n"

@@ -1,4 +1,4 @@
-"""The verbs of interactives: versions are published, runs are started and ended."""
+"""Services of interactives: publication of versions, start and end of runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Interactives published and runs ended by several at once."""
+"""Concurrent publications of interactives, and concurrent ends of runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.verbs import at_once, committing, events
 
 @pytest.fixture(scope="module")
 def committed(module_database: Database, django_db_blocker: Any) -> Iterator[None]:
-    """One database for all tests, which commit: each looks at rows of its own."""
+    """All tests commit to one database. Each reads only its own rows."""
     with committing(module_database, django_db_blocker):
         yield
 
@@ -80,7 +80,7 @@ def test_the_same_request_at_once_begins_one_run(committed: None) -> None:
 
 
 def test_a_run_ends_once(committed: None) -> None:
-    """Completed, completed otherwise or abandoned: one of them, told once."""
+    """One of three concurrent ends wins and publishes its event once."""
     for _round in range(5):
         run = InteractiveRunFactory()
         answers = at_once(
@@ -123,7 +123,7 @@ def test_a_run_is_not_given_to_who_is_erased_at_this_moment(committed: None) -> 
 
 
 def wait_until_blocked(number: int) -> None:
-    """Until so many other sessions of this database wait for a lock."""
+    """Wait until ``number`` other sessions of this database wait for a lock."""
     waiting = (
         "SELECT count(*) AS number FROM pg_stat_activity "
         "WHERE datname = current_database() AND wait_event_type = 'Lock'"

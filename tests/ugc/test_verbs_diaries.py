@@ -1,4 +1,4 @@
-"""Diaries: written and erased by their author, told of without a name."""
+"""Services of diaries. Their events do not name the author."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_an_entry_is_erased_once() -> None:
 
 
 def test_nothing_tells_staff_whose_diary_it_is() -> None:
-    """Timelines, events and the outbox have pages in admin; diaries are the author's alone."""
+    """Staff read timelines, events and the outbox in admin, but only the author reads a diary."""
     author = UserFactory()
     row = write(user=author)
     erase_diary_entry(row)

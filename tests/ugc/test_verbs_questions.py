@@ -1,4 +1,4 @@
-"""Questions: how they are asked, moderated and answered (states.md)."""
+"""Services of questions: submission, moderation, answers (states.md)."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_what_the_filter_saw_flags_it(flags: Any) -> None:
     assert row.due_at == NOW + timedelta(hours=4 if is_crisis else 24)
     assert told(row) == ["question_submitted", "question_flagged"]
     assert [event.payload["crisis"] for event in outbox(row)] == [is_crisis, is_crisis]
-    assert actions(row) == []  # nobody moderated it yet
+    assert actions(row) == []  # no moderator has decided yet
 
 
 @looped("channel", ["web", "telegram"])
@@ -184,7 +184,7 @@ def test_neither_text_nor_contact_is_in_any_event() -> None:
     for word in (SECRET, ADDRESS, "Zoya", "zoya", "страшно"):
         assert word not in written
     tracking = execute("SELECT to_jsonb(e) AS row FROM analytics_events e")
-    assert str(row.pk) not in json.dumps(tracking)  # nobody finds whose question it is
+    assert str(row.pk) not in json.dumps(tracking)  # the event does not lead to the question
 
 
 @looped("kind", ["uuid", "text"])
@@ -248,7 +248,7 @@ def test_a_repeat_is_known_after_the_filter_and_a_moderator_went_over_it(owner: 
         ({"trigger_flags": ["panic"]}, InvalidInput, "trigger_flags"),
         ({"trigger_flags": "crisis"}, InvalidInput, "trigger_flags"),
         ({"trigger_flags": None}, InvalidInput, "trigger_flags"),
-        ({"trigger_flags": iter(["crisis"])}, InvalidInput, "trigger_flags"),  # read once only
+        ({"trigger_flags": iter(["crisis"])}, InvalidInput, "trigger_flags"),  # an iterator
         ({"trigger_flags": [None]}, InvalidInput, "trigger_flags"),
         ({"trigger_flags": [["crisis"]]}, InvalidInput, "trigger_flags"),
         ({"publish_allowed": "yes"}, InvalidInput, "publish_allowed"),
@@ -362,7 +362,7 @@ TOLD = {
     "escalate": ("question_escalated", ("escalate", "other")),
     "mask_pii": ("question_pii_masked", ("mask_pii", None)),
     "answer": ("question_answered", None),
-    "publish_answer": (None, ("publish", None)),  # told of the answer
+    "publish_answer": (None, ("publish", None)),  # the event is about the answer
 }
 
 
@@ -393,7 +393,7 @@ def test_no_verb_moves_a_question_otherwise(owner: User, verb: str, state: str) 
 
 @looped("verb", VERBS)
 def test_a_stale_row_decides_nothing(owner: User, verb: str) -> None:
-    """The caller's copy is of an hour ago: what counts is the row."""
+    """The service decides on the stored row, not on the caller's copy."""
     row = question("rejected")
     row.status, row.publish_allowed = "approved", True
     with refused(TransitionRefused, status="rejected"):
@@ -405,7 +405,7 @@ def test_the_decision_has_its_time(assistant: User) -> None:
     approve_question(row, actor=assistant, clock=at(1))
     assert stored(row)["moderated_at"] == NOW + timedelta(hours=1)
     escalate_question(row, actor=assistant, clock=at(2))
-    assert stored(row)["moderated_at"] is None  # not decided any more
+    assert stored(row)["moderated_at"] is None  # undecided again
     approve_question(row, actor=assistant, clock=at(3))
     assert stored(row)["moderated_at"] == NOW + timedelta(hours=3)
     assert [kind for kind, _ in actions(row)] == ["approve", "escalate", "approve"]
@@ -482,13 +482,13 @@ def test_the_assistant_moderates(assistant: User, verb: str) -> None:
 
 
 def test_the_filter_flags_without_a_moderation_action() -> None:
-    """An action names a moderator; the flags and the outbox event say what the filter did."""
+    """Each action names a moderator, so the filter leaves only flags and an outbox event."""
     row = question()
     flag_question(row, flags=["crisis", "medical"])
     assert (row.status, row.trigger_flags) == ("flagged", ["crisis", "medical"])
     assert row.due_at == row.submitted_at + timedelta(hours=4)
     assert actions(row) == []
-    assert tracked("ugc_moderated") == []  # the plan asks for the role of a moderator
+    assert tracked("ugc_moderated") == []  # the event requires the role of a moderator
     (event,) = outbox(row)
     assert (event.event_type, event.payload["crisis"]) == ("question_flagged", True)
 
@@ -596,7 +596,7 @@ def test_an_answer_comes_with_its_question(owner: User) -> None:
     assert (answer.pk, answer.answered_by, answer.published_at) == (given.pk, owner, None)
     assert answer.answer_text_encrypted.open() == "Вы не одна."
     assert outbox(row)[0].payload == {"answer_id": str(answer.pk)}
-    assert actions(row) == []  # the closed set has no such action
+    assert actions(row) == []  # there is no action for an answer
 
 
 def test_the_same_answer_again_is_the_first(owner: User) -> None:
@@ -705,7 +705,7 @@ def test_an_answer_is_tracked_by_length_and_time(owner: User, length: int, bucke
         (NOW - timedelta(days=11), 950_400_000),
         (NOW - timedelta(days=12), 10**9),
         (NOW - timedelta(days=4_000), 10**9),
-        (NOW + timedelta(minutes=5), 0),  # clocks of two machines
+        (NOW + timedelta(minutes=5), 0),  # the clocks of two machines differ
     ],
 )
 def test_the_time_to_decide_fits_the_plan(owner: User, submitted: Any, milliseconds: int) -> None:

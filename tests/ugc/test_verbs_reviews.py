@@ -1,4 +1,4 @@
-"""Reviews: sent, published with a consent, taken back (states.md)."""
+"""Services of reviews: submission, consent, publication (states.md)."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def review(state: str = "pending", **values: Any) -> Review:
 
 
 def consents(row: Review) -> list[tuple[str, bool]]:
-    """Version, and whether it holds."""
+    """The version of each consent, and whether it is active."""
     found = row.publication_consents.order_by("granted_at", "pk")
     return [(c.version, c.granted and c.revoked_at is None) for c in found]
 
@@ -114,7 +114,7 @@ def test_a_review_is_sent_with_its_consent() -> None:
     row = send(consent_version=VERSION)
     consent = row.publication_consents.get()
     assert (consent.user, consent.version, consent.granted_at) == (row.user, VERSION, NOW)
-    assert row.status == "pending"  # nothing is published by itself
+    assert row.status == "pending"  # a consent does not publish
     assert told(consent) == ["review_consent_granted"]
 
 
@@ -146,7 +146,7 @@ def test_the_same_review_again_is_the_first(make: Callable[..., Review]) -> None
 
 
 def test_the_key_of_a_draft_sends_nothing() -> None:
-    """Who is told that a review was sent may rely on it; a draft is sent by itself."""
+    """Only ``send_review_draft`` sends a draft; ``submit_review`` refuses its key."""
     given = {"id": uuid4(), "user": UserFactory(), "text": Plaintext("Мне помогло.")}
     row = draft_review(**given)
     with refused(IdempotencyConflict, row, entity="reviews", id=row.pk):
@@ -271,7 +271,7 @@ def test_a_verb_moves_the_review_once(assistant: User, verb: str, state: str) ->
 )
 def test_no_verb_moves_a_review_otherwise(assistant: User, verb: str, state: str) -> None:
     row = review(state)
-    row.status = "pending"  # the caller's copy decides nothing
+    row.status = "pending"  # the service ignores the caller's copy
     with refused(TransitionRefused, entity="reviews", id=row.pk, status=state):
         VERBS[verb](row, assistant)
 
@@ -332,7 +332,7 @@ def test_a_rejection_keeps_its_reason(assistant: User) -> None:
         reject_review(row, actor=assistant, reason="pii")
     publish_review(row, actor=assistant)
     unpublish_review(row, actor=assistant)
-    with refused(TransitionRefused, row):  # it was another decision since
+    with refused(TransitionRefused, row):  # the last decision is another one
         reject_review(row, actor=assistant, reason="spam")
     assert actions(row) == [("reject", "spam"), ("publish", None), ("unpublish", None)]
 
@@ -390,7 +390,7 @@ def test_without_a_consent_nothing_is_published(
         ReviewPublicationConsentFactory(review=row, **consent)
     with refused(ConsentMissing, row, id=row.pk):
         publish_review(row, actor=assistant)
-    with refuses("reviews_published_has_consent", "reviews"):  # nor by a stranger
+    with refuses("reviews_published_has_consent", "reviews"):  # also for plain SQL
         update_sql(row, status="published")
 
 
@@ -422,7 +422,7 @@ def test_a_withdrawal_unpublishes_and_is_told_once() -> None:
     assert stored(consent)["revoked_at"] == NOW + timedelta(days=365)
     assert (told(consent), told(row)) == (["review_consent_withdrawn"], ["review_unpublished"])
     assert outbox(consent)[0].payload == {"review_id": str(row.pk)}
-    assert actions(row) == []  # no moderator did it
+    assert actions(row) == []  # no moderator decided
     with writes_nothing(row, consent):
         withdraw_review_consent(row, clock=at(24 * 366))
 
@@ -458,7 +458,7 @@ def test_a_clock_that_is_behind_withdraws_at_the_moment_of_consent() -> None:
 
 
 def test_consents_are_left_to_the_verbs_by_the_database_too() -> None:
-    """What a stranger cannot do either: a second active consent, or one given back."""
+    """Plain SQL cannot add a second active consent or restore a withdrawn one."""
     row = review()
     consent = row.publication_consents.get()
     with refuses("review_publication_consents_one_active", "review_publication_consents"):
@@ -476,7 +476,7 @@ def test_consents_are_left_to_the_verbs_by_the_database_too() -> None:
 def test_what_the_database_refuses_is_typed(
     assistant: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A way round the verb's own question ends at the database, and still as a Refused."""
+    """If the check of the service is bypassed, the database refuses, as a Refused."""
     row = ReviewFactory(pending=True)
     monkeypatch.setattr(reviews, "lock_active_consent", lambda row: object())
     with refused(RuleBroken, row, rule="reviews_published_has_consent"):

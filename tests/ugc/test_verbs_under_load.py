@@ -1,4 +1,4 @@
-"""Two people decide at the same moment, each on a connection of their own: one of them wins."""
+"""Concurrent decisions, each on a separate connection: one of them wins."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ VERSION = "2026-01-07"
 
 @pytest.fixture(scope="module", autouse=True)
 def database(databases: Databases, django_db_blocker: Any) -> Iterator[None]:
-    """One for all races, which commit: each looks at rows of its own."""
+    """All tests commit to one database. Each reads only its own rows."""
     with django_db_blocker.unblock():
         made = databases.clone()
         with default_connection_on(made):
@@ -71,7 +71,7 @@ def staff(database: None) -> tuple[User, User]:
 
 
 class Caller:
-    """A thread with a connection of its own. ``answer`` is what the verb returned or refused.
+    """A thread with a separate connection. ``answer`` is the returned value or the refusal.
 
     Anything but a Refused is an error of the test.
     """
@@ -79,14 +79,14 @@ class Caller:
     def __init__(self, work: Callable[[], Any], hold: threading.Event | None = None) -> None:
         self.answer: Any = None
         self.error: BaseException | None = None
-        self.is_done = threading.Event()  # the verb; its transaction is open while ``hold`` waits
+        self.is_done = threading.Event()  # the call; its transaction stays open while ``hold`` waits
         self.thread = threading.Thread(target=self._run, args=(work, hold))
         self.thread.start()
 
     def _run(self, work: Callable[[], Any], hold: threading.Event | None) -> None:
         try:
             if hold is None:
-                self.answer = work()  # as an outermost verb, which is retried
+                self.answer = work()  # an outermost call, which is retried
                 return
             with transaction.atomic():
                 self.answer = work()
@@ -118,7 +118,7 @@ def waits_for_a_lock() -> bool:
 
 
 def race(first: Callable[[], Any], second: Callable[[], Any]) -> list[Any]:
-    """``first`` has done its work and not committed when ``second`` comes, and waits for it."""
+    """``second`` starts before ``first`` commits, and waits for its lock."""
     go_on = threading.Event()
     one = Caller(first, go_on)
     assert one.is_done.wait(PATIENCE)
@@ -130,7 +130,7 @@ def race(first: Callable[[], Any], second: Callable[[], Any]) -> list[Any]:
 
 
 def outcomes(answers: list[Any]) -> list[type | None]:
-    """The class of a refusal; None for a verb that did, or had done, what it was asked."""
+    """The class of each refusal; None for a call that succeeded or had nothing to do."""
     return [type(answer) if isinstance(answer, Refused) else None for answer in answers]
 
 
@@ -202,7 +202,7 @@ def erase(row: Any, actor: User) -> Any:
 
 @dataclass(frozen=True)
 class Race:
-    """Who is second is refused by ``loser``, or finds it done (None)."""
+    """The second call raises ``loser``, or has nothing to do (None)."""
 
     name: str
     row: Callable[[], Any]
@@ -211,7 +211,7 @@ class Race:
     loser: type[Refused] | None
     status: str | None
     done: list[str]  # moderation actions
-    told: list[str]  # of the row, to the outbox
+    told: list[str]  # outbox events about the row
 
 
 def question(state: str, **values: Any) -> Callable[[], AnonymousQuestion]:
@@ -301,7 +301,7 @@ def test_of_two_one_wins(staff: tuple[User, User], case: Race) -> None:
     model = type(row)
 
     def call(verb: Verb, actor: User) -> Callable[[], Any]:
-        own = model.objects.get(pk=row.pk)  # each has a copy, read before either began
+        own = model.objects.get(pk=row.pk)  # a separate copy, read before both calls
         return lambda: verb(own, actor=owner if verb in needs_owner else actor)
 
     before = told(row)
@@ -403,7 +403,7 @@ def test_who_is_blocked_a_moment_later_has_written() -> None:
 
 
 def test_a_strangers_withdrawal_is_not_overrun(staff: tuple[User, User]) -> None:
-    """It locks the consent before the review, the verb the review first."""
+    """Plain SQL locks the consent before the review, the service the review first."""
     for is_first in (True, False):
         row = review("pending")()
         own = Review.objects.get(pk=row.pk)
