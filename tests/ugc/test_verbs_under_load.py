@@ -79,7 +79,7 @@ class Caller:
     def __init__(self, work: Callable[[], Any], hold: threading.Event | None = None) -> None:
         self.answer: Any = None
         self.error: BaseException | None = None
-        self.is_done = threading.Event()  # the call; its transaction stays open while ``hold`` waits
+        self.is_done = threading.Event()  # with ``hold`` set before the transaction ends
         self.thread = threading.Thread(target=self._run, args=(work, hold))
         self.thread.start()
 
