@@ -20,7 +20,8 @@ from .models import (
     Tag,
     Topic,
 )
-from .models.editorial import REVISED
+from .services import return_to_draft, rollback, save_revision, submit_for_review
+from .services.revisions import REVISED
 
 
 class ContentItemTopicInline(TabularInline):
@@ -107,26 +108,26 @@ class ContentItemAdmin(PublishingAdmin):
     }
 
     def save_model(self, request, obj, form, change):
-        """The text through its verb, only what was changed: a colleague may have saved the rest."""
+        """Save only what the editor changed: a colleague may have saved the rest meanwhile."""
         if not change:
             super().save_model(request, obj, form, change)
-            obj.save_revision(actor=request.user)
+            save_revision(obj, actor=request.user)
             return
         changed = {name: form.cleaned_data[name] for name in form.changed_data}
         text = {name: value for name, value in changed.items() if name in REVISED}
         if address := changed.keys() - text.keys():
             obj.save(update_fields=address)
         if text:
-            obj.save_revision(actor=request.user, **text)
+            save_revision(obj, actor=request.user, **text)
 
     @action(description=_("Submit for review"), permissions=["change"])
     def submit_for_review(self, request, form):
-        form.instance.submit_for_review(actor=request.user)
+        submit_for_review(form.instance, actor=request.user)
         self.message_user(request, _("This waits for review now."))
 
     @action(description=_("Return to draft"), permissions=["change"])
     def return_to_draft(self, request, form):
-        form.instance.return_to_draft(actor=request.user)
+        return_to_draft(form.instance, actor=request.user)
         self.message_user(request, _("This is a draft again."))
 
 
@@ -147,7 +148,7 @@ class ContentRevisionAdmin(ReadOnly, ModelAdmin):
             self.message_user(request, _("Choose one revision."), messages.ERROR)
             return
         (revision,) = chosen
-        revision.content_item.rollback(revision, actor=request.user)
+        rollback(revision.content_item, revision=revision, actor=request.user)
         self.message_user(request, _("The item has this text again, as its newest revision."))
 
 

@@ -1,4 +1,4 @@
-"""What the verbs of content say no with. ``code`` is part of the API."""
+"""Refusals of the content services. ``code`` is part of the API."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ebalance.services import Refused
 
-# What an offence against the list before publication asks for.
+# What is missing, by code of the offence.
 WANTED = {
     "disclaimer_missing": _(
         "a disclaimer (a paragraph that begins with “Important:” and says that the text does not "
@@ -21,7 +21,7 @@ WANTED = {
 
 
 class NotReadyToPublish(Refused):
-    """``offences``, codes, keep this from being published, or from being shown like this."""
+    """The row, or its new text, breaks rules of publication. ``offences`` are their codes."""
 
     code = "not_ready_to_publish"
     sentence_template = _("This is not ready to be published. It still needs: %(wanted)s.")

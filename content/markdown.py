@@ -1,7 +1,7 @@
-"""What a Markdown text holds, as CommonMark reads it: links, images, paragraphs.
+"""Links, images and paragraphs of a Markdown text, parsed as CommonMark.
 
-Code is no text here: neither blocks nor spans of it hold a link, an image or a sentence. Of raw
-HTML only images are looked at: whether its links are shown is for the site to decide.
+Code blocks and code spans are skipped. Of raw HTML only the images count: the site decides whether
+it shows HTML links.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from urllib.parse import unquote, urlsplit
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-# What shows nothing to a reader; the same characters as is_visible() of the database.
+# Characters that a reader does not see; the same as in is_visible() of the database.
 NOT_VISIBLE = (
     r"\s\x00-\x1F\x7F-\xA0\xAD\u034F\u061C\u115F\u1160\u1680\u180B-\u180E\u2000-\u200F"
     r"\u2028-\u202F\u205F-\u206F\u2800\u3000\u3164\uFE00-\uFE0F\uFEFF\uFFA0\uFFF0-\uFFFB"
 )
 VISIBLE = re.compile(f"[^{NOT_VISIBLE}]")
 
-# Of HTML as browsers read it, in time linear in its length: html.parser needs minutes for some
-# texts, and fails on others. What stands in an unclosed comment or tag belongs to it.
+# These match HTML as browsers read it, in time linear in its length. html.parser needs minutes for
+# some texts, and fails on others. An unclosed comment or tag extends to the end of the text.
 HTML_IMAGE = re.compile(
     r"""<!--(?: -?> | .*?(?: --!?> | \Z ) )
     | <img(?=[\s/>]) ( (?: [^>=]+ | =\s*"[^"]*" | =\s*'[^']*' | = )* )""",
@@ -42,11 +42,11 @@ def is_visible(text: str | None) -> bool:
 
 @dataclass(frozen=True)
 class Document:
-    """What a text holds, each in the order of the text."""
+    """The parts of a text, in the order of the text."""
 
-    links: list[str] = field(default_factory=list)  # targets of links that can be seen
-    images: list[str] = field(default_factory=list)  # alternative texts, "" where there is none
-    paragraphs: list[str] = field(default_factory=list)  # words alone, single spaces
+    links: list[str] = field(default_factory=list)  # targets of visible links
+    images: list[str] = field(default_factory=list)  # alternative texts, or ""
+    paragraphs: list[str] = field(default_factory=list)  # words, with single spaces
 
 
 @cache
@@ -55,24 +55,24 @@ def parser() -> MarkdownIt:
 
 
 def read(text: str) -> Document:
-    found = Document()
+    document = Document()
     tokens = parser().parse(text)
     for before, token in zip([None, *tokens], tokens, strict=False):
         if token.type == "html_block":
-            found.images.extend(images_of_html(token.content))
+            document.images.extend(images_of_html(token.content))
         if token.type != "inline":
             continue
         children = token.children or []
-        found.links.extend(links(children))
-        found.images.extend(images(children))
+        document.links.extend(links(children))
+        document.images.extend(images(children))
         if before is not None and before.type == "paragraph_open":
-            said = words([child for child in children if child.type != "image"])
-            found.paragraphs.append(" ".join(said.split()))
-    return found
+            text = words([child for child in children if child.type != "image"])
+            document.paragraphs.append(" ".join(text.split()))
+    return document
 
 
 def links(tokens: Sequence[Token]) -> Iterator[str]:
-    """Targets of links with something to click on. Links are never nested in CommonMark."""
+    """Targets of links with a visible text or image. CommonMark does not nest links."""
     target, shown = None, False
     for token in tokens:
         if token.type == "link_open":
@@ -94,16 +94,16 @@ def images(tokens: Sequence[Token]) -> Iterator[str]:
 
 
 def words(tokens: Sequence[Token]) -> str:
-    """The text as it is read, without marks, code and raw HTML."""
-    said = []
+    """The text without markup, code and raw HTML."""
+    parts: list[str] = []
     for token in tokens:
         if token.type == "text":
-            said.append(token.content)
+            parts.append(token.content)
         elif token.type in ("softbreak", "hardbreak"):
-            said.append(" ")
+            parts.append(" ")
         elif token.type == "image":
-            said.append(words(token.children or []))
-    return "".join(said)
+            parts.append(words(token.children or []))
+    return "".join(parts)
 
 
 def images_of_html(html: str) -> Iterator[str]:
@@ -116,9 +116,9 @@ def images_of_html(html: str) -> Iterator[str]:
 
 
 def internal_path(target: str) -> str | None:
-    """The page of this site that a link leads to, in one spelling; None for any other link.
+    """The path of the page if the link points into this site, else None.
 
-    Query and fragment do not make another page, nor does a slash at the end.
+    Links that differ in query, fragment or trailing slash have the same path.
     """
     try:
         parts = urlsplit(target)
@@ -127,6 +127,6 @@ def internal_path(target: str) -> str | None:
     path = unquote(parts.path)
     if parts.scheme or parts.netloc or not path.startswith("/"):
         return None
-    if "\\" in path or path.startswith("//"):  # browsers take these for another host
+    if "\\" in path or path.startswith("//"):  # browsers read these as another host
         return None
     return posixpath.normpath(path)

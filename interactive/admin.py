@@ -11,6 +11,7 @@ from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
 from ebalance.admin.publishing import PublishingAdmin
 
 from .models import InteractiveDefinition, InteractiveRun, InteractiveRunTotal, InteractiveVersion
+from .services import publish_version
 
 
 class InteractiveVersionInline(ReadOnly, TabularInline):
@@ -22,12 +23,12 @@ class InteractiveVersionInline(ReadOnly, TabularInline):
 
 
 class ConfigField(forms.JSONField):
-    """JSON in several lines, as people write it; what was typed comes back as it was typed."""
+    """Indented JSON. A refused form shows the input unchanged."""
 
     def to_python(self, value):
         try:
             return super().to_python(value)
-        except (ValueError, RecursionError):  # more digits or levels than json reads
+        except (ValueError, RecursionError):  # more digits or levels than json parses
             raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from None
 
     def bound_data(self, data, initial):
@@ -40,7 +41,7 @@ class ConfigField(forms.JSONField):
 
 
 class DefinitionForm(Form):
-    """With the newest configuration, which becomes a version when it is published."""
+    """Contains the newest configuration. Publishing a changed one creates a version."""
 
     config = ConfigField(
         label=_("configuration"),
@@ -48,7 +49,7 @@ class DefinitionForm(Form):
         required=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 24}),
     )
-    publishes = False  # whether "Publish" was pressed, set by the page
+    publishes = False  # whether "Publish" was pressed; the page sets it
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -82,7 +83,7 @@ class InteractiveDefinitionAdmin(PublishingAdmin):
         return sections
 
     def get_readonly_fields(self, request, obj=None):
-        """Versions are of the kind that the interactive had when they were published."""
+        """The kind is fixed after the first publication: versions follow the schema of the kind."""
         names = super().get_readonly_fields(request, obj)
         if obj is not None and obj.published_version is not None:
             names.append("interactive_type")
@@ -97,7 +98,7 @@ class InteractiveDefinitionAdmin(PublishingAdmin):
 
     @action(description=_("Publish"), permissions=["change"])
     def publish(self, request, form):
-        form.instance.publish(config=form.cleaned_data["config"], actor=request.user)
+        publish_version(form.instance, config=form.cleaned_data["config"], actor=request.user)
         self.message_user(request, _("This is published now."))
 
 
@@ -110,7 +111,7 @@ class InteractiveVersionAdmin(ReadOnly, ModelAdmin):
 
 @admin.register(InteractiveRun)
 class InteractiveRunAdmin(ReadOnly, ModelAdmin):
-    """Runs are aggregates that the product writes."""
+    """Only the product writes runs."""
 
     list_display = (
         "interactive_definition",
@@ -135,7 +136,7 @@ class InteractiveRunAdmin(ReadOnly, ModelAdmin):
 
 @admin.register(InteractiveRunTotal)
 class InteractiveRunTotalAdmin(ReadOnly, ModelAdmin):
-    """What is left of runs that retention has removed; purge_expired writes it."""
+    """Totals of purged runs; purge_expired writes them."""
 
     list_display = (
         "day",

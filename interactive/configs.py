@@ -1,8 +1,8 @@
-"""What the configuration of an interactive may be, asked before it becomes a version.
+"""Validation of the configurations of interactives, before they become versions.
 
-One JSON object per kind. Its form is a JSON Schema, ``config_schemas/<kind>.json``, which says
-every key and limit; schemas are closed, so an unknown key is refused. In short (``?``: optional;
-each has ``intro?``; an ``id`` is a code, once among its siblings):
+A configuration is one JSON object per kind. A JSON Schema, ``config_schemas/<kind>.json``, defines
+every key and limit. Schemas are closed, so an unknown key is an error. In short (``?``: optional;
+each has ``intro?``; an ``id`` is a code, unique among its siblings):
 
 * **quiz** ``{questions: [{id, text, multiple?, options: [{id, text, score}]}], thresholds}``
 * **thermometer** ``{scales: [{id, text, min, max, min_label?, max_label?}], thresholds}``
@@ -11,14 +11,15 @@ each has ``intro?``; an ``id`` is a code, once among its siblings):
 * **prep** ``{questions: [{id, text, hint?}]}``
 * **ritual** ``{steps: [{id, title?, text, seconds?}]}``
 
-``thresholds: [{level, min, max, title?, text?}]`` covers, in any order and without a gap or an
-overlap, exactly the sums that answers can give: of a question with one answer the lowest to the
-highest score, of a ``multiple`` one (any number of answers, none too) the sum of the negative to
-the sum of the positive scores, of a scale ``min`` to ``max``.
+``thresholds: [{level, min, max, title?, text?}]`` covers exactly the possible totals, in any order,
+without a gap or an overlap. The total is a sum over all questions or scales. A question with one
+answer ranges from its lowest to its highest score. A ``multiple`` question (any number of answers,
+also none) ranges from the sum of its negative to the sum of its positive scores. A scale ranges
+from ``min`` to ``max``.
 
-A navigator's steps are all reached from ``start``, lead to steps that exist and never back, so
-every path ends in a result. ``results: [{profile, title?, text}]``, if given, has a text for each
-profile that can be reached, and for no other.
+All steps of a navigator are reachable from ``start``. They lead to existing steps and never back,
+so every path ends in a result. ``results: [{profile, title?, text}]``, if given, has a text for
+each reachable profile, and for no other.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 SCHEMAS = Path(__file__).parent / "config_schemas"
 LARGEST = 256 * 1024  # bytes of JSON
-MOST = 100  # mistakes of form that are looked for: a large configuration may have far more
-NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")  # which the database stores in no JSON
+MOST = 100  # schema errors that are reported; a large configuration may have far more
+NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")  # PostgreSQL stores it in no jsonb
 
 type Config = dict[str, Any]
 
@@ -51,7 +52,7 @@ class Range(NamedTuple):
 
 
 def as_json(config: object) -> Config | None:
-    """A copy of plain JSON, as the database would give it back; None for anything else."""
+    """A copy, as the database would return it; None for anything but a plain JSON object."""
     try:
         text = json.dumps(config, allow_nan=False, ensure_ascii=False)
         if len(text.encode()) > LARGEST or NUL.search(text):
@@ -63,9 +64,9 @@ def as_json(config: object) -> Config | None:
 
 
 def problems(kind: str, config: Config) -> list[Problem]:
-    """What is wrong with the configuration of an interactive of this kind; nothing, if it is right.
+    """The mistakes in the configuration of an interactive of this kind.
 
-    ``config`` comes from ``as_json``. Its meaning is looked at once its form is right.
+    ``config`` comes from ``as_json``. Its meaning is checked only if it follows its schema.
     """
     return form_problems(kind, config) or [*MEANINGS.get(kind, ids_only)(config)]
 
@@ -87,24 +88,24 @@ KEYWORDS = {
 
 
 def form_problems(kind: str, config: Config) -> list[Problem]:
-    """jsonschema's own messages quote the texts, so only keyword and path are taken."""
-    found = set()
+    """The violations of the schema. The messages of jsonschema quote texts, so they are dropped."""
+    violations = set()
     for error in islice(validator(kind).iter_errors(config), MOST):
         steps = [*error.absolute_path]
         if error.validator == "required":
             lacking = [key for key in error.validator_value if key not in error.instance]
-            found |= {Problem("missing", path(*steps, key)) for key in lacking}
+            violations |= {Problem("missing", path(*steps, key)) for key in lacking}
         else:
-            found.add(Problem(KEYWORDS[error.validator], path(*steps)))
-    return sorted(found, key=lambda problem: (problem.path, problem.code))
+            violations.add(Problem(KEYWORDS[error.validator], path(*steps)))
+    return sorted(violations, key=lambda problem: (problem.path, problem.code))
 
 
 @cache
 def validator(kind: str) -> Any:
-    from jsonschema import Draft202012Validator, validators
+    from jsonschema import Draft202012Validator, validators  # type: ignore[import-untyped]
     from referencing import Registry
 
-    # By JSON Schema 1.0 is an integer; here it is not, nor is true.
+    # In JSON Schema 1.0 is an integer. Only int is one in these configurations.
     types = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, v: type(v) is int)
     strict = validators.extend(Draft202012Validator, type_checker=types)
     schema = json.loads((SCHEMAS / f"{kind}.json").read_text(encoding="utf-8"))
@@ -118,16 +119,16 @@ def path(*steps: str | int) -> str:
 # -- meaning ------------------------------------------------------------------------------------
 
 
-def repeated(rows: Sequence[Config], key: str, *place: str | int) -> Iterator[Problem]:
+def repeated(rows: Sequence[Config], key: str, *parent: str | int) -> Iterator[Problem]:
     seen = set()
     for index, row in enumerate(rows):
         if row[key] in seen:
-            yield Problem("repeated", path(*place, index, key))
+            yield Problem("repeated", path(*parent, index, key))
         seen.add(row[key])
 
 
 def ids_only(config: Config) -> Iterator[Problem]:
-    """For kinds whose only list of rows with an id is the whole configuration."""
+    """For the kinds with one list of rows that have an id."""
     for name in ("questions", "steps"):
         yield from repeated(config.get(name, []), "id", name)
 
@@ -163,7 +164,7 @@ def total(ranges: Iterable[Range]) -> Range:
 
 
 def thresholds(rows: Sequence[Config], possible: Range) -> Iterator[Problem]:
-    """They cover ``possible`` and nothing else, each score once, each level once."""
+    """Thresholds cover ``possible`` and nothing else: each score once, each level once."""
     yield from repeated(rows, "level", "thresholds")
     empty = [index for index, row in enumerate(rows) if row["min"] > row["max"]]
     yield from (Problem("empty_range", path("thresholds", index, "max")) for index in empty)
@@ -172,12 +173,12 @@ def thresholds(rows: Sequence[Config], possible: Range) -> Iterator[Problem]:
     by_score = sorted(enumerate(rows), key=lambda entry: entry[1]["min"])
     end = None
     for index, row in by_score:
-        place = path("thresholds", index, "min")
+        lower_end = path("thresholds", index, "min")
         if end is None:
             if row["min"] != possible.lowest:
-                yield Problem("does_not_begin", place)
+                yield Problem("does_not_begin", lower_end)
         elif row["min"] != end + 1:
-            yield Problem("gap" if row["min"] > end + 1 else "overlap", place)
+            yield Problem("gap" if row["min"] > end + 1 else "overlap", lower_end)
         end = row["max"] if end is None else max(end, row["max"])
     if end != possible.highest:
         last = max(range(len(rows)), key=lambda index: rows[index]["max"])
@@ -197,23 +198,23 @@ def navigator(config: Config) -> Iterator[Problem]:
 
 
 def graph(config: Config) -> Iterator[Problem]:
-    """Every step is reached, every choice leads somewhere, no path leads back."""
-    place = {step["id"]: index for index, step in enumerate(config["steps"])}
-    if config["start"] not in place:
+    """Every step is reachable, every choice leads to a step, and no path leads back."""
+    indices = {step["id"]: index for index, step in enumerate(config["steps"])}
+    if config["start"] not in indices:
         yield Problem("dangling", path("start"))
     for index, step in enumerate(config["steps"]):
         for number, choice in enumerate(step["choices"]):
-            if "next" in choice and choice["next"] not in place:
+            if "next" in choice and choice["next"] not in indices:
                 yield Problem("dangling", path("steps", index, "choices", number, "next"))
     reached = reached_steps(config)
-    if config["start"] in place:
-        for step_id, index in place.items():
+    if config["start"] in indices:
+        for step_id, index in indices.items():
             if step_id not in reached:
                 yield Problem("unreachable", path("steps", index))
     try:
         TopologicalSorter({step["id"]: following(step) for step in config["steps"]}).prepare()
     except CycleError as error:
-        first = min(place[step_id] for step_id in error.args[1])
+        first = min(indices[step_id] for step_id in error.args[1])
         yield Problem("cycle", path("steps", first))
     yield from profile_texts(config, reached)
 
@@ -254,7 +255,7 @@ def profile_texts(config: Config, reached: set[str]) -> Iterator[Problem]:
 def boundaries(config: Config) -> Iterator[Problem]:
     scenarios = config["scenarios"]
     yield from repeated(scenarios, "scenario", "scenarios")
-    seen: set[str] = set()  # a variant is told apart by its id alone (boundaries_script_copied)
+    seen: set[str] = set()  # events name a variant by its id alone (boundaries_script_copied)
     for index, scenario in enumerate(scenarios):
         for number, variant in enumerate(scenario["variants"]):
             if variant["id"] in seen:
@@ -274,7 +275,7 @@ MEANINGS: dict[str, Callable[[Config], Iterator[Problem]]] = {
 
 
 class Results(NamedTuple):
-    """The results that a run may end with; None: any. Empty: none at all."""
+    """The results that a run may end with. None allows any, an empty set allows none."""
 
     levels: frozenset[str] | None
     profiles: frozenset[str] | None
@@ -284,17 +285,22 @@ NO_RESULTS: frozenset[str] = frozenset()
 
 
 def results(kind: str, config: Config | None) -> Results:
-    """What a run of this version may end with.
+    """The results that a run of this version may end with.
 
-    ``config`` None stands for a version that is not known. One that ``problems`` would refuse was
-    not made by the verbs; it does not tell either.
+    ``config`` is None for an unknown version. A configuration that breaks the rules was not
+    published by the service, and counts as unknown.
     """
-    known = config is not None and not problems(kind, config)
+    if config is not None and problems(kind, config):
+        config = None
+    levels: frozenset[str] | None = NO_RESULTS
+    profiles: frozenset[str] | None = NO_RESULTS
     if kind in ("quiz", "thermometer"):
-        levels = {row["level"] for row in config["thresholds"]} if known else None
-        return Results(levels and frozenset(levels), NO_RESULTS)
-    if kind == "navigator":
-        steps = config["steps"] if known else []
-        profiles = {c["result"] for step in steps for c in step["choices"] if "result" in c}
-        return Results(NO_RESULTS, frozenset(profiles) if known else None)
-    return Results(NO_RESULTS, NO_RESULTS)
+        levels = None
+        if config is not None:
+            levels = frozenset(row["level"] for row in config["thresholds"])
+    elif kind == "navigator":
+        profiles = None
+        if config is not None:
+            choices = chain.from_iterable(step["choices"] for step in config["steps"])
+            profiles = frozenset(choice["result"] for choice in choices if "result" in choice)
+    return Results(levels, profiles)

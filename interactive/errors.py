@@ -1,4 +1,4 @@
-"""What the verbs of interactives say no with. ``code`` is part of the API."""
+"""Refusals of the services of interactives. ``code`` is part of the API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SHOWN = 10  # problems that a sentence names
 
-# What is wrong at a place of a configuration.
+# The mistakes in a configuration, by code.
 SENTENCES = {
     "not_json": _("this is not plain JSON, or too much of it"),
     "unknown_key": _("there is a key that is not known here"),
@@ -42,9 +42,9 @@ SENTENCES = {
 
 
 class ConfigInvalid(InvalidInput):
-    """The configuration breaks the rules of its kind; ``problems`` says where and how.
+    """The configuration breaks the rules of its kind.
 
-    A problem is a code and a JSON path of declared names and indices: nothing of the texts.
+    Each of ``problems`` is a code and a JSON path of declared names and indices, without texts.
     """
 
     code = "config_invalid"
@@ -63,7 +63,7 @@ class ConfigInvalid(InvalidInput):
 
 
 class NotPublished(Refused):
-    """Only what is published can be run."""
+    """Only a published interactive can be run."""
 
     code = "not_published"
     sentence_template = _("This interactive is not available at the moment.")

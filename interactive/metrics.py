@@ -1,4 +1,4 @@
-"""How interactives are used: started, completed, levels, by interactive and day (metrics.md)."""
+"""Starts, completions and levels, by interactive and day (metrics.md)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from uuid import UUID
 
 from django.db import connection
 
-# The day of a run is one of its totals too, so runs count the same before and after purge_expired
-# has added them up; and one statement sees them as they are at one moment.
+# Totals are stored by day, so runs count the same before and after purge_expired has added them up.
+# One statement reads runs and totals from one snapshot.
 QUERY = """
 SELECT day, interactive_definition_id,
        sum(runs),
@@ -50,7 +50,7 @@ class RunsOfDay:
 
 
 def runs_by_day(first: date, last: date) -> list[RunsOfDay]:
-    """Each day and interactive with runs, both days included; what was purged counts too.
+    """Each day and interactive with runs, from ``first`` to ``last``. Purged runs count too.
 
     One query. Totals are kept for 13 months.
     """

@@ -1,19 +1,83 @@
-"""Diaries have no page: no staff role sees even their existence (access.md §1)."""
+"""Admin pages of questions, reviews and decisions of moderators.
 
+Diaries have no page: no staff role sees even their existence (access.md §1).
+"""
+
+from django import forms
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextareaWidget
 
-from ebalance.admin.dialogs import VerbAdmin, verb_action
+from ebalance.admin.dialogs import Dialog, VerbAdmin, choice, verb_action
 from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
+from ebalance.db.encryption.fields import Plaintext
 
-from .dialogs import Escalation, Flags, Rejection, Text
 from .models import (
     AnonymousQuestion,
+    EscalationReason,
     ModerationAction,
     QuestionAnswer,
     Review,
     ReviewPublicationConsent,
+    TriggerFlag,
 )
+from .services import (
+    answer_question,
+    approve_question,
+    escalate_question,
+    flag_question,
+    mask_personal_data,
+    publish_answer,
+    publish_review,
+    reject_question,
+    reject_review,
+    unpublish_review,
+)
+from .services.inputs import LONGEST_TEXT
+
+# -- dialogs ---------------------------------------------------------------------------------------
+
+
+class RejectionDialog(Dialog):
+    shown_at = "reason"
+    reason = choice(_("Reason"), ModerationAction.Reason.choices)
+
+
+class EscalationDialog(Dialog):
+    shown_at = "reason"
+    reason = choice(_("Reason"), EscalationReason.choices, initial="other")
+
+
+class FlagsDialog(Dialog):
+    shown_at = "flags"
+    flags = forms.MultipleChoiceField(
+        label=_("Flags"),
+        choices=TriggerFlag.choices,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+    )
+
+
+class TextField(forms.CharField):
+    def to_python(self, value):
+        # Browsers send every line break of a text area as two characters, and count it as one.
+        return (super().to_python(value) or "").replace("\r\n", "\n")
+
+
+class TextDialog(Dialog):
+    """Takes a text for a sealed column. No page shows it again."""
+
+    shown_at = "text"
+    text = TextField(
+        label=_("Text"),
+        max_length=LONGEST_TEXT,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 12}),
+    )
+
+    def values(self):
+        return {"text": Plaintext(self.cleaned_data["text"])}
+
+
+# -- pages -----------------------------------------------------------------------------------------
 
 
 class QuestionAnswerInline(TabularInline):
@@ -64,30 +128,25 @@ class AnonymousQuestionAdmin(VerbAdmin):
         "answered": ["publish_answer"],
     }
 
-    approve = verb_action("approve", _("Approve"), AnonymousQuestion.approve)
-    reject = verb_action("reject", _("Reject"), AnonymousQuestion.reject, form=Rejection)
-    escalate = verb_action("escalate", _("Escalate"), AnonymousQuestion.escalate, form=Escalation)
-    flag = verb_action("flag", _("Flag"), AnonymousQuestion.flag, form=Flags)
-    mask_pii = verb_action(
-        "mask_pii", _("Mask personal data"), AnonymousQuestion.mask_pii, form=Text
-    )
+    approve = verb_action("approve", _("Approve"), approve_question)
+    reject = verb_action("reject", _("Reject"), reject_question, form=RejectionDialog)
+    escalate = verb_action("escalate", _("Escalate"), escalate_question, form=EscalationDialog)
+    flag = verb_action("flag", _("Flag"), flag_question, form=FlagsDialog)
+    mask_pii = verb_action("mask_pii", _("Mask personal data"), mask_personal_data, form=TextDialog)
     answer = verb_action(
-        "answer", _("Answer"), AnonymousQuestion.answer, form=Text, permission="answer"
+        "answer", _("Answer"), answer_question, form=TextDialog, permission="answer"
     )
     publish_answer = verb_action(
-        "publish_answer",
-        _("Publish the answer"),
-        AnonymousQuestion.publish_answer,
-        permission="answer",
+        "publish_answer", _("Publish the answer"), publish_answer, permission="answer"
     )
 
     def has_answer_permission(self, request, obj=None) -> bool:
-        """Answers are the owner's (access.md §1)."""
+        """Only the owner answers (access.md §1)."""
         return request.user.has_perm("ugc.add_questionanswer")
 
     @admin.action(description=_("Approve the selected questions"), permissions=["change"])
     def approve_selected(self, request, questions):
-        self.call_for_all(request, questions, AnonymousQuestion.approve)
+        self.call_for_all(request, questions, approve_question)
 
 
 @admin.register(QuestionAnswer)
@@ -121,10 +180,10 @@ class ReviewAdmin(VerbAdmin):
         "unpublished": ["publish", "mask_pii"],
     }
 
-    publish = verb_action("publish", _("Publish"), Review.publish)
-    unpublish = verb_action("unpublish", _("Unpublish"), Review.unpublish)
-    reject = verb_action("reject", _("Reject"), Review.reject, form=Rejection)
-    mask_pii = verb_action("mask_pii", _("Mask personal data"), Review.mask_pii, form=Text)
+    publish = verb_action("publish", _("Publish"), publish_review)
+    unpublish = verb_action("unpublish", _("Unpublish"), unpublish_review)
+    reject = verb_action("reject", _("Reject"), reject_review, form=RejectionDialog)
+    mask_pii = verb_action("mask_pii", _("Mask personal data"), mask_personal_data, form=TextDialog)
 
 
 @admin.register(ReviewPublicationConsent)

@@ -1,4 +1,4 @@
-"""What the verbs of questions, reviews and diaries say no with. ``code`` is part of the API."""
+"""Refusals of the services of questions, reviews and diaries. ``code`` is part of the API."""
 
 from django.utils.translation import gettext_lazy as _
 
@@ -6,7 +6,7 @@ from ebalance.services import InvalidInput, Refused, TransitionRefused
 
 
 class AuthorUnavailable(Refused):
-    """The person who writes is blocked or deleted."""
+    """The author is blocked or deleted."""
 
     code = "author_unavailable"
     sentence_template = _("This account cannot send anything at the moment. Please write to us.")
@@ -25,42 +25,42 @@ class TextTooLong(InvalidInput):
 
 
 class ContactUnusable(InvalidInput):
-    """Not one contact, or not one of its channel."""
+    """There is not exactly one contact, or it is not valid for its channel."""
 
     code = "invalid_contact"
     sentence_template = _("This contact cannot be used. Please check it.")
 
 
 class PayloadUnusable(InvalidInput):
-    """A diary entry does not follow its schema; ``place`` and ``rule`` are the schema's."""
+    """A diary entry breaks ``rule`` of its schema at ``place``."""
 
     code = "invalid_payload"
     sentence_template = _("The entry is not filled in as expected.")
 
 
 class ReasonMissing(InvalidInput):
-    """A rejection has one of the known reasons."""
+    """A rejection needs a reason, and a flag needs a name."""
 
     code = "reason_missing"
     sentence_template = _("Please choose a reason.")
 
 
 class ConsentMissing(Refused):
-    """A review is published only with the active consent of its author."""
+    """There is no active consent of the author, which a publication needs."""
 
     code = "consent_missing"
     sentence_template = _("The author has not agreed to publication, or has withdrawn the consent.")
 
 
 class ConsentActive(TransitionRefused):
-    """There is an active consent to another version of the text; it is withdrawn first."""
+    """There is an active consent to another version of the legal text."""
 
     code = "consent_active"
     sentence_template = _("There is already an active consent for this review.")
 
 
 class PublicationNotAllowed(Refused):
-    """The asker did not allow the question to be published with its answer."""
+    """The author of the question did not allow its publication."""
 
     code = "publication_not_allowed"
     sentence_template = _("The person did not allow this question to be published.")

@@ -1,7 +1,5 @@
 """Consultations on offer."""
 
-from typing import Any
-
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
@@ -11,7 +9,6 @@ from content.models.publication import Publishable
 from ebalance.db import auditing, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
-    Entity,
     Ref,
     TextLine,
     created_at,
@@ -20,8 +17,6 @@ from ebalance.db.fields import (
 from ebalance.db.schema.classification import p0
 from ebalance.db.schema.retention import kept
 from ebalance.db.sets import PUBLICATION_MOVES, PublicationStatus
-from ebalance.services import Clock
-from identity.models import User
 
 from ..errors import ServiceIncomplete
 
@@ -36,13 +31,11 @@ TERMS = (
 )
 
 
-class Service(Publishable, Entity):
-    """A kind of consultation on offer, with its price and its rules for cancelling.
+class Service(Publishable):
+    """A kind of consultation, with its price and its rules for cancelling.
 
-    Only a published service can be booked. An appointment keeps the terms agreed at its booking.
+    Only a published service is booked. Earlier appointments keep their terms.
     """
-
-    event_name = "service"
 
     class Format(models.TextChoices):
         ONLINE = "online", _("online")
@@ -85,6 +78,9 @@ class Service(Publishable, Entity):
     position = models.IntegerField(default=0, db_default=0, db_comment=p0("order in lists"))
     created_at = created_at()
     updated_at = updated_at()
+
+    event_name = "service"
+    not_ready_error = ServiceIncomplete
 
     retention = kept("until staff delete it")
 
@@ -145,16 +141,10 @@ class Service(Publishable, Entity):
     def __str__(self) -> str:
         return self.title
 
-    def list_offences(self) -> list[str]:
-        """What keeps the service from being published: codes of ServiceIncomplete."""
+    def publication_offences(self) -> list[str]:
+        """Codes of ServiceIncomplete."""
         checks = {
             "description_missing": is_visible(self.description_markdown),
             "address_missing": self.format == "online" or is_visible(self.offline_address),
         }
-        return [code for code, is_met in checks.items() if not is_met]
-
-    def _publish(self, actor: User | None, clock: Clock, **values: Any) -> None:
-        """Raises ServiceIncomplete."""
-        if offences := self.list_offences():
-            raise ServiceIncomplete(offences=offences, **self._named())
-        super()._publish(actor, clock, **values)
+        return [code for code, holds in checks.items() if not holds]

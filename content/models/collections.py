@@ -16,7 +16,7 @@ from .publication import Publishable, published_has_date
 from .taxonomy import Topic
 
 
-class CuratedCollection(Publishable, Entity):
+class CuratedCollection(Publishable):
     """A hand-picked list of content and interactives."""
 
     class Type(models.TextChoices):
@@ -76,7 +76,7 @@ class CuratedCollection(Publishable, Entity):
         return self.title
 
     def publication_offences(self) -> list[str]:
-        """An empty list would be shown if none of its places led to something published."""
+        """A collection shows only published targets, so it needs at least one."""
         shown = self.items.filter(
             Q(content_item__status="published") | Q(interactive_definition__status="published")
         )
@@ -84,7 +84,7 @@ class CuratedCollection(Publishable, Entity):
 
 
 class CuratedItem(Entity):
-    """One place in a collection: an item or an interactive."""
+    """An entry of a collection: a content item or an interactive."""
 
     class Type(models.TextChoices):
         CONTENT = "content", _("content")

@@ -16,8 +16,8 @@ from .items import ContentItem
 from .publication import Publishable, published_has_date
 
 
-class GlossaryTerm(Publishable, Entity):
-    """A term explained."""
+class GlossaryTerm(Publishable):
+    """A term with its explanation."""
 
     class Category(models.TextChoices):
         APPROACH = "approach", _("approach")

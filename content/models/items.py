@@ -1,5 +1,8 @@
 """Articles, notes, resources, landings, pages, with their revisions, topics, tags and files."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -11,13 +14,13 @@ from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import by_staff, p0
 from ebalance.db.schema.retention import BY_EDITORS, goes_with
 
-from .editorial import Editorial
+from .. import checklist
 from .media import MediaAsset
-from .publication import published_has_date
+from .publication import Publishable, published_has_date
 from .taxonomy import Tag, Topic
 
 
-class ContentItem(Editorial, Entity):
+class ContentItem(Publishable):
     """An article, note, resource, landing or page; written by editors, read by everyone."""
 
     class Type(models.TextChoices):
@@ -80,6 +83,9 @@ class ContentItem(Editorial, Entity):
 
     topics = models.ManyToManyField(Topic, through="ContentItemTopic", related_name="content_items")
     tags = models.ManyToManyField(Tag, through="ContentItemTag", related_name="content_items")
+
+    event_name = "content"
+    published_from = ("draft", "review")
 
     retention = BY_EDITORS
 
@@ -146,9 +152,15 @@ class ContentItem(Editorial, Entity):
     def __str__(self) -> str:
         return self.title
 
+    def publication_offences(self) -> list[str]:
+        return checklist.offences(self.body_markdown, slug=self.slug)
+
+    def event_facts(self) -> Mapping[str, Any]:
+        return {"content_type": self.content_type}
+
 
 class ContentRevision(Entity):
-    """The text of an item as it once stood. Immutable."""
+    """An earlier or the current text of an item. Immutable."""
 
     content_item = Ref(
         ContentItem, DB_CASCADE, related_name="revisions", db_comment=p0("item it belongs to")
@@ -195,7 +207,7 @@ class ContentRevision(Entity):
 
 
 class ContentItemTopic(Entity):
-    """That an item belongs to a topic."""
+    """A topic of an item."""
 
     content_item = Ref(ContentItem, DB_CASCADE, db_comment=p0("item"))
     topic = Ref(Topic, db_column="topic_code", db_comment=p0("topic"))
@@ -221,7 +233,7 @@ class ContentItemTopic(Entity):
 
 
 class ContentItemTag(Entity):
-    """That an item carries a tag."""
+    """A tag of an item."""
 
     content_item = Ref(ContentItem, DB_CASCADE, db_comment=p0("item"))
     tag = Ref(Tag, DB_CASCADE, db_comment=p0("tag"))

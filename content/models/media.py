@@ -10,11 +10,11 @@ from ebalance.db.schema.classification import by_staff, p0
 from ebalance.db.schema.retention import BY_EDITORS
 
 MIB = 1024 * 1024
-# Of a path. The invisible are named: what \s stands for depends on the server's locale.
+# A segment of a path. It lists the invisible characters, because \s depends on the server's locale.
 SEGMENT = r"[^/\\\s\x01-\x20\x7F-\xA0\u1680\u2000-\u200F\u2028-\u202F\u205F\u3000\uFEFF]+"
 
 
-# What a file is, and where. Whoever changes that puts another file in its place.
+# A change of one of these columns replaces the file.
 FILE = ("media_type", "mime_type", "object_key", "public_url", "size_bytes")
 
 

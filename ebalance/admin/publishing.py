@@ -1,4 +1,4 @@
-"""Admin pages of what is published: the status is moved by verbs, each a button beside "Save"."""
+"""Admin pages of publishable rows. Buttons beside "Save" change the status."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -7,17 +7,19 @@ from django.contrib.admin.utils import unquote
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 
+from content.services import archive, publish, restore, unpublish
 from ebalance.admin.options import ModelAdmin
 
 
 class PublishingAdmin(ModelAdmin):
-    """A button saves the form, its inlines too, and then calls the verb, in one transaction: what
-    the verb refuses comes back as an error of the form, with all that was typed.
+    """A button saves the form with its inlines, and then calls a service, in one transaction.
+
+    A refusal of the service is an error of the form, which keeps its input.
     """
 
-    locked_fields = ("status", "published_at")
-    actions_submit_line = ("publish", "unpublish", "archive", "restore")
-    # Which buttons a page has, by status.
+    locked_fields: ClassVar[tuple[str, ...]] = ("status", "published_at")
+    actions_submit_line: ClassVar[tuple[str, ...]] = ("publish", "unpublish", "archive", "restore")
+    # The buttons of a page, by status.
     buttons: ClassVar[Mapping[str, Sequence[str]]] = {
         "draft": ("publish",),
         "published": ("unpublish", "archive"),
@@ -28,43 +30,43 @@ class PublishingAdmin(ModelAdmin):
         row = self.get_object(request, unquote(str(object_id)))
         offered = self.buttons.get(row.status, ()) if row else ()
         return [
-            found
-            for found in super().get_actions_submit_line(request, object_id)
-            if found.action_name in map(self.button_name, offered)
+            button
+            for button in super().get_actions_submit_line(request, object_id)
+            if button.action_name in map(self.button_name, offered)
         ]
 
-    def button_name(self, verb: str) -> str:
-        return f"{self.opts.app_label}_{self.opts.model_name}_{verb}"
+    def button_name(self, name: str) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_{name}"
 
-    def is_pressed(self, request, verb: str) -> bool:
-        return self.button_name(verb) in request.POST
+    def is_pressed(self, request, name: str) -> bool:
+        return self.button_name(name) in request.POST
 
     def save_model(self, request, obj, form, change):
-        obj.save()  # Unfold's would call the verb here, before the inlines are saved
+        obj.save()  # Unfold's would call the action here, before the inlines are saved
 
     def save_related(self, request, form, formsets, change):
         super().save_related(request, form, formsets, change)
         if change:
-            for verb in self.actions_submit_line:
-                if self.is_pressed(request, verb):
-                    getattr(self, verb)(request, form)
+            for name in self.actions_submit_line:
+                if self.is_pressed(request, name):
+                    getattr(self, name)(request, form)
 
     @action(description=_("Publish"), permissions=["change"])
     def publish(self, request, form):
-        form.instance.publish(actor=request.user)
+        publish(form.instance, actor=request.user)
         self.message_user(request, _("This is published now."))
 
     @action(description=_("Take back to draft"), permissions=["change"])
     def unpublish(self, request, form):
-        form.instance.unpublish(actor=request.user)
+        unpublish(form.instance, actor=request.user)
         self.message_user(request, _("This is a draft now and is no longer shown."))
 
     @action(description=_("Archive"), permissions=["change"])
     def archive(self, request, form):
-        form.instance.archive(actor=request.user)
+        archive(form.instance, actor=request.user)
         self.message_user(request, _("This is in the archive now and is no longer shown."))
 
     @action(description=_("Bring back from the archive"), permissions=["change"])
     def restore(self, request, form):
-        form.instance.restore(actor=request.user)
+        restore(form.instance, actor=request.user)
         self.message_user(request, _("This is a draft again."))

@@ -30,7 +30,7 @@ ARTICLES = [
     ("boundaries", "uchimsya-govorit-net", "Учимся говорить «нет»", "20_30_min"),
     ("selfesteem", "opora-na-sebya", "Опора на себя", "series"),
 ]
-# What a text has before it is published, see content/services/checklist.py.
+# Parts of a text that is ready for publication, see content/checklist.py.
 DISCLAIMER = "Важно: этот материал не заменяет консультацию специалиста."
 CALL_TO_ACTION = "[Записаться на консультацию](/booking)"
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import models
-from django.db.models import Max, Q
-from django.utils import timezone
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from content.models.publication import Publishable
@@ -17,20 +16,12 @@ from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import by_staff, p0
 from ebalance.db.schema.retention import BY_EDITORS, goes_with
 from ebalance.db.sets import PUBLICATION_MOVES, PublicationStatus
-from ebalance.services import Clock, transactional
-
-from .. import configs
-from ..errors import ConfigInvalid
-
-if TYPE_CHECKING:
-    from identity.models import User
-
 
 PUBLICATION = ("status", "published_version")
 
 
-class InteractiveDefinition(Publishable, Entity):
-    """A quiz, navigator, thermometer and so on; its content stands in its versions."""
+class InteractiveDefinition(Publishable):
+    """A quiz, navigator, thermometer and so on. Its versions hold the content."""
 
     class Type(models.TextChoices):
         QUIZ = "quiz", _("quiz")
@@ -111,49 +102,20 @@ class InteractiveDefinition(Publishable, Entity):
     def __str__(self) -> str:
         return self.title
 
-    @transactional
-    def publish(
-        self,
-        *,
-        config: Mapping[str, Any],
-        actor: User | None = None,
-        clock: Clock = timezone.now,
-    ) -> InteractiveVersion:
-        """Show people this configuration, as an immutable version with the next number. Answers
-        the version; the configuration that is published already gives no second one.
-
-        Locks the row. Raises NotFound, NotPermitted, ConfigInvalid, and TransitionRefused for one
-        in the archive.
-        """
-        row = self._taken(actor)
-        plain = configs.as_json(config)
-        if plain is None:
-            raise ConfigInvalid(problems=[configs.Problem("not_json", configs.path())])
-        if found := configs.problems(row.interactive_type, plain):
-            raise ConfigInvalid(problems=found)
-        version = row.versions.filter(version=row.published_version).first()
-        changes = row._moves_to("published", row.published_from)
-        if version is None or version.config != plain:
-            version = row._next_version(plain, actor)
-            changes = True
-        if changes:
-            row._publish(actor, clock, published_version=version.version)
-        self.refresh_from_db()
-        return version
-
     def event_facts(self) -> Mapping[str, Any]:
         return {
             "interactive_type": self.interactive_type,
             "published_version": self.published_version,
         }
 
-    def _next_version(self, config: configs.Config, actor: User | None) -> InteractiveVersion:
-        newest = self.versions.aggregate(number=Max("version"))["number"] or 0
-        return self.versions.create(version=newest + 1, config=config, created_by=actor)
+    def version_numbered(self, number: int | None) -> InteractiveVersion | None:
+        if number is None:
+            return None
+        return self.versions.filter(version=number).first()
 
 
 class InteractiveVersion(Entity):
-    """The configuration of an interactive as published once. Immutable."""
+    """A published configuration of an interactive. Immutable."""
 
     interactive_definition = Ref(
         InteractiveDefinition, DB_CASCADE, related_name="versions", db_comment=p0("interactive")

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from secrets import token_urlsafe
-from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.models import F, Q
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from audit.services import publish_event
 from ebalance.db import rules, triggers
 from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, now_default
 from ebalance.db.schema.classification import NULL, of_person, p0, replace
 from ebalance.db.schema.retention import Totals, purged
 from ebalance.db.sets import EntryPoint
-from ebalance.services import (
-    Clock,
-    InvalidInput,
-    RowOrKey,
-    TransitionRefused,
-    lock_or_refuse,
-    transactional,
-)
 
-from .. import configs
-from ..errors import ResultNotPossible
-from ..querysets import RunQuerySet, member, present_person
 from .definitions import InteractiveDefinition
-
-if TYPE_CHECKING:
-    from identity.models import User
 
 DAY_MS = 24 * 60 * 60 * 1000
 DAY = "(started_at AT TIME ZONE 'Europe/Moscow')::date"  # days of metrics.md
@@ -97,7 +79,7 @@ class InteractiveRun(Entity):
         related_name="interactive_runs",
         db_comment=of_person("who ran it, if logged in", NULL),
     )
-    # Not emptied: a run has a person or an anonymous id, and a detached one has no person.
+    # An erasure replaces the value: a run without a person needs an anonymous id.
     anonymous_id = TextLine(
         null=True,
         blank=True,
@@ -125,8 +107,6 @@ class InteractiveRun(Entity):
         CrisisTrigger, null=True, blank=True, db_comment=p0("category of the trigger, no details")
     )
     entry_point = ClosedSet(EntryPoint, null=True, blank=True, db_comment=p0("where from"))
-
-    objects = RunQuerySet.as_manager()
 
     retention = purged(
         "90 days",
@@ -193,135 +173,9 @@ class InteractiveRun(Entity):
     def __str__(self) -> str:
         return f"{self.get_status_display()} {self.started_at:%d.%m.%Y}"
 
-    @transactional
-    def complete(
-        self,
-        *,
-        result_level: str | None = None,
-        result_profile: str | None = None,
-        duration_ms: int | None = None,
-        crisis_trigger_type: str | None = None,
-        clock: Clock = timezone.now,
-    ) -> None:
-        """End the run with what the interactive found. Locks the row.
-
-        A quiz and a thermometer end with a level, a navigator with a profile, as the version that
-        was shown can give them, the others with neither; where the crisis block was shown, the
-        result may be missing. ``duration_ms``: 0 to 24 hours. The same result again changes
-        nothing, whatever the duration.
-
-        Raises NotFound, InvalidInput, ResultNotPossible, and TransitionRefused for a run that was
-        abandoned or completed with another result.
-        """
-        result = {
-            "result_level": member(self.ResultLevel, result_level, "result_level"),
-            "result_profile": member(self.ResultProfile, result_profile, "result_profile"),
-            **crisis(crisis_trigger_type),
-        }
-        if not (duration_ms is None or is_duration(duration_ms)):
-            raise InvalidInput(field="duration_ms")
-        row = lock_or_refuse(type(self)._base_manager.all(), self.pk)
-        row._must_be_possible(result)
-        if row._ends_as("completed", result):
-            # The start may stem from another clock, which is ahead of this one.
-            ended_at = max(clock(), row.started_at)
-            row._end("completed", completed_at=ended_at, duration_ms=duration_ms, **result)
-        self.refresh_from_db()
-
-    @transactional
-    def abandon(self, *, crisis_trigger_type: str | None = None) -> None:
-        """End the run without a result; the crisis block may have been what ended it.
-
-        Raises NotFound, InvalidInput, and TransitionRefused for a completed run.
-        """
-        shown = crisis(crisis_trigger_type)
-        row = lock_or_refuse(type(self)._base_manager.all(), self.pk)
-        if row._ends_as("abandoned", shown):
-            row._end("abandoned", **shown)
-        self.refresh_from_db()
-
-    @transactional
-    def link_to_user(self, user: RowOrKey[User]) -> None:
-        """Give an anonymous run to the person who has logged in; it keeps its anonymous id. Locks
-        the person, then the run.
-
-        Raises NotFound, also for a person who was deleted, and TransitionRefused for a run that
-        belongs to somebody else.
-        """
-        person = present_person(user)
-        row = lock_or_refuse(type(self)._base_manager.all(), self.pk)
-        if row.user_id is None:
-            row.user = person
-            row.save(update_fields=["user"])
-            row._tell("run_linked")
-        elif row.user_id != person.pk:
-            raise TransitionRefused(**row._named(), status=row.status, wanted="linked")
-        self.refresh_from_db()
-
-    # -- how ------------------------------------------------------------------------------------
-
-    def _must_be_possible(self, result: Mapping[str, Any]) -> None:
-        """Raise ResultNotPossible unless the version that was shown can end so."""
-        definition = self.interactive_definition
-        version = definition.versions.filter(version=self.definition_version).first()
-        is_crisis = self.crisis_triggered or "crisis_triggered" in result
-        possible = configs.results(definition.interactive_type, version and version.config)
-        for name, members in (
-            ("result_level", possible.levels),
-            ("result_profile", possible.profiles),
-        ):
-            value = result[name]
-            if value is None:
-                is_possible = members == configs.NO_RESULTS or is_crisis
-            else:
-                is_possible = members is None or value in members
-            if not is_possible:
-                raise ResultNotPossible(field=name)
-
-    def _ends_as(self, status: str, result: Mapping[str, Any]) -> bool:
-        """Whether the locked run ends now; False when it has ended so before."""
-        if self.status == "in_progress":
-            return True
-        if self.status != status or any(getattr(self, n) != v for n, v in result.items()):
-            raise TransitionRefused(**self._named(), status=self.status, wanted=status)
-        return False
-
-    def _end(self, status: str, **values: Any) -> None:
-        values["status"] = status
-        for name, value in values.items():
-            setattr(self, name, value)
-        self.save(update_fields=[*values])
-        self._tell(
-            f"run_{status}", result_level=self.result_level, result_profile=self.result_profile
-        )
-        if self.crisis_triggered:
-            self._tell("run_crisis_triggered", category=self.crisis_trigger_type)
-
-    def _tell(self, what: str, **facts: Any) -> None:
-        publish_event(
-            what,
-            self,
-            interactive_definition_id=self.interactive_definition_id,
-            definition_version=self.definition_version,
-            **facts,
-        )
-
-    def _named(self) -> dict[str, Any]:
-        return {"entity": self._meta.db_table, "id": str(self.pk)}
-
-
-def crisis(category: str | None) -> dict[str, Any]:
-    """What a run is told about the crisis block: nothing, when nothing is said."""
-    known = member(InteractiveRun.CrisisTrigger, category, "crisis_trigger_type")
-    return {"crisis_triggered": True, "crisis_trigger_type": known} if known else {}
-
-
-def is_duration(value: object) -> bool:
-    return type(value) is int and 0 <= value <= DAY_MS
-
 
 class InteractiveRunTotal(Entity):
-    """How many runs of a day were alike. Written by purge_expired as it removes them."""
+    """How many runs of a day had the same values. purge_expired writes it and removes the runs."""
 
     day = models.DateField(db_comment=p0("day of the start, Europe/Moscow"))
     interactive_definition = Ref(

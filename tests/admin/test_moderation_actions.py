@@ -1,4 +1,4 @@
-"""Moderating in admin: the verbs behind buttons, for those whom access.md §1 names."""
+"""Moderation in admin: buttons call the services, for the roles of access.md §1."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from tests.factories import AnonymousQuestionFactory, ReviewFactory, ReviewPubli
 from tests.ugc.telling import actions, stored, told, writes_nothing
 from ugc.models import AnonymousQuestion, QuestionAnswer, Review
 from ugc.services.inputs import LONGEST_TEXT
+from ugc.services.moderation import add_action, last_action
 
 SECRET = "Вы не одна, и это пройдёт"
-SENT = {"_form_submitted": "True"}  # what tells a sent dialog from an opened one
+SENT = {"_form_submitted": "True"}  # distinguishes a sent dialog from an opened one
 
 QUESTION_DIALOGS: dict[str, tuple[str, dict[str, Any], str, list[tuple[str, str | None]]]] = {
     # verb -> state before, what is filled in, state after, moderation actions
@@ -91,7 +92,7 @@ def test_dialog_calls_the_verb_for_the_roles_that_may(
     after: str,
     done: Any,
 ) -> None:
-    """The assistant decides and does not answer."""
+    """The assistant decides, but does not answer."""
     row = row_in(model, state)
     address, change = dialog(row, verb), page(model, "change", row.pk)
     with writes_nothing(row):
@@ -125,7 +126,7 @@ def test_others_have_no_dialog(as_role: Callable[[str], Client], role: str) -> N
 def test_the_actor_is_who_is_signed_in(assistant: Client) -> None:
     row = row_in(AnonymousQuestion, "pending")
     assistant.post(dialog(row, "approve"), SENT)
-    assert str(row._last_action("approve").moderator_id) == assistant.session["_auth_user_id"]
+    assert str(last_action(row, "approve").moderator_id) == assistant.session["_auth_user_id"]
 
 
 def test_without_the_token_of_the_page_nothing_is_decided(owner: Client) -> None:
@@ -172,9 +173,9 @@ def test_a_review_without_a_consent_says_so(owner: Client) -> None:
 
 
 def test_refused_dialog_keeps_its_input(owner: Client) -> None:
-    """Somebody else rejected the question meanwhile."""
+    """Another moderator has rejected the question meanwhile."""
     row = row_in(AnonymousQuestion, "rejected")
-    row._note("reject", signed_in(owner), row.moderated_at, "pii")
+    add_action(row, "reject", signed_in(owner), row.moderated_at, "pii")
     for verb, filled in (
         ("reject", {"reason": "spam"}),
         ("escalate", {"reason": "other"}),
@@ -284,7 +285,7 @@ def test_no_publication_is_typed_in(owner: Client) -> None:
 
 @pytest.fixture
 def log() -> Iterator[list[str]]:
-    """All that is logged meanwhile, by whomever."""
+    """All log records of the block, of every logger."""
     lines: list[str] = []
 
     class Keeper(logging.Handler):

@@ -1,4 +1,4 @@
-"""Content and interactives are moved by the buttons of their pages, which call the verbs."""
+"""The buttons of the pages of content and interactives, which call the services."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from content.models import (
     CuratedItem,
     GlossaryTerm,
 )
+from content.services import archive, publish, save_revision, unpublish
 from crm.models import AnalyticsEvent
 from identity.models import User
 from interactive.models import InteractiveDefinition
+from interactive.services import publish_version
 from tests.admin.support import form_at, form_data, page, text, unrendered
 from tests.admin.test_writing import errors, is_russian, said
 from tests.content.texts import ready
@@ -72,9 +74,9 @@ def collection(**values: Any) -> CuratedCollection:
 
 def interactive(status: str) -> InteractiveDefinition:
     made = InteractiveDefinitionFactory()
-    made.publish(config=sample("quiz"))
+    publish_version(made, config=sample("quiz"))
     if status != "published":
-        made.archive() if status == "archived" else made.unpublish()
+        archive(made) if status == "archived" else unpublish(made)
     return made
 
 
@@ -219,7 +221,7 @@ def test_new_item_has_its_first_revision(owner: Client) -> None:
 
 def test_saved_text_is_a_revision_and_a_saved_address_is_none(owner: Client) -> None:
     row = ContentItemFactory(title="Было")
-    row.save_revision(actor=User.objects.get(pk=owner.session["_auth_user_id"]))
+    save_revision(row, actor=User.objects.get(pk=owner.session["_auth_user_id"]))
     address = page(ContentItem, "change", row.pk)
     form = form_at(owner, address)
     assert owner.post(address, {**form, "slug": "drugoj-adres"}).status_code == 302
@@ -252,7 +254,7 @@ def roll_back(client: Client, *revisions: ContentRevision) -> Any:
 def test_revision_is_brought_back_by_an_action(as_role: Callable[[str], Client]) -> None:
     row, client = ContentItemFactory(title="Было"), as_role("editor")
     actor = User.objects.get(pk=client.session["_auth_user_id"])
-    row.save_revision(actor=actor, title="Стало")
+    save_revision(row, actor=actor, title="Стало")
     first, second = row.revisions.order_by("revision")
     assert "roll_back" in text(client.get(page(ContentRevision, "changelist")))
     answer = roll_back(client, first)
@@ -271,8 +273,8 @@ def test_revision_is_brought_back_by_an_action(as_role: Callable[[str], Client])
 def test_refused_rollback_is_a_message(owner: Client) -> None:
     row = ContentItemFactory(body_markdown="Набросок")
     actor = User.objects.get(pk=owner.session["_auth_user_id"])
-    row.save_revision(actor=actor, body_markdown=ready())
-    row.publish(actor=actor)
+    save_revision(row, actor=actor, body_markdown=ready())
+    publish(row, actor=actor)
     with nothing_written():
         answer = roll_back(owner, row.revisions.get(revision=1))
     assert answer.status_code == 302
@@ -335,7 +337,7 @@ NO_CONFIGS = ["", "{", "null", "[]", "[1]", '"a"', "5"]
 AWKWARD = [
     '{"a": "\\u0000"}',
     '{"a": "\\ud800"}',
-    # Too much for json itself: digits, levels.
+    # More digits or levels than json parses.
     '{"a": ' + "1" * 5_000 + "}",
     '{"a":' * 5_000 + "1" + "}" * 5_000,
     '{"a":' * 20_000 + "1" + "}" * 20_000,

@@ -17,6 +17,7 @@ from psycopg import sql
 
 from audit.services import record_entry
 from booking.models import Service
+from content.services import publish
 from crm.models import Lead
 from ebalance.actor import ActorMiddleware, acting_as, client_address, current_actor, user_agent
 from ebalance.db.backend.session import may_write
@@ -663,7 +664,7 @@ def test_in_a_request_of_nobody_a_verb_is_its_actors(service: Service) -> None:
 def test_a_verb_of_the_domain_names_its_actor() -> None:
     owner = UserFactory(role="owner")
     service = ServiceFactory()
-    (entry,) = told(lambda: service.publish(actor=owner))
+    (entry,) = told(lambda: publish(service, actor=owner))
     assert (entry["action"], who(entry)[:2]) == ("service_changed", (owner.pk, "owner"))
 
 

@@ -25,6 +25,7 @@ from booking.services import (
     submit_waitlist_request,
 )
 from booking.services.intake import has_text
+from content.services import archive
 from crm.models import AnalyticsEvent, Lead, LeadTimelineEvent
 from crm.services import find_leads_by_contact
 from ebalance.db.encryption.fields import Plaintext, UnsealedValue
@@ -152,7 +153,7 @@ def test_the_same_request_is_answered_with_the_first() -> None:
         ):
             assert submit_waitlist_request(**again) == first
     close_waitlist_request(first)
-    values["service"].archive()
+    archive(values["service"])
     with writes_nothing():
         assert submit_waitlist_request(**values).status == "closed"
 

@@ -1,8 +1,9 @@
-"""The verbs of content items: revisions, review, publication."""
+"""Services of content items: revisions, review, publication."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -10,10 +11,20 @@ import pytest
 from django.utils import translation
 
 from audit.models import OutboxEvent
+from content import services
+from content.checklist import DISCLAIMER
 from content.errors import WANTED, NotReadyToPublish
 from content.models import ContentItem, ContentRevision
-from content.models.editorial import META, REVISED, TEXT
-from content.services.checklist import DISCLAIMER
+from content.services import (
+    archive,
+    publish,
+    restore,
+    rollback,
+    save_revision,
+    submit_for_review,
+    unpublish,
+)
+from content.services.revisions import META, REVISED, TEXT
 from crm.models import AnalyticsEvent, LeadTimelineEvent
 from ebalance.services import InvalidInput, NotFound, NotPermitted, RuleBroken, TransitionRefused
 from identity.models import User
@@ -53,7 +64,7 @@ def text(row: ContentItem | ContentRevision) -> dict[str, Any]:
 
 def test_a_saved_text_is_the_items_and_a_revision(editor: User) -> None:
     item = ContentItemFactory(title="Было")
-    revision = item.save_revision(actor=editor, title="Стало", seo_title="Для поиска")
+    revision = save_revision(item, actor=editor, title="Стало", seo_title="Для поиска")
     assert (item.title, item.seo_title) == ("Стало", "Для поиска")
     stored = ContentItem.objects.get(pk=item.pk)
     assert text(stored) == text(item) == text(revision)
@@ -64,7 +75,7 @@ def test_a_saved_text_is_the_items_and_a_revision(editor: User) -> None:
 def test_the_first_text_is_kept_as_its_authors(editor: User) -> None:
     item = ContentItemFactory(title="Было")
     before = text(item)
-    item.save_revision(actor=editor, title="Стало")
+    save_revision(item, actor=editor, title="Стало")
     first, second = item.revisions.order_by("revision")
     assert (first.revision, text(first), first.changed_by) == (1, before, item.author)
     assert (second.revision, second.title, second.changed_by) == (2, "Стало", editor)
@@ -73,25 +84,25 @@ def test_the_first_text_is_kept_as_its_authors(editor: User) -> None:
 
 def test_a_text_that_came_by_another_way_is_kept_before_it_is_changed(editor: User) -> None:
     item = ContentItemFactory()
-    item.save_revision(actor=editor, title="Первое")
+    save_revision(item, actor=editor, title="Первое")
     update_sql(item, title="Мимо глагола")
-    item.save_revision(actor=editor, title="Второе")
+    save_revision(item, actor=editor, title="Второе")
     titles = item.revisions.order_by("revision").values_list("title", flat=True)
     assert list(titles)[1:] == ["Первое", "Мимо глагола", "Второе"]
 
 
 def test_an_unchanged_text_is_no_new_revision(editor: User) -> None:
     item = ContentItemFactory()
-    revision = item.save_revision(actor=editor, title="Стало")
+    revision = save_revision(item, actor=editor, title="Стало")
     with writes_nothing():
-        assert item.save_revision(actor=editor, title="Стало") == revision
-        assert item.save_revision(actor=editor) == revision
-        assert ContentItem.objects.get(pk=item.pk).save_revision(actor=editor) == revision
+        assert save_revision(item, actor=editor, title="Стало") == revision
+        assert save_revision(item, actor=editor) == revision
+        assert save_revision(ContentItem.objects.get(pk=item.pk), actor=editor) == revision
 
 
 def test_what_is_left_out_stays_and_what_is_emptied_is_null(editor: User) -> None:
     item = ContentItemFactory(excerpt="Кратко", seo_title="Для поиска")
-    item.save_revision(actor=editor, seo_title=" ", excerpt=None, format="")
+    save_revision(item, actor=editor, seo_title=" ", excerpt=None, format="")
     item.refresh_from_db()
     assert (item.seo_title, item.excerpt, item.format) == (None, None, None)
     assert item.body_markdown == ContentItemFactory.build().body_markdown
@@ -100,8 +111,8 @@ def test_what_is_left_out_stays_and_what_is_emptied_is_null(editor: User) -> Non
 def test_a_stale_copy_does_not_undo_a_colleagues_change(editor: User) -> None:
     item = ContentItemFactory(title="Было", excerpt="Было")
     stale = ContentItem.objects.get(pk=item.pk)
-    item.save_revision(actor=editor, title="Стало")
-    stale.save_revision(actor=editor, excerpt="Стало")
+    save_revision(item, actor=editor, title="Стало")
+    save_revision(stale, actor=editor, excerpt="Стало")
     assert (stale.title, stale.excerpt) == ("Стало", "Стало")
 
 
@@ -128,14 +139,14 @@ def test_bad_values_are_refused_and_nothing_is_written(
 ) -> None:
     item = ContentItemFactory()
     with writes_nothing(), pytest.raises(InvalidInput) as caught:
-        item.save_revision(actor=editor, **{"excerpt": "Новое", **changes})
+        save_revision(item, actor=editor, **{"excerpt": "Новое", **changes})
     assert caught.value.details["field"] == next(iter(changes))
 
 
 def test_what_only_the_database_refuses_is_a_refusal_too(editor: User) -> None:
     item = ContentItemFactory()
     with writes_nothing(), pytest.raises(RuleBroken) as caught:
-        item.save_revision(actor=editor, title="\u200b")
+        save_revision(item, actor=editor, title="\u200b")
     assert caught.value.details["rule"] == "content_items_title_not_blank"
 
 
@@ -143,9 +154,9 @@ def test_a_revision_has_somebody_who_saved_it() -> None:
     item = ContentItemFactory()
     with writes_nothing():
         with pytest.raises(InvalidInput):
-            item.save_revision(actor=None, title="Стало")
+            save_revision(item, actor=None, title="Стало")
         with pytest.raises(InvalidInput):
-            item.rollback(1, actor=None)
+            rollback(item, revision=1, actor=None)
 
 
 # -- rollback -----------------------------------------------------------------------------------
@@ -156,9 +167,9 @@ def test_a_rollback_brings_back_every_column_as_a_new_revision(editor: User) -> 
     first = text(item)
     changed = {name: f"новое {name}" for name in ("title", "excerpt", "body_markdown")}
     changed |= {"format": "audio", "support_level": None, "canonical_url": "/a", "seo_keywords": ""}
-    item.save_revision(actor=editor, **changed)
+    save_revision(item, actor=editor, **changed)
     assert text(item) != first
-    restored = item.rollback(1, actor=editor)
+    restored = rollback(item, revision=1, actor=editor)
     assert (restored.revision, text(restored)) == (3, first)
     assert text(item) == text(ContentItem.objects.get(pk=item.pk)) == first
     assert text(item.revisions.get(revision=2))["title"] == "новое title"
@@ -168,38 +179,38 @@ def test_a_rollback_brings_back_every_column_as_a_new_revision(editor: User) -> 
 
 def test_a_rollback_takes_the_revision_itself_and_repeats_to_nothing(editor: User) -> None:
     item = ContentItemFactory(title="Было")
-    item.save_revision(actor=editor, title="Стало")
+    save_revision(item, actor=editor, title="Стало")
     first = item.revisions.get(revision=1)
-    restored = item.rollback(first, actor=editor)
+    restored = rollback(item, revision=first, actor=editor)
     with writes_nothing():
-        assert item.rollback(first, actor=editor) == restored
-        assert item.rollback(restored, actor=editor) == restored
-        assert item.rollback(str(first.pk), actor=editor) == restored
+        assert rollback(item, revision=first, actor=editor) == restored
+        assert rollback(item, revision=restored, actor=editor) == restored
+        assert rollback(item, revision=str(first.pk), actor=editor) == restored
 
 
 def test_a_rollback_moves_no_page(editor: User) -> None:
     item = ContentItemFactory(title="Было")
-    item.save_revision(actor=editor, title="Стало")
+    save_revision(item, actor=editor, title="Стало")
     item.slug = "novyj-adres"
     item.save()
-    item.rollback(1, actor=editor)
+    rollback(item, revision=1, actor=editor)
     assert (item.title, item.slug) == ("Было", "novyj-adres")
 
 
 def test_revisions_of_others_and_unknown_numbers_are_not_found(editor: User) -> None:
     item, foreign = ContentItemFactory(), ContentRevisionFactory(revision=1)
-    item.save_revision(actor=editor, title="Стало")
+    save_revision(item, actor=editor, title="Стало")
     unknown = (7, 0, -1, 2**70, foreign, foreign.pk, ContentRevisionFactory.build(), item)
     for revision in (*unknown, uuid4(), None, True, "nonsense", "\0", 1.5, []):
         with writes_nothing(), pytest.raises(NotFound):
-            item.rollback(revision, actor=editor)
+            rollback(item, revision=revision, actor=editor)
 
 
 def test_a_revision_from_elsewhere_may_know_fewer_columns(editor: User) -> None:
     item = ContentItemFactory(seo_title="Сейчас", format="audio")
     meta = {"format": None, "seo_title": 5, "slug": "ukradennyj", "other": {"a": 1}}
     ContentRevisionFactory(content_item=item, revision=1, title="Давно", meta=meta)
-    item.rollback(1, actor=editor)
+    rollback(item, revision=1, actor=editor)
     assert (item.title, item.format, item.seo_title) == ("Давно", None, "Сейчас")
     assert item.slug != "ukradennyj"
 
@@ -236,7 +247,7 @@ def item_in(status: str) -> ContentItem:
 def test_a_verb_makes_the_moves_of_the_specification(editor: User, verb: str, status: str) -> None:
     item = item_in(status)
     target, sources = MOVES[verb]
-    move = getattr(item, verb)
+    move = partial(getattr(services, verb), item)
     if status in sources:
         move(actor=editor)
         assert item.status == ContentItem.objects.get(pk=item.pk).status == target
@@ -256,18 +267,18 @@ def test_a_verb_makes_the_moves_of_the_specification(editor: User, verb: str, st
 def test_a_verb_decides_on_the_row_as_it_is_now(editor: User) -> None:
     item = item_in("draft")
     stale = ContentItem.objects.get(pk=item.pk)
-    item.publish(actor=editor)
-    item.archive(actor=editor)
+    publish(item, actor=editor)
+    archive(item, actor=editor)
     with writes_nothing(), pytest.raises(TransitionRefused):
-        stale.publish(actor=editor)
+        publish(stale, actor=editor)
     with writes_nothing(), pytest.raises(TransitionRefused):
-        stale.submit_for_review(actor=editor)
+        submit_for_review(stale, actor=editor)
 
 
 @looped("verb", MOVES)
 def test_what_is_gone_is_not_found(verb: str) -> None:
     with writes_nothing(), pytest.raises(NotFound):
-        getattr(ContentItem(pk=uuid4()), verb)()
+        getattr(services, verb)(ContentItem(pk=uuid4()))
 
 
 @pytest.mark.parametrize("verb", [*MOVES, "save_revision", "rollback"])
@@ -275,23 +286,23 @@ def test_what_is_gone_is_not_found(verb: str) -> None:
 def test_only_owner_and_editor_write(verb: str, role: str | None) -> None:
     item = item_in(min(MOVES.get(verb, ("", {"draft"}))[1]))
     actor = UserFactory(role=role) if role else UserFactory()
-    arguments = {"rollback": (1,)}.get(verb, ())
+    arguments = {"rollback": {"revision": 1}}.get(verb, {})
     with writes_nothing(), pytest.raises(NotPermitted):
-        getattr(item, verb)(*arguments, actor=actor)
+        getattr(services, verb)(item, **arguments, actor=actor)
 
 
 def test_somebody_blocked_writes_nothing() -> None:
     item, actor = item_in("draft"), UserFactory(role="editor")
     actor.status = "blocked"
     with writes_nothing(), pytest.raises(NotPermitted):
-        item.publish(actor=actor)
+        publish(item, actor=actor)
 
 
 @pytest.mark.parametrize("role", ["owner", "editor", None])
 def test_owner_editor_and_system_publish(role: str | None) -> None:
     item = item_in("draft")
     actor = UserFactory(role=role) if role else None
-    item.publish(actor=actor, clock=noon)
+    publish(item, actor=actor, clock=noon)
     assert (item.status, item.published_at) == ("published", NOON)
     event = AnalyticsEvent.objects.get()
     assert event.tracking_event_id == "admin_content_published"
@@ -307,21 +318,21 @@ def test_owner_editor_and_system_publish(role: str | None) -> None:
 
 def test_publishing_again_writes_no_second_event(editor: User) -> None:
     item = item_in("draft")
-    item.publish(actor=editor)
+    publish(item, actor=editor)
     with writes_nothing():
-        item.publish(actor=editor)
-        ContentItem.objects.get(pk=item.pk).publish(actor=editor)
+        publish(item, actor=editor)
+        publish(ContentItem.objects.get(pk=item.pk), actor=editor)
 
 
 def test_the_first_publication_gives_the_date(editor: User) -> None:
     item = item_in("draft")
-    item.publish(actor=editor, clock=noon)
-    for take_back in (item.unpublish, item.archive):
-        take_back(actor=editor)
+    publish(item, actor=editor, clock=noon)
+    for take_back in (unpublish, archive):
+        take_back(item, actor=editor)
         if item.status == "archived":
-            item.restore(actor=editor)
+            restore(item, actor=editor)
         assert item.published_at == NOON
-        item.publish(actor=editor, clock=an_hour_later)
+        publish(item, actor=editor, clock=an_hour_later)
         assert item.published_at == NOON
 
 
@@ -337,7 +348,7 @@ def test_what_is_missing_is_named(editor: User) -> None:
         "alt_text_missing",
     ]
     with writes_nothing(), pytest.raises(NotReadyToPublish) as caught:
-        item.publish(actor=editor)
+        publish(item, actor=editor)
     assert caught.value.offences == tuple(item.publication_offences())
     assert caught.value.details["id"] == str(item.pk)
     assert item.status == "draft"
@@ -363,29 +374,29 @@ def test_a_link_to_itself_is_no_internal_link() -> None:
 
 def test_what_is_published_does_not_lose_what_it_had(editor: User) -> None:
     item = item_in("draft")
-    item.publish(actor=editor)
+    publish(item, actor=editor)
     without = item.body_markdown.replace(DISCLAIMER, "Берегите себя.")
     with writes_nothing(), pytest.raises(NotReadyToPublish) as caught:
-        item.save_revision(actor=editor, body_markdown=without)
+        save_revision(item, actor=editor, body_markdown=without)
     assert caught.value.offences == ("disclaimer_missing",)
-    item.save_revision(actor=editor, body_markdown=item.body_markdown + "\nЕщё слово.\n")
-    item.unpublish(actor=editor)
-    item.save_revision(actor=editor, body_markdown=without)
+    save_revision(item, actor=editor, body_markdown=item.body_markdown + "\nЕщё слово.\n")
+    unpublish(item, actor=editor)
+    save_revision(item, actor=editor, body_markdown=without)
     with pytest.raises(NotReadyToPublish):
-        item.publish(actor=editor)
+        publish(item, actor=editor)
 
 
 def test_a_rollback_of_what_is_published_keeps_the_list_too(editor: User) -> None:
     item = ContentItemFactory(body_markdown="Набросок")
-    item.save_revision(actor=editor, body_markdown=ready())
-    item.publish(actor=editor)
+    save_revision(item, actor=editor, body_markdown=ready())
+    publish(item, actor=editor)
     with writes_nothing(), pytest.raises(NotReadyToPublish):
-        item.rollback(1, actor=editor)
+        rollback(item, revision=1, actor=editor)
 
 
 def test_what_was_published_without_the_list_can_still_be_corrected(editor: User) -> None:
     item = ContentItemFactory(published=True, body_markdown="Опечатко")
-    item.save_revision(actor=editor, body_markdown="Опечатка")
+    save_revision(item, actor=editor, body_markdown="Опечатка")
     assert item.body_markdown == "Опечатка"
 
 
@@ -393,9 +404,9 @@ def test_the_events_are_p0(editor: User) -> None:
     item = ContentItemFactory(
         title="Секретное название", slug="slovo-79991234567", body_markdown=ready()
     )
-    item.save_revision(actor=editor, title="Секретное название 2")
+    save_revision(item, actor=editor, title="Секретное название 2")
     for verb in ("submit_for_review", "publish", "archive", "restore"):
-        getattr(item, verb)(actor=editor)
+        getattr(services, verb)(item, actor=editor)
     stored = str(execute("SELECT payload FROM outbox_events"))
     assert "Секретное" not in stored
     assert item.slug not in stored

@@ -1,4 +1,4 @@
-"""Several editors at once, each with a connection of their own."""
+"""Concurrent editors, each on a separate connection."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from content import services
 from content.models import ContentItem
 from crm.models import AnalyticsEvent
 from tests.content.texts import ready
@@ -19,13 +20,13 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def committed(module_database: Database, django_db_blocker: Any) -> Iterator[None]:
-    """One database for all tests, which commit: each looks at rows of its own."""
+    """All tests commit to one database. Each reads only its own rows."""
     with committing(module_database, django_db_blocker):
         yield
 
 
 def of(item: ContentItem, verb: str, **arguments: Any) -> Callable[[], Any]:
-    return lambda: getattr(ContentItem.objects.get(pk=item.pk), verb)(**arguments)
+    return lambda: getattr(services, verb)(ContentItem.objects.get(pk=item.pk), **arguments)
 
 
 def test_editors_at_once_get_numbers_without_a_gap(committed: None) -> None:
@@ -58,7 +59,7 @@ def test_publishing_at_once_is_one_publication(committed: None) -> None:
 
 
 def test_a_text_saved_while_it_is_published_meets_the_list(committed: None) -> None:
-    """Either the bad text came first and was not published, or the good one was and stays."""
+    """The bad text is either saved first and not published, or refused after the publication."""
     for _round in range(5):
         item, actor = ContentItemFactory(body_markdown=ready()), UserFactory(role="editor")
         answers = at_once(

@@ -1,4 +1,4 @@
-"""The list before publication: what a text has, as CommonMark reads it."""
+"""The checklist before publication, and the CommonMark parser that it uses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from content import markdown
-from content.services.checklist import (
+from content.checklist import (
     ALT_TEXT_MISSING,
     CTA_MISSING,
     DISCLAIMER,
@@ -138,7 +138,7 @@ TWO = ["[раз](/articles/raz)", "[два](/articles/dva)"]
 
 
 def with_third(link: str) -> str:
-    """A text whose third internal link would be ``link``; the call to action leads to Telegram."""
+    """A text with two internal links and ``link``. Its call to action leads to Telegram."""
     return ready(links=[*TWO, link], cta="[бот](https://t.me/ebalance_bot)")
 
 
@@ -250,7 +250,7 @@ def test_an_image_without_a_description_is_named(image: str) -> None:
 
 @contextmanager
 def processor_limit(seconds: float) -> Iterator[None]:
-    """End a hang after ``seconds`` of this process's own work, however busy the machine is."""
+    """Abort after ``seconds`` of CPU time of this process, however busy the machine is."""
 
     def end(*_: Any) -> None:
         raise AssertionError(f"no answer after {seconds} s of processor time")
@@ -265,7 +265,7 @@ def processor_limit(seconds: float) -> Iterator[None]:
 
 
 def test_text_of_any_kind_is_read() -> None:
-    """Editors paste anything. Each text takes milliseconds; some once took minutes."""
+    """Each text is parsed in milliseconds. Earlier versions needed minutes for some."""
     texts = ["[" * 5_000, "> " * 500 + "a", "![" * 2_000, "<" * 5_000, "*a " * 5_000, "\0"]
     html = ["<img ", "<!--", "<![", "</", "<a ", '<img a="', "<img a='", "<img alt= ", "="]
     texts += ["<div>\n" + piece * 20_000 for piece in html]

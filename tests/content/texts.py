@@ -1,8 +1,8 @@
-"""Texts of content that are ready to be published."""
+"""Texts that pass the checklist before publication."""
 
 from __future__ import annotations
 
-from content.services.checklist import DISCLAIMER
+from content.checklist import DISCLAIMER
 
 CTA = "[Записаться на встречу](/booking)"
 LINKS = [
@@ -16,5 +16,5 @@ IMAGE = "![Рассвет над озером](/media/rassvet.webp)"
 def ready(
     *, disclaimer: str = DISCLAIMER, cta: str = CTA, links: list[str] = LINKS, image: str = IMAGE
 ) -> str:
-    """A text that lacks nothing, but for what is given as ""."""
+    """A text that passes the checklist. An argument "" leaves its part out."""
     return "\n\n".join(["# Тревожный вечер", *links, image, cta, f"> {disclaimer}"]) + "\n"

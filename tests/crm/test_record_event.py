@@ -1,4 +1,4 @@
-"""``Lead.objects.record_event``: whose event it is, what it makes, and what it refuses."""
+"""``record_event``: whose event it is, what it makes, and what it refuses."""
 
 from __future__ import annotations
 

@@ -1,14 +1,17 @@
-"""The verbs of interactives: versions are published, runs are started and ended."""
+"""Services of interactives: publication of versions, start and end of runs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+import content.services
 from audit.models import OutboxEvent
+from content.services import archive, unpublish
 from crm.models import AnalyticsEvent, LeadTimelineEvent
 from ebalance.db.ids import uuid7
 from ebalance.services import (
@@ -21,6 +24,13 @@ from ebalance.services import (
 from identity.models import User
 from interactive.errors import ConfigInvalid, NotPublished, ResultNotPossible
 from interactive.models import InteractiveDefinition, InteractiveRun
+from interactive.services import (
+    abandon_run,
+    complete_run,
+    link_run_to_user,
+    publish_version,
+    start_run,
+)
 from tests.booking.telling import writes_nothing
 from tests.factories import InteractiveDefinitionFactory, InteractiveRunFactory, UserFactory
 from tests.grouped import looped
@@ -45,14 +55,12 @@ def editor() -> User:
 
 def published(kind: str = "quiz", **values: Any) -> InteractiveDefinition:
     definition = InteractiveDefinitionFactory(interactive_type=kind, **values)
-    definition.publish(config=sample(kind))
+    publish_version(definition, config=sample(kind))
     return definition
 
 
 def begin(definition: InteractiveDefinition, **values: Any) -> InteractiveRun:
-    return InteractiveRun.objects.start_run(
-        definition=definition, **{"anonymous_id": VISITOR, **values}
-    )
+    return start_run(definition, **{"anonymous_id": VISITOR, **values})
 
 
 def payload(row: Any) -> dict[str, Any]:
@@ -65,7 +73,7 @@ def payload(row: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", SAMPLES)
 def test_a_configuration_becomes_the_version_that_people_see(editor: User, kind: str) -> None:
     definition = InteractiveDefinitionFactory(interactive_type=kind)
-    version = definition.publish(config=sample(kind), actor=editor, clock=noon)
+    version = publish_version(definition, config=sample(kind), actor=editor, clock=noon)
     assert (version.version, version.config, version.created_by) == (1, sample(kind), editor)
     stored = InteractiveDefinition.objects.get(pk=definition.pk)
     for row in (stored, definition):
@@ -78,24 +86,24 @@ def test_the_same_configuration_again_changes_nothing(editor: User) -> None:
     definition = published()
     version = definition.versions.get()
     with writes_nothing():
-        assert definition.publish(config=sample("quiz"), actor=editor) == version
+        assert publish_version(definition, config=sample("quiz"), actor=editor) == version
 
 
 def test_another_configuration_is_the_next_version(editor: User) -> None:
     definition = InteractiveDefinitionFactory(interactive_type="ritual")
-    definition.publish(config=sample("ritual"), clock=noon)
+    publish_version(definition, config=sample("ritual"), clock=noon)
     changed = {"steps": sample("ritual")["steps"][:1]}
-    assert definition.publish(config=changed, actor=editor).version == 2
+    assert publish_version(definition, config=changed, actor=editor).version == 2
     assert (definition.published_version, definition.published_at) == (2, NOON)
     assert definition.versions.get(version=1).config == sample("ritual")
-    assert definition.publish(config=sample("ritual")).version == 3
+    assert publish_version(definition, config=sample("ritual")).version == 3
     assert events(definition) == ["interactive_published"] * 3
 
 
 def test_a_draft_is_published_again_without_a_new_version(editor: User) -> None:
     definition = published()
-    definition.unpublish(actor=editor)
-    assert definition.publish(config=sample("quiz"), actor=editor).version == 1
+    unpublish(definition, actor=editor)
+    assert publish_version(definition, config=sample("quiz"), actor=editor).version == 1
     assert (definition.status, definition.versions.count()) == ("published", 1)
     assert events(definition)[1:] == ["interactive_unpublished", "interactive_published"]
 
@@ -103,12 +111,12 @@ def test_a_draft_is_published_again_without_a_new_version(editor: User) -> None:
 def test_numbers_go_on_after_versions_from_elsewhere() -> None:
     definition = InteractiveDefinitionFactory()
     definition.versions.create(version=4, config={"old": True})
-    assert definition.publish(config=sample("quiz")).version == 5
+    assert publish_version(definition, config=sample("quiz")).version == 5
 
 
 def test_what_the_caller_changes_later_is_not_in_the_version() -> None:
     definition, config = InteractiveDefinitionFactory(), sample("quiz")
-    version = definition.publish(config=config)
+    version = publish_version(definition, config=config)
     config["questions"].clear()
     assert version.config == definition.versions.get().config == sample("quiz")
 
@@ -127,7 +135,7 @@ def test_what_the_caller_changes_later_is_not_in_the_version() -> None:
 def test_a_bad_configuration_is_no_version(editor: User, config: Any, code: str) -> None:
     for definition in (InteractiveDefinitionFactory(), published()):
         with writes_nothing(), pytest.raises(ConfigInvalid) as caught:
-            definition.publish(config=config, actor=editor)
+            publish_version(definition, config=config, actor=editor)
         assert code in {problem.code for problem in caught.value.problems}
 
 
@@ -142,16 +150,16 @@ MOVES = {
 def in_status(status: str) -> InteractiveDefinition:
     definition = published()
     if status == "draft":
-        definition.unpublish()
+        unpublish(definition)
     elif status == "archived":
-        definition.archive()
+        archive(definition)
     return definition
 
 
 def call(definition: InteractiveDefinition, verb: str, **arguments: Any) -> Any:
     if verb == "publish":
-        arguments["config"] = sample("quiz")
-    return getattr(definition, verb)(**arguments)
+        return publish_version(definition, config=sample("quiz"), **arguments)
+    return getattr(content.services, verb)(definition, **arguments)
 
 
 @looped("status", ["draft", "published", "archived"])
@@ -189,7 +197,7 @@ def test_what_is_gone_is_not_found(verb: str) -> None:
 
 def test_a_run_begins_with_the_published_version() -> None:
     definition = published(kind="ritual")
-    definition.publish(config={"steps": sample("ritual")["steps"][:1]})
+    publish_version(definition, config={"steps": sample("ritual")["steps"][:1]})
     run = begin(definition, entry_point="seo", deep_link_id="link-0001", clock=noon)
     stored = InteractiveRun.objects.get(pk=run.pk)
     for row in (run, stored):
@@ -212,7 +220,7 @@ def test_keys_are_taken_in_place_of_rows() -> None:
 
 def test_no_tracking_event_is_sent_for_the_site() -> None:
     run = begin(published())
-    run.complete(result_level="low")
+    complete_run(run, result_level="low")
     assert not AnalyticsEvent.objects.exists()
     assert not LeadTimelineEvent.objects.exists()
 
@@ -267,9 +275,9 @@ def test_the_same_request_again_answers_the_same_run() -> None:
     with writes_nothing():
         assert begin(definition, id=key, entry_point="seo") == run
         assert begin(definition, id=str(key), entry_point="seo") == run
-    run.link_to_user(UserFactory())
-    run.complete(result_level="low")
-    definition.archive()
+    link_run_to_user(run, user=UserFactory())
+    complete_run(run, result_level="low")
+    archive(definition)
     with writes_nothing():
         again = begin(definition, id=key, entry_point="seo")
     assert (again, again.status) == (run, "completed")
@@ -292,7 +300,7 @@ def test_the_key_of_another_request_is_a_conflict(values: dict[str, Any]) -> Non
     other = {"definition": definition, "anonymous_id": VISITOR, "entry_point": "seo"}
     other |= {name: value() if callable(value) else value for name, value in values.items()}
     with writes_nothing(), pytest.raises(IdempotencyConflict):
-        InteractiveRun.objects.start_run(id=key, **other)
+        start_run(id=key, **other)
 
 
 # -- ending a run -------------------------------------------------------------------------------
@@ -300,7 +308,7 @@ def test_the_key_of_another_request_is_a_conflict(values: dict[str, Any]) -> Non
 
 def test_a_run_is_completed_with_its_result() -> None:
     run = begin(published(), clock=noon)
-    run.complete(result_level="moderate", duration_ms=60_000, clock=lambda: NOON + MINUTE)
+    complete_run(run, result_level="moderate", duration_ms=60_000, clock=lambda: NOON + MINUTE)
     stored = InteractiveRun.objects.get(pk=run.pk)
     for row in (run, stored):
         assert (row.status, row.completed_at) == ("completed", NOON + MINUTE)
@@ -320,32 +328,32 @@ MINUTE = timedelta(minutes=1)
 def test_completing_again_changes_nothing_and_otherwise_is_refused() -> None:
     run = begin(published())
     stale = InteractiveRun.objects.get(pk=run.pk)
-    run.complete(result_level="low", duration_ms=5)
+    complete_run(run, result_level="low", duration_ms=5)
     with writes_nothing():
-        run.complete(result_level="low", duration_ms=5)
-        stale.complete(result_level="low")
+        complete_run(run, result_level="low", duration_ms=5)
+        complete_run(stale, result_level="low")
         with pytest.raises(TransitionRefused):
-            stale.complete(result_level="high")
+            complete_run(stale, result_level="high")
         with pytest.raises(TransitionRefused):
-            stale.complete(result_level="low", crisis_trigger_type="panic_like")
+            complete_run(stale, result_level="low", crisis_trigger_type="panic_like")
         with pytest.raises(TransitionRefused):
-            stale.abandon()
+            abandon_run(stale)
 
 
 def test_abandoning_again_changes_nothing_and_completing_is_refused() -> None:
     run = begin(published())
-    run.abandon()
+    abandon_run(run)
     assert InteractiveRun.objects.get(pk=run.pk).status == run.status == "abandoned"
     assert events(run) == ["run_started", "run_abandoned"]
     with writes_nothing():
-        run.abandon()
+        abandon_run(run)
         with pytest.raises(TransitionRefused):
-            run.complete(result_level="low")
+            complete_run(run, result_level="low")
 
 
 def test_an_end_is_not_before_the_start() -> None:
     run = begin(published(), clock=noon)
-    run.complete(result_level="low", clock=lambda: NOON - MINUTE)
+    complete_run(run, result_level="low", clock=lambda: NOON - MINUTE)
     assert run.completed_at == NOON
 
 
@@ -373,11 +381,11 @@ def test_a_run_ends_as_its_version_can(kind: str) -> None:
     for result in EVERY_RESULT:
         run = begin(definition)
         if result in RIGHT[kind]:
-            run.complete(**result)
+            complete_run(run, **result)
             assert run.status == "completed"
         else:
             with writes_nothing(), pytest.raises(ResultNotPossible):
-                run.complete(**result)
+                complete_run(run, **result)
 
 
 def test_a_run_ends_as_the_version_that_was_shown() -> None:
@@ -386,19 +394,19 @@ def test_a_run_ends_as_the_version_that_was_shown() -> None:
     changed = sample("navigator")
     del changed["results"]
     changed["steps"][0]["choices"][0]["result"] = "other"
-    definition.publish(config=changed)
+    publish_version(definition, config=changed)
     with writes_nothing(), pytest.raises(ResultNotPossible):
-        run.complete(result_profile="other")
-    run.complete(result_profile="clarify")
+        complete_run(run, result_profile="other")
+    complete_run(run, result_profile="clarify")
 
 
 def test_a_run_of_a_version_from_elsewhere_ends_with_any_result_of_its_kind() -> None:
     for level in InteractiveRun.ResultLevel.values:
         run = InteractiveRunFactory()
-        run.complete(result_level=level)
+        complete_run(run, result_level=level)
         assert run.result_level == level
     with pytest.raises(ResultNotPossible):
-        InteractiveRunFactory().complete(result_profile="clarify")
+        complete_run(InteractiveRunFactory(), result_profile="clarify")
 
 
 @looped(
@@ -419,14 +427,14 @@ def test_a_run_of_a_version_from_elsewhere_ends_with_any_result_of_its_kind() ->
 def test_bad_values_end_nothing(values: dict[str, Any]) -> None:
     run = begin(published())
     with writes_nothing(), pytest.raises(InvalidInput) as caught:
-        run.complete(**{"result_level": "low", **values})
+        complete_run(run, **{"result_level": "low", **values})
     assert caught.value.details["field"] == next(iter(values))
 
 
 @looped("milliseconds", [0, 86_400_000])
 def test_a_run_lasts_up_to_a_day(milliseconds: int) -> None:
     run = begin(published())
-    run.complete(result_level="low", duration_ms=milliseconds)
+    complete_run(run, result_level="low", duration_ms=milliseconds)
     assert InteractiveRun.objects.get(pk=run.pk).duration_ms == milliseconds
 
 
@@ -437,28 +445,28 @@ def test_a_run_lasts_up_to_a_day(milliseconds: int) -> None:
 @looped("result", [{"result_level": "high"}, {}])
 def test_a_crisis_is_told_with_its_category(category: str, result: dict[str, str]) -> None:
     run = begin(published())
-    run.complete(crisis_trigger_type=category, **result)
+    complete_run(run, crisis_trigger_type=category, **result)
     assert (run.crisis_triggered, run.crisis_trigger_type) == (True, category)
     assert events(run) == ["run_started", "run_completed", "run_crisis_triggered"]
     assert payload(run)["category"] == category
     with writes_nothing():
-        run.complete(crisis_trigger_type=category, **result)
+        complete_run(run, crisis_trigger_type=category, **result)
 
 
 def test_a_crisis_may_end_a_run() -> None:
     run = begin(published())
-    run.abandon(crisis_trigger_type="self_harm")
+    abandon_run(run, crisis_trigger_type="self_harm")
     assert (run.status, run.crisis_trigger_type) == ("abandoned", "self_harm")
     assert events(run) == ["run_started", "run_abandoned", "run_crisis_triggered"]
     with writes_nothing():
-        run.abandon(crisis_trigger_type="self_harm")
+        abandon_run(run, crisis_trigger_type="self_harm")
         with pytest.raises(TransitionRefused):
-            run.abandon(crisis_trigger_type="violence")
+            abandon_run(run, crisis_trigger_type="violence")
 
 
 def test_a_crisis_that_was_noted_before_is_not_forgotten() -> None:
     run = InteractiveRunFactory(crisis=True)
-    run.complete(result_level="low")
+    complete_run(run, result_level="low")
     assert (run.crisis_triggered, run.crisis_trigger_type) == (True, "panic_like")
     assert events(run) == ["run_completed", "run_crisis_triggered"]
 
@@ -471,35 +479,35 @@ def test_an_anonymous_run_is_given_to_a_person_once(ended: str | None) -> None:
     run = InteractiveRunFactory(anonymous_id=VISITOR, **({ended: True} if ended else {}))
     person, other = UserFactory(), UserFactory()
     stale = InteractiveRun.objects.get(pk=run.pk)
-    run.link_to_user(person)
+    link_run_to_user(run, user=person)
     assert (run.user_id, run.anonymous_id) == (person.pk, VISITOR)
     assert events(run) == ["run_linked"]
     with writes_nothing():
-        run.link_to_user(person)
-        stale.link_to_user(person.pk)
+        link_run_to_user(run, user=person)
+        link_run_to_user(stale, user=person.pk)
         with pytest.raises(TransitionRefused):
-            stale.link_to_user(other)
+            link_run_to_user(stale, user=other)
 
 
 def test_a_run_is_not_given_to_nobody() -> None:
     run = InteractiveRunFactory()
     for nobody in (uuid4(), UserFactory(deleted=True), None, "nonsense"):
         with writes_nothing(), pytest.raises(NotFound):
-            run.link_to_user(nobody)
+            link_run_to_user(run, user=nobody)
 
 
-@looped("verb", ["complete", "abandon", "link_to_user"])
-def test_a_run_that_is_gone_is_not_found(verb: str) -> None:
-    arguments = (UserFactory(),) if verb == "link_to_user" else ()
+@looped("change", [complete_run, abandon_run, link_run_to_user])
+def test_a_run_that_is_gone_is_not_found(change: Callable[..., None]) -> None:
+    arguments = {"user": UserFactory()} if change is link_run_to_user else {}
     with writes_nothing(), pytest.raises(NotFound):
-        getattr(InteractiveRun(pk=uuid4()), verb)(*arguments)
+        change(InteractiveRun(pk=uuid4()), **arguments)
 
 
 def test_the_events_name_nobody() -> None:
     person = UserFactory(email="anna@example.org")
     run = begin(published(title="Секретное"), entry_point="telegram")
-    run.link_to_user(person)
-    run.complete(result_level="high", crisis_trigger_type="violence")
+    link_run_to_user(run, user=person)
+    complete_run(run, result_level="high", crisis_trigger_type="violence")
     stored = str(execute("SELECT payload FROM outbox_events"))
     for secret in ("Секретное", "anna", str(person.pk), VISITOR):
         assert secret not in stored

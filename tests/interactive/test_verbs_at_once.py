@@ -1,4 +1,4 @@
-"""Interactives published and runs ended by several at once."""
+"""Concurrent publications of interactives, and concurrent ends of runs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,13 @@ from ebalance.db.ids import uuid7
 from ebalance.services import IdempotencyConflict, NotFound, TransitionRefused
 from identity.models import User
 from interactive.models import InteractiveDefinition, InteractiveRun
+from interactive.services import (
+    abandon_run,
+    complete_run,
+    link_run_to_user,
+    publish_version,
+    start_run,
+)
 from tests.databases import Database
 from tests.factories import InteractiveDefinitionFactory, InteractiveRunFactory, UserFactory
 from tests.interactive.samples import sample
@@ -26,13 +33,13 @@ from tests.verbs import at_once, committing, events
 
 @pytest.fixture(scope="module")
 def committed(module_database: Database, django_db_blocker: Any) -> Iterator[None]:
-    """One database for all tests, which commit: each looks at rows of its own."""
+    """All tests commit to one database. Each reads only its own rows."""
     with committing(module_database, django_db_blocker):
         yield
 
 
-def of(row: Any, verb: str, *arguments: Any, **named: Any) -> Callable[[], Any]:
-    return lambda: getattr(type(row).objects.get(pk=row.pk), verb)(*arguments, **named)
+def of(row: Any, change: Callable[..., Any], **arguments: Any) -> Callable[[], Any]:
+    return lambda: change(type(row).objects.get(pk=row.pk), **arguments)
 
 
 def kinds(answers: list[Any]) -> Counter[str]:
@@ -42,7 +49,7 @@ def kinds(answers: list[Any]) -> Counter[str]:
 def test_configurations_at_once_get_numbers_without_a_gap(committed: None) -> None:
     definition = InteractiveDefinitionFactory(interactive_type="ritual")
     configs = [{**sample("ritual"), "intro": f"Вариант {n}"} for n in range(5)]
-    answers = at_once(*[of(definition, "publish", config=config) for config in configs])
+    answers = at_once(*[of(definition, publish_version, config=config) for config in configs])
     assert sorted(answer.version for answer in answers) == [1, 2, 3, 4, 5]
     stored = InteractiveDefinition.objects.get(pk=definition.pk)
     assert stored.published_version == 5
@@ -51,19 +58,17 @@ def test_configurations_at_once_get_numbers_without_a_gap(committed: None) -> No
 
 def test_the_same_configuration_at_once_is_one_version(committed: None) -> None:
     definition = InteractiveDefinitionFactory()
-    answers = at_once(*[of(definition, "publish", config=sample("quiz"))] * 4)
+    answers = at_once(*[of(definition, publish_version, config=sample("quiz"))] * 4)
     assert {answer.version for answer in answers} == {1}
     assert events(definition) == ["interactive_published"]
 
 
 def test_the_same_request_at_once_begins_one_run(committed: None) -> None:
     definition, key = InteractiveDefinitionFactory(), uuid7()
-    definition.publish(config=sample("quiz"))
+    publish_version(definition, config=sample("quiz"))
 
     def begin(visitor: str) -> Callable[[], Any]:
-        return lambda: InteractiveRun.objects.start_run(
-            definition=definition.pk, anonymous_id=visitor, id=key
-        )
+        return lambda: start_run(definition.pk, anonymous_id=visitor, id=key)
 
     answers = at_once(*[begin("visitor-000001")] * 4)
     assert {answer.pk for answer in answers} == {key}
@@ -75,13 +80,13 @@ def test_the_same_request_at_once_begins_one_run(committed: None) -> None:
 
 
 def test_a_run_ends_once(committed: None) -> None:
-    """Completed, completed otherwise or abandoned: one of them, told once."""
+    """One of three concurrent ends wins and publishes its event once."""
     for _round in range(5):
         run = InteractiveRunFactory()
         answers = at_once(
-            of(run, "complete", result_level="low"),
-            of(run, "complete", result_level="high"),
-            of(run, "abandon"),
+            of(run, complete_run, result_level="low"),
+            of(run, complete_run, result_level="high"),
+            of(run, abandon_run),
         )
         assert kinds(answers) == {"NoneType": 1, TransitionRefused.__name__: 2}
         assert len(events(run)) == 1
@@ -89,13 +94,13 @@ def test_a_run_ends_once(committed: None) -> None:
 
 def test_the_same_end_at_once_is_told_once(committed: None) -> None:
     run = InteractiveRunFactory()
-    assert at_once(*[of(run, "complete", result_level="low")] * 4) == [None] * 4
+    assert at_once(*[of(run, complete_run, result_level="low")] * 4) == [None] * 4
     assert events(run) == ["run_completed"]
 
 
 def test_a_run_is_not_given_to_who_is_erased_at_this_moment(committed: None) -> None:
     definition, run, person = InteractiveDefinitionFactory(), InteractiveRunFactory(), UserFactory()
-    definition.publish(config=sample("quiz"))
+    publish_version(definition, config=sample("quiz"))
     is_locked = threading.Event()
 
     def erase() -> None:
@@ -111,14 +116,14 @@ def test_a_run_is_not_given_to_who_is_erased_at_this_moment(committed: None) -> 
     def after(call: Callable[[], Any]) -> Callable[[], Any]:
         return lambda: is_locked.wait(PATIENCE) and call()
 
-    begin = partial(InteractiveRun.objects.start_run, definition=definition.pk, user=person.pk)
-    answers = at_once(erase, after(of(run, "link_to_user", person.pk)), after(begin))
+    begin = partial(start_run, definition.pk, user=person.pk)
+    answers = at_once(erase, after(of(run, link_run_to_user, user=person.pk)), after(begin))
     assert kinds(answers) == {"NoneType": 1, NotFound.__name__: 2}, answers
     assert not InteractiveRun.objects.filter(user=person.pk).exists()
 
 
 def wait_until_blocked(number: int) -> None:
-    """Until so many other sessions of this database wait for a lock."""
+    """Wait until ``number`` other sessions of this database wait for a lock."""
     waiting = (
         "SELECT count(*) AS number FROM pg_stat_activity "
         "WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -128,7 +133,7 @@ def wait_until_blocked(number: int) -> None:
 
 def test_a_run_belongs_to_the_first_of_two(committed: None) -> None:
     run, people = InteractiveRunFactory(), [UserFactory() for _ in range(3)]
-    answers = at_once(*[of(run, "link_to_user", person.pk) for person in people])
+    answers = at_once(*[of(run, link_run_to_user, user=person.pk) for person in people])
     assert kinds(answers) == {"NoneType": 1, TransitionRefused.__name__: 2}
     winner = people[answers.index(None)]
     assert InteractiveRun.objects.get(pk=run.pk).user_id == winner.pk

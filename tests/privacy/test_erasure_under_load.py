@@ -39,7 +39,7 @@ from ebalance.privacy.rows import PersonalRows
 from ebalance.services import Refused
 from identity.errors import ErasureUnavailable
 from identity.models import ErasureLedgerEntry, User
-from interactive.models import InteractiveRun
+from interactive.services import start_run
 from tests.databases import Database
 from tests.factories import (
     AppointmentFactory,
@@ -62,7 +62,7 @@ from tests.privacy.marked import (
 )
 from tests.processes import PATIENCE, eventually, manage
 from tests.verbs import at_once, committing
-from ugc.models import AnonymousQuestion, DiaryEntry, Review
+from ugc.services import submit_question, submit_review, write_diary_entry
 
 MARK = "zqxlatexqz"
 MARKS = {MARK: "late"}
@@ -126,7 +126,7 @@ def answers(one: Marked, shared: Shared) -> Any:
 
 
 def writes(one: Marked, shared: Shared) -> Any:
-    return DiaryEntry.objects.write(
+    return write_diary_entry(
         user=one.user,
         diary_type="gratitude",
         entry_date=timezone.localdate(),
@@ -135,7 +135,7 @@ def writes(one: Marked, shared: Shared) -> Any:
 
 
 def asks(one: Marked, shared: Shared) -> Any:
-    return AnonymousQuestion.objects.submit(
+    return submit_question(
         text=Plaintext(f"Почему {MARK}?"),
         user=one.user,
         contact={"email": Plaintext(f"{MARK}@example.com")},
@@ -152,13 +152,11 @@ def waits(one: Marked, shared: Shared) -> Any:
 
 
 def reviews(one: Marked, shared: Shared) -> Any:
-    return Review.objects.submit(text=Plaintext(MARK), user=one.user, consent_version="2026-01-07")
+    return submit_review(text=Plaintext(MARK), user=one.user, consent_version="2026-01-07")
 
 
 def runs(one: Marked, shared: Shared) -> Any:
-    return InteractiveRun.objects.start_run(
-        definition=shared.interactive, user=one.user, anonymous_id=f"{MARK}{next(number)}"
-    )
+    return start_run(shared.interactive, user=one.user, anonymous_id=f"{MARK}{next(number)}")
 
 
 def agrees(one: Marked, shared: Shared) -> Any:

@@ -1,4 +1,4 @@
-"""What the tests of the verbs ask afterwards: what was written, what was told, and of whom."""
+"""Assertions about rows, events and moderation actions that a service has written."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.verbs import everything
 from ugc.models import ModerationAction
 
 NOW = datetime(2027, 3, 1, 9, 30, tzinfo=UTC)
-NOBODY_MAY = ["client", "editor", None]  # roles that decide nothing
+NOBODY_MAY = ["client", "editor", None]  # roles that may not moderate
 
 
 def at(hours: float = 0) -> Clock:
-    """A clock that stands ``hours`` after NOW."""
+    """A clock that always returns NOW plus ``hours``."""
     return lambda: NOW + timedelta(hours=hours)
 
 
@@ -33,7 +33,7 @@ def staff(role: str | None, **values: Any) -> User:
 
 @contextmanager
 def writes_nothing(*rows: models.Model) -> Iterator[None]:
-    """No row of any table changes; a change of ``rows`` is shown column by column."""
+    """No row of any table changes. A failure shows the changed columns of ``rows``."""
     before = everything(), [stored(row) for row in rows]
     yield
     assert (everything(), [stored(row) for row in rows]) == before
@@ -41,7 +41,7 @@ def writes_nothing(*rows: models.Model) -> Iterator[None]:
 
 @contextmanager
 def refused(error: type[Refused], *rows: models.Model, **details: object) -> Iterator[None]:
-    """The verb says no with exactly this error, and nothing is written."""
+    """The block raises exactly this refusal and writes nothing."""
     with writes_nothing(*rows), pytest.raises(error) as caught:
         yield
     assert type(caught.value) is error
@@ -64,7 +64,7 @@ def outbox(row: models.Model) -> list[OutboxEvent]:
 
 
 def actions(row: models.Model) -> list[tuple[str, str | None]]:
-    """What moderators did with the row: action and reason."""
+    """The moderation actions on the row: action and reason."""
     found = ModerationAction.objects.filter(ugc_id=row.pk, ugc_type=row.ugc_type)
     return list(found.order_by("created_at", "pk").values_list("action", "reason_category"))
 

@@ -1,4 +1,4 @@
-"""Diaries: written and erased by their author, told of without a name."""
+"""Services of diaries. Their events do not name the author."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from tests.ugc.telling import (
 )
 from ugc.errors import AuthorUnavailable, PayloadUnusable
 from ugc.models import DiaryEntry
+from ugc.services import erase_diary_entry, write_diary_entry
 
 pytestmark = pytest.mark.django_db
 
@@ -44,7 +45,7 @@ def write(**values: Any) -> DiaryEntry:
         "payload": Plaintext(PAYLOADS["diary_gratitude"]),
         **values,
     }
-    return DiaryEntry.objects.write(
+    return write_diary_entry(
         **{name: value() if value is UserFactory else value for name, value in given.items()}
     )
 
@@ -63,22 +64,22 @@ def test_an_entry_is_written(diary_type: str) -> None:
 def test_an_entry_is_erased_once() -> None:
     row = DiaryEntryFactory()
     stale = DiaryEntry.objects.get()
-    row.erase(clock=at())
+    erase_diary_entry(row, clock=at())
     assert stored(row).items() >= {"deleted_at": NOW, "payload_encrypted": None}.items()
     assert (row.deleted_at, row.payload_encrypted) == (NOW, None)
     assert told(row) == ["diary_entry_deleted"]
     assert tracked("diary_entry_deleted") == [{"diary_type": "gratitude"}]
     for repeated in (row, stale):
         with writes_nothing(row):
-            repeated.erase(clock=at(1))
+            erase_diary_entry(repeated, clock=at(1))
         assert repeated.deleted_at == NOW
 
 
 def test_nothing_tells_staff_whose_diary_it_is() -> None:
-    """Timelines, events and the outbox have pages in admin; diaries are the author's alone."""
+    """Staff read timelines, events and the outbox in admin, but only the author reads a diary."""
     author = UserFactory()
     row = write(user=author)
-    row.erase()
+    erase_diary_entry(row)
     assert not Lead.objects.exists()
     assert not LeadTimelineEvent.objects.exists()
     for event in analytics("diary_entry_created") + analytics("diary_entry_deleted"):
@@ -114,7 +115,7 @@ def test_the_same_entry_again_is_the_first() -> None:
 def test_a_late_repeat_does_not_bring_an_erased_entry_back() -> None:
     given = {"id": uuid4(), "user": UserFactory()}
     row = write(**given)
-    row.erase()
+    erase_diary_entry(row)
     with writes_nothing(row):
         assert write(**given).payload_encrypted is None
 
@@ -162,4 +163,4 @@ def test_an_entry_that_is_gone_is_not_found() -> None:
     row = DiaryEntryFactory()
     DiaryEntry.objects.all().delete()
     with refused(NotFound):
-        row.erase()
+        erase_diary_entry(row)

@@ -1,4 +1,4 @@
-"""Questions: how they are asked, moderated and answered (states.md)."""
+"""Services of questions: submission, moderation, answers (states.md)."""
 
 from __future__ import annotations
 
@@ -48,6 +48,18 @@ from ugc.errors import (
     TextTooLong,
 )
 from ugc.models import AnonymousQuestion, QuestionAnswer
+from ugc.services import (
+    answer_question,
+    approve_question,
+    escalate_question,
+    flag_question,
+    mask_personal_data,
+    moderation,
+    publish_answer,
+    questions,
+    reject_question,
+    submit_question,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -57,7 +69,7 @@ ADDRESS = "zoya.tikhaya@example.org"
 
 def ask(**values: Any) -> AnonymousQuestion:
     given = {"text": Plaintext(SECRET), "clock": at(), **values}
-    return AnonymousQuestion.objects.submit(**given)
+    return submit_question(**given)
 
 
 def question(state: str = "pending", **values: Any) -> AnonymousQuestion:
@@ -110,7 +122,7 @@ def test_what_the_filter_saw_flags_it(flags: Any) -> None:
     assert row.due_at == NOW + timedelta(hours=4 if is_crisis else 24)
     assert told(row) == ["question_submitted", "question_flagged"]
     assert [event.payload["crisis"] for event in outbox(row)] == [is_crisis, is_crisis]
-    assert actions(row) == []  # nobody moderated it yet
+    assert actions(row) == []  # no moderator has decided yet
 
 
 @looped("channel", ["web", "telegram"])
@@ -174,7 +186,7 @@ def test_neither_text_nor_contact_is_in_any_event() -> None:
     for word in (SECRET, ADDRESS, "Zoya", "zoya", "страшно"):
         assert word not in written
     tracking = execute("SELECT to_jsonb(e) AS row FROM analytics_events e")
-    assert str(row.pk) not in json.dumps(tracking)  # nobody finds whose question it is
+    assert str(row.pk) not in json.dumps(tracking)  # the event does not lead to the question
 
 
 @looped("kind", ["uuid", "text"])
@@ -217,8 +229,8 @@ def test_the_key_of_another_question_is_a_conflict(name: str) -> None:
 def test_a_repeat_is_known_after_the_filter_and_a_moderator_went_over_it(owner: User) -> None:
     key = uuid4()
     row = ask(id=key)
-    row.flag(["pii"])
-    row.mask_pii(Plaintext("Мне страшно"), actor=owner)
+    flag_question(row, flags=["pii"])
+    mask_personal_data(row, text=Plaintext("Мне страшно"), actor=owner)
     with writes_nothing(row):
         assert ask(id=key).pk == key
 
@@ -238,7 +250,7 @@ def test_a_repeat_is_known_after_the_filter_and_a_moderator_went_over_it(owner: 
         ({"trigger_flags": ["panic"]}, InvalidInput, "trigger_flags"),
         ({"trigger_flags": "crisis"}, InvalidInput, "trigger_flags"),
         ({"trigger_flags": None}, InvalidInput, "trigger_flags"),
-        ({"trigger_flags": iter(["crisis"])}, InvalidInput, "trigger_flags"),  # read once only
+        ({"trigger_flags": iter(["crisis"])}, InvalidInput, "trigger_flags"),  # an iterator
         ({"trigger_flags": [None]}, InvalidInput, "trigger_flags"),
         ({"trigger_flags": [["crisis"]]}, InvalidInput, "trigger_flags"),
         ({"publish_allowed": "yes"}, InvalidInput, "publish_allowed"),
@@ -313,13 +325,19 @@ def test_a_browser_that_is_none_asks_nothing() -> None:
 Verb = Callable[[AnonymousQuestion, Any], Any]
 
 VERBS: dict[str, Verb] = {
-    "flag": lambda row, actor: row.flag(["spam"], actor=actor, clock=at()),
-    "approve": lambda row, actor: row.approve(actor=actor, clock=at()),
-    "reject": lambda row, actor: row.reject(reason="medical", actor=actor, clock=at()),
-    "escalate": lambda row, actor: row.escalate(reason="complex", actor=actor, clock=at()),
-    "mask_pii": lambda row, actor: row.mask_pii(Plaintext("[скрыто]"), actor=actor, clock=at()),
-    "answer": lambda row, actor: row.answer(Plaintext("Ответ"), actor=actor, clock=at()),
-    "publish_answer": lambda row, actor: row.publish_answer(actor=actor, clock=at()),
+    "flag": lambda row, actor: flag_question(row, flags=["spam"], actor=actor, clock=at()),
+    "approve": lambda row, actor: approve_question(row, actor=actor, clock=at()),
+    "reject": lambda row, actor: reject_question(row, reason="medical", actor=actor, clock=at()),
+    "escalate": lambda row, actor: escalate_question(
+        row, reason="complex", actor=actor, clock=at()
+    ),
+    "mask_pii": lambda row, actor: mask_personal_data(
+        row, text=Plaintext("[скрыто]"), actor=actor, clock=at()
+    ),
+    "answer": lambda row, actor: answer_question(
+        row, text=Plaintext("Ответ"), actor=actor, clock=at()
+    ),
+    "publish_answer": lambda row, actor: publish_answer(row, actor=actor, clock=at()),
 }
 STATES = ["pending", "flagged", "approved", "rejected", "answered"]
 # verb -> state -> the state it leads to; what is not here is refused.
@@ -346,7 +364,7 @@ TOLD = {
     "escalate": ("question_escalated", ("escalate", "other")),
     "mask_pii": ("question_pii_masked", ("mask_pii", None)),
     "answer": ("question_answered", None),
-    "publish_answer": (None, ("publish", None)),  # told of the answer
+    "publish_answer": (None, ("publish", None)),  # the event is about the answer
 }
 
 
@@ -377,7 +395,7 @@ def test_no_verb_moves_a_question_otherwise(owner: User, verb: str, state: str) 
 
 @looped("verb", VERBS)
 def test_a_stale_row_decides_nothing(owner: User, verb: str) -> None:
-    """The caller's copy is of an hour ago: what counts is the row."""
+    """The service decides on the stored row, not on the caller's copy."""
     row = question("rejected")
     row.status, row.publish_allowed = "approved", True
     with refused(TransitionRefused, status="rejected"):
@@ -386,11 +404,11 @@ def test_a_stale_row_decides_nothing(owner: User, verb: str) -> None:
 
 def test_the_decision_has_its_time(assistant: User) -> None:
     row = question()
-    row.approve(actor=assistant, clock=at(1))
+    approve_question(row, actor=assistant, clock=at(1))
     assert stored(row)["moderated_at"] == NOW + timedelta(hours=1)
-    row.escalate(actor=assistant, clock=at(2))
-    assert stored(row)["moderated_at"] is None  # not decided any more
-    row.approve(actor=assistant, clock=at(3))
+    escalate_question(row, actor=assistant, clock=at(2))
+    assert stored(row)["moderated_at"] is None  # undecided again
+    approve_question(row, actor=assistant, clock=at(3))
     assert stored(row)["moderated_at"] == NOW + timedelta(hours=3)
     assert [kind for kind, _ in actions(row)] == ["approve", "escalate", "approve"]
 
@@ -398,19 +416,19 @@ def test_the_decision_has_its_time(assistant: User) -> None:
 def test_an_approval_that_is_there_is_left_as_it_is(owner: User) -> None:
     row = question("approved")
     with writes_nothing(row):
-        row.approve(actor=owner, clock=at())
+        approve_question(row, actor=owner, clock=at())
 
 
 def test_a_rejection_keeps_its_reason(owner: User) -> None:
     row = question()
-    row.reject(reason="spam", actor=owner)
+    reject_question(row, reason="spam", actor=owner)
     with refused(TransitionRefused, row, status="rejected"):
-        row.reject(reason="pii", actor=owner)
+        reject_question(row, reason="pii", actor=owner)
 
 
 def test_the_actor_is_named(assistant: User) -> None:
     row = question()
-    row.approve(actor=assistant, clock=at())
+    approve_question(row, actor=assistant, clock=at())
     (action,) = execute("SELECT moderator_user_id, created_at FROM ugc_moderation_actions")
     assert action == {"moderator_user_id": assistant.pk, "created_at": NOW}
 
@@ -466,26 +484,26 @@ def test_the_assistant_moderates(assistant: User, verb: str) -> None:
 
 
 def test_the_filter_flags_without_a_moderation_action() -> None:
-    """An action names a moderator; the flags and the outbox event say what the filter did."""
+    """Each action names a moderator, so the filter leaves only flags and an outbox event."""
     row = question()
-    row.flag(["crisis", "medical"])
+    flag_question(row, flags=["crisis", "medical"])
     assert (row.status, row.trigger_flags) == ("flagged", ["crisis", "medical"])
     assert row.due_at == row.submitted_at + timedelta(hours=4)
     assert actions(row) == []
-    assert tracked("ugc_moderated") == []  # the plan asks for the role of a moderator
+    assert tracked("ugc_moderated") == []  # the event requires the role of a moderator
     (event,) = outbox(row)
     assert (event.event_type, event.payload["crisis"]) == ("question_flagged", True)
 
 
 def test_flags_add_up(assistant: User) -> None:
     row = question()
-    row.flag(["spam"])
-    row.flag(["pii", "crisis", "spam"], actor=assistant)
+    flag_question(row, flags=["spam"])
+    flag_question(row, flags=["pii", "crisis", "spam"], actor=assistant)
     assert row.trigger_flags == ["crisis", "pii", "spam"]
     assert actions(row) == [("flag", "crisis")]
     assert told(row) == ["question_flagged", "question_flagged"]
     with writes_nothing(row):
-        row.flag(["crisis"])
+        flag_question(row, flags=["crisis"])
 
 
 @looped(
@@ -495,7 +513,7 @@ def test_flags_add_up(assistant: User) -> None:
 def test_unknown_flags_are_none(owner: User, flags: Any, error: type) -> None:
     row = question()
     with refused(error, row, field="flags"):
-        row.flag(flags, actor=owner)
+        flag_question(row, flags=flags, actor=owner)
 
 
 # -- escalate -------------------------------------------------------------------------------------
@@ -503,7 +521,7 @@ def test_unknown_flags_are_none(owner: User, flags: Any, error: type) -> None:
 
 def test_a_crisis_shortens_the_time_to_decide(assistant: User) -> None:
     row = question("approved")
-    row.escalate(reason="crisis", actor=assistant)
+    escalate_question(row, reason="crisis", actor=assistant)
     assert (row.status, row.trigger_flags) == ("flagged", ["crisis"])
     assert row.due_at == row.submitted_at + timedelta(hours=4)
     (event,) = outbox(row)
@@ -513,8 +531,8 @@ def test_a_crisis_shortens_the_time_to_decide(assistant: User) -> None:
 
 def test_a_graver_escalation_is_another_one(assistant: User) -> None:
     row = question("flagged")
-    row.escalate(actor=assistant)
-    row.escalate(reason="crisis", actor=assistant)
+    escalate_question(row, actor=assistant)
+    escalate_question(row, reason="crisis", actor=assistant)
     assert actions(row) == [("escalate", "other"), ("escalate", "crisis")]
 
 
@@ -522,7 +540,7 @@ def test_a_graver_escalation_is_another_one(assistant: User) -> None:
 def test_an_escalation_has_a_known_reason(assistant: User, reason: Any) -> None:
     row = question()
     with refused(InvalidInput, row, field="reason"):
-        row.escalate(reason=reason, actor=assistant)
+        escalate_question(row, reason=reason, actor=assistant)
 
 
 @looped(
@@ -532,16 +550,16 @@ def test_an_escalation_has_a_known_reason(assistant: User, reason: Any) -> None:
 def test_a_rejection_needs_a_known_reason(assistant: User, reason: Any, error: type) -> None:
     row = question()
     with refused(error, row, field="reason"):
-        row.reject(reason=reason, actor=assistant)
+        reject_question(row, reason=reason, actor=assistant)
 
 
-# -- mask_pii -------------------------------------------------------------------------------------
+# -- mask_personal_data ---------------------------------------------------------------------------
 
 
 def test_masking_replaces_the_text_and_nothing_else(assistant: User) -> None:
     row = question(question_text_encrypted=Plaintext("Я Анна Петрова"))
     before = stored(row)
-    row.mask_pii(Plaintext("Я [имя]"), actor=assistant)
+    mask_personal_data(row, text=Plaintext("Я [имя]"), actor=assistant)
     after = stored(row)
     assert row.question_text_encrypted.open() == "Я [имя]"
     assert before.pop("question_text_encrypted") != after.pop("question_text_encrypted")
@@ -549,8 +567,8 @@ def test_masking_replaces_the_text_and_nothing_else(assistant: User) -> None:
 
 
 TEXT_VERBS: dict[str, Callable[..., Any]] = {
-    "mask_pii": AnonymousQuestion.mask_pii,
-    "answer": AnonymousQuestion.answer,
+    "mask_pii": mask_personal_data,
+    "answer": answer_question,
 }
 
 
@@ -559,14 +577,14 @@ TEXT_VERBS: dict[str, Callable[..., Any]] = {
 def test_a_text_of_staff_is_a_text(owner: User, verb: str, text: str, error: type) -> None:
     row = question("approved")
     with refused(error, row, field="text"):
-        TEXT_VERBS[verb](row, Plaintext(text), actor=owner)
+        TEXT_VERBS[verb](row, text=Plaintext(text), actor=owner)
 
 
 @looped("verb", TEXT_VERBS)
 def test_a_text_of_staff_comes_sealed(owner: User, verb: str) -> None:
     row = question("approved")
     with writes_nothing(row), pytest.raises(UnsealedValue):
-        TEXT_VERBS[verb](row, "Ответ", actor=owner)
+        TEXT_VERBS[verb](row, text="Ответ", actor=owner)
 
 
 # -- answer ---------------------------------------------------------------------------------------
@@ -574,43 +592,46 @@ def test_a_text_of_staff_comes_sealed(owner: User, verb: str) -> None:
 
 def test_an_answer_comes_with_its_question(owner: User) -> None:
     row = question("approved")
-    given = row.answer(Plaintext("Вы не одна."), actor=owner, clock=at())
+    given = answer_question(row, text=Plaintext("Вы не одна."), actor=owner, clock=at())
     assert stored(row)["answered_at"] == NOW
     answer = QuestionAnswer.objects.get()
     assert (answer.pk, answer.answered_by, answer.published_at) == (given.pk, owner, None)
     assert answer.answer_text_encrypted.open() == "Вы не одна."
     assert outbox(row)[0].payload == {"answer_id": str(answer.pk)}
-    assert actions(row) == []  # the closed set has no such action
+    assert actions(row) == []  # there is no action for an answer
 
 
 def test_the_same_answer_again_is_the_first(owner: User) -> None:
     row = question("approved")
-    first, other_owner = row.answer(Plaintext("Вы не одна."), actor=owner), staff("owner")
+    first, other_owner = (
+        answer_question(row, text=Plaintext("Вы не одна."), actor=owner),
+        staff("owner"),
+    )
     with writes_nothing(row, first):
-        assert row.answer(Plaintext("Вы не одна."), actor=other_owner).pk == first.pk
+        assert answer_question(row, text=Plaintext("Вы не одна."), actor=other_owner).pk == first.pk
     with refused(TransitionRefused, row, first, status="answered"):
-        row.answer(Plaintext("Другой ответ"), actor=owner)
+        answer_question(row, text=Plaintext("Другой ответ"), actor=owner)
 
 
 def test_an_answer_written_beforehand_is_taken_only_if_it_is_the_same(owner: User) -> None:
     row = question("approved")
     answer = QuestionAnswerFactory(question=row, answer_text_encrypted=Plaintext("Готово."))
     with refused(TransitionRefused, row, answer):
-        row.answer(Plaintext("Не готово."), actor=owner)
-    assert row.answer(Plaintext("Готово."), actor=owner) == answer
+        answer_question(row, text=Plaintext("Не готово."), actor=owner)
+    assert answer_question(row, text=Plaintext("Готово."), actor=owner) == answer
     assert row.status == "answered"
 
 
 def test_an_answer_is_published_where_the_asker_allowed_it(owner: User) -> None:
     row = question("answered", publish_allowed=True)
-    row.publish_answer(actor=owner, clock=at())
+    publish_answer(row, actor=owner, clock=at())
     answer = row.answers.get()
     assert answer.published_at == NOW
     assert told(answer) == ["answer_published"]
     assert outbox(answer)[0].payload == {"question_id": str(row.pk)}
     kept = question("answered")
     with refused(PublicationNotAllowed, kept, kept.answers.get(), id=kept.pk):
-        kept.publish_answer(actor=owner)
+        publish_answer(kept, actor=owner)
 
 
 # -- tracking -------------------------------------------------------------------------------------
@@ -618,7 +639,7 @@ def test_an_answer_is_published_where_the_asker_allowed_it(owner: User) -> None:
 
 def test_decisions_are_tracked_without_a_person(assistant: User) -> None:
     row = question(user=UserFactory(), trigger_flags=["crisis"], status="flagged")
-    row.reject(reason="crisis", actor=assistant, clock=at())
+    reject_question(row, reason="crisis", actor=assistant, clock=at())
     (event,) = analytics("ugc_moderated")
     assert (event.source, event.occurred_at) == ("admin", NOW)
     assert (event.user_id, event.lead_id, event.anonymous_id) == (None, None, None)
@@ -636,7 +657,7 @@ def test_decisions_are_tracked_without_a_person(assistant: User) -> None:
 
 def test_an_approval_is_tracked(owner: User) -> None:
     row = question()
-    row.approve(actor=owner, clock=at())
+    approve_question(row, actor=owner, clock=at())
     (properties,) = tracked("ugc_moderated")
     assert (
         properties.items()
@@ -653,7 +674,7 @@ def test_an_approval_is_tracked(owner: User) -> None:
 def test_a_crisis_found_by_a_moderator_is_tracked(
     assistant: User, flags: list[str], events: int
 ) -> None:
-    question().flag(flags, actor=assistant, clock=at())
+    flag_question(question(), flags=flags, actor=assistant, clock=at())
     found = tracked("ugc_moderated")
     assert [event["moderation_status"] for event in found] == ["flagged_crisis"] * events
 
@@ -661,7 +682,7 @@ def test_a_crisis_found_by_a_moderator_is_tracked(
 @looped("reason", ["crisis", "complex", "other"])
 def test_an_escalation_is_tracked(assistant: User, reason: str) -> None:
     row = question()
-    row.escalate(reason=reason, actor=assistant, clock=at())
+    escalate_question(row, reason=reason, actor=assistant, clock=at())
     assert tracked("moderation_escalated") == [
         {"ugc_type": "anonymous_question", "ugc_id": str(row.pk), "escalation_reason": reason}
     ]
@@ -674,7 +695,7 @@ def test_an_escalation_is_tracked(assistant: User, reason: str) -> None:
 )
 def test_an_answer_is_tracked_by_length_and_time(owner: User, length: int, bucket: str) -> None:
     row = question("approved")
-    row.answer(Plaintext("я" * length), actor=owner, clock=at(0.99))
+    answer_question(row, text=Plaintext("я" * length), actor=owner, clock=at(0.99))
     assert tracked("ugc_answered") == [
         {"ugc_id": str(row.pk), "answer_length_bucket": bucket, "time_to_answer_hours": 3}
     ]
@@ -686,11 +707,11 @@ def test_an_answer_is_tracked_by_length_and_time(owner: User, length: int, bucke
         (NOW - timedelta(days=11), 950_400_000),
         (NOW - timedelta(days=12), 10**9),
         (NOW - timedelta(days=4_000), 10**9),
-        (NOW + timedelta(minutes=5), 0),  # clocks of two machines
+        (NOW + timedelta(minutes=5), 0),  # the clocks of two machines differ
     ],
 )
 def test_the_time_to_decide_fits_the_plan(owner: User, submitted: Any, milliseconds: int) -> None:
-    question(submitted_at=submitted).approve(actor=owner, clock=at())
+    approve_question(question(submitted_at=submitted), actor=owner, clock=at())
     assert [event["duration_ms"] for event in tracked("ugc_moderated")] == [milliseconds]
 
 
@@ -702,9 +723,10 @@ def test_a_verb_that_fails_at_its_last_step_has_done_nothing(
     def fail(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(type(Lead.objects), "record_event", fail)
+    monkeypatch.setattr(moderation, "record_event", fail)
+    monkeypatch.setattr(questions, "record_event", fail)
     with writes_nothing(row), pytest.raises(RuntimeError):
-        row.approve(actor=owner)
+        approve_question(row, actor=owner)
     with writes_nothing(), pytest.raises(RuntimeError):
         ask()
     assert not OutboxEvent.objects.exists()

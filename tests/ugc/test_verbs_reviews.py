@@ -1,4 +1,4 @@
-"""Reviews: sent, published with a consent, taken back (states.md)."""
+"""Services of reviews: submission, consent, publication (states.md)."""
 
 from __future__ import annotations
 
@@ -45,6 +45,19 @@ from ugc.errors import (
     TextTooLong,
 )
 from ugc.models import Review, ReviewPublicationConsent
+from ugc.services import (
+    draft_review,
+    grant_review_consent,
+    mask_personal_data,
+    publish_review,
+    reject_review,
+    reviews,
+    send_review_draft,
+    submit_review,
+    unpublish_review,
+    withdraw_review_consent,
+)
+from ugc.services.moderation import actions_on
 
 pytestmark = pytest.mark.django_db
 
@@ -53,7 +66,7 @@ VERSION = "2026-01-07"
 
 def send(**values: Any) -> Review:
     given = {"text": Plaintext("Мне помогло."), "user": UserFactory, "clock": at(), **values}
-    return Review.objects.submit(**{k: v() if v is UserFactory else v for k, v in given.items()})
+    return submit_review(**{k: v() if v is UserFactory else v for k, v in given.items()})
 
 
 def review(state: str = "pending", **values: Any) -> Review:
@@ -66,7 +79,7 @@ def review(state: str = "pending", **values: Any) -> Review:
 
 
 def consents(row: Review) -> list[tuple[str, bool]]:
-    """Version, and whether it holds."""
+    """The version of each consent, and whether it is active."""
     found = row.publication_consents.order_by("granted_at", "pk")
     return [(c.version, c.granted and c.revoked_at is None) for c in found]
 
@@ -101,21 +114,21 @@ def test_a_review_is_sent_with_its_consent() -> None:
     row = send(consent_version=VERSION)
     consent = row.publication_consents.get()
     assert (consent.user, consent.version, consent.granted_at) == (row.user, VERSION, NOW)
-    assert row.status == "pending"  # nothing is published by itself
+    assert row.status == "pending"  # a consent does not publish
     assert told(consent) == ["review_consent_granted"]
 
 
 def test_a_draft_is_sent_later_and_once() -> None:
-    row = Review.objects.draft(text=Plaintext("Мне помогло."), user=UserFactory())
+    row = draft_review(text=Plaintext("Мне помогло."), user=UserFactory())
     assert stored(row).items() >= {"status": "draft", "submitted_at": None}.items()
-    row.submit(clock=at())
+    send_review_draft(row, clock=at())
     assert stored(row).items() >= {"status": "pending", "submitted_at": NOW}.items()
     assert told(row) == ["review_drafted", "review_submitted"]
     with writes_nothing(row):
-        row.submit(clock=at(1))
+        send_review_draft(row, clock=at(1))
 
 
-@looped("make", [Review.objects.submit, Review.objects.draft])
+@looped("make", [submit_review, draft_review])
 def test_the_same_review_again_is_the_first(make: Callable[..., Review]) -> None:
     given = {"id": uuid4(), "user": UserFactory(), "text": Plaintext("Мне помогло.")}
     first = make(**given)
@@ -133,14 +146,14 @@ def test_the_same_review_again_is_the_first(make: Callable[..., Review]) -> None
 
 
 def test_the_key_of_a_draft_sends_nothing() -> None:
-    """Who is told that a review was sent may rely on it; a draft is sent by itself."""
+    """Only ``send_review_draft`` sends a draft; ``submit_review`` refuses its key."""
     given = {"id": uuid4(), "user": UserFactory(), "text": Plaintext("Мне помогло.")}
-    row = Review.objects.draft(**given)
+    row = draft_review(**given)
     with refused(IdempotencyConflict, row, entity="reviews", id=row.pk):
-        Review.objects.submit(**given)
-    row.submit()
+        submit_review(**given)
+    send_review_draft(row)
     with writes_nothing(row):
-        assert Review.objects.submit(**given).status == "pending"
+        assert submit_review(**given).status == "pending"
 
 
 def test_a_repeat_brings_its_consent_or_none() -> None:
@@ -150,7 +163,7 @@ def test_a_repeat_brings_its_consent_or_none() -> None:
         assert send(**given).pk == row.pk
     with refused(IdempotencyConflict, row):
         send(**given | {"consent_version": "2026-02-01"})
-    row.withdraw_consent()
+    withdraw_review_consent(row)
     with writes_nothing(row):
         send(**given)
     assert consents(row) == [(VERSION, False)]
@@ -191,9 +204,9 @@ def test_a_blocked_or_deleted_person_writes_no_review(state: str) -> None:
     author.save()
     for write in (
         lambda: send(user=author),
-        lambda: Review.objects.draft(text=Plaintext("Мне помогло."), user=author),
-        lambda: draft.submit(),
-        lambda: draft.grant_publication(version=VERSION),
+        lambda: draft_review(text=Plaintext("Мне помогло."), user=author),
+        lambda: send_review_draft(draft),
+        lambda: grant_review_consent(draft, version=VERSION),
     ):
         with refused(AuthorUnavailable, draft, user=author.pk):
             write()
@@ -207,11 +220,14 @@ def test_nobody_unknown_writes_a_review() -> None:
 # -- the moves ------------------------------------------------------------------------------------
 
 VERBS: dict[str, Callable[[Review, Any], Any]] = {
-    "publish": lambda row, actor: row.publish(actor=actor, clock=at()),
-    "unpublish": lambda row, actor: row.unpublish(actor=actor, reason="pii", clock=at()),
-    "reject": lambda row, actor: row.reject(actor=actor, reason="spam", clock=at()),
-    "mask_pii": lambda row, actor: row.mask_pii(Plaintext("[скрыто]"), actor=actor, clock=at()),
+    "publish": lambda row, actor: publish_review(row, actor=actor, clock=at()),
+    "unpublish": lambda row, actor: unpublish_review(row, actor=actor, reason="pii", clock=at()),
+    "reject": lambda row, actor: reject_review(row, actor=actor, reason="spam", clock=at()),
+    "mask_pii": lambda row, actor: mask_personal_data(
+        row, text=Plaintext("[скрыто]"), actor=actor, clock=at()
+    ),
 }
+DECISIONS = {"reject": reject_review, "unpublish": unpublish_review}
 STATES = ["draft", "pending", "published", "unpublished"]
 MOVES: dict[str, dict[str, str]] = {
     "publish": {"pending": "published", "unpublished": "published"},
@@ -255,7 +271,7 @@ def test_a_verb_moves_the_review_once(assistant: User, verb: str, state: str) ->
 )
 def test_no_verb_moves_a_review_otherwise(assistant: User, verb: str, state: str) -> None:
     row = review(state)
-    row.status = "pending"  # the caller's copy decides nothing
+    row.status = "pending"  # the service ignores the caller's copy
     with refused(TransitionRefused, entity="reviews", id=row.pk, status=state):
         VERBS[verb](row, assistant)
 
@@ -279,7 +295,7 @@ def test_nobody_else_moderates_reviews(verb: str, role: str | None) -> None:
 
 def test_publishing_has_its_time_and_is_tracked_without_a_person(assistant: User) -> None:
     row = review()
-    row.publish(actor=assistant, clock=at())
+    publish_review(row, actor=assistant, clock=at())
     assert stored(row)["published_at"] == NOW
     (event,) = analytics("ugc_moderated")
     assert (event.source, event.user_id, event.lead_id) == ("admin", None, None)
@@ -293,7 +309,7 @@ def test_publishing_has_its_time_and_is_tracked_without_a_person(assistant: User
 
 
 def test_a_rejection_is_tracked_with_its_reason(assistant: User) -> None:
-    review().reject(actor=assistant, reason="medical", clock=at())
+    reject_review(review(), actor=assistant, reason="medical", clock=at())
     (properties,) = tracked("ugc_moderated")
     assert (
         properties.items()
@@ -305,19 +321,19 @@ def test_a_rejection_is_tracked_with_its_reason(assistant: User) -> None:
 
 
 def test_a_review_whose_sending_is_not_known_took_no_time(assistant: User) -> None:
-    review(submitted_at=None).publish(actor=assistant)
+    publish_review(review(submitted_at=None), actor=assistant)
     assert [event["duration_ms"] for event in tracked("ugc_moderated")] == [0]
 
 
 def test_a_rejection_keeps_its_reason(assistant: User) -> None:
     row = review()
-    row.reject(actor=assistant, reason="spam")
+    reject_review(row, actor=assistant, reason="spam")
     with refused(TransitionRefused, row, status="unpublished"):
-        row.reject(actor=assistant, reason="pii")
-    row.publish(actor=assistant)
-    row.unpublish(actor=assistant)
-    with refused(TransitionRefused, row):  # it was another decision since
-        row.reject(actor=assistant, reason="spam")
+        reject_review(row, actor=assistant, reason="pii")
+    publish_review(row, actor=assistant)
+    unpublish_review(row, actor=assistant)
+    with refused(TransitionRefused, row):  # the last decision is another one
+        reject_review(row, actor=assistant, reason="spam")
     assert actions(row) == [("reject", "spam"), ("publish", None), ("unpublish", None)]
 
 
@@ -335,28 +351,28 @@ def test_a_rejection_keeps_its_reason(assistant: User) -> None:
 def test_a_reason_is_a_known_one(assistant: User, verb: str, reason: Any, error: type) -> None:
     row = review()
     with refused(error, row, field="reason"):
-        getattr(row, verb)(actor=assistant, reason=reason)
+        DECISIONS[verb](row, actor=assistant, reason=reason)
 
 
 def test_masking_keeps_what_is_published_published(assistant: User) -> None:
     row = review("published")
-    row.mask_pii(Plaintext("Спасибо, [имя]"), actor=assistant)
+    mask_personal_data(row, text=Plaintext("Спасибо, [имя]"), actor=assistant)
     assert Review.objects.get().review_text_encrypted.open() == "Спасибо, [имя]"
-    assert (stored(row)["status"], len(row._actions)) == ("published", 1)
+    assert (stored(row)["status"], actions_on(row).count()) == ("published", 1)
 
 
 def test_a_page_opened_before_an_erasure_puts_no_text_back(assistant: User) -> None:
     row = review("published")
     row.user.erase(method="self_service")
     with refused(TransitionRefused):
-        row.mask_pii(Plaintext("Спасибо, [имя]"), actor=assistant)
+        mask_personal_data(row, text=Plaintext("Спасибо, [имя]"), actor=assistant)
     assert Review.objects.get().review_text_encrypted.open() == ""
 
 
 def test_a_review_that_is_gone_is_not_found(assistant: User) -> None:
     row = ReviewFactory(pending=True)
     Review.objects.filter(pk=row.pk).delete()
-    for verb in (*VERBS.values(), lambda row, _actor: row.submit()):
+    for verb in (*VERBS.values(), lambda row, _actor: send_review_draft(row)):
         with refused(NotFound):
             verb(row, assistant)
 
@@ -373,48 +389,48 @@ def test_without_a_consent_nothing_is_published(
     if consent is not None:
         ReviewPublicationConsentFactory(review=row, **consent)
     with refused(ConsentMissing, row, id=row.pk):
-        row.publish(actor=assistant)
-    with refuses("reviews_published_has_consent", "reviews"):  # nor by a stranger
+        publish_review(row, actor=assistant)
+    with refuses("reviews_published_has_consent", "reviews"):  # also for plain SQL
         update_sql(row, status="published")
 
 
 def test_a_consent_is_given_once() -> None:
     row = ReviewFactory(pending=True)
-    consent = row.grant_publication(version=VERSION, clock=at())
+    consent = grant_review_consent(row, version=VERSION, clock=at())
     with writes_nothing(row, consent):
-        assert row.grant_publication(version=VERSION, clock=at(1)) == consent
+        assert grant_review_consent(row, version=VERSION, clock=at(1)) == consent
     with refused(ConsentActive, consent, id=consent.pk):
-        row.grant_publication(version="2026-02-01")
+        grant_review_consent(row, version="2026-02-01")
     assert (told(consent), stored(row)["status"]) == (["review_consent_granted"], "pending")
 
 
 def test_a_consent_is_given_again_after_it_was_withdrawn(assistant: User) -> None:
     row = review("published")
-    row.withdraw_consent()
-    row.grant_publication(version="2026-02-01")
+    withdraw_review_consent(row)
+    grant_review_consent(row, version="2026-02-01")
     assert consents(row) == [(VERSION, False), ("2026-02-01", True)]
     assert stored(row)["status"] == "unpublished"
-    row.publish(actor=assistant)
+    publish_review(row, actor=assistant)
     assert stored(row)["status"] == "published"
 
 
 def test_a_withdrawal_unpublishes_and_is_told_once() -> None:
     row = review("published")
     consent = row.publication_consents.get()
-    row.withdraw_consent(clock=at(24 * 365))
+    withdraw_review_consent(row, clock=at(24 * 365))
     assert row.status == stored(row)["status"] == "unpublished"
     assert stored(consent)["revoked_at"] == NOW + timedelta(days=365)
     assert (told(consent), told(row)) == (["review_consent_withdrawn"], ["review_unpublished"])
     assert outbox(consent)[0].payload == {"review_id": str(row.pk)}
-    assert actions(row) == []  # no moderator did it
+    assert actions(row) == []  # no moderator decided
     with writes_nothing(row, consent):
-        row.withdraw_consent(clock=at(24 * 366))
+        withdraw_review_consent(row, clock=at(24 * 366))
 
 
 @pytest.mark.parametrize("state", ["draft", "pending", "unpublished"])
 def test_a_withdrawal_leaves_what_is_not_published(state: str) -> None:
     row = review(state)
-    row.withdraw_consent()
+    withdraw_review_consent(row)
     assert (stored(row)["status"], consents(row)) == (state, [(VERSION, False)])
     assert told(row) == []
 
@@ -425,24 +441,24 @@ def test_there_may_be_nothing_to_withdraw(consent: dict[str, Any] | None) -> Non
     if consent is not None:
         ReviewPublicationConsentFactory(review=row, **consent)
     with writes_nothing(row, *row.publication_consents.all()):
-        row.withdraw_consent()
+        withdraw_review_consent(row)
 
 
 def test_a_blocked_person_may_still_withdraw() -> None:
     row = review("published", user=UserFactory(blocked=True))
-    row.withdraw_consent()
+    withdraw_review_consent(row)
     assert stored(row)["status"] == "unpublished"
 
 
 def test_a_clock_that_is_behind_withdraws_at_the_moment_of_consent() -> None:
     row = review()
     consent = row.publication_consents.get()
-    row.withdraw_consent(clock=at(-24 * 30))
+    withdraw_review_consent(row, clock=at(-24 * 30))
     assert stored(consent)["revoked_at"] == consent.granted_at
 
 
 def test_consents_are_left_to_the_verbs_by_the_database_too() -> None:
-    """What a stranger cannot do either: a second active consent, or one given back."""
+    """Plain SQL cannot add a second active consent or restore a withdrawn one."""
     row = review()
     consent = row.publication_consents.get()
     with refuses("review_publication_consents_one_active", "review_publication_consents"):
@@ -451,7 +467,7 @@ def test_consents_are_left_to_the_verbs_by_the_database_too() -> None:
             "VALUES (%s, true, %s)",
             [row.pk, VERSION],
         )
-    row.withdraw_consent()
+    withdraw_review_consent(row)
     with refuses("review_publication_consents_revoked_once", "review_publication_consents"):
         update_sql(consent, revoked_at=None)
     assert ReviewPublicationConsent.objects.count() == 1
@@ -460,8 +476,8 @@ def test_consents_are_left_to_the_verbs_by_the_database_too() -> None:
 def test_what_the_database_refuses_is_typed(
     assistant: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A way round the verb's own question ends at the database, and still as a Refused."""
+    """If the check of the service is bypassed, the database refuses, as a Refused."""
     row = ReviewFactory(pending=True)
-    monkeypatch.setattr(Review, "_active_consent", lambda self: object())
+    monkeypatch.setattr(reviews, "lock_active_consent", lambda row: object())
     with refused(RuleBroken, row, rule="reviews_published_has_consent"):
-        row.publish(actor=assistant)
+        publish_review(row, actor=assistant)

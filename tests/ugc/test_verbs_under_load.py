@@ -1,4 +1,4 @@
-"""Two people decide at the same moment, each on a connection of their own: one of them wins."""
+"""Concurrent decisions, each on a separate connection: one of them wins."""
 
 from __future__ import annotations
 
@@ -32,13 +32,32 @@ from tests.processes import PATIENCE, eventually
 from tests.ugc.telling import actions, told
 from ugc.errors import AuthorUnavailable, ConsentActive, ConsentMissing
 from ugc.models import AnonymousQuestion, DiaryEntry, ModerationAction, QuestionAnswer, Review
+from ugc.services import (
+    answer_question,
+    approve_question,
+    erase_diary_entry,
+    escalate_question,
+    flag_question,
+    grant_review_consent,
+    mask_personal_data,
+    publish_answer,
+    publish_review,
+    reject_question,
+    reject_review,
+    send_review_draft,
+    submit_question,
+    submit_review,
+    unpublish_review,
+    withdraw_review_consent,
+    write_diary_entry,
+)
 
 VERSION = "2026-01-07"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def database(databases: Databases, django_db_blocker: Any) -> Iterator[None]:
-    """One for all races, which commit: each looks at rows of its own."""
+    """All tests commit to one database. Each reads only its own rows."""
     with django_db_blocker.unblock():
         made = databases.clone()
         with default_connection_on(made):
@@ -52,7 +71,7 @@ def staff(database: None) -> tuple[User, User]:
 
 
 class Caller:
-    """A thread with a connection of its own. ``answer`` is what the verb returned or refused.
+    """A thread with a separate connection. ``answer`` is the returned value or the refusal.
 
     Anything but a Refused is an error of the test.
     """
@@ -60,14 +79,14 @@ class Caller:
     def __init__(self, work: Callable[[], Any], hold: threading.Event | None = None) -> None:
         self.answer: Any = None
         self.error: BaseException | None = None
-        self.is_done = threading.Event()  # the verb; its transaction is open while ``hold`` waits
+        self.is_done = threading.Event()  # with ``hold`` set before the transaction ends
         self.thread = threading.Thread(target=self._run, args=(work, hold))
         self.thread.start()
 
     def _run(self, work: Callable[[], Any], hold: threading.Event | None) -> None:
         try:
             if hold is None:
-                self.answer = work()  # as an outermost verb, which is retried
+                self.answer = work()  # an outermost call, which is retried
                 return
             with transaction.atomic():
                 self.answer = work()
@@ -99,7 +118,7 @@ def waits_for_a_lock() -> bool:
 
 
 def race(first: Callable[[], Any], second: Callable[[], Any]) -> list[Any]:
-    """``first`` has done its work and not committed when ``second`` comes, and waits for it."""
+    """``second`` starts before ``first`` commits, and waits for its lock."""
     go_on = threading.Event()
     one = Caller(first, go_on)
     assert one.is_done.wait(PATIENCE)
@@ -111,7 +130,7 @@ def race(first: Callable[[], Any], second: Callable[[], Any]) -> list[Any]:
 
 
 def outcomes(answers: list[Any]) -> list[type | None]:
-    """The class of a refusal; None for a verb that did, or had done, what it was asked."""
+    """The class of each refusal; None for a call that succeeded or had nothing to do."""
     return [type(answer) if isinstance(answer, Refused) else None for answer in answers]
 
 
@@ -121,72 +140,69 @@ type Verb = Callable[[Any, User], Any]
 
 
 def approve(row: Any, actor: User) -> Any:
-    return row.approve(actor=actor)
+    return approve_question(row, actor=actor)
 
 
 def reject(row: Any, actor: User) -> Any:
-    return row.reject(reason="spam", actor=actor)
+    change = reject_review if isinstance(row, Review) else reject_question
+    return change(row, reason="spam", actor=actor)
 
 
 def reject_otherwise(row: Any, actor: User) -> Any:
-    return row.reject(reason="pii", actor=actor)
+    return reject_question(row, reason="pii", actor=actor)
 
 
 def escalate(row: Any, actor: User) -> Any:
-    return row.escalate(reason="complex", actor=actor)
+    return escalate_question(row, reason="complex", actor=actor)
 
 
 def flag(row: Any, actor: User) -> Any:
-    return row.flag(["crisis"], actor=actor)
+    return flag_question(row, flags=["crisis"], actor=actor)
 
 
 def mask(row: Any, actor: User) -> Any:
-    return row.mask_pii(Plaintext("[скрыто]"), actor=actor)
+    return mask_personal_data(row, text=Plaintext("[скрыто]"), actor=actor)
 
 
 def answer(row: Any, actor: User) -> Any:
-    return row.answer(Plaintext("Вы не одна."), actor=actor)
+    return answer_question(row, text=Plaintext("Вы не одна."), actor=actor)
 
 
 def answer_otherwise(row: Any, actor: User) -> Any:
-    return row.answer(Plaintext("Нет."), actor=actor)
-
-
-def publish_answer(row: Any, actor: User) -> Any:
-    return row.publish_answer(actor=actor)
+    return answer_question(row, text=Plaintext("Нет."), actor=actor)
 
 
 def publish(row: Any, actor: User) -> Any:
-    return row.publish(actor=actor)
+    return publish_review(row, actor=actor)
 
 
 def unpublish(row: Any, actor: User) -> Any:
-    return row.unpublish(actor=actor)
+    return unpublish_review(row, actor=actor)
 
 
 def withdraw(row: Any, actor: User) -> Any:
-    return row.withdraw_consent()
+    return withdraw_review_consent(row)
 
 
 def grant(row: Any, actor: User) -> Any:
-    return row.grant_publication(version=VERSION)
+    return grant_review_consent(row, version=VERSION)
 
 
 def grant_otherwise(row: Any, actor: User) -> Any:
-    return row.grant_publication(version="2026-02-01")
+    return grant_review_consent(row, version="2026-02-01")
 
 
 def send(row: Any, actor: User) -> Any:
-    return row.submit()
+    return send_review_draft(row)
 
 
 def erase(row: Any, actor: User) -> Any:
-    return row.erase()
+    return erase_diary_entry(row)
 
 
 @dataclass(frozen=True)
 class Race:
-    """Who is second is refused by ``loser``, or finds it done (None)."""
+    """The second call raises ``loser``, or has nothing to do (None)."""
 
     name: str
     row: Callable[[], Any]
@@ -195,7 +211,7 @@ class Race:
     loser: type[Refused] | None
     status: str | None
     done: list[str]  # moderation actions
-    told: list[str]  # of the row, to the outbox
+    told: list[str]  # outbox events about the row
 
 
 def question(state: str, **values: Any) -> Callable[[], AnonymousQuestion]:
@@ -285,8 +301,8 @@ def test_of_two_one_wins(staff: tuple[User, User], case: Race) -> None:
     model = type(row)
 
     def call(verb: Verb, actor: User) -> Callable[[], Any]:
-        own = model.objects.get(pk=row.pk)  # each has a copy, read before either began
-        return lambda: verb(own, owner if verb in needs_owner else actor)
+        own = model.objects.get(pk=row.pk)  # a separate copy, read before both calls
+        return lambda: verb(own, actor=owner if verb in needs_owner else actor)
 
     before = told(row)
     answers = race(call(case.first, owner), call(case.second, assistant))
@@ -312,15 +328,15 @@ def test_both_owners_get_the_one_answer(staff: tuple[User, User]) -> None:
 
 
 def ask(key: Any, text: str = "Как спать?", **values: Any) -> AnonymousQuestion:
-    return AnonymousQuestion.objects.submit(id=key, text=Plaintext(text), **values)
+    return submit_question(id=key, text=Plaintext(text), **values)
 
 
 def post(key: Any, text: str = "Помогло.", **values: Any) -> Review:
-    return Review.objects.submit(id=key, text=Plaintext(text), consent_version=VERSION, **values)
+    return submit_review(id=key, text=Plaintext(text), consent_version=VERSION, **values)
 
 
 def write(key: Any, day: int = 1, **values: Any) -> DiaryEntry:
-    return DiaryEntry.objects.write(
+    return write_diary_entry(
         id=key,
         diary_type="gratitude",
         entry_date=date(2027, 3, day),
@@ -387,7 +403,7 @@ def test_who_is_blocked_a_moment_later_has_written() -> None:
 
 
 def test_a_strangers_withdrawal_is_not_overrun(staff: tuple[User, User]) -> None:
-    """It locks the consent before the review, the verb the review first."""
+    """Plain SQL locks the consent before the review, the service the review first."""
     for is_first in (True, False):
         row = review("pending")()
         own = Review.objects.get(pk=row.pk)
@@ -423,7 +439,7 @@ def test_many_moderators_at_once_leave_one_action_for_each_effect(
                 row = Review.objects.get(pk=dice.choice(reviews))
                 verb, actor = dice.choice(on_reviews), assistant
             try:
-                verb(row, actor)
+                verb(row, actor=actor)
                 seen["done"] += 1
             except Refused as refusal:
                 seen[refusal.code] += 1

@@ -1,15 +1,17 @@
-"""Everything a client writes: questions, reviews, diaries. Texts are sealed."""
+"""Texts that clients write: questions, reviews, diaries. They are sealed."""
 
 from .diaries import DiaryEntry
 from .moderation import ModerationAction
-from .questions import AnonymousQuestion, QuestionAnswer
+from .questions import AnonymousQuestion, EscalationReason, QuestionAnswer, TriggerFlag
 from .reviews import Review, ReviewPublicationConsent
 
 __all__ = [
     "AnonymousQuestion",
     "DiaryEntry",
+    "EscalationReason",
     "ModerationAction",
     "QuestionAnswer",
     "Review",
     "ReviewPublicationConsent",
+    "TriggerFlag",
 ]

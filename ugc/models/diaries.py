@@ -1,24 +1,18 @@
-"""Diaries; sealed, their author's alone."""
+"""Diaries; sealed. Only the author reads them."""
 
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from audit.services import publish_event
-from crm.services import record_event
 from ebalance.db import rules
 from ebalance.db.encryption.fields import SealedJSON
 from ebalance.db.fields import ClosedSet, Entity, Ref, created_at
 from ebalance.db.schema.classification import DELETE, of_person, p0, p2
 from ebalance.db.schema.retention import purged
-from ebalance.services import Clock, lock_or_refuse, transactional
-
-from ..querysets import DiaryQuerySet
 
 
 class DiaryEntry(Entity):
-    """A client's diary; the author's alone, no staff role reads it."""
+    """An entry of a client's diary. Only the author reads it, no staff role does."""
 
     class Type(models.TextChoices):
         EMOTIONS = "emotions", _("emotions")
@@ -41,8 +35,6 @@ class DiaryEntry(Entity):
     )
     created_at = created_at()
     deleted_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when deleted, UTC"))
-
-    objects = DiaryQuerySet.as_manager()
 
     retention = purged("30 days", after="deleted_at", note="else while the account is active")
 
@@ -76,26 +68,3 @@ class DiaryEntry(Entity):
 
     def __str__(self) -> str:
         return str(self.pk)
-
-    @transactional
-    def erase(self, *, clock: Clock = timezone.now) -> None:
-        """Delete the entry: nothing of it stays readable. Again it changes nothing.
-
-        Raises NotFound.
-        """
-        row = lock_or_refuse(DiaryEntry.objects.all(), self.pk)
-        if row.deleted_at is None:
-            row.deleted_at, row.payload_encrypted = clock(), None
-            row.save(update_fields=["deleted_at", "payload_encrypted"])
-            row._tell("deleted", clock)
-        self.refresh_from_db()
-
-    def _tell(self, what: str, clock: Clock) -> None:
-        """Without a word of whose it is (see ``DiaryQuerySet.write``)."""
-        publish_event(f"diary_entry_{what}", self, diary_type=self.diary_type)
-        record_event(
-            f"diary_entry_{what}",
-            source="web",  # the plan has no other
-            properties={"diary_type": self.diary_type},
-            clock=clock,
-        )

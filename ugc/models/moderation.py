@@ -21,7 +21,7 @@ def target_exists(action: "ModerationAction") -> bool:
 
 
 class ModerationAction(Entity):
-    """What a moderator did with something a client wrote. Append-only."""
+    """A decision of a moderator about a text of a client. Append-only."""
 
     class UgcType(models.TextChoices):
         ANONYMOUS_QUESTION = "anonymous_question", _("anonymous question")

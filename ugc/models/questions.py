@@ -1,4 +1,4 @@
-"""Questions asked without a name, and their answers; sealed."""
+"""Anonymous questions and their answers; sealed."""
 
 import pgtrigger
 from django.contrib.postgres.fields import ArrayField
@@ -21,12 +21,22 @@ from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import DELETE, by_staff, of_person, p0, p1, p2
 from ebalance.db.schema.retention import After, goes_with, purged
 
-from ..querysets import QuestionQuerySet
-from ..services.questions import QuestionVerbs, TriggerFlag
+
+class TriggerFlag(models.TextChoices):
+    CRISIS = "crisis", _("crisis")
+    PII = "pii", _("pii")
+    MEDICAL = "medical", _("medical")
+    SPAM = "spam", _("spam")
 
 
-class AnonymousQuestion(QuestionVerbs):
-    """A question to the psychologist, asked without a name. Moderated before it is answered."""
+class EscalationReason(models.TextChoices):
+    CRISIS = "crisis", _("crisis")
+    COMPLEX = "complex", _("complex")
+    OTHER = "other", _("other")
+
+
+class AnonymousQuestion(Entity):
+    """An anonymous question to the psychologist. A moderator approves it before it is answered."""
 
     class Channel(models.TextChoices):
         WEB = "web", _("web")
@@ -79,7 +89,10 @@ class AnonymousQuestion(QuestionVerbs):
     moderated_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when decided, UTC"))
     answered_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when answered, UTC"))
 
-    objects = QuestionQuerySet.as_manager()
+    ugc_type = "anonymous_question"  # in ModerationAction and in the tracking plan
+    event_name = "question"  # prefix of its outbox events
+    text_column = "question_text_encrypted"
+    maskable_in = frozenset({"pending", "flagged", "approved"})
 
     retention = purged(
         "90 days",
@@ -181,7 +194,7 @@ END""",
                 condition="NEW.status = 'answered' AND OLD.status <> 'answered'",
                 message=gettext_noop("A question becomes answered only together with its answer"),
                 column="status",
-                # The lock is what a session deleting the answer meanwhile runs into.
+                # The lock conflicts with a concurrent DELETE of the answer.
                 body=f"""
 BEGIN
     PERFORM FROM public.question_answers WHERE question_id = NEW.id FOR KEY SHARE;
@@ -200,9 +213,13 @@ END""",
     def __str__(self) -> str:
         return f"{self.get_status_display()} {self.pk}"
 
+    @property
+    def has_crisis_flag(self) -> bool:
+        return "crisis" in self.trigger_flags
+
 
 def leaves_answered_question(answer: "QuestionAnswer") -> bool:
-    """Whether saving this answer would take it away from a question that it answers."""
+    """Whether saving this answer would leave its answered question without an answer."""
     row = triggers.stored(answer, "question_id")
     return (
         row is not None
@@ -255,8 +272,8 @@ class QuestionAnswer(Entity):
                 ),
                 column="question_id",
                 broken=leaves_answered_question,
-                # The question's row is locked whatever its status: a session that still sees it
-                # unanswered (REPEATABLE READ) must fail rather than go by that.
+                # The lock is taken whatever the status: a REPEATABLE READ transaction that still
+                # reads the question as unanswered must fail.
                 body=f"""
 DECLARE
     question_status text;

@@ -14,13 +14,10 @@ from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, now_default
 from ebalance.db.schema.classification import EVIDENCE, NULL, of_person, p0, p2, replace
 from ebalance.db.schema.retention import After, kept, purged
 
-from ..querysets import ReviewQuerySet
-from ..services.reviews import ReviewVerbs
-
 KEPT = "3 years"  # of a consent that ended
 
 
-class Review(ReviewVerbs):
+class Review(Entity):
     """A client's review; published only with an active consent."""
 
     class Status(models.TextChoices):
@@ -42,7 +39,7 @@ class Review(ReviewVerbs):
         db_comment=of_person("who wrote it, if known", NULL),
     )
     status = ClosedSet(Status, default=Status.DRAFT, db_comment=p0("life cycle"))
-    # The row stays: the consents to publish it are evidence and refer to it.
+    # An erasure keeps the row: the consents to publish it are evidence and refer to it.
     review_text_encrypted = SealedText(
         token="reviews.review",
         db_comment=p2(
@@ -57,7 +54,10 @@ class Review(ReviewVerbs):
         null=True, blank=True, db_comment=p0("when last published, UTC")
     )
 
-    objects = ReviewQuerySet.as_manager()
+    ugc_type = "review"  # in ModerationAction and in the tracking plan
+    event_name = "review"  # prefix of its outbox events
+    text_column = "review_text_encrypted"
+    maskable_in = frozenset({"pending", "published", "unpublished"})
 
     retention = kept("until its author is erased, without its text then")
 
@@ -93,7 +93,7 @@ class Review(ReviewVerbs):
                     "A review is published only with the active consent of its author"
                 ),
                 column="status",
-                # FOR SHARE: a withdrawal at the same moment waits, and then unpublishes.
+                # FOR SHARE: a concurrent withdrawal waits, and then unpublishes the review.
                 body=f"""
 BEGIN
     PERFORM FROM public.review_publication_consents
@@ -191,8 +191,8 @@ class ReviewPublicationConsent(Entity):
                 operation=pgtrigger.UpdateOf("revoked_at"),
                 when=pgtrigger.After,
                 condition="NEW.revoked_at IS NOT NULL AND OLD.revoked_at IS NULL",
-                # Written whatever its status: a session that still sees the review unpublished
-                # (REPEATABLE READ) must fail rather than miss it.
+                # The row is updated whatever its status: a REPEATABLE READ transaction that still
+                # reads the review as unpublished must fail.
                 body="""
 BEGIN
     UPDATE public.reviews

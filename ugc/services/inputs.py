@@ -1,40 +1,28 @@
-"""What is asked of the values that a verb is given, before anything is locked or written.
+"""Checks of the values that a caller passes. They run before any lock and any write.
 
-No error here holds a text or a contact, nor does a frame that raises one.
+No error holds a text or a contact, and neither does the stack frame that raises it.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Collection, Mapping
-from typing import Any
-from uuid import UUID
+from typing import cast
 
-from django.db import IntegrityError, models, transaction
+from django.db import models
 
 from ebalance.db import contacts
 from ebalance.db.encryption import payloads
 from ebalance.db.encryption.fields import Plaintext, Sealed, UnsealedValue
-from ebalance.db.ids import uuid7
-from ebalance.services import (
-    IdempotencyConflict,
-    InvalidInput,
-    NotPermitted,
-    RowOrKey,
-    constraint_of,
-    lock_or_refuse,
-)
+from ebalance.services import InvalidInput, parse_choice
 
-from ..errors import AuthorUnavailable, ContactUnusable, TextBlank, TextTooLong
+from ..errors import ContactUnusable, TextBlank, TextTooLong
 
 LONGEST_TEXT = 10_000  # characters of a question, an answer or a review
 
 
-# -- texts ------------------------------------------------------------------------------------
-
-
 def check_text(text: Plaintext, field: str = "text") -> None:
-    """Something to see, storable, at most LONGEST_TEXT characters.
+    """The text is visible, storable, and at most LONGEST_TEXT characters long.
 
     Raises TextBlank, TextTooLong, InvalidInput; UnsealedValue for anything but Plaintext of a str.
     """
@@ -45,7 +33,7 @@ def check_text(text: Plaintext, field: str = "text") -> None:
         raise TextTooLong(field=field, limit=LONGEST_TEXT)
     if payloads.UNSTORABLE.search(text.reveal()):
         raise InvalidInput(field=field)
-    if not _shows_something(text):
+    if not _is_visible(text):
         raise TextBlank(field=field)
 
 
@@ -54,21 +42,21 @@ def length_of(text: Plaintext) -> int:
     return len(text.reveal())
 
 
-def is_same_text(stored: Sealed | None, text: Plaintext | None) -> bool:
-    """Whether ``text`` is what was stored: opened and compared in memory only."""
+def is_same_text(stored: object, text: Plaintext | None) -> bool:
+    """Whether ``stored``, the value of a sealed column, holds ``text``."""
     if stored is None or text is None:
         return stored is text
-    return stored.open() == text.reveal()
+    return cast("Sealed", stored).open() == text.reveal()
 
 
-def _shows_something(text: Plaintext) -> bool:
+def _is_visible(text: Plaintext) -> bool:
     return any(
         unicodedata.category(letter)[0] not in "CZ"
         for letter in contacts.INVISIBLE.sub("", text.reveal())
     )
 
 
-def contact_of(contact: Mapping[str, Plaintext] | None) -> Plaintext | None:
+def parse_contact(contact: Mapping[str, Plaintext] | None) -> Plaintext | None:
     """The one contact of ``{"email": Plaintext(…)}``. Raises ContactUnusable, UnsealedValue."""
     if contact is None:
         return None
@@ -91,79 +79,11 @@ def _is_contact(channel: str, text: Plaintext) -> bool:
     return True
 
 
-# -- other values -----------------------------------------------------------------------------
-
-
-def one_of(value: object, members: Any, field: str) -> str:
-    """``value``, one of a closed set. Raises InvalidInput."""
-    if not isinstance(value, str) or value not in members.values:
-        raise InvalidInput(field=field)
-    return str(value)
-
-
-def some_of(values: Collection[str], members: Any, field: str) -> list[str]:
+def parse_choices(
+    values: Collection[str], choices: type[models.TextChoices], field: str
+) -> list[str]:
     """Members of a closed set, each once, in the order of the set. Raises InvalidInput."""
     if isinstance(values, str) or not isinstance(values, Collection):
         raise InvalidInput(field=field)
-    given = {one_of(value, members, field) for value in values}
-    return [str(value) for value in members.values if value in given]
-
-
-def yes_or_no(value: object, field: str) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidInput(field=field)
-    return value
-
-
-# -- people -----------------------------------------------------------------------------------
-
-
-def permitted(actor: Any, *roles: str) -> str:
-    """The first of ``roles`` that the actor has. Raises NotPermitted (access.md §1)."""
-    if getattr(actor, "is_staff", False):
-        for role in roles:
-            if role in actor.role_codes:
-                return role
-    raise NotPermitted(roles=" ".join(roles))
-
-
-def author(users: models.QuerySet, user: RowOrKey | None) -> Any:
-    """The active person who writes, locked: nobody is blocked or erased meanwhile. None for nobody.
-
-    Raises NotFound, AuthorUnavailable.
-    """
-    if user is None:
-        return None
-    person = lock_or_refuse(users, user)
-    if not person.is_active:
-        raise AuthorUnavailable(user=person.pk, status=person.status)
-    return person
-
-
-# -- keys given by the caller -----------------------------------------------------------------
-
-
-def key(given: UUID | str | None) -> UUID:
-    """The key of a new row. Raises InvalidInput."""
-    if given is None:
-        return uuid7()
-    try:
-        return given if isinstance(given, UUID) else UUID(given)
-    except (ValueError, TypeError, AttributeError):
-        raise InvalidInput(field="id") from None
-
-
-def insert_once[Row: models.Model](row: Row) -> tuple[Row, bool]:
-    """Insert the row; if its key is taken, the row which has it, locked. Second: whether new."""
-    try:
-        with transaction.atomic():
-            row.save(force_insert=True)
-    except IntegrityError as error:
-        if constraint_of(error) != f"{row._meta.db_table}_pkey":
-            raise
-        return lock_or_refuse(type(row)._default_manager.all(), row.pk), False
-    return row, True
-
-
-def conflict(row: models.Model) -> IdempotencyConflict:
-    return IdempotencyConflict(entity=row._meta.db_table, id=row.pk)
+    given = {parse_choice(value, choices, field) for value in values}
+    return [str(value) for value in choices.values if value in given]

@@ -47,6 +47,7 @@ from identity.errors import ErasureUnavailable
 from identity.models import ErasureLedgerEntry, User
 from identity.services import require_other_owner
 from ugc.models import Review
+from ugc.services import withdraw_review_consent
 
 from ..consents import end_consents, publish_consent_event
 from ..exports import storage
@@ -328,7 +329,7 @@ def _end_consents(person: PersonalRows, erased: Erased, now: datetime) -> None:
     to_publish = person.of(name).filter(granted=True, revoked_at=None)
     reviews = list(to_publish.values_list("review", flat=True))
     for review in Review.objects.filter(pk__in=reviews).order_by("pk"):
-        review.withdraw_consent(clock=lambda: now)
+        withdraw_review_consent(review, clock=lambda: now)
     erased.count(name, len(reviews))
 
 

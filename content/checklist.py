@@ -1,18 +1,17 @@
-"""The list before publication (states.md): what the text of every content item has.
+"""The checklist before publication (states.md). It applies to every kind of content.
 
-It is the same for every kind of content; the specification makes no exception. An editor meets
-it like this:
+The text of an item needs:
 
-* **Disclaimer.** A paragraph, or a quotation, that begins with «Важно» and says that the text does
-  not replace the help of a specialist. ``DISCLAIMER`` can be copied as it stands.
+* **Disclaimer.** A paragraph, or a quotation, that begins with «Важно» and states that the text
+  does not replace the help of a specialist. Editors may copy ``DISCLAIMER``.
 * **Call to action.** A link to booking (``/booking``, ``/services`` and what is below them) or
   into Telegram (``https://t.me/…``).
 * **Internal links.** Links to at least three different pages of the site, written from the root:
-  ``[Дыхание](/articles/dyhanie)``. Neither the item itself nor a place on its page counts.
+  ``[Дыхание](/articles/dyhanie)``. Links to the item itself do not count.
 * **Alt texts.** Every image in the text has a description: ``![Рассвет над озером](/media/…)``.
-  Files of an item are described or decorative in the database (media_assets_image_is_described).
+  The database checks the files of an item (media_assets_image_is_described).
 
-Markdown is read as CommonMark (content/markdown.py), so nothing inside code counts.
+The text is parsed as CommonMark (content/markdown.py), so nothing inside code counts.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from .. import markdown
+from . import markdown
 
-VERSION = "1.0"  # of this list, for admin_content_published; a change of the rules is a new one
+VERSION = "1.0"  # in admin_content_published; increase it with every change of the rules
 
 DISCLAIMER = "Важно: этот материал не заменяет консультацию специалиста."
-# What a disclaimer begins with, says and names: one after the other, so that it takes no time.
+# The three parts of a disclaimer. They are searched one after the other, which is linear in time.
 IMPORTANT = re.compile(r"важно\b", re.IGNORECASE)
 REPLACES_NOT = re.compile(
     r"\bне\s+(замен(яет|яют|ит|ят)|(с?может|с?могут)\s+заменить|явля(ется|ются)\s+заменой)\b",
@@ -45,21 +44,25 @@ ALT_TEXT_MISSING = "alt_text_missing"
 
 
 def offences(text: str, *, slug: str) -> list[str]:
-    """What the Markdown ``text`` of the item called ``slug`` lacks: codes, in the list's order."""
+    """Codes of what the Markdown ``text`` lacks, in the order of the checklist.
+
+    ``slug`` is the item's own.
+    """
     document = markdown.read(text)
-    pages = {markdown.internal_path(target) for target in document.links} - {None}
+    paths = map(markdown.internal_path, document.links)
+    pages = {path for path in paths if path is not None and not is_own(path, slug)}
     checks = {
         DISCLAIMER_MISSING: any(map(is_disclaimer, document.paragraphs)),
         CTA_MISSING: any(map(is_call_to_action, document.links)),
-        TOO_FEW_INTERNAL_LINKS: sum(not is_own(page, slug) for page in pages) >= INTERNAL_LINKS,
+        TOO_FEW_INTERNAL_LINKS: len(pages) >= INTERNAL_LINKS,
         ALT_TEXT_MISSING: all(map(markdown.is_visible, document.images)),
     }
     return [code for code, holds in checks.items() if not holds]
 
 
 def is_disclaimer(paragraph: str) -> bool:
-    said = IMPORTANT.match(paragraph) and REPLACES_NOT.search(paragraph)
-    return bool(said and HELP.search(paragraph, said.end()))
+    statement = IMPORTANT.match(paragraph) and REPLACES_NOT.search(paragraph)
+    return bool(statement and HELP.search(paragraph, statement.end()))
 
 
 def is_call_to_action(target: str) -> bool:
@@ -75,5 +78,5 @@ def is_call_to_action(target: str) -> bool:
 
 
 def is_own(page: str, slug: str) -> bool:
-    """Addresses are the site's matter; in each of them an item is called by its slug."""
+    """Whether the page is the item's own: the site ends each address of an item with its slug."""
     return page.rsplit("/", 1)[-1] == slug
