@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 from django.db import IntegrityError, NotSupportedError
 
-from ebalance.dev.bundled import BundledServerError
+from ebalance.db.server import ServerUnavailable
 
 # SQLSTATE of errors that concern the server, not a statement: class 08 (connection), 25006 (it is
 # read-only, as a standby is), 28 (authorization), 3D (no such database), 3F (no schema to work in),
@@ -56,7 +56,7 @@ def forget_reader() -> None:
 
 def explain(error: Exception) -> str | None:
     """One sentence for an error that a person can do something about, None for any other."""
-    if isinstance(error, BundledServerError):
+    if isinstance(error, ServerUnavailable):
         return str(error)
     if isinstance(error, ImproperlyConfigured):
         return f"Wrong settings: {_one_line(error)}"

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Tags, Warning, register
 from django.db import Error, connections
 
-from ebalance.dev.bundled import QUIET_LOG
+from .server import QUIET_LOG
 
 # What new sessions of the database get: its own setting before the server's.
 SETTINGS = """

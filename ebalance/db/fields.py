@@ -8,7 +8,9 @@ from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
 from . import rules, triggers
-from .encryption.fields import SealedField, protected_fields, reading, ready_to_save, together
+from .encryption.fields import SealedField
+from .encryption.protected import protected_fields, reading
+from .encryption.rows import ready_to_save, together
 from .ids import uuid7
 from .on_delete import DB_RESTRICT
 from .querysets import EntityQuerySet
@@ -64,7 +66,7 @@ class Ref(models.ForeignKey):
             isinstance(self.db_comment, Classified)
             and self.db_comment.links_person
             and self._parent_label() == settings.AUTH_USER_MODEL
-            and not triggers.stays_as_written(declared)
+            and not triggers.is_immutable(declared)
         ):
             made = [*declared, triggers.not_erased(cls._meta.db_table, self.column)]
             cls._meta.triggers = cls._meta.original_attrs["triggers"] = made
@@ -133,7 +135,7 @@ class Key(models.UUIDField):
     def contribute_to_class(self, cls, name, private_only=False):
         super().contribute_to_class(cls, name, private_only)
         declared = getattr(cls._meta, "triggers", [])
-        if cls._meta.abstract or triggers.stays_as_written(declared):
+        if cls._meta.abstract or triggers.is_immutable(declared):
             return
         made = [*declared, triggers.key_stays(cls._meta.db_table, name)]
         cls._meta.triggers = cls._meta.original_attrs["triggers"] = made

@@ -38,10 +38,10 @@ SPEAKING = frozenset(
         "django.db.transaction.TransactionManagementError",
         "django.template.exceptions.TemplateDoesNotExist",
         "django.template.exceptions.TemplateSyntaxError",
-        "ebalance.dev.bundled.BundledServerError",
         "ebalance.db.contacts.ContactInvalid",
         "ebalance.db.encryption.envelope.SealingError",
         "ebalance.db.schema.data_map.Undeclared",
+        "ebalance.db.server.ServerUnavailable",
         "ebalance.services.Refused",
         "json.decoder.JSONDecodeError",
     }

@@ -20,7 +20,7 @@ from audit.querysets import Lag
 from audit.services import publish_event, relay, requeue_event
 from audit.services.relay import Claims, Relay, back_off
 from ebalance.db.ids import uuid7
-from ebalance.db.schema import grants
+from ebalance.db.schema import grants, roles
 from ebalance.services import NotFound, TransitionRefused
 from tests.databases import Database, Databases
 from tests.factories import UserFactory
@@ -636,7 +636,7 @@ def test_an_event_that_is_gone_is_not_found(most: int) -> None:
 
 
 def test_the_application_s_role_may_relay() -> None:
-    grants.set_up()
+    roles.set_up()
     events = write(2)
     with connection.cursor() as cursor:
         cursor.execute(f"SET ROLE {grants.APP}")

@@ -25,8 +25,10 @@ from django.db import DatabaseError, connection, models, transaction
 from .. import contacts
 from ..apps import PROJECT_APPS
 from . import envelope
-from .fields import BlindIndex, ProtectedField, SealedField, SealingError, protected_fields
+from .blind_index import BlindIndex
+from .fields import SealedField, SealingError
 from .keys import Keyring
+from .protected import ProtectedField, protected_fields
 
 LOCK_TIMEOUT = "2s"  # for what a batch meets on its way, as a blind index that is being written
 NO_TIME = "10ms"  # once it has met something
@@ -330,7 +332,9 @@ def _resealed(text: str, field: SealedField, row_id: UUID) -> str:
 
 def _index(field: BlindIndex, row_id: UUID, row: dict[str, str]) -> str:
     """The blind index under the primary key. Raises SealingError or ContactInvalid."""
-    source, channel = field.source_field, field.channel or row[field.channel_field]
+    source = field.model._meta.get_field(field.source)
+    assert isinstance(source, SealedField)
+    channel = field.channel or row[field.channel_field]
     # In one expression: no frame that an error leaves holds the contact.
     contact = contacts.normalise(channel, source.opened(row[source.column], row_id))
     return envelope.blind_index(contact)

@@ -6,20 +6,26 @@ They show themselves to nobody; only ``Sealed.open()`` gives a plaintext.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Protocol
 from uuid import UUID
 
 from .. import contacts
 from . import envelope
 from .envelope import SealingError
 
-if TYPE_CHECKING:
-    from .fields import SealedField
-
 type Terms = tuple[Any, ...]  # what a value was checked by: its schema, the kind of contact
 
 # Where an attribute's value is from: the row as it was read, a fixture, plaintext sealed here.
 STORED, GIVEN, MADE = "stored", "given", "made"
+
+
+class SealedColumn(Protocol):
+    """The column of a sealed value: fields.SealedField."""
+
+    @property
+    def place(self) -> str: ...
+
+    def opened(self, text: str, row_id: UUID) -> Any: ...
 
 
 class Redacted:
@@ -96,7 +102,7 @@ class Sealed(Stored):
 
     __slots__ = ("field", "row_id", "terms")
 
-    def __init__(self, text: str, field: SealedField, origin: str = GIVEN):
+    def __init__(self, text: str, field: SealedColumn, origin: str = GIVEN):
         super().__init__(text, origin)
         self.field = field
         self.row_id: UUID | None = None
@@ -117,7 +123,7 @@ class Sealed(Stored):
 
 
 def _unpickled(
-    text: str, field: SealedField, origin: str, row_id: UUID | None, terms: Terms | None
+    text: str, field: SealedColumn, origin: str, row_id: UUID | None, terms: Terms | None
 ) -> Sealed:
     value = Sealed(text, field, origin)
     value.row_id, value.terms = row_id, terms

@@ -1,0 +1,36 @@
+"""Rows with protected columns, before they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db import models
+
+from .blind_index import BlindIndex
+from .protected import protected_fields
+
+
+def together(model: type[models.Model], names: Iterable[str]) -> list[str]:
+    """``names`` of columns to be written, with what is written along with them: a sealed column,
+    its blind indexes and the channel that these are made by.
+    """
+    found = dict.fromkeys(names)
+    for index in protected_fields(model):
+        if isinstance(index, BlindIndex):
+            group = [n for n in (index.channel_field, index.source, index.name) if n]
+            if not found.keys().isdisjoint(group):
+                found |= dict.fromkeys(group)
+    return [*found]
+
+
+def ready_to_save(instance: models.Model) -> list[str]:
+    """Check the row's protected values; returns those that were sealed anew for it.
+
+    Raises a SealingError, and for a row that became something else since its value was checked
+    PayloadInvalid or ContactInvalid.
+    """
+    fields = protected_fields(type(instance))
+    before = {field: instance.__dict__.get(field.attname) for field in fields}
+    for field in fields:
+        field.check_row(instance)
+    return [f.name for f in fields if instance.__dict__.get(f.attname) is not before[f]]
