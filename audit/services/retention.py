@@ -14,13 +14,12 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from audit.services import record_entry
-
 from ..errors import LogDamaged, OwnerNeeded, SigningKeyMissing
 from ..models import AuditCheckpoint, AuditLogEntry
 from ..models.log import KEPT
 from .chain import Damaged, Stopped, UnknownKey, Verification, Verified
 from .checkpoints import sign
+from .log import record_entry
 
 BATCH = 1_000  # entries per transaction
 

@@ -629,7 +629,7 @@ def test_role_that_may_not_grant_is_told_so_in_one_line(granted: Database) -> No
 
 def test_a_run_does_not_wait_for_long(granted: Database, monkeypatch) -> None:
     """What waits for a lock on a table has everybody else wait behind it."""
-    monkeypatch.setattr(grants, "LOCK_TIMEOUT", "10ms")
+    monkeypatch.setattr(roles, "LOCK_TIMEOUT", "10ms")
     with granted.connect() as session:
         session.execute("SELECT pg_advisory_lock(%s)", [roles.LOCK])
         with pytest.raises(CommandError, match="Somebody is at work on these tables, try again"):

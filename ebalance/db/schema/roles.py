@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import psycopg
 from django.db import DatabaseError, connection, transaction
@@ -32,7 +33,7 @@ def set_up() -> None:
     if missing:
         raise NotSetUp(f"{min(missing)} does not exist yet: run `manage.py migrate` first.")
     for role in ROLES:
-        _repeat(lambda role=role: _make_role(role))
+        _repeat(partial(_make_role, role))
     _repeat(_grant_all)
 
 

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,9 @@ class Server:
     def is_running(self) -> bool:
         return self.cluster.running_pid() is not None
 
+    def _is_running_as(self, pid: int) -> bool:
+        return self.cluster.running_pid() == pid
+
     # -- start ----------------------------------------------------------------------------------
 
     def _start(self, database: str | None) -> None:
@@ -151,7 +155,7 @@ class Server:
                     )
                 time.sleep(0.02)
                 continue
-            reason = self._wait_until_ready(lambda pid=pid: self.cluster.running_pid() == pid)
+            reason = self._wait_until_ready(partial(self._is_running_as, pid))
             if reason is None:
                 if self.locks.is_free("supervisor"):
                     self._spawn_supervisor()

@@ -4,10 +4,11 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 from django.utils import translation
 
+from ebalance.commands import OperatorCommand
 from ebalance.privacy.erasure import ledger
 from ebalance.privacy.erasure.service import Erased
 from ebalance.privacy.lookup import PersonNotFound, person_named
@@ -15,14 +16,15 @@ from ebalance.services import Refused
 from identity.models import ErasureLedgerEntry, User
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = (
         "Forget a person, for good: what is theirs is deleted or emptied in one transaction, and "
         "the ledger of erasures says so. Again it removes what has come since, if anything."
     )
-    requires_system_checks: list[str] = []
+    dry_run = "say what would be removed, change nothing"
 
     def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument("user", metavar="USER", help="id, e-mail, phone or Telegram id")
         parser.add_argument(
             "--force", action="store_true", help="cancel paid and confirmed sessions ahead"
@@ -32,9 +34,6 @@ class Command(BaseCommand):
             choices=ErasureLedgerEntry.Method.values,  # type: ignore[attr-defined]
             default="admin",
             help="how it came about (%(default)s)",
-        )
-        parser.add_argument(
-            "--dry-run", action="store_true", help="say what would be removed, change nothing"
         )
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
