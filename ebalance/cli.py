@@ -28,6 +28,10 @@ def run(argv: list[str]) -> int:
     are deployed, what a command prints ends in a log.
     """
     try:
+        if argv[1:2] == ["run"] and _is_deployed():
+            # Its app is not installed: production imports nothing of ebalance.dev.
+            print("`run` is for development; elsewhere serve ebalance.wsgi.", file=sys.stderr)
+            return 1
         execute_from_command_line(argv)
     except KeyboardInterrupt:
         return 130
@@ -40,6 +44,12 @@ def run(argv: list[str]) -> int:
         print(explain(error) or _withheld(error), file=sys.stderr)
         return 1
     return 0
+
+
+def _is_deployed() -> bool:
+    from django.conf import settings
+
+    return bool(settings.DEPLOYED)
 
 
 def _withheld(error: Exception) -> str:

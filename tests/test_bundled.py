@@ -212,7 +212,7 @@ def test_comes_back_after_the_server_was_killed(server: Server) -> None:
     first = server.cluster.running_pid()
     assert first
     os.kill(first, signal.SIGKILL)
-    assert eventually(lambda: not server.is_running())
+    assert eventually(lambda: not server.cluster.running_pid())
     server.start("ebalance")
     assert server.cluster.running_pid() != first
     assert query(server, "SELECT 1", "ebalance") == 1

@@ -97,9 +97,6 @@ class Server:
             if self._supervisor is not None and self._supervisor.poll() is not None:
                 self._supervisor = None
 
-    def is_running(self) -> bool:
-        return self.cluster.running_pid() is not None
-
     def _is_running_as(self, pid: int) -> bool:
         return self.cluster.running_pid() == pid
 

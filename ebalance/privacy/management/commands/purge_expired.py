@@ -73,9 +73,9 @@ class Command(OperatorCommand):
                 if options["dry_run"]:
                     self.count(chosen, stop, given)
                     return
-                with retention.alone():
+                with retention.purge_lock():
                     self.purge(chosen, stop, given)
-        except (retention.AtWork, retention.NotPermitted) as error:
+        except (retention.AlreadyRunning, retention.RightsMissing) as error:
             raise CommandError(str(error)) from None
         except OperationalError as error:
             if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
@@ -84,7 +84,7 @@ class Command(OperatorCommand):
 
     def count(self, chosen: list[Table], stop: StopSignals, given: dict[str, Any]) -> None:
         for table in chosen:
-            rows = purge_of(table, **given).expired()
+            rows = purge_of(table, **given).count_expired()
             self.stdout.write(f"{table.name}: {format_rows(rows)} would be purged.")
             stop.check()
 
@@ -93,7 +93,7 @@ class Command(OperatorCommand):
         for table in chosen:
             purge = purge_of(table, **given)
             try:
-                with progress(table.name, purge.expired()) as tick:
+                with progress(table.name, purge.count_expired()) as tick:
                     purge.run(tick)
             except OSError as error:
                 left.append(f"{table.name}: its files cannot be removed: {error.strerror}")
