@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from threading import Event
 from typing import Any
 
@@ -29,13 +29,13 @@ class Number:
     """An option that takes a whole number; None if it has no default and is not given."""
 
     name: str
-    of: str
-    """What is counted."""
-    help: str
+    of: str  # what is counted
     default: int | None = None
+    _: KW_ONLY
+    help: str
     least: int = 1
     most: int | None = None
-    metavar: str = "N"
+    metavar: str = ""
 
 
 class OperatorCommand(BaseCommand):
@@ -55,8 +55,9 @@ class OperatorCommand(BaseCommand):
             parser.add_argument("--dry-run", action="store_true", help=self.dry_run)
         for number in self.numbers:
             default = None if number.default is None else str(number.default)
+            metavar = number.metavar or number.of.upper()
             parser.add_argument(
-                f"--{number.name}", default=default, metavar=number.metavar, help=number.help
+                f"--{number.name}", default=default, metavar=metavar, help=number.help
             )
 
     def execute(self, *args: Any, **options: Any) -> str | None:

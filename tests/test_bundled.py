@@ -325,7 +325,7 @@ def test_says_that_it_waits_for_another_command(
     server.start()
     other = Server(server.cluster.bin_dir, server.cluster.data_dir)
     with ThreadPoolExecutor() as pool:
-        with server.locks.held("start"):
+        with server.locks.exclusive("start"):
             started = pool.submit(other.start)
             assert eventually(lambda: "waiting for it" in capsys.readouterr().err)
         started.result(PATIENCE)

@@ -23,7 +23,7 @@ from django.db import connection, transaction
 
 from .canonical import LOG, ORIGIN, hash_of
 from .checkpoints import MOST_MARKS, CheckpointFile, is_signed
-from .damage import BEGINNING, SENTENCES, Damaged, Place, diagnose
+from .damage import BEGINNING, SENTENCES, Damaged, Position, diagnose
 
 BATCH = 10_000
 
@@ -129,7 +129,7 @@ class Verification:
     def run(self) -> Verified:
         """Raises Damaged, UnknownKey or Stopped."""
         with reading() as db:
-            start = place = self.find_start(db)
+            start = position = self.find_start(db)
             db.execute(f"SELECT coalesce(max(seq), 0) FROM {LOG}")
             (last,) = db.fetchone()
         # Before retention removes anything it writes an entry, which follows the checkpoint.
@@ -138,27 +138,27 @@ class Verification:
         self.agreed = start.seq
         while (end - start.seq) / self.spacing > MOST_MARKS:
             self.spacing *= 2
-        while place.seq < end:
+        while position.seq < end:
             if self.stop():
                 raise Stopped
-            place = self.go_on(place, min(place.seq + self.batch, end))
+            position = self.go_on(position, min(position.seq + self.batch, end))
         for file in self.files if self.up_to is None else ():
-            if file.seq > place.seq:
+            if file.seq > position.seq:
                 known = f"{_name(file)} knows them up to {file.seq}"
-                raise Damaged("cut", place.seq + 1, f"entries are missing from here on; {known}")
+                raise Damaged("cut", position.seq + 1, f"entries are missing from here on; {known}")
         if is_cut:
-            raise Damaged("cut", place.seq + 1, SENTENCES["cut"])
+            raise Damaged("cut", position.seq + 1, SENTENCES["cut"])
         return Verified(
             first=start.seq + 1,
-            last=place.seq,
-            row_hash=place.row_hash,
+            last=position.seq,
+            row_hash=position.row_hash,
             entries=self.entries,
             marks=self.marks,
             removed_to=self.checkpoint.seq,
         )
 
-    def find_start(self, db: Any) -> Place:
-        """The place after which the rest of the log begins."""
+    def find_start(self, db: Any) -> Position:
+        """The position after which the rest of the log begins."""
         signed = read_signed_checkpoints(db)
         self.checkpoint = checkpoint = signed[-1] if signed else BEGINNING
         self.collect_witnesses(signed)
@@ -175,13 +175,13 @@ class Verification:
         if seq > checkpoint.seq + 1:
             raise diagnose(db, checkpoint)
         # Retention is removing the entries before a checkpoint: the log may begin anywhere there.
-        known = {place.seq: place for place in (BEGINNING, *signed)}
-        return known.get(seq - 1) or Place(seq - 1, bytes(prev_hash))
+        known = {position.seq: position for position in (BEGINNING, *signed)}
+        return known.get(seq - 1) or Position(seq - 1, bytes(prev_hash))
 
-    def collect_witnesses(self, signed: list[Place]) -> None:
+    def collect_witnesses(self, signed: list[Position]) -> None:
         """Raises Damaged if two witnesses of one entry disagree."""
-        known = {place.seq: place.row_hash for place in signed}
-        self.witnesses = [Witness(*place, "the signed checkpoint") for place in signed]
+        known = {position.seq: position.row_hash for position in signed}
+        self.witnesses = [Witness(*position, "the signed checkpoint") for position in signed]
         for file in self.files:
             marks = {**file.marks, file.seq: file.row_hash} if file.seq else {}
             self.witnesses += [Witness(*mark, _name(file)) for mark in marks.items()]
@@ -194,34 +194,34 @@ class Verification:
                     f"{witness.name} knows another hash than the signed checkpoint",
                 )
 
-    def go_on(self, place: Place, to: int) -> Place:
-        """Verify the entries after ``place`` up to ``to``; returns the place that was reached."""
+    def go_on(self, position: Position, to: int) -> Position:
+        """Verify the entries after ``position`` up to ``to``; returns the last that is verified."""
         try:
             with reading() as db:
-                db.execute(SCAN, {"after": place.seq, "hash": place.row_hash, "to": to})
+                db.execute(SCAN, {"after": position.seq, "hash": position.row_hash, "to": to})
                 (whole,) = db.fetchone()
-                reached = self.compare(db, place, whole)
+                reached = self.compare(db, position, whole)
                 if whole < to:
                     raise diagnose(db, reached)
         except Damaged:
             with reading() as db:
                 start = self.find_start(db)
-            if start.seq <= place.seq:
+            if start.seq <= position.seq:
                 raise
             # Retention removed all entries up to here meanwhile, and has signed for it.
             self.agreed = start.seq
             return start
-        self.entries += reached.seq - place.seq
-        self.tick(reached.seq - place.seq)
+        self.entries += reached.seq - position.seq
+        self.tick(reached.seq - position.seq)
         return reached
 
-    def compare(self, db: Any, place: Place, to: int) -> Place:
-        """Compare the whole entries after ``place`` with the witnesses; returns the last place."""
-        if to == place.seq:
-            return place
-        witnesses = [w for w in self.witnesses if place.seq < w.seq <= to]
+    def compare(self, db: Any, position: Position, to: int) -> Position:
+        """Compare the whole entries after ``position`` with the witnesses; returns the last."""
+        if to == position.seq:
+            return position
+        witnesses = [w for w in self.witnesses if position.seq < w.seq <= to]
         step = self.spacing
-        marks = range(place.seq // step * step + step, to + 1, step) if self.marking else ()
+        marks = range(position.seq // step * step + step, to + 1, step) if self.marking else ()
         db.execute(
             f"SELECT seq, row_hash FROM {LOG} WHERE seq = ANY (%s::bigint[])",
             [[to, *marks, *(witness.seq for witness in witnesses)]],
@@ -232,7 +232,7 @@ class Verification:
                 raise self.rewritten(witness)
             self.agreed = witness.seq
         self.marks |= {seq: hashes[seq] for seq in marks}
-        return Place(to, hashes[to])
+        return Position(to, hashes[to])
 
     def rewritten(self, witness: Witness) -> Damaged:
         entries = "this entry"
@@ -259,7 +259,7 @@ def reading() -> Iterator[Any]:
         transaction.set_rollback(True)
 
 
-def read_signed_checkpoints(db: Any) -> list[Place]:
+def read_signed_checkpoints(db: Any) -> list[Position]:
     """The ends of removed segments. Raises Damaged, and UnknownKey for the key of the last one.
 
     An earlier checkpoint whose key has left the ring is not needed to verify the rest of the log.
@@ -268,7 +268,7 @@ def read_signed_checkpoints(db: Any) -> list[Place]:
         "SELECT seq, row_hash, entries, key_id, signature FROM public.audit_checkpoints "
         "ORDER BY seq"
     )
-    places, removed = [], 0
+    positions, removed = [], 0
     rows = db.fetchall()
     for seq, row_hash, entries, key_id, signed in rows:
         answer = is_signed(seq, bytes(row_hash), entries, key_id=key_id, signed=bytes(signed))
@@ -280,8 +280,8 @@ def read_signed_checkpoints(db: Any) -> list[Place]:
         if removed != seq:
             raise Damaged("checkpoint", seq, "a checkpoint before this one is missing")
         if answer:
-            places.append(Place(seq, bytes(row_hash)))
-    return places
+            positions.append(Position(seq, bytes(row_hash)))
+    return positions
 
 
 def _name(file: CheckpointFile) -> str:

@@ -34,14 +34,14 @@ WHERE e.seq = %(seq)s AND n <> e.seq AND e.row_hash = {hash_of(seq="n")} LIMIT 1
 """
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """An entry up to which the log is whole; 0 and no hash before the first."""
 
     seq: int
     row_hash: bytes
 
 
-BEGINNING = Place(0, b"")
+BEGINNING = Position(0, b"")
 
 
 class Damaged(Exception):
@@ -58,13 +58,13 @@ class Damaged(Exception):
         self.seq = seq
 
 
-def diagnose(db: Any, before: Place) -> Damaged:
+def diagnose(db: Any, before: Position) -> Damaged:
     """The damage of the entry after ``before``, up to which the log is whole."""
     kind, seq = find_damage(db, before)
     return Damaged(kind, seq, SENTENCES[kind])
 
 
-def find_damage(db: Any, before: Place) -> tuple[str, int]:
+def find_damage(db: Any, before: Position) -> tuple[str, int]:
     seq = before.seq + 1
     about = {"before": before.seq, "seq": seq, "hash": before.row_hash}
 

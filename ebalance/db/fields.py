@@ -191,12 +191,12 @@ class Entity(models.Model):
 
     def _get_field_expression_map(self, meta, exclude=None):
         # Django asks constraints about an absent JSON value as the JSON value null.
-        found = super()._get_field_expression_map(meta, exclude)  # type: ignore[misc]
+        expressions = super()._get_field_expression_map(meta, exclude)  # type: ignore[misc]
         for field in self._meta.concrete_fields:
             if isinstance(field, models.JSONField) and getattr(self, field.attname) is None:
-                for name in {field.name, field.attname} & found.keys():
-                    found[name] = Cast(models.Value(None), field)
-        return found
+                for name in {field.name, field.attname} & expressions.keys():
+                    expressions[name] = Cast(models.Value(None), field)
+        return expressions
 
 
 def validate_triggers(instance: models.Model) -> None:

@@ -1,11 +1,11 @@
 """Removes rows that have been kept as long as their models declare: purge_expired (privacy.md §4).
 
-A batch is one transaction of one statement: it finds the oldest rows whose time is over, passes
-over those that others hold, deletes them, and adds them to their totals where they have some. So a
-killed run loses one batch and nothing is counted twice; a writer who wants a row of a batch waits
-for that batch, which is made so small that it takes about TARGET seconds. Nothing of a row is read.
+A batch is one transaction of one statement: it selects the oldest expired rows, skips locked ones,
+deletes them, and adds them to their totals if they have some. A killed run loses one batch, and
+nothing is counted twice. A writer of such a row waits for the batch, whose size is adapted so that
+it takes about TARGET seconds. No content of a row is read.
 
-What counts as now is the database's time at the beginning: a run ends, whatever expires meanwhile.
+"Now" is the database's time at the beginning: a run ends, whatever expires meanwhile.
 See docs/decisions/retention.md.
 """
 
@@ -31,20 +31,20 @@ LOCK = 0x6562_616C_0005  # advisory: one purge at a time in a database
 TARGET = 0.05  # seconds that a batch is to take
 FIRST_BATCH = 100  # rows, before it is known how long they take
 BATCH_LIMITS = {
-    # A batch that waits, or takes long, makes those wait who want its rows.
+    # A batch that waits, or takes long, delays the writers of its rows.
     "lock_timeout": "50ms",
     "statement_timeout": "150ms",
     "idle_in_transaction_session_timeout": "10s",  # ours is stopped or cut off: its locks go
 }
 ONE_ROW_LIMITS = {**BATCH_LIMITS, "statement_timeout": "5s"}  # it cannot be made smaller
 COUNT_LIMITS = {"lock_timeout": "5s", "statement_timeout": "10min"}
-# The indexes give what is asked for, in its order. Statistics from before rows were expired would
-# make the planner read the table. (What it is denied it may still do, for which it would compile.)
+# The indexes return the rows in the wanted order. With statistics from before the rows expired, the
+# planner would read the table.
 BY_INDEX = dict.fromkeys(
     ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit"), "off"
 )
 PATIENCE = 10.0  # seconds without progress, while others hold what is left
-PAUSE = 0.2  # seconds before rows that were held are tried again
+PAUSE = 0.2  # seconds before rows that were locked are tried again
 HANDOVER = 6.0  # seconds in which the server learns that a killed run is gone
 IN_THE_WAY = ("23", "55P03", "57014", "40P01", "40001")  # a rule, a lock, no time, a deadlock
 DAY_ZONE = "Europe/Moscow"  # of columns that hold days (metrics.md)
@@ -195,7 +195,7 @@ class TablePurge(Purge):
                 self.stop.wait(self.pause)
 
     def _note(self, error: DatabaseError) -> None:
-        """What was in the way of a batch; any other error is raised again."""
+        """Store the rule that refused a batch. Raises an error that is no rule, lock or timeout."""
         cause = error.__cause__
         state = (isinstance(cause, psycopg.Error) and cause.sqlstate) or ""
         if not state.startswith(IN_THE_WAY):
@@ -209,13 +209,13 @@ class TablePurge(Purge):
     def _batch(
         self, end: After, begin: str, at: date | None, rows: int
     ) -> tuple[int, datetime | date | None]:
-        """Remove the oldest rows; how many, and the moment in the last of them."""
+        """Remove the oldest rows; returns how many, and the time of the last of them."""
         name = _quote(self.table.name)
         totals = self.retention.totals
         steps = [
-            # By its place, which cannot change while it is locked.
-            f"batch AS MATERIALIZED ({self._oldest('ctid AS place', end, begin)})",
-            f"gone AS (DELETE FROM {name} AS row USING batch WHERE row.ctid = batch.place "
+            # By ctid, which cannot change while the row is locked.
+            f"batch AS MATERIALIZED ({self._oldest('ctid AS location', end, begin)})",
+            f"gone AS (DELETE FROM {name} AS row USING batch WHERE row.ctid = batch.location "
             f"RETURNING {'row.*' if totals else f'row.{_quote(end.column)}'})",
             *([f"added AS ({added(totals)})"] if totals else []),
         ]
@@ -229,7 +229,7 @@ class TablePurge(Purge):
         return removed, last
 
     def _first(self, end: After, begin: str, at: date | None) -> date | None:
-        """The moment of the row that alone could not be removed; None when all is in use."""
+        """The time of the row that alone could not be removed; None when all are in use."""
         with suppress(DatabaseError), transaction.atomic(), connection.cursor() as db:
             _set(db, ONE_ROW_LIMITS | BY_INDEX)
             db.execute(
@@ -305,11 +305,11 @@ def check_rights(chosen: Sequence[Table], *, dry_run: bool = False) -> None:
             needed |= dict.fromkeys((into, privilege) for privilege in ("INSERT", "UPDATE"))
     with connection.cursor() as db:
         db.execute(RIGHTS, [[*column] for column in zip(*needed, strict=True)])
-        found = db.fetchall()
-    missing = [name for name, _privilege, exists, _may, _role in found if not exists]
+        rights = db.fetchall()
+    missing = [name for name, _privilege, exists, _may, _role in rights if not exists]
     if missing:
         raise RightsMissing(f"{missing[0]} does not exist yet: run `manage.py migrate` first.")
-    denied = [(privilege, name, role) for name, privilege, _, may, role in found if not may]
+    denied = [(privilege, name, role) for name, privilege, _, may, role in rights if not may]
     if denied:
         privilege, name, role = denied[0]
         more = f" ({len(denied)} such rights are missing)" if len(denied) > 1 else ""

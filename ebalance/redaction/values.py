@@ -44,12 +44,12 @@ class BareRequest(HttpRequest):
         self.method = request.method
         self.path, self.path_info = text(request.path), text(request.path_info)
         self.META = {name: request.META[name] for name in META_SHOWN if name in request.META}
-        held = request.__dict__  # a property would parse the body now
-        self.user = value(held.get("user"))
+        attributes = request.__dict__  # a property would parse the body now
+        self.user = value(attributes.get("user"))
         parameters: tuple[tuple[Any, Any], ...] = (
             (self.GET, request.GET),
-            (self.POST, held.get("_post", held.get("POST"))),
-            (self.FILES, held.get("_files", held.get("FILES"))),
+            (self.POST, attributes.get("_post", attributes.get("POST"))),
+            (self.FILES, attributes.get("_files", attributes.get("FILES"))),
             (self.COOKIES, request.COOKIES),
         )
         for own, given in parameters:

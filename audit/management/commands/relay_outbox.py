@@ -25,10 +25,9 @@ class Command(OperatorCommand):
     numbers = (
         Number(
             "batch",
-            of="events",
-            default=DEFAULT_BATCH,
+            "events",
+            DEFAULT_BATCH,
             most=LARGEST_BATCH,
-            metavar="EVENTS",
             help="claimed at once (%(default)s)",
         ),
     )

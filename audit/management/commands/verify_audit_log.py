@@ -13,7 +13,7 @@ from audit.services.damage import Damaged
 from ebalance.commands import Number, OperatorCommand, StopSignals, progress
 
 LARGEST_BATCH = 100_000
-UNUSABLE = 2  # exit code when nothing was found out; 1 is a damaged log
+UNUSABLE = 2  # exit code when the log was not verified; 1 is a damaged log
 
 
 class Command(OperatorCommand):
@@ -26,10 +26,9 @@ class Command(OperatorCommand):
     numbers = (
         Number(
             "batch",
-            of="entries",
-            default=BATCH,
+            "entries",
+            BATCH,
             most=LARGEST_BATCH,
-            metavar="ENTRIES",
             help="entries per statement (%(default)s)",
         ),
     )
@@ -104,11 +103,11 @@ def _left() -> int:
 
 
 def _files(given: Path | None, target: Path | None) -> list[CheckpointFile]:
-    """What the log is held against. Raises BadFile."""
+    """The files with which the log is compared. Raises BadFile."""
     files = [CheckpointFile.read(given)] if given else []
     if target:
         if target.exists() and not (given and target.samefile(given)):
-            # It may be the only one that knows of a tail which is gone since.
+            # It may be the only one that knows a tail which is gone since.
             files.append(CheckpointFile.read(target))
         can_be_written(target)
     return files

@@ -26,7 +26,12 @@ class Command(OperatorCommand):
         "them could not be handled."
     )
     numbers = (
-        Number("limit", of="notifications", help="try so many at most (default: all that wait)"),
+        Number(
+            "limit",
+            "notifications",
+            metavar="N",
+            help="try so many at most (default: all that wait)",
+        ),
     )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -164,20 +164,20 @@ class SealedField(ProtectedField):
 
     def _read_what_is_deferred(self, instance: models.Model) -> None:
         """A row may become something else while its value, or what it was, is not loaded."""
-        held = instance.__dict__
-        value = held.get(self.attname)
-        is_known = self.attname in held and (
+        attributes = instance.__dict__
+        value = attributes.get(self.attname)
+        is_known = self.attname in attributes and (
             value is None or value.origin != STORED or value.terms is not None
         )
-        if instance._state.adding or is_known or held.keys().isdisjoint(self.checked_by):
+        if instance._state.adding or is_known or attributes.keys().isdisjoint(self.checked_by):
             return
         rows = type(instance)._base_manager.filter(pk=instance.pk)
         before = rows.values(*self.checked_by).first()
-        if before is None or all(held.get(name, old) == old for name, old in before.items()):
+        if before is None or all(attributes.get(name, old) == old for name, old in before.items()):
             return
-        if self.attname not in held:
+        if self.attname not in attributes:
             instance.refresh_from_db(fields=[self.attname])
-        if (value := held[self.attname]) is not None:
+        if (value := attributes[self.attname]) is not None:
             value.terms = self.terms_of(SimpleNamespace(**before))
 
     def check_row(self, instance):
@@ -214,11 +214,11 @@ class SealedText(SealedField):
         return _json(plaintext)
 
     def opened(self, text, row_id):
-        found = super().opened(text, row_id)
-        if not isinstance(found, str):
-            del found
+        value = super().opened(text, row_id)
+        if not isinstance(value, str):
+            del value
             raise WrongContent(f"{self.place} holds something sealed that is not text.")
-        return found
+        return value
 
 
 class SealedJSON(SealedField):

@@ -23,20 +23,21 @@ class StoredAttribute(DeferredAttribute):
     field: ProtectedField
 
     def __set__(self, instance, value):
-        attribute, held, state = self.field.attname, instance.__dict__, instance._state
+        attribute, attributes = self.field.attname, instance.__dict__
         if value is None or isinstance(value, Redacted):
             taken = self.field.taken(instance, value)
         else:
             del value
             raise UnsealedValue(f"{self.field.place} takes sealed values only.")
+        state = instance._state
         read_now = state.adding or getattr(state, "reading", False)
         if taken is not None and not read_now:
-            if taken == held.get(attribute):
+            if taken == attributes.get(attribute):
                 return
             if taken.origin == STORED:
                 # Put back by hand, also what was read from the row is written again.
                 taken.origin = GIVEN
-        held[attribute] = taken
+        attributes[attribute] = taken
 
     def fetch_many(self, instances):
         with reading(*instances):
@@ -83,9 +84,9 @@ class ProtectedField(models.TextField):
 
     def check_row(self, instance: models.Model) -> None:
         """Raise a SealingError for a value that does not belong to the row."""
-        held = instance.__dict__.get(self.attname)
-        if held is not None and type(held) is not self.stored:
-            del held
+        value = instance.__dict__.get(self.attname)
+        if value is not None and type(value) is not self.stored:
+            del value
             raise UnsealedValue(f"{self.place} holds something that is not sealed.")
 
     def fits(self, value: Any) -> bool:

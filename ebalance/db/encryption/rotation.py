@@ -85,15 +85,15 @@ def ring_of(field: ProtectedField) -> Keyring:
 
 def shares(model: type[models.Model]) -> list[Share]:
     """How many rows of each column are under which key."""
-    found = []
+    result = []
     with connection.cursor() as db:
         for field in protected_fields(model):
             db.execute(
                 f"SELECT {_key_id(field)} AS key_id, count(*) FROM {_table(model)} "
                 f"WHERE {_quote(field.column)} IS NOT NULL GROUP BY 1 ORDER BY 1"
             )
-            found += [Share(field, key_id, rows) for key_id, rows in db.fetchall()]
-    return found
+            result += [Share(field, key_id, rows) for key_id, rows in db.fetchall()]
+    return result
 
 
 class Rotation:
@@ -160,7 +160,7 @@ class Rotation:
                 self._target(),
             )
             row = db.fetchone()
-        if row is None:  # another run began one in the same moment
+        if row is None:  # a concurrent run began another rotation
             return self.begin()
         self.id, self.cursor, moved = row
         return moved
@@ -173,10 +173,10 @@ class Rotation:
         """
         fewest, deadline = None, 0.0
         while self._pass(tick):
-            held = self.remaining() - len(self.left)
-            if held > 0 and (fewest is None or held < fewest):
-                fewest, deadline = held, time.monotonic() + self.patience
-            elif held <= 0 or time.monotonic() > deadline:
+            busy = self.remaining() - len(self.left)
+            if busy > 0 and (fewest is None or busy < fewest):
+                fewest, deadline = busy, time.monotonic() + self.patience
+            elif busy <= 0 or time.monotonic() > deadline:
                 self.end()
                 return
             if self.stop.wait(PAUSE):

@@ -14,13 +14,13 @@ def together(model: type[models.Model], names: Iterable[str]) -> list[str]:
     """``names`` of columns to be written, with what is written along with them: a sealed column,
     its blind indexes and the channel that these are made by.
     """
-    found = dict.fromkeys(names)
+    written = dict.fromkeys(names)
     for index in protected_fields(model):
         if isinstance(index, BlindIndex):
             group = [n for n in (index.channel_field, index.source, index.name) if n]
-            if not found.keys().isdisjoint(group):
-                found |= dict.fromkeys(group)
-    return [*found]
+            if not written.keys().isdisjoint(group):
+                written |= dict.fromkeys(group)
+    return [*written]
 
 
 def ready_to_save(instance: models.Model) -> list[str]:

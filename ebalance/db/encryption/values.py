@@ -66,12 +66,12 @@ class Plaintext(Redacted):
 
 def only_contact(**given: str | None) -> tuple[str, Plaintext]:
     """The one that is given of ``email=…, phone=None, …``. Raises TypeError unless it is one."""
-    found = [(channel, Plaintext(text)) for channel, text in given.items() if text is not None]
+    pairs = [(channel, Plaintext(text)) for channel, text in given.items() if text is not None]
     channels = ", ".join(given)
     del given  # error reporters show local variables
-    if len(found) != 1:
+    if len(pairs) != 1:
         raise TypeError(f"Give one of {channels}, and only one.")
-    return found[0]
+    return pairs[0]
 
 
 class Stored(Redacted):
@@ -97,7 +97,7 @@ class Stored(Redacted):
 class Sealed(Stored):
     """A sealed value: ciphertext, and the column and row that it belongs to.
 
-    A value of ``values()`` does not know its row: ``open(row_id=…)`` is told.
+    A value of ``values()`` does not know its row: pass it: ``open(row_id=…)``.
     """
 
     __slots__ = ("field", "row_id", "terms")
@@ -149,7 +149,7 @@ class BlindToken(Stored):
         Raises ContactInvalid for what is no such contact.
         """
         try:
-            found = envelope.blind_indexes(contacts.normalise(channel, contact))
+            candidates = envelope.blind_indexes(contacts.normalise(channel, contact))
         finally:
             del contact  # error reporters show local variables
-        return cls(found[0], MADE, found)
+        return cls(candidates[0], MADE, candidates)

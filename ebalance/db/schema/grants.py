@@ -78,10 +78,10 @@ def differences() -> list[str]:
     missing_roles = {*ROLES} - {*catalog.read_column("SELECT rolname FROM pg_roles")}
     if missing_roles:
         return [f"missing: the role {role}" for role in sorted(missing_roles)]
-    expected, found = wanted(), live()
+    expected, granted = wanted(), live()
     return [
-        *(f"missing: {grant}" for grant in sorted(expected - found)),
-        *(f"too much: {grant}" for grant in sorted(found - expected)),
+        *(f"missing: {grant}" for grant in sorted(expected - granted)),
+        *(f"too much: {grant}" for grant in sorted(granted - expected)),
         *(f"not {OWNER}'s: {kind.lower()} {name}" for kind, name in not_owned()),
         *(f"too much: {role} is {what}" for role, what in powers()),
     ]

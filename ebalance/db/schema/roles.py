@@ -142,9 +142,9 @@ def _set_log_settings() -> None:
 
 
 def _repeat(work: Callable[[], None]) -> None:
-    """Do ``work`` in a transaction; again when somebody was at the same at that moment.
+    """Do ``work`` in a transaction; retry when a concurrent run was in conflict with it.
 
-    Roles belong to the whole server: another of its databases may be making them right now.
+    Roles belong to the whole server: a run for another database may be making them.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -152,12 +152,12 @@ def _repeat(work: Callable[[], None]) -> None:
                 work()
             return
         except DatabaseError as error:
-            if attempt == ATTEMPTS or not _passes(error):
+            if attempt == ATTEMPTS or not _is_transient(error):
                 raise
             time.sleep(0.05 * attempt)
 
 
-def _passes(error: DatabaseError) -> bool:
+def _is_transient(error: DatabaseError) -> bool:
     cause = error.__cause__
     if not isinstance(cause, psycopg.Error):
         return False

@@ -24,7 +24,7 @@ class Locks:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
     @contextlib.contextmanager
-    def held(self, name: Name) -> Iterator[None]:
+    def exclusive(self, name: Name) -> Iterator[None]:
         """Hold the exclusive lock. Says so if another process keeps it for over a second."""
         descriptor = self.open(name)
         try:

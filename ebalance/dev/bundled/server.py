@@ -105,7 +105,7 @@ class Server:
     def _start(self, database: str | None) -> None:
         self.cluster.check_programs()
         self.cluster.data_dir.parent.mkdir(parents=True, exist_ok=True)
-        with self.locks.held("start"):
+        with self.locks.exclusive("start"):
             if self._users is None:
                 self._users = self.locks.open("users")
                 fcntl.flock(self._users, fcntl.LOCK_SH)

@@ -83,7 +83,7 @@ class Supervisor:
         while True:
             fcntl.flock(users, fcntl.LOCK_EX)  # waits until no process uses the server
             fcntl.flock(users, fcntl.LOCK_UN)  # a newcomer with the start lock must not wait
-            with locks.held("start"):
+            with locks.exclusive("start"):
                 try:
                     fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:

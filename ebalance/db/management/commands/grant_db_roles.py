@@ -30,14 +30,14 @@ class Command(BaseCommand):
             self.grant()
 
     def check_grants(self) -> None:
-        found = grants.differences()
-        for line in found:
+        differences = grants.differences()
+        for line in differences:
             self.stdout.write(line)
         if names := checks.loud_settings():
             self.warn_of_log(names)
-        if found:
+        if differences:
             raise CommandError(
-                f"Grants differ in {len(found)} places: run `manage.py grant_db_roles`."
+                f"Grants differ in {len(differences)} places: run `manage.py grant_db_roles`."
             )
         self.stdout.write(DONE)
 

@@ -27,14 +27,7 @@ class Command(OperatorCommand):
     )
     dry_run = "open what would be moved, and write nothing"
     numbers = (
-        Number(
-            "batch",
-            of="rows",
-            default=500,
-            most=LARGEST_BATCH,
-            metavar="ROWS",
-            help="rows per transaction (%(default)s)",
-        ),
+        Number("batch", "rows", 500, most=LARGEST_BATCH, help="rows per transaction (%(default)s)"),
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

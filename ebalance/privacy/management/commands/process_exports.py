@@ -26,7 +26,9 @@ class Command(OperatorCommand):
         "expired. Several at once share the work; safe to stop and to repeat; fails when an "
         "export could not be made, or not completely."
     )
-    numbers = (Number("limit", of="exports", help="so many at most (default: all that wait)"),)
+    numbers = (
+        Number("limit", "exports", metavar="N", help="so many at most (default: all that wait)"),
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

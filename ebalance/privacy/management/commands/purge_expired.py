@@ -35,16 +35,15 @@ class Command(OperatorCommand):
     numbers = (
         Number(
             "batch",
-            of="rows",
-            default=2000,
+            "rows",
+            2000,
             most=LARGEST_BATCH,
-            metavar="ROWS",
             help=f"rows per transaction at most (%(default)s; up to {LARGEST_BATCH:,})",
         ),
         Number(
             "pause",
-            of="milliseconds",
-            default=0,
+            "milliseconds",
+            0,
             least=0,
             most=LONGEST_PAUSE,
             metavar="MS",
