@@ -20,7 +20,7 @@ class BlindIndex(ProtectedField):
 
     stored = BlindToken
     pattern = patterns.BLIND_INDEX
-    # regex is what the column's own CHECK asks in full_clean().
+    # full_clean() uses regex for the column's own CHECK.
     lookups = frozenset({"isnull", "exact", "in", "regex"})
 
     def __init__(
@@ -45,7 +45,7 @@ class BlindIndex(ProtectedField):
 
     def taken(self, instance, value):
         if value is None:
-            # Model(…) sets every column that it was not given; the one made a moment ago stays.
+            # Model(…) assigns None to every absent argument. A token just made is kept.
             source = instance.__dict__.get(self.source)
             made = isinstance(source, Sealed) and source.origin == MADE
             return instance.__dict__.get(self.attname) if made else None
@@ -76,7 +76,7 @@ class SameContacts(In):
     """``email_bidx__in=[BlindToken.of("email", …)]``: contacts under any key of the ring."""
 
     def __init__(self, lhs, rhs):
-        if not hasattr(rhs, "resolve_expression"):  # a query's own values are blind indexes
+        if not hasattr(rhs, "resolve_expression"):  # the values of a query are blind indexes
             rhs = [*rhs]
             if not all(type(token) is BlindToken for token in rhs):
                 del rhs

@@ -1,7 +1,7 @@
 """Sealed columns: fields whose values are ciphertext everywhere but in ``open()`` (privacy.md §2).
 
     question.question_text_encrypted = Plaintext("…")   # sealed at once
-    question.question_text_encrypted                    # a Sealed value; shows itself to nobody
+    question.question_text_encrypted                    # a Sealed value, shown as [sealed]
     question.question_text_encrypted.open()             # "…"
 
 Nothing else is taken: a bare string, an expression or another row's value is refused before any
@@ -70,11 +70,11 @@ class SealedField(ProtectedField):
     # -- sealing and opening --------------------------------------------------------------------
 
     def encoded(self, instance: Any, plaintext: Plaintext) -> bytes:
-        """The bytes to seal. Raises a typed error that holds nothing of them."""
+        """The bytes to seal. Raises a typed error that contains no part of them."""
         return _json(plaintext)
 
     def opened(self, text: str, row_id: UUID) -> Any:
-        """What is sealed in ``text``. Raises a SealingError that holds nothing of it."""
+        """The plaintext of ``text``. Raises a SealingError that contains no part of it."""
         return _from_json(envelope.open_sealed(text, self.token, row_id), self.place)
 
     def wrapped(self, text, origin):
@@ -100,8 +100,8 @@ class SealedField(ProtectedField):
                 self.bind(instance, value)
             elif not instance._state.adding:
                 self.prove(instance, value)
-            # Else the row is being made: Entity.from_db() binds what it has read, and
-            # check_row() lets prove itself what came from somewhere else.
+            # Else the row is being made: Entity.from_db() binds values that it has read, and
+            # check_row() proves all others.
         elif value.field != self or value.row_id != row_id:
             raise UnsealedValue(
                 f"{self.place} takes no value of another row or column: it would not open here."
@@ -126,7 +126,7 @@ class SealedField(ProtectedField):
         value.row_id, value.terms = _row_id(instance), self._terms_as_read(instance)
 
     def prove(self, instance: models.Model, value: Sealed) -> None:
-        """``value`` is from ``values()``, of whichever row: it must open in this one.
+        """``value`` is from ``values()``, of an unknown row: it must open in this one.
 
         Raises UnsealedValue.
         """
@@ -141,15 +141,15 @@ class SealedField(ProtectedField):
 
     @cached_property
     def checked_by(self) -> tuple[str, ...]:
-        """Columns of the row that say how its value is checked and indexed."""
+        """Columns of the row that decide how its value is checked and indexed."""
         return tuple(index.channel_field for index in self.indexes if index.channel_field)
 
     def terms_of(self, row: Any) -> Terms:
-        """What these columns say."""
+        """The values of these columns, as the terms of the check."""
         return tuple(getattr(row, name) for name in self.checked_by)
 
     def knows(self, terms: Terms) -> bool:
-        """Whether values can be checked by these; others are outside a closed set, and the
+        """Whether values can be checked by these terms. Others are outside a closed set, and the
         database refuses the row.
         """
         return all(channel in contacts.READERS for channel in terms)
@@ -159,11 +159,11 @@ class SealedField(ProtectedField):
             return ()
         try:
             return self.terms_of(SimpleNamespace(**instance.__dict__))
-        except AttributeError:  # deferred; asking for it would be a query for each row
+        except AttributeError:  # deferred: loading it would cost a query for each row
             return None
 
     def _read_what_is_deferred(self, instance: models.Model) -> None:
-        """A row may become something else while its value, or what it was, is not loaded."""
+        """Load the value, or its terms, if the row changes kind while they are deferred."""
         attributes = instance.__dict__
         value = attributes.get(self.attname)
         is_known = self.attname in attributes and (
@@ -194,7 +194,7 @@ class SealedField(ProtectedField):
             )
         terms = self.terms_of(instance)
         if value.terms not in (None, terms) and self.knows(terms):
-            # The row became something else since: submitted, another diary, another channel.
+            # The row changed kind: it was submitted, or is another diary or channel.
             setattr(instance, self.attname, Plaintext(value.open()))
 
     def check_payload(self, instance: Any, changed: dict[str, Any]) -> None:
@@ -268,10 +268,10 @@ def _row_id(instance: models.Model) -> UUID | None:
 def _json(plaintext: Plaintext) -> bytes:
     try:
         text = _ENCODER.encode(plaintext.reveal())
-        # A tuple or a key that is no text would come back as something else, and no error.
+        # A tuple, or a key that is no text, would silently come back as another value.
         if type(plaintext.reveal()) is str or _DECODER.decode(text) == plaintext.reveal():
             return text.encode()
-    except (TypeError, ValueError, RecursionError):  # they quote what they stumble over
+    except (TypeError, ValueError, RecursionError):  # these errors quote the value
         pass
     text = ""
     raise WrongContent("This cannot be sealed: it is neither text nor JSON in UTF-8.")

@@ -1,4 +1,4 @@
-"""What sealed columns and blind indexes share: a column that takes values of one class only."""
+"""The base of sealed columns and blind indexes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .values import GIVEN, STORED, Redacted, Sealed, Stored
 
 
 class StoredAttribute(DeferredAttribute):
-    """The attribute of a protected column: what is assigned goes through its field."""
+    """The attribute of a protected column. Its field checks, and may replace, each new value."""
 
     field: ProtectedField
 
@@ -35,7 +35,7 @@ class StoredAttribute(DeferredAttribute):
             if taken == attributes.get(attribute):
                 return
             if taken.origin == STORED:
-                # Put back by hand, also what was read from the row is written again.
+                # Assigned by hand, a value that was read from the row is written again.
                 taken.origin = GIVEN
         attributes[attribute] = taken
 
@@ -46,7 +46,7 @@ class StoredAttribute(DeferredAttribute):
 
 @contextmanager
 def reading(*instances: models.Model) -> Iterator[None]:
-    """What is assigned meanwhile is the row's own value, as the database has it."""
+    """Values that are assigned inside the block were read from the rows themselves."""
     for instance in instances:
         instance._state.reading = True  # type: ignore[attr-defined]
     try:
@@ -57,14 +57,14 @@ def reading(*instances: models.Model) -> Iterator[None]:
 
 
 class ProtectedField(models.TextField):
-    """What sealed columns and blind indexes share: values of one class, and no expressions."""
+    """A column that takes values of one class only, and no expressions."""
 
     column: str
     descriptor_class = StoredAttribute
-    empty_strings_allowed = False  # what was not given is NULL, not ""
+    empty_strings_allowed = False  # an absent value is NULL, not ""
     stored: ClassVar[type[Stored]]
     pattern: ClassVar[str]
-    # Lookups that the column has; nothing in it can be searched in the open.
+    # No lookup compares the column with plaintext.
     lookups: ClassVar[frozenset[str]] = frozenset({"isnull"})
 
     def __init__(self, *args, **kwargs):
@@ -76,7 +76,7 @@ class ProtectedField(models.TextField):
         return f"{self.model._meta.db_table}.{self.column}"
 
     def taken(self, instance: models.Model, value: Any) -> Stored | None:
-        """What the attribute holds once ``value`` is assigned. Raises UnsealedValue."""
+        """The value that the attribute gets when ``value`` is assigned. Raises UnsealedValue."""
         raise NotImplementedError
 
     def wrapped(self, text: str, origin: str) -> Stored:
@@ -101,7 +101,7 @@ class ProtectedField(models.TextField):
     def to_python(self, value):
         if type(value) is str and re.fullmatch(self.pattern, value):
             return self.wrapped(value, GIVEN)
-        # Left as it is for the attribute to refuse: an error here would be quoted with the value.
+        # The attribute refuses any other value: Django would quote it with an error raised here.
         return value
 
     def value_to_string(self, obj):
@@ -115,7 +115,7 @@ class ProtectedField(models.TextField):
         value = getattr(model_instance, self.attname)
         stored = value is not None and value.origin == STORED
         if not add and stored and not model_instance._state.adding:
-            # Unchanged: the column keeps what it has, which a rotation may have renewed meanwhile.
+            # Unchanged: the column keeps its text, which a rotation may have renewed meanwhile.
             return models.F(self.attname)
         return value
 
@@ -147,7 +147,7 @@ class ProtectedField(models.TextField):
         if (
             isinstance(value, Case)
             and isinstance(value.default, Value)
-            and value.default.value is None  # whoever is not named gets nobody's value
+            and value.default.value is None  # a row without a case gets NULL
             and all(isinstance(c.result, Value) and self.fits(c.result.value) for c in value.cases)
         ):
             return value.cases

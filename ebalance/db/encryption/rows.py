@@ -11,8 +11,9 @@ from .protected import protected_fields
 
 
 def together(model: type[models.Model], names: Iterable[str]) -> list[str]:
-    """``names`` of columns to be written, with what is written along with them: a sealed column,
-    its blind indexes and the channel that these are made by.
+    """The columns ``names`` and those that must be written with them.
+
+    A sealed column is written with its blind indexes and with the channel of these.
     """
     written = dict.fromkeys(names)
     for index in protected_fields(model):
@@ -24,7 +25,7 @@ def together(model: type[models.Model], names: Iterable[str]) -> list[str]:
 
 
 def ready_to_save(instance: models.Model) -> list[str]:
-    """Check the row's protected values; returns those that were sealed anew for it.
+    """Check the row's protected values; returns the names of those that were sealed again.
 
     Raises a SealingError, and for a row that became something else since its value was checked
     PayloadInvalid or ContactInvalid.

@@ -15,7 +15,7 @@ def read_column(query: str, params: Any = None) -> list[Any]:
     return [row[0] for row in read_rows(query, params)]
 
 
-# What an extension brings along is its own.
+# Objects of an extension belong to it.
 NOT_OF_EXTENSION = """
     NOT EXISTS (SELECT FROM pg_depend e
                 WHERE e.classid = '{catalog}'::regclass AND e.objid = {alias}.oid
@@ -44,7 +44,7 @@ SEQUENCES = """
     JOIN pg_class t ON t.oid = d.refobjid
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'S'
 """
-# As Grant. What PUBLIC has by default to connect and to look names up is left to it.
+# As Grant. The default rights of PUBLIC to connect and to look names up are accepted.
 LIVE = f"""
     SELECT coalesce(r.rolname, 'PUBLIC'),
            a.privilege_type || CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END,
@@ -93,8 +93,8 @@ NOT_OWNED = f"""
       AND {NOT_OF_EXTENSION.format(catalog="pg_proc", alias="p")}
     ORDER BY 1, 2
 """
-# What goes around grants: attributes of a role, membership in another, triggers switched off by a
-# setting, and sessions that begin in somebody's name (ebalance/actor.py).
+# Powers beyond grants: attributes of a role, membership in another, a setting that disables
+# triggers, and sessions that begin with an actor preset (ebalance/actor.py).
 POWERS = """
     SELECT r.rolname, power.name
     FROM pg_roles r

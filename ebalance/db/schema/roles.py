@@ -14,17 +14,17 @@ from . import catalog
 from .data_map import columns
 from .grants import ANALYST, APP, OWNER, ROLES, Grant, differences, live, not_owned, wanted
 
-LOCK = 0x6562_616C_0003  # advisory: two runs on one database work one after the other
-LOCK_TIMEOUT = "4s"  # a table that changes hands is locked; the site must not queue behind us
+LOCK = 0x6562_616C_0003  # advisory: serialises runs on one database
+LOCK_TIMEOUT = "4s"  # a change of owner locks the table; the site must not wait for it
 ATTEMPTS = 5
 
 
 class NotSetUp(Exception):
-    """The database lacks what grants are for, or does not take them. Says it in one line."""
+    """The database lacks a table, or refused a grant. The message is one line."""
 
 
 def set_up() -> None:
-    """Make the roles, hand everything to the owner, and grant ``wanted()``. May be repeated.
+    """Make the roles, make the owner own everything, and grant ``wanted()``. Idempotent.
 
     Raises NotSetUp, and django.db.DatabaseError for what the connected role may not do or cannot
     do now. One transaction: after an error nothing has changed but that the roles exist.
@@ -38,7 +38,7 @@ def set_up() -> None:
 
 
 def keep_values_out_of_the_log() -> None:
-    """Set QUIET_LOG for new sessions of this database; superusers may.
+    """Set QUIET_LOG for new sessions of this database. Needs a superuser.
 
     Raises django.db.DatabaseError.
     """
@@ -57,11 +57,11 @@ def _grant_all() -> None:
     granted = wanted()
     statements = [*_revoke_on_tables()]
     if _on_database(granted) == _on_database(live()):
-        # Only the database's owner could do it again; the owner of the tables need not be.
+        # Needs the database's owner, which the owner of the tables need not be.
         granted -= _on_database(granted)
     else:
         statements += _revoke_on_database()
-    # Before tables change hands: PostgreSQL asks for the new owner's right to create.
+    # Before the owner changes: PostgreSQL requires the new owner's right to create.
     statements += [*_grants(granted), *_changes_of_owner()]
     _execute(sql.SQL("; ").join(statements))
     if left := differences():
@@ -73,7 +73,7 @@ def _on_database(grants: set[Grant]) -> set[Grant]:
 
 
 def _join_owner() -> None:
-    """Only members of the owner may give it what they own; a superuser need not be one."""
+    """Only a member of the owner, or a superuser, may make it own something."""
     is_member = "pg_has_role(current_user, %s, 'USAGE') AND pg_has_role(current_user, %s, %s)"
     kind = "SET" if connection.pg_version >= 160000 else "MEMBER"  # type: ignore[attr-defined]
     if catalog.read_column(f"SELECT {is_member}", [OWNER, OWNER, kind]) == [False]:
@@ -83,7 +83,7 @@ def _join_owner() -> None:
 def _revoke_on_tables() -> Iterator[sql.Composable]:
     clients = sql.SQL(", ").join([sql.Identifier(APP), sql.Identifier(ANALYST)])
     for kind, name in catalog.read_rows(catalog.RELATIONS):
-        # Rights on columns go with those on their table.
+        # This revokes rights on columns too.
         yield sql.SQL("REVOKE ALL ON {} {} FROM {}, PUBLIC").format(
             sql.SQL(kind), sql.Identifier("public", name), clients
         )

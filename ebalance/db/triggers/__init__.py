@@ -1,12 +1,11 @@
 """Rules that a CHECK cannot express, as triggers of SQLSTATE class 23.
 
-Built on django-pgtrigger's migrations, with two differences: there is no
-``pgtrigger.ignore`` escape (a rule that a session setting can switch off is not a rule),
-and the refusal itself is the shared function ``refuse()``, so that most rules are only a
-WHEN condition and cost nothing until they are broken.
+Built on django-pgtrigger's migrations, with two differences. ``pgtrigger.ignore`` has no effect:
+no session setting can disable a rule. All rules share the function ``refuse()``, so that most of
+them are only a WHEN condition and cost nothing until they are broken.
 
-A rule's sentence is written once, in English, marked with ``gettext_noop``: the database
-says it as it is, ``full_clean()`` and admin say it in the reader's language.
+A rule's sentence is written once, in English, marked with ``gettext_noop``. The database uses it
+untranslated, ``full_clean()`` and admin in the reader's language.
 """
 
 from .moves import Transition, initial_states, transitions

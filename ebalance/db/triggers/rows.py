@@ -22,9 +22,9 @@ def not_resealed(table: str, column: str) -> str:
 
 
 def touch_updated_at(table: str, *, resealed: Sequence[str] = ()) -> Rule:
-    """Keep ``updated_at`` current, whoever writes.
+    """Keep ``updated_at`` current for every writer.
 
-    Nobody has written anything when ``resealed`` columns only move to another key.
+    Moving ``resealed`` columns to another key does not count as a write.
     """
     return Rule(
         f"{table}_touch_updated_at",
@@ -47,9 +47,9 @@ def frozen(
 ) -> Rule:
     """These columns keep the value they were inserted with.
 
-    With ``once``, from when that column has a value; with ``status``, while the row is in it.
-    Those of them in ``resealed`` may still move to another key, with their value. Those in
-    ``emptied`` may become NULL where the column that they name there is or becomes so too.
+    With ``once``, as soon as that column has a value. With ``status``, while the row is in it.
+    Columns in ``resealed`` may still be sealed again with another key. A column in ``emptied`` may
+    become NULL if the column to which it is mapped is NULL too.
     """
     changes = {c: f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in columns}
     changes |= {c: f"({changes[c]} AND {not_resealed(table, c)})" for c in resealed}
@@ -90,7 +90,7 @@ def frozen(
 
 
 def key_stays(table: str, column: str) -> Rule:
-    """A row's key is not given away: other rows, versions and sealed values go by it."""
+    """A row's key never changes: other rows, versions and sealed values depend on it."""
     return Rule(
         f"{table}_{column}_stays",
         operation=pgtrigger.UpdateOf(column),
@@ -112,7 +112,7 @@ def no_update(table: str, *, message: str = IMMUTABLE) -> Rule:
 
 
 def no_truncate(table: str) -> Rule:
-    """TRUNCATE would go around every row trigger."""
+    """TRUNCATE would bypass all row triggers."""
     return Rule(
         f"{table}_no_truncate",
         operation=pgtrigger.Truncate,
@@ -148,7 +148,7 @@ def append_only(table: str) -> list[Rule]:
 
 
 def not_erased(table: str, column: str) -> Rule:
-    """Nothing new is written of a person who was erased. Brought along by the reference (Ref)."""
+    """No new row refers to an erased person. ``Ref`` adds the rule to its table."""
     return Rule(
         f"{table}_{column}_not_erased",
         operation=pgtrigger.Insert | pgtrigger.UpdateOf(column),

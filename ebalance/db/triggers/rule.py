@@ -31,7 +31,7 @@ def literal(text: object) -> str:
 
 
 class Rule(pgtrigger.Trigger):
-    """A trigger called after its rule.
+    """A trigger named after its rule.
 
     ``message`` makes it a rule that refuses; ``column`` is where the refusal points (the
     primary key unless given). What it does is one of:
@@ -90,7 +90,7 @@ class Rule(pgtrigger.Trigger):
         )
 
     def validate_name(self) -> None:
-        # pgtrigger keeps room for a prefix and a hash, which these names do without.
+        # pgtrigger reserves room for a prefix and a hash, which these names do not have.
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", self.rule):
             raise ValueError(
                 f"trigger name {self.rule!r} is no lower-case name of up to 63 characters"
@@ -134,7 +134,7 @@ class Rule(pgtrigger.Trigger):
 
     @property
     def messages(self) -> Mapping[str, str]:
-        """The sentence of every rule that this trigger may name in a refusal."""
+        """The sentence of each rule with which this trigger may refuse."""
         return {self.rule: self.message} if self.message else {}
 
     def validate(self, instance: models.Model) -> None:

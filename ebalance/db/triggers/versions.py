@@ -8,7 +8,7 @@ from .rule import REFUSE, Rule
 
 
 def versions(table: str, parent: str, column: str) -> list[Rule]:
-    """Immutable versions of a parent: they go only together with it."""
+    """Immutable versions of a parent: they are deleted only together with it."""
     return [
         no_update(table),
         Rule(
