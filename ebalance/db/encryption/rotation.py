@@ -2,8 +2,8 @@
 
 A batch is one transaction. It locks rows under another key and skips those that are locked. It
 opens their values, seals them again, writes those that have not changed since, and stores the
-progress in ``key_rotations``. A killed run loses one batch at most, a writer waits for one batch at most, and
-several runs share the work.
+progress in ``key_rotations``. A killed run loses one batch at most, a writer waits for one batch at
+most, and several runs share the work.
 
 See docs/decisions/key-rotation.md.
 """
