@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 from django.db import IntegrityError, NotSupportedError
 
-from ebalance.dev.bundled import BundledServerError
+from ebalance.db.server import ServerUnavailable
 
 # SQLSTATE of errors that concern the server, not a statement: class 08 (connection), 25006 (it is
 # read-only, as a standby is), 28 (authorization), 3D (no such database), 3F (no schema to work in),
@@ -28,6 +28,10 @@ def run(argv: list[str]) -> int:
     are deployed, what a command prints ends in a log.
     """
     try:
+        if argv[1:2] == ["run"] and _is_deployed():
+            # Its app is not installed: production imports nothing of ebalance.dev.
+            print("`run` is for development; elsewhere serve ebalance.wsgi.", file=sys.stderr)
+            return 1
         execute_from_command_line(argv)
     except KeyboardInterrupt:
         return 130
@@ -40,6 +44,12 @@ def run(argv: list[str]) -> int:
         print(explain(error) or _withheld(error), file=sys.stderr)
         return 1
     return 0
+
+
+def _is_deployed() -> bool:
+    from django.conf import settings
+
+    return bool(settings.DEPLOYED)
 
 
 def _withheld(error: Exception) -> str:
@@ -56,7 +66,7 @@ def forget_reader() -> None:
 
 def explain(error: Exception) -> str | None:
     """One sentence for an error that a person can do something about, None for any other."""
-    if isinstance(error, BundledServerError):
+    if isinstance(error, ServerUnavailable):
         return str(error)
     if isinstance(error, ImproperlyConfigured):
         return f"Wrong settings: {_one_line(error)}"

@@ -1,5 +1,7 @@
-"""What commands that take long have in common: they stop between two steps, show how far they have
-come, and are told numbers.
+"""Shared parts of the commands that an operator or cron runs.
+
+They check their numbers, show their progress, and stop between two steps. Imports no other part of
+the project.
 """
 
 from __future__ import annotations
@@ -8,18 +10,110 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass
 from threading import Event
+from typing import Any
 
-from django.core.management.base import CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
-SHOWN = 50  # of what is named one by one; the others are counted
-LINE_EVERY = 5.0  # seconds, where nobody watches a bar
+LARGEST_BATCH = 10_000  # rows
+SHOWN = 50  # items that are listed one by one; the others are counted
+LINE_EVERY = 5.0  # seconds, where no terminal shows a bar
+
+
+@dataclass(frozen=True)
+class Number:
+    """An option that takes a whole number; None if it has no default and is not given."""
+
+    name: str
+    of: str  # what is counted
+    default: int | None = None
+    _: KW_ONLY
+    help: str
+    least: int = 1
+    most: int | None = None
+    metavar: str = ""
+
+
+class OperatorCommand(BaseCommand):
+    """A command whose options ``numbers`` reach ``handle()`` as integers within their bounds.
+
+    ``dry_run`` is the help text of ``--dry-run``; without it there is no such option.
+    ``wrong_number`` is the exit code for a number out of bounds.
+    """
+
+    requires_system_checks: list[str] = []
+    numbers: tuple[Number, ...] = ()
+    dry_run = ""
+    wrong_number = 1
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        if self.dry_run:
+            parser.add_argument("--dry-run", action="store_true", help=self.dry_run)
+        for number in self.numbers:
+            default = None if number.default is None else str(number.default)
+            metavar = number.metavar or number.of.upper()
+            parser.add_argument(
+                f"--{number.name}", default=default, metavar=metavar, help=number.help
+            )
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        for number in self.numbers:
+            if (text := options[number.name]) is not None:
+                options[number.name] = whole_number(
+                    text,
+                    number.name,
+                    of=number.of,
+                    least=number.least,
+                    most=number.most,
+                    returncode=self.wrong_number,
+                )
+        return super().execute(*args, **options)
+
+    def work_off[Key](
+        self,
+        keys: Iterable[Key],
+        work: Callable[[Key], str],
+        *,
+        table: str,
+        total: int,
+        failures: Mapping[str, str],
+    ) -> Counter[str]:
+        """Call ``work`` for each key until a signal stops it; counts the outcomes it returns.
+
+        ``failures`` are sentences about the outcomes that are listed key by key.
+        """
+        outcomes: Counter[str] = Counter()
+        with StopSignals() as stop, progress(table, total) as tick:
+            for key in keys:
+                if stop.asked.is_set():
+                    self.stdout.write("Stopped; the same command goes on from here.")
+                    break
+                outcome = work(key)
+                outcomes[outcome] += 1
+                if outcome in failures and outcomes[outcome] <= SHOWN:
+                    self.stderr.write(f"  {key}: {failures[outcome]}")
+                tick(1)
+        return outcomes
+
+    def write_counts(
+        self,
+        outcomes: Counter[str],
+        sentences: Mapping[str, str],
+        *,
+        always: Collection[str],
+    ) -> None:
+        """One line for each outcome that occurred, and for those in ``always``."""
+        for outcome, sentence in sentences.items():
+            if outcomes[outcome] or outcome in always:
+                self.stdout.write(f"{outcomes[outcome]:>8,} {sentence}")
 
 
 class StopSignals:
-    """Ctrl-C and SIGTERM are heard after the batch; a second one ends the process at once."""
+    """Ctrl-C and SIGTERM set ``asked``; a second signal ends the process at once."""
 
     numbers = (signal.SIGINT, signal.SIGTERM)
 
@@ -28,14 +122,22 @@ class StopSignals:
         self.number = 0
 
     def __enter__(self) -> StopSignals:
-        self.before = {number: signal.signal(number, self._hear) for number in self.numbers}
+        self.before = {number: signal.signal(number, self._receive) for number in self.numbers}
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
-    def _hear(self, number: int, _frame: object) -> None:
+    def check(self, step: str = "a batch") -> None:
+        """Raise CommandError after a signal."""
+        if self.asked.is_set():
+            raise CommandError(
+                f"Stopped after {step}; the same command goes on from here.",
+                returncode=128 + self.number,
+            )
+
+    def _receive(self, number: int, _frame: object) -> None:
         self.number = number
         self.asked.set()
         signal.signal(number, signal.SIG_DFL)
@@ -43,35 +145,35 @@ class StopSignals:
 
 @contextlib.contextmanager
 def progress(table: str, remaining: int, done: int = 0) -> Iterator[Callable[[int], object]]:
-    """A bar for whoever watches; elsewhere a line now and then."""
-    watched = sys.stderr.isatty()
+    """A bar on a terminal; elsewhere a line now and then."""
+    is_terminal = sys.stderr.isatty()
     with tqdm(
-        desc=table, total=done + remaining, initial=done, unit=" rows", disable=not watched
+        desc=table, total=done + remaining, initial=done, unit=" rows", disable=not is_terminal
     ) as bar:
-        yield bar.update if watched else _lines(table, done + remaining, done)
+        yield bar.update if is_terminal else _lines(table, done + remaining, done)
 
 
 def _lines(table: str, total: int, done: int) -> Callable[[int], None]:
-    said = time.monotonic()
+    printed = time.monotonic()
 
-    def tick(moved: int) -> None:
-        nonlocal done, said
-        done += moved
-        if time.monotonic() - said >= LINE_EVERY:
-            said = time.monotonic()
-            print(f"{table}: {done:,} of {rows_said(total)}", file=sys.stderr, flush=True)
+    def tick(rows: int) -> None:
+        nonlocal done, printed
+        done += rows
+        if time.monotonic() - printed >= LINE_EVERY:
+            printed = time.monotonic()
+            print(f"{table}: {done:,} of {format_rows(total)}", file=sys.stderr, flush=True)
 
     return tick
 
 
-def rows_said(number: int) -> str:
+def format_rows(number: int) -> str:
     return f"{number:,} row{'' if number == 1 else 's'}"
 
 
 def whole_number(
     text: str, thing: str, *, of: str, least: int = 1, most: int | None = None, returncode: int = 1
 ) -> int:
-    """The argument as a number. Raises CommandError, which says what it may be."""
+    """The argument as a number. Raises CommandError, which names the bounds."""
     number = int(text[:10]) if text.isdecimal() else -1
     if number < least or (most is not None and number > most):
         bounds = f", {least} or more" if most is None else f" from {least} to {most:,}"
@@ -79,3 +181,14 @@ def whole_number(
             f"{text[:20]!r} is no {thing}: a number of {of}{bounds}.", returncode=returncode
         )
     return number
+
+
+def choose_tables[T](names: list[str] | None, known: Mapping[str, T], kind: str) -> list[T]:
+    """The tables that ``--table`` names, in their own order; all if none is named.
+
+    Raises CommandError for a name that is not in ``known``.
+    """
+    for name in names or ():
+        if name not in known:
+            raise CommandError(f"{name!r} is no {kind}; those are {', '.join(known)}.")
+    return [table for name, table in known.items() if not names or name in names]

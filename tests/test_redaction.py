@@ -43,10 +43,9 @@ from ebalance.dev.bundled import BundledServerError
 from ebalance.redaction import records
 from ebalance.redaction.exceptions import WITHHELD, formatted, message, stand_in
 from ebalance.redaction.reports import ExceptionReporter, ExceptionReporterFilter
-from ebalance.redaction.requests import BareRequest
 from ebalance.redaction.sentry import scrub
 from ebalance.redaction.texts import text
-from ebalance.redaction.values import value
+from ebalance.redaction.values import BareRequest, value
 from identity.models import User
 from tests.factories import UserFactory, blind_index, sealed
 from tests.looping import check_each

@@ -1,11 +1,9 @@
-"""The second canonical form of the audit log, checkpoints of removed segments, capture of settings
-and templates.
+"""Checkpoints of removed segments of the audit log, origins of requests, capture of settings and
+templates.
 
-Rollback note: `migrate audit 0604` drops checkpoints, salts and hashes of origins. Entries written
-since then do not verify any more: export the log before.
+Rollback note: `migrate audit 0604` drops checkpoints, salts and hashes of origins. Entries do not
+verify any more, and none can be written: export the log before.
 """
-
-from pathlib import Path
 
 import pgtrigger.compiler
 import pgtrigger.migrations
@@ -13,10 +11,6 @@ from django.db import migrations, models
 
 import ebalance.db.ids
 import ebalance.db.triggers
-
-SQL = Path(__file__).parent / "sql"
-FUNCTIONS = (SQL / "0605_audit_chain.sql").read_text(encoding="utf-8")
-EARLIER = (SQL / "0605_reverse.sql").read_text(encoding="utf-8")
 
 
 class Migration(migrations.Migration):
@@ -168,8 +162,6 @@ class Migration(migrations.Migration):
                 null=True,
             ),
         ),
-        # One statement list, sent as it is.
-        migrations.RunSQL([(FUNCTIONS, None)], [(EARLIER, None)]),
         pgtrigger.migrations.AddTrigger(
             model_name="auditlogentry",
             trigger=pgtrigger.compiler.Trigger(

@@ -152,6 +152,7 @@ class AuditLogEntry(Entity):
                 operation=pgtrigger.Update,
                 message=triggers.APPEND_ONLY,
                 broken=lambda row: not row._state.adding,
+                withholds=("UPDATE", "DELETE"),
                 body=f"""
 BEGIN
     IF to_jsonb(OLD) - '{{ip_address,user_agent,origin_salt}}'::text[]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -42,7 +44,7 @@ class OutboxEvent(Entity):
     published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when sent, UTC"))
     last_error = TextLine(null=True, blank=True, db_comment=p0("last failure, a code"))
 
-    objects = OutboxQuerySet.as_manager()
+    objects: ClassVar = OutboxQuerySet.as_manager()
 
     # Erasure reads these two again: which leads were erased, and which belonged to two accounts.
     retention = purged(

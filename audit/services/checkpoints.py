@@ -1,12 +1,12 @@
-"""What the chain of the audit log is held against: signed checkpoints, and checkpoint files.
+"""Signed checkpoints and checkpoint files, with which the chain of the audit log is compared.
 
-A checkpoint (`AuditCheckpoint`) says up to where retention has removed the log. Its signature is
-an HMAC under the primary blind index key, which the database does not have: who administers the
-database can remove entries, but not say that retention did.
+A checkpoint (`AuditCheckpoint`) records up to which entry retention has removed the log. Its
+signature is an HMAC under the primary blind index key, which the database does not have: an
+administrator of the database can remove entries, but cannot pass this off as retention.
 
-A checkpoint file says how the log ended when it was verified, and the hashes of entries on the way.
-It is what shows a cut tail or a chain that was written anew, and so is kept where who administers
-the database cannot write.
+A checkpoint file records the end of the log when it was verified, and hashes of earlier entries.
+It detects a cut tail and a rewritten chain, and so is kept where the administrator of the database
+cannot write.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ HASH_BYTES = 32
 
 
 def signature(seq: int, row_hash: bytes, entries: int, key: Key) -> bytes:
-    """HMAC-SHA-256 of what a checkpoint says."""
-    said = seq.to_bytes(8) + entries.to_bytes(8) + bytes(row_hash)
-    return hmac.digest(key.material, DOMAIN + said, "sha256")
+    """HMAC-SHA-256 over a checkpoint."""
+    content = seq.to_bytes(8) + entries.to_bytes(8) + bytes(row_hash)
+    return hmac.digest(key.material, DOMAIN + content, "sha256")
 
 
 def sign(seq: int, row_hash: bytes, entries: int) -> tuple[str, bytes]:
@@ -74,14 +74,14 @@ class CheckpointFile:
     """How many were verified, from the first that was there."""
     written_at: str
     marks: Mapping[int, bytes] = field(default_factory=dict)
-    """Hashes of entries on the way, by seq: where they end to agree, the log was written anew."""
+    """Hashes of earlier entries by seq: the log was rewritten where they cease to agree."""
     path: Path = Path()
 
     @classmethod
     def read(cls, path: Path) -> CheckpointFile:
-        """Raises BadFile, one for each way in which a file is none."""
+        """Raises BadFile for a file that cannot be read or is no checkpoint."""
         try:
-            # Nothing that one would wait for, as a pipe.
+            # Reading a pipe would block.
             if not stat.S_ISREG(path.stat().st_mode) or path.stat().st_size > LARGEST_FILE:
                 raise BadFile(f"{path} is not a checkpoint of the audit log.")
             text = path.read_text(encoding="utf-8")
@@ -92,26 +92,27 @@ class CheckpointFile:
         try:
             return cls._parsed(json.loads(text), path)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            # What stands there is not quoted: it may be anything.
+            # The content is not quoted: it may be anything.
             raise BadFile(f"{path} is not a checkpoint of the audit log.") from None
 
     @classmethod
-    def _parsed(cls, said: Any, path: Path) -> CheckpointFile:
-        if said["format"] != FORMAT:
+    def _parsed(cls, content: Any, path: Path) -> CheckpointFile:
+        if content["format"] != FORMAT:
             raise ValueError
-        seq, entries = _number(said["seq"]), _number(said["entries"])
-        row_hash = bytes.fromhex(said["row_hash"])
-        marks = {_number(int(number)): _hash(text) for number, text in said["marks"].items()}
-        written_at = datetime.fromisoformat(said["written_at"]).astimezone(UTC).isoformat()
+        seq, entries = _number(content["seq"]), _number(content["entries"])
+        row_hash = bytes.fromhex(content["row_hash"])
+        marks = {_number(int(number)): _hash(text) for number, text in content["marks"].items()}
+        written_at = datetime.fromisoformat(content["written_at"]).astimezone(UTC).isoformat()
         if len(row_hash) != (HASH_BYTES if seq else 0) or any(not 0 < n <= seq for n in marks):
             raise ValueError
         return cls(seq, row_hash, entries, written_at, marks, path)
 
     def write(self, path: Path) -> None:
-        """Put it in its place at once, readable for its owner only; after an error, what was there
-        still is. Raises BadFile.
+        """Replace ``path`` atomically by a file that only its owner can read. Raises BadFile.
+
+        After an error the earlier file is still there.
         """
-        said = {
+        content = {
             "format": FORMAT,
             "seq": self.seq,
             "row_hash": self.row_hash.hex(),
@@ -120,20 +121,20 @@ class CheckpointFile:
             "marks": {str(number): row_hash.hex() for number, row_hash in self.marks.items()},
         }
         with _errors_of(path):
-            place = path.resolve()  # a link stays one
-            handle, draft = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name[:100]}.")
+            target = path.resolve()  # a link stays one
+            handle, draft = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
             try:
                 with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump(said, file, indent=1)
+                    json.dump(content, file, indent=1)
                     file.write("\n")
                     file.flush()
                     os.fsync(file.fileno())
-                os.replace(draft, place)
+                os.replace(draft, target)
             except BaseException:
                 with contextlib.suppress(OSError):
                     os.unlink(draft)
                 raise
-            folder = os.open(place.parent, os.O_RDONLY)
+            folder = os.open(target.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
             finally:

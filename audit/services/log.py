@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, models, transaction
@@ -26,14 +27,13 @@ def record_entry(
     ``entity_type`` names a table or a code. ``values`` are P0: codes, numbers, ids. Returns the key
     of the entry. Raises IntegrityError for values that the log may not hold.
     """
-    entity = (None, entity_key)
+    entity: tuple[UUID | None, object] = (None, entity_key)
     if about is not None:
         entity_type = about._meta.db_table
         entity = (about.pk, None) if isinstance(about.pk, UUID) else (None, about.pk)
+    new_value = None if values is None else Jsonb(flat(values))
+    parameters: list[Any] = [action, entity_type, *entity, new_value]
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT public.record_audit_entry(%s, %s, %s, %s, NULL, %s)",
-            [action, entity_type, *entity, None if values is None else Jsonb(flat(values))],
-        )
+        cursor.execute("SELECT public.record_audit_entry(%s, %s, %s, %s, NULL, %s)", parameters)
         (key,) = cursor.fetchone()
     return key

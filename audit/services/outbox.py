@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models, transaction
 from django.db.models.functions import Now
 
@@ -29,8 +31,9 @@ def publish_event(event_type: str, about: models.Model, **payload: object) -> No
         raise transaction.TransactionManagementError(
             "An outbox event is published in the transaction that it describes."
         )
+    database_id: Any = OutboxEvent._meta.pk.db_default
     OutboxEvent(
-        id=OutboxEvent._meta.pk.db_default,
+        id=database_id,
         event_type=event_type,
         aggregate_type=about._meta.db_table,
         aggregate_id=about.pk,

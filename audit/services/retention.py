@@ -14,13 +14,12 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from audit.services import record_entry
-
 from ..errors import LogDamaged, OwnerNeeded, SigningKeyMissing
 from ..models import AuditCheckpoint, AuditLogEntry
 from ..models.log import KEPT
 from .chain import Damaged, Stopped, UnknownKey, Verification, Verified
 from .checkpoints import sign
+from .log import record_entry
 
 BATCH = 1_000  # entries per transaction
 
@@ -51,9 +50,9 @@ def remove_old_segments(
     tick: Callable[[int], object] = lambda entries: None,
     dry_run: bool = False,
 ) -> int:
-    """Remove the months that ended more than ``KEPT`` ago; how many entries went.
+    """Remove the months that ended more than ``KEPT`` ago; returns how many entries went.
 
-    ``stop`` is asked before each batch, ``tick`` told how many entries a batch removed. A dry run
+    ``stop`` is checked before each batch, ``tick`` gets the number of entries of each. A dry run
     only counts. Raises LogDamaged, SigningKeyMissing, and OwnerNeeded for a role of the database
     that may not remove anything; then nothing was removed.
     """
@@ -97,9 +96,9 @@ def _verified(last: int, stop: Event) -> Verified:
 
 @transaction.atomic
 def _sign_off(verified: Verified) -> None:
-    """Write the checkpoint, and an entry that tells of it: so the newest is never one that goes."""
+    """Write the checkpoint, and an entry about it: so the newest entry never goes."""
     with connection.cursor() as db:
-        # Of two runs at once, the second finds what the first has written.
+        # The second of two concurrent runs sees the checkpoint of the first.
         db.execute("LOCK TABLE public.audit_checkpoints IN SHARE ROW EXCLUSIVE MODE")
     before = AuditCheckpoint.objects.order_by("seq").last()
     removed_to = before.seq if before else 0

@@ -52,7 +52,7 @@ class Sender(Protocol):
         """
 
     def close(self) -> None:
-        """Give back what is held open; nothing is sent afterwards."""
+        """Close all connections; nothing is sent afterwards."""
 
 
 class LogSender:
@@ -133,7 +133,7 @@ class WebhookSender:
                     extensions={"trace": greeting.trace},
                 ) as answer,
             ):
-                status = answer.status_code  # has said all; what follows may break off
+                status = answer.status_code  # decides; the body may break off
                 await _read_a_little(answer)
         except (TimeoutError, httpx.TransportError, httpx.InvalidURL, OSError) as error:
             await greeting.end()

@@ -194,6 +194,7 @@ class AvailabilitySlot(Entity):
                 "availability_slots",
                 condition="OLD.status = 'reserved'",
                 message=gettext_noop("A reserved slot is not deleted"),
+                withholds=(),
             ),
             triggers.no_truncate("availability_slots"),
         ]

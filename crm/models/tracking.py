@@ -338,6 +338,7 @@ class AnalyticsEvent(Entity):
     OR {refilled()}""",
                 message=triggers.APPEND_ONLY,
                 broken=lambda row: not row._state.adding,
+                withholds=("UPDATE", "DELETE"),
             ),
             triggers.no_delete(
                 "analytics_events",

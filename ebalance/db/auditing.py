@@ -1,11 +1,11 @@
-"""What the database itself writes into the audit log, whoever writes the rows (access.md §3).
+"""Triggers by which the database itself writes the audit log, for every writer (access.md §3).
 
-``audited()`` makes a trigger of a table; which columns are told follows from the classification:
-those that are P0, and of a change those that changed. Values that the log may not hold, a long text
-or one with an address in it, are named under "withheld": they are no reason to refuse the write.
+``audited()`` makes the triggers of a table. The classification decides which columns are logged:
+those that are P0, and of a change those that changed. A value that the log may not hold, such as a
+long text or one with an address in it, is named under "withheld"; the write is not refused.
 
-The entry is written at the end of the transaction: the chain has one lock, and who held it longer
-would hold up everybody (docs/decisions/audit-log.md).
+The entry is written at the end of the transaction: the chain has one lock, and keeping it longer
+would delay all other writers (docs/decisions/audit-log.md).
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ class Audited(Rule):
         )
 
     def call(self, model: type[models.Model]) -> str:
-        told = (self.action, model._meta.pk.column, *self.told(model))
-        return f"public.audit_change({', '.join(map(literal, told))})"
+        arguments = (self.action, model._meta.pk.column, *self.logged_columns(model))
+        return f"public.audit_change({', '.join(map(literal, arguments))})"
 
-    def told(self, model: type[models.Model]) -> tuple[str, ...]:
-        """The columns whose values go into the log.
+    def logged_columns(self, model: type[models.Model]) -> tuple[str, ...]:
+        """The columns whose values are logged.
 
-        Raises ValueError for one that is not P0, or whose value erasure takes away.
+        Raises ValueError for a column that is not P0, or that erasure empties.
         """
         safe = [
             str(f.column)
@@ -84,7 +84,7 @@ def audit_triggers() -> tuple[str, ...]:
 
 
 def is_kept(declared: Classified) -> bool:
-    """Whether the log, which nothing can be taken from, may hold values of the column."""
+    """Whether the log, from which nothing is ever removed, may hold values of the column."""
     taken = declared.erasure is not None and declared.erasure.action in ("null", "replace")
     return declared.privacy == "P0" and not taken
 
@@ -98,10 +98,10 @@ def audited(
     inserted_when: str | None = None,
     deleted_when: str | None = None,
 ) -> list[Rule]:
-    """Triggers of ``table``: what happened, as a code of the log, and the columns it is about.
+    """Triggers of ``table``: a code of the log and its columns for each kind of write.
 
-    Of what is deleted all P0 columns are told that erasure would leave as they are. Where that is
-    told the table is not emptied by TRUNCATE, which no row's trigger sees.
+    A deleted row is logged with all P0 columns that erasure keeps. Its table refuses TRUNCATE,
+    which fires no row trigger.
     """
     made: list[Rule] = []
     if inserted:

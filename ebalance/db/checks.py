@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Tags, Warning, register
 from django.db import Error, connections
 
-from ebalance.dev.bundled import QUIET_LOG
+from .server import QUIET_LOG
 
 # What new sessions of the database get: its own setting before the server's.
 SETTINGS = """
@@ -51,8 +51,8 @@ def loud_settings(alias: str = "default") -> list[str]:
     """Names of QUIET_LOG that do not hold for new sessions. Raises django.db.Error."""
     with connections[alias].cursor() as cursor:
         cursor.execute(SETTINGS, [list(QUIET_LOG)])
-        found = dict(cursor.fetchall())
-    return [name for name, wanted in QUIET_LOG.items() if not _quiet(name, found.get(name), wanted)]
+        live = dict(cursor.fetchall())
+    return [name for name, wanted in QUIET_LOG.items() if not _quiet(name, live.get(name), wanted)]
 
 
 def _quiet(name: str, setting: str | None, wanted: str) -> bool:

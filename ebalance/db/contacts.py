@@ -51,12 +51,12 @@ def normalise(channel: str, text: str) -> str:
     telegram: a numeric id, or a name in lower case without ``@``, also out of a link to t.me.
     """
     try:
-        found = READERS[channel](_readable(text))
+        normalised = READERS[channel](_readable(text))
     finally:
         del text  # error reporters show local variables
-    if found is None:
+    if normalised is None:
         raise ContactInvalid(channel)
-    return found
+    return normalised
 
 
 def _readable(text: str) -> str:

@@ -56,15 +56,15 @@ def _label(table: str | None, column: str | None = None) -> str:
 
 @cache
 def _sentences() -> dict[str, Any]:
-    """Rule name to a callable that says its sentence in the language of the moment."""
-    found: dict[str, Any] = {}
+    """Rule name to a callable that returns its sentence in the current language."""
+    sentences: dict[str, Any] = {}
     for model in _models().values():
         for constraint in model._meta.constraints:
-            found[constraint.name] = lambda c=constraint, m=model: _constraint_sentence(c, m)
+            sentences[constraint.name] = lambda c=constraint, m=model: _constraint_sentence(c, m)
         for trigger in getattr(model._meta, "triggers", ()):
             for rule, message in trigger.messages.items():
-                found[rule] = lambda text=message: _(text) + "."
-    return found
+                sentences[rule] = lambda text=message: _(text) + "."
+    return sentences
 
 
 def _constraint_sentence(constraint: models.BaseConstraint, model: type[models.Model]) -> str:

@@ -8,7 +8,9 @@ from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
 from . import rules, triggers
-from .encryption.fields import SealedField, protected_fields, reading, ready_to_save, together
+from .encryption.fields import SealedField
+from .encryption.protected import protected_fields, reading
+from .encryption.rows import ready_to_save, together
 from .ids import uuid7
 from .on_delete import DB_RESTRICT
 from .querysets import EntityQuerySet
@@ -64,7 +66,7 @@ class Ref(models.ForeignKey):
             isinstance(self.db_comment, Classified)
             and self.db_comment.links_person
             and self._parent_label() == settings.AUTH_USER_MODEL
-            and not triggers.stays_as_written(declared)
+            and not triggers.is_immutable(declared)
         ):
             made = [*declared, triggers.not_erased(cls._meta.db_table, self.column)]
             cls._meta.triggers = cls._meta.original_attrs["triggers"] = made
@@ -133,7 +135,7 @@ class Key(models.UUIDField):
     def contribute_to_class(self, cls, name, private_only=False):
         super().contribute_to_class(cls, name, private_only)
         declared = getattr(cls._meta, "triggers", [])
-        if cls._meta.abstract or triggers.stays_as_written(declared):
+        if cls._meta.abstract or triggers.is_immutable(declared):
             return
         made = [*declared, triggers.key_stays(cls._meta.db_table, name)]
         cls._meta.triggers = cls._meta.original_attrs["triggers"] = made
@@ -189,12 +191,12 @@ class Entity(models.Model):
 
     def _get_field_expression_map(self, meta, exclude=None):
         # Django asks constraints about an absent JSON value as the JSON value null.
-        found = super()._get_field_expression_map(meta, exclude)  # type: ignore[misc]
+        expressions = super()._get_field_expression_map(meta, exclude)  # type: ignore[misc]
         for field in self._meta.concrete_fields:
             if isinstance(field, models.JSONField) and getattr(self, field.attname) is None:
-                for name in {field.name, field.attname} & found.keys():
-                    found[name] = Cast(models.Value(None), field)
-        return found
+                for name in {field.name, field.attname} & expressions.keys():
+                    expressions[name] = Cast(models.Value(None), field)
+        return expressions
 
 
 def validate_triggers(instance: models.Model) -> None:

@@ -2,7 +2,9 @@
 
 from django.db import models, transaction
 
-from .encryption.fields import SealedField, UnsealedValue, protected_fields, ready_to_save, together
+from .encryption.fields import SealedField, UnsealedValue
+from .encryption.protected import protected_fields
+from .encryption.rows import ready_to_save, together
 
 
 class EntityQuerySet(models.QuerySet):

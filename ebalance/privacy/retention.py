@@ -1,11 +1,11 @@
 """Removes rows that have been kept as long as their models declare: purge_expired (privacy.md §4).
 
-A batch is one transaction of one statement: it finds the oldest rows whose time is over, passes
-over those that others hold, deletes them, and adds them to their totals where they have some. So a
-killed run loses one batch and nothing is counted twice; a writer who wants a row of a batch waits
-for that batch, which is made so small that it takes about TARGET seconds. Nothing of a row is read.
+A batch is one transaction of one statement: it selects the oldest expired rows, skips locked ones,
+deletes them, and adds them to their totals if they have some. A killed run loses one batch, and
+nothing is counted twice. A writer of such a row waits for the batch, whose size is adapted so that
+it takes about TARGET seconds. No content of a row is read.
 
-What counts as now is the database's time at the beginning: a run ends, whatever expires meanwhile.
+"Now" is the database's time at the beginning: a run ends, whatever expires meanwhile.
 See docs/decisions/retention.md.
 """
 
@@ -16,7 +16,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from threading import Event
 from typing import Any
@@ -32,20 +31,20 @@ LOCK = 0x6562_616C_0005  # advisory: one purge at a time in a database
 TARGET = 0.05  # seconds that a batch is to take
 FIRST_BATCH = 100  # rows, before it is known how long they take
 BATCH_LIMITS = {
-    # A batch that waits, or takes long, makes those wait who want its rows.
+    # A batch that waits, or takes long, delays the writers of its rows.
     "lock_timeout": "50ms",
     "statement_timeout": "150ms",
     "idle_in_transaction_session_timeout": "10s",  # ours is stopped or cut off: its locks go
 }
 ONE_ROW_LIMITS = {**BATCH_LIMITS, "statement_timeout": "5s"}  # it cannot be made smaller
 COUNT_LIMITS = {"lock_timeout": "5s", "statement_timeout": "10min"}
-# The indexes give what is asked for, in its order. Statistics from before rows were expired would
-# make the planner read the table. (What it is denied it may still do, for which it would compile.)
+# The indexes return the rows in the wanted order. With statistics from before the rows expired, the
+# planner would read the table.
 BY_INDEX = dict.fromkeys(
     ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit"), "off"
 )
 PATIENCE = 10.0  # seconds without progress, while others hold what is left
-PAUSE = 0.2  # seconds before rows that were held are tried again
+PAUSE = 0.2  # seconds before rows that were locked are tried again
 HANDOVER = 6.0  # seconds in which the server learns that a killed run is gone
 IN_THE_WAY = ("23", "55P03", "57014", "40P01", "40001")  # a rule, a lock, no time, a deadlock
 DAY_ZONE = "Europe/Moscow"  # of columns that hold days (metrics.md)
@@ -53,12 +52,12 @@ DAY_ZONE = "Europe/Moscow"  # of columns that hold days (metrics.md)
 type Tick = Callable[[int], object]
 
 
-class AtWork(Exception):
-    """Another run is purging this database; says which."""
+class AlreadyRunning(Exception):
+    """Another run is purging this database. The message names it."""
 
 
-class NotPermitted(Exception):
-    """The connected role may not do what a purge does, or there is no such table yet; says it."""
+class RightsMissing(Exception):
+    """The connected role may not purge, or a table does not exist yet."""
 
 
 def purged_tables() -> list[Table]:
@@ -71,61 +70,70 @@ def database_time() -> datetime:
     return now
 
 
-def purge_of(table: Table, **options: Any) -> TablePurge | RemoverPurge:
+def purge_of(table: Table, **options: Any) -> Purge:
     return (TablePurge if isinstance(table.retention, Purged) else RemoverPurge)(table, **options)
 
 
-@dataclass
-class Options:
-    now: datetime
-    batch: int  # rows, at most
-    stop: Event
-    pause: float = 0.0  # seconds between batches
-    patience: float = field(default_factory=lambda: PATIENCE)  # seconds
+class Purge:
+    """The purge of one table, in batches of ``batch`` rows at most, ``pause`` seconds apart.
 
+    After ``run()``, ``removed`` is the number of rows that are gone, ``left`` the number of those
+    that should be and are in use, and ``rules`` has the rules that refused some of them.
+    """
 
-class RemoverPurge:
-    """The purge of a table that has a function of its own for it."""
-
-    def __init__(self, table: Table, **options: Any):
-        self.table, self.options = table, Options(**options)
+    def __init__(
+        self,
+        table: Table,
+        *,
+        now: datetime,
+        batch: int,
+        stop: Event,
+        pause: float = 0.0,
+        patience: float | None = None,
+    ):
+        self.table, self.now, self.batch, self.stop = table, now, batch, stop
+        self.pause, self.patience = pause, PATIENCE if patience is None else patience
         self.removed = self.left = 0
         self.rules: set[str] = set()
-        assert isinstance(table.retention, RemovedBy)
-        self.remover = import_string(table.retention.remover)
 
-    def expired(self) -> int:
+    def count_expired(self) -> int:
+        """The number of rows whose time is over. Writes nothing."""
+        raise NotImplementedError
+
+    def run(self, tick: Tick = lambda rows: None) -> None:
+        """Remove what can be removed; ``tick`` gets the number of rows of each batch.
+
+        Ends early when ``stop`` is set. Rows that others hold are tried again until for
+        ``patience`` seconds none has come free.
+        """
+        raise NotImplementedError
+
+
+class RemoverPurge(Purge):
+    """The purge of a table that has a function of its own for it."""
+
+    def count_expired(self) -> int:
         return self._remove(lambda rows: None, dry_run=True)
 
     def run(self, tick: Tick = lambda rows: None) -> None:
         self.removed = self._remove(tick, dry_run=False)
 
     def _remove(self, tick: Tick, *, dry_run: bool) -> int:
-        chosen = self.options
-        return self.remover(
-            now=chosen.now, batch=chosen.batch, stop=chosen.stop, tick=tick, dry_run=dry_run
-        )
+        assert isinstance(self.table.retention, RemovedBy)
+        remover = import_string(self.table.retention.remover)
+        return remover(now=self.now, batch=self.batch, stop=self.stop, tick=tick, dry_run=dry_run)
 
 
-class TablePurge:
-    """The purge of one table.
-
-    After ``run()``, ``removed`` says how many rows are gone, ``left`` how many should be and are
-    in use, and ``rules`` which rules refused some of them.
-    """
+class TablePurge(Purge):
+    """The purge of a table by the columns that its retention names."""
 
     def __init__(self, table: Table, **options: Any):
+        super().__init__(table, **options)
         assert isinstance(table.retention, Purged)
         assert table.model is not None
-        self.table, self.retention, self.model = table, table.retention, table.model
-        self.options = Options(**options)
-        self.removed = self.left = 0
-        self.rules: set[str] = set()
+        self.retention, self.model = table.retention, table.model
 
-    # -- the whole ------------------------------------------------------------------------------
-
-    def expired(self) -> int:
-        """Rows whose time is over. Writes nothing."""
+    def count_expired(self) -> int:
         # Each row once, also where it has two ends.
         any_end = " OR ".join(f"({self._expired(end)})" for end in self.retention.ends)
         with transaction.atomic(), connection.cursor() as db:
@@ -133,32 +141,27 @@ class TablePurge:
             db.execute("SET TRANSACTION READ ONLY")
             db.execute(
                 f"SELECT count(*) FROM {_quote(self.table.name)} WHERE {any_end}",
-                {"now": self.options.now},
+                {"now": self.now},
             )
             (rows,) = db.fetchone()
         return rows
 
     def run(self, tick: Tick = lambda rows: None) -> None:
-        """Remove what can be removed; ``tick`` hears how many rows a batch has removed.
-
-        Ends early when ``stop`` is set. Rows that others hold are tried again until for
-        ``patience`` seconds none has come free.
-        """
         if self.retention.before:
-            import_string(self.retention.before)(self.options.now)
+            import_string(self.retention.before)(self.now)
         fewest, deadline = None, 0.0
-        while not self.options.stop.is_set():
+        while not self.stop.is_set():
             self.rules.clear()
             for end in self.retention.ends:
                 self._walk(end, tick)
-            self.left = self.expired()
+            self.left = self.count_expired()
             if not self.left:
                 return
             if fewest is None or self.left < fewest:
-                fewest, deadline = self.left, time.monotonic() + self.options.patience
+                fewest, deadline = self.left, time.monotonic() + self.patience
             elif time.monotonic() > deadline:
                 return
-            self.options.stop.wait(PAUSE)
+            self.stop.wait(PAUSE)
 
     def _walk(self, end: After, tick: Tick) -> None:
         """Go once through the rows, the oldest first, batch by batch.
@@ -166,9 +169,9 @@ class TablePurge:
         A batch begins where the one before ended, not at the first entry of the index: as long as
         anybody's snapshot is older than us, those of the removed rows are still there.
         """
-        begin, rows = "", min(FIRST_BATCH, self.options.batch)
+        begin, rows = "", min(FIRST_BATCH, self.batch)
         at: date | None = None
-        while not self.options.stop.is_set():
+        while not self.stop.is_set():
             started = time.monotonic()
             try:
                 removed, last = self._batch(end, begin, at, rows)
@@ -187,12 +190,12 @@ class TablePurge:
             tick(removed)
             begin, at = ">=", last
             share = TARGET / max(time.monotonic() - started, 0.001)
-            rows = min(max(1, int(rows * min(max(share, 0.25), 2))), self.options.batch)
-            if self.options.pause:
-                self.options.stop.wait(self.options.pause)
+            rows = min(max(1, int(rows * min(max(share, 0.25), 2))), self.batch)
+            if self.pause:
+                self.stop.wait(self.pause)
 
     def _note(self, error: DatabaseError) -> None:
-        """What was in the way of a batch; any other error is raised again."""
+        """Store the rule that refused a batch. Raises an error that is no rule, lock or timeout."""
         cause = error.__cause__
         state = (isinstance(cause, psycopg.Error) and cause.sqlstate) or ""
         if not state.startswith(IN_THE_WAY):
@@ -206,13 +209,13 @@ class TablePurge:
     def _batch(
         self, end: After, begin: str, at: date | None, rows: int
     ) -> tuple[int, datetime | date | None]:
-        """Remove the oldest rows; how many, and the moment in the last of them."""
+        """Remove the oldest rows; returns how many, and the time of the last of them."""
         name = _quote(self.table.name)
         totals = self.retention.totals
         steps = [
-            # By its place, which cannot change while it is locked.
-            f"batch AS MATERIALIZED ({self._oldest('ctid AS place', end, begin)})",
-            f"gone AS (DELETE FROM {name} AS row USING batch WHERE row.ctid = batch.place "
+            # By ctid, which cannot change while the row is locked.
+            f"batch AS MATERIALIZED ({self._oldest('ctid AS location', end, begin)})",
+            f"gone AS (DELETE FROM {name} AS row USING batch WHERE row.ctid = batch.location "
             f"RETURNING {'row.*' if totals else f'row.{_quote(end.column)}'})",
             *([f"added AS ({added(totals)})"] if totals else []),
         ]
@@ -220,18 +223,18 @@ class TablePurge:
             _set(db, (BATCH_LIMITS if rows > 1 else ONE_ROW_LIMITS) | BY_INDEX)
             db.execute(
                 f"WITH {', '.join(steps)} SELECT count(*), max({_quote(end.column)}) FROM gone",
-                {"now": self.options.now, "at": at, "rows": rows},
+                {"now": self.now, "at": at, "rows": rows},
             )
             removed, last = db.fetchone()
         return removed, last
 
     def _first(self, end: After, begin: str, at: date | None) -> date | None:
-        """The moment of the row that alone could not be removed; None when all is in use."""
+        """The time of the row that alone could not be removed; None when all are in use."""
         with suppress(DatabaseError), transaction.atomic(), connection.cursor() as db:
             _set(db, ONE_ROW_LIMITS | BY_INDEX)
             db.execute(
                 self._oldest(_quote(end.column), end, begin),
-                {"now": self.options.now, "at": at, "rows": 1},
+                {"now": self.now, "at": at, "rows": 1},
             )
             if row := db.fetchone():
                 return row[0]
@@ -291,7 +294,7 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 
 
 def check_rights(chosen: Sequence[Table], *, dry_run: bool = False) -> None:
-    """Raise NotPermitted unless the connected role may purge, or count, these tables."""
+    """Raise RightsMissing unless the connected role may purge, or count, these tables."""
     needed: dict[tuple[str, str], None] = {}
     for table in chosen:
         # A row lock asks for the right to UPDATE as well.
@@ -302,32 +305,34 @@ def check_rights(chosen: Sequence[Table], *, dry_run: bool = False) -> None:
             needed |= dict.fromkeys((into, privilege) for privilege in ("INSERT", "UPDATE"))
     with connection.cursor() as db:
         db.execute(RIGHTS, [[*column] for column in zip(*needed, strict=True)])
-        found = db.fetchall()
-    missing = [name for name, _privilege, exists, _may, _role in found if not exists]
+        rights = db.fetchall()
+    missing = [name for name, _privilege, exists, _may, _role in rights if not exists]
     if missing:
-        raise NotPermitted(f"{missing[0]} does not exist yet: run `manage.py migrate` first.")
-    denied = [(privilege, name, role) for name, privilege, _, may, role in found if not may]
+        raise RightsMissing(f"{missing[0]} does not exist yet: run `manage.py migrate` first.")
+    denied = [(privilege, name, role) for name, privilege, _, may, role in rights if not may]
     if denied:
         privilege, name, role = denied[0]
         more = f" ({len(denied)} such rights are missing)" if len(denied) > 1 else ""
-        raise NotPermitted(
+        raise RightsMissing(
             f"{role} may not {privilege} {name}{more}: a purge is for the owner of the tables."
         )
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """No other purge of this database is at work until the block ends. Raises AtWork.
+def purge_lock() -> Iterator[None]:
+    """No other purge of this database runs until the block ends. Raises AlreadyRunning.
 
     The lock belongs to the session, and ends with it however that ends.
     """
     deadline = time.monotonic() + HANDOVER
     while not _row("SELECT pg_try_advisory_lock(%s)", LOCK)[0]:
         if time.monotonic() > deadline:
-            raise AtWork(_holder())
+            raise AlreadyRunning(_holder())
         time.sleep(0.1)
     before = _row("SELECT current_setting('application_name')")[0]
-    _row("SELECT set_config('application_name', %s, false)", _ourselves())
+    # For people who look at the sessions; PostgreSQL keeps 63 bytes of it.
+    application_name = f"purge_expired, process {os.getpid()} on {socket.gethostname()}"
+    _row("SELECT set_config('application_name', %s, false)", application_name)
     try:
         yield
     finally:
@@ -336,15 +341,8 @@ def alone() -> Iterator[None]:
             _row("SELECT pg_advisory_unlock(%s)", LOCK)
 
 
-def _ourselves() -> str:
-    """For who asks; PostgreSQL keeps 63 bytes of it."""
-    return f"purge_expired, process {os.getpid()} on {socket.gethostname()}"
-
-
 def _holder() -> str:
-    with connection.cursor() as db:
-        db.execute(HOLDER, [LOCK])
-        row = db.fetchone()
+    row = _row(HOLDER, LOCK)
     if row is None:
         return "Another purge of this database was at work until now; try again."
     pid, application, user = row

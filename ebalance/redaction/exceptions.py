@@ -38,10 +38,10 @@ SPEAKING = frozenset(
         "django.db.transaction.TransactionManagementError",
         "django.template.exceptions.TemplateDoesNotExist",
         "django.template.exceptions.TemplateSyntaxError",
-        "ebalance.dev.bundled.BundledServerError",
         "ebalance.db.contacts.ContactInvalid",
         "ebalance.db.encryption.envelope.SealingError",
         "ebalance.db.schema.data_map.Undeclared",
+        "ebalance.db.server.ServerUnavailable",
         "ebalance.services.Refused",
         "json.decoder.JSONDecodeError",
     }
@@ -74,8 +74,10 @@ def _message(error: BaseException) -> str:
     if isinstance(error, ValidationError):
         return _codes(error)
     if isinstance(error, OSError):
-        known = error.errno in errno.errorcode
-        return f"[Errno {error.errno}] {os.strerror(error.errno)}" if known else WITHHELD
+        number = error.errno
+        if number is None or number not in errno.errorcode:
+            return WITHHELD
+        return f"[Errno {number}] {os.strerror(number)}"
     if isinstance(error, BaseExceptionGroup):
         return WITHHELD
     if any(f"{c.__module__}.{c.__qualname__}" in SPEAKING for c in type(error).__mro__):

@@ -14,12 +14,13 @@ from django.utils.regex_helper import _lazy_re_compile
 from django.views import debug
 
 from .exceptions import stand_in
-from .requests import BareRequest
 from .texts import text
-from .values import is_long_number
+from .values import BareRequest, is_long_number
 
-SHOWN = (NoneType, bool, int, float, Decimal, UUID, datetime.date, datetime.time)
-SHOWN += (datetime.timedelta, type)
+SHOWN: tuple[type, ...] = (
+    *(NoneType, bool, int, float, Decimal, UUID),
+    *(datetime.date, datetime.time, datetime.timedelta, type),
+)
 
 
 class Described:

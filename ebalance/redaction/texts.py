@@ -82,9 +82,9 @@ def _named_values(columns: frozenset[str]) -> re.Pattern[str]:
     )
 
 
-def _number(found: re.Match[str]) -> str:
-    run = found[0]
-    if found["known"] is not None:
+def _number(match: re.Match[str]) -> str:
+    run = match[0]
+    if match["known"] is not None:
         return run
     groups = re.findall(r"\d+", run)
     digits = sum(map(len, groups))

@@ -5,6 +5,7 @@ raise, or return a person's name.
 from __future__ import annotations
 
 import datetime
+import re
 from collections import deque
 from collections.abc import ItemsView, KeysView, Mapping, ValuesView
 from decimal import Decimal
@@ -19,8 +20,46 @@ from django.utils.functional import LazyObject, Promise, empty
 
 from .exceptions import described
 from .names import WITHHELD, is_sensitive
-from .requests import BareRequest
 from .texts import text
+
+STARS = "********"
+META_SHOWN = (
+    "CONTENT_LENGTH",
+    "HTTP_ACCEPT",
+    "HTTP_HOST",
+    "REQUEST_METHOD",
+    "SERVER_NAME",
+    "SERVER_PORT",
+    "SERVER_PROTOCOL",
+)
+# A body of the wrong type is parsed into names; only what a form would call a field is shown.
+FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
+
+
+class BareRequest(HttpRequest):
+    """The part of a request that is logged and reported: method, path, names of parameters."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        super().__init__()
+        self.method = request.method
+        self.path, self.path_info = text(request.path), text(request.path_info)
+        self.META = {name: request.META[name] for name in META_SHOWN if name in request.META}
+        attributes = request.__dict__  # a property would parse the body now
+        self.user = value(attributes.get("user"))
+        parameters: tuple[tuple[Any, Any], ...] = (
+            (self.GET, request.GET),
+            (self.POST, attributes.get("_post", attributes.get("POST"))),
+            (self.FILES, attributes.get("_files", attributes.get("FILES"))),
+            (self.COOKIES, request.COOKIES),
+        )
+        for own, given in parameters:
+            own.update(_names_only(given))
+
+
+def _names_only(parameters: Any) -> dict[str, str]:
+    names = [name for name in parameters or () if FIELD_NAME.fullmatch(name)]
+    return {name: STARS for name in names if text(name) == name}
+
 
 HARMLESS = (
     NoneType, bool, int, float, complex, Decimal, UUID,

@@ -15,13 +15,11 @@ from tests.support import execute
 
 TABLE = "audit_log_entries"
 BATCHES = (1, 2, 3, 1000)
-HASH = {
-    1: "public.audit_entry_hash(before, e.seq, e.actor_user_id, e.actor_role, e.action, "
-    "e.entity_type, e.entity_id, e.entity_key, e.old_value, e.new_value, e.created_at)",
-    2: "public.audit_entry_hash(before, e.id, e.seq, e.actor_user_id, e.actor_role, e.action, "
+HASH = (
+    "public.audit_entry_hash(before, e.id, e.seq, e.actor_user_id, e.actor_role, e.action, "
     "e.entity_type, e.entity_id, e.entity_key, e.old_value, e.new_value, e.created_at, "
-    "e.origin_hash)",
-}
+    "e.origin_hash)"
+)
 # Many entries at once, chained as the trigger would, in a small part of its time.
 GROW = """
 INSERT INTO audit_log_entries (id, seq, actor_role, action, entity_type, entity_id, new_value,
@@ -81,17 +79,17 @@ def superuser(way: str = "disabled") -> Iterator[None]:
         execute(f"ALTER TABLE {TABLE} ENABLE TRIGGER USER")
 
 
-def hash_anew(first: int, form: int = 2) -> None:
+def hash_anew(first: int) -> None:
     """Chain the entries from this one on, as the trigger would have. For ``superuser()``."""
     rows = execute(f"SELECT seq FROM {TABLE} WHERE seq >= %s ORDER BY seq", [first])
     for seq in (row["seq"] for row in rows):
-        rehash(seq, form)
+        rehash(seq)
 
 
-def rehash(seq: int, form: int = 2) -> None:
+def rehash(seq: int) -> None:
     """Chain this entry to the one before it."""
     execute(
-        f"UPDATE {TABLE} e SET prev_hash = before, row_hash = {HASH[form]} "
+        f"UPDATE {TABLE} e SET prev_hash = before, row_hash = {HASH} "
         f"FROM (SELECT coalesce((SELECT row_hash FROM {TABLE} WHERE seq < %s "
         "ORDER BY seq DESC LIMIT 1), '') AS before) last WHERE e.seq = %s",
         [seq, seq],

@@ -64,7 +64,6 @@ def hash_of(entry: AuditLogEntry) -> bytes:
     """SHA-256 over the hash before and the canonical row, as access.md §3 has it."""
     written = entry.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     row = [
-        2,
         str(entry.pk),
         entry.seq,
         entry.actor_id and str(entry.actor_id),

@@ -17,10 +17,11 @@ from django.utils import timezone
 
 from audit.models import OutboxEvent
 from audit.querysets import Lag
-from audit.services import publish_event, relay, requeue_event
-from audit.services.relay import Claims, Relay, back_off
+from audit.services import claims, publish_event, relay, requeue_event
+from audit.services.claims import Claim, Outcome, back_off, claim_events, report_outcomes
+from audit.services.relay import Relay
 from ebalance.db.ids import uuid7
-from ebalance.db.schema import grants
+from ebalance.db.schema import grants, roles
 from ebalance.services import NotFound, TransitionRefused
 from tests.databases import Database, Databases
 from tests.factories import UserFactory
@@ -47,7 +48,7 @@ def outbox(database: Database, django_db_blocker: Any) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def long_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """A failed event is due again only after ``later()``, however slowly a test runs."""
-    monkeypatch.setattr(relay, "back_off", lambda _attempts: 1800.0)
+    monkeypatch.setattr(claims, "back_off", lambda _attempts: 1800.0)
 
 
 # -- what is sent ---------------------------------------------------------------------------------
@@ -95,17 +96,16 @@ def test_the_oldest_rows_come_first() -> None:
 
 def test_one_row_with_many_events_does_not_take_a_claim_for_each() -> None:
     write(1_000)
-    claims = Claims(batch=100, lease=30)
-    assert [len(run) for run in claims.claim()] == [100]
-    assert claims.claim() == []  # the rest is held back by those
+    assert [len(run) for run in claim_events(batch=100, lease=30)] == [100]
+    assert claim_events(batch=10, lease=30) == []  # the rest is held back by those
     OutboxEvent.objects.filter(attempts=1).update(published_at=timezone.now())
-    assert [len(run) for run in claims.claim()] == [100]
+    assert [len(run) for run in claim_events(batch=100, lease=30)] == [100]
 
 
 def test_a_batch_is_shared_by_the_rows_in_it() -> None:
     for _ in range(3):
         write(5)
-    assert [len(run) for run in Claims(batch=10, lease=30).claim()] == [3, 3, 3]
+    assert [len(run) for run in claim_events(batch=10, lease=30)] == [3, 3, 3]
 
 
 def test_what_was_published_by_hand_is_not_sent() -> None:
@@ -169,7 +169,7 @@ def test_waits_grow_up_to_an_hour_and_differ(attempts: int) -> None:
 def test_after_a_failure_the_database_s_clock_says_when_it_is_due(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(relay, "back_off", lambda _attempts: 2.0)
+    monkeypatch.setattr(claims, "back_off", lambda _attempts: 2.0)
 
     def clock() -> datetime:
         with connection.cursor() as cursor:
@@ -249,7 +249,7 @@ def test_a_sender_that_ends_the_process_gives_back_what_was_claimed(error: BaseE
 
 def test_a_claim_is_nobody_else_s_until_its_lease_ends() -> None:
     events = write(3)
-    lost = Claims(batch=10, lease=3600).claim()  # and never heard of again
+    lost = claim_events(batch=10, lease=3600)  # and never heard of again
     assert [claim.event.pk for claim in lost[0]] == events
     later(1800)
     assert drain().events == []
@@ -261,15 +261,15 @@ def test_a_claim_is_nobody_else_s_until_its_lease_ends() -> None:
 def test_a_relay_that_keeps_dying_makes_a_dead_letter(most: int) -> None:
     (event,) = write()
     for _ in range(most):
-        assert Claims(batch=10, lease=30).claim()
+        assert claim_events(batch=10, lease=30)
         assert not OutboxEvent.objects.dead()  # the last attempt may still be under way
         later(31)
     assert drain().events == []
     assert [row.pk for row in OutboxEvent.objects.dead()] == [event]
 
 
-def claimed() -> list[relay.Claim]:
-    (run,) = Claims(batch=10, lease=30).claim()
+def claimed() -> list[Claim]:
+    (run,) = claim_events(batch=10, lease=30)
     return run
 
 
@@ -280,20 +280,20 @@ def test_a_report_about_a_claim_that_was_taken_over_changes_nothing(kind: Any) -
     later(31)
     (current,) = claimed()
     before = OutboxEvent.objects.values().get()
-    assert relay.report([relay.Outcome(late, kind, "timeout")]) == 0
+    assert report_outcomes([Outcome(late, kind, "timeout")]) == 0
     assert OutboxEvent.objects.values().get() == before
-    assert relay.report([relay.Outcome(current, "sent")]) == 1
+    assert report_outcomes([Outcome(current, "sent")]) == 1
 
 
 def test_a_release_that_is_reported_twice_does_not_release_the_next_claim() -> None:
     """The first report may have been committed, and the answer lost."""
     write()
     (first,) = claimed()
-    assert relay.report([relay.Outcome(first, "released")]) == 1
+    assert report_outcomes([Outcome(first, "released")]) == 1
     (second,) = claimed()
     assert second.event.attempts == first.event.attempts
-    assert relay.report([relay.Outcome(first, "released")]) == 0
-    assert Claims(batch=10, lease=30).claim() == []
+    assert report_outcomes([Outcome(first, "released")]) == 0
+    assert claim_events(batch=10, lease=30) == []
 
 
 def test_a_late_report_of_a_claim_that_nobody_took_over_counts() -> None:
@@ -301,7 +301,7 @@ def test_a_late_report_of_a_claim_that_nobody_took_over_counts() -> None:
     (late,) = claimed()
     with connection.cursor() as cursor:  # time passes without a change of the row
         cursor.execute("SELECT pg_sleep(0.01)")
-    assert relay.report([relay.Outcome(late, "sent")]) == 1
+    assert report_outcomes([Outcome(late, "sent")]) == 1
     assert state(event) == (1, None, True)
 
 
@@ -309,7 +309,7 @@ def test_a_release_leaves_no_trace() -> None:
     events = write(2, wait=-50)
     before = list(OutboxEvent.objects.order_by("pk").values())
     run = claimed()
-    assert relay.report([relay.Outcome(claim, "released") for claim in run]) == 2
+    assert report_outcomes([Outcome(claim, "released") for claim in run]) == 2
     assert list(OutboxEvent.objects.order_by("pk").values()) == before
     assert [row["id"] for row in before] == events
 
@@ -402,7 +402,6 @@ def test_an_event_that_is_not_committed_yet_is_not_seen(database: Database) -> N
 
 
 def test_thousands_of_events_behind_a_dead_letter_do_not_stand_in_the_way(most: int) -> None:
-    """The window of the oldest events is full of them."""
     row = uuid7()
     write(row=row, attempts=most, wait=-100)
     write(2_000, row=row, wait=-99)
@@ -411,35 +410,31 @@ def test_thousands_of_events_behind_a_dead_letter_do_not_stand_in_the_way(most: 
 
 
 def test_rows_behind_those_that_are_held_back_all_have_their_turn(most: int) -> None:
-    """Looking row by row goes on where it stopped, and begins again at the end."""
     for _ in range(60):
         row = uuid7()
         write(row=row, attempts=most, wait=-100)
         write(2, row=row, wait=-99)
-    claims = Claims(batch=10, lease=30)
     for _ in range(4):
         (event,) = write()
-        ((claim,),) = claims.claim()
+        ((claim,),) = claim_events(batch=10, lease=30)
         assert claim.event.pk == event
-        assert claims.claim() == []
+        assert claim_events(batch=10, lease=30) == []
 
 
-@pytest.mark.parametrize("statement", ["FRONT", "WALK"])
-def test_heads_are_found_by_index_before_the_planner_knows_of_them(statement: str) -> None:
+def test_heads_are_found_by_index_before_the_planner_knows_of_them() -> None:
     """Right after a burst the statistics still say that nearly nothing is unpublished."""
     write(10, sent=True)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE outbox_events")
         write(3_000)
-        params = {"window": 400, "steps": 400, "type": "", "id": uuid7(), "most": 20}
         with transaction.atomic():
-            cursor.execute(relay.BY_INDEX)
-            cursor.execute("EXPLAIN (COSTS OFF) " + getattr(relay, statement), params)
+            cursor.execute(claims.BY_INDEX)
+            cursor.execute("EXPLAIN (COSTS OFF) " + claims.HEADS, {"batch": 100, "most": 20})
             plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "outbox_events_heads" in plan
     assert "Seq Scan" not in plan
     assert "Sort" not in plan
-    assert ("outbox_events_next" in plan) is (statement == "FRONT")
+    assert "outbox_events_next" in plan
 
 
 # -- the database goes away -----------------------------------------------------------------------
@@ -494,10 +489,10 @@ def test_a_relay_at_work_waits_for_its_database(database: Database, caplog: Any)
 def test_a_database_that_is_not_there_from_the_beginning_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def away(self: Claims) -> None:
+    def away(**_: object) -> None:
         raise OperationalError
 
-    monkeypatch.setattr(Claims, "claim", away)
+    monkeypatch.setattr(relay, "claim_events", away)
     with pytest.raises(OperationalError):
         Relay(Memory(), lease=30).run()
 
@@ -508,11 +503,11 @@ def test_told_to_stop_while_the_database_is_away_a_relay_does_not_wait(
     write(3)
     told: list[bool] = []
 
-    def away(outcomes: list[relay.Outcome]) -> int:
+    def away(outcomes: list[Outcome]) -> int:
         raise OperationalError
 
     sender = Memory(lambda event: told.append(True))
-    monkeypatch.setattr(relay, "report", away)
+    monkeypatch.setattr(relay, "report_outcomes", away)
     Relay(sender, lease=30, stop=lambda: bool(told)).step()
     assert len(sender.events) == 1
     assert "3 outcomes were not reported" in caplog.text
@@ -636,7 +631,7 @@ def test_an_event_that_is_gone_is_not_found(most: int) -> None:
 
 
 def test_the_application_s_role_may_relay() -> None:
-    grants.set_up()
+    roles.set_up()
     events = write(2)
     with connection.cursor() as cursor:
         cursor.execute(f"SET ROLE {grants.APP}")

@@ -68,7 +68,7 @@ def test_a_whole_log_is_told_with_its_last_hash() -> None:
     verified = verify()
     assert (verified.entries, verified.first, verified.last) == (LAST, 1, LAST)
     assert verified.row_hash == hash_at(LAST)
-    assert (verified.first_form_to, verified.removed_to) == (0, 0)
+    assert verified.removed_to == 0
 
 
 @pytest.mark.usefixtures("log")
@@ -99,7 +99,7 @@ def test_entries_that_come_meanwhile_do_not_disturb() -> None:
         AuditLogEntryFactory()
 
     assert verify(batch=4, tick=tick).last == LAST
-    assert told == [1, 4, 4]
+    assert told == [4, 4, 1]
     assert verify().last == LAST + 3
 
 
@@ -127,9 +127,9 @@ ORIGIN: dict[str, Any] = {
 }
 NULLABLE = [f.column for f in AuditLogEntry._meta.concrete_fields if f.null]
 EDITS = {
-    "hashed": [("edited", name, value) for name, value in OTHER.items()],
-    "origin": [("origin", name, value) for name, value in ORIGIN.items()],
-    "emptied": [("edited" if name in OTHER else "origin", name, None) for name in NULLABLE],
+    "hashed": list(OTHER.items()),
+    "origin": list(ORIGIN.items()),
+    "emptied": [(name, None) for name in NULLABLE],
 }
 
 
@@ -143,7 +143,7 @@ def test_every_column_is_edited_here() -> Iterator[str]:
         yield of_test(check_edit, "OTHER")(f"remove {column} from", "there is no such column")
 
 
-def check_edit(kind: str, name: str, value: Any, seq: int, way: str = "disabled") -> None:
+def check_edit(name: str, value: Any, seq: int, way: str = "disabled") -> None:
     value = value() if callable(value) else value
     (before,) = execute(f"SELECT {name} FROM {TABLE} WHERE seq = %s", [seq])
     with superuser(way):
@@ -154,7 +154,7 @@ def check_edit(kind: str, name: str, value: Any, seq: int, way: str = "disabled"
         assert found() is None
     else:
         # An entry without origin has no salt that could be wrong: it has none.
-        assert found() == (kind, seq)
+        assert found() == ("edited", seq)
 
 
 @pytest.mark.parametrize("seq", [5, LAST])
@@ -163,7 +163,7 @@ def check_edit(kind: str, name: str, value: Any, seq: int, way: str = "disabled"
 def test_edit_of_every_column_is_found(edits: str, seq: int) -> None:
     """Entry 5 has a value in every column; the last one has no actor and no origin."""
     check_each(
-        [(f"{edit[1]} = {edit[2]}", edit) for edit in EDITS[edits]],
+        [(f"{edit[0]} = {edit[1]}", edit) for edit in EDITS[edits]],
         lambda edit: check_edit(*edit, seq),
     )
 
@@ -172,7 +172,7 @@ def test_edit_of_every_column_is_found(edits: str, seq: int) -> None:
 @pytest.mark.parametrize("seq", [1, 5, LAST])
 @pytest.mark.usefixtures("log")
 def test_edit_of_every_entry_is_found(seq: int, way: str) -> None:
-    check_edit("edited", "action", "login", seq, way)
+    check_edit("action", "login", seq, way)
 
 
 SMALLEST = [
@@ -195,8 +195,7 @@ def test_smallest_edit_is_found() -> None:
     def check(change: str) -> None:
         with superuser():
             execute(f"UPDATE {TABLE} SET {change} WHERE seq = 5")
-        kind = "origin" if change.startswith(("ip_address", "user_agent")) else "edited"
-        assert found() == (kind, 5)
+        assert found() == ("edited", 5)
 
     check_each([(change, change) for change in SMALLEST], check)
 
@@ -255,7 +254,6 @@ def test_a_removed_entry_is_found(first: int, last: int) -> None:
     with superuser():
         remove(first, last)
     assert found() == ("removed", first)
-    assert f"up to {last}" in told() or first == last
 
 
 @pytest.mark.usefixtures("log")
@@ -272,7 +270,7 @@ def test_entries_that_are_gone_by_the_thousand_are_told_in_one_line() -> None:
         remove(100, 2500)
     assert found() == ("removed", 100)
     assert told() == (
-        "The audit log is damaged at seq 100 (removed): the entries up to 2500 are missing."
+        "The audit log is damaged at seq 100 (removed): entries are missing from here on."
     )
 
 
@@ -355,7 +353,6 @@ def test_entries_that_changed_their_numbers_are_found(one: int, other: int) -> N
     with superuser():
         swap(one, other)
     assert found() == ("reordered", one)
-    assert f"number {other} now" in told()
 
 
 CONTENT = [
@@ -377,8 +374,7 @@ def test_entries_that_changed_their_content_are_found(one: int, other: int) -> N
             "CASE e.seq WHEN %s THEN %s ELSE %s END) WHERE e.seq IN (%s, %s)",
             [one, other, one, one, other],
         )
-    assert found() == ("reordered", one)
-    assert f"{other} has now" in told()
+    assert found() == ("edited", one)
 
 
 def primary_key() -> str:
@@ -403,7 +399,6 @@ def test_an_entry_with_a_later_number_is_found() -> None:
     with superuser():
         move(5, 99)
     assert found() == ("reordered", 5)
-    assert "number 99 now" in told()
 
 
 # -- gaps ---------------------------------------------------------------------------------------
@@ -414,8 +409,7 @@ def test_an_entry_with_a_later_number_is_found() -> None:
 def test_numbers_that_were_left_out_are_found(first: int, by: int) -> None:
     with superuser():
         shift(first, by)
-    assert found() == ("gap", first)
-    assert f"from {first + by} on" in told()
+    assert found() == ("reordered", first)
 
 
 @pytest.mark.usefixtures("log")
@@ -569,9 +563,9 @@ def test_the_origin_of_somebody_unknown_may_be_gone_where_the_log_says_so() -> N
     AuditLogEntryFactory(by_system=True, ip_address="192.0.2.1", **lead)
     with superuser():
         assign(1, ip_address=None, user_agent=None, origin_salt=None)
-    assert found() == ("origin", 1)
+    assert found() == ("edited", 1)
     AuditLogEntryFactory(action=FORGOTTEN, **lead | {"entity_id": uuid7()})
-    assert found() == ("origin", 1)
+    assert found() == ("edited", 1)
     AuditLogEntryFactory(action=FORGOTTEN, **lead)
     assert found() is None
 
@@ -583,91 +577,7 @@ def test_nobody_is_called_deleted_for_a_while_to_empty_an_entry() -> None:
     connection.check_constraints()
     execute("ALTER TABLE users DISABLE TRIGGER USER")
     execute("UPDATE users SET status = 'active', deleted_at = NULL, email = 'a@example.com'")
-    assert found() == ("origin", 1)
-
-
-# -- the form of before -------------------------------------------------------------------------
-
-
-@pytest.fixture
-def older() -> None:
-    """A log whose first four entries were written before the second form."""
-    write()
-    with superuser():
-        execute(f"UPDATE {TABLE} SET origin_salt = NULL, origin_hash = NULL WHERE seq <= 4")
-        for seq in range(1, LAST + 1):
-            rehash(seq, 1 if seq <= 4 else 2)
-    assert found() is None
-
-
-@pytest.mark.usefixtures("older")
-def test_a_log_that_began_in_the_first_form_is_whole() -> None:
-    for batch in (1, 3, 4, 5, 100):
-        verified = verify(batch=batch)
-        assert (verified.entries, verified.first_form_to) == (LAST, 4)
-
-
-def test_a_log_of_the_first_form_alone_is_whole() -> None:
-    write()
-    with superuser():
-        execute(f"UPDATE {TABLE} SET origin_salt = NULL, origin_hash = NULL")
-        hash_anew(1, 1)
-    assert found() is None
-    assert verify().first_form_to == LAST
-
-
-@pytest.mark.parametrize("seq", [1, 2, 4])
-@pytest.mark.usefixtures("older")
-def test_an_edit_in_the_first_form_is_found(seq: int) -> None:
-    with superuser():
-        assign(seq, action="login")
-    assert found() == ("edited", seq)
-
-
-@pytest.mark.parametrize("change", ["origin_salt = gen_random_uuid()", "origin_hash = '\\x00'"])
-@pytest.mark.usefixtures("older")
-def test_the_first_form_has_no_salted_origin(change: str) -> None:
-    with superuser():
-        execute(f"UPDATE {TABLE} SET {change} WHERE seq = 3")
-    assert found() == ("origin", 3)
-
-
-@pytest.mark.parametrize("seq", [1, 3, 4])
-@pytest.mark.usefixtures("older")
-def test_a_removed_entry_of_the_first_form_is_found(seq: int) -> None:
-    with superuser():
-        remove(seq)
-    assert found() == ("removed", seq)
-
-
-@pytest.mark.parametrize("seq", [5, 6])
-@pytest.mark.usefixtures("older")
-def test_damage_where_the_second_form_begins_is_found(seq: int) -> None:
-    with superuser():
-        assign(seq, user_agent="B")
-    assert found() == ("origin", seq)
-    with superuser():
-        assign(seq, action="login")
-    assert found() == ("edited", seq)
-
-
-@pytest.mark.parametrize(("one", "other"), [(2, 3), (3, 6), (4, 5)])
-@pytest.mark.usefixtures("older")
-def test_entries_of_either_form_that_changed_their_numbers_are_found(one: int, other: int) -> None:
-    with superuser():
-        swap(one, other)
-    assert found() == ("reordered", one)
-
-
-@pytest.mark.usefixtures("log")
-def test_nobody_goes_back_to_the_first_form() -> None:
-    """It would leave out where a request came from."""
-    with superuser():
-        assign(5, ip_address="192.0.2.77", origin_salt=None, origin_hash=None)
-        rehash(5, 1)
-        hash_anew(6)
-    assert found() == ("edited", 5)
-    assert "in the form of those before" in told()
+    assert found() == ("edited", 1)
 
 
 # -- what a superuser could put in the place of the server's own --------------------------------
@@ -705,13 +615,12 @@ def test_functions_operators_and_tables_of_ones_own_are_not_asked() -> None:
 def test_a_range_is_read_along_the_index_and_nothing_is_kept_of_it() -> None:
     """The server's memory does not grow with the range, nor its work with the log."""
     grow(2000)  # and no statistics: the planner knows nothing of it
-    for form, query in SCAN.items():
-        with reading() as db:
-            db.execute(f"EXPLAIN {query}", {"after": 500, "hash": b"", "to": 1500})
-            plan = " ".join(line for (line,) in db.fetchall())
-        assert "Index Scan using audit_log_entries_seq_unique" in plan, form
-        for node in ("Sort", "Materialize", "Bitmap", "Gather", "Seq Scan on audit_log_entries"):
-            assert node not in plan, form
+    with reading() as db:
+        db.execute(f"EXPLAIN {SCAN}", {"after": 500, "hash": b"", "to": 1500})
+        plan = " ".join(line for (line,) in db.fetchall())
+    assert "Index Scan using audit_log_entries_seq_unique" in plan
+    for node in ("Sort", "Materialize", "Bitmap", "Gather", "Seq Scan on audit_log_entries"):
+        assert node not in plan
 
 
 def test_it_stops_when_it_is_told() -> None:
@@ -720,5 +629,5 @@ def test_it_stops_when_it_is_told() -> None:
     verification = Verification(batch=10, stop=lambda: len(ticks) == 3, tick=ticks.append)
     with pytest.raises(Stopped):
         verification.run()
-    assert ticks == [1, 10, 10]
+    assert ticks == [10, 10, 10]
     assert not connection.needs_rollback

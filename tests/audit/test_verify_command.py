@@ -83,15 +83,9 @@ def test_of_a_damaged_log_it_names_the_first_entry_and_how() -> None:
 @pytest.mark.usefixtures("log")
 def test_it_says_what_it_takes_on_the_word_of_others(file: Path) -> None:
     with superuser():
-        execute(
-            "UPDATE audit_log_entries SET origin_salt = NULL, origin_hash = NULL, "
-            "created_at = '2017-01-01 00:00Z' WHERE seq <= 3"
-        )
-        hash_anew(1, 1)
-        hash_anew(4, 2)
+        execute("UPDATE audit_log_entries SET created_at = '2017-01-01 00:00Z' WHERE seq <= 3")
+        hash_anew(1)
     command("--write-checkpoint", file)
-    _, first_form = command()
-    assert first_form.startswith("Entries up to seq 3 are of the first form; id, address and ")
     assert remove_old_segments(now=datetime(2021, 1, 1, tzinfo=UTC)) == 3
     _, removed = command()
     assert removed.startswith("Entries up to seq 3 were removed by retention, whose signed ")
@@ -260,7 +254,7 @@ def test_it_stops_after_the_batch_at_hand(file: Path, monkeypatch: Any) -> None:
     code, line = refused("--batch", "2", "--write-checkpoint", file)
     assert code == 128 + signal.SIGTERM
     assert line == "Stopped; what was verified so far is whole."
-    assert ends == [1, 3, 5]
+    assert ends == [2, 4, 6]
     assert not file.exists()
 
 

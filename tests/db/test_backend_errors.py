@@ -23,7 +23,7 @@ from psycopg.types.json import Jsonb
 from ebalance.db.backend.messages import safe_message
 from ebalance.db.checks import server_log_is_quiet
 from ebalance.db.errors import explain
-from ebalance.dev.bundled import QUIET_LOG
+from ebalance.db.server import QUIET_LOG
 from tests.databases import Database
 from tests.factories import UserFactory
 

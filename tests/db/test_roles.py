@@ -18,9 +18,9 @@ from content.models import ContentItem
 from ebalance.db import checks
 from ebalance.db.apps import PROJECT_APPS
 from ebalance.db.ids import uuid7
-from ebalance.db.schema import grants
+from ebalance.db.schema import grants, roles
 from ebalance.db.schema.data_map import Column, Table, columns, tables
-from ebalance.dev.bundled import QUIET_LOG
+from ebalance.db.server import QUIET_LOG
 from tests.databases import Database, Databases, default_connection_on
 from tests.factories import (
     FACTORIES,
@@ -629,9 +629,9 @@ def test_role_that_may_not_grant_is_told_so_in_one_line(granted: Database) -> No
 
 def test_a_run_does_not_wait_for_long(granted: Database, monkeypatch) -> None:
     """What waits for a lock on a table has everybody else wait behind it."""
-    monkeypatch.setattr(grants, "LOCK_TIMEOUT", "10ms")
+    monkeypatch.setattr(roles, "LOCK_TIMEOUT", "10ms")
     with granted.connect() as session:
-        session.execute("SELECT pg_advisory_lock(%s)", [grants.LOCK])
+        session.execute("SELECT pg_advisory_lock(%s)", [roles.LOCK])
         with pytest.raises(CommandError, match="Somebody is at work on these tables, try again"):
             grant()
 

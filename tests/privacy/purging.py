@@ -36,7 +36,7 @@ def refused(*arguments: str, **options: Any) -> tuple[str, str]:
     return output.getvalue(), str(caught.value)
 
 
-def purge(name: str, **options: Any) -> retention.TablePurge:
+def purge(name: str, **options: Any) -> retention.Purge:
     given = {"now": retention.database_time(), "batch": 100, "stop": Event(), "patience": 0.0}
     made = retention.purge_of(named(name), **{**given, **options})
     made.run()

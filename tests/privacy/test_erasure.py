@@ -29,7 +29,7 @@ from ebalance.services import InvalidInput, NotFound, NotPermitted, Refused, Tra
 from identity.errors import LastOwner, UpcomingAppointments
 from identity.models import Consent, ErasureLedgerEntry, User
 from identity.services import block_user, unblock_user
-from tests.audit.tampering import grow, superuser
+from tests.audit.tampering import grow
 from tests.booking.telling import outbox, refused, stored, told, writes_nothing
 from tests.factories import (
     AnalyticsEventFactory,
@@ -748,19 +748,6 @@ def test_where_a_visitor_came_from_goes_with_a_review_too(anna: User) -> None:
     connection.check_constraints()
     assert origins() == []
     assert Verification().run().entries == AuditLogEntry.objects.count()
-
-
-def test_where_a_visitor_came_from_goes_from_an_entry_of_the_first_form_too(anna: User) -> None:
-    lead = lead_of(anna)
-    with superuser():
-        execute(
-            "INSERT INTO audit_log_entries (id, seq, actor_role, action, entity_type, entity_id,"
-            " ip_address, prev_hash, row_hash) VALUES (%s, 1, 'system', 'seen', 'leads', %s,"
-            " '192.0.2.1', '', '')",
-            [uuid4(), lead.pk],
-        )
-    erase_user(anna, method="admin")
-    assert AuditLogEntry.objects.get(action="seen").ip_address is None
 
 
 def test_a_new_visit_goes_when_it_is_erased_again(anna: User) -> None:

@@ -275,7 +275,10 @@ def test_a_month_is_a_month_of_the_calendar() -> None:
     kept = AnalyticsEventFactory(received_at=end)
     AnalyticsEventFactory(received_at=end - INSTANT)
     assert (
-        retention.purge_of(named("analytics_events"), now=now, batch=1, stop=Event()).expired() == 1
+        retention.purge_of(
+            named("analytics_events"), now=now, batch=1, stop=Event()
+        ).count_expired()
+        == 1
     )
     assert there(kept)
 

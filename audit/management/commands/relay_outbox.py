@@ -5,33 +5,36 @@ import json
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.module_loading import import_string
 
 from audit.models import OutboxEvent
 from audit.services.relay import DEFAULT_BATCH, Relay
 from audit.services.senders import Sender
-from ebalance.commands import StopSignals, whole_number
+from ebalance.commands import Number, OperatorCommand, StopSignals
 
 LARGEST_BATCH = 1_000
 LONGEST_LEASE = 3600.0  # seconds
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = (
         "Send the events of the outbox until told to stop (SIGTERM, Ctrl-C). Any number of these "
         "may run. Each event is delivered at least once, those of one row in their order."
     )
-    requires_system_checks: list[str] = []
+    numbers = (
+        Number(
+            "batch",
+            "events",
+            DEFAULT_BATCH,
+            most=LARGEST_BATCH,
+            help="claimed at once (%(default)s)",
+        ),
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument("--once", action="store_true", help="send what is due, and end")
-        parser.add_argument(
-            "--batch",
-            default=str(DEFAULT_BATCH),
-            metavar="EVENTS",
-            help="claimed at once (%(default)s)",
-        )
         parser.add_argument(
             "--lease",
             default=str(settings.OUTBOX_LEASE_SECONDS),
@@ -51,23 +54,20 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["status"]:
-            self.tell(as_json=options["json"])
+            self.write_status(as_json=options["json"])
             return
         if options["json"]:
             raise CommandError("--json is for --status.")
-        batch, lease = (
-            whole_number(options["batch"], "batch", of="events", most=LARGEST_BATCH),
-            _lease(options["lease"]),
-        )
+        lease = _lease(options["lease"])
         sender = _sender(options["sender"])
         try:
             with StopSignals() as stop:
-                relay = _relay(sender, batch=batch, lease=lease, stop=stop.asked.is_set)
+                relay = _relay(sender, batch=options["batch"], lease=lease, stop=stop.asked.is_set)
                 relay.drain() if options["once"] else relay.run()
         finally:
             sender.close()
 
-    def tell(self, *, as_json: bool) -> None:
+    def write_status(self, *, as_json: bool) -> None:
         lag = OutboxEvent.objects.lag()
         if as_json:
             self.stdout.write(json.dumps(dataclasses.asdict(lag)))

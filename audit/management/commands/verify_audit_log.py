@@ -4,26 +4,37 @@ import time
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from audit.models import AuditLogEntry
-from audit.services.chain import BATCH, Damaged, Stopped, UnknownKey, Verification, Verified
+from audit.services.chain import BATCH, Stopped, UnknownKey, Verification, Verified
 from audit.services.checkpoints import BadFile, CheckpointFile, can_be_written
-from ebalance.commands import StopSignals, progress, whole_number
+from audit.services.damage import Damaged
+from ebalance.commands import Number, OperatorCommand, StopSignals, progress
 
 LARGEST_BATCH = 100_000
-UNUSABLE = 2  # exit code when nothing was found out; 1 is a damaged log
+UNUSABLE = 2  # exit code when the log was not verified; 1 is a damaged log
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = (
         "Verify the hash chain of the audit log, beside the running application. Names the first "
         "entry that is not as it was written, with exit code 1. A tail that was cut off, and a "
         "chain that was hashed anew, are found only with a checkpoint that was written before."
     )
-    requires_system_checks: list[str] = []
+    wrong_number = UNUSABLE
+    numbers = (
+        Number(
+            "batch",
+            "entries",
+            BATCH,
+            most=LARGEST_BATCH,
+            help="entries per statement (%(default)s)",
+        ),
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument(
             "--checkpoint", metavar="FILE", help="hold the log against how it was at that time"
         )
@@ -32,27 +43,18 @@ class Command(BaseCommand):
             metavar="FILE",
             help="say how the log is now; an older one in its place is asked first",
         )
-        parser.add_argument(
-            "--batch",
-            default=str(BATCH),
-            metavar="ENTRIES",
-            help="entries per statement (%(default)s)",
-        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        batch = whole_number(
-            options["batch"], "batch", of="entries", most=LARGEST_BATCH, returncode=UNUSABLE
-        )
         target = _path(options["write_checkpoint"])
         try:
             files = _files(_path(options["checkpoint"]), target)
-            verified = self.verify(batch=batch, files=files, marking=target is not None)
+            verified = self.verify(batch=options["batch"], files=files, marking=target is not None)
             if target:
                 verified.as_file().write(target)
         except (BadFile, UnknownKey) as error:
             raise CommandError(str(error), returncode=UNUSABLE) from None
         for file in files:
-            self.vouch(file, verified)
+            self.report_removed(file, verified)
         if target:
             self.stdout.write(f"{target} is written.")
 
@@ -67,10 +69,10 @@ class Command(BaseCommand):
                 ) from None
             except Damaged as damage:
                 raise CommandError(str(damage)) from None
-        self.tell(verified, time.monotonic() - began)
+        self.report(verified, time.monotonic() - began)
         return verified
 
-    def tell(self, verified: Verified, seconds: float) -> None:
+    def report(self, verified: Verified, seconds: float) -> None:
         if not verified.entries:
             self.stdout.write("The audit log is empty.")
             return
@@ -84,13 +86,8 @@ class Command(BaseCommand):
                 f"Entries up to seq {verified.removed_to} were removed by retention, whose signed "
                 "checkpoint says so."
             )
-        if verified.first_form_to:
-            self.stdout.write(
-                f"Entries up to seq {verified.first_form_to} are of the first form; id, address "
-                "and user agent are not in their hash."
-            )
 
-    def vouch(self, file: CheckpointFile, verified: Verified) -> None:
+    def report_removed(self, file: CheckpointFile, verified: Verified) -> None:
         if 0 < file.seq < verified.first:
             self.stdout.write(
                 f"The entry of {file.path} (seq {file.seq}) was removed since: what stands before "
@@ -106,11 +103,11 @@ def _left() -> int:
 
 
 def _files(given: Path | None, target: Path | None) -> list[CheckpointFile]:
-    """What the log is held against. Raises BadFile."""
+    """The files with which the log is compared. Raises BadFile."""
     files = [CheckpointFile.read(given)] if given else []
     if target:
         if target.exists() and not (given and target.samefile(given)):
-            # It may be the only one that knows of a tail which is gone since.
+            # It may be the only one that knows a tail which is gone since.
             files.append(CheckpointFile.read(target))
         can_be_written(target)
     return files

@@ -19,6 +19,7 @@ from django.db.backends.utils import CursorDebugWrapper as DjangoCursorDebugWrap
 from django.db.backends.utils import CursorWrapper as DjangoCursorWrapper
 from django.db.utils import DatabaseErrorWrapper as DjangoErrorWrapper
 from django.utils.functional import cached_property
+from django.utils.module_loading import import_string
 
 from .messages import safe_message
 from .session import SessionActor
@@ -132,11 +133,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return CursorDebugWrapper(cursor, self)
 
     def use_bundled_server(self) -> None:
-        """Start the bundled server when these settings ask for it, and take its socket as host."""
-        if self.settings_dict.get("BUNDLED"):
-            from ebalance.dev.bundled import ensure_running
-
-            self.settings_dict["HOST"] = str(ensure_running().socket_dir)
+        """Start the server whose starter the settings name, and take its socket as host."""
+        if path := self.settings_dict.get("BUNDLED"):
+            self.settings_dict["HOST"] = import_string(path)().socket_dir
 
     def _set_autocommit(self, autocommit):
         set_actor = None if autocommit else self.session_actor.begin()

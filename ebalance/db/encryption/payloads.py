@@ -179,12 +179,12 @@ def _children(value: Any, declared: dict[str, Any], path: tuple[str | int, ...])
 
 @cache
 def _files() -> dict[str, dict[int, Path]]:
-    found: dict[str, dict[int, Path]] = {}
+    files: dict[str, dict[int, Path]] = {}
     for label in PROJECT_APPS:
         for path in Path(apps.get_app_config(label).path, "schemas").glob("*.json"):
             name, version, _suffix = path.name.split(".")
-            found.setdefault(name, {})[int(version)] = path
-    return found
+            files.setdefault(name, {})[int(version)] = path
+    return files
 
 
 def _versions(name: str) -> dict[int, Path]:

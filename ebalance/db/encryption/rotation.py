@@ -1,9 +1,9 @@
 """Moves sealed values and blind indexes to the primary keys of their rings (privacy.md §2).
 
-A batch is one transaction. Rows under another key are locked, those that others hold are passed
-over; their values are opened and sealed anew, and written where they are still what was opened;
-the progress in ``key_rotations`` moves along. So a killed run loses one batch at most, a writer
-waits for one batch at most, and several runs share the work.
+A batch is one transaction. It locks rows under another key and skips those that are locked. It
+opens their values, seals them again, writes those that have not changed since, and stores the
+progress in ``key_rotations``. A killed run loses one batch at most, a writer waits for one batch at
+most, and several runs share the work.
 
 See docs/decisions/key-rotation.md.
 """
@@ -25,13 +25,15 @@ from django.db import DatabaseError, connection, models, transaction
 from .. import contacts
 from ..apps import PROJECT_APPS
 from . import envelope
-from .fields import BlindIndex, ProtectedField, SealedField, SealingError, protected_fields
+from .blind_index import BlindIndex
+from .fields import SealedField, SealingError
 from .keys import Keyring
+from .protected import ProtectedField, protected_fields
 
-LOCK_TIMEOUT = "2s"  # for what a batch meets on its way, as a blind index that is being written
-NO_TIME = "10ms"  # once it has met something
+LOCK_TIMEOUT = "2s"  # for other locks of a batch, as of a blind index that is being written
+NO_TIME = "10ms"  # after the first such lock
 PATIENCE = 30.0  # seconds without progress, while others hold what is left
-PAUSE = 0.2  # seconds before rows that were held are tried again
+PAUSE = 0.2  # seconds before rows that were locked are tried again
 REFUSED = ("23", "55P03", "40P01")  # SQLSTATE: a rule, a lock not had in time, a deadlock
 
 
@@ -83,22 +85,22 @@ def ring_of(field: ProtectedField) -> Keyring:
 
 def shares(model: type[models.Model]) -> list[Share]:
     """How many rows of each column are under which key."""
-    found = []
+    result = []
     with connection.cursor() as db:
         for field in protected_fields(model):
             db.execute(
                 f"SELECT {_key_id(field)} AS key_id, count(*) FROM {_table(model)} "
                 f"WHERE {_quote(field.column)} IS NOT NULL GROUP BY 1 ORDER BY 1"
             )
-            found += [Share(field, key_id, rows) for key_id, rows in db.fetchall()]
-    return found
+            result += [Share(field, key_id, rows) for key_id, rows in db.fetchall()]
+    return result
 
 
 class Rotation:
     """The move of one table.
 
-    After ``run()`` or ``rehearse()``, ``left`` says of each row that cannot be moved why not.
-    Nothing in it is a value, or a part of one.
+    After ``run()`` or ``rehearse()``, ``left`` has the reason for each row that cannot be moved.
+    It contains no part of a value.
     """
 
     def __init__(
@@ -136,10 +138,10 @@ class Rotation:
         return rows
 
     def begin(self) -> int:
-        """Open a rotation of the table, or go on with the one that is open.
+        """Open a rotation of the table, or continue the open one; returns how many rows it moved.
 
-        Returns how many rows it has moved before. One that is open to other keys ends: the
-        keys of the last to begin count, or two runs would undo each other's work for ever.
+        An open rotation to other keys ends: the keys of the latest run count, or two runs would
+        undo each other's work for ever.
         """
         with transaction.atomic(), connection.cursor() as db:
             db.execute(
@@ -158,30 +160,30 @@ class Rotation:
                 self._target(),
             )
             row = db.fetchone()
-        if row is None:  # another run began one in the same moment
+        if row is None:  # a concurrent run began another rotation
             return self.begin()
         self.id, self.cursor, moved = row
         return moved
 
     def run(self, tick: Callable[[int], object] = lambda rows: None) -> None:
-        """Move what can be moved, once begun; ``tick`` hears how many rows a batch has moved.
+        """Move what can be moved, after ``begin()``; ``tick`` gets the rows of each batch.
 
-        Ends early when ``stop`` is set, or when another run ends the rotation. Rows that others
-        hold are tried again until for ``patience`` seconds none has come free.
+        Ends early when ``stop`` is set, or when another run ends the rotation. Locked rows are
+        tried again until for ``patience`` seconds none has become free.
         """
         fewest, deadline = None, 0.0
         while self._pass(tick):
-            held = self.remaining() - len(self.left)
-            if held > 0 and (fewest is None or held < fewest):
-                fewest, deadline = held, time.monotonic() + self.patience
-            elif held <= 0 or time.monotonic() > deadline:
+            busy = self.remaining() - len(self.left)
+            if busy > 0 and (fewest is None or busy < fewest):
+                fewest, deadline = busy, time.monotonic() + self.patience
+            elif busy <= 0 or time.monotonic() > deadline:
                 self.end()
                 return
             if self.stop.wait(PAUSE):
                 return
 
     def _pass(self, tick: Callable[[int], object]) -> bool:
-        """Go once through the table, from where the rotation stands. False: it is not to go on."""
+        """Go once through the table, from the stored position; returns whether to continue."""
         self.left.clear()
         while not self.stop.is_set():
             try:
@@ -195,7 +197,7 @@ class Rotation:
         return False
 
     def end(self) -> None:
-        """Close the rotation; with rows left it stays open, for a run that begins anew."""
+        """Close the rotation. With rows left it stays open for another run."""
         with connection.cursor() as db:
             db.execute(
                 "UPDATE key_rotations SET cursor = NULL, finished_at = CASE WHEN %s THEN now() END "
@@ -281,7 +283,7 @@ class Rotation:
                 yield Renewed(row_id, old, new)
 
     def _write(self, renewed: list[Renewed]) -> int:
-        """Write a batch; where a rule or a lock is in its way, row by row."""
+        """Write a batch, row by row if a rule or a lock prevents it; returns how many."""
         _wait_for_locks(LOCK_TIMEOUT)
         try:
             return self._update(renewed)
@@ -294,7 +296,7 @@ class Rotation:
             except DatabaseError as error:
                 if rule := _refusal(error):
                     self.left[row.row_id] = f"refused by {rule}"
-                else:  # a batch waits for one lock, not for one after the other
+                else:  # a batch waits for one lock only
                     _wait_for_locks(NO_TIME)
         return moved
 
@@ -323,14 +325,16 @@ class Rotation:
 def _resealed(text: str, field: SealedField, row_id: UUID) -> str:
     """The value under the primary key. Raises SealingError.
 
-    The bytes as they are: what they mean is not asked, and does not change.
+    The bytes are copied without parsing.
     """
     return envelope.seal(envelope.open_sealed(text, field.token, row_id), field.token, row_id)
 
 
 def _index(field: BlindIndex, row_id: UUID, row: dict[str, str]) -> str:
     """The blind index under the primary key. Raises SealingError or ContactInvalid."""
-    source, channel = field.source_field, field.channel or row[field.channel_field]
+    source = field.model._meta.get_field(field.source)
+    assert isinstance(source, SealedField)
+    channel = field.channel or row[field.channel_field]
     # In one expression: no frame that an error leaves holds the contact.
     contact = contacts.normalise(channel, source.opened(row[source.column], row_id))
     return envelope.blind_index(contact)
@@ -342,7 +346,7 @@ def _wait_for_locks(limit: str) -> None:
 
 
 def _refusal(error: DatabaseError) -> str:
-    """The rule that refused the rows; nothing for a lock. Any other error is raised again."""
+    """The rule that refused the rows; empty for a lock. Raises any other error again."""
     cause = error.__cause__
     state = (isinstance(cause, psycopg.Error) and cause.sqlstate) or ""
     if not state.startswith(REFUSED):

@@ -1,29 +1,35 @@
-"""Values of sealed columns and blind indexes, as an attribute of a row holds them.
+"""Values of sealed columns and blind indexes, as attributes of a row.
 
-They show themselves to nobody; only ``Sealed.open()`` gives a plaintext.
+They are shown as ``[sealed]``; only ``Sealed.open()`` gives a plaintext.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Protocol
 from uuid import UUID
 
 from .. import contacts
 from . import envelope
 from .envelope import SealingError
 
-if TYPE_CHECKING:
-    from .fields import SealedField
+type Terms = tuple[Any, ...]  # the basis of a value's check: its schema, the kind of contact
 
-type Terms = tuple[Any, ...]  # what a value was checked by: its schema, the kind of contact
-
-# Where an attribute's value is from: the row as it was read, a fixture, plaintext sealed here.
+# The origin of an attribute's value: read with the row, assigned, or sealed here.
 STORED, GIVEN, MADE = "stored", "given", "made"
 
 
+class SealedColumn(Protocol):
+    """The column of a sealed value: fields.SealedField."""
+
+    @property
+    def place(self) -> str: ...
+
+    def opened(self, text: str, row_id: UUID) -> Any: ...
+
+
 class Redacted:
-    """Shows itself as ``[sealed]``, however it is asked; no copy of it is made."""
+    """Shown as ``[sealed]`` in every format. Copying returns the object itself."""
 
     __slots__ = ()
 
@@ -41,7 +47,7 @@ class Redacted:
 
 
 class Plaintext(Redacted):
-    """A value on its way into a sealed column: text, or for a JSON column anything JSON holds."""
+    """A value to be sealed: text, or for a JSON column any JSON value."""
 
     __slots__ = ("_value",)
 
@@ -52,20 +58,20 @@ class Plaintext(Redacted):
         raise TypeError("Plaintext is not pickled.")
 
     def reveal(self) -> Any:
-        """The value in the open. For sealing it."""
+        """The value itself. For sealing only."""
         return self._value
 
     reveal.alters_data = True  # type: ignore[attr-defined]  # no template opens it by its name
 
 
 def only_contact(**given: str | None) -> tuple[str, Plaintext]:
-    """The one that is given of ``email=…, phone=None, …``. Raises TypeError unless it is one."""
-    found = [(channel, Plaintext(text)) for channel, text in given.items() if text is not None]
+    """The only argument of ``email=…, phone=None, …`` that is not None. Raises TypeError."""
+    pairs = [(channel, Plaintext(text)) for channel, text in given.items() if text is not None]
     channels = ", ".join(given)
     del given  # error reporters show local variables
-    if len(found) != 1:
+    if len(pairs) != 1:
         raise TypeError(f"Give one of {channels}, and only one.")
-    return found[0]
+    return pairs[0]
 
 
 class Stored(Redacted):
@@ -91,23 +97,23 @@ class Stored(Redacted):
 class Sealed(Stored):
     """A sealed value: ciphertext, and the column and row that it belongs to.
 
-    A value of ``values()`` does not know its row: ``open(row_id=…)`` is told.
+    A value of ``values()`` does not know its row: use ``open(row_id=…)``.
     """
 
     __slots__ = ("field", "row_id", "terms")
 
-    def __init__(self, text: str, field: SealedField, origin: str = GIVEN):
+    def __init__(self, text: str, field: SealedColumn, origin: str = GIVEN):
         super().__init__(text, origin)
         self.field = field
         self.row_id: UUID | None = None
-        self.terms: Terms | None = None  # of what was sealed here, or read with its row
+        self.terms: Terms | None = None  # set when sealed here, or read with its row
 
     def __reduce__(self):
-        # Pickled, it stays what it is: ciphertext.
+        # Pickled as ciphertext.
         return _unpickled, (self.text, self.field, self.origin, self.row_id, self.terms)
 
     def open(self, *, row_id: UUID | None = None) -> Any:
-        """The plaintext. Raises a SealingError that says why it does not open."""
+        """The plaintext. Raises a SealingError with the reason."""
         row = row_id or self.row_id
         if row is None:
             raise SealingError(f"{self.field.place}: open() needs the id of the row.")
@@ -117,7 +123,7 @@ class Sealed(Stored):
 
 
 def _unpickled(
-    text: str, field: SealedField, origin: str, row_id: UUID | None, terms: Terms | None
+    text: str, field: SealedColumn, origin: str, row_id: UUID | None, terms: Terms | None
 ) -> Sealed:
     value = Sealed(text, field, origin)
     value.row_id, value.terms = row_id, terms
@@ -125,7 +131,7 @@ def _unpickled(
 
 
 class BlindToken(Stored):
-    """A blind index. Made from a contact, it knows what it may be stored as under every key."""
+    """A blind index. ``candidates`` are the indexes of the contact under every key."""
 
     __slots__ = ("candidates",)
 
@@ -143,7 +149,7 @@ class BlindToken(Stored):
         Raises ContactInvalid for what is no such contact.
         """
         try:
-            found = envelope.blind_indexes(contacts.normalise(channel, contact))
+            candidates = envelope.blind_indexes(contacts.normalise(channel, contact))
         finally:
             del contact  # error reporters show local variables
-        return cls(found[0], MADE, found)
+        return cls(candidates[0], MADE, candidates)

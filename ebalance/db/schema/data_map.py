@@ -77,7 +77,7 @@ class Table:
     def retention(self) -> Retention:
         """How long its rows are kept. Raises Undeclared."""
         third_party = THIRD_PARTY.get(self.name)
-        # The model's own: what a parent says is not said of its children.
+        # The model's own: children do not inherit the declaration of their parent.
         own = vars(self.model).get("retention") if self.model else None
         declared = third_party.retention if third_party else own
         if not isinstance(declared, Retention):
@@ -117,14 +117,14 @@ def tables() -> tuple[Table, ...]:
     """All tables, those of the project first, by domain and in the order of its models."""
     everyone: list[type[models.Model]] = [*apps.get_models(include_auto_created=True)]
     everyone.append(MigrationRecorder.Migration)  # a table without an app
-    found = {model._meta.db_table: model for model in everyone if model._meta.managed}
+    by_name = {model._meta.db_table: model for model in everyone if model._meta.managed}
     ours = [
         Table(name, model._meta.db_table_comment, model._meta.app_label, model)
-        for name, model in found.items()
+        for name, model in by_name.items()
         if name not in THIRD_PARTY
     ]
     theirs = [
-        Table(name, declared.meaning, "django", found.get(name))
+        Table(name, declared.meaning, "django", by_name.get(name))
         for name, declared in sorted(THIRD_PARTY.items())
     ]
     domains = [*PROJECT_APPS, *sorted({table.domain for table in ours} - {*PROJECT_APPS})]

@@ -5,7 +5,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
 
 from ebalance.db import checks
-from ebalance.db.schema import grants
+from ebalance.db.schema import grants, roles
+from ebalance.db.server import QUIET_LOG
 
 DONE = "The roles have what they are for, and nothing else."
 
@@ -29,21 +30,21 @@ class Command(BaseCommand):
             self.grant()
 
     def check_grants(self) -> None:
-        found = grants.differences()
-        for line in found:
+        differences = grants.differences()
+        for line in differences:
             self.stdout.write(line)
         if names := checks.loud_settings():
             self.warn_of_log(names)
-        if found:
+        if differences:
             raise CommandError(
-                f"Grants differ in {len(found)} places: run `manage.py grant_db_roles`."
+                f"Grants differ in {len(differences)} places: run `manage.py grant_db_roles`."
             )
         self.stdout.write(DONE)
 
     def grant(self) -> None:
         try:
-            grants.set_up()
-        except grants.NotSetUp as error:
+            roles.set_up()
+        except roles.NotSetUp as error:
             raise CommandError(str(error)) from None
         except DatabaseError as error:
             if (refusal := explain(error)) is None:
@@ -51,7 +52,7 @@ class Command(BaseCommand):
             raise CommandError(refusal) from None
         if names := checks.loud_settings():
             try:
-                grants.keep_values_out_of_the_log()
+                roles.keep_values_out_of_the_log()
             except DatabaseError as error:
                 if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
                     raise
@@ -60,7 +61,7 @@ class Command(BaseCommand):
 
     def warn_of_log(self, names: list[str]) -> None:
         """Only a superuser can set this, and the grants are worth having without."""
-        wanted = ", ".join(f"{name} = {grants.QUIET_LOG[name]}" for name in names)
+        wanted = ", ".join(f"{name} = {QUIET_LOG[name]}" for name in names)
         text = (
             f"Warning: the server's log may quote rows and parameters; a superuser sets {wanted}."
         )

@@ -2,50 +2,49 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import models
+from django.core.management.base import CommandError, CommandParser
 
-from ebalance.commands import SHOWN, StopSignals, progress, rows_said, whole_number
+from ebalance.commands import (
+    LARGEST_BATCH,
+    SHOWN,
+    Number,
+    OperatorCommand,
+    StopSignals,
+    choose_tables,
+    format_rows,
+    progress,
+)
 from ebalance.db.encryption.rotation import Rotation, sealed_models, shares
 
 from .keys import describe
 
-LARGEST_BATCH = 10_000
 
-
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = (
         "Move all sealed values and blind indexes to the first key of their ring. Safe beside "
         "the running application, and to stop and start again; fails while one row remains "
         "under an old key."
     )
-    requires_system_checks: list[str] = []
+    dry_run = "open what would be moved, and write nothing"
+    numbers = (
+        Number("batch", "rows", 500, most=LARGEST_BATCH, help="rows per transaction (%(default)s)"),
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--dry-run", action="store_true", help="open what would be moved, and write nothing"
-        )
-        parser.add_argument(
-            "--batch", default="500", metavar="ROWS", help="rows per transaction (%(default)s)"
-        )
+        super().add_arguments(parser)
         parser.add_argument(
             "--table", action="append", metavar="NAME", help="this table only; may be repeated"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        batch, chosen = (
-            whole_number(options["batch"], "batch", of="rows", most=LARGEST_BATCH),
-            _models(options["table"]),
-        )
+        known = {model._meta.db_table: model for model in sealed_models()}
+        chosen = choose_tables(options["table"], known, "table with sealed columns")
+        batch = options["batch"]
         with StopSignals() as stop:
             rotations = [Rotation(model, batch=batch, stop=stop.asked) for model in chosen]
             for rotation in rotations:
                 self.rehearse(rotation) if options["dry_run"] else self.rotate(rotation)
-                if stop.asked.is_set():
-                    raise CommandError(
-                        "Stopped after a batch; the same command goes on from here.",
-                        returncode=128 + stop.number,
-                    )
+                stop.check()
         self.conclude(rotations, dry_run=options["dry_run"])
 
     def rotate(self, rotation: Rotation) -> None:
@@ -55,14 +54,14 @@ class Command(BaseCommand):
             return
         with progress(rotation.table, remaining, rotation.begin()) as tick:
             rotation.run(tick)
-        self.stdout.write(f"{rotation.table}: {rows_said(rotation.done)} moved.")
+        self.stdout.write(f"{rotation.table}: {format_rows(rotation.done)} moved.")
         self.name(rotation)
 
     def rehearse(self, rotation: Rotation) -> None:
         if remaining := rotation.remaining():
             with progress(rotation.table, remaining) as tick:
                 rotation.rehearse(tick)
-            self.stdout.write(f"{rotation.table}: {rows_said(rotation.done)} would be moved.")
+            self.stdout.write(f"{rotation.table}: {format_rows(rotation.done)} would be moved.")
             self.name(rotation)
 
     def name(self, rotation: Rotation) -> None:
@@ -70,12 +69,12 @@ class Command(BaseCommand):
         for row_id, reason in [*rotation.left.items()][:SHOWN]:
             self.stderr.write(f"  {rotation.table} {row_id}: {reason}")
         if (more := len(rotation.left) - SHOWN) > 0:
-            self.stderr.write(f"  … and {rows_said(more)} more.")
+            self.stderr.write(f"  … and {format_rows(more)} more.")
 
     def conclude(self, rotations: list[Rotation], *, dry_run: bool) -> None:
         if dry_run:
             if left := sum(len(rotation.left) for rotation in rotations):
-                raise CommandError(f"{rows_said(left)} would be left as they are.")
+                raise CommandError(f"{format_rows(left)} would be left as they are.")
             return
         # Of all tables, chosen or not: exit code 0 means that an old key may go.
         known = [share for model in sealed_models() for share in shares(model)]
@@ -83,13 +82,3 @@ class Command(BaseCommand):
         if old:
             raise CommandError("\n".join(["Under an old key remain:", *map(describe, old)]))
         self.stdout.write("Everything is under the first key of its ring.")
-
-
-def _models(names: list[str] | None) -> list[type[models.Model]]:
-    known = {model._meta.db_table: model for model in sealed_models()}
-    for name in names or ():
-        if name not in known:
-            raise CommandError(
-                f"{name!r} is no table with sealed columns; those are {', '.join(known)}."
-            )
-    return [model for name, model in known.items() if not names or name in names]

@@ -7,13 +7,11 @@ import errno
 import os
 import secrets
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.staticfiles.handlers import StaticFilesHandler
 from django.core.management import call_command
@@ -29,6 +27,7 @@ from ebalance.cli import forget_reader
 from ebalance.dev import bundled, demo
 
 OWNER_EMAIL = "owner@localhost"
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PREPARE_LOCK = 0x6562_616C_0001  # advisory: two runs on one database prepare it one after the other
 
 
@@ -46,35 +45,31 @@ class Command(BaseCommand):
         parser.add_argument("--no-demo", action="store_true", help="do not add demo data")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if settings.DEPLOYED:
-            raise CommandError("`run` is for development; elsewhere serve ebalance.wsgi.")
         address, port = options["bind"], _port(options["port"])
-        _check_free(address, port)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(
-                number, _interrupt
-            )  # set even if the shell started us with SIGINT ignored
-        serving = False
+        server = _listen(address, port)  # refuses before the database is touched
+        for number in STOP_SIGNALS:
+            signal.signal(number, _interrupt)  # also if the shell started us with SIGINT ignored
+        is_serving = False
         try:
             self.prepare(demo_data=not options["no_demo"])
-            with _listen(address, port) as server:
-                serving = True
-                shown = "localhost" if address in {"127.0.0.1", "0.0.0.0"} else address
-                self.say(f"Admin is served at http://{shown}:{port}/admin/ — Ctrl-C ends it.")
-                server.serve_forever(poll_interval=0.2)
+            server.set_app(StaticFilesHandler(get_internal_wsgi_application()))
+            is_serving = True
+            shown = "localhost" if address in {"127.0.0.1", "0.0.0.0"} else address
+            self.say(f"Admin is served at http://{shown}:{port}/admin/ — Ctrl-C ends it.")
+            server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:
             self.say("\nStopping …")
-            if not serving:
+            if not is_serving:
                 sys.exit(130)
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            for number in STOP_SIGNALS:
                 signal.signal(number, signal.SIG_IGN)  # nothing below takes long
+            server.server_close()
             connections.close_all()
             bundled.leave(wait=True)
 
     def say(self, text: str) -> None:
-        # The one who reads may be gone (a closed terminal, a broken pipe): that must not keep us
-        # from cleaning up.
+        # A closed terminal or a broken pipe must not prevent the clean-up.
         try:
             self.stdout.write(text)
             self.stdout.flush()
@@ -120,49 +115,31 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _refusal(error: OSError, address: str, port: int) -> CommandError:
-    if error.errno == errno.EADDRINUSE:
-        return CommandError(
-            f"Port {port} on {address} is in use; choose another: make run PORT={port + 1}"
-        )
-    if error.errno == errno.EACCES:
-        return CommandError(f"Port {port} on {address} is not permitted; choose one above 1023.")
-    return CommandError(f"Cannot listen on {address}:{port}: {error.strerror or error}.")
-
-
-def _check_free(address: str, port: int) -> None:
-    """Refuse early, before the database is touched. `_listen` refuses again should somebody be
-    faster.
-    """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-            probe.listen(1)
-        except OSError as error:
-            raise _refusal(error, address, port) from None
-
-
-@contextlib.contextmanager
-def _listen(address: str, port: int) -> Iterator[ThreadedWSGIServer]:
+def _listen(address: str, port: int) -> ThreadedWSGIServer:
+    """Take the port. Browsers that connect while the database is prepared wait for an answer."""
     try:
         server = ThreadedWSGIServer((address, port), WSGIRequestHandler)
     except OSError as error:
-        raise _refusal(error, address, port) from None
+        raise CommandError(
+            {
+                errno.EADDRINUSE: f"Port {port} on {address} is in use; choose another: "
+                f"make run PORT={port + 1}",
+                errno.EACCES: f"Port {port} on {address} is not permitted; choose one above 1023.",
+            }.get(
+                error.errno or 0,
+                f"Cannot listen on {address}:{port}: {error.strerror or error}.",
+            )
+        ) from None
     server.daemon_threads = True
-    server.set_app(StaticFilesHandler(get_internal_wsgi_application()))
-    try:
-        yield server
-    finally:
-        server.server_close()
+    return server
 
 
 @contextlib.contextmanager
 def _one_at_a_time() -> Iterator[None]:
     """Hold an advisory lock on a connection of its own.
 
-    It is asked for again and again, not waited for: a statement that waits has a snapshot, and an
-    index that `migrate` builds concurrently would wait for that, and so for ever.
+    The lock is polled: a statement that waits has a snapshot, and an index that `migrate` builds
+    concurrently would wait for that snapshot for ever.
     """
     keeper = connection.copy()
     try:

@@ -4,24 +4,26 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 from django.utils import translation
 
+from ebalance.commands import OperatorCommand
 from ebalance.privacy.erasure import Erased, erase_user, ledger
 from ebalance.privacy.lookup import PersonNotFound, find_person
 from ebalance.services import Refused
 from identity.models import ErasureLedgerEntry, User
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = (
         "Erase a person for good, in one transaction, and record it in the ledger of erasures. A "
         "repeated call removes what was written since."
     )
-    requires_system_checks: list[str] = []
+    dry_run = "say what would be removed, change nothing"
 
     def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument("user", metavar="USER", help="id, e-mail, phone or Telegram id")
         parser.add_argument(
             "--force", action="store_true", help="cancel paid and confirmed sessions ahead"
@@ -31,9 +33,6 @@ class Command(BaseCommand):
             choices=ErasureLedgerEntry.Method.values,  # type: ignore[attr-defined]
             default="admin",
             help="who started it (default: %(default)s)",
-        )
-        parser.add_argument(
-            "--dry-run", action="store_true", help="show what would be removed; change nothing"
         )
         parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 

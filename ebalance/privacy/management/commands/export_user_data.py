@@ -6,24 +6,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
 from audit.services import record_entry
-from ebalance.commands import SHOWN
+from ebalance.commands import SHOWN, OperatorCommand
 from ebalance.privacy.exports import document, export_user_data
 from ebalance.privacy.lookup import PersonNotFound, find_person
 
 STANDARD_OUTPUT = "-"
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = (
         "Write everything that is held about a person, opened, into a file that only you can "
         "read. It is recorded in the audit log. Fails when something could not be opened; the "
         "file then says so in its place."
     )
-    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("user", metavar="USER", help="id, e-mail, phone or Telegram id")

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError
 from django.utils import timezone
 
-from ebalance.commands import SHOWN, StopSignals, progress, whole_number
+from ebalance.commands import Number, OperatorCommand
 from ebalance.privacy.exports import open_requests, process_export, storage
 from identity.models import DataExportRequest
 
@@ -18,49 +17,36 @@ SENTENCES = {
     "gone": "are no longer wanted: the person was erased meanwhile",
     "elsewhere": "were at work elsewhere",
 }
-COMPLAINTS = ("incomplete", "failed", "postponed")
+FAILURES = ("incomplete", "failed", "postponed")
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = (
         "Make the files of requested exports, the oldest first, and remove those that have "
         "expired. Several at once share the work; safe to stop and to repeat; fails when an "
         "export could not be made, or not completely."
     )
-    requires_system_checks: list[str] = []
-
-    def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--limit", metavar="N", help="so many at most (default: all that wait)")
+    numbers = (
+        Number("limit", "exports", metavar="N", help="so many at most (default: all that wait)"),
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        limit = options["limit"]
-        if limit is not None:
-            limit = whole_number(limit, "limit", of="exports")
         try:
             storage.prepare()
         except OSError as error:
             raise CommandError(
                 f"The folder of EXPORTS_DIR cannot be used: {error.strerror}."
             ) from None
-        waiting = open_requests()[:limit]
-        came: Counter[str] = Counter()
-        with (
-            StopSignals() as stop,
-            progress(DataExportRequest._meta.db_table, len(waiting)) as tick,
-        ):
-            for key in waiting:
-                if stop.asked.is_set():
-                    self.stdout.write("Stopped; the same command goes on from here.")
-                    break
-                outcome = process_export(key)
-                came[outcome] += 1
-                if outcome in COMPLAINTS and came[outcome] <= SHOWN:
-                    self.stderr.write(f"  {key}: {outcome}; the log says why.")
-                tick(1)
-        for outcome, sentence in SENTENCES.items():
-            if came[outcome] or outcome == "ready":
-                self.stdout.write(f"{came[outcome]:>8,} {sentence}")
+        waiting = open_requests()[: options["limit"]]
+        outcomes = self.work_off(
+            waiting,
+            process_export,
+            table=DataExportRequest._meta.db_table,
+            total=len(waiting),
+            failures={outcome: f"{outcome}; the log says why." for outcome in FAILURES},
+        )
+        self.write_counts(outcomes, SENTENCES, always=["ready"])
         if removed := storage.sweep(timezone.now()):
             self.stdout.write(f"{removed:>8,} files removed")
-        if wrong := sum(came[outcome] for outcome in COMPLAINTS):
+        if wrong := sum(outcomes[outcome] for outcome in FAILURES):
             raise CommandError(f"{wrong:,} exports could not be made, or not completely.")

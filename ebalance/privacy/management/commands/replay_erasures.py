@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
-from ebalance.commands import SHOWN, StopSignals, progress
+from ebalance.commands import SHOWN, OperatorCommand, StopSignals, progress
 from ebalance.privacy.erasure import Erased, erase_again, ledger
 from ebalance.services import Refused
 from identity.models import User
@@ -16,16 +16,17 @@ from identity.models import User
 from .erase_user import in_english, write_file
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = (
         "After a restore from a backup: erase again everybody whom the ledger of erasures names, "
         "by its file and by its table. Safe to stop and to repeat; fails when somebody could not "
         "be erased, or may have been forgotten. Sessions ahead are cancelled without a word to "
         "anybody: what came of them was told when they were cancelled first."
     )
-    requires_system_checks: list[str] = []
+    dry_run = "say who would be erased, change nothing"
 
     def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument(
             "--ledger", metavar="FILE", help="another file than that of ERASURE_LEDGER_FILE"
         )
@@ -34,9 +35,6 @@ class Command(BaseCommand):
             action="store_true",
             help="go by the table alone, as long as there is no file: nobody was ever erased, or "
             "the file is lost",
-        )
-        parser.add_argument(
-            "--dry-run", action="store_true", help="say who would be erased, change nothing"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -48,11 +46,7 @@ class Command(BaseCommand):
         came: Counter[str] = Counter()
         with StopSignals() as stop, progress("erasure_ledger", len(by_subject)) as tick:
             for subject, lines in by_subject.items():
-                if stop.asked.is_set():
-                    raise CommandError(
-                        "Stopped after a person; the same command goes on from here.",
-                        returncode=128 + stop.number,
-                    )
+                stop.check("a person")
                 came[self.repeat(subject, lines, is_rehearsal)] += 1
                 tick(1)
         self.conclude(came, is_rehearsal)
@@ -119,12 +113,12 @@ class Command(BaseCommand):
 
     def conclude(self, came: Counter[str], is_rehearsal: bool) -> None:
         would = "would be erased" if is_rehearsal else "were erased again"
-        for outcome, sentence in (
-            ("erased", would),
-            ("gone", "are erased already"),
-            ("unknown", "are unknown to this database"),
-        ):
-            self.stdout.write(f"{came[outcome]:>8,} {sentence}")
+        sentences = {
+            "erased": would,
+            "gone": "are erased already",
+            "unknown": "are unknown to this database",
+        }
+        self.write_counts(came, sentences, always=sentences)
         if refused := came["refused"]:
             self.doubts.append(f"{refused:,} could not be erased.")
         if self.doubts:
