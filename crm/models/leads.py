@@ -19,8 +19,10 @@ from ebalance.db.fields import (
     updated_at,
 )
 from ebalance.db.on_delete import DB_CASCADE
-from ebalance.db.schema.classification import DELETE, NULL, by_staff, of_person, p0, p1, p2
+from ebalance.db.schema.classification import DELETE, NULL, by_staff, keep, of_person, p0, p1, p2
 from ebalance.db.schema.retention import goes_with, kept
+
+MERGED = keep("a merged lead stays part of the other one")
 
 FUNNEL_STAGES = (
     "new",
@@ -140,7 +142,7 @@ class Lead(Entity):
         null=True,
         blank=True,
         related_name="merged_leads",
-        db_comment=p0("the lead that this one was merged into; its rows belong to that one"),
+        db_comment=of_person("the lead that this one was merged into", MERGED),
     )
     created_at = created_at()
     updated_at = updated_at()

@@ -13,7 +13,8 @@ from uuid import UUID
 
 from django.db import connection
 
-from crm.services.events import PROMOTIONS, WAY
+from crm.models import FUNNEL_STAGES
+from crm.services.events import PROMOTIONS
 from tests.booking.reference import KEEPING
 
 TABLES = (
@@ -231,10 +232,10 @@ def check_tracking(state: State) -> None:
 
 def check_leads(state: State, before: State) -> None:
     """A lead only comes closer, at least as far as its events prove."""
-    far = {key: WAY.index(row["status"]) for key, row in state["leads"].items()}
+    far = {key: FUNNEL_STAGES.index(row["status"]) for key, row in state["leads"].items()}
     for key, row in before["leads"].items():
-        assert far[key] >= WAY.index(row["status"])
+        assert far[key] >= FUNNEL_STAGES.index(row["status"])
     for event in state["lead_timeline_events"].values():
         proof = PROMOTIONS.get(event["event_name"])
         if proof is not None:
-            assert far[event["lead_id"]] >= WAY.index(proof)
+            assert far[event["lead_id"]] >= FUNNEL_STAGES.index(proof)

@@ -334,7 +334,7 @@ def test_tables_are_chosen_by_name() -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("event", ["lead_merged", "lead_erased", "lead_shared"])
+@pytest.mark.parametrize("event", ["lead_erased", "lead_shared"])
 def test_it_stays_known_what_became_of_leads(event: str) -> None:
     kept = OutboxEventFactory(event_type=event, sent=True, published_at=ago(days=400))
     OutboxEventFactory(sent=True, published_at=ago(days=91))

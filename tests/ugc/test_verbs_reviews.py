@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from ebalance.privacy.erasure import erase_user
 from ebalance.db.encryption.fields import Plaintext, UnsealedValue
 from ebalance.services import (
     IdempotencyConflict,
@@ -363,7 +364,7 @@ def test_masking_keeps_what_is_published_published(assistant: User) -> None:
 
 def test_a_page_opened_before_an_erasure_puts_no_text_back(assistant: User) -> None:
     row = review("published")
-    row.user.erase(method="self_service")
+    erase_user(row.user, method="self_service")
     with refused(TransitionRefused):
         mask_personal_data(row, text=Plaintext("Спасибо, [имя]"), actor=assistant)
     assert Review.objects.get().review_text_encrypted.open() == ""
