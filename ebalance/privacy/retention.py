@@ -274,16 +274,8 @@ def added(totals: Totals) -> str:
     )
 
 
-# -- who may, and who is at work ------------------------------------------------------------------
+# -- rights, and other runs ------------------------------------------------------------------------
 
-RIGHTS = """
-SELECT given.name, given.privilege,
-       to_regclass(quote_ident(given.name)) IS NOT NULL,
-       CASE WHEN to_regclass(quote_ident(given.name)) IS NOT NULL
-            THEN has_table_privilege(to_regclass(quote_ident(given.name)), given.privilege) END,
-       current_user
-FROM unnest(%s::text[], %s::text[]) AS given (name, privilege)
-"""
 HOLDER = """
 SELECT a.pid, a.application_name, a.usename
 FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
@@ -295,23 +287,19 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 
 def check_rights(chosen: Sequence[Table], *, dry_run: bool = False) -> None:
     """Raise RightsMissing unless the connected role may purge, or count, these tables."""
-    needed: dict[tuple[str, str], None] = {}
-    for table in chosen:
-        # A row lock asks for the right to UPDATE as well.
-        wanted = ("SELECT",) if dry_run else ("SELECT", "UPDATE", "DELETE")
-        needed |= dict.fromkeys((table.name, privilege) for privilege in wanted)
-        if isinstance(table.retention, Purged) and table.retention.totals and not dry_run:
-            into = table.retention.totals.table
-            needed |= dict.fromkeys((into, privilege) for privilege in ("INSERT", "UPDATE"))
-    with connection.cursor() as db:
-        db.execute(RIGHTS, [[*column] for column in zip(*needed, strict=True)])
-        rights = db.fetchall()
-    missing = [name for name, _privilege, exists, _may, _role in rights if not exists]
-    if missing:
-        raise RightsMissing(f"{missing[0]} does not exist yet: run `manage.py migrate` first.")
-    denied = [(privilege, name, role) for name, privilege, _, may, role in rights if not may]
-    if denied:
-        privilege, name, role = denied[0]
+    # Locking a row needs the right to UPDATE as well.
+    privileges = ("SELECT",) if dry_run else ("SELECT", "UPDATE", "DELETE")
+    needed = {(table.name, privilege): None for table in chosen for privilege in privileges}
+    for table in () if dry_run else chosen:
+        if isinstance(table.retention, Purged) and (totals := table.retention.totals):
+            needed |= {(totals.table, privilege): None for privilege in ("INSERT", "UPDATE")}
+    for name, _privilege in needed:
+        if _row("SELECT to_regclass(%s)", name) == (None,):
+            raise RightsMissing(f"{name} does not exist yet: run `manage.py migrate` first.")
+    may = "SELECT has_table_privilege(%s, %s)"
+    if denied := [right for right in needed if _row(may, *right) == (False,)]:
+        name, privilege = denied[0]
+        (role,) = _row("SELECT current_user")
         more = f" ({len(denied)} such rights are missing)" if len(denied) > 1 else ""
         raise RightsMissing(
             f"{role} may not {privilege} {name}{more}: a purge is for the owner of the tables."
