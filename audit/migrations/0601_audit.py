@@ -1,3 +1,7 @@
+"""The audit log, the outbox, message templates, settings, rotations of keys."""
+
+from pathlib import Path
+
 import django.db.models.deletion
 import pgtrigger.compiler
 from django.conf import settings
@@ -9,12 +13,20 @@ import ebalance.db.operations
 import ebalance.db.rules
 import ebalance.db.triggers
 
+SQL = Path(__file__).parent / "sql"
+IS_RESEALING = (SQL / "0601_is_resealing.sql").read_text(encoding="utf-8")
+COMMENTS_OF_DJANGO = (SQL / "0601_comments_of_django.sql").read_text(encoding="utf-8")
+
 
 class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
+        ("admin", "0003_logentry_add_action_flag_choices"),
+        ("auth", "0012_alter_user_first_name_max_length"),
+        ("contenttypes", "0002_remove_content_type_name"),
         ("identity", "0001_identity"),
+        ("sessions", "0001_initial"),
     ]
 
     operations = [
@@ -120,6 +132,23 @@ class Migration(migrations.Migration):
                             "row_hash",
                             models.BinaryField(db_comment="P0 · SHA-256 of the canonical row"),
                         ),
+                        (
+                            "origin_salt",
+                            models.UUIDField(
+                                blank=True,
+                                db_comment="P0 · random; by it origin_hash can be checked",
+                                editable=False,
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "origin_hash",
+                            models.BinaryField(
+                                blank=True,
+                                db_comment="P0 · salted SHA-256 of address and user agent",
+                                null=True,
+                            ),
+                        ),
                     ],
                     options={
                         "verbose_name": "audit log entry",
@@ -222,9 +251,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="audit_log_entries_immutable",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('audit_log_entries_immutable', 'id', 'These records are only added, never changed or deleted')",
-                                    func="",
-                                    hash="fd48748f2d918bd3ca2fbbc15809ee5a1d07643d",
+                                    execute="public.audit_log_entries_immutable()",
+                                    func="CREATE OR REPLACE FUNCTION public.audit_log_entries_immutable() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF to_jsonb(OLD) - '{ip_address,user_agent,origin_salt}'::text[]\n          IS DISTINCT FROM to_jsonb(NEW) - '{ip_address,user_agent,origin_salt}'::text[]\n       OR num_nonnulls(OLD.ip_address, OLD.user_agent, OLD.origin_salt) = 0\n       OR num_nonnulls(NEW.ip_address, NEW.user_agent, NEW.origin_salt) > 0\n       OR NOT (CASE WHEN OLD.actor_user_id IS NOT NULL OR OLD.entity_type = 'users'\n    THEN coalesce(OLD.actor_user_id, OLD.entity_id) IS NOT NULL AND NOT EXISTS (\n        SELECT FROM public.users u\n        WHERE u.id = coalesce(OLD.actor_user_id, OLD.entity_id) AND u.status <> 'deleted')\n    ELSE EXISTS (\n        SELECT FROM public.audit_log_entries said\n        WHERE said.entity_type = OLD.entity_type AND said.entity_id = OLD.entity_id\n          AND said.seq > OLD.seq AND said.action = 'origin_forgotten') END) THEN\n        PERFORM public.raise_refusal('audit_log_entries_immutable', TG_TABLE_NAME, 'id', 'These records are only added, never changed or deleted');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="654f6da08cb3e176dde65a9c52b7c2f973c20b80",
                                     operation="UPDATE",
                                     pgid="audit_log_entries_immutable",
                                     table="audit_log_entries",
@@ -234,9 +263,9 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="audit_log_entries_no_delete",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('audit_log_entries_no_delete', 'id', 'These records are only added, never changed or deleted')",
-                                    func="",
-                                    hash="eed5a7e231bdb7c9874d3fadf8b55f5ed64317e0",
+                                    execute="public.audit_log_entries_no_delete()",
+                                    func="CREATE OR REPLACE FUNCTION public.audit_log_entries_no_delete() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF OLD.created_at > pg_catalog.now() - interval '3 years'\n       OR NOT EXISTS (SELECT FROM public.audit_checkpoints c WHERE c.seq >= OLD.seq) THEN\n        PERFORM public.raise_refusal('audit_log_entries_no_delete', TG_TABLE_NAME, 'id', 'These records are only added, never changed or deleted');\n    END IF;\n    RETURN OLD;\nEND $rule$; ",
+                                    hash="41b4095e3e27ff9e60309c2a567b18462e7972ef",
                                     operation="DELETE",
                                     pgid="audit_log_entries_no_delete",
                                     table="audit_log_entries",
@@ -253,6 +282,652 @@ class Migration(migrations.Migration):
                                     operation="TRUNCATE",
                                     pgid="audit_log_entries_no_truncate",
                                     table="audit_log_entries",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="AuditCheckpoint",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "seq",
+                            models.BigIntegerField(
+                                db_comment="P0 · place of the last entry that goes"
+                            ),
+                        ),
+                        ("row_hash", models.BinaryField(db_comment="P0 · row_hash of that entry")),
+                        (
+                            "entries",
+                            models.BigIntegerField(db_comment="P0 · number of entries that go"),
+                        ),
+                        (
+                            "key_id",
+                            models.TextField(db_comment="P0 · id of the key of the signature"),
+                        ),
+                        (
+                            "signature",
+                            models.BinaryField(
+                                db_comment="P0 · HMAC-SHA-256 of seq, row_hash, entries"
+                            ),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "checkpoint of the audit log",
+                        "verbose_name_plural": "checkpoints of the audit log",
+                        "db_table": "audit_checkpoints",
+                        "db_table_comment": "Where removed segments of the audit log ended; append-only",
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("seq",), name="audit_checkpoints_seq_unique"
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("seq__gte", 1)),
+                                name="audit_checkpoints_seq_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("entries__gte", 1)),
+                                name="audit_checkpoints_entries_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("key_id__regex", "^[a-z0-9]{1,16}$")),
+                                name="audit_checkpoints_key_id_is_key_id",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="audit_checkpoints_times_finite",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="audit_checkpoints_end_an_old_segment",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.audit_checkpoints_end_an_old_segment()",
+                                    func="CREATE OR REPLACE FUNCTION public.audit_checkpoints_end_an_old_segment() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF NOT EXISTS (SELECT FROM public.audit_log_entries\n                   WHERE seq = NEW.seq AND row_hash = NEW.row_hash)\n       OR EXISTS (SELECT FROM public.audit_log_entries\n                  WHERE seq <= NEW.seq\n                    AND created_at > pg_catalog.now() - interval '3 years') THEN\n        PERFORM public.raise_refusal('audit_checkpoints_end_an_old_segment', TG_TABLE_NAME, 'seq', 'A checkpoint is the last entry of a segment that is old enough to go');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="e0bdfd59896fab59d48f80a2abea01b72c8689c0",
+                                    operation="INSERT",
+                                    pgid="audit_checkpoints_end_an_old_segment",
+                                    table="audit_checkpoints",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="audit_checkpoints_immutable",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('audit_checkpoints_immutable', 'id', 'These records are only added, never changed or deleted')",
+                                    func="",
+                                    hash="6a1457170b569ec9c0812169c52db5031d920628",
+                                    operation="UPDATE",
+                                    pgid="audit_checkpoints_immutable",
+                                    table="audit_checkpoints",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="audit_checkpoints_no_delete",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('audit_checkpoints_no_delete', 'id', 'These records are only added, never changed or deleted')",
+                                    func="",
+                                    hash="a8c70e018c8e49399427e88dfcbd90cb49d20e73",
+                                    operation="DELETE",
+                                    pgid="audit_checkpoints_no_delete",
+                                    table="audit_checkpoints",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="audit_checkpoints_no_truncate",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('audit_checkpoints_no_truncate', 'id', 'This table cannot be emptied')",
+                                    func="",
+                                    hash="37a6f674baeed6b5517fb7cb9113c9a68dffaf7f",
+                                    level="STATEMENT",
+                                    operation="TRUNCATE",
+                                    pgid="audit_checkpoints_no_truncate",
+                                    table="audit_checkpoints",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                        "indexes": [],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="OutboxEvent",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        ("event_type", models.TextField(db_comment="P0 · what happened, a code")),
+                        (
+                            "aggregate_type",
+                            models.TextField(db_comment="P0 · what it happened to, a code"),
+                        ),
+                        ("aggregate_id", models.UUIDField(db_comment="P0 · id of that row")),
+                        (
+                            "payload",
+                            models.JSONField(
+                                blank=True,
+                                db_comment="P0 · flat object of P0 values",
+                                db_default=models.Value({}, output_field=models.JSONField()),
+                                default=dict,
+                            ),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                        (
+                            "available_at",
+                            models.DateTimeField(
+                                db_comment="P0 · not to be sent before, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                            ),
+                        ),
+                        (
+                            "attempts",
+                            models.IntegerField(
+                                db_comment="P0 · tries so far", db_default=0, default=0
+                            ),
+                        ),
+                        (
+                            "published_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when sent, UTC", null=True
+                            ),
+                        ),
+                        (
+                            "last_error",
+                            models.TextField(
+                                blank=True, db_comment="P0 · last failure, a code", null=True
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "outbox event",
+                        "verbose_name_plural": "outbox",
+                        "db_table": "outbox_events",
+                        "db_table_comment": "Domain events waiting to be sent",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("published_at__isnull", True)),
+                                fields=["available_at", "id"],
+                                name="outbox_events_next",
+                                serves="relay_outbox: the next unpublished, oldest first, skipping locked",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["aggregate_type", "aggregate_id", "created_at"],
+                                name="outbox_events_of_aggregate",
+                                serves="events of a row, in order",
+                            ),
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("published_at__isnull", True)),
+                                fields=["aggregate_type", "aggregate_id", "id"],
+                                name="outbox_events_heads",
+                                serves="relay_outbox: the first unpublished event of a row, and those behind it",
+                            ),
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("published_at__isnull", False)),
+                                fields=["published_at"],
+                                name="outbox_events_published",
+                                serves="relay_outbox --status: sent in the last minute; retention",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("event_type"),
+                                        function="is_code",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="outbox_events_event_type_is_code",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("aggregate_type"),
+                                        function="is_code",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="outbox_events_aggregate_type_is_code",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("last_error"),
+                                        function="is_code",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="outbox_events_last_error_is_code",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("payload"),
+                                        function="is_outbox_payload",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="outbox_events_payload_is_p0",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("attempts__gte", 0)),
+                                name="outbox_events_attempts_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("available_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("published_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="outbox_events_times_finite",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="outbox_events_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('outbox_events_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="9f5fcdeac91dd691928af3279628a52188e6c127",
+                                    operation='UPDATE OF "id"',
+                                    pgid="outbox_events_id_stays",
+                                    table="outbox_events",
+                                    when="BEFORE",
+                                ),
+                            )
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="KeyRotation",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        ("table_name", models.TextField(db_comment="P0 · table")),
+                        (
+                            "to_key",
+                            models.TextField(
+                                db_comment="P0 · id of the key that values are sealed with"
+                            ),
+                        ),
+                        (
+                            "to_index_key",
+                            models.TextField(
+                                db_comment="P0 · id of the key that blind indexes are made with"
+                            ),
+                        ),
+                        (
+                            "cursor",
+                            models.UUIDField(
+                                blank=True,
+                                db_comment="P0 · row up to which this pass has come, if one is going",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "rows_done",
+                            models.BigIntegerField(
+                                db_comment="P0 · rows moved so far", db_default=0, default=0
+                            ),
+                        ),
+                        (
+                            "batch_transaction",
+                            models.BigIntegerField(
+                                blank=True,
+                                db_comment="P0 · transaction (xid8) of the batch at work",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "started_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when it began, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                            ),
+                        ),
+                        (
+                            "updated_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was last written, UTC; kept by the database",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="updated at",
+                            ),
+                        ),
+                        (
+                            "finished_at",
+                            models.DateTimeField(
+                                blank=True,
+                                db_comment="P0 · when all rows had moved or another took over, UTC",
+                                null=True,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "rotation of keys",
+                        "verbose_name_plural": "rotations of keys",
+                        "db_table": "key_rotations",
+                        "db_table_comment": "Moves of tables to new keys",
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("table_name"),
+                                        function="is_code",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="key_rotations_table_name_is_code",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("to_key__regex", "^[a-z0-9]{1,16}$")),
+                                name="key_rotations_to_key_is_key_id",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("to_index_key__regex", "^[a-z0-9]{1,16}$")),
+                                name="key_rotations_to_index_key_is_key_id",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("rows_done__gte", 0)),
+                                name="key_rotations_rows_done_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("started_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("updated_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("finished_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="key_rotations_times_finite",
+                            ),
+                            models.UniqueConstraint(
+                                condition=models.Q(("finished_at__isnull", True)),
+                                fields=("table_name",),
+                                name="key_rotations_one_open_per_table",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="key_rotations_touch_updated_at",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.touch_updated_at()",
+                                    func="",
+                                    hash="3604349ae076b45e76a46ff05cef7c7acb7bfae2",
+                                    operation="UPDATE",
+                                    pgid="key_rotations_touch_updated_at",
+                                    table="key_rotations",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="key_rotations_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('key_rotations_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="1c16dd5762f295a90aef68511ceef225bf811f3b",
+                                    operation='UPDATE OF "id"',
+                                    pgid="key_rotations_id_stays",
+                                    table="key_rotations",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                        "indexes": [],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="SystemSetting",
+                    fields=[
+                        (
+                            "key",
+                            models.TextField(
+                                db_comment="P0 · code of the setting",
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        ("value", models.JSONField(blank=True, db_comment="P0 · value, JSON")),
+                        (
+                            "updated_by",
+                            models.ForeignKey(
+                                blank=True,
+                                db_column="updated_by_user_id",
+                                db_comment="P0 · who changed it last",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="system_settings",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "updated_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was last written, UTC; kept by the database",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="updated at",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "setting",
+                        "verbose_name_plural": "settings",
+                        "db_table": "system_settings",
+                        "db_table_comment": "Settings changed at run time; no secrets",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["updated_by"],
+                                name="system_settings_by_editor",
+                                serves="the delete check",
+                            )
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("key"),
+                                        function="is_code",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="system_settings_key_is_code",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("key__regex", "(^|_)(secret|token|password|key)s?(_|$)"),
+                                    _negated=True,
+                                ),
+                                name="system_settings_key_names_no_secret",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("updated_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="system_settings_times_finite",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="system_settings_touch_updated_at",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.touch_updated_at()",
+                                    func="",
+                                    hash="47ef4cd863c4325f245794e39943c074deaa91c8",
+                                    operation="UPDATE",
+                                    pgid="system_settings_touch_updated_at",
+                                    table="system_settings",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="system_settings_insert_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_change('setting_added', 'key', 'value')",
+                                    func="",
+                                    hash="38b7b1614b9c4adeabe302d8bbec164be065f7a4",
+                                    operation="INSERT",
+                                    pgid="system_settings_insert_audited",
+                                    table="system_settings",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="system_settings_update_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.value IS DISTINCT FROM NEW.value))",
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_change('setting_changed', 'key', 'value')",
+                                    func="",
+                                    hash="be5bdbebc319bff28b0cbb51fd41f4c734c857be",
+                                    operation="UPDATE",
+                                    pgid="system_settings_update_audited",
+                                    table="system_settings",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="system_settings_delete_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_change('setting_removed', 'key', 'value', 'updated_by_user_id', 'updated_at')",
+                                    func="",
+                                    hash="43f4b58cfd9f0b243faf3f23000a46abfe28da41",
+                                    operation="DELETE",
+                                    pgid="system_settings_delete_audited",
+                                    table="system_settings",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="system_settings_no_truncate",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('system_settings_no_truncate', 'key', 'This table cannot be emptied')",
+                                    func="",
+                                    hash="cf8545d50213f89dc7bdd3e26a9a56a546479de0",
+                                    level="STATEMENT",
+                                    operation="TRUNCATE",
+                                    pgid="system_settings_no_truncate",
+                                    table="system_settings",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="system_settings_key_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.key IS DISTINCT FROM NEW.key)",
+                                    execute="public.refuse('system_settings_key_stays', 'key', 'The key of a record never changes')",
+                                    func="",
+                                    hash="6ffae98348b68a8b6e8fa1775e8c3802b1bae5ea",
+                                    operation='UPDATE OF "key"',
+                                    pgid="system_settings_key_stays",
+                                    table="system_settings",
                                     when="BEFORE",
                                 ),
                             ),
@@ -408,6 +1083,64 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="message_templates_insert_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.status = 'active')",
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_change('template_activated', 'id', 'status', 'active_version')",
+                                    func="",
+                                    hash="2a6342ec89d5d03e1b45b1cb9635257cf49286f4",
+                                    operation="INSERT",
+                                    pgid="message_templates_insert_audited",
+                                    table="message_templates",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="message_templates_update_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.status IS DISTINCT FROM NEW.status OR OLD.active_version IS DISTINCT FROM NEW.active_version))",
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_change('template_changed', 'id', 'status', 'active_version')",
+                                    func="",
+                                    hash="94d6d00e60864515c2daf2f741daa870bef30279",
+                                    operation="UPDATE",
+                                    pgid="message_templates_update_audited",
+                                    table="message_templates",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="message_templates_delete_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.status = 'active')",
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_change('template_deleted', 'id', 'channel', 'category', 'name', 'status', 'language', 'active_version', 'created_at')",
+                                    func="",
+                                    hash="880f3bc0615302813d6eae97b6971b749b36abf2",
+                                    operation="DELETE",
+                                    pgid="message_templates_delete_audited",
+                                    table="message_templates",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="message_templates_no_truncate",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('message_templates_no_truncate', 'id', 'This table cannot be emptied')",
+                                    func="",
+                                    hash="bfcee4781ba06e826d0a2ed433f4741a38f8618d",
+                                    level="STATEMENT",
+                                    operation="TRUNCATE",
+                                    pgid="message_templates_no_truncate",
+                                    table="message_templates",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="message_templates_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -421,6 +1154,7 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                         ],
+                        "indexes": [],
                     },
                 ),
                 migrations.CreateModel(
@@ -578,271 +1312,8 @@ class Migration(migrations.Migration):
                         ],
                     },
                 ),
-                migrations.CreateModel(
-                    name="SystemSetting",
-                    fields=[
-                        (
-                            "key",
-                            models.TextField(
-                                db_comment="P0 · code of the setting",
-                                primary_key=True,
-                                serialize=False,
-                            ),
-                        ),
-                        ("value", models.JSONField(blank=True, db_comment="P0 · value, JSON")),
-                        (
-                            "updated_by",
-                            models.ForeignKey(
-                                blank=True,
-                                db_column="updated_by_user_id",
-                                db_comment="P0 · who changed it last",
-                                db_index=False,
-                                null=True,
-                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
-                                related_name="system_settings",
-                                to=settings.AUTH_USER_MODEL,
-                            ),
-                        ),
-                        (
-                            "updated_at",
-                            models.DateTimeField(
-                                db_comment="P0 · when the row was last written, UTC; kept by the database",
-                                db_default=models.Func(
-                                    function="now", output_field=models.DateTimeField()
-                                ),
-                                editable=False,
-                                verbose_name="updated at",
-                            ),
-                        ),
-                    ],
-                    options={
-                        "verbose_name": "setting",
-                        "verbose_name_plural": "settings",
-                        "db_table": "system_settings",
-                        "db_table_comment": "Settings changed at run time; no secrets",
-                        "indexes": [
-                            ebalance.db.rules.Index(
-                                fields=["updated_by"],
-                                name="system_settings_by_editor",
-                                serves="the delete check",
-                            )
-                        ],
-                        "constraints": [
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("key"),
-                                        function="is_code",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="system_settings_key_is_code",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    ("key__regex", "(^|_)(secret|token|password|key)s?(_|$)"),
-                                    _negated=True,
-                                ),
-                                name="system_settings_key_names_no_secret",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("updated_at"),
-                                        function="is_finite",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="system_settings_times_finite",
-                            ),
-                        ],
-                        "triggers": [
-                            pgtrigger.compiler.Trigger(
-                                name="system_settings_touch_updated_at",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.touch_updated_at()",
-                                    func="",
-                                    hash="47ef4cd863c4325f245794e39943c074deaa91c8",
-                                    operation="UPDATE",
-                                    pgid="system_settings_touch_updated_at",
-                                    table="system_settings",
-                                    when="BEFORE",
-                                ),
-                            )
-                        ],
-                    },
-                ),
-                migrations.CreateModel(
-                    name="OutboxEvent",
-                    fields=[
-                        (
-                            "id",
-                            models.UUIDField(
-                                db_comment="P0 · UUIDv7, sortable by time",
-                                db_default=models.Func(
-                                    function="uuid7", output_field=models.UUIDField()
-                                ),
-                                default=ebalance.db.ids.uuid7,
-                                editable=False,
-                                primary_key=True,
-                                serialize=False,
-                            ),
-                        ),
-                        ("event_type", models.TextField(db_comment="P0 · what happened, a code")),
-                        (
-                            "aggregate_type",
-                            models.TextField(db_comment="P0 · what it happened to, a code"),
-                        ),
-                        ("aggregate_id", models.UUIDField(db_comment="P0 · id of that row")),
-                        (
-                            "payload",
-                            models.JSONField(
-                                blank=True,
-                                db_comment="P0 · flat object of P0 values",
-                                db_default=models.Value({}, output_field=models.JSONField()),
-                                default=dict,
-                            ),
-                        ),
-                        (
-                            "created_at",
-                            models.DateTimeField(
-                                db_comment="P0 · when the row was written, UTC",
-                                db_default=models.Func(
-                                    function="now", output_field=models.DateTimeField()
-                                ),
-                                editable=False,
-                                verbose_name="created at",
-                            ),
-                        ),
-                        (
-                            "available_at",
-                            models.DateTimeField(
-                                db_comment="P0 · not to be sent before, UTC",
-                                db_default=models.Func(
-                                    function="now", output_field=models.DateTimeField()
-                                ),
-                            ),
-                        ),
-                        (
-                            "attempts",
-                            models.IntegerField(
-                                db_comment="P0 · tries so far", db_default=0, default=0
-                            ),
-                        ),
-                        (
-                            "published_at",
-                            models.DateTimeField(
-                                blank=True, db_comment="P0 · when sent, UTC", null=True
-                            ),
-                        ),
-                        (
-                            "last_error",
-                            models.TextField(
-                                blank=True, db_comment="P0 · last failure, a code", null=True
-                            ),
-                        ),
-                    ],
-                    options={
-                        "verbose_name": "outbox event",
-                        "verbose_name_plural": "outbox",
-                        "db_table": "outbox_events",
-                        "db_table_comment": "Domain events waiting to be sent",
-                        "indexes": [
-                            ebalance.db.rules.Index(
-                                condition=models.Q(("published_at__isnull", True)),
-                                fields=["available_at", "id"],
-                                name="outbox_events_next",
-                                serves="relay_outbox: the next unpublished, oldest first, skipping locked",
-                            ),
-                            ebalance.db.rules.Index(
-                                fields=["aggregate_type", "aggregate_id", "created_at"],
-                                name="outbox_events_of_aggregate",
-                                serves="events of a row, in order",
-                            ),
-                        ],
-                        "constraints": [
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("event_type"),
-                                        function="is_code",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="outbox_events_event_type_is_code",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("aggregate_type"),
-                                        function="is_code",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="outbox_events_aggregate_type_is_code",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("last_error"),
-                                        function="is_code",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="outbox_events_last_error_is_code",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("payload"),
-                                        function="is_outbox_payload",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="outbox_events_payload_is_p0",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(("attempts__gte", 0)),
-                                name="outbox_events_attempts_in_range",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("created_at"),
-                                        function="is_finite",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                    models.Func(
-                                        models.F("available_at"),
-                                        function="is_finite",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                    models.Func(
-                                        models.F("published_at"),
-                                        function="is_finite",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
-                                name="outbox_events_times_finite",
-                            ),
-                        ],
-                        "triggers": [
-                            pgtrigger.compiler.Trigger(
-                                name="outbox_events_id_stays",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
-                                    execute="public.refuse('outbox_events_id_stays', 'id', 'The key of a record never changes')",
-                                    func="",
-                                    hash="9f5fcdeac91dd691928af3279628a52188e6c127",
-                                    operation='UPDATE OF "id"',
-                                    pgid="outbox_events_id_stays",
-                                    table="outbox_events",
-                                    when="BEFORE",
-                                ),
-                            )
-                        ],
-                    },
-                ),
             ],
         ),
+        migrations.RunSQL([(IS_RESEALING, None)], migrations.RunSQL.noop),
+        migrations.RunSQL([(COMMENTS_OF_DJANGO, None)], migrations.RunSQL.noop),
     ]

@@ -1,3 +1,5 @@
+"""Services, schedule, appointments, payments, waitlist, intake forms."""
+
 import datetime
 
 import django.contrib.postgres.constraints
@@ -18,7 +20,10 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
+        ("audit", "0601_audit"),
+        ("content", "0101_content"),
         ("crm", "0501_crm"),
+        ("identity", "0001_identity"),
     ]
 
     operations = [
@@ -287,6 +292,62 @@ class Migration(migrations.Migration):
                                     hash="c176949efb73227cb51a395986ea8d94c2df2865",
                                     operation="UPDATE",
                                     pgid="services_touch_updated_at",
+                                    table="services",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="services_insert_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_change('service_created', 'id', 'price_amount', 'deposit_amount', 'cancel_free_hours', 'cancel_partial_hours', 'reschedule_min_hours', 'reschedule_max_count', 'status')",
+                                    func="",
+                                    hash="9de2b3eea80df0d6dba35b0b834fd7e0dcc6c165",
+                                    operation="INSERT",
+                                    pgid="services_insert_audited",
+                                    table="services",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="services_update_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.price_amount IS DISTINCT FROM NEW.price_amount OR OLD.deposit_amount IS DISTINCT FROM NEW.deposit_amount OR OLD.cancel_free_hours IS DISTINCT FROM NEW.cancel_free_hours OR OLD.cancel_partial_hours IS DISTINCT FROM NEW.cancel_partial_hours OR OLD.reschedule_min_hours IS DISTINCT FROM NEW.reschedule_min_hours OR OLD.reschedule_max_count IS DISTINCT FROM NEW.reschedule_max_count OR OLD.status IS DISTINCT FROM NEW.status))",
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_change('service_changed', 'id', 'price_amount', 'deposit_amount', 'cancel_free_hours', 'cancel_partial_hours', 'reschedule_min_hours', 'reschedule_max_count', 'status')",
+                                    func="",
+                                    hash="a554e7df23cb89bb39fe9309585d54eaa4c7d6c8",
+                                    operation="UPDATE",
+                                    pgid="services_update_audited",
+                                    table="services",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="services_delete_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_change('service_deleted', 'id', 'slug', 'title', 'description_markdown', 'format', 'offline_address', 'duration_minutes', 'price_amount', 'deposit_amount', 'cancel_free_hours', 'cancel_partial_hours', 'reschedule_min_hours', 'reschedule_max_count', 'status', 'topic_code', 'position', 'created_at', 'updated_at')",
+                                    func="",
+                                    hash="cf9f3f0123e206a5770bc12dea8d0b0ef8b6d54c",
+                                    operation="DELETE",
+                                    pgid="services_delete_audited",
+                                    table="services",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="services_no_truncate",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('services_no_truncate', 'id', 'This table cannot be emptied')",
+                                    func="",
+                                    hash="c31c707b9a6e196b6cafedbd669793a5cb6a009f",
+                                    level="STATEMENT",
+                                    operation="TRUNCATE",
+                                    pgid="services_no_truncate",
                                     table="services",
                                     when="BEFORE",
                                 ),
@@ -1405,10 +1466,10 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="appointments_origin_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN ((OLD.rescheduled_from_id IS DISTINCT FROM NEW.rescheduled_from_id OR OLD.client_request_id IS DISTINCT FROM NEW.client_request_id))",
+                                    condition="WHEN ((OLD.rescheduled_from_id IS DISTINCT FROM NEW.rescheduled_from_id OR (OLD.client_request_id IS DISTINCT FROM NEW.client_request_id AND (NEW.client_request_id IS NOT NULL OR NEW.client_user_id IS NOT NULL))))",
                                     execute="public.refuse('appointments_origin_stays', 'rescheduled_from_id', 'What an appointment replaces, and the request it came by, do not change')",
                                     func="",
-                                    hash="db51549925c2414439ef1850894a3c17c603462e",
+                                    hash="59b1e6036572a82f7c096a71287d6c2f5e5f8ca2",
                                     operation="UPDATE",
                                     pgid="appointments_origin_stays",
                                     table="appointments",
@@ -1423,6 +1484,61 @@ class Migration(migrations.Migration):
                                     hash="34ab4b21abc5a67cc53ca56ac3baee9b23edea93",
                                     operation="UPDATE",
                                     pgid="appointments_touch_updated_at",
+                                    table="appointments",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_update_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.outcome IS DISTINCT FROM NEW.outcome OR OLD.outcome_reason_category IS DISTINCT FROM NEW.outcome_reason_category OR OLD.outcome_recorded_at IS DISTINCT FROM NEW.outcome_recorded_at OR OLD.outcome_recorded_by_role IS DISTINCT FROM NEW.outcome_recorded_by_role))",
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_change('outcome_recorded', 'id', 'outcome', 'outcome_reason_category', 'outcome_recorded_at', 'outcome_recorded_by_role')",
+                                    func="",
+                                    hash="5cb56611d39373663f2cff0afaa2de8c636cf717",
+                                    operation="UPDATE",
+                                    pgid="appointments_update_audited",
+                                    table="appointments",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_delete_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_change('appointment_deleted', 'id', 'service_id', 'lead_id', 'start_at_utc', 'end_at_utc', 'buffer_minutes', 'timezone', 'format', 'status', 'hold_expires_at', 'price_amount', 'deposit_amount', 'slot_id', 'rescheduled_from_id', 'outcome', 'outcome_reason_category', 'outcome_recorded_at', 'outcome_recorded_by_role', 'confirmed_at', 'canceled_at', 'topic_code', 'entry_point', 'created_at', 'updated_at')",
+                                    func="",
+                                    hash="815d7ea1542dbdc132a88dff63e3ce72f20d6379",
+                                    operation="DELETE",
+                                    pgid="appointments_delete_audited",
+                                    table="appointments",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_no_truncate",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('appointments_no_truncate', 'id', 'This table cannot be emptied')",
+                                    func="",
+                                    hash="f31fda5ccf77717a9e8dcb4bc3195a53f18e9661",
+                                    level="STATEMENT",
+                                    operation="TRUNCATE",
+                                    pgid="appointments_no_truncate",
+                                    table="appointments",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_client_user_id_not_erased",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.client_user_id IS NOT NULL)",
+                                    execute="public.refuse_for_erased_person('appointments_client_user_id_not_erased', 'client_user_id', 'This person was erased; nothing more is written of them')",
+                                    func="",
+                                    hash="bd585afbf9a9e4f177d3875aac9a339aa1226cc3",
+                                    operation='INSERT OR UPDATE OF "client_user_id"',
+                                    pgid="appointments_client_user_id_not_erased",
                                     table="appointments",
                                     when="BEFORE",
                                 ),
@@ -1796,6 +1912,22 @@ class Migration(migrations.Migration):
                             models.TextField(db_comment="P0 · the provider's id of the payment"),
                         ),
                         (
+                            "amount",
+                            models.DecimalField(
+                                blank=True,
+                                db_comment="P0 · amount told, roubles",
+                                decimal_places=2,
+                                max_digits=12,
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "currency",
+                            models.TextField(
+                                blank=True, db_comment="P0 · currency told, ISO 4217", null=True
+                            ),
+                        ),
+                        (
                             "received_at",
                             models.DateTimeField(
                                 db_comment="P0 · receipt, UTC",
@@ -1827,6 +1959,12 @@ class Migration(migrations.Migration):
                         "db_table": "payment_webhook_events",
                         "db_table_comment": "Deliveries of the payment provider",
                         "indexes": [
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("processed_at__isnull", False)),
+                                fields=["processed_at"],
+                                name="payment_webhook_events_processed",
+                                serves="purge_expired, 90 days",
+                            ),
                             ebalance.db.rules.Index(
                                 condition=models.Q(("processed_at__isnull", True)),
                                 fields=["received_at"],
@@ -1869,6 +2007,18 @@ class Migration(migrations.Migration):
                             models.UniqueConstraint(
                                 fields=("provider", "provider_event_id"),
                                 name="payment_webhook_events_once",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("amount__isnull", True),
+                                    models.Q(("amount__gte", 0), ("amount__lt", 10000000000)),
+                                    _connector="OR",
+                                ),
+                                name="payment_webhook_events_amount_not_negative",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("currency__regex", "^[A-Z]{3}$")),
+                                name="payment_webhook_events_currency_is_iso",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(("attempts__gte", 0)),
@@ -2050,10 +2200,10 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="intake_forms_submitted_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN ((OLD.appointment_id IS DISTINCT FROM NEW.appointment_id OR OLD.payload_encrypted IS DISTINCT FROM NEW.payload_encrypted OR OLD.submitted_at IS DISTINCT FROM NEW.submitted_at OR OLD.created_at IS DISTINCT FROM NEW.created_at) AND OLD.status = 'submitted')",
+                                    condition="WHEN ((OLD.appointment_id IS DISTINCT FROM NEW.appointment_id OR (OLD.payload_encrypted IS DISTINCT FROM NEW.payload_encrypted AND public.is_resealing('intake_forms', OLD.payload_encrypted, NEW.payload_encrypted) IS NOT TRUE) OR OLD.submitted_at IS DISTINCT FROM NEW.submitted_at OR OLD.created_at IS DISTINCT FROM NEW.created_at) AND OLD.status = 'submitted')",
                                     execute="public.refuse('intake_forms_submitted_stays', 'appointment_id', 'A submitted form is not changed')",
                                     func="",
-                                    hash="8f5018a566ff1048658bc6a0aeb067bde7351292",
+                                    hash="b0181ff0b1873ab682b0db6343cde03085e25ef1",
                                     operation="UPDATE",
                                     pgid="intake_forms_submitted_stays",
                                     table="intake_forms",
@@ -2074,6 +2224,7 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                         ],
+                        "indexes": [],
                     },
                 ),
                 migrations.CreateModel(
@@ -2267,6 +2418,19 @@ class Migration(migrations.Migration):
                                     hash="cfa8bd7443500f347b31d03d3083548f86a8409c",
                                     operation="INSERT",
                                     pgid="waitlist_requests_status_initial",
+                                    table="waitlist_requests",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="waitlist_requests_user_id_not_erased",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.user_id IS NOT NULL)",
+                                    execute="public.refuse_for_erased_person('waitlist_requests_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
+                                    func="",
+                                    hash="644c31d6729709d0c58274721bbcc05529274cf2",
+                                    operation='INSERT OR UPDATE OF "user_id"',
+                                    pgid="waitlist_requests_user_id_not_erased",
                                     table="waitlist_requests",
                                     when="BEFORE",
                                 ),

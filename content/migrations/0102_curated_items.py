@@ -1,6 +1,6 @@
-"""Places in collections, which refer to content and to interactives.
+"""Entries of curated collections, which name interactives too.
 
-Rollback note: `migrate content 0101` drops the table curated_items; with rows in it they are lost, so dump it before.
+Rollback note: unapplying drops the entries of the curated collections.
 """
 
 import django.db.models.constraints
@@ -16,8 +16,12 @@ import ebalance.db.triggers
 
 
 class Migration(migrations.Migration):
+    initial = True
+
     dependencies = [
+        ("audit", "0601_audit"),
         ("content", "0101_content"),
+        ("identity", "0001_identity"),
         ("interactive", "0201_interactive"),
     ]
 

@@ -15,6 +15,7 @@ from ebalance.db.schema.classification import by_staff, p0
 from ebalance.db.schema.retention import BY_EDITORS, goes_with
 
 from .. import checklist
+from ..querysets import ContentItemQuerySet
 from .media import MediaAsset
 from .publication import Publishable, published_has_date
 from .taxonomy import Tag, Topic
@@ -87,6 +88,8 @@ class ContentItem(Publishable):
     event_name = "content"
     published_from = ("draft", "review")
 
+    objects = ContentItemQuerySet.as_manager()
+
     retention = BY_EDITORS
 
     class Meta:
@@ -120,6 +123,13 @@ class ContentItem(Publishable):
                 "-published_at",
                 condition=Q(status="published"),
                 serves="site: newest published of a kind",
+            ),
+            rules.Index(
+                "content_items_newest",
+                "-published_at",
+                "-id",
+                condition=Q(status="published"),
+                serves="site: published items of a topic, newest first",
             ),
             rules.Index(
                 "content_items_review_queue",
@@ -224,7 +234,10 @@ class ContentItemTopic(Entity):
         ]
         indexes = [
             rules.Index(
-                "content_item_topics_by_topic", "topic", "content_item", serves="items of a topic"
+                "content_item_topics_by_topic",
+                "topic",
+                "content_item",
+                serves="items of a topic with few items; the delete check",
             ),
         ]
 

@@ -1,3 +1,7 @@
+"""Leads, the tracking plan and its events, deep links."""
+
+from pathlib import Path
+
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import pgtrigger.compiler
@@ -10,12 +14,48 @@ import ebalance.db.operations
 import ebalance.db.rules
 import ebalance.db.triggers
 
+PLAN = Path(__file__).parent / "data" / "tracking_plan_0501.json"
+
+LOAD_EVENTS = """
+INSERT INTO public.tracking_events (event_name, sources)
+SELECT event.key, ARRAY(SELECT jsonb_array_elements_text(event.value -> 'sources'))
+FROM jsonb_each(%(plan)s::jsonb -> 'events') event
+"""
+LOAD_PARAMS = """
+WITH param AS (
+    SELECT event.key AS event_name, param.key AS name, param.value AS spec
+    FROM jsonb_each(%(plan)s::jsonb -> 'events') event,
+         jsonb_each(event.value -> 'params') param
+)
+INSERT INTO public.tracking_event_params (event_name, name, kind, allowed, is_required)
+SELECT event_name, name, spec ->> 'kind',
+       CASE WHEN spec ? 'allowed' THEN ARRAY(SELECT jsonb_array_elements_text(spec -> 'allowed')) END,
+       coalesce((spec ->> 'required')::boolean, false)
+FROM param
+UNION ALL
+SELECT DISTINCT event_name, spec ->> 'one_of', 'one_of', NULL::text[], true
+FROM param WHERE spec ? 'one_of'
+"""
+
+
+def load(apps, schema_editor):
+    plan = {"plan": PLAN.read_text(encoding="utf-8")}
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute(LOAD_EVENTS, plan)
+        cursor.execute(LOAD_PARAMS, plan)
+
+
+def unload(apps, schema_editor):
+    schema_editor.execute("DELETE FROM public.tracking_events")
+
 
 class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
+        ("audit", "0601_audit"),
         ("content", "0101_content"),
+        ("identity", "0001_identity"),
     ]
 
     operations = [
@@ -66,6 +106,18 @@ class Migration(migrations.Migration):
                             ),
                         ),
                         (
+                            "merged_into",
+                            models.ForeignKey(
+                                blank=True,
+                                db_comment="P0 · the lead that this one was merged into",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="merged_leads",
+                                to="crm.lead",
+                            ),
+                        ),
+                        (
                             "created_at",
                             models.DateTimeField(
                                 db_comment="P0 · when the row was written, UTC",
@@ -109,6 +161,12 @@ class Migration(migrations.Migration):
                                 name="leads_by_topic",
                                 serves="leads of a topic; delete",
                             ),
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("merged_into__isnull", False)),
+                                fields=["merged_into"],
+                                name="leads_merged_into_lead",
+                                serves="DataSubject: the leads that were merged into one",
+                            ),
                         ],
                         "constraints": [
                             models.CheckConstraint(
@@ -120,6 +178,18 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="leads_utm_is_p0",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("merged_into__isnull", True),
+                                    ("status", "inactive"),
+                                    _connector="OR",
+                                ),
+                                name="leads_merged_is_inactive",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("merged_into", models.F("id")), _negated=True),
+                                name="leads_merged_not_into_itself",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -173,6 +243,87 @@ class Migration(migrations.Migration):
                                     hash="7d4373908a65b0d926f8bb95149fa2d3f5fc3b98",
                                     operation="UPDATE",
                                     pgid="leads_touch_updated_at",
+                                    table="leads",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="leads_merged_once",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.merged_into_id IS DISTINCT FROM NEW.merged_into_id) AND OLD.merged_into_id IS NOT NULL)",
+                                    execute="public.refuse('leads_merged_once', 'merged_into_id', 'A merged lead stays merged into the same lead')",
+                                    func="",
+                                    hash="cedac0944776ef7e4a4cef3a97f526ab82c6d03d",
+                                    operation="UPDATE",
+                                    pgid="leads_merged_once",
+                                    table="leads",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="leads_merged_has_no_identity",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.merged_into_id IS NOT NULL AND OLD.merged_into_id IS NULL)",
+                                    execute="public.leads_merged_has_no_identity()",
+                                    func="CREATE OR REPLACE FUNCTION public.leads_merged_has_no_identity() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    PERFORM FROM public.leads l WHERE l.id = NEW.id FOR UPDATE;\n    IF EXISTS (SELECT FROM public.lead_identities i WHERE i.lead_id = NEW.id) THEN\n        PERFORM public.raise_refusal('leads_merged_has_no_identity', TG_TABLE_NAME, 'merged_into_id', 'A merged lead has no contacts of its own');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="e186c264d04afa515b853ad90d6cdf1b72899954",
+                                    operation='UPDATE OF "merged_into_id"',
+                                    pgid="leads_merged_has_no_identity",
+                                    table="leads",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="leads_merged_in_no_circle",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.merged_into_id IS NOT NULL AND OLD.merged_into_id IS NULL)",
+                                    execute="public.leads_merged_in_no_circle()",
+                                    func="CREATE OR REPLACE FUNCTION public.leads_merged_in_no_circle() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ DECLARE\n    target uuid := NEW.merged_into_id;\nBEGIN\n    PERFORM FROM public.leads l WHERE l.id = NEW.id FOR UPDATE;\n    WHILE target IS NOT NULL LOOP\n        IF target = NEW.id THEN\n            PERFORM public.raise_refusal('leads_merged_in_no_circle', TG_TABLE_NAME, 'merged_into_id', 'This lead was merged into the other one before');\n        END IF;\n        SELECT l.merged_into_id INTO target FROM public.leads l WHERE l.id = target\n        FOR KEY SHARE;\n    END LOOP;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="95b72eb80df0fa1b6d2db334df6043d93c109a2f",
+                                    operation='UPDATE OF "merged_into_id"',
+                                    pgid="leads_merged_in_no_circle",
+                                    table="leads",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="leads_update_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.status IS DISTINCT FROM NEW.status))",
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_change('lead_status_changed', 'id', 'status')",
+                                    func="",
+                                    hash="f31d778b744d421f3d645679bd735d198ee84c6d",
+                                    operation="UPDATE",
+                                    pgid="leads_update_audited",
+                                    table="leads",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="leads_delete_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_change('lead_deleted', 'id', 'status', 'source', 'topic_code', 'merged_into_id', 'created_at', 'updated_at')",
+                                    func="",
+                                    hash="03f706494c80a562eed7f8a4c7c8cb9abdf23502",
+                                    operation="DELETE",
+                                    pgid="leads_delete_audited",
+                                    table="leads",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="leads_no_truncate",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('leads_no_truncate', 'id', 'This table cannot be emptied')",
+                                    func="",
+                                    hash="13b33eb21731f1f01278f0c9951be79ee4109381",
+                                    level="STATEMENT",
+                                    operation="TRUNCATE",
+                                    pgid="leads_no_truncate",
                                     table="leads",
                                     when="BEFORE",
                                 ),
@@ -456,6 +607,31 @@ class Migration(migrations.Migration):
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
+                                name="lead_identities_not_of_merged_lead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.lead_identities_not_of_merged_lead()",
+                                    func="CREATE OR REPLACE FUNCTION public.lead_identities_not_of_merged_lead() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ DECLARE\n    target uuid;\nBEGIN\n    SELECT l.merged_into_id INTO target FROM public.leads l WHERE l.id = NEW.lead_id\n    FOR KEY SHARE;\n    IF target IS NOT NULL THEN\n        PERFORM public.raise_refusal('lead_identities_not_of_merged_lead', TG_TABLE_NAME, 'lead_id', 'This lead was merged into another: add the contact there');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="ee1b4ad9fb04e4bebafa4914cbcfc6bac043793a",
+                                    operation='INSERT OR UPDATE OF "lead_id"',
+                                    pgid="lead_identities_not_of_merged_lead",
+                                    table="lead_identities",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="lead_identities_user_id_not_erased",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.user_id IS NOT NULL)",
+                                    execute="public.refuse_for_erased_person('lead_identities_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
+                                    func="",
+                                    hash="c1c2c0c915b47284baf3ecc89c6b365b512018f8",
+                                    operation='INSERT OR UPDATE OF "user_id"',
+                                    pgid="lead_identities_user_id_not_erased",
+                                    table="lead_identities",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="lead_identities_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -465,6 +641,358 @@ class Migration(migrations.Migration):
                                     operation='UPDATE OF "id"',
                                     pgid="lead_identities_id_stays",
                                     table="lead_identities",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="LeadNote",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "lead",
+                            models.ForeignKey(
+                                db_comment="P0 · lead",
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DB_CASCADE,
+                                related_name="notes",
+                                to="crm.lead",
+                            ),
+                        ),
+                        (
+                            "author",
+                            models.ForeignKey(
+                                db_column="author_user_id",
+                                db_comment="P0 · who wrote it",
+                                db_index=False,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="lead_notes",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "note_encrypted",
+                            models.TextField(db_comment="P2 · note, sealed", editable=False),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                        (
+                            "updated_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was last written, UTC; kept by the database",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="updated at",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "note about a lead",
+                        "verbose_name_plural": "notes about a lead",
+                        "db_table": "lead_notes",
+                        "db_table_comment": "Internal notes about leads, sealed",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["lead", "-created_at"],
+                                name="lead_notes_of_lead",
+                                serves="a lead's notes",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["author"],
+                                name="lead_notes_by_author",
+                                serves="the delete check",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("note_encrypted"),
+                                        function="is_sealed",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="lead_notes_note_encrypted_is_sealed",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("updated_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="lead_notes_times_finite",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="lead_notes_touch_updated_at",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (public.is_resealing('lead_notes', OLD.note_encrypted, NEW.note_encrypted) IS NOT TRUE)",
+                                    execute="public.touch_updated_at()",
+                                    func="",
+                                    hash="50c9570100085158a1eba846369ec56ffdf0677b",
+                                    operation="UPDATE",
+                                    pgid="lead_notes_touch_updated_at",
+                                    table="lead_notes",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="lead_notes_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('lead_notes_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="6bace7ff1802f50b13838603a75de6a39acc9de6",
+                                    operation='UPDATE OF "id"',
+                                    pgid="lead_notes_id_stays",
+                                    table="lead_notes",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="DeepLink",
+                    fields=[
+                        (
+                            "deep_link_id",
+                            models.TextField(
+                                db_comment="P0 · identifier in the link",
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        ("flow", models.TextField(db_comment="P0 · what the bot is to do")),
+                        (
+                            "tg_target",
+                            models.TextField(
+                                db_comment="P0 · bot or channel", db_default="bot", default="bot"
+                            ),
+                        ),
+                        (
+                            "topic",
+                            models.ForeignKey(
+                                blank=True,
+                                db_column="topic_code",
+                                db_comment="P0 · topic, if one",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="deep_links",
+                                to="content.topic",
+                            ),
+                        ),
+                        (
+                            "entity_ref",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P0 · what it is about: code or slug",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "source_page",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P0 · page it stood on: code or slug",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "anonymous_id",
+                            models.TextField(
+                                blank=True, db_comment="P0 · browser identifier", null=True
+                            ),
+                        ),
+                        (
+                            "lead",
+                            models.ForeignKey(
+                                blank=True,
+                                db_comment="P0 · lead, if known",
+                                db_index=False,
+                                null=True,
+                                on_delete=django.db.models.deletion.DB_CASCADE,
+                                related_name="deep_links",
+                                to="crm.lead",
+                            ),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                        (
+                            "expires_at",
+                            models.DateTimeField(
+                                blank=True,
+                                db_comment="P0 · end of validity, UTC; at most 30 days after created_at",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "deep link",
+                        "verbose_name_plural": "deep links",
+                        "db_table": "deep_links",
+                        "db_table_comment": "Links into Telegram",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["expires_at"],
+                                name="deep_links_by_expiry",
+                                serves="purge_expired",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["lead"],
+                                name="deep_links_by_lead",
+                                serves="links of a lead; erasure",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["topic"],
+                                name="deep_links_by_topic",
+                                serves="the delete check",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("deep_link_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                ),
+                                name="deep_links_deep_link_id_is_opaque",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "entity_ref__regex",
+                                        "^(?!.*[0-9]{7})([a-z0-9]+([_-][a-z0-9]+)*|[a-z][a-z0-9_]*)$",
+                                    ),
+                                    models.Func(
+                                        models.F("entity_ref"),
+                                        function="is_at_most_120",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="deep_links_entity_ref_is_code_or_slug",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "source_page__regex",
+                                        "^(?!.*[0-9]{7})([a-z0-9]+([_-][a-z0-9]+)*|[a-z][a-z0-9_]*)$",
+                                    ),
+                                    models.Func(
+                                        models.F("source_page"),
+                                        function="is_at_most_120",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="deep_links_source_page_is_code_or_slug",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("anonymous_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                ),
+                                name="deep_links_anonymous_id_is_opaque",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        models.F("expires_at"),
+                                        function="is_link_lifetime",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="deep_links_expire_within_30_days",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("expires_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="deep_links_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "flow__in",
+                                        [
+                                            "plan_7d",
+                                            "save_resource",
+                                            "challenge_7d",
+                                            "concierge",
+                                            "question",
+                                            "prep",
+                                            "ritual",
+                                            "boundaries",
+                                            "favorites",
+                                        ],
+                                    )
+                                ),
+                                name="deep_links_flow_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("tg_target__in", ["bot", "channel"])),
+                                name="deep_links_tg_target_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="deep_links_set_expiry",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.expires_at IS NULL)",
+                                    execute="public.deep_links_set_expiry()",
+                                    func="CREATE OR REPLACE FUNCTION public.deep_links_set_expiry() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    NEW.expires_at := NEW.created_at + interval '720 hours';\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="c36d89fb85384580bef6bb120e78a2d0521dfa6a",
+                                    operation="INSERT",
+                                    pgid="deep_links_set_expiry",
+                                    table="deep_links",
                                     when="BEFORE",
                                 ),
                             )
@@ -528,6 +1056,7 @@ class Migration(migrations.Migration):
                                 name="tracking_events_sources_in_set",
                             ),
                         ],
+                        "indexes": [],
                     },
                 ),
                 migrations.CreateModel(
@@ -675,6 +1204,7 @@ class Migration(migrations.Migration):
                                 ),
                             )
                         ],
+                        "indexes": [],
                     },
                 ),
                 migrations.CreateModel(
@@ -989,10 +1519,10 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="analytics_events_append_only",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN ((to_jsonb(OLD) - '{user_id,lead_id,anonymous_id,session_id}'::text[])\n    IS DISTINCT FROM (to_jsonb(NEW) - '{user_id,lead_id,anonymous_id,session_id}'::text[])\n    OR (NEW.user_id IS NOT NULL AND NEW.user_id IS DISTINCT FROM OLD.user_id)\n    OR (NEW.lead_id IS NOT NULL AND NEW.lead_id IS DISTINCT FROM OLD.lead_id)\n    OR (NEW.anonymous_id IS NOT NULL AND NEW.anonymous_id IS DISTINCT FROM OLD.anonymous_id)\n    OR (NEW.session_id IS NOT NULL AND NEW.session_id IS DISTINCT FROM OLD.session_id)\n    OR ROW(OLD.user_id, OLD.lead_id, OLD.anonymous_id, OLD.session_id)\n       IS NOT DISTINCT FROM ROW(NEW.user_id, NEW.lead_id, NEW.anonymous_id, NEW.session_id))",
+                                    condition="WHEN ((to_jsonb(OLD) - '{user_id,lead_id,anonymous_id,session_id,page,acquisition,properties}'::text[]) IS DISTINCT FROM (to_jsonb(NEW) - '{user_id,lead_id,anonymous_id,session_id,page,acquisition,properties}'::text[])\n    OR to_jsonb(OLD) = to_jsonb(NEW)\n    OR (NEW.user_id IS DISTINCT FROM OLD.user_id AND NEW.user_id IS NOT NULL) OR (NEW.lead_id IS DISTINCT FROM OLD.lead_id AND NEW.lead_id IS NOT NULL) OR (NEW.anonymous_id IS DISTINCT FROM OLD.anonymous_id AND NEW.anonymous_id IS NOT NULL) OR (NEW.session_id IS DISTINCT FROM OLD.session_id AND NEW.session_id IS NOT NULL) OR (NEW.page IS DISTINCT FROM OLD.page AND (NEW.page <> '{}' OR num_nonnulls(NEW.user_id, NEW.lead_id, NEW.anonymous_id, NEW.session_id) > 0)) OR (NEW.acquisition IS DISTINCT FROM OLD.acquisition AND (NEW.acquisition <> '{}' OR num_nonnulls(NEW.user_id, NEW.lead_id, NEW.anonymous_id, NEW.session_id) > 0)) OR (NEW.properties IS DISTINCT FROM OLD.properties AND (NEW.properties <> '{}' OR num_nonnulls(NEW.user_id, NEW.lead_id, NEW.anonymous_id, NEW.session_id) > 0)))",
                                     execute="public.refuse('analytics_events_append_only', 'id', 'These records are only added, never changed or deleted')",
                                     func="",
-                                    hash="83d4ccd348d3087842204d76f368620b306b0586",
+                                    hash="10dd85489007d2d6f99315705f84d2ad8354c7db",
                                     operation="UPDATE",
                                     pgid="analytics_events_append_only",
                                     table="analytics_events",
@@ -1040,357 +1570,7 @@ class Migration(migrations.Migration):
                         ],
                     },
                 ),
-                migrations.CreateModel(
-                    name="LeadNote",
-                    fields=[
-                        (
-                            "id",
-                            models.UUIDField(
-                                db_comment="P0 · UUIDv7, sortable by time",
-                                db_default=models.Func(
-                                    function="uuid7", output_field=models.UUIDField()
-                                ),
-                                default=ebalance.db.ids.uuid7,
-                                editable=False,
-                                primary_key=True,
-                                serialize=False,
-                            ),
-                        ),
-                        (
-                            "lead",
-                            models.ForeignKey(
-                                db_comment="P0 · lead",
-                                db_index=False,
-                                on_delete=django.db.models.deletion.DB_CASCADE,
-                                related_name="notes",
-                                to="crm.lead",
-                            ),
-                        ),
-                        (
-                            "author",
-                            models.ForeignKey(
-                                db_column="author_user_id",
-                                db_comment="P0 · who wrote it",
-                                db_index=False,
-                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
-                                related_name="lead_notes",
-                                to=settings.AUTH_USER_MODEL,
-                            ),
-                        ),
-                        (
-                            "note_encrypted",
-                            models.TextField(db_comment="P2 · note, sealed", editable=False),
-                        ),
-                        (
-                            "created_at",
-                            models.DateTimeField(
-                                db_comment="P0 · when the row was written, UTC",
-                                db_default=models.Func(
-                                    function="now", output_field=models.DateTimeField()
-                                ),
-                                editable=False,
-                                verbose_name="created at",
-                            ),
-                        ),
-                        (
-                            "updated_at",
-                            models.DateTimeField(
-                                db_comment="P0 · when the row was last written, UTC; kept by the database",
-                                db_default=models.Func(
-                                    function="now", output_field=models.DateTimeField()
-                                ),
-                                editable=False,
-                                verbose_name="updated at",
-                            ),
-                        ),
-                    ],
-                    options={
-                        "verbose_name": "note about a lead",
-                        "verbose_name_plural": "notes about a lead",
-                        "db_table": "lead_notes",
-                        "db_table_comment": "Internal notes about leads, sealed",
-                        "indexes": [
-                            ebalance.db.rules.Index(
-                                fields=["lead", "-created_at"],
-                                name="lead_notes_of_lead",
-                                serves="a lead's notes",
-                            ),
-                            ebalance.db.rules.Index(
-                                fields=["author"],
-                                name="lead_notes_by_author",
-                                serves="the delete check",
-                            ),
-                        ],
-                        "constraints": [
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("note_encrypted"),
-                                        function="is_sealed",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="lead_notes_note_encrypted_is_sealed",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("created_at"),
-                                        function="is_finite",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                    models.Func(
-                                        models.F("updated_at"),
-                                        function="is_finite",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
-                                name="lead_notes_times_finite",
-                            ),
-                        ],
-                        "triggers": [
-                            pgtrigger.compiler.Trigger(
-                                name="lead_notes_touch_updated_at",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.touch_updated_at()",
-                                    func="",
-                                    hash="b278c0f3d49c16a54c1cc73631a9c33f69acec02",
-                                    operation="UPDATE",
-                                    pgid="lead_notes_touch_updated_at",
-                                    table="lead_notes",
-                                    when="BEFORE",
-                                ),
-                            ),
-                            pgtrigger.compiler.Trigger(
-                                name="lead_notes_id_stays",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
-                                    execute="public.refuse('lead_notes_id_stays', 'id', 'The key of a record never changes')",
-                                    func="",
-                                    hash="6bace7ff1802f50b13838603a75de6a39acc9de6",
-                                    operation='UPDATE OF "id"',
-                                    pgid="lead_notes_id_stays",
-                                    table="lead_notes",
-                                    when="BEFORE",
-                                ),
-                            ),
-                        ],
-                    },
-                ),
-                migrations.CreateModel(
-                    name="DeepLink",
-                    fields=[
-                        (
-                            "deep_link_id",
-                            models.TextField(
-                                db_comment="P0 · identifier in the link",
-                                primary_key=True,
-                                serialize=False,
-                            ),
-                        ),
-                        ("flow", models.TextField(db_comment="P0 · what the bot is to do")),
-                        (
-                            "tg_target",
-                            models.TextField(
-                                db_comment="P0 · bot or channel", db_default="bot", default="bot"
-                            ),
-                        ),
-                        (
-                            "topic",
-                            models.ForeignKey(
-                                blank=True,
-                                db_column="topic_code",
-                                db_comment="P0 · topic, if one",
-                                db_index=False,
-                                null=True,
-                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
-                                related_name="deep_links",
-                                to="content.topic",
-                            ),
-                        ),
-                        (
-                            "entity_ref",
-                            models.TextField(
-                                blank=True,
-                                db_comment="P0 · what it is about: code or slug",
-                                null=True,
-                            ),
-                        ),
-                        (
-                            "source_page",
-                            models.TextField(
-                                blank=True,
-                                db_comment="P0 · page it stood on: code or slug",
-                                null=True,
-                            ),
-                        ),
-                        (
-                            "anonymous_id",
-                            models.TextField(
-                                blank=True, db_comment="P0 · browser identifier", null=True
-                            ),
-                        ),
-                        (
-                            "lead",
-                            models.ForeignKey(
-                                blank=True,
-                                db_comment="P0 · lead, if known",
-                                db_index=False,
-                                null=True,
-                                on_delete=django.db.models.deletion.DB_CASCADE,
-                                related_name="deep_links",
-                                to="crm.lead",
-                            ),
-                        ),
-                        (
-                            "created_at",
-                            models.DateTimeField(
-                                db_comment="P0 · when the row was written, UTC",
-                                db_default=models.Func(
-                                    function="now", output_field=models.DateTimeField()
-                                ),
-                                editable=False,
-                                verbose_name="created at",
-                            ),
-                        ),
-                        (
-                            "expires_at",
-                            models.DateTimeField(
-                                blank=True,
-                                db_comment="P0 · end of validity, UTC; at most 30 days after created_at",
-                            ),
-                        ),
-                    ],
-                    options={
-                        "verbose_name": "deep link",
-                        "verbose_name_plural": "deep links",
-                        "db_table": "deep_links",
-                        "db_table_comment": "Links into Telegram",
-                        "indexes": [
-                            ebalance.db.rules.Index(
-                                fields=["expires_at"],
-                                name="deep_links_by_expiry",
-                                serves="purge_expired",
-                            ),
-                            ebalance.db.rules.Index(
-                                fields=["lead"],
-                                name="deep_links_by_lead",
-                                serves="links of a lead; erasure",
-                            ),
-                            ebalance.db.rules.Index(
-                                fields=["topic"],
-                                name="deep_links_by_topic",
-                                serves="the delete check",
-                            ),
-                        ],
-                        "constraints": [
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    ("deep_link_id__regex", "^[A-Za-z0-9_-]{8,64}$")
-                                ),
-                                name="deep_links_deep_link_id_is_opaque",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    (
-                                        "entity_ref__regex",
-                                        "^(?!.*[0-9]{7})([a-z0-9]+([_-][a-z0-9]+)*|[a-z][a-z0-9_]*)$",
-                                    ),
-                                    models.Func(
-                                        models.F("entity_ref"),
-                                        function="is_at_most_120",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
-                                name="deep_links_entity_ref_is_code_or_slug",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    (
-                                        "source_page__regex",
-                                        "^(?!.*[0-9]{7})([a-z0-9]+([_-][a-z0-9]+)*|[a-z][a-z0-9_]*)$",
-                                    ),
-                                    models.Func(
-                                        models.F("source_page"),
-                                        function="is_at_most_120",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
-                                name="deep_links_source_page_is_code_or_slug",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    ("anonymous_id__regex", "^[A-Za-z0-9_-]{8,64}$")
-                                ),
-                                name="deep_links_anonymous_id_is_opaque",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("created_at"),
-                                        models.F("expires_at"),
-                                        function="is_link_lifetime",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="deep_links_expire_within_30_days",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("created_at"),
-                                        function="is_finite",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                    models.Func(
-                                        models.F("expires_at"),
-                                        function="is_finite",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
-                                name="deep_links_times_finite",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    (
-                                        "flow__in",
-                                        [
-                                            "plan_7d",
-                                            "save_resource",
-                                            "challenge_7d",
-                                            "concierge",
-                                            "question",
-                                            "prep",
-                                            "ritual",
-                                            "boundaries",
-                                            "favorites",
-                                        ],
-                                    )
-                                ),
-                                name="deep_links_flow_in_set",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(("tg_target__in", ["bot", "channel"])),
-                                name="deep_links_tg_target_in_set",
-                            ),
-                        ],
-                        "triggers": [
-                            pgtrigger.compiler.Trigger(
-                                name="deep_links_set_expiry",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN (NEW.expires_at IS NULL)",
-                                    execute="public.deep_links_set_expiry()",
-                                    func="CREATE OR REPLACE FUNCTION public.deep_links_set_expiry() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    NEW.expires_at := NEW.created_at + interval '720 hours';\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="c36d89fb85384580bef6bb120e78a2d0521dfa6a",
-                                    operation="INSERT",
-                                    pgid="deep_links_set_expiry",
-                                    table="deep_links",
-                                    when="BEFORE",
-                                ),
-                            )
-                        ],
-                    },
-                ),
             ],
         ),
+        migrations.RunPython(load, unload),
     ]

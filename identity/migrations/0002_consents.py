@@ -1,6 +1,6 @@
-"""Consents, which refer to people and to leads.
+"""Consents, which name leads.
 
-Rollback note: `migrate identity 0001` drops the table consents; with rows in it they are lost, so dump it before.
+Rollback note: unapplying drops the consents, which are evidence: export them before.
 """
 
 import pgtrigger.compiler
@@ -15,6 +15,8 @@ import ebalance.db.triggers
 
 
 class Migration(migrations.Migration):
+    initial = True
+
     dependencies = [
         ("crm", "0501_crm"),
         ("identity", "0001_identity"),
@@ -244,6 +246,19 @@ class Migration(migrations.Migration):
                                     level="STATEMENT",
                                     operation="TRUNCATE",
                                     pgid="consents_no_truncate",
+                                    table="consents",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="consents_user_id_not_erased",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.user_id IS NOT NULL)",
+                                    execute="public.refuse_for_erased_person('consents_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
+                                    func="",
+                                    hash="1a890e0cf79999dde5a7fcf87bb8a47c4d75671e",
+                                    operation='INSERT OR UPDATE OF "user_id"',
+                                    pgid="consents_user_id_not_erased",
                                     table="consents",
                                     when="BEFORE",
                                 ),

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from ebalance.privacy.erasure import erase_user
 from ebalance.db.encryption.fields import Plaintext, UnsealedValue
+from ebalance.privacy.erasure import erase_user
 from ebalance.services import (
     IdempotencyConflict,
     InvalidInput,

@@ -1,3 +1,5 @@
+"""Questions, reviews, diaries, moderation."""
+
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import pgtrigger.compiler
@@ -15,12 +17,171 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
+        ("audit", "0601_audit"),
         ("identity", "0001_identity"),
     ]
 
     operations = [
         ebalance.db.operations.CreateTables(
             models=[
+                migrations.CreateModel(
+                    name="DiaryEntry",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "user",
+                            models.ForeignKey(
+                                db_comment="P0 · whose diary",
+                                db_index=False,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="diary_entries",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        ("diary_type", models.TextField(db_comment="P0 · kind of diary")),
+                        ("entry_date", models.DateField(db_comment="P0 · day it is about")),
+                        (
+                            "payload_encrypted",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P2 · entry, sealed JSON; empty exactly when deleted",
+                                editable=False,
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                        (
+                            "deleted_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when deleted, UTC", null=True
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "diary entry",
+                        "verbose_name_plural": "diary entries",
+                        "db_table": "diary_entries",
+                        "db_table_comment": "Diaries of clients, sealed",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["user", "-entry_date"],
+                                name="diary_entries_of_user",
+                                serves="the author's diary; export",
+                            ),
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("deleted_at__isnull", False)),
+                                fields=["deleted_at"],
+                                name="diary_entries_deleted",
+                                serves="purge_expired, 30 days",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("payload_encrypted"),
+                                        function="is_sealed",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="diary_entries_payload_encrypted_is_sealed",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(
+                                        ("deleted_at__isnull", True),
+                                        ("payload_encrypted__isnull", False),
+                                    ),
+                                    models.Q(
+                                        ("deleted_at__isnull", False),
+                                        ("payload_encrypted__isnull", True),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="diary_entries_deleted_means_gone",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("entry_date"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("deleted_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="diary_entries_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "diary_type__in",
+                                        ["emotions", "abc", "sleep_energy", "gratitude"],
+                                    )
+                                ),
+                                name="diary_entries_diary_type_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="diary_entries_user_id_not_erased",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.user_id IS NOT NULL)",
+                                    execute="public.refuse_for_erased_person('diary_entries_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
+                                    func="",
+                                    hash="c6ffeba64ac3aca26e85c967d7343a475ef50398",
+                                    operation='INSERT OR UPDATE OF "user_id"',
+                                    pgid="diary_entries_user_id_not_erased",
+                                    table="diary_entries",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="diary_entries_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('diary_entries_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="e195aa7b99261b46926ce684feb4cf4b3fa1cf56",
+                                    operation='UPDATE OF "id"',
+                                    pgid="diary_entries_id_stays",
+                                    table="diary_entries",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
                 migrations.CreateModel(
                     name="AnonymousQuestion",
                     fields=[
@@ -163,6 +324,18 @@ class Migration(migrations.Migration):
                                 fields=["user"],
                                 name="anonymous_questions_by_user",
                                 serves="a person's; export",
+                            ),
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("answered_at__isnull", False)),
+                                fields=["answered_at"],
+                                name="anonymous_questions_answered",
+                                serves="purge_expired, 90 days after the answer",
+                            ),
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("status", "rejected")),
+                                fields=["moderated_at"],
+                                name="anonymous_questions_rejected",
+                                serves="purge_expired, 90 days after the rejection",
                             ),
                             ebalance.db.rules.Index(
                                 fields=["submitted_at"],
@@ -323,6 +496,34 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="anonymous_questions_update_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.status IS DISTINCT FROM NEW.status))",
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_change('question_status_changed', 'id', 'status')",
+                                    func="",
+                                    hash="e2ece0b8dd06ba77b532d8e4eef5cf4c78d64e0f",
+                                    operation="UPDATE",
+                                    pgid="anonymous_questions_update_audited",
+                                    table="anonymous_questions",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="anonymous_questions_user_id_not_erased",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.user_id IS NOT NULL)",
+                                    execute="public.refuse_for_erased_person('anonymous_questions_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
+                                    func="",
+                                    hash="7de400734ccd79d274483ab2717f57e1ae1fd753",
+                                    operation='INSERT OR UPDATE OF "user_id"',
+                                    pgid="anonymous_questions_user_id_not_erased",
+                                    table="anonymous_questions",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="anonymous_questions_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -459,6 +660,442 @@ class Migration(migrations.Migration):
                                     operation='UPDATE OF "id"',
                                     pgid="question_answers_id_stays",
                                     table="question_answers",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="Review",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "user",
+                            models.ForeignKey(
+                                blank=True,
+                                db_comment="P0 · who wrote it, if known",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="reviews",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "status",
+                            models.TextField(
+                                db_comment="P0 · life cycle", db_default="draft", default="draft"
+                            ),
+                        ),
+                        (
+                            "review_text_encrypted",
+                            models.TextField(db_comment="P2 · the review, sealed", editable=False),
+                        ),
+                        (
+                            "anonymity_level",
+                            models.TextField(
+                                db_comment="P0 · how the author is shown",
+                                db_default="full",
+                                default="full",
+                            ),
+                        ),
+                        (
+                            "submitted_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when submitted, UTC", null=True
+                            ),
+                        ),
+                        (
+                            "published_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when last published, UTC", null=True
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "review",
+                        "verbose_name_plural": "reviews",
+                        "db_table": "reviews",
+                        "db_table_comment": "Reviews of clients, sealed",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["user"],
+                                name="reviews_by_user",
+                                serves="a person's reviews; export",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["status", "submitted_at"],
+                                name="reviews_by_status",
+                                serves="moderation; site",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("review_text_encrypted"),
+                                        function="is_sealed",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="reviews_review_text_encrypted_is_sealed",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("submitted_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("published_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="reviews_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("status__in", ["draft", "pending", "published", "unpublished"])
+                                ),
+                                name="reviews_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("anonymity_level__in", ["full", "initials", "named"])
+                                ),
+                                name="reviews_anonymity_level_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="reviews_status_transition",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('draft', 'pending'), ('pending', 'published'), ('pending', 'unpublished'), ('published', 'unpublished'), ('unpublished', 'published'))))",
+                                    execute="public.refuse_transition('reviews_status_transition', 'status', 'This change of status is not allowed')",
+                                    func="",
+                                    hash="d162af70eb20f64f369438cda60c0788362c1665",
+                                    operation='UPDATE OF "status"',
+                                    pgid="reviews_status_transition",
+                                    table="reviews",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="reviews_status_initial",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.status NOT IN ('draft', 'pending'))",
+                                    execute="public.refuse('reviews_status_initial', 'status', 'A new record cannot start in this status')",
+                                    func="",
+                                    hash="86fe8f090d0f4ca2acfd82eeec8a48a5c16bbf37",
+                                    operation="INSERT",
+                                    pgid="reviews_status_initial",
+                                    table="reviews",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="reviews_published_has_consent",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.status = 'published' AND OLD.status <> 'published')",
+                                    execute="public.reviews_published_has_consent()",
+                                    func="CREATE OR REPLACE FUNCTION public.reviews_published_has_consent() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    PERFORM FROM public.review_publication_consents\n    WHERE review_id = NEW.id AND granted AND revoked_at IS NULL FOR SHARE;\n    IF NOT FOUND THEN\n        PERFORM public.raise_refusal('reviews_published_has_consent', TG_TABLE_NAME, 'status', 'A review is published only with the active consent of its author');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="6e6fe1531637164ce72042f9b4932f00517dea6a",
+                                    operation='UPDATE OF "status"',
+                                    pgid="reviews_published_has_consent",
+                                    table="reviews",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="reviews_update_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.status IS DISTINCT FROM NEW.status))",
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_change('review_status_changed', 'id', 'status')",
+                                    func="",
+                                    hash="27b8e7e4fcbb7a8cdafa90eb6173baa6f055e554",
+                                    operation="UPDATE",
+                                    pgid="reviews_update_audited",
+                                    table="reviews",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="reviews_user_id_not_erased",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.user_id IS NOT NULL)",
+                                    execute="public.refuse_for_erased_person('reviews_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
+                                    func="",
+                                    hash="5d4ad5e4bc3dab204aeeae8b34d00082284e1735",
+                                    operation='INSERT OR UPDATE OF "user_id"',
+                                    pgid="reviews_user_id_not_erased",
+                                    table="reviews",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="reviews_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('reviews_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="f797b82cb557c8fe2c454bb41167270ed845b262",
+                                    operation='UPDATE OF "id"',
+                                    pgid="reviews_id_stays",
+                                    table="reviews",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="ReviewPublicationConsent",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "review",
+                            models.ForeignKey(
+                                db_comment="P0 · review",
+                                db_index=False,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="publication_consents",
+                                to="ugc.review",
+                            ),
+                        ),
+                        (
+                            "user",
+                            models.ForeignKey(
+                                blank=True,
+                                db_comment="P0 · who agreed, if known",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="review_publication_consents",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "granted",
+                            models.BooleanField(
+                                db_comment="P0 · true: agreed; false: refused",
+                                db_default=False,
+                                default=False,
+                            ),
+                        ),
+                        (
+                            "version",
+                            models.TextField(
+                                db_comment="P0 · version of the text, YYYY-MM-DD or YYYY-MM-DD.n"
+                            ),
+                        ),
+                        (
+                            "granted_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when given, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                            ),
+                        ),
+                        (
+                            "revoked_at",
+                            models.DateTimeField(
+                                blank=True,
+                                db_comment="P0 · when withdrawn, UTC; set once",
+                                null=True,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "consent to publication",
+                        "verbose_name_plural": "consents to publication",
+                        "db_table": "review_publication_consents",
+                        "db_table_comment": "Evidence of consents to publish a review",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("revoked_at__isnull", False)),
+                                fields=["revoked_at"],
+                                name="review_publication_consents_withdrawn",
+                                serves="purge_expired, 3 years after the withdrawal",
+                            ),
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("granted", False)),
+                                fields=["granted_at"],
+                                name="review_publication_consents_refused",
+                                serves="purge_expired, 3 years after the refusal",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["review"],
+                                name="review_publication_consents_by_review",
+                                serves="history of a review",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["user"],
+                                name="review_publication_consents_by_user",
+                                serves="a person's; export",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("version__regex", "^[0-9]{4}-[0-9]{2}-[0-9]{2}(\\.[0-9]+)?$")
+                                ),
+                                name="review_publication_consents_version_is_dated",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("revoked_at__isnull", True),
+                                    ("revoked_at__gte", models.F("granted_at")),
+                                    _connector="OR",
+                                ),
+                                name="review_publication_consents_revoked_after_granted",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("granted", True), ("revoked_at__isnull", True), _connector="OR"
+                                ),
+                                name="review_publication_consents_refusal_is_not_revoked",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("granted_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("revoked_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="review_publication_consents_times_finite",
+                            ),
+                            models.UniqueConstraint(
+                                condition=models.Q(("granted", True), ("revoked_at__isnull", True)),
+                                fields=("review",),
+                                name="review_publication_consents_one_active",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="review_publication_consents_are_evidence",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.review_id IS DISTINCT FROM NEW.review_id OR OLD.user_id IS DISTINCT FROM NEW.user_id OR OLD.granted IS DISTINCT FROM NEW.granted OR OLD.version IS DISTINCT FROM NEW.version OR OLD.granted_at IS DISTINCT FROM NEW.granted_at))",
+                                    execute="public.refuse('review_publication_consents_are_evidence', 'review_id', 'A consent is evidence: only its withdrawal can be recorded')",
+                                    func="",
+                                    hash="1d20ad74750d9284ec3bee773595656d49124632",
+                                    operation="UPDATE",
+                                    pgid="review_publication_consents_are_evidence",
+                                    table="review_publication_consents",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="review_publication_consents_revoked_once",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.revoked_at IS DISTINCT FROM NEW.revoked_at) AND OLD.revoked_at IS NOT NULL)",
+                                    execute="public.refuse('review_publication_consents_revoked_once', 'revoked_at', 'A consent is withdrawn once')",
+                                    func="",
+                                    hash="e8ed7be195d8022f8a0c573331bd4b71f62d1ee5",
+                                    operation="UPDATE",
+                                    pgid="review_publication_consents_revoked_once",
+                                    table="review_publication_consents",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="review_publication_consents_no_delete",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((CASE WHEN OLD.granted THEN OLD.revoked_at ELSE OLD.granted_at END < pg_catalog.now() - interval '3 years') IS NOT TRUE)",
+                                    execute="public.refuse('review_publication_consents_no_delete', 'id', 'These records are kept as evidence and are not deleted')",
+                                    func="",
+                                    hash="7e5fe0ca485efb1bd6f3d090b265c33ad93f3218",
+                                    operation="DELETE",
+                                    pgid="review_publication_consents_no_delete",
+                                    table="review_publication_consents",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="review_publication_consents_no_truncate",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('review_publication_consents_no_truncate', 'id', 'This table cannot be emptied')",
+                                    func="",
+                                    hash="60490450706bacbdb6192069c053ea5df007f473",
+                                    level="STATEMENT",
+                                    operation="TRUNCATE",
+                                    pgid="review_publication_consents_no_truncate",
+                                    table="review_publication_consents",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="review_publication_consents_unpublish",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.revoked_at IS NOT NULL AND OLD.revoked_at IS NULL)",
+                                    execute="public.review_publication_consents_unpublish()",
+                                    func="CREATE OR REPLACE FUNCTION public.review_publication_consents_unpublish() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    UPDATE public.reviews\n    SET status = CASE status WHEN 'published' THEN 'unpublished' ELSE status END\n    WHERE id = NEW.review_id;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="03d7a1130414968f9e62fd418e327619bad803f0",
+                                    operation='UPDATE OF "revoked_at"',
+                                    pgid="review_publication_consents_unpublish",
+                                    table="review_publication_consents",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="review_publication_consents_user_id_not_erased",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.user_id IS NOT NULL)",
+                                    execute="public.refuse_for_erased_person('review_publication_consents_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
+                                    func="",
+                                    hash="8cac9bc526017955d20387649ee5d1ea0997db04",
+                                    operation='INSERT OR UPDATE OF "user_id"',
+                                    pgid="review_publication_consents_user_id_not_erased",
+                                    table="review_publication_consents",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="review_publication_consents_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('review_publication_consents_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="57c06dd9d466d588578e6433b27e9f2febc4d574",
+                                    operation='UPDATE OF "id"',
+                                    pgid="review_publication_consents_id_stays",
+                                    table="review_publication_consents",
                                     when="BEFORE",
                                 ),
                             ),
@@ -645,533 +1282,6 @@ class Migration(migrations.Migration):
                                     when="BEFORE",
                                 ),
                             ),
-                        ],
-                    },
-                ),
-                migrations.CreateModel(
-                    name="Review",
-                    fields=[
-                        (
-                            "id",
-                            models.UUIDField(
-                                db_comment="P0 · UUIDv7, sortable by time",
-                                db_default=models.Func(
-                                    function="uuid7", output_field=models.UUIDField()
-                                ),
-                                default=ebalance.db.ids.uuid7,
-                                editable=False,
-                                primary_key=True,
-                                serialize=False,
-                            ),
-                        ),
-                        (
-                            "user",
-                            models.ForeignKey(
-                                blank=True,
-                                db_comment="P0 · who wrote it, if known",
-                                db_index=False,
-                                null=True,
-                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
-                                related_name="reviews",
-                                to=settings.AUTH_USER_MODEL,
-                            ),
-                        ),
-                        (
-                            "status",
-                            models.TextField(
-                                db_comment="P0 · life cycle", db_default="draft", default="draft"
-                            ),
-                        ),
-                        (
-                            "review_text_encrypted",
-                            models.TextField(db_comment="P2 · the review, sealed", editable=False),
-                        ),
-                        (
-                            "anonymity_level",
-                            models.TextField(
-                                db_comment="P0 · how the author is shown",
-                                db_default="full",
-                                default="full",
-                            ),
-                        ),
-                        (
-                            "submitted_at",
-                            models.DateTimeField(
-                                blank=True, db_comment="P0 · when submitted, UTC", null=True
-                            ),
-                        ),
-                        (
-                            "published_at",
-                            models.DateTimeField(
-                                blank=True, db_comment="P0 · when last published, UTC", null=True
-                            ),
-                        ),
-                    ],
-                    options={
-                        "verbose_name": "review",
-                        "verbose_name_plural": "reviews",
-                        "db_table": "reviews",
-                        "db_table_comment": "Reviews of clients, sealed",
-                        "indexes": [
-                            ebalance.db.rules.Index(
-                                fields=["user"],
-                                name="reviews_by_user",
-                                serves="a person's reviews; export",
-                            ),
-                            ebalance.db.rules.Index(
-                                fields=["status", "submitted_at"],
-                                name="reviews_by_status",
-                                serves="moderation; site",
-                            ),
-                        ],
-                        "constraints": [
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("review_text_encrypted"),
-                                        function="is_sealed",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="reviews_review_text_encrypted_is_sealed",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("submitted_at"),
-                                        function="is_finite",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                    models.Func(
-                                        models.F("published_at"),
-                                        function="is_finite",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
-                                name="reviews_times_finite",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    ("status__in", ["draft", "pending", "published", "unpublished"])
-                                ),
-                                name="reviews_status_in_set",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    ("anonymity_level__in", ["full", "initials", "named"])
-                                ),
-                                name="reviews_anonymity_level_in_set",
-                            ),
-                        ],
-                        "triggers": [
-                            pgtrigger.compiler.Trigger(
-                                name="reviews_status_transition",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('draft', 'pending'), ('pending', 'published'), ('pending', 'unpublished'), ('published', 'unpublished'), ('unpublished', 'published'))))",
-                                    execute="public.refuse_transition('reviews_status_transition', 'status', 'This change of status is not allowed')",
-                                    func="",
-                                    hash="d162af70eb20f64f369438cda60c0788362c1665",
-                                    operation='UPDATE OF "status"',
-                                    pgid="reviews_status_transition",
-                                    table="reviews",
-                                    when="BEFORE",
-                                ),
-                            ),
-                            pgtrigger.compiler.Trigger(
-                                name="reviews_status_initial",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN (NEW.status NOT IN ('draft', 'pending'))",
-                                    execute="public.refuse('reviews_status_initial', 'status', 'A new record cannot start in this status')",
-                                    func="",
-                                    hash="86fe8f090d0f4ca2acfd82eeec8a48a5c16bbf37",
-                                    operation="INSERT",
-                                    pgid="reviews_status_initial",
-                                    table="reviews",
-                                    when="BEFORE",
-                                ),
-                            ),
-                            pgtrigger.compiler.Trigger(
-                                name="reviews_published_has_consent",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN (NEW.status = 'published' AND OLD.status <> 'published')",
-                                    execute="public.reviews_published_has_consent()",
-                                    func="CREATE OR REPLACE FUNCTION public.reviews_published_has_consent() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    PERFORM FROM public.review_publication_consents\n    WHERE review_id = NEW.id AND granted AND revoked_at IS NULL FOR SHARE;\n    IF NOT FOUND THEN\n        PERFORM public.raise_refusal('reviews_published_has_consent', TG_TABLE_NAME, 'status', 'A review is published only with the active consent of its author');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="6e6fe1531637164ce72042f9b4932f00517dea6a",
-                                    operation='UPDATE OF "status"',
-                                    pgid="reviews_published_has_consent",
-                                    table="reviews",
-                                    when="BEFORE",
-                                ),
-                            ),
-                            pgtrigger.compiler.Trigger(
-                                name="reviews_id_stays",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
-                                    execute="public.refuse('reviews_id_stays', 'id', 'The key of a record never changes')",
-                                    func="",
-                                    hash="f797b82cb557c8fe2c454bb41167270ed845b262",
-                                    operation='UPDATE OF "id"',
-                                    pgid="reviews_id_stays",
-                                    table="reviews",
-                                    when="BEFORE",
-                                ),
-                            ),
-                        ],
-                    },
-                ),
-                migrations.CreateModel(
-                    name="ReviewPublicationConsent",
-                    fields=[
-                        (
-                            "id",
-                            models.UUIDField(
-                                db_comment="P0 · UUIDv7, sortable by time",
-                                db_default=models.Func(
-                                    function="uuid7", output_field=models.UUIDField()
-                                ),
-                                default=ebalance.db.ids.uuid7,
-                                editable=False,
-                                primary_key=True,
-                                serialize=False,
-                            ),
-                        ),
-                        (
-                            "review",
-                            models.ForeignKey(
-                                db_comment="P0 · review",
-                                db_index=False,
-                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
-                                related_name="publication_consents",
-                                to="ugc.review",
-                            ),
-                        ),
-                        (
-                            "user",
-                            models.ForeignKey(
-                                blank=True,
-                                db_comment="P0 · who agreed, if known",
-                                db_index=False,
-                                null=True,
-                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
-                                related_name="review_publication_consents",
-                                to=settings.AUTH_USER_MODEL,
-                            ),
-                        ),
-                        (
-                            "granted",
-                            models.BooleanField(
-                                db_comment="P0 · true: agreed; false: refused",
-                                db_default=False,
-                                default=False,
-                            ),
-                        ),
-                        (
-                            "version",
-                            models.TextField(
-                                db_comment="P0 · version of the text, YYYY-MM-DD or YYYY-MM-DD.n"
-                            ),
-                        ),
-                        (
-                            "granted_at",
-                            models.DateTimeField(
-                                db_comment="P0 · when given, UTC",
-                                db_default=models.Func(
-                                    function="now", output_field=models.DateTimeField()
-                                ),
-                                editable=False,
-                            ),
-                        ),
-                        (
-                            "revoked_at",
-                            models.DateTimeField(
-                                blank=True,
-                                db_comment="P0 · when withdrawn, UTC; set once",
-                                null=True,
-                            ),
-                        ),
-                    ],
-                    options={
-                        "verbose_name": "consent to publication",
-                        "verbose_name_plural": "consents to publication",
-                        "db_table": "review_publication_consents",
-                        "db_table_comment": "Evidence of consents to publish a review",
-                        "indexes": [
-                            ebalance.db.rules.Index(
-                                fields=["review"],
-                                name="review_publication_consents_by_review",
-                                serves="history of a review",
-                            ),
-                            ebalance.db.rules.Index(
-                                fields=["user"],
-                                name="review_publication_consents_by_user",
-                                serves="a person's; export",
-                            ),
-                        ],
-                        "constraints": [
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    ("version__regex", "^[0-9]{4}-[0-9]{2}-[0-9]{2}(\\.[0-9]+)?$")
-                                ),
-                                name="review_publication_consents_version_is_dated",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    ("revoked_at__isnull", True),
-                                    ("revoked_at__gte", models.F("granted_at")),
-                                    _connector="OR",
-                                ),
-                                name="review_publication_consents_revoked_after_granted",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    ("granted", True), ("revoked_at__isnull", True), _connector="OR"
-                                ),
-                                name="review_publication_consents_refusal_is_not_revoked",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("granted_at"),
-                                        function="is_finite",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                    models.Func(
-                                        models.F("revoked_at"),
-                                        function="is_finite",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
-                                name="review_publication_consents_times_finite",
-                            ),
-                            models.UniqueConstraint(
-                                condition=models.Q(("granted", True), ("revoked_at__isnull", True)),
-                                fields=("review",),
-                                name="review_publication_consents_one_active",
-                            ),
-                        ],
-                        "triggers": [
-                            pgtrigger.compiler.Trigger(
-                                name="review_publication_consents_are_evidence",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN ((OLD.review_id IS DISTINCT FROM NEW.review_id OR OLD.user_id IS DISTINCT FROM NEW.user_id OR OLD.granted IS DISTINCT FROM NEW.granted OR OLD.version IS DISTINCT FROM NEW.version OR OLD.granted_at IS DISTINCT FROM NEW.granted_at))",
-                                    execute="public.refuse('review_publication_consents_are_evidence', 'review_id', 'A consent is evidence: only its withdrawal can be recorded')",
-                                    func="",
-                                    hash="1d20ad74750d9284ec3bee773595656d49124632",
-                                    operation="UPDATE",
-                                    pgid="review_publication_consents_are_evidence",
-                                    table="review_publication_consents",
-                                    when="BEFORE",
-                                ),
-                            ),
-                            pgtrigger.compiler.Trigger(
-                                name="review_publication_consents_revoked_once",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN ((OLD.revoked_at IS DISTINCT FROM NEW.revoked_at) AND OLD.revoked_at IS NOT NULL)",
-                                    execute="public.refuse('review_publication_consents_revoked_once', 'revoked_at', 'A consent is withdrawn once')",
-                                    func="",
-                                    hash="e8ed7be195d8022f8a0c573331bd4b71f62d1ee5",
-                                    operation="UPDATE",
-                                    pgid="review_publication_consents_revoked_once",
-                                    table="review_publication_consents",
-                                    when="BEFORE",
-                                ),
-                            ),
-                            pgtrigger.compiler.Trigger(
-                                name="review_publication_consents_no_delete",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('review_publication_consents_no_delete', 'id', 'These records are kept as evidence and are not deleted')",
-                                    func="",
-                                    hash="6345cc58379124cadad93a0db9e38a066a92a616",
-                                    operation="DELETE",
-                                    pgid="review_publication_consents_no_delete",
-                                    table="review_publication_consents",
-                                    when="BEFORE",
-                                ),
-                            ),
-                            pgtrigger.compiler.Trigger(
-                                name="review_publication_consents_no_truncate",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('review_publication_consents_no_truncate', 'id', 'This table cannot be emptied')",
-                                    func="",
-                                    hash="60490450706bacbdb6192069c053ea5df007f473",
-                                    level="STATEMENT",
-                                    operation="TRUNCATE",
-                                    pgid="review_publication_consents_no_truncate",
-                                    table="review_publication_consents",
-                                    when="BEFORE",
-                                ),
-                            ),
-                            pgtrigger.compiler.Trigger(
-                                name="review_publication_consents_unpublish",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN (NEW.revoked_at IS NOT NULL AND OLD.revoked_at IS NULL)",
-                                    execute="public.review_publication_consents_unpublish()",
-                                    func="CREATE OR REPLACE FUNCTION public.review_publication_consents_unpublish() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    UPDATE public.reviews\n    SET status = CASE status WHEN 'published' THEN 'unpublished' ELSE status END\n    WHERE id = NEW.review_id;\n    RETURN NULL;\nEND $rule$; ",
-                                    hash="03d7a1130414968f9e62fd418e327619bad803f0",
-                                    operation='UPDATE OF "revoked_at"',
-                                    pgid="review_publication_consents_unpublish",
-                                    table="review_publication_consents",
-                                    when="AFTER",
-                                ),
-                            ),
-                            pgtrigger.compiler.Trigger(
-                                name="review_publication_consents_id_stays",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
-                                    execute="public.refuse('review_publication_consents_id_stays', 'id', 'The key of a record never changes')",
-                                    func="",
-                                    hash="57c06dd9d466d588578e6433b27e9f2febc4d574",
-                                    operation='UPDATE OF "id"',
-                                    pgid="review_publication_consents_id_stays",
-                                    table="review_publication_consents",
-                                    when="BEFORE",
-                                ),
-                            ),
-                        ],
-                    },
-                ),
-                migrations.CreateModel(
-                    name="DiaryEntry",
-                    fields=[
-                        (
-                            "id",
-                            models.UUIDField(
-                                db_comment="P0 · UUIDv7, sortable by time",
-                                db_default=models.Func(
-                                    function="uuid7", output_field=models.UUIDField()
-                                ),
-                                default=ebalance.db.ids.uuid7,
-                                editable=False,
-                                primary_key=True,
-                                serialize=False,
-                            ),
-                        ),
-                        (
-                            "user",
-                            models.ForeignKey(
-                                db_comment="P0 · whose diary",
-                                db_index=False,
-                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
-                                related_name="diary_entries",
-                                to=settings.AUTH_USER_MODEL,
-                            ),
-                        ),
-                        ("diary_type", models.TextField(db_comment="P0 · kind of diary")),
-                        ("entry_date", models.DateField(db_comment="P0 · day it is about")),
-                        (
-                            "payload_encrypted",
-                            models.TextField(
-                                blank=True,
-                                db_comment="P2 · entry, sealed JSON; empty exactly when deleted",
-                                editable=False,
-                                null=True,
-                            ),
-                        ),
-                        (
-                            "created_at",
-                            models.DateTimeField(
-                                db_comment="P0 · when the row was written, UTC",
-                                db_default=models.Func(
-                                    function="now", output_field=models.DateTimeField()
-                                ),
-                                editable=False,
-                                verbose_name="created at",
-                            ),
-                        ),
-                        (
-                            "deleted_at",
-                            models.DateTimeField(
-                                blank=True, db_comment="P0 · when deleted, UTC", null=True
-                            ),
-                        ),
-                    ],
-                    options={
-                        "verbose_name": "diary entry",
-                        "verbose_name_plural": "diary entries",
-                        "db_table": "diary_entries",
-                        "db_table_comment": "Diaries of clients, sealed",
-                        "indexes": [
-                            ebalance.db.rules.Index(
-                                fields=["user", "-entry_date"],
-                                name="diary_entries_of_user",
-                                serves="the author's diary; export",
-                            ),
-                            ebalance.db.rules.Index(
-                                condition=models.Q(("deleted_at__isnull", False)),
-                                fields=["deleted_at"],
-                                name="diary_entries_deleted",
-                                serves="purge_expired, 30 days",
-                            ),
-                        ],
-                        "constraints": [
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("payload_encrypted"),
-                                        function="is_sealed",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="diary_entries_payload_encrypted_is_sealed",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Q(
-                                        ("deleted_at__isnull", True),
-                                        ("payload_encrypted__isnull", False),
-                                    ),
-                                    models.Q(
-                                        ("deleted_at__isnull", False),
-                                        ("payload_encrypted__isnull", True),
-                                    ),
-                                    _connector="OR",
-                                ),
-                                name="diary_entries_deleted_means_gone",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("entry_date"),
-                                        function="is_finite",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                    models.Func(
-                                        models.F("created_at"),
-                                        function="is_finite",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                    models.Func(
-                                        models.F("deleted_at"),
-                                        function="is_finite",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
-                                name="diary_entries_times_finite",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    (
-                                        "diary_type__in",
-                                        ["emotions", "abc", "sleep_energy", "gratitude"],
-                                    )
-                                ),
-                                name="diary_entries_diary_type_in_set",
-                            ),
-                        ],
-                        "triggers": [
-                            pgtrigger.compiler.Trigger(
-                                name="diary_entries_id_stays",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
-                                    execute="public.refuse('diary_entries_id_stays', 'id', 'The key of a record never changes')",
-                                    func="",
-                                    hash="e195aa7b99261b46926ce684feb4cf4b3fa1cf56",
-                                    operation='UPDATE OF "id"',
-                                    pgid="diary_entries_id_stays",
-                                    table="diary_entries",
-                                    when="BEFORE",
-                                ),
-                            )
                         ],
                     },
                 ),

@@ -374,8 +374,12 @@ DECLARE
 BEGIN
     IF TG_OP = 'UPDATE' THEN
         -- Events outlive their plan; what was accepted once may still go with its lead.
-        IF (NEW.event_name, NEW.source, NEW.properties)
-           IS NOT DISTINCT FROM (OLD.event_name, OLD.source, OLD.properties) THEN
+        IF (NEW.event_name, NEW.source) IS NOT DISTINCT FROM (OLD.event_name, OLD.source)
+           AND (NEW.properties = OLD.properties
+                -- Nobody is known by the lead any more: it was erased.
+                OR NEW.properties = '{}' AND TG_TABLE_NAME = 'lead_timeline_events'
+                   AND NOT EXISTS (SELECT FROM public.lead_identities i
+                                   WHERE i.lead_id = NEW.lead_id)) THEN
             RETURN NEW;
         END IF;
     END IF;

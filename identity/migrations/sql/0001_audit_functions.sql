@@ -1,8 +1,8 @@
--- What the database writes into the audit log by itself, and who acted (access.md §3); that nothing
--- is written of an erased person any more; and what erasure may empty in an event.
+-- What the database writes into the audit log by itself (access.md §3), and the refusal of new rows
+-- about an erased person.
 
 -- The role somebody acts in: the highest they have, or had before this transaction changed it.
-CREATE OR REPLACE FUNCTION public.acting_role(actor uuid) RETURNS text LANGUAGE plpgsql STABLE
+CREATE FUNCTION public.acting_role(actor uuid) RETURNS text LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     before text[] := string_to_array(current_setting('ebalance.role_before', true), ' ');
@@ -19,7 +19,7 @@ COMMENT ON FUNCTION public.acting_role(uuid) IS
     'The highest role a person has, or had before this transaction changed it';
 
 -- Who gives themselves a role does it in the one they had, and so does who gives up theirs.
-CREATE OR REPLACE FUNCTION public.remember_acting_role() RETURNS trigger LANGUAGE plpgsql
+CREATE FUNCTION public.remember_acting_role() RETURNS trigger LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     said text := lower(current_setting('ebalance.actor_user_id', true));
@@ -35,7 +35,7 @@ COMMENT ON FUNCTION public.remember_acting_role() IS
 
 -- One entry, with the actor of the session variables (ebalance/acting.py). Without one it is the
 -- system's.
-CREATE OR REPLACE FUNCTION public.record_audit_entry(
+CREATE FUNCTION public.record_audit_entry(
     action text, entity_type text, entity_id uuid, entity_key text, old_value jsonb, new_value jsonb
 ) RETURNS uuid LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -91,7 +91,7 @@ COMMENT ON FUNCTION public.record_audit_entry(text, text, uuid, text, jsonb, jso
 
 -- Times are told in UTC, whatever the writer's zone. What is long is not looked into: that takes
 -- its time, and others wait for the chain meanwhile.
-CREATE OR REPLACE FUNCTION public.audit_change() RETURNS trigger LANGUAGE plpgsql
+CREATE FUNCTION public.audit_change() RETURNS trigger LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
     was jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
@@ -131,7 +131,7 @@ COMMENT ON FUNCTION public.audit_change() IS
     'Trigger: write what happened to a row into the audit log; arguments are action, key column, columns told';
 
 -- The row is read under a lock, so that an erasure under way is waited for.
-CREATE OR REPLACE FUNCTION public.refuse_for_erased_person() RETURNS trigger LANGUAGE plpgsql
+CREATE FUNCTION public.refuse_for_erased_person() RETURNS trigger LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     found_status text;
@@ -148,39 +148,3 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION public.refuse_for_erased_person() IS
     'Trigger: nothing new is written of an erased person; arguments are rule, column, sentence';
-
--- As before, but that the properties of an event may be emptied when the person is erased.
-CREATE OR REPLACE FUNCTION public.guard_p0_event() RETURNS trigger LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    offence text[];
-    sentence text;
-BEGIN
-    IF TG_OP = 'UPDATE' THEN
-        -- Events outlive their plan; what was accepted once may still go with its lead.
-        IF (NEW.event_name, NEW.source) IS NOT DISTINCT FROM (OLD.event_name, OLD.source)
-           AND (NEW.properties = OLD.properties
-                -- Nobody is known by the lead any more: it was erased.
-                OR NEW.properties = '{}' AND TG_TABLE_NAME = 'lead_timeline_events'
-                   AND NOT EXISTS (SELECT FROM public.lead_identities i
-                                   WHERE i.lead_id = NEW.lead_id)) THEN
-            RETURN NEW;
-        END IF;
-    END IF;
-    IF TG_TABLE_NAME = 'analytics_events' THEN
-        offence := public.event_offence(
-            NEW.event_name, NEW.source, NEW.properties, NEW.page, NEW.acquisition);
-    ELSE
-        offence := public.event_offence(NEW.event_name, NEW.source, NEW.properties, '{}', '{}');
-    END IF;
-    IF offence IS NULL THEN
-        RETURN NEW;
-    END IF;
-    FOR i IN 0 .. TG_NARGS - 2 BY 2 LOOP
-        IF TG_ARGV[i] = offence[1] THEN
-            sentence := TG_ARGV[i + 1] || coalesce(': ' || offence[3], '');
-        END IF;
-    END LOOP;
-    PERFORM public.raise_refusal(TG_TABLE_NAME || offence[1], TG_TABLE_NAME, offence[2], sentence);
-    RETURN NULL;
-END $$;
