@@ -590,7 +590,7 @@ def development(data: Path, **changes: str) -> dict[str, str]:
 
 SEALS = """
 from uuid import UUID
-from ebalance.db import envelope
+from ebalance.db.encryption import envelope
 print("sealed", envelope.seal(b"x", b"t", UUID(int=0)), envelope.blind_index("x"))
 """
 

@@ -396,7 +396,7 @@ def test_nobody_pays_for_jsonschema_who_does_not_validate() -> None:
     code = """
 import sys, django
 django.setup()
-from ebalance.db import payloads
+from ebalance.db.encryption import payloads
 payloads.schema_for("intake", payloads.latest("intake"))
 assert "jsonschema" not in sys.modules
 payloads.validate("diary_gratitude", {"version": 1, "items": [{"text": "x"}]})
