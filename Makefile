@@ -42,9 +42,9 @@ lint: setup  ## ruff: rules and format
 	@echo "== ruff format"
 	@$(PYTHON) -m ruff format --check .
 
-types: migrations  ## mypy on the persistence kit
-	@echo "== mypy ebalance/db"
-	@$(PYTHON) -m mypy ebalance/db
+types: migrations  ## mypy on the whole application
+	@echo "== mypy"
+	@$(PYTHON) -m mypy
 
 migrations: lint  ## is a migration missing?
 	@echo "== missing migrations"
