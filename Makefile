@@ -44,9 +44,9 @@ lint: setup  ## ruff: rules and format; the structure: direction of imports, cir
 	@echo "== structure"
 	@$(PYTHON) tools/structure.py
 
-types: migrations  ## mypy on the persistence kit
-	@echo "== mypy ebalance/db"
-	@$(PYTHON) -m mypy ebalance/db
+types: migrations  ## mypy on the whole application
+	@echo "== mypy"
+	@$(PYTHON) -m mypy
 
 migrations: lint  ## is a migration missing?
 	@echo "== missing migrations"

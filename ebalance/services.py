@@ -199,7 +199,7 @@ def refresh[Row: models.Model](given: RowOrKey[Row], row: Row) -> Row:
     if not isinstance(given, models.Model):
         return row
     given.refresh_from_db()
-    return cast("Row", given)
+    return given
 
 
 def same_key(given: object, stored: UUID | None) -> bool:

@@ -37,6 +37,7 @@ from ebalance.services import (
 )
 from identity.errors import LeadOfAnother, VersionOutdated
 from identity.models import Consent, User
+from identity.querysets import ConsentQuerySet
 
 from .mailing import PURPOSES
 from .statements import (
@@ -282,7 +283,7 @@ def _insert(
     return row
 
 
-def _lock_statements(subject: DataSubject, consent_type: str | None) -> models.QuerySet[Consent]:
+def _lock_statements(subject: DataSubject, consent_type: str | None) -> ConsentQuerySet[Consent]:
     """What ends when the person refuses this purpose, or all; locks the leads concerned."""
     condition = subject.own_statements
     for channel, purpose in PURPOSES.items():
