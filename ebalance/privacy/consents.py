@@ -31,6 +31,7 @@ from ebalance.services import (
     lock_rows,
     parse_bool,
     parse_choice,
+    parse_text_version,
     parse_uuid,
     to_utc,
     transactional,
@@ -42,7 +43,6 @@ from identity.querysets import ConsentQuerySet
 from .mailing import PURPOSES
 from .statements import (
     Statement,
-    parse_version,
     require_own_or_staff,
     require_status,
     version_order,
@@ -106,7 +106,7 @@ def grant_consent(
     is neither the person nor may change consents, NotFound, InvalidInput.
     """
     consent_type = parse_choice(consent_type, Consent.Type, "consent_type")
-    version = parse_version(version)
+    version = parse_text_version(version)
     source = parse_choice(source, Consent.Source, "source")
     granted = parse_bool(granted, "granted")
     key = None if id is None else parse_uuid(id, "id")

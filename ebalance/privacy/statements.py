@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import Q
 
-from ebalance.db import patterns
-from ebalance.services import InvalidInput, NotPermitted
+from ebalance.services import NotPermitted
 from identity.errors import PersonUnavailable
 from identity.models import Consent, User
 
@@ -57,12 +55,6 @@ class Statement:
             and row.user_id in (None, self.user)
             and (row.lead_id is None or row.lead_id in self.subject.named)
         )
-
-
-def parse_version(version: object) -> str:
-    if not isinstance(version, str) or not re.fullmatch(patterns.TEXT_VERSION, version):
-        raise InvalidInput(field="version")
-    return version
 
 
 def version_order(version: str) -> tuple[str, int, str, str]:
