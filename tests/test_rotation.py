@@ -847,26 +847,3 @@ def test_the_exit_code_is_that_of_what_remains(committed: Database, use: Any) ->
     finished = manage("rotate_keys", DATABASE_URL=committed.url, **NEW_ENVIRONMENT)
     assert finished.returncode == 0
     assert manage("keys", "status", DATABASE_URL=committed.url, **alone).returncode == 0
-
-
-# -- the release before ---------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_a_database_in_use_is_upgraded_and_then_rotates(committed: Database, use: Any) -> None:
-    form, note = IntakeFormFactory(submitted=True), LeadNoteFactory()
-    before = fingerprint("intake_forms", "lead_notes")
-    for state in (["crm", "0502"], ["booking", "0301"], ["audit", "0602"], []):
-        done = manage("migrate", *state, DATABASE_URL=committed.url)
-        assert done.returncode == 0, done.stderr
-        if state == ["audit", "0602"]:  # the older rule: nothing moves
-            with pytest.raises(IntegrityError), transaction.atomic():
-                execute("UPDATE intake_forms SET payload_encrypted = %s", [f"v1.k2.{'A' * 40}"])
-    assert fingerprint("intake_forms", "lead_notes") == before
-    use(NEW_RINGS)
-    assert "Everything is under the first key" in command()
-    for row in (form, note):
-        assert key_ids(type(row)) == {"k2"}
-        assert opened(row)
-    with pytest.raises(IntegrityError), transaction.atomic():
-        execute("UPDATE intake_forms SET payload_encrypted = %s", [f"v1.k1.{'A' * 40}"])
