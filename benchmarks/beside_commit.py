@@ -2,9 +2,8 @@
 
     .venv/bin/python benchmarks/beside_commit.py COMMIT "rotation.py" "purge.py --runs 200000" …
 
-Each is run twice on either side. Every line of output that ends with a number, or a number and a
-unit, is a figure; the ratio is this checkout's mean by the other's, above 1 where this one's is
-larger.
+Each is run twice on either side. A line with a label, two spaces and a number is a figure.
+The ratio is this checkout's mean by the other's: above 1 where the figure of this one is larger.
 """
 
 from __future__ import annotations
@@ -22,9 +21,7 @@ from pathlib import Path
 from common import ROOT
 
 RUNS = 2
-FIGURE = re.compile(
-    r"^(?P<label>\S.*?)\s{2,}(?P<number>[\d,.]+)(?:\s+(?P<unit>[\w/]+))?(?:\s+\(.*\))?$"
-)
+FIGURE = re.compile(r"^\s*(?P<label>\S.*?)\s{2,}(?P<number>[\d,.]*\d)(?:\s+\S+)?(?:\s{2,}.*)?$")
 
 type Figures = dict[str, list[float]]
 
@@ -52,12 +49,12 @@ def compare(benchmark: str, other: Path) -> None:
     for _ in range(RUNS):
         measure(benchmark, other, before)
         measure(benchmark, ROOT, after)
-    print(f"\n{benchmark}\n{'':40}{'other':>14}{'this':>14}{'ratio':>8}")
+    print(f"\n{benchmark}\n{'':62}{'other':>14}{'this':>14}{'ratio':>8}")
     for label in after:
         if label in before:
             old, new = statistics.mean(before[label]), statistics.mean(after[label])
             ratio = f"{new / old:8.2f}" if old else ""
-            print(f"{label:40}{old:14,.2f}{new:14,.2f}{ratio}", flush=True)
+            print(f"{label:62}{old:14,.2f}{new:14,.2f}{ratio}", flush=True)
 
 
 def measure(benchmark: str, checkout: Path, figures: Figures) -> None:
@@ -74,9 +71,9 @@ def measure(benchmark: str, checkout: Path, figures: Figures) -> None:
     for line in output.splitlines():
         if figure := FIGURE.match(line.rstrip()):
             label = f"{section} {figure['label']}".strip()
-            figures[label[:38]].append(float(figure["number"].replace(",", "")))
-        elif re.match(r"\d+ processes, ", line):
-            section = line
+            figures[label[-60:]].append(float(figure["number"].replace(",", "")))
+        elif line and not line.startswith(" "):
+            section = line.partition(":")[0]
 
 
 if __name__ == "__main__":
