@@ -1,4 +1,4 @@
-"""Slots from working hours (states.md, Booking)."""
+"""Slots from working hours (states.md, "Booking")."""
 
 from __future__ import annotations
 

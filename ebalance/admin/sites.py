@@ -10,7 +10,7 @@ from . import entries
 
 class Site(UnfoldAdminSite):
     """Admin. What a role may not see answers as what does not exist (access.md §1), and is written
-    into the audit log (§3).
+    into the audit log (access.md §3).
     """
 
     def admin_view(self, view, cacheable=False):

@@ -468,7 +468,7 @@ def test_of_a_lead_that_nobody_is_known_by_any_more_the_event_is_emptied() -> No
 
 
 def test_events_of_a_retired_kind_still_move_with_their_lead() -> None:
-    """Leads are merged long after an event of theirs went out of use (states.md, CRM)."""
+    """Leads are merged long after an event of theirs went out of use (states.md, "CRM")."""
     row = Writer(TIMELINE).write("page_view", "web", {"page_path": "/"})
     execute("UPDATE tracking_events SET is_active = false")
     into = LeadFactory()

@@ -33,7 +33,7 @@ END $$;
 COMMENT ON FUNCTION public.remember_acting_role() IS
     'Trigger: keep for this transaction in which role its actor began to change roles';
 
--- One entry, with the actor of the session variables (ebalance/acting.py). Without one it is the
+-- One entry, with the actor of the session variables (ebalance/actor.py). Without one it is the
 -- system's.
 CREATE FUNCTION public.record_audit_entry(
     action text, entity_type text, entity_id uuid, entity_key text, old_value jsonb, new_value jsonb
