@@ -56,6 +56,7 @@ class LeadAdmin(ModelAdmin):
         "identities__user__display_name",
     )
     inlines = (LeadIdentityInline, LeadNoteInline, LeadTimelineEventInline)
+    readonly_fields = ("merged_into",)  # the action below merges
     actions = ("merge_selected",)
 
     @admin.action(

@@ -1,8 +1,8 @@
-"""What the verbs of the CRM say no with. ``code`` is part of the API."""
+"""Refusals of the services of the CRM. ``code`` is part of the API."""
 
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.services import Refused
+from ebalance.services import Refused, TransitionRefused
 
 
 class EventRefused(Refused):
@@ -14,3 +14,12 @@ class EventRefused(Refused):
 
     code = "event_refused"
     sentence_template = _("This event cannot be stored: the tracking plan does not allow it.")
+
+
+class LeadNotMergeable(TransitionRefused):
+    """The lead was merged into another one, or its person was erased; ``status`` says which."""
+
+    code = "lead_not_mergeable"
+    sentence_template = _(
+        "One of these leads was merged into another one already, or its person was erased."
+    )

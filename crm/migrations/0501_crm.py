@@ -278,8 +278,8 @@ class Migration(migrations.Migration):
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (NEW.merged_into_id IS NOT NULL AND OLD.merged_into_id IS NULL)",
                                     execute="public.leads_merged_in_no_circle()",
-                                    func="CREATE OR REPLACE FUNCTION public.leads_merged_in_no_circle() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ DECLARE\n    target uuid := NEW.merged_into_id;\nBEGIN\n    PERFORM FROM public.leads l WHERE l.id = NEW.id FOR UPDATE;\n    WHILE target IS NOT NULL LOOP\n        IF target = NEW.id THEN\n            PERFORM public.raise_refusal('leads_merged_in_no_circle', TG_TABLE_NAME, 'merged_into_id', 'This lead was merged into the other one before');\n        END IF;\n        SELECT l.merged_into_id INTO target FROM public.leads l WHERE l.id = target\n        FOR KEY SHARE;\n    END LOOP;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="95b72eb80df0fa1b6d2db334df6043d93c109a2f",
+                                    func="CREATE OR REPLACE FUNCTION public.leads_merged_in_no_circle() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ DECLARE\n    target uuid := NEW.merged_into_id;\nBEGIN\n    PERFORM FROM public.leads l WHERE l.id = NEW.id FOR UPDATE;\n    WHILE target IS NOT NULL LOOP\n        IF target = NEW.id THEN\n            PERFORM public.raise_refusal('leads_merged_in_no_circle', TG_TABLE_NAME, 'merged_into_id', 'A lead cannot be merged in a circle');\n        END IF;\n        SELECT l.merged_into_id INTO target FROM public.leads l WHERE l.id = target\n        FOR KEY SHARE;\n    END LOOP;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="e9dd27aa0125c93fd7cec606aca8c496353d831e",
                                     operation='UPDATE OF "merged_into_id"',
                                     pgid="leads_merged_in_no_circle",
                                     table="leads",

@@ -64,13 +64,17 @@ BEGIN
     END IF;
     RETURN NEW;
 END""",
-            broken=lambda lead: lead.merged_into_id is not None and lead.identities.exists(),
+            broken=lambda lead: (
+                not lead._state.adding
+                and lead.merged_into_id is not None
+                and lead.identities.exists()
+            ),
         ),
         triggers.Rule(
             "leads_merged_in_no_circle",
             operation=pgtrigger.UpdateOf("merged_into_id"),
             condition=is_merged_now,
-            message=gettext_noop("This lead was merged into the other one before"),
+            message=gettext_noop("A lead cannot be merged in a circle"),
             column="merged_into_id",
             body=f"""
 DECLARE

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import connection
 
 from ebalance.db import patterns
+from ebalance.db.encryption.payloads import UNSTORABLE
 from ebalance.services import InvalidInput, key_of, parse_uuid, to_utc
 
 from ..models import Lead
@@ -99,6 +100,8 @@ def parse_event(
     utm: Mapping[str, str] | None,
 ) -> ParsedEvent:
     """Raises InvalidInput."""
+    parse_text(name, "event_name")
+    parse_text(source, "source")
     given = parse_json_object(properties, "properties")
     link = deep_link_id or given.get("deep_link_id")
     if not isinstance(link, str) or not re.fullmatch(patterns.OPAQUE_ID, link):
@@ -118,6 +121,13 @@ def parse_event(
         topic=key_of(topic),
         utm=None if utm is None else parse_json_object(utm, "utm"),
     )
+
+
+def parse_text(value: object, field: str) -> str:
+    """Raises InvalidInput for a value that no text column can hold."""
+    if not isinstance(value, str) or UNSTORABLE.search(value):
+        raise InvalidInput(field=field)
+    return value
 
 
 def plan_takes_deep_link(event_name: str, deep_link_id: str) -> bool:

@@ -143,6 +143,8 @@ def parse_identifiers(
 
     Raises InvalidInput for a value that cannot be one, NotFound for a key that is no user's.
     """
+    if contact is not None and not isinstance(contact, Mapping):
+        raise InvalidInput(field="contact")
     found: list[Identifier | None] = [] if user is None else [Account.of(user)]
     found += [Contact.of(channel, value) for channel, value in (contact or {}).items()]
     found += [] if anonymous_id is None else [Browser.of(anonymous_id)]

@@ -9,7 +9,6 @@ from uuid import UUID
 from django.conf import settings
 from django.db import models
 
-from audit.models import OutboxEvent
 from audit.services import publish_event
 from ebalance.db.contacts import ContactInvalid
 from ebalance.db.encryption.envelope import SealingError
@@ -18,7 +17,6 @@ from ebalance.services import (
     InvalidInput,
     NotFound,
     RowOrKey,
-    TransitionRefused,
     key_of,
     lock_rows,
     require_permission,
@@ -27,14 +25,12 @@ from ebalance.services import (
 )
 from identity.models import User
 
+from ..errors import LeadNotMergeable
 from ..models import FUNNEL_STAGES, Lead, LeadIdentity
+from .history import LEAD_ERASED, LEAD_SHARED, has_event
 
 CONSENTS = "consents"
 """Rows that stay with the merged lead: they are evidence, and the database keeps them unchanged."""
-
-# Events that the outbox keeps: what happened to a lead before (docs/decisions/outbox-memory.md).
-LEAD_ERASED = "lead_erased"
-LEAD_SHARED = "lead_shared"
 
 
 @transactional
@@ -46,7 +42,7 @@ def merge_leads(lead: RowOrKey[Lead], *, into: RowOrKey[Lead], actor: User | Non
     its row, inactive, which leads to ``into``, and its consents. Analytics keep their lead.
 
     Raises InvalidInput for a lead and itself, NotFound for an unknown lead, NotPermitted for an
-    actor who may not change leads, TransitionRefused when either lead was merged into a third one,
+    actor who may not change leads, LeadNotMergeable when either lead was merged into a third one,
     or erased.
     """
     require_permission(actor, "crm.change_lead")
@@ -76,7 +72,7 @@ def _merge(lead: Lead, into: Lead) -> None:
     for rows in _rows_of_lead(lead.pk):
         rows.update(lead=into)
     _complete(into, lead)
-    if _has_event(LEAD_SHARED, lead) and not _has_event(LEAD_SHARED, into):
+    if has_event(LEAD_SHARED, lead) and not has_event(LEAD_SHARED, into):
         publish_event(LEAD_SHARED, into)
     lead.status, lead.merged_into = Lead.Status.INACTIVE, into
     lead.save(update_fields=["status", "merged_into"])
@@ -84,25 +80,20 @@ def _merge(lead: Lead, into: Lead) -> None:
 
 
 def _require_mergeable(lead: Lead) -> None:
-    """Raises TransitionRefused for a lead that was merged or erased.
+    """Raises LeadNotMergeable for a lead that was merged or erased.
 
-    Erasures are repeated after a restore: they would erase the other lead too.
+    A repeated erasure would erase the other lead too.
     """
     for is_gone, status in (
         (lead.merged_into_id is not None, "merged"),
-        (_has_event(LEAD_ERASED, lead), "erased"),
+        (has_event(LEAD_ERASED, lead), "erased"),
     ):
         if is_gone:
-            raise TransitionRefused(entity="leads", id=lead.pk, status=status, wanted="merged")
-
-
-def _has_event(event_type: str, lead: Lead) -> bool:
-    events = OutboxEvent.objects.filter(aggregate_type="leads", aggregate_id=lead.pk)
-    return events.filter(event_type=event_type).exists()
+            raise LeadNotMergeable(entity="leads", id=lead.pk, status=status, wanted="merged")
 
 
 def _lock_both(key: UUID, into: UUID) -> dict[UUID, Lead]:
-    """FOR UPDATE: nobody may add rows that refer to them until they are one."""
+    """FOR UPDATE: inserts that refer to either lead wait until the merge ends."""
     rows = Lead.objects.filter(pk__in=[key, into]).order_by("pk").select_for_update(of=("self",))
     return {row.pk: row for row in rows}
 
@@ -123,7 +114,7 @@ def _rows_of_lead(key: UUID, *, other_apps_only: bool = False) -> Iterator[model
 # -- identities -----------------------------------------------------------------------------------
 
 
-# Column to the column that finds it.
+# Each column and the column that it is searched by.
 IDENTIFIERS = {
     "user": "user_id",
     "anonymous_id": "anonymous_id",
@@ -159,7 +150,7 @@ def _move_identities(lead: Lead, into: Lead) -> None:
 
 
 def _empty_known(row: LeadIdentity, others: list[LeadIdentity]) -> LeadIdentity | None:
-    """Empty the columns of ``row`` that one of the others has too; returns the last of these."""
+    """Empty the columns of ``row`` whose value another identity has; returns the last of these."""
     same = None
     for column, finder in IDENTIFIERS.items():
         own = _stored_forms(row, column, finder)

@@ -22,6 +22,7 @@ from ebalance.services import InvalidInput, NotFound, RowOrKey, key_of, uuid_or_
 from identity.services import lock_contacts
 
 from ..models import Lead, LeadIdentity
+from .history import LEAD_ERASED, has_event
 from .identifiers import (
     Account,
     Browser,
@@ -101,6 +102,8 @@ class LeadResolver:
             if lead is None:
                 raise NotFound(what="lead")
             rows = identities.get(key, [])
+            if lead.status == Lead.Status.INACTIVE and not rows and has_event(LEAD_ERASED, lead):
+                raise NotFound(what="lead")
             if not self._must_search_again(key, rows, may_create=may_create):
                 return lead, self._missing_in(rows)
 

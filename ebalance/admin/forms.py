@@ -86,12 +86,12 @@ class Form(forms.ModelForm):
         return self.cleaned_data
 
     def add_error(self, field, error):
-        """A rule may point at a column that this page does not show: then it is the page's."""
+        """An error of a column that the page does not show belongs to the whole form."""
         if field is None and hasattr(error, "error_dict"):
             shown: dict[str, list[ValidationError]] = {}
             for name, found in error.error_dict.items():
-                place = name if name in self.fields else NON_FIELD_ERRORS
-                shown.setdefault(place, []).extend(found)
+                is_shown = name in self.fields and not self.fields[name].widget.is_hidden
+                shown.setdefault(name if is_shown else NON_FIELD_ERRORS, []).extend(found)
             error = ValidationError(shown)
         super().add_error(field, error)
 

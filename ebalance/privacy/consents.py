@@ -45,6 +45,7 @@ from .statements import (
     Statement,
     require_own_or_staff,
     require_status,
+    speaker_of,
     version_order,
 )
 from .subject import (
@@ -112,10 +113,19 @@ def grant_consent(
     key = None if id is None else parse_uuid(id, "id")
     user_id, lead_id = parse_subject(user, lead)
     person = lock_subject(user_id, lead_id)
-    require_own_or_staff(actor, person.subject)
+    require_own_or_staff(actor, {user_id} if user_id else person.subject.accounts)
     if user_id and person.subject.accounts - {user_id}:
         raise LeadOfAnother(field="lead")
-    statement = Statement(consent_type, granted, version, source, user_id, person.lead, person)
+    statement = Statement(
+        consent_type,
+        granted,
+        version,
+        source,
+        user_id,
+        person.lead,
+        person,
+        speaker_of(person.subject, user_id, actor),
+    )
     for attempt in range(MAX_ATTEMPTS):
         try:
             with transaction.atomic():
@@ -151,8 +161,9 @@ def withdraw_consent(
         source = parse_choice(source, Consent.Source, "source")
     user_id, lead_id = parse_subject(user, lead)
     person = lock_subject(user_id, lead_id)
-    require_own_or_staff(actor, person.subject)
-    rows = _lock_statements(person.subject, consent_type)
+    require_own_or_staff(actor, {user_id} if user_id else person.subject.accounts)
+    speaker = speaker_of(person.subject, user_id, actor)
+    rows = _lock_statements(person.subject, consent_type, speaker)
     active = lock_rows(rows.active())
     if not active:
         return []
@@ -229,7 +240,7 @@ def _agree(statement: Statement, key: UUID | None, clock: Clock) -> Consent:
 
 
 def _refuse(statement: Statement, key: UUID | None, clock: Clock) -> Consent:
-    rows = _lock_statements(statement.subject, statement.consent_type)
+    rows = _lock_statements(statement.subject, statement.consent_type, statement.speaker)
     active = lock_rows(rows.active())
     if not active and (refusal := _same_refusal(statement, rows)) is not None:
         return refusal
@@ -283,14 +294,21 @@ def _insert(
     return row
 
 
-def _lock_statements(subject: DataSubject, consent_type: str | None) -> ConsentQuerySet[Consent]:
-    """What ends when the person refuses this purpose, or all; locks the leads concerned."""
+def _lock_statements(
+    subject: DataSubject, consent_type: str | None, speaker: UUID | None
+) -> ConsentQuerySet:
+    """The statements that a refusal of this purpose, or of all, ends. Locks their leads.
+
+    ``speaker`` is the account that refuses: a consent of another account of a shared lead stays.
+    """
     condition = subject.own_statements
+    if speaker is not None:
+        condition &= Q(user=speaker) | Q(user=None)
     for channel, purpose in PURPOSES.items():
         if consent_type not in (None, purpose):
             continue
-        accounts, leads = holders_of_contact(subject, channel)
-        # Before their consents, in the order of everybody who speaks as one of them.
+        accounts, leads = holders_of_contact(subject, channel, speaker=speaker)
+        # Lock the leads before their consents, as every consent service does.
         lock_rows(Lead.objects.filter(pk__in=leads - subject.leads))
         condition |= Q(consent_type=purpose) & (Q(user__in=accounts) | Q(user=None, lead__in=leads))
     rows = Consent.objects.filter(condition)

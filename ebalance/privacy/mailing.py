@@ -92,6 +92,9 @@ OR EXISTS (
           THEN ARRAY[a.client_user_id] = ARRAY(SELECT key FROM accounts)
           ELSE a.lead_id IN (
               SELECT n.lead_id FROM named n JOIN asked ON user_id IS NULL
+              WHERE NOT EXISTS (
+                  SELECT FROM reach r JOIN shared s USING (key, start_id)
+                  WHERE r.lead_id = n.lead_id AND NOT s.is_now)
               UNION ALL
               SELECT r.lead_id FROM reach r
               WHERE (SELECT count(*) FROM people) = 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -26,6 +26,7 @@ class Statement:
     user: UUID | None
     lead: UUID | None  # the current one, if the lead given was merged
     person: LockedSubject
+    speaker: UUID | None  # the account that speaks; None: nobody knows which of a shared lead
 
     @property
     def subject(self) -> DataSubject:
@@ -64,10 +65,17 @@ def version_order(version: str) -> tuple[str, int, str, str]:
     return day, len(digits) + bool(number), digits, number
 
 
-def require_own_or_staff(actor: User | None, subject: DataSubject) -> None:
+def speaker_of(subject: DataSubject, user: UUID | None, actor: User | None) -> UUID | None:
+    """The account that speaks: the one given, or the actor if the lead given is theirs."""
+    if user is None and actor is not None and actor.pk in subject.accounts:
+        return actor.pk
+    return user
+
+
+def require_own_or_staff(actor: User | None, accounts: Collection[UUID]) -> None:
     """Raises NotPermitted unless the actor is the person or may change consents (access.md §1)."""
     permission = "identity.change_consent"
-    if actor is None or actor.pk in subject.accounts or actor.has_perm(permission):
+    if actor is None or actor.pk in accounts or actor.has_perm(permission):
         return
     raise NotPermitted(permission=permission)
 

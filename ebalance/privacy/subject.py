@@ -216,15 +216,18 @@ def parse_key(row_or_key: RowOrKey | None, what: str) -> UUID | None:
     return key
 
 
-def holders_of_contact(subject: DataSubject, channel: str) -> tuple[set[UUID], set[UUID]]:
+def holders_of_contact(
+    subject: DataSubject, channel: str, *, speaker: UUID | None = None
+) -> tuple[set[UUID], set[UUID]]:
     """The accounts, and the leads without an account, that have this person's contact.
 
-    Anybody may have typed a contact, so their consents do not count for this person. A refusal of
-    somebody who has the contact counts: nobody may write to it.
+    Anybody may have typed a contact, so a consent given by such an account or lead does not count
+    for this person. A refusal does: nobody may write to that contact afterwards. ``speaker``
+    restricts a shared lead to the contacts of one account.
     """
     column = CONTACT_COLUMNS[channel]
     if subject.accounts:
-        accounts_of = User.objects.filter(pk__in=subject.accounts)
+        accounts_of = User.objects.filter(pk__in={speaker} if speaker else subject.accounts)
         contacts = set(accounts_of.values_list(column, flat=True))
     else:
         identities = LeadIdentity.objects.filter(lead__in=subject.leads)
@@ -235,10 +238,11 @@ def holders_of_contact(subject: DataSubject, channel: str) -> tuple[set[UUID], s
         accounts |= set(User.objects.filter(**{column: text}).values_list("pk", flat=True))
         with suppress(ContactInvalid):  # an old one may break today's rules for contacts
             found = find_leads_by_contact(**{channel: text})
-            leads |= set(found.values_list("pk", flat=True))
-    claimed = LeadIdentity.objects.filter(lead__in=leads, user__isnull=False)
-    leads -= set(claimed.values_list("lead", flat=True))
-    return accounts, set().union(*(DataSubject.read(None, lead).named for lead in leads))
+            for lead in found.values_list("pk", flat=True):
+                other = DataSubject.read(None, lead)
+                if not other.accounts:
+                    leads |= other.named
+    return accounts, leads
 
 
 def _open_contact(row: LeadIdentity, channel: str) -> str | None:
@@ -280,7 +284,8 @@ class AccountSubject:
         leads = self.subject.leads - self.shared
         for lead in ((self._by_contact - self.doubtful) | self.remembered) - self.subject.leads:
             other = DataSubject.read(None, lead)
-            if not other.accounts:
+            is_doubtful = bool(other.shared) and not self.is_erasure
+            if not other.accounts and not is_doubtful:
                 leads |= other.named
         return leads
 

@@ -436,6 +436,22 @@ def test_copied_and_repeated_rows_are_the_ones_who_acts() -> None:
     assert actors(acted) == [person.pk] * 4
 
 
+WRITES = [
+    "UPDATE\tservices SET price_amount = 1",
+    "UPDATE/**/services SET price_amount = 1",
+    "WITH\ta AS (UPDATE services SET price_amount = 1 RETURNING 1) SELECT * FROM a",
+    "/* why */ -- how\n delete from services",
+    "SELECT\n note()",
+    "SELECT\tnote()",
+    "SELECT * FROM note()",
+    "SELECT COUNT(note())",
+    "SELECT (note())",
+    'SELECT "note"()',
+    "SELECT DISTINCT note()",
+    "VALUES (note())",
+    "TRUNCATE services",
+    "SELECT 1; SELECT 2",
+]
 READS = [
     'SELECT "users"."id" FROM "users"',
     'SELECT COUNT(*) AS "__count" FROM "users"',
@@ -446,9 +462,14 @@ READS = [
     "SET CONSTRAINTS ALL IMMEDIATE",
     "SHOW timezone",
     "VACUUM users",
+    "-- nightly\nVACUUM users",
     "CREATE INDEX CONCURRENTLY one ON users (email)",
     "COMMENT ON TABLE users IS 'update of …'",
 ]
+
+
+def test_statement_that_may_write_gets_a_transaction() -> None:
+    assert [statement for statement in WRITES if not may_write(statement)] == []
 
 
 def test_statement_that_cannot_write_opens_no_transaction() -> None:

@@ -36,6 +36,7 @@ from tests.factories import (
     LeadFactory,
     LeadIdentityFactory,
     UserFactory,
+    WaitlistRequestFactory,
 )
 from tests.looping import check_each
 from tests.privacy.consent_oracle import Oracle, World, each_seeds, erase
@@ -845,3 +846,41 @@ def check_history(seed: int) -> None:
         for lead in world.leads:
             found = {row.pk for row in consent_history(lead=lead).filter(consent_type=purpose)}
             assert found == oracle.rows_of(None, lead)
+
+
+# -- shared leads ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shared() -> tuple[User, User, Lead]:
+    """Two accounts that are named beside one lead."""
+    anna, boris, lead = UserFactory(), UserFactory(), LeadFactory()
+    for user in (anna, boris):
+        WaitlistRequestFactory(user=user, lead=lead)
+    return anna, boris, lead
+
+
+def test_withdrawal_of_one_account_leaves_the_others(shared: tuple[User, User, Lead]) -> None:
+    anna, boris, lead = shared
+    own, theirs = grant(user=anna), grant(user=boris)
+    assert withdraw(1, user=anna, lead=lead) == [own]
+    assert active() == [theirs]
+    assert withdraw(2, lead=lead, actor=boris) == [theirs]
+
+
+def test_nobody_withdraws_for_the_other_account(shared: tuple[User, User, Lead]) -> None:
+    anna, boris, lead = shared
+    own = grant(user=anna)
+    with nothing_written(), pytest.raises(NotPermitted):
+        withdraw(1, user=anna, lead=lead, actor=boris)
+    assert withdraw(1, lead=lead, actor=boris) == []
+    assert active() == [own]
+
+
+def test_withdrawal_as_a_shared_lead_ends_the_consents_of_both(
+    shared: tuple[User, User, Lead],
+) -> None:
+    """Nobody knows which of them speaks, so nobody is written to."""
+    anna, boris, lead = shared
+    both = [grant(user=anna), grant(user=boris)]
+    assert {row.pk for row in withdraw(1, lead=lead)} == {row.pk for row in both}

@@ -12,6 +12,7 @@ from django.db import models
 
 from audit.models import AuditLogEntry
 from audit.services import record_entry
+from crm.errors import LeadNotMergeable
 from crm.models import Lead, LeadIdentity, LeadNote
 from crm.services import merge_leads
 from ebalance.actor import acting_as
@@ -584,3 +585,29 @@ def test_a_personal_column_to_which_nothing_leads_is_named(
     monkeypatch.undo()
     tags.__dict__.pop("columns", None)
     assert unreachable_tables() == []
+
+
+# -- after an erasure -----------------------------------------------------------------------------
+
+
+def test_empty_lead_that_erasure_creates_is_known_as_erased(anna: User, boris: User) -> None:
+    appointment = AppointmentFactory(client=anna, lead=None)
+    erase_user(anna, method="self_service", force=True)
+    appointment.refresh_from_db()
+    with pytest.raises(LeadNotMergeable):
+        merge_leads(appointment.lead, into=LeadFactory())
+    LeadNoteFactory(lead=appointment.lead)
+    erase_user(anna, method="self_service")
+    assert not LeadNote.objects.exists()
+
+
+def test_doubtful_lead_stays_doubtful_after_an_erasure(anna: User, boris: User) -> None:
+    lead = LeadFactory()
+    known_by(lead, "email", EMAIL)
+    known_by(lead, "phone", OTHER["phone"])
+    note = LeadNoteFactory(lead=lead)
+    assert note not in rows_of(boris)
+    erase_user(anna, method="self_service")
+    assert note not in rows_of(boris)
+    erase_user(boris, method="self_service")
+    assert not LeadNote.objects.filter(pk=note.pk).exists()

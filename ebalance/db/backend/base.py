@@ -72,8 +72,8 @@ class DatabaseErrorWrapper(DjangoErrorWrapper):
         super().__exit__(exc_type, exc_value, traceback)
 
 
-class Copying:
-    """COPY, which no execute wrapper sees."""
+class Unwrapped:
+    """The calls of a cursor that no execute wrapper sees."""
 
     db: Any
     cursor: Any
@@ -83,12 +83,20 @@ class Copying:
         with self.db.session_actor.in_transaction(), self.cursor.copy(*args, **kwargs) as stream:
             yield stream
 
+    def stream(self, *args, **kwargs):
+        with self.db.session_actor.in_transaction():
+            yield from self.cursor.stream(*args, **kwargs)
 
-class CursorWrapper(Copying, DjangoCursorWrapper):
+    def callproc(self, *args, **kwargs):
+        with self.db.session_actor.in_transaction():
+            return super().callproc(*args, **kwargs)  # type: ignore[misc]
+
+
+class CursorWrapper(Unwrapped, DjangoCursorWrapper):
     pass
 
 
-class CursorDebugWrapper(Copying, DjangoCursorDebugWrapper):
+class CursorDebugWrapper(Unwrapped, DjangoCursorDebugWrapper):
     """Django's without parameters, in `connection.queries` and in the log."""
 
     @contextmanager

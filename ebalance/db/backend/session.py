@@ -11,11 +11,29 @@ from django.db import connections, transaction
 
 from ebalance.actor import SYSTEM, current_actor, without_actor
 
-# First words of statements that may change rows.
-WRITE_WORDS = {
-    *("INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "COPY"),
-    *("DO", "CALL", "EXECUTE", "EXPLAIN"),
+# Statements that change no row themselves; some of them no transaction allows.
+UTILITY_WORDS = {
+    *(
+        "BEGIN",
+        "START",
+        "COMMIT",
+        "END",
+        "ROLLBACK",
+        "ABORT",
+        "SAVEPOINT",
+        "RELEASE",
+        "SET",
+        "RESET",
+    ),
+    *("SHOW", "DISCARD", "LOCK", "LISTEN", "UNLISTEN", "NOTIFY", "PREPARE", "DEALLOCATE"),
+    *("DECLARE", "FETCH", "MOVE", "CLOSE", "CREATE", "ALTER", "DROP", "COMMENT", "GRANT", "REVOKE"),
+    *("ANALYZE", "VACUUM", "CLUSTER", "REINDEX", "CHECKPOINT"),
 }
+READ_WORDS = {"SELECT", "VALUES", "TABLE"}
+WORD = re.compile(r"[\s(]*(?:--[^\n]*\n[\s(]*|/\*.*?\*/[\s(]*)*([A-Za-z]+)", re.DOTALL)
+# Django writes its own functions in capitals. Ours that appear in queries write nothing.
+CALL = re.compile(r'([a-z_][a-z0-9_]*|")\s*\(')
+PURE = {"split_part", "busy_range", "is_time_zone"}
 # Statements that undo, or end, the settings of a transaction.
 ENDS = re.compile(r"\s*(?:ROLLBACK|ABORT|COMMIT|END)\b", re.IGNORECASE)
 
@@ -103,17 +121,16 @@ class SessionActor:
 
 
 def may_write(sql: object) -> bool:
-    """Whether a statement may change rows. In doubt it may: a needless transaction harms nobody.
+    """Whether a statement may change rows. In doubt it may, and gets a transaction.
 
-    Of the SELECTs only those are reads whose first item is no lower-case name, as Django writes
-    them: another one may call a function that writes.
+    A read may call a function that writes, unless all calls are in capitals, as Django's are.
     """
     if not isinstance(sql, str):
         return True
-    start = sql.lstrip(" \t\n(")
-    if start.startswith(("--", "/*")) or ";" in sql.rstrip("; \n"):
+    match = WORD.match(sql)
+    word = match[1].upper() if match else ""
+    if ";" in sql.rstrip("; \n"):
         return True
-    word, _, rest = start[:40].partition(" ")
-    if word.upper() == "SELECT":
-        return rest.lstrip()[:1].islower()
-    return word.strip().upper().split("\n")[0] in WRITE_WORDS
+    if word in READ_WORDS:
+        return any(name not in PURE for name in CALL.findall(sql))
+    return word not in UTILITY_WORDS

@@ -25,7 +25,7 @@ from audit.models import OutboxEvent
 from audit.models.log import FORGOTTEN
 from audit.services import publish_event, record_entry
 from crm.models import Lead
-from crm.services.merging import LEAD_ERASED, LEAD_SHARED
+from crm.services.history import LEAD_ERASED, LEAD_SHARED
 from ebalance.actor import Actor, acting_as, current_actor
 from ebalance.db.schema.data_map import tables
 from ebalance.services import (
@@ -170,9 +170,10 @@ def _erase(request: ErasureRequest, *, actor: User | None, clock: Clock) -> Eras
     files = _export_files(person)
     _end_consents(person, erased, now)
     _close_reviews(person)
-    leads = _existing_leads(person)
+    leads = _leads_that_stay(person)
     erased.doubtful = sorted(person.subject.doubtful)
-    _publish_once(LEAD_SHARED, person.subject.shared)  # no row shows it after this transaction
+    # After this transaction no row shows that these leads had another person's data too.
+    _publish_once(LEAD_SHARED, person.subject.shared | person.subject.doubtful)
     anonymous = _anonymous_acts(person)
     to_remove = removals(
         person, unsettled={"users": ~Q(status="deleted"), "leads": ~Q(status="inactive")}
@@ -180,7 +181,7 @@ def _erase(request: ErasureRequest, *, actor: User | None, clock: Clock) -> Eras
     settled: dict[str, Mapping[str, Any]] = {
         "users": {"status": "deleted", "deleted_at": Coalesce(F("deleted_at"), Value(now))},
         "leads": {"status": "inactive"},
-        "appointments": _lead_instead_of_client(person, leads),
+        "appointments": {"lead_id": Coalesce(F("lead_id"), Value(leads[0]))} if leads else {},
     }
     for removal in to_remove:
         name = removal.table.name
@@ -219,21 +220,18 @@ def _close_reviews(person: PersonalRows) -> None:
     reviews.filter(status="pending").update(status="unpublished")
 
 
-def _existing_leads(person: PersonalRows) -> list[UUID]:
-    """The keys of the person's leads, the oldest first."""
+def _leads_that_stay(person: PersonalRows) -> list[UUID]:
+    """The keys of the person's leads, the oldest first.
+
+    An appointment without a client needs a lead. If there is none, an empty one is created.
+    """
     rows = Lead.objects.filter(pk__in=person.subject.leads)
-    return list(rows.order_by("pk").values_list("pk", flat=True))
-
-
-def _lead_instead_of_client(person: PersonalRows, leads: list[UUID]) -> dict[str, Any]:
-    """An appointment without a client needs a lead: an existing one, or a new one that is empty."""
-    if not person.of("appointments").filter(lead=None).exists():
-        return {}
-    if not leads:
+    leads = list(rows.order_by("pk").values_list("pk", flat=True))
+    if not leads and person.of("appointments").filter(lead=None).exists():
         lead = Lead(source="booking", status="inactive")
         lead.save(force_insert=True)
         leads = [lead.pk]
-    return {"lead_id": Coalesce(F("lead_id"), Value(leads[0]))}
+    return leads
 
 
 # -- ledger, events, log --------------------------------------------------------------------------

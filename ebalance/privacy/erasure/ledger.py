@@ -26,7 +26,7 @@ from django.conf import settings
 from django.db import models
 
 from audit.models import OutboxEvent
-from crm.services.merging import LEAD_ERASED
+from crm.services.history import LEAD_ERASED
 from identity.models import ErasureLedgerEntry
 
 logger = logging.getLogger(__name__)

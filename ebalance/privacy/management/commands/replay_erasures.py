@@ -59,10 +59,13 @@ class Command(OperatorCommand):
         path = default if file is None else Path(file)
         if not path.is_file() and file is not None:
             raise CommandError(f"There is no file {file}.")
-        if not path.is_file() and not is_without:
+        # A refused erasure may have created an empty file where the lost one was.
+        is_lost = not path.is_file() or (path == default and path.stat().st_size == 0)
+        if is_lost and not is_without:
             raise CommandError(
-                f"There is no file {path}: who was erased after the copy was made is not known. "
-                "Nothing was changed. If nobody ever was, or the file is lost, say --no-file."
+                f"There is no file {path}, or it is empty: nobody knows who was erased after the "
+                "copy was made. Nothing was changed. If nobody was ever erased, or the file is "
+                "lost, say --no-file."
             )
         lines: list[ledger.LedgerLine] = []
         for source in dict.fromkeys([path, default]):

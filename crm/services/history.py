@@ -1,0 +1,18 @@
+"""What happened to a lead, read from events that the outbox keeps.
+
+docs/decisions/outbox-memory.md says why there are such events, and which.
+"""
+
+from __future__ import annotations
+
+from audit.models import OutboxEvent
+
+from ..models import Lead
+
+LEAD_ERASED = "lead_erased"
+LEAD_SHARED = "lead_shared"
+
+
+def has_event(event_type: str, lead: Lead) -> bool:
+    events = OutboxEvent.objects.filter(aggregate_type="leads", aggregate_id=lead.pk)
+    return events.filter(event_type=event_type).exists()
