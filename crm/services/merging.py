@@ -32,7 +32,7 @@ from ..models import FUNNEL_STAGES, Lead, LeadIdentity
 CONSENTS = "consents"
 """Rows that stay with the merged lead: they are evidence, and the database keeps them unchanged."""
 
-# Events that the outbox keeps: what happened to a lead before (docs/decisions/outbox-memory.md).
+# Events that the outbox keeps: what happened to a lead before (docs/adr/0018-outbox-memory.md).
 LEAD_ERASED = "lead_erased"
 LEAD_SHARED = "lead_shared"
 
