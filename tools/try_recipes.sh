@@ -57,7 +57,7 @@ PYTHON
 }
 
 translate() { # TEXT RUSSIAN
-    target messages >/dev/null || true # names the text without Russian
+    target messages >/dev/null 2>&1 || true # fails: it names the text without Russian
     edit locale/ru/LC_MESSAGES/django.po "msgid \"$1\"
 msgstr \"\"" "msgid \"$1\"
 msgstr \"$2\""
