@@ -252,7 +252,7 @@ UNFOLD = {
     },
 }
 
-# Nothing about a person is logged or reported: docs/decisions/redaction.md.
+# Nothing about a person is logged or reported: docs/adr/0010-redaction.md.
 DEFAULT_EXCEPTION_REPORTER = "ebalance.redaction.reports.ExceptionReporter"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "ebalance.redaction.reports.ExceptionReporterFilter"
 LOGGING_CONFIG = "ebalance.redaction.records.configure"

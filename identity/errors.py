@@ -70,7 +70,7 @@ class UpcomingAppointments(Refused):
 
 
 class ErasureUnavailable(Refused):
-    """This connection has not the rights of the database's owner (docs/decisions/erasure.md)."""
+    """This connection has not the rights of the database's owner (docs/adr/0016-erasure.md)."""
 
     code = "erasure_unavailable"
     sentence_template = _(

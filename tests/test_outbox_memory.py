@@ -1,4 +1,4 @@
-"""The outbox is a queue: docs/decisions/outbox-memory.md lists the services that still read it."""
+"""The outbox is a queue: docs/adr/0018-outbox-memory.md lists the services that still read it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.conf import settings
 from tests.advice import advises
 from tools.structure import PACKAGES
 
-DOCUMENT = "docs/decisions/outbox-memory.md"
+DOCUMENT = "docs/adr/0018-outbox-memory.md"
 READS = re.compile(r"\bOutboxEvent\.objects|\b(?:FROM|JOIN) (?:public\.)?outbox_events\b")
 # The outbox itself, and invented data.
 OWN = ("audit/", "ebalance/dev/")

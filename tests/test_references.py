@@ -174,14 +174,14 @@ def test_wrong_reference_is_found() -> None:
 
 
 def test_wrong_link_is_found() -> None:
-    path = ROOT / "docs/decisions/erasure.md"
-    right = "[a](data-subject.md), [b](../spec/privacy.md#1-classes), [c](#costs), `[d](no.md)`"
+    path = ROOT / "docs/adr/0016-erasure.md"
+    right = "[a](0017-data-subject.md), [b](../spec/privacy.md#1-classes), [c](#costs), `[d](no.md)`"
     assert [*wrong_links(path, f"{right}\n\n[e](https://localhost/no.md)")] == [
-        "docs/decisions/erasure.md:1: link to a heading that exists in place of #costs"
+        "docs/adr/0016-erasure.md:1: link to a heading that exists in place of #costs"
     ]
     wrong = "```\n[a](no.md)\n```\n[b](no.md) [c](../spec/privacy.md#6-more)"
     assert [*wrong_links(path, wrong)] == [
-        "docs/decisions/erasure.md:4: link to a file that exists in place of no.md",
-        "docs/decisions/erasure.md:4: link to a heading that exists in place of "
+        "docs/adr/0016-erasure.md:4: link to a file that exists in place of no.md",
+        "docs/adr/0016-erasure.md:4: link to a heading that exists in place of "
         "../spec/privacy.md#6-more",
     ]

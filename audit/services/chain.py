@@ -8,7 +8,7 @@ Each range is read in a transaction of its own. Entries do not change, new ones 
 are verified, and a snapshot of hours would delay VACUUM. Entries that retention removes meanwhile
 are covered by its signed checkpoint, as are those that it removed before.
 
-See docs/decisions/audit-log.md.
+See docs/adr/0013-audit-log.md.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A segment is verified, then signed for by a checkpoint, and only then removed, from its beginning
 on, batch by batch. Whenever this ends, what is left of a segment leads up to its checkpoint without
-a gap, and the next run removes it. See docs/decisions/audit-log.md.
+a gap, and the next run removes it. See docs/adr/0013-audit-log.md.
 """
 
 from __future__ import annotations

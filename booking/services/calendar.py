@@ -140,7 +140,7 @@ def insert_appointment(row: Appointment, now: datetime) -> Appointment:
 
     The constraint decides, not the query before it. INSERT … ON CONFLICT DO NOTHING waits for a
     transaction that is taking or leaving the time. It cannot deadlock as a plain INSERT under an
-    exclusion constraint does (docs/decisions/no-overlap.md).
+    exclusion constraint does (docs/adr/0005-no-overlap.md).
     """
     time = SessionTime.of(row)
     expired = lock_expired_holds(find_overlapping(Appointment.objects.all(), time), now)

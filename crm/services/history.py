@@ -1,6 +1,6 @@
 """What happened to a lead, read from events that the outbox keeps.
 
-docs/decisions/outbox-memory.md says why there are such events, and which.
+docs/adr/0018-outbox-memory.md says why there are such events, and which.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ those that are P0, and of a change those that changed. A value that the log may 
 long text or one with an address in it, is named under "withheld"; the write is not refused.
 
 The entry is written at the end of the transaction: the chain has one lock, and keeping it longer
-would delay all other writers (docs/decisions/audit-log.md).
+would delay all other writers (docs/adr/0013-audit-log.md).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One spelling for every contact, so that a blind index finds it (privacy.md §2).
 
 Keyed hashes are made of what comes out here and cannot be made anew without opening every value:
-a change of these rules is a rotation of the index. See docs/decisions/payload-schemas.md.
+a change of these rules is a rotation of the index. See docs/adr/0008-payloads-and-contacts.md.
 """
 
 import re

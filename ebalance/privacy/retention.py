@@ -6,7 +6,7 @@ nothing is counted twice. A writer of such a row waits for the batch, whose size
 it takes about TARGET seconds. No content of a row is read.
 
 "Now" is the database's time at the beginning: a run ends, whatever expires meanwhile.
-See docs/decisions/retention.md.
+See docs/adr/0015-retention.md.
 """
 
 from __future__ import annotations

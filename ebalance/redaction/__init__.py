@@ -3,5 +3,5 @@
 `records` redacts log records, `reports` error pages and mails, `sentry` the events of such tools;
 what they share: `texts` (patterns), `values` (objects), `exceptions`. Nothing here
 raises, queries the database or calls the code of what it is shown.
-Why it is as it is: docs/decisions/redaction.md.
+Why it is as it is: docs/adr/0010-redaction.md.
 """

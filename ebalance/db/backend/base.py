@@ -1,7 +1,7 @@
 """Django's PostgreSQL backend with foreign keys that are named after their column.
 
 It also connects to the bundled server when no DATABASE_URL is set, and keeps what is written out
-of its errors and its log (docs/decisions/redaction.md).
+of its errors and its log (docs/adr/0010-redaction.md).
 """
 
 import logging

@@ -2,7 +2,7 @@
 
 A payload is JSON with a ``version``, which picks its schema: ``ugc/schemas/diary_<type>.<n>.json``,
 ``booking/schemas/intake.<n>.json``. A released file does not change; see
-docs/decisions/payload-schemas.md.
+docs/adr/0008-payloads-and-contacts.md.
 """
 
 import json

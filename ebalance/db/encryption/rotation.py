@@ -5,7 +5,7 @@ opens their values, seals them again, writes those that have not changed since, 
 progress in ``key_rotations``. A killed run loses one batch at most, a writer waits for one batch at
 most, and several runs share the work.
 
-See docs/decisions/key-rotation.md.
+See docs/adr/0009-key-rotation.md.
 """
 
 from __future__ import annotations
