@@ -36,15 +36,17 @@ test-all: test test-slow test-oldest  ## make test, the slow tests, PostgreSQL 1
 soak: setup  ## any sequence of booking verbs, 200,000 steps (STEPS=…; SEED=… to see a failure again; Ctrl-C stops)
 	@exec env MACHINE_STEPS="$(STEPS)" MACHINE_SEED="$(SEED)" $(PYTHON) -m pytest tests/booking/test_machine.py $(ARGS)
 
-lint: setup  ## ruff: rules and format
+lint: setup  ## ruff: rules and format; the structure: direction of imports, circles, long modules
 	@echo "== ruff check"
 	@$(PYTHON) -m ruff check .
 	@echo "== ruff format"
 	@$(PYTHON) -m ruff format --check .
+	@echo "== structure"
+	@$(PYTHON) tools/structure.py
 
-types: migrations  ## mypy on the persistence kit
-	@echo "== mypy ebalance/db"
-	@$(PYTHON) -m mypy ebalance/db
+types: migrations  ## mypy on the whole application
+	@echo "== mypy"
+	@$(PYTHON) -m mypy
 
 migrations: lint  ## is a migration missing?
 	@echo "== missing migrations"

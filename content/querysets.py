@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from ebalance.db.querysets import EntityQuerySet
 from ebalance.services import RowOrKey, key_of
-
-if TYPE_CHECKING:
-    from .models import Topic
 
 
 class ContentItemQuerySet(EntityQuerySet):
@@ -16,6 +13,6 @@ class ContentItemQuerySet(EntityQuerySet):
         """Published items, the newest first."""
         return self.filter(status="published").order_by("-published_at", "-pk")
 
-    def of_topic(self, topic: RowOrKey[Topic]) -> Self:
+    def of_topic(self, topic: RowOrKey) -> Self:
         """Items of a topic. With ``published()`` and a limit the time does not grow with them."""
         return self.filter(contentitemtopic__topic=key_of(topic))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.actor import Actor, acting_as, current_actor
+from ebalance.db import patterns
 
 type Clock = Callable[[], datetime]
 """Returns the current time, aware. Called after the locks are taken. Tests pass their own."""
@@ -199,7 +201,7 @@ def refresh[Row: models.Model](given: RowOrKey[Row], row: Row) -> Row:
     if not isinstance(given, models.Model):
         return row
     given.refresh_from_db()
-    return cast("Row", given)
+    return given
 
 
 def same_key(given: object, stored: UUID | None) -> bool:
@@ -235,6 +237,29 @@ def parse_choice(value: object, choices: type[models.TextChoices], field: str) -
     if not isinstance(value, str) or value not in choices.values:
         raise InvalidInput(field=field)
     return str(value)
+
+
+def parse_optional_choice(
+    value: object, choices: type[models.TextChoices], field: str
+) -> str | None:
+    """As ``parse_choice``; None stays None."""
+    return None if value is None else parse_choice(value, choices, field)
+
+
+def parse_opaque_id(value: object, field: str) -> str | None:
+    """The id of a browser, bot or deep link; None stays None. Raises InvalidInput."""
+    if value is None:
+        return None
+    if isinstance(value, str) and re.fullmatch(patterns.OPAQUE_ID, value):
+        return value
+    raise InvalidInput(field=field)
+
+
+def parse_text_version(value: object, field: str = "version") -> str:
+    """The version of a legal text: YYYY-MM-DD or YYYY-MM-DD.n. Raises InvalidInput."""
+    if not isinstance(value, str) or not re.fullmatch(patterns.TEXT_VERSION, value):
+        raise InvalidInput(field=field)
+    return value
 
 
 def parse_bool(value: object, field: str) -> bool:

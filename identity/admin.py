@@ -70,7 +70,7 @@ class NewUserForm(SetPasswordMixin, UserForm):
         return super().clean()
 
     def _post_clean(self):
-        super()._post_clean()  # fills in the person, whom the password must not resemble
+        super()._post_clean()  # type: ignore[misc]  # fills in the person, whom the password must not resemble
         self.validate_password_for_user(self.instance)
 
     def save(self, commit=True):
@@ -93,7 +93,7 @@ class UserAdmin(VerbAdmin, AuthUserAdmin):
     filter_horizontal = ()
     readonly_fields = ("password_state",)
     locked_fields = ("last_login", "status", "deleted_at")
-    actions_detail = ("block", "unblock")
+    actions_detail: ClassVar[tuple[str, ...]] = ("block", "unblock")
     buttons: ClassVar = {"active": ("block",), "blocked": ("unblock",)}
     block = verb_action("block", _("Block"), block_user)
     unblock = verb_action("unblock", _("Unblock"), unblock_user)

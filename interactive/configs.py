@@ -102,7 +102,7 @@ def form_problems(kind: str, config: Config) -> list[Problem]:
 
 @cache
 def validator(kind: str) -> Any:
-    from jsonschema import Draft202012Validator, validators  # type: ignore[import-untyped]
+    from jsonschema import Draft202012Validator, validators
     from referencing import Registry
 
     # In JSON Schema 1.0 is an integer. Only int is one in these configurations.

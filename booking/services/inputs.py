@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import re
-
 from django.db.models import Func, Value
 from django.db.models.fields import BooleanField
 
 from content.markdown import is_visible
 from content.models import Topic
-from ebalance.db import patterns
 from ebalance.db.encryption.payloads import UNSTORABLE
 from ebalance.db.sets import EntryPoint
-from ebalance.services import InvalidInput, NotFound, RowOrKey, get_or_refuse, key_of
+from ebalance.services import (
+    InvalidInput,
+    NotFound,
+    RowOrKey,
+    get_or_refuse,
+    key_of,
+    parse_opaque_id,
+    parse_optional_choice,
+)
 from identity.models import User
 
 from ..errors import ClientUnavailable, FormatUnsuitable, ServiceUnavailable, ZoneUnknown
@@ -35,12 +40,8 @@ def parse_text(value: object, field: str) -> str:
 
 def check_origin(deep_link_id: object, entry_point: object) -> None:
     """Raises InvalidInput."""
-    if deep_link_id is not None and not (
-        isinstance(deep_link_id, str) and re.fullmatch(patterns.OPAQUE_ID, deep_link_id)
-    ):
-        raise InvalidInput(field="deep_link_id")
-    if entry_point is not None and entry_point not in EntryPoint.values:
-        raise InvalidInput(field="entry_point")
+    parse_opaque_id(deep_link_id, "deep_link_id")
+    parse_optional_choice(entry_point, EntryPoint, "entry_point")
 
 
 def get_service(

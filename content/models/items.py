@@ -1,7 +1,7 @@
 """Articles, notes, resources, landings, pages, with their revisions, topics, tags and files."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -88,7 +88,7 @@ class ContentItem(Publishable):
     event_name = "content"
     published_from = ("draft", "review")
 
-    objects = ContentItemQuerySet.as_manager()
+    objects: ClassVar = ContentItemQuerySet.as_manager()
 
     retention = BY_EDITORS
 

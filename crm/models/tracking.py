@@ -1,6 +1,6 @@
 """The tracking plan and the P0-only events that it admits."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pgtrigger
 from django.contrib.postgres.fields import ArrayField
@@ -76,7 +76,7 @@ class EventGuard(triggers.Rule):
 
     def validate(self, instance) -> None:
         """Ask the database's own function, so that both say the same."""
-        objects = [
+        objects: list[Any] = [
             Jsonb(getattr(instance, name, {})) for name in ("properties", "page", "acquisition")
         ]
         with connection.cursor() as cursor:

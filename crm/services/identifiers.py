@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -11,11 +10,18 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from ebalance.db import contacts, patterns
+from ebalance.db import contacts
 from ebalance.db.contacts import ContactInvalid
 from ebalance.db.encryption.fields import UnsealedValue
 from ebalance.db.encryption.values import BlindToken, Plaintext
-from ebalance.services import InvalidInput, NotFound, RowOrKey, key_of, uuid_or_none
+from ebalance.services import (
+    InvalidInput,
+    NotFound,
+    RowOrKey,
+    key_of,
+    parse_opaque_id,
+    uuid_or_none,
+)
 
 from ..models import LeadIdentity
 
@@ -68,8 +74,7 @@ class Browser(Identifier):
 
     @classmethod
     def of(cls, anonymous_id: str) -> Browser:
-        if not isinstance(anonymous_id, str) or not re.fullmatch(patterns.OPAQUE_ID, anonymous_id):
-            raise InvalidInput(field="anonymous_id")
+        parse_opaque_id(anonymous_id, "anonymous_id")
         keys = frozenset({lock_key(f"anonymous_id|{anonymous_id}")})
         return cls(Strength.BROWSER, Q(anonymous_id=anonymous_id), keys, anonymous_id)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -97,19 +96,18 @@ def record_event(
 def _record(event: ParsedEvent, person: LeadResolver, clock: Clock) -> Lead | None:
     is_contact = event.name in CONTACT_EVENTS
     lead, missing = person.lock_lead(may_create=is_contact)
-    if event.occurred_at is None:
-        event = replace(event, occurred_at=to_utc(clock(), "clock"))
+    occurred_at = event.occurred_at or to_utc(clock(), "clock")
     is_new = lead is None and is_contact and bool(person.identifiers)
     if is_new:
         lead = _new_lead(event)
-    if not insert_once(_analytics_event(event, person, lead)):
+    if not insert_once(_analytics_event(event, occurred_at, person, lead)):
         return _recorded_lead(event, person)
     if lead is None:
         return None
     if is_new:
         lead.save(force_insert=True)
     add_identities(lead, missing, is_new=is_new)
-    if not insert_once(_timeline_event(event, lead)):
+    if not insert_once(_timeline_event(event, occurred_at, lead)):
         _require_same_timeline(event, lead)
     if is_new:
         publish_event("lead_created", lead, source=lead.source, status=lead.status)
@@ -131,13 +129,15 @@ def _new_lead(event: ParsedEvent) -> Lead:
     )
 
 
-def _analytics_event(event: ParsedEvent, person: LeadResolver, lead: Lead | None) -> AnalyticsEvent:
+def _analytics_event(
+    event: ParsedEvent, occurred_at: datetime, person: LeadResolver, lead: Lead | None
+) -> AnalyticsEvent:
     return AnalyticsEvent(
         schema_version=SCHEMA_VERSION,
         tracking_event_id=event.name,
         event_version=EVENT_VERSION,
         event_id=event.event_id,
-        occurred_at=event.occurred_at,
+        occurred_at=occurred_at,
         source=event.source,
         environment=settings.ENVIRONMENT,
         session_id=event.session_id,
@@ -150,13 +150,13 @@ def _analytics_event(event: ParsedEvent, person: LeadResolver, lead: Lead | None
     )
 
 
-def _timeline_event(event: ParsedEvent, lead: Lead) -> LeadTimelineEvent:
+def _timeline_event(event: ParsedEvent, occurred_at: datetime, lead: Lead) -> LeadTimelineEvent:
     return LeadTimelineEvent(
         lead=lead,
         event_id=event.event_id,
         tracking_event_id=event.name,
         source=event.source,
-        occurred_at=event.occurred_at,
+        occurred_at=occurred_at,
         deep_link_id=event.deep_link_id,
         properties=event.timeline_properties,
     )

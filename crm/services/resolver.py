@@ -7,9 +7,11 @@ then an advisory lock for each identifier, then the lead.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from operator import or_
+from typing import TYPE_CHECKING, TypedDict
 from uuid import UUID
 
 from django.db import connection
@@ -30,7 +32,18 @@ from .identifiers import (
     parse_identifiers,
 )
 
-type Identities = dict[UUID, list[LeadIdentity]]  # by the key of their lead
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
+
+class LeadAge(TypedDict):
+    """The annotation that `_read_identities` adds."""
+
+    lead_since: datetime
+
+
+type DatedIdentity = WithAnnotations[LeadIdentity, LeadAge]
+type Identities = dict[UUID, list[DatedIdentity]]  # by the key of their lead
 
 
 class LeadResolver:
@@ -72,7 +85,8 @@ class LeadResolver:
         while True:
             identities = self._read_identities()
             key = self._choose(identities)
-            if self._must_search_again(key, identities.get(key, []), may_create=may_create):
+            rows = identities.get(key, []) if key else []
+            if self._must_search_again(key, rows, may_create=may_create):
                 continue
             if key is None:
                 return None, self.identifiers
@@ -100,7 +114,7 @@ class LeadResolver:
         return any(one.matches(row) for one in self.identifiers for row in rows)
 
     def _must_search_again(
-        self, key: UUID | None, rows: list[LeadIdentity], *, may_create: bool
+        self, key: UUID | None, rows: Sequence[LeadIdentity], *, may_create: bool
     ) -> bool:
         """Read the account, or lock the identifiers, where this is still to be done.
 
@@ -151,7 +165,7 @@ class LeadResolver:
             identities.setdefault(row.lead_id, []).append(row)
         return identities
 
-    def _strength(self, rows: list[LeadIdentity]) -> Strength | None:
+    def _strength(self, rows: Sequence[LeadIdentity]) -> Strength | None:
         """How surely the lead with the identities ``rows`` is the person's; None: it is not.
 
         Two leads of one person can be merged. One lead of two persons shows each the contacts of
@@ -182,7 +196,7 @@ class LeadResolver:
         contacts = (row.email_bidx, row.phone_bidx, row.telegram_user_id)
         return row.user_id is None and own == sum(value is not None for value in contacts)
 
-    def _missing_in(self, rows: list[LeadIdentity]) -> list[Identifier]:
+    def _missing_in(self, rows: Sequence[LeadIdentity]) -> list[Identifier]:
         """The identifiers that the lead with the identities ``rows`` is to get.
 
         The lead of a registered person gets none from somebody who is not logged in as that person.

@@ -4,6 +4,7 @@ Django's own collector would load every row that goes along into memory.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from django.contrib.admin.utils import quote
 from django.db import models
@@ -33,6 +34,7 @@ def consequences(objects, request: HttpRequest, site) -> tuple[list, dict, set, 
     the relations of the model only.
     """
     found = _Consequences(request, site)
+    keys: models.QuerySet | list[Any]
     if isinstance(objects, models.QuerySet):
         model, keys = objects.model, objects.values("pk")
     else:
@@ -54,7 +56,7 @@ class _Consequences:
 
     def walk(self, rows: models.QuerySet, seen: set[type[models.Model]]) -> Iterator[str]:
         for relation in get_candidate_relations_to_delete(rows.model._meta):
-            field = relation.field
+            field = relation.field  # type: ignore[attr-defined]  # relations, not fields
             related = field.model._base_manager.filter(**{f"{field.name}__in": rows})
             if field.remote_field.on_delete is DB_CASCADE:
                 yield from self.lines(related)

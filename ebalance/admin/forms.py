@@ -69,7 +69,7 @@ class Form(forms.ModelForm):
             else:
                 now = getattr(row, name)
                 reachable = [now, *trigger.moves.get(now, ())]
-            field = self.fields[name]
+            field: Any = self.fields[name]  # a ChoiceField: the column has a closed set
             field.choices = [c for c in field.choices if c[0] == "" or c[0] in reachable]
 
     def clean(self):

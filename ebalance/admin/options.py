@@ -3,13 +3,15 @@ database, the log, and a number of queries that does not depend on the number of
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import django.contrib.admin
 import unfold.admin
+from django import forms
 from django.contrib import messages
 from django.contrib.admin import ActionLocation, ShowFacets
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION
+from django.contrib.admin.options import BaseModelAdmin, InlineModelAdmin
 from django.contrib.auth import get_user_model
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import PermissionDenied
@@ -28,14 +30,15 @@ from .forms import Autocomplete, Form, Formset
 from .paginator import BoundedPaginator
 from .refusals import REFUSALS, ask_deferred_rules, sentence
 from .reveal import Reveals
-from .sealed import needs_sealing, seals_of, without_ciphertext
+from .sealed import Seal, needs_sealing, seals_of, without_ciphertext
 
 
-class Rows:
+class Rows(BaseModelAdmin):
     """What a page of its own (ModelAdmin) and a table inside a page (inlines) share."""
 
-    form = Form
-    formfield_overrides = {
+    seals: dict[str, Seal]
+    form: type[forms.ModelForm] = Form
+    formfield_overrides: ClassVar = {
         TextLine: {"widget": UnfoldAdminTextInputWidget},
         ArrayField: {"widget": UnfoldAdminTextInputWidget},
         models.TextField: {"widget": UnfoldAdminTextareaWidget(attrs={"rows": 4})},
@@ -45,10 +48,6 @@ class Rows:
     actor_fields: ClassVar[tuple[str, ...]] = ()
     # Shown, never typed: a verb of the domain writes these.
     locked_fields: ClassVar[tuple[str, ...]] = ()
-
-    def __init__(self, model, admin_site):
-        super().__init__(model, admin_site)
-        self.seals = seals_of(self.model)
 
     # -- who ------------------------------------------------------------------------------------
 
@@ -99,6 +98,7 @@ class Rows:
             field.name
             for field in self.opts.concrete_fields
             if field.many_to_one
+            and field.related_model is not None
             and self.admin_site.is_registered(field.related_model)
             and self.admin_site.get_model_admin(field.related_model).has_view_permission(request)
         ]
@@ -116,25 +116,30 @@ class Rows:
             kwargs["empty_value"] = None  # absent is NULL, see TextLine
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
-    def prepared(self, form: type[Form], request) -> type[Form]:
+    def prepared(self, form: type[forms.ModelForm], request) -> type[Form]:
         """``form``, a class made for this request, told who is at work."""
-        form.request = request
-        form.actor_fields = self.actor_fields
-        return form
+        made = cast("type[Form]", form)
+        made.request = request
+        made.actor_fields = self.actor_fields
+        return made
 
 
 class ModelAdmin(Reveals, Rows, unfold.admin.ModelAdmin):
     """The page of a table. Subclasses say what is listed, filtered and searched."""
 
-    ordering: ClassVar[Sequence[str]] = ("-pk",)  # UUIDv7: newest first, and indexed
+    ordering: ClassVar[tuple[str, ...]] = ("-pk",)  # UUIDv7: newest first, and indexed
     list_per_page = 50
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
-    paginator = BoundedPaginator
+    paginator: ClassVar[type] = BoundedPaginator
     warn_unsaved_form = True
     # Sections of the form below the first: title -> names of columns.
     sections: ClassVar[Mapping[Any, Sequence[str]]] = {}
     actor_on_change: ClassVar[bool] = False
+
+    def __init__(self, model, admin_site):
+        super().__init__(model, admin_site)
+        self.seals = seals_of(self.model)
 
     # -- lists ----------------------------------------------------------------------------------
 
@@ -264,10 +269,10 @@ class ModelAdmin(Reveals, Rows, unfold.admin.ModelAdmin):
             page = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change"
             return HttpResponseRedirect(reverse(page, args=[object_id]))
 
-    def response_action(self, request, queryset, **kwargs):
+    def response_action(self, request, queryset, action_location=ActionLocation.CHANGE_LIST):
         try:
             with transaction.atomic():
-                return super().response_action(request, queryset, **kwargs)
+                return super().response_action(request, queryset, action_location)
         except REFUSALS as error:
             self.message_user(request, sentence(error), messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
@@ -303,16 +308,20 @@ class ModelAdmin(Reveals, Rows, unfold.admin.ModelAdmin):
         return super().history_view(request, object_id, extra_context)
 
 
-class Inline(Rows):
+class Inline(Rows, InlineModelAdmin):
     """A table inside the page of what its rows belong to; a page of rows at a time."""
 
     extra = 0
     formset = Formset
     per_page = 20
-    ordering: ClassVar[Sequence[str]] = ("pk",)
+    ordering: ClassVar[tuple[str, ...]] = ("pk",)
     show_change_link = True
     tab = True
     markdown_rows = 8
+
+    def __init__(self, parent_model, admin_site):
+        super().__init__(parent_model, admin_site)
+        self.seals = seals_of(self.model)
 
     def get_queryset(self, request):
         references = [
@@ -325,7 +334,9 @@ class Inline(Rows):
 
     def get_fields(self, request, obj=None):
         columns = self.columns(request)
-        names = self.fields or [f.name for f in columns if f.editable or f.name in self.seals]
+        names: Sequence[Any] = self.fields or [
+            f.name for f in columns if f.editable or f.name in self.seals
+        ]
         return [self.seals.get(name, name) for name in names if not self.is_hidden(request, name)]
 
     def get_readonly_fields(self, request, obj=None):

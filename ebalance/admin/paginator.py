@@ -1,10 +1,12 @@
 from django.core.paginator import Paginator
+from django.db import models
 from django.utils.functional import cached_property
 
 
 class BoundedPaginator(Paginator):
     """Counts no further than anybody leafs: the cost of a list does not grow with its table."""
 
+    object_list: models.QuerySet
     limit = 10_000
 
     @cached_property

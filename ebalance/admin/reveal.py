@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.admin import ModelAdmin
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.db import models
@@ -16,9 +17,13 @@ from ebalance.privacy.exports.readable import Said, label_of, payload
 from ebalance.privacy.reveal import DoesNotOpen, reveal
 from ebalance.services import NotFound, NotPermitted
 
+from .sealed import Seal
 
-class Reveals:
-    """Pages of rows with sealed values. A part of ModelAdmin."""
+
+class Reveals(ModelAdmin):
+    """Pages of rows with sealed values. A part of this project's ModelAdmin."""
+
+    seals: dict[str, Seal]
 
     # A form of its own: what is being typed on the page is neither sent nor lost.
     change_form_outer_after_template = "reveal/form.html"
@@ -35,7 +40,7 @@ class Reveals:
 
     def get_object(self, request, object_id, from_field=None):
         """The row, told where its sealed values are revealed to the person at work."""
-        row = super().get_object(request, object_id, from_field)
+        row: Any = super().get_object(request, object_id, from_field)
         if row is not None and self.seals:
             name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_reveal"
             row.reveal_addresses = {
@@ -59,7 +64,8 @@ class Reveals:
             if column not in row.reveal_addresses:
                 raise PermissionDenied
             return HttpResponseRedirect(self._page_of(row))
-        field, context = self.seals[column].field, {}
+        field = self.seals[column].field
+        context: dict[str, Any] = {}
         try:
             value = reveal(row, column, actor=request.user)
         except (NotPermitted, NotFound):  # the former is in the audit log already

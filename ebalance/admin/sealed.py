@@ -19,7 +19,7 @@ BUTTON_CLASSES = (
 class Seal:
     """A read-only column of a page that stands for a sealed one."""
 
-    def __init__(self, field: models.Field):
+    def __init__(self, field: SealedField):
         self.key = f"{field.name}_key"
         self.__name__ = field.name
         self.field = field

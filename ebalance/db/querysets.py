@@ -7,7 +7,7 @@ from .encryption.protected import protected_fields
 from .encryption.rows import ready_to_save, together
 
 
-class EntityQuerySet(models.QuerySet):
+class EntityQuerySet[Row: models.Model](models.QuerySet[Row]):
     """Bulk writes that seal row by row, or refuse (privacy.md §2)."""
 
     def update(self, **values):

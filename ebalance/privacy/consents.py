@@ -7,10 +7,8 @@ because the last one counts (``mailing``).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -21,14 +19,11 @@ from django.utils import timezone
 from audit.services import publish_event
 from crm.models import Lead
 from crm.services import record_event
-from ebalance.db import patterns
 from ebalance.db.ids import uuid7
 from ebalance.services import (
     MAX_ATTEMPTS,
     Clock,
     IdempotencyConflict,
-    InvalidInput,
-    NotPermitted,
     Refused,
     RowOrKey,
     constraint_of,
@@ -36,17 +31,24 @@ from ebalance.services import (
     lock_rows,
     parse_bool,
     parse_choice,
+    parse_text_version,
     parse_uuid,
     to_utc,
     transactional,
 )
-from identity.errors import LeadOfAnother, PersonUnavailable, VersionOutdated
+from identity.errors import LeadOfAnother, VersionOutdated
 from identity.models import Consent, User
+from identity.querysets import ConsentQuerySet
 
 from .mailing import PURPOSES
+from .statements import (
+    Statement,
+    require_own_or_staff,
+    require_status,
+    version_order,
+)
 from .subject import (
     DataSubject,
-    LockedSubject,
     holders_of_contact,
     lock_subject,
     parse_subject,
@@ -61,48 +63,6 @@ RETRIED_RULES = {
 TICK = timedelta(microseconds=1)
 LATEST = datetime(9999, 12, 30, tzinfo=UTC)  # the latest time that the column takes
 LONGEST_PUBLISHED = len("2026-01-07.10")  # a longer version looks like a phone number to the outbox
-
-
-@dataclass(frozen=True)
-class Statement:
-    """What a person says about a purpose, with checked values."""
-
-    consent_type: str
-    granted: bool
-    version: str
-    source: str
-    user: UUID | None
-    lead: UUID | None  # the current one, if the lead given was merged
-    person: LockedSubject
-
-    @property
-    def subject(self) -> DataSubject:
-        return self.person.subject
-
-    @property
-    def same_speaker(self) -> Q:
-        """Rows of the account and of the lead that speak."""
-        condition = Q(user=self.user) if self.user else Q()
-        return condition | (Q(lead__in=self.subject.named) if self.lead else Q())
-
-    def missing_in(self, rows: Iterable[Consent]) -> dict[str, UUID]:
-        """The account and the lead, if given, that no row of ``rows`` names, by column."""
-        rows = [*rows]
-        missing: dict[str, UUID] = {}
-        if self.user and not any(row.user_id == self.user for row in rows):
-            missing["user_id"] = self.user
-        if self.lead and not any(row.lead_id in self.subject.named for row in rows):
-            missing["lead_id"] = self.lead
-        return missing
-
-    def matches(self, row: Consent) -> bool:
-        """Whether a row with the caller's id is this statement."""
-        names = ("consent_type", "granted", "version", "source")
-        return (
-            all(getattr(row, name) == getattr(self, name) for name in names)
-            and row.user_id in (None, self.user)
-            and (row.lead_id is None or row.lead_id in self.subject.named)
-        )
 
 
 # -- services --------------------------------------------------------------------------------------
@@ -146,7 +106,7 @@ def grant_consent(
     is neither the person nor may change consents, NotFound, InvalidInput.
     """
     consent_type = parse_choice(consent_type, Consent.Type, "consent_type")
-    version = parse_version(version)
+    version = parse_text_version(version)
     source = parse_choice(source, Consent.Source, "source")
     granted = parse_bool(granted, "granted")
     key = None if id is None else parse_uuid(id, "id")
@@ -323,7 +283,7 @@ def _insert(
     return row
 
 
-def _lock_statements(subject: DataSubject, consent_type: str | None) -> models.QuerySet[Consent]:
+def _lock_statements(subject: DataSubject, consent_type: str | None) -> ConsentQuerySet[Consent]:
     """What ends when the person refuses this purpose, or all; locks the leads concerned."""
     condition = subject.own_statements
     for channel, purpose in PURPOSES.items():
@@ -372,37 +332,6 @@ def _track(
             properties={"consent_type": consent_type, "new_value": granted},
             clock=clock,
         )
-
-
-# -- checks ----------------------------------------------------------------------------------------
-
-
-def parse_version(version: object) -> str:
-    if not isinstance(version, str) or not re.fullmatch(patterns.TEXT_VERSION, version):
-        raise InvalidInput(field="version")
-    return version
-
-
-def version_order(version: str) -> tuple[str, int, str, str]:
-    """Versions are ordered by the date, then by the number, which may have any length."""
-    day, _, number = version.partition(".")
-    digits = number.lstrip("0")
-    return day, len(digits) + bool(number), digits, number
-
-
-def require_own_or_staff(actor: User | None, subject: DataSubject) -> None:
-    """Raises NotPermitted unless the actor is the person or may change consents (access.md §1)."""
-    permission = "identity.change_consent"
-    if actor is None or actor.pk in subject.accounts or actor.has_perm(permission):
-        return
-    raise NotPermitted(permission=permission)
-
-
-def require_status(statuses: dict[UUID, str], allowed: set[str]) -> None:
-    """Raises PersonUnavailable for the first account with another status."""
-    for key, status in statuses.items():
-        if status not in allowed:
-            raise PersonUnavailable(user=key, status=status)
 
 
 def last_of(rows: Iterable[Consent]) -> Consent:

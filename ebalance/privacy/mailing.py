@@ -159,10 +159,10 @@ class CanContact(Func):
         nobody = Value(None, UUIDField())
         super().__init__(*(nobody if value is None else value for value in (user, lead)))
 
-    def as_sql(self, compiler: Any, *_: Any, **__: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, *_: Any, **__: Any) -> tuple[str, tuple[Any, ...]]:
         (user, of_user), (lead, of_lead) = map(compiler.compile, self.get_source_expressions())
         sql, params = condition_sql(self.purpose, user=user, lead=lead)
-        return sql, [*of_user, *of_lead, *params]
+        return sql, (*of_user, *of_lead, *params)
 
 
 def condition_sql(

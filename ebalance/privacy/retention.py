@@ -27,6 +27,8 @@ from django.utils.module_loading import import_string
 from ebalance.db.schema.data_map import Table, tables
 from ebalance.db.schema.retention import After, Purged, RemovedBy, Totals
 
+from .exports import storage
+
 LOCK = 0x6562_616C_0005  # advisory: one purge at a time in a database
 TARGET = 0.05  # seconds that a batch is to take
 FIRST_BATCH = 100  # rows, before it is known how long they take
@@ -48,6 +50,11 @@ PAUSE = 0.2  # seconds before rows that were locked are tried again
 HANDOVER = 6.0  # seconds in which the server learns that a killed run is gone
 IN_THE_WAY = ("23", "55P03", "57014", "40P01", "40001")  # a rule, a lock, no time, a deadlock
 DAY_ZONE = "Europe/Moscow"  # of columns that hold days (metrics.md)
+
+# Called with the time that counts as now, before the rows of the table are removed.
+PREPARATIONS: dict[str, Callable[[datetime], object]] = {
+    "data_export_requests": lambda now: storage.sweep(now),
+}
 
 type Tick = Callable[[int], object]
 
@@ -147,8 +154,8 @@ class TablePurge(Purge):
         return rows
 
     def run(self, tick: Tick = lambda rows: None) -> None:
-        if self.retention.before:
-            import_string(self.retention.before)(self.now)
+        if prepare := PREPARATIONS.get(self.table.name):
+            prepare(self.now)
         fewest, deadline = None, 0.0
         while not self.stop.is_set():
             self.rules.clear()

@@ -42,7 +42,8 @@ def reveal(row: models.Model, field_name: str, *, actor: Any) -> Any:
     if not isinstance(field, SealedField):
         raise TypeError(f"{field} is not sealed.")
     # Read again: blocking the person, or taking a role, ends access.
-    person = get_user_model()._base_manager.filter(pk=getattr(actor, "pk", None)).first()
+    key: Any = getattr(actor, "pk", None)
+    person = get_user_model()._base_manager.filter(pk=key).first()
     with _acting(person), _committed():
         is_permitted = person is not None and person.may_reveal(field)
         value = _stored(row, field) if is_permitted else None
@@ -64,7 +65,7 @@ def reveal(row: models.Model, field_name: str, *, actor: Any) -> Any:
 def _stored(row: models.Model, field: SealedField) -> Sealed | None:
     columns = {"pk", field.name, *field.checked_by}
     found = type(row)._base_manager.filter(pk=row.pk).only(*columns).first()
-    return found and getattr(found, field.name)
+    return None if found is None else getattr(found, field.name)
 
 
 def _record_refusal(row: models.Model, field: SealedField) -> None:

@@ -225,12 +225,14 @@ class PersonalRows:
 
 
 def unreachable_tables() -> list[str]:
-    """Tables with something personal, or that erasure changes, to which no column leads."""
+    """Tables with something personal, to export or to erase, to which no column leads."""
     nobody = PersonalRows(UUID(int=0))
     return [
         table.name
         for table in tables()
-        if any(c.privacy != "P0" or c.erasure.action != "keep" for c in table.columns)
+        if any(
+            c.privacy != "P0" or c.in_export or c.erasure.action != "keep" for c in table.columns
+        )
         and nobody.rows(table) is None
     ]
 

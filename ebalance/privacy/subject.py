@@ -160,8 +160,8 @@ class DataSubject:
                 "pk", "merged_into"
             )
         )
-        while lead in merged:
-            lead = merged[lead]
+        while (target := merged.get(lead)) is not None:
+            lead = target
         return lead
 
 

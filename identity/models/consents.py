@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -58,7 +60,7 @@ class Consent(Entity):
         null=True, blank=True, db_comment=p0("when withdrawn, UTC; set once")
     )
 
-    objects = ConsentQuerySet.as_manager()
+    objects: ClassVar = ConsentQuerySet.as_manager()
 
     retention = kept("as evidence of who agreed to which text")
 

@@ -1,10 +1,11 @@
 """People, their roles."""
 
+from typing import Any, ClassVar
 from uuid import UUID
 
 import pgtrigger
-from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import models
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
@@ -16,7 +17,6 @@ from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import DELETE, NULL, of_person, p0, p1, replace
 from ebalance.db.schema.retention import goes_with, kept
 
-from ..managers import UserManager
 from ..permissions import allows, allows_module, reveals, sees_personal, setting_that_grants
 
 CONTACT_COLUMNS = {"email": "email", "phone": "phone", "telegram": "telegram_user_id"}
@@ -59,6 +59,26 @@ def loses_last_owner(role: "UserRole") -> bool:
     moved = role.role_id != "owner" or role.user_id != row["user_id"]
     active = User.objects.filter(pk=row["user_id"], status="active").exists()
     return moved and active and is_last_owner(row["user_id"])
+
+
+class UserManager(BaseUserManager["User"]):
+    """Creates accounts with a hashed password."""
+
+    def create_user(
+        self, email: str | None = None, password: str | None = None, **fields: Any
+    ) -> "User":
+        """Create an account. Without a password it cannot log in to admin."""
+        user = self.model(email=email.strip().lower() if email else None, **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    @transaction.atomic
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """Create an account with the role owner. Raises IntegrityError if the seeds are missing."""
+        user = self.create_user(email, password, **fields)
+        user.user_roles.create(role_id="owner")
+        return user
 
 
 class User(Entity, AbstractBaseUser):
@@ -105,7 +125,7 @@ class User(Entity, AbstractBaseUser):
         db_comment=p0("required by Django's auth; grants nothing, roles do"),
     )
 
-    objects = UserManager()
+    objects: ClassVar = UserManager()  # type: ignore[assignment]  # no sealed columns
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
@@ -222,7 +242,7 @@ END""",
         return bool(self.password) and super().has_usable_password()
 
     @property
-    def is_active(self) -> bool:
+    def is_active(self) -> bool:  # type: ignore[override]  # the stub demands a writable one
         return self.status == self.Status.ACTIVE
 
     @property

@@ -49,7 +49,6 @@ class DataExportRequest(Entity):
             rows="once it is over",
         ),
         note="the file until `expires_at`",
-        before="ebalance.privacy.exports.storage.sweep",
     )
 
     class Meta:

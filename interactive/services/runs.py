@@ -6,16 +6,14 @@ so the site sends them itself.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from audit.services import publish_event
-from ebalance.db import patterns
 from ebalance.db.sets import EntryPoint
 from ebalance.services import (
     Clock,
@@ -25,7 +23,8 @@ from ebalance.services import (
     TransitionRefused,
     get_or_refuse,
     lock_or_refuse,
-    parse_choice,
+    parse_opaque_id,
+    parse_optional_choice,
     parse_uuid,
     refresh,
     sqlstate,
@@ -257,16 +256,3 @@ def crisis_columns(category: str | None) -> dict[str, Any]:
 
 def is_duration(value: object) -> bool:
     return type(value) is int and 0 <= value <= DAY_MS
-
-
-def parse_opaque_id(value: str | None, field: str) -> str | None:
-    """An identifier of a browser or a link. Raises InvalidInput."""
-    if value is None or (isinstance(value, str) and re.fullmatch(patterns.OPAQUE_ID, value)):
-        return value
-    raise InvalidInput(field=field)
-
-
-def parse_optional_choice(
-    value: str | None, choices: type[models.TextChoices], field: str
-) -> str | None:
-    return None if value is None else parse_choice(value, choices, field)

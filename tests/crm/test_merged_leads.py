@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 
 from crm.models import FUNNEL_STAGES, STAFF_STATUSES, Lead, LeadIdentity
 from tests.factories import LeadFactory, LeadIdentityFactory
-from tests.support import execute, refuses
+from tests.support import breaks, execute, refuses
 
 pytestmark = pytest.mark.django_db
 
@@ -40,6 +40,7 @@ def test_lead_is_merged_into_another(merge: Merge) -> None:
     assert (first.merged_into, first.merged_into.merged_into) == (second, third)
 
 
+@breaks("leads_merged_is_inactive")
 @each_way
 def test_merged_lead_is_inactive(merge: Merge) -> None:
     lead, into = LeadFactory.create_batch(2)
@@ -52,6 +53,7 @@ def test_merged_lead_is_inactive(merge: Merge) -> None:
         execute("UPDATE leads SET status = 'new' WHERE id = %s", [lead.pk])
 
 
+@breaks("leads_merged_not_into_itself")
 @each_way
 def test_lead_is_not_merged_into_itself(merge: Merge) -> None:
     lead = LeadFactory()
@@ -63,6 +65,7 @@ def test_lead_is_not_merged_into_itself(merge: Merge) -> None:
         row.save()
 
 
+@breaks("leads_merged_in_no_circle")
 @each_way
 def test_leads_are_not_merged_in_a_circle(merge: Merge) -> None:
     first, second, third = LeadFactory.create_batch(3)
@@ -78,6 +81,7 @@ def test_leads_are_not_merged_in_a_circle(merge: Merge) -> None:
     assert [*caught.value.error_dict] == ["merged_into"]
 
 
+@breaks("leads_merged_once")
 @each_way
 def test_merged_lead_stays_merged(merge: Merge) -> None:
     lead, into, other = LeadFactory.create_batch(3)
@@ -90,6 +94,7 @@ def test_merged_lead_stays_merged(merge: Merge) -> None:
         into.delete()
 
 
+@breaks("leads_merged_has_no_identity")
 @each_way
 def test_lead_with_an_identity_is_not_merged(merge: Merge) -> None:
     identity = LeadIdentityFactory()
@@ -97,6 +102,7 @@ def test_lead_with_an_identity_is_not_merged(merge: Merge) -> None:
         merge(identity.lead, LeadFactory())
 
 
+@breaks("lead_identities_not_of_merged_lead")
 @each_way
 def test_merged_lead_gets_no_identity(merge: Merge) -> None:
     lead, into = LeadFactory.create_batch(2)

@@ -629,7 +629,7 @@ FAULTS: dict[str, tuple[str, Callable[[], None], str]] = {
     "a function of a migration": (
         "ALTER FUNCTION guard_p0_event() RESET search_path",
         test_a_callers_search_path_changes_no_function,
-        "identity/migrations/sql/0001_audit_functions.sql: write SET search_path = pg_catalog, "
+        "identity/migrations/sql/0001_functions.sql: write SET search_path = pg_catalog, "
         "pg_temp in `public.guard_p0_event()`",
     ),
     "a rule of the database alone": (

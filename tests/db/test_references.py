@@ -34,6 +34,7 @@ pytestmark = pytest.mark.django_db
 # What the row needs to carry such a reference, as arguments of its factory.
 CARRIES: dict[tuple[str, str], dict[str, Any]] = {
     ("curated_items", "interactive_definition_id"): {"interactive": True},
+    ("leads", "merged_into_id"): {"status": "inactive"},
     # The events made here have no parameters in the tracking plan.
     ("lead_timeline_events", "event_name"): {"properties": {}},
     ("analytics_events", "event_name"): {"properties": {}},

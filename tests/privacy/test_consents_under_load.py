@@ -165,7 +165,7 @@ def test_an_account_and_its_lead_at_once_do_not_wait_for_each_other_for_ever() -
         ]
         assert unexpected == []
         for row in active(user=user):
-            row.withdraw()
+            withdraw_this_consent(row)
 
 
 # -- step by step ---------------------------------------------------------------------------------
@@ -369,7 +369,7 @@ class Worker(threading.Thread):
         elif what == "row":
             row = consent_history(**whose).order_by("?").first()
             if row is not None:
-                row.withdraw()
+                withdraw_this_consent(row)
         else:
             grant_consent(granted=what == "grant", **values, **whose)
         return what

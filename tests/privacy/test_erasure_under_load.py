@@ -33,7 +33,7 @@ from booking.services import (
 from crm.services import record_event
 from ebalance.db.encryption.fields import Plaintext
 from ebalance.privacy.consents import grant_consent
-from ebalance.privacy.erasure import columns, erase, erase_user, ledger
+from ebalance.privacy.erasure import columns, erase_user, ledger, locks
 from ebalance.privacy.exports import request_export
 from ebalance.privacy.rows import PersonalRows
 from ebalance.services import Refused
@@ -379,16 +379,16 @@ def test_whoever_never_stops_booking_does_not_keep_an_erasure_waiting(
     one: Marked, shared: Shared, here: Database, monkeypatch: Any
 ) -> None:
     """One more booking each time before the locks are there."""
-    lock, booked = erase._lock_user, []
+    lock, booked = locks._lock_user, []
 
     def once_more(order: Any) -> Any:
         with here.connect(autocommit=True) as session:
             booked.append(booking(one, shared, session))
         return lock(order)
 
-    monkeypatch.setattr(erase, "_lock_user", once_more)
+    monkeypatch.setattr(locks, "_lock_user", once_more)
     erased = erase_user(one.pk, method="admin")
-    assert len(booked) == erase.MAX_LOCK_ATTEMPTS + 1
+    assert len(booked) == locks.MAX_LOCK_ATTEMPTS + 1
     assert {session.appointment for session in erased.canceled} == {*booked}
     monkeypatch.undo()
     assert nothing_is_left_of(one)

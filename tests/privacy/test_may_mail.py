@@ -485,7 +485,7 @@ def check_world(seed: int) -> None:
 def test_the_worlds_hold_all_kinds_of_answers() -> None:
     """Else the test above would show little."""
     answers = set()
-    for seed in range(40):
+    for seed in range(100):
         world, oracle = World(seed), Oracle("communications")
         answers |= {("user", oracle.may_user(key)) for key in world.users}
         for key in world.leads:

@@ -568,10 +568,17 @@ def test_every_table_with_something_personal_can_be_reached_from_a_person() -> N
     assert unreachable_tables() == []
 
 
-def test_a_personal_column_to_which_nothing_leads_is_named(monkeypatch: Any) -> None:
+@pytest.mark.parametrize(
+    "declared",
+    [classification.p1("who it is about"), classification.p0("who it is about", export=True)],
+    ids=["personal", "exported"],
+)
+def test_a_personal_column_to_which_nothing_leads_is_named(
+    monkeypatch: Any, declared: classification.Classified
+) -> None:
     tags = next(table for table in tables() if table.name == "tags")
     title = next(column for column in tags.columns if column.name == "title")
-    monkeypatch.setattr(title.field, "db_comment", classification.p1("who it is about"))
+    monkeypatch.setattr(title.field, "db_comment", declared)
     monkeypatch.delitem(tags.__dict__, "columns")
     assert unreachable_tables() == ["tags"]
     monkeypatch.undo()

@@ -402,14 +402,14 @@ def test_a_file_whose_request_cannot_be_finished_does_not_stay(
 def test_everything_is_read_at_one_moment_and_nothing_is_written(committed: Database) -> None:
     show = "SELECT current_setting('transaction_isolation') AS i, current_setting({}) AS r"
     show = show.format("'transaction_read_only'")
-    with collecting.one_moment():
+    with collecting.read_only_snapshot():
         assert execute(show) == [{"i": "repeatable read", "r": "on"}]
     with transaction.atomic():
         assert execute(show) == [{"i": "read committed", "r": "off"}]
-        with collecting.one_moment():  # inside of another it is that one
+        with collecting.read_only_snapshot():  # inside of another it is that one
             assert execute(show) == [{"i": "read committed", "r": "off"}]
     assert execute(show) == [{"i": "read committed", "r": "off"}]
-    with pytest.raises(ZeroDivisionError), collecting.one_moment():
+    with pytest.raises(ZeroDivisionError), collecting.read_only_snapshot():
         raise ZeroDivisionError
     assert execute(show) == [{"i": "read committed", "r": "off"}]
 

@@ -199,7 +199,7 @@ def test_killed_in_the_middle_it_leaves_nothing_half_done(
 
 def turn_is_free(request: DataExportRequest) -> bool:
     """The server notices a moment later that a session was killed."""
-    with requests.turn(request.pk) as is_ours:
+    with requests_module.lock_request(request.pk) as is_ours:
         return is_ours
 
 

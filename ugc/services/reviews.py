@@ -5,22 +5,20 @@ Each service locks the author if it needs the author, then the review, then its 
 
 from __future__ import annotations
 
-import re
 from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
 
 from audit.services import publish_event
-from ebalance.db import patterns
 from ebalance.db.encryption.fields import Plaintext
 from ebalance.services import (
     Clock,
-    InvalidInput,
     RowOrKey,
     get_or_refuse,
     lock_rows,
     parse_choice,
+    parse_text_version,
     transactional,
 )
 from identity.models import User
@@ -77,7 +75,7 @@ def submit_review(
     Raises what ``draft_review`` raises. The key of a draft is a conflict too.
     """
     if consent_version is not None:
-        parse_version(consent_version)
+        parse_text_version(consent_version)
     row, is_new = insert_review(text, user, anonymity_level, id, clock)
     if is_new:
         publish_row_event(row, "submitted")
@@ -109,7 +107,7 @@ def grant_review_consent(
     ``version`` of the legal text is YYYY-MM-DD or YYYY-MM-DD.n. Raises InvalidInput,
     AuthorUnavailable, NotFound, and ConsentActive if there is an active consent to another version.
     """
-    version = parse_version(version)
+    version = parse_text_version(version)
     lock_author_of(review)
     with lock_and_refresh(Review, review) as row:
         active = lock_active_consent(row)
@@ -259,10 +257,3 @@ def was_granted(review: Review, version: str | None) -> bool:
     """Whether the review came with this consent. It may have been withdrawn since."""
     granted = review.publication_consents.filter(granted=True)
     return version is None or granted.filter(version=version).exists()
-
-
-def parse_version(version: object) -> str:
-    """The version of a legal text. Raises InvalidInput."""
-    if not isinstance(version, str) or not re.fullmatch(patterns.TEXT_VERSION, version):
-        raise InvalidInput(field="version")
-    return version

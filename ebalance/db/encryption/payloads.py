@@ -197,7 +197,7 @@ def _versions(name: str) -> dict[int, Path]:
 @cache
 def _validator(name: str, version: int) -> Any:
     # Only who validates pays for the import; `migrate` does not.
-    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+    from jsonschema import Draft202012Validator
     from referencing import Registry
 
     # The registry that jsonschema would take by itself fetches what a $ref points at.

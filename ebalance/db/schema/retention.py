@@ -62,16 +62,12 @@ class Totals:
 
 @dataclass(frozen=True)
 class Purged(Retention):
-    """purge_expired removes a row when ``time`` (an interval of PostgreSQL) has passed.
-
-    ``before`` is called first with the time that counts as now: a function by its dotted name.
-    """
+    """purge_expired removes a row when ``time`` (an interval of PostgreSQL) has passed."""
 
     time: str
     ends: tuple[After, ...]
     note: str = ""
     totals: Totals | None = None
-    before: str | None = None
 
     def __str__(self) -> str:
         ends = [f"`{end.column}`{end.rows and f' {end.rows}'}" for end in self.ends]
@@ -105,11 +101,10 @@ def purged(
     after: str = "",
     note: str = "",
     totals: Totals | None = None,
-    before: str | None = None,
 ) -> Purged:
     """Rows go when ``time`` has passed since the moment in the column ``after``, or ``ends``."""
     ends = (After(after), *ends) if after else ends
-    return Purged(time, ends, note=note, totals=totals, before=before)
+    return Purged(time, ends, note=note, totals=totals)
 
 
 def until(column: str) -> Purged:

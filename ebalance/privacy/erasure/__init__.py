@@ -1,6 +1,7 @@
 """Erasure of a person (privacy.md §5)."""
 
-from .erase import Erased, ErasureRequest, erase_again, erase_user
+from .erase import erase_again, erase_user
+from .request import Erased, ErasureRequest
 from .sessions import CanceledSession, sessions_ahead
 
 __all__ = [

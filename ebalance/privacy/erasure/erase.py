@@ -11,10 +11,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -26,7 +24,6 @@ from django.utils import timezone
 from audit.models import OutboxEvent
 from audit.models.log import FORGOTTEN
 from audit.services import publish_event, record_entry
-from booking.models import Appointment
 from crm.models import Lead
 from crm.services.merging import LEAD_ERASED, LEAD_SHARED
 from ebalance.actor import Actor, acting_as, current_actor
@@ -45,7 +42,6 @@ from ebalance.services import (
 )
 from identity.errors import ErasureUnavailable
 from identity.models import ErasureLedgerEntry, User
-from identity.services import require_other_owner
 from ugc.models import Review
 from ugc.services import withdraw_review_consent
 
@@ -56,58 +52,12 @@ from ..rows import PersonalRows
 from ..subject import parse_key
 from . import ledger
 from .columns import LOG, removals
-from .sessions import CanceledSession, cancel_sessions
+from .locks import lock_person
+from .request import Erased, ErasureRequest
 
 logger = logging.getLogger(__name__)
 
 INSUFFICIENT_PRIVILEGE = "42501"
-MAX_LOCK_ATTEMPTS = 5  # then a person who keeps booking is not waited for
-
-
-@dataclass
-class Erased:
-    """The result: rows deleted or changed by table, and the canceled sessions.
-
-    ``doubtful`` are leads with a contact of the person beside a contact that the account does not
-    have. The person's contact is gone; staff must find out whose the rest is.
-    """
-
-    subject: UUID
-    counts: dict[str, int] = field(default_factory=dict)
-    canceled: list[CanceledSession] = field(default_factory=list)
-    doubtful: list[UUID] = field(default_factory=list)
-
-    @property
-    def rows(self) -> int:
-        return sum(self.counts.values())
-
-    def count(self, table: str, rows: int) -> None:
-        if rows:
-            self.counts[table] = self.counts.get(table, 0) + rows
-
-
-@dataclass(frozen=True)
-class ErasureRequest:
-    """Who is to be erased, and why.
-
-    ``is_repeated``: after a restore. ``leads`` are known from the first time.
-    """
-
-    subject: UUID
-    method: str
-    requested_at: datetime | None
-    is_forced: bool = False
-    is_repeated: bool = False
-    leads: frozenset[UUID] = frozenset()
-
-    def rows(self) -> PersonalRows:
-        """The person's rows as they are now.
-
-        The leads of an earlier erasure belong to it: other services, which know their ids, may have
-        written about them since.
-        """
-        remembered = self.leads | ledger.leads_of(self.subject)
-        return PersonalRows(self.subject, remembered=remembered, is_erasure=True)
 
 
 def erase_user(
@@ -210,8 +160,8 @@ def explained_privileges() -> Iterator[None]:
 
 @transactional
 def _erase(request: ErasureRequest, *, actor: User | None, clock: Clock) -> Erased:
-    erased = Erased(request.subject)
-    user, person = _lock(request, erased, actor, clock)
+    user, person, canceled = lock_person(request, actor, clock)
+    erased = Erased(request.subject, canceled=canceled)
     now = to_utc(clock(), "clock")
     requested_at = request.requested_at or now
     # The clock of a restored host may be slow.
@@ -241,78 +191,6 @@ def _erase(request: ErasureRequest, *, actor: User | None, clock: Clock) -> Eras
         _announce(request, erased, user, leads, requested_at, now)
         transaction.on_commit(partial(_after_commit, files, is_in_ledger_file=request.is_repeated))
     return erased
-
-
-# -- locks ----------------------------------------------------------------------------------------
-
-
-class _Overtaken(Exception):
-    """Another transaction booked, or named an account beside a lead, before the locks."""
-
-
-def _lock(
-    request: ErasureRequest, erased: Erased, actor: User | None, clock: Clock
-) -> tuple[User | None, PersonalRows]:
-    """Lock the account and everything of the person, and cancel the sessions ahead.
-
-    Raises NotFound, LastOwner, UpcomingAppointments.
-    """
-    by_staff = actor if actor is not None and actor.pk != request.subject else None
-    for attempt in count():
-        locked = _lock_appointments(_appointment_keys(request.rows()))
-        with suppress(_Overtaken), transaction.atomic():
-            user = _lock_user(request)
-            booked = _appointment_keys(request.rows()) - {row.pk for row in locked}
-            if booked and attempt < MAX_LOCK_ATTEMPTS:
-                raise _Overtaken
-            # Here the order of locks is broken; the database aborts one side of a deadlock.
-            locked += _lock_appointments(booked)
-            canceled = cancel_sessions(
-                locked,
-                is_forced=request.is_forced,
-                is_repeated=request.is_repeated,
-                staff=by_staff,
-                clock=clock,
-            )
-            person = request.rows()
-            _lock_leads(person)
-            current = request.rows()
-            keys = {row.pk for row in locked}
-            if (
-                current.subject.leads != person.subject.leads
-                or not _appointment_keys(current) <= keys
-            ):
-                raise _Overtaken
-            erased.canceled = canceled
-            return user, current
-    raise AssertionError("unreachable")
-
-
-def _appointment_keys(person: PersonalRows) -> set[UUID]:
-    return set(person.of("appointments").values_list("pk", flat=True))
-
-
-def _lock_appointments(keys: set[UUID]) -> list[Appointment]:
-    """FOR UPDATE: new payments and forms, which refer to them, wait too."""
-    rows = Appointment.objects.filter(pk__in=keys)
-    return list(rows.order_by("pk").select_for_update(of=("self",)))
-
-
-def _lock_leads(person: PersonalRows) -> None:
-    rows = Lead.objects.filter(pk__in=person.subject.leads)
-    list(rows.order_by("pk").select_for_update(of=("self",)))
-
-
-def _lock_user(request: ErasureRequest) -> User | None:
-    """FOR UPDATE: new rows that refer to the person wait, and are refused then."""
-    user = User.objects.select_for_update(of=("self",)).filter(pk=request.subject).first()
-    if user is None:
-        if request.is_repeated:
-            return None
-        raise NotFound(what="user")
-    if user.status == "active" and user.user_roles.filter(role="owner").exists():
-        require_other_owner(user)
-    return user
 
 
 # -- rows with rules of their own -----------------------------------------------------------------

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
@@ -139,8 +139,9 @@ class Writer:
             when = f"{when}, {date_format(day, 'l').lower()}"
         kind = self.reader.said(fields["diary_type"], "diary_type", row["diary_type"], row)
         found = fields["payload_encrypted"]
-        content = self.reader.said(found, found.column, row["payload_encrypted"], row)
+        content = self.reader.said(found, readable.column_of(found), row["payload_encrypted"], row)
         yield CondPageBreak(35 * mm)  # a heading is not left alone at the end of a page
+        heading: Any  # a Paragraph; Pages reads its mark
         (heading,) = self.lines(when, ENTRY)
         heading.mark = self.printable(f"{when}: {kind.text}")
         yield heading
@@ -205,12 +206,14 @@ def _fonts() -> None:
         pdfmetrics.registerFont(TTFont(name, str(folder / f"{name}.ttf")))
 
 
+def _font(name: str) -> TTFont:
+    return cast("TTFont", pdfmetrics.getFont(name))
+
+
 @cache
 def _sequences() -> re.Pattern[str]:
     """Signs that one of the fonts lacks, joined ones as one: a family is five code points."""
-    known = set.intersection(
-        *({*pdfmetrics.getFont(name).face.charToGlyph} for name in (REGULAR, BOLD))
-    )
+    known = set.intersection(*({*_font(name).face.charToGlyph} for name in (REGULAR, BOLD)))
     inside = "".join(f"\\U{code:08x}" for code in sorted(known) if code > 31)
     sign = f"[^{inside}{INVISIBLE.pattern.strip('[]')}]"
     more = "[\\ufe0e\\ufe0f\\U0001f3fb-\\U0001f3ff]*"  # variants and colours of skin

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, Literal, NamedTuple, TypedDict
+from typing import Any, BinaryIO, Final, Literal, NamedTuple, TypedDict
 from uuid import UUID
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
@@ -18,7 +18,8 @@ from ebalance.db.schema import data_map
 
 from . import page, readable
 
-FORMAT, VERSION = "ebalance-export", 1
+FORMAT: Final = "ebalance-export"
+VERSION: Final = 1
 JSON_NAME, PAGE_NAME = "data.json", "index.html"
 
 type Tables = dict[str, list[dict[str, Any]]]
@@ -115,4 +116,4 @@ def _arranged(table: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _key(table: str, row: Mapping[str, Any]) -> str:
     model = readable.model_of(table)
-    return str(row.get(model._meta.pk.column if model else "id", ""))
+    return str(row.get(readable.column_of(model._meta.pk) if model else "id", ""))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from zoneinfo import ZoneInfo
 
 from django.contrib.auth import get_user_model
@@ -106,7 +106,8 @@ class Reader:
 
     def record(self, table: str, number: int, row: Row) -> Record:
         fields = self.fields(table)
-        said, keys = [], []
+        said: list[Said] = []
+        keys: list[Said] = []
         for column, value in row.items():
             found = fields.get(column)
             if value is None or value in ("", [], {}):
@@ -183,7 +184,7 @@ class Reader:
         for table, rows in self.tables.items():
             model = model_of(table)
             for number, row in enumerate(rows, 1):
-                if model and (key := row.get(model._meta.pk.column)) is not None:
+                if model and (key := row.get(column_of(model._meta.pk))) is not None:
                     found[table, str(key)] = number
         return found
 
@@ -296,6 +297,11 @@ def fields_of(table: str) -> dict[str, models.Field]:
     """The columns of the table by name, in the order of its model."""
     found = _table(table)
     return {c.name: c.field for c in found.columns if c.field is not None} if found else {}
+
+
+def column_of(found: models.Field) -> str:
+    """The name of its column; only a many-to-many field has none."""
+    return cast("str", found.column)
 
 
 def table_title(table: str) -> str:

@@ -75,9 +75,10 @@ def remove(file_url: str) -> None:
 
 def open_for(request: DataExportRequest, *, clock: Clock = timezone.now) -> BinaryIO:
     """The file of a request that is ready and has not expired. Raises ExportUnavailable."""
-    if request.status == "ready" and request.file_url and clock() < request.expires_at:
+    file_url, expires_at = request.file_url, request.expires_at
+    if request.status == "ready" and file_url and expires_at and clock() < expires_at:
         with suppress(OSError, UnknownAddress):
-            path = _folder() / name_in(request.file_url)
+            path = _folder() / name_in(file_url)
             return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb")
     raise ExportUnavailable(status=request.status)
 
@@ -117,8 +118,11 @@ def _named(now: datetime) -> tuple[set[str], set[str]]:
     from identity.models import DataExportRequest
 
     rows = DataExportRequest.objects.filter(status="ready")
-    ready, expired = set(), set()
+    ready: set[str] = set()
+    expired: set[str] = set()
     for file_url, expires_at in rows.values_list("file_url", "expires_at").iterator():
+        if file_url is None or expires_at is None:
+            continue
         with suppress(UnknownAddress):
             (ready if now < expires_at else expired).add(name_in(file_url))
     return ready, expired

@@ -30,7 +30,7 @@ class Command(OperatorCommand):
         )
         parser.add_argument(
             "--method",
-            choices=ErasureLedgerEntry.Method.values,  # type: ignore[attr-defined]
+            choices=ErasureLedgerEntry.Method.values,
             default="admin",
             help="who started it (default: %(default)s)",
         )
