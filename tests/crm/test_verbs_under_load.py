@@ -422,6 +422,15 @@ def test_leads_merged_into_each_other_at_once_make_no_circle(person: Person) -> 
         second.go()
 
 
+def test_chain_that_is_merged_at_both_ends_at_once_makes_no_circle(person: Person) -> None:
+    lead, middle, last = LeadFactory.create_batch(3)
+    merge_row(middle, last)
+    first, second = one_then_other(lambda: merge_row(lead, middle), lambda: merge_row(last, lead))
+    first.go()
+    with pytest.raises(IntegrityError, match="leads_merged_in_no_circle"):
+        second.go()
+
+
 def test_identity_added_while_its_lead_is_merged_is_noticed(person: Person) -> None:
     lead, into = LeadFactory.create_batch(2)
     added, merged = one_then_other(
