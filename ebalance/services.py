@@ -7,7 +7,7 @@ promises and errors of each service.
 
 All services take their locks in one order, so that two of them never deadlock: deliveries of the
 payment provider (advisory), payments, appointments, INSERTs that may meet another appointment,
-slots, leads, events.
+slots, accounts, leads, events.
 """
 
 from __future__ import annotations
@@ -78,21 +78,21 @@ class NotFound(Refused):
 
 
 class InvalidInput(Refused):
-    """A value that is invalid whatever the data are; ``field`` names it."""
+    """A value that is invalid regardless of the stored data. ``field`` names the argument."""
 
     code = "invalid_input"
     sentence_template = _("Some of what was sent is not valid.")
 
 
 class TransitionRefused(Refused):
-    """The row is in a state that the service does not start from (states.md)."""
+    """The service does not accept the row's current state (states.md)."""
 
     code = "transition_refused"
     sentence_template = _("This is no longer possible: its state has changed meanwhile.")
 
 
 class IdempotencyConflict(Refused):
-    """The key of an earlier request came with other content."""
+    """An earlier request used the same key with other content."""
 
     code = "idempotency_conflict"
     sentence_template = _("This request was already made with other data. Please start again.")
@@ -123,8 +123,8 @@ def transactional[**P, R](function: Callable[P, R]) -> Callable[P, R]:
 
     A transaction of its own is retried when the database aborts it (deadlock, serialization
     failure). Inside an outer transaction the caller must retry. A violated constraint is raised as
-    RuleBroken, a value that no column can hold as InvalidInput. The audit log names the argument
-    ``actor``, unless a logged-in user is the current actor already.
+    RuleBroken, a value that no column can hold as InvalidInput. The audit log records
+    ``actor``, unless a logged-in user already is the current actor.
     """
 
     @functools.wraps(function)
@@ -294,7 +294,7 @@ def require_change(actor: Any, model: type[models.Model]) -> None:
 
 
 class EventRecorder(Protocol):
-    """``crm.services.record_event``, as far as the apps below crm use it."""
+    """The part of ``record_event``'s signature that the apps below crm use."""
 
     def __call__(
         self,

@@ -175,7 +175,9 @@ def test_wrong_reference_is_found() -> None:
 
 def test_wrong_link_is_found() -> None:
     path = ROOT / "docs/adr/0016-erasure.md"
-    right = "[a](0017-data-subject.md), [b](../spec/privacy.md#1-classes), [c](#costs), `[d](no.md)`"
+    right = (
+        "[a](0017-data-subject.md), [b](../spec/privacy.md#1-classes), [c](#costs), `[d](no.md)`"
+    )
     assert [*wrong_links(path, f"{right}\n\n[e](https://localhost/no.md)")] == [
         "docs/adr/0016-erasure.md:1: link to a heading that exists in place of #costs"
     ]

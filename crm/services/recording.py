@@ -61,8 +61,8 @@ def record_event(
     """Record an event of the tracking plan; returns the lead that it is about, if there is one.
 
     The lead is the one given; else the lead of the user, else of a contact, else of the browser or
-    bot ``anonymous_id``; of several the oldest (see ``LeadResolver``). The first contact event of a
-    person creates a lead (states.md). Later events add identifiers that the lead does
+    bot ``anonymous_id``; if several match, the oldest (see ``LeadResolver``). The first contact
+    event of a person creates a lead (states.md). Later events add identifiers that the lead does
     not have, and move its status forward only. ``contact`` is by channel: email, phone, telegram.
     A ``deep_link_id`` that the plan does not take, and values that are None, are left out. A second
     event with the same ``event_id`` writes nothing.

@@ -153,7 +153,7 @@ class LeadResolver:
         return min(ranked)[-1] if ranked else None
 
     def _read_identities(self) -> Identities:
-        """All identities of the given lead, or of each lead that shares one with the person."""
+        """All identities of the given lead, or of every lead with one of the identifiers."""
         if not self.identifiers:
             return {}
         rows = LeadIdentity.objects.defer("email_encrypted", "phone_encrypted")
@@ -169,13 +169,13 @@ class LeadResolver:
         return identities
 
     def _strength(self, rows: Sequence[LeadIdentity]) -> Strength | None:
-        """How surely the lead with the identities ``rows`` is the person's; None: it is not.
+        """The strength of the match between the person and a lead; None if it is not theirs.
 
-        Two leads of one person can be merged. One lead of two persons shows each the contacts of
-        the other, and cannot be split. Browsers are shared, and anybody can type a contact.
-        Therefore a person who names an account or a contact gets a lead by its browser only if
-        nobody has named themselves in that lead, and a registered person gets a lead by a contact
-        only if it is a contact of the account.
+        Two leads of one person can be merged. A lead shared by two persons would expose each
+        one's contacts to the other, and cannot be split. Browsers are shared, and anybody can type
+        a contact. Therefore a person who names an account or a contact matches a lead by browser
+        only if that lead has no account and no contact, and a registered person gets a lead by a
+        contact only if it is a contact of the account.
         """
         own = [*self.identifiers, *self.account_contacts]
         shared = [one.strength for one in own if any(map(one.matches, rows))]

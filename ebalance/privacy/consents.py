@@ -74,8 +74,9 @@ def consent_history(
 ) -> models.QuerySet[Consent]:
     """All statements of a person: by purpose, the oldest first.
 
-    An account's history includes what its leads said, a lead's what its account said. Raises
-    NotFound for a value that cannot be a key, InvalidInput if neither is given.
+    The history of an account includes the statements of its leads. The history of a lead includes
+    those of its account. Raises NotFound for a value that cannot be a key, InvalidInput if neither
+    is given.
     """
     subject = DataSubject.read(*parse_subject(user, lead))
     rows = Consent.objects.filter(subject.own_statements)
@@ -100,7 +101,7 @@ def grant_consent(
     ``version`` of the text: YYYY-MM-DD or YYYY-MM-DD.n. A repeated call returns the same consent,
     with ``id`` also after its withdrawal. A newer version ends the older consent of the same user
     and lead. A refusal (``granted=False``) ends everything that the person agreed to for this
-    purpose. A merged lead stands for the lead that it was merged into.
+    purpose. A merged lead is replaced by the lead that it was merged into.
 
     Raises PersonUnavailable for a blocked person who agrees and for an erased one, VersionOutdated,
     LeadOfAnother, IdempotencyConflict for an id with other content, NotPermitted for an actor who
@@ -149,8 +150,8 @@ def withdraw_consent(
     """End everything that the person agreed to for a purpose, or for all; returns the ended rows.
 
     It ends consents of the account and of its leads, and consents to write to the person's
-    contacts, whoever gave them; also for a blocked person. ``source`` says where it happened, if
-    known. Without an active consent it does nothing.
+    contacts, whoever gave them. A blocked person may withdraw too. ``source`` says where it
+    happened, if known. Without an active consent it does nothing.
 
     Raises NotPermitted for an actor who is neither the person nor may change consents, NotFound,
     InvalidInput.
@@ -253,7 +254,7 @@ def _refuse(statement: Statement, key: UUID | None, clock: Clock) -> Consent:
 
 
 def _same_refusal(statement: Statement, rows: models.QuerySet[Consent]) -> Consent | None:
-    """The refusal that a repeated call returns: the last word of the account and of the lead."""
+    """The refusal that a repeated call returns, if it is the latest statement of both speakers."""
     spoken = rows.filter(statement.same_speaker)
     of_account = [row for row in spoken if statement.user and row.user_id == statement.user]
     of_lead = [row for row in spoken if statement.lead and row.lead_id in statement.subject.named]

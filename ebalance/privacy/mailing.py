@@ -30,7 +30,7 @@ PURPOSES = {"email": "communications", "telegram": "telegram"}
 # How long a moved or canceled session may still be written about: the news, the refund.
 RECENT = timedelta(days=3)
 
-# A withdrawal at the same time as a consent ended an older version of the text.
+# A withdrawal with the time of a consent belongs to the older version that it replaced.
 CAN_CONTACT = """
 (WITH RECURSIVE asked (user_id, lead_id) AS (SELECT ({user})::uuid, ({lead})::uuid), {persons},
     spoken AS MATERIALIZED (
@@ -77,8 +77,8 @@ SELECT coalesce(bool_and(
 FROM people)
 """
 
-# A message about a session of exactly this person needs no consent. A blocked person gets it too,
-# who must learn that the session is canceled; an erased one does not.
+# A message about a session of exactly this person needs no consent. A blocked person still gets it,
+# to learn of a cancellation. An erased person does not.
 SERVICE = """
 OR EXISTS (
     SELECT FROM appointments a
@@ -150,9 +150,9 @@ def leads_to_contact(channel: str = "email") -> models.QuerySet[Lead]:
 class CanContact(Func):
     """True for the account ``user``, the lead ``lead``, that we may contact by ``channel``.
 
-    ``User.objects.filter(CanContact("email", user="pk"))`` is a mailing, in one query. Of a row
-    that has both, an appointment, all people that they name are asked. Raises InvalidInput for an
-    unknown channel.
+    ``User.objects.filter(CanContact("email", user="pk"))`` is a mailing, in one query. If a
+    row has both, such as an appointment, everybody named by either must have agreed. Raises
+    InvalidInput for an unknown channel.
     """
 
     output_field = BooleanField()

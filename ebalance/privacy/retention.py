@@ -5,7 +5,7 @@ deletes them, and adds them to their totals if they have some. A killed run lose
 nothing is counted twice. A writer of such a row waits for the batch, whose size is adapted so that
 it takes about TARGET seconds. No content of a row is read.
 
-"Now" is the database's time at the beginning: a run ends, whatever expires meanwhile.
+"Now" is the database's time at the start, so a run ends although rows keep expiring.
 See docs/adr/0015-retention.md.
 """
 

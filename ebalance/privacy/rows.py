@@ -5,9 +5,9 @@ person, or from a row of theirs, to more rows; browsers and contacts lead to row
 ``unreachable_tables()`` lists the tables with something personal to which no column leads, and a
 test fails.
 
-Erasure reaches further than an export where it takes nothing from anybody else (``is_erasure``):
-it empties browsers that other people used too in rows that name nobody and stay, and the origin of
-requests about their rows in the audit log, though a stranger may have made them.
+Erasure covers more than an export where nobody else loses anything (``is_erasure``). It empties
+shared browser ids in rows that name nobody and are kept. It empties the origin of anonymous
+requests about the person's rows in the audit log.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class PersonalRows:
         self.subject = AccountSubject(user_id, remembered=remembered, is_erasure=is_erasure)
 
     def of(self, table: Table | str) -> models.QuerySet:
-        """The rows of the table. Raises LookupError for a table that has rows of nobody."""
+        """The rows of the table. Raises LookupError for a table without rows about people."""
         table = table_named(table) if isinstance(table, str) else table
         rows = self.rows(table)
         if rows is None:
@@ -77,7 +77,7 @@ class PersonalRows:
         return rows
 
     def rows(self, table: Table) -> models.QuerySet | None:
-        """The rows of the table; None for a table that has rows of nobody."""
+        """The rows of the table; None for a table without rows about people."""
         if table.model is None:
             return None
         if finder := FINDERS.get(table.name):
@@ -167,7 +167,7 @@ class PersonalRows:
     def _recognised(self, table: Table) -> Q | None:
         """Rows with a browser or a contact of the person, that name nobody.
 
-        A contact counts also in a row that names no more than a lead of doubtful ownership.
+        A contact also counts in a row that names only a lead of doubtful ownership.
         """
         known: dict[str, Any] = {}
         for column in table.columns:
@@ -196,7 +196,7 @@ class PersonalRows:
         """Rows that name nobody, with a contact of the person in a column without an index.
 
         They are few: such columns are not kept for long. A value that cannot be decrypted is
-        nobody's.
+        attributed to nobody.
         """
         rows = cast("type[models.Model]", table.model)._base_manager
         sealed = rows.filter(_names_nobody(table.model), **{f"{field.name}__isnull": False})
@@ -210,7 +210,7 @@ class PersonalRows:
         return found
 
     def _carried(self, table: Table) -> Q | None:
-        """Rows that a row of the person was the last to occupy: the slot of a session."""
+        """Rows whose last occupant is a row of the person, such as a session's slot."""
         conditions = []
         for column in carriers_of(table.name):
             own = self.of(column.table)
@@ -246,7 +246,10 @@ def _is_null(columns: list[Column]) -> Q:
 
 
 def _names_nobody(model: Any) -> Q:
-    """Rows that name no account and no lead, or one that is gone, where there is no foreign key."""
+    """Rows that name no existing account or lead.
+
+    A column without a foreign key may name a deleted one.
+    """
     condition = Q()
     for parent in (PEOPLE, LEADS):
         for column in links(table_named(model._meta.db_table), parent):

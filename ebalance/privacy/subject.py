@@ -7,10 +7,11 @@ erasure all ask here.
 * A lead belongs to an account if a row names both: an identity of the lead, a consent, an
   appointment, a waitlist request.
 * A lead that belongs to two accounts is shared. Nobody can attribute its rows to one of them, so
-  they are attributed to neither. It stays shared when one of the two is erased.
-* A lead of no account belongs to an account for export and erasure, if it has a contact of the
-  account and no other contact. Anybody may have typed a contact: a consent of such a lead does not
-  count for the account, but a refusal does.
+  they are attributed to neither. For consents and exports it stays shared after one of them is
+  erased; the erasure of the other one removes it.
+* For export and erasure, a lead without an account belongs to the account whose contact it has, if
+  it has no other contact. Anybody may have typed a contact: a consent of such a lead does not count
+  for the account, but a refusal does.
 * A browser belongs to an account if nobody else used it.
 """
 
@@ -118,13 +119,13 @@ def persons_sql() -> str:
 
 @dataclass(frozen=True)
 class DataSubject:
-    """A person as far as it is known: the keys of accounts and leads, read at one time."""
+    """The keys of a person's accounts and leads, read by one query."""
 
     accounts: frozenset[UUID]
     leads: frozenset[UUID]  # all of them, shared ones included
     named: frozenset[UUID]  # the lead asked for, with its merges
-    shared_now: frozenset[UUID]  # of the leads those that belong to another account too
-    shared_before: frozenset[UUID]  # those that did, until the other account was erased
+    shared_now: frozenset[UUID]  # leads that another account has too
+    shared_before: frozenset[UUID]  # leads that another account had, until it was erased
 
     @classmethod
     def read(cls, user: UUID | None, lead: UUID | None = None) -> DataSubject:
@@ -258,8 +259,8 @@ def _open_contact(row: LeadIdentity, channel: str) -> str | None:
 class AccountSubject:
     """An account with all that belongs to it, for export and erasure. Read once, when first used.
 
-    ``is_erasure``: a lead that was shared counts as the account's own, once the other account is
-    erased. ``remembered`` are leads that an earlier erasure found.
+    ``is_erasure``: a formerly shared lead belongs to the account after the other one is erased.
+    ``remembered`` are leads that an earlier erasure found.
     """
 
     def __init__(

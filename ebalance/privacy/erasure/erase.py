@@ -1,7 +1,7 @@
 """``erase_user``: removes everything about a person in one transaction (privacy.md §5).
 
 The declarations beside the fields say what happens to each column (``columns``). This module does
-what is left: sessions, consents, reviews, events and the ledger. Locks: the person's appointments,
+the rest: sessions, consents, reviews, events and the ledger. Locks: the person's appointments,
 the account, the rows that their cancellation needs, the leads, the rest. A concurrent writer about
 the person waits for the account or the lead, and is refused then.
 """
@@ -284,7 +284,7 @@ def _anonymous_acts(person: PersonalRows) -> list[tuple[str, UUID]]:
 
 
 def _record_forgotten(rows: Iterable[tuple[str, UUID]]) -> None:
-    """The log lets go of an origin only if one of its own entries says that it was forgotten."""
+    """The log lets an origin be removed only if an entry about the same row says so."""
     models_by_table: dict[str, Any] = {table.name: table.model for table in tables()}
     for table, key in rows:
         record_entry(FORGOTTEN, models_by_table[table](pk=key))

@@ -18,7 +18,7 @@ from ..rows import PersonalRows
 from .request import ErasureRequest
 from .sessions import CanceledSession, cancel_sessions
 
-MAX_LOCK_ATTEMPTS = 5  # then a person who keeps booking is not waited for
+MAX_LOCK_ATTEMPTS = 5  # afterwards lock out of order instead of starting again
 
 
 class Overtaken(Exception):

@@ -41,7 +41,7 @@ def sort_out(
 ) -> tuple[list[Appointment], list[Appointment]]:
     """The sessions ahead that somebody expects or pays, and the holds that nobody pays.
 
-    A hold that ran out while its payment was under way is a session: its money would take the time
+    An expired hold with a pending payment counts as a session: a late payment would book the time
     again.
     """
     rows = list(appointments)

@@ -186,7 +186,7 @@ def build_file(request: DataExportRequest, at: datetime) -> ExportFile:
 
 @contextmanager
 def lock_request(key: UUID) -> Iterator[bool]:
-    """Yields whether this session has the request for itself until the block ends."""
+    """Lock the request for this session; yields False if another session has it."""
     is_locked = _call_lock("pg_try_advisory_lock", key)
     try:
         yield is_locked
