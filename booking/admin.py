@@ -9,7 +9,7 @@ from django.utils.dates import WEEKDAYS
 from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.admin.dialogs import Dialog, VerbAdmin, choice, verb_action
+from ebalance.admin.dialogs import Dialog, ServiceActionAdmin, choice, service_action
 from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
 from ebalance.admin.publishing import PublishingAdmin
 
@@ -133,7 +133,7 @@ class ScheduleRuleAdmin(ModelAdmin):
 
 
 @admin.register(AvailabilitySlot)
-class AvailabilitySlotAdmin(VerbAdmin):
+class AvailabilitySlotAdmin(ServiceActionAdmin):
     """A new slot is available. Services block it, or reserve it for an appointment."""
 
     list_display = ("start_at_utc", "end_at_utc", "status", "source", "block_type", "service")
@@ -146,8 +146,8 @@ class AvailabilitySlotAdmin(VerbAdmin):
     actions_detail = ("block", "unblock")
     buttons = {"available": ["block"], "blocked": ["unblock"]}
 
-    block = verb_action("block", _("Block this time"), block_slot)
-    unblock = verb_action("unblock", _("Give this time back"), unblock_slot)
+    block = service_action("block", _("Block this time"), block_slot)
+    unblock = service_action("unblock", _("Give this time back"), unblock_slot)
 
     @admin.action(description=_("Block the selected times"), permissions=["change"])
     def block_selected(self, request, slots):
@@ -165,7 +165,7 @@ def cancel_and_describe(row: Appointment, by: str, **values: Any) -> str:
 
 
 @admin.register(Appointment)
-class AppointmentAdmin(VerbAdmin):
+class AppointmentAdmin(ServiceActionAdmin):
     """Services of booking write status, times and outcome (states.md)."""
 
     list_display = (
@@ -214,26 +214,28 @@ class AppointmentAdmin(VerbAdmin):
         "confirmed": [name for name in actions_detail if name != "confirm"],
     }
 
-    confirm = verb_action("confirm", _("Confirm"), confirm_appointment)
-    attended = verb_action(
+    confirm = service_action("confirm", _("Confirm"), confirm_appointment)
+    attended = service_action(
         "attended",
         _("Took place"),
         lambda row, **values: record_outcome(row, outcome="attended", **values),
     )
-    no_show = verb_action(
+    no_show = service_action(
         "no_show",
         _("The client did not come"),
         lambda row, **values: record_outcome(row, outcome="no_show", **values),
         form=ReasonDialog,
     )
-    reschedule = verb_action("reschedule", _("Move"), reschedule_appointment, form=RescheduleDialog)
-    cancel_by_client = verb_action(
+    reschedule = service_action(
+        "reschedule", _("Move"), reschedule_appointment, form=RescheduleDialog
+    )
+    cancel_by_client = service_action(
         "cancel_by_client",
         _("The client cancels"),
         lambda row, **values: cancel_and_describe(row, "client", **values),
         form=ReasonDialog,
     )
-    cancel_by_provider = verb_action(
+    cancel_by_provider = service_action(
         "cancel_by_provider",
         _("The psychologist cancels"),
         lambda row, **values: cancel_and_describe(row, "provider", **values),
@@ -311,17 +313,17 @@ class IntakeFormAdmin(ReadOnly, ModelAdmin):
 
 
 @admin.register(WaitlistRequest)
-class WaitlistRequestAdmin(VerbAdmin):
+class WaitlistRequestAdmin(ServiceActionAdmin):
     # The sealed contact was checked and indexed as one of this kind.
     locked_fields = ("preferred_contact", "status")
     actions = ("mark_selected_contacted", "close_selected")
     actions_detail = ("mark_contacted", "close")
     buttons = {"new": ["mark_contacted", "close"], "contacted": ["close"]}
 
-    mark_contacted = verb_action(
+    mark_contacted = service_action(
         "mark_contacted", _("Mark as contacted"), mark_waitlist_request_contacted
     )
-    close = verb_action("close", _("Close"), close_waitlist_request)
+    close = service_action("close", _("Close"), close_waitlist_request)
 
     @admin.action(description=_("Mark the selected as contacted"), permissions=["change"])
     def mark_selected_contacted(self, request, waiting):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from ebalance.db.querysets import EntityQuerySet
-from ebalance.services import RowOrKey, key_of
+from ebalance.services import RowOrKey, pk_of
 
 
 class ContentItemQuerySet(EntityQuerySet):
@@ -15,4 +15,4 @@ class ContentItemQuerySet(EntityQuerySet):
 
     def of_topic(self, topic: RowOrKey) -> Self:
         """Items of a topic. With ``published()`` and a limit the time does not grow with them."""
-        return self.filter(contentitemtopic__topic=key_of(topic))
+        return self.filter(contentitemtopic__topic=pk_of(topic))

@@ -176,14 +176,14 @@ def lock_rows[Row: models.Model](rows: models.QuerySet[Row]) -> list[Row]:
     return list(rows.order_by("pk").select_for_update(no_key=True, of=("self",)))
 
 
-def key_of(row_or_key: RowOrKey | None) -> Any:
+def pk_of(row_or_key: RowOrKey | None) -> Any:
     return row_or_key.pk if isinstance(row_or_key, models.Model) else row_or_key
 
 
 def get_or_refuse[Row: models.Model](rows: models.QuerySet[Row], row_or_key: RowOrKey[Row]) -> Row:
     """Read the row again. Raises NotFound, also for a value that cannot be a key."""
     try:
-        row = rows.filter(pk=key_of(row_or_key)).first()
+        row = rows.filter(pk=pk_of(row_or_key)).first()
     except (ValidationError, ValueError, TypeError, DataError):
         row = None
     if row is None:

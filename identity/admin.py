@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.forms import AdminPasswordChangeForm
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from ebalance.admin.dialogs import VerbAdmin, verb_action
+from ebalance.admin.dialogs import ServiceActionAdmin, service_action
 from ebalance.admin.forms import Form
 from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
 from ebalance.admin.refusals import REFUSALS, sentence
@@ -78,7 +78,7 @@ class NewUserForm(SetPasswordMixin, UserForm):
         return super().save(commit)
 
 
-class UserAdmin(VerbAdmin, AuthUserAdmin):
+class UserAdmin(ServiceActionAdmin, AuthUserAdmin):
     """The pages of accounts. ``ebalance.privacy.admin`` registers them, with erasure added."""
 
     form = UserForm
@@ -95,8 +95,8 @@ class UserAdmin(VerbAdmin, AuthUserAdmin):
     locked_fields = ("last_login", "status", "deleted_at")
     actions_detail: ClassVar[tuple[str, ...]] = ("block", "unblock")
     buttons: ClassVar = {"active": ("block",), "blocked": ("unblock",)}
-    block = verb_action("block", _("Block"), block_user)
-    unblock = verb_action("unblock", _("Unblock"), unblock_user)
+    block = service_action("block", _("Block"), block_user)
+    unblock = service_action("unblock", _("Unblock"), unblock_user)
     inlines = (UserRoleInline, ConsentInline, DataExportRequestInline)
     sections = {_("Telegram"): ("telegram_user_id", "telegram_username")}
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.rule_cases import SHORT, Change, check_change
 from tests.support import ROUTES, TRIED, Case, case_loop, check_insert
-from tests.trying import SHORT, Change, check_change
 
 MOST = 10  # inserts or changes in one test, so that it stays well below a second
 
@@ -78,7 +78,7 @@ def change_groups(
 
 
 def check_change_group(group: ChangeGroup) -> None:
-    """Make each change of the group in its way (tests.trying.check_change)."""
+    """Make each change of the group in its way (tests.rule_cases.check_change)."""
     with case_loop() as case:
         for change, way in group.tried:
             with case(f"{change.name} [{way}]"):

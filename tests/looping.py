@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from tests.rule_cases import SHORT, Change, check_change
 from tests.support import ROUTES, TRIED, Case, case_loop, check_insert
-from tests.trying import SHORT, Change, check_change
 
 
 def check_each[T](

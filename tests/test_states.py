@@ -16,7 +16,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection, models
 from django.db.models.expressions import DatabaseDefault
 
-from tests.audit.capturing import CHANGE_WAYS, INSERT_WAYS, UPSERTS
+from tests.audit.audit_cases import CHANGE_WAYS, INSERT_WAYS, UPSERTS
 from tests.db import catalog
 from tests.db.data_model import CLOSED_SETS
 from tests.factories import FACTORIES, EntityFactory

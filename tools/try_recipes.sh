@@ -110,9 +110,9 @@ translate languages языки
 check tests/test_messages.py
 
 step "column 6: the audit log"
-edit tests/audit/capturing.py '    service("on offer", status="published"),' '    service("languages", languages="ru, en"),
+edit tests/audit/audit_cases.py '    service("on offer", status="published"),' '    service("languages", languages="ru, en"),
     service("on offer", status="published"),'
-edit tests/audit/capturing.py '    "reschedule_max_count",
+edit tests/audit/audit_cases.py '    "reschedule_max_count",
     "status",' '    "reschedule_max_count",
     "languages",
     "status",'

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextareaWidget
 
-from ebalance.admin.dialogs import Dialog, VerbAdmin, choice, verb_action
+from ebalance.admin.dialogs import Dialog, ServiceActionAdmin, choice, service_action
 from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
 from ebalance.db.encryption.fields import Plaintext
 
@@ -94,7 +94,7 @@ class ReviewPublicationConsentInline(ReadOnly, TabularInline):
 
 
 @admin.register(AnonymousQuestion)
-class AnonymousQuestionAdmin(VerbAdmin):
+class AnonymousQuestionAdmin(ServiceActionAdmin):
     list_display = ("submitted_at", "due_at", "status", "channel", "trigger_flags", "moderated_at")
     list_filter = ("status", "channel", "publish_allowed", "safety_confirmed", "submitted_at")
     search_fields = ("trigger_flags",)
@@ -128,15 +128,17 @@ class AnonymousQuestionAdmin(VerbAdmin):
         "answered": ["publish_answer"],
     }
 
-    approve = verb_action("approve", _("Approve"), approve_question)
-    reject = verb_action("reject", _("Reject"), reject_question, form=RejectionDialog)
-    escalate = verb_action("escalate", _("Escalate"), escalate_question, form=EscalationDialog)
-    flag = verb_action("flag", _("Flag"), flag_question, form=FlagsDialog)
-    mask_pii = verb_action("mask_pii", _("Mask personal data"), mask_personal_data, form=TextDialog)
-    answer = verb_action(
+    approve = service_action("approve", _("Approve"), approve_question)
+    reject = service_action("reject", _("Reject"), reject_question, form=RejectionDialog)
+    escalate = service_action("escalate", _("Escalate"), escalate_question, form=EscalationDialog)
+    flag = service_action("flag", _("Flag"), flag_question, form=FlagsDialog)
+    mask_pii = service_action(
+        "mask_pii", _("Mask personal data"), mask_personal_data, form=TextDialog
+    )
+    answer = service_action(
         "answer", _("Answer"), answer_question, form=TextDialog, permission="answer"
     )
-    publish_answer = verb_action(
+    publish_answer = service_action(
         "publish_answer", _("Publish the answer"), publish_answer, permission="answer"
     )
 
@@ -166,7 +168,7 @@ class ModerationActionAdmin(ReadOnly, ModelAdmin):
 
 
 @admin.register(Review)
-class ReviewAdmin(VerbAdmin):
+class ReviewAdmin(ServiceActionAdmin):
     list_display = ("id", "user", "status", "anonymity_level", "submitted_at", "published_at")
     list_filter = ("status", "anonymity_level", "submitted_at", "published_at")
     search_fields = ("user__display_name", "user__email")
@@ -180,10 +182,12 @@ class ReviewAdmin(VerbAdmin):
         "unpublished": ["publish", "mask_pii"],
     }
 
-    publish = verb_action("publish", _("Publish"), publish_review)
-    unpublish = verb_action("unpublish", _("Unpublish"), unpublish_review)
-    reject = verb_action("reject", _("Reject"), reject_review, form=RejectionDialog)
-    mask_pii = verb_action("mask_pii", _("Mask personal data"), mask_personal_data, form=TextDialog)
+    publish = service_action("publish", _("Publish"), publish_review)
+    unpublish = service_action("unpublish", _("Unpublish"), unpublish_review)
+    reject = service_action("reject", _("Reject"), reject_review, form=RejectionDialog)
+    mask_pii = service_action(
+        "mask_pii", _("Mask personal data"), mask_personal_data, form=TextDialog
+    )
 
 
 @admin.register(ReviewPublicationConsent)

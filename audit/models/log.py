@@ -14,8 +14,8 @@ from ebalance.db.fields import (
     ClosedSet,
     Entity,
     NumberFromDatabase,
-    Ref,
-    TextLine,
+    RestrictForeignKey,
+    SingleLineTextField,
     UUIDFromDatabase,
     created_at,
 )
@@ -56,7 +56,7 @@ class AuditLogEntry(Entity):
         editable=False,
         db_comment=p0("place in the chain; set by the database inside its lock", export=False),
     )
-    actor = Ref(
+    actor = RestrictForeignKey(
         "identity.User",
         db_column="actor_user_id",
         null=True,
@@ -65,16 +65,18 @@ class AuditLogEntry(Entity):
         db_comment=of_person("who acted, if a person", EVIDENCE),
     )
     actor_role = ClosedSet(ActorRole, db_comment=p0("role in which they acted"))
-    action = TextLine(db_comment=p0("what was done, a code"))
-    entity_type = TextLine(db_comment=p0("what it was done to, a code"))
+    action = SingleLineTextField(db_comment=p0("what was done, a code"))
+    entity_type = SingleLineTextField(db_comment=p0("what it was done to, a code"))
     entity_id = models.UUIDField(null=True, blank=True, db_comment=p0("id of the row"))
-    entity_key = TextLine(null=True, blank=True, db_comment=p0("key of the row, if text"))
+    entity_key = SingleLineTextField(
+        null=True, blank=True, db_comment=p0("key of the row, if text")
+    )
     old_value = models.JSONField(null=True, blank=True, db_comment=p0("changed P0 columns before"))
     new_value = models.JSONField(null=True, blank=True, db_comment=p0("changed P0 columns after"))
     ip_address = models.GenericIPAddressField(
         null=True, blank=True, db_comment=p0("address of the request", erasure=NULL)
     )
-    user_agent = TextLine(
+    user_agent = SingleLineTextField(
         null=True, blank=True, db_comment=p0("user agent of the request", erasure=NULL)
     )
     created_at = created_at("when, UTC")
@@ -195,7 +197,7 @@ class AuditCheckpoint(Entity):
     seq = models.BigIntegerField(db_comment=p0("place of the last entry that goes"))
     row_hash = models.BinaryField(db_comment=p0("row_hash of that entry"))
     entries = models.BigIntegerField(db_comment=p0("number of entries that go"))
-    key_id = TextLine(db_comment=p0("id of the key of the signature"))
+    key_id = SingleLineTextField(db_comment=p0("id of the key of the signature"))
     signature = models.BinaryField(db_comment=p0("HMAC-SHA-256 of seq, row_hash, entries"))
     created_at = created_at()
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from ebalance.db import rules
 from ebalance.db.fields import (
     Entity,
-    TextLine,
+    SingleLineTextField,
     created_at,
     now_default,
 )
@@ -27,8 +27,8 @@ class OutboxEvent(Entity):
     relay_outbox sends it (audit.services.relay).
     """
 
-    event_type = TextLine(db_comment=p0("what happened, a code"))
-    aggregate_type = TextLine(db_comment=p0("what it happened to, a code"))
+    event_type = SingleLineTextField(db_comment=p0("what happened, a code"))
+    aggregate_type = SingleLineTextField(db_comment=p0("what it happened to, a code"))
     aggregate_id = models.UUIDField(db_comment=p0("id of that row"))
     payload = models.JSONField(
         default=dict,
@@ -42,7 +42,7 @@ class OutboxEvent(Entity):
     )
     attempts = models.IntegerField(default=0, db_default=0, db_comment=p0("tries so far"))
     published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when sent, UTC"))
-    last_error = TextLine(null=True, blank=True, db_comment=p0("last failure, a code"))
+    last_error = SingleLineTextField(null=True, blank=True, db_comment=p0("last failure, a code"))
 
     objects: ClassVar = OutboxQuerySet.as_manager()
 

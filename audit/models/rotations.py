@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from ebalance.db import patterns, rules, triggers
 from ebalance.db.fields import (
     Entity,
-    TextLine,
+    SingleLineTextField,
     now_default,
     updated_at,
 )
@@ -24,9 +24,11 @@ class KeyRotation(Entity):
     that moves to another key from one that changes (is_resealing).
     """
 
-    table_name = TextLine(db_comment=p0("table"))
-    to_key = TextLine(db_comment=p0("id of the key that values are sealed with"))
-    to_index_key = TextLine(db_comment=p0("id of the key that blind indexes are made with"))
+    table_name = SingleLineTextField(db_comment=p0("table"))
+    to_key = SingleLineTextField(db_comment=p0("id of the key that values are sealed with"))
+    to_index_key = SingleLineTextField(
+        db_comment=p0("id of the key that blind indexes are made with")
+    )
     cursor = models.UUIDField(
         null=True, blank=True, db_comment=p0("row up to which this pass has come, if one is going")
     )

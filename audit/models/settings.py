@@ -8,8 +8,8 @@ from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import auditing, rules, triggers
 from ebalance.db.fields import (
-    Ref,
-    TextLine,
+    RestrictForeignKey,
+    SingleLineTextField,
     updated_at,
 )
 from ebalance.db.schema.classification import by_staff, p0
@@ -19,9 +19,9 @@ from ebalance.db.schema.retention import kept
 class SystemSetting(models.Model):
     """A setting that staff may change at run time. No secrets."""
 
-    key = TextLine(primary_key=True, db_comment=p0("code of the setting"))
+    key = SingleLineTextField(primary_key=True, db_comment=p0("code of the setting"))
     value = models.JSONField(blank=True, db_comment=p0("value, JSON"))
-    updated_by = Ref(
+    updated_by = RestrictForeignKey(
         "identity.User",
         db_column="updated_by_user_id",
         null=True,

@@ -12,8 +12,8 @@ from ebalance.db import auditing, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
-    Ref,
-    TextLine,
+    RestrictForeignKey,
+    SingleLineTextField,
     created_at,
 )
 from ebalance.db.on_delete import DB_CASCADE
@@ -41,9 +41,9 @@ class MessageTemplate(Entity):
 
     channel = ClosedSet(Channel, db_comment=p0("how it is sent"))
     category = ClosedSet(Category, db_comment=p0("occasion"))
-    name = TextLine(db_comment=p0("name"))
+    name = SingleLineTextField(db_comment=p0("name"))
     status = ClosedSet(Status, default=Status.DRAFT, db_comment=p0("life cycle"))
-    language = TextLine(default="ru", db_default="ru", db_comment=p0("ISO 639-1"))
+    language = SingleLineTextField(default="ru", db_default="ru", db_comment=p0("ISO 639-1"))
     active_version = models.IntegerField(null=True, blank=True, db_comment=p0("version in use"))
     created_at = created_at()
 
@@ -110,11 +110,15 @@ class MessageTemplate(Entity):
 class MessageTemplateVersion(Entity):
     """The text of a template as saved once. Immutable."""
 
-    template = Ref(MessageTemplate, DB_CASCADE, related_name="versions", db_comment=p0("template"))
+    template = RestrictForeignKey(
+        MessageTemplate, DB_CASCADE, related_name="versions", db_comment=p0("template")
+    )
     version = models.IntegerField(db_comment=p0("number, from 1, per template"))
-    subject = TextLine(null=True, blank=True, db_comment=p0("subject; exactly for e-mail"))
+    subject = SingleLineTextField(
+        null=True, blank=True, db_comment=p0("subject; exactly for e-mail")
+    )
     body_markdown = models.TextField(db_comment=p0("text, Markdown"))
-    updated_by = Ref(
+    updated_by = RestrictForeignKey(
         "identity.User",
         db_column="updated_by_user_id",
         related_name="message_template_versions",

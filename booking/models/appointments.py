@@ -11,8 +11,8 @@ from ebalance.db import auditing, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
-    Ref,
-    TextLine,
+    RestrictForeignKey,
+    SingleLineTextField,
     created_at,
     updated_at,
 )
@@ -66,8 +66,8 @@ class Appointment(Entity):
         ASSISTANT = "assistant", _("assistant")
         SYSTEM = "system", _("system")
 
-    service = Ref(Service, related_name="appointments", db_comment=p0("service"))
-    client = Ref(
+    service = RestrictForeignKey(Service, related_name="appointments", db_comment=p0("service"))
+    client = RestrictForeignKey(
         "identity.User",
         db_column="client_user_id",
         null=True,
@@ -76,14 +76,14 @@ class Appointment(Entity):
         # A lead without identities takes the client's place: one of the two is always present.
         db_comment=of_person("client, if registered", NULL),
     )
-    lead = Ref(
+    lead = RestrictForeignKey(
         "crm.Lead",
         null=True,
         blank=True,
         related_name="appointments",
         db_comment=of_person("lead, if not registered", NAMELESS_LEAD),
     )
-    client_request_id = TextLine(
+    client_request_id = SingleLineTextField(
         null=True, blank=True, db_comment=p0("idempotency key of the caller", erasure=NULL)
     )
     start_at_utc = models.DateTimeField(db_comment=p0("start, UTC"))
@@ -91,7 +91,7 @@ class Appointment(Entity):
     buffer_minutes = models.SmallIntegerField(
         default=0, db_default=0, db_comment=p0("break kept after it, minutes")
     )
-    timezone = TextLine(db_comment=p0("the client's IANA zone"))
+    timezone = SingleLineTextField(db_comment=p0("the client's IANA zone"))
     format = ClosedSet(Format, db_comment=p0("online or offline"))
     status = ClosedSet(Status, default=Status.PENDING_PAYMENT, db_comment=p0("life cycle"))
     hold_expires_at = models.DateTimeField(
@@ -101,22 +101,26 @@ class Appointment(Entity):
     deposit_amount = models.IntegerField(
         null=True, blank=True, db_comment=p0("deposit agreed, whole roubles; never changes")
     )
-    meeting_url = TextLine(null=True, blank=True, db_comment=p1("address of the video call"))
-    location_text = TextLine(null=True, blank=True, db_comment=p1("where an offline session is"))
-    slot = Ref(
+    meeting_url = SingleLineTextField(
+        null=True, blank=True, db_comment=p1("address of the video call")
+    )
+    location_text = SingleLineTextField(
+        null=True, blank=True, db_comment=p1("where an offline session is")
+    )
+    slot = RestrictForeignKey(
         AvailabilitySlot,
         null=True,
         blank=True,
         related_name="appointments",
         db_comment=carried_by("slot it takes"),
     )
-    external_calendar_event_id = TextLine(
+    external_calendar_event_id = SingleLineTextField(
         null=True,
         blank=True,
         # That event may carry the client's name.
         db_comment=p0("event in the outside calendar", erasure=NULL),
     )
-    rescheduled_from = Ref(
+    rescheduled_from = RestrictForeignKey(
         "self",
         null=True,
         blank=True,
@@ -135,7 +139,7 @@ class Appointment(Entity):
     )
     confirmed_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when confirmed, UTC"))
     canceled_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when canceled, UTC"))
-    topic = Ref(
+    topic = RestrictForeignKey(
         "content.Topic",
         db_column="topic_code",
         null=True,
@@ -143,7 +147,7 @@ class Appointment(Entity):
         related_name="appointments",
         db_comment=p0("topic, if one"),
     )
-    deep_link_id = TextLine(
+    deep_link_id = SingleLineTextField(
         null=True,
         blank=True,
         db_comment=p0("deep link it came by; no key, links expire first", erasure=NULL),

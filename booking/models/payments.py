@@ -11,8 +11,8 @@ from ebalance.db import rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
-    Ref,
-    TextLine,
+    RestrictForeignKey,
+    SingleLineTextField,
     created_at,
     now_default,
 )
@@ -49,16 +49,16 @@ class Payment(Entity):
         INSUFFICIENT_FUNDS = "insufficient_funds", _("insufficient funds")
         UNKNOWN = "unknown", _("unknown")
 
-    appointment = Ref(
+    appointment = RestrictForeignKey(
         Appointment, related_name="payments", db_comment=of_person("what is paid for", ACCOUNTING)
     )
     provider = ClosedSet(Provider, default=Provider.YOOKASSA, db_comment=p0("payment provider"))
-    provider_payment_id = TextLine(
+    provider_payment_id = SingleLineTextField(
         null=True,
         blank=True,
         db_comment=p0("the provider's id; empty until it has answered", erasure=ACCOUNTING),
     )
-    idempotency_key = TextLine(
+    idempotency_key = SingleLineTextField(
         db_comment=p0("key under which the provider was asked", erasure=ACCOUNTING)
     )
     purpose = ClosedSet(Purpose, db_comment=p0("deposit or full price"))
@@ -173,9 +173,11 @@ class PaymentWebhookEvent(Entity):
         INTERNAL = "internal", pgettext_lazy("LastError", "internal")
 
     provider = ClosedSet(Payment.Provider, db_comment=p0("payment provider"))
-    provider_event_id = TextLine(db_comment=p0("what makes a repeated delivery the same"))
-    event_type = TextLine(db_comment=p0("the provider's name of the event"))
-    provider_payment_id = TextLine(
+    provider_event_id = SingleLineTextField(
+        db_comment=p0("what makes a repeated delivery the same")
+    )
+    event_type = SingleLineTextField(db_comment=p0("the provider's name of the event"))
+    provider_payment_id = SingleLineTextField(
         db_comment=p0("the provider's id of the payment", erasure=ACCOUNTING)
     )
     # The body is not stored; without these two a delivery could not be judged again later.
@@ -186,7 +188,7 @@ class PaymentWebhookEvent(Entity):
         decimal_places=2,
         db_comment=p0("amount told, roubles"),
     )
-    currency = TextLine(null=True, blank=True, db_comment=p0("currency told, ISO 4217"))
+    currency = SingleLineTextField(null=True, blank=True, db_comment=p0("currency told, ISO 4217"))
     received_at = models.DateTimeField(db_default=now_default(), db_comment=p0("receipt, UTC"))
     processed_at = models.DateTimeField(
         null=True, blank=True, db_comment=p0("when it took effect, UTC")

@@ -15,7 +15,7 @@ from ebalance.db.encryption.values import Plaintext, Sealed
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
-    Ref,
+    RestrictForeignKey,
     created_at,
 )
 from ebalance.db.on_delete import DB_CASCADE
@@ -40,7 +40,7 @@ class IntakeForm(Entity):
         DRAFT = "draft", _("draft")
         SUBMITTED = "submitted", _("submitted")
 
-    appointment = Ref(
+    appointment = RestrictForeignKey(
         Appointment,
         DB_CASCADE,
         related_name="intake_forms",
@@ -104,21 +104,23 @@ class WaitlistRequest(Entity):
         CONTACTED = "contacted", _("contacted")
         CLOSED = "closed", _("closed")
 
-    user = Ref(
+    user = RestrictForeignKey(
         "identity.User",
         null=True,
         blank=True,
         related_name="waitlist_requests",
         db_comment=of_person("who waits, if registered", DELETE),
     )
-    lead = Ref(
+    lead = RestrictForeignKey(
         "crm.Lead",
         null=True,
         blank=True,
         related_name="waitlist_requests",
         db_comment=of_person("lead who waits", DELETE),
     )
-    service = Ref(Service, related_name="waitlist_requests", db_comment=p0("for which service"))
+    service = RestrictForeignKey(
+        Service, related_name="waitlist_requests", db_comment=p0("for which service")
+    )
     preferred_contact = ClosedSet(ContactChannel, db_comment=p0("how to answer"))
     contact_value_encrypted: models.Field[Plaintext | Sealed, Sealed] = SealedText(
         token="waitlist_requests.contact", db_comment=p1("contact, sealed")

@@ -11,8 +11,8 @@ from ebalance.db import rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
-    Ref,
-    TextLine,
+    RestrictForeignKey,
+    SingleLineTextField,
     created_at,
 )
 from ebalance.db.on_delete import DB_CASCADE
@@ -30,7 +30,7 @@ class ScheduleRule(Entity):
         WEEKLY = "weekly", _("weekly")
         BIWEEKLY = "biweekly", _("biweekly")
 
-    service = Ref(
+    service = RestrictForeignKey(
         Service,
         DB_CASCADE,
         null=True,
@@ -41,7 +41,7 @@ class ScheduleRule(Entity):
     weekday = models.SmallIntegerField(db_comment=p0("ISO weekday, 1 Monday to 7 Sunday"))
     start_local = models.TimeField(db_comment=p0("start, wall time in timezone"))
     end_local = models.TimeField(db_comment=p0("end, wall time, later the same day"))
-    timezone = TextLine(db_comment=p0("IANA zone of the wall times"))
+    timezone = SingleLineTextField(db_comment=p0("IANA zone of the wall times"))
     recurrence = ClosedSet(Recurrence, db_comment=p0("every week or every second"))
     valid_from = models.DateField(db_comment=p0("first day"))
     valid_until = models.DateField(null=True, blank=True, db_comment=p0("last day; empty: open"))
@@ -108,7 +108,7 @@ class AvailabilitySlot(Entity):
         EXCEPTION = "exception", _("exception")
         BUFFER = "buffer", _("buffer")
 
-    service = Ref(
+    service = RestrictForeignKey(
         Service,
         null=True,
         blank=True,
@@ -119,14 +119,14 @@ class AvailabilitySlot(Entity):
     end_at_utc = models.DateTimeField(db_comment=p0("end, UTC, at most 12 h later"))
     status = ClosedSet(Status, default=Status.AVAILABLE, db_comment=p0("life cycle"))
     source = ClosedSet(Source, default=Source.PRODUCT, db_comment=p0("who made it"))
-    external_event_id = TextLine(
+    external_event_id = SingleLineTextField(
         null=True, blank=True, db_comment=p0("event in the outside calendar")
     )
     block_type = ClosedSet(BlockType, null=True, blank=True, db_comment=p0("why it is blocked"))
     buffer_minutes = models.SmallIntegerField(
         default=0, db_default=0, db_comment=p0("break kept after a session here, minutes")
     )
-    note = TextLine(null=True, blank=True, db_comment=p1("internal note"))
+    note = SingleLineTextField(null=True, blank=True, db_comment=p1("internal note"))
     created_at = created_at()
 
     retention = kept("until staff delete it")

@@ -9,8 +9,8 @@ from content.models.publication import Publishable
 from ebalance.db import auditing, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
-    Ref,
-    TextLine,
+    RestrictForeignKey,
+    SingleLineTextField,
     created_at,
     updated_at,
 )
@@ -42,11 +42,13 @@ class Service(Publishable):
         OFFLINE = "offline", _("offline")
         HYBRID = "hybrid", _("hybrid")
 
-    slug = TextLine(db_comment=p0("slug in addresses"))
-    title = TextLine(db_comment=p0("title"))
+    slug = SingleLineTextField(db_comment=p0("slug in addresses"))
+    title = SingleLineTextField(db_comment=p0("title"))
     description_markdown = models.TextField(db_comment=p0("description, Markdown"))
     format = ClosedSet(Format, db_comment=p0("online, offline or either"))
-    offline_address = TextLine(null=True, blank=True, db_comment=p0("address of the practice"))
+    offline_address = SingleLineTextField(
+        null=True, blank=True, db_comment=p0("address of the practice")
+    )
     duration_minutes = models.IntegerField(db_comment=p0("length of a session, minutes"))
     price_amount = models.IntegerField(db_comment=p0("price, whole roubles"))
     deposit_amount = models.IntegerField(
@@ -67,7 +69,7 @@ class Service(Publishable):
     status = ClosedSet(
         PublicationStatus, default=PublicationStatus.DRAFT, db_comment=p0("life cycle")
     )
-    topic = Ref(
+    topic = RestrictForeignKey(
         "content.Topic",
         db_column="topic_code",
         null=True,

@@ -15,8 +15,8 @@ from ebalance.services import (
     InvalidInput,
     RowOrKey,
     TransitionRefused,
-    key_of,
     parse_choice,
+    pk_of,
     refresh,
     same_key,
     to_utc,
@@ -250,7 +250,7 @@ def find_same_move(
     """
     for moved in chain:
         if moved.rescheduled_from_id == row.pk and (
-            same_key(key_of(slot), moved.slot_id) if start is None else start == moved.start_at_utc
+            same_key(pk_of(slot), moved.slot_id) if start is None else start == moved.start_at_utc
         ):
             return moved
     raise transition_refused(row, "rescheduled")

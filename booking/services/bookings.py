@@ -18,7 +18,7 @@ from ebalance.services import (
     Refused,
     RowOrKey,
     get_or_refuse,
-    key_of,
+    pk_of,
     same_key,
     to_utc,
     transactional,
@@ -92,10 +92,10 @@ def book_appointment(
     """
     request = BookingRequest(
         client_request_id=parse_text(client_request_id, "client_request_id"),
-        service=key_of(service),
-        client=key_of(client),
-        lead=key_of(lead),
-        slot=key_of(slot),
+        service=pk_of(service),
+        client=pk_of(client),
+        lead=pk_of(lead),
+        slot=pk_of(slot),
         start=None if start is None else to_utc(start, "start"),
     )
     earlier = _find_earlier(request, clock=clock)

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import QuerySet, Sum
 
-from ebalance.services import NotFound, RowOrKey, key_of, lock_rows, uuid_or_none
+from ebalance.services import NotFound, RowOrKey, lock_rows, pk_of, uuid_or_none
 
 from ..models import Appointment, Payment
 
@@ -38,7 +38,7 @@ class Chain:
     @classmethod
     def lock(cls, appointment: RowOrKey[Appointment]) -> Chain:
         """Raises NotFound."""
-        key = uuid_or_none(key_of(appointment))
+        key = uuid_or_none(pk_of(appointment))
         if key is None:
             raise NotFound(what="appointment")
         keys = read_chain_keys(key)
@@ -57,7 +57,7 @@ class Chain:
         return iter(self.rows)
 
     def __getitem__(self, appointment: RowOrKey[Appointment]) -> Appointment:
-        key = uuid_or_none(key_of(appointment))
+        key = uuid_or_none(pk_of(appointment))
         return next(row for row in self.rows if row.pk == key)
 
     @property

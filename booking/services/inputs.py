@@ -14,9 +14,9 @@ from ebalance.services import (
     NotFound,
     RowOrKey,
     get_or_refuse,
-    key_of,
     parse_opaque_id,
     parse_optional_choice,
+    pk_of,
 )
 from identity.models import User
 
@@ -68,7 +68,7 @@ def get_service(
 
 def get_topic(topic: Topic | str) -> Topic:
     """Raises NotFound."""
-    code = key_of(topic)
+    code = pk_of(topic)
     if not isinstance(code, str) or UNSTORABLE.search(code):
         raise NotFound(what="topic")
     return get_or_refuse(Topic.objects.all(), code)

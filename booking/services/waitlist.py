@@ -18,10 +18,10 @@ from ebalance.services import (
     RowOrKey,
     TransitionRefused,
     get_or_refuse,
-    key_of,
     lock_or_refuse,
     parse_choice,
     parse_uuid,
+    pk_of,
     refresh,
     require_change,
     same_key,
@@ -61,9 +61,9 @@ def submit_waitlist_request(
     """
     row = WaitlistRequest(
         pk=uuid7() if id is None else parse_uuid(id, "id"),
-        service_id=key_of(service),
-        user_id=key_of(user),
-        lead_id=key_of(lead),
+        service_id=pk_of(service),
+        user_id=pk_of(user),
+        lead_id=pk_of(lead),
         preferred_contact=parse_choice(preferred_contact, ContactChannel, "preferred_contact"),
         preferred_time_window=None
         if preferred_time_window is None

@@ -18,9 +18,9 @@ from ebalance.services import (
     Clock,
     InvalidInput,
     RowOrKey,
-    key_of,
     lock_rows,
     parse_choice,
+    pk_of,
     transactional,
 )
 
@@ -101,7 +101,7 @@ def process_webhook(
     Returns None if the event is processed or deleted, or if another transaction works on the
     deliveries of its payment.
     """
-    waiting = PaymentWebhookEvent.objects.filter(pk=key_of(event), processed_at=None)
+    waiting = PaymentWebhookEvent.objects.filter(pk=pk_of(event), processed_at=None)
     row = waiting.first()
     if row is None or not try_lock_deliveries(row):
         return None

@@ -5,7 +5,7 @@ from django.db.models import Deferrable, Q
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import auditing, rules, triggers
-from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine
+from ebalance.db.fields import ClosedSet, Entity, RestrictForeignKey, SingleLineTextField
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import p0
 from ebalance.db.schema.retention import BY_EDITORS, goes_with
@@ -25,13 +25,13 @@ class CuratedCollection(Publishable):
         GOAL = "goal", _("goal")
         CONTEXT = "context", _("context")
 
-    slug = TextLine(db_comment=p0("slug in addresses"))
-    title = TextLine(db_comment=p0("title"))
+    slug = SingleLineTextField(db_comment=p0("slug in addresses"))
+    title = SingleLineTextField(db_comment=p0("title"))
     collection_type = ClosedSet(Type, db_comment=p0("what the list is picked by"))
     status = ClosedSet(
         PublicationStatus, default=PublicationStatus.DRAFT, db_comment=p0("life cycle")
     )
-    topic = Ref(
+    topic = RestrictForeignKey(
         Topic,
         db_column="topic_code",
         null=True,
@@ -90,14 +90,14 @@ class CuratedItem(Entity):
         CONTENT = "content", _("content")
         INTERACTIVE = "interactive", _("interactive")
 
-    collection = Ref(
+    collection = RestrictForeignKey(
         CuratedCollection, DB_CASCADE, related_name="items", db_comment=p0("collection")
     )
     item_type = ClosedSet(Type, db_comment=p0("which target is set"))
-    content_item = Ref(
+    content_item = RestrictForeignKey(
         ContentItem, null=True, blank=True, related_name="curated_items", db_comment=p0("content")
     )
-    interactive_definition = Ref(
+    interactive_definition = RestrictForeignKey(
         "interactive.InteractiveDefinition",
         null=True,
         blank=True,
@@ -105,7 +105,7 @@ class CuratedItem(Entity):
         db_comment=p0("interactive"),
     )
     position = models.IntegerField(db_comment=p0("order, from 0"))
-    note = TextLine(null=True, blank=True, db_comment=p0("why it is here"))
+    note = SingleLineTextField(null=True, blank=True, db_comment=p0("why it is here"))
 
     retention = goes_with("collection")
 

@@ -5,7 +5,7 @@ from django.db.models import F, Func
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import auditing, rules, triggers
-from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine
+from ebalance.db.fields import ClosedSet, Entity, RestrictForeignKey, SingleLineTextField
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import p0
 from ebalance.db.schema.retention import BY_EDITORS, goes_with
@@ -24,8 +24,8 @@ class GlossaryTerm(Publishable):
         STATE = "state", _("state")
         CONCEPT = "concept", _("concept")
 
-    slug = TextLine(db_comment=p0("slug in addresses"))
-    title = TextLine(db_comment=p0("the term"))
+    slug = SingleLineTextField(db_comment=p0("slug in addresses"))
+    title = SingleLineTextField(db_comment=p0("the term"))
     category = ClosedSet(Category, db_comment=p0("kind of term"))
     short_definition = models.TextField(db_comment=p0("definition in a sentence"))
     body_markdown = models.TextField(db_comment=p0("text, Markdown"))
@@ -33,8 +33,12 @@ class GlossaryTerm(Publishable):
         PublicationStatus, default=PublicationStatus.DRAFT, db_comment=p0("life cycle")
     )
     published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
-    meta_description = TextLine(null=True, blank=True, db_comment=p0("text for search engines"))
-    keywords = TextLine(null=True, blank=True, db_comment=p0("keywords for search engines"))
+    meta_description = SingleLineTextField(
+        null=True, blank=True, db_comment=p0("text for search engines")
+    )
+    keywords = SingleLineTextField(
+        null=True, blank=True, db_comment=p0("keywords for search engines")
+    )
 
     event_name = "glossary_term"
 
@@ -74,8 +78,10 @@ class GlossaryTerm(Publishable):
 class GlossaryTermSynonym(Entity):
     """Another word for a term."""
 
-    term = Ref(GlossaryTerm, DB_CASCADE, related_name="synonyms", db_comment=p0("term"))
-    synonym = TextLine(db_comment=p0("the other word"))
+    term = RestrictForeignKey(
+        GlossaryTerm, DB_CASCADE, related_name="synonyms", db_comment=p0("term")
+    )
+    synonym = SingleLineTextField(db_comment=p0("the other word"))
 
     retention = goes_with("term")
 
@@ -105,8 +111,8 @@ class GlossaryTermLink(Entity):
         MENTIONED_IN = "mentioned_in", _("mentioned in")
         RECOMMENDED = "recommended", _("recommended")
 
-    term = Ref(GlossaryTerm, DB_CASCADE, related_name="links", db_comment=p0("term"))
-    content_item = Ref(
+    term = RestrictForeignKey(GlossaryTerm, DB_CASCADE, related_name="links", db_comment=p0("term"))
+    content_item = RestrictForeignKey(
         ContentItem, DB_CASCADE, related_name="glossary_links", db_comment=p0("item")
     )
     link_type = ClosedSet(Type, db_comment=p0("how they belong together"))

@@ -9,7 +9,14 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from ebalance.db import auditing, rules, triggers
-from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, updated_at
+from ebalance.db.fields import (
+    ClosedSet,
+    Entity,
+    RestrictForeignKey,
+    SingleLineTextField,
+    created_at,
+    updated_at,
+)
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import by_staff, p0
 from ebalance.db.schema.retention import BY_EDITORS, goes_with
@@ -56,13 +63,13 @@ class ContentItem(Publishable):
         CONSULTATION = "consultation", _("consultation")
 
     content_type = ClosedSet(Type, db_comment=p0("kind of content"))
-    slug = TextLine(db_comment=p0("slug in addresses, unique per kind"))
-    title = TextLine(db_comment=p0("title"))
+    slug = SingleLineTextField(db_comment=p0("slug in addresses, unique per kind"))
+    title = SingleLineTextField(db_comment=p0("title"))
     excerpt = models.TextField(null=True, blank=True, db_comment=p0("short summary"))
     body_markdown = models.TextField(db_comment=p0("text, Markdown"))
     status = ClosedSet(Status, default=Status.DRAFT, db_comment=p0("editorial state"))
     published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
-    author = Ref(
+    author = RestrictForeignKey(
         "identity.User",
         db_column="author_user_id",
         related_name="content_items",
@@ -75,10 +82,16 @@ class ContentItem(Publishable):
     support_level = ClosedSet(
         SupportLevel, null=True, blank=True, db_comment=p0("how much support it offers")
     )
-    seo_title = TextLine(null=True, blank=True, db_comment=p0("title for search engines"))
-    seo_description = TextLine(null=True, blank=True, db_comment=p0("text for search engines"))
-    seo_keywords = TextLine(null=True, blank=True, db_comment=p0("keywords for search engines"))
-    canonical_url = TextLine(null=True, blank=True, db_comment=p0("canonical address"))
+    seo_title = SingleLineTextField(
+        null=True, blank=True, db_comment=p0("title for search engines")
+    )
+    seo_description = SingleLineTextField(
+        null=True, blank=True, db_comment=p0("text for search engines")
+    )
+    seo_keywords = SingleLineTextField(
+        null=True, blank=True, db_comment=p0("keywords for search engines")
+    )
+    canonical_url = SingleLineTextField(null=True, blank=True, db_comment=p0("canonical address"))
     created_at = created_at()
     updated_at = updated_at()
 
@@ -172,15 +185,15 @@ class ContentItem(Publishable):
 class ContentRevision(Entity):
     """An earlier or the current text of an item. Immutable."""
 
-    content_item = Ref(
+    content_item = RestrictForeignKey(
         ContentItem, DB_CASCADE, related_name="revisions", db_comment=p0("item it belongs to")
     )
     revision = models.IntegerField(db_comment=p0("number, from 1, per item"))
-    title = TextLine(db_comment=p0("title then"))
+    title = SingleLineTextField(db_comment=p0("title then"))
     excerpt = models.TextField(null=True, blank=True, db_comment=p0("summary then"))
     body_markdown = models.TextField(db_comment=p0("text then, Markdown"))
     meta = models.JSONField(null=True, blank=True, db_comment=p0("other fields then, an object"))
-    changed_by = Ref(
+    changed_by = RestrictForeignKey(
         "identity.User",
         db_column="changed_by_user_id",
         related_name="content_revisions",
@@ -219,8 +232,8 @@ class ContentRevision(Entity):
 class ContentItemTopic(Entity):
     """A topic of an item."""
 
-    content_item = Ref(ContentItem, DB_CASCADE, db_comment=p0("item"))
-    topic = Ref(Topic, db_column="topic_code", db_comment=p0("topic"))
+    content_item = RestrictForeignKey(ContentItem, DB_CASCADE, db_comment=p0("item"))
+    topic = RestrictForeignKey(Topic, db_column="topic_code", db_comment=p0("topic"))
 
     retention = goes_with("content_item")
 
@@ -248,8 +261,8 @@ class ContentItemTopic(Entity):
 class ContentItemTag(Entity):
     """A tag of an item."""
 
-    content_item = Ref(ContentItem, DB_CASCADE, db_comment=p0("item"))
-    tag = Ref(Tag, DB_CASCADE, db_comment=p0("tag"))
+    content_item = RestrictForeignKey(ContentItem, DB_CASCADE, db_comment=p0("item"))
+    tag = RestrictForeignKey(Tag, DB_CASCADE, db_comment=p0("tag"))
 
     retention = goes_with("content_item")
 
@@ -276,8 +289,10 @@ class ContentMedia(Entity):
         ATTACHMENT = "attachment", _("attachment")
         AUDIO = "audio", _("audio")
 
-    content_item = Ref(ContentItem, DB_CASCADE, related_name="media", db_comment=p0("item"))
-    media_asset = Ref(MediaAsset, related_name="usages", db_comment=p0("file"))
+    content_item = RestrictForeignKey(
+        ContentItem, DB_CASCADE, related_name="media", db_comment=p0("item")
+    )
+    media_asset = RestrictForeignKey(MediaAsset, related_name="usages", db_comment=p0("file"))
     usage = ClosedSet(Usage, db_comment=p0("how it is used"))
 
     retention = goes_with("content_item")

@@ -5,7 +5,13 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import auditing, rules
-from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at
+from ebalance.db.fields import (
+    ClosedSet,
+    Entity,
+    RestrictForeignKey,
+    SingleLineTextField,
+    created_at,
+)
 from ebalance.db.schema.classification import by_staff, p0
 from ebalance.db.schema.retention import BY_EDITORS
 
@@ -32,17 +38,19 @@ class MediaAsset(Entity):
     storage_provider = ClosedSet(
         StorageProvider, default=StorageProvider.LOCAL_FS, db_comment=p0("where the bytes lie")
     )
-    object_key = TextLine(db_comment=p0("relative path in the storage"))
-    public_url = TextLine(db_comment=p0("address under which it is served"))
+    object_key = SingleLineTextField(db_comment=p0("relative path in the storage"))
+    public_url = SingleLineTextField(db_comment=p0("address under which it is served"))
     media_type = ClosedSet(MediaType, db_comment=p0("kind of file"))
-    mime_type = TextLine(db_comment=p0("MIME type, agrees with media_type"))
+    mime_type = SingleLineTextField(db_comment=p0("MIME type, agrees with media_type"))
     size_bytes = models.BigIntegerField(db_comment=p0("size, bytes"))
-    title = TextLine(null=True, blank=True, db_comment=p0("title for editors"))
-    alt_text = TextLine(null=True, blank=True, db_comment=p0("text for those who do not see it"))
+    title = SingleLineTextField(null=True, blank=True, db_comment=p0("title for editors"))
+    alt_text = SingleLineTextField(
+        null=True, blank=True, db_comment=p0("text for those who do not see it")
+    )
     is_decorative = models.BooleanField(
         default=False, db_default=False, db_comment=p0("an image that needs no alt text")
     )
-    uploaded_by = Ref(
+    uploaded_by = RestrictForeignKey(
         "identity.User",
         db_column="uploaded_by_user_id",
         related_name="media_assets",

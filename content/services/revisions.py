@@ -156,7 +156,7 @@ def clean_value(item: ContentItem, name: str, value: str | None) -> str | None:
         raise InvalidInput(field=name)
     field = cast("models.Field[Any, Any]", item._meta.get_field(name))
     if field.null and not (value or "").strip():
-        return None  # an absent value is NULL, see TextLine
+        return None  # an absent value is NULL, see SingleLineTextField
     try:
         return field.clean(value, item)
     except ValidationError:

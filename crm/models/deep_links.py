@@ -9,8 +9,8 @@ from ebalance.db import patterns, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     MomentFromDatabase,
-    Ref,
-    TextLine,
+    RestrictForeignKey,
+    SingleLineTextField,
     created_at,
 )
 from ebalance.db.on_delete import DB_CASCADE
@@ -48,10 +48,10 @@ class DeepLink(models.Model):
         BOT = "bot", _("bot")
         CHANNEL = "channel", _("channel")
 
-    deep_link_id = TextLine(primary_key=True, db_comment=p0("identifier in the link"))
+    deep_link_id = SingleLineTextField(primary_key=True, db_comment=p0("identifier in the link"))
     flow = ClosedSet(Flow, db_comment=p0("what the bot is to do"))
     tg_target = ClosedSet(Target, default=Target.BOT, db_comment=p0("bot or channel"))
-    topic = Ref(
+    topic = RestrictForeignKey(
         "content.Topic",
         db_column="topic_code",
         null=True,
@@ -59,10 +59,14 @@ class DeepLink(models.Model):
         related_name="deep_links",
         db_comment=p0("topic, if one"),
     )
-    entity_ref = TextLine(null=True, blank=True, db_comment=p0("what it is about: code or slug"))
-    source_page = TextLine(null=True, blank=True, db_comment=p0("page it stood on: code or slug"))
-    anonymous_id = TextLine(null=True, blank=True, db_comment=p0("browser identifier"))
-    lead = Ref(
+    entity_ref = SingleLineTextField(
+        null=True, blank=True, db_comment=p0("what it is about: code or slug")
+    )
+    source_page = SingleLineTextField(
+        null=True, blank=True, db_comment=p0("page it stood on: code or slug")
+    )
+    anonymous_id = SingleLineTextField(null=True, blank=True, db_comment=p0("browser identifier"))
+    lead = RestrictForeignKey(
         Lead,
         DB_CASCADE,
         null=True,

@@ -13,8 +13,8 @@ from ebalance.db.encryption.fields import BlindIndex, SealedText
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
-    Ref,
-    TextLine,
+    RestrictForeignKey,
+    SingleLineTextField,
     created_at,
     updated_at,
 )
@@ -130,7 +130,7 @@ class Lead(Entity):
 
     status = ClosedSet(Status, default=Status.NEW, db_comment=p0("how far it has come"))
     source = ClosedSet(Source, db_comment=p0("first contact"))
-    topic = Ref(
+    topic = RestrictForeignKey(
         "content.Topic",
         db_column="topic_code",
         null=True,
@@ -141,7 +141,7 @@ class Lead(Entity):
     utm = models.JSONField(
         null=True, blank=True, db_comment=p0("utm_* of the first visit", erasure=NULL)
     )
-    merged_into = Ref(
+    merged_into = RestrictForeignKey(
         "self",
         null=True,
         blank=True,
@@ -207,15 +207,19 @@ class Lead(Entity):
 class LeadIdentity(Entity):
     """One way to recognise a lead; contacts are sealed and found by blind index."""
 
-    lead = Ref(Lead, DB_CASCADE, related_name="identities", db_comment=of_person("lead", DELETE))
-    user = Ref(
+    lead = RestrictForeignKey(
+        Lead, DB_CASCADE, related_name="identities", db_comment=of_person("lead", DELETE)
+    )
+    user = RestrictForeignKey(
         "identity.User",
         null=True,
         blank=True,
         related_name="lead_identities",
         db_comment=of_person("registered person", DELETE),
     )
-    anonymous_id = TextLine(null=True, blank=True, db_comment=p0("browser or bot identifier"))
+    anonymous_id = SingleLineTextField(
+        null=True, blank=True, db_comment=p0("browser or bot identifier")
+    )
     email_encrypted = SealedText(
         token="lead_identities.email", null=True, blank=True, db_comment=p1("e-mail, sealed")
     )
@@ -236,7 +240,9 @@ class LeadIdentity(Entity):
         blank=True,
         db_comment=p1("blind index of the phone", export=False),
     )
-    telegram_user_id = TextLine(null=True, blank=True, db_comment=p1("Telegram's id, digits"))
+    telegram_user_id = SingleLineTextField(
+        null=True, blank=True, db_comment=p1("Telegram's id, digits")
+    )
     is_primary = models.BooleanField(
         default=False, db_default=False, db_comment=p0("the one to use; one per lead")
     )
@@ -343,8 +349,10 @@ END""",
 class LeadNote(Entity):
     """A staff member's note about a lead; sealed."""
 
-    lead = Ref(Lead, DB_CASCADE, related_name="notes", db_comment=of_person("lead", DELETE))
-    author = Ref(
+    lead = RestrictForeignKey(
+        Lead, DB_CASCADE, related_name="notes", db_comment=of_person("lead", DELETE)
+    )
+    author = RestrictForeignKey(
         "identity.User",
         db_column="author_user_id",
         related_name="lead_notes",

@@ -14,8 +14,8 @@ from ebalance.db import rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
-    Ref,
-    TextLine,
+    RestrictForeignKey,
+    SingleLineTextField,
     now_default,
 )
 from ebalance.db.on_delete import DB_CASCADE
@@ -93,8 +93,8 @@ class EventGuard(triggers.Rule):
 class TrackingEvent(models.Model):
     """An event of the tracking plan, loaded by migration. Nothing else may be stored."""
 
-    event_name = TextLine(primary_key=True, db_comment=p0("name in the tracking plan"))
-    sources = ArrayField(TextLine(), db_comment=p0("which services may send it"))
+    event_name = SingleLineTextField(primary_key=True, db_comment=p0("name in the tracking plan"))
+    sources = ArrayField(SingleLineTextField(), db_comment=p0("which services may send it"))
     is_active = models.BooleanField(default=True, db_default=True, db_comment=p0("accepted now"))
 
     retention = kept("as long as events refer to it")
@@ -142,17 +142,20 @@ class TrackingEventParam(Entity):
         UTM = "utm", _("utm")
         ONE_OF = "one_of", _("one of")
 
-    event = Ref(
+    event = RestrictForeignKey(
         TrackingEvent,
         DB_CASCADE,
         db_column="event_name",
         related_name="params",
         db_comment=p0("event"),
     )
-    name = TextLine(db_comment=p0("key; a|b: one of these is required"))
+    name = SingleLineTextField(db_comment=p0("key; a|b: one of these is required"))
     kind = ClosedSet(Kind, db_comment=p0("kind of value"))
     allowed = ArrayField(
-        TextLine(), null=True, blank=True, db_comment=p0("values of an enum or enum_list")
+        SingleLineTextField(),
+        null=True,
+        blank=True,
+        db_comment=p0("values of an enum or enum_list"),
     )
     is_required = models.BooleanField(db_comment=p0("must be present"))
 
@@ -199,11 +202,11 @@ class TrackingEventParam(Entity):
 class LeadTimelineEvent(Entity):
     """What happened with a lead: P0 only, and the database enforces it."""
 
-    lead = Ref(
+    lead = RestrictForeignKey(
         Lead, DB_CASCADE, related_name="timeline", db_comment=of_person("lead", NAMELESS_LEAD)
     )
     event_id = models.UUIDField(db_comment=p0("id given by the sender; makes a repeat the same"))
-    tracking_event = Ref(
+    tracking_event = RestrictForeignKey(
         TrackingEvent,
         db_column="event_name",
         related_name="timeline_events",
@@ -211,7 +214,7 @@ class LeadTimelineEvent(Entity):
     )
     source = ClosedSet(EventSource, db_comment=p0("who sent it"))
     occurred_at = models.DateTimeField(db_default=now_default(), db_comment=p0("when, UTC"))
-    deep_link_id = TextLine(
+    deep_link_id = SingleLineTextField(
         null=True,
         blank=True,
         db_comment=p0("deep link; no key, links expire first", erasure=NULL),
@@ -262,8 +265,8 @@ class AnalyticsEvent(Entity):
         STAGE = "stage", _("stage")
         DEV = "dev", _("dev")
 
-    schema_version = TextLine(db_comment=p0("version of the event envelope"))
-    tracking_event = Ref(
+    schema_version = SingleLineTextField(db_comment=p0("version of the event envelope"))
+    tracking_event = RestrictForeignKey(
         TrackingEvent,
         db_column="event_name",
         related_name="analytics_events",
@@ -275,7 +278,7 @@ class AnalyticsEvent(Entity):
     source = ClosedSet(EventSource, db_comment=p0("who sent it"))
     environment = ClosedSet(Environment, db_comment=p0("where it happened"))
     session_id = models.UUIDField(null=True, blank=True, db_comment=p0("visit", erasure=NULL))
-    anonymous_id = TextLine(
+    anonymous_id = SingleLineTextField(
         null=True, blank=True, db_comment=p0("browser or bot identifier", erasure=NULL)
     )
     user_id = models.UUIDField(null=True, blank=True, db_comment=of_person("person; no key", NULL))

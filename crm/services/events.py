@@ -14,7 +14,7 @@ from django.db import connection
 
 from ebalance.db import patterns
 from ebalance.db.encryption.payloads import UNSTORABLE
-from ebalance.services import InvalidInput, key_of, parse_uuid, to_utc
+from ebalance.services import InvalidInput, parse_uuid, pk_of, to_utc
 
 from ..models import Lead
 
@@ -118,7 +118,7 @@ def parse_event(
         page=parse_json_object(page, "page"),
         acquisition=parse_json_object(acquisition, "acquisition"),
         deep_link_id=link,
-        topic=key_of(topic),
+        topic=pk_of(topic),
         utm=None if utm is None else parse_json_object(utm, "utm"),
     )
 

@@ -18,8 +18,8 @@ from ebalance.services import (
     InvalidInput,
     NotFound,
     RowOrKey,
-    key_of,
     parse_opaque_id,
+    pk_of,
     uuid_or_none,
 )
 
@@ -56,7 +56,7 @@ class Account(Identifier):
 
     @classmethod
     def of(cls, user: RowOrKey) -> Account:
-        key = uuid_or_none(key_of(user))
+        key = uuid_or_none(pk_of(user))
         if key is None:
             raise NotFound(what="user")
         return cls(Strength.ACCOUNT, Q(user=key), frozenset({lock_key(f"user|{key}")}), key)

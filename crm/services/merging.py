@@ -17,8 +17,8 @@ from ebalance.services import (
     InvalidInput,
     NotFound,
     RowOrKey,
-    key_of,
     lock_rows,
+    pk_of,
     require_permission,
     transactional,
     uuid_or_none,
@@ -46,7 +46,7 @@ def merge_leads(lead: RowOrKey[Lead], *, into: RowOrKey[Lead], actor: User | Non
     or erased.
     """
     require_permission(actor, "crm.change_lead")
-    key, into_key = (uuid_or_none(key_of(given)) for given in (lead, into))
+    key, into_key = (uuid_or_none(pk_of(given)) for given in (lead, into))
     if key is None or into_key is None:
         raise NotFound(what="lead")
     if key == into_key:

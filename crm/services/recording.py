@@ -24,7 +24,7 @@ from ebalance.services import (
     Refused,
     RowOrKey,
     constraint_of,
-    key_of,
+    pk_of,
     to_utc,
     transactional,
 )
@@ -143,7 +143,7 @@ def _analytics_event(
         session_id=event.session_id,
         anonymous_id=person.anonymous_id,
         user_id=person.user_id,
-        lead_id=key_of(lead),
+        lead_id=pk_of(lead),
         page=event.page,
         acquisition=event.acquisition,
         properties=event.properties,

@@ -18,7 +18,7 @@ from django.db import connection
 from django.db.models import F
 
 from ebalance.db.encryption.values import Plaintext
-from ebalance.services import InvalidInput, NotFound, RowOrKey, key_of, uuid_or_none
+from ebalance.services import InvalidInput, NotFound, RowOrKey, pk_of, uuid_or_none
 from identity.services import lock_contacts
 
 from ..models import Lead, LeadIdentity
@@ -61,7 +61,7 @@ class LeadResolver:
         contact: Mapping[str, Plaintext] | None,
         anonymous_id: str | None,
     ) -> None:
-        self.given_lead = uuid_or_none(key_of(lead))
+        self.given_lead = uuid_or_none(pk_of(lead))
         if lead is not None and self.given_lead is None:
             raise NotFound(what="lead")
         self.identifiers = parse_identifiers(user=user, contact=contact, anonymous_id=anonymous_id)

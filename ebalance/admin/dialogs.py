@@ -38,7 +38,7 @@ def choice(label: Any, choices: Sequence[Any], **options: Any) -> forms.ChoiceFi
     )
 
 
-def verb_action(
+def service_action(
     name: str,
     title: Any,
     call: Callable[..., Any],
@@ -60,7 +60,7 @@ def verb_action(
     return action(description=title, url_path=path, permissions=[permission], dialog=dialog)(run)
 
 
-class VerbAdmin(ModelAdmin):
+class ServiceActionAdmin(ModelAdmin):
     """Pages whose rows change state by verbs only; what a verb refuses is said as its sentence."""
 
     # Buttons by status; those that lead nowhere from there are not shown.

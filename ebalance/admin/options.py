@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from ebalance.db.encryption.fields import BlindIndex
-from ebalance.db.fields import TextLine
+from ebalance.db.fields import SingleLineTextField
 from ebalance.db.schema.data_map import is_personal
 
 from . import deletion, entries, log
@@ -39,7 +39,7 @@ class Rows(BaseModelAdmin):
     seals: dict[str, Seal]
     form: type[forms.ModelForm] = Form
     formfield_overrides: ClassVar = {
-        TextLine: {"widget": UnfoldAdminTextInputWidget},
+        SingleLineTextField: {"widget": UnfoldAdminTextInputWidget},
         ArrayField: {"widget": UnfoldAdminTextInputWidget},
         models.TextField: {"widget": UnfoldAdminTextareaWidget(attrs={"rows": 4})},
     }
@@ -113,7 +113,7 @@ class Rows(BaseModelAdmin):
             kwargs["widget"] = UnfoldAdminTextareaWidget(attrs={"rows": self.markdown_rows})
             kwargs["strip"] = False  # leading spaces mean something in Markdown
         if isinstance(db_field, models.TextField) and db_field.null and not db_field.choices:
-            kwargs["empty_value"] = None  # absent is NULL, see TextLine
+            kwargs["empty_value"] = None  # absent is NULL, see SingleLineTextField
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def prepared(self, form: type[forms.ModelForm], request) -> type[Form]:

@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.urls import path, reverse
 
 from ebalance.db.encryption.fields import SealedField, SealedJSON
-from ebalance.privacy.exports.readable import Said, label_of, payload
+from ebalance.privacy.exports.readable import LabelledValue, label_of, payload
 from ebalance.privacy.reveal import DoesNotOpen, reveal
 from ebalance.services import NotFound, NotPermitted
 
@@ -93,9 +93,9 @@ class Reveals(ModelAdmin):
         return reverse(name, args=[quote(row.pk)])
 
 
-def said(row: models.Model, field: SealedField, value: Any) -> Said:
+def said(row: models.Model, field: SealedField, value: Any) -> LabelledValue:
     """The value for reading; a payload by the questions of its schema."""
     if not isinstance(field, SealedJSON):
-        return Said("", text=value)
+        return LabelledValue("", text=value)
     terms = {name: getattr(row, name) for name in field.checked_by}
-    return Said("", parts=tuple(payload(field, value, terms)))
+    return LabelledValue("", parts=tuple(payload(field, value, terms)))

@@ -17,7 +17,7 @@ from .querysets import EntityQuerySet
 from .schema.classification import Classified, p0
 
 
-class TextLine(models.TextField):
+class SingleLineTextField(models.TextField):
     """A ``text`` column that people edit in one line."""
 
     def formfield(self, **kwargs):
@@ -32,7 +32,7 @@ class TextLine(models.TextField):
         return name, "django.db.models.TextField", args, kwargs
 
 
-class ClosedSet(TextLine):
+class ClosedSet(SingleLineTextField):
     """A ``text`` column over a TextChoices. Brings its CHECK along (``rules.closed_set``)."""
 
     def __init__(self, members=None, *args, **kwargs):
@@ -51,7 +51,7 @@ class ClosedSet(TextLine):
             cls._meta.original_attrs["constraints"] = cls._meta.constraints
 
 
-class Ref(models.ForeignKey):
+class RestrictForeignKey(models.ForeignKey):
     """A foreign key whose delete action is the database's and whose index, if any, has a name."""
 
     def __init__(self, to, on_delete=DB_RESTRICT, **kwargs):
@@ -129,7 +129,7 @@ def updated_at() -> models.DateTimeField:
     )
 
 
-class Key(models.UUIDField):
+class UUIDv7Field(models.UUIDField):
     """A UUIDv7 primary key that never changes. Brings its trigger along (``key_stays``)."""
 
     def contribute_to_class(self, cls, name, private_only=False):
@@ -148,7 +148,7 @@ class Key(models.UUIDField):
 class Entity(models.Model):
     """A row with a UUIDv7 key. ``full_clean()`` also asks what the table's triggers would say."""
 
-    id = Key(
+    id = UUIDv7Field(
         primary_key=True,
         default=uuid7,
         db_default=models.Func(function="uuid7", output_field=models.UUIDField()),

@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
-from ebalance.admin.dialogs import Dialog, VerbAdmin, verb_action
+from ebalance.admin.dialogs import Dialog, ServiceActionAdmin, service_action
 from ebalance.admin.options import AddOnly, ModelAdmin, ReadOnly
 from ebalance.services import NotFound, get_or_refuse
 from identity.admin import UserAdmin
@@ -84,7 +84,7 @@ def erase_from_admin(person: User, *, actor: User, force: bool) -> str | None:
 class PersonAdmin(UserAdmin):
     actions_detail = ("block", "unblock", "erase")
     buttons: ClassVar = {"active": ("block", "erase"), "blocked": ("unblock", "erase")}
-    erase = verb_action("erase", _("Erase"), erase_from_admin, form=Erasure, permission="delete")
+    erase = service_action("erase", _("Erase"), erase_from_admin, form=Erasure, permission="delete")
 
     def call_verb(self, request, form, object_id, call, dialog):
         response = super().call_verb(request, form, object_id, call, dialog)
@@ -94,7 +94,7 @@ class PersonAdmin(UserAdmin):
 
 
 @admin.register(Consent)
-class ConsentAdmin(ReadOnly, VerbAdmin):
+class ConsentAdmin(ReadOnly, ServiceActionAdmin):
     """Consents are evidence. Staff can only withdraw one that the person withdrew elsewhere."""
 
     list_display = (
@@ -110,7 +110,9 @@ class ConsentAdmin(ReadOnly, VerbAdmin):
     search_fields = ("version", "user__display_name", "user__email")
     actions_detail = ("withdraw",)
     buttons: ClassVar = {"active": ("withdraw",)}
-    withdraw = verb_action("withdraw", _("Withdraw"), withdraw_this_consent, permission="withdraw")
+    withdraw = service_action(
+        "withdraw", _("Withdraw"), withdraw_this_consent, permission="withdraw"
+    )
 
     def has_withdraw_permission(self, request, obj=None) -> bool:
         return request.user.has_perm("identity.change_consent")

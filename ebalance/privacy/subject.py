@@ -32,7 +32,7 @@ from ebalance.db.contacts import ContactInvalid, normalise
 from ebalance.db.encryption.envelope import SealingError
 from ebalance.db.encryption.values import BlindToken
 from ebalance.db.schema.data_map import tables
-from ebalance.services import InvalidInput, NotFound, RowOrKey, key_of, lock_rows, uuid_or_none
+from ebalance.services import InvalidInput, NotFound, RowOrKey, lock_rows, pk_of, uuid_or_none
 from identity.models import CONTACT_COLUMNS, User
 
 from .links import LEADS, PEOPLE, foreign_keys
@@ -211,7 +211,7 @@ def parse_key(row_or_key: RowOrKey | None, what: str) -> UUID | None:
     """Raises NotFound for a value that cannot be a key."""
     if row_or_key is None:
         return None
-    key = uuid_or_none(key_of(row_or_key))
+    key = uuid_or_none(pk_of(row_or_key))
     if key is None:
         raise NotFound(what=what)
     return key

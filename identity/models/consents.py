@@ -11,7 +11,13 @@ from django.utils.translation import pgettext_lazy
 
 from ebalance.db import rules
 from ebalance.db.evidence import consent_checks, consent_triggers
-from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, now_default
+from ebalance.db.fields import (
+    ClosedSet,
+    Entity,
+    RestrictForeignKey,
+    SingleLineTextField,
+    now_default,
+)
 from ebalance.db.schema.classification import EVIDENCE, of_person, p0
 from ebalance.db.schema.retention import kept
 
@@ -33,14 +39,14 @@ class Consent(Entity):
         TELEGRAM = "telegram", _("telegram")
         ADMIN = "admin", _("admin")
 
-    user = Ref(
+    user = RestrictForeignKey(
         User,
         null=True,
         blank=True,
         related_name="consents",
         db_comment=of_person("who agreed, if known", EVIDENCE),
     )
-    lead = Ref(
+    lead = RestrictForeignKey(
         "crm.Lead",
         null=True,
         blank=True,
@@ -51,7 +57,7 @@ class Consent(Entity):
     granted = models.BooleanField(
         default=True, db_default=True, db_comment=p0("true: agreed; false: refused")
     )
-    version = TextLine(db_comment=p0("version of the text, YYYY-MM-DD or YYYY-MM-DD.n"))
+    version = SingleLineTextField(db_comment=p0("version of the text, YYYY-MM-DD or YYYY-MM-DD.n"))
     source = ClosedSet(Source, db_comment=p0("where it was given"))
     granted_at = models.DateTimeField(
         db_default=now_default(), editable=False, db_comment=p0("when given, UTC")

@@ -12,7 +12,15 @@ from django.utils.translation import gettext_noop
 
 from audit.models import SystemSetting
 from ebalance.db import auditing, patterns, rules, triggers
-from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, now_default, updated_at
+from ebalance.db.fields import (
+    ClosedSet,
+    Entity,
+    RestrictForeignKey,
+    SingleLineTextField,
+    created_at,
+    now_default,
+    updated_at,
+)
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import DELETE, NULL, of_person, p0, p1, replace
 from ebalance.db.schema.retention import goes_with, kept
@@ -92,19 +100,25 @@ class User(Entity, AbstractBaseUser):
         BLOCKED = "blocked", _("blocked")
         DELETED = "deleted", _("deleted")
 
-    email = TextLine(null=True, blank=True, db_comment=p1("e-mail, lower case, trimmed"))
-    phone = TextLine(null=True, blank=True, db_comment=p1("phone, E.164"))
-    telegram_user_id = TextLine(null=True, blank=True, db_comment=p1("Telegram's id, digits"))
-    telegram_username = TextLine(null=True, blank=True, db_comment=p1("Telegram name without @"))
-    display_name = TextLine(null=True, blank=True, db_comment=p1("how the person is called"))
-    timezone = TextLine(null=True, blank=True, db_comment=p0("IANA zone", erasure=NULL))
+    email = SingleLineTextField(null=True, blank=True, db_comment=p1("e-mail, lower case, trimmed"))
+    phone = SingleLineTextField(null=True, blank=True, db_comment=p1("phone, E.164"))
+    telegram_user_id = SingleLineTextField(
+        null=True, blank=True, db_comment=p1("Telegram's id, digits")
+    )
+    telegram_username = SingleLineTextField(
+        null=True, blank=True, db_comment=p1("Telegram name without @")
+    )
+    display_name = SingleLineTextField(
+        null=True, blank=True, db_comment=p1("how the person is called")
+    )
+    timezone = SingleLineTextField(null=True, blank=True, db_comment=p0("IANA zone", erasure=NULL))
     status = ClosedSet(Status, default=Status.ACTIVE, db_comment=p0("life cycle"))
     created_at = created_at()
     updated_at = updated_at()
     deleted_at = models.DateTimeField(
         null=True, blank=True, db_comment=p0("when the account was deleted, UTC")
     )
-    password = TextLine(
+    password = SingleLineTextField(
         blank=True,
         default="",
         db_default="",
@@ -327,10 +341,10 @@ class Role(models.Model):
 class UserRole(Entity):
     """A role granted to a person, by an owner in admin."""
 
-    user = Ref(
+    user = RestrictForeignKey(
         User, DB_CASCADE, related_name="user_roles", db_comment=of_person("whose role", DELETE)
     )
-    role = Ref(
+    role = RestrictForeignKey(
         Role, related_name="user_roles", db_column="role_code", db_comment=p0("granted role")
     )
     granted_at = models.DateTimeField(

@@ -6,7 +6,14 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from ebalance.db import rules, triggers
-from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, now_default
+from ebalance.db.fields import (
+    ClosedSet,
+    Entity,
+    RestrictForeignKey,
+    SingleLineTextField,
+    created_at,
+    now_default,
+)
 from ebalance.db.schema.classification import DELETE, keep, of_person, p0, p1
 from ebalance.db.schema.retention import After, kept, purged
 
@@ -26,12 +33,14 @@ class DataExportRequest(Entity):
         READY = "ready", _("ready")
         FAILED = "failed", _("failed")
 
-    user = Ref(
+    user = RestrictForeignKey(
         User, related_name="data_export_requests", db_comment=of_person("whose data", DELETE)
     )
     export_type = ClosedSet(Type, db_comment=p0("what is exported"))
     status = ClosedSet(Status, default=Status.REQUESTED, db_comment=p0("progress"))
-    file_url = TextLine(null=True, blank=True, db_comment=p1("address of the finished file"))
+    file_url = SingleLineTextField(
+        null=True, blank=True, db_comment=p1("address of the finished file")
+    )
     created_at = created_at("when requested, UTC")
     completed_at = models.DateTimeField(
         null=True, blank=True, db_comment=p0("when finished or failed, UTC")

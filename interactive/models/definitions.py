@@ -11,7 +11,14 @@ from django.utils.translation import gettext_lazy as _
 
 from content.models.publication import Publishable
 from ebalance.db import auditing, rules, triggers
-from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, created_at, updated_at
+from ebalance.db.fields import (
+    ClosedSet,
+    Entity,
+    RestrictForeignKey,
+    SingleLineTextField,
+    created_at,
+    updated_at,
+)
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import by_staff, p0
 from ebalance.db.schema.retention import BY_EDITORS, goes_with
@@ -32,9 +39,9 @@ class InteractiveDefinition(Publishable):
         RITUAL = "ritual", _("ritual")
 
     interactive_type = ClosedSet(Type, db_comment=p0("kind of interactive"))
-    slug = TextLine(db_comment=p0("slug in addresses, unique per kind"))
-    title = TextLine(db_comment=p0("title"))
-    topic = Ref(
+    slug = SingleLineTextField(db_comment=p0("slug in addresses, unique per kind"))
+    title = SingleLineTextField(db_comment=p0("title"))
+    topic = RestrictForeignKey(
         "content.Topic",
         db_column="topic_code",
         null=True,
@@ -117,14 +124,14 @@ class InteractiveDefinition(Publishable):
 class InteractiveVersion(Entity):
     """A published configuration of an interactive. Immutable."""
 
-    interactive_definition = Ref(
+    interactive_definition = RestrictForeignKey(
         InteractiveDefinition, DB_CASCADE, related_name="versions", db_comment=p0("interactive")
     )
     version = models.IntegerField(db_comment=p0("number, from 1, per interactive"))
     config = models.JSONField(
         blank=True, db_comment=p0("questions, steps, thresholds; a JSON object")
     )
-    created_by = Ref(
+    created_by = RestrictForeignKey(
         "identity.User",
         db_column="created_by_user_id",
         null=True,

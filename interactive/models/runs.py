@@ -9,7 +9,13 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import rules, triggers
-from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, now_default
+from ebalance.db.fields import (
+    ClosedSet,
+    Entity,
+    RestrictForeignKey,
+    SingleLineTextField,
+    now_default,
+)
 from ebalance.db.schema.classification import NULL, of_person, p0, replace
 from ebalance.db.schema.retention import Totals, purged
 from ebalance.db.sets import EntryPoint
@@ -66,13 +72,13 @@ class InteractiveRun(Entity):
         MINOR_RISK = "minor_risk", _("minor risk")
         PANIC_LIKE = "panic_like", _("panic like")
 
-    interactive_definition = Ref(
+    interactive_definition = RestrictForeignKey(
         InteractiveDefinition, related_name="runs", db_comment=p0("interactive")
     )
     definition_version = models.IntegerField(
         null=True, blank=True, db_comment=p0("version that was shown")
     )
-    user = Ref(
+    user = RestrictForeignKey(
         "identity.User",
         null=True,
         blank=True,
@@ -80,7 +86,7 @@ class InteractiveRun(Entity):
         db_comment=of_person("who ran it, if logged in", NULL),
     )
     # An erasure replaces the value: a run without a person needs an anonymous id.
-    anonymous_id = TextLine(
+    anonymous_id = SingleLineTextField(
         null=True,
         blank=True,
         db_comment=p0(
@@ -95,7 +101,7 @@ class InteractiveRun(Entity):
         ResultProfile, null=True, blank=True, db_comment=p0("profile a navigator arrived at")
     )
     duration_ms = models.IntegerField(null=True, blank=True, db_comment=p0("duration, ms"))
-    deep_link_id = TextLine(
+    deep_link_id = SingleLineTextField(
         null=True,
         blank=True,
         db_comment=p0("deep link it came by; no key, links expire first", erasure=NULL),
@@ -178,7 +184,7 @@ class InteractiveRunTotal(Entity):
     """How many runs of a day had the same values. purge_expired writes it and removes the runs."""
 
     day = models.DateField(db_comment=p0("day of the start, Europe/Moscow"))
-    interactive_definition = Ref(
+    interactive_definition = RestrictForeignKey(
         InteractiveDefinition, related_name="run_totals", db_comment=p0("interactive")
     )
     status = ClosedSet(InteractiveRun.Status, db_comment=p0("life cycle of the runs"))

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from tests.databases import Database
 from tests.factories import UserFactory
-from tests.verbs import committing
+from tests.services import committing
 
 
 @pytest.fixture(scope="package", autouse=True)

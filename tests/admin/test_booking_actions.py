@@ -19,7 +19,14 @@ from booking.models import Appointment, AvailabilitySlot, Service, WaitlistReque
 from identity.models import User
 from tests.admin.support import form_at, page, text
 from tests.admin.test_writing import is_russian
-from tests.booking.telling import TEN_YEARS_ON, outbox, stored, told, tracked, writes_nothing
+from tests.booking.outbox_assertions import (
+    TEN_YEARS_ON,
+    outbox,
+    stored,
+    told,
+    tracked,
+    writes_nothing,
+)
 from tests.factories import (
     FACTORIES,
     AppointmentFactory,

@@ -14,7 +14,7 @@ from crm.models import AnalyticsEvent
 from identity.models import Consent, User
 from tests.admin.support import page, text
 from tests.factories import ConsentFactory, LeadFactory, LeadIdentityFactory, UserFactory
-from tests.verbs import events, nothing_written
+from tests.services import events, nothing_written
 
 SENT = {"_form_submitted": "True"}  # what tells a sent dialog from an opened one
 

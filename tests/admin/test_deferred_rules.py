@@ -12,7 +12,7 @@ from ebalance.admin import log
 from ebalance.admin.refusals import ask_deferred_rules, deferred_rules
 from ebalance.db.auditing import audit_triggers
 from tests.admin.support import form_data, page
-from tests.audit.capturing import entries_since, last_seq, write_entries
+from tests.audit.audit_cases import entries_since, last_seq, write_entries
 from tests.databases import Database
 from tests.factories import AppointmentFactory, CuratedItemFactory, ServiceFactory, UserFactory
 from tests.support import execute, insert_sql, refuses, save_related, update_sql

@@ -9,7 +9,7 @@ from django.test import Client
 from identity.models import DataExportRequest
 from tests.admin.support import page, text
 from tests.factories import DataExportRequestFactory, UserFactory
-from tests.verbs import nothing_written
+from tests.services import nothing_written
 
 ADD = page(DataExportRequest, "add")
 

@@ -17,7 +17,7 @@ from django.test import Client
 from tests.admin.support import page, signed_in, text
 from tests.admin.test_writing import is_russian
 from tests.factories import AnonymousQuestionFactory, ReviewFactory, ReviewPublicationConsentFactory
-from tests.ugc.telling import actions, stored, told, writes_nothing
+from tests.ugc.outbox_assertions import actions, stored, told, writes_nothing
 from ugc.models import AnonymousQuestion, QuestionAnswer, Review
 from ugc.services.inputs import LONGEST_TEXT
 from ugc.services.moderation import add_action, last_action

@@ -20,7 +20,7 @@ from ebalance.privacy.admin import Erasure
 from identity.errors import LastOwner
 from identity.models import ErasureLedgerEntry, User
 from tests.admin.support import page, text
-from tests.booking.telling import stored, writes_nothing
+from tests.booking.outbox_assertions import stored, writes_nothing
 from tests.factories import (
     AppointmentFactory,
     DiaryEntryFactory,

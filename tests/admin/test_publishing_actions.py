@@ -35,7 +35,7 @@ from tests.factories import (
     InteractiveDefinitionFactory,
 )
 from tests.interactive.samples import sample
-from tests.verbs import events, nothing_written
+from tests.services import events, nothing_written
 
 BUTTONS: dict[str, dict[str, set[str]]] = {
     "ContentItem": {

@@ -43,8 +43,8 @@ from tests.factories import (
 )
 from tests.factories.payloads import PAYLOADS
 from tests.sealed.support import ring
+from tests.services import at_once
 from tests.support import execute, update_sql
-from tests.verbs import at_once
 from ugc.models import AnonymousQuestion, Review
 
 # Who may have what opened, by the table of access.md §1; each column with something to seal.

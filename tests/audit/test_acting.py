@@ -24,11 +24,11 @@ from ebalance.db.backend.session import may_write
 from ebalance.services import transactional
 from identity.models import User
 from tests.admin.support import form_data, page
-from tests.audit.capturing import last_seq, told, write_entries
+from tests.audit.audit_cases import last_seq, told, write_entries
 from tests.factories import LeadFactory, ServiceFactory, SystemSettingFactory, UserFactory
 from tests.looping import check_each
+from tests.rule_cases import copy_rows
 from tests.support import execute, refuses, rolled_back, update_sql
-from tests.trying import copy_rows
 
 pytestmark = pytest.mark.django_db
 

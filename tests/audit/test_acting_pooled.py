@@ -38,13 +38,13 @@ from ebalance.db.backend.session import SessionActor
 from ebalance.dev.bundled import bundled_bin_dir
 from ebalance.services import transactional
 from identity.models import User
-from tests.audit.capturing import entries_since, last_seq
+from tests.audit.audit_cases import entries_since, last_seq
 from tests.databases import Database
 from tests.factories import LeadFactory, ServiceFactory, UserFactory
 from tests.processes import PATIENCE, environment
+from tests.rule_cases import copy_rows
+from tests.services import at_once, committing
 from tests.support import execute
-from tests.trying import copy_rows
-from tests.verbs import at_once, committing
 
 
 @pytest.fixture(scope="module")

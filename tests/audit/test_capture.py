@@ -19,8 +19,9 @@ from ebalance.db.auditing import Audited, audit_triggers
 from ebalance.db.encryption.fields import Plaintext
 from ebalance.db.schema.data_map import columns
 from identity.models import User
+from tests.adversarial_sql import pretend_equality
 from tests.advice import Place, advises, of_column, of_table, of_test
-from tests.audit.capturing import (
+from tests.audit.audit_cases import (
     AUDITED_BY_CASES,
     CHANGE_WAYS,
     CHANGES,
@@ -54,7 +55,6 @@ from tests.factories import (
     UserFactory,
 )
 from tests.looping import check_each
-from tests.strangers import pretend_equality
 from tests.support import breaks, execute, refuses, rolled_back, save_related, update_sql
 
 pytestmark = pytest.mark.django_db
@@ -89,7 +89,7 @@ WENT = on_paths(DELETED, DELETE_WAYS)
 CHANGE_OF = {case.table: case for case in CHANGES}
 
 
-CASES = Place("tests/audit/capturing.py", "CHANGES, CREATED, DELETED")
+CASES = Place("tests/audit/audit_cases.py", "CHANGES, CREATED, DELETED")
 
 
 # -- the table is complete --------------------------------------------------------------------

@@ -21,8 +21,8 @@ from tests.databases import Database, default_connection_on
 from tests.factories import ServiceFactory
 from tests.processes import PATIENCE, ROOT, eventually
 from tests.scale import scaled
+from tests.services import committing
 from tests.sessions import Session, race
-from tests.verbs import committing
 
 from . import writers
 from .tampering import verify

@@ -27,8 +27,7 @@ from tests.db.independent import from_base64url, hmac_sha256
 from tests.factories import AuditCheckpointFactory, AuditLogEntryFactory
 from tests.factories.base import ago
 from tests.looping import check_changes, check_each, check_inserts, tries
-from tests.support import Case, breaks, execute, refuses
-from tests.trying import (
+from tests.rule_cases import (
     EVERY_WAY,
     Change,
     change_params,
@@ -37,6 +36,7 @@ from tests.trying import (
     each_delete,
     range_cases,
 )
+from tests.support import Case, breaks, execute, refuses
 
 from .tampering import superuser
 

@@ -16,7 +16,7 @@ from django.core.management import call_command
 
 from ebalance.db.schema import grants
 from tests.databases import Database
-from tests.verbs import committing
+from tests.services import committing
 
 RAISE = "UPDATE services SET price_amount = price_amount + 1"
 RUBBISH = "SELECT set_config('ebalance.actor_user_id', 'anna', true)"

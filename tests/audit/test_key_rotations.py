@@ -9,8 +9,8 @@ import pytest
 from audit.models import KeyRotation
 from tests.factories import KeyRotationFactory
 from tests.looping import check_inserts, tries
+from tests.rule_cases import SHORT, Change, change_params, check_change, range_cases
 from tests.support import Case, execute
-from tests.trying import SHORT, Change, change_params, check_change, range_cases
 
 pytestmark = pytest.mark.django_db
 

@@ -15,13 +15,23 @@ from audit.models import AuditLogEntry
 from audit.models.log import FORGOTTEN
 from ebalance.db.ids import uuid7
 from identity.models import User
-from tests.factories import AuditCheckpointFactory, AuditLogEntryFactory, UserFactory
-from tests.factories.base import ago
-from tests.looping import check_changes, check_each, check_inserts, tries
-from tests.strangers import (
+from tests.adversarial_sql import (
     each_stealthy_delete,
     is_refused,
     update_through_a_view,
+)
+from tests.factories import AuditCheckpointFactory, AuditLogEntryFactory, UserFactory
+from tests.factories.base import ago
+from tests.looping import check_changes, check_each, check_inserts, tries
+from tests.rule_cases import (
+    EVERY_WAY,
+    SHORT,
+    Change,
+    change_params,
+    check_change,
+    check_delete,
+    check_refusal_is_discreet,
+    each_delete,
 )
 from tests.support import (
     ROUTES,
@@ -33,16 +43,6 @@ from tests.support import (
     refuses,
     save_related,
     update_sql,
-)
-from tests.trying import (
-    EVERY_WAY,
-    SHORT,
-    Change,
-    change_params,
-    check_change,
-    check_delete,
-    check_refusal_is_discreet,
-    each_delete,
 )
 
 pytestmark = pytest.mark.django_db

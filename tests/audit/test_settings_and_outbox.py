@@ -10,12 +10,12 @@ from django.db import connection
 from psycopg.types.json import Jsonb
 
 from audit.models import OutboxEvent
+from tests.adversarial_sql import is_refused, pretend_equality
 from tests.databases import Databases
 from tests.factories import OutboxEventFactory, SystemSettingFactory
 from tests.looping import check_changes, check_each, check_inserts, few_of_each_rule, tries
-from tests.strangers import is_refused, pretend_equality
+from tests.rule_cases import EVERY_WAY, Change, change_params, check_change, range_cases
 from tests.support import Case, execute, refuses, update_sql
-from tests.trying import EVERY_WAY, Change, change_params, check_change, range_cases
 
 pytestmark = pytest.mark.django_db
 

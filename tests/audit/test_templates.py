@@ -7,20 +7,13 @@ from typing import Any
 import pytest
 
 from audit.models import MessageTemplate
-from tests.factories import MessageTemplateFactory, MessageTemplateVersionFactory, UserFactory
-from tests.looping import check_changes, check_inserts, tries
-from tests.strangers import (
+from tests.adversarial_sql import (
     is_refused,
     pretend_equality,
 )
-from tests.support import (
-    ROUTES,
-    Case,
-    execute,
-    refuses,
-    update_sql,
-)
-from tests.trying import (
+from tests.factories import MessageTemplateFactory, MessageTemplateVersionFactory, UserFactory
+from tests.looping import check_changes, check_inserts, tries
+from tests.rule_cases import (
     EVERY_WAY,
     SHORT,
     Change,
@@ -28,6 +21,13 @@ from tests.trying import (
     check_change,
     check_refusal_is_discreet,
     range_cases,
+)
+from tests.support import (
+    ROUTES,
+    Case,
+    execute,
+    refuses,
+    update_sql,
 )
 
 pytestmark = pytest.mark.django_db

@@ -14,10 +14,10 @@ from audit.models.log import FORGOTTEN
 from audit.services.chain import SCAN, Damaged, Stopped, Verification, reading
 from audit.services.checkpoints import CheckpointFile
 from ebalance.db.ids import uuid7
+from tests.adversarial_sql import pretend_equality
 from tests.advice import advises, of_test
 from tests.factories import AuditLogEntryFactory, UserFactory
 from tests.looping import check_each
-from tests.strangers import pretend_equality
 from tests.support import execute
 
 from .tampering import (

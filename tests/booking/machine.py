@@ -1,6 +1,6 @@
 """Any sequence of verbs, against tests/booking/reference.py and tests/booking/invariants.py.
 
-``Booking`` predicts every answer; tests/booking/meddling.py lets strangers write in between.
+``Booking`` predicts every answer; tests/booking/raw_sql_machine.py lets strangers write in between.
 """
 
 from __future__ import annotations

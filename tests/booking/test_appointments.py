@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from booking.models import Appointment
+from tests.adversarial_sql import is_refused
 from tests.factories import (
     AppointmentFactory,
     LeadFactory,
@@ -24,7 +25,13 @@ from tests.grouped import (
     check_case_group,
     check_change_group,
 )
-from tests.strangers import is_refused
+from tests.rule_cases import (
+    EVERY_WAY,
+    SHORT,
+    Change,
+    check_refusal_is_discreet,
+    range_cases,
+)
 from tests.support import (
     Case,
     breaks,
@@ -32,13 +39,6 @@ from tests.support import (
     insert_sql,
     refuses,
     update_sql,
-)
-from tests.trying import (
-    EVERY_WAY,
-    SHORT,
-    Change,
-    check_refusal_is_discreet,
-    range_cases,
 )
 
 pytestmark = pytest.mark.django_db

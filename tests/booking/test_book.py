@@ -23,7 +23,7 @@ from booking.services import book_appointment, bookings, cancel_appointment
 from crm.models import Lead
 from ebalance.db.ids import uuid7
 from ebalance.services import IdempotencyConflict, InvalidInput, NotFound, Refused
-from tests.booking.telling import (
+from tests.booking.outbox_assertions import (
     NO_KEYS,
     NO_TEXTS,
     at,

@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from tests.booking import busy
+from tests.booking import worker_pool
 from tests.booking.afterwards import (
     CONFIRMED_UNPAID,
     LEFT_OPEN,
@@ -25,7 +25,7 @@ from tests.booking.afterwards import (
     services,
     slots,
 )
-from tests.booking.busy import SharedClock, Stage, Told, Worker, at_work, kill_one
+from tests.booking.worker_pool import SharedClock, Stage, Told, Worker, at_work, kill_one
 from tests.databases import Database
 from tests.processes import eventually
 from tests.scale import scaled
@@ -147,13 +147,13 @@ def test_everybody_books(fresh_database: Database, hours: int, rounds: int, canc
             clock=SharedClock(datetime.now(UTC)),
         )
         work = [
-            Worker(fresh_database.url, busy.compete, n, scaled(rounds), stage, cancels)
+            Worker(fresh_database.url, worker_pool.compete, n, scaled(rounds), stage, cancels)
             for n in range(PROCESSES)
         ]
         with at_work(work):
             answers = told_by(work, connection)
         # Whoever was last may have given it back: somebody comes who does not.
-        late = [Worker(fresh_database.url, busy.compete, 2 * PROCESSES, 1, stage, 0.0)]
+        late = [Worker(fresh_database.url, worker_pool.compete, 2 * PROCESSES, 1, stage, 0.0)]
         with at_work(late):
             answers += told_by(late, connection)
         seen = agree(connection, answers)
@@ -184,7 +184,9 @@ def test_a_request_that_is_answered_meanwhile_has_the_same_answer(
             clock=SharedClock(datetime.now(UTC)),
             by_slot=by_slot,
         )
-        with at_work([Worker(fresh_database.url, busy.meet_itself, "one", stage, gone)]) as work:
+        with at_work(
+            [Worker(fresh_database.url, worker_pool.meet_itself, "one", stage, gone)]
+        ) as work:
             answer, first = work[0].result()
         assert answer == first
         check(connection)
@@ -207,7 +209,7 @@ def busy_days(connection: psycopg.Connection) -> Stage:
             begin,
             step=timedelta(hours=10) / (PROCESSES * ROUNDS),
             longest=LONG_AGO,
-            rounds=busy.CONTEXT.RawArray("i", PROCESSES),
+            rounds=worker_pool.CONTEXT.RawArray("i", PROCESSES),
         ),
         by_slot=0.6,
     )
@@ -216,7 +218,9 @@ def busy_days(connection: psycopg.Connection) -> Stage:
 def test_everything_happens_at_once(fresh_database: Database) -> None:
     with fresh_database.connect(autocommit=True) as connection:
         stage = busy_days(connection)
-        work = [Worker(fresh_database.url, busy.live, n, ROUNDS, stage) for n in range(PROCESSES)]
+        work = [
+            Worker(fresh_database.url, worker_pool.live, n, ROUNDS, stage) for n in range(PROCESSES)
+        ]
         with at_work(work):
             answers = told_by(work, connection)
         seen = agree(connection, answers)
@@ -231,8 +235,11 @@ def test_processes_are_killed_in_the_middle(fresh_database: Database) -> None:
     """Each of a number of kills meets an open transaction; the others work until the last one."""
     dice = random.Random(1)
     with fresh_database.connect(autocommit=True) as connection:
-        stage, stop = busy_days(connection), busy.CONTEXT.RawValue("i", 0)
-        work = [Worker(fresh_database.url, busy.live, n, 10, stage, stop) for n in range(PROCESSES)]
+        stage, stop = busy_days(connection), worker_pool.CONTEXT.RawValue("i", 0)
+        work = [
+            Worker(fresh_database.url, worker_pool.live, n, 10, stage, stop)
+            for n in range(PROCESSES)
+        ]
         with at_work(work) as present:
             for _ in range(KILLS):
                 kill_one(present, dice, connection)

@@ -13,7 +13,7 @@ from booking.errors import TooLateToCancel
 from booking.models import Appointment
 from booking.services import cancel_appointment, expire_holds, reschedule_appointment
 from ebalance.services import InvalidInput, NotFound, TransitionRefused
-from tests.booking.telling import (
+from tests.booking.outbox_assertions import (
     NO_TEXTS,
     at,
     book,

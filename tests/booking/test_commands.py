@@ -19,7 +19,7 @@ from django.utils.timezone import now
 from booking.models import Appointment, Payment, PaymentWebhookEvent
 from booking.services import settlement
 from ebalance import commands
-from tests.booking.telling import book, deliver, known_payment, told, writes_nothing
+from tests.booking.outbox_assertions import book, deliver, known_payment, told, writes_nothing
 from tests.databases import Database, default_connection_on
 from tests.factories import (
     AppointmentFactory,

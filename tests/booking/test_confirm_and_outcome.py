@@ -12,7 +12,7 @@ from booking.models import Appointment
 from booking.services import confirm_appointment, expire_holds, holds, record_outcome
 from crm.models import Lead
 from ebalance.services import InvalidInput, NotFound, TransitionRefused
-from tests.booking.telling import (
+from tests.booking.outbox_assertions import (
     NO_TEXTS,
     at,
     book,

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.booking.machine import Booking, Machine
-from tests.booking.meddling import Meddling
+from tests.booking.raw_sql_machine import Meddling
 from tests.databases import Database
 from tests.scale import scaled
-from tests.verbs import committing
+from tests.services import committing
 
 pytestmark = pytest.mark.slow
 

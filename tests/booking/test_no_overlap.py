@@ -19,8 +19,8 @@ from tests.grouped import (
     check_change_group,
     looped,
 )
+from tests.rule_cases import UPDATES, Change, copy_rows
 from tests.support import Case, columns_of, execute, insert_sql, refuses
-from tests.trying import UPDATES, Change, copy_rows
 
 pytestmark = pytest.mark.django_db
 

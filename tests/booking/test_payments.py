@@ -26,19 +26,19 @@ from tests.grouped import (
     check_change_group,
     looped,
 )
+from tests.rule_cases import (
+    EVERY_WAY,
+    UPDATES,
+    Change,
+    check_refusal_is_discreet,
+    range_cases,
+)
 from tests.support import (
     Case,
     breaks,
     execute,
     refuses,
     update_sql,
-)
-from tests.trying import (
-    EVERY_WAY,
-    UPDATES,
-    Change,
-    check_refusal_is_discreet,
-    range_cases,
 )
 
 pytestmark = pytest.mark.django_db

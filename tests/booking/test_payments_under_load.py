@@ -19,7 +19,7 @@ from django.db import connection, transaction
 
 from booking.models import PaymentWebhookEvent
 from booking.services import attach_provider_id
-from tests.booking import busy
+from tests.booking import worker_pool
 from tests.booking.afterwards import (
     CONFIRMED_UNPAID,
     LEFT_OPEN,
@@ -32,12 +32,12 @@ from tests.booking.afterwards import (
     services,
     slots,
 )
-from tests.booking.busy import Act, Worker, at_work, kill_one
-from tests.booking.telling import book, deliver, start
+from tests.booking.outbox_assertions import book, deliver, start
+from tests.booking.worker_pool import Act, Worker, at_work, kill_one
 from tests.databases import Database
 from tests.processes import PATIENCE, eventually
 from tests.scale import scaled
-from tests.verbs import committing
+from tests.services import committing
 
 PROCESSES = 8
 PAYMENTS, DELIVERIES = scaled(200), scaled(2_000)
@@ -330,16 +330,16 @@ def test_every_payment_has_its_one_right_effect(fresh_database: Database) -> Non
             Act(n * (DELIVERIES + 1) // len(meanwhile), kind, wanted)
             for n, (kind, wanted) in enumerate(meanwhile)
         ]
-        done = [busy.CONTEXT.RawValue("i", 0) for _ in range(PROCESSES)]
-        acted, enough, stop = (busy.CONTEXT.RawValue("i", 0) for _ in range(3))
+        done = [worker_pool.CONTEXT.RawValue("i", 0) for _ in range(PROCESSES)]
+        acted, enough, stop = (worker_pool.CONTEXT.RawValue("i", 0) for _ in range(3))
         url = fresh_database.url
         work = [
             *(
-                Worker(url, busy.deliver, sent[n::PROCESSES], done[n], enough)
+                Worker(url, worker_pool.deliver, sent[n::PROCESSES], done[n], enough)
                 for n in range(PROCESSES)
             ),
-            Worker(url, busy.act, acts, acted, done),
-            Worker(url, busy.replay, done, stop),
+            Worker(url, worker_pool.act, acts, acted, done),
+            Worker(url, worker_pool.replay, done, stop),
         ]
 
         def delivered(number: int) -> bool:

@@ -25,12 +25,12 @@ from tests.grouped import (
     check_change_group,
     looped,
 )
-from tests.support import Case, delete_sql, execute, update_sql
-from tests.trying import (
+from tests.rule_cases import (
     EVERY_WAY,
     Change,
     check_refusal_is_discreet,
 )
+from tests.support import Case, delete_sql, execute, update_sql
 
 pytestmark = pytest.mark.django_db
 

@@ -12,8 +12,8 @@ from django.utils import timezone
 from booking.models import Appointment
 from tests.factories import AppointmentFactory, ServiceFactory, UserFactory
 from tests.grouped import looped
+from tests.rule_cases import check_refusal_is_discreet
 from tests.support import breaks, execute, insert_sql, refuses, update_sql
-from tests.trying import check_refusal_is_discreet
 
 pytestmark = pytest.mark.django_db
 

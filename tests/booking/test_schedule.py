@@ -25,15 +25,7 @@ from tests.grouped import (
     check_change_group,
     looped,
 )
-from tests.support import (
-    Case,
-    breaks,
-    delete_sql,
-    execute,
-    refuses,
-    update_sql,
-)
-from tests.trying import (
+from tests.rule_cases import (
     EVERY_WAY,
     UPDATES,
     Change,
@@ -41,6 +33,14 @@ from tests.trying import (
     check_refusal_is_discreet,
     each_delete,
     range_cases,
+)
+from tests.support import (
+    Case,
+    breaks,
+    delete_sql,
+    execute,
+    refuses,
+    update_sql,
 )
 
 pytestmark = pytest.mark.django_db

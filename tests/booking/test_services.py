@@ -13,8 +13,8 @@ from tests.grouped import (
     check_case_group,
     check_change_group,
 )
+from tests.rule_cases import Change, range_cases
 from tests.support import Case
-from tests.trying import Change, range_cases
 
 pytestmark = pytest.mark.django_db
 

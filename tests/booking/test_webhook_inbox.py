@@ -24,7 +24,7 @@ from booking.services import (
     settlement,
 )
 from ebalance.services import InvalidInput
-from tests.booking.telling import (
+from tests.booking.outbox_assertions import (
     NO_TEXTS,
     at,
     book,
@@ -42,7 +42,7 @@ from tests.booking.telling import (
 from tests.factories import AppointmentFactory, AvailabilitySlotFactory, PaymentFactory
 from tests.factories.booking import DEPOSIT, PRICE
 from tests.grouped import looped
-from tests.verbs import everything
+from tests.services import everything
 
 pytestmark = pytest.mark.django_db
 

@@ -22,8 +22,8 @@ from tests.grouped import (
     check_case_group,
     check_change_group,
 )
+from tests.rule_cases import EVERY_WAY, Change, range_cases
 from tests.support import Case, execute, refuses
-from tests.trying import EVERY_WAY, Change, range_cases
 
 pytestmark = pytest.mark.django_db
 

@@ -21,8 +21,8 @@ from tests.grouped import (
     check_case_group,
     check_change_group,
 )
+from tests.rule_cases import EVERY_WAY, Change
 from tests.support import Case, execute, refuses
-from tests.trying import EVERY_WAY, Change
 
 pytestmark = pytest.mark.django_db
 

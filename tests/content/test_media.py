@@ -9,6 +9,7 @@ from django.db import connection
 from psycopg import errors
 
 from content.models import MediaAsset
+from tests.adversarial_sql import is_refused
 from tests.factories import MediaAssetFactory, UserFactory
 from tests.grouped import (
     CaseGroup,
@@ -19,9 +20,8 @@ from tests.grouped import (
     check_change_group,
     looped,
 )
-from tests.strangers import is_refused
+from tests.rule_cases import EVERY_WAY, Change
 from tests.support import Case, insert_sql, save_related
-from tests.trying import EVERY_WAY, Change
 
 pytestmark = pytest.mark.django_db
 

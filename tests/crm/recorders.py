@@ -1,5 +1,6 @@
-"""What a process of tests/crm/test_verbs_under_load.py does. Imported by freshly started processes:
-Django is set up here, on the database that they are given.
+"""The work of the processes that tests/crm/test_services_under_load.py starts.
+
+A started process imports this module, which sets Django up on the database of the test.
 """
 
 from __future__ import annotations

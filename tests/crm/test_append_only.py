@@ -14,16 +14,7 @@ from crm.models import AnalyticsEvent
 from tests.crm.writing import ANALYTICS, MODELS, each_table
 from tests.factories import AnalyticsEventFactory, LeadTimelineEventFactory
 from tests.looping import check_changes, check_each, check_inserts, tries
-from tests.support import (
-    Case,
-    breaks,
-    columns_of,
-    delete_sql,
-    execute,
-    refuses,
-    update_sql,
-)
-from tests.trying import (
+from tests.rule_cases import (
     UPDATES,
     Change,
     change_params,
@@ -33,6 +24,15 @@ from tests.trying import (
     each_delete,
     range_cases,
     stored,
+)
+from tests.support import (
+    Case,
+    breaks,
+    columns_of,
+    delete_sql,
+    execute,
+    refuses,
+    update_sql,
 )
 
 pytestmark = pytest.mark.django_db

@@ -11,8 +11,8 @@ import pytest
 from crm.models import DeepLink
 from tests.factories import DeepLinkFactory
 from tests.looping import check_changes, check_inserts, few_of_each_rule, tries
+from tests.rule_cases import EVERY_WAY, Change, change_params, check_change, stored
 from tests.support import Case, delete_sql, execute
-from tests.trying import EVERY_WAY, Change, change_params, check_change, stored
 
 pytestmark = pytest.mark.django_db
 

@@ -8,6 +8,7 @@ import pytest
 from django.db.models import JSONField, Value
 
 from crm.models import Lead, LeadIdentity, LeadNote
+from tests.adversarial_sql import is_refused
 from tests.factories import (
     LeadFactory,
     LeadIdentityFactory,
@@ -17,9 +18,8 @@ from tests.factories import (
     sealed,
 )
 from tests.looping import check_changes, check_each, check_inserts, few_of_each_rule, tries
-from tests.strangers import is_refused
+from tests.rule_cases import UPDATES, Change, change_params, check_change
 from tests.support import ROUTES, Case, breaks, check_insert, delete_sql, execute, refuses
-from tests.trying import UPDATES, Change, change_params, check_change
 
 pytestmark = pytest.mark.django_db
 

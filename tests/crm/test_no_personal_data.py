@@ -16,8 +16,8 @@ from tests.crm.writing import ANALYTICS, GUARD, TIMELINE, Writer, each_table
 from tests.databases import Databases
 from tests.factories import LeadFactory, LeadIdentityFactory, TrackingEventParamFactory
 from tests.looping import check_each
+from tests.rule_cases import copy_rows, diagnosis
 from tests.support import columns_of, execute, refuses
-from tests.trying import copy_rows, diagnosis
 
 pytestmark = pytest.mark.django_db
 

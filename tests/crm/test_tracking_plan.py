@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from crm.models import TrackingEvent, TrackingEventParam
+from tests.adversarial_sql import is_refused
 from tests.advice import Place, advises, of_class
 from tests.crm import oracle
 from tests.factories import (
@@ -17,9 +18,8 @@ from tests.factories import (
     TrackingEventParamFactory,
 )
 from tests.looping import check_changes, check_each, check_inserts, few_of_each_rule, tries
-from tests.strangers import is_refused
+from tests.rule_cases import Change
 from tests.support import Case, breaks, execute, refuses
-from tests.trying import Change
 
 pytestmark = pytest.mark.django_db
 

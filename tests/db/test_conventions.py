@@ -280,7 +280,7 @@ def test_columns_have_allowed_types() -> Iterator[str]:
     for column in catalog.columns():
         if column["type"] not in TYPES:
             yield of_column(column["table"], column["name"])(
-                f"use TextLine, Text or another type of TYPES in {HERE} for",
+                f"use SingleLineTextField, Text or another type of TYPES in {HERE} for",
                 f"the type is {column['type']}",
             )
     for row in catalog.execute(
@@ -353,7 +353,9 @@ def test_deletes_are_decided_in_the_database() -> Iterator[str]:
                 elif not (row["is_validated"] and row["is_deferrable"]):
                     yield place("validate and defer in a migration the foreign key of")
     for row in in_catalog.values():
-        yield of_rule(row["table"], row["name"])("declare a Ref for", "no field has this key")
+        yield of_rule(row["table"], row["name"])(
+            "declare a RestrictForeignKey for", "no field has this key"
+        )
 
 
 @advises
@@ -492,8 +494,8 @@ FAULTS: dict[str, tuple[str, Callable[[], None], str]] = {
     "a type with a limit": (
         "ALTER TABLE appointments ADD jotting varchar(20)",
         test_columns_have_allowed_types,
-        A + f"use TextLine, Text or another type of TYPES in {HERE} for `Appointment.jotting`: "
-        "the type is character varying(20)",
+        A + f"use SingleLineTextField, Text or another type of TYPES in {HERE} for "
+        "`Appointment.jotting`: the type is character varying(20)",
     ),
     "an enum": (
         "CREATE TYPE mood AS ENUM ('good', 'bad')",
@@ -597,7 +599,7 @@ FAULTS: dict[str, tuple[str, Callable[[], None], str]] = {
         "ALTER TABLE appointments ADD tag_id uuid "
         "CONSTRAINT appointments_tag_id_fk REFERENCES tags",
         test_deletes_are_decided_in_the_database,
-        A + "declare a Ref for `appointments_tag_id_fk`",
+        A + "declare a RestrictForeignKey for `appointments_tag_id_fk`",
     ),
     "a pair that is not unique": (
         "ALTER TABLE content_item_topics DROP CONSTRAINT content_item_topics_once",

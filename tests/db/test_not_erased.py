@@ -16,10 +16,12 @@ from ebalance.db import triggers
 from ebalance.db.schema.data_map import Column
 from identity.models import User
 from tests.advice import advises, declared_columns, of_column, of_rule
-from tests.audit.capturing import CHANGE_WAYS, GONE, INSERT_WAYS, UPSERTS
+from tests.audit.audit_cases import CHANGE_WAYS, GONE, INSERT_WAYS, UPSERTS
 from tests.databases import Database
 from tests.db import catalog
 from tests.factories import FACTORIES, UserFactory
+from tests.rule_cases import check_refusal_is_discreet, stored
+from tests.services import committing
 from tests.sessions import LEVELS, Session, race
 from tests.support import (
     TRIED,
@@ -31,8 +33,6 @@ from tests.support import (
     save_related,
     update_sql,
 )
-from tests.trying import check_refusal_is_discreet, stored
-from tests.verbs import committing
 
 # Evidence of what somebody did, also of what they did before they were erased.
 STAYS_WITHOUT = {"audit_log_entries.actor_user_id"}
@@ -89,7 +89,7 @@ def test_every_reference_to_a_person_has_its_rule() -> Iterator[str]:
         expected = f"BEFORE INSERT OR UPDATE OF {reference.name} ON public.{reference.table.name}"
         if expected not in found.get(rule_of(reference), {}).get("definition", ""):
             yield of_column(reference.table.name, reference.name)(
-                "make a Ref, which brings triggers.not_erased() along, of",
+                "make a RestrictForeignKey, which brings triggers.not_erased() along, of",
                 f"the trigger {rule_of(reference)} is not `{expected}`",
             )
 
@@ -100,7 +100,10 @@ def test_reference_without_its_rule_is_named_with_its_file() -> None:
     execute("DROP TRIGGER appointments_client_user_id_not_erased ON appointments")
     (line,) = {*test_every_reference_to_a_person_has_its_rule.__wrapped__()} - before
     assert line.startswith("booking/models/appointments.py:")
-    assert "make a Ref, which brings triggers.not_erased() along, of `Appointment.client`" in line
+    assert (
+        "make a RestrictForeignKey, which brings triggers.not_erased() along, "
+        "of `Appointment.client`" in line
+    )
 
 
 @pytest.mark.django_db

@@ -16,6 +16,7 @@ from ebalance.db.apps import PROJECT_APPS
 from ebalance.db.encryption.fields import UnsealedValue
 from tests.db import catalog
 from tests.factories import FACTORIES
+from tests.rule_cases import diagnosis
 from tests.support import (
     case_loop,
     check_full_clean,
@@ -26,7 +27,6 @@ from tests.support import (
     refuses,
     save_related,
 )
-from tests.trying import diagnosis
 
 pytestmark = pytest.mark.django_db
 

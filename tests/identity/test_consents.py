@@ -9,9 +9,16 @@ import pytest
 
 from ebalance.db.ids import uuid7
 from identity.models import Consent
+from tests.adversarial_sql import each_stealthy_delete, is_refused, update_through_a_view
 from tests.factories import ConsentFactory, LeadFactory, UserFactory
 from tests.looping import check_changes, check_each, check_inserts, tries
-from tests.strangers import each_stealthy_delete, is_refused, update_through_a_view
+from tests.rule_cases import (
+    DELETES,
+    EVERY_WAY,
+    Change,
+    check_delete,
+    check_refusal_is_discreet,
+)
 from tests.support import (
     Case,
     breaks,
@@ -19,13 +26,6 @@ from tests.support import (
     execute,
     refuses,
     update_sql,
-)
-from tests.trying import (
-    DELETES,
-    EVERY_WAY,
-    Change,
-    check_delete,
-    check_refusal_is_discreet,
 )
 
 pytestmark = pytest.mark.django_db

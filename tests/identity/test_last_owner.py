@@ -9,14 +9,21 @@ from django.db import connection
 from django.utils import timezone
 
 from identity.models import User, UserRole
-from tests.factories import UserFactory, UserRoleFactory
-from tests.looping import check_changes, check_each, check_inserts, tries
-from tests.strangers import (
+from tests.adversarial_sql import (
     each_stealthy_delete,
     is_refused,
     pretend_equality,
     rename_key,
     update_through_a_view,
+)
+from tests.factories import UserFactory, UserRoleFactory
+from tests.looping import check_changes, check_each, check_inserts, tries
+from tests.rule_cases import (
+    DELETES,
+    EVERY_WAY,
+    Change,
+    check_delete,
+    check_refusal_is_discreet,
 )
 from tests.support import (
     Case,
@@ -25,13 +32,6 @@ from tests.support import (
     execute,
     refuses,
     update_sql,
-)
-from tests.trying import (
-    DELETES,
-    EVERY_WAY,
-    Change,
-    check_delete,
-    check_refusal_is_discreet,
 )
 
 pytestmark = pytest.mark.django_db

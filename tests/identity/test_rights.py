@@ -8,9 +8,17 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
+from tests.adversarial_sql import each_stealthy_delete, is_refused, update_through_a_view
 from tests.factories import DataExportRequestFactory, ErasureLedgerEntryFactory
 from tests.looping import check_changes, check_each, check_inserts, tries
-from tests.strangers import each_stealthy_delete, is_refused, update_through_a_view
+from tests.rule_cases import (
+    DELETES,
+    EVERY_WAY,
+    UPDATES,
+    Change,
+    check_delete,
+    check_refusal_is_discreet,
+)
 from tests.support import (
     Case,
     breaks,
@@ -18,14 +26,6 @@ from tests.support import (
     execute,
     refuses,
     update_sql,
-)
-from tests.trying import (
-    DELETES,
-    EVERY_WAY,
-    UPDATES,
-    Change,
-    check_delete,
-    check_refusal_is_discreet,
 )
 
 pytestmark = pytest.mark.django_db

@@ -8,11 +8,11 @@ from django.db import connection
 from django.utils import timezone
 
 from identity.models import Role, User
+from tests.adversarial_sql import is_refused
 from tests.factories import RoleFactory, UserFactory
 from tests.looping import check_changes, check_inserts, tries
-from tests.strangers import is_refused
+from tests.rule_cases import EVERY_WAY, Change
 from tests.support import Case, execute, insert_sql, refuses
-from tests.trying import EVERY_WAY, Change
 
 pytestmark = pytest.mark.django_db
 

@@ -18,16 +18,16 @@ from tests.grouped import (
     check_change_group,
     looped,
 )
-from tests.support import (
-    Case,
-    execute,
-    refuses,
-)
-from tests.trying import (
+from tests.rule_cases import (
     EVERY_WAY,
     UPDATES,
     Change,
     range_cases,
+)
+from tests.support import (
+    Case,
+    execute,
+    refuses,
 )
 
 pytestmark = pytest.mark.django_db

@@ -19,8 +19,8 @@ from tests.factories import (
 )
 from tests.grouped import CaseGroup, case_groups, check_case_group
 from tests.privacy.purging import before, command, purge
+from tests.rule_cases import range_cases
 from tests.support import Case, breaks, execute, insert_sql, refuses
-from tests.trying import range_cases
 
 pytestmark = pytest.mark.django_db
 

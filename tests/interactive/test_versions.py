@@ -10,6 +10,14 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from tests.adversarial_sql import (
+    delete_by_merge,
+    delete_in_a_cte,
+    is_refused,
+    pretend_equality,
+    rename_key,
+    update_through_a_view,
+)
 from tests.factories import (
     ContentItemFactory,
     ContentRevisionFactory,
@@ -19,13 +27,12 @@ from tests.factories import (
     MessageTemplateVersionFactory,
 )
 from tests.grouped import ChangeGroup, change_groups, check_change_group
-from tests.strangers import (
-    delete_by_merge,
-    delete_in_a_cte,
-    is_refused,
-    pretend_equality,
-    rename_key,
-    update_through_a_view,
+from tests.rule_cases import (
+    EVERY_WAY,
+    Change,
+    check_delete,
+    check_refusal_is_discreet,
+    each_delete,
 )
 from tests.support import (
     TRIED,
@@ -34,13 +41,6 @@ from tests.support import (
     insert_sql,
     refuses,
     update_sql,
-)
-from tests.trying import (
-    EVERY_WAY,
-    Change,
-    check_delete,
-    check_refusal_is_discreet,
-    each_delete,
 )
 
 pytestmark = pytest.mark.django_db

@@ -32,8 +32,8 @@ from tests.databases import Database, default_connection_on
 from tests.factories import ConsentFactory, LeadFactory, LeadIdentityFactory, UserFactory
 from tests.privacy.consent_oracle import Oracle
 from tests.processes import PATIENCE, eventually
+from tests.services import at_once, committing, events
 from tests.support import execute, update_sql
-from tests.verbs import at_once, committing, events
 
 TEXT = {"consent_type": "communications", "version": "2026-01-07", "source": "web"}
 NEWER = {**TEXT, "version": "2026-01-07.2"}

@@ -31,7 +31,7 @@ from identity.errors import LastOwner, UpcomingAppointments
 from identity.models import Consent, ErasureLedgerEntry, User
 from identity.services import block_user, unblock_user
 from tests.audit.tampering import grow
-from tests.booking.telling import outbox, refused, stored, told, writes_nothing
+from tests.booking.outbox_assertions import outbox, refused, stored, told, writes_nothing
 from tests.factories import (
     AnalyticsEventFactory,
     AnonymousQuestionFactory,

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from ebalance.privacy.erasure import ledger
 from identity.models import ErasureLedgerEntry, User
-from tests.booking.telling import stored, writes_nothing
+from tests.booking.outbox_assertions import stored, writes_nothing
 from tests.factories import (
     AppointmentFactory,
     DiaryEntryFactory,

@@ -21,7 +21,7 @@ from ebalance.privacy.exports.document import render_json
 from ebalance.privacy.rows import PersonalRows
 from identity.models import ErasureLedgerEntry, User
 from tests.factories.base import ago
-from tests.privacy.marked import (
+from tests.privacy.pii_markers import (
     KEPT_MARKS,
     Marked,
     Shared,

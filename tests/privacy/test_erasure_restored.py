@@ -25,9 +25,9 @@ from tests.factories import (
     ServiceFactory,
     UserFactory,
 )
-from tests.privacy.marked import KEPT_MARKS, Shared, marked_person, search
+from tests.privacy.pii_markers import KEPT_MARKS, Shared, marked_person, search
 from tests.processes import PATIENCE, manage
-from tests.verbs import committing
+from tests.services import committing
 
 pytestmark = pytest.mark.slow
 

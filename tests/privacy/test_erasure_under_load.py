@@ -51,7 +51,7 @@ from tests.factories import (
     UserFactory,
 )
 from tests.factories.payloads import PAYLOADS
-from tests.privacy.marked import (
+from tests.privacy.pii_markers import (
     Marked,
     Shared,
     broken_chain,
@@ -61,7 +61,7 @@ from tests.privacy.marked import (
     tables_of_people,
 )
 from tests.processes import PATIENCE, eventually, manage
-from tests.verbs import at_once, committing
+from tests.services import at_once, committing
 from ugc.services import submit_question, submit_review, write_diary_entry
 
 MARK = "zqxlatexqz"

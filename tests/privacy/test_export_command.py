@@ -25,8 +25,8 @@ from tests.factories import DiaryEntryFactory, UserFactory
 from tests.looping import check_each
 from tests.privacy.exports import SECRET, diarist, loaded
 from tests.processes import PATIENCE, ROOT, environment, manage
+from tests.services import nothing_written
 from tests.support import execute
-from tests.verbs import nothing_written
 
 
 @pytest.fixture(autouse=True)

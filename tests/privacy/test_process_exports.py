@@ -39,8 +39,8 @@ from tests.privacy.exports import (
     refused,
     requests,
 )
+from tests.services import at_once, events, nothing_written
 from tests.support import execute
-from tests.verbs import at_once, events, nothing_written
 
 DAYS = timedelta(days=1)
 

@@ -25,8 +25,8 @@ from tests.databases import Database, default_connection_on
 from tests.factories import DataExportRequestFactory
 from tests.privacy.exports import audited, command, diarist, document_of, files, requests
 from tests.processes import PATIENCE, ROOT, environment, eventually, manage
+from tests.services import at_once, events, nothing_written
 from tests.support import execute
-from tests.verbs import at_once, events, nothing_written
 
 pytestmark = pytest.mark.slow
 

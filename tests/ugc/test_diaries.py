@@ -18,8 +18,8 @@ from tests.grouped import (
     check_change_group,
     looped,
 )
+from tests.rule_cases import UPDATES, Change, copy_rows
 from tests.support import Case, execute, refuses
-from tests.trying import UPDATES, Change, copy_rows
 from ugc.models import DiaryEntry
 
 pytestmark = pytest.mark.django_db

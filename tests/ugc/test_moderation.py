@@ -18,6 +18,13 @@ from tests.factories import (
     UserFactory,
 )
 from tests.grouped import CaseGroup, case_groups, check_case_group, looped
+from tests.rule_cases import (
+    UPDATES,
+    check_delete,
+    check_refusal_is_discreet,
+    each_delete,
+    stored,
+)
 from tests.support import (
     Case,
     breaks,
@@ -26,13 +33,6 @@ from tests.support import (
     insert_sql,
     refuses,
     update_sql,
-)
-from tests.trying import (
-    UPDATES,
-    check_delete,
-    check_refusal_is_discreet,
-    each_delete,
-    stored,
 )
 from ugc.models import ModerationAction
 

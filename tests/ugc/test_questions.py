@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from django.db import connection
 
+from tests.adversarial_sql import is_refused
 from tests.databases import Database
 from tests.factories import AnonymousQuestionFactory, QuestionAnswerFactory, sealed
 from tests.grouped import (
@@ -21,7 +22,15 @@ from tests.grouped import (
     check_change_group,
     looped,
 )
-from tests.strangers import is_refused
+from tests.rule_cases import (
+    EVERY_WAY,
+    UPDATES,
+    Change,
+    check_delete,
+    check_refusal_is_discreet,
+    each_delete,
+    stored,
+)
 from tests.support import (
     Case,
     breaks,
@@ -30,15 +39,6 @@ from tests.support import (
     insert_sql,
     refuses,
     update_sql,
-)
-from tests.trying import (
-    EVERY_WAY,
-    UPDATES,
-    Change,
-    check_delete,
-    check_refusal_is_discreet,
-    each_delete,
-    stored,
 )
 from ugc.models import AnonymousQuestion, QuestionAnswer
 

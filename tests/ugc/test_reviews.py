@@ -11,6 +11,7 @@ import pytest
 from django.db import models
 from django.utils import timezone
 
+from tests.adversarial_sql import is_refused
 from tests.factories import (
     ReviewFactory,
     ReviewPublicationConsentFactory,
@@ -26,16 +27,7 @@ from tests.grouped import (
     check_change_group,
     looped,
 )
-from tests.strangers import is_refused
-from tests.support import (
-    Case,
-    breaks,
-    execute,
-    insert_sql,
-    refuses,
-    update_sql,
-)
-from tests.trying import (
+from tests.rule_cases import (
     EVERY_WAY,
     UPDATES,
     Change,
@@ -43,6 +35,14 @@ from tests.trying import (
     check_refusal_is_discreet,
     each_delete,
     stored,
+)
+from tests.support import (
+    Case,
+    breaks,
+    execute,
+    insert_sql,
+    refuses,
+    update_sql,
 )
 from ugc.models import Review, ReviewPublicationConsent
 

@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import rules
 from ebalance.db.encryption.fields import SealedJSON
-from ebalance.db.fields import ClosedSet, Entity, Ref, created_at
+from ebalance.db.fields import ClosedSet, Entity, RestrictForeignKey, created_at
 from ebalance.db.schema.classification import DELETE, of_person, p0, p2
 from ebalance.db.schema.retention import purged
 
@@ -20,7 +20,7 @@ class DiaryEntry(Entity):
         SLEEP_ENERGY = "sleep_energy", _("sleep energy")
         GRATITUDE = "gratitude", _("gratitude")
 
-    user = Ref(
+    user = RestrictForeignKey(
         "identity.User", related_name="diary_entries", db_comment=of_person("whose diary", DELETE)
     )
     diary_type = ClosedSet(Type, db_comment=p0("kind of diary"))

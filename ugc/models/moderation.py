@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from ebalance.db import rules, triggers
-from ebalance.db.fields import ClosedSet, Entity, Ref, created_at
+from ebalance.db.fields import ClosedSet, Entity, RestrictForeignKey, created_at
 from ebalance.db.schema.classification import by_staff, keep, p0
 from ebalance.db.schema.retention import kept
 
@@ -53,7 +53,7 @@ class ModerationAction(Entity):
             erasure=keep("what was decided stays; the text is gone"),
         )
     )
-    moderator = Ref(
+    moderator = RestrictForeignKey(
         "identity.User",
         db_column="moderator_user_id",
         related_name="moderation_actions",

@@ -13,8 +13,8 @@ from ebalance.db.fields import (
     ClosedSet,
     Entity,
     MomentFromDatabase,
-    Ref,
-    TextLine,
+    RestrictForeignKey,
+    SingleLineTextField,
     now_default,
 )
 from ebalance.db.on_delete import DB_CASCADE
@@ -49,7 +49,7 @@ class AnonymousQuestion(Entity):
         ANSWERED = "answered", _("answered")
         REJECTED = "rejected", _("rejected")
 
-    user = Ref(
+    user = RestrictForeignKey(
         "identity.User",
         null=True,
         blank=True,
@@ -59,7 +59,7 @@ class AnonymousQuestion(Entity):
     channel = ClosedSet(Channel, default=Channel.WEB, db_comment=p0("where it was asked"))
     status = ClosedSet(Status, default=Status.PENDING, db_comment=p0("life cycle"))
     trigger_flags = ArrayField(
-        TextLine(),
+        SingleLineTextField(),
         default=list,
         db_default=models.Value([], output_field=ArrayField(models.TextField())),
         blank=True,
@@ -231,13 +231,13 @@ def leaves_answered_question(answer: "QuestionAnswer") -> bool:
 class QuestionAnswer(Entity):
     """The owner's answer to a question; sealed."""
 
-    question = Ref(
+    question = RestrictForeignKey(
         AnonymousQuestion,
         DB_CASCADE,
         related_name="answers",
         db_comment=of_person("question", DELETE),
     )
-    answered_by = Ref(
+    answered_by = RestrictForeignKey(
         "identity.User",
         db_column="answered_by_user_id",
         related_name="question_answers",

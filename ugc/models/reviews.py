@@ -10,7 +10,13 @@ from ebalance.db import auditing, rules, triggers
 from ebalance.db.encryption.fields import SealedText
 from ebalance.db.encryption.values import Plaintext
 from ebalance.db.evidence import consent_checks, consent_triggers
-from ebalance.db.fields import ClosedSet, Entity, Ref, TextLine, now_default
+from ebalance.db.fields import (
+    ClosedSet,
+    Entity,
+    RestrictForeignKey,
+    SingleLineTextField,
+    now_default,
+)
 from ebalance.db.schema.classification import EVIDENCE, NULL, of_person, p0, p2, replace
 from ebalance.db.schema.retention import After, kept, purged
 
@@ -31,7 +37,7 @@ class Review(Entity):
         INITIALS = "initials", _("initials")
         NAMED = "named", _("named")
 
-    user = Ref(
+    user = RestrictForeignKey(
         "identity.User",
         null=True,
         blank=True,
@@ -120,10 +126,10 @@ END""",
 class ReviewPublicationConsent(Entity):
     """Evidence that an author agreed to publication. Withdrawal unpublishes at once."""
 
-    review = Ref(
+    review = RestrictForeignKey(
         Review, related_name="publication_consents", db_comment=of_person("review", EVIDENCE)
     )
-    user = Ref(
+    user = RestrictForeignKey(
         "identity.User",
         null=True,
         blank=True,
@@ -133,7 +139,7 @@ class ReviewPublicationConsent(Entity):
     granted = models.BooleanField(
         default=False, db_default=False, db_comment=p0("true: agreed; false: refused")
     )
-    version = TextLine(db_comment=p0("version of the text, YYYY-MM-DD or YYYY-MM-DD.n"))
+    version = SingleLineTextField(db_comment=p0("version of the text, YYYY-MM-DD or YYYY-MM-DD.n"))
     granted_at = models.DateTimeField(
         db_default=now_default(), editable=False, db_comment=p0("when given, UTC")
     )

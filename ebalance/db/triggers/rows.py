@@ -148,7 +148,7 @@ def append_only(table: str) -> list[Rule]:
 
 
 def not_erased(table: str, column: str) -> Rule:
-    """No new row refers to an erased person. ``Ref`` adds the rule to its table."""
+    """No new row refers to an erased person. ``RestrictForeignKey`` adds the rule to its table."""
     return Rule(
         f"{table}_{column}_not_erased",
         operation=pgtrigger.Insert | pgtrigger.UpdateOf(column),

@@ -151,7 +151,7 @@ class Writer:
         for one in content.parts:
             yield from self.said(one)
 
-    def said(self, one: readable.Said, depth: int = 0) -> Iterator[Flowable]:
+    def said(self, one: readable.LabelledValue, depth: int = 0) -> Iterator[Flowable]:
         if not one.is_long:
             yield self.line(one, depth)
             return
@@ -162,7 +162,7 @@ class Writer:
         if not one.parts:
             yield from self.lines(one.text, BODY, depth)
 
-    def line(self, one: readable.Said, depth: int) -> Flowable:
+    def line(self, one: readable.LabelledValue, depth: int) -> Flowable:
         """Question and answer on one line."""
         label, text = (escape(self.printable(part)) for part in (one.label, one.text))
         asked = f'<font size="{LABEL.fontSize}" color="{QUIET.hexval()}">{label}:</font> '

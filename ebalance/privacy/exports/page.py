@@ -14,7 +14,7 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.safestring import mark_safe
 
-from .readable import Reader, Record, Said, date_and_time, zone_of
+from .readable import LabelledValue, Reader, Record, date_and_time, zone_of
 
 type Tables = dict[str, list[dict[str, Any]]]
 
@@ -52,7 +52,7 @@ def _record(record: Record) -> str:
     return "".join([*parts, "</article>\n"])
 
 
-def _list(said: tuple[Said, ...]) -> Iterator[str]:
+def _list(said: tuple[LabelledValue, ...]) -> Iterator[str]:
     yield '<dl class="said">'
     for one in said:
         yield '<div class="long">' if one.is_long else "<div>"
@@ -68,7 +68,7 @@ def _list(said: tuple[Said, ...]) -> Iterator[str]:
     yield "</dl>"
 
 
-def _key(key: Said) -> str:
+def _key(key: LabelledValue) -> str:
     text = escape(key.text)
     if key.link:
         text = f'<a href="#{escape(key.link)}">{text}</a>'

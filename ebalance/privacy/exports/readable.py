@@ -49,12 +49,12 @@ def is_unreadable(value: object) -> bool:
 
 
 @dataclass(frozen=True)
-class Said:
+class LabelledValue:
     """A label with a text, or with parts of its own. ``link`` is the anchor of another record."""
 
     label: str
     text: str = ""
-    parts: tuple[Said, ...] = ()
+    parts: tuple[LabelledValue, ...] = ()
     kind: Literal["text", "key", "unreadable"] = "text"
     link: str = ""
 
@@ -67,8 +67,8 @@ class Said:
 class Record:
     anchor: str
     title: str
-    said: tuple[Said, ...]
-    keys: tuple[Said, ...]  # of the row itself and of what it refers to
+    said: tuple[LabelledValue, ...]
+    keys: tuple[LabelledValue, ...]  # of the row itself and of what it refers to
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ class Reader:
 
     def record(self, table: str, number: int, row: Row) -> Record:
         fields = self.fields(table)
-        said: list[Said] = []
-        keys: list[Said] = []
+        said: list[LabelledValue] = []
+        keys: list[LabelledValue] = []
         for column, value in row.items():
             found = fields.get(column)
             if value is None or value in ("", [], {}):
@@ -144,38 +144,38 @@ class Reader:
             self._fields[table] = fields_of(table)
         return self._fields[table]
 
-    def said(self, found: models.Field | None, column: str, value: Any, row: Row) -> Said:
+    def said(self, found: models.Field | None, column: str, value: Any, row: Row) -> LabelledValue:
         label = column if found is None else self.label(found)
         if is_unreadable(value):
-            return Said(label, gettext("could not be opened"), kind="unreadable")
+            return LabelledValue(label, gettext("could not be opened"), kind="unreadable")
         if found is None:
             return plain(label, value)
         if isinstance(found, SealedJSON):
-            return Said(label, parts=tuple(payload(found, value, row)))
+            return LabelledValue(label, parts=tuple(payload(found, value, row)))
         if isinstance(found, models.DateField):
-            return Said(label, self.moment(found, value))
+            return LabelledValue(label, self.moment(found, value))
         if isinstance(found, models.ForeignKey | models.UUIDField):
             return self.key(found, label, value)
         if isinstance(found, ArrayField):
             labels = _labels(found.base_field)
-            return Said(label, ", ".join(labels.get(one, str(one)) for one in value))
+            return LabelledValue(label, ", ".join(labels.get(one, str(one)) for one in value))
         if isinstance(value, str | bool | int | float):
-            return Said(label, _labels(found).get(value) or word(value))
+            return LabelledValue(label, _labels(found).get(value) or word(value))
         return plain(label, value)
 
-    def key(self, found: models.Field, label: str, value: Any) -> Said:
+    def key(self, found: models.Field, label: str, value: Any) -> LabelledValue:
         """Of the row itself or of another one; a role and its kind are words."""
         target = found.target_field if isinstance(found, models.ForeignKey) else found
         if (text := _labels(target).get(value)) is not None:
-            return Said(label, text)
+            return LabelledValue(label, text)
         if str(value) == self.subject:
-            return Said(label, gettext("you"), kind="key")
+            return LabelledValue(label, gettext("you"), kind="key")
         if isinstance(found, models.ForeignKey):
             table = found.related_model._meta.db_table
             if (place := self.numbers.get((table, str(value)))) is not None:
                 title = self.title(table, place, self.tables[table][place - 1])
-                return Said(label, title, kind="key", link=f"{table}-{place}")
-        return Said(label, word(value), kind="key")
+                return LabelledValue(label, title, kind="key", link=f"{table}-{place}")
+        return LabelledValue(label, word(value), kind="key")
 
     @cached_property
     def numbers(self) -> dict[tuple[str, str], int]:
@@ -217,21 +217,25 @@ def word(value: Any) -> str:
     return HALF_A_PAIR.sub("\N{REPLACEMENT CHARACTER}", str(value))
 
 
-def plain(label: str, value: Any) -> Said:
+def plain(label: str, value: Any) -> LabelledValue:
     """JSON of which no schema is known."""
     if isinstance(value, Mapping):
-        return Said(label, parts=tuple(plain(word(key), one) for key, one in value.items()))
+        return LabelledValue(
+            label, parts=tuple(plain(word(key), one) for key, one in value.items())
+        )
     if isinstance(value, list | tuple):
         if all(isinstance(one, str | bool | int | float) for one in value):
-            return Said(label, ", ".join(map(word, value)))
-        return Said(label, parts=tuple(plain(f"{n}.", one) for n, one in enumerate(value, 1)))
-    return Said(label, "—" if value is None else word(value))
+            return LabelledValue(label, ", ".join(map(word, value)))
+        return LabelledValue(
+            label, parts=tuple(plain(f"{n}.", one) for n, one in enumerate(value, 1))
+        )
+    return LabelledValue(label, "—" if value is None else word(value))
 
 
 # -- payloads -------------------------------------------------------------------------------------
 
 
-def payload(found: SealedJSON, value: Any, row: Row) -> Iterator[Said]:
+def payload(found: SealedJSON, value: Any, row: Row) -> Iterator[LabelledValue]:
     """A diary entry or an intake form, with the titles of the schema that it was checked by."""
     schema = _schema(found, value, row)
     if schema and isinstance(value, Mapping):
@@ -248,27 +252,29 @@ def _schema(found: SealedJSON, value: Any, row: Row) -> dict[str, Any]:
         return {}
 
 
-def _answers(value: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[Said]:
+def _answers(value: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[LabelledValue]:
     properties = schema.get("properties", {})
     known = [name for name in properties if name in value and "title" in properties[name]]
     for name in [*known, *(name for name in value if name not in properties)]:
         yield _answer(properties.get(name, {}), name, value[name])
 
 
-def _answer(schema: Mapping[str, Any], name: str, value: Any) -> Said:
+def _answer(schema: Mapping[str, Any], name: str, value: Any) -> LabelledValue:
     label = word(schema.get("title", name))
     if isinstance(value, Mapping) and "properties" in schema:
-        return Said(label, parts=tuple(_answers(value, schema)))
+        return LabelledValue(label, parts=tuple(_answers(value, schema)))
     if isinstance(value, list) and (items := schema.get("items")):
         if "enum" in items:
             options = _options(schema, items)
-            return Said(label, "\n".join(options.get(one) or word(one) for one in value))
+            return LabelledValue(label, "\n".join(options.get(one) or word(one) for one in value))
         numbered = [(f"{number}.", one) for number, one in enumerate(value, 1)]
-        return Said(label, parts=tuple(_answer(items, mark, one) for mark, one in numbered))
+        return LabelledValue(
+            label, parts=tuple(_answer(items, mark, one) for mark, one in numbered)
+        )
     if isinstance(value, str):
-        return Said(label, _options(schema, schema).get(value) or word(value))
+        return LabelledValue(label, _options(schema, schema).get(value) or word(value))
     if type(value) is int and schema.get("maximum") == 10:
-        return Said(label, gettext("%(number)s out of 10") % {"number": value})
+        return LabelledValue(label, gettext("%(number)s out of 10") % {"number": value})
     return plain(label, value)
 
 

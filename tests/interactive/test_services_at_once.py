@@ -27,8 +27,8 @@ from tests.databases import Database
 from tests.factories import InteractiveDefinitionFactory, InteractiveRunFactory, UserFactory
 from tests.interactive.samples import sample
 from tests.processes import PATIENCE, eventually
+from tests.services import at_once, committing, events
 from tests.support import execute
-from tests.verbs import at_once, committing, events
 
 
 @pytest.fixture(scope="module")

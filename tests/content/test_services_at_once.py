@@ -13,7 +13,7 @@ from crm.models import AnalyticsEvent
 from tests.content.texts import ready
 from tests.databases import Database
 from tests.factories import ContentItemFactory, UserFactory
-from tests.verbs import at_once, committing, events
+from tests.services import at_once, committing, events
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from django.apps import apps
 from django.db import connection
 
 from ebalance.db.apps import PROJECT_APPS
-from tests.audit.capturing import write_entries
+from tests.audit.audit_cases import write_entries
 from tests.databases import Database, default_connection_on
 from tests.processes import PATIENCE
 from tests.support import execute, written_in

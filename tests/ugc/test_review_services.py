@@ -23,7 +23,7 @@ from identity.models import User
 from tests.factories import ReviewFactory, ReviewPublicationConsentFactory, UserFactory
 from tests.grouped import looped
 from tests.support import execute, refuses, update_sql
-from tests.ugc.telling import (
+from tests.ugc.outbox_assertions import (
     NOBODY_MAY,
     NOW,
     actions,

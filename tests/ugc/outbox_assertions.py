@@ -15,7 +15,7 @@ from crm.models import AnalyticsEvent
 from ebalance.services import Clock, Refused
 from identity.models import User
 from tests.factories import UserFactory
-from tests.verbs import everything
+from tests.services import everything
 from ugc.models import ModerationAction
 
 NOW = datetime(2027, 3, 1, 9, 30, tzinfo=UTC)

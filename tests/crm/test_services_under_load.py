@@ -27,7 +27,7 @@ from tests.factories import (
     UserFactory,
 )
 from tests.processes import PATIENCE, eventually
-from tests.verbs import committing
+from tests.services import committing
 
 PROCESSES = 8
 

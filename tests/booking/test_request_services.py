@@ -38,7 +38,7 @@ from ebalance.services import (
     Refused,
     TransitionRefused,
 )
-from tests.booking.telling import (
+from tests.booking.outbox_assertions import (
     NO_KEYS,
     NO_TEXTS,
     TEN_YEARS_ON,

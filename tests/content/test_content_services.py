@@ -28,12 +28,12 @@ from content.services.revisions import META, REVISED, TEXT
 from crm.models import AnalyticsEvent, LeadTimelineEvent
 from ebalance.services import InvalidInput, NotFound, NotPermitted, RuleBroken, TransitionRefused
 from identity.models import User
-from tests.booking.telling import writes_nothing
+from tests.booking.outbox_assertions import writes_nothing
 from tests.content.texts import LINKS, ready
 from tests.factories import ContentItemFactory, ContentRevisionFactory, UserFactory
 from tests.grouped import looped
+from tests.services import events
 from tests.support import execute, update_sql
-from tests.verbs import events
 
 pytestmark = pytest.mark.django_db
 

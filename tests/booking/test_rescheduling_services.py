@@ -18,7 +18,7 @@ from booking.models import Appointment, Payment, Service
 from booking.services import reschedule_appointment
 from ebalance.db.ids import uuid7
 from ebalance.services import InvalidInput, NotFound, TransitionRefused
-from tests.booking.telling import (
+from tests.booking.outbox_assertions import (
     NO_KEYS,
     NO_TEXTS,
     at,

@@ -17,7 +17,7 @@ from tests.factories import DiaryEntryFactory, UserFactory
 from tests.factories.payloads import PAYLOADS
 from tests.grouped import looped
 from tests.support import execute
-from tests.ugc.telling import (
+from tests.ugc.outbox_assertions import (
     NOW,
     analytics,
     at,

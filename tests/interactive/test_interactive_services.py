@@ -31,12 +31,12 @@ from interactive.services import (
     publish_version,
     start_run,
 )
-from tests.booking.telling import writes_nothing
+from tests.booking.outbox_assertions import writes_nothing
 from tests.factories import InteractiveDefinitionFactory, InteractiveRunFactory, UserFactory
 from tests.grouped import looped
 from tests.interactive.samples import SAMPLES, sample
+from tests.services import events
 from tests.support import execute
-from tests.verbs import events
 
 pytestmark = pytest.mark.django_db
 

@@ -25,7 +25,7 @@ from identity.models import User
 from tests.factories import AnonymousQuestionFactory, QuestionAnswerFactory, UserFactory
 from tests.grouped import looped
 from tests.support import execute
-from tests.ugc.telling import (
+from tests.ugc.outbox_assertions import (
     NOBODY_MAY,
     NOW,
     actions,

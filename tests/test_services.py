@@ -24,16 +24,16 @@ from ebalance.services import (
     NotFound,
     RuleBroken,
     get_or_refuse,
-    key_of,
     lock_or_refuse,
     lock_rows,
+    pk_of,
     to_utc,
     transactional,
 )
 from tests.databases import Databases
 from tests.factories import LeadFactory, ServiceFactory, TopicFactory, UserFactory
+from tests.services import at_once, committing
 from tests.support import case_loop
-from tests.verbs import at_once, committing
 
 BROKEN_OFF = ["40001", "40P01"]
 FIRST, LAST = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59)  # noqa: DTZ001
@@ -333,10 +333,10 @@ def test_rows_are_locked_in_the_order_of_their_keys() -> None:
 
 def test_the_key_of_a_row_is_its_primary_key_and_of_anything_else_itself() -> None:
     lead = Lead()
-    assert key_of(lead) == lead.pk
-    assert key_of(Topic(code="sleep")) == "sleep"
-    assert key_of(None) is None
-    assert key_of("sleep") == "sleep"
+    assert pk_of(lead) == lead.pk
+    assert pk_of(Topic(code="sleep")) == "sleep"
+    assert pk_of(None) is None
+    assert pk_of("sleep") == "sleep"
 
 
 NO_MOMENTS = {

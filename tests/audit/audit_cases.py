@@ -15,6 +15,7 @@ from django.db import models
 from psycopg.types.json import Jsonb
 
 from audit.models import MessageTemplate
+from tests.adversarial_sql import delete_by_merge, delete_in_a_cte
 from tests.factories import (
     AnonymousQuestionFactory,
     AppointmentFactory,
@@ -36,9 +37,8 @@ from tests.factories import (
     UserFactory,
     UserRoleFactory,
 )
-from tests.strangers import delete_by_merge, delete_in_a_cte
+from tests.rule_cases import DELETES, UPDATES, UPSERTS, copy_rows
 from tests.support import columns_of, execute, insert_row, insert_sql
-from tests.trying import DELETES, UPDATES, UPSERTS, copy_rows
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 LONG_AGO = datetime(2025, 1, 6, tzinfo=UTC)

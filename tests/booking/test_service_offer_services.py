@@ -12,7 +12,7 @@ from booking.services import block_slot, book_appointment, unblock_slot
 from content import services
 from content.services import archive, publish, unpublish
 from ebalance.services import NotFound, NotPermitted, TransitionRefused
-from tests.booking.telling import (
+from tests.booking.outbox_assertions import (
     book,
     confirmed,
     payload,

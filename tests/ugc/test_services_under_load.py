@@ -29,7 +29,7 @@ from tests.factories import (
 )
 from tests.factories.payloads import PAYLOADS
 from tests.processes import PATIENCE, eventually
-from tests.ugc.telling import actions, told
+from tests.ugc.outbox_assertions import actions, told
 from ugc.errors import AuthorUnavailable, ConsentActive, ConsentMissing
 from ugc.models import AnonymousQuestion, DiaryEntry, ModerationAction, QuestionAnswer, Review
 from ugc.services import (

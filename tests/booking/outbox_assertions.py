@@ -22,7 +22,7 @@ from ebalance.services import Clock, Refused
 from tests.factories import AvailabilitySlotFactory, ServiceFactory, UserFactory
 from tests.factories.base import ZONE
 from tests.factories.booking import NEXT_WEEK, STEP
-from tests.verbs import nothing_written as writes_nothing
+from tests.services import nothing_written as writes_nothing
 
 # Times of their own for what is booked here, far from those that factories give.
 TEN_YEARS_ON = NEXT_WEEK + timedelta(days=3650)

@@ -13,7 +13,7 @@ from content.errors import NotReadyToPublish
 from content.models import CuratedCollection, GlossaryTerm
 from content.services import publish, unpublish
 from ebalance.services import NotFound, NotPermitted, TransitionRefused
-from tests.booking.telling import writes_nothing
+from tests.booking.outbox_assertions import writes_nothing
 from tests.factories import (
     ContentItemFactory,
     CuratedCollectionFactory,
@@ -23,7 +23,7 @@ from tests.factories import (
     UserFactory,
 )
 from tests.grouped import looped
-from tests.verbs import events
+from tests.services import events
 
 pytestmark = pytest.mark.django_db
 

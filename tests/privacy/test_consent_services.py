@@ -40,8 +40,8 @@ from tests.factories import (
 )
 from tests.looping import check_each
 from tests.privacy.consent_oracle import Oracle, World, each_seeds, erase
+from tests.services import events, nothing_written
 from tests.support import execute, refuses, update_sql
-from tests.verbs import events, nothing_written
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,7 @@ from booking.services import attach_provider_id, fail_payment, reschedule_appoin
 from crm.models import Lead
 from ebalance.db.ids import uuid7
 from ebalance.services import IdempotencyConflict, InvalidInput, NotFound, TransitionRefused
-from tests.booking.telling import (
+from tests.booking.outbox_assertions import (
     NO_KEYS,
     NO_TEXTS,
     at,
