@@ -17,7 +17,7 @@ from django.test import Client
 from tests.admin.support import page, signed_in, text
 from tests.admin.test_writing import is_russian
 from tests.factories import AnonymousQuestionFactory, ReviewFactory, ReviewPublicationConsentFactory
-from tests.ugc.outbox_assertions import actions, stored, told, writes_nothing
+from tests.ugc.outbox_assertions import actions, event_types, stored, writes_nothing
 from ugc.models import AnonymousQuestion, QuestionAnswer, Review
 from ugc.services.inputs import LONGEST_TEXT
 from ugc.services.moderation import add_action, last_action
@@ -330,7 +330,7 @@ def test_saved_text_is_shown_nowhere(
     for page_text in shown:
         assert SECRET not in page_text
         assert sealed.text not in page_text
-    assert told(row)
+    assert event_types(row)
 
 
 def test_masking_dialog_does_not_show_the_stored_text(owner: Client) -> None:

@@ -61,7 +61,7 @@ def test_total_counts_at_least_one_run(group: CaseGroup) -> None:
 
 
 @breaks("interactive_run_totals_once")
-@pytest.mark.parametrize("values", [{}, dict.fromkeys(OPTIONAL)], ids=["values", "unset"])
+@pytest.mark.parametrize("values", [{}, dict.fromkeys(OPTIONAL)], ids=["set", "unset"])
 def test_equal_runs_of_a_day_have_one_total(values: dict[str, Any]) -> None:
     first = InteractiveRunTotalFactory(**values)
     same = {"interactive_definition": first.interactive_definition, **values}
