@@ -28,7 +28,7 @@ from tests.factories import (
     ServiceFactory,
     UserFactory,
 )
-from tests.processes import PATIENCE, ROOT, environment, eventually, manage
+from tests.processes import HANG_TIMEOUT, ROOT, environment, eventually, manage
 
 TICK = timedelta(microseconds=1)
 
@@ -67,7 +67,7 @@ def started(database: Database, *arguments: str) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    said, complaints = process.communicate(timeout=PATIENCE)
+    said, complaints = process.communicate(timeout=HANG_TIMEOUT)
     assert "Traceback" not in complaints, complaints
     return process.returncode, said
 
@@ -212,7 +212,7 @@ def test_killed_in_the_middle_it_leaves_whole_events(committed: Database) -> Non
         process = started(committed, "process_webhooks")
         assert eventually(somebody_waits)
         process.kill()
-        process.communicate(timeout=PATIENCE)
+        process.communicate(timeout=HANG_TIMEOUT)
     assert PaymentWebhookEvent.objects.filter(processed_at=None, attempts=0).count() == 4
     assert Payment.objects.filter(status="succeeded").count() == 4
     assert Appointment.objects.filter(status="confirmed").count() == 4
@@ -307,7 +307,7 @@ def test_killed_in_the_middle_it_leaves_whole_transactions(committed: Database) 
         process = started(committed, "expire_holds")
         assert eventually(somebody_waits)
         process.kill()
-        process.communicate(timeout=PATIENCE)
+        process.communicate(timeout=HANG_TIMEOUT)
     assert Appointment.objects.filter(status="canceled").count() == 100
     assert told() == ["hold_expired"] * 100
     again = manage("expire_holds", DATABASE_URL=committed.url)
