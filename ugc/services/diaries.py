@@ -87,10 +87,10 @@ def seal_payload(entry: DiaryEntry, payload: Plaintext) -> None:
     try:
         entry.payload_encrypted = value
     except PayloadInvalid as error:
-        place, rule = error.place, error.rule
+        path, rule = error.path, error.rule
     else:
         return
-    raise PayloadUnusable(field="payload", place=place, rule=rule)
+    raise PayloadUnusable(field="payload", place=path, rule=rule)
 
 
 def is_same_entry(earlier: DiaryEntry, new: DiaryEntry, payload: Plaintext) -> bool:
