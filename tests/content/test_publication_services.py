@@ -22,7 +22,7 @@ from tests.factories import (
     InteractiveDefinitionFactory,
     UserFactory,
 )
-from tests.grouped import looped
+from tests.rule_groups import loop_over
 from tests.services import events
 
 pytestmark = pytest.mark.django_db
@@ -52,8 +52,8 @@ def row_in(kind: str, status: str) -> CuratedCollection | GlossaryTerm:
 
 
 @every_kind
-@looped("status", ["draft", "published", "archived"])
-@looped("service", MOVES)
+@loop_over("status", ["draft", "published", "archived"])
+@loop_over("service", MOVES)
 def test_service_makes_the_moves_of_the_specification(kind: str, service: str, status: str) -> None:
     row, (source, target, event) = row_in(kind, status), MOVES[service]
     actor = UserFactory(role="editor")
@@ -80,7 +80,7 @@ def test_first_publication_sets_the_date(kind: str) -> None:
 
 
 @every_kind
-@looped("service", MOVES)
+@loop_over("service", MOVES)
 def test_only_owner_and_editor_change_the_status(kind: str, service: str) -> None:
     row, assistant = row_in(kind, MOVES[service][0]), UserFactory(role="assistant")
     with writes_nothing(), pytest.raises(NotPermitted):
@@ -88,7 +88,7 @@ def test_only_owner_and_editor_change_the_status(kind: str, service: str) -> Non
 
 
 @every_kind
-@looped("service", MOVES)
+@loop_over("service", MOVES)
 def test_service_refuses_a_deleted_row(kind: str, service: str) -> None:
     row = MADE[kind]() if kind == "glossary_term" else CuratedCollectionFactory()
     stale = type(row).objects.get(pk=row.pk)
@@ -124,7 +124,7 @@ def test_collection_with_a_published_target_is_published() -> None:
         assert row.status == "published"
 
 
-@looped("definition", ["", " ", "\u200b"])
+@loop_over("definition", ["", " ", "\u200b"])
 def test_term_without_a_definition_is_not_published(definition: str) -> None:
     row = GlossaryTermFactory(short_definition=definition)
     with writes_nothing(), pytest.raises(NotReadyToPublish) as caught:

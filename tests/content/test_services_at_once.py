@@ -13,7 +13,7 @@ from crm.models import AnalyticsEvent
 from tests.content.texts import ready
 from tests.databases import Database
 from tests.factories import ContentItemFactory, UserFactory
-from tests.services import at_once, committing, events
+from tests.services import committing, events, run_concurrently
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def test_concurrent_revisions_get_consecutive_numbers(committed: None) -> None:
     saves = [
         call_of(item, "save_revision", actor=e, title=f"Правка {n}") for n, e in enumerate(editors)
     ]
-    answers = at_once(*saves)
+    answers = run_concurrently(*saves)
     assert sorted(answer.revision for answer in answers) == [2, 3, 4, 5, 6, 7]
     numbers = [revision.revision for revision in item.revisions.order_by("revision")]
     assert numbers == [1, 2, 3, 4, 5, 6, 7]
@@ -44,7 +44,7 @@ def test_concurrent_revisions_get_consecutive_numbers(committed: None) -> None:
 
 def test_concurrent_saves_of_the_same_text_make_one_revision(committed: None) -> None:
     item, actor = ContentItemFactory(), UserFactory(role="editor")
-    answers = at_once(*[call_of(item, "save_revision", actor=actor, title="Одно")] * 4)
+    answers = run_concurrently(*[call_of(item, "save_revision", actor=actor, title="Одно")] * 4)
     assert {answer.revision for answer in answers} == {2}
     assert item.revisions.count() == 2
 
@@ -55,7 +55,7 @@ def test_concurrent_calls_publish_once(committed: None) -> None:
         [UserFactory(role="editor") for _ in range(4)],
     )
     tracked = AnalyticsEvent.objects.count()
-    assert at_once(*[call_of(item, "publish", actor=e) for e in editors]) == [None] * 4
+    assert run_concurrently(*[call_of(item, "publish", actor=e) for e in editors]) == [None] * 4
     assert events(item) == ["content_published"]
     assert AnalyticsEvent.objects.count() == tracked + 1
 
@@ -64,7 +64,7 @@ def test_text_saved_during_publication_meets_the_checklist(committed: None) -> N
     """The bad text is either saved first and not published, or refused after the publication."""
     for _round in range(5):
         item, actor = ContentItemFactory(body_markdown=ready()), UserFactory(role="editor")
-        answers = at_once(
+        answers = run_concurrently(
             call_of(item, "publish", actor=actor),
             call_of(item, "save_revision", actor=actor, body_markdown="Пусто"),
         )
@@ -78,7 +78,7 @@ def test_text_saved_during_publication_meets_the_checklist(committed: None) -> N
 
 def test_one_of_concurrent_archive_and_unpublish_wins(committed: None) -> None:
     item, actor = ContentItemFactory(published=True), UserFactory(role="editor")
-    answers = at_once(
+    answers = run_concurrently(
         call_of(item, "archive", actor=actor), call_of(item, "unpublish", actor=actor)
     )
     assert sorted(type(answer).__name__ for answer in answers) == ["NoneType", "TransitionRefused"]

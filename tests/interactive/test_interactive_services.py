@@ -33,8 +33,8 @@ from interactive.services import (
 )
 from tests.booking.outbox_assertions import writes_nothing
 from tests.factories import InteractiveDefinitionFactory, InteractiveRunFactory, UserFactory
-from tests.grouped import looped
 from tests.interactive.samples import SAMPLES, sample
+from tests.rule_groups import loop_over
 from tests.services import events
 from tests.support import execute
 
@@ -121,7 +121,7 @@ def test_later_changes_of_the_caller_do_not_reach_the_version() -> None:
     assert version.config == definition.versions.get().config == sample("quiz")
 
 
-@looped(
+@loop_over(
     ("config", "code"),
     [
         ({}, "missing"),
@@ -162,8 +162,8 @@ def call(definition: InteractiveDefinition, service: str, **arguments: Any) -> A
     return getattr(content.services, service)(definition, **arguments)
 
 
-@looped("status", ["draft", "published", "archived"])
-@looped("service", MOVES)
+@loop_over("status", ["draft", "published", "archived"])
+@loop_over("service", MOVES)
 def test_service_makes_the_moves_of_the_specification(
     editor: User, service: str, status: str
 ) -> None:
@@ -180,15 +180,15 @@ def test_service_makes_the_moves_of_the_specification(
             call(definition, service, actor=editor)
 
 
-@looped("service", MOVES)
-@looped("role", ["assistant", "client"])
+@loop_over("service", MOVES)
+@loop_over("role", ["assistant", "client"])
 def test_only_owner_and_editor_publish(service: str, role: str) -> None:
     definition, actor = in_status(MOVES[service][0]), UserFactory(role=role)
     with writes_nothing(), pytest.raises(NotPermitted):
         call(definition, service, actor=actor)
 
 
-@looped("service", MOVES)
+@loop_over("service", MOVES)
 def test_service_refuses_a_missing_row(service: str) -> None:
     with writes_nothing(), pytest.raises(NotFound):
         call(InteractiveDefinition(pk=uuid4()), service)
@@ -227,14 +227,14 @@ def test_run_records_no_tracking_event() -> None:
     assert not LeadTimelineEvent.objects.exists()
 
 
-@looped("status", ["draft", "archived"])
+@loop_over("status", ["draft", "archived"])
 def test_only_a_published_interactive_is_run(status: str) -> None:
     definition = in_status(status)
     with writes_nothing(), pytest.raises(NotPublished):
         begin(definition)
 
 
-@looped(
+@loop_over(
     ("values", "field"),
     [
         ({"anonymous_id": None}, "anonymous_id"),
@@ -256,7 +256,7 @@ def test_bad_values_start_no_run(values: dict[str, Any], field: str) -> None:
     assert caught.value.details == {"field": field}
 
 
-@looped("unknown", [uuid4(), "nonsense", ""])
+@loop_over("unknown", [uuid4(), "nonsense", ""])
 def test_unknown_definitions_and_people_are_refused(unknown: Any) -> None:
     definition = published()
     with writes_nothing(), pytest.raises(NotFound):
@@ -285,7 +285,7 @@ def test_repeated_request_returns_the_same_run() -> None:
     assert (again, again.status) == (run, "completed")
 
 
-@looped(
+@loop_over(
     "values",
     [
         {"anonymous_id": "visitor-000002"},
@@ -411,7 +411,7 @@ def test_run_without_known_results_ends_with_any_result_of_its_kind() -> None:
         complete_run(InteractiveRunFactory(), result_profile="clarify")
 
 
-@looped(
+@loop_over(
     "values",
     [
         {"result_level": "medium"},
@@ -433,7 +433,7 @@ def test_bad_values_end_no_run(values: dict[str, Any]) -> None:
     assert caught.value.details["field"] == next(iter(values))
 
 
-@looped("milliseconds", [0, 86_400_000])
+@loop_over("milliseconds", [0, 86_400_000])
 def test_a_run_lasts_up_to_a_day(milliseconds: int) -> None:
     run = begin(published())
     complete_run(run, result_level="low", duration_ms=milliseconds)
@@ -443,8 +443,8 @@ def test_a_run_lasts_up_to_a_day(milliseconds: int) -> None:
 # -- crisis -------------------------------------------------------------------------------------
 
 
-@looped("category", InteractiveRun.CrisisTrigger.values)
-@looped("result", [{"result_level": "high"}, {}])
+@loop_over("category", InteractiveRun.CrisisTrigger.values)
+@loop_over("result", [{"result_level": "high"}, {}])
 def test_crisis_is_published_with_its_category(category: str, result: dict[str, str]) -> None:
     run = begin(published())
     complete_run(run, crisis_trigger_type=category, **result)
@@ -498,7 +498,7 @@ def test_run_is_not_linked_to_an_unknown_person() -> None:
             link_run_to_user(run, user=unknown)
 
 
-@looped("change", [complete_run, abandon_run, link_run_to_user])
+@loop_over("change", [complete_run, abandon_run, link_run_to_user])
 def test_service_refuses_a_missing_run(change: Callable[..., None]) -> None:
     arguments = {"user": UserFactory()} if change is link_run_to_user else {}
     with writes_nothing(), pytest.raises(NotFound):

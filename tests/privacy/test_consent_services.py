@@ -31,6 +31,7 @@ from ebalance.services import (
 )
 from identity.errors import LeadOfAnother, PersonUnavailable, VersionOutdated
 from identity.models import Consent, User
+from tests.case_loops import check_each
 from tests.factories import (
     ConsentFactory,
     LeadFactory,
@@ -38,7 +39,6 @@ from tests.factories import (
     UserFactory,
     WaitlistRequestFactory,
 )
-from tests.looping import check_each
 from tests.privacy.consent_oracle import Oracle, World, each_seeds, erase
 from tests.services import events, nothing_written
 from tests.support import execute, refuses, update_sql

@@ -115,7 +115,9 @@ def test_column_that_erasure_omits_fails_the_proof(
     people: tuple[Marked, ...], monkeypatch: Any
 ) -> None:
     field = Lead._meta.get_field("utm")
-    forgotten = classification.p0("utm_* of the first visit", erasure=classification.NAMES_NOBODY)
+    forgotten = classification.p0(
+        "utm_* of the first visit", erasure=classification.IDENTIFIES_NO_PERSON
+    )
     monkeypatch.setattr(field, "db_comment", forgotten)
     leads = table_of("leads")
     monkeypatch.delitem(leads.__dict__, "columns")  # the cached declarations

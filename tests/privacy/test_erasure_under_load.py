@@ -60,8 +60,8 @@ from tests.privacy.pii_markers import (
     search,
     tables_of_people,
 )
-from tests.processes import PATIENCE, eventually, manage
-from tests.services import at_once, committing
+from tests.processes import HANG_TIMEOUT, eventually, manage
+from tests.services import committing, run_concurrently
 from ugc.services import submit_question, submit_review, write_diary_entry
 
 MARK = "zqxlatexqz"
@@ -200,7 +200,7 @@ def beside(erasure: Callable[[], Any], *writers: Callable[[], Any]) -> tuple[Any
         with lock:
             outcomes["writers"] += 1
         work()
-        has_begun.wait(PATIENCE)
+        has_begun.wait(HANG_TIMEOUT)
         left = 5  # rounds after the erasure
         for _ in range(400):
             if is_over.wait(0.02):  # without a pause the erasure cancels sessions for a minute
@@ -216,13 +216,13 @@ def beside(erasure: Callable[[], Any], *writers: Callable[[], Any]) -> tuple[Any
                 outcomes[outcome] += 1
 
     def start_erasure() -> Any:
-        has_begun.wait(PATIENCE)
+        has_begun.wait(HANG_TIMEOUT)
         try:
             return erasure()
         finally:
             is_over.set()
 
-    answers = at_once(start_erasure, *(lambda work=work: write(work) for work in writers))
+    answers = run_concurrently(start_erasure, *(lambda work=work: write(work) for work in writers))
     for answer in answers:
         if isinstance(answer, BaseException):
             raise answer
@@ -381,7 +381,7 @@ def test_erasure_waits_for_an_open_booking_and_cancels_it(
             assert eventually(lambda: watcher.execute(waits, blocked).fetchall() or done)
         assert not done
         session.commit()
-        thread.join(PATIENCE)
+        thread.join(HANG_TIMEOUT)
     assert [len(erased.canceled) for erased in done] == [1]
     assert nothing_is_left_of(one)
 
@@ -428,7 +428,7 @@ def erase_and_disconnect(one: Marked) -> Any:
 
 
 def test_concurrent_erasures_of_a_person_are_one(one: Marked) -> None:
-    answers = at_once(*[lambda: erase_user(one.pk, method="admin", force=True)] * 6)
+    answers = run_concurrently(*[lambda: erase_user(one.pk, method="admin", force=True)] * 6)
     assert sorted(answer.rows > 0 for answer in answers) == [False] * 5 + [True]
     assert ErasureLedgerEntry.objects.filter(subject_id=one.pk).count() == 1
     assert nothing_is_left_of(one)
@@ -436,7 +436,7 @@ def test_concurrent_erasures_of_a_person_are_one(one: Marked) -> None:
 
 def test_one_owner_remains_when_all_are_erased_at_once(committed: Database) -> None:
     owners = [UserFactory(role="owner") for _ in range(4)]
-    answers = at_once(
+    answers = run_concurrently(
         *(lambda key=user.pk: erase_user(key, method="self_service") for user in owners)
     )
     assert sorted(type(answer).__name__ for answer in answers) == ["Erased"] * 3 + ["LastOwner"]
@@ -445,7 +445,9 @@ def test_one_owner_remains_when_all_are_erased_at_once(committed: Database) -> N
 
 def test_people_with_shared_rows_are_erased_at_once(shared: Shared) -> None:
     people = [marked_person(shared) for _ in range(4)]
-    answers = at_once(*(lambda key=one.pk: erase_user(key, method="admin") for one in people))
+    answers = run_concurrently(
+        *(lambda key=one.pk: erase_user(key, method="admin") for one in people)
+    )
     assert [type(answer).__name__ for answer in answers] == ["Erased"] * 4
     for one in people:
         assert nothing_is_left_of(one)
@@ -477,7 +479,7 @@ def test_payment_during_an_erasure_is_due_back(
             currency="RUB",
         )
 
-    answers = at_once(
+    answers = run_concurrently(
         *(lambda key=person.pk: erase_user(key, method="admin", force=True) for person in people),
         *(lambda payment=payment: deliver_payment(payment) for payment in payments),
     )
@@ -535,7 +537,7 @@ def in_process(work: Callable, *arguments: Any) -> int | None:
     connection.close()
     process = multiprocessing.get_context("fork").Process(target=work, args=arguments)
     process.start()
-    process.join(PATIENCE)
+    process.join(HANG_TIMEOUT)
     return process.exitcode
 
 

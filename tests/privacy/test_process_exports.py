@@ -39,7 +39,7 @@ from tests.privacy.exports import (
     refused,
     requests,
 )
-from tests.services import at_once, events, nothing_written
+from tests.services import events, nothing_written, run_concurrently
 from tests.support import execute
 
 DAYS = timedelta(days=1)
@@ -115,7 +115,7 @@ def test_erased_and_unknown_people_cannot_request_an_export() -> None:
 def test_concurrent_requests_store_one_row(committed: Database) -> None:
     person = UserFactory()
     calls = [lambda: request_export(person.pk, export_type="user_data")] * 8
-    answers = at_once(*calls)
+    answers = run_concurrently(*calls)
     assert len({answer.pk for answer in answers}) == 1
     assert requests.count() == 1
 

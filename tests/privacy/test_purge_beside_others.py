@@ -32,7 +32,7 @@ from tests.factories import (
 from tests.factories.base import ago
 from tests.privacy.purge_writers import Visitor
 from tests.privacy.purging import OnWait, command, exists, named, purge, refused, touches
-from tests.processes import PATIENCE, ROOT, environment, eventually, manage
+from tests.processes import HANG_TIMEOUT, ROOT, environment, eventually, manage
 from tests.support import execute
 
 pytestmark = pytest.mark.slow
@@ -111,7 +111,7 @@ def running(database: Database, *arguments: str) -> Iterator[subprocess.Popen[st
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    output, complaints = process.communicate(timeout=PATIENCE)
+    output, complaints = process.communicate(timeout=HANG_TIMEOUT)
     assert "Traceback" not in complaints, complaints
     return process.returncode, output, complaints
 
@@ -234,7 +234,7 @@ def test_session_that_locks_an_answer_gets_its_question(committed: Database) -> 
         writer = threading.Thread(target=write)
         writer.start()
         assert purge("anonymous_questions").removed == 2
-        writer.join(PATIENCE)
+        writer.join(HANG_TIMEOUT)
     assert outcome == ["done"]
     assert purge("anonymous_questions").removed == 1
 
@@ -325,7 +325,7 @@ def test_stopped_purge_ends_after_the_current_batch(
         code, output, complaints = ended(process)
     assert code == 128 + number
     assert complaints.splitlines()[-1].endswith(
-        "Stopped after a batch; the same command goes on from here."
+        "Stopped after a batch; run the same command again to continue."
     )
     purged = counted()["runs"]
     assert f"interactive_runs: {purged:,} rows purged." in output

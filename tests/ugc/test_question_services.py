@@ -23,7 +23,7 @@ from ebalance.services import (
 )
 from identity.models import User
 from tests.factories import AnonymousQuestionFactory, QuestionAnswerFactory, UserFactory
-from tests.grouped import looped
+from tests.rule_groups import loop_over
 from tests.support import execute
 from tests.ugc.outbox_assertions import (
     FORBIDDEN_ROLES,
@@ -114,7 +114,7 @@ def test_a_question_awaits_moderation() -> None:
     assert actions(row) == []
 
 
-@looped("flags", [["crisis"], ("pii", "crisis", "pii"), {"spam"}])
+@loop_over("flags", [["crisis"], ("pii", "crisis", "pii"), {"spam"}])
 def test_flags_of_the_filter_flag_the_question(flags: Any) -> None:
     row = ask(trigger_flags=flags)
     is_crisis = "crisis" in flags
@@ -125,8 +125,8 @@ def test_flags_of_the_filter_flag_the_question(flags: Any) -> None:
     assert actions(row) == []  # no moderator has decided yet
 
 
-@looped("channel", ["web", "telegram"])
-@looped("contact", [None, {"email": Plaintext(ADDRESS)}])
+@loop_over("channel", ["web", "telegram"])
+@loop_over("contact", [None, {"email": Plaintext(ADDRESS)}])
 def test_question_is_tracked_with_its_channel(channel: str, contact: Any) -> None:
     ask(channel=channel, contact=contact, anonymous_id="browser-0001")
     (event,) = analytics("question_submitted")
@@ -135,7 +135,7 @@ def test_question_is_tracked_with_its_channel(channel: str, contact: Any) -> Non
     assert event.properties == {"channel": channel, "has_contact": contact is not None}
 
 
-@looped(
+@loop_over(
     "identifiers",
     [
         {"contact": {"email": Plaintext(ADDRESS)}},
@@ -157,7 +157,7 @@ def test_anonymous_question_creates_no_lead() -> None:
     assert len(tracked("question_submitted")) == 1
 
 
-@looped(
+@loop_over(
     "contact",
     [
         {"email": Plaintext(ADDRESS)},
@@ -189,7 +189,7 @@ def test_events_contain_neither_text_nor_contact() -> None:
     assert str(row.pk) not in json.dumps(tracking)  # the event does not identify the question
 
 
-@looped("kind", ["uuid", "text"])
+@loop_over("kind", ["uuid", "text"])
 def test_repeated_request_returns_the_same_question(kind: str) -> None:
     key = uuid4()
     given = {
@@ -218,7 +218,7 @@ OTHER: dict[str, Callable[[], Any]] = {
 }
 
 
-@looped("name", OTHER)
+@loop_over("name", OTHER)
 def test_key_of_another_question_is_a_conflict(name: str) -> None:
     key, other = uuid4(), OTHER[name]()
     row = ask(id=key)
@@ -235,7 +235,7 @@ def test_repeat_is_recognised_after_flagging_and_masking(owner: User) -> None:
         assert ask(id=key).pk == key
 
 
-@looped(
+@loop_over(
     ("values", "error", "field"),
     [
         ({"text": Plaintext("")}, TextBlank, "text"),
@@ -276,7 +276,7 @@ def test_invalid_question_writes_nothing(values: dict[str, Any], error: type, fi
         ask(**values)
 
 
-@looped(
+@loop_over(
     "values",
     [
         {"text": SECRET},
@@ -300,13 +300,13 @@ def test_question_may_have_ten_thousand_characters() -> None:
     assert AnonymousQuestion.objects.count() == 1
 
 
-@looped("unknown", [uuid4(), "nobody", 17, True])
+@loop_over("unknown", [uuid4(), "nobody", 17, True])
 def test_unknown_person_asks_nothing(unknown: Any) -> None:
     with refused(NotFound, what="user"):
         ask(user=unknown)
 
 
-@looped("state", ["blocked", "deleted"])
+@loop_over("state", ["blocked", "deleted"])
 def test_a_blocked_or_deleted_person_asks_nothing(state: str) -> None:
     person = UserFactory(**{state: True})
     with refused(AuthorUnavailable, user=person.pk, status=state):
@@ -391,7 +391,7 @@ def test_service_refuses_other_states(owner: User, service: str, state: str) -> 
         SERVICES[service](row, owner)
 
 
-@looped("service", SERVICES)
+@loop_over("service", SERVICES)
 def test_service_ignores_a_stale_copy(owner: User, service: str) -> None:
     """The service decides on the stored row, not on the caller's copy."""
     row = question("rejected")
@@ -431,7 +431,7 @@ def test_moderation_action_names_the_actor(assistant: User) -> None:
     assert action == {"moderator_user_id": assistant.pk, "created_at": NOW}
 
 
-@looped("service", SERVICES)
+@loop_over("service", SERVICES)
 def test_missing_question_is_refused(owner: User, service: str) -> None:
     row = question()
     AnonymousQuestion.objects.filter(pk=row.pk).delete()
@@ -442,36 +442,36 @@ def test_missing_question_is_refused(owner: User, service: str) -> None:
 # -- permissions ----------------------------------------------------------------------------------
 
 
-@looped("role", FORBIDDEN_ROLES)
-@looped("service", SERVICES)
+@loop_over("role", FORBIDDEN_ROLES)
+@loop_over("service", SERVICES)
 def test_other_roles_do_not_moderate(service: str, role: str | None) -> None:
     row, actor = question("approved"), staff(role)
     with refused(NotPermitted, row):
         SERVICES[service](row, actor)
 
 
-@looped("service", [service for service in SERVICES if service != "flag"])
+@loop_over("service", [service for service in SERVICES if service != "flag"])
 def test_decision_needs_an_actor(service: str) -> None:
     row = question("approved")
     with refused(NotPermitted, row):
         SERVICES[service](row, None)
 
 
-@looped("service", SERVICES)
+@loop_over("service", SERVICES)
 def test_a_blocked_owner_moderates_nothing(service: str) -> None:
     row, actor = question("approved"), staff("owner", blocked=True)
     with refused(NotPermitted, row):
         SERVICES[service](row, actor)
 
 
-@looped(("service", "state"), [("answer", "approved"), ("publish_answer", "answered")])
+@loop_over(("service", "state"), [("answer", "approved"), ("publish_answer", "answered")])
 def test_assistant_does_not_answer(assistant: User, service: str, state: str) -> None:
     row = question(state, publish_allowed=True)
     with refused(NotPermitted, row):
         SERVICES[service](row, assistant)
 
 
-@looped("service", ["flag", "approve", "reject", "escalate", "mask_pii"])
+@loop_over("service", ["flag", "approve", "reject", "escalate", "mask_pii"])
 def test_assistant_moderates(assistant: User, service: str) -> None:
     row = question()
     SERVICES[service](row, assistant)
@@ -504,7 +504,7 @@ def test_flags_add_up(assistant: User) -> None:
         flag_question(row, flags=["crisis"])
 
 
-@looped(
+@loop_over(
     ("flags", "error"),
     [([], ReasonMissing), (["panic"], InvalidInput), ("pii", InvalidInput), (7, InvalidInput)],
 )
@@ -534,14 +534,14 @@ def test_crisis_after_an_escalation_is_another_escalation(assistant: User) -> No
     assert actions(row) == [("escalate", "other"), ("escalate", "crisis")]
 
 
-@looped("reason", ["", None, "medical", 1])
+@loop_over("reason", ["", None, "medical", 1])
 def test_an_escalation_has_a_known_reason(assistant: User, reason: Any) -> None:
     row = question()
     with refused(InvalidInput, row, field="reason"):
         escalate_question(row, reason=reason, actor=assistant)
 
 
-@looped(
+@loop_over(
     ("reason", "error"),
     [("", ReasonMissing), (None, ReasonMissing), ("rude", InvalidInput), (1, InvalidInput)],
 )
@@ -570,8 +570,10 @@ TEXT_SERVICES: dict[str, Callable[..., Any]] = {
 }
 
 
-@looped("service", TEXT_SERVICES)
-@looped(("text", "error"), [(" ", TextBlank), ("я" * 10_001, TextTooLong), ("a\0", InvalidInput)])
+@loop_over("service", TEXT_SERVICES)
+@loop_over(
+    ("text", "error"), [(" ", TextBlank), ("я" * 10_001, TextTooLong), ("a\0", InvalidInput)]
+)
 def test_invalid_text_of_staff_is_refused(
     owner: User, service: str, text: str, error: type
 ) -> None:
@@ -580,7 +582,7 @@ def test_invalid_text_of_staff_is_refused(
         TEXT_SERVICES[service](row, text=Plaintext(text), actor=owner)
 
 
-@looped("service", TEXT_SERVICES)
+@loop_over("service", TEXT_SERVICES)
 def test_unsealed_text_of_staff_is_refused(owner: User, service: str) -> None:
     row = question("approved")
     with writes_nothing(row), pytest.raises(UnsealedValue):
@@ -670,7 +672,7 @@ def test_an_approval_is_tracked(owner: User) -> None:
     assert "rejection_reason" not in properties
 
 
-@looped(("flags", "events"), [(["crisis"], 1), (["crisis", "pii"], 1), (["pii"], 0)])
+@loop_over(("flags", "events"), [(["crisis"], 1), (["crisis", "pii"], 1), (["pii"], 0)])
 def test_crisis_flagged_by_a_moderator_is_tracked(
     assistant: User, flags: list[str], events: int
 ) -> None:
@@ -679,7 +681,7 @@ def test_crisis_flagged_by_a_moderator_is_tracked(
     assert [event["moderation_status"] for event in decisions] == ["flagged_crisis"] * events
 
 
-@looped("reason", ["crisis", "complex", "other"])
+@loop_over("reason", ["crisis", "complex", "other"])
 def test_an_escalation_is_tracked(assistant: User, reason: str) -> None:
     row = question()
     escalate_question(row, reason=reason, actor=assistant, clock=at())
@@ -689,7 +691,7 @@ def test_an_escalation_is_tracked(assistant: User, reason: str) -> None:
     assert tracked("ugc_moderated") == []
 
 
-@looped(
+@loop_over(
     ("length", "bucket"),
     [(1, "short"), (500, "short"), (501, "medium"), (2_000, "medium"), (2_001, "long")],
 )
@@ -701,7 +703,7 @@ def test_an_answer_is_tracked_by_length_and_time(owner: User, length: int, bucke
     ]
 
 
-@looped(
+@loop_over(
     ("submitted", "milliseconds"),
     [
         (NOW - timedelta(days=11), 950_400_000),

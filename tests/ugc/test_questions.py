@@ -10,26 +10,26 @@ import psycopg
 import pytest
 from django.db import connection
 
-from tests.adversarial_sql import is_refused
+from tests.adversarial_sql import refuses_by_any_rule
 from tests.databases import Database
 from tests.factories import AnonymousQuestionFactory, QuestionAnswerFactory, sealed
-from tests.grouped import (
-    CaseGroup,
-    ChangeGroup,
-    case_groups,
-    change_groups,
-    check_case_group,
-    check_change_group,
-    looped,
-)
 from tests.rule_cases import (
-    EVERY_WAY,
+    ALL_WRITE_PATHS,
     UPDATES,
     Change,
     check_delete,
     check_refusal_is_discreet,
     each_delete,
     stored,
+)
+from tests.rule_groups import (
+    CaseGroup,
+    ChangeGroup,
+    case_groups,
+    change_groups,
+    check_case_group,
+    check_change_group,
+    loop_over,
 )
 from tests.support import (
     Case,
@@ -76,7 +76,7 @@ def test_question_has_only_known_flags(group: CaseGroup) -> None:
     check_case_group(group)
 
 
-@looped(
+@loop_over(
     "flags",
     ["{NULL}", "{crisis,NULL}", "{{crisis,pii},{medical,spam}}", "{{crisis}}", '{""}', "{null}"],
 )
@@ -96,7 +96,7 @@ def test_malformed_flag_arrays_are_refused(flags: str) -> None:
 # -- due_at ---------------------------------------------------------------------------------------
 
 
-@looped(
+@loop_over(
     ("flags", "hours"),
     [
         ([], 24),
@@ -106,8 +106,8 @@ def test_malformed_flag_arrays_are_refused(flags: str) -> None:
     ],
     ids=str,
 )
-@looped("write", [insert_sql, AnonymousQuestion.save], ids=["sql", "orm"])
-@looped("given", [None, NOW + timedelta(days=30)], ids=["nothing", "a time"])
+@loop_over("write", [insert_sql, AnonymousQuestion.save], ids=["sql", "orm"])
+@loop_over("given", [None, NOW + timedelta(days=30)], ids=["nothing", "a time"])
 def test_due_time_is_set_by_the_database(
     flags: list[str], hours: int, write: Callable[..., None], given: datetime | None
 ) -> None:
@@ -119,8 +119,8 @@ def test_due_time_is_set_by_the_database(
     assert stored(row)["due_at"] == NOW + timedelta(hours=hours)
 
 
-@looped("write_path", UPDATES)
-@looped(
+@loop_over("write_path", UPDATES)
+@loop_over(
     ("to", "due"),
     [
         ({"due_at": NOW + timedelta(days=30)}, NOW + timedelta(hours=24)),
@@ -207,7 +207,7 @@ def test_times_agree_with_the_status(group: ChangeGroup) -> None:
 ANSWERED = {"status": "answered", "answered_at": NOW}
 
 
-@change_groups(change("approved", "answered", HAS_ANSWER, **ANSWERED), ways=UPDATES)
+@change_groups(change("approved", "answered", HAS_ANSWER, **ANSWERED), write_paths=UPDATES)
 def test_a_question_is_answered_only_with_its_answer(group: ChangeGroup) -> None:
     check_change_group(group)
     # The answer of another question does not count.
@@ -215,7 +215,7 @@ def test_a_question_is_answered_only_with_its_answer(group: ChangeGroup) -> None
     check_change_group(group)
 
 
-@looped("write_path", UPDATES)
+@loop_over("write_path", UPDATES)
 def test_a_question_with_its_answer_is_answered(write_path: str) -> None:
     row = QuestionAnswerFactory(question__approved=True).question
     UPDATES[write_path](row, **ANSWERED)
@@ -260,7 +260,8 @@ ELSEWHERE = {"question_id": lambda row: AnonymousQuestionFactory(approved=True).
 
 
 @change_groups(
-    Change("to another question", answer_of_answered_question, {}, ELSEWHERE, KEEPS), ways=EVERY_WAY
+    Change("to another question", answer_of_answered_question, {}, ELSEWHERE, KEEPS),
+    write_paths=ALL_WRITE_PATHS,
 )
 def test_answer_of_an_answered_question_does_not_move(group: ChangeGroup) -> None:
     check_change_group(group)
@@ -302,7 +303,7 @@ def test_a_question_has_one_answer(group: CaseGroup) -> None:
 
 
 @each_delete
-@looped("status", ["pending", "flagged", "approved", "rejected"])
+@loop_over("status", ["pending", "flagged", "approved", "rejected"])
 def test_answer_of_an_unanswered_question_may_be_deleted(
     delete: Callable[..., Any], status: str
 ) -> None:
@@ -319,7 +320,7 @@ def test_answered_question_is_deleted_with_its_answer(delete: Callable[..., Any]
     assert not QuestionAnswer.objects.exists()
 
 
-@looped("statement", ["TRUNCATE question_answers", "TRUNCATE anonymous_questions CASCADE"])
+@loop_over("statement", ["TRUNCATE question_answers", "TRUNCATE anonymous_questions CASCADE"])
 @breaks("question_answers_no_truncate")
 def test_answers_are_not_truncated(statement: str) -> None:
     with refuses("question_answers_no_truncate", "question_answers"):
@@ -347,7 +348,7 @@ def test_one_statement_does_not_answer_and_delete_the_answer(statement: str) -> 
         "UPDATE anonymous_questions SET status = 'answered', answered_at = now() "
         f"WHERE id = '{row.pk}'"
     )
-    with is_refused():
+    with refuses_by_any_rule():
         execute(statement.format(answer=answer))
     assert stored(row)["status"] == "approved"
     assert QuestionAnswer.objects.count() == 1
@@ -372,7 +373,7 @@ def test_temporary_table_does_not_replace_the_answers() -> None:
 def test_answered_question_does_not_lose_its_answer_by_a_new_key() -> None:
     """The key changes, and a new question takes the old key and its answer."""
     row = answered_question()
-    with is_refused():
+    with refuses_by_any_rule():
         execute("SET CONSTRAINTS ALL DEFERRED")
         execute("UPDATE anonymous_questions SET id = uuid7()")
         insert_sql(AnonymousQuestionFactory.build(id=row.pk))

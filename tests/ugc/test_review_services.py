@@ -21,7 +21,7 @@ from ebalance.services import (
 )
 from identity.models import User
 from tests.factories import ReviewFactory, ReviewPublicationConsentFactory, UserFactory
-from tests.grouped import looped
+from tests.rule_groups import loop_over
 from tests.support import execute, refuses, update_sql
 from tests.ugc.outbox_assertions import (
     FORBIDDEN_ROLES,
@@ -129,7 +129,7 @@ def test_draft_is_sent_once() -> None:
         send_review_draft(row, clock=at(1))
 
 
-@looped("make", [submit_review, draft_review])
+@loop_over("make", [submit_review, draft_review])
 def test_repeated_request_returns_the_first_review(make: Callable[..., Review]) -> None:
     given = {"id": uuid4(), "user": UserFactory(), "text": Plaintext("Мне помогло.")}
     first = make(**given)
@@ -170,7 +170,7 @@ def test_repeat_needs_the_same_consent_version() -> None:
     assert consents(row) == [(VERSION, False)]
 
 
-@looped(
+@loop_over(
     ("values", "error", "field"),
     [
         ({"text": Plaintext("  ")}, TextBlank, "text"),
@@ -194,7 +194,7 @@ def test_unsealed_review_is_refused() -> None:
         send(user=None, text="Мне помогло.")
 
 
-@looped("state", ["blocked", "deleted"])
+@loop_over("state", ["blocked", "deleted"])
 def test_a_blocked_or_deleted_person_writes_no_review(state: str) -> None:
     draft = ReviewFactory()
     author = draft.user
@@ -277,15 +277,15 @@ def test_service_refuses_other_states(assistant: User, service: str, state: str)
         SERVICES[service](row, assistant)
 
 
-@looped(("service", "state"), [*ALREADY])
+@loop_over(("service", "state"), [*ALREADY])
 def test_repeated_decision_changes_nothing(assistant: User, service: str, state: str) -> None:
     row = review(state)
     with writes_nothing(row):
         SERVICES[service](row, assistant)
 
 
-@looped("role", FORBIDDEN_ROLES)
-@looped("service", SERVICES)
+@loop_over("role", FORBIDDEN_ROLES)
+@loop_over("service", SERVICES)
 def test_other_roles_do_not_moderate_reviews(service: str, role: str | None) -> None:
     row, actor = review(), staff(role)
     with refused(NotPermitted, row):
@@ -338,7 +338,7 @@ def test_a_rejection_keeps_its_reason(assistant: User) -> None:
     assert actions(row) == [("reject", "spam"), ("publish", None), ("unpublish", None)]
 
 
-@looped(
+@loop_over(
     ("service", "reason", "error"),
     [
         ("reject", None, ReasonMissing),
@@ -381,8 +381,8 @@ def test_missing_review_is_refused(assistant: User) -> None:
 # -- consent --------------------------------------------------------------------------------------
 
 
-@looped("state", ["pending", "unpublished"])
-@looped("consent", [None, {"refused": True}, {"revoked": True}])
+@loop_over("state", ["pending", "unpublished"])
+@loop_over("consent", [None, {"refused": True}, {"revoked": True}])
 def test_review_without_a_consent_is_not_published(
     assistant: User, state: str, consent: dict[str, Any] | None
 ) -> None:

@@ -11,30 +11,30 @@ import pytest
 from django.db import models
 from django.utils import timezone
 
-from tests.adversarial_sql import is_refused
+from tests.adversarial_sql import refuses_by_any_rule
 from tests.factories import (
     ReviewFactory,
     ReviewPublicationConsentFactory,
     UserFactory,
     sealed,
 )
-from tests.grouped import (
-    CaseGroup,
-    ChangeGroup,
-    case_groups,
-    change_groups,
-    check_case_group,
-    check_change_group,
-    looped,
-)
 from tests.rule_cases import (
-    EVERY_WAY,
+    ALL_WRITE_PATHS,
     UPDATES,
     Change,
     check_delete,
     check_refusal_is_discreet,
     each_delete,
     stored,
+)
+from tests.rule_groups import (
+    CaseGroup,
+    ChangeGroup,
+    case_groups,
+    change_groups,
+    check_case_group,
+    check_change_group,
+    loop_over,
 )
 from tests.support import (
     Case,
@@ -133,7 +133,7 @@ REWRITES: dict[str, dict[str, Any]] = {
 @change_groups(
     *(change("active", name, EVIDENCE, **to) for name, to in REWRITES.items()),
     change("active", "a refusal after all", EVIDENCE, granted=False),
-    ways=EVERY_WAY,
+    write_paths=ALL_WRITE_PATHS,
 )
 def test_a_consent_is_not_rewritten(group: ChangeGroup) -> None:
     check_change_group(group)
@@ -161,7 +161,7 @@ def test_a_consent_is_not_rewritten(group: ChangeGroup) -> None:
         granted=True,
         revoked_at=lambda row: timezone.now(),
     ),
-    ways=["sql", "merge"],
+    write_paths=["sql", "merge"],
 )
 def test_consent_is_not_rewritten_in_any_state(group: ChangeGroup) -> None:
     check_change_group(group)
@@ -174,28 +174,28 @@ def test_consent_is_not_rewritten_in_any_state(group: ChangeGroup) -> None:
     change("refused", "withdrawn", REFUSAL, revoked_at=lambda row: timezone.now()),
     change("revoked", "withdrawn again", REVOKED_ONCE, revoked_at=lambda row: timezone.now()),
     change("revoked", "given back", REVOKED_ONCE, revoked_at=None),
-    ways=UPDATES,
+    write_paths=UPDATES,
 )
 def test_a_consent_is_withdrawn_once(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
 @each_delete
-@looped("state", ["active", "refused", "revoked"])
+@loop_over("state", ["active", "refused", "revoked"])
 @breaks(NO_DELETE)
 def test_a_consent_is_not_deleted(delete: Callable[[models.Model], Any], state: str) -> None:
     traits = {} if state == "active" else {state: True}
     check_delete(ReviewPublicationConsentFactory(**traits), delete, NO_DELETE)
 
 
-@looped(
+@loop_over(
     "statement",
     ["TRUNCATE review_publication_consents", "TRUNCATE reviews CASCADE", "TRUNCATE users CASCADE"],
 )
 @breaks(NO_TRUNCATE)
 def test_consents_are_not_truncated(statement: str) -> None:
     ReviewPublicationConsentFactory()
-    with is_refused():
+    with refuses_by_any_rule():
         execute(statement)
     assert ReviewPublicationConsent.objects.count() == 1
 
@@ -235,13 +235,13 @@ PENDING, UNPUBLISHED = {"pending": True}, {"unpublished": True}
             ("agreed by somebody unknown", None, {"user": None}),
         ]
     ),
-    ways=UPDATES,
+    write_paths=UPDATES,
 )
 def test_a_review_is_published_only_with_an_active_consent(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
-@looped("write_path", UPDATES)
+@loop_over("write_path", UPDATES)
 def test_consent_to_another_review_does_not_count(write_path: str) -> None:
     ReviewPublicationConsentFactory(review=ReviewFactory(pending=True))
     with refuses(NEEDS, "reviews"):
@@ -253,7 +253,7 @@ def published() -> tuple[Review, ReviewPublicationConsent]:
     return row, row.publication_consents.get()
 
 
-@looped("write_path", UPDATES)
+@loop_over("write_path", UPDATES)
 def test_a_withdrawal_unpublishes_in_the_same_statement(write_path: str) -> None:
     row, consent = published()
     before = stored(row)
@@ -264,7 +264,7 @@ def test_a_withdrawal_unpublishes_in_the_same_statement(write_path: str) -> None
         UPDATES[write_path](row, **PUBLISHED)
 
 
-@looped("state", ["draft", "pending", "unpublished"])
+@loop_over("state", ["draft", "pending", "unpublished"])
 def test_withdrawal_keeps_the_status_of_an_unpublished_review(state: str) -> None:
     row = ReviewFactory(**{} if state == "draft" else {state: True})
     update_sql(ReviewPublicationConsentFactory(review=row), revoked_at=timezone.now())
@@ -301,7 +301,7 @@ WITHDRAW = (
 )
 
 
-@looped(
+@loop_over(
     ("is_published_first", "statement"),
     [
         (True, f"WITH withdrawn AS ({WITHDRAW}) {PUBLISH}"),
@@ -358,7 +358,7 @@ def test_temporary_table_does_not_intercept_the_withdrawal() -> None:
 def test_published_review_does_not_lose_its_consent_by_a_new_key() -> None:
     """The key changes, and a draft takes the old key and its consent."""
     row, _consent = published()
-    with is_refused():
+    with refuses_by_any_rule():
         execute("SET CONSTRAINTS ALL DEFERRED")
         execute("UPDATE reviews SET id = uuid7()")
         insert_sql(ReviewFactory.build(id=row.pk, user=None))
@@ -367,7 +367,7 @@ def test_published_review_does_not_lose_its_consent_by_a_new_key() -> None:
 SECRET = f"v1.k1.{'Anna' * 20}"
 
 
-@looped(
+@loop_over(
     ("rule", "table", "column", "statement"),
     [
         (NEEDS, "reviews", "status", "UPDATE reviews SET status = 'published'"),
