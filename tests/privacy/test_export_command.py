@@ -183,7 +183,7 @@ def test_nothing_is_written_over(here: Path, kind: str) -> None:
     before, person = target.lstat(), diarist()
     with nothing_written(), pytest.raises(CommandError) as caught:
         command(str(person.pk), "--output", str(target))
-    assert str(caught.value) == f"{target} is there already; nothing was written."
+    assert str(caught.value) == f"{target} exists already; nothing was written."
     assert target.lstat() == before
     assert not (here / "nowhere").exists()
 
@@ -196,7 +196,7 @@ def test_who_is_faster_is_not_written_over(here: Path, monkeypatch: pytest.Monke
         "export_user_data",
         made_meanwhile(export_user_data.export_user_data, here / "x"),
     )
-    with pytest.raises(CommandError, match="is there already"):
+    with pytest.raises(CommandError, match="exists already"):
         command(str(diarist().pk), "--output", "x")
     assert (here / "x").read_text() == "of somebody else"
 

@@ -308,7 +308,7 @@ def test_what_is_not_the_requests_fault_is_tried_again(
         said, refusal = refused()
     assert f"{request.pk}: postponed" in said
     assert "could not be made" in refusal
-    assert "has to wait" in caplog.text
+    assert "is postponed" in caplog.text
     request.refresh_from_db()
     assert request.status == "processing"
     assert "1 are ready" in command()

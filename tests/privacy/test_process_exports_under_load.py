@@ -60,7 +60,7 @@ def at_work(database: Database, request: DataExportRequest) -> Iterator[psycopg.
 def test_what_another_session_works_on_is_left_to_it(committed: Database, folder: Path) -> None:
     request = DataExportRequestFactory(user=diarist(), processing=True)
     with at_work(committed, request), nothing_written():
-        assert "1 were at work elsewhere" in command()
+        assert "1 are processed by another worker" in command()
     assert files(folder) == []
     assert eventually(lambda: turn_is_free(request))
     assert "1 are ready" in command()  # its session has ended, whatever became of it

@@ -403,7 +403,7 @@ def test_files_that_cannot_be_removed_hold_up_their_table_alone(
         said, error = refused()
     assert "deep_links: 1 row purged." in said
     assert error.splitlines() == [
-        "Not all is gone; run it again:",
+        "Expired rows remain; run it again:",
         "data_export_requests: its files cannot be removed: Permission denied",
     ]
     assert there(row)
@@ -518,5 +518,5 @@ def test_a_damaged_log_is_left_as_it_is_and_stops_no_other_table() -> None:
         said, error = refused()
     assert "deep_links: 1 row purged." in said
     assert "audit_log_entries: 0 rows purged." in said
-    assert error.splitlines()[0] == "Not all is gone; run it again:"
+    assert error.splitlines()[0] == "Expired rows remain; run it again:"
     assert error.splitlines()[1].startswith("audit_log_entries: audit_log_damaged (seq=2")

@@ -141,7 +141,7 @@ def test_a_row_that_others_hold_is_passed_over_and_reported(
         said, error = refused()
     assert "interactive_runs: 0 rows purged." in said
     assert error.splitlines() == [
-        "Not all is gone; run it again:",
+        "Expired rows remain; run it again:",
         "interactive_runs: 1 row, in use",
     ]
     assert [there(row) for row in rows] == [False, True, False, False, False]
@@ -247,7 +247,7 @@ def test_a_table_that_is_locked_as_a_whole_is_given_up(
     with holding(committed, "LOCK TABLE deep_links IN ACCESS EXCLUSIVE MODE"):
         for arguments in ([], ["--dry-run"]):
             assert refused("--table", "deep_links", *arguments)[1] == (
-                "Somebody has locked a whole table; try again later."
+                "Another session has locked a whole table; try again later."
             )
     # Readers may come along: locked against writers only, it is counted, and left.
     with holding(committed, "LOCK TABLE deep_links IN SHARE MODE"):
@@ -346,7 +346,7 @@ def test_of_two_at_once_the_second_says_who_is_at_work(
         said, error = refused("--table", "django_session")
         assert said == ""
         assert re.fullmatch(
-            rf"Another purge of this database is at work: purge_expired, process {first.pid} on "
+            rf"Another purge of this database is running: purge_expired, process {first.pid} on "
             r"\S+, as \S+, server process \d+\.",
             error,
         )
