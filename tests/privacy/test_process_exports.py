@@ -371,7 +371,7 @@ def test_a_person_erased_meanwhile_has_no_file_and_it_is_no_error(
         return collected(*args, **options)
 
     monkeypatch.setattr(requests_module, "export_user_data", erased_meanwhile)
-    assert "1 are no longer wanted" in command()
+    assert "1 are dropped" in command()
     assert files(folder) == []
     assert caplog.records == []
     assert audited() == []
