@@ -224,7 +224,7 @@ def test_missing_file_is_an_error(tmp_path: Path) -> None:
     client = UserFactory()
     ErasureLedgerEntryFactory(subject_id=client.pk)
     for _ in range(2):
-        with pytest.raises(CommandError, match=r"Nothing was changed\. .*, say --no-file"):
+        with pytest.raises(CommandError, match=r"Nothing was changed\. .*, pass --no-file"):
             run("replay_erasures")
         assert stored(client)["status"] == "active"
     run("replay_erasures", "--no-file")

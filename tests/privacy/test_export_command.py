@@ -183,7 +183,7 @@ def test_existing_file_is_not_overwritten(folder: Path, kind: str) -> None:
     before, person = target.lstat(), diarist()
     with nothing_written(), pytest.raises(CommandError) as caught:
         command(str(person.pk), "--output", str(target))
-    assert str(caught.value) == f"{target} is there already; nothing was written."
+    assert str(caught.value) == f"{target} exists already; nothing was written."
     assert target.lstat() == before
     assert not (folder / "nowhere").exists()
 
@@ -198,7 +198,7 @@ def test_file_created_meanwhile_is_not_overwritten(
         "export_user_data",
         create_meanwhile(export_user_data.export_user_data, folder / "x"),
     )
-    with pytest.raises(CommandError, match="is there already"):
+    with pytest.raises(CommandError, match="exists already"):
         command(str(diarist().pk), "--output", "x")
     assert (folder / "x").read_text() == "of somebody else"
 

@@ -312,7 +312,7 @@ def test_temporary_failure_is_retried(
         output, refusal = refused()
     assert f"{request.pk}: postponed" in output
     assert "could not be made" in refusal
-    assert "has to wait" in caplog.text
+    assert "is postponed" in caplog.text
     request.refresh_from_db()
     assert request.status == "processing"
     assert "1 are ready" in command()
@@ -375,7 +375,7 @@ def test_person_erased_meanwhile_has_no_file_and_no_error(
         return collected(*args, **options)
 
     monkeypatch.setattr(requests_module, "export_user_data", erased_meanwhile)
-    assert "1 are no longer wanted" in command()
+    assert "1 are dropped" in command()
     assert files(folder) == []
     assert caplog.records == []
     assert audited() == []

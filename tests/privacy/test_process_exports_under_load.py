@@ -60,7 +60,7 @@ def lock_elsewhere(database: Database, request: DataExportRequest) -> Iterator[p
 def test_request_locked_by_another_session_is_skipped(committed: Database, folder: Path) -> None:
     request = DataExportRequestFactory(user=diarist(), processing=True)
     with lock_elsewhere(committed, request), nothing_written():
-        assert "1 were at work elsewhere" in command()
+        assert "1 are processed by another worker" in command()
     assert files(folder) == []
     assert eventually(lambda: is_unlocked(request))
     assert "1 are ready" in command()  # the other session has ended

@@ -403,7 +403,7 @@ def test_unremovable_file_stops_only_its_own_table(
         output, error = refused()
     assert "deep_links: 1 row purged." in output
     assert error.splitlines() == [
-        "Not all is gone; run it again:",
+        "Expired rows remain; run it again:",
         "data_export_requests: its files cannot be removed: Permission denied",
     ]
     assert exists(row)
@@ -520,5 +520,5 @@ def test_damaged_log_is_kept_and_stops_no_other_table() -> None:
         output, error = refused()
     assert "deep_links: 1 row purged." in output
     assert "audit_log_entries: 0 rows purged." in output
-    assert error.splitlines()[0] == "Not all is gone; run it again:"
+    assert error.splitlines()[0] == "Expired rows remain; run it again:"
     assert error.splitlines()[1].startswith("audit_log_entries: audit_log_damaged (seq=2")

@@ -141,7 +141,7 @@ def test_locked_row_is_skipped_and_reported(
         output, error = refused()
     assert "interactive_runs: 0 rows purged." in output
     assert error.splitlines() == [
-        "Not all is gone; run it again:",
+        "Expired rows remain; run it again:",
         "interactive_runs: 1 row, in use",
     ]
     assert [exists(row) for row in rows] == [False, True, False, False, False]
@@ -246,7 +246,7 @@ def test_locked_table_is_given_up(committed: Database, monkeypatch: pytest.Monke
     with holding(committed, "LOCK TABLE deep_links IN ACCESS EXCLUSIVE MODE"):
         for arguments in ([], ["--dry-run"]):
             assert refused("--table", "deep_links", *arguments)[1] == (
-                "Somebody has locked a whole table; try again later."
+                "Another session has locked a whole table; try again later."
             )
     # Under a lock that admits readers the rows are counted, and kept.
     with holding(committed, "LOCK TABLE deep_links IN SHARE MODE"):
@@ -345,7 +345,7 @@ def test_second_purge_reports_the_first(
         output, error = refused("--table", "django_session")
         assert output == ""
         assert re.fullmatch(
-            rf"Another purge of this database is at work: purge_expired, process {first.pid} on "
+            rf"Another purge of this database is running: purge_expired, process {first.pid} on "
             r"\S+, as \S+, server process \d+\.",
             error,
         )
