@@ -323,7 +323,7 @@ BEGIN
     IF target IS NOT NULL THEN
         REFUSE;
     END IF;
-    RETURN NEW;
+    RETURN NULL;
 END""",
                 broken=lambda row: Lead.objects.filter(
                     pk=row.lead_id, merged_into__isnull=False
