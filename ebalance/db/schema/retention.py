@@ -36,14 +36,16 @@ class GoesWith(Retention):
 
 @dataclass(frozen=True)
 class After:
-    """From when a row's time runs: the moment in ``column``, while empty not at all.
+    """The start of a row's time: ``column``. While the column is NULL, the row is kept.
 
-    ``where`` picks the rows, in SQL; it may use ``%(now)s``. ``rows`` says the same in words.
+    ``where`` selects rows, in SQL; it may use ``%(now)s``. ``rows`` is its text for readers.
+    ``time`` replaces the time of the table.
     """
 
     column: str
     where: str = ""
     rows: str = ""
+    time: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,10 @@ class Purged(Retention):
     totals: Totals | None = None
 
     def __str__(self) -> str:
-        ends = [f"`{end.column}`{end.rows and f' {end.rows}'}" for end in self.ends]
+        ends = [
+            f"{f'{end.time} after ' if end.time else ''}`{end.column}`{end.rows and f' {end.rows}'}"
+            for end in self.ends
+        ]
         time = f"{self.time} after" if self.time else "until"
         return f"{time} {' or '.join(ends)}{self.note and f'; {self.note}'}"
 
