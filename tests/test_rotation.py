@@ -829,7 +829,7 @@ def test_a_run_that_is_stopped_says_how_to_go_on(
         run.send_signal(number)
         _said, errors = run.communicate(timeout=HANG_TIMEOUT)
     assert run.returncode == 128 + number
-    assert errors.splitlines()[-1].endswith("the same command goes on from here.")
+    assert errors.splitlines()[-1].endswith("run the same command again to continue.")
     assert "Traceback" not in errors
     finished = manage("rotate_keys", DATABASE_URL=committed.url, **NEW_ENVIRONMENT)
     assert finished.returncode == 0, finished.stderr
