@@ -63,7 +63,11 @@ INITIAL = {
     "appointments": {"pending_payment", "confirmed"},
 }
 # Once known it stays, whatever the payment comes to.
-KEPT = {("payments", "provider_payment_id")}
+KEPT = {
+    ("anonymous_questions", "moderated_at"),
+    ("payments", "provider_payment_id"),
+    ("waitlist_requests", "closed_at"),
+}
 
 # Its status is that of the runs it counts.
 WITHOUT_A_LIFE = {"interactive_run_totals"}

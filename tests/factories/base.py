@@ -48,6 +48,9 @@ def today() -> factory.LazyFunction:
     return factory.LazyFunction(timezone.localdate)
 
 
+FINAL = object()  # at a stop: the value that the row ends with
+
+
 def walk(instance: models.Model, *stops: Mapping[str, Any]) -> None:
     """Save ``instance`` at each stop in turn: its values, the status among them.
 
@@ -92,7 +95,10 @@ class EntityFactory(factory.django.DjangoModelFactory):
 
     @classmethod
     def _create(cls, model_class: type[models.Model], *args: Any, **kwargs: Any) -> Any:
-        stops = cls._steps_before.get(kwargs.get("status", ""), ())
+        stops = [
+            {name: kwargs.get(name) if value is FINAL else value for name, value in stop.items()}
+            for stop in cls._steps_before.get(kwargs.get("status", ""), ())
+        ]
         if not stops:
             return super()._create(model_class, *args, **kwargs)
         first = {k: v() if callable(v) else v for k, v in stops[0].items()}
