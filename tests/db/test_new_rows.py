@@ -31,7 +31,6 @@ BEFORE_INSERT = {
     "anonymous_questions_set_due_at": "sets a column",
     "audit_log_entries_chain": "sets columns",
     "deep_links_set_expiry": "sets a column",
-    "user_roles_actor_keeps_role": "notes the role of the actor, refuses nothing",
 }
 TRIGGERS = """
 SELECT c.relname AS "table", t.tgname AS name
@@ -49,7 +48,7 @@ def test_rules_about_new_rows_fire_after_the_insert() -> Iterator[str]:
             "leave out `when=` (a message makes it AFTER) in", "it fires BEFORE INSERT"
         )
     for name in BEFORE_INSERT.keys() - before.keys():
-        yield f"{__file__}: remove {name} from BEFORE_INSERT: there is no such trigger"
+        yield f"tests/db/test_new_rows.py: remove {name} from BEFORE_INSERT: it does not exist"
 
 
 def test_planted_rule_before_the_insert_is_named() -> None:
@@ -62,7 +61,7 @@ def test_planted_rule_before_the_insert_is_named() -> None:
 
 
 def late_rows() -> Iterator[models.Model]:
-    """Rows in states that no row starts in, or that refer to something gone."""
+    """Rows in states that no row starts in, or that refer to a deleted row."""
     yield AppointmentFactory(completed=True)
     yield AppointmentFactory(canceled=True)
     yield PaymentFactory(succeeded=True)

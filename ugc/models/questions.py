@@ -291,13 +291,6 @@ END""",
         return "crisis" in self.trigger_flags
 
 
-def is_decided_too_early(row: AnonymousQuestion) -> bool:
-    if row.status not in ("pending", "flagged") or row.moderated_at is None:
-        return False
-    before = triggers.stored(row, "moderated_at")
-    return before is None or before["moderated_at"] is None
-
-
 def leaves_answered_question(answer: "QuestionAnswer") -> bool:
     """Whether saving this answer would leave its answered question without an answer."""
     row = triggers.stored(answer, "question_id")
