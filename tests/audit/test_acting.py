@@ -71,7 +71,7 @@ def signed_in(role: str) -> tuple[Client, User]:
     return client, person
 
 
-def test_a_price_that_an_owner_changes_in_admin_is_the_owners(service: Service) -> None:
+def test_admin_price_change_is_attributed_to_the_owner(service: Service) -> None:
     client, owner = signed_in("owner")
     (entry,) = told(lambda: post_price(client, service, 6000, user_agent="Mozilla/5.0 (X11)"))
     assert (entry["action"], entry["entity_id"]) == ("service_changed", service.pk)
@@ -82,7 +82,7 @@ def test_a_price_that_an_owner_changes_in_admin_is_the_owners(service: Service) 
     assert who(entry) == (owner.pk, "owner", "203.0.113.7", "Mozilla/5.0 (X11)")
 
 
-def test_a_lead_that_an_assistant_moves_in_admin_is_the_assistants() -> None:
+def test_admin_lead_change_is_attributed_to_the_assistant() -> None:
     client, assistant = signed_in("assistant")
     lead = LeadFactory()
     address = page(Lead, "change", lead.pk)
@@ -91,7 +91,7 @@ def test_a_lead_that_an_assistant_moves_in_admin_is_the_assistants() -> None:
     assert who(entry)[:2] == (assistant.pk, "assistant")
 
 
-def test_after_a_request_nobody_acts(service: Service) -> None:
+def test_request_leaves_no_actor_behind(service: Service) -> None:
     client, _owner = signed_in("owner")
     post_price(client, service, 6000)
     assert current_actor() is None
@@ -99,7 +99,7 @@ def test_after_a_request_nobody_acts(service: Service) -> None:
     assert who(entry) == SYSTEM
 
 
-def test_a_request_of_somebody_else_is_not_the_ones_before(service: Service) -> None:
+def test_each_request_has_its_own_actor(service: Service) -> None:
     found = []
     for amount in (6000, 7000):
         client, owner = signed_in("owner")
@@ -117,7 +117,7 @@ def through_the_middleware(
     return ActorMiddleware(view)(request)
 
 
-def test_nobody_who_is_logged_in_is_told_by_address_alone(service: Service) -> None:
+def test_anonymous_request_is_recorded_with_its_address(service: Service) -> None:
     (entry,) = told(
         lambda: through_the_middleware(
             AnonymousUser(), lambda request: price(service, 6000), REMOTE_ADDR="203.0.113.7"
@@ -126,7 +126,7 @@ def test_nobody_who_is_logged_in_is_told_by_address_alone(service: Service) -> N
     assert who(entry) == (None, "system", "203.0.113.7", None)
 
 
-def test_a_view_that_fails_leaves_nobody_acting() -> None:
+def test_failing_view_leaves_no_actor_behind() -> None:
     def view(request: HttpRequest) -> HttpResponse:
         raise ZeroDivisionError
 
@@ -148,7 +148,7 @@ FORWARDED = [
 ]
 
 
-def test_only_our_proxy_names_the_address_of_a_request(settings: Any) -> None:
+def test_only_our_proxy_may_set_the_client_address(settings: Any) -> None:
     def check(case: tuple[bool, str | None, str | None]) -> None:
         settings.BEHIND_PROXY, header, address = case
         meta = {} if header is None else {"HTTP_X_FORWARDED_FOR": header}
@@ -212,7 +212,7 @@ def test_user_agent_is_a_line_of_text(service: Service) -> None:
 # -- blocks -----------------------------------------------------------------------------------
 
 
-def test_what_is_written_in_a_block_is_the_ones_who_acts(service: Service) -> None:
+def test_write_in_a_block_is_attributed_to_its_actor(service: Service) -> None:
     person = UserFactory(role="owner")
 
     def write() -> None:
@@ -226,7 +226,7 @@ def test_what_is_written_in_a_block_is_the_ones_who_acts(service: Service) -> No
     assert who(inside) == (person.pk, "owner", "203.0.113.7", "bot/1")
 
 
-def test_each_of_two_in_one_transaction_has_their_own_entries(service: Service) -> None:
+def test_two_actors_in_one_transaction_have_separate_entries(service: Service) -> None:
     first, second = UserFactory(), UserFactory()
 
     def write() -> None:
@@ -242,7 +242,7 @@ def test_each_of_two_in_one_transaction_has_their_own_entries(service: Service) 
     assert actors(write) == [first.pk, second.pk, first.pk, None, None]
 
 
-def test_what_was_written_before_stays_the_ones_who_wrote_it(service: Service) -> None:
+def test_earlier_write_keeps_its_actor(service: Service) -> None:
     """The entries of a block wait for the end of the transaction; its actor does not change."""
     first, second = UserFactory(), UserFactory()
 
@@ -255,7 +255,7 @@ def test_what_was_written_before_stays_the_ones_who_wrote_it(service: Service) -
     assert actors(write) == [first.pk]
 
 
-def test_a_transaction_in_a_block_and_a_block_in_a_transaction(service: Service) -> None:
+def test_blocks_and_transactions_nest_in_either_order(service: Service) -> None:
     person = UserFactory()
 
     def write() -> None:
@@ -267,7 +267,7 @@ def test_a_transaction_in_a_block_and_a_block_in_a_transaction(service: Service)
     assert actors(write) == [person.pk, person.pk]
 
 
-def test_a_savepoint_that_is_taken_back_takes_back_who_was_told(service: Service) -> None:
+def test_savepoint_rollback_restores_the_actor(service: Service) -> None:
     first, second = UserFactory(), UserFactory()
 
     def write() -> None:
@@ -287,7 +287,7 @@ def test_a_savepoint_that_is_taken_back_takes_back_who_was_told(service: Service
     assert actors(write) == [first.pk, first.pk, None]
 
 
-def test_a_block_left_by_an_error_leaves_nobody_behind(service: Service) -> None:
+def test_block_left_by_an_error_leaves_no_actor_behind(service: Service) -> None:
     first, second = UserFactory(), UserFactory()
 
     def write() -> None:
@@ -306,7 +306,7 @@ def test_a_block_left_by_an_error_leaves_nobody_behind(service: Service) -> None
     assert current_actor() is None
 
 
-def test_a_savepoint_made_by_hand_brings_nobody_back(service: Service) -> None:
+def test_manual_savepoint_rollback_restores_no_actor(service: Service) -> None:
     """Told before the savepoint, left after it, and told again by taking it back."""
     person = UserFactory()
 
@@ -321,7 +321,7 @@ def test_a_savepoint_made_by_hand_brings_nobody_back(service: Service) -> None:
     assert actors(write) == [person.pk, None]
 
 
-def test_an_error_between_savepoints_made_by_hand_brings_nobody_back(service: Service) -> None:
+def test_error_after_a_manual_savepoint_restores_no_actor(service: Service) -> None:
     person = UserFactory()
 
     def write() -> None:
@@ -335,13 +335,13 @@ def test_an_error_between_savepoints_made_by_hand_brings_nobody_back(service: Se
     assert actors(write) == [person.pk, None]
 
 
-def test_who_acts_is_a_person_and_no_key(service: Service) -> None:
+def test_actor_must_be_a_user_object(service: Service) -> None:
     """A key would be taken for nobody, and the entry for the system's."""
     with pytest.raises(AttributeError), acting_as(UserFactory().pk):
         price(service, 6000)
 
 
-def test_a_lazy_user_who_is_read_in_transactions_is_read_once(service: Service) -> None:
+def test_lazy_user_is_loaded_once(service: Service) -> None:
     person = UserFactory()
     reads = []
 
@@ -363,7 +363,7 @@ def test_a_lazy_user_who_is_read_in_transactions_is_read_once(service: Service) 
     assert reads == [1]
 
 
-def test_a_user_whose_reading_fails_fails_the_write(service: Service) -> None:
+def test_failing_load_of_the_user_fails_the_write(service: Service) -> None:
     def read() -> User:
         raise ZeroDivisionError
 
@@ -396,7 +396,7 @@ WAYS: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("write", WAYS.values(), ids=WAYS)
-def test_whatever_the_statement_looks_like_it_is_the_ones_who_acts(
+def test_every_kind_of_statement_is_attributed_to_the_actor(
     write: Callable[[], Any], service: Service
 ) -> None:
     person = UserFactory()
@@ -408,7 +408,7 @@ def test_whatever_the_statement_looks_like_it_is_the_ones_who_acts(
     assert actors(acted) == [person.pk]
 
 
-def test_a_function_that_writes_does_so_for_the_one_who_acts(service: Service) -> None:
+def test_write_by_a_function_is_attributed_to_the_actor(service: Service) -> None:
     execute(
         "CREATE FUNCTION pg_temp.raise_prices() RETURNS void LANGUAGE sql AS "
         "'UPDATE services SET price_amount = 6000'"
@@ -422,7 +422,7 @@ def test_a_function_that_writes_does_so_for_the_one_who_acts(service: Service) -
     assert actors(acted) == [person.pk]
 
 
-def test_copied_and_repeated_rows_are_the_ones_who_acts() -> None:
+def test_copied_and_repeated_rows_are_attributed_to_the_actor() -> None:
     person = UserFactory()
 
     def acted() -> None:
@@ -480,7 +480,7 @@ def test_statement_that_cannot_write_opens_no_transaction() -> None:
 # -- what it costs ----------------------------------------------------------------------------
 
 
-def test_nothing_is_said_for_a_request_that_only_reads(
+def test_reading_request_sets_no_actor(
     service: Service, django_assert_num_queries: Any
 ) -> None:
     with acting_as(UserFactory()), django_assert_num_queries(2):
@@ -488,7 +488,7 @@ def test_nothing_is_said_for_a_request_that_only_reads(
         list(Service.objects.all())
 
 
-def test_who_acts_is_said_once(service: Service, django_assert_num_queries: Any) -> None:
+def test_actor_is_set_once(service: Service, django_assert_num_queries: Any) -> None:
     person = UserFactory()
     with django_assert_num_queries(2 + 3), acting_as(person):
         price(service, 6000)  # what the system wrote before is written into the log first
@@ -510,7 +510,7 @@ def test_who_acts_is_said_once(service: Service, django_assert_num_queries: Any)
         (["assistant", "owner", "editor", "client"], "owner"),
     ],
 )
-def test_somebody_acts_in_the_highest_role_they_have(
+def test_actor_has_their_highest_role(
     roles: list[str], role: str, service: Service
 ) -> None:
     person = UserFactory()
@@ -521,13 +521,13 @@ def test_somebody_acts_in_the_highest_role_they_have(
     assert who(entry)[:2] == (person.pk, role)
 
 
-def test_a_role_that_is_said_is_taken(service: Service) -> None:
+def test_explicit_role_is_used(service: Service) -> None:
     with acting_as(UserFactory(role="owner"), role="editor"):
         (entry,) = told(lambda: price(service, 6000))
     assert entry["actor_role"] == "editor"
 
 
-def test_who_takes_a_role_for_themselves_does_it_in_the_one_they_had(service: Service) -> None:
+def test_self_granted_role_is_recorded_under_the_old_role(service: Service) -> None:
     person = UserFactory(role="editor")
 
     def take() -> None:
@@ -539,7 +539,7 @@ def test_who_takes_a_role_for_themselves_does_it_in_the_one_they_had(service: Se
     assert [entry["actor_role"] for entry in told(take)] == ["editor"] * 3
 
 
-def test_who_gives_up_a_role_does_it_in_that_one(service: Service) -> None:
+def test_given_up_role_is_recorded_under_that_role(service: Service) -> None:
     UserFactory(role="owner")
     person = UserFactory(role="owner")
 
@@ -556,7 +556,7 @@ def test_who_gives_up_a_role_does_it_in_that_one(service: Service) -> None:
     ]
 
 
-def test_what_is_remembered_of_one_is_not_of_another(service: Service) -> None:
+def test_cached_role_belongs_to_one_actor(service: Service) -> None:
     owner, editor = UserFactory(role="owner"), UserFactory(role="editor")
 
     def write() -> None:
@@ -578,7 +578,7 @@ UNKNOWN = "0199f0a0-0000-4000-8000-000000000007"
 NO_PERSON, NO_ROLE = "audit_log_entries_actor_user_id_fk", "audit_log_entries_actor_role_in_set"
 
 
-def test_a_person_who_does_not_exist_is_refused_by_name(service: Service) -> None:
+def test_unknown_person_is_refused_by_name(service: Service) -> None:
     before = last_seq()
     with refuses(NO_PERSON, "audit_log_entries"), acting_as(User()):
         price(service, 6000)
@@ -587,7 +587,7 @@ def test_a_person_who_does_not_exist_is_refused_by_name(service: Service) -> Non
 
 
 @pytest.mark.parametrize("text", ["anna", "1", "' OR true", UNKNOWN[:-1], f" {UNKNOWN}"])
-def test_what_is_no_key_of_a_person_is_refused_by_name(text: str, service: Service) -> None:
+def test_invalid_person_key_is_refused_by_name(text: str, service: Service) -> None:
     before = last_seq()
     with refuses(NO_PERSON, "audit_log_entries"):
         execute("SELECT set_config('ebalance.actor_user_id', %s, true)", [text])
@@ -597,7 +597,7 @@ def test_what_is_no_key_of_a_person_is_refused_by_name(text: str, service: Servi
 
 
 @pytest.mark.parametrize("role", ["admin", "OWNER", "owner ", "superuser"])
-def test_a_role_that_is_none_is_refused_by_name(role: str, service: Service) -> None:
+def test_unknown_role_is_refused_by_name(role: str, service: Service) -> None:
     before = last_seq()
     with refuses(NO_ROLE, "audit_log_entries"), acting_as(UserFactory(), role=role):
         price(service, 6000)
@@ -605,13 +605,13 @@ def test_a_role_that_is_none_is_refused_by_name(role: str, service: Service) -> 
     assert (service.price_amount, last_seq()) == (5000, before)
 
 
-def test_what_is_not_audited_asks_nobody_who_acts() -> None:
+def test_unaudited_write_does_not_check_the_actor() -> None:
     with acting_as(User(), role="nobody"):
         assert told(lambda: UserFactory()) == []
 
 
 @pytest.mark.parametrize("address", ["rubbish", "1.2.3", "1.2.3.4/99", "::1%eth0", "x" * 10_000])
-def test_an_address_that_is_none_is_not_written_and_stops_nobody(
+def test_invalid_address_is_dropped_without_an_error(
     address: str, service: Service
 ) -> None:
     execute("SELECT set_config('ebalance.ip_address', %s, true)", [address])
@@ -619,13 +619,13 @@ def test_an_address_that_is_none_is_not_written_and_stops_nobody(
     assert entry["ip_address"] is None
 
 
-def test_a_user_agent_is_cut(service: Service) -> None:
+def test_long_user_agent_is_cut(service: Service) -> None:
     execute("SELECT set_config('ebalance.user_agent', %s, true)", ["я" * 10_000])
     (entry,) = told(lambda: price(service, 6000))
     assert entry["user_agent"] == "я" * 400
 
 
-def test_a_key_in_capitals_is_the_persons(service: Service) -> None:
+def test_uppercase_key_identifies_the_person(service: Service) -> None:
     person = UserFactory(role="editor")
     execute("SELECT set_config('ebalance.actor_user_id', %s, true)", [str(person.pk).upper()])
 
@@ -645,19 +645,19 @@ def raise_price(service: Service, *, actor: User | None = None) -> None:
     price(service, 6000)
 
 
-def test_what_a_verb_writes_is_its_actors(service: Service) -> None:
+def test_write_of_a_service_is_attributed_to_its_actor(service: Service) -> None:
     person = UserFactory(role="owner")
     (entry,) = told(lambda: raise_price(service, actor=person))
     assert who(entry) == (person.pk, "owner", None, None)
     assert current_actor() is None
 
 
-def test_a_verb_without_an_actor_is_the_systems(service: Service) -> None:
+def test_service_without_an_actor_acts_as_the_system(service: Service) -> None:
     (entry,) = told(lambda: raise_price(service))
     assert who(entry) == SYSTEM
 
 
-def test_in_a_request_a_verb_is_the_ones_who_is_logged_in(service: Service) -> None:
+def test_service_in_a_request_acts_as_the_logged_in_user(service: Service) -> None:
     owner, other = UserFactory(role="owner"), UserFactory()
 
     def write() -> None:
@@ -668,7 +668,7 @@ def test_in_a_request_a_verb_is_the_ones_who_is_logged_in(service: Service) -> N
     assert who(entry) == (owner.pk, "owner", "203.0.113.7", None)
 
 
-def test_in_a_request_of_nobody_a_verb_is_its_actors(service: Service) -> None:
+def test_service_in_an_anonymous_request_acts_as_its_actor(service: Service) -> None:
     """A bot whose request names a person who has not logged in here."""
     person = UserFactory()
     (entry,) = told(
@@ -682,7 +682,7 @@ def test_in_a_request_of_nobody_a_verb_is_its_actors(service: Service) -> None:
     assert who(entry) == (person.pk, "client", "203.0.113.7", "bot/1")
 
 
-def test_a_verb_of_the_domain_names_its_actor() -> None:
+def test_domain_service_records_its_actor() -> None:
     owner = UserFactory(role="owner")
     service = ServiceFactory()
     (entry,) = told(lambda: publish(service, actor=owner))
@@ -692,7 +692,7 @@ def test_a_verb_of_the_domain_names_its_actor() -> None:
 # -- what the application records -------------------------------------------------------------
 
 
-def test_an_entry_of_the_application_is_the_ones_who_acts() -> None:
+def test_application_entry_is_attributed_to_the_actor() -> None:
     person = UserFactory(role="assistant")
 
     def write() -> None:
@@ -703,7 +703,7 @@ def test_an_entry_of_the_application_is_the_ones_who_acts() -> None:
     assert who(entry) == (person.pk, "assistant", "203.0.113.7", None)
 
 
-def test_others_than_people_may_be_asked_for_a_key() -> None:
+def test_any_object_with_a_key_may_act() -> None:
     """What stands for a person in a request: whatever has a key."""
     person = UserFactory()
     setting = SystemSettingFactory()

@@ -133,7 +133,7 @@ AUTOCOMMITTED: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("write", AUTOCOMMITTED.values(), ids=AUTOCOMMITTED)
-def test_a_write_outside_of_a_transaction_is_the_ones_who_acts(write: Callable[[], Any]) -> None:
+def test_autocommitted_write_is_attributed_to_the_actor(write: Callable[[], Any]) -> None:
     settings_added(f"k{next(PRICES)}")
     person = UserFactory(role="owner")
 
@@ -147,7 +147,7 @@ def test_a_write_outside_of_a_transaction_is_the_ones_who_acts(write: Callable[[
     assert set(logged(write)) <= {SYSTEM}
 
 
-def test_reading_outside_of_a_transaction_stays_outside() -> None:
+def test_read_outside_of_a_transaction_opens_none() -> None:
     with acting_as(UserFactory()):
         Service.objects.count()
         assert connection.connection.info.transaction_status.name == "IDLE"
@@ -155,7 +155,7 @@ def test_reading_outside_of_a_transaction_stays_outside() -> None:
         assert connection.connection.info.transaction_status.name == "IDLE"
 
 
-def test_a_refused_write_outside_of_a_transaction_leaves_the_connection_usable() -> None:
+def test_refused_autocommitted_write_leaves_a_usable_connection() -> None:
     person = UserFactory()
 
     def write() -> None:
@@ -169,7 +169,7 @@ def test_a_refused_write_outside_of_a_transaction_leaves_the_connection_usable()
     assert [key for key, *_ in logged(write)] == [person.pk]
 
 
-def test_by_hand_each_transaction_is_told_who_acts() -> None:
+def test_each_manual_transaction_sets_the_actor() -> None:
     person = UserFactory()
 
     def write() -> None:
@@ -271,7 +271,7 @@ def one_after_another() -> set[int]:
     return pids
 
 
-def test_a_connection_that_persists_carries_nobody_along(addresses: None) -> None:
+def test_persistent_connection_keeps_no_actor(addresses: None) -> None:
     assert len(one_after_another()) == 1
 
 
@@ -289,13 +289,13 @@ def pooled() -> Iterator[None]:
         del options["pool"]
 
 
-def test_a_pool_carries_nobody_along(addresses: None) -> None:
+def test_pool_keeps_no_actor(addresses: None) -> None:
     with pooled():
         assert connection.pool is not None
         assert len(one_after_another()) == 1
 
 
-def test_a_pool_gets_a_connection_back_that_nobody_is_told_on() -> None:
+def test_connection_returns_to_the_pool_without_an_actor() -> None:
     person = UserFactory()
     with pooled():
         with acting_as(person), suppress(ZeroDivisionError), transaction.atomic():
@@ -310,7 +310,7 @@ def test_a_pool_gets_a_connection_back_that_nobody_is_told_on() -> None:
         assert pid() == first
 
 
-def test_a_pooler_lends_one_session_to_one_transaction_after_another(database: Database) -> None:
+def test_pooled_transactions_on_one_session_have_separate_actors(database: Database) -> None:
     """As in transaction mode: the clients' transactions take turns on one session."""
     anna, boris = UserFactory(role="client"), UserFactory(role="assistant")
     tell = "SELECT set_config('ebalance.actor_user_id', %s::text, true)"
@@ -339,7 +339,7 @@ def test_a_pooler_lends_one_session_to_one_transaction_after_another(database: D
 # -- threads and coroutines -----------------------------------------------------------------------
 
 
-def test_a_thread_acts_for_itself() -> None:
+def test_each_thread_has_its_own_actor() -> None:
     people = [UserFactory() for _ in range(8)]
 
     def work(person: User) -> None:
@@ -356,7 +356,7 @@ def test_a_thread_acts_for_itself() -> None:
     assert all(entry["actor_user_id"] == entry["entity_id"] for entry in found)
 
 
-def test_a_new_thread_acts_for_nobody() -> None:
+def test_new_thread_has_no_actor() -> None:
     def work() -> None:
         try:
             price()
@@ -372,7 +372,7 @@ def test_a_new_thread_acts_for_nobody() -> None:
     assert logged(write) == [SYSTEM]
 
 
-def test_requests_at_once_in_one_event_loop_are_told_apart(addresses: None) -> None:
+def test_concurrent_requests_in_one_event_loop_have_separate_actors(addresses: None) -> None:
     people = [UserFactory() for _ in range(4)]
 
     async def ask(person: User | None) -> None:
@@ -404,7 +404,7 @@ def killed(database: Database) -> None:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid()])
 
 
-def test_a_connection_that_is_lost_when_it_is_told_is_made_anew(database: Database) -> None:
+def test_connection_lost_while_the_actor_is_set_is_replaced(database: Database) -> None:
     person = UserFactory()
 
     def write() -> None:
@@ -443,7 +443,7 @@ def test_a_lost_connection_of_a_pool_is_replaced(database: Database) -> None:
         assert [key for key, *_ in logged(write)] == [person.pk] * 2
 
 
-def test_a_connection_lost_within_a_block_leaves_nobody_acting(database: Database) -> None:
+def test_connection_lost_in_a_block_leaves_no_actor_behind(database: Database) -> None:
     person = UserFactory()
 
     def lose() -> None:
@@ -462,7 +462,7 @@ def test_a_connection_lost_within_a_block_leaves_nobody_acting(database: Databas
     assert logged(write) == [SYSTEM]
 
 
-def test_whatever_stops_the_telling_no_transaction_stays_open(monkeypatch: Any) -> None:
+def test_interrupted_setting_of_the_actor_leaves_no_transaction_open(monkeypatch: Any) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -475,7 +475,7 @@ def test_whatever_stops_the_telling_no_transaction_stays_open(monkeypatch: Any) 
     assert logged(price) == [SYSTEM]
 
 
-def test_a_user_who_cannot_be_read_begins_no_transaction() -> None:
+def test_unreadable_user_begins_no_transaction() -> None:
     def read() -> User:
         execute("SELECT 1/0")
         raise AssertionError("unreachable")
@@ -486,7 +486,7 @@ def test_a_user_who_cannot_be_read_begins_no_transaction() -> None:
     assert logged(price) == [SYSTEM]
 
 
-def test_a_user_who_is_read_by_writing_is_read_without_an_actor() -> None:
+def test_load_of_the_user_writes_without_an_actor() -> None:
     """A session that has ended is deleted when it is looked at."""
     person, reads = UserFactory(), []
 
@@ -509,7 +509,7 @@ def test_a_user_who_is_read_by_writing_is_read_without_an_actor() -> None:
 # -- what a transaction is refused for ------------------------------------------------------------
 
 
-def test_a_verb_learns_of_an_actor_who_is_none_after_its_work() -> None:
+def test_service_with_an_unknown_actor_fails_after_its_work() -> None:
     @transactional
     def raise_price(*, actor: User) -> None:
         price()
@@ -570,7 +570,7 @@ def as_documented(person: User, address: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_the_documented_statements_tell_who_acts(database: Database) -> None:
+def test_documented_statements_set_the_actor(database: Database) -> None:
     person = UserFactory(role="assistant")
     statements = [*as_documented(person, "203.0.113.7"), RAISE, "COMMIT", RAISE]
     assert len(statements) == 5
@@ -581,7 +581,7 @@ def test_the_documented_statements_tell_who_acts(database: Database) -> None:
 
 
 @pytest.mark.slow
-def test_psql_and_its_copy_are_told(database: Database) -> None:
+def test_writes_of_psql_are_recorded(database: Database) -> None:
     lead = LeadFactory()
 
     def write() -> None:
@@ -600,12 +600,12 @@ def test_psql_and_its_copy_are_told(database: Database) -> None:
     assert found[0]["entity_id"] == lead.pk
 
 
-def test_a_transaction_that_a_program_rolls_back_is_not_told(database: Database) -> None:
+def test_rolled_back_transaction_of_a_program_is_not_recorded(database: Database) -> None:
     assert logged(lambda: program(database, "BEGIN", RAISE, "ROLLBACK")) == []
 
 
 @pytest.mark.slow
-def test_a_setting_of_the_session_stays_until_it_ends(database: Database) -> None:
+def test_session_level_actor_lasts_until_the_session_ends(database: Database) -> None:
     """What a program must not do: SET without LOCAL. It harms the program's own session only."""
     person = UserFactory()
     said = f"SET ebalance.actor_user_id = '{person.pk}'"
@@ -620,7 +620,7 @@ def test_a_setting_of_the_session_stays_until_it_ends(database: Database) -> Non
 IS_FREE = "SELECT pg_try_advisory_xact_lock(hashtext('public.audit_log_entries'))"
 
 
-def test_the_chain_is_locked_at_the_end_of_a_transaction_only(database: Database) -> None:
+def test_chain_is_locked_only_at_the_end_of_a_transaction(database: Database) -> None:
     """Whoever waits for a slow transaction waits for its rows, not for the log."""
     person = UserFactory()
     with database.connect(autocommit=True) as other:
@@ -632,7 +632,7 @@ def test_the_chain_is_locked_at_the_end_of_a_transaction_only(database: Database
         assert other.execute(IS_FREE).fetchone() == (True,)
 
 
-def test_sixteen_writers_do_not_wait_in_a_circle() -> None:
+def test_sixteen_writers_do_not_deadlock() -> None:
     """Each has rows of its own, written in either order, and one row that all of them change."""
     shared = ServiceFactory()
     people = [UserFactory() for _ in range(16)]
@@ -661,7 +661,7 @@ def test_sixteen_writers_do_not_wait_in_a_circle() -> None:
     assert told == [*range(told[0], told[0] + 16 * rounds)]
 
 
-def test_an_error_of_psycopg_names_the_rule(database: Database) -> None:
+def test_psycopg_error_names_the_rule(database: Database) -> None:
     with database.connect() as session:
         session.execute("SELECT set_config('ebalance.actor_user_id', 'anna', true)")
         session.execute(RAISE)

@@ -96,7 +96,7 @@ CASES = Location("tests/audit/audit_cases.py", "CHANGES, CREATED, DELETED")
 
 
 @advises
-def test_everything_the_specification_lists_is_tried() -> Iterator[str]:
+def test_every_item_of_the_specification_has_a_case() -> Iterator[str]:
     for thing in THINGS - {case.thing for case in (*CHANGES, *CREATED, *DELETED)}:
         yield CASES("add a case to", f"access.md section 3 lists {thing!r}")
     triggers = {trigger["name"] for trigger in triggers_of_the_log()}
@@ -112,7 +112,7 @@ def arguments(trigger: dict[str, Any]) -> list[str]:
 
 
 @advises
-def test_every_column_that_is_recorded_of_a_change_is_changed() -> Iterator[str]:
+def test_every_recorded_column_has_a_change() -> Iterator[str]:
     for trigger in triggers_of_the_log():
         if not trigger["name"].endswith("_update_audited"):
             continue
@@ -156,7 +156,7 @@ def test_recorded_columns_are_p0_and_stay_at_erasure() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("column", ["email", "password", "no_such_column", "timezone"])
-def test_a_column_that_is_not_p0_or_not_kept_cannot_be_declared(column: str) -> None:
+def test_unsafe_or_erased_column_cannot_be_declared(column: str) -> None:
     rule = Audited("users", "user_changed", pgtrigger.Update, ["status", column])
     with pytest.raises(ValueError, match=rf"users\.{column} is not P0"):
         rule.compile(User)
@@ -186,21 +186,21 @@ def test_unchanged_values_are_not_recorded(table: str) -> None:
     assert told(row.save) == []
 
 
-def test_columns_that_nobody_asks_about_are_not_told() -> None:
+def test_other_columns_are_not_recorded() -> None:
     service, person, lead = ServiceFactory(), UserFactory(), LeadFactory()
     assert told(lambda: update_sql(service, title="Другая", position=7)) == []
     assert told(lambda: update_sql(person, display_name="Другая", timezone="UTC")) == []
     assert told(lambda: update_sql(lead, topic_code=None, utm=None)) == []
 
 
-def test_each_row_of_a_statement_is_told() -> None:
+def test_each_row_of_a_statement_is_recorded() -> None:
     made = ServiceFactory.create_batch(3)
     found = told(lambda: execute("UPDATE services SET price_amount = price_amount + 500"))
     assert [entry["entity_id"] for entry in found] == [row.pk for row in made]
     assert {entry["new_value"]["price_amount"] for entry in found} == {5500}
 
 
-def test_changes_of_a_transaction_are_told_in_their_order() -> None:
+def test_changes_of_a_transaction_are_recorded_in_order() -> None:
     service, lead = ServiceFactory(), LeadFactory()
 
     def write() -> None:
@@ -215,7 +215,7 @@ def test_changes_of_a_transaction_are_told_in_their_order() -> None:
     ]
 
 
-def test_a_row_that_came_and_went_is_told_twice() -> None:
+def test_short_lived_row_is_recorded_completely() -> None:
     def write() -> None:
         service = ServiceFactory()
         update_sql(service, price_amount=1000)
@@ -228,7 +228,7 @@ def test_a_row_that_came_and_went_is_told_twice() -> None:
     ]
 
 
-def test_times_are_told_in_utc_whatever_the_zone_of_the_writer() -> None:
+def test_times_are_recorded_in_utc_for_every_session_time_zone() -> None:
     appointment = AppointmentFactory(confirmed=True)
     execute("SET LOCAL TimeZone = 'Asia/Kamchatka'; SET LOCAL DateStyle = 'SQL, DMY'")
     (entry,) = told(lambda: execute("DELETE FROM appointments"))
@@ -251,7 +251,7 @@ STRANGERS = """
 """
 
 
-def test_what_a_stranger_puts_before_the_servers_own_changes_nothing() -> None:
+def test_shadowed_server_objects_change_nothing() -> None:
     service = ServiceFactory()
     write_entries()
     before = last_seq()
@@ -311,7 +311,7 @@ def is_told(column: Any) -> bool:
     return column.privacy == "P0" and action not in {"null", "replace"}
 
 
-def test_what_goes_along_by_a_cascade_is_told() -> None:
+def test_cascaded_deletes_are_recorded() -> None:
     person = UserFactory(role="client")
     (role,) = person.user_roles.all()
     found = {entry["action"]: entry for entry in told(lambda: execute("DELETE FROM users"))}
@@ -320,7 +320,7 @@ def test_what_goes_along_by_a_cascade_is_told() -> None:
     assert found["role_taken"]["old_value"]["user_id"] == str(person.pk)
 
 
-def test_what_a_rule_of_the_database_writes_is_told() -> None:
+def test_write_of_a_trigger_is_recorded() -> None:
     """Who withdraws a consent unpublishes the review."""
     review = ReviewFactory(published=True)
     (entry,) = told(
@@ -336,7 +336,7 @@ TRUNCATED = sorted({case.table for case in DELETED if case.action})
 
 @breaks(*(f"{table}_no_truncate" for table in TRUNCATED))
 @pytest.mark.parametrize("table", TRUNCATED)
-def test_what_is_told_row_by_row_is_not_emptied_at_once(table: str) -> None:
+def test_audited_table_refuses_truncate(table: str) -> None:
     for case in DELETED:
         if case.table == table:
             case.factory(**case.row)
@@ -350,7 +350,7 @@ def test_what_is_told_row_by_row_is_not_emptied_at_once(table: str) -> None:
 # -- what is taken back -----------------------------------------------------------------------
 
 
-def test_what_is_taken_back_is_not_told() -> None:
+def test_rolled_back_change_is_not_recorded() -> None:
     service = ServiceFactory()
 
     def write() -> None:
@@ -362,7 +362,7 @@ def test_what_is_taken_back_is_not_told() -> None:
     assert entry["new_value"] == {"deposit_amount": 1500}
 
 
-def test_an_entry_that_was_taken_back_is_written_again_at_the_end() -> None:
+def test_rolled_back_entry_is_written_again_at_the_end() -> None:
     """Somebody has it written inside a savepoint, and takes back only that."""
     service = ServiceFactory()
     write_entries()
@@ -376,7 +376,7 @@ def test_an_entry_that_was_taken_back_is_written_again_at_the_end() -> None:
     assert [entry["new_value"] for entry in entries_since(before)] == [{"price_amount": 6000}]
 
 
-def test_an_entry_that_is_written_at_once_is_not_written_again() -> None:
+def test_immediate_entry_is_not_written_twice() -> None:
     service = ServiceFactory()
 
     def write() -> None:
@@ -420,7 +420,7 @@ def check_withheld(value: Any) -> None:
 
 
 @pytest.mark.parametrize("depth", [100, 5000])
-def test_a_value_nested_however_deep_does_not_stop_the_write(depth: int) -> None:
+def test_deeply_nested_value_does_not_stop_the_write(depth: int) -> None:
     setting = SystemSettingFactory()
     (entry,) = told(
         lambda: execute(
@@ -432,7 +432,7 @@ def test_a_value_nested_however_deep_does_not_stop_the_write(depth: int) -> None
     assert ("withheld" in entry["new_value"]) is (depth == 5000)
 
 
-def test_the_other_columns_of_such_a_row_are_told() -> None:
+def test_safe_columns_of_an_unsafe_row_are_recorded() -> None:
     file = MediaAssetFactory()
     key, address = "2026/01/20260107-anna.webp", "/media/20260107-anna.webp"
     (entry,) = told(lambda: update_sql(file, object_key=key, public_url=address, size_bytes=7))
@@ -440,7 +440,7 @@ def test_the_other_columns_of_such_a_row_are_told() -> None:
     assert entry["old_value"] == {"size_bytes": 48_000, "withheld": ["object_key", "public_url"]}
 
 
-def test_a_long_text_goes_without_being_told() -> None:
+def test_long_text_is_withheld() -> None:
     item = ContentItemFactory(excerpt="Пишите на anna@example.com", body_markdown="х" * 10_000)
     (entry,) = told(item.delete)
     assert {"excerpt", "body_markdown"} <= set(entry["old_value"]["withheld"])
@@ -511,7 +511,7 @@ MARKED: dict[type[EntityFactory], dict[str, Any]] = {
 
 
 @advises
-def test_every_column_that_is_not_recorded_has_a_marker() -> Iterator[str]:
+def test_every_unrecorded_column_has_a_marker() -> Iterator[str]:
     audited = {case.table: case.factory for case in (*CHANGES, *CREATED, *DELETED)}
     for column in columns():
         factory = audited.get(column.table.name)
@@ -530,7 +530,7 @@ def markers(row: models.Model) -> list[str]:
 
 
 @pytest.mark.parametrize("case", [c for c in CHANGE_OF.values() if c.factory in MARKED], ids=str)
-def test_nothing_personal_is_told_of_a_change(case: LoggedChange) -> None:
+def test_entry_of_a_change_holds_nothing_personal(case: LoggedChange) -> None:
     marked = replace(case, row={**case.row, **MARKED[case.factory]})
     row, to, _names = marked.make()
     found = markers(row)
@@ -539,7 +539,7 @@ def test_nothing_personal_is_told_of_a_change(case: LoggedChange) -> None:
 
 
 @pytest.mark.parametrize("case", [c for c in DELETED if c.action and c.factory in MARKED], ids=str)
-def test_nothing_personal_is_told_of_what_is_deleted(case: LoggedRow) -> None:
+def test_entry_of_a_delete_holds_nothing_personal(case: LoggedRow) -> None:
     row = case.factory(**case.row, **MARKED[case.factory])
     found = markers(row)
     assert told(row.delete) != []
@@ -560,7 +560,7 @@ WORDS = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=8, max_
 @pytest.mark.slow
 @many
 @given(name=WORDS, place=WORDS, status=st.sampled_from(["blocked", "deleted"]))
-def test_no_name_or_place_that_anybody_thinks_of_is_told(
+def test_arbitrary_names_and_locations_are_not_recorded(
     name: str, place: str, status: str
 ) -> None:
     with rolled_back():

@@ -75,7 +75,7 @@ def test_sixteen_writers_make_one_chain(committed: Database, services: list[str]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("level", LEVELS[1:])
-def test_writers_of_older_snapshots_are_sent_back(
+def test_writers_with_older_snapshots_are_refused(
     committed: Database, services: list[str], level: str
 ) -> None:
     """By a conflict that one may try again, or, whose INSERT is their own, by the unique number."""
@@ -152,7 +152,7 @@ def test_killed_writers_leave_no_gap(committed: Database) -> None:
     assert entries() == before + added + 1
 
 
-def test_what_is_rolled_back_leaves_no_gap(committed: Database, services: list[str]) -> None:
+def test_rollback_leaves_no_gap(committed: Database, services: list[str]) -> None:
     before = entries()
     with committed.connect() as connection:
         for _ in range(3):
@@ -198,7 +198,7 @@ PAIRS = [(CAPTURED, CAPTURED), *product([RECORDED, DIRECT], [RECORDED, DIRECT, C
         for first, then in pairs
     ],
 )
-def test_two_writers_go_one_after_the_other(
+def test_two_writers_are_serialized(
     committed: Database, services: list[str], level: str, first: str, then: str
 ) -> None:
     before = entries()
@@ -217,7 +217,7 @@ def test_two_writers_go_one_after_the_other(
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_a_writer_is_waited_for_at_the_end_only(
+def test_writer_blocks_others_only_at_its_end(
     committed: Database, services: list[str], level: str
 ) -> None:
     """Who has changed something that is audited holds nobody up until the transaction ends."""
@@ -236,7 +236,7 @@ def test_a_writer_is_waited_for_at_the_end_only(
     assert entries() == before + 2
 
 
-def test_the_canonical_text_is_the_same_for_all_that_a_column_can_hold(
+def test_canonical_text_is_the_same_for_every_value(
     fresh_database: Database, django_db_blocker: Any
 ) -> None:
     """Written by jsonb_build_array(), verified by concatenation: on whatever comes."""

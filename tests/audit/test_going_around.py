@@ -227,7 +227,7 @@ FROM public.services s
 
 
 @pytest.mark.parametrize("statements", ATTEMPTS.values(), ids=ATTEMPTS)
-def test_the_log_knows_the_price_whatever_is_tried(
+def test_log_records_the_current_price_after_every_attempt(
     database: Database, statements: list[str]
 ) -> None:
     with database.connect(autocommit=True) as owner:
@@ -247,14 +247,14 @@ def test_the_log_knows_the_price_whatever_is_tried(
     assert {code[:2] for code in refused} <= {"42", "23", "25", "0A", "22", "55", "57", "3B"}
 
 
-def test_what_is_tried_would_change_a_price(database: Database) -> None:
+def test_plain_update_changes_a_price(database: Database) -> None:
     with database.connect(autocommit=True) as owner:
         before = owner.execute(CURRENT).fetchall()
         assert attempt(database, [RAISE]) == []
         assert owner.execute(CURRENT).fetchall() != before
 
 
-def test_an_entry_cannot_wait_for_ever(database: Database) -> None:
+def test_wait_for_the_chain_ends_with_lock_timeout(database: Database) -> None:
     """Somebody keeps the chain: who changes a price waits, and gives up with nothing written."""
     with database.connect(autocommit=True) as owner, database.connect() as other:
         before = owner.execute(CURRENT).fetchall()

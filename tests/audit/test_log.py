@@ -120,7 +120,7 @@ def test_the_hash_is_the_same_in_every_session() -> None:
     check_chain(1)
 
 
-def test_an_entry_is_not_dated_into_the_future() -> None:
+def test_entry_is_not_dated_into_the_future() -> None:
     ahead = AuditLogEntryFactory(created_at=datetime(2126, 1, 7, tzinfo=UTC))
     before = AuditLogEntryFactory(created_at=datetime(2020, 1, 7, tzinfo=UTC))
     (row,) = execute("SELECT now()")
@@ -162,7 +162,7 @@ def test_bulk_created_rows_are_chained() -> None:
     check_chain(3)
 
 
-def test_a_row_that_was_not_written_leaves_no_gap() -> None:
+def test_refused_row_leaves_no_gap() -> None:
     first = AuditLogEntryFactory()
     with refuses_by_any_rule():
         AuditLogEntryFactory(action="Not a code")
@@ -176,7 +176,7 @@ def test_a_row_that_was_not_written_leaves_no_gap() -> None:
 
 
 @pytest.mark.parametrize("write", [insert_sql, lambda entry: entry.save()], ids=["sql", "orm"])
-def test_the_place_and_the_hashes_are_the_databases(write: Any) -> None:
+def test_database_sets_number_and_hashes(write: Any) -> None:
     AuditLogEntryFactory()
     entry = AuditLogEntryFactory.build(
         seq=99, prev_hash=b"forged", row_hash=b"forged", origin_salt=uuid7(), origin_hash=b"forged"
@@ -186,7 +186,7 @@ def test_the_place_and_the_hashes_are_the_databases(write: Any) -> None:
     check_chain(2)
 
 
-def test_a_temporary_table_does_not_stand_in_for_the_log() -> None:
+def test_temporary_table_does_not_replace_the_log() -> None:
     AuditLogEntryFactory()
     execute("CREATE TEMPORARY TABLE audit_log_entries (seq bigint, row_hash bytea)")
     execute(
@@ -197,7 +197,7 @@ def test_a_temporary_table_does_not_stand_in_for_the_log() -> None:
     check_chain(2)
 
 
-def test_a_function_of_ones_own_does_not_make_the_hash() -> None:
+def test_shadowing_function_does_not_make_the_hash() -> None:
     execute(
         "CREATE SCHEMA strange;"
         "CREATE FUNCTION strange.sha256(bytea) RETURNS bytea LANGUAGE sql RETURN '\\x00'::bytea;"
@@ -208,7 +208,7 @@ def test_a_function_of_ones_own_does_not_make_the_hash() -> None:
 
 
 @breaks("audit_log_entries_seq_unique")
-def test_a_place_is_taken_once_even_without_the_trigger() -> None:
+def test_number_is_unique_even_without_the_trigger() -> None:
     """What stops two sessions that both saw the same last row."""
     entry = AuditLogEntryFactory()
     execute("ALTER TABLE audit_log_entries DISABLE TRIGGER audit_log_entries_chain")
@@ -280,7 +280,7 @@ def test_origin_of_an_erased_person_is_emptied(change: Change, write_path: str) 
     check_chain(1, emptied=True)
 
 
-def test_origin_is_emptied_of_whom_the_entry_is_about() -> None:
+def test_origin_of_an_entry_about_an_erased_person_is_emptied() -> None:
     def check(change: Change) -> None:
         check_change(change, "sql")
         check_chain(1, emptied=True)
@@ -360,7 +360,7 @@ KEPT_ORIGINS = [
 
 @pytest.mark.parametrize("write_path", MAIN_WRITE_PATHS)
 @breaks_rules_of(*KEPT_ORIGINS)
-def test_origin_stays_otherwise(write_path: str) -> None:
+def test_origin_of_other_entries_stays(write_path: str) -> None:
     check_changes(KEPT_ORIGINS, [write_path])
 
 
@@ -376,7 +376,7 @@ def empty(entry: AuditLogEntry) -> None:
     )
 
 
-def test_where_somebody_unknown_came_from_goes_once_the_log_says_that_it_was_forgotten() -> None:
+def test_unknown_origin_is_emptied_once_its_erasure_is_logged() -> None:
     entry = AuditLogEntryFactory(**BY_NOBODY, **ABOUT_LEAD)
     with refuses(IMMUTABLE, "audit_log_entries"):
         empty(entry)
@@ -402,7 +402,7 @@ def test_where_somebody_unknown_came_from_goes_once_the_log_says_that_it_was_for
     ],
     ids=["another row", "another table", "something else", "somebody known acted"],
 )
-def test_it_does_not_go_when_the_log_says(entry: dict[str, Any], said: dict[str, Any]) -> None:
+def test_unrelated_erasure_entry_keeps_the_origin(entry: dict[str, Any], said: dict[str, Any]) -> None:
     made = {**BY_NOBODY, **ABOUT_LEAD} | {k: v() if callable(v) else v for k, v in entry.items()}
     row = AuditLogEntryFactory(**made)
     AuditLogEntryFactory(**{"action": FORGOTTEN, **ABOUT_LEAD, **said})
@@ -410,7 +410,7 @@ def test_it_does_not_go_when_the_log_says(entry: dict[str, Any], said: dict[str,
         empty(row)
 
 
-def test_it_goes_once() -> None:
+def test_origin_is_emptied_once() -> None:
     entry = AuditLogEntryFactory(actor=erased())
     update_sql(entry, **GONE)
     for to in (GONE, {"ip_address": "192.0.2.10"}, {"origin_salt": uuid7()}):
@@ -423,7 +423,7 @@ def old(**values: Any) -> AuditLogEntry:
 
 
 @each_delete
-def test_what_retention_has_signed_for_may_be_removed(delete: Any) -> None:
+def test_entries_signed_off_by_retention_may_be_removed(delete: Any) -> None:
     entries = [old(), old()]
     after = AuditCheckpointFactory()
     for entry in entries:
@@ -431,7 +431,7 @@ def test_what_retention_has_signed_for_may_be_removed(delete: Any) -> None:
     assert [*AuditLogEntry.objects.values_list("seq", flat=True)] == [after.seq]
 
 
-def test_the_chain_goes_on_from_the_checkpoint() -> None:
+def test_chain_continues_from_the_checkpoint() -> None:
     checkpoint = AuditCheckpointFactory()
     AuditLogEntry.objects.all().delete()
     next_one = AuditLogEntryFactory()
@@ -457,12 +457,12 @@ def test_young_or_unsigned_entry_stays(make: Any) -> None:
 
 @breaks(NO_DELETE)
 @each_delete
-def test_the_log_is_not_shortened(delete: Any) -> None:
+def test_log_entry_cannot_be_deleted(delete: Any) -> None:
     check_delete(AuditLogEntryFactory(), delete, NO_DELETE)
 
 
 @each_stealthy_delete
-def test_the_log_is_not_shortened_indirectly(delete: Any) -> None:
+def test_log_entry_cannot_be_deleted_indirectly(delete: Any) -> None:
     entry = AuditLogEntryFactory()
     with refuses(NO_DELETE, "audit_log_entries"):
         delete(entry)
@@ -471,7 +471,7 @@ def test_the_log_is_not_shortened_indirectly(delete: Any) -> None:
 
 
 @breaks(NO_TRUNCATE)
-def test_the_log_is_not_emptied() -> None:
+def test_log_refuses_truncate() -> None:
     AuditLogEntryFactory()
     with refuses(NO_TRUNCATE, "audit_log_entries"):
         execute("TRUNCATE audit_log_entries")
@@ -517,7 +517,7 @@ def test_log_holds_nothing_personal(route: str) -> None:
     check_inserts(ENTRIES, [route])
 
 
-def test_the_refusal_tells_nothing_of_the_entry() -> None:
+def test_refusal_shows_no_value_of_the_entry() -> None:
     entry = AuditLogEntryFactory(new_value={"title": "Marker"}, entity_key="marker")
     for write, rule in [
         (lambda: update_sql(entry, action="login"), IMMUTABLE),

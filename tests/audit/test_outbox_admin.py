@@ -33,7 +33,7 @@ def events(db: None, most: int) -> dict[str, OutboxEvent]:
 
 
 @pytest.mark.parametrize("chosen", ["waiting", "retrying", "dead", "published"])
-def test_events_are_found_by_where_they_stand(
+def test_events_are_filtered_by_delivery_state(
     chosen: str, events: dict[str, OutboxEvent], owner: Client
 ) -> None:
     page = owner.get(reverse(LIST), {"delivery": chosen}).content.decode()
@@ -41,7 +41,7 @@ def test_events_are_found_by_where_they_stand(
 
 
 @pytest.mark.parametrize("value", ["", "delete", "lag", "nothing"])
-def test_a_word_that_is_no_state_chooses_nothing(
+def test_unknown_delivery_state_is_ignored(
     value: str, events: dict[str, OutboxEvent], owner: Client
 ) -> None:
     answer = owner.get(reverse(LIST), {"delivery": value}, follow=True)
@@ -56,7 +56,7 @@ def requeue(client: Client, events: dict[str, OutboxEvent]) -> Any:
     )
 
 
-def test_the_owner_sends_dead_letters_again(
+def test_owner_requeues_dead_letters(
     events: dict[str, OutboxEvent], owner: Client, most: int
 ) -> None:
     before = {row["id"]: row for row in OutboxEvent.objects.values()}
@@ -69,7 +69,7 @@ def test_the_owner_sends_dead_letters_again(
     assert (entry.object_id, entry.change_message) == (str(events["dead"].pk), "requeue")
 
 
-def test_twice_is_once(events: dict[str, OutboxEvent], owner: Client) -> None:
+def test_second_requeue_changes_nothing(events: dict[str, OutboxEvent], owner: Client) -> None:
     requeue(owner, events)
     requeue(owner, events)
     assert LogEntry.objects.count() == 1
@@ -77,7 +77,7 @@ def test_twice_is_once(events: dict[str, OutboxEvent], owner: Client) -> None:
 
 
 @pytest.mark.parametrize("role", ["assistant", "editor"])
-def test_others_see_and_do_nothing(
+def test_other_roles_cannot_see_or_requeue_events(
     role: str, events: dict[str, OutboxEvent], as_role: Callable[[str], Client]
 ) -> None:
     client = as_role(role)

@@ -63,7 +63,7 @@ def recorded(folder: Path) -> list[str]:
 # -- the status -----------------------------------------------------------------------------------
 
 
-def test_the_status_is_for_people_and_for_programs(settings: Any) -> None:
+def test_status_is_printed_as_text_and_json(settings: Any) -> None:
     settings.OUTBOX_MAX_ATTEMPTS = 3
     write(2, wait=100)
     write(attempts=3)
@@ -81,7 +81,7 @@ def test_the_status_is_for_people_and_for_programs(settings: Any) -> None:
     assert not OutboxEvent.objects.published().exists()
 
 
-def test_json_is_the_form_of_the_status_only() -> None:
+def test_json_option_requires_status() -> None:
     with pytest.raises(CommandError, match="--json is for --status"):
         command("--json")
 
@@ -102,7 +102,7 @@ def test_json_is_the_form_of_the_status_only() -> None:
         ("builtins.object", "needs send, close and timeout"),
     ],
 )
-def test_a_wrong_sender_is_one_sentence(sender: str, part: str) -> None:
+def test_wrong_sender_is_refused_in_one_sentence(sender: str, part: str) -> None:
     (event,) = write()
     with pytest.raises(CommandError, match=part) as caught:
         command("--once", "--sender", sender)
@@ -111,23 +111,23 @@ def test_a_wrong_sender_is_one_sentence(sender: str, part: str) -> None:
 
 
 @pytest.mark.parametrize("batch", ["0", "-1", "1001", "many", "1.5", ""])
-def test_a_wrong_batch(batch: str) -> None:
+def test_wrong_batch_is_refused(batch: str) -> None:
     with pytest.raises(CommandError, match="is no batch"):
         command("--once", f"--batch={batch}")
 
 
 @pytest.mark.parametrize("lease", ["0", "-1", "3601", "long", "nan", "inf", ""])
-def test_a_wrong_lease(lease: str) -> None:
+def test_wrong_lease_is_refused(lease: str) -> None:
     with pytest.raises(CommandError, match="is no lease"):
         command("--once", f"--lease={lease}")
 
 
-def test_a_lease_within_which_nothing_could_be_sent() -> None:
+def test_lease_shorter_than_a_send_is_refused() -> None:
     with pytest.raises(CommandError, match="too short"):
         command("--once", "--lease", "1")
 
 
-def test_the_webhook_needs_its_settings() -> None:
+def test_webhook_requires_its_settings() -> None:
     with pytest.raises(ImproperlyConfigured, match="OUTBOX_WEBHOOK_URL"):
         command("--once", "--sender", "audit.services.senders.WebhookSender")
 
@@ -157,7 +157,7 @@ def test_missing_secret_of_the_webhook_is_one_line(database: Database) -> None:
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_settings_that_cannot_work(changes: dict[str, str], database: Database) -> None:
+def test_invalid_settings_are_refused(changes: dict[str, str], database: Database) -> None:
     result = manage("relay_outbox", "--status", DATABASE_URL=database.url, **changes)
     assert result.returncode == 1
     assert "Wrong settings: OUTBOX_MAX_ATTEMPTS is 1 or more" in result.stderr
@@ -168,7 +168,7 @@ def test_settings_that_cannot_work(changes: dict[str, str], database: Database) 
 
 
 @pytest.mark.slow
-def test_once_sends_what_is_due_and_ends(database: Database) -> None:
+def test_once_option_sends_due_events_and_ends(database: Database) -> None:
     events = [*write(3), *write()]
     write(wait=100)
     result = manage("relay_outbox", "--once", DATABASE_URL=database.url)
@@ -179,7 +179,7 @@ def test_once_sends_what_is_due_and_ends(database: Database) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_relay_runs_until_told_to_stop(
+def test_relay_runs_until_a_signal_stops_it(
     number: signal.Signals, database: Database, tmp_path: Path
 ) -> None:
     """The event at work is finished, the others are given back."""
@@ -235,7 +235,7 @@ def test_a_send_that_outlasts_its_lease_ends_the_process(
 
 
 @pytest.mark.slow
-def test_a_sender_that_leaves_takes_the_process_with_it_and_nothing_else(
+def test_exiting_sender_ends_the_process_and_releases_other_events(
     database: Database, tmp_path: Path
 ) -> None:
     first, second = write(2)
@@ -247,7 +247,7 @@ def test_a_sender_that_leaves_takes_the_process_with_it_and_nothing_else(
 
 
 @pytest.mark.slow
-def test_failures_are_no_reason_to_end(database: Database, tmp_path: Path) -> None:
+def test_failures_do_not_end_the_process(database: Database, tmp_path: Path) -> None:
     events = [write()[0] for _ in range(3)]
     relay = process(database, tmp_path, "--once", "--sender", f"{SENDERS}.Refusing")
     _output, errors = relay.communicate(timeout=HANG_TIMEOUT)
@@ -257,7 +257,7 @@ def test_failures_are_no_reason_to_end(database: Database, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_without_a_database_it_says_so_in_one_line(tmp_path: Path) -> None:
+def test_missing_database_is_reported_in_one_line(tmp_path: Path) -> None:
     result = manage("relay_outbox", DATABASE_URL=f"postgresql://u@/none?host={tmp_path}")
     assert result.returncode == 1
     assert result.stderr.startswith("Cannot use the database none")

@@ -59,7 +59,7 @@ def test_an_empty_outbox_sends_nothing() -> None:
     assert OutboxEvent.objects.lag() == Lag(0, 0, 0, 0.0, 0)
 
 
-def test_an_event_is_sent_once_as_it_was_written() -> None:
+def test_event_is_sent_once_unchanged() -> None:
     row = OutboxEvent(pk=uuid7())  # any row will do
     with transaction.atomic():
         publish_event("thing_done", row, status="paid", amount=5000)
@@ -72,7 +72,7 @@ def test_an_event_is_sent_once_as_it_was_written() -> None:
     assert drain().events == []
 
 
-def test_what_is_rolled_back_is_never_sent() -> None:
+def test_rolled_back_event_is_never_sent() -> None:
     with suppress(RuntimeError), transaction.atomic():
         publish_event("thing_done", OutboxEvent(pk=uuid7()))
         raise RuntimeError
@@ -89,12 +89,12 @@ def test_events_of_a_row_are_sent_in_the_order_of_writing() -> None:
         assert [e for e in sent if e in numbers] == numbers
 
 
-def test_the_oldest_rows_come_first() -> None:
+def test_oldest_rows_are_sent_first() -> None:
     late, early = write(wait=-10), write(wait=-20)
     assert drain().ids == [*early, *late]
 
 
-def test_one_row_with_many_events_does_not_take_a_claim_for_each() -> None:
+def test_events_of_one_row_are_claimed_together() -> None:
     write(1_000)
     assert [len(run) for run in claim_events(batch=100, lease=30)] == [100]
     assert claim_events(batch=10, lease=30) == []  # the rest is held back by those
@@ -102,20 +102,20 @@ def test_one_row_with_many_events_does_not_take_a_claim_for_each() -> None:
     assert [len(run) for run in claim_events(batch=100, lease=30)] == [100]
 
 
-def test_a_batch_is_shared_by_the_rows_in_it() -> None:
+def test_rows_share_a_batch_evenly() -> None:
     for _ in range(3):
         write(5)
     assert [len(run) for run in claim_events(batch=10, lease=30)] == [3, 3, 3]
 
 
-def test_what_was_published_by_hand_is_not_sent() -> None:
+def test_event_published_by_hand_is_not_sent() -> None:
     row = uuid7()
     write(2, row=row, sent=True)
     (event,) = write(row=row)
     assert drain().ids == [event]
 
 
-def test_what_is_due_later_is_sent_later_and_so_are_those_behind_it() -> None:
+def test_event_due_later_delays_the_events_behind_it() -> None:
     row = uuid7()
     events = [*write(row=row, wait=100), *write(2, row=row)]
     others = write(2)
@@ -124,7 +124,7 @@ def test_what_is_due_later_is_sent_later_and_so_are_those_behind_it() -> None:
     assert drain().ids == events
 
 
-def test_an_event_in_the_middle_that_is_due_later_holds_back_those_behind_it_only() -> None:
+def test_event_due_later_does_not_delay_the_events_before_it() -> None:
     row = uuid7()
     first, second, third = (write(row=row, wait=wait)[0] for wait in (0, 100, 0))
     assert drain().ids == [first]
@@ -135,7 +135,7 @@ def test_an_event_in_the_middle_that_is_due_later_holds_back_those_behind_it_onl
 # -- failures -------------------------------------------------------------------------------------
 
 
-def test_a_failed_event_waits_and_those_behind_it_wait_with_it() -> None:
+def test_failed_event_delays_the_events_behind_it() -> None:
     failing, behind = write(2)
     others = write(2)
     sender = drain(Memory(refuse(failing)))
@@ -148,7 +148,7 @@ def test_a_failed_event_waits_and_those_behind_it_wait_with_it() -> None:
     assert state(failing) == (2, "http_500", True)
 
 
-def test_only_the_first_event_of_a_row_is_tried_again() -> None:
+def test_only_the_first_event_of_a_row_is_retried() -> None:
     first, *_behind = write(5)
     sender = Memory(refuse())
     for _ in range(4):
@@ -159,14 +159,14 @@ def test_only_the_first_event_of_a_row_is_tried_again() -> None:
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 3, 8, 20, 1000])
-def test_waits_grow_up_to_an_hour_and_differ(attempts: int) -> None:
+def test_back_off_grows_to_an_hour_and_varies(attempts: int) -> None:
     longest = min(3600, 2**attempts)
     waits = [back_off(attempts) for _ in range(50)]
     assert all(longest / 2 <= wait <= longest for wait in waits)
     assert len(set(waits)) > 1
 
 
-def test_after_a_failure_the_database_s_clock_says_when_it_is_due(
+def test_retry_time_is_taken_from_the_database_clock(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(claims, "back_off", lambda _attempts: 2.0)
@@ -183,7 +183,7 @@ def test_after_a_failure_the_database_s_clock_says_when_it_is_due(
     assert before + timedelta(seconds=2) <= due <= clock() + timedelta(seconds=2)
 
 
-def test_after_the_last_attempt_an_event_is_a_dead_letter(most: int, caplog: Any) -> None:
+def test_event_is_a_dead_letter_after_its_last_attempt(most: int, caplog: Any) -> None:
     dead, behind = write(2)
     (other,) = write()
     sender = Memory(refuse(dead, code="timeout"))
@@ -198,7 +198,7 @@ def test_after_the_last_attempt_an_event_is_a_dead_letter(most: int, caplog: Any
     assert "dead letter" in caplog.text
 
 
-def test_a_new_event_of_a_row_with_a_dead_letter_waits_too(most: int) -> None:
+def test_new_event_behind_a_dead_letter_waits(most: int) -> None:
     row = uuid7()
     write(row=row, attempts=most)
     write(row=row)
@@ -206,7 +206,7 @@ def test_a_new_event_of_a_row_with_a_dead_letter_waits_too(most: int) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError("тревога"), ValueError(), OperationalError("x")])
-def test_an_unexpected_error_is_a_failure_and_the_relay_goes_on(
+def test_unexpected_error_is_a_failure_and_the_relay_continues(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     (bad,), (good,) = write(), write()
@@ -222,14 +222,14 @@ def test_an_unexpected_error_is_a_failure_and_the_relay_goes_on(
 
 
 @pytest.mark.parametrize("code", ["Not A Code", "", "тревога", "a" * 61, "a\n"])
-def test_a_failure_without_a_proper_code_is_kept_all_the_same(code: str) -> None:
+def test_failure_with_an_invalid_code_is_recorded(code: str) -> None:
     (bad,), (good,) = write(), write()
     drain(Memory(refuse(bad, code=code)))
     assert (state(bad), state(good)) == ((1, "internal", False), (1, None, True))
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), BaseException()])
-def test_a_sender_that_ends_the_process_gives_back_what_was_claimed(error: BaseException) -> None:
+def test_exiting_sender_releases_the_claimed_events(error: BaseException) -> None:
     (sent,), (bad, behind), (other,) = write(), write(2), write()
 
     def answer(event: OutboxEvent) -> None:
@@ -247,7 +247,7 @@ def test_a_sender_that_ends_the_process_gives_back_what_was_claimed(error: BaseE
 # -- leases ---------------------------------------------------------------------------------------
 
 
-def test_a_claim_is_nobody_else_s_until_its_lease_ends() -> None:
+def test_claim_is_exclusive_until_its_lease_ends() -> None:
     events = write(3)
     lost = claim_events(batch=10, lease=3600)  # and never heard of again
     assert [claim.event.pk for claim in lost[0]] == events
@@ -258,7 +258,7 @@ def test_a_claim_is_nobody_else_s_until_its_lease_ends() -> None:
     assert state(events[0]) == (2, "lease_expired", True)
 
 
-def test_a_relay_that_keeps_dying_makes_a_dead_letter(most: int) -> None:
+def test_event_of_a_relay_that_keeps_dying_becomes_a_dead_letter(most: int) -> None:
     (event,) = write()
     for _ in range(most):
         assert claim_events(batch=10, lease=30)
@@ -274,7 +274,7 @@ def claimed() -> list[Claim]:
 
 
 @pytest.mark.parametrize("kind", ["sent", "failed", "released"])
-def test_a_report_about_a_claim_that_was_taken_over_changes_nothing(kind: Any) -> None:
+def test_report_about_a_lost_claim_changes_nothing(kind: Any) -> None:
     write()
     (late,) = claimed()
     later(31)
@@ -285,7 +285,7 @@ def test_a_report_about_a_claim_that_was_taken_over_changes_nothing(kind: Any) -
     assert report_outcomes([Outcome(current, "sent")]) == 1
 
 
-def test_a_release_that_is_reported_twice_does_not_release_the_next_claim() -> None:
+def test_repeated_release_does_not_release_the_next_claim() -> None:
     """The first report may have been committed, and the answer lost."""
     write()
     (first,) = claimed()
@@ -296,7 +296,7 @@ def test_a_release_that_is_reported_twice_does_not_release_the_next_claim() -> N
     assert claim_events(batch=10, lease=30) == []
 
 
-def test_a_late_report_of_a_claim_that_nobody_took_over_counts() -> None:
+def test_late_report_of_an_unclaimed_event_counts() -> None:
     (event,) = write()
     (late,) = claimed()
     with connection.cursor() as cursor:  # time passes without a change of the row
@@ -314,7 +314,7 @@ def test_a_release_leaves_no_trace() -> None:
     assert [row["id"] for row in before] == events
 
 
-def test_no_send_is_begun_that_might_outlast_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_send_that_might_outlast_the_lease_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     events = write(5)
     passed = [0.0]  # seconds of the relay's clock, which stands still but for the sends
 
@@ -336,7 +336,7 @@ def test_a_lease_must_be_longer_than_a_delivery() -> None:
         Relay(Memory(), lease=1.0)
 
 
-def test_a_clock_of_the_host_that_jumps_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jumping_host_clock_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     events = write(3)
     jumps = iter(range(10**6, -(10**6), -1000))
     monkeypatch.setattr(time, "time", lambda: float(next(jumps)))
@@ -344,7 +344,7 @@ def test_a_clock_of_the_host_that_jumps_changes_nothing(monkeypatch: pytest.Monk
     assert drain().ids == events
 
 
-def test_a_clock_of_the_database_that_goes_back_delays_and_loses_nothing() -> None:
+def test_database_clock_set_back_loses_no_event() -> None:
     """What was written before the step back is due a little later, and first in its row."""
     row = uuid7()
     (before,) = write(row=row, wait=1000)
@@ -357,7 +357,7 @@ def test_a_clock_of_the_database_that_goes_back_delays_and_loses_nothing() -> No
 # -- several relays -------------------------------------------------------------------------------
 
 
-def test_two_relays_never_have_one_event_at_once(database: Database) -> None:
+def test_two_relays_never_claim_the_same_event(database: Database) -> None:
     """The one that has it sends until the other has looked and ended."""
     (event,) = write()
     one_ended = threading.Event()
@@ -381,7 +381,7 @@ def test_two_relays_never_have_one_event_at_once(database: Database) -> None:
     assert state(event) == (1, None, True)
 
 
-def test_a_row_that_somebody_has_locked_is_passed_over(database: Database) -> None:
+def test_locked_row_is_skipped(database: Database) -> None:
     (held,), (free,) = write(), write()
     with database.connect() as stranger:
         stranger.execute("SELECT 1 FROM outbox_events WHERE id = %s FOR UPDATE", [held])
@@ -390,7 +390,7 @@ def test_a_row_that_somebody_has_locked_is_passed_over(database: Database) -> No
     assert drain().ids == [held]
 
 
-def test_an_event_that_is_not_committed_yet_is_not_seen(database: Database) -> None:
+def test_uncommitted_event_is_not_sent(database: Database) -> None:
     with database.connect() as writer:
         writer.execute(
             "INSERT INTO outbox_events (event_type, aggregate_type, aggregate_id) "
@@ -401,7 +401,7 @@ def test_an_event_that_is_not_committed_yet_is_not_seen(database: Database) -> N
     assert len(drain().events) == 1
 
 
-def test_thousands_of_events_behind_a_dead_letter_do_not_stand_in_the_way(most: int) -> None:
+def test_thousands_of_events_behind_a_dead_letter_block_no_others(most: int) -> None:
     row = uuid7()
     write(row=row, attempts=most, wait=-100)
     write(2_000, row=row, wait=-99)
@@ -409,7 +409,7 @@ def test_thousands_of_events_behind_a_dead_letter_do_not_stand_in_the_way(most: 
     assert sorted(drain(batch=10).ids) == sorted(rest)
 
 
-def test_rows_behind_those_that_are_held_back_all_have_their_turn(most: int) -> None:
+def test_rows_behind_blocked_rows_are_claimed(most: int) -> None:
     for _ in range(60):
         row = uuid7()
         write(row=row, attempts=most, wait=-100)
@@ -421,7 +421,7 @@ def test_rows_behind_those_that_are_held_back_all_have_their_turn(most: int) -> 
         assert claim_events(batch=10, lease=30) == []
 
 
-def test_heads_are_found_by_index_before_the_planner_knows_of_them() -> None:
+def test_heads_are_read_by_index_with_outdated_statistics() -> None:
     """Right after a burst the statistics still say that nearly nothing is unpublished."""
     write(10, sent=True)
     with connection.cursor() as cursor:
@@ -460,7 +460,7 @@ def test_outcomes_survive_a_restarted_database(database: Database) -> None:
 
 
 @pytest.mark.slow
-def test_a_relay_at_work_waits_for_its_database(database: Database, caplog: Any) -> None:
+def test_running_relay_waits_for_its_database(database: Database, caplog: Any) -> None:
     stopping = threading.Event()
     sender = Memory()
 
@@ -486,7 +486,7 @@ def test_a_relay_at_work_waits_for_its_database(database: Database, caplog: Any)
     assert "outbox: " in caplog.text
 
 
-def test_a_database_that_is_not_there_from_the_beginning_is_an_error(
+def test_missing_database_at_the_start_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def away(**_: object) -> None:
@@ -497,7 +497,7 @@ def test_a_database_that_is_not_there_from_the_beginning_is_an_error(
         Relay(Memory(), lease=30).run()
 
 
-def test_told_to_stop_while_the_database_is_away_a_relay_does_not_wait(
+def test_stopped_relay_does_not_wait_for_the_database(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     write(3)
@@ -513,7 +513,7 @@ def test_told_to_stop_while_the_database_is_away_a_relay_does_not_wait(
     assert "3 outcomes were not reported" in caplog.text
 
 
-def test_told_to_stop_a_relay_finishes_the_event_at_work_and_gives_back_the_others() -> None:
+def test_stopped_relay_finishes_its_event_and_releases_the_others() -> None:
     events = write(3)
     told: list[bool] = []
     sender = Memory(lambda event: told.append(True))
@@ -525,7 +525,7 @@ def test_told_to_stop_a_relay_finishes_the_event_at_work_and_gives_back_the_othe
     assert drain().ids == events[1:]
 
 
-def test_what_was_sent_is_reported_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outcomes_are_reported_during_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """So a relay that dies repeats a second's worth, not a batch."""
     events = write(3)
     monkeypatch.setattr(relay, "REPORT_EVERY", 0.0)
@@ -536,7 +536,7 @@ def test_what_was_sent_is_reported_now_and_then(monkeypatch: pytest.MonkeyPatch)
     assert published == [0, 1, 2]
 
 
-def test_a_relay_says_how_far_behind_it_is(caplog: pytest.LogCaptureFixture) -> None:
+def test_relay_logs_its_lag(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "audit.services.relay")
     write(wait=100)
     looks = iter([False, True])
@@ -571,7 +571,7 @@ def test_lag_counts_each_event_once(most: int) -> None:
     assert OutboxEvent.objects.published().count() == 2
 
 
-def test_dead_letters_are_not_what_the_relay_is_behind_with(most: int) -> None:
+def test_lag_does_not_include_dead_letters(most: int) -> None:
     write(attempts=most)
     assert OutboxEvent.objects.lag() == Lag(0, 0, 1, 0.0, 0)
 
@@ -579,7 +579,7 @@ def test_dead_letters_are_not_what_the_relay_is_behind_with(most: int) -> None:
 # -- requeue --------------------------------------------------------------------------------------
 
 
-def test_a_dead_letter_is_sent_again_and_those_behind_it(most: int) -> None:
+def test_requeued_dead_letter_and_events_behind_it_are_sent(most: int) -> None:
     row = uuid7()
     (dead,), behind = write(row=row, attempts=most), write(2, row=row)
     event = OutboxEvent.objects.get(pk=dead)
@@ -590,7 +590,7 @@ def test_a_dead_letter_is_sent_again_and_those_behind_it(most: int) -> None:
     assert drain().ids == [dead, *behind]
 
 
-def test_an_event_that_is_in_the_queue_stays_as_it_is(most: int) -> None:
+def test_requeue_leaves_a_queued_event_unchanged(most: int) -> None:
     write()
     write(wait=100, attempts=1)
     write(wait=100, attempts=most)  # its last attempt is under way
@@ -600,7 +600,7 @@ def test_an_event_that_is_in_the_queue_stays_as_it_is(most: int) -> None:
     assert list(OutboxEvent.objects.order_by("pk").values()) == before
 
 
-def test_a_delivered_event_is_not_sent_again(most: int) -> None:
+def test_delivered_event_is_not_requeued(most: int) -> None:
     write(sent=True, attempts=most)
     event = OutboxEvent.objects.get()
     before = OutboxEvent.objects.values().get()
@@ -610,7 +610,7 @@ def test_a_delivered_event_is_not_sent_again(most: int) -> None:
     assert OutboxEvent.objects.values().get() == before
 
 
-def test_what_is_delivered_meanwhile_is_not_sent_again(most: int) -> None:
+def test_concurrently_delivered_event_is_not_requeued(most: int) -> None:
     """The row in hand says dead; the row in the table decides."""
     write(attempts=most)
     stale = OutboxEvent.objects.get()
@@ -619,7 +619,7 @@ def test_what_is_delivered_meanwhile_is_not_sent_again(most: int) -> None:
         requeue_event(stale)
 
 
-def test_an_event_that_is_gone_is_not_found(most: int) -> None:
+def test_deleted_event_cannot_be_requeued(most: int) -> None:
     write(attempts=most)
     event = OutboxEvent.objects.get()
     OutboxEvent.objects.all().delete()
@@ -630,7 +630,7 @@ def test_an_event_that_is_gone_is_not_found(most: int) -> None:
 # -- rights ---------------------------------------------------------------------------------------
 
 
-def test_the_application_s_role_may_relay() -> None:
+def test_application_role_may_relay() -> None:
     roles.set_up()
     events = write(2)
     with connection.cursor() as cursor:

@@ -60,7 +60,7 @@ def deliveries(folder: Path) -> list[tuple[int, str, str, int]]:
 
 
 @pytest.mark.slow
-def test_each_event_is_delivered_and_the_order_of_each_row_is_kept(
+def test_each_event_is_delivered_in_the_order_of_its_row(
     database: Database, tmp_path: Path
 ) -> None:
     folder, gate = tmp_path / "sent", tmp_path / "gate"

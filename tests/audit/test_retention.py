@@ -75,7 +75,7 @@ def stopping_after(batches: int) -> dict[str, Any]:
 
 
 @database
-def test_months_that_are_over_for_three_years_go() -> None:
+def test_months_older_than_three_years_are_removed() -> None:
     entries("2017-03-31 12:00Z", "2017-04-01 00:00Z", OLD, YOUNG, "2019-12-01 00:00Z")
     last = hash_at(3)
     assert go() == 3
@@ -92,7 +92,7 @@ def test_months_that_are_over_for_three_years_go() -> None:
 
 @database
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kamchatka", "America/Los_Angeles"])
-def test_a_month_is_one_of_utc_in_every_session(zone: str) -> None:
+def test_months_are_utc_months_in_every_session(zone: str) -> None:
     entries(OLD, YOUNG)
     execute(f"SET LOCAL TimeZone = '{zone}'")
     assert go() == 1
@@ -109,20 +109,20 @@ def test_a_month_is_one_of_utc_in_every_session(zone: str) -> None:
         (datetime(2020, 6, 1, tzinfo=UTC), 3),
     ],
 )
-def test_a_month_goes_when_all_of_it_is_old(now: datetime, removed: int) -> None:
+def test_month_is_removed_when_all_of_it_is_old(now: datetime, removed: int) -> None:
     entries("2017-04-01 00:00Z", OLD, YOUNG)
     assert go(now=now) == removed
     assert found() is None
 
 
 @database
-def test_a_leap_day_has_no_year_to_go_back_to() -> None:
+def test_cutoff_is_valid_on_a_leap_day() -> None:
     entries("2017-01-31 00:00Z", "2017-02-01 00:00Z")
     assert go(now=datetime(2020, 2, 29, 12, tzinfo=UTC)) == 1
 
 
 @database
-def test_what_stands_behind_a_younger_entry_waits_for_it() -> None:
+def test_old_entry_behind_a_younger_one_is_kept() -> None:
     """Numbers are given at the end of a transaction, and its time is its beginning."""
     entries(OLD, YOUNG, OLD)
     assert go() == 1
@@ -130,14 +130,14 @@ def test_what_stands_behind_a_younger_entry_waits_for_it() -> None:
 
 
 @database
-def test_without_a_time_it_is_now() -> None:
+def test_cutoff_defaults_to_the_current_time() -> None:
     AuditLogEntryFactory(by_system=True, created_at=datetime.now(UTC) - timedelta(days=1130))
     AuditLogEntryFactory(by_system=True, created_at=datetime.now(UTC) - timedelta(days=1000))
     assert remove_old_segments() == 1
 
 
 @database
-def test_when_all_is_old_the_entry_about_it_stays() -> None:
+def test_entry_about_the_removal_remains() -> None:
     entries(OLD, OLD, OLD)
     assert go() == 3
     assert seqs() == [4]
@@ -147,7 +147,7 @@ def test_when_all_is_old_the_entry_about_it_stays() -> None:
 
 
 @database
-def test_where_nothing_is_old_nothing_is_written() -> None:
+def test_run_without_old_entries_writes_nothing() -> None:
     assert go() == 0
     entries(YOUNG)
     assert go() == 0
@@ -155,14 +155,14 @@ def test_where_nothing_is_old_nothing_is_written() -> None:
 
 
 @database
-def test_a_second_run_finds_nothing() -> None:
+def test_second_run_removes_nothing() -> None:
     entries(OLD, YOUNG)
     assert (go(), go()) == (1, 0)
     assert AuditCheckpoint.objects.count() == 1
 
 
 @database
-def test_month_after_month_goes() -> None:
+def test_months_are_removed_one_after_another() -> None:
     entries("2017-03-01 00:00Z", OLD, OLD, YOUNG, "2017-06-01 00:00Z")
     for month, removed in [(4, 1), (5, 2), (6, 1), (7, 1)]:
         assert go(now=datetime(2020, month, 7, tzinfo=UTC)) == removed
@@ -182,7 +182,7 @@ def test_a_dry_run_counts_and_writes_nothing() -> None:
 
 
 @database
-def test_progress_is_told_in_batches() -> None:
+def test_progress_is_reported_in_batches() -> None:
     entries(*[OLD] * 5, YOUNG)
     told: list[int] = []
     assert go(tick=told.append) == 5
@@ -194,7 +194,7 @@ def test_progress_is_told_in_batches() -> None:
 
 @database
 @pytest.mark.parametrize("seq", [1, 2, 3])
-def test_a_damaged_segment_stays_as_it_is(seq: int) -> None:
+def test_damaged_segment_is_kept(seq: int) -> None:
     entries(OLD, OLD, OLD, YOUNG)
     with superuser():
         assign(seq, action="login")
@@ -206,7 +206,7 @@ def test_a_damaged_segment_stays_as_it_is(seq: int) -> None:
 
 
 @database
-def test_damage_behind_the_segment_does_not_keep_it() -> None:
+def test_damage_behind_the_segment_does_not_stop_its_removal() -> None:
     entries(OLD, OLD, YOUNG, YOUNG)
     with superuser():
         assign(4, action="login")
@@ -215,7 +215,7 @@ def test_damage_behind_the_segment_does_not_keep_it() -> None:
 
 
 @database
-def test_an_edit_of_the_times_removes_nothing_early() -> None:
+def test_edited_times_remove_nothing_early() -> None:
     entries(OLD, YOUNG, YOUNG)
     with superuser():
         assign(2, created_at=OLD)
@@ -224,7 +224,7 @@ def test_an_edit_of_the_times_removes_nothing_early() -> None:
 
 
 @database
-def test_a_role_that_may_not_remove_is_told_so() -> None:
+def test_role_without_the_right_to_remove_is_refused() -> None:
     entries(OLD, YOUNG)
     execute("CREATE ROLE test_reader; GRANT SELECT ON ALL TABLES IN SCHEMA public TO test_reader")
     execute("GRANT INSERT ON audit_log_entries TO test_reader; SET LOCAL ROLE test_reader")
@@ -245,7 +245,7 @@ def new_key(settings: Any) -> Key:
 
 
 @database
-def test_without_the_key_of_the_last_checkpoint_nothing_is_found_out(
+def test_missing_key_of_the_last_checkpoint_is_reported(
     settings: Any, new_key: Key
 ) -> None:
     entries("2017-03-01 00:00Z", OLD, YOUNG)
@@ -276,7 +276,7 @@ def test_the_key_of_an_earlier_checkpoint_is_not_needed(settings: Any, new_key: 
 
 @database
 @pytest.mark.parametrize("batches", [1, 2, 3])
-def test_what_a_stopped_run_left_verifies_and_goes_with_the_next(batches: int) -> None:
+def test_rest_of_a_stopped_run_verifies_and_is_removed_next(batches: int) -> None:
     entries(*[OLD] * 7, YOUNG)
     assert go(**stopping_after(batches)) == 2 * batches
     assert seqs()[0] == 2 * batches + 1
@@ -289,14 +289,14 @@ def test_what_a_stopped_run_left_verifies_and_goes_with_the_next(batches: int) -
 
 
 @database
-def test_a_run_that_was_stopped_before_it_began_has_done_nothing() -> None:
+def test_run_stopped_before_its_first_batch_does_nothing() -> None:
     entries(OLD, YOUNG)
     assert go(**stopping_after(0)) == 0
     assert (seqs(), AuditCheckpoint.objects.count()) == ([1, 2], 0)
 
 
 @database
-def test_the_next_month_takes_along_what_a_stopped_run_left() -> None:
+def test_next_month_includes_the_rest_of_a_stopped_run() -> None:
     entries("2017-03-01 00:00Z", "2017-03-02 00:00Z", OLD, OLD, YOUNG)
     go(now=datetime(2020, 4, 7, tzinfo=UTC), batch=1, **stopping_after(1))
     assert found() is None
@@ -333,7 +333,7 @@ def remover(database: Database) -> subprocess.Popen:
 
 
 @pytest.mark.slow
-def test_a_killed_run_is_gone_on_with(committed: Database) -> None:
+def test_killed_run_is_resumed(committed: Database) -> None:
     grow(3000, at=OLD)
     entries("2025-01-01 00:00Z")
     for batches in (0, 3, 20):
@@ -353,7 +353,7 @@ def test_a_killed_run_is_gone_on_with(committed: Database) -> None:
 
 
 @pytest.mark.slow
-def test_two_runs_at_once_sign_once(committed: Database) -> None:
+def test_concurrent_runs_sign_once(committed: Database) -> None:
     grow(2000, at=OLD)
     runs = [remover(committed) for _ in range(3)]
     told = [run.communicate(timeout=600)[0].split() for run in runs]
@@ -411,7 +411,7 @@ def partly(db: None) -> None:
 
 @pytest.mark.usefixtures("partly")
 @pytest.mark.parametrize("seq", [5, 7, 10, 11, 13])
-def test_an_edit_of_what_is_left_is_found(seq: int) -> None:
+def test_edit_of_a_remaining_entry_is_detected(seq: int) -> None:
     with superuser():
         assign(seq, action="login")
     assert found() == ("edited", seq)
@@ -422,7 +422,7 @@ def test_an_edit_of_what_is_left_is_found(seq: int) -> None:
 
 
 @pytest.mark.usefixtures("partly")
-def test_what_else_is_done_to_it_is_found() -> None:
+def test_other_damage_to_the_remaining_log_is_detected() -> None:
     def tried(expected: tuple[str, int], *changes: Any) -> None:
         with transaction.atomic():
             with superuser():
@@ -456,7 +456,7 @@ INSERT = (
 
 @pytest.mark.usefixtures("partly")
 @pytest.mark.parametrize("first", [9, 11])
-def test_what_is_left_of_a_cut_log_is_not_removed(first: int) -> None:
+def test_rest_of_a_truncated_log_is_not_removed(first: int) -> None:
     with superuser():
         remove(first, 100)
     with pytest.raises(LogDamaged) as caught:
@@ -466,7 +466,7 @@ def test_what_is_left_of_a_cut_log_is_not_removed(first: int) -> None:
 
 
 @pytest.mark.usefixtures("partly")
-def test_the_front_is_retentions_to_remove() -> None:
+def test_missing_signed_off_front_is_no_damage() -> None:
     """An entry that is signed for may be gone: to anybody but the log it is gone anyway."""
     with superuser():
         remove(5, 8)
@@ -486,7 +486,7 @@ def test_the_front_is_retentions_to_remove() -> None:
         "ORDER BY seq DESC LIMIT 1)",
     ],
 )
-def test_an_edited_checkpoint_is_found(change: str) -> None:
+def test_edited_checkpoint_is_detected(change: str) -> None:
     execute("ALTER TABLE audit_checkpoints DISABLE TRIGGER USER")
     execute(f"UPDATE audit_checkpoints SET {change}")
     (kind, _seq) = found() or ("", 0)
@@ -496,7 +496,7 @@ def test_an_edited_checkpoint_is_found(change: str) -> None:
 
 
 @pytest.mark.usefixtures("partly")
-def test_a_checkpoint_of_somebody_elses_is_found() -> None:
+def test_forged_checkpoint_is_detected() -> None:
     """Who has the database and not the keys cannot say that retention removed something."""
     stranger = Key(django_settings.BLIND_INDEX_KEYS.primary.id, os.urandom(32))
     with superuser():
@@ -510,13 +510,13 @@ def test_a_checkpoint_of_somebody_elses_is_found() -> None:
 
 
 @pytest.mark.usefixtures("partly")
-def test_a_removed_checkpoint_is_found() -> None:
+def test_removed_checkpoint_is_detected() -> None:
     execute("ALTER TABLE audit_checkpoints DISABLE TRIGGER USER; DELETE FROM audit_checkpoints")
     assert found() == ("removed", 1)
 
 
 @database
-def test_a_removed_earlier_checkpoint_is_found() -> None:
+def test_removed_earlier_checkpoint_is_detected() -> None:
     entries("2017-03-01 00:00Z", OLD, YOUNG)
     go(now=datetime(2020, 4, 7, tzinfo=UTC))
     go()
@@ -546,7 +546,7 @@ def file() -> CheckpointFile:
 
 
 @database
-def test_a_file_of_before_is_vouched_for_by_the_checkpoint() -> None:
+def test_checkpoint_confirms_an_older_file() -> None:
     entries(OLD, OLD, OLD)
     before = file()
     entries(OLD, YOUNG)
@@ -556,7 +556,7 @@ def test_a_file_of_before_is_vouched_for_by_the_checkpoint() -> None:
 
 
 @database
-def test_a_file_and_a_checkpoint_of_one_entry_say_the_same() -> None:
+def test_file_and_checkpoint_of_one_entry_must_agree() -> None:
     entries(OLD, OLD, OLD)
     honest = file()
     with superuser():
@@ -569,7 +569,7 @@ def test_a_file_and_a_checkpoint_of_one_entry_say_the_same() -> None:
 
 
 @database
-def test_a_file_speaks_of_what_is_left() -> None:
+def test_file_covers_the_remaining_entries() -> None:
     entries(OLD, OLD, YOUNG, YOUNG)
     before = file()
     go()
@@ -584,7 +584,7 @@ def test_a_file_speaks_of_what_is_left() -> None:
 
 
 @database
-def test_a_signature_is_made_for_one_log() -> None:
+def test_signature_is_valid_for_one_log() -> None:
     """A checkpoint signed elsewhere with our key does not fit into this chain."""
     entries(OLD, OLD, YOUNG)
     key_id, signed = sign(2, bytes(32), 2)

@@ -197,7 +197,7 @@ def test_an_event_is_posted_as_json(good: Path) -> None:
     }
 
 
-def test_the_receiver_can_tell_that_it_is_ours_and_new(good: Path) -> None:
+def test_receiver_can_verify_origin_and_age(good: Path) -> None:
     before = int(time.time())
     with serving(saying(OK), good) as server, sending(server.url, good) as sender:
         sender.send(event())
@@ -217,7 +217,7 @@ def test_one_connection_serves_many_events(good: Path) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
-def test_every_2xx_says_that_it_was_accepted(status: int, good: Path) -> None:
+def test_every_2xx_status_is_a_delivery(status: int, good: Path) -> None:
     answer = f"HTTP/1.1 {status} Fine\r\nContent-Length: 0\r\n\r\n".encode()
     with serving(saying(answer), good) as server, sending(server.url, good) as sender:
         sender.send(event())
@@ -243,7 +243,7 @@ def test_a_redirect_is_not_followed(status: int, good: Path) -> None:
         assert elsewhere.connections == 0
 
 
-def test_after_a_failure_the_next_event_is_sent(good: Path) -> None:
+def test_next_event_is_sent_after_a_failure(good: Path) -> None:
     answers = iter([b"HTTP/1.1 500 No\r\nContent-Length: 5\r\n\r\nsorry", OK])
     with (
         serving(lambda c: c.sendall(next(answers)), good) as server,
@@ -255,7 +255,7 @@ def test_after_a_failure_the_next_event_is_sent(good: Path) -> None:
     assert len(server.requests) == 2
 
 
-def test_a_certificate_of_somebody_else_is_refused(good: Path, tmp_path: Path) -> None:
+def test_untrusted_certificate_is_refused(good: Path, tmp_path: Path) -> None:
     other = certificate(tmp_path, "other")
     with serving(saying(OK), other) as server, sending(server.url, good) as sender:
         with pytest.raises(SendFailed, match="tls"):
@@ -275,7 +275,7 @@ def test_a_certificate_for_another_name_is_refused(good: Path) -> None:
     assert server.requests == []
 
 
-def test_certificates_are_checked_without_being_asked_to(good: Path) -> None:
+def test_certificates_are_checked_by_default(good: Path) -> None:
     """The machine's authorities do not know ours."""
     with serving(saying(OK), good) as server:
         sender = WebhookSender(server.url, SECRET, timeout=HANG_TIMEOUT)
@@ -285,13 +285,13 @@ def test_certificates_are_checked_without_being_asked_to(good: Path) -> None:
     assert server.requests == []
 
 
-def test_nobody_listens(good: Path) -> None:
+def test_closed_port_is_a_failure(good: Path) -> None:
     url = f"https://127.0.0.1:{free_port()}/"
     with sending(url, good) as sender, pytest.raises(SendFailed, match="connection"):
         sender.send(event())
 
 
-def test_an_unknown_host(good: Path) -> None:
+def test_unknown_host_is_a_failure(good: Path) -> None:
     url = "https://nowhere.invalid/"
     with (
         sending(url, good, timeout=5) as sender,  # a resolver may take longer
@@ -323,12 +323,12 @@ def test_garbage_is_a_failure(answer: bytes, good: Path) -> None:
 # -- time and size --------------------------------------------------------------------------------
 
 
-def test_a_server_that_does_not_answer(good: Path) -> None:
+def test_silent_server_is_a_timeout(good: Path) -> None:
     """It waits for more until the sender hangs up."""
     assert failure(lambda connection: connection.recv(1), good, timeout=0.2) == "timeout"
 
 
-def test_a_server_that_says_one_letter_at_a_time(good: Path) -> None:
+def test_slow_answer_is_a_timeout(good: Path) -> None:
     """Each letter is in time; the whole never is. The server goes on until the sender hangs up."""
 
     def talk(connection: ssl.SSLSocket) -> None:
@@ -340,7 +340,7 @@ def test_a_server_that_says_one_letter_at_a_time(good: Path) -> None:
     assert failure(talk, good, timeout=0.3) == "timeout"
 
 
-def test_a_server_that_never_greets(good: Path) -> None:
+def test_missing_tls_handshake_is_a_timeout(good: Path) -> None:
     """The connection is accepted by the machine; TLS is never spoken."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
@@ -348,7 +348,7 @@ def test_a_server_that_never_greets(good: Path) -> None:
             sender.send(event())
 
 
-def test_of_a_huge_answer_little_is_read(good: Path) -> None:
+def test_huge_answer_is_read_only_in_part(good: Path) -> None:
     sent: list[int] = []
 
     def talk(connection: ssl.SSLSocket) -> None:
@@ -361,7 +361,7 @@ def test_of_a_huge_answer_little_is_read(good: Path) -> None:
     assert sum(sent) < 100_000_000
 
 
-def test_an_answer_that_breaks_off_after_its_status_was_a_delivery(good: Path) -> None:
+def test_answer_that_ends_after_its_status_is_a_delivery(good: Path) -> None:
     def talk(connection: ssl.SSLSocket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
         connection.close()
@@ -372,7 +372,7 @@ def test_an_answer_that_breaks_off_after_its_status_was_a_delivery(good: Path) -
     assert len(server.requests) == 2
 
 
-def test_a_server_that_comes_back_gets_the_next_event(good: Path) -> None:
+def test_closed_connection_is_reopened_for_the_next_event(good: Path) -> None:
     """It has hung up between two events, as servers do with idle connections."""
     closing = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     with serving(saying(closing), good) as server, sending(server.url, good) as sender:
@@ -397,7 +397,7 @@ def test_a_server_that_comes_back_gets_the_next_event(good: Path) -> None:
         ("https://[::1/", "is not an address"),
     ],
 )
-def test_an_address_that_will_not_do(url: str, part: str) -> None:
+def test_invalid_address_is_refused(url: str, part: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=part) as caught:
         WebhookSender(url, SECRET)
     assert "t0ken" not in str(caught.value)
@@ -406,14 +406,14 @@ def test_an_address_that_will_not_do(url: str, part: str) -> None:
 @pytest.mark.parametrize(
     ("secret", "part"), [("", "OUTBOX_WEBHOOK_SECRET must be set"), ("short", "32 characters")]
 )
-def test_a_secret_that_will_not_do(secret: str, part: str) -> None:
+def test_invalid_secret_is_refused(secret: str, part: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=part) as caught:
         WebhookSender("https://example.com/", secret)
     assert "short" not in str(caught.value)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
-def test_plain_http_is_for_the_own_machine_in_development(host: str, settings: Any) -> None:
+def test_plain_http_is_allowed_to_localhost_in_development(host: str, settings: Any) -> None:
     url = f"http://{host}:8000/hook"
     WebhookSender(url, SECRET).close()
     settings.DEPLOYED = True
@@ -421,7 +421,7 @@ def test_plain_http_is_for_the_own_machine_in_development(host: str, settings: A
         WebhookSender(url, SECRET)
 
 
-def test_address_and_secret_come_from_settings(good: Path, settings: Any) -> None:
+def test_address_and_secret_are_read_from_settings(good: Path, settings: Any) -> None:
     with serving(saying(OK), good) as server:
         settings.OUTBOX_WEBHOOK_URL, settings.OUTBOX_WEBHOOK_SECRET = server.url, SECRET
         sender = WebhookSender(tls=ssl.create_default_context(cafile=good))
@@ -443,7 +443,7 @@ def test_neither_address_nor_payload_is_logged(
 # -- the log sender -------------------------------------------------------------------------------
 
 
-def test_the_log_says_what_happened_to_which_row(caplog: pytest.LogCaptureFixture) -> None:
+def test_log_names_event_type_and_row(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "audit.services.senders")
     told = event()
     LogSender().send(told)

@@ -64,7 +64,7 @@ def test_an_empty_log_is_whole() -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_a_whole_log_is_told_with_its_last_hash() -> None:
+def test_whole_log_is_reported_with_its_last_hash() -> None:
     verified = verify()
     assert (verified.entries, verified.first, verified.last) == (LAST, 1, LAST)
     assert verified.row_hash == hash_at(LAST)
@@ -72,7 +72,7 @@ def test_a_whole_log_is_told_with_its_last_hash() -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_verifying_changes_nothing_and_leaves_nothing_set() -> None:
+def test_verification_changes_no_data_and_no_setting() -> None:
     before = execute("SELECT * FROM audit_log_entries ORDER BY seq")
     settings = execute("SELECT name, setting FROM pg_settings ORDER BY name")
     verify(batch=2, marking=True)
@@ -81,7 +81,7 @@ def test_verifying_changes_nothing_and_leaves_nothing_set() -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_the_session_may_be_set_as_it_likes() -> None:
+def test_session_settings_do_not_affect_verification() -> None:
     execute(
         "SET LOCAL TimeZone = 'Asia/Kamchatka'; SET LOCAL DateStyle = 'SQL, DMY';"
         "SET LOCAL bytea_output = 'escape'; SET LOCAL extra_float_digits = -15;"
@@ -91,7 +91,7 @@ def test_the_session_may_be_set_as_it_likes() -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_entries_that_come_meanwhile_do_not_disturb() -> None:
+def test_concurrent_entries_do_not_disturb_verification() -> None:
     told = []
 
     def tick(entries: int) -> None:
@@ -134,7 +134,7 @@ EDITS = {
 
 
 @advises
-def test_every_column_is_edited_here() -> Iterator[str]:
+def test_every_column_has_an_edit() -> Iterator[str]:
     columns = {f.column for f in AuditLogEntry._meta.concrete_fields}
     edited = OTHER.keys() | ORIGIN.keys() | {"seq"}
     for column in columns - edited:
@@ -160,7 +160,7 @@ def check_edit(name: str, value: Any, seq: int, bypass: str = "disabled") -> Non
 @pytest.mark.parametrize("seq", [5, LAST])
 @pytest.mark.parametrize("edits", EDITS)
 @pytest.mark.usefixtures("log")
-def test_edit_of_every_column_is_found(edits: str, seq: int) -> None:
+def test_edit_of_every_column_is_detected(edits: str, seq: int) -> None:
     """Entry 5 has a value in every column; the last one has no actor and no origin."""
     check_each(
         [(f"{edit[0]} = {edit[1]}", edit) for edit in EDITS[edits]],
@@ -171,7 +171,7 @@ def test_edit_of_every_column_is_found(edits: str, seq: int) -> None:
 @each_bypass
 @pytest.mark.parametrize("seq", [1, 5, LAST])
 @pytest.mark.usefixtures("log")
-def test_edit_of_every_entry_is_found(seq: int, bypass: str) -> None:
+def test_edit_of_every_entry_is_detected(seq: int, bypass: str) -> None:
     check_edit("action", "login", seq, bypass)
 
 
@@ -191,7 +191,7 @@ SMALLEST = [
 
 
 @pytest.mark.usefixtures("log")
-def test_smallest_edit_is_found() -> None:
+def test_smallest_edit_is_detected() -> None:
     def check(change: str) -> None:
         with superuser():
             execute(f"UPDATE {TABLE} SET {change} WHERE seq = 5")
@@ -201,7 +201,7 @@ def test_smallest_edit_is_found() -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_an_origin_with_a_salt_and_a_hash_of_its_own_is_an_edit() -> None:
+def test_consistent_edit_of_the_origin_is_detected() -> None:
     with superuser():
         execute(
             f"UPDATE {TABLE} SET ip_address = '192.0.2.77', origin_hash = "
@@ -211,7 +211,7 @@ def test_an_origin_with_a_salt_and_a_hash_of_its_own_is_an_edit() -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_the_first_of_several_is_named() -> None:
+def test_first_of_several_faults_is_named() -> None:
     with superuser():
         assign(8, action="login")
         remove(6)
@@ -220,7 +220,7 @@ def test_the_first_of_several_is_named() -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_a_rule_that_was_dropped_lets_nothing_through() -> None:
+def test_edit_under_dropped_rules_is_detected() -> None:
     """Not even what no column could hold."""
     execute(
         f"ALTER TABLE {TABLE} DROP CONSTRAINT audit_log_entries_action_is_code, "
@@ -250,21 +250,21 @@ def test_a_rule_that_was_dropped_lets_nothing_through() -> None:
     ("first", "last"), [(1, 1), (5, 5), (LAST - 1, LAST - 1), (1, 4), (3, 6), (2, LAST - 1)]
 )
 @pytest.mark.usefixtures("log")
-def test_a_removed_entry_is_found(first: int, last: int) -> None:
+def test_removed_entry_is_detected(first: int, last: int) -> None:
     with superuser():
         remove(first, last)
     assert found() == ("removed", first)
 
 
 @pytest.mark.usefixtures("log")
-def test_a_removed_entry_is_found_though_the_later_ones_close_up() -> None:
+def test_removed_entry_is_detected_after_renumbering() -> None:
     with superuser():
         remove(5)
         shift(6, -1)
     assert found() == ("removed", 5)
 
 
-def test_entries_that_are_gone_by_the_thousand_are_told_in_one_line() -> None:
+def test_thousands_of_missing_entries_are_reported_in_one_line() -> None:
     grow(3000)
     with superuser():
         remove(100, 2500)
@@ -282,7 +282,7 @@ def told(**options: Any) -> str:
 
 @each_bypass
 @pytest.mark.usefixtures("log")
-def test_an_inserted_entry_is_found(bypass: str) -> None:
+def test_inserted_entry_is_detected(bypass: str) -> None:
     with superuser(bypass):
         shift(5)
         insert(5)
@@ -290,7 +290,7 @@ def test_an_inserted_entry_is_found(bypass: str) -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_an_inserted_entry_is_found_though_it_is_chained() -> None:
+def test_chained_inserted_entry_is_detected() -> None:
     with superuser():
         shift(5)
         insert(5)
@@ -302,7 +302,7 @@ def test_an_inserted_entry_is_found_though_it_is_chained() -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_an_inserted_first_entry_is_found() -> None:
+def test_inserted_first_entry_is_detected() -> None:
     with superuser():
         shift(1)
         insert(1, prev_hash=b"")
@@ -311,14 +311,14 @@ def test_an_inserted_first_entry_is_found() -> None:
 
 @pytest.mark.parametrize("right_before", [True, False])
 @pytest.mark.usefixtures("log")
-def test_an_entry_that_was_added_without_its_hash_is_found(right_before: bool) -> None:
+def test_added_entry_without_its_hash_is_detected(right_before: bool) -> None:
     with superuser():
         insert(LAST + 1, prev_hash=hash_at(LAST) if right_before else b"x")
     assert found() == ("edited", LAST + 1)
 
 
 @pytest.mark.usefixtures("log")
-def test_a_number_that_is_there_twice_is_found() -> None:
+def test_duplicate_number_is_detected() -> None:
     execute(f"ALTER TABLE {TABLE} DROP CONSTRAINT audit_log_entries_seq_unique")
     with superuser():
         execute(
@@ -330,14 +330,14 @@ def test_a_number_that_is_there_twice_is_found() -> None:
 
 @pytest.mark.parametrize("seq", [0, -7])
 @pytest.mark.usefixtures("log")
-def test_a_number_that_cannot_be_is_found(seq: int) -> None:
+def test_impossible_number_is_detected(seq: int) -> None:
     with superuser():
         insert(seq)
     assert found() == ("inserted", seq)
 
 
 @pytest.mark.usefixtures("log")
-def test_an_entry_without_a_number_is_found() -> None:
+def test_entry_without_a_number_is_detected() -> None:
     execute(f"ALTER TABLE {TABLE} ALTER seq DROP NOT NULL")
     with superuser():
         insert(None)  # type: ignore[arg-type]
@@ -349,7 +349,7 @@ PAIRS = [(4, 5), (2, 7), (1, 2), (1, LAST), (LAST - 1, LAST)]
 
 @pytest.mark.parametrize(("one", "other"), PAIRS)
 @pytest.mark.usefixtures("log")
-def test_entries_that_changed_their_numbers_are_found(one: int, other: int) -> None:
+def test_swapped_numbers_are_detected(one: int, other: int) -> None:
     with superuser():
         swap(one, other)
     assert found() == ("reordered", one)
@@ -364,7 +364,7 @@ CONTENT = [
 
 @pytest.mark.parametrize(("one", "other"), PAIRS)
 @pytest.mark.usefixtures("log")
-def test_entries_that_changed_their_content_are_found(one: int, other: int) -> None:
+def test_swapped_contents_are_detected(one: int, other: int) -> None:
     """Numbers and hashes stay; all that two entries say changes places, their keys too."""
     columns = ", ".join(CONTENT)
     with superuser():
@@ -385,7 +385,7 @@ def primary_key() -> str:
 
 
 @pytest.mark.usefixtures("log")
-def test_three_that_changed_places_are_found() -> None:
+def test_rotated_numbers_are_detected() -> None:
     with superuser():
         move(3, 1000)
         move(5, 3)
@@ -395,7 +395,7 @@ def test_three_that_changed_places_are_found() -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_an_entry_with_a_later_number_is_found() -> None:
+def test_moved_entry_is_detected() -> None:
     with superuser():
         move(5, 99)
     assert found() == ("reordered", 5)
@@ -406,14 +406,14 @@ def test_an_entry_with_a_later_number_is_found() -> None:
 
 @pytest.mark.parametrize(("first", "by"), [(5, 1), (5, 10), (LAST, 1), (1, 3)])
 @pytest.mark.usefixtures("log")
-def test_numbers_that_were_left_out_are_found(first: int, by: int) -> None:
+def test_gap_in_the_numbers_is_detected(first: int, by: int) -> None:
     with superuser():
         shift(first, by)
     assert found() == ("reordered", first)
 
 
 @pytest.mark.usefixtures("log")
-def test_numbers_that_were_left_out_are_found_though_all_is_hashed_anew() -> None:
+def test_gap_in_a_rehashed_log_is_detected() -> None:
     with superuser():
         shift(5)
         hash_anew(6)
@@ -425,7 +425,7 @@ def test_numbers_that_were_left_out_are_found_though_all_is_hashed_anew() -> Non
 
 @pytest.mark.parametrize("seq", [1, 5, LAST - 1])
 @pytest.mark.usefixtures("log")
-def test_an_edited_entry_that_was_hashed_anew_is_found(seq: int) -> None:
+def test_rehashed_edit_is_detected(seq: int) -> None:
     with superuser():
         assign(seq, action="login")
         rehash(seq)
@@ -433,7 +433,7 @@ def test_an_edited_entry_that_was_hashed_anew_is_found(seq: int) -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_an_entry_that_is_chained_to_something_else_is_found() -> None:
+def test_entry_chained_to_another_hash_is_detected() -> None:
     with superuser():
         assign(1, prev_hash=bytes(32))
         execute(
@@ -446,7 +446,7 @@ def test_an_entry_that_is_chained_to_something_else_is_found() -> None:
 
 @pytest.mark.parametrize("seq", [1, 5, LAST])
 @pytest.mark.usefixtures("log")
-def test_a_chain_written_anew_is_found_with_a_checkpoint(seq: int) -> None:
+def test_rewritten_chain_is_detected_with_a_checkpoint(seq: int) -> None:
     before = file()
     with superuser():
         assign(seq, action="login")
@@ -459,7 +459,7 @@ def test_a_chain_written_anew_is_found_with_a_checkpoint(seq: int) -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_without_hashes_on_the_way_it_is_told_up_to_where() -> None:
+def test_damage_without_marks_is_located_by_its_end() -> None:
     before = file(marks=False)
     with superuser():
         remove(5)
@@ -470,7 +470,7 @@ def test_without_hashes_on_the_way_it_is_told_up_to_where() -> None:
     assert f"or one of the {LAST - 1} before it" in told(files=[before])
 
 
-def test_of_a_long_log_the_range_is_told(monkeypatch: Any) -> None:
+def test_damage_in_a_long_log_is_located_by_its_range(monkeypatch: Any) -> None:
     monkeypatch.setattr("audit.services.chain.MOST_MARKS", 10)
     grow(100)
     before = file()
@@ -483,7 +483,7 @@ def test_of_a_long_log_the_range_is_told(monkeypatch: Any) -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_what_came_after_the_checkpoint_is_not_its_to_tell() -> None:
+def test_checkpoint_does_not_cover_later_entries() -> None:
     before = file()
     AuditLogEntryFactory.create_batch(3)
     assert found(files=[before]) is None
@@ -498,7 +498,7 @@ def test_what_came_after_the_checkpoint_is_not_its_to_tell() -> None:
 
 @pytest.mark.parametrize("first", [1, 2, 5, LAST])
 @pytest.mark.usefixtures("log")
-def test_a_cut_tail_is_found_with_a_checkpoint(first: int) -> None:
+def test_cut_tail_is_detected_with_a_checkpoint(first: int) -> None:
     before = file()
     with superuser():
         remove(first, LAST)
@@ -508,7 +508,7 @@ def test_a_cut_tail_is_found_with_a_checkpoint(first: int) -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_a_tail_that_grew_again_is_found_with_a_checkpoint() -> None:
+def test_regrown_tail_is_detected_with_a_checkpoint() -> None:
     before = file()
     with superuser():
         remove(5, LAST)
@@ -531,7 +531,7 @@ def test_damage_before_the_cut_is_named_first() -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_of_two_checkpoints_both_are_heard() -> None:
+def test_two_checkpoints_are_both_checked() -> None:
     old = file()
     AuditLogEntryFactory.create_batch(3)
     new = file()
@@ -545,7 +545,7 @@ def test_of_two_checkpoints_both_are_heard() -> None:
 # -- the origin of an erased person's requests --------------------------------------------------
 
 
-def test_the_origin_of_an_erased_person_may_be_gone() -> None:
+def test_missing_origin_of_an_erased_person_is_no_damage() -> None:
     person = UserFactory(deleted=True)
     AuditLogEntryFactory(actor=person, user_agent="A")
     AuditLogEntryFactory(
@@ -558,7 +558,7 @@ def test_the_origin_of_an_erased_person_may_be_gone() -> None:
     assert found() == ("edited", 2)
 
 
-def test_the_origin_of_somebody_unknown_may_be_gone_where_the_log_says_so() -> None:
+def test_missing_unknown_origin_is_no_damage_once_its_erasure_is_logged() -> None:
     lead: dict[str, Any] = {"entity_type": "leads", "entity_id": uuid7()}
     AuditLogEntryFactory(by_system=True, ip_address="192.0.2.1", **lead)
     with superuser():
@@ -570,7 +570,7 @@ def test_the_origin_of_somebody_unknown_may_be_gone_where_the_log_says_so() -> N
     assert found() is None
 
 
-def test_nobody_is_called_deleted_for_a_while_to_empty_an_entry() -> None:
+def test_temporary_deletion_of_a_user_is_detected() -> None:
     AuditLogEntryFactory(actor=UserFactory(deleted=True))
     execute("UPDATE audit_log_entries SET ip_address = NULL, origin_salt = NULL")
     assert found() is None
@@ -584,7 +584,7 @@ def test_nobody_is_called_deleted_for_a_while_to_empty_an_entry() -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_functions_of_the_project_are_not_asked() -> None:
+def test_verification_does_not_use_project_functions() -> None:
     with superuser():
         assign(5, action="login")
     body = "LANGUAGE sql RETURN (SELECT row_hash FROM public.audit_log_entries e WHERE e.seq = $3)"
@@ -598,7 +598,7 @@ def test_functions_of_the_project_are_not_asked() -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_functions_operators_and_tables_of_ones_own_are_not_asked() -> None:
+def test_verification_ignores_shadowing_objects() -> None:
     with superuser():
         assign(5, action="login")
     shadow_equality_operator("bytea", answer=True)
@@ -612,7 +612,7 @@ def test_functions_operators_and_tables_of_ones_own_are_not_asked() -> None:
 # -- a long log ---------------------------------------------------------------------------------
 
 
-def test_a_range_is_read_along_the_index_and_nothing_is_kept_of_it() -> None:
+def test_range_is_streamed_along_the_index() -> None:
     """The server's memory does not grow with the range, nor its work with the log."""
     grow(2000)  # and no statistics: the planner knows nothing of it
     with reading() as db:
@@ -623,7 +623,7 @@ def test_a_range_is_read_along_the_index_and_nothing_is_kept_of_it() -> None:
         assert node not in plan
 
 
-def test_it_stops_when_it_is_told() -> None:
+def test_verification_stops_on_request() -> None:
     grow(100)
     ticks: list[int] = []
     verification = Verification(batch=10, stop=lambda: len(ticks) == 3, tick=ticks.append)

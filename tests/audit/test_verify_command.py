@@ -59,19 +59,19 @@ def file(tmp_path: Path) -> Path:
 
 
 @database
-def test_of_an_empty_log_it_says_so() -> None:
+def test_empty_log_is_reported() -> None:
     assert command() == ["The audit log is empty."]
 
 
 @pytest.mark.usefixtures("log")
-def test_of_a_whole_log_it_says_how_many_how_fast_and_the_last_hash() -> None:
+def test_whole_log_is_reported_with_count_speed_and_last_hash() -> None:
     (line,) = command()
     assert line.startswith("The audit log is whole: 9 entries, seq 1 to 9, ")
     assert line.endswith(f" entries/s, the last hash is {hash_at(9).hex()}.")
 
 
 @pytest.mark.usefixtures("log")
-def test_of_a_damaged_log_it_names_the_first_entry_and_how() -> None:
+def test_damaged_log_is_reported_with_first_entry_and_kind() -> None:
     with superuser():
         assign(7, action="login")
     assert refused() == (
@@ -81,7 +81,7 @@ def test_of_a_damaged_log_it_names_the_first_entry_and_how() -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_it_says_what_it_takes_on_the_word_of_others(file: Path) -> None:
+def test_unverifiable_parts_are_reported(file: Path) -> None:
     with superuser():
         execute("UPDATE audit_log_entries SET created_at = '2017-01-01 00:00Z' WHERE seq <= 3")
         hash_anew(1)
@@ -103,7 +103,7 @@ def test_it_says_what_it_takes_on_the_word_of_others(file: Path) -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_a_checkpoint_is_written_and_held_against_the_log(file: Path) -> None:
+def test_checkpoint_is_written_and_compared_with_the_log(file: Path) -> None:
     assert command("--write-checkpoint", file)[-1] == f"{file} is written."
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     said = json.loads(file.read_text())
@@ -132,7 +132,7 @@ def test_a_checkpoint_of_an_empty_log_finds_nothing_missing(file: Path) -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_of_a_damaged_log_no_checkpoint_is_written(file: Path) -> None:
+def test_damaged_log_gets_no_checkpoint(file: Path) -> None:
     with superuser():
         assign(7, action="login")
     assert refused("--write-checkpoint", file)[0] == 1
@@ -140,7 +140,7 @@ def test_of_a_damaged_log_no_checkpoint_is_written(file: Path) -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_an_older_checkpoint_in_its_place_is_asked_first(file: Path) -> None:
+def test_older_checkpoint_is_checked_before_it_is_replaced(file: Path) -> None:
     """It may be the only one that knows of the tail which is gone."""
     command("--write-checkpoint", file)
     before = file.read_bytes()
@@ -165,14 +165,14 @@ def test_one_file_may_be_read_and_written(file: Path) -> None:
 
 @pytest.mark.usefixtures("log")
 @pytest.mark.parametrize("option", ["--checkpoint", "--write-checkpoint"])
-def test_what_is_something_else_is_neither_read_nor_overwritten(file: Path, option: str) -> None:
+def test_other_file_is_neither_read_nor_overwritten(file: Path, option: str) -> None:
     file.write_text('{"name": "package"}')
     assert refused(option, file) == (2, f"{file} is not a checkpoint of the audit log.")
     assert file.read_text() == '{"name": "package"}'
 
 
 @pytest.mark.usefixtures("log")
-def test_a_file_that_cannot_be_used_is_named_before_the_work(file: Path, monkeypatch: Any) -> None:
+def test_unusable_file_is_named_before_verification(file: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr("audit.services.chain.Verification.run", None)
     nowhere = file.parent / "nowhere" / "log.json"
     assert refused("--checkpoint", file) == (
@@ -186,7 +186,7 @@ def test_a_file_that_cannot_be_used_is_named_before_the_work(file: Path, monkeyp
 
 
 @pytest.mark.usefixtures("log")
-def test_the_file_of_another_log_does_not_fit(file: Path) -> None:
+def test_file_of_another_log_is_refused(file: Path) -> None:
     command("--write-checkpoint", file)
     said = json.loads(file.read_text())
     said["row_hash"] = "00" * 32
@@ -199,14 +199,14 @@ def test_the_file_of_another_log_does_not_fit(file: Path) -> None:
 
 
 @pytest.mark.parametrize("batch", ["0", "-1", "x", "", "1.5", "100001", "²"])
-def test_a_wrong_batch_is_said_to_be_one(batch: str) -> None:
+def test_wrong_batch_is_refused(batch: str) -> None:
     code, line = refused("--batch", batch)
     assert code == 2
     assert f"{batch!r} is no batch" in line
 
 
 @pytest.mark.parametrize("name", ["", "\0", "a\0b"])
-def test_a_file_needs_a_name(name: str) -> None:
+def test_empty_file_name_is_refused(name: str) -> None:
     for option in ("--checkpoint", "--write-checkpoint"):
         assert refused(option, name) == (2, "A checkpoint needs the name of a file.")
 
@@ -222,7 +222,7 @@ def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Data
 
 
 @pytest.mark.slow
-def test_its_exit_codes_and_its_one_line(committed: Database, file: Path) -> None:
+def test_command_exits_with_a_code_and_one_line(committed: Database, file: Path) -> None:
     def run(*arguments: str) -> tuple[int, list[str], list[str]]:
         done = manage("verify_audit_log", *arguments, DATABASE_URL=committed.url)
         return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
@@ -241,7 +241,7 @@ def test_its_exit_codes_and_its_one_line(committed: Database, file: Path) -> Non
 
 
 @pytest.mark.usefixtures("log")
-def test_it_stops_after_the_batch_at_hand(file: Path, monkeypatch: Any) -> None:
+def test_signal_stops_after_the_current_batch(file: Path, monkeypatch: Any) -> None:
     go_on, ends = Verification.go_on, []
 
     def go_on_and_signal(self: Verification, place: Any, end: int) -> Any:
@@ -265,7 +265,7 @@ WHERE datname = current_database() AND wait_event_type = 'Lock'
 
 
 @pytest.mark.slow
-def test_process_that_gets_a_signal_stops(committed: Database, file: Path) -> None:
+def test_signal_stops_a_waiting_process(committed: Database, file: Path) -> None:
     """It gets the signal while it waits for the table."""
     grow(10)
     with committed.connect() as other, committed.connect(autocommit=True) as watcher:
@@ -318,7 +318,7 @@ def test_memory_does_not_grow_with_the_log(committed: Database, file: Path) -> N
 
 
 @pytest.mark.usefixtures("log")
-def test_a_role_that_reads_may_verify(file: Path) -> None:
+def test_read_only_role_may_verify(file: Path) -> None:
     execute(
         "CREATE ROLE test_auditor;"
         "GRANT SELECT ON audit_log_entries, audit_checkpoints TO test_auditor;"
