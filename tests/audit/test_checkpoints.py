@@ -1,4 +1,4 @@
-"""Checkpoints: signed rows that end what retention removed, and files of how the log was."""
+"""Checkpoints: signed rows at the end of removed segments, and files with the state of the log."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def old(**values: Any) -> Any:
 
 
 def numbered_0() -> int:
-    """An entry that no trigger would write; its hash is that of the factory's signature."""
+    """An entry that no trigger would write, with the hash that the factory signs."""
     with superuser():
         execute(
             "INSERT INTO audit_log_entries (seq, actor_role, action, entity_type, prev_hash, "
@@ -100,7 +100,7 @@ def test_checkpoint_names_an_entry_and_a_key() -> None:
 
 
 def twice() -> int:
-    """An entry with the hash x, at which a checkpoint stands already."""
+    """An entry with the hash x that already has a checkpoint."""
     entry = old()
     with superuser():
         execute("UPDATE audit_log_entries SET row_hash = 'x' WHERE seq = %s", [entry.seq])
@@ -206,10 +206,10 @@ def test_the_signature_is_an_hmac_under_the_blind_index_key() -> None:
 
 
 def test_blind_index_is_no_signature() -> None:
-    """The same key makes both: what it signs for one purpose says nothing for the other."""
+    """One key makes both, but a signature for one purpose is invalid for the other."""
     contact = DOMAIN.decode() + "+79991234567"
     assert from_base64url(blind_index(contact).split(".")[2]) != sign(7, b"h" * 32, 3)[1]
-    assert "\0" in DOMAIN.decode()  # which no contact holds
+    assert "\0" in DOMAIN.decode()  # no contact contains it
 
 
 def test_signature_is_valid_for_its_values_only() -> None:
@@ -237,7 +237,7 @@ def test_signature_of_an_older_key_is_valid(settings: Any) -> None:
     settings.BLIND_INDEX_KEYS = Keyring([new, *settings.BLIND_INDEX_KEYS])
     assert is_signed(7, b"h" * 32, 3, key_id=key_id, signed=signed) is True
     assert sign(7, b"h" * 32, 3)[0] == "new"
-    # A key under the id of another answers no.
+    # Another key under the same id does not validate it.
     settings.BLIND_INDEX_KEYS = Keyring([Key(key_id, os.urandom(32))])
     assert is_signed(7, b"h" * 32, 3, key_id=key_id, signed=signed) is False
 

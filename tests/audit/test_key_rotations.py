@@ -85,7 +85,9 @@ def test_table_has_one_open_rotation() -> None:
     ),
     write_paths=MAIN_WRITE_PATHS,
 )
-def test_finished_rotation_is_not_reopened_beside_an_open_one(change: Change, write_path: str) -> None:
+def test_finished_rotation_is_not_reopened_beside_an_open_one(
+    change: Change, write_path: str
+) -> None:
     check_change(change, write_path)
 
 

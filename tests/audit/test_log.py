@@ -1,4 +1,4 @@
-"""The audit log: append-only, every row chained to the one before."""
+"""The audit log: append-only, each row chained to the previous one."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ NO_TRUNCATE = "audit_log_entries_no_truncate"
 
 
 def origin_hash_of(entry: AuditLogEntry) -> bytes | None:
-    """SHA-256 over where the request came from, salted so that nobody finds it by trying."""
+    """SHA-256 over the origin of the request, salted against guessing."""
     if entry.ip_address is None and entry.user_agent is None:
         return None
     address = entry.ip_address and ip_interface(entry.ip_address).with_prefixlen
@@ -61,7 +61,7 @@ def origin_hash_of(entry: AuditLogEntry) -> bytes | None:
 
 
 def hash_of(entry: AuditLogEntry) -> bytes:
-    """SHA-256 over the hash before and the canonical row, as access.md §3 has it."""
+    """SHA-256 over the previous hash and the canonical row (access.md §3)."""
     written = entry.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     row = [
         str(entry.pk),
@@ -209,7 +209,7 @@ def test_shadowing_function_does_not_make_the_hash() -> None:
 
 @breaks("audit_log_entries_seq_unique")
 def test_number_is_unique_even_without_the_trigger() -> None:
-    """What stops two sessions that both saw the same last row."""
+    """The constraint stops two sessions that both read the same last row."""
     entry = AuditLogEntryFactory()
     execute("ALTER TABLE audit_log_entries DISABLE TRIGGER audit_log_entries_chain")
     with refuses("audit_log_entries_seq_unique", "audit_log_entries"):
@@ -246,8 +246,8 @@ def test_no_column_of_the_log_changes() -> None:
     check_changes(COLUMNS)
 
 
-GONE = {"ip_address": None, "user_agent": None, "origin_salt": None}
-BY_NOBODY = {"actor": None, "actor_role": "system", "ip_address": "192.0.2.10"}
+EMPTIED = {"ip_address": None, "user_agent": None, "origin_salt": None}
+ANONYMOUS = {"actor": None, "actor_role": "system", "ip_address": "192.0.2.10"}
 
 
 def erased() -> User:
@@ -255,24 +255,24 @@ def erased() -> User:
 
 
 FORGOTTEN_ORIGINS = [
-    Change("the address alone was known", AuditLogEntryFactory, {"actor": erased}, GONE),
+    Change("the address alone was known", AuditLogEntryFactory, {"actor": erased}, EMPTIED),
     Change(
         "of whom it was about, when nobody acted",
         AuditLogEntryFactory,
-        {**BY_NOBODY, "entity_type": "users", "entity_id": lambda: erased().pk},
-        GONE,
+        {**ANONYMOUS, "entity_type": "users", "entity_id": lambda: erased().pk},
+        EMPTIED,
     ),
     Change(
         "of whom it was about, who is not there any more",
         AuditLogEntryFactory,
-        {**BY_NOBODY, "entity_type": "users", "entity_id": uuid7()},
-        GONE,
+        {**ANONYMOUS, "entity_type": "users", "entity_id": uuid7()},
+        EMPTIED,
     ),
 ]
 
 
 @change_params(
-    Change("of whom it was", AuditLogEntryFactory, {"actor": erased, "user_agent": "A"}, GONE),
+    Change("of whom it was", AuditLogEntryFactory, {"actor": erased, "user_agent": "A"}, EMPTIED),
     write_paths=("sql", "merge", "queryset", "bulk_update"),
 )
 def test_origin_of_an_erased_person_is_emptied(change: Change, write_path: str) -> None:
@@ -289,36 +289,36 @@ def test_origin_of_an_entry_about_an_erased_person_is_emptied() -> None:
 
 
 KEPT_ORIGINS = [
-    Change("nobody is erased", AuditLogEntryFactory, {}, GONE, IMMUTABLE),
+    Change("nobody is erased", AuditLogEntryFactory, {}, EMPTIED, IMMUTABLE),
     Change(
         "the person is only blocked",
         AuditLogEntryFactory,
         {"actor": lambda: UserFactory(blocked=True)},
-        GONE,
+        EMPTIED,
         IMMUTABLE,
     ),
     Change(
         "somebody acted about an erased person",
         AuditLogEntryFactory,
         {"entity_type": "users", "entity_id": lambda: erased().pk},
-        GONE,
+        EMPTIED,
         IMMUTABLE,
     ),
     Change(
         "a row of another table has the key of an erased person",
         AuditLogEntryFactory,
-        {**BY_NOBODY, "entity_type": "services", "entity_id": lambda: erased().pk},
-        GONE,
+        {**ANONYMOUS, "entity_type": "services", "entity_id": lambda: erased().pk},
+        EMPTIED,
         IMMUTABLE,
     ),
     Change(
         "nobody acted, about a person who is only blocked",
         AuditLogEntryFactory,
-        {**BY_NOBODY, "entity_type": "users", "entity_id": lambda: UserFactory(blocked=True).pk},
-        GONE,
+        {**ANONYMOUS, "entity_type": "users", "entity_id": lambda: UserFactory(blocked=True).pk},
+        EMPTIED,
         IMMUTABLE,
     ),
-    Change("nobody acted, about nobody", AuditLogEntryFactory, BY_NOBODY, GONE, IMMUTABLE),
+    Change("nobody acted, about nobody", AuditLogEntryFactory, ANONYMOUS, EMPTIED, IMMUTABLE),
     *(
         Change(
             f"all but {kept}",
@@ -327,8 +327,8 @@ KEPT_ORIGINS = [
             to,
             IMMUTABLE,
         )
-        for kept in GONE
-        for to in [{name: None for name in GONE if name != kept}]
+        for kept in EMPTIED
+        for to in [{name: None for name in EMPTIED if name != kept}]
     ),
     Change(
         "another address",
@@ -339,7 +339,11 @@ KEPT_ORIGINS = [
     ),
     *(
         Change(
-            f"and {name}", AuditLogEntryFactory, {"actor": erased}, {**GONE, name: value}, IMMUTABLE
+            f"and {name}",
+            AuditLogEntryFactory,
+            {"actor": erased},
+            {**EMPTIED, name: value},
+            IMMUTABLE,
         )
         for name, value in [
             ("action", "login"),
@@ -352,7 +356,7 @@ KEPT_ORIGINS = [
         "there was nothing",
         AuditLogEntryFactory,
         {"actor": erased, "ip_address": None},
-        GONE,
+        EMPTIED,
         IMMUTABLE,
     ),
 ]
@@ -377,12 +381,12 @@ def empty(entry: AuditLogEntry) -> None:
 
 
 def test_unknown_origin_is_emptied_once_its_erasure_is_logged() -> None:
-    entry = AuditLogEntryFactory(**BY_NOBODY, **ABOUT_LEAD)
+    entry = AuditLogEntryFactory(**ANONYMOUS, **ABOUT_LEAD)
     with refuses(IMMUTABLE, "audit_log_entries"):
         empty(entry)
     AuditLogEntryFactory(action=FORGOTTEN, ip_address=None, **ABOUT_LEAD)
     empty(entry)
-    later = AuditLogEntryFactory(**BY_NOBODY, **ABOUT_LEAD)
+    later = AuditLogEntryFactory(**ANONYMOUS, **ABOUT_LEAD)
     with refuses(IMMUTABLE, "audit_log_entries"):
         empty(later)
     assert [row.ip_address for row in AuditLogEntry.objects.order_by("seq")] == [
@@ -393,7 +397,7 @@ def test_unknown_origin_is_emptied_once_its_erasure_is_logged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "said"),
+    ("entry", "forgotten"),
     [
         ({}, {"entity_id": uuid7()}),
         ({}, {"entity_type": "appointments"}),
@@ -402,18 +406,20 @@ def test_unknown_origin_is_emptied_once_its_erasure_is_logged() -> None:
     ],
     ids=["another row", "another table", "something else", "somebody known acted"],
 )
-def test_unrelated_erasure_entry_keeps_the_origin(entry: dict[str, Any], said: dict[str, Any]) -> None:
-    made = {**BY_NOBODY, **ABOUT_LEAD} | {k: v() if callable(v) else v for k, v in entry.items()}
+def test_unrelated_erasure_entry_keeps_the_origin(
+    entry: dict[str, Any], forgotten: dict[str, Any]
+) -> None:
+    made = {**ANONYMOUS, **ABOUT_LEAD} | {k: v() if callable(v) else v for k, v in entry.items()}
     row = AuditLogEntryFactory(**made)
-    AuditLogEntryFactory(**{"action": FORGOTTEN, **ABOUT_LEAD, **said})
+    AuditLogEntryFactory(**{"action": FORGOTTEN, **ABOUT_LEAD, **forgotten})
     with refuses(IMMUTABLE, "audit_log_entries"):
         empty(row)
 
 
 def test_origin_is_emptied_once() -> None:
     entry = AuditLogEntryFactory(actor=erased())
-    update_sql(entry, **GONE)
-    for to in (GONE, {"ip_address": "192.0.2.10"}, {"origin_salt": uuid7()}):
+    update_sql(entry, **EMPTIED)
+    for to in (EMPTIED, {"ip_address": "192.0.2.10"}, {"origin_salt": uuid7()}):
         with refuses(IMMUTABLE, "audit_log_entries"):
             update_sql(entry, **to)
 

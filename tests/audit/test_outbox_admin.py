@@ -1,4 +1,4 @@
-"""The outbox in admin: dead letters are found, and sent again by the owner."""
+"""The outbox in admin: the owner filters dead letters and requeues them."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ from audit.models import OutboxEvent
 from tests.admin.conftest import as_role, owner
 from tests.factories import OutboxEventFactory
 
-from .outbox import most
+from .outbox import max_attempts
 
-__all__ = ["as_role", "most", "owner"]
+__all__ = ["as_role", "max_attempts", "owner"]
 
 LIST = "admin:audit_outboxevent_changelist"
 
 
 @pytest.fixture
-def events(db: None, most: int) -> dict[str, OutboxEvent]:
+def events(db: None, max_attempts: int) -> dict[str, OutboxEvent]:
     return {
         "waiting": OutboxEventFactory(event_type="a_waiting"),
         "retrying": OutboxEventFactory(event_type="a_retrying", attempts=1, last_error="timeout"),
-        "dead": OutboxEventFactory(event_type="a_dead", attempts=most, last_error="timeout"),
+        "dead": OutboxEventFactory(
+            event_type="a_dead", attempts=max_attempts, last_error="timeout"
+        ),
         "published": OutboxEventFactory(event_type="a_published", sent=True),
     }
 
@@ -57,7 +59,7 @@ def requeue(client: Client, events: dict[str, OutboxEvent]) -> Any:
 
 
 def test_owner_requeues_dead_letters(
-    events: dict[str, OutboxEvent], owner: Client, most: int
+    events: dict[str, OutboxEvent], owner: Client, max_attempts: int
 ) -> None:
     before = {row["id"]: row for row in OutboxEvent.objects.values()}
     assert requeue(owner, events).status_code == 200
@@ -81,6 +83,6 @@ def test_other_roles_cannot_see_or_requeue_events(
     role: str, events: dict[str, OutboxEvent], as_role: Callable[[str], Client]
 ) -> None:
     client = as_role(role)
-    assert client.get(reverse(LIST)).status_code == 404  # not even that there is such a page
+    assert client.get(reverse(LIST)).status_code == 404  # hides even the existence of the page
     assert requeue(client, events).status_code == 404
     assert OutboxEvent.objects.dead().count() == 1

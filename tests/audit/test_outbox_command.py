@@ -1,4 +1,4 @@
-"""`manage.py relay_outbox`: runs, stops when told to, tells how far behind it is."""
+"""`manage.py relay_outbox`: runs, stops on a signal, reports its lag."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from audit.models import OutboxEvent
 from tests.databases import Database, Databases
 from tests.processes import HANG_TIMEOUT, ROOT, environment, eventually, manage
 
-from .outbox import later, outbox_database, state, write
+from .outbox import advance_time, outbox_database, state, write_events
 
 SENDERS = "tests.audit.senders"
 
@@ -56,7 +56,7 @@ def process(database: Database, folder: Path, *arguments: str, **changes: str) -
 
 
 def recorded(folder: Path) -> list[str]:
-    """Ids of what was sent, by all processes."""
+    """Ids of the events sent by all processes."""
     return [line.split()[2] for file in folder.iterdir() for line in file.read_text().splitlines()]
 
 
@@ -65,8 +65,8 @@ def recorded(folder: Path) -> list[str]:
 
 def test_status_is_printed_as_text_and_json(settings: Any) -> None:
     settings.OUTBOX_MAX_ATTEMPTS = 3
-    write(2, wait=100)
-    write(attempts=3)
+    write_events(2, wait=100)
+    write_events(attempts=3)
     text = command("--status")
     assert [line.split()[:2] for line in text.splitlines()] == [
         ["waiting", "2"],
@@ -75,9 +75,9 @@ def test_status_is_printed_as_text_and_json(settings: Any) -> None:
         ["oldest", "seconds"],
         ["published", "last"],
     ]
-    told = json.loads(command("--status", "--json"))
-    assert told.pop("oldest_seconds") >= 0
-    assert told == {"waiting": 2, "retrying": 0, "dead": 1, "published_last_minute": 0}
+    status = json.loads(command("--status", "--json"))
+    assert status.pop("oldest_seconds") >= 0
+    assert status == {"waiting": 2, "retrying": 0, "dead": 1, "published_last_minute": 0}
     assert not OutboxEvent.objects.published().exists()
 
 
@@ -86,7 +86,7 @@ def test_json_option_requires_status() -> None:
         command("--json")
 
 
-# -- what people get wrong ------------------------------------------------------------------------
+# -- wrong arguments and settings -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_json_option_requires_status() -> None:
     ],
 )
 def test_wrong_sender_is_refused_in_one_sentence(sender: str, part: str) -> None:
-    (event,) = write()
+    (event,) = write_events()
     with pytest.raises(CommandError, match=part) as caught:
         command("--once", "--sender", sender)
     assert "\n" not in str(caught.value)
@@ -169,8 +169,8 @@ def test_invalid_settings_are_refused(changes: dict[str, str], database: Databas
 
 @pytest.mark.slow
 def test_once_option_sends_due_events_and_ends(database: Database) -> None:
-    events = [*write(3), *write()]
-    write(wait=100)
+    events = [*write_events(3), *write_events()]
+    write_events(wait=100)
     result = manage("relay_outbox", "--once", DATABASE_URL=database.url)
     assert result.returncode == 0, result.stderr
     assert [event for event in events if str(event) in result.stderr] == events
@@ -182,8 +182,8 @@ def test_once_option_sends_due_events_and_ends(database: Database) -> None:
 def test_relay_runs_until_a_signal_stops_it(
     number: signal.Signals, database: Database, tmp_path: Path
 ) -> None:
-    """The event at work is finished, the others are given back."""
-    events = write(200)
+    """The relay finishes its current event and releases the others."""
+    events = write_events(200)
     folder, gate = tmp_path / "sent", tmp_path / "gate"
     folder.mkdir()
     halt = {"RECORD_HALT": "3", "RECORD_GATE": str(gate)}
@@ -195,7 +195,7 @@ def test_relay_runs_until_a_signal_stops_it(
     assert relay.returncode == 0, errors
     assert recorded(folder) == [str(event) for event in events[:3]]
     assert OutboxEvent.objects.published().count() == 3
-    # As if they had never been claimed.
+    # As before the claim.
     assert OutboxEvent.objects.waiting().filter(attempts=0).count() == len(events) - 3
 
 
@@ -203,7 +203,7 @@ def test_relay_runs_until_a_signal_stops_it(
 def test_idle_relay_takes_new_events_and_stops(database: Database, tmp_path: Path) -> None:
     relay = process(database, tmp_path, "--sender", f"{SENDERS}.Recorder")
     assert eventually(lambda: [*tmp_path.iterdir()])
-    (event,) = write()
+    (event,) = write_events()
     assert eventually(lambda: recorded(tmp_path) == [str(event)])
     relay.terminate()
     _output, errors = relay.communicate(timeout=HANG_TIMEOUT)
@@ -214,14 +214,14 @@ def test_idle_relay_takes_new_events_and_stops(database: Database, tmp_path: Pat
 def test_a_send_that_outlasts_its_lease_ends_the_process(
     database: Database, tmp_path: Path
 ) -> None:
-    """Nothing is sent late: by then the event is another relay's."""
-    events = write(3)
+    """A late send is impossible: by then another relay may own the event."""
+    events = write_events(3)
     relay = process(database, tmp_path, "--sender", f"{SENDERS}.Hanging", "--lease", "1.5")
     _output, errors = relay.communicate(timeout=HANG_TIMEOUT)
     assert relay.returncode == 1
     assert "Timeout" in errors
     assert recorded(tmp_path) == []
-    later(2)
+    advance_time(2)
     result = manage(
         "relay_outbox",
         "--once",
@@ -238,7 +238,7 @@ def test_a_send_that_outlasts_its_lease_ends_the_process(
 def test_exiting_sender_ends_the_process_and_releases_other_events(
     database: Database, tmp_path: Path
 ) -> None:
-    first, second = write(2)
+    first, second = write_events(2)
     relay = process(database, tmp_path, "--once", "--sender", f"{SENDERS}.Leaving")
     relay.communicate(timeout=HANG_TIMEOUT)
     assert relay.returncode == 3
@@ -248,7 +248,7 @@ def test_exiting_sender_ends_the_process_and_releases_other_events(
 
 @pytest.mark.slow
 def test_failures_do_not_end_the_process(database: Database, tmp_path: Path) -> None:
-    events = [write()[0] for _ in range(3)]
+    events = [write_events()[0] for _ in range(3)]
     relay = process(database, tmp_path, "--once", "--sender", f"{SENDERS}.Refusing")
     _output, errors = relay.communicate(timeout=HANG_TIMEOUT)
     assert relay.returncode == 0, errors

@@ -44,7 +44,7 @@ KEYS = [
             SECRET, word, f"{word}s", f"a_{word}", f"{word}_a", f"a_{word}_a", f"a_{word}s_1"
         )
     ],
-    # Not as a word of their own.
+    # Not as separate words.
     *keys(None, "hold_minutes", "keyboard", "monkey", "secretary_name", "tokenizer", "a_keyed_b"),
     *keys(None, "passwordless", "turkey_zone", "keynote_title"),
 ]
@@ -62,7 +62,7 @@ def test_setting_is_no_secret() -> None:
     write_paths=["sql", "merge", "queryset"],
 )
 def test_a_setting_keeps_its_key(change: Change, write_path: str) -> None:
-    """The audit log tells it by its key."""
+    """The audit log identifies a setting by its key."""
     check_change(change, write_path)
 
 
@@ -150,16 +150,16 @@ def test_shadowing_operator_does_not_admit_text() -> None:
 
 
 def test_temporary_type_does_not_admit_text(databases: Databases) -> None:
-    """Names of types are looked up in the session's temporary schema first."""
+    """Type names resolve to the session's temporary schema first."""
     name = connection.settings_dict["NAME"]
-    with psycopg.connect(**{**databases.params, "dbname": name}) as stranger:
-        stranger.execute('CREATE DOMAIN pg_temp.text AS "char"')
+    with psycopg.connect(**{**databases.params, "dbname": name}) as session:
+        session.execute('CREATE DOMAIN pg_temp.text AS "char"')
         with pytest.raises(psycopg.errors.CheckViolation, match=SAFE):
-            stranger.execute(INSERT, [Jsonb({"a": "I feel bad, call +79991234567"})])
-        stranger.rollback()
+            session.execute(INSERT, [Jsonb({"a": "I feel bad, call +79991234567"})])
+        session.rollback()
 
 
-TRIES = [
+ATTEMPTS = [
     *range_cases(OutboxEventFactory, "attempts", 0),
     Case("sent", OutboxEventFactory, {"sent": True}),
     Case("no failure", OutboxEventFactory, {"last_error": None}),
@@ -178,9 +178,9 @@ CHANGES = [
 ]
 
 
-@breaks_rules_of(*TRIES)
+@breaks_rules_of(*ATTEMPTS)
 def test_attempts_are_counted() -> None:
-    check_inserts(TRIES)
+    check_inserts(ATTEMPTS)
 
 
 @change_params(

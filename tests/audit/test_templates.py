@@ -1,4 +1,4 @@
-"""Message templates: in use in a version that exists, a subject exactly for e-mail."""
+"""Message templates: an active version exists, and only e-mail has a subject."""
 
 from __future__ import annotations
 
