@@ -438,9 +438,7 @@ def test_heads_are_read_by_index_with_outdated_statistics() -> None:
         write_events(3_000)
         with transaction.atomic():
             cursor.execute(claims.BY_INDEX)
-            cursor.execute(
-                "EXPLAIN (COSTS OFF) " + claims.HEADS, {"batch": 100, "max_attempts": 20}
-            )
+            cursor.execute("EXPLAIN (COSTS OFF) " + claims.HEADS, {"batch": 100, "most": 20})
             plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "outbox_events_heads" in plan
     assert "Seq Scan" not in plan

@@ -19,8 +19,8 @@ from tests.support import ROUTES, breaks, case_loop, execute, insert_sql, refuse
 
 pytestmark = pytest.mark.django_db
 
-# Rules that such a value breaks too and that PostgreSQL checks before the set's CHECK (triggers, then
-# CHECKs by name). The test drops them one by one, so that the set's CHECK refuses by itself.
+# Rules that PostgreSQL checks before the set's CHECK (triggers, then CHECKs by name) and that such
+# values break too. The test drops them one by one, so that the set's CHECK refuses by itself.
 ASKED_BEFORE = {
     "anonymous_questions.status": ["anonymous_questions_status_initial"],
     "appointments.status": [
