@@ -82,7 +82,7 @@ def test_status_is_printed_as_text_and_json(settings: Any) -> None:
 
 
 def test_json_option_requires_status() -> None:
-    with pytest.raises(CommandError, match="--json is for --status"):
+    with pytest.raises(CommandError, match="--json needs --status"):
         command("--json")
 
 
