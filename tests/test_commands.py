@@ -92,7 +92,7 @@ def test_unreadable_env_file_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_reader_that_goes_away() -> None:
+def test_command_ends_quietly_after_its_output_is_closed() -> None:
     """`manage.py … | head -1`."""
     with subprocess.Popen(
         [sys.executable, "manage.py", "help"],

@@ -298,7 +298,7 @@ KEPT_ORIGINS = [
         IMMUTABLE,
     ),
     Change(
-        "somebody acted about an erased person",
+        "a known actor, about an erased person",
         AuditLogEntryFactory,
         {"entity_type": "users", "entity_id": lambda: erased().pk},
         EMPTIED,
