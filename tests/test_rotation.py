@@ -835,7 +835,7 @@ def test_stopped_run_reports_how_to_resume(committed: Database, number: signal.S
         run.send_signal(number)
         _output, errors = run.communicate(timeout=HANG_TIMEOUT)
     assert run.returncode == 128 + number
-    assert errors.splitlines()[-1].endswith("the same command goes on from here.")
+    assert errors.splitlines()[-1].endswith("run the same command again to continue.")
     assert "Traceback" not in errors
     finished = manage("rotate_keys", DATABASE_URL=committed.url, **NEW_ENVIRONMENT)
     assert finished.returncode == 0, finished.stderr

@@ -240,7 +240,7 @@ def test_told_to_stop_it_finishes_the_one_at_hand(
         process.send_signal(number)
     code, said = ended(process)
     assert code == 0
-    assert "Stopped; the same command goes on from here." in said
+    assert "Stopped; run the same command again to continue." in said
     first.refresh_from_db()
     second.refresh_from_db()
     assert (first.status, second.status) == ("ready", "requested")

@@ -326,7 +326,7 @@ def test_told_to_stop_it_ends_after_the_batch_at_hand(
         code, said, complaints = ended(process)
     assert code == 128 + number
     assert complaints.splitlines()[-1].endswith(
-        "Stopped after a batch; the same command goes on from here."
+        "Stopped after a batch; run the same command again to continue."
     )
     gone = counted()["runs"]
     assert f"interactive_runs: {gone:,} rows purged." in said

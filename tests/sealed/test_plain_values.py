@@ -307,6 +307,6 @@ def test_plain_value_is_refused_before_any_sql(field: ProtectedField) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("field", [f for f in COLUMNS if f.place in AWKWARD], ids=name_of)
+@pytest.mark.parametrize("field", [f for f in COLUMNS if f.qualified_name in AWKWARD], ids=name_of)
 def test_plain_value_of_every_kind_is_refused_by_every_write(field: ProtectedField) -> None:
     check_refused(field, lambda path, kind: path in EVERY_KIND or kind in A_FEW)
