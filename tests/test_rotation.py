@@ -408,7 +408,7 @@ def test_dry_run_reports_counts_and_writes_nothing(deploy_rings: Any) -> None:
     assert "lead_notes: 4 rows would be moved." in output
     assert f"lead_notes {bad.pk}: note_encrypted: " in output
     assert "lead_identities" not in output
-    assert error == "1 row would be left as they are."
+    assert error == "1 row cannot be moved."
     assert fingerprint(*tables) == before
 
 
