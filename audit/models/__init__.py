@@ -1,4 +1,4 @@
-"""Administration: the audit log, message templates, settings, the outbox, rotations of keys, leases."""
+"""Administration: audit log, message templates, settings, outbox, rotations of keys, leases."""
 
 from .leases import Lease
 from .log import AuditCheckpoint, AuditLogEntry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db.models import Q
 from django.utils import timezone
 
 from audit.services import publish_event
@@ -108,9 +109,9 @@ def attach_provider_id(
             raise ProviderIdTaken(payment=row.pk)
         row.provider_payment_id = key
         row.save(update_fields=["provider_payment_id"])
-        waiting = PaymentWebhookEvent.objects.filter(
-            provider=provider, provider_payment_id=key, processed_at=None
-        )
+        deliveries = PaymentWebhookEvent.objects.filter(provider=provider, provider_payment_id=key)
+        ended = PaymentWebhookEvent.LastError.UNKNOWN_PAYMENT
+        waiting = deliveries.filter(Q(processed_at=None) | Q(last_error=ended))
         for event in lock_rows(waiting):
             apply_event(event, clock=clock)
     elif row.provider_payment_id != key:

@@ -74,8 +74,10 @@ def generate_slots(
     appointments_no_overlap decides which of them is booked.
 
     A rule whose slots cannot be made is logged and left to the next run; the other rules get their
-    slots. Repeatable, also with rules that were changed meanwhile: no slot is ever changed or deleted,
-    and slots for one service never overlap. Only one generation runs at a time.
+    slots.
+
+    Repeatable, also with rules that were changed meanwhile: no slot is ever changed or deleted, and
+    slots for one service never overlap. Only one generation runs at a time.
 
     Raises PeriodInvalid, and the error of the first rule if no rule could be used, such as
     RuleZoneUnknown for a zone that Python does not know.

@@ -257,7 +257,7 @@ class TablePurge(Purge):
         return None
 
     def _key(self) -> str:
-        return _quote(self.model._meta.pk.column)
+        return _quote(str(self.model._meta.pk.column))
 
     def _oldest(self, what: str, end: After, begin: str, stuck: list[Any]) -> str:
         column = _quote(end.column)

@@ -20,8 +20,8 @@ LONGEST_LEASE = 3600.0  # seconds
 class Command(OperatorCommand):
     help = (
         "Send the events of the outbox until stopped (SIGTERM, Ctrl-C). Any number of relays may "
-        "run. Each event is delivered at least once, the events of one row in their order. Fails if an "
-        "event could not be claimed or its outcome could not be stored."
+        "run. Each event is delivered at least once, the events of one row in their order. Fails "
+        "if an event could not be claimed or its outcome could not be stored."
     )
     numbers = (
         Number(

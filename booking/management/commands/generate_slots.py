@@ -15,7 +15,7 @@ from ebalance.services import Refused
 class Command(OperatorCommand):
     help = (
         "Create the slots that the schedule rules offer in the coming days. Made for cron; safe "
-        "to repeat: existing slots stay as they are. Fails if the slots of a rule could not be made."
+        "to repeat: existing slots stay as they are. Fails if the slots of a rule were not made."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
