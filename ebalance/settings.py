@@ -206,12 +206,8 @@ if not 1 <= HOLD_MINUTES <= 24 * 60:
     raise ImproperlyConfigured(f"HOLD_MINUTES is {HOLD_MINUTES}; it can be 1 to 1440.")
 
 # EXPORTS_DIR: folder of the files that process_exports makes, each with all that is known of a
-# person; for one database alone, and not one that a web server lists. EXPORTS_URL: what stands
-# before a file's name in its address, file_url.
+# person; for one database alone, and not one that a web server lists.
 EXPORTS_DIR = Path(env.str("EXPORTS_DIR", default="") or EBALANCE_DATA_DIR / "exports").absolute()
-EXPORTS_URL = env.str("EXPORTS_URL", default="") or "exports/"
-if not EXPORTS_URL.endswith("/"):
-    raise ImproperlyConfigured("EXPORTS_URL ends with a slash.")
 
 # ERASURE_LEDGER_FILE: who was erased, kept outside of the database too, a line of JSON each and
 # nothing personal: a database restored from an older copy has forgotten the last of them

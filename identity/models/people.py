@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from audit.models import SystemSetting
-from ebalance.db import auditing, patterns, rules, triggers
+from ebalance.db import auditing, lengths, patterns, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
@@ -100,18 +100,33 @@ class User(Entity, AbstractBaseUser):
         BLOCKED = "blocked", _("blocked")
         DELETED = "deleted", _("deleted")
 
-    email = SingleLineTextField(null=True, blank=True, db_comment=p1("e-mail, lower case, trimmed"))
-    phone = SingleLineTextField(null=True, blank=True, db_comment=p1("phone, E.164"))
+    email = SingleLineTextField(
+        max_length=lengths.EMAIL,
+        null=True,
+        blank=True,
+        db_comment=p1("e-mail, lower case, trimmed"),
+    )
+    phone = SingleLineTextField(
+        max_length=lengths.PHONE, null=True, blank=True, db_comment=p1("phone, E.164")
+    )
     telegram_user_id = SingleLineTextField(
-        null=True, blank=True, db_comment=p1("Telegram's id, digits")
+        max_length=lengths.TELEGRAM_ID,
+        null=True,
+        blank=True,
+        db_comment=p1("Telegram's id, digits"),
     )
     telegram_username = SingleLineTextField(
-        null=True, blank=True, db_comment=p1("Telegram name without @")
+        max_length=lengths.TELEGRAM_NAME,
+        null=True,
+        blank=True,
+        db_comment=p1("Telegram name without @"),
     )
     display_name = SingleLineTextField(
-        null=True, blank=True, db_comment=p1("how the person is called")
+        max_length=lengths.TITLE, null=True, blank=True, db_comment=p1("how the person is called")
     )
-    timezone = SingleLineTextField(null=True, blank=True, db_comment=p0("IANA zone", erasure=NULL))
+    timezone = SingleLineTextField(
+        max_length=lengths.CODE, null=True, blank=True, db_comment=p0("IANA zone", erasure=NULL)
+    )
     status = ClosedSet(Status, default=Status.ACTIVE, db_comment=p0("life cycle"))
     created_at = created_at()
     updated_at = updated_at()
@@ -119,6 +134,7 @@ class User(Entity, AbstractBaseUser):
         null=True, blank=True, db_comment=p0("when the account was deleted, UTC")
     )
     password = SingleLineTextField(
+        max_length=128,
         blank=True,
         default="",
         db_default="",

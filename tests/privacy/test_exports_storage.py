@@ -13,7 +13,7 @@ from django.utils.timezone import now
 
 from ebalance.db.ids import uuid7
 from ebalance.privacy.exports import storage
-from ebalance.privacy.exports.storage import UnknownAddress, open_for, remove, save, sweep
+from ebalance.privacy.exports.storage import UnknownKey, open_for, remove, save, sweep
 from identity.errors import ExportUnavailable
 from identity.models import DataExportRequest
 from tests.factories import DataExportRequestFactory
@@ -77,14 +77,6 @@ def test_whoever_knows_one_address_knows_no_other() -> None:
     tokens = {address.removeprefix(f"exports/{request.pk}-") for address in addresses}
     assert len(tokens) == 20
     assert {len(token) for token in tokens} == {len("0" * 32 + ".zip")}
-
-
-def test_the_address_begins_as_the_settings_say(settings: Any) -> None:
-    settings.EXPORTS_URL = "https://files.example.com/e/"
-    address = save(a_request(), content)
-    assert address.startswith("https://files.example.com/e/")
-    settings.EXPORTS_URL = "exports/"  # and is understood when they have changed
-    remove(address)
 
 
 def test_nothing_looks_finished_before_it_is(folder: Path) -> None:
@@ -154,7 +146,7 @@ def test_no_address_leads_out_of_the_folder(folder: Path) -> None:
     before = names(folder)
 
     def is_refused(address: Any) -> None:
-        with pytest.raises(UnknownAddress) as caught:
+        with pytest.raises(UnknownKey) as caught:
             remove(address)
         assert names(folder) == before
         assert "passwd" not in str(caught.value)
@@ -289,20 +281,14 @@ def test_without_a_folder_there_is_nothing_to_sweep(folder: Path) -> None:
 
 # -- settings -------------------------------------------------------------------------------------
 
-SHOW = "from django.conf import settings; print(settings.EXPORTS_DIR, settings.EXPORTS_URL)"
+SHOW = "from django.conf import settings; print(settings.EXPORTS_DIR)"
 
 
 @pytest.mark.slow
 def test_files_are_kept_beside_the_other_data_unless_said_otherwise(tmp_path: Path) -> None:
-    usual = {"EBALANCE_DATA_DIR": str(tmp_path), "EXPORTS_URL": None}
+    usual = {"EBALANCE_DATA_DIR": str(tmp_path)}
     shell = ("shell", "--no-imports", "-c", SHOW)
     beside = manage(*shell, **usual, EXPORTS_DIR=None)
-    assert beside.stdout.split() == [str(tmp_path / "exports"), "exports/"], beside.stderr
+    assert beside.stdout.split() == [str(tmp_path / "exports")], beside.stderr
     elsewhere = manage(*shell, **usual, EXPORTS_DIR=str(tmp_path / "else"))
     assert elsewhere.stdout.split()[0] == str(tmp_path / "else")
-
-
-def test_an_address_without_a_slash_at_its_end_is_a_wrong_setting() -> None:
-    refused = manage("check", EXPORTS_URL="https://example.com/exports")
-    assert refused.returncode == 1
-    assert "EXPORTS_URL ends with a slash." in refused.stderr

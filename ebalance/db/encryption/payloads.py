@@ -7,7 +7,6 @@ docs/adr/0008-payloads-and-contacts.md.
 
 import json
 import math
-import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -18,6 +17,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from ..apps import PROJECT_APPS
+from ..storable import UNSTORABLE
 
 type Step = tuple[Any, dict[str, Any], tuple[str | int, ...]]  # a value, its schema, its path
 
@@ -39,8 +39,6 @@ SENTENCES = {
     "uniqueItems": _("The same answer is given twice"),
 }
 
-# PostgreSQL, other languages and encryption take any text but these.
-UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 LARGEST = 2**53 - 1  # what a number of JSON holds exactly in every language
 DEEPEST, WIDEST = 8, 2_000  # levels; values on one of them. The schemas need far less.
 
