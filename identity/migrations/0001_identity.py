@@ -68,7 +68,7 @@ class Migration(migrations.Migration):
                         (
                             "telegram_username",
                             models.TextField(
-                                blank=True, db_comment="P1 · Telegram name without @", null=True
+                                blank=True, db_comment="P1 · Telegram name, no @", null=True
                             ),
                         ),
                         (
