@@ -28,7 +28,7 @@ from tests.factories import (
     ServiceFactory,
     UserFactory,
 )
-from tests.processes import PATIENCE, ROOT, environment, eventually, manage
+from tests.processes import HANG_TIMEOUT, ROOT, environment, eventually, manage
 
 TICK = timedelta(microseconds=1)
 
@@ -67,7 +67,7 @@ def started(database: Database, *arguments: str) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    said, complaints = process.communicate(timeout=PATIENCE)
+    said, complaints = process.communicate(timeout=HANG_TIMEOUT)
     assert "Traceback" not in complaints, complaints
     return process.returncode, said
 
@@ -131,8 +131,8 @@ def test_what_waits_is_tried_again_and_counted(monkeypatch: pytest.MonkeyPatch) 
     )
     assert command("process_webhooks").splitlines() == [
         "       4 took effect",
-        "       1 wait for a payment that is not known yet",
-        "       1 have another amount than was asked for",
+        "       1 wait for a payment that is unknown so far",
+        "       1 have an unexpected amount",
     ]
     assert PaymentWebhookEvent.objects.filter(processed_at=None).count() == 2
     assert PaymentWebhookEvent.objects.get(last_error="out_of_order").processed_at is not None
@@ -175,7 +175,7 @@ def test_one_that_cannot_be_handled_stops_no_other_and_fails_the_command(
 
     monkeypatch.setattr(settlement, "confirm_locked_appointment", broken)
     said, error = refused("process_webhooks")
-    assert error == "1 could not be handled and wait to be tried again."
+    assert error == "1 could not be handled and will be retried."
     assert f"{made[1][2].pk}: could not be handled" in said
     assert "       2 took effect" in said
     assert "anna" not in said
@@ -212,7 +212,7 @@ def test_killed_in_the_middle_it_leaves_whole_events(committed: Database) -> Non
         process = started(committed, "process_webhooks")
         assert eventually(somebody_waits)
         process.kill()
-        process.communicate(timeout=PATIENCE)
+        process.communicate(timeout=HANG_TIMEOUT)
     assert PaymentWebhookEvent.objects.filter(processed_at=None, attempts=0).count() == 4
     assert Payment.objects.filter(status="succeeded").count() == 4
     assert Appointment.objects.filter(status="confirmed").count() == 4
@@ -235,7 +235,7 @@ def test_told_to_stop_it_ends_after_the_event_at_hand(
     code, said = ended(process)
     assert (code, said) == (
         0,
-        "Stopped; the same command goes on from here.\n       3 took effect\n",
+        "Stopped; run the same command again to continue.\n       3 took effect\n",
     )
     assert manage("process_webhooks", DATABASE_URL=committed.url).returncode == 0
     all_took_effect_once(5)
@@ -261,7 +261,7 @@ def test_an_event_that_a_delivery_is_at_work_on_is_left_to_it(committed: Databas
             [f"payments:yookassa:{made[1][1].provider_payment_id}"],
         )
         run = manage("process_webhooks", DATABASE_URL=committed.url)
-    assert run.stdout == "       2 took effect\n       1 were at work elsewhere\n"
+    assert run.stdout == "       2 took effect\n       1 locked by another transaction\n"
     assert run.returncode == 0
     assert list(PaymentWebhookEvent.objects.waiting()) == [made[1][2].pk]
 
@@ -307,7 +307,7 @@ def test_killed_in_the_middle_it_leaves_whole_transactions(committed: Database) 
         process = started(committed, "expire_holds")
         assert eventually(somebody_waits)
         process.kill()
-        process.communicate(timeout=PATIENCE)
+        process.communicate(timeout=HANG_TIMEOUT)
     assert Appointment.objects.filter(status="canceled").count() == 100
     assert told() == ["hold_expired"] * 100
     again = manage("expire_holds", DATABASE_URL=committed.url)

@@ -33,7 +33,7 @@ from tests.booking.outbox_assertions import (
 )
 from tests.factories import AppointmentFactory, PaymentFactory, ServiceFactory
 from tests.factories.booking import DEPOSIT, NEXT_WEEK, PRICE
-from tests.grouped import looped
+from tests.rule_groups import loop_over
 
 pytestmark = pytest.mark.django_db
 
@@ -85,7 +85,7 @@ def test_a_payment_is_asked_for() -> None:
     assert Lead.objects.get().status == "booking_started"
 
 
-@looped("purpose", ["deposit", "full"])
+@loop_over("purpose", ["deposit", "full"])
 def test_the_same_request_is_answered_with_the_first_payment(purpose: str) -> None:
     row = book()
     first = start(row, purpose, idempotency_key="payment-1")
@@ -96,7 +96,7 @@ def test_the_same_request_is_answered_with_the_first_payment(purpose: str) -> No
         assert start(row, purpose, idempotency_key="payment-1", clock=late).pk == first.pk
 
 
-@looped("over", ["succeeded", "canceled", "failed"])
+@loop_over("over", ["succeeded", "canceled", "failed"])
 def test_the_answer_stays_whatever_has_become_of_it(over: str) -> None:
     row = book()
     payment = known_payment(row, idempotency_key="payment-1")
@@ -142,7 +142,7 @@ AMOUNTS: list[tuple[int | None, list[tuple[str, int]], str, int | None]] = [
 ]
 
 
-@looped(("deposit", "came_in", "purpose", "amount"), AMOUNTS)
+@loop_over(("deposit", "came_in", "purpose", "amount"), AMOUNTS)
 def test_what_is_not_paid_yet_is_asked_for(
     deposit: int | None, came_in: list[tuple[str, int]], purpose: str, amount: int | None
 ) -> None:
@@ -156,7 +156,7 @@ def test_what_is_not_paid_yet_is_asked_for(
         assert start(row, purpose).amount == amount
 
 
-@looped("purpose", ["deposit", "full"])
+@loop_over("purpose", ["deposit", "full"])
 def test_what_is_free_of_charge_is_not_paid(purpose: str) -> None:
     row = book(service=ServiceFactory(published=True, free=True))
     with refused(NothingToPay):
@@ -180,7 +180,7 @@ def test_after_the_hold_nothing_is_asked_for() -> None:
     assert start(row, clock=at(row.hold_expires_at - TICK)).status == "pending"
 
 
-@looped("status", ["canceled", "rescheduled", "completed"])
+@loop_over("status", ["canceled", "rescheduled", "completed"])
 def test_what_is_over_is_not_paid(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     with refused(TransitionRefused, entity="appointments", wanted="paid"):
@@ -239,7 +239,7 @@ def test_an_id_belongs_to_one_payment() -> None:
         attach_provider_id(payment, provider_payment_id="provider-1")
 
 
-@looped("over", ["canceled", "failed", "succeeded"])
+@loop_over("over", ["canceled", "failed", "succeeded"])
 def test_an_id_that_came_late_is_noted_too(over: str) -> None:
     payment = PaymentFactory(**{over: True})
     if over == "failed":
@@ -305,7 +305,7 @@ def test_a_payment_that_was_not_opened_is_closed() -> None:
         fail_payment(payment, category="provider_error")
 
 
-@looped("over", ["succeeded", "canceled", "failed"])
+@loop_over("over", ["succeeded", "canceled", "failed"])
 def test_what_is_closed_is_not_closed_again(over: str) -> None:
     payment = PaymentFactory(**{over: True})
     with refused(TransitionRefused, entity="payments", status=over, wanted="failed"):

@@ -17,21 +17,21 @@ from tests.factories import (
     PaymentFactory,
     PaymentWebhookEventFactory,
 )
-from tests.grouped import (
+from tests.rule_cases import (
+    ALL_WRITE_PATHS,
+    UPDATES,
+    Change,
+    check_refusal_is_discreet,
+    range_cases,
+)
+from tests.rule_groups import (
     CaseGroup,
     ChangeGroup,
     case_groups,
     change_groups,
     check_case_group,
     check_change_group,
-    looped,
-)
-from tests.rule_cases import (
-    EVERY_WAY,
-    UPDATES,
-    Change,
-    check_refusal_is_discreet,
-    range_cases,
+    loop_over,
 )
 from tests.support import (
     Case,
@@ -126,7 +126,8 @@ NEW_TERMS: dict[str, dict[str, Any]] = {
 
 
 @change_groups(
-    *(pay("pending", name, TERMS, **to) for name, to in NEW_TERMS.items()), ways=EVERY_WAY
+    *(pay("pending", name, TERMS, **to) for name, to in NEW_TERMS.items()),
+    write_paths=ALL_WRITE_PATHS,
 )
 def test_the_terms_of_a_payment_never_change(group: ChangeGroup) -> None:
     check_change_group(group)
@@ -139,7 +140,7 @@ def test_the_terms_of_a_payment_never_change(group: ChangeGroup) -> None:
         for name, to in NEW_TERMS.items()
     ),
     pay("answered", "success for less", TERMS, **SUCCESS, amount=1),
-    ways=["sql"],
+    write_paths=["sql"],
 )
 def test_the_terms_do_not_change_later_either(group: ChangeGroup) -> None:
     check_change_group(group)
@@ -149,7 +150,7 @@ def test_the_terms_do_not_change_later_either(group: ChangeGroup) -> None:
     pay("answered", "another id", ID_STAYS, provider_payment_id="p-2"),
     pay("answered", "no id", ID_STAYS, provider_payment_id=None),
     pay("pending", "its first id", provider_payment_id="p-2"),
-    ways=EVERY_WAY,
+    write_paths=ALL_WRITE_PATHS,
 )
 def test_the_providers_id_is_given_once(group: ChangeGroup) -> None:
     check_change_group(group)
@@ -202,13 +203,13 @@ def test_the_same_is_not_paid_twice_in_one_statement() -> None:
         execute("UPDATE payments SET status = 'succeeded', confirmed_at = now()")
 
 
-@looped("over", ["canceled", "failed"])
+@loop_over("over", ["canceled", "failed"])
 def test_after_a_failure_it_may_be_paid_again(over: str) -> None:
     row = PaymentFactory(**{over: True})
     succeed(PaymentFactory(appointment=row.appointment, answered=True))
 
 
-@looped("late", ["failed", "canceled", "pending"])
+@loop_over("late", ["failed", "canceled", "pending"])
 def test_a_late_answer_changes_nothing_after_a_success(late: str) -> None:
     row = PaymentFactory(succeeded=True)
     with refuses("payments_status_transition", "payments"):
@@ -317,11 +318,11 @@ def test_an_amount_is_a_number() -> None:
         update_sql(PaymentWebhookEventFactory(), amount=Decimal("NaN"))
 
 
-@looped("way", UPDATES)
-def test_a_delivery_does_not_become_another_that_is_known(way: str) -> None:
+@loop_over("write_path", UPDATES)
+def test_a_delivery_does_not_become_another_that_is_known(write_path: str) -> None:
     first, second = PaymentWebhookEventFactory.create_batch(2)
     with refuses("payment_webhook_events_once", "payment_webhook_events"):
-        UPDATES[way](second, provider_event_id=first.provider_event_id)
+        UPDATES[write_path](second, provider_event_id=first.provider_event_id)
 
 
 def test_a_repeated_delivery_is_answered_by_nothing() -> None:

@@ -63,7 +63,7 @@ from tests.factories import (
     WaitlistRequestFactory,
 )
 from tests.factories.payloads import PAYLOADS
-from tests.grouped import looped
+from tests.rule_groups import loop_over
 
 pytestmark = pytest.mark.django_db
 
@@ -112,7 +112,7 @@ def test_somebody_waits() -> None:
     assert (event.acquisition, event.anonymous_id) == ({"entry_point": "ads"}, "browser-1")
 
 
-@looped(
+@loop_over(
     ("channel", "contact"),
     [("email", ANNA), ("phone", "8 (999) 123-45-67"), ("telegram", "@anna_ivanova")],
 )
@@ -165,7 +165,7 @@ def test_without_a_key_each_is_a_request_of_its_own() -> None:
     assert Lead.objects.count() == 1
 
 
-@looped(
+@loop_over(
     "other",
     [
         {"service": lambda: ServiceFactory(published=True)},
@@ -187,14 +187,14 @@ def test_the_same_key_with_other_content_is_refused(other: dict[str, Any]) -> No
         submit_waitlist_request(**values)
 
 
-@looped("status", ["draft", "archived"])
+@loop_over("status", ["draft", "archived"])
 def test_nobody_waits_for_what_is_not_offered(status: str) -> None:
     values = waiting(service=ServiceFactory(status=status))
     with refused(ServiceUnavailable):
         submit_waitlist_request(**values)
 
 
-@looped("trait", ["blocked", "deleted"])
+@loop_over("trait", ["blocked", "deleted"])
 def test_a_blocked_or_deleted_client_does_not_wait(trait: str) -> None:
     values = waiting(user=UserFactory(**{trait: True}))
     with refused(ClientUnavailable):
@@ -224,7 +224,7 @@ def test_bad_input_is_refused_and_nothing_is_written(name: str) -> None:
     check_refusals(lambda value: submit_waitlist_request(**given | {name: value}), values, error)
 
 
-@looped("channel", ["phone", "telegram"])
+@loop_over("channel", ["phone", "telegram"])
 def test_a_contact_is_of_its_kind(channel: str) -> None:
     values = waiting(preferred_contact=channel)
     with refused(InvalidInput, field="contact"):
@@ -277,7 +277,7 @@ def test_a_row_in_memory_does_not_decide() -> None:
         mark_waitlist_request_contacted(old)
 
 
-@looped("role", ["editor", "client"])
+@loop_over("role", ["editor", "client"])
 def test_only_who_keeps_the_schedule_moves_a_request(role: str) -> None:
     row, actor = WaitlistRequestFactory(), UserFactory(role=role)
     with refused(NotPermitted):
@@ -356,7 +356,7 @@ def test_what_was_submitted_is_not_changed() -> None:
         draft(form.appointment, SOME)
 
 
-@looped("missing", ["request", "safety", "adult_confirmed", "medication"])
+@loop_over("missing", ["request", "safety", "adult_confirmed", "medication"])
 def test_a_draft_with_gaps_is_not_submitted(missing: str) -> None:
     answers = {name: value for name, value in ANSWERS.items() if name != missing}
     form = draft(AppointmentFactory(confirmed=True), answers)
@@ -387,13 +387,13 @@ def test_texts_are_told_from_choices(answers: dict[str, Any], written: bool) -> 
     assert has_text(Plaintext(answers)) is written
 
 
-@looped("status", ["held", "paid", "confirmed"])
+@loop_over("status", ["held", "paid", "confirmed"])
 def test_a_form_is_filled_in_before_the_session(status: str) -> None:
     form = draft(AppointmentFactory(**{status: True}), ANSWERS)
     assert submit_intake_form(form).status == "submitted"
 
 
-@looped("status", ["canceled", "completed"])
+@loop_over("status", ["canceled", "completed"])
 def test_after_the_session_nothing_is_filled_in(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     with refused(IntakeClosed, entity="appointments", status=row.status):

@@ -23,7 +23,7 @@ from tests.booking.outbox_assertions import (
     writes_nothing,
 )
 from tests.factories import AvailabilitySlotFactory, ServiceFactory, UserFactory
-from tests.grouped import looped
+from tests.rule_groups import loop_over
 
 pytestmark = pytest.mark.django_db
 
@@ -46,7 +46,7 @@ EVENTS = {
 
 
 @pytest.mark.parametrize("status", ["draft", "published", "archived"])
-@looped("name", [*MOVES])
+@loop_over("name", [*MOVES])
 def test_a_service_moves_as_states_md_says(name: str, status: str) -> None:
     row, (to, sources) = ServiceFactory(status=status), MOVES[name]
     move = getattr(services, name)
@@ -91,7 +91,7 @@ INCOMPLETE: list[tuple[dict[str, Any], tuple[str, ...]]] = [
 ]
 
 
-@looped(("values", "offences"), INCOMPLETE)
+@loop_over(("values", "offences"), INCOMPLETE)
 def test_what_a_client_would_miss_is_asked_for(
     values: dict[str, Any], offences: tuple[str, ...]
 ) -> None:
@@ -115,7 +115,7 @@ def test_each_offence_is_named_in_the_sentence() -> None:
 
 
 @pytest.mark.parametrize("role", ["assistant", "editor", "client"])
-@looped("name", [*MOVES])
+@loop_over("name", [*MOVES])
 def test_only_the_owner_moves_a_service(name: str, role: str) -> None:
     row = ServiceFactory(status=min(MOVES[name][1]))
     actor = UserFactory(role=role)
@@ -186,7 +186,7 @@ def test_a_slot_that_is_blocked_is_not_booked_until_it_is_given_back() -> None:
     assert book_appointment(**values).slot_id == values["slot"].pk
 
 
-@looped("role", ["editor", "client"])
+@loop_over("role", ["editor", "client"])
 def test_only_who_keeps_the_schedule_blocks_it(role: str) -> None:
     slot, actor = AvailabilitySlotFactory(), UserFactory(role=role)
     with refused(NotPermitted):

@@ -41,8 +41,8 @@ from tests.booking.outbox_assertions import (
 )
 from tests.factories import AppointmentFactory, AvailabilitySlotFactory, PaymentFactory
 from tests.factories.booking import DEPOSIT, PRICE
-from tests.grouped import looped
-from tests.services import everything
+from tests.rule_groups import loop_over
+from tests.services import table_checksums
 
 pytestmark = pytest.mark.django_db
 
@@ -95,7 +95,7 @@ def test_a_success_confirms_the_session() -> None:
     ]
 
 
-@looped("amount", ["1000.00", "1000", "1000.0", 1000, Decimal("1000.00"), "1E+3"])
+@loop_over("amount", ["1000.00", "1000", "1000.0", 1000, Decimal("1000.00"), "1E+3"])
 def test_amount_is_the_same_in_every_notation(
     pending: tuple[Appointment, Payment], amount: Any
 ) -> None:
@@ -104,7 +104,7 @@ def test_amount_is_the_same_in_every_notation(
     assert fresh(payment) == ["succeeded"]
 
 
-@looped("kind", [*KINDS, "payment.unheard_of", "ping"])
+@loop_over("kind", [*KINDS, "payment.unheard_of", "ping"])
 def test_same_event_again_has_no_effect(pending: tuple[Appointment, Payment], kind: str) -> None:
     _row, payment = pending
     first = deliver(payment, kind)
@@ -128,10 +128,10 @@ def test_refunds_of_one_payment_are_told_apart_by_their_own_id() -> None:
 
 def test_an_event_that_nobody_waits_for_is_done_with() -> None:
     payment = known_payment(book())
-    before = everything()
+    before = table_checksums()
     event = deliver(payment, "payment.unheard_of")
     assert event.processed_at is not None
-    changed = {name for name, was in everything().items() if was != before[name]}
+    changed = {name for name, was in table_checksums().items() if was != before[name]}
     assert changed == {"payment_webhook_events"}
 
 
@@ -139,7 +139,7 @@ def test_an_event_that_nobody_waits_for_is_done_with() -> None:
 
 
 @pytest.mark.parametrize("kind", [SUCCEEDED, CAPTURE])
-@looped(
+@loop_over(
     ("amount", "currency"),
     [
         ("999.99", "RUB"),
@@ -265,11 +265,11 @@ def test_bad_input_is_refused_and_nothing_is_stored(name: str) -> None:
 # -- unknown payments -----------------------------------------------------------------------------
 
 
-@looped("kind", KINDS)
+@loop_over("kind", KINDS)
 def test_an_unknown_payment_is_kept_and_accepted(kind: str) -> None:
-    before = everything()
+    before = table_checksums()
     event = deliver("provider-unknown", kind)
-    changed = {name for name, was in everything().items() if was != before[name]}
+    changed = {name for name, was in table_checksums().items() if was != before[name]}
     assert changed == {"payment_webhook_events"}
     assert (event.last_error, event.processed_at, event.attempts) == ("unknown_payment", None, 1)
     assert deliver("provider-unknown", kind).attempts == 2
@@ -334,7 +334,7 @@ def test_money_that_is_reserved_is_to_be_captured() -> None:
     assert fresh(payment, row) == ["pending", "pending_payment"]
 
 
-@looped("before", [SUCCEEDED, CANCELED])
+@loop_over("before", [SUCCEEDED, CANCELED])
 def test_what_is_to_be_captured_too_late_is_not(before: str) -> None:
     payment = known_payment(book())
     deliver(payment, before)
@@ -487,7 +487,7 @@ def due_back(payment: Payment, row: Appointment) -> None:
         assert cancel_appointment(row, by="client").refund_amount in (0, DEPOSIT)
 
 
-@looped("status", ["held", "confirmed"])
+@loop_over("status", ["held", "confirmed"])
 def test_the_money_is_due_back_when_another_has_the_time(status: str) -> None:
     row, payment = late_payment()
     other = AppointmentFactory(**{status: True}, start_at_utc=row.start_at_utc)
@@ -510,7 +510,7 @@ def test_another_ones_hold_that_ran_out_too_gives_way() -> None:
     assert Appointment.objects.get(rescheduled_from=row).status == "confirmed"
 
 
-@looped("source", ["the slot itself", "the calendar"])
+@loop_over("source", ["the slot itself", "the calendar"])
 def test_the_money_is_due_back_when_the_time_is_blocked(source: str) -> None:
     row, payment = late_payment()
     if source == "the calendar":
@@ -528,7 +528,7 @@ def test_the_money_is_due_back_when_the_session_would_have_begun() -> None:
     assert payload("refund_due")["reason"] == "time_gone"
 
 
-@looped("trouble", ["begun", "over", "blocked"])
+@loop_over("trouble", ["begun", "over", "blocked"])
 def test_a_hold_that_nobody_has_swept_is_judged_as_if_it_had_been(trouble: str) -> None:
     row = book()
     payment = known_payment(row)
@@ -541,7 +541,7 @@ def test_a_hold_that_nobody_has_swept_is_judged_as_if_it_had_been(trouble: str) 
     assert told(row) == ["appointment_booked", "hold_expired"]
 
 
-@looped("by", ["client", "provider"])
+@loop_over("by", ["client", "provider"])
 def test_the_money_is_due_back_when_the_session_was_canceled(by: str) -> None:
     row = book()
     payment = known_payment(row)
@@ -595,12 +595,12 @@ def test_a_failure_in_the_middle_leaves_nothing_and_is_tried_again(
 ) -> None:
     row = book()
     payment = known_payment(row)
-    before = everything()
+    before = table_checksums()
     with pytest.MonkeyPatch.context() as patch:
         sabotage(patch)
         event = deliver(payment)
     assert (event.last_error, event.processed_at, event.attempts) == ("internal", None, 1)
-    changed = {name for name, was in everything().items() if was != before[name]}
+    changed = {name for name, was in table_checksums().items() if was != before[name]}
     assert changed == {"payment_webhook_events"}
     assert "anna" not in str(outbox())
     done = process_webhook(event.pk)

@@ -50,7 +50,7 @@ from booking.services import (
 )
 from ebalance.services import IdempotencyConflict, Refused
 from ebalance.settings import database
-from tests.processes import PATIENCE, eventually
+from tests.processes import HANG_TIMEOUT, eventually
 from tests.scale import SCALE
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -90,7 +90,7 @@ class Worker:
 
     def result(self) -> Any:
         """Wait for it. Raises AssertionError with the traceback of a process that failed."""
-        assert self.has_ended(PATIENCE * max(1, SCALE)), "a process hangs"
+        assert self.has_ended(HANG_TIMEOUT * max(1, SCALE)), "a process hangs"
         assert self.answer is not None
         return self.answer[0]
 

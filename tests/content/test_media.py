@@ -9,18 +9,18 @@ from django.db import connection
 from psycopg import errors
 
 from content.models import MediaAsset
-from tests.adversarial_sql import is_refused
+from tests.adversarial_sql import refuses_by_any_rule
 from tests.factories import MediaAssetFactory, UserFactory
-from tests.grouped import (
+from tests.rule_cases import ALL_WRITE_PATHS, Change
+from tests.rule_groups import (
     CaseGroup,
     ChangeGroup,
     case_groups,
     change_groups,
     check_case_group,
     check_change_group,
-    looped,
+    loop_over,
 )
-from tests.rule_cases import EVERY_WAY, Change
 from tests.support import Case, breaks, insert_sql, save_related
 
 pytestmark = pytest.mark.django_db
@@ -100,7 +100,7 @@ def test_mime_type_agrees_with_the_kind(group: CaseGroup) -> None:
 def test_other_mime_types_are_not_stored(mime_type: str) -> None:
     asset = MediaAssetFactory.build(mime_type=mime_type, media_type="image")
     save_related(asset)
-    with is_refused():
+    with refuses_by_any_rule():
         insert_sql(asset)
 
 
@@ -174,13 +174,13 @@ def test_an_image_is_described_or_decorative(group: CaseGroup) -> None:
             "alt_text": None,
         },
     ),
-    ways=EVERY_WAY,
+    write_paths=ALL_WRITE_PATHS,
 )
 def test_a_file_changes_by_the_same_rules(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
-@looped(
+@loop_over(
     ("row", "rule"),
     [
         (("../a.webp", "image/webp", 1, "Рассвет"), KEY),

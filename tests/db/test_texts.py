@@ -16,7 +16,7 @@ from django.db import models
 
 from ebalance.db.fields import ClosedSet
 from ebalance.db.lengths import HasLength
-from tests.adversarial_sql import is_refused
+from tests.adversarial_sql import refuses_by_any_rule
 from tests.advice import advises, of_column, of_rule
 from tests.db import catalog
 from tests.db.test_patterns import app_of, good_row, row_with
@@ -310,7 +310,7 @@ def test_longer_texts_are_refused_by_name(app: str) -> None:
             with case(target):
                 row = row_with(target, "a" * (field.limit + 1))
                 check_full_clean(row, f"{table}_{column}_has_length")
-                with is_refused():
+                with refuses_by_any_rule():
                     insert_sql(row)
 
 

@@ -115,7 +115,9 @@ def test_a_column_that_erasure_forgets_makes_the_proof_fail(
     people: tuple[Marked, ...], monkeypatch: Any
 ) -> None:
     field = Lead._meta.get_field("utm")
-    forgotten = classification.p0("utm_* of the first visit", erasure=classification.NAMES_NOBODY)
+    forgotten = classification.p0(
+        "utm_* of the first visit", erasure=classification.IDENTIFIES_NO_PERSON
+    )
     monkeypatch.setattr(field, "db_comment", forgotten)
     leads = table_of("leads")
     monkeypatch.delitem(leads.__dict__, "columns")  # as it was declared before

@@ -31,7 +31,7 @@ class Command(dumpdata.Command):
                 "Natural keys of people are their e-mail addresses: --natural-foreign and "
                 "--natural-primary need --with-personal-data."
             )
-        # A key cannot be left out, so a row with a personal one is.
+        # A key cannot be left out, so tables with a personal key are.
         rows = [m for m in apps.get_models() if is_personal(m._meta.pk)]
         columns = [
             f
@@ -56,7 +56,7 @@ class Command(dumpdata.Command):
 
 @contextlib.contextmanager
 def _not_serialized(columns: list[Any]) -> Iterator[None]:
-    """Serializers ask each field for this; they take no list of columns of several models."""
+    """Exclude columns from serializers, which have no option for columns of several models."""
     usual = [(field, field.serialize) for field in columns]
     for field in columns:
         field.serialize = False

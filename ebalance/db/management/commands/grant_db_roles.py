@@ -60,7 +60,7 @@ class Command(BaseCommand):
         self.stdout.write(DONE)
 
     def warn_of_log(self, names: list[str]) -> None:
-        """Only a superuser can set this, and the grants are worth having without."""
+        """Only a superuser can change these settings; the grants are made in any case."""
         wanted = ", ".join(f"{name} = {QUIET_LOG[name]}" for name in names)
         text = (
             f"Warning: the server's log may quote rows and parameters; a superuser sets {wanted}."
@@ -69,7 +69,7 @@ class Command(BaseCommand):
 
 
 def explain(error: DatabaseError) -> str | None:
-    """A sentence for what the connected role may not do, or cannot do now; None for the rest."""
+    """A sentence for a missing privilege or a locked table; None for any other error."""
     cause = error.__cause__
     if not isinstance(cause, psycopg.Error):
         return None
