@@ -66,7 +66,7 @@ class HasLength(models.Field):
     default_length: ClassVar[int | None] = None  # of a type that decides it
 
     def __init__(self, *args, max_length=None, **kwargs):
-        super().__init__(*args, max_length=max_length or self.default_length, **kwargs)
+        super().__init__(*args, max_length=max_length or self.default_length, **kwargs)  # type: ignore[misc]
 
     @property
     def limit(self) -> int:
