@@ -141,7 +141,7 @@ edit "$made" 'migrations.AddConstraint(' 'AddConstraintNotValid('
 name=$(basename "$made" .py)
 number=$(printf '%04d' $((1${name%%_*} - 10000 + 1)))
 cat >"crm/migrations/${number}_lead_on_hold_valid.py" <<MIGRATION
-"""Check the rows from before leads could be on hold.
+"""Check the rows that existed before leads could be on hold.
 
 Rollback note: nothing is undone; the constraint stays as it is.
 """
