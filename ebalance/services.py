@@ -150,7 +150,7 @@ def require_storable(value: object, field: str) -> None:
 
 
 def _content(value: object) -> object:
-    """The texts that an argument stands for: the key of a row, the value of a plaintext."""
+    """The text of an argument: of a row its key, of a plaintext its value."""
     if isinstance(value, models.Model):
         return value.pk
     return value.reveal() if isinstance(value, Plaintext) else value

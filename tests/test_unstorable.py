@@ -46,12 +46,14 @@ def services() -> dict[str, Callable[..., Any]]:
         f"{app}.services": importlib.import_module(f"{app}.services").__all__
         for app in PROJECT_APPS
     } | PRIVACY
-    found = {
+    exported_by_name = {
         f"{module}.{name}": getattr(importlib.import_module(module), name)
         for module, exported in names.items()
         for name in exported
     }
-    return {name: service for name, service in found.items() if inspect.isfunction(service)}
+    return {
+        name: service for name, service in exported_by_name.items() if inspect.isfunction(service)
+    }
 
 
 def text_parameters(service: Callable[..., Any]) -> list[inspect.Parameter]:

@@ -409,7 +409,7 @@ class Migration(migrations.Migration):
                                 name="audit_checkpoints_times_finite",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("key_id__length__lte", 16)),
+                                condition=models.Q(("key_id__length__lte", 60)),
                                 name="audit_checkpoints_key_id_has_length",
                             ),
                         ],
@@ -812,11 +812,11 @@ class Migration(migrations.Migration):
                                 name="key_rotations_table_name_has_length",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("to_key__length__lte", 16)),
+                                condition=models.Q(("to_key__length__lte", 60)),
                                 name="key_rotations_to_key_has_length",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("to_index_key__length__lte", 16)),
+                                condition=models.Q(("to_index_key__length__lte", 60)),
                                 name="key_rotations_to_index_key_has_length",
                             ),
                         ],
@@ -1138,7 +1138,7 @@ class Migration(migrations.Migration):
                                 name="message_templates_status_in_set",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("language__length__lte", 2)),
+                                condition=models.Q(("language__length__lte", 60)),
                                 name="message_templates_language_has_length",
                             ),
                         ],

@@ -213,7 +213,7 @@ class AuditCheckpoint(Entity):
     row_hash = models.BinaryField(db_comment=p0("row_hash of that entry"))
     entries = models.BigIntegerField(db_comment=p0("number of entries that go"))
     key_id = SingleLineTextField(
-        max_length=lengths.KEY_ID, db_comment=p0("id of the key of the signature")
+        max_length=lengths.CODE, db_comment=p0("id of the key of the signature")
     )
     signature = models.BinaryField(db_comment=p0("HMAC-SHA-256 of seq, row_hash, entries"))
     created_at = created_at()

@@ -21,10 +21,10 @@ class KeyRotation(Entity):
 
     table_name = SingleLineTextField(max_length=lengths.CODE, db_comment=p0("table"))
     to_key = SingleLineTextField(
-        max_length=lengths.KEY_ID, db_comment=p0("id of the key that values are sealed with")
+        max_length=lengths.CODE, db_comment=p0("id of the key that values are sealed with")
     )
     to_index_key = SingleLineTextField(
-        max_length=lengths.KEY_ID, db_comment=p0("id of the key that blind indexes are made with")
+        max_length=lengths.CODE, db_comment=p0("id of the key that blind indexes are made with")
     )
     cursor = models.UUIDField(
         null=True, blank=True, db_comment=p0("row up to which this pass has come, if one is going")

@@ -45,7 +45,7 @@ class MessageTemplate(Entity):
     name = SingleLineTextField(max_length=lengths.TITLE, db_comment=p0("name"))
     status = ClosedSet(Status, default=Status.DRAFT, db_comment=p0("life cycle"))
     language = SingleLineTextField(
-        max_length=2, default="ru", db_default="ru", db_comment=p0("ISO 639-1")
+        max_length=lengths.CODE, default="ru", db_default="ru", db_comment=p0("ISO 639-1")
     )
     active_version = models.IntegerField(null=True, blank=True, db_comment=p0("version in use"))
     created_at = created_at()

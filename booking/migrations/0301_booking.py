@@ -2123,7 +2123,7 @@ class Migration(migrations.Migration):
                                 name="payment_webhook_events_provider_payment_id_is_external_id",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("currency__length__lte", 3)),
+                                condition=models.Q(("currency__length__lte", 60)),
                                 name="payment_webhook_events_currency_has_length",
                             ),
                             models.CheckConstraint(

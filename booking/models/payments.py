@@ -193,7 +193,7 @@ class PaymentWebhookEvent(Entity):
         db_comment=p0("amount told, roubles"),
     )
     currency = SingleLineTextField(
-        max_length=3, null=True, blank=True, db_comment=p0("currency told, ISO 4217")
+        max_length=lengths.CODE, null=True, blank=True, db_comment=p0("currency told, ISO 4217")
     )
     received_at = models.DateTimeField(db_default=now_default(), db_comment=p0("receipt, UTC"))
     processed_at = models.DateTimeField(

@@ -27,7 +27,7 @@ CODE, SLUG = 60, 120
 TITLE = 200  # titles, names and synonyms
 EMAIL, PHONE, TELEGRAM_ID, TELEGRAM_NAME = 254, 16, 20, 32
 PASSWORD, USER_AGENT = 128, 300
-OPAQUE_ID, KEY_ID, BLIND_INDEX, TEXT_VERSION = 64, 16, 64, 20
+OPAQUE_ID = BLIND_INDEX = 64
 # An Idempotence-Key of YooKassa has at most 64 characters, an id of a payment 36.
 PROVIDER_ID, EXTERNAL_ID = 64, 200
 PATH, URL = 500, 2_000
@@ -54,9 +54,9 @@ class LengthCheck(rules.Check):
         value = instance.__dict__.get(field.attname)
         if value is None or field.size_of(value) <= field.limit:
             return
-        place = NON_FIELD_ERRORS if field.name in (exclude or ()) else field.name
+        shown_at = NON_FIELD_ERRORS if field.name in (exclude or ()) else field.name
         message = self.get_violation_error_message()
-        raise ValidationError({place: ValidationError(message, code=self.name)})
+        raise ValidationError({shown_at: ValidationError(message, code=self.name)})
 
 
 class HasLength(models.Field):

@@ -24,7 +24,7 @@ INVISIBLE = (
 _IN_URL = rf"[^{INVISIBLE}\\\"<>^`{{|}}]"  # the other characters that no URL has
 _LETTER = r"A-Za-z0-9\u0401\u0410-\u044F\u0451"
 _LABEL = rf"[{_LETTER}]([{_LETTER}-]*[{_LETTER}])?"
-# The host has Latin or Russian letters. No user name stands before it.
+# The host has Latin or Russian letters, and no user name before it.
 SECURE_URL = rf"^https://{_LABEL}(\.{_LABEL})*(:[0-9]{{1,5}})?([/?#]{_IN_URL}*)?$"
 # A path of the site. Two leading slashes would name another host.
 SITE_PATH = rf"^/((?!/){_IN_URL}+)?$"

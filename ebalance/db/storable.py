@@ -10,7 +10,7 @@ UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 def is_storable(value: Any, content: Callable[[Any], Any] = lambda item: item) -> bool:
     """Whether every text in ``value`` can be stored: keys, values and members at any depth.
 
-    ``content`` gives the text of an object that stands for one.
+    ``content`` replaces an object by its text.
     """
     waiting, seen = [value], set()
     while waiting:

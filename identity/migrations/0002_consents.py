@@ -194,7 +194,7 @@ class Migration(migrations.Migration):
                                 name="consents_consent_type_in_set",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("version__length__lte", 20)),
+                                condition=models.Q(("version__length__lte", 60)),
                                 name="consents_version_has_length",
                             ),
                             models.CheckConstraint(

@@ -58,7 +58,7 @@ class Consent(Entity):
         default=True, db_default=True, db_comment=p0("true: agreed; false: refused")
     )
     version = SingleLineTextField(
-        max_length=lengths.TEXT_VERSION,
+        max_length=lengths.CODE,
         db_comment=p0("version of the text, YYYY-MM-DD or YYYY-MM-DD.n"),
     )
     source = ClosedSet(Source, db_comment=p0("where it was given"))

@@ -67,7 +67,7 @@ def test_object_key_ends_as_its_kind_and_leads_nowhere_else(group: CaseGroup) ->
         {"object_key": lambda: f"b/{MediaAssetFactory(object_key='a.webp').object_key}"},
     ),
 )
-def test_two_files_do_not_lie_at_one_place(group: CaseGroup) -> None:
+def test_two_files_have_different_keys(group: CaseGroup) -> None:
     check_case_group(group)
 
 
@@ -202,7 +202,7 @@ def test_copy_is_asked_the_same(row: tuple[Any, ...], rule: str) -> None:
     assert caught.value.diag.constraint_name == rule
 
 
-def test_a_file_lies_in_the_local_storage_unless_said() -> None:
+def test_file_is_in_the_local_storage_by_default() -> None:
     asset = MediaAssetFactory()
     assert MediaAsset.objects.values_list("storage_provider", "is_decorative").get(pk=asset.pk) == (
         "local_fs",

@@ -23,7 +23,7 @@ from tests.db.test_patterns import app_of, good_row, row_with
 from tests.support import case_loop, check_full_clean, execute, insert_sql
 
 pytestmark = pytest.mark.django_db
-HERE = "tests/db/test_texts.py"
+FILE = "tests/db/test_texts.py"
 
 # data-model.md §0, "Lengths": name of the column to the most characters that it may have.
 LIMITS = {
@@ -44,11 +44,8 @@ LIMITS = {
     r"\w+_markdown": 200_000,
     r"\w+_encrypted": 400_000,
     r"\w+_bidx": 64,
-    r"key_id|to_key|to_index_key": 16,
-    r"version": 20,
-    r"language": 2,
-    r"currency": 3,
-    # Codes, and names of a zone, a MIME type or a version, which are as short.
+    # Codes, and what is as short: names of zones, MIME types, versions, ids of keys.
+    r"key_id|to_key|to_index_key|version|language|currency": 60,
     r"code|key|action|\w*_type|(event|table)_name|last_error|timezone|schema_version": 60,
     r"sources|allowed|trigger_flags": 60,
     # JSON, counted as text.
@@ -135,8 +132,8 @@ def checks_of(table: str, column: str) -> dict[str, str]:
 
 def length_in(checks: dict[str, str], table: str, column: str) -> int | None:
     sql = checks.get(f"{table}_{column}_has_length", "")
-    found = re.search(r"(?:<= |, )(\d+)\)+$", sql)
-    return int(found[1]) if found else None
+    limit = re.search(r"(?:<= |, )(\d+)\)+$", sql)
+    return int(limit[1]) if limit else None
 
 
 def is_closed_set(table: str, column: str) -> bool:
@@ -162,14 +159,14 @@ def test_texts_have_a_length() -> Iterator[str]:
                 f"the CHECK {where[0]}_{where[1]}_has_length is missing",
             )
         elif len(patterns) != 1:
-            yield f"{HERE}: list the length of `{'.'.join(where)}` once in LIMITS"
+            yield f"{FILE}: list the length of `{'.'.join(where)}` once in LIMITS"
         elif length != LIMITS[patterns[0]]:
             yield of_column(*where)(
-                f"declare max_length={LIMITS[patterns[0]]} (or correct LIMITS in {HERE}) for",
+                f"declare max_length={LIMITS[patterns[0]]} (or correct LIMITS in {FILE}) for",
                 f"it is {length}",
             )
     for table, column in BOUNDED_BY_PLAN - seen:
-        yield f"{HERE}: remove `{table}.{column}` from BOUNDED_BY_PLAN: there is no such column"
+        yield f"{FILE}: remove `{table}.{column}` from BOUNDED_BY_PLAN: there is no such column"
 
 
 @advises
@@ -188,12 +185,12 @@ def test_safe_texts_are_editorial_or_have_a_form() -> Iterator[str]:
             if not refused_by_form(*where, value, is_list=column["type"] == "text[]"):
                 yield of_column(*where)(
                     "give a form (rules.code, slug, opaque_id, matches; an ExternalId), declare "
-                    f"p1()/p2(), or list the column in EDITORIAL in {HERE}, for",
+                    f"p1()/p2(), or list the column in EDITORIAL in {FILE}, for",
                     f"its CHECKs take {value!r}",
                 )
                 break
     for table, column in EDITORIAL - seen:
-        yield f"{HERE}: remove `{table}.{column}` from EDITORIAL: there is no such P0 text"
+        yield f"{FILE}: remove `{table}.{column}` from EDITORIAL: there is no such P0 text"
 
 
 def refused_by_form(table: str, column: str, value: str, *, is_list: bool) -> bool:
@@ -353,7 +350,7 @@ FAULTS = {
         "ALTER TABLE appointments DROP CONSTRAINT appointments_meeting_url_has_length, "
         "ADD CONSTRAINT appointments_meeting_url_has_length CHECK (length(meeting_url) <= 5000)",
         test_texts_have_a_length,
-        f"declare max_length=2000 (or correct LIMITS in {HERE}) for `Appointment.meeting_url`: "
+        f"declare max_length=2000 (or correct LIMITS in {FILE}) for `Appointment.meeting_url`: "
         "it is 5000",
     ),
     "a safe text without a form": (
@@ -361,7 +358,7 @@ FAULTS = {
         "COMMENT ON COLUMN appointments.remark IS 'P0 · a remark'",
         test_safe_texts_are_editorial_or_have_a_form,
         "give a form (rules.code, slug, opaque_id, matches; an ExternalId), declare p1()/p2(), or "
-        f"list the column in EDITORIAL in {HERE}, for `Appointment.remark`: its CHECKs take "
+        f"list the column in EDITORIAL in {FILE}, for `Appointment.remark`: its CHECKs take "
         "'Иван Петров'",
     ),
     "an index on a long text": (
@@ -390,5 +387,5 @@ def test_column_without_a_length_fails_the_check_of_the_models() -> None:
     planted = Planted()
     planted.set_attributes_from_name("remark")
     planted.model = catalog.model_of("appointments")
-    (error,) = [found for found in planted.check() if found.id == "ebalance.E001"]
+    (error,) = [fault for fault in planted.check() if fault.id == "ebalance.E001"]
     assert "max_length" in str(error.hint)

@@ -268,7 +268,7 @@ def test_other_files_and_addresses_are_left_alone(folder: Path) -> None:
         (folder / name).write_text("not ours")
         os.utime(folder / name, (0, 0))
     (folder / "folder").mkdir()
-    DataExportRequestFactory(ready=True, file_url="/exports/elsewhere.zip")
+    DataExportRequestFactory(ready=True, file_url="exports/elsewhere.zip")
     assert sweep(now()) == 0
     assert len(names(folder)) == 4
 

@@ -1043,7 +1043,7 @@ class Migration(migrations.Migration):
                                 name="review_publication_consents_one_active",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("version__length__lte", 20)),
+                                condition=models.Q(("version__length__lte", 60)),
                                 name="review_publication_consents_version_has_length",
                             ),
                         ],

@@ -140,7 +140,7 @@ class ReviewPublicationConsent(Entity):
         default=False, db_default=False, db_comment=p0("true: agreed; false: refused")
     )
     version = SingleLineTextField(
-        max_length=lengths.TEXT_VERSION,
+        max_length=lengths.CODE,
         db_comment=p0("version of the text, YYYY-MM-DD or YYYY-MM-DD.n"),
     )
     granted_at = models.DateTimeField(
