@@ -36,8 +36,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.actor import Actor, acting_as, current_actor
-from ebalance.db import patterns, storable
-from ebalance.db.encryption.values import Plaintext
+from ebalance.db import patterns
+from ebalance.db.storable import is_storable
 
 type Clock = Callable[[], datetime]
 """Returns the current time, aware. Called after the locks are taken. Tests pass their own."""
@@ -143,17 +143,10 @@ def storable_arguments[**P, R](function: Callable[P, R]) -> Callable[P, R]:
 
 def require_storable(value: object, field: str) -> None:
     """Raises InvalidInput. ``field`` names the argument."""
-    is_fit = storable.is_storable(value, _content)
+    is_fit = is_storable(value)
     del value  # error reporters show local variables
     if not is_fit:
         raise InvalidInput(field=field)
-
-
-def _content(value: object) -> object:
-    """The text of an argument: of a row its key, of a plaintext its value."""
-    if isinstance(value, models.Model):
-        return value.pk
-    return value.reveal() if isinstance(value, Plaintext) else value
 
 
 def transactional[**P, R](function: Callable[P, R]) -> Callable[P, R]:

@@ -150,6 +150,37 @@ def test_what_only_the_database_refuses_is_a_refusal_too(editor: User) -> None:
     assert caught.value.details["rule"] == "content_items_title_not_blank"
 
 
+@loop_over(
+    ("column", "limit"),
+    [
+        ("title", 200),
+        ("excerpt", 2_000),
+        ("body_markdown", 200_000),
+        ("seo_title", 200),
+        ("seo_description", 2_000),
+        ("seo_keywords", 2_000),
+        ("canonical_url", 2_000),
+    ],
+)
+def test_text_too_long_is_refused_by_the_name_of_its_rule(
+    editor: User, column: str, limit: int
+) -> None:
+    item, start = ContentItemFactory(), "/" if column == "canonical_url" else "я"
+    with writes_nothing(), pytest.raises(RuleBroken) as caught:
+        save_revision(item, actor=editor, **{column: start + "я" * limit})
+    assert caught.value.details["rule"] == f"content_items_{column}_has_length"
+    assert str(limit) in caught.value.sentence
+    save_revision(item, actor=editor, **{column: start + "я" * (limit - 1)})
+
+
+@loop_over("url", ["javascript:alert(1)", "//evil.ru", "http://a.ru", "https://a@b.ru", "a\\b"])
+def test_address_of_another_form_is_refused_by_the_name_of_its_rule(editor: User, url: str) -> None:
+    item = ContentItemFactory()
+    with writes_nothing(), pytest.raises(RuleBroken) as caught:
+        save_revision(item, actor=editor, canonical_url=url)
+    assert caught.value.details["rule"] == "content_items_canonical_url_is_address"
+
+
 def test_a_revision_has_somebody_who_saved_it() -> None:
     item = ContentItemFactory()
     with writes_nothing():

@@ -106,8 +106,9 @@ def sweep(now: datetime) -> int:
 
 def name_in(file_url: str) -> str:
     """The name of the file of this key. Raises UnknownKey."""
-    prefix, name = file_url[: len(KEY_PREFIX)], file_url[len(KEY_PREFIX) :]
-    if prefix != KEY_PREFIX or not NAME.fullmatch(name):
+    is_ours = isinstance(file_url, str) and file_url.startswith(KEY_PREFIX)
+    name = file_url.removeprefix(KEY_PREFIX) if is_ours else ""
+    if not NAME.fullmatch(name):
         raise UnknownKey
     return name
 
