@@ -404,7 +404,7 @@ def test_a_dry_run_says_what_would_move_and_writes_nothing(use: Any) -> None:
     assert "lead_notes: 4 rows would be moved." in said
     assert f"lead_notes {bad.pk}: note_encrypted: " in said
     assert "lead_identities" not in said
-    assert error == "1 row would be left as they are."
+    assert error == "1 row cannot be moved."
     assert fingerprint(*tables) == before
 
 

@@ -340,10 +340,10 @@ def purge_lock() -> Iterator[None]:
 def _holder() -> str:
     row = _row(HOLDER, LOCK)
     if row is None:
-        return "Another purge of this database was at work until now; try again."
+        return "Another purge of this database has just ended; try again."
     pid, application, user = row
     return (
-        f"Another purge of this database is at work: {application or 'a program'}, "
+        f"Another purge of this database is running: {application or 'a program'}, "
         f"as {user or 'somebody'}, server process {pid}."
     )
 

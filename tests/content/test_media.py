@@ -1,4 +1,4 @@
-"""Uploaded files: where they lie, what they are, how large, and what those who do not see hear."""
+"""Uploaded files: paths, types, sizes and descriptions."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_object_key_ends_as_its_kind_and_leads_nowhere_else(group: CaseGroup) ->
         {"object_key": lambda: f"b/{MediaAssetFactory(object_key='a.webp').object_key}"},
     ),
 )
-def test_two_files_have_different_keys(group: CaseGroup) -> None:
+def test_object_key_belongs_to_one_file(group: CaseGroup) -> None:
     check_case_group(group)
 
 
@@ -189,7 +189,7 @@ def test_a_file_changes_by_the_same_rules(group: ChangeGroup) -> None:
         (("a.webp", "image/webp", 1, None), DESCRIBED),
     ],
 )
-def test_copy_is_asked_the_same(row: tuple[Any, ...], rule: str) -> None:
+def test_copy_follows_the_same_rules(row: tuple[Any, ...], rule: str) -> None:
     key, mime, size, alt = row
     uploader = UserFactory().pk
     with pytest.raises(errors.CheckViolation) as caught, connection.cursor() as cursor:  # noqa: PT012

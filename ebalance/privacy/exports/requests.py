@@ -96,7 +96,7 @@ def process_export(key: UUID, *, clock: Clock = timezone.now) -> Outcome:
         try:
             return _make(request, clock)
         except OUTSIDE as error:
-            logger.error("data export %s has to wait: %s", key, _describe(error))
+            logger.error("data export %s is postponed: %s", key, _describe(error))
             return "postponed"
         except Exception as error:
             if not _fail(key, clock=clock):
