@@ -427,7 +427,7 @@ class Migration(migrations.Migration):
                         (
                             "telegram_user_id",
                             models.TextField(
-                                blank=True, db_comment="P1 · Telegram's id, digits", null=True
+                                blank=True, db_comment="P1 · Telegram id, digits", null=True
                             ),
                         ),
                         (

@@ -254,10 +254,7 @@ class LeadIdentity(Entity):
         db_comment=p1("blind index of the phone", export=False),
     )
     telegram_user_id = SingleLineTextField(
-        max_length=lengths.TELEGRAM_ID,
-        null=True,
-        blank=True,
-        db_comment=p1("Telegram's id, digits"),
+        max_length=lengths.TELEGRAM_ID, null=True, blank=True, db_comment=p1("Telegram id, digits")
     )
     is_primary = models.BooleanField(
         default=False, db_default=False, db_comment=p0("the one to use; one per lead")
