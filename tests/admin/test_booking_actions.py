@@ -21,9 +21,9 @@ from tests.admin.support import form_at, page, text
 from tests.admin.test_writing import is_russian
 from tests.booking.outbox_assertions import (
     TEN_YEARS_ON,
+    event_types,
     outbox,
     stored,
-    told,
     tracked,
     writes_nothing,
 )
@@ -128,7 +128,7 @@ def test_button_calls_the_verb(
     assert (answer.status_code, answer.url) == (302, page(model, "change", row.pk))
     assert is_russian(said(answer)), said(answer)
     assert stored(row)["status"] == after
-    assert told(row) == [event]
+    assert event_types(row) == [event]
     if "outcome" in stored(row) and after != "confirmed":
         assert stored(row)["outcome_recorded_by_role"] == role
         assert stored(row)["outcome_reason_category"] == filled.get("reason_category")
@@ -404,7 +404,7 @@ def test_the_owner_moves_a_service(owner: Client, button: str, before: str, afte
     first = str(next(iter(get_messages(answer.wsgi_request))))
     assert is_russian(first), first
     assert stored(row)["status"] == after
-    assert len(told(row)) == 1
+    assert len(event_types(row)) == 1
 
 
 def test_what_a_service_lacks_is_an_error_of_the_form(owner: Client) -> None:
@@ -522,7 +522,7 @@ def test_staff_books_for_somebody_by_the_verb(as_role: Callable[[str], Client]) 
     assert (booked.slot_id, booked.status) == (slot.pk, "pending_payment")
     assert booked.price_amount == booked.service.price_amount
     assert stored(slot)["status"] == "reserved"
-    assert told(booked) == ["appointment_booked"]
+    assert event_types(booked) == ["appointment_booked"]
 
 
 def test_a_time_that_is_taken_is_said_and_what_was_typed_stays(owner: Client) -> None:

@@ -1,4 +1,4 @@
-"""What load tests start from, and what must hold in the database afterwards. By SQL alone."""
+"""First rows and final checks of the load tests, by SQL alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WHERE a.{KEEPS} AND b.{KEEPS}
   AND tstzrange(a.start_at_utc, a.end_at_utc + a.buffer_minutes * interval '1 minute')
    && tstzrange(b.start_at_utc, b.end_at_utc + b.buffer_minutes * interval '1 minute')
 """
-# A slot is reserved exactly while one appointment keeps it, or for ever by a completed one.
+# A slot is reserved exactly while one appointment blocks it; a completed one blocks it for ever.
 SLOTS_ASTRAY = f"""
 SELECT s.id, s.status, kept.number FROM availability_slots s CROSS JOIN LATERAL (
     SELECT count(*) AS number FROM appointments
@@ -38,7 +38,7 @@ WITH RECURSIVE chain AS (
 SELECT last FROM chain LEFT JOIN payments ON appointment_id = chain.id AND status = 'succeeded'
 GROUP BY last HAVING count(payments.id) = 0
 """
-# Of a session nobody keeps less than nothing or more than its price.
+# The money kept for a session is between zero and its price.
 MONEY_ASTRAY = """
 WITH RECURSIVE chain AS (
     SELECT id AS first, id, price_amount FROM appointments WHERE rescheduled_from_id IS NULL
@@ -74,7 +74,7 @@ def keys(connection: psycopg.Connection, query: str, params: Params = ()) -> lis
 
 
 def services(connection: psycopg.Connection, *kinds: tuple[int, int]) -> list[UUID]:
-    """Published services of these lengths, minutes, and prices, roubles."""
+    """Insert published services; each kind is a duration in minutes and a price in roubles."""
     return keys(
         connection,
         "INSERT INTO services (slug, title, description_markdown, format, duration_minutes, "
@@ -109,7 +109,7 @@ def slots(
 
 
 def deadlocks(database: Database) -> int:
-    """How many there have been, solved by another try or not. A session counts when it ends."""
+    """Count the deadlocks, retried or not. PostgreSQL counts those of a session when it ends."""
     with database.connect(autocommit=True) as connection:
         assert eventually(lambda: keys(connection, OTHERS) == [0])
         return keys(connection, DEADLOCKS)[0]

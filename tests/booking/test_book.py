@@ -24,16 +24,16 @@ from crm.models import Lead
 from ebalance.db.ids import uuid7
 from ebalance.services import IdempotencyConflict, InvalidInput, NotFound, Refused
 from tests.booking.outbox_assertions import (
-    NO_KEYS,
-    NO_TEXTS,
+    INVALID_KEYS,
+    INVALID_TEXTS,
     at,
     book,
     check_refusals,
+    event_types,
     outbox,
     payload,
     refused,
     request,
-    told,
     tracked,
     tracked_names,
     writes_nothing,
@@ -84,7 +84,7 @@ def test_a_time_is_held_until_it_is_paid() -> None:
     assert row.client_request_id == "request-1"
     slot.refresh_from_db()
     assert slot.status == "reserved"
-    assert told(row) == ["appointment_booked"]
+    assert event_types(row) == ["appointment_booked"]
     assert payload("appointment_booked") == {
         "service_id": str(row.service_id),
         "start_at_utc": NEXT_WEEK.isoformat().replace("+00:00", "Z"),
@@ -124,7 +124,7 @@ def test_what_is_free_of_charge_is_confirmed_at_once() -> None:
     now = wall_clock()
     row = book(service=ServiceFactory(published=True, free=True), clock=at(now))
     assert (row.status, row.confirmed_at, row.hold_expires_at) == ("confirmed", now, None)
-    assert told(row) == ["appointment_booked", "appointment_confirmed"]
+    assert event_types(row) == ["appointment_booked", "appointment_confirmed"]
     assert tracked_names() == ["booking_confirmed", "booking_slot_selected"]
     (properties,) = tracked("booking_confirmed")
     assert properties["format"] == "online"
@@ -382,7 +382,7 @@ def test_a_hold_that_ran_out_gives_way() -> None:
     first.refresh_from_db()
     assert (first.status, first.outcome) == ("canceled", None)
     assert first.canceled_at == first.hold_expires_at
-    assert told(first) == ["appointment_booked", "hold_expired"]
+    assert event_types(first) == ["appointment_booked", "hold_expired"]
     assert (row.status, row.slot_id, row.slot.status) == (
         "pending_payment",
         first.slot_id,
@@ -499,10 +499,10 @@ def test_a_slot_in_the_past_is_refused() -> None:
 
 
 WRONG: dict[str, list[Any]] = {
-    "service": [None, *NO_KEYS],
-    "slot": NO_KEYS,
-    "client": NO_KEYS,
-    "lead": NO_KEYS,
+    "service": [None, *INVALID_KEYS],
+    "slot": INVALID_KEYS,
+    "client": INVALID_KEYS,
+    "lead": INVALID_KEYS,
     "start": [
         "",
         "tomorrow",
@@ -518,7 +518,19 @@ WRONG: dict[str, list[Any]] = {
         0,
         [],
     ],
-    "client_request_id": [None, "", " ", "\n\t", "\u200b", "a" * 201, 7, b"a", [], True, *NO_TEXTS],
+    "client_request_id": [
+        None,
+        "",
+        " ",
+        "\n\t",
+        "\u200b",
+        "a" * 201,
+        7,
+        b"a",
+        [],
+        True,
+        *INVALID_TEXTS,
+    ],
     "timezone": [
         None,
         "",
@@ -531,12 +543,12 @@ WRONG: dict[str, list[Any]] = {
         3,
         [],
         {},
-        *NO_TEXTS,
+        *INVALID_TEXTS,
     ],
-    "format": [None, "", "hybrid", "Online", "a" * 100_000, 1, [], {}, *NO_TEXTS],
-    "topic": ["", "no-such-topic", "a" * 100_000, 7, [], {}, True, *NO_TEXTS],
-    "deep_link_id": ["", "+79991234567", "anna@example.com", "Анна", 7, *NO_TEXTS],
-    "entry_point": ["", "billboard", "SEO", "a" * 100_000, 7, [], *NO_TEXTS],
+    "format": [None, "", "hybrid", "Online", "a" * 100_000, 1, [], {}, *INVALID_TEXTS],
+    "topic": ["", "no-such-topic", "a" * 100_000, 7, [], {}, True, *INVALID_TEXTS],
+    "deep_link_id": ["", "+79991234567", "anna@example.com", "Анна", 7, *INVALID_TEXTS],
+    "entry_point": ["", "billboard", "SEO", "a" * 100_000, 7, [], *INVALID_TEXTS],
 }
 
 

@@ -14,19 +14,19 @@ from booking.models import Appointment
 from booking.services import cancel_appointment, expire_holds, reschedule_appointment
 from ebalance.services import InvalidInput, NotFound, TransitionRefused
 from tests.booking.outbox_assertions import (
-    NO_TEXTS,
+    INVALID_TEXTS,
     at,
     book,
     check_refusals,
     confirmed,
     deliver,
+    event_types,
     known_payment,
     outbox,
     paid,
     payload,
     refused,
     start,
-    told,
     tracked,
     writes_nothing,
 )
@@ -295,7 +295,7 @@ def test_only_what_has_come_in_goes_back(status: str) -> None:
     row = sold({})
     PaymentFactory(appointment=row, **({status: True} if status != "pending" else {}))
     assert cancel_appointment(row, by="provider").refund_amount == 0
-    assert "refund_due" not in told()
+    assert "refund_due" not in event_types()
 
 
 def test_the_policy_is_that_of_the_moment_of_cancelling() -> None:
@@ -327,7 +327,7 @@ def test_a_hold_is_canceled_for_nothing() -> None:
     row = book()
     start(row)
     assert cancel_appointment(row, by="client").refund_amount == 0
-    assert "refund_due" not in told()
+    assert "refund_due" not in event_types()
 
 
 def test_a_cancellation_after_a_late_payment_asks_the_row_that_took_the_place() -> None:
@@ -344,7 +344,7 @@ def test_a_cancellation_after_a_late_payment_asks_the_row_that_took_the_place() 
 
 # -- bad input ------------------------------------------------------------------------------------
 
-WRONG = ["", "nobody", "Client", "a" * 100_000, 7, True, [], {}, float("nan"), *NO_TEXTS]
+WRONG = ["", "nobody", "Client", "a" * 100_000, 7, True, [], {}, float("nan"), *INVALID_TEXTS]
 
 
 def test_unknown_side_does_not_cancel() -> None:

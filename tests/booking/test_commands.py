@@ -19,7 +19,13 @@ from django.utils.timezone import now
 from booking.models import Appointment, Payment, PaymentWebhookEvent
 from booking.services import settlement
 from ebalance import commands
-from tests.booking.outbox_assertions import book, deliver, known_payment, told, writes_nothing
+from tests.booking.outbox_assertions import (
+    book,
+    deliver,
+    event_types,
+    known_payment,
+    writes_nothing,
+)
 from tests.databases import Database, default_connection_on
 from tests.factories import (
     AppointmentFactory,
@@ -114,7 +120,7 @@ def all_took_effect_once(number: int) -> None:
     assert PaymentWebhookEvent.objects.filter(processed_at=None).count() == 0
     assert Payment.objects.filter(status="succeeded").count() == number
     assert Appointment.objects.filter(status="confirmed").count() == number
-    kinds = told()
+    kinds = event_types()
     for kind in ("payment_succeeded", "appointment_paid", "appointment_confirmed"):
         assert kinds.count(kind) == number, kind
 
@@ -137,9 +143,9 @@ def test_what_waits_is_tried_again_and_counted(monkeypatch: pytest.MonkeyPatch) 
     assert PaymentWebhookEvent.objects.filter(processed_at=None).count() == 2
     assert PaymentWebhookEvent.objects.get(last_error="out_of_order").processed_at is not None
     assert Appointment.objects.filter(status="confirmed").count() == 3
-    before = told()
+    before = event_types()
     assert command("process_webhooks").splitlines()[0] == "       0 took effect"
-    assert told() == before
+    assert event_types() == before
 
 
 @pytest.mark.django_db
@@ -216,7 +222,7 @@ def test_killed_in_the_middle_it_leaves_whole_events(committed: Database) -> Non
     assert PaymentWebhookEvent.objects.filter(processed_at=None, attempts=0).count() == 4
     assert Payment.objects.filter(status="succeeded").count() == 4
     assert Appointment.objects.filter(status="confirmed").count() == 4
-    assert told().count("payment_succeeded") == 4
+    assert event_types().count("payment_succeeded") == 4
     again = manage("process_webhooks", DATABASE_URL=committed.url)
     assert (again.returncode, again.stdout) == (0, "       4 took effect\n"), again.stderr
     all_took_effect_once(8)
@@ -286,7 +292,7 @@ def stale_holds(number: int) -> list[Appointment]:
 def all_expired_once(number: int) -> None:
     rows = Appointment.objects.select_related("slot")
     assert [(row.status, row.slot.status) for row in rows] == [("canceled", "available")] * number
-    assert told() == ["hold_expired"] * number
+    assert event_types() == ["hold_expired"] * number
 
 
 @pytest.mark.django_db
@@ -309,7 +315,7 @@ def test_killed_in_the_middle_it_leaves_whole_transactions(committed: Database) 
         process.kill()
         process.communicate(timeout=PATIENCE)
     assert Appointment.objects.filter(status="canceled").count() == 100
-    assert told() == ["hold_expired"] * 100
+    assert event_types() == ["hold_expired"] * 100
     again = manage("expire_holds", DATABASE_URL=committed.url)
     assert (again.returncode, again.stdout) == (0, "5 holds expired.\n"), again.stderr
     all_expired_once(105)

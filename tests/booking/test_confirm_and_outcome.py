@@ -13,15 +13,15 @@ from booking.services import confirm_appointment, expire_holds, holds, record_ou
 from crm.models import Lead
 from ebalance.services import InvalidInput, NotFound, TransitionRefused
 from tests.booking.outbox_assertions import (
-    NO_TEXTS,
+    INVALID_TEXTS,
     at,
     book,
     check_refusals,
     confirmed,
+    event_types,
     payload,
     refused,
     stored,
-    told,
     tracked,
     writes_nothing,
 )
@@ -37,7 +37,7 @@ from tests.grouped import looped
 pytestmark = pytest.mark.django_db
 
 TICK = timedelta(microseconds=1)
-WRONG = ["", "nobody", "Attended", "a" * 100_000, 7, True, [], {}, float("nan"), *NO_TEXTS]
+WRONG = ["", "nobody", "Attended", "a" * 100_000, 7, True, [], {}, float("nan"), *INVALID_TEXTS]
 
 
 # -- confirm --------------------------------------------------------------------------------------
@@ -50,7 +50,7 @@ def test_what_is_paid_is_confirmed() -> None:
     now = wall_clock()
     assert confirm_appointment(row, clock=at(now)) is row
     assert (row.status, row.confirmed_at) == ("confirmed", now)
-    assert told(row) == ["appointment_booked", "appointment_confirmed"]
+    assert event_types(row) == ["appointment_booked", "appointment_confirmed"]
     assert payload("appointment_confirmed")["format"] == "online"
     (properties,) = tracked("booking_confirmed")
     assert properties["service_id"] == str(row.service_id)
@@ -133,7 +133,7 @@ def test_an_outcome_is_recorded(outcome: str, reason: str | None, lead: str) -> 
     assert (after["status"], after["outcome"]) == ("completed", outcome)
     assert after["outcome_reason_category"] == reason
     assert (after["outcome_recorded_at"], after["outcome_recorded_by_role"]) == (now, "system")
-    assert told(row)[-1] == "appointment_completed"
+    assert event_types(row)[-1] == "appointment_completed"
     assert payload("appointment_completed")["outcome"] == outcome
     (properties,) = tracked("appointment_outcome_recorded")
     assert (properties["outcome"], properties.get("reason_category")) == (outcome, reason)
@@ -217,7 +217,7 @@ def test_holds_that_ran_out_are_swept() -> None:
     for row in rows:
         row.refresh_from_db()
         assert (row.status, row.canceled_at, row.outcome) == ("canceled", now, None)
-        assert told(row) == ["appointment_booked", "hold_expired"]
+        assert event_types(row) == ["appointment_booked", "hold_expired"]
     rows[0].slot.refresh_from_db()
     assert rows[0].slot.status == "available"
     with writes_nothing():
@@ -240,7 +240,7 @@ def test_many_holds_are_swept_in_several_transactions(monkeypatch: pytest.Monkey
     assert expire_holds(clock=later) == 7
     assert set(Appointment.objects.values_list("status", flat=True)) == {"canceled"}
     assert {row.slot.status for row in Appointment.objects.select_related("slot")} == {"available"}
-    assert told() == ["hold_expired"] * 7
+    assert event_types() == ["hold_expired"] * 7
 
 
 def test_a_swept_hold_frees_only_its_own_slot() -> None:

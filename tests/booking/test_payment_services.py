@@ -13,20 +13,20 @@ from crm.models import Lead
 from ebalance.db.ids import uuid7
 from ebalance.services import IdempotencyConflict, InvalidInput, NotFound, TransitionRefused
 from tests.booking.outbox_assertions import (
-    NO_KEYS,
-    NO_TEXTS,
+    INVALID_KEYS,
+    INVALID_TEXTS,
     at,
     book,
     check_refusals,
     confirmed,
     deliver,
+    event_types,
     known_payment,
     paid,
     payload,
     refused,
     start,
     stored,
-    told,
     tracked,
     tracked_names,
     writes_nothing,
@@ -52,7 +52,7 @@ WRONG_TEXTS = [
     [],
     {},
     b"a",
-    *NO_TEXTS,
+    *INVALID_TEXTS,
 ]
 
 
@@ -67,7 +67,7 @@ def test_a_payment_is_asked_for() -> None:
     assert (after["status"], after["purpose"]) == ("pending", "deposit")
     assert (after["amount"], after["currency"], after["provider"]) == (DEPOSIT, "RUB", "yookassa")
     assert (after["idempotency_key"], after["provider_payment_id"]) == ("payment-1", None)
-    assert told(payment) == ["payment_started"]
+    assert event_types(payment) == ["payment_started"]
     assert payload("payment_started") == {
         "amount": DEPOSIT,
         "currency": "RUB",
@@ -209,7 +209,7 @@ def test_purpose_is_one_of_the_set() -> None:
 
 
 def test_payment_is_for_an_appointment() -> None:
-    check_refusals(start, [None, uuid7(), *NO_KEYS], NotFound)
+    check_refusals(start, [None, uuid7(), *INVALID_KEYS], NotFound)
 
 
 def test_a_price_that_no_event_can_hold_is_not_asked_for() -> None:
@@ -293,7 +293,7 @@ def test_a_payment_that_was_not_opened_is_closed() -> None:
     payment = start(row)
     assert fail_payment(payment, category="provider_error") is payment
     assert (payment.status, payment.failure_category) == ("failed", "provider_error")
-    assert told(payment) == ["payment_started", "payment_failed"]
+    assert event_types(payment) == ["payment_started", "payment_failed"]
     assert payload("payment_failed") == {
         "failure_category": "provider_error",
         "appointment_id": str(row.pk),
@@ -350,7 +350,7 @@ def test_the_whole_way_is_told_once_each() -> None:
     deposit = paid(row, "deposit")
     rest = paid(row, "full")
     assert (deposit.amount, rest.amount) == (DEPOSIT, PRICE - DEPOSIT)
-    assert sorted(told()) == sorted(
+    assert sorted(event_types()) == sorted(
         [
             "appointment_booked",
             "lead_created",

@@ -39,17 +39,17 @@ from ebalance.services import (
     TransitionRefused,
 )
 from tests.booking.outbox_assertions import (
-    NO_KEYS,
-    NO_TEXTS,
+    INVALID_KEYS,
+    INVALID_TEXTS,
     TEN_YEARS_ON,
     at,
     book,
     check_refusals,
     confirmed,
+    event_types,
     payload,
     refused,
     stored,
-    told,
     tracked,
     tracked_names,
     writes_nothing,
@@ -96,7 +96,7 @@ def test_somebody_waits() -> None:
     assert (after["preferred_contact"], after["preferred_time_window"]) == ("email", "weekend")
     assert WaitlistRequest.objects.get().contact_value_encrypted.open() == ANNA
     assert WaitlistRequest.objects.find_by_contact(email=ANNA.lower()).get() == row
-    assert told(row) == ["waitlist_submitted"]
+    assert event_types(row) == ["waitlist_submitted"]
     assert payload("waitlist_submitted") == {
         "service_id": str(row.service_id),
         "preferred_contact": "email",
@@ -201,19 +201,19 @@ def test_a_blocked_or_deleted_client_does_not_wait(trait: str) -> None:
         submit_waitlist_request(**values)
 
 
-NO_WORDS = ["", "Email", "letter", "a" * 100_000, 7, True, [], {}, *NO_TEXTS]
-NO_CONTACTS = ["", "anna", "anna@", "@", "a b@c.ru", "a" * 100_000, 7, None, [], {}, *NO_TEXTS]
+NO_WORDS = ["", "Email", "letter", "a" * 100_000, 7, True, [], {}, *INVALID_TEXTS]
+NO_CONTACTS = ["", "anna", "anna@", "@", "a b@c.ru", "a" * 100_000, 7, None, [], {}, *INVALID_TEXTS]
 WRONG: dict[str, tuple[type[Refused], list[Any]]] = {
-    "service": (NotFound, [None, uuid7(), *NO_KEYS]),
-    "user": (NotFound, [uuid7(), *NO_KEYS]),
-    "lead": (NotFound, [uuid7(), *NO_KEYS]),
+    "service": (NotFound, [None, uuid7(), *INVALID_KEYS]),
+    "user": (NotFound, [uuid7(), *INVALID_KEYS]),
+    "lead": (NotFound, [uuid7(), *INVALID_KEYS]),
     "preferred_contact": (InvalidInput, [None, *NO_WORDS]),
     "preferred_time_window": (InvalidInput, [*NO_WORDS, "monday"]),
     "contact": (InvalidInput, [Plaintext(value) for value in NO_CONTACTS]),
-    "anonymous_id": (InvalidInput, ["", "anna@example.com", "a" * 65, 7, [], *NO_TEXTS]),
-    "deep_link_id": (InvalidInput, ["", "anna@example.com", "a" * 65, 7, [], *NO_TEXTS]),
-    "entry_point": (InvalidInput, ["", "billboard", 7, [], *NO_TEXTS]),
-    "id": (InvalidInput, ["", "1", "a" * 100_000, 7, [], {}, *NO_TEXTS]),
+    "anonymous_id": (InvalidInput, ["", "anna@example.com", "a" * 65, 7, [], *INVALID_TEXTS]),
+    "deep_link_id": (InvalidInput, ["", "anna@example.com", "a" * 65, 7, [], *INVALID_TEXTS]),
+    "entry_point": (InvalidInput, ["", "billboard", 7, [], *INVALID_TEXTS]),
+    "id": (InvalidInput, ["", "1", "a" * 100_000, 7, [], {}, *INVALID_TEXTS]),
 }
 
 
@@ -258,7 +258,7 @@ def test_a_request_is_contacted_and_closed() -> None:
     assert close_waitlist_request(row, actor=actor) is row
     with writes_nothing():
         close_waitlist_request(row)
-    assert (row.status, told(row)) == ("closed", ["waitlist_contacted", "waitlist_closed"])
+    assert (row.status, event_types(row)) == ("closed", ["waitlist_contacted", "waitlist_closed"])
     with refused(TransitionRefused, entity="waitlist_requests", status="closed"):
         mark_waitlist_request_contacted(row)
 
@@ -266,7 +266,7 @@ def test_a_request_is_contacted_and_closed() -> None:
 def test_a_request_may_be_closed_at_once() -> None:
     row = WaitlistRequestFactory()
     close_waitlist_request(row)
-    assert (row.status, told(row)) == ("closed", ["waitlist_closed"])
+    assert (row.status, event_types(row)) == ("closed", ["waitlist_closed"])
 
 
 def test_a_row_in_memory_does_not_decide() -> None:
@@ -311,7 +311,7 @@ def test_answers_are_kept_as_a_draft() -> None:
     row = book()
     form = draft(row)
     assert (form.status, form.appointment_id, opened(form)) == ("draft", row.pk, SOME)
-    assert told(form) == ["intake_started"]
+    assert event_types(form) == ["intake_started"]
     assert payload("intake_started") == {
         "appointment_id": str(row.pk),
         "service_id": str(row.service_id),
@@ -325,10 +325,10 @@ def test_answers_are_kept_as_a_draft() -> None:
 def test_later_answers_replace_the_earlier_ones() -> None:
     row = book()
     form = draft(row)
-    events = told()
+    events = event_types()
     assert draft(row, ANSWERS) == form
     assert opened(form) == ANSWERS
-    assert (told(), IntakeForm.objects.count()) == (events, 1)
+    assert (event_types(), IntakeForm.objects.count()) == (events, 1)
     assert tracked_names().count("intake_started") == 1
 
 
@@ -338,7 +338,7 @@ def test_a_draft_that_is_complete_is_submitted() -> None:
     now = wall_clock()
     assert submit_intake_form(form, clock=at(now)) is form
     assert (form.status, form.submitted_at, opened(form)) == ("submitted", now, ANSWERS)
-    assert told(form) == ["intake_started", "intake_submitted"]
+    assert event_types(form) == ["intake_started", "intake_submitted"]
     assert payload("intake_submitted") == payload("intake_started")
     assert tracked("intake_submitted") == [
         {"service_id": str(row.service_id), "has_text_fields": True}
@@ -466,7 +466,7 @@ def test_answers_in_the_open_are_not_taken() -> None:
 
 
 def test_form_is_for_an_appointment() -> None:
-    check_refusals(draft, [None, uuid7(), *NO_KEYS], NotFound)
+    check_refusals(draft, [None, uuid7(), *INVALID_KEYS], NotFound)
 
 
 def test_a_form_that_is_not_there_is_not_found() -> None:

@@ -19,16 +19,16 @@ from booking.services import reschedule_appointment
 from ebalance.db.ids import uuid7
 from ebalance.services import InvalidInput, NotFound, TransitionRefused
 from tests.booking.outbox_assertions import (
-    NO_KEYS,
-    NO_TEXTS,
+    INVALID_KEYS,
+    INVALID_TEXTS,
     at,
     book,
     check_refusals,
     confirmed,
+    event_types,
     paid,
     refused,
     stored,
-    told,
     tracked,
     writes_nothing,
 )
@@ -101,8 +101,8 @@ def test_payments_stay_with_the_first_row_of_the_chain() -> None:
 def test_a_move_is_told() -> None:
     row = confirmed()
     moved = reschedule_appointment(row, start=LATER)
-    assert told(row)[-1] == "appointment_rescheduled"
-    assert told(moved) == ["appointment_confirmed"]
+    assert event_types(row)[-1] == "appointment_rescheduled"
+    assert event_types(moved) == ["appointment_confirmed"]
     (properties,) = tracked("appointment_outcome_recorded")
     assert (properties["outcome"], properties["appointment_id"]) == ("rescheduled", str(row.pk))
     starts = [event["appointment_start_at"] for event in tracked("booking_confirmed")]
@@ -299,7 +299,7 @@ def test_it_is_moved_into_the_future() -> None:
 
 def test_bad_slot_is_not_found() -> None:
     row = AppointmentFactory(confirmed=True)
-    check_refusals(lambda value: reschedule_appointment(row, slot=value), NO_KEYS, NotFound)
+    check_refusals(lambda value: reschedule_appointment(row, slot=value), INVALID_KEYS, NotFound)
 
 
 def test_bad_start_is_refused() -> None:
@@ -324,7 +324,7 @@ def test_bad_zone_is_refused() -> None:
     row = AppointmentFactory(confirmed=True)
     check_refusals(
         lambda value: reschedule_appointment(row, start=LATER, timezone=value),
-        ["Moscow", "+03:00", "a" * 100_000, 3, ["UTC"], *NO_TEXTS],
+        ["Moscow", "+03:00", "a" * 100_000, 3, ["UTC"], *INVALID_TEXTS],
         ZoneUnknown,
     )
 
@@ -333,7 +333,7 @@ def test_unknown_side_does_not_move_a_session() -> None:
     row = AppointmentFactory(confirmed=True)
     check_refusals(
         lambda value: reschedule_appointment(row, start=LATER, by=value),
-        [None, "", "system", 7, [], *NO_TEXTS],
+        [None, "", "system", 7, [], *INVALID_TEXTS],
         InvalidInput,
         field="by",
     )

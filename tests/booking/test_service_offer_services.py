@@ -15,11 +15,11 @@ from ebalance.services import NotFound, NotPermitted, TransitionRefused
 from tests.booking.outbox_assertions import (
     book,
     confirmed,
+    event_types,
     payload,
     refused,
     request,
     stored,
-    told,
     writes_nothing,
 )
 from tests.factories import AvailabilitySlotFactory, ServiceFactory, UserFactory
@@ -53,7 +53,7 @@ def test_a_service_moves_as_states_md_says(name: str, status: str) -> None:
     if status in sources:
         move(row)
         assert row.status == stored(row)["status"] == to
-        assert told() == told(row) == [EVENTS[name]]
+        assert event_types() == event_types(row) == [EVENTS[name]]
     elif status != to:
         with refused(TransitionRefused, entity="services", status=status, wanted=to):
             move(row)
@@ -155,7 +155,7 @@ def test_a_slot_is_blocked_and_given_back() -> None:
     assert (slot.status, slot.block_type) == ("available", None)
     with writes_nothing():
         unblock_slot(slot)
-    assert told() == ["slot_blocked", "slot_unblocked"]
+    assert event_types() == ["slot_blocked", "slot_unblocked"]
     assert payload("slot_blocked").keys() == {"start_at_utc", "end_at_utc"}
 
 

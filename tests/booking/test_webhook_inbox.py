@@ -25,16 +25,16 @@ from booking.services import (
 )
 from ebalance.services import InvalidInput
 from tests.booking.outbox_assertions import (
-    NO_TEXTS,
+    INVALID_TEXTS,
     at,
     book,
     check_refusals,
     confirmed,
     deliver,
+    event_types,
     known_payment,
     outbox,
     payload,
-    told,
     tracked,
     tracked_names,
     writes_nothing,
@@ -77,8 +77,8 @@ def test_a_success_confirms_the_session() -> None:
     assert (event.amount, event.currency) == (Decimal("1000.00"), "RUB")
     assert fresh(payment, row) == ["succeeded", "confirmed"]
     assert payment.confirmed_at == row.confirmed_at == now
-    assert told(payment) == ["payment_started", "payment_succeeded"]
-    assert told(row) == ["appointment_booked", "appointment_paid", "appointment_confirmed"]
+    assert event_types(payment) == ["payment_started", "payment_succeeded"]
+    assert event_types(row) == ["appointment_booked", "appointment_paid", "appointment_confirmed"]
     assert payload("payment_succeeded") == {
         "amount": DEPOSIT,
         "currency": "RUB",
@@ -122,7 +122,7 @@ def test_refunds_of_one_payment_are_told_apart_by_their_own_id() -> None:
     deliver(payment)
     events = {deliver(payment, REFUNDED, object_id=f"refund-{n}").pk for n in (1, 2, 1)}
     assert len(events) == 2
-    assert told(payment).count("payment_refunded") == 2
+    assert event_types(payment).count("payment_refunded") == 2
     assert fresh(payment) == ["succeeded"]
 
 
@@ -165,8 +165,8 @@ def test_wrong_amount_never_confirms(
     # It is noted once, however often it comes.
     assert deliver(payment, kind, amount=amount, currency=currency).attempts == 2
     assert process_webhook(event.pk).attempts == 3
-    assert told(event) == ["payment_amount_mismatch"]
-    assert not {"payment_succeeded", "payment_to_capture"} & {*told()}
+    assert event_types(event) == ["payment_amount_mismatch"]
+    assert not {"payment_succeeded", "payment_to_capture"} & {*event_types()}
 
 
 def test_the_right_amount_may_come_after_a_wrong_one() -> None:
@@ -215,7 +215,7 @@ NO_AMOUNTS = [
     {},
     b"1000",
     (0, (1, 0), 0),
-    *NO_TEXTS,
+    *INVALID_TEXTS,
 ]
 
 
@@ -228,7 +228,7 @@ def test_bad_amount_is_refused() -> None:
 
 NOISE = "".join(chr(97 + (n * n * 31 + n // 7) % 26) for n in range(50_000))
 WRONG: dict[str, list[Any]] = {
-    "currency": ["", "rub", "RU", "RUBL", "РУБ", " RUB", 643, "A" * 100_000, [], *NO_TEXTS],
+    "currency": ["", "rub", "RU", "RUBL", "РУБ", " RUB", 643, "A" * 100_000, [], *INVALID_TEXTS],
     "event_type": [
         None,
         "",
@@ -239,12 +239,12 @@ WRONG: dict[str, list[Any]] = {
         NOISE,
         7,
         [],
-        *NO_TEXTS,
+        *INVALID_TEXTS,
     ],
-    "provider_payment_id": [None, "", " ", NOISE, 7, [], {}, b"a", *NO_TEXTS],
-    "object_id": ["", " ", NOISE, 7, [], {}, b"a", *NO_TEXTS],
-    "provider": [None, "", "paypal", "YooKassa", NOISE, 7, [], *NO_TEXTS],
-    "failure_category": [None, "", "unlucky", NOISE, 7, [], *NO_TEXTS],
+    "provider_payment_id": [None, "", " ", NOISE, 7, [], {}, b"a", *INVALID_TEXTS],
+    "object_id": ["", " ", NOISE, 7, [], {}, b"a", *INVALID_TEXTS],
+    "provider": [None, "", "paypal", "YooKassa", NOISE, 7, [], *INVALID_TEXTS],
+    "failure_category": [None, "", "unlucky", NOISE, 7, [], *INVALID_TEXTS],
 }
 
 
@@ -312,18 +312,18 @@ def test_a_success_after_a_cancellation_changes_nothing_and_is_due_back() -> Non
         "appointment_id": None,
     }
     deliver(payment)
-    assert told(payment).count("refund_due") == 1
+    assert event_types(payment).count("refund_due") == 1
 
 
 def test_a_cancellation_after_a_success_changes_nothing() -> None:
     row = book()
     payment = known_payment(row)
     deliver(payment)
-    events, names = told(), tracked_names()
+    events, names = event_types(), tracked_names()
     event = deliver(payment, CANCELED)
     assert event.processed_at is not None
     assert fresh(payment, row) == ["succeeded", "confirmed"]
-    assert (told(), tracked_names()) == (events, names)
+    assert (event_types(), tracked_names()) == (events, names)
 
 
 def test_money_that_is_reserved_is_to_be_captured() -> None:
@@ -340,7 +340,7 @@ def test_what_is_to_be_captured_too_late_is_not(before: str) -> None:
     deliver(payment, before)
     event = deliver(payment, CAPTURE)
     assert event.processed_at is not None
-    assert "payment_to_capture" not in told()
+    assert "payment_to_capture" not in event_types()
 
 
 def test_a_refund_may_be_told_before_its_payment() -> None:
@@ -349,7 +349,7 @@ def test_a_refund_may_be_told_before_its_payment() -> None:
     deliver(payment, REFUNDED, object_id="refund-1")
     deliver(payment)
     assert fresh(payment, row) == ["succeeded", "confirmed"]
-    assert told(payment) == ["payment_started", "payment_refunded", "payment_succeeded"]
+    assert event_types(payment) == ["payment_started", "payment_refunded", "payment_succeeded"]
 
 
 ORDERS = [
@@ -368,8 +368,8 @@ def test_whatever_the_order_the_session_is_confirmed_once(order: list[str]) -> N
     for kind in order * 2:
         deliver(payment, kind)
     assert fresh(payment, row) == ["succeeded", "confirmed"]
-    assert told(row).count("appointment_confirmed") == 1
-    assert told(payment).count("payment_succeeded") == 1
+    assert event_types(row).count("appointment_confirmed") == 1
+    assert event_types(payment).count("payment_succeeded") == 1
     assert len(tracked("booking_paid")) == len(tracked("booking_confirmed")) == 1
 
 
@@ -405,7 +405,7 @@ def test_the_rest_of_the_price_is_paid_after_the_session_too() -> None:
     record_outcome(row, outcome="attended", clock=at(row.start_at_utc))
     deliver(payment)
     assert fresh(payment, row) == ["succeeded", "completed"]
-    assert "refund_due" not in told()
+    assert "refund_due" not in event_types()
 
 
 def test_the_rest_of_a_moved_session_is_paid_for_the_last_row() -> None:
@@ -414,7 +414,7 @@ def test_the_rest_of_a_moved_session_is_paid_for_the_last_row() -> None:
     moved = reschedule_appointment(row, start=row.start_at_utc + timedelta(days=60))
     deliver(payment)
     assert fresh(payment, row, moved) == ["succeeded", "rescheduled", "confirmed"]
-    assert "refund_due" not in told()
+    assert "refund_due" not in event_types()
 
 
 # -- late payments (states.md) --------------------------------------------------------------------
@@ -454,9 +454,9 @@ def test_a_late_payment_takes_the_time_again_while_it_is_free() -> None:
     )
     assert again.slot.status == "reserved"
     assert payment.appointment_id == row.pk
-    assert told(row) == ["appointment_booked", "hold_expired"]
-    assert told(again) == ["appointment_paid", "appointment_confirmed"]
-    assert "refund_due" not in told()
+    assert event_types(row) == ["appointment_booked", "hold_expired"]
+    assert event_types(again) == ["appointment_paid", "appointment_confirmed"]
+    assert "refund_due" not in event_types()
     with writes_nothing():
         deliver(payment)
 
@@ -481,7 +481,7 @@ def due_back(payment: Payment, row: Appointment) -> None:
         "appointment_id": str(row.pk),
     }
     assert "booking_paid" not in tracked_names()
-    assert "appointment_confirmed" not in told(row)
+    assert "appointment_confirmed" not in event_types(row)
     with writes_nothing():
         deliver(payment)
         assert cancel_appointment(row, by="client").refund_amount in (0, DEPOSIT)
@@ -538,7 +538,7 @@ def test_a_hold_that_nobody_has_swept_is_judged_as_if_it_had_been(trouble: str) 
     deliver(payment, clock=at(moment))
     assert fresh(payment, row, row.slot) == ["succeeded", "canceled", "available"]
     assert payload("refund_due")["reason"] == "time_gone"
-    assert told(row) == ["appointment_booked", "hold_expired"]
+    assert event_types(row) == ["appointment_booked", "hold_expired"]
 
 
 @looped("by", ["client", "provider"])
