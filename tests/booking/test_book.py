@@ -1,4 +1,4 @@
-"""Booking: a time is held for whoever asked first, and the same request is answered the same."""
+"""Booking: the first request gets the time, and a repeated request returns the same appointment."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ pytestmark = pytest.mark.django_db
 TICK = timedelta(microseconds=1)
 
 
-# -- what a booking is ----------------------------------------------------------------------------
+# -- a booking ------------------------------------------------------------------------------------
 
 
-def test_a_time_is_held_until_it_is_paid() -> None:
+def test_booking_creates_a_hold_until_it_is_paid() -> None:
     topic = TopicFactory()
     slot = AvailabilitySlotFactory(
         end_at_utc=NEXT_WEEK + timedelta(hours=2), start_at_utc=NEXT_WEEK, buffer_minutes=10
@@ -93,7 +93,7 @@ def test_a_time_is_held_until_it_is_paid() -> None:
     }
 
 
-def test_the_person_who_booked_becomes_a_lead() -> None:
+def test_client_who_books_becomes_a_lead() -> None:
     row = book(entry_point="seo")
     assert tracked_names() == ["booking_slot_selected"]
     (properties,) = tracked("booking_slot_selected")
@@ -106,7 +106,7 @@ def test_the_person_who_booked_becomes_a_lead() -> None:
     assert [identity.user_id for identity in lead.identities.all()] == [row.client_id]
 
 
-def test_a_lead_without_an_account_books_too() -> None:
+def test_lead_without_an_account_books() -> None:
     lead = LeadFactory()
     row = book(lead=lead)
     assert (row.client_id, row.lead_id) == (None, lead.pk)
@@ -114,13 +114,13 @@ def test_a_lead_without_an_account_books_too() -> None:
     assert Lead.objects.get().status == "booking_started"
 
 
-def test_a_client_who_is_known_as_a_lead_stands_for_both() -> None:
+def test_booking_stores_both_client_and_lead() -> None:
     lead, client = LeadFactory(), UserFactory()
     row = book(client=client, lead=lead)
     assert (row.client_id, row.lead_id) == (client.pk, lead.pk)
 
 
-def test_what_is_free_of_charge_is_confirmed_at_once() -> None:
+def test_free_appointment_is_confirmed_at_once() -> None:
     now = wall_clock()
     row = book(service=ServiceFactory(published=True, free=True), clock=at(now))
     assert (row.status, row.confirmed_at, row.hold_expires_at) == ("confirmed", now, None)
@@ -131,7 +131,7 @@ def test_what_is_free_of_charge_is_confirmed_at_once() -> None:
     assert Lead.objects.get().status == "booked_confirmed"
 
 
-def test_a_hold_lasts_as_long_as_the_setting_says(settings: Any) -> None:
+def test_hold_lasts_as_long_as_the_setting(settings: Any) -> None:
     settings.HOLD_MINUTES = 3
     now = wall_clock()
     assert book(clock=at(now)).hold_expires_at == now + timedelta(minutes=3)
@@ -141,7 +141,7 @@ def test_a_hold_lasts_as_long_as_the_setting_says(settings: Any) -> None:
     ("offered", "wanted"),
     [("online", "online"), ("offline", "offline"), ("hybrid", "online"), ("hybrid", "offline")],
 )
-def test_a_service_is_booked_in_the_formats_it_has(offered: str, wanted: str) -> None:
+def test_service_is_booked_in_the_formats_it_offers(offered: str, wanted: str) -> None:
     row = book(service=ServiceFactory(published=True, format=offered), format=wanted)
     assert row.format == wanted
 
@@ -185,7 +185,7 @@ def test_a_start_takes_the_services_own_slot_first() -> None:
     ],
     ids=["too short", "reserved", "another service's"],
 )
-def test_a_start_passes_by_slots_that_do_not_suit(slot: dict[str, Any]) -> None:
+def test_start_ignores_unsuitable_slots(slot: dict[str, Any]) -> None:
     values = {name: value() if callable(value) else value for name, value in slot.items()}
     if "service" in values:
         values["service"].save()
@@ -228,8 +228,8 @@ def test_the_same_start_is_the_same_request() -> None:
         assert book_appointment(**values | {"start": local}).pk == first.pk
 
 
-def test_the_answer_stays_whatever_has_become_of_it() -> None:
-    """The client, the service or the time may meanwhile be gone: the request was answered."""
+def test_repeated_request_returns_the_appointment_in_its_new_state() -> None:
+    """The client, the service or the time may be unavailable by then."""
     values = request()
     first = book_appointment(**values)
     cancel_appointment(first, by="client")
@@ -264,10 +264,10 @@ def test_the_same_key_with_other_content_is_refused(other: dict[str, Any]) -> No
         book_appointment(**values)
 
 
-# -- taken ----------------------------------------------------------------------------------------
+# -- taken times ----------------------------------------------------------------------------------
 
 
-def test_a_slot_is_taken_once() -> None:
+def test_slot_is_booked_once() -> None:
     first = book()
     with refused(SlotTaken):
         book_again(slot=first.slot_id)
@@ -276,11 +276,11 @@ def test_a_slot_is_taken_once() -> None:
 
 
 def book_again(**values: Any) -> Appointment:
-    """Another person's request; whatever it needs is there already."""
+    """Book for another client; all rows that the request needs exist already."""
     return book_appointment(
         **{
-            "service": BYSTANDERS["service"],
-            "client": BYSTANDERS["client"],
+            "service": OTHER_ROWS["service"],
+            "client": OTHER_ROWS["client"],
             "client_request_id": "another request",
             "timezone": "Europe/Moscow",
             "format": "online",
@@ -289,12 +289,12 @@ def book_again(**values: Any) -> Appointment:
     )
 
 
-BYSTANDERS: dict[str, Any] = {}
+OTHER_ROWS: dict[str, Any] = {}
 
 
 @pytest.fixture(autouse=True)
-def bystanders(db: None) -> None:
-    BYSTANDERS.update(service=ServiceFactory(published=True), client=UserFactory())
+def other_rows(db: None) -> None:
+    OTHER_ROWS.update(service=ServiceFactory(published=True), client=UserFactory())
 
 
 MINUTE = timedelta(minutes=1)
@@ -313,7 +313,7 @@ LENGTH = timedelta(minutes=50)
     ],
     ids=["ends as it starts", "a tick later", "the same", "in the break", "nearly", "after it"],
 )
-def test_sessions_do_not_reach_into_each_other_or_a_break(start: timedelta, free: bool) -> None:
+def test_sessions_overlap_neither_each_other_nor_a_break(start: timedelta, free: bool) -> None:
     book(slot=AvailabilitySlotFactory(start_at_utc=NEXT_WEEK, buffer_minutes=10))
     if free:
         assert book_again(start=NEXT_WEEK + start).start_at_utc == NEXT_WEEK + start
@@ -323,14 +323,14 @@ def test_sessions_do_not_reach_into_each_other_or_a_break(start: timedelta, free
 
 
 @looped("status", ["held", "paid", "confirmed"])
-def test_these_keep_their_time(status: str) -> None:
+def test_blocking_statuses_keep_their_time(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     with refused(SlotTaken):
         book_again(start=row.start_at_utc)
 
 
 @looped("status", ["canceled", "rescheduled"])
-def test_these_give_their_time_back(status: str) -> None:
+def test_final_statuses_release_their_time(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     assert book_again(start=row.start_at_utc).start_at_utc == row.start_at_utc
 
@@ -367,16 +367,16 @@ def test_a_free_slot_within_blocked_time_is_not_booked() -> None:
         book_again(slot=slot)
 
 
-def test_a_slot_that_was_reserved_by_hand_is_not_booked() -> None:
+def test_slot_reserved_without_appointment_is_not_booked() -> None:
     slot = AvailabilitySlotFactory(reserved=True)
     with refused(SlotTaken):
         book_again(slot=slot)
 
 
-# -- holds that ran out ---------------------------------------------------------------------------
+# -- expired holds --------------------------------------------------------------------------------
 
 
-def test_a_hold_that_ran_out_gives_way() -> None:
+def test_expired_hold_releases_its_slot() -> None:
     first = book()
     row = book_again(slot=first.slot_id, clock=at(first.hold_expires_at))
     first.refresh_from_db()
@@ -390,13 +390,13 @@ def test_a_hold_that_ran_out_gives_way() -> None:
     )
 
 
-def test_a_hold_does_not_give_way_a_moment_earlier() -> None:
+def test_hold_keeps_its_slot_until_it_expires() -> None:
     first = book()
     with refused(SlotTaken):
         book_again(slot=first.slot_id, clock=at(first.hold_expires_at - TICK))
 
 
-def test_the_slots_of_holds_that_gave_way_are_free_again() -> None:
+def test_slots_of_expired_holds_become_available() -> None:
     slots = [
         AvailabilitySlotFactory(start_at_utc=NEXT_WEEK + n * timedelta(hours=1)) for n in range(3)
     ]
@@ -412,8 +412,8 @@ def test_the_slots_of_holds_that_gave_way_are_free_again() -> None:
     assert row.slot_id is None
 
 
-def test_one_who_pays_keeps_a_time_that_a_stale_hold_overlaps() -> None:
-    """One stale hold gives way, one that is confirmed does not: nothing is given up for nothing."""
+def test_refused_booking_does_not_expire_an_expired_hold() -> None:
+    """The time also overlaps a confirmed session, so the expired hold stays as it is."""
     stale = book(start=NEXT_WEEK)
     AppointmentFactory(confirmed=True, start_at_utc=NEXT_WEEK + timedelta(hours=1))
     service = ServiceFactory(published=True, duration_minutes=120)
@@ -421,7 +421,7 @@ def test_one_who_pays_keeps_a_time_that_a_stale_hold_overlaps() -> None:
         book_again(service=service, start=NEXT_WEEK, clock=at(stale.hold_expires_at))
 
 
-# -- what is refused ------------------------------------------------------------------------------
+# -- refusals -------------------------------------------------------------------------------------
 
 
 @looped("status", ["draft", "archived"])
@@ -443,23 +443,23 @@ def test_a_deleted_client_does_not_book() -> None:
         book_appointment(**values)
 
 
-def test_a_client_who_is_blocked_at_this_moment_does_not_book(
+def test_client_who_is_blocked_during_the_call_does_not_book(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     values, insert = request(), bookings.insert_appointment
 
-    def blocked_meanwhile(*args: Any) -> Appointment:
+    def insert_and_block_client(*args: Any) -> Appointment:
         stored = insert(*args)
         type(values["client"]).objects.filter(pk=values["client"].pk).update(status="blocked")
         return stored
 
-    monkeypatch.setattr(bookings, "insert_appointment", blocked_meanwhile)
+    monkeypatch.setattr(bookings, "insert_appointment", insert_and_block_client)
     with refused(ClientUnavailable):
         book_appointment(**values)
 
 
 @looped(("offered", "wanted"), [("online", "offline"), ("offline", "online")])
-def test_a_format_that_is_not_offered_is_refused(offered: str, wanted: str) -> None:
+def test_format_that_is_not_offered_is_refused(offered: str, wanted: str) -> None:
     values = request(service=ServiceFactory(published=True, format=offered), format=wanted)
     with refused(FormatUnsuitable):
         book_appointment(**values)
@@ -479,13 +479,13 @@ def test_a_slot_too_short_for_the_service_is_refused() -> None:
 
 
 @looped("start", [ago(days=1), ago(microseconds=1), datetime.min.replace(tzinfo=UTC)])
-def test_what_has_passed_is_refused(start: datetime) -> None:
+def test_start_in_the_past_is_refused(start: datetime) -> None:
     values = request(start=start)
     with refused(StartInPast):
         book_appointment(**values)
 
 
-def test_a_start_at_this_very_moment_has_passed() -> None:
+def test_start_equal_to_now_is_refused() -> None:
     values = request(start=NEXT_WEEK)
     with refused(StartInPast):
         book_appointment(**values, clock=at(NEXT_WEEK))
@@ -568,7 +568,7 @@ WRONG: dict[str, list[Any]] = {
         ("entry_point", InvalidInput),
     ],
 )
-def test_bad_input_is_refused_by_its_kind(name: str, error: type[Refused]) -> None:
+def test_bad_input_raises_the_error_of_its_field(name: str, error: type[Refused]) -> None:
     values = request(lead=LeadFactory(), client=UserFactory())
     if name == "start":
         del values["slot"]
@@ -576,14 +576,14 @@ def test_bad_input_is_refused_by_its_kind(name: str, error: type[Refused]) -> No
 
 
 @looped("name", ["service", "slot", "client", "lead"])
-def test_what_does_not_exist_is_not_found(name: str) -> None:
+def test_unknown_key_is_refused(name: str) -> None:
     values = request() | {name: uuid7()}
     with refused(NotFound):
         book_appointment(**values)
 
 
 def test_random_text_of_any_length_is_refused() -> None:
-    """Too much for an index: PostgreSQL refuses it with an error of its own kind."""
+    """The text is too long for an index entry; PostgreSQL has a separate error for that."""
     noise = "".join(chr(97 + (n * n * 31 + n // 7) % 26) for n in range(50_000))
     values = request()
     with writes_nothing():
@@ -592,7 +592,7 @@ def test_random_text_of_any_length_is_refused() -> None:
                 book_appointment(**values | {name: noise})
 
 
-def test_a_time_is_asked_for_by_slot_or_by_start() -> None:
+def test_request_names_either_a_slot_or_a_start() -> None:
     values = request()
     with refused(InvalidInput, field="slot"):
         book_appointment(**values | {"start": values["slot"].start_at_utc})
@@ -601,28 +601,28 @@ def test_a_time_is_asked_for_by_slot_or_by_start() -> None:
         book_appointment(**values)
 
 
-def test_somebody_books() -> None:
+def test_request_names_a_client_or_a_lead() -> None:
     values = request()
     del values["client"]
     with refused(InvalidInput, field="client"):
         book_appointment(**values)
 
 
-def test_a_refusal_says_nothing_of_what_was_sent() -> None:
+def test_refusal_reveals_nothing_of_the_input() -> None:
     values = request() | {"deep_link_id": "anna@example.com"}
     with pytest.raises(Refused) as caught:
         book_appointment(**values)
     assert "anna" not in f"{caught.value} {caught.value!r} {caught.value.sentence}"
 
 
-def test_a_taken_hour_costs_no_transaction(django_assert_max_num_queries: Any) -> None:
-    """Most requests for a popular hour end without a write lock."""
+def test_taken_slot_is_refused_without_a_write_lock(django_assert_max_num_queries: Any) -> None:
+    """Most requests for a popular hour must end without a write lock."""
     first = book()
     with django_assert_max_num_queries(5), pytest.raises(SlotTaken):
         book_again(slot=first.slot_id)
 
 
-def test_far_future_bookings_have_a_time_that_every_client_reads() -> None:
+def test_far_future_start_is_published_with_a_four_digit_year() -> None:
     last = datetime(9999, 1, 1, tzinfo=UTC)
     assert book(start=last).start_at_utc == last
     assert outbox()[0].payload["start_at_utc"].startswith("9999-01-01")
