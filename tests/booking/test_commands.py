@@ -73,8 +73,8 @@ def started(database: Database, *arguments: str) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    output, complaints = process.communicate(timeout=PATIENCE)
-    assert "Traceback" not in complaints, complaints
+    output, errors = process.communicate(timeout=PATIENCE)
+    assert "Traceback" not in errors, errors
     return process.returncode, output
 
 

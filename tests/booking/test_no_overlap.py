@@ -44,7 +44,7 @@ def beside(
     return Case(name, AppointmentFactory, {"service": lambda: taken().service, **values}, rule)
 
 
-NEIGHBOURS = [
+ADJACENT_TIMES = [
     beside("the same time", RULE, START, END),
     beside("within it", RULE, START + MINUTE, END - MINUTE),
     beside("around it", RULE, START - MINUTE, END + MINUTE),
@@ -81,7 +81,7 @@ NEIGHBOURS = [
 ]
 
 
-@case_groups(*NEIGHBOURS, others=["sql"])
+@case_groups(*ADJACENT_TIMES, others=["sql"])
 def test_two_appointments_do_not_overlap(group: CaseGroup) -> None:
     check_case_group(group)
 
@@ -238,7 +238,7 @@ def test_no_write_path_stores_two_appointments_for_one_time(attempt: Callable[[]
 
 
 def test_on_conflict_do_nothing_inserts_no_overlapping_row() -> None:
-    """book_appointment() inserts like this (states.md): a taken time returns no row, not an error."""
+    """book_appointment() inserts like this: a taken time returns no row and no error (states.md)."""
     first = taken()
     names, ((*values,), _) = two_rows()
     written = execute(
