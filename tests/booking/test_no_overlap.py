@@ -238,7 +238,7 @@ def test_no_write_path_stores_two_appointments_for_one_time(attempt: Callable[[]
 
 
 def test_on_conflict_do_nothing_inserts_no_overlapping_row() -> None:
-    """book_appointment() inserts like this: a taken time returns no row and no error (states.md)."""
+    """book_appointment() inserts like this: a taken time returns no row, no error (states.md)."""
     first = taken()
     names, ((*values,), _) = two_rows()
     written = execute(

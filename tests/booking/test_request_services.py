@@ -397,7 +397,9 @@ def test_no_event_contains_the_answers() -> None:
         ({"version": 1, "contact_preference": "email", "form_of_address": "formal"}, False),
     ],
 )
-def test_has_text_ignores_choices_and_blank_texts(answers: dict[str, Any], written: bool) -> None:
+def test_choices_and_blank_texts_are_not_text_answers(
+    answers: dict[str, Any], written: bool
+) -> None:
     assert has_text(Plaintext(answers)) is written
 
 
