@@ -1,4 +1,4 @@
-"""What a stranger with a connection may try beside plain statements."""
+"""SQL that an attacker with a connection may send beside plain statements."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.support import execute
 
 
 @contextmanager
-def is_refused() -> Iterator[None]:
-    """As ``refuses()``, whichever rule says it."""
+def refuses_by_any_rule() -> Iterator[None]:
+    """Like ``refuses()``, but accept any rule."""
     with pytest.raises(IntegrityError) as caught, transaction.atomic():  # noqa: PT012
         yield
         connection.check_constraints()
@@ -21,13 +21,13 @@ def is_refused() -> Iterator[None]:
 
 
 def rename_key(row: models.Model) -> None:
-    """Give the row another key, its references looked at only at the end of the transaction."""
+    """Change the row's key, with the check of its references deferred to the end."""
     execute("SET CONSTRAINTS ALL DEFERRED")
     execute(f'UPDATE "{row._meta.db_table}" SET id = public.uuid7() WHERE id = %s', [row.pk])
 
 
-def pretend_equality(of_type: str, *, answer: bool) -> None:
-    """Put an operator ``=`` of one's own before the server's, which always says ``answer``."""
+def shadow_equality_operator(of_type: str, *, answer: bool) -> None:
+    """Put an operator ``=`` that always returns ``answer`` before the server's own."""
     execute(
         f"""
         CREATE SCHEMA strange;

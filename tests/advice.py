@@ -37,8 +37,8 @@ DATA_MODEL = "tests/db/data_model.txt"
 
 
 @dataclass(frozen=True)
-class Place:
-    """A declaration and its file. Called with what to do there, it makes a line of advice."""
+class Location:
+    """A declaration and its file. Call it with an instruction to make a line of advice."""
 
     file: str
     declaration: str
@@ -57,51 +57,51 @@ def file_of(thing: Any) -> str:
 
 @functools.cache
 def model_of(table: str) -> type[models.Model] | None:
-    found = [*apps.get_models(include_auto_created=True), MigrationRecorder.Migration]
-    return next((model for model in found if model._meta.db_table == table), None)
+    all_models = [*apps.get_models(include_auto_created=True), MigrationRecorder.Migration]
+    return next((model for model in all_models if model._meta.db_table == table), None)
 
 
-def of_class(cls: type) -> Place:
-    return Place(file_of(cls), cls.__qualname__)
+def of_class(cls: type) -> Location:
+    return Location(file_of(cls), cls.__qualname__)
 
 
-def of_field(field: models.Field) -> Place:
-    return Place(file_of(field.model), f"{field.model.__qualname__}.{field.name}")
+def of_field(field: models.Field) -> Location:
+    return Location(file_of(field.model), f"{field.model.__qualname__}.{field.name}")
 
 
-def of_table(table: str) -> Place:
-    """The table's model, or the place for a table that has none."""
+def of_table(table: str) -> Location:
+    """The table's model, or the location for a table without one."""
     model = model_of(table)
     if table in THIRD_PARTY or (model and model._meta.app_label not in PROJECT_APPS):
-        return Place("ebalance/db/schema/third_party.py", f'TABLES["{table}"]')
+        return Location("ebalance/db/schema/third_party.py", f'TABLES["{table}"]')
     if model is None:
-        return Place("<app>/models/", f'a model with db_table = "{table}"')
+        return Location("<app>/models/", f'a model with db_table = "{table}"')
     return of_class(model)
 
 
-def of_column(table: str, column: str) -> Place:
-    """The column's field, or the place for a column that has none."""
-    place, model = of_table(table), model_of(table)
+def of_column(table: str, column: str) -> Location:
+    """The column's field, or the location for a column without one."""
+    location, model = of_table(table), model_of(table)
     if table in THIRD_PARTY or model is None:
-        return Place(place.file, f"{place.declaration}.{column}")
+        return Location(location.file, f"{location.declaration}.{column}")
     fields = {field.column: field.name for field in model._meta.concrete_fields}
-    return Place(place.file, f"{place.declaration}.{fields.get(column, column)}")
+    return Location(location.file, f"{location.declaration}.{fields.get(column, column)}")
 
 
-def of_rule(table: str, rule: str) -> Place:
+def of_rule(table: str, rule: str) -> Location:
     """The constraint, index or trigger of that name in its model."""
-    return Place(of_table(table).file, rule)
+    return Location(of_table(table).file, rule)
 
 
-def of_function(name: str) -> Place:
-    """The last file that creates the database function; a trigger's body stands in its model."""
+def of_function(name: str) -> Location:
+    """The last file that creates the database function; for a trigger, its model."""
     for model in apps.get_models():
         for trigger in getattr(model._meta, "triggers", ()):
             if getattr(trigger, "body", None) and trigger.rule == name:
                 return of_rule(model._meta.db_table, name)
     created = re.compile(rf"CREATE (OR REPLACE )?FUNCTION public\.{name}\(")
     files = [file for file, text in _migrations() if created.search(text)]
-    return Place(files[-1] if files else "<app>/migrations/sql/", f"public.{name}()")
+    return Location(files[-1] if files else "<app>/migrations/sql/", f"public.{name}()")
 
 
 @functools.cache
@@ -115,14 +115,14 @@ def _migrations() -> list[tuple[str, str]]:
     ]
 
 
-def of_data_model(declaration: str) -> Place:
+def of_data_model(declaration: str) -> Location:
     """The transcription of the specification, where every table and column has a line."""
-    return Place(DATA_MODEL, declaration)
+    return Location(DATA_MODEL, declaration)
 
 
-def of_test(thing: Any, name: str) -> Place:
+def of_test(thing: Any, name: str) -> Location:
     """A list of exceptions, or a table of expected values, in the test module of ``thing``."""
-    return Place(file_of(inspect.getmodule(thing)), name)
+    return Location(file_of(inspect.getmodule(thing)), name)
 
 
 def undeclared() -> Iterator[str]:
@@ -143,7 +143,7 @@ def undeclared() -> Iterator[str]:
 
 
 def stop_if_undeclared() -> None:
-    """End the run with advice, in place of an `Undeclared` from each module that reads the list."""
+    """End the run with advice, before each module that reads the list raises `Undeclared`."""
     if lines := [*undeclared()]:
         pytest.exit("To do:\n" + "\n".join(lines), returncode=1)
 
@@ -161,7 +161,7 @@ def declared_columns() -> Iterator[data_map.Column]:
 
 
 def advises(check: Callable[..., Iterator[str]]) -> Callable[..., None]:
-    """Make a test of a generator of advice: it fails with all the lines."""
+    """Turn a generator of advice into a test that fails with all its lines."""
 
     @functools.wraps(check)
     def test(*args: Any, **kwargs: Any) -> None:
@@ -171,5 +171,5 @@ def advises(check: Callable[..., Iterator[str]]) -> Callable[..., None]:
 
 
 def report(lines: Iterator[str] | list[str]) -> None:
-    if found := sorted({*lines}):
-        pytest.fail("To do:\n" + "\n".join(found), pytrace=False)
+    if unique := sorted({*lines}):
+        pytest.fail("To do:\n" + "\n".join(unique), pytrace=False)

@@ -30,7 +30,7 @@ for _name in ("ENCRYPTION_KEYS", "BLIND_INDEX_KEYS"):
         keys.from_environment(f"EBALANCE_{_name}", deployed=True, development_file=Path()),
     )
 
-# Files of exports, and the ledger, go elsewhere than the developer's: a sweep would remove those.
+# A folder of their own for exports and the ledger: a sweep would remove the developer's files.
 _EXPORTS = tempfile.TemporaryDirectory(prefix="ebalance-exports-")
 os.environ["EXPORTS_DIR"] = _EXPORTS.name
 settings.EXPORTS_DIR = Path(_EXPORTS.name)
@@ -38,13 +38,13 @@ settings.ERASURE_LEDGER_FILE = Path(_EXPORTS.name) / "erasures.jsonl"
 os.environ["ERASURE_LEDGER_FILE"] = str(settings.ERASURE_LEDGER_FILE)
 
 
-# A cluster of its own, so that the developer's data stay apart. Tests make and drop hundreds of
-# databases, which costs seconds each when every file must reach the disk.
+# A cluster of its own, apart from the developer's data. Tests make and drop hundreds of databases,
+# and each would take seconds if every file had to reach the disk.
 bundled.choose_cluster(
     "tests-18", {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
 )
 
-# A database stands behind most examples, and the machine may be busy: no example has a deadline.
+# Most examples use a database, and the machine may be busy: no example has a deadline.
 hypothesis.settings.register_profile(
     "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -67,9 +67,9 @@ def refusals_in_one_line() -> Iterator[None]:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Before workers start: check the declarations, ask the server and make the template.
+    """Before workers start: check the declarations, connect to the server and make the template.
 
-    A worker cannot end the run in one line, and the server stays up until the last worker ends.
+    Not in a worker, because a worker cannot end the run in one line.
     """
     if xdist.is_xdist_worker(session):
         return
@@ -101,7 +101,7 @@ def django_db_setup(databases: Databases, django_db_blocker: Any) -> Iterator[No
 
 @pytest.fixture
 def fresh_database(databases: Databases, django_db_blocker: Any) -> Iterator[Database]:
-    """A migrated, seeded database of its own, for tests which commit or start processes."""
+    """A migrated, seeded database for one test that commits or starts processes."""
     with django_db_blocker.unblock():
         database = databases.clone()
     yield database
@@ -110,7 +110,7 @@ def fresh_database(databases: Databases, django_db_blocker: Any) -> Iterator[Dat
 
 @pytest.fixture(scope="module")
 def module_database(databases: Databases, django_db_blocker: Any) -> Iterator[Database]:
-    """A migrated, seeded database of the module's own: its tests commit rows side by side."""
+    """A migrated, seeded database for one module, whose tests commit rows side by side."""
     with django_db_blocker.unblock():
         database = databases.clone()
     yield database
@@ -119,7 +119,7 @@ def module_database(databases: Databases, django_db_blocker: Any) -> Iterator[Da
 
 @pytest.fixture
 def empty_database(databases: Databases) -> Iterator[Database]:
-    """A database without a table, for tests of `migrate` itself."""
+    """A database without tables, for tests of `migrate` itself."""
     database = databases.empty()
     yield database
     databases.drop(database.name)

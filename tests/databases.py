@@ -1,8 +1,8 @@
 """Test databases: clones of one migrated and seeded template, so that a run starts testing at once.
 
 Every database that a run makes is guarded by an advisory lock which the run holds while it lives.
-A database whose lock is free was left by a dead run, and the next run drops it, whatever machine
-or process it came from.
+A database whose lock is free was left by a dead run, and the next run drops it, even one from
+another machine.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from psycopg import sql
 
 ROOT = Path(settings.BASE_DIR)
 TEMPLATE_LOCK = 0x6562_616C_0002
-KEPT_TEMPLATES = 2  # another checkout on the same server may be at work with its own
+KEPT_TEMPLATES = 2  # another checkout on the same server may use its own
 CLONE_ATTEMPTS = 20  # PostgreSQL itself waits five seconds in each
 
 
@@ -77,8 +77,9 @@ class Databases:
     # -- template -------------------------------------------------------------------------------
 
     def template(self) -> str:
-        """The name of the migrated and seeded template, made when missing. A killed build leaves
-        nothing that looks finished.
+        """Return the name of the migrated and seeded template; make the template if it is missing.
+
+        The build has another name until it is complete, so a killed one is never used.
         """
         name = f"template_{self.base}_{self._fingerprint()}"
         if self._exists(name):
@@ -86,7 +87,7 @@ class Databases:
         building = f"building_{self.base}"
         with self._maintenance() as maintenance:
             maintenance.execute("SELECT pg_advisory_lock(%s)", [TEMPLATE_LOCK])
-            if self._exists(name):  # another run was faster
+            if self._exists(name):  # another run has made it
                 return name
             self.drop(building)
             self.keeper.execute(
@@ -113,16 +114,14 @@ class Databases:
             connection.settings_dict["NAME"] = usual
 
     def _drop_older_templates(self, current: str) -> None:
-        """Names say nothing about age; numbers of databases (oid) grow."""
+        """Sorted by oid, which grows; a name does not show its age."""
         rows = self.keeper.execute(
             "SELECT datname FROM pg_database WHERE starts_with(datname, %s) AND datname <> %s "
             "ORDER BY oid DESC OFFSET %s",
             [f"template_{self.base}_", current, KEPT_TEMPLATES - 1],
         ).fetchall()
         for (name,) in rows:
-            with contextlib.suppress(
-                psycopg.errors.ObjectInUse
-            ):  # a run is cloning it at this moment
+            with contextlib.suppress(psycopg.errors.ObjectInUse):  # another run is cloning it
                 self.keeper.execute(
                     sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
                 )
@@ -150,7 +149,7 @@ class Databases:
     # -- clones ---------------------------------------------------------------------------------
 
     def clone(self) -> Database:
-        """A new migrated database, ours alone until this run ends."""
+        """Make a migrated database, reserved for this run until it ends."""
         self.drop_leftovers()
         name = self._reserved_name()
         for is_last in (*[False] * (CLONE_ATTEMPTS - 1), True):
@@ -162,7 +161,7 @@ class Databases:
                     )
                 )
             except (psycopg.errors.InvalidCatalogName, psycopg.errors.ObjectInUse):
-                # Another checkout has just dropped the template, or autovacuum is slow to leave it.
+                # Another checkout has just dropped the template, or autovacuum still works in it.
                 if is_last:
                     raise
             else:
@@ -170,7 +169,7 @@ class Databases:
         return self._database(name)
 
     def empty(self, options: str = "") -> Database:
-        """A new database without a single table; `options` are those of CREATE DATABASE."""
+        """Make a database without tables; `options` are those of CREATE DATABASE."""
         name = self._reserved_name()
         self.keeper.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE template0 {}").format(
@@ -180,7 +179,7 @@ class Databases:
         return self._database(name)
 
     def _reserved_name(self) -> str:
-        """A name that no other run drops: this run holds its lock."""
+        """Return a name that no other run drops, because this run holds its lock."""
         name = f"test_{self.base}_{os.getpid()}_{next(self.counter)}"
         self.keeper.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
         self.drop(name)
@@ -193,9 +192,8 @@ class Databases:
 
     def drop_leftovers(self) -> None:
         for name in self._names(f"test_{self.base}_"):
-            with (
-                self._maintenance() as maintenance
-            ):  # its own session: a lock of ours would be granted again
+            # In its own session, because this session would be granted its own locks again.
+            with self._maintenance() as maintenance:
                 query = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
                 if maintenance.execute(query, [name]).fetchone() == (True,):
                     self.drop(name)

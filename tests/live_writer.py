@@ -1,8 +1,8 @@
-"""A program that goes on writing while tests/test_rotation.py rotates keys.
+"""A program that writes while tests/test_rotation.py rotates keys.
 
-Reads rows, mostly those that a rotation is about to move, and saves them: some as they were, some
-with something new. Ends when its input is closed and it has changed enough rows, and prints the
-last text that it wrote into each row, as JSON.
+Reads rows, mostly those that the rotation is about to move, and saves them, half of them with a new
+text. Ends when its input is closed and it has changed enough rows. Prints the last text that it
+wrote into each row, as JSON.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> None:
     ids = {m: sorted(m.objects.values_list("pk", flat=True)) for m in (LeadIdentity, LeadNote)}
 
     def next_to_move(model):
-        """One of the rows behind the last batch, else any row."""
+        """One of the rows after the last batch, else any row."""
         table = KeyRotation.objects.filter(table_name=model._meta.db_table, finished_at=None)
         cursor = table.values_list("cursor", flat=True).first()
         start = bisect.bisect(ids[model], cursor) if cursor else len(ids[model])
@@ -45,7 +45,7 @@ def main() -> None:
         ):
             row = model.objects.get(pk=next_to_move(model))
             if dice.random() < 0.3:
-                time.sleep(dice.random() / 100)  # a batch may come in between
+                time.sleep(dice.random() / 100)  # a batch may run in between
             if dice.random() < 0.5:
                 setattr(row, column, Plaintext(text))
                 last[str(row.pk)] = text

@@ -16,8 +16,8 @@ import psutil
 from django.conf import settings
 
 ROOT = Path(settings.BASE_DIR)
-# Seconds. It only ends a hang: what tests wait for takes a small part of it, on a busy machine too.
-PATIENCE = 300
+# Seconds, to end a hang only: every wait takes a small part of it, on a busy machine too.
+HANG_TIMEOUT = 300
 
 # A shell that starts pytest in the background makes it ignore SIGINT, and the programs that tests
 # start would inherit that.
@@ -28,7 +28,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def environment(**changes: str | None) -> dict[str, str]:
     """This process's environment with `changes`; None removes a variable.
 
-    A program must not take itself for a part of this test run, so pytest's variables are left out.
+    Without pytest's variables, so that a program does not take itself for a part of the test run.
     """
     result = {
         **{k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
@@ -49,27 +49,27 @@ def manage(*arguments: str, **changes: str | None) -> subprocess.CompletedProces
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
     )
 
 
-def processes_naming(text: str | Path) -> list[psutil.Process]:
-    """Living processes with `text` in their command line."""
-    found = []
+def processes_with_argument(text: str | Path) -> list[psutil.Process]:
+    """Running processes with `text` in their command line."""
+    processes = []
     for process in psutil.process_iter():
         try:
             if (
                 str(text) in " ".join(process.cmdline())
                 and process.status() != psutil.STATUS_ZOMBIE
             ):
-                found.append(process)
+                processes.append(process)
         except psutil.Error:
             continue
-    return found
+    return processes
 
 
-def eventually(condition: Callable[[], object], seconds: float = PATIENCE) -> bool:
-    """True as soon as `condition` holds, False when it does not within `seconds`."""
+def eventually(condition: Callable[[], object], seconds: float = HANG_TIMEOUT) -> bool:
+    """Wait until `condition` is true; return False if it is not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -80,7 +80,7 @@ def eventually(condition: Callable[[], object], seconds: float = PATIENCE) -> bo
 
 @contextlib.contextmanager
 def closed_port() -> Iterator[int]:
-    """A port that refuses connections: it is taken, and nobody listens."""
+    """A port that refuses connections: it is bound, and no process listens on it."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield int(taken.getsockname()[1])

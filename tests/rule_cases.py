@@ -1,4 +1,4 @@
-"""How the apps' rules are tried: ranges at their ends, rows changed in every way."""
+"""Checks of the apps' rules: the ends of ranges, and changes of a row by every write path."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from ebalance.db.encryption.fields import ProtectedField, SealedField, UnsealedValue
 from tests.support import (
-    TRIED,
+    TESTED_RULES,
     Case,
     check_full_clean,
     columns_of,
@@ -35,14 +35,14 @@ def range_cases(
     return [Case(f"{name} {n}", factory, {**values, name: n}, broken) for n, broken in ends]
 
 
-def attributes(row: models.Model, changes: dict[str, Any]) -> dict[str, Any]:
-    """Column names to the names of the ORM."""
+def to_attributes(row: models.Model, changes: dict[str, Any]) -> dict[str, Any]:
+    """Rename the keys of ``changes`` from columns to attributes of the model."""
     names = {f.column: f.attname for f in row._meta.concrete_fields}
     return {names[column]: value for column, value in changes.items()}
 
 
-def assigned(row: models.Model, changes: dict[str, Any]) -> models.Model:
-    for name, value in attributes(row, changes).items():
+def assign_changes(row: models.Model, changes: dict[str, Any]) -> models.Model:
+    for name, value in to_attributes(row, changes).items():
         f = row._meta.get_field(name)
         setattr(row, name, f.to_python(value) if isinstance(f, ProtectedField) else value)
     return row
@@ -52,7 +52,7 @@ def sealed_fields(row: models.Model) -> list[SealedField]:
     return [f for f in row._meta.concrete_fields if isinstance(f, SealedField)]
 
 
-def adapted(value: Any) -> Any:
+def adapt_value(value: Any) -> Any:
     return Jsonb(value) if isinstance(value, dict) else value
 
 
@@ -61,39 +61,42 @@ def by_merge(row: models.Model, **changes: Any) -> None:
     execute(
         f'MERGE INTO "{row._meta.db_table}" t USING (SELECT %s AS key) given '
         f'ON t."{row._meta.pk.column}" = given.key WHEN MATCHED THEN UPDATE SET {sets}',
-        [row.pk, *map(adapted, changes.values())],
+        [row.pk, *map(adapt_value, changes.values())],
     )
 
 
 def by_conflict(row: models.Model, **changes: Any) -> None:
-    """The stored row is proposed again, and the conflict changes it."""
+    """INSERT the stored row again; ON CONFLICT updates it."""
     stored = columns_of(type(row)._base_manager.get(pk=row.pk))
     sets = ", ".join(f'"{name}" = %s' for name in changes)
     execute(
         f'INSERT INTO "{row._meta.db_table}" ({", ".join(stored)}) '
         f"VALUES ({', '.join(['%s'] * len(stored))}) "
         f'ON CONFLICT ("{row._meta.pk.column}") DO UPDATE SET {sets}',
-        [*stored.values(), *map(adapted, changes.values())],
+        [*stored.values(), *map(adapt_value, changes.values())],
     )
 
 
 def by_save(row: models.Model, **changes: Any) -> None:
-    assigned(row, changes).save()
+    assign_changes(row, changes).save()
 
 
 def by_queryset(row: models.Model, **changes: Any) -> None:
-    type(row)._base_manager.filter(pk=row.pk).update(**attributes(row, changes))
+    type(row)._base_manager.filter(pk=row.pk).update(**to_attributes(row, changes))
 
 
 def by_bulk_update(row: models.Model, **changes: Any) -> None:
     names = [f.name for f in row._meta.concrete_fields if f.column in changes]
-    type(row)._base_manager.bulk_update([assigned(row, changes)], names)
+    type(row)._base_manager.bulk_update([assign_changes(row, changes)], names)
 
 
 def by_bulk_create(row: models.Model, **changes: Any) -> None:
     names = [f.name for f in row._meta.concrete_fields if f.column in changes]
     type(row)._base_manager.bulk_create(
-        [assigned(row, changes)], update_conflicts=True, unique_fields=["pk"], update_fields=names
+        [assign_changes(row, changes)],
+        update_conflicts=True,
+        unique_fields=["pk"],
+        update_fields=names,
     )
 
 
@@ -114,7 +117,7 @@ UPDATES: dict[str, Callable[..., None]] = {
     "queryset": by_queryset,
     "bulk_update": by_bulk_update,
 }
-# An upsert proposes the row as a new one: only for rows that may also be inserted as they are.
+# An upsert tries to insert the row first: only for rows that may also be inserted in this state.
 UPSERTS: dict[str, Callable[..., None]] = {
     "on conflict": by_conflict,
     "bulk_create": by_bulk_create,
@@ -124,17 +127,17 @@ DELETES: dict[str, Callable[[models.Model], Any]] = {
     "delete": lambda row: row.delete(),
     "queryset": lambda row: type(row)._base_manager.filter(pk=row.pk).delete(),
 }
-SHORT = ("sql", "save")
+MAIN_WRITE_PATHS = ("sql", "save")
 
 each_delete = pytest.mark.parametrize("delete", DELETES.values(), ids=DELETES)
 
 
 @dataclass(frozen=True)
 class Change:
-    """A written row and a change of it that ``rule`` refuses, or, with rule None, accepts.
+    """A change of a stored row that ``rule`` refuses, or, with rule None, that is accepted.
 
-    ``row`` are the factory's arguments, ``to`` the new values by column; a callable is called
-    in the test, in ``to`` with the row.
+    ``row`` holds the factory's arguments, ``to`` the new values by column. A callable value is
+    called in the test; in ``to`` it takes the row.
     """
 
     name: str
@@ -144,43 +147,47 @@ class Change:
     rule: str | None = None
 
 
-def change_params(*items: Change, ways: Iterable[str] = SHORT) -> Any:
-    """Parametrise a test with each change by each way."""
-    TRIED.update(item.rule for item in items if item.rule)
+def change_params(*items: Change, write_paths: Iterable[str] = MAIN_WRITE_PATHS) -> Any:
+    """Parametrise a test with each change on each write path."""
+    TESTED_RULES.update(item.rule for item in items if item.rule)
     return pytest.mark.parametrize(
-        ("change", "way"),
+        ("change", "write_path"),
         [
-            pytest.param(item, way, id=f"{item.rule or 'allowed'}: {item.name} [{way}]")
+            pytest.param(
+                item, write_path, id=f"{item.rule or 'allowed'}: {item.name} [{write_path}]"
+            )
             for item in items
-            for way in ways
+            for write_path in write_paths
         ],
     )
 
 
-EVERY_WAY = (*UPDATES, *UPSERTS)
+ALL_WRITE_PATHS = (*UPDATES, *UPSERTS)
 
 
-def check_change(change: Change, way: str) -> None:
-    """Write the row, change it by ``way``: refused by its rule, or accepted and kept.
+def check_change(change: Change, write_path: str) -> None:
+    """Create the row and change it by ``write_path``: refused by its rule, or accepted and stored.
 
-    On the way of ``save`` ``full_clean()`` must say the same.
+    With ``save``, ``full_clean()`` must give the same verdict first.
     """
     given = {k: v() if callable(v) else v for k, v in change.row.items()}
     row = change.factory(**given)
     row.refresh_from_db()
     to = {k: v(row) if callable(v) else v for k, v in change.to.items()}
     before = stored(row)
-    if way == "save":
-        check_full_clean(assigned(row, to), change.rule)
+    if write_path == "save":
+        check_full_clean(assign_changes(row, to), change.rule)
         row.refresh_from_db()
-    if way == "queryset" and any(isinstance(to.get(f.column), str) for f in sealed_fields(row)):
-        # One value for many rows is sealed for none of them (EntityQuerySet.update).
+    if write_path == "queryset" and any(
+        isinstance(to.get(f.column), str) for f in sealed_fields(row)
+    ):
+        # A value is sealed for one row, so a queryset cannot write it (EntityQuerySet.update).
         with pytest.raises(UnsealedValue):
             by_queryset(row, **to)
         assert stored(row) == before
         return
     with refuses(change.rule, row._meta.db_table) if change.rule else nullcontext():
-        {**UPDATES, **UPSERTS}[way](row, **to)
+        {**UPDATES, **UPSERTS}[write_path](row, **to)
         connection.check_constraints()
     after = stored(row)
     if change.rule:
@@ -190,10 +197,10 @@ def check_change(change: Change, way: str) -> None:
 
 
 def stored(row: models.Model) -> dict[str, Any]:
-    """The row as it stands in the database."""
+    """The columns of the row in the database."""
     pk = row._meta.pk.column
-    (found,) = execute(f'SELECT * FROM "{row._meta.db_table}" WHERE "{pk}" = %s', [row.pk])
-    return found
+    (values,) = execute(f'SELECT * FROM "{row._meta.db_table}" WHERE "{pk}" = %s', [row.pk])
+    return values
 
 
 def check_delete(row: models.Model, delete: Callable[[models.Model], Any], rule: str) -> None:
@@ -204,7 +211,7 @@ def check_delete(row: models.Model, delete: Callable[[models.Model], Any], rule:
 
 
 def diagnosis(action: Callable[[], Any]) -> Any:
-    """What the database says when it refuses ``action``."""
+    """Return the database's diagnosis of its refusal of ``action``."""
     with pytest.raises(IntegrityError) as caught, transaction.atomic():  # noqa: PT012
         action()
         connection.check_constraints()
@@ -214,13 +221,13 @@ def diagnosis(action: Callable[[], Any]) -> Any:
 def check_refusal_is_discreet(
     action: Callable[[], Any], rule: str, table: str, column: str, *markers: str
 ) -> None:
-    """The refusal names rule, table and column in a sentence, and holds nothing of the row."""
-    found = diagnosis(action)
-    assert found.sqlstate == "23514"
-    assert (found.constraint_name, found.table_name) == (rule, table)
-    assert (found.column_name, found.schema_name) == (column, "public")
-    assert found.message_primary[0].isupper()
-    assert found.message_primary.endswith(f"({rule}).")
-    said = f"{found.message_primary} {found.message_detail} {found.message_hint} {found.context}"
+    """The refusal names rule, table and column in a sentence and contains no value of the row."""
+    refusal = diagnosis(action)
+    assert refusal.sqlstate == "23514"
+    assert (refusal.constraint_name, refusal.table_name) == (rule, table)
+    assert (refusal.column_name, refusal.schema_name) == (column, "public")
+    assert refusal.message_primary[0].isupper()
+    assert refusal.message_primary.endswith(f"({rule}).")
+    texts = (refusal.message_primary, refusal.message_detail, refusal.message_hint, refusal.context)
     for marker in markers:
-        assert marker not in said
+        assert not any(marker in f"{text}" for text in texts)

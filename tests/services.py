@@ -1,4 +1,4 @@
-"""What the tests of verbs share: whether something was written, and verbs called at once."""
+"""Helpers for tests of services: detection of writes, and concurrent calls."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from django.db import connection
 from ebalance.db.apps import PROJECT_APPS
 from tests.audit.audit_cases import write_entries
 from tests.databases import Database, default_connection_on
-from tests.processes import PATIENCE
-from tests.support import execute, written_in
+from tests.processes import HANG_TIMEOUT
+from tests.support import execute, from_written_rows
 
 TABLES = sorted(
     model._meta.db_table
@@ -27,27 +27,27 @@ TABLES = sorted(
 # expensive enough for parallel workers, which take longer to start than all the rest.
 CHECKSUMS = " UNION ALL ".join(
     f"SELECT '{table}' AS name, count(*) AS n, sum(hashtextextended(t::text, 0)) AS sum"
-    f" {written_in(table)}"
+    f" {from_written_rows(table)}"
     for table in TABLES
 )
 
 
-def everything() -> dict[str, Any]:
-    """Every row of every table of the project, as a checksum by table."""
+def table_checksums() -> dict[str, Any]:
+    """Number of rows and checksum of every table of the project."""
     write_entries()
     return {row["name"]: (row["n"], row["sum"]) for row in execute(CHECKSUMS)}
 
 
 @contextmanager
 def nothing_written() -> Iterator[None]:
-    before = everything()
+    before = table_checksums()
     yield
-    after = everything()
+    after = table_checksums()
     assert [table for table in TABLES if before[table] != after[table]] == []
 
 
 def events(row: Any) -> list[str]:
-    """The kinds of outbox events about the row, in their order."""
+    """Event types of the row's outbox events, in order."""
     return [
         event["event_type"]
         for event in execute(
@@ -58,26 +58,26 @@ def events(row: Any) -> list[str]:
 
 @contextmanager
 def committing(database: Database, django_db_blocker: Any) -> Iterator[None]:
-    """Django's connections are to ``database``, in every thread, and nothing is rolled back."""
+    """Connect every thread to ``database`` and commit what the test writes."""
     with django_db_blocker.unblock(), default_connection_on(database):
         yield
 
 
-def at_once(*calls: Callable[[], Any]) -> list[Any]:
-    """Each call in a thread with a connection of its own, all let go at one moment.
+def run_concurrently(*calls: Callable[[], Any]) -> list[Any]:
+    """Start the calls at the same time, each in a thread with its own connection.
 
-    Returns what each answered, an exception being an answer too.
+    Returns the result of each call, or the exception that it raised.
     """
     gate = threading.Barrier(len(calls))
-    answers: list[Any] = [None] * len(calls)
+    results: list[Any] = [None] * len(calls)
 
     def run(number: int, call: Callable[[], Any]) -> None:
         try:
             connection.ensure_connection()
             gate.wait()
-            answers[number] = call()
+            results[number] = call()
         except Exception as error:
-            answers[number] = error
+            results[number] = error
         finally:
             connection.close()
 
@@ -85,6 +85,6 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE)
-    assert not any(thread.is_alive() for thread in threads), "a verb waits for ever"
-    return answers
+        thread.join(HANG_TIMEOUT)
+    assert not any(thread.is_alive() for thread in threads), "a service waits for ever"
+    return results

@@ -1,4 +1,4 @@
-"""Two sessions on one database, step by step: a race that is not left to luck."""
+"""Two sessions on one database, step by step: a deterministic race."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Session:
         self.connection.isolation_level = LEVELS[level]
         self.connection.execute("SET lock_timeout = '300s'; SET deadlock_timeout = '100ms'")
         self.connection.commit()
-        self.connection.execute("SELECT 1 FROM roles LIMIT 1")  # the snapshot is taken here
+        self.connection.execute("SELECT 1 FROM roles LIMIT 1")  # takes the snapshot
         self.error: psycopg.Error | None = None
         self._thread: threading.Thread | None = None
 
@@ -42,7 +42,7 @@ class Session:
             self.connection.rollback()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait for the statement under way; False when it still waits after ``seconds``."""
+        """Wait for the running statement; return False if it still runs after ``seconds``."""
         if self._thread is not None:
             self._thread.join(seconds)
             if self._thread.is_alive():
@@ -51,7 +51,7 @@ class Session:
         return True
 
     def wait_until_done_or_blocked(self, watcher: psycopg.Connection[Any]) -> None:
-        """Wait until the statement under way has ended or waits for a lock."""
+        """Wait until the running statement has ended or waits for a lock."""
         query = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s"
         while self._thread is not None and self._thread.is_alive():
             if watcher.execute(query, [self.connection.info.backend_pid]).fetchone() == (True,):
@@ -76,10 +76,10 @@ class Session:
 
 
 def race(database: Database, level: str, first: tuple, second: tuple) -> list[psycopg.Error]:
-    """Both sessions take their snapshot; then ``first``, ``second``, commit, commit.
+    """Take both snapshots; then run ``first``, ``second``, commit, commit.
 
-    Returns the errors of the two; each is a class 23 refusal or a conflict that PostgreSQL itself
-    reports (serialization failure, deadlock), never anything else.
+    Returns the errors of both sessions: class 23 refusals, and conflicts that PostgreSQL itself
+    reports (serialization failure, deadlock). Any other error fails the test.
     """
     one, other = Session(database, level), Session(database, level)
     watcher = database.connect(autocommit=True)

@@ -1,4 +1,4 @@
-"""The two ways a rule is tried: as raw SQL, which any program could send, and through the ORM."""
+"""Tests of a rule on two routes: raw SQL, which any program could send, and the ORM."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ ROUTES = ["sql", "orm"]
 
 @contextmanager
 def refuses(rule: str, table: str | None = None) -> Iterator[None]:
-    """The block breaks ``rule``: class 23, with the rule's name and the table in the diagnosis.
+    """Assert that the block breaks ``rule``: class 23, with rule and table in the diagnosis.
 
-    Deferred rules are asked before the block ends.
+    Deferred rules are checked before the block ends.
     """
     with pytest.raises(IntegrityError) as caught, transaction.atomic():  # noqa: PT012
         yield
@@ -35,9 +35,9 @@ def refuses(rule: str, table: str | None = None) -> Iterator[None]:
 
 
 def columns_of(instance: models.Model) -> dict[str, Any]:
-    """The row as a stranger's INSERT would give it: no field class stands in between.
+    """The row's columns for a plain INSERT, without conversion by the field classes.
 
-    Columns whose value is the database's default are left out.
+    Columns that the database fills by default are left out.
     """
     row = {}
     for f in instance._meta.concrete_fields:
@@ -59,10 +59,10 @@ def execute(sql: str, params: Any = None) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def written_in(table: str) -> str:
-    """The FROM of a table, by which tests see whether anything was written.
+def from_written_rows(table: str) -> str:
+    """Return the FROM clause that selects the rows of a table for a comparison.
 
-    A page that is refused leaves an entry in the audit log, because nothing else is written.
+    Entries of refused pages are left out: a refusal writes its entry and nothing else.
     """
     but = " WHERE action <> 'access_refused'" if table == "audit_log_entries" else ""
     return f'FROM (SELECT * FROM "{table}"{but}) t'
@@ -101,7 +101,7 @@ def delete_sql(instance: models.Model) -> None:
 
 
 def save_related(instance: models.Model) -> None:
-    """Write what an unsaved instance points at (factories build parents unsaved)."""
+    """Save the unsaved parents of an instance (factories build them unsaved)."""
     for f in instance._meta.concrete_fields:
         if f.is_relation and f.is_cached(instance):
             parent = f.get_cached_value(instance)
@@ -109,7 +109,7 @@ def save_related(instance: models.Model) -> None:
                 save_related(parent)
                 parent.save()
                 setattr(instance, f.name, parent)
-    # What it points at without a foreign key (ModerationActionFactory).
+    # Parents without a foreign key (ModerationActionFactory).
     for relative in getattr(instance, "unsaved_relatives", ()):
         save_related(relative)
         relative.save()
@@ -127,8 +127,8 @@ def rolled_back() -> Iterator[None]:
 def case_loop(*, undo: bool = True) -> Iterator[Callable[[object], AbstractContextManager[None]]]:
     """Run many cases in one test and report every failure, each with the name of its case.
 
-    ``with case(name):`` runs a case in a savepoint and rolls back its rows, so that no case
-    depends on another. ``undo=False`` is for cases that write nothing.
+    ``with case(name):`` runs a case in a savepoint and rolls it back, so that cases are
+    independent. ``undo=False`` is for cases that write nothing.
     """
     errors: list[Exception] = []
     names: list[str] = []
@@ -171,29 +171,29 @@ class Case:
         return instance
 
     def unsealed(self) -> dict[str, Any]:
-        """What no attribute takes: bare values of sealed columns (privacy.md §2)."""
-        found = {}
+        """The bare values of sealed columns, which attributes refuse (privacy.md §2)."""
+        bare = {}
         for f in self.factory._meta.model._meta.concrete_fields:
             given = self.values.get(f.name)
             if isinstance(f, ProtectedField) and isinstance(f.to_python(given), str):
-                found[f.name] = given
-        return found
+                bare[f.name] = given
+        return bare
 
 
-# Every rule that some test breaks, filled while the test modules are imported;
-# tests/test_every_rule.py holds it against the catalog of the database.
-TRIED: set[str] = set()
+# Every rule that a test breaks, filled while the test modules are imported;
+# tests/test_every_rule.py compares it with the catalog of the database.
+TESTED_RULES: set[str] = set()
 
 
 def breaks[T](*rules: str) -> Callable[[T], T]:
     """Mark a test as one that breaks these rules."""
-    TRIED.update(rules)
+    TESTED_RULES.update(rules)
     return lambda test: test
 
 
 def cases(*items: Case) -> Any:
     """Parametrise a test with each case on both routes."""
-    TRIED.update(case.rule for case in items if case.rule)
+    TESTED_RULES.update(case.rule for case in items if case.rule)
     return pytest.mark.parametrize(
         ("case", "route"),
         [
@@ -207,7 +207,7 @@ def cases(*items: Case) -> Any:
 def check_insert(case: Case, route: str) -> None:
     """Insert the row of ``case`` on ``route``: refused by its rule, or accepted.
 
-    On the ORM's route ``full_clean()`` is asked first and must say the same.
+    On the ORM's route, ``full_clean()`` must give the same verdict first.
     """
     if unsealed := case.unsealed():
         check_unsealed(case, unsealed, route)
@@ -227,7 +227,7 @@ def check_insert(case: Case, route: str) -> None:
 
 
 def check_unsealed(case: Case, unsealed: dict[str, str], route: str) -> None:
-    """The attribute refuses a bare value before any SQL, the database refuses it after all."""
+    """The attribute refuses a bare value before any SQL, and so does the database."""
     instance = case.build(**dict.fromkeys(unsealed))
     if route == "orm":
         for name, value in unsealed.items():
@@ -238,14 +238,14 @@ def check_unsealed(case: Case, unsealed: dict[str, str], route: str) -> None:
         insert_row(instance._meta.db_table, columns_of(instance) | unsealed)
 
 
-# Django's own codes for what its fields see before a constraint is asked.
+# Django's own codes for faults that its fields detect before the constraints are checked.
 FIELD_CODES = {
     "_in_set": {"invalid_choice"},
 }
 
 
 def check_full_clean(instance: models.Model, rule: str | None) -> None:
-    """``full_clean()`` accepts the row, or says in Russian that it breaks ``rule``."""
+    """``full_clean()`` accepts the row, or reports in Russian that it breaks ``rule``."""
     if rule is None:
         instance.full_clean()
         return
@@ -255,7 +255,7 @@ def check_full_clean(instance: models.Model, rule: str | None) -> None:
     codes = {rule, "unique", "unique_together"}
     for suffix, more in FIELD_CODES.items():
         codes |= more if rule.endswith(suffix) else set()
-    found = [error for error in errors if error.code in codes]
-    assert found, [error.code for error in errors]
-    for error in found:
+    matching = [error for error in errors if error.code in codes]
+    assert matching, [error.code for error in errors]
+    for error in matching:
         assert re.search("[а-яё]", " ".join(error.messages)), error.messages

@@ -21,12 +21,12 @@ import pytest
 from ebalance.dev.bundled import BundledServerError, Server, bundled_bin_dir, cluster, locks
 from ebalance.dev.bundled.supervisor import supervisor_command
 from tests.processes import (
-    PATIENCE,
+    HANG_TIMEOUT,
     ROOT,
     environment,
     eventually,
     manage,
-    processes_naming,
+    processes_with_argument,
 )
 
 CLIENT = """
@@ -48,11 +48,13 @@ def new_folder() -> Iterator[Path]:
     try:
         yield path
     finally:
-        eventually(lambda: not processes_naming(path), 30)  # ends by itself unless the test failed
-        for process in processes_naming(path):
+        eventually(
+            lambda: not processes_with_argument(path), 30
+        )  # ends by itself unless the test failed
+        for process in processes_with_argument(path):
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        eventually(lambda: not processes_naming(path), 30)
+        eventually(lambda: not processes_with_argument(path), 30)
         shutil.rmtree(path, ignore_errors=True)
 
 
@@ -124,7 +126,7 @@ def test_starts_stops_and_keeps_what_was_written(folder: Path) -> None:
     with psycopg.connect(**server.params, dbname="ebalance", autocommit=True) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
     server.close(wait=True)
-    assert not processes_naming(folder)
+    assert not processes_with_argument(folder)
     assert not Path(server.socket_dir).exists()
     server.start("ebalance")
     assert query(server, "SELECT n FROM kept", "ebalance") == 1
@@ -155,11 +157,11 @@ def test_several_starters_at_once_share_one_server(folder: Path) -> None:
     with ThreadPoolExecutor() as pool:
         clients = list(pool.map(lambda _: client(folder), range(3)))
     assert [process.stdout.readline() for process in clients if process.stdout] == ["ready\n"] * 3
-    masters = [p for p in processes_naming(folder / "data") if "-D" in p.cmdline()]
+    masters = [p for p in processes_with_argument(folder / "data") if "-D" in p.cmdline()]
     assert len(masters) == 1
     for process in clients:
         process.communicate()
-    assert eventually(lambda: not processes_naming(folder))
+    assert eventually(lambda: not processes_with_argument(folder))
 
 
 @slow
@@ -169,7 +171,7 @@ def test_a_client_that_is_killed_leaves_no_process(folder: Path) -> None:
     assert process.stdout.readline() == "ready\n"
     process.kill()
     process.communicate()
-    assert eventually(lambda: not processes_naming(folder))
+    assert eventually(lambda: not processes_with_argument(folder))
 
 
 @slow
@@ -185,9 +187,9 @@ def test_the_server_stays_while_somebody_uses_it(folder: Path, server: Server) -
     assert other.stdout
     assert other.stdout.readline() == "ready\n"
     server.close(wait=True)  # returns although the server lives on
-    assert processes_naming(folder / "data")
+    assert processes_with_argument(folder / "data")
     other.communicate()
-    assert eventually(lambda: not processes_naming(folder))
+    assert eventually(lambda: not processes_with_argument(folder))
 
 
 @slow
@@ -203,7 +205,7 @@ def test_last_user_waits_although_a_lock_changes_hands(
 
     monkeypatch.setattr(server.locks, "is_free", passing)
     server.close(wait=True)
-    assert not processes_naming(folder)
+    assert not processes_with_argument(folder)
 
 
 @slow
@@ -221,26 +223,26 @@ def test_comes_back_after_the_server_was_killed(server: Server) -> None:
 @slow
 def test_comes_back_after_supervisor_and_server_were_killed(folder: Path, server: Server) -> None:
     server.start()
-    for process in processes_naming(folder):
+    for process in processes_with_argument(folder):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    assert eventually(lambda: not processes_naming(folder))
+    assert eventually(lambda: not processes_with_argument(folder))
     server.start()
     assert query(server, "SELECT 1") == 1
     server.close(wait=True)
-    assert not processes_naming(folder)
+    assert not processes_with_argument(folder)
 
 
 @slow
 def test_a_server_that_lost_its_supervisor_gets_a_new_one(folder: Path, server: Server) -> None:
     server.start()
-    for process in processes_naming(folder):
+    for process in processes_with_argument(folder):
         if "supervise" in process.cmdline():
             process.kill()
     second = new_server(folder).start()
     second.close()
     server.close(wait=True)
-    assert eventually(lambda: not processes_naming(folder))
+    assert eventually(lambda: not processes_with_argument(folder))
 
 
 @slow
@@ -252,7 +254,7 @@ def test_unused_server_is_stopped_before_it_is_up(folder: Path, server: Server) 
     with (folder / "log").open("wb") as log:
         supervisor = subprocess.Popen(command, stderr=log)
     assert eventually(lambda: supervisor.poll() is not None)
-    assert not processes_naming(folder)
+    assert not processes_with_argument(folder)
     assert "immediate shutdown" not in (folder / "log").read_text()  # the next resort was not used
 
 
@@ -267,7 +269,7 @@ def test_interrupted_start_is_waited_for(
     with pytest.raises(KeyboardInterrupt):
         server.start()
     server.close(wait=True)
-    assert not processes_naming(folder)
+    assert not processes_with_argument(folder)
 
 
 @slow
@@ -328,7 +330,7 @@ def test_says_that_it_waits_for_another_command(
         with server.locks.exclusive("start"):
             started = pool.submit(other.start)
             assert eventually(lambda: "waiting for it" in capsys.readouterr().err)
-        started.result(PATIENCE)
+        started.result(HANG_TIMEOUT)
     other.close()
 
 
@@ -412,7 +414,7 @@ def test_says_why_the_server_refuses_connections(folder: Path, server: Server) -
     text = refusal(folder / "data")
     assert "did not start" in text
     assert "pg_hba.conf rejects connection" in text
-    assert eventually(lambda: not processes_naming(folder))
+    assert eventually(lambda: not processes_with_argument(folder))
 
 
 def refusal(data_dir: Path, bin_dir: Path | None = None) -> str:

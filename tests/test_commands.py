@@ -18,7 +18,7 @@ from django.core.management import CommandError, call_command
 from ebalance import settings
 from ebalance.cli import explain
 from tests.databases import Database, Databases
-from tests.processes import PATIENCE, ROOT, closed_port, environment, free_port, manage
+from tests.processes import HANG_TIMEOUT, ROOT, closed_port, environment, free_port, manage
 
 PASSWORD = "s3cret-pass"
 
@@ -103,7 +103,7 @@ def test_a_reader_that_goes_away() -> None:
     ) as process:
         assert process.stdout
         process.stdout.close()
-        _, errors = process.communicate(timeout=PATIENCE)
+        _, errors = process.communicate(timeout=HANG_TIMEOUT)
     assert process.returncode == 1
     assert errors == b""
 
@@ -323,7 +323,7 @@ def test_production_needs_nothing_of_development(fresh_database: Database) -> No
         env=settings,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
     )
     assert done.returncode == 0, done.stderr
     assert "Sealed columns" in done.stdout

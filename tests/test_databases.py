@@ -12,7 +12,7 @@ from django.db import connection
 from psycopg import sql
 
 from tests.databases import TEMPLATE_LOCK, Database, Databases
-from tests.processes import PATIENCE, ROOT, environment, eventually, manage
+from tests.processes import HANG_TIMEOUT, ROOT, environment, eventually, manage
 
 
 @pytest.mark.django_db
@@ -88,5 +88,5 @@ def test_two_runs_at_once_do_not_meet() -> None:
         )
         for _ in range(2)
     ]
-    outputs = [run.communicate(timeout=PATIENCE)[0] for run in runs]
+    outputs = [run.communicate(timeout=HANG_TIMEOUT)[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], outputs

@@ -50,7 +50,7 @@ def rules_of_the_database() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def imported() -> None:
-    """The tests of the project, which fill ``TRIED`` when they are imported."""
+    """The tests of the project, which fill ``TESTED_RULES`` when they are imported."""
     root = Path(__file__).parent
     for path in sorted(root.rglob("test_*.py")):
         importlib.import_module(".".join(path.relative_to(root.parent).with_suffix("").parts))
@@ -60,7 +60,7 @@ def imported() -> None:
 def test_every_rule_is_broken_by_a_test(imported: None) -> Iterator[str]:
     rules = rules_of_the_database()
     assert len(rules) > 300
-    for rule in rules.keys() - support.TRIED:
+    for rule in rules.keys() - support.TESTED_RULES:
         if not rule.endswith(GENERIC_SUFFIXES):
             table = of_table(rules[rule])
             app = table.file.partition("/")[0]
@@ -68,7 +68,7 @@ def test_every_rule_is_broken_by_a_test(imported: None) -> Iterator[str]:
                 f'tests/{app}/: break the rule in a test marked @breaks("{rule}") or in cases(); '
                 f"`{table.declaration}` declares it ({table.file})"
             )
-    for rule in support.TRIED - rules.keys():
+    for rule in support.TESTED_RULES - rules.keys():
         yield (
             f"tests/: remove or rename `{rule}` in breaks(), cases() or change_params(): "
             "no constraint and no trigger has this name"
@@ -80,7 +80,7 @@ def test_untried_rule_is_named_with_its_file(
 ) -> None:
     before = {*test_every_rule_is_broken_by_a_test.__wrapped__(None)}
     catalog.execute("ALTER TABLE appointments ADD CONSTRAINT appointments_short CHECK (true)")
-    monkeypatch.setattr(support, "TRIED", {*support.TRIED, "appointments_is_late"})
+    monkeypatch.setattr(support, "TESTED_RULES", {*support.TESTED_RULES, "appointments_is_late"})
     lines = {*test_every_rule_is_broken_by_a_test.__wrapped__(None)} - before
     untried, unknown = sorted(lines, key=lambda line: not line.startswith("tests/booking/"))
     assert untried == (

@@ -48,7 +48,7 @@ from ebalance.redaction.sentry import scrub
 from tests.admin.support import WITHOUT_A_PAGE, form_data, page, row_pages
 from tests.databases import Database
 from tests.factories import FACTORIES, UserFactory
-from tests.processes import PATIENCE, ROOT, environment, eventually, free_port
+from tests.processes import HANG_TIMEOUT, ROOT, environment, eventually, free_port
 from tests.sessions import Session
 
 WORD = "qzxleak"  # in each value that may have letters
@@ -548,7 +548,7 @@ def test_runserver_logs_no_query(fresh_database: Database) -> None:
             for address in (f"/admin/login/?next={WORD}", f"/no/such/?q={WORD}@example.com"):
                 try:
                     url = f"http://127.0.0.1:{port}{address}"
-                    urllib.request.urlopen(url, timeout=PATIENCE).close()
+                    urllib.request.urlopen(url, timeout=HANG_TIMEOUT).close()
                 except urllib.error.HTTPError as error:
                     error.close()
                 except OSError:
@@ -558,7 +558,7 @@ def test_runserver_logs_no_query(fresh_database: Database) -> None:
         assert eventually(asked)
     finally:
         server.terminate()
-        printed = server.communicate(timeout=PATIENCE)[0]
+        printed = server.communicate(timeout=HANG_TIMEOUT)[0]
     assert "GET /admin/login/?[query]" in printed
     assert "Not Found: /no/such/" in printed
     assert WORD not in printed
@@ -597,7 +597,7 @@ def test_nothing_reaches_the_servers_log(loud_server: Server) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
     )
     assert result.returncode == 0, result.stdout
     with loud_server.cluster.log_path.open(errors="replace") as file:

@@ -47,8 +47,8 @@ from ebalance.redaction.sentry import scrub
 from ebalance.redaction.texts import text
 from ebalance.redaction.values import BareRequest, value
 from identity.models import User
+from tests.case_loops import check_each
 from tests.factories import UserFactory, blind_index, sealed
-from tests.looping import check_each
 from tests.processes import free_port
 
 NAME = "Анна Каренина"

@@ -43,7 +43,7 @@ from tests.factories import (
 )
 from tests.factories.base import ago
 from tests.privacy.purging import OnWait
-from tests.processes import PATIENCE, ROOT, environment, eventually, manage
+from tests.processes import HANG_TIMEOUT, ROOT, environment, eventually, manage
 from tests.support import execute
 
 RINGS = {name: os.environ[f"EBALANCE_{name}_KEYS"] for name in ("ENCRYPTION", "BLIND_INDEX")}
@@ -827,7 +827,7 @@ def test_a_run_that_is_stopped_says_how_to_go_on(
         run = start(committed, "manage.py", "rotate_keys")
         assert eventually(lambda: rows_done(watch) == 2)
         run.send_signal(number)
-        _said, errors = run.communicate(timeout=PATIENCE)
+        _said, errors = run.communicate(timeout=HANG_TIMEOUT)
     assert run.returncode == 128 + number
     assert errors.splitlines()[-1].endswith("the same command goes on from here.")
     assert "Traceback" not in errors

@@ -15,7 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import PATIENCE, ROOT, environment, eventually, free_port, processes_naming
+from tests.processes import (
+    HANG_TIMEOUT,
+    ROOT,
+    environment,
+    eventually,
+    free_port,
+    processes_with_argument,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +31,7 @@ pytestmark = pytest.mark.slow
 def data_dir() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="ebalance run "))
     yield folder
-    assert eventually(lambda: not processes_naming(folder)), "a process is left"
+    assert eventually(lambda: not processes_with_argument(folder)), "a process is left"
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -56,14 +63,16 @@ def test_serves_a_login_page_and_leaves_nothing(data_dir: Path, number: signal.S
     process = start(data_dir, port)
     text = read_until_served(process)
     assert re.search(r"address:\s+\S+@\S+\n\s*password: \S{12,}", text)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=PATIENCE) as page:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=HANG_TIMEOUT) as page:
         assert page.url.startswith(f"http://127.0.0.1:{port}/admin/login/")
         assert 'name="password"' in page.read().decode()
     process.send_signal(number)
-    rest, _ = process.communicate(timeout=PATIENCE)
+    rest, _ = process.communicate(timeout=HANG_TIMEOUT)
     assert process.returncode == 0
     assert "Traceback" not in rest
-    assert not processes_naming(data_dir), "the database was stopped before the command ended"
+    assert not processes_with_argument(data_dir), (
+        "the database was stopped before the command ended"
+    )
 
 
 def test_two_at_once_share_the_database(data_dir: Path) -> None:
@@ -72,7 +81,7 @@ def test_two_at_once_share_the_database(data_dir: Path) -> None:
     assert sum("password: " in text for text in texts) == 1, "one owner was made"
     for run in runs:
         run.send_signal(signal.SIGINT)
-        run.communicate(timeout=PATIENCE)
+        run.communicate(timeout=HANG_TIMEOUT)
     assert [run.returncode for run in runs] == [0, 0]
 
 
@@ -90,11 +99,11 @@ def test_ends_quietly_when_nobody_reads_any_more(data_dir: Path) -> None:
     assert process.stdout
     process.stdout.readline()
     process.stdout.close()
-    _, errors = process.communicate(timeout=PATIENCE)
+    _, errors = process.communicate(timeout=HANG_TIMEOUT)
     assert process.returncode == 1
     assert "Traceback" not in errors
     assert "BrokenPipe" not in errors
-    assert not processes_naming(data_dir)
+    assert not processes_with_argument(data_dir)
 
 
 def test_a_killed_run_leaves_no_server_behind(data_dir: Path) -> None:
@@ -102,4 +111,4 @@ def test_a_killed_run_leaves_no_server_behind(data_dir: Path) -> None:
     read_until_served(process)
     process.kill()
     process.communicate()
-    assert eventually(lambda: not processes_naming(data_dir))
+    assert eventually(lambda: not processes_with_argument(data_dir))

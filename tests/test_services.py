@@ -32,7 +32,7 @@ from ebalance.services import (
 )
 from tests.databases import Databases
 from tests.factories import LeadFactory, ServiceFactory, TopicFactory, UserFactory
-from tests.services import at_once, committing
+from tests.services import committing, run_concurrently
 from tests.support import case_loop
 
 BROKEN_OFF = ["40001", "40P01"]
@@ -152,7 +152,7 @@ def test_of_two_in_a_deadlock_both_come_to_their_end(shared: None) -> None:
 
         return one_after_the_other
 
-    at_once(lock("one", *leads), lock("other", *leads[::-1]))
+    run_concurrently(lock("one", *leads), lock("other", *leads[::-1]))
     assert len(tries) == 3
 
 
@@ -166,7 +166,7 @@ def test_in_repeatable_read_a_change_meanwhile_is_met_by_another_try(shared: Non
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         seen.append(Lead.objects.get(pk=lead.pk).status)
         if len(seen) == 1:
-            at_once(lambda: Lead.objects.filter(pk=lead.pk).update(status="paid"))
+            run_concurrently(lambda: Lead.objects.filter(pk=lead.pk).update(status="paid"))
         seen.append(lock_or_refuse(Lead.objects.all(), lead).status)
 
     read_then_lock()

@@ -12,7 +12,7 @@ from unittest.mock import ANY
 
 import pytest
 
-from tests.processes import PATIENCE, ROOT, environment, eventually
+from tests.processes import HANG_TIMEOUT, ROOT, environment, eventually
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +62,7 @@ def setup(checkout: Path, constraints: Path | None = None) -> subprocess.Popen[s
 
 
 def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
-    output, _ = process.communicate(timeout=PATIENCE)
+    output, _ = process.communicate(timeout=HANG_TIMEOUT)
     return process.returncode, output
 
 
@@ -104,7 +104,7 @@ def test_is_started_over_after_an_interruption(
         writers: list[int] = []
         assert eventually(lambda: writers.extend(writer(constraints)) or writers)
     os.killpg(process.pid, number)
-    _, errors = process.communicate(timeout=PATIENCE)
+    _, errors = process.communicate(timeout=HANG_TIMEOUT)
     if stage == "Installing":
         os.close(writers[0])
     assert process.returncode == (130 if number == signal.SIGINT else -number)
@@ -117,7 +117,7 @@ def test_is_started_over_after_an_interruption(
 def test_says_that_it_cannot_write(checkout: Path) -> None:
     (checkout / ".venv.lock").mkdir()
     process = setup(checkout)
-    _, errors = process.communicate(timeout=PATIENCE)
+    _, errors = process.communicate(timeout=HANG_TIMEOUT)
     assert process.returncode == 1
     assert errors.startswith("Setup failed: ")
     assert len(errors.splitlines()) == 1

@@ -16,7 +16,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection, models
 from django.db.models.expressions import DatabaseDefault
 
-from tests.audit.audit_cases import CHANGE_WAYS, INSERT_WAYS, UPSERTS
+from tests.audit.audit_cases import CHANGE_PATHS, INSERT_PATHS, UPSERTS
 from tests.db import catalog
 from tests.db.data_model import CLOSED_SETS
 from tests.factories import FACTORIES, EntityFactory
@@ -96,7 +96,7 @@ def may_start(table: str, state: str) -> bool:
 each_table = pytest.mark.parametrize("table", STATES)
 each_machine = pytest.mark.parametrize("table", [t for t in STATES if moves_of(t, listed=False)])
 # An upsert proposes the row as a new one, which the rule of the first state would refuse before.
-MOVE_WAYS = {name: way for name, way in CHANGE_WAYS.items() if name not in UPSERTS}
+MOVE_WAYS = {name: write_path for name, write_path in CHANGE_PATHS.items() if name not in UPSERTS}
 
 
 def factory_of(table: str) -> type[EntityFactory]:
@@ -149,8 +149,8 @@ def rows_with_moves(table: str, *, listed: bool) -> Iterator[tuple[models.Model,
                 yield row_in(table, old), old, targets
 
 
-def write(row: models.Model, changes: dict[str, Any], way: str = "sql") -> None:
-    MOVE_WAYS[way](row, **changes)
+def write(row: models.Model, changes: dict[str, Any], write_path: str = "sql") -> None:
+    MOVE_WAYS[write_path](row, **changes)
     connection.check_constraints()
 
 
@@ -219,17 +219,17 @@ def test_unlisted_moves_are_refused(table: str) -> None:
 
 
 @pytest.mark.parametrize("alone", [True, False], ids=["status alone", "with what fits"])
-@pytest.mark.parametrize("way", MOVE_WAYS)
-def test_every_write_path_meets_the_transition_rule(way: str, alone: bool) -> None:
+@pytest.mark.parametrize("write_path", MOVE_WAYS)
+def test_every_write_path_meets_the_transition_rule(write_path: str, alone: bool) -> None:
     """One trigger does it for every table; the appointments have the most columns that follow."""
     row = row_in("appointments", "paid")
     before = stored(row)
     changes = {"status": "completed"} if alone else fitting(row, "completed")
     with refuses("appointments_status_transition", "appointments"):
-        write(row, changes, way)
+        write(row, changes, write_path)
     assert stored(row) == before
     row.refresh_from_db()
-    write(row, fitting(row, "confirmed"), way)
+    write(row, fitting(row, "confirmed"), write_path)
     assert stored(row)[0]["status"] == "confirmed"
 
 
@@ -244,10 +244,10 @@ def test_writing_the_same_status_is_no_move(table: str) -> None:
                 row.clean()
 
 
-@pytest.mark.parametrize("way", MOVE_WAYS)
-def test_every_write_path_may_repeat_the_status(way: str) -> None:
+@pytest.mark.parametrize("write_path", MOVE_WAYS)
+def test_every_write_path_may_repeat_the_status(write_path: str) -> None:
     row = row_in("appointments", "completed")
-    write(row, {"status": "completed"}, way)
+    write(row, {"status": "completed"}, write_path)
     assert stored(row)[0]["status"] == "completed"
 
 
@@ -288,12 +288,12 @@ def test_row_starts_in_no_other_state(table: str) -> None:
                 assert_says_in_russian(row, rule)
 
 
-@pytest.mark.parametrize("way", INSERT_WAYS)
-def test_every_write_path_meets_the_rule_of_the_first_state(way: str) -> None:
+@pytest.mark.parametrize("write_path", INSERT_PATHS)
+def test_every_write_path_meets_the_rule_of_the_first_state(write_path: str) -> None:
     row = new_row("appointments", "completed")
     with refuses("appointments_status_initial", "appointments"):
-        INSERT_WAYS[way](row)
+        INSERT_PATHS[write_path](row)
     assert stored(row) == []
     row = new_row("appointments", "pending_payment")
-    INSERT_WAYS[way](row)
+    INSERT_PATHS[write_path](row)
     assert stored(row)[0]["status"] == "pending_payment"

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests import hammer
+from tests import load_worker
 from tests.databases import Database
 
 pytestmark = pytest.mark.slow
@@ -25,7 +25,7 @@ WHERE a.status IN ('pending_payment', 'paid', 'confirmed')
 """
 
 
-def at_once(work: Callable, conninfo: str, rounds: int, *arguments: object) -> list:
+def run_in_processes(work: Callable, conninfo: str, rounds: int, *arguments: object) -> list:
     """Run ``work`` in new processes, each with a seed of its own."""
     with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
         return pool.starmap(work, [(conninfo, n, rounds, *arguments) for n in range(PROCESSES)])
@@ -45,7 +45,9 @@ def test_nothing_is_booked_twice(fresh_database: Database, suffix: str, rounds: 
             "INSERT INTO users (email) VALUES (%s) RETURNING id::text", [f"{uuid4()}@example.com"]
         ).fetchone()
         seen = sum(
-            at_once(hammer.book, fresh_database.conninfo, rounds, service, client, suffix),
+            run_in_processes(
+                load_worker.book, fresh_database.conninfo, rounds, service, client, suffix
+            ),
             Counter(),
         )
         (overlapping,) = connection.execute(OVERLAPPING).fetchone()
@@ -58,7 +60,7 @@ def test_nothing_is_booked_twice(fresh_database: Database, suffix: str, rounds: 
 
 
 def test_the_audit_chain_has_no_fork_and_no_gap(fresh_database: Database) -> None:
-    kept = sum(at_once(hammer.log, fresh_database.conninfo, 60))
+    kept = sum(run_in_processes(load_worker.log, fresh_database.conninfo, 60))
     with fresh_database.connect() as connection:
         rows = connection.execute(
             "SELECT seq, prev_hash, row_hash, audit_entry_hash(prev_hash, id, seq, "

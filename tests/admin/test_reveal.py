@@ -43,7 +43,7 @@ from tests.factories import (
 )
 from tests.factories.payloads import PAYLOADS
 from tests.sealed.support import ring
-from tests.services import at_once
+from tests.services import run_concurrently
 from tests.support import execute, update_sql
 from ugc.models import AnonymousQuestion, Review
 
@@ -430,7 +430,7 @@ def test_those_who_look_at_once_all_have_an_entry(looked: list[int]) -> None:
     def look(who: User) -> Any:
         return lambda: reveal(row, "question_text_encrypted", actor=who)
 
-    shown = at_once(*map(look, people))
+    shown = run_concurrently(*map(look, people))
     assert shown == ["Мне тревожно по ночам."] * 8
     assert len(looked) == 8
     assert min(looked) >= 1

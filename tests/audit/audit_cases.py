@@ -136,7 +136,7 @@ def stored_json(row: models.Model, *names: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Told:
+class LoggedChange:
     """A change of a row, and what the log says of it.
 
     ``thing`` is what access.md §3 calls it. ``row`` are the factory's arguments, ``to`` the new
@@ -191,7 +191,7 @@ THINGS = {
     *(REVIEW, TEMPLATE, *DELETIONS.values()),
 }
 
-GONE = {
+DELETED_USER = {
     "status": "deleted",
     "deleted_at": NOW,
     "email": None,
@@ -224,11 +224,11 @@ def changes_of(
     *,
     prepare: Callable[[Any], Any] = lambda row: None,
     **row: Any,
-) -> Callable[..., Told]:
+) -> Callable[..., LoggedChange]:
     """Makes cases of one table: name, the columns told (all unless given), new values."""
 
-    def made(name: str, *columns: str, **to: Any) -> Told:
-        return Told(thing, name, factory, action, to, columns, row, prepare)
+    def made(name: str, *columns: str, **to: Any) -> LoggedChange:
+        return LoggedChange(thing, name, factory, action, to, columns, row, prepare)
 
     return made
 
@@ -328,7 +328,7 @@ CHANGES = [
     service("price beside a title", "price_amount", price_amount=1000, title="Другая встреча"),
     person("blocked", status="blocked"),
     blocked_person("active again", status="active"),
-    person("deleted", "status", **GONE),
+    person("deleted", "status", **DELETED_USER),
     role("another role", role_code="editor"),
     role("another person", user_id=lambda row: UserFactory().pk),
     setting("value", value={"minutes": 20, "is_kept": True}),
@@ -384,7 +384,7 @@ CHANGES = [
 
 
 @dataclass(frozen=True)
-class Made:
+class LoggedRow:
     """A row that is inserted or deleted, and what the log says of it; without an action nothing."""
 
     thing: str
@@ -416,13 +416,13 @@ FILE = ("media_type", "mime_type", "object_key", "public_url", "size_bytes")
 SHOWN = {"published": True}
 
 CREATED = [
-    Made(SERVICE, "draft", ServiceFactory, "service_created", TERMS),
-    Made(SERVICE, "free", ServiceFactory, "service_created", TERMS, {"free": True, **SHOWN}),
-    Made(ROLES, "granted", UserRoleFactory, "role_granted", ("user_id", "role_code")),
-    Made(SETTINGS, "added", SystemSettingFactory, "setting_added", ("value",)),
-    Made(MEDIA, "picture", MediaAssetFactory, "media_created", FILE),
-    Made(MEDIA, "text", MediaAssetFactory, "media_created", FILE, {"pdf": True}),
-    Made(
+    LoggedRow(SERVICE, "draft", ServiceFactory, "service_created", TERMS),
+    LoggedRow(SERVICE, "free", ServiceFactory, "service_created", TERMS, {"free": True, **SHOWN}),
+    LoggedRow(ROLES, "granted", UserRoleFactory, "role_granted", ("user_id", "role_code")),
+    LoggedRow(SETTINGS, "added", SystemSettingFactory, "setting_added", ("value",)),
+    LoggedRow(MEDIA, "picture", MediaAssetFactory, "media_created", FILE),
+    LoggedRow(MEDIA, "text", MediaAssetFactory, "media_created", FILE, {"pdf": True}),
+    LoggedRow(
         CONTENT,
         "published at once",
         ContentItemFactory,
@@ -430,7 +430,7 @@ CREATED = [
         ("content_type", "slug", "status"),
         SHOWN,
     ),
-    Made(
+    LoggedRow(
         CONTENT,
         "published at once",
         CuratedCollectionFactory,
@@ -438,7 +438,7 @@ CREATED = [
         ("slug", "status"),
         SHOWN,
     ),
-    Made(
+    LoggedRow(
         CONTENT,
         "published at once",
         GlossaryTermFactory,
@@ -446,7 +446,7 @@ CREATED = [
         ("slug", "status"),
         SHOWN,
     ),
-    Made(
+    LoggedRow(
         INTERACTIVE,
         "published at once",
         InteractiveDefinitionFactory,
@@ -455,7 +455,7 @@ CREATED = [
         SHOWN,
         version(1),
     ),
-    Made(
+    LoggedRow(
         TEMPLATE,
         "active at once",
         MessageTemplateFactory,
@@ -465,7 +465,7 @@ CREATED = [
         version(1),
     ),
     *(
-        Made(thing, "not yet", factory, None)
+        LoggedRow(thing, "not yet", factory, None)
         for thing, factory in [
             (CONTENT, ContentItemFactory),
             (CONTENT, CuratedCollectionFactory),
@@ -481,7 +481,7 @@ CREATED = [
     ),
 ]
 DELETED = [
-    Made(
+    LoggedRow(
         DELETIONS["services"],
         "service",
         ServiceFactory,
@@ -489,7 +489,7 @@ DELETED = [
         (*TERMS, "slug", "title", "format", "duration_minutes", "topic_code", "position"),
         {"title": "Встреча", "topic_id": "anxiety"},
     ),
-    Made(
+    LoggedRow(
         DELETIONS["content_items"],
         "article",
         ContentItemFactory,
@@ -497,14 +497,14 @@ DELETED = [
         ("content_type", "slug", "title", "status", "author_user_id", "body_markdown"),
         SHOWN,
     ),
-    Made(
+    LoggedRow(
         DELETIONS["leads"],
         "lead",
         LeadFactory,
         "lead_deleted",
         ("status", "source", "topic_code", "created_at"),
     ),
-    Made(
+    LoggedRow(
         DELETIONS["appointments"],
         "appointment",
         AppointmentFactory,
@@ -512,23 +512,27 @@ DELETED = [
         ("service_id", "start_at_utc", "end_at_utc", "status", "price_amount", "deposit_amount"),
         {"confirmed": True},
     ),
-    Made(STATUS, "person", UserFactory, "user_deleted", ("status", "created_at", "deleted_at")),
-    Made(ROLES, "taken", UserRoleFactory, "role_taken", ("user_id", "role_code", "granted_at")),
-    Made(
+    LoggedRow(
+        STATUS, "person", UserFactory, "user_deleted", ("status", "created_at", "deleted_at")
+    ),
+    LoggedRow(
+        ROLES, "taken", UserRoleFactory, "role_taken", ("user_id", "role_code", "granted_at")
+    ),
+    LoggedRow(
         SETTINGS,
         "removed",
         SystemSettingFactory,
         "setting_removed",
         ("value", "updated_by_user_id", "updated_at"),
     ),
-    Made(
+    LoggedRow(
         MEDIA,
         "picture",
         MediaAssetFactory,
         "media_deleted",
         (*FILE, "title", "alt_text", "uploaded_by_user_id"),
     ),
-    Made(
+    LoggedRow(
         CONTENT,
         "shown",
         CuratedCollectionFactory,
@@ -536,8 +540,10 @@ DELETED = [
         ("slug", "title", "status"),
         SHOWN,
     ),
-    Made(CONTENT, "shown", GlossaryTermFactory, "term_deleted", ("slug", "title", "status"), SHOWN),
-    Made(
+    LoggedRow(
+        CONTENT, "shown", GlossaryTermFactory, "term_deleted", ("slug", "title", "status"), SHOWN
+    ),
+    LoggedRow(
         INTERACTIVE,
         "shown",
         InteractiveDefinitionFactory,
@@ -545,7 +551,7 @@ DELETED = [
         ("slug", "status", "published_version"),
         SHOWN,
     ),
-    Made(
+    LoggedRow(
         TEMPLATE,
         "in use",
         MessageTemplateFactory,
@@ -554,7 +560,7 @@ DELETED = [
         {"active": True},
     ),
     *(
-        Made(thing, "not shown", factory, None)
+        LoggedRow(thing, "not shown", factory, None)
         for thing, factory in [
             (CONTENT, CuratedCollectionFactory),
             (CONTENT, GlossaryTermFactory),
@@ -637,7 +643,7 @@ def by_copy_and_join(row: models.Model, **changes: Any) -> None:
     execute("DROP TABLE loaded")
 
 
-CHANGE_WAYS: dict[str, Callable[..., None]] = {
+CHANGE_PATHS: dict[str, Callable[..., None]] = {
     **UPDATES,
     "cte": by_cte,
     "view": by_view,
@@ -689,7 +695,7 @@ def insert_by_upsert(row: models.Model) -> None:
     )
 
 
-INSERT_WAYS: dict[str, Callable[[models.Model], Any]] = {
+INSERT_PATHS: dict[str, Callable[[models.Model], Any]] = {
     "sql": insert_sql,
     "save": lambda row: row.save(force_insert=True),
     "bulk_create": lambda row: type(row)._base_manager.bulk_create([row]),
@@ -716,7 +722,7 @@ def delete_by_cursor(row: models.Model) -> None:
     execute("CLOSE here")
 
 
-DELETE_WAYS: dict[str, Callable[[Any], Any]] = {
+DELETE_PATHS: dict[str, Callable[[Any], Any]] = {
     **DELETES,
     "cte": delete_in_a_cte,
     "merge": delete_by_merge,

@@ -64,16 +64,16 @@ def grow(to: int, *, at: str = "2026-01-07 09:00Z") -> None:
 
 
 @contextmanager
-def superuser(way: str = "disabled") -> Iterator[None]:
+def superuser(bypass: str = "disabled") -> Iterator[None]:
     """Without the rules of the log, in one of the two ways that a superuser has."""
     connection.check_constraints()  # a table with triggers to come is not altered
-    if way == "replica":
+    if bypass == "replica":
         execute("SET session_replication_role = replica")
     else:
         execute(f"ALTER TABLE {TABLE} DISABLE TRIGGER USER")
     yield
     connection.check_constraints()
-    if way == "replica":
+    if bypass == "replica":
         execute("RESET session_replication_role")
     else:
         execute(f"ALTER TABLE {TABLE} ENABLE TRIGGER USER")

@@ -25,8 +25,8 @@ from ebalance.services import transactional
 from identity.models import User
 from tests.admin.support import form_data, page
 from tests.audit.audit_cases import last_seq, told, write_entries
+from tests.case_loops import check_each
 from tests.factories import LeadFactory, ServiceFactory, SystemSettingFactory, UserFactory
-from tests.looping import check_each
 from tests.rule_cases import copy_rows
 from tests.support import execute, refuses, rolled_back, update_sql
 

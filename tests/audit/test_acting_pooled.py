@@ -41,9 +41,9 @@ from identity.models import User
 from tests.audit.audit_cases import entries_since, last_seq
 from tests.databases import Database
 from tests.factories import LeadFactory, ServiceFactory, UserFactory
-from tests.processes import PATIENCE, environment
+from tests.processes import HANG_TIMEOUT, environment
 from tests.rule_cases import copy_rows
-from tests.services import at_once, committing
+from tests.services import committing, run_concurrently
 from tests.support import execute
 
 
@@ -280,7 +280,7 @@ def pooled() -> Iterator[None]:
     """Django's connections come from a pool of one."""
     options = connection.settings_dict["OPTIONS"]
     connection.close()
-    options["pool"] = {"min_size": 1, "max_size": 1, "timeout": PATIENCE}
+    options["pool"] = {"min_size": 1, "max_size": 1, "timeout": HANG_TIMEOUT}
     try:
         yield
     finally:
@@ -348,7 +348,9 @@ def test_a_thread_acts_for_itself() -> None:
                 record_entry("tried", person)
 
     before = last_seq()
-    assert at_once(*(lambda person=person: work(person) for person in people)) == [None] * 8
+    assert (
+        run_concurrently(*(lambda person=person: work(person) for person in people)) == [None] * 8
+    )
     found = entries_since(before)
     assert len(found) == 40
     assert all(entry["actor_user_id"] == entry["entity_id"] for entry in found)
@@ -539,7 +541,7 @@ def program(database: Database, *statements: str) -> None:
         input=json.dumps([database.conninfo, statements]),
         text=True,
         check=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
     )
 
 
@@ -553,7 +555,7 @@ def psql(database: Database, *statements: str, typed: str | None = None) -> None
         stdout=subprocess.DEVNULL,
         text=True,
         check=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         env=environment(),
     )
 
@@ -651,7 +653,7 @@ def test_sixteen_writers_do_not_wait_in_a_circle() -> None:
                 Service.objects.filter(pk=shared.pk).update(price_amount=F("price_amount") + 1)
 
     before = last_seq()
-    assert at_once(*(partial(work, number) for number in range(16))) == [None] * 16
+    assert run_concurrently(*(partial(work, number) for number in range(16))) == [None] * 16
     found = entries_since(before)
     assert len(found) == 16 * rounds * 3 == last_seq() - before
     assert Counter(e["actor_user_id"] for e in found) == {p.pk: rounds * 3 for p in people}

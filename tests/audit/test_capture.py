@@ -19,20 +19,20 @@ from ebalance.db.auditing import Audited, audit_triggers
 from ebalance.db.encryption.fields import Plaintext
 from ebalance.db.schema.data_map import columns
 from identity.models import User
-from tests.adversarial_sql import pretend_equality
-from tests.advice import Place, advises, of_column, of_table, of_test
+from tests.adversarial_sql import shadow_equality_operator
+from tests.advice import Location, advises, of_column, of_table, of_test
 from tests.audit.audit_cases import (
     AUDITED_BY_CASES,
-    CHANGE_WAYS,
+    CHANGE_PATHS,
     CHANGES,
     CREATED,
-    DELETE_WAYS,
+    DELETE_PATHS,
     DELETED,
-    GONE,
-    INSERT_WAYS,
+    DELETED_USER,
+    INSERT_PATHS,
     THINGS,
-    Made,
-    Told,
+    LoggedChange,
+    LoggedRow,
     as_json,
     entries_since,
     entry_of,
@@ -42,6 +42,7 @@ from tests.audit.audit_cases import (
     triggers_of_the_log,
     write_entries,
 )
+from tests.case_loops import check_each
 from tests.factories import (
     AnonymousQuestionFactory,
     AppointmentFactory,
@@ -54,7 +55,6 @@ from tests.factories import (
     SystemSettingFactory,
     UserFactory,
 )
-from tests.looping import check_each
 from tests.support import breaks, execute, refuses, rolled_back, save_related, update_sql
 
 pytestmark = pytest.mark.django_db
@@ -74,7 +74,7 @@ EVERY_PATH = {
 }
 
 
-def on_paths(cases: Iterable[Told | Made], paths: Iterable[str]) -> list[Any]:
+def on_paths(cases: Iterable[LoggedChange | LoggedRow], paths: Iterable[str]) -> list[Any]:
     return [
         pytest.param(case, path, id=f"{case} [{path}]")
         for case in cases
@@ -82,14 +82,14 @@ def on_paths(cases: Iterable[Told | Made], paths: Iterable[str]) -> list[Any]:
     ]
 
 
-CHANGED = on_paths(CHANGES, CHANGE_WAYS)
-MADE = on_paths(CREATED, INSERT_WAYS)
-WENT = on_paths(DELETED, DELETE_WAYS)
+CHANGED = on_paths(CHANGES, CHANGE_PATHS)
+MADE = on_paths(CREATED, INSERT_PATHS)
+WENT = on_paths(DELETED, DELETE_PATHS)
 # Table: a change of it.
 CHANGE_OF = {case.table: case for case in CHANGES}
 
 
-CASES = Place("tests/audit/audit_cases.py", "CHANGES, CREATED, DELETED")
+CASES = Location("tests/audit/audit_cases.py", "CHANGES, CREATED, DELETED")
 
 
 # -- the table is complete --------------------------------------------------------------------
@@ -165,11 +165,11 @@ def test_a_column_that_is_not_p0_or_not_kept_cannot_be_declared(column: str) -> 
 # -- changes ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("case", "way"), CHANGED)
-def test_change_is_recorded_by_every_write_path(case: Told, way: str) -> None:
+@pytest.mark.parametrize(("case", "write_path"), CHANGED)
+def test_change_is_recorded_by_every_write_path(case: LoggedChange, write_path: str) -> None:
     row, to, names = case.make()
     old = stored_json(row, *names)
-    found = told(lambda: CHANGE_WAYS[way](row, **to))
+    found = told(lambda: CHANGE_PATHS[write_path](row, **to))
     new = {name: as_json(to[name]) for name in names}
     assert found == [entry_of(row, case.action, old, new)]
     assert old != new
@@ -255,7 +255,7 @@ def test_what_a_stranger_puts_before_the_servers_own_changes_nothing() -> None:
     service = ServiceFactory()
     write_entries()
     before = last_seq()
-    pretend_equality("integer", answer=True)
+    shadow_equality_operator("integer", answer=True)
     execute(STRANGERS)
     execute("UPDATE public.services SET price_amount = 9000; SET CONSTRAINTS ALL IMMEDIATE")
     execute(
@@ -270,14 +270,14 @@ def test_what_a_stranger_puts_before_the_servers_own_changes_nothing() -> None:
 # -- rows that come and go --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("case", "way"), MADE)
-def test_insert_is_recorded_by_every_write_path(case: Made, way: str) -> None:
+@pytest.mark.parametrize(("case", "write_path"), MADE)
+def test_insert_is_recorded_by_every_write_path(case: LoggedRow, write_path: str) -> None:
     execute("SET CONSTRAINTS ALL DEFERRED")
     row = case.factory.build(**case.row)
     save_related(row)
 
     def write() -> None:
-        INSERT_WAYS[way](row)
+        INSERT_PATHS[write_path](row)
         case.with_it(row)
 
     found = [entry for entry in told(write) if entry["entity_type"] == case.table]
@@ -287,12 +287,12 @@ def test_insert_is_recorded_by_every_write_path(case: Made, way: str) -> None:
         assert found == [entry_of(row, case.action, None, stored_json(row, *case.told))]
 
 
-@pytest.mark.parametrize(("case", "way"), WENT)
-def test_delete_is_recorded_by_every_write_path(case: Made, way: str) -> None:
+@pytest.mark.parametrize(("case", "write_path"), WENT)
+def test_delete_is_recorded_by_every_write_path(case: LoggedRow, write_path: str) -> None:
     """With all its safe columns, but for the texts that the log does not hold."""
     row = case.factory(**case.row)
     stored = stored_json(row, *(f.column for f in row._meta.concrete_fields))
-    found = told(lambda: DELETE_WAYS[way](type(row)._base_manager.get(pk=row.pk)))
+    found = told(lambda: DELETE_PATHS[write_path](type(row)._base_manager.get(pk=row.pk)))
     if case.action is None:
         assert found == []
         return
@@ -530,16 +530,16 @@ def markers(row: models.Model) -> list[str]:
 
 
 @pytest.mark.parametrize("case", [c for c in CHANGE_OF.values() if c.factory in MARKED], ids=str)
-def test_nothing_personal_is_told_of_a_change(case: Told) -> None:
+def test_nothing_personal_is_told_of_a_change(case: LoggedChange) -> None:
     marked = replace(case, row={**case.row, **MARKED[case.factory]})
     row, to, _names = marked.make()
     found = markers(row)
-    assert told(lambda: CHANGE_WAYS["sql"](row, **to)) != []
+    assert told(lambda: CHANGE_PATHS["sql"](row, **to)) != []
     assert [marker for marker in found if marker in whole_log()] == []
 
 
 @pytest.mark.parametrize("case", [c for c in DELETED if c.action and c.factory in MARKED], ids=str)
-def test_nothing_personal_is_told_of_what_is_deleted(case: Made) -> None:
+def test_nothing_personal_is_told_of_what_is_deleted(case: LoggedRow) -> None:
     row = case.factory(**case.row, **MARKED[case.factory])
     found = markers(row)
     assert told(row.delete) != []
@@ -566,7 +566,7 @@ def test_no_name_or_place_that_anybody_thinks_of_is_told(
     with rolled_back():
         person = UserFactory(display_name=name, telegram_username=name)
         appointment = AppointmentFactory(client=person, location_text=place, meeting_url=place)
-        update_sql(person, **(GONE if status == "deleted" else {"status": status}))
+        update_sql(person, **(DELETED_USER if status == "deleted" else {"status": status}))
         update_sql(appointment, location_text=name)
         appointment.delete()
         execute("DELETE FROM users WHERE id = %s", [person.pk])

@@ -19,7 +19,7 @@ from audit.models import AuditLogEntry
 from audit.services import record_entry
 from tests.databases import Database, default_connection_on
 from tests.factories import ServiceFactory
-from tests.processes import PATIENCE, ROOT, eventually
+from tests.processes import HANG_TIMEOUT, ROOT, eventually
 from tests.scale import scaled
 from tests.services import committing
 from tests.sessions import Session, race
@@ -56,7 +56,7 @@ def entries() -> int:
     return verified.entries
 
 
-def at_once(work: Callable, rounds: int, conninfo: str, *arguments: object) -> Counter:
+def run_in_processes(work: Callable, rounds: int, conninfo: str, *arguments: object) -> Counter:
     with multiprocessing.get_context("spawn").Pool(WRITERS) as pool:
         jobs = [(conninfo, n, rounds, *arguments) for n in range(WRITERS)]
         return sum(pool.starmap(work, jobs), Counter())
@@ -68,7 +68,7 @@ def at_once(work: Callable, rounds: int, conninfo: str, *arguments: object) -> C
 @pytest.mark.slow
 def test_sixteen_writers_make_one_chain(committed: Database, services: list[str]) -> None:
     before = entries()
-    seen = at_once(writers.mix, scaled(40), committed.conninfo, services, "read committed")
+    seen = run_in_processes(writers.mix, scaled(40), committed.conninfo, services, "read committed")
     assert set(seen) == {"kept"}  # nobody was refused anything
     assert entries() == before + seen["kept"]
 
@@ -80,7 +80,7 @@ def test_writers_of_older_snapshots_are_sent_back(
 ) -> None:
     """By a conflict that one may try again, or, whose INSERT is their own, by the unique number."""
     before = entries()
-    seen = at_once(writers.mix, scaled(15), committed.conninfo, services, level)
+    seen = run_in_processes(writers.mix, scaled(15), committed.conninfo, services, level)
     assert seen["kept"] > 0
     assert set(seen) <= {"kept", "40001", "23505"}
     assert entries() == before + seen["kept"]
@@ -110,7 +110,7 @@ def test_a_log_is_verified_beside_its_writers(
             assert eventually(has_grown_while_verified)
         finally:
             enough.touch()
-        kept = sum(seen["kept"] for seen in job.get(PATIENCE))
+        kept = sum(seen["kept"] for seen in job.get(HANG_TIMEOUT))
     assert sorted(lengths) == lengths
     assert entries() == kept + before
 
@@ -227,7 +227,7 @@ def test_a_writer_is_waited_for_at_the_end_only(
         one.start(CAPTURED, services[0])
         one.wait()
         with committed.connect(autocommit=True) as third:
-            third.execute(f"SET lock_timeout = '{PATIENCE}s'")
+            third.execute(f"SET lock_timeout = '{HANG_TIMEOUT}s'")
             third.execute(RECORDED)
             third.execute(CAPTURED, [services[1]])
     finally:

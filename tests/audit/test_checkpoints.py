@@ -23,12 +23,12 @@ from audit.services.checkpoints import (
 )
 from ebalance.db.encryption.envelope import blind_index
 from ebalance.db.encryption.keys import Key, Keyring
+from tests.case_loops import breaks_rules_of, check_changes, check_each, check_inserts
 from tests.db.independent import from_base64url, hmac_sha256
 from tests.factories import AuditCheckpointFactory, AuditLogEntryFactory
 from tests.factories.base import ago
-from tests.looping import check_changes, check_each, check_inserts, tries
 from tests.rule_cases import (
-    EVERY_WAY,
+    ALL_WRITE_PATHS,
     Change,
     change_params,
     check_change,
@@ -94,7 +94,7 @@ CHECKPOINTS = [
 
 
 @database
-@tries(*CHECKPOINTS)
+@breaks_rules_of(*CHECKPOINTS)
 def test_checkpoint_names_an_entry_and_a_key() -> None:
     check_inserts(CHECKPOINTS)
 
@@ -161,10 +161,10 @@ def test_what_is_old_is_signed_off_though_what_follows_is_not() -> None:
 @database
 @change_params(
     Change("signature", AuditCheckpointFactory, {}, {"signature": b"forged"}, IMMUTABLE),
-    ways=EVERY_WAY,
+    write_paths=ALL_WRITE_PATHS,
 )
-def test_no_write_path_changes_a_checkpoint(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_no_write_path_changes_a_checkpoint(change: Change, write_path: str) -> None:
+    check_change(change, write_path)
 
 
 CHANGES = [
@@ -175,7 +175,7 @@ CHANGES = [
 
 
 @database
-@tries(*CHANGES)
+@breaks_rules_of(*CHANGES)
 def test_no_column_of_a_checkpoint_changes() -> None:
     check_changes(CHANGES)
 

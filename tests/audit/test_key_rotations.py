@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from audit.models import KeyRotation
+from tests.case_loops import breaks_rules_of, check_inserts
 from tests.factories import KeyRotationFactory
-from tests.looping import check_inserts, tries
-from tests.rule_cases import SHORT, Change, change_params, check_change, range_cases
+from tests.rule_cases import MAIN_WRITE_PATHS, Change, change_params, check_change, range_cases
 from tests.support import Case, execute
 
 pytestmark = pytest.mark.django_db
@@ -42,7 +42,7 @@ ROTATIONS = [
 ]
 
 
-@tries(*ROTATIONS)
+@breaks_rules_of(*ROTATIONS)
 def test_rotation_names_keys_and_counts_rows() -> None:
     check_inserts(ROTATIONS)
 
@@ -67,7 +67,7 @@ OPEN = [
 ]
 
 
-@tries(*OPEN)
+@breaks_rules_of(*OPEN)
 def test_table_has_one_open_rotation() -> None:
     check_inserts(OPEN)
 
@@ -83,10 +83,10 @@ def test_table_has_one_open_rotation() -> None:
         {"finished_at": None},
         ONE,
     ),
-    ways=SHORT,
+    write_paths=MAIN_WRITE_PATHS,
 )
-def test_a_finished_one_is_not_opened_beside_an_open_one(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_a_finished_one_is_not_opened_beside_an_open_one(change: Change, write_path: str) -> None:
+    check_change(change, write_path)
 
 
 def test_a_program_that_is_not_django_may_start_one() -> None:

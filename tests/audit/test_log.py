@@ -17,15 +17,15 @@ from ebalance.db.ids import uuid7
 from identity.models import User
 from tests.adversarial_sql import (
     each_stealthy_delete,
-    is_refused,
+    refuses_by_any_rule,
     update_through_a_view,
 )
+from tests.case_loops import breaks_rules_of, check_changes, check_each, check_inserts
 from tests.factories import AuditCheckpointFactory, AuditLogEntryFactory, UserFactory
 from tests.factories.base import ago
-from tests.looping import check_changes, check_each, check_inserts, tries
 from tests.rule_cases import (
-    EVERY_WAY,
-    SHORT,
+    ALL_WRITE_PATHS,
+    MAIN_WRITE_PATHS,
     Change,
     change_params,
     check_change,
@@ -164,7 +164,7 @@ def test_bulk_created_rows_are_chained() -> None:
 
 def test_a_row_that_was_not_written_leaves_no_gap() -> None:
     first = AuditLogEntryFactory()
-    with is_refused():
+    with refuses_by_any_rule():
         AuditLogEntryFactory(action="Not a code")
     execute(
         "INSERT INTO audit_log_entries (id, actor_role, action, entity_type) "
@@ -224,9 +224,9 @@ def immutable(name: str, **to: Any) -> Change:
     return Change(name, AuditLogEntryFactory, {}, to, IMMUTABLE)
 
 
-@change_params(immutable("address", ip_address=None), ways=EVERY_WAY)
-def test_no_write_path_changes_the_log(change: Change, way: str) -> None:
-    check_change(change, way)
+@change_params(immutable("address", ip_address=None), write_paths=ALL_WRITE_PATHS)
+def test_no_write_path_changes_the_log(change: Change, write_path: str) -> None:
+    check_change(change, write_path)
 
 
 COLUMNS = [
@@ -241,7 +241,7 @@ COLUMNS = [
 ]
 
 
-@tries(*COLUMNS)
+@breaks_rules_of(*COLUMNS)
 def test_no_column_of_the_log_changes() -> None:
     check_changes(COLUMNS)
 
@@ -273,10 +273,10 @@ FORGOTTEN_ORIGINS = [
 
 @change_params(
     Change("of whom it was", AuditLogEntryFactory, {"actor": erased, "user_agent": "A"}, GONE),
-    ways=("sql", "merge", "queryset", "bulk_update"),
+    write_paths=("sql", "merge", "queryset", "bulk_update"),
 )
-def test_origin_of_an_erased_person_is_emptied(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_origin_of_an_erased_person_is_emptied(change: Change, write_path: str) -> None:
+    check_change(change, write_path)
     check_chain(1, emptied=True)
 
 
@@ -358,10 +358,10 @@ KEPT_ORIGINS = [
 ]
 
 
-@pytest.mark.parametrize("way", SHORT)
-@tries(*KEPT_ORIGINS)
-def test_origin_stays_otherwise(way: str) -> None:
-    check_changes(KEPT_ORIGINS, [way])
+@pytest.mark.parametrize("write_path", MAIN_WRITE_PATHS)
+@breaks_rules_of(*KEPT_ORIGINS)
+def test_origin_stays_otherwise(write_path: str) -> None:
+    check_changes(KEPT_ORIGINS, [write_path])
 
 
 LEAD = uuid7()
@@ -475,7 +475,7 @@ def test_the_log_is_not_emptied() -> None:
     AuditLogEntryFactory()
     with refuses(NO_TRUNCATE, "audit_log_entries"):
         execute("TRUNCATE audit_log_entries")
-    with is_refused():
+    with refuses_by_any_rule():
         execute("TRUNCATE users CASCADE")
     check_chain(1)
 
@@ -511,7 +511,7 @@ ENTRIES = [
 
 
 @pytest.mark.parametrize("route", ROUTES)
-@tries(*ENTRIES)
+@breaks_rules_of(*ENTRIES)
 def test_log_holds_nothing_personal(route: str) -> None:
     """Changed P0 columns only: the log outlives the person and cannot be corrected."""
     check_inserts(ENTRIES, [route])

@@ -18,7 +18,7 @@ from django.db import connection
 
 from audit.models import OutboxEvent
 from tests.databases import Database, Databases
-from tests.processes import PATIENCE, ROOT, environment, eventually, manage
+from tests.processes import HANG_TIMEOUT, ROOT, environment, eventually, manage
 
 from .outbox import later, outbox_database, state, write
 
@@ -191,7 +191,7 @@ def test_a_relay_runs_until_told_to_stop(
     assert eventually(lambda: len(recorded(folder)) == 3)
     relay.send_signal(number)
     gate.touch()
-    _output, errors = relay.communicate(timeout=PATIENCE)
+    _output, errors = relay.communicate(timeout=HANG_TIMEOUT)
     assert relay.returncode == 0, errors
     assert recorded(folder) == [str(event) for event in events[:3]]
     assert OutboxEvent.objects.published().count() == 3
@@ -206,7 +206,7 @@ def test_idle_relay_takes_new_events_and_stops(database: Database, tmp_path: Pat
     (event,) = write()
     assert eventually(lambda: recorded(tmp_path) == [str(event)])
     relay.terminate()
-    _output, errors = relay.communicate(timeout=PATIENCE)
+    _output, errors = relay.communicate(timeout=HANG_TIMEOUT)
     assert relay.returncode == 0, errors
 
 
@@ -217,7 +217,7 @@ def test_a_send_that_outlasts_its_lease_ends_the_process(
     """Nothing is sent late: by then the event is another relay's."""
     events = write(3)
     relay = process(database, tmp_path, "--sender", f"{SENDERS}.Hanging", "--lease", "1.5")
-    _output, errors = relay.communicate(timeout=PATIENCE)
+    _output, errors = relay.communicate(timeout=HANG_TIMEOUT)
     assert relay.returncode == 1
     assert "Timeout" in errors
     assert recorded(tmp_path) == []
@@ -240,7 +240,7 @@ def test_a_sender_that_leaves_takes_the_process_with_it_and_nothing_else(
 ) -> None:
     first, second = write(2)
     relay = process(database, tmp_path, "--once", "--sender", f"{SENDERS}.Leaving")
-    relay.communicate(timeout=PATIENCE)
+    relay.communicate(timeout=HANG_TIMEOUT)
     assert relay.returncode == 3
     assert state(first) == (1, "internal", False)
     assert state(second) == (0, None, False)
@@ -250,7 +250,7 @@ def test_a_sender_that_leaves_takes_the_process_with_it_and_nothing_else(
 def test_failures_are_no_reason_to_end(database: Database, tmp_path: Path) -> None:
     events = [write()[0] for _ in range(3)]
     relay = process(database, tmp_path, "--once", "--sender", f"{SENDERS}.Refusing")
-    _output, errors = relay.communicate(timeout=PATIENCE)
+    _output, errors = relay.communicate(timeout=HANG_TIMEOUT)
     assert relay.returncode == 0, errors
     assert [state(event) for event in events] == [(1, "http_500", False)] * 3
     assert errors.count("was not delivered (http_500, attempt 1)") == 3

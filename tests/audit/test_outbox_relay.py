@@ -25,7 +25,7 @@ from ebalance.db.schema import grants, roles
 from ebalance.services import NotFound, TransitionRefused
 from tests.databases import Database, Databases
 from tests.factories import UserFactory
-from tests.processes import PATIENCE, eventually
+from tests.processes import HANG_TIMEOUT, eventually
 
 from .outbox import Memory, drain, later, most, outbox_database, refuse, state, write
 
@@ -361,7 +361,7 @@ def test_two_relays_never_have_one_event_at_once(database: Database) -> None:
     """The one that has it sends until the other has looked and ended."""
     (event,) = write()
     one_ended = threading.Event()
-    senders = [Memory(lambda _event: one_ended.wait(PATIENCE)) for _ in range(2)]
+    senders = [Memory(lambda _event: one_ended.wait(HANG_TIMEOUT)) for _ in range(2)]
     barrier = threading.Barrier(2)
 
     def run(sender: Memory) -> None:
@@ -481,7 +481,7 @@ def test_a_relay_at_work_waits_for_its_database(database: Database, caplog: Any)
         assert eventually(lambda: sender.ids == [first, second])
     finally:
         stopping.set()
-        thread.join(PATIENCE)
+        thread.join(HANG_TIMEOUT)
     assert not thread.is_alive()
     assert "outbox: " in caplog.text
 

@@ -18,7 +18,7 @@ from django.db import connection
 
 from audit.models import OutboxEvent
 from tests.databases import Database, Databases
-from tests.processes import PATIENCE, ROOT, environment, eventually
+from tests.processes import HANG_TIMEOUT, ROOT, environment, eventually
 from tests.scale import scaled
 
 from .outbox import end_lease, outbox_database
@@ -77,14 +77,14 @@ def test_each_event_is_delivered_and_the_order_of_each_row_is_kept(
             file = folder / str(relay.pid)
             assert eventually(lambda f=file, n=number: len(f.read_text().splitlines()) == n)
             relay.kill()
-            relay.wait(PATIENCE)
+            relay.wait(HANG_TIMEOUT)
             end_lease(UUID(file.read_text().split()[-2]))
         gate.touch()
         left = OutboxEvent.objects.filter(published_at=None)
         assert eventually(lambda: not left.exists())
         for relay in relays[2:]:
             relay.terminate()
-            assert relay.wait(PATIENCE) == 0
+            assert relay.wait(HANG_TIMEOUT) == 0
     finally:
         for relay in relays:
             relay.kill()

@@ -27,7 +27,7 @@ from django.core.exceptions import ImproperlyConfigured
 from audit.models import OutboxEvent
 from audit.services.senders import LogSender, SendFailed, WebhookSender
 from tests.factories import OutboxEventFactory
-from tests.processes import PATIENCE, free_port
+from tests.processes import HANG_TIMEOUT, free_port
 
 SECRET = "a-secret-of-thirty-two-characters-or-more"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -103,7 +103,7 @@ class Server:
             thread.start()
 
     def serve(self, plain: socket.socket) -> None:
-        plain.settimeout(PATIENCE)
+        plain.settimeout(HANG_TIMEOUT)
         with plain:
             try:
                 with self.context.wrap_socket(plain, server_side=True) as connection:
@@ -119,7 +119,7 @@ class Server:
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         for thread in self.threads:
-            thread.join(PATIENCE)
+            thread.join(HANG_TIMEOUT)
 
 
 def read_request(connection: ssl.SSLSocket) -> tuple[str, dict[str, str], bytes] | None:
@@ -150,7 +150,7 @@ def serving(talk: Callable[[ssl.SSLSocket], object], pem: Path) -> Iterator[Serv
 
 
 @contextmanager
-def sending(url: str, authority: Path, *, timeout: float = PATIENCE) -> Iterator[WebhookSender]:
+def sending(url: str, authority: Path, *, timeout: float = HANG_TIMEOUT) -> Iterator[WebhookSender]:
     tls = ssl.create_default_context(cafile=authority)
     sender = WebhookSender(url, SECRET, timeout=timeout, tls=tls)
     try:
@@ -165,7 +165,7 @@ def event(**values: Any) -> OutboxEvent:
 
 
 def failure(
-    talk: Callable[[ssl.SSLSocket], object], pem: Path, *, timeout: float = PATIENCE
+    talk: Callable[[ssl.SSLSocket], object], pem: Path, *, timeout: float = HANG_TIMEOUT
 ) -> str:
     """The code with which one delivery fails."""
     with serving(talk, pem) as server, sending(server.url, pem, timeout=timeout) as sender:
@@ -278,7 +278,7 @@ def test_a_certificate_for_another_name_is_refused(good: Path) -> None:
 def test_certificates_are_checked_without_being_asked_to(good: Path) -> None:
     """The machine's authorities do not know ours."""
     with serving(saying(OK), good) as server:
-        sender = WebhookSender(server.url, SECRET, timeout=PATIENCE)
+        sender = WebhookSender(server.url, SECRET, timeout=HANG_TIMEOUT)
         with pytest.raises(SendFailed, match="tls"):
             sender.send(event())
         sender.close()

@@ -10,11 +10,17 @@ from django.db import connection
 from psycopg.types.json import Jsonb
 
 from audit.models import OutboxEvent
-from tests.adversarial_sql import is_refused, pretend_equality
+from tests.adversarial_sql import refuses_by_any_rule, shadow_equality_operator
+from tests.case_loops import (
+    breaks_rules_of,
+    check_changes,
+    check_each,
+    check_inserts,
+    first_cases_of_each_rule,
+)
 from tests.databases import Databases
 from tests.factories import OutboxEventFactory, SystemSettingFactory
-from tests.looping import check_changes, check_each, check_inserts, few_of_each_rule, tries
-from tests.rule_cases import EVERY_WAY, Change, change_params, check_change, range_cases
+from tests.rule_cases import ALL_WRITE_PATHS, Change, change_params, check_change, range_cases
 from tests.support import Case, execute, refuses, update_sql
 
 pytestmark = pytest.mark.django_db
@@ -44,20 +50,20 @@ KEYS = [
 ]
 
 
-@tries(*KEYS)
+@breaks_rules_of(*KEYS)
 def test_setting_is_no_secret() -> None:
     check_inserts(KEYS, ["sql"])
-    check_inserts(few_of_each_rule(KEYS), ["orm"])
+    check_inserts(first_cases_of_each_rule(KEYS), ["orm"])
 
 
 @change_params(
     Change("a secret", SystemSettingFactory, {"key": "gateway"}, {"key": "gateway_token"}, STAYS),
     Change("harmless", SystemSettingFactory, {"key": "gateway"}, {"key": "gateways"}, STAYS),
-    ways=["sql", "merge", "queryset"],
+    write_paths=["sql", "merge", "queryset"],
 )
-def test_a_setting_keeps_its_key(change: Change, way: str) -> None:
+def test_a_setting_keeps_its_key(change: Change, write_path: str) -> None:
     """The audit log tells it by its key."""
-    check_change(change, way)
+    check_change(change, write_path)
 
 
 def test_a_setting_keeps_its_key_in_an_upsert() -> None:
@@ -105,10 +111,10 @@ PAYLOADS = [
 ]
 
 
-@tries(*PAYLOADS)
+@breaks_rules_of(*PAYLOADS)
 def test_outbox_event_is_a_flat_object_of_safe_values() -> None:
     check_inserts(PAYLOADS, ["sql"])
-    check_inserts(few_of_each_rule(PAYLOADS), ["orm"])
+    check_inserts(first_cases_of_each_rule(PAYLOADS), ["orm"])
 
 
 INSERT = (
@@ -133,12 +139,12 @@ def test_numbers_of_json_are_read_as_numbers() -> None:
 
 
 def test_a_key_is_no_phone_number() -> None:
-    with is_refused():
+    with refuses_by_any_rule():
         execute(INSERT, [Jsonb({"phone_79991234567": True})])
 
 
 def test_an_operator_of_ones_own_does_not_let_text_in() -> None:
-    pretend_equality("text", answer=True)
+    shadow_equality_operator("text", answer=True)
     with refuses(SAFE, "outbox_events"):
         execute(INSERT, [Jsonb({"a": "мне плохо"})])
 
@@ -172,20 +178,20 @@ CHANGES = [
 ]
 
 
-@tries(*TRIES)
+@breaks_rules_of(*TRIES)
 def test_tries_are_counted() -> None:
     check_inserts(TRIES)
 
 
 @change_params(
     Change("free text", OutboxEventFactory, {}, {"payload": {"a": "мне плохо"}}, SAFE),
-    ways=EVERY_WAY,
+    write_paths=ALL_WRITE_PATHS,
 )
-def test_no_write_path_puts_free_text_into_a_payload(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_no_write_path_puts_free_text_into_a_payload(change: Change, write_path: str) -> None:
+    check_change(change, write_path)
 
 
-@tries(*CHANGES)
+@breaks_rules_of(*CHANGES)
 def test_outbox_event_changes_within_its_rules() -> None:
     check_changes(CHANGES)
 

@@ -8,14 +8,14 @@ import pytest
 
 from audit.models import MessageTemplate
 from tests.adversarial_sql import (
-    is_refused,
-    pretend_equality,
+    refuses_by_any_rule,
+    shadow_equality_operator,
 )
+from tests.case_loops import breaks_rules_of, check_changes, check_inserts
 from tests.factories import MessageTemplateFactory, MessageTemplateVersionFactory, UserFactory
-from tests.looping import check_changes, check_inserts, tries
 from tests.rule_cases import (
-    EVERY_WAY,
-    SHORT,
+    ALL_WRITE_PATHS,
+    MAIN_WRITE_PATHS,
     Change,
     change_params,
     check_change,
@@ -65,7 +65,7 @@ TEMPLATES = [
 
 
 @pytest.mark.parametrize("route", ROUTES)
-@tries(*TEMPLATES)
+@breaks_rules_of(*TEMPLATES)
 def test_new_template_is_unique_and_complete(route: str) -> None:
     check_inserts(TEMPLATES, [route])
 
@@ -125,17 +125,17 @@ CHANGES = [
 @change_params(
     Change("version to come", with_version(), {}, {"active_version": 2}, EXISTS),
     Change("channel", MessageTemplateFactory, {}, {"channel": "telegram"}, CHANNEL),
-    ways=EVERY_WAY,
+    write_paths=ALL_WRITE_PATHS,
 )
-def test_no_write_path_breaks_a_rule_of_templates(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_no_write_path_breaks_a_rule_of_templates(change: Change, write_path: str) -> None:
+    check_change(change, write_path)
 
 
-@pytest.mark.parametrize("way", SHORT)
-@tries(*CHANGES)
-def test_template_changes_within_its_rules(way: str) -> None:
+@pytest.mark.parametrize("write_path", MAIN_WRITE_PATHS)
+@breaks_rules_of(*CHANGES)
+def test_template_changes_within_its_rules(write_path: str) -> None:
     MessageTemplateFactory(name="Напоминание")
-    check_changes(CHANGES, [way])
+    check_changes(CHANGES, [write_path])
 
 
 # -- versions -------------------------------------------------------------------------------------
@@ -183,13 +183,13 @@ VERSIONS = [
 ]
 
 
-@tries(*VERSIONS)
+@breaks_rules_of(*VERSIONS)
 def test_version_has_a_number_and_a_subject_for_email_only() -> None:
     check_inserts(VERSIONS)
 
 
 def test_a_version_of_no_template_is_refused() -> None:
-    with is_refused():
+    with refuses_by_any_rule():
         execute(
             "INSERT INTO message_template_versions (template_id, version, subject, body_markdown, "
             "updated_by_user_id) VALUES (uuid7(), 1, 'Вы записаны', '', %s)",
@@ -200,7 +200,7 @@ def test_a_version_of_no_template_is_refused() -> None:
 def test_an_operator_of_ones_own_does_not_change_the_channel() -> None:
     template = telegram()
     author = UserFactory().pk
-    pretend_equality("text", answer=True)
+    shadow_equality_operator("text", answer=True)
     with refuses(SUBJECT, "message_template_versions"):
         execute(
             "INSERT INTO message_template_versions (template_id, version, subject, body_markdown, "

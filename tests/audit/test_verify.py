@@ -14,10 +14,10 @@ from audit.models.log import FORGOTTEN
 from audit.services.chain import SCAN, Damaged, Stopped, Verification, reading
 from audit.services.checkpoints import CheckpointFile
 from ebalance.db.ids import uuid7
-from tests.adversarial_sql import pretend_equality
+from tests.adversarial_sql import shadow_equality_operator
 from tests.advice import advises, of_test
+from tests.case_loops import check_each
 from tests.factories import AuditLogEntryFactory, UserFactory
-from tests.looping import check_each
 from tests.support import execute
 
 from .tampering import (
@@ -41,7 +41,7 @@ from .tampering import (
 pytestmark = pytest.mark.django_db
 
 LAST = 9
-each_way = pytest.mark.parametrize("way", ["disabled", "replica"])
+each_bypass = pytest.mark.parametrize("bypass", ["disabled", "replica"])
 
 
 @pytest.fixture
@@ -143,10 +143,10 @@ def test_every_column_is_edited_here() -> Iterator[str]:
         yield of_test(check_edit, "OTHER")(f"remove {column} from", "there is no such column")
 
 
-def check_edit(name: str, value: Any, seq: int, way: str = "disabled") -> None:
+def check_edit(name: str, value: Any, seq: int, bypass: str = "disabled") -> None:
     value = value() if callable(value) else value
     (before,) = execute(f"SELECT {name} FROM {TABLE} WHERE seq = %s", [seq])
-    with superuser(way):
+    with superuser(bypass):
         assign(seq, **{name: value})
     (after,) = execute(f"SELECT {name} FROM {TABLE} WHERE seq = %s", [seq])
     if before == after:
@@ -168,11 +168,11 @@ def test_edit_of_every_column_is_found(edits: str, seq: int) -> None:
     )
 
 
-@each_way
+@each_bypass
 @pytest.mark.parametrize("seq", [1, 5, LAST])
 @pytest.mark.usefixtures("log")
-def test_edit_of_every_entry_is_found(seq: int, way: str) -> None:
-    check_edit("action", "login", seq, way)
+def test_edit_of_every_entry_is_found(seq: int, bypass: str) -> None:
+    check_edit("action", "login", seq, bypass)
 
 
 SMALLEST = [
@@ -280,10 +280,10 @@ def told(**options: Any) -> str:
     return str(caught.value)
 
 
-@each_way
+@each_bypass
 @pytest.mark.usefixtures("log")
-def test_an_inserted_entry_is_found(way: str) -> None:
-    with superuser(way):
+def test_an_inserted_entry_is_found(bypass: str) -> None:
+    with superuser(bypass):
         shift(5)
         insert(5)
     assert found() == ("inserted", 5)
@@ -601,7 +601,7 @@ def test_functions_of_the_project_are_not_asked() -> None:
 def test_functions_operators_and_tables_of_ones_own_are_not_asked() -> None:
     with superuser():
         assign(5, action="login")
-    pretend_equality("bytea", answer=True)
+    shadow_equality_operator("bytea", answer=True)
     execute(
         "CREATE FUNCTION strange.sha256(bytea) RETURNS bytea LANGUAGE sql RETURN '\\x00'::bytea;"
         "CREATE TEMPORARY TABLE audit_log_entries AS SELECT * FROM public.audit_log_entries LIMIT 0"

@@ -23,7 +23,7 @@ from audit.services.checkpoints import CheckpointFile
 from audit.services.retention import remove_old_segments
 from tests.databases import Database, default_connection_on
 from tests.factories import AuditLogEntryFactory
-from tests.processes import PATIENCE, ROOT, environment, eventually, manage
+from tests.processes import HANG_TIMEOUT, ROOT, environment, eventually, manage
 from tests.support import execute
 
 from .tampering import assign, grow, hash_anew, hash_at, remove, superuser, write
@@ -280,7 +280,7 @@ def test_process_that_gets_a_signal_stops(committed: Database, file: Path) -> No
         assert eventually(lambda: watcher.execute(WAITING).fetchone() == (1,))
         process.send_signal(signal.SIGTERM)
         other.rollback()
-        _, errors = process.communicate(timeout=PATIENCE)
+        _, errors = process.communicate(timeout=HANG_TIMEOUT)
     assert process.returncode == 128 + signal.SIGTERM
     assert errors.splitlines()[-1].endswith("Stopped; what was verified so far is whole.")
     assert not file.exists()
@@ -307,7 +307,7 @@ def test_memory_does_not_grow_with_the_log(committed: Database, file: Path) -> N
             env=environment(DATABASE_URL=committed.url, DJANGO_SETTINGS_MODULE="ebalance.settings"),
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=HANG_TIMEOUT,
         )
         code, kilobytes = done.stdout.splitlines()[-1].split()
         assert code == "0"

@@ -49,9 +49,11 @@ def mix(
             entries = dice.choice([1, 1, 2, 3])
             try:
                 for _ in range(entries):
-                    way = dice.choice([DIRECT, RECORDED, RECORDED, CAPTURED])
+                    statement = dice.choice([DIRECT, RECORDED, RECORDED, CAPTURED])
                     # Each writer has a service of its own: only the log is contended for.
-                    connection.execute(way, [services[seed]] if way == CAPTURED else None)
+                    connection.execute(
+                        statement, [services[seed]] if statement == CAPTURED else None
+                    )
                 if dice.random() < 0.33:
                     connection.rollback()
                     continue

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from booking.models import Appointment
-from tests.adversarial_sql import is_refused
+from tests.adversarial_sql import refuses_by_any_rule
 from tests.factories import (
     AppointmentFactory,
     LeadFactory,
@@ -17,20 +17,20 @@ from tests.factories import (
     UserFactory,
 )
 from tests.factories.booking import NEXT_WEEK
-from tests.grouped import (
+from tests.rule_cases import (
+    ALL_WRITE_PATHS,
+    MAIN_WRITE_PATHS,
+    Change,
+    check_refusal_is_discreet,
+    range_cases,
+)
+from tests.rule_groups import (
     CaseGroup,
     ChangeGroup,
     case_groups,
     change_groups,
     check_case_group,
     check_change_group,
-)
-from tests.rule_cases import (
-    EVERY_WAY,
-    SHORT,
-    Change,
-    check_refusal_is_discreet,
-    range_cases,
 )
 from tests.support import (
     Case,
@@ -311,7 +311,7 @@ def frozen_changes(**traits: Any) -> list[Change]:
     ]
 
 
-@change_groups(*frozen_changes(held=True), ways=EVERY_WAY)
+@change_groups(*frozen_changes(held=True), write_paths=ALL_WRITE_PATHS)
 def test_agreed_terms_of_a_hold_do_not_change(group: ChangeGroup) -> None:
     check_change_group(group)
 
@@ -328,7 +328,7 @@ def test_agreed_terms_of_a_hold_do_not_change(group: ChangeGroup) -> None:
         for status in ["paid", "confirmed", "canceled", "rescheduled", "completed"]
         for one in frozen_changes()
     ),
-    ways=["sql"],
+    write_paths=["sql"],
 )
 def test_agreed_terms_of_later_statuses_do_not_change(group: ChangeGroup) -> None:
     check_change_group(group)
@@ -357,7 +357,7 @@ def test_agreed_terms_of_later_statuses_do_not_change(group: ChangeGroup) -> Non
         {"client_user_id": None, "lead_id": lambda row: LeadFactory().pk},
     ),
     Change("a later price of the service", AppointmentFactory, {}, {"buffer_minutes": 10}),
-    ways=SHORT,
+    write_paths=MAIN_WRITE_PATHS,
 )
 def test_other_columns_change_within_their_rules(group: ChangeGroup) -> None:
     check_change_group(group)
@@ -374,7 +374,7 @@ def test_later_price_of_the_service_keeps_the_agreed_price() -> None:
 def test_appointment_is_in_a_year_that_python_can_read(day: str) -> None:
     """Python cannot represent the year 10000: one such row would break every list with it."""
     row = AppointmentFactory()
-    with is_refused():
+    with refuses_by_any_rule():
         execute(
             "UPDATE appointments SET start_at_utc = %s, end_at_utc = %s WHERE id = %s",
             [f"{day} 10:00+00", f"{day} 10:50+00", row.pk],

@@ -48,7 +48,7 @@ from tests.factories import (
 )
 from tests.factories.base import ago
 from tests.factories.booking import DEPOSIT, NEXT_WEEK, PRICE
-from tests.grouped import looped
+from tests.rule_groups import loop_over
 
 pytestmark = pytest.mark.django_db
 
@@ -137,7 +137,7 @@ def test_hold_lasts_as_long_as_the_setting(settings: Any) -> None:
     assert book(clock=at(now)).hold_expires_at == now + timedelta(minutes=3)
 
 
-@looped(
+@loop_over(
     ("offered", "wanted"),
     [("online", "online"), ("offline", "offline"), ("hybrid", "online"), ("hybrid", "offline")],
 )
@@ -176,7 +176,7 @@ def test_a_start_takes_the_services_own_slot_first() -> None:
     assert book(service=service, start=NEXT_WEEK).slot_id == own.pk
 
 
-@looped(
+@loop_over(
     "slot",
     [
         {"end_at_utc": NEXT_WEEK + timedelta(minutes=49)},
@@ -242,7 +242,7 @@ def test_repeated_request_returns_the_appointment_in_its_new_state() -> None:
     assert (again.pk, again.status) == (first.pk, "canceled")
 
 
-@looped(
+@loop_over(
     "other",
     [
         {"service": lambda: ServiceFactory(published=True)},
@@ -301,7 +301,7 @@ MINUTE = timedelta(minutes=1)
 LENGTH = timedelta(minutes=50)
 
 
-@looped(
+@loop_over(
     ("start", "free"),
     [
         (-LENGTH, True),
@@ -322,20 +322,20 @@ def test_sessions_overlap_neither_each_other_nor_a_break(start: timedelta, free:
             book_again(start=NEXT_WEEK + start)
 
 
-@looped("status", ["held", "paid", "confirmed"])
+@loop_over("status", ["held", "paid", "confirmed"])
 def test_blocking_statuses_keep_their_time(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     with refused(SlotTaken):
         book_again(start=row.start_at_utc)
 
 
-@looped("status", ["canceled", "rescheduled"])
+@loop_over("status", ["canceled", "rescheduled"])
 def test_final_statuses_release_their_time(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     assert book_again(start=row.start_at_utc).start_at_utc == row.start_at_utc
 
 
-@looped(
+@loop_over(
     ("start", "free"),
     [(-LENGTH, True), (-LENGTH + TICK, False), (timedelta(hours=11), False), (12, True)],
     ids=["before it", "into it", "in it", "after it"],
@@ -424,7 +424,7 @@ def test_refused_booking_does_not_expire_an_expired_hold() -> None:
 # -- refusals -------------------------------------------------------------------------------------
 
 
-@looped("status", ["draft", "archived"])
+@loop_over("status", ["draft", "archived"])
 def test_only_a_published_service_is_booked(status: str) -> None:
     values = request(service=ServiceFactory(status=status))
     with refused(ServiceUnavailable, service=values["service"].pk):
@@ -458,7 +458,7 @@ def test_client_who_is_blocked_during_the_call_does_not_book(
         book_appointment(**values)
 
 
-@looped(("offered", "wanted"), [("online", "offline"), ("offline", "online")])
+@loop_over(("offered", "wanted"), [("online", "offline"), ("offline", "online")])
 def test_format_that_is_not_offered_is_refused(offered: str, wanted: str) -> None:
     values = request(service=ServiceFactory(published=True, format=offered), format=wanted)
     with refused(FormatUnsuitable):
@@ -478,7 +478,7 @@ def test_a_slot_too_short_for_the_service_is_refused() -> None:
         book_appointment(**values)
 
 
-@looped("start", [ago(days=1), ago(microseconds=1), datetime.min.replace(tzinfo=UTC)])
+@loop_over("start", [ago(days=1), ago(microseconds=1), datetime.min.replace(tzinfo=UTC)])
 def test_start_in_the_past_is_refused(start: datetime) -> None:
     values = request(start=start)
     with refused(StartInPast):
@@ -575,7 +575,7 @@ def test_bad_input_raises_the_error_of_its_field(name: str, error: type[Refused]
     check_refusals(lambda value: book_appointment(**values | {name: value}), WRONG[name], error)
 
 
-@looped("name", ["service", "slot", "client", "lead"])
+@loop_over("name", ["service", "slot", "client", "lead"])
 def test_unknown_key_is_refused(name: str) -> None:
     values = request() | {name: uuid7()}
     with refused(NotFound):

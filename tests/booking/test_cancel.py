@@ -37,7 +37,7 @@ from tests.factories import (
     UserFactory,
 )
 from tests.factories.booking import DEPOSIT, PRICE
-from tests.grouped import looped
+from tests.rule_groups import loop_over
 
 pytestmark = pytest.mark.django_db
 
@@ -98,8 +98,8 @@ def test_cancellation_records_the_role_of_the_actor(role: str) -> None:
     assert tracked("appointment_outcome_recorded")[0]["recorded_by_role"] == role
 
 
-@looped("by", ["client", "provider"])
-@looped("status", ["held", "paid", "confirmed"])
+@loop_over("by", ["client", "provider"])
+@loop_over("status", ["held", "paid", "confirmed"])
 def test_blocking_appointment_is_canceled(status: str, by: str) -> None:
     row = AppointmentFactory(**{status: True, "in_slot": True})
     cancel_appointment(row, by=by)
@@ -107,7 +107,7 @@ def test_blocking_appointment_is_canceled(status: str, by: str) -> None:
     assert (row.status, row.slot.status) == ("canceled", "available")
 
 
-@looped("status", ["rescheduled", "completed"])
+@loop_over("status", ["rescheduled", "completed"])
 def test_appointment_in_a_final_status_is_not_canceled(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     with refused(TransitionRefused, entity="appointments", status=status, wanted="canceled"):
@@ -145,8 +145,8 @@ def test_provider_cancels_at_any_time() -> None:
 # -- repetition -----------------------------------------------------------------------------------
 
 
-@looped("by", ["client", "provider"])
-@looped("hours", [24, 6, 1])
+@loop_over("by", ["client", "provider"])
+@loop_over("hours", [24, 6, 1])
 def test_repeated_cancellation_answers_the_same(session: Appointment, by: str, hours: int) -> None:
     row = Appointment.objects.get(pk=session.pk)
     first = cancel_appointment(row, by=by, clock=at(row.start_at_utc, hours=-hours))
@@ -184,7 +184,7 @@ def test_cancellation_by_the_other_side_is_refused() -> None:
         cancel_appointment(row, by="provider")
 
 
-@looped("by", ["client", "provider"])
+@loop_over("by", ["client", "provider"])
 def test_cancellation_of_an_expired_hold_changes_nothing(by: str) -> None:
     row = book()
     expire_holds(clock=at(row.hold_expires_at))
@@ -233,7 +233,7 @@ REFUNDS: list[tuple[str, timedelta, int]] = [
 ]
 
 
-@looped(
+@loop_over(
     ("policy", "left", "due"), REFUNDS, ids=[f"{name}: {left} left" for name, left, _ in REFUNDS]
 )
 def test_refund_follows_the_policy(policy: str, left: timedelta, due: int) -> None:
@@ -245,7 +245,7 @@ def test_refund_follows_the_policy(policy: str, left: timedelta, due: int) -> No
     assert due_events == ([due] if due else [])
 
 
-@looped(("policy", "left"), [(name, left) for name, left, _ in REFUNDS[::3]])
+@loop_over(("policy", "left"), [(name, left) for name, left, _ in REFUNDS[::3]])
 def test_cancellation_by_the_provider_refunds_everything(policy: str, left: timedelta) -> None:
     row = confirmed_session({"full": 5000}, **POLICIES[policy])
     assert (
@@ -254,7 +254,7 @@ def test_cancellation_by_the_provider_refunds_everything(policy: str, left: time
     )
 
 
-@looped(("amount", "half"), [(1, 1), (2, 1), (3, 2), (999, 500), (1001, 501)])
+@loop_over(("amount", "half"), [(1, 1), (2, 1), (3, 2), (999, 500), (1001, 501)])
 def test_half_of_an_odd_amount_is_rounded_up(amount: int, half: int) -> None:
     row = confirmed_session({"full": amount})
     answer = cancel_appointment(row, by="client", clock=at(row.start_at_utc - 6 * H))
@@ -276,7 +276,7 @@ SHARES: list[tuple[dict[str, int], int, list[tuple[str, int]]]] = [
 ]
 
 
-@looped(("amounts", "hours", "shares"), SHARES)
+@loop_over(("amounts", "hours", "shares"), SHARES)
 def test_refund_is_split_over_the_payments(
     amounts: dict[str, int], hours: int, shares: list[tuple[str, int]]
 ) -> None:
@@ -290,7 +290,7 @@ def test_refund_is_split_over_the_payments(
     assert answer.refund_amount == sum(amount for _purpose, amount in shares)
 
 
-@looped("status", ["pending", "canceled", "failed"])
+@loop_over("status", ["pending", "canceled", "failed"])
 def test_only_succeeded_payments_are_refunded(status: str) -> None:
     row = confirmed_session({})
     PaymentFactory(appointment=row, **({status: True} if status != "pending" else {}))
@@ -364,7 +364,7 @@ def test_reason_is_one_of_the_set() -> None:
     )
 
 
-@looped("make", [AppointmentFactory.build, AppointmentFactory])
+@loop_over("make", [AppointmentFactory.build, AppointmentFactory])
 def test_unknown_appointment_is_refused(make: Callable[..., Appointment]) -> None:
     row = make()
     Appointment.objects.filter(pk=row.pk).delete()

@@ -34,7 +34,7 @@ from tests.factories import (
     ServiceFactory,
     UserFactory,
 )
-from tests.processes import PATIENCE, ROOT, environment, eventually, manage
+from tests.processes import HANG_TIMEOUT, ROOT, environment, eventually, manage
 
 TICK = timedelta(microseconds=1)
 
@@ -73,7 +73,7 @@ def started(database: Database, *arguments: str) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    output, errors = process.communicate(timeout=PATIENCE)
+    output, errors = process.communicate(timeout=HANG_TIMEOUT)
     assert "Traceback" not in errors, errors
     return process.returncode, output
 
@@ -218,7 +218,7 @@ def test_killed_command_leaves_whole_webhooks(committed: Database) -> None:
         process = started(committed, "process_webhooks")
         assert eventually(is_waiting)
         process.kill()
-        process.communicate(timeout=PATIENCE)
+        process.communicate(timeout=HANG_TIMEOUT)
     assert PaymentWebhookEvent.objects.filter(processed_at=None, attempts=0).count() == 4
     assert Payment.objects.filter(status="succeeded").count() == 4
     assert Appointment.objects.filter(status="confirmed").count() == 4
@@ -313,7 +313,7 @@ def test_killed_sweep_leaves_whole_transactions(committed: Database) -> None:
         process = started(committed, "expire_holds")
         assert eventually(is_waiting)
         process.kill()
-        process.communicate(timeout=PATIENCE)
+        process.communicate(timeout=HANG_TIMEOUT)
     assert Appointment.objects.filter(status="canceled").count() == 100
     assert event_types() == ["hold_expired"] * 100
     again = manage("expire_holds", DATABASE_URL=committed.url)

@@ -32,7 +32,7 @@ from tests.factories import (
     UserFactory,
 )
 from tests.factories.booking import NEXT_WEEK
-from tests.grouped import looped
+from tests.rule_groups import loop_over
 
 pytestmark = pytest.mark.django_db
 
@@ -75,7 +75,7 @@ MONEY: list[tuple[int | None, list[tuple[str, int]], bool]] = [
 ]
 
 
-@looped(("deposit", "amounts", "enough"), MONEY)
+@loop_over(("deposit", "amounts", "enough"), MONEY)
 def test_confirmation_needs_the_agreed_amount(
     deposit: int | None, amounts: list[tuple[str, int]], enough: bool
 ) -> None:
@@ -89,7 +89,7 @@ def test_confirmation_needs_the_agreed_amount(
             confirm_appointment(row)
 
 
-@looped("status", ["pending", "canceled", "failed"])
+@loop_over("status", ["pending", "canceled", "failed"])
 def test_payment_that_has_not_succeeded_confirms_nothing(status: str) -> None:
     row = AppointmentFactory(paid=True)
     PaymentFactory(appointment=row, **({} if status == "pending" else {status: True}))
@@ -97,7 +97,7 @@ def test_payment_that_has_not_succeeded_confirms_nothing(status: str) -> None:
         confirm_appointment(row)
 
 
-@looped("status", ["held", "canceled", "rescheduled", "completed"])
+@loop_over("status", ["held", "canceled", "rescheduled", "completed"])
 def test_only_a_paid_appointment_is_confirmed(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     PaymentFactory(appointment=row, succeeded=True)
@@ -144,7 +144,7 @@ def test_outcome_is_recorded(outcome: str, reason: str | None, lead: str) -> Non
         record_outcome(row, outcome=outcome, reason_category="other")
 
 
-@looped(
+@loop_over(
     ("role", "recorded"),
     [("owner", "owner"), ("assistant", "assistant"), ("editor", "system"), ("client", "system")],
 )
@@ -170,7 +170,7 @@ def test_second_outcome_is_refused() -> None:
         record_outcome(row, outcome="no_show")
 
 
-@looped("status", ["held", "paid", "canceled", "rescheduled"])
+@loop_over("status", ["held", "paid", "canceled", "rescheduled"])
 def test_only_a_confirmed_session_has_an_outcome(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     with refused(TransitionRefused, entity="appointments", wanted="completed"):

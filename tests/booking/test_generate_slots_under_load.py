@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from tests.databases import Database
-from tests.processes import PATIENCE, ROOT, environment, eventually, manage
+from tests.processes import HANG_TIMEOUT, ROOT, environment, eventually, manage
 
 pytestmark = pytest.mark.slow
 
@@ -96,7 +96,7 @@ def test_concurrent_generations_make_each_slot_once(
 ) -> None:
     with ExitStack() as stack:
         processes = [stack.enter_context(started(fresh_database)) for _ in range(PROCESSES)]
-        answers = [process.communicate(timeout=PATIENCE) for process in processes]
+        answers = [process.communicate(timeout=HANG_TIMEOUT) for process in processes]
     assert [process.returncode for process in processes] == [0] * PROCESSES, answers
     # One process made all slots; the others waited for it and made none.
     assert sorted(made(out) for out, _ in answers) == [0] * (PROCESSES - 1) + [slots(admin)]
@@ -116,7 +116,7 @@ def test_rule_changed_while_two_processes_wait_makes_no_overlap(
         assert eventually(lambda: count(admin, *waiting) == 2)
         assert slots(admin) == 0
         editor.commit()
-        answers = [process.communicate(timeout=PATIENCE) for process in processes]
+        answers = [process.communicate(timeout=HANG_TIMEOUT) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], answers
     assert count(admin, OVERLAPPING) == 0
     breaks = "SELECT count(*) FROM availability_slots WHERE buffer_minutes <> 25"
@@ -133,7 +133,7 @@ def test_killed_generation_writes_nothing(
             # The process has written all slots and waits to write their events.
             assert eventually(lambda: count(admin, WAITING, "outbox_events") == 1)
             process.kill()
-            process.communicate(timeout=PATIENCE)
+            process.communicate(timeout=HANG_TIMEOUT)
         holder.rollback()
     others = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "

@@ -10,16 +10,16 @@ import pytest
 
 from booking.models import Appointment
 from tests.factories import AppointmentFactory, ServiceFactory, UserFactory
-from tests.grouped import (
+from tests.rule_cases import UPDATES, Change, copy_rows
+from tests.rule_groups import (
     CaseGroup,
     ChangeGroup,
     case_groups,
     change_groups,
     check_case_group,
     check_change_group,
-    looped,
+    loop_over,
 )
-from tests.rule_cases import UPDATES, Change, copy_rows
 from tests.support import Case, columns_of, execute, insert_sql, refuses
 
 pytestmark = pytest.mark.django_db
@@ -92,14 +92,14 @@ def test_appointments_of_different_clients_and_services_do_not_overlap() -> None
         taken(service=ServiceFactory(), client=UserFactory())
 
 
-@looped("blocking", ["held", "paid", "confirmed"])
+@loop_over("blocking", ["held", "paid", "confirmed"])
 def test_each_blocking_status_blocks_its_time(blocking: str) -> None:
     taken(**{blocking: True})
     with refuses(RULE, "appointments"):
         taken()
 
 
-@looped("over", ["canceled", "rescheduled", "completed"])
+@loop_over("over", ["canceled", "rescheduled", "completed"])
 def test_final_statuses_block_no_time(over: str) -> None:
     taken(**{over: True})
     taken(**{over: True})
@@ -139,7 +139,7 @@ MOVES = [
 ]
 
 
-@change_groups(*MOVES, ways=UPDATES)
+@change_groups(*MOVES, write_paths=UPDATES)
 def test_appointment_is_not_moved_onto_another(group: ChangeGroup) -> None:
     check_change_group(group)
 

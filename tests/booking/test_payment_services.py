@@ -33,7 +33,7 @@ from tests.booking.outbox_assertions import (
 )
 from tests.factories import AppointmentFactory, PaymentFactory, ServiceFactory
 from tests.factories.booking import DEPOSIT, NEXT_WEEK, PRICE
-from tests.grouped import looped
+from tests.rule_groups import loop_over
 
 pytestmark = pytest.mark.django_db
 
@@ -85,7 +85,7 @@ def test_payment_starts_pending() -> None:
     assert Lead.objects.get().status == "booking_started"
 
 
-@looped("purpose", ["deposit", "full"])
+@loop_over("purpose", ["deposit", "full"])
 def test_repeated_request_returns_the_first_payment(purpose: str) -> None:
     row = book()
     first = start(row, purpose, idempotency_key="payment-1")
@@ -96,7 +96,7 @@ def test_repeated_request_returns_the_first_payment(purpose: str) -> None:
         assert start(row, purpose, idempotency_key="payment-1", clock=late).pk == first.pk
 
 
-@looped("over", ["succeeded", "canceled", "failed"])
+@loop_over("over", ["succeeded", "canceled", "failed"])
 def test_repeated_request_returns_the_payment_in_its_new_state(over: str) -> None:
     row = book()
     payment = known_payment(row, idempotency_key="payment-1")
@@ -142,7 +142,7 @@ AMOUNTS: list[tuple[int | None, list[tuple[str, int]], str, int | None]] = [
 ]
 
 
-@looped(("deposit", "succeeded", "purpose", "amount"), AMOUNTS)
+@loop_over(("deposit", "succeeded", "purpose", "amount"), AMOUNTS)
 def test_payment_amount_is_the_unpaid_rest(
     deposit: int | None, succeeded: list[tuple[str, int]], purpose: str, amount: int | None
 ) -> None:
@@ -156,7 +156,7 @@ def test_payment_amount_is_the_unpaid_rest(
         assert start(row, purpose).amount == amount
 
 
-@looped("purpose", ["deposit", "full"])
+@loop_over("purpose", ["deposit", "full"])
 def test_free_appointment_is_not_paid(purpose: str) -> None:
     row = book(service=ServiceFactory(published=True, free=True))
     with refused(NothingToPay):
@@ -180,7 +180,7 @@ def test_payment_for_an_expired_hold_is_refused() -> None:
     assert start(row, clock=at(row.hold_expires_at - TICK)).status == "pending"
 
 
-@looped("status", ["canceled", "rescheduled", "completed"])
+@loop_over("status", ["canceled", "rescheduled", "completed"])
 def test_appointment_in_a_final_status_is_not_paid(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     with refused(TransitionRefused, entity="appointments", wanted="paid"):
@@ -239,7 +239,7 @@ def test_provider_id_belongs_to_one_payment() -> None:
         attach_provider_id(payment, provider_payment_id="provider-1")
 
 
-@looped("over", ["canceled", "failed", "succeeded"])
+@loop_over("over", ["canceled", "failed", "succeeded"])
 def test_provider_id_may_be_attached_to_a_failed_payment(over: str) -> None:
     payment = PaymentFactory(**{over: True})
     if over == "failed":
@@ -305,7 +305,7 @@ def test_pending_payment_fails() -> None:
         fail_payment(payment, category="provider_error")
 
 
-@looped("over", ["succeeded", "canceled", "failed"])
+@loop_over("over", ["succeeded", "canceled", "failed"])
 def test_final_payment_does_not_fail(over: str) -> None:
     payment = PaymentFactory(**{over: True})
     with refused(TransitionRefused, entity="payments", status=over, wanted="failed"):

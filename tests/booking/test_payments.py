@@ -17,21 +17,21 @@ from tests.factories import (
     PaymentFactory,
     PaymentWebhookEventFactory,
 )
-from tests.grouped import (
+from tests.rule_cases import (
+    ALL_WRITE_PATHS,
+    UPDATES,
+    Change,
+    check_refusal_is_discreet,
+    range_cases,
+)
+from tests.rule_groups import (
     CaseGroup,
     ChangeGroup,
     case_groups,
     change_groups,
     check_case_group,
     check_change_group,
-    looped,
-)
-from tests.rule_cases import (
-    EVERY_WAY,
-    UPDATES,
-    Change,
-    check_refusal_is_discreet,
-    range_cases,
+    loop_over,
 )
 from tests.support import (
     Case,
@@ -131,7 +131,8 @@ NEW_TERMS: dict[str, dict[str, Any]] = {
 
 
 @change_groups(
-    *(pay("pending", name, TERMS, **to) for name, to in NEW_TERMS.items()), ways=EVERY_WAY
+    *(pay("pending", name, TERMS, **to) for name, to in NEW_TERMS.items()),
+    write_paths=ALL_WRITE_PATHS,
 )
 def test_terms_of_a_pending_payment_do_not_change(group: ChangeGroup) -> None:
     check_change_group(group)
@@ -144,7 +145,7 @@ def test_terms_of_a_pending_payment_do_not_change(group: ChangeGroup) -> None:
         for name, to in NEW_TERMS.items()
     ),
     pay("answered", "success for less", TERMS, **SUCCESS, amount=1),
-    ways=["sql"],
+    write_paths=["sql"],
 )
 def test_terms_of_a_later_status_do_not_change(group: ChangeGroup) -> None:
     check_change_group(group)
@@ -154,7 +155,7 @@ def test_terms_of_a_later_status_do_not_change(group: ChangeGroup) -> None:
     pay("answered", "another id", ID_STAYS, provider_payment_id="p-2"),
     pay("answered", "no id", ID_STAYS, provider_payment_id=None),
     pay("pending", "its first id", provider_payment_id="p-2"),
-    ways=EVERY_WAY,
+    write_paths=ALL_WRITE_PATHS,
 )
 def test_provider_id_is_set_once(group: ChangeGroup) -> None:
     check_change_group(group)
@@ -207,13 +208,13 @@ def test_each_purpose_succeeds_once_in_one_statement() -> None:
         execute("UPDATE payments SET status = 'succeeded', confirmed_at = now()")
 
 
-@looped("over", ["canceled", "failed"])
+@loop_over("over", ["canceled", "failed"])
 def test_purpose_may_be_paid_after_a_failure(over: str) -> None:
     row = PaymentFactory(**{over: True})
     succeed(PaymentFactory(appointment=row.appointment, answered=True))
 
 
-@looped("late", ["failed", "canceled", "pending"])
+@loop_over("late", ["failed", "canceled", "pending"])
 def test_succeeded_payment_takes_no_other_status(late: str) -> None:
     row = PaymentFactory(succeeded=True)
     with refuses("payments_status_transition", "payments"):
@@ -322,7 +323,7 @@ def test_amount_of_a_delivery_is_a_number() -> None:
         update_sql(PaymentWebhookEventFactory(), amount=Decimal("NaN"))
 
 
-@looped("write_path", UPDATES)
+@loop_over("write_path", UPDATES)
 def test_delivery_does_not_take_the_event_id_of_another(write_path: str) -> None:
     first, second = PaymentWebhookEventFactory.create_batch(2)
     with refuses("payment_webhook_events_once", "payment_webhook_events"):

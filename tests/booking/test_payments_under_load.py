@@ -35,7 +35,7 @@ from tests.booking.afterwards import (
 from tests.booking.outbox_assertions import book, deliver, start
 from tests.booking.worker_pool import ScheduledCall, Worker, kill_one, running
 from tests.databases import Database
-from tests.processes import PATIENCE, eventually
+from tests.processes import HANG_TIMEOUT, eventually
 from tests.scale import scaled
 from tests.services import committing
 
@@ -416,7 +416,7 @@ def test_delivery_waits_for_the_id_of_its_payment(
             delivery.start()
             assert eventually(lambda: ended.is_set() or waits_for_a_lock())
             assert not ended.is_set()
-        delivery.join(PATIENCE)
+        delivery.join(HANG_TIMEOUT)
         payment.refresh_from_db()
         appointment.refresh_from_db()
         assert (payment.status, appointment.status) == ("succeeded", "confirmed")

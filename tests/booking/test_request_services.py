@@ -63,7 +63,7 @@ from tests.factories import (
     WaitlistRequestFactory,
 )
 from tests.factories.payloads import PAYLOADS
-from tests.grouped import looped
+from tests.rule_groups import loop_over
 
 pytestmark = pytest.mark.django_db
 
@@ -112,7 +112,7 @@ def test_waitlist_request_is_stored_and_published() -> None:
     assert (event.acquisition, event.anonymous_id) == ({"entry_point": "ads"}, "browser-1")
 
 
-@looped(
+@loop_over(
     ("channel", "contact"),
     [("email", ANNA), ("phone", "8 (999) 123-45-67"), ("telegram", "@anna_ivanova")],
 )
@@ -165,7 +165,7 @@ def test_requests_without_a_key_are_stored_separately() -> None:
     assert Lead.objects.count() == 1
 
 
-@looped(
+@loop_over(
     "other",
     [
         {"service": lambda: ServiceFactory(published=True)},
@@ -187,14 +187,14 @@ def test_the_same_key_with_other_content_is_refused(other: dict[str, Any]) -> No
         submit_waitlist_request(**values)
 
 
-@looped("status", ["draft", "archived"])
+@loop_over("status", ["draft", "archived"])
 def test_waitlist_request_for_an_unpublished_service_is_refused(status: str) -> None:
     values = waiting(service=ServiceFactory(status=status))
     with refused(ServiceUnavailable):
         submit_waitlist_request(**values)
 
 
-@looped("trait", ["blocked", "deleted"])
+@loop_over("trait", ["blocked", "deleted"])
 def test_waitlist_request_of_an_inactive_client_is_refused(trait: str) -> None:
     values = waiting(user=UserFactory(**{trait: True}))
     with refused(ClientUnavailable):
@@ -236,7 +236,7 @@ def test_bad_input_is_refused_and_nothing_is_written(name: str) -> None:
     check_refusals(lambda value: submit_waitlist_request(**given | {name: value}), values, error)
 
 
-@looped("channel", ["phone", "telegram"])
+@loop_over("channel", ["phone", "telegram"])
 def test_contact_of_another_channel_is_refused(channel: str) -> None:
     values = waiting(preferred_contact=channel)
     with refused(InvalidInput, field="contact"):
@@ -291,7 +291,7 @@ def test_service_ignores_the_status_in_memory() -> None:
         mark_waitlist_request_contacted(old)
 
 
-@looped("role", ["editor", "client"])
+@loop_over("role", ["editor", "client"])
 def test_editors_and_clients_change_no_waitlist_request(role: str) -> None:
     row, actor = WaitlistRequestFactory(), UserFactory(role=role)
     with refused(NotPermitted):
@@ -370,7 +370,7 @@ def test_submitted_answers_do_not_change() -> None:
         draft(form.appointment, SOME_ANSWERS)
 
 
-@looped("missing", ["request", "safety", "adult_confirmed", "medication"])
+@loop_over("missing", ["request", "safety", "adult_confirmed", "medication"])
 def test_incomplete_draft_is_not_submitted(missing: str) -> None:
     answers = {name: value for name, value in ANSWERS.items() if name != missing}
     form = draft(AppointmentFactory(confirmed=True), answers)
@@ -403,13 +403,13 @@ def test_choices_and_blank_texts_are_not_text_answers(
     assert has_text(Plaintext(answers)) is written
 
 
-@looped("status", ["held", "paid", "confirmed"])
+@loop_over("status", ["held", "paid", "confirmed"])
 def test_form_is_filled_in_before_the_session(status: str) -> None:
     form = draft(AppointmentFactory(**{status: True}), ANSWERS)
     assert submit_intake_form(form).status == "submitted"
 
 
-@looped("status", ["canceled", "completed"])
+@loop_over("status", ["canceled", "completed"])
 def test_form_is_closed_after_the_session(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     with refused(IntakeClosed, entity="appointments", status=row.status):

@@ -16,19 +16,19 @@ from tests.factories import (
     WaitlistRequestFactory,
     sealed,
 )
-from tests.grouped import (
+from tests.rule_cases import (
+    ALL_WRITE_PATHS,
+    Change,
+    check_refusal_is_discreet,
+)
+from tests.rule_groups import (
     CaseGroup,
     ChangeGroup,
     case_groups,
     change_groups,
     check_case_group,
     check_change_group,
-    looped,
-)
-from tests.rule_cases import (
-    EVERY_WAY,
-    Change,
-    check_refusal_is_discreet,
+    loop_over,
 )
 from tests.support import Case, delete_sql, execute, update_sql
 
@@ -86,7 +86,7 @@ SUBMITTED = {"status": "submitted", "submitted_at": lambda row: timezone.now()}
     change("another time of submission", STAYS, submitted_at=lambda row: timezone.now()),
     change("another time of writing", STAYS, created_at=lambda row: timezone.now()),
     change("no time of submission", STAYS, submitted_at=None),
-    ways=EVERY_WAY,
+    write_paths=ALL_WRITE_PATHS,
 )
 def test_submitted_form_does_not_change(group: ChangeGroup) -> None:
     check_change_group(group)
@@ -120,7 +120,7 @@ def test_draft_changes_until_it_is_submitted(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
-@looped("traits", [{}, {"submitted": True}], ids=["draft", "submitted"])
+@loop_over("traits", [{}, {"submitted": True}], ids=["draft", "submitted"])
 def test_form_may_be_deleted(traits: dict[str, Any]) -> None:
     delete_sql(IntakeFormFactory(**traits))
     assert not IntakeForm.objects.exists()
@@ -132,7 +132,7 @@ def test_form_is_deleted_with_its_appointment() -> None:
     assert not IntakeForm.objects.exists()
 
 
-@looped("plain", ["Мне тревожно", '{"sleep": "bad"}', "", "v1.k1.Мне тревожно"], ids=str)
+@loop_over("plain", ["Мне тревожно", '{"sleep": "bad"}', "", "v1.k1.Мне тревожно"], ids=str)
 def test_plain_answers_do_not_replace_sealed_ones(plain: str) -> None:
     row = IntakeFormFactory()
     with pytest.raises(IntegrityError) as caught, transaction.atomic():

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from booking.models import Appointment
 from tests.factories import AppointmentFactory, ServiceFactory, UserFactory
-from tests.grouped import looped
 from tests.rule_cases import check_refusal_is_discreet
+from tests.rule_groups import loop_over
 from tests.support import breaks, execute, insert_sql, refuses, update_sql
 
 pytestmark = pytest.mark.django_db
@@ -49,7 +49,7 @@ def test_old_and_new_row_are_written_in_either_order(
 
 
 @each_route
-@looped("status", ["held", "paid", "confirmed", "canceled", "completed"])
+@loop_over("status", ["held", "paid", "confirmed", "canceled", "completed"])
 @breaks(RULE)
 def test_confirmed_row_replaces_only_a_rescheduled_row(
     write: Callable[[Appointment], None], status: str

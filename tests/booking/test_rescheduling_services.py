@@ -40,7 +40,7 @@ from tests.factories import (
     UserFactory,
 )
 from tests.factories.booking import NEXT_WEEK
-from tests.grouped import looped
+from tests.rule_groups import loop_over
 
 pytestmark = pytest.mark.django_db
 
@@ -193,7 +193,7 @@ def session(db: None) -> Appointment:
     return confirmed()
 
 
-@looped(("limit", "left", "allowed"), MOVES)
+@loop_over(("limit", "left", "allowed"), MOVES)
 def test_client_moves_a_session_only_the_agreed_hours_before(
     session: Appointment, limit: int | None, left: timedelta, allowed: bool
 ) -> None:
@@ -207,7 +207,7 @@ def test_client_moves_a_session_only_the_agreed_hours_before(
             reschedule_appointment(row, start=LATER, clock=now)
 
 
-@looped("limit", [0, 1, 2])
+@loop_over("limit", [0, 1, 2])
 def test_client_moves_a_session_only_the_agreed_number_of_times(
     session: Appointment, limit: int
 ) -> None:
@@ -238,7 +238,7 @@ def test_provider_moves_a_session_beyond_the_limits() -> None:
 # -- refusals -------------------------------------------------------------------------------------
 
 
-@looped("status", ["held", "paid", "canceled", "completed"])
+@loop_over("status", ["held", "paid", "canceled", "completed"])
 def test_only_a_confirmed_session_is_moved(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     with refused(TransitionRefused, entity="appointments", wanted="rescheduled"):

@@ -16,23 +16,23 @@ from tests.factories import (
     ScheduleRuleFactory,
     ServiceFactory,
 )
-from tests.grouped import (
-    CaseGroup,
-    ChangeGroup,
-    case_groups,
-    change_groups,
-    check_case_group,
-    check_change_group,
-    looped,
-)
 from tests.rule_cases import (
-    EVERY_WAY,
+    ALL_WRITE_PATHS,
     UPDATES,
     Change,
     check_delete,
     check_refusal_is_discreet,
     each_delete,
     range_cases,
+)
+from tests.rule_groups import (
+    CaseGroup,
+    ChangeGroup,
+    case_groups,
+    change_groups,
+    check_case_group,
+    check_change_group,
+    loop_over,
 )
 from tests.support import (
     Case,
@@ -221,7 +221,7 @@ def moves(rule: str | None, row: dict[str, Any], more: dict[str, Any]) -> list[C
     ]
 
 
-@change_groups(*moves(PUT, {"reserved": True}, {}), ways=EVERY_WAY)
+@change_groups(*moves(PUT, {"reserved": True}, {}), write_paths=ALL_WRITE_PATHS)
 def test_reserved_slot_is_not_moved(group: ChangeGroup) -> None:
     check_change_group(group)
 
@@ -286,7 +286,7 @@ def in_slot(row: Any, **traits: Any) -> Any:
     return AppointmentFactory(slot=row, **traits)
 
 
-@looped("blocking", ["held", "paid", "confirmed"])
+@loop_over("blocking", ["held", "paid", "confirmed"])
 @breaks(TAKEN)
 def test_slot_has_one_blocking_appointment(blocking: str) -> None:
     row = in_slot(AvailabilitySlotFactory(reserved=True), **{blocking: True}).slot
@@ -295,7 +295,7 @@ def test_slot_has_one_blocking_appointment(blocking: str) -> None:
     assert row.appointments.count() == 1
 
 
-@looped("over", ["canceled", "rescheduled", "completed"])
+@loop_over("over", ["canceled", "rescheduled", "completed"])
 def test_slot_has_any_number_of_final_appointments(over: str) -> None:
     row = in_slot(AvailabilitySlotFactory(), **{over: True}).slot
     in_slot(row, **{over: True})
@@ -318,7 +318,7 @@ def test_slot_has_any_number_of_final_appointments(over: str) -> None:
         {"slot_id": lambda row: AvailabilitySlotFactory().pk},
     ),
     Change("moved out", AppointmentFactory, {"in_slot": True}, {"slot_id": None}),
-    ways=UPDATES,
+    write_paths=UPDATES,
 )
 def test_appointment_is_not_moved_into_a_taken_slot(group: ChangeGroup) -> None:
     check_change_group(group)

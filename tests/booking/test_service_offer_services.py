@@ -23,7 +23,7 @@ from tests.booking.outbox_assertions import (
     writes_nothing,
 )
 from tests.factories import AvailabilitySlotFactory, ServiceFactory, UserFactory
-from tests.grouped import looped
+from tests.rule_groups import loop_over
 
 pytestmark = pytest.mark.django_db
 
@@ -46,7 +46,7 @@ EVENTS = {
 
 
 @pytest.mark.parametrize("status", ["draft", "published", "archived"])
-@looped("name", [*MOVES])
+@loop_over("name", [*MOVES])
 def test_service_changes_its_status_as_in_states_md(name: str, status: str) -> None:
     row, (to, sources) = ServiceFactory(status=status), MOVES[name]
     move = getattr(services, name)
@@ -91,7 +91,7 @@ INCOMPLETE: list[tuple[dict[str, Any], tuple[str, ...]]] = [
 ]
 
 
-@looped(("values", "offences"), INCOMPLETE)
+@loop_over(("values", "offences"), INCOMPLETE)
 def test_incomplete_service_is_not_published(
     values: dict[str, Any], offences: tuple[str, ...]
 ) -> None:
@@ -115,7 +115,7 @@ def test_sentence_names_each_offence() -> None:
 
 
 @pytest.mark.parametrize("role", ["assistant", "editor", "client"])
-@looped("name", [*MOVES])
+@loop_over("name", [*MOVES])
 def test_only_the_owner_changes_the_status_of_a_service(name: str, role: str) -> None:
     row = ServiceFactory(status=min(MOVES[name][1]))
     actor = UserFactory(role=role)
@@ -186,7 +186,7 @@ def test_blocked_slot_is_not_booked_until_it_is_unblocked() -> None:
     assert book_appointment(**values).slot_id == values["slot"].pk
 
 
-@looped("role", ["editor", "client"])
+@loop_over("role", ["editor", "client"])
 def test_editors_and_clients_block_no_slots(role: str) -> None:
     slot, actor = AvailabilitySlotFactory(), UserFactory(role=role)
     with refused(NotPermitted):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.factories import ServiceFactory
-from tests.grouped import (
+from tests.rule_cases import Change, range_cases
+from tests.rule_groups import (
     CaseGroup,
     ChangeGroup,
     case_groups,
@@ -13,7 +14,6 @@ from tests.grouped import (
     check_case_group,
     check_change_group,
 )
-from tests.rule_cases import Change, range_cases
 from tests.support import Case
 
 pytestmark = pytest.mark.django_db

@@ -41,8 +41,8 @@ from tests.booking.outbox_assertions import (
 )
 from tests.factories import AppointmentFactory, AvailabilitySlotFactory, PaymentFactory
 from tests.factories.booking import DEPOSIT, PRICE
-from tests.grouped import looped
-from tests.services import everything
+from tests.rule_groups import loop_over
+from tests.services import table_checksums
 
 pytestmark = pytest.mark.django_db
 
@@ -95,7 +95,7 @@ def test_success_confirms_the_appointment() -> None:
     ]
 
 
-@looped("amount", ["1000.00", "1000", "1000.0", 1000, Decimal("1000.00"), "1E+3"])
+@loop_over("amount", ["1000.00", "1000", "1000.0", 1000, Decimal("1000.00"), "1E+3"])
 def test_amount_is_the_same_in_every_notation(
     pending: tuple[Appointment, Payment], amount: Any
 ) -> None:
@@ -104,7 +104,7 @@ def test_amount_is_the_same_in_every_notation(
     assert reload_statuses(payment) == ["succeeded"]
 
 
-@looped("kind", [*KINDS, "payment.unheard_of", "ping"])
+@loop_over("kind", [*KINDS, "payment.unheard_of", "ping"])
 def test_same_event_again_has_no_effect(pending: tuple[Appointment, Payment], kind: str) -> None:
     _row, payment = pending
     first = deliver(payment, kind)
@@ -128,10 +128,10 @@ def test_refunds_of_one_payment_differ_by_their_object_id() -> None:
 
 def test_unknown_event_type_is_stored_and_ignored() -> None:
     payment = known_payment(book())
-    before = everything()
+    before = table_checksums()
     event = deliver(payment, "payment.unheard_of")
     assert event.processed_at is not None
-    changed = {name for name, was in everything().items() if was != before[name]}
+    changed = {name for name, was in table_checksums().items() if was != before[name]}
     assert changed == {"payment_webhook_events"}
 
 
@@ -139,7 +139,7 @@ def test_unknown_event_type_is_stored_and_ignored() -> None:
 
 
 @pytest.mark.parametrize("kind", [SUCCEEDED, CAPTURE])
-@looped(
+@loop_over(
     ("amount", "currency"),
     [
         ("999.99", "RUB"),
@@ -268,11 +268,11 @@ def test_bad_input_is_refused_and_nothing_is_stored(name: str) -> None:
 # -- unknown payments -----------------------------------------------------------------------------
 
 
-@looped("kind", KINDS)
+@loop_over("kind", KINDS)
 def test_webhook_of_an_unknown_payment_is_stored(kind: str) -> None:
-    before = everything()
+    before = table_checksums()
     event = deliver("provider-unknown", kind)
-    changed = {name for name, was in everything().items() if was != before[name]}
+    changed = {name for name, was in table_checksums().items() if was != before[name]}
     assert changed == {"payment_webhook_events"}
     assert (event.last_error, event.processed_at, event.attempts) == ("unknown_payment", None, 1)
     assert deliver("provider-unknown", kind).attempts == 2
@@ -337,7 +337,7 @@ def test_waiting_payment_is_published_for_capture() -> None:
     assert reload_statuses(payment, row) == ["pending", "pending_payment"]
 
 
-@looped("before", [SUCCEEDED, CANCELED])
+@loop_over("before", [SUCCEEDED, CANCELED])
 def test_final_payment_is_not_published_for_capture(before: str) -> None:
     payment = known_payment(book())
     deliver(payment, before)
@@ -490,7 +490,7 @@ def check_due_back(payment: Payment, row: Appointment) -> None:
         assert cancel_appointment(row, by="client").refund_amount in (0, DEPOSIT)
 
 
-@looped("status", ["held", "confirmed"])
+@loop_over("status", ["held", "confirmed"])
 def test_late_payment_is_due_back_if_the_time_is_taken(status: str) -> None:
     row, payment = late_payment()
     other = AppointmentFactory(**{status: True}, start_at_utc=row.start_at_utc)
@@ -513,7 +513,7 @@ def test_late_payment_takes_the_time_of_another_expired_hold() -> None:
     assert Appointment.objects.get(rescheduled_from=row).status == "confirmed"
 
 
-@looped("source", ["the slot itself", "the calendar"])
+@loop_over("source", ["the slot itself", "the calendar"])
 def test_late_payment_is_due_back_if_the_time_is_blocked(source: str) -> None:
     row, payment = late_payment()
     if source == "the calendar":
@@ -531,7 +531,7 @@ def test_late_payment_is_due_back_after_the_start() -> None:
     assert payload("refund_due")["reason"] == "time_gone"
 
 
-@looped("obstacle", ["begun", "over", "blocked"])
+@loop_over("obstacle", ["begun", "over", "blocked"])
 def test_expired_hold_that_is_not_canceled_loses_its_time_too(obstacle: str) -> None:
     row = book()
     payment = known_payment(row)
@@ -544,7 +544,7 @@ def test_expired_hold_that_is_not_canceled_loses_its_time_too(obstacle: str) -> 
     assert event_types(row) == ["appointment_booked", "hold_expired"]
 
 
-@looped("by", ["client", "provider"])
+@loop_over("by", ["client", "provider"])
 def test_payment_of_a_canceled_appointment_is_due_back(by: str) -> None:
     row = book()
     payment = known_payment(row)
@@ -598,12 +598,12 @@ def test_failure_rolls_back_and_is_retried(
 ) -> None:
     row = book()
     payment = known_payment(row)
-    before = everything()
+    before = table_checksums()
     with pytest.MonkeyPatch.context() as patch:
         sabotage(patch)
         event = deliver(payment)
     assert (event.last_error, event.processed_at, event.attempts) == ("internal", None, 1)
-    changed = {name for name, was in everything().items() if was != before[name]}
+    changed = {name for name, was in table_checksums().items() if was != before[name]}
     assert changed == {"payment_webhook_events"}
     assert "anna" not in str(outbox())
     done = process_webhook(event.pk)

@@ -50,7 +50,7 @@ from booking.services import (
 )
 from ebalance.services import IdempotencyConflict, Refused
 from ebalance.settings import database
-from tests.processes import PATIENCE, eventually
+from tests.processes import HANG_TIMEOUT, eventually
 from tests.scale import SCALE
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -91,7 +91,7 @@ class Worker:
 
     def result(self) -> Any:
         """Wait for the result. Raises AssertionError with the traceback of a failed process."""
-        assert self.has_ended(PATIENCE * max(1, SCALE)), "a process hangs"
+        assert self.has_ended(HANG_TIMEOUT * max(1, SCALE)), "a process hangs"
         assert self.answer is not None
         return self.answer[0]
 

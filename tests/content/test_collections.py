@@ -14,7 +14,8 @@ from tests.factories import (
     CuratedItemFactory,
     InteractiveDefinitionFactory,
 )
-from tests.grouped import (
+from tests.rule_cases import ALL_WRITE_PATHS, Change, range_cases
+from tests.rule_groups import (
     CaseGroup,
     ChangeGroup,
     case_groups,
@@ -22,7 +23,6 @@ from tests.grouped import (
     check_case_group,
     check_change_group,
 )
-from tests.rule_cases import EVERY_WAY, Change, range_cases
 from tests.support import Case, execute, refuses
 
 pytestmark = pytest.mark.django_db
@@ -69,7 +69,7 @@ def test_a_place_has_one_target_of_its_kind(group: CaseGroup) -> None:
             "interactive_definition_id": lambda _: InteractiveDefinitionFactory().pk,
         },
     ),
-    ways=EVERY_WAY,
+    write_paths=ALL_WRITE_PATHS,
 )
 def test_a_target_is_replaced_as_a_whole(group: ChangeGroup) -> None:
     check_change_group(group)
@@ -142,7 +142,7 @@ def test_a_place_and_a_target_appear_once(group: CaseGroup) -> None:
         {"collection_id": lambda _: CuratedItemFactory(position=0).collection_id},
         POSITION,
     ),
-    ways=EVERY_WAY,
+    write_paths=ALL_WRITE_PATHS,
 )
 def test_a_place_changes_by_the_same_rules(group: ChangeGroup) -> None:
     check_change_group(group)

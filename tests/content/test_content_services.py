@@ -31,7 +31,7 @@ from identity.models import User
 from tests.booking.outbox_assertions import writes_nothing
 from tests.content.texts import LINKS, ready
 from tests.factories import ContentItemFactory, ContentRevisionFactory, UserFactory
-from tests.grouped import looped
+from tests.rule_groups import loop_over
 from tests.services import events
 from tests.support import execute, update_sql
 
@@ -116,7 +116,7 @@ def test_a_stale_copy_does_not_undo_a_colleagues_change(editor: User) -> None:
     assert (stale.title, stale.excerpt) == ("Стало", "Стало")
 
 
-@looped(
+@loop_over(
     "changes",
     [
         {"status": "published"},
@@ -243,7 +243,7 @@ def item_in(status: str) -> ContentItem:
 
 
 @pytest.mark.parametrize("status", STATES)
-@looped("verb", MOVES)
+@loop_over("verb", MOVES)
 def test_a_verb_makes_the_moves_of_the_specification(editor: User, verb: str, status: str) -> None:
     item = item_in(status)
     target, sources = MOVES[verb]
@@ -275,14 +275,14 @@ def test_a_verb_decides_on_the_row_as_it_is_now(editor: User) -> None:
         submit_for_review(stale, actor=editor)
 
 
-@looped("verb", MOVES)
+@loop_over("verb", MOVES)
 def test_what_is_gone_is_not_found(verb: str) -> None:
     with writes_nothing(), pytest.raises(NotFound):
         getattr(services, verb)(ContentItem(pk=uuid4()))
 
 
 @pytest.mark.parametrize("verb", [*MOVES, "save_revision", "rollback"])
-@looped("role", ["assistant", "client", None])
+@loop_over("role", ["assistant", "client", None])
 def test_only_owner_and_editor_write(verb: str, role: str | None) -> None:
     item = item_in(min(MOVES.get(verb, ("", {"draft"}))[1]))
     actor = UserFactory(role=role) if role else UserFactory()
@@ -357,7 +357,7 @@ def test_what_is_missing_is_named(editor: User) -> None:
             assert str(WANTED[code]) in caught.value.sentence
 
 
-@looped("kind", ContentItem.Type.values)
+@loop_over("kind", ContentItem.Type.values)
 def test_every_kind_has_the_same_list(kind: str) -> None:
     assert ContentItemFactory(content_type=kind, body_markdown=ready()).publication_offences() == []
     short = ContentItemFactory(content_type=kind, body_markdown=ready(links=LINKS[:1]))

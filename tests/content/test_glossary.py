@@ -13,7 +13,8 @@ from tests.factories import (
     GlossaryTermLinkFactory,
     GlossaryTermSynonymFactory,
 )
-from tests.grouped import (
+from tests.rule_cases import ALL_WRITE_PATHS, Change
+from tests.rule_groups import (
     CaseGroup,
     ChangeGroup,
     case_groups,
@@ -21,7 +22,6 @@ from tests.grouped import (
     check_case_group,
     check_change_group,
 )
-from tests.rule_cases import EVERY_WAY, Change
 from tests.support import Case, execute, refuses
 
 pytestmark = pytest.mark.django_db
@@ -84,7 +84,7 @@ def test_a_synonym_stands_once_whatever_its_case(group: CaseGroup) -> None:
         SYNONYM,
     ),
     Change("its own case", GlossaryTermSynonymFactory, {"synonym": "рамки"}, {"synonym": "Рамки"}),
-    ways=EVERY_WAY,
+    write_paths=ALL_WRITE_PATHS,
 )
 def test_a_synonym_changes_by_the_same_rule(group: ChangeGroup) -> None:
     check_change_group(group)
@@ -133,7 +133,7 @@ def test_a_link_stands_once(group: CaseGroup) -> None:
         LINK,
     ),
     Change("the only one", GlossaryTermLinkFactory, {}, {"link_type": "mentioned_in"}),
-    ways=EVERY_WAY,
+    write_paths=ALL_WRITE_PATHS,
 )
 def test_a_link_changes_by_the_same_rule(group: ChangeGroup) -> None:
     check_change_group(group)

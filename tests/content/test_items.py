@@ -20,18 +20,18 @@ from tests.factories import (
     TagFactory,
     UserFactory,
 )
-from tests.grouped import (
+from tests.rule_cases import (
+    ALL_WRITE_PATHS,
+    Change,
+    range_cases,
+)
+from tests.rule_groups import (
     CaseGroup,
     ChangeGroup,
     case_groups,
     change_groups,
     check_case_group,
     check_change_group,
-)
-from tests.rule_cases import (
-    EVERY_WAY,
-    Change,
-    range_cases,
 )
 from tests.support import (
     Case,
@@ -82,7 +82,7 @@ def test_an_address_leads_to_one_page(group: CaseGroup) -> None:
     Change("kind", ContentItemFactory, {"slug": "taken"}, {"content_type": "page"}, SLUG_TAKEN),
     Change("slug", ContentItemFactory, {"content_type": "page"}, {"slug": "taken"}, SLUG_TAKEN),
     Change("both free", ContentItemFactory, {}, {"content_type": "note", "slug": "taken"}),
-    ways=EVERY_WAY,
+    write_paths=ALL_WRITE_PATHS,
 )
 def test_an_item_does_not_move_to_an_address_in_use(group: ChangeGroup) -> None:
     ContentItemFactory(content_type="page", slug="taken")
@@ -138,7 +138,7 @@ def test_what_is_published_has_a_date(group: CaseGroup) -> None:
         for factory, table, _ in PUBLISHABLE
         for to in [{"status": "draft", "published_at": None}]
     ],
-    ways=EVERY_WAY,
+    write_paths=ALL_WRITE_PATHS,
 )
 def test_what_is_published_keeps_its_date(group: ChangeGroup) -> None:
     check_change_group(group)
@@ -302,7 +302,7 @@ def test_a_file_is_used_once_in_a_way_and_one_is_the_cover(group: CaseGroup) -> 
         TWO_COVERS,
     ),
     Change("the only cover", ContentMediaFactory, {"usage": "inline"}, {"usage": "cover"}),
-    ways=EVERY_WAY,
+    write_paths=ALL_WRITE_PATHS,
 )
 def test_a_use_changes_by_the_same_rules(group: ChangeGroup) -> None:
     check_change_group(group)

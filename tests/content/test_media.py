@@ -9,18 +9,18 @@ from django.db import connection
 from psycopg import errors
 
 from content.models import MediaAsset
-from tests.adversarial_sql import is_refused
+from tests.adversarial_sql import refuses_by_any_rule
 from tests.factories import MediaAssetFactory, UserFactory
-from tests.grouped import (
+from tests.rule_cases import ALL_WRITE_PATHS, Change
+from tests.rule_groups import (
     CaseGroup,
     ChangeGroup,
     case_groups,
     change_groups,
     check_case_group,
     check_change_group,
-    looped,
+    loop_over,
 )
-from tests.rule_cases import EVERY_WAY, Change
 from tests.support import Case, insert_sql, save_related
 
 pytestmark = pytest.mark.django_db
@@ -52,11 +52,11 @@ def test_a_file_lies_under_a_relative_path(group: CaseGroup) -> None:
     check_case_group(group)
 
 
-@looped("object_key", [r"\a", r"\..", r"\\server"])
+@loop_over("object_key", [r"\a", r"\..", r"\\server"])
 def test_a_path_does_not_start_with_a_backslash_either(object_key: str) -> None:
     asset = MediaAssetFactory.build(object_key=object_key)
     save_related(asset)
-    with is_refused():
+    with refuses_by_any_rule():
         insert_sql(asset)
 
 
@@ -162,13 +162,13 @@ def test_an_image_is_described_or_decorative(group: CaseGroup) -> None:
         {},
         {"media_type": "audio", "mime_type": "audio/mpeg", "alt_text": None},
     ),
-    ways=EVERY_WAY,
+    write_paths=ALL_WRITE_PATHS,
 )
 def test_a_file_changes_by_the_same_rules(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
-@looped(
+@loop_over(
     ("row", "rule"),
     [
         (("../a", "image/webp", 1, "Рассвет"), RELATIVE),

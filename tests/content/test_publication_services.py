@@ -22,7 +22,7 @@ from tests.factories import (
     InteractiveDefinitionFactory,
     UserFactory,
 )
-from tests.grouped import looped
+from tests.rule_groups import loop_over
 from tests.services import events
 
 pytestmark = pytest.mark.django_db
@@ -52,8 +52,8 @@ def row_in(kind: str, status: str) -> CuratedCollection | GlossaryTerm:
 
 
 @every_kind
-@looped("status", ["draft", "published", "archived"])
-@looped("verb", MOVES)
+@loop_over("status", ["draft", "published", "archived"])
+@loop_over("verb", MOVES)
 def test_a_verb_makes_the_moves_of_the_specification(kind: str, verb: str, status: str) -> None:
     row, (source, target, told) = row_in(kind, status), MOVES[verb]
     actor = UserFactory(role="editor")
@@ -80,7 +80,7 @@ def test_the_first_publication_gives_the_date(kind: str) -> None:
 
 
 @every_kind
-@looped("verb", MOVES)
+@loop_over("verb", MOVES)
 def test_only_owner_and_editor_move_it(kind: str, verb: str) -> None:
     row, assistant = row_in(kind, MOVES[verb][0]), UserFactory(role="assistant")
     with writes_nothing(), pytest.raises(NotPermitted):
@@ -88,7 +88,7 @@ def test_only_owner_and_editor_move_it(kind: str, verb: str) -> None:
 
 
 @every_kind
-@looped("verb", MOVES)
+@loop_over("verb", MOVES)
 def test_what_was_deleted_is_not_found(kind: str, verb: str) -> None:
     row = MADE[kind]() if kind == "glossary_term" else CuratedCollectionFactory()
     stale = type(row).objects.get(pk=row.pk)
@@ -124,7 +124,7 @@ def test_a_collection_leads_to_something_published() -> None:
         assert row.status == "published"
 
 
-@looped("definition", ["", " ", "\u200b"])
+@loop_over("definition", ["", " ", "\u200b"])
 def test_a_term_has_a_definition(definition: str) -> None:
     row = GlossaryTermFactory(short_definition=definition)
     with writes_nothing(), pytest.raises(NotReadyToPublish) as caught:

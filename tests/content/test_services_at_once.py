@@ -13,7 +13,7 @@ from crm.models import AnalyticsEvent
 from tests.content.texts import ready
 from tests.databases import Database
 from tests.factories import ContentItemFactory, UserFactory
-from tests.services import at_once, committing, events
+from tests.services import committing, events, run_concurrently
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +32,7 @@ def of(item: ContentItem, verb: str, **arguments: Any) -> Callable[[], Any]:
 def test_editors_at_once_get_numbers_without_a_gap(committed: None) -> None:
     item, editors = ContentItemFactory(), [UserFactory(role="editor") for _ in range(6)]
     saves = [of(item, "save_revision", actor=e, title=f"Правка {n}") for n, e in enumerate(editors)]
-    answers = at_once(*saves)
+    answers = run_concurrently(*saves)
     assert sorted(answer.revision for answer in answers) == [2, 3, 4, 5, 6, 7]
     numbers = [revision.revision for revision in item.revisions.order_by("revision")]
     assert numbers == [1, 2, 3, 4, 5, 6, 7]
@@ -42,7 +42,7 @@ def test_editors_at_once_get_numbers_without_a_gap(committed: None) -> None:
 
 def test_the_same_text_at_once_is_one_revision(committed: None) -> None:
     item, actor = ContentItemFactory(), UserFactory(role="editor")
-    answers = at_once(*[of(item, "save_revision", actor=actor, title="Одно")] * 4)
+    answers = run_concurrently(*[of(item, "save_revision", actor=actor, title="Одно")] * 4)
     assert {answer.revision for answer in answers} == {2}
     assert item.revisions.count() == 2
 
@@ -53,7 +53,7 @@ def test_publishing_at_once_is_one_publication(committed: None) -> None:
         [UserFactory(role="editor") for _ in range(4)],
     )
     tracked = AnalyticsEvent.objects.count()
-    assert at_once(*[of(item, "publish", actor=e) for e in editors]) == [None] * 4
+    assert run_concurrently(*[of(item, "publish", actor=e) for e in editors]) == [None] * 4
     assert events(item) == ["content_published"]
     assert AnalyticsEvent.objects.count() == tracked + 1
 
@@ -62,7 +62,7 @@ def test_a_text_saved_while_it_is_published_meets_the_list(committed: None) -> N
     """The bad text is either saved first and not published, or refused after the publication."""
     for _round in range(5):
         item, actor = ContentItemFactory(body_markdown=ready()), UserFactory(role="editor")
-        answers = at_once(
+        answers = run_concurrently(
             of(item, "publish", actor=actor),
             of(item, "save_revision", actor=actor, body_markdown="Пусто"),
         )
@@ -76,6 +76,6 @@ def test_a_text_saved_while_it_is_published_meets_the_list(committed: None) -> N
 
 def test_archiving_and_taking_back_at_once_is_one_of_them(committed: None) -> None:
     item, actor = ContentItemFactory(published=True), UserFactory(role="editor")
-    answers = at_once(of(item, "archive", actor=actor), of(item, "unpublish", actor=actor))
+    answers = run_concurrently(of(item, "archive", actor=actor), of(item, "unpublish", actor=actor))
     assert sorted(type(answer).__name__ for answer in answers) == ["NoneType", "TransitionRefused"]
     assert len(events(item)) == 1

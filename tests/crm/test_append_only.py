@@ -11,9 +11,9 @@ import pytest
 from django.db import models
 
 from crm.models import AnalyticsEvent
+from tests.case_loops import breaks_rules_of, check_changes, check_each, check_inserts
 from tests.crm.writing import ANALYTICS, MODELS, each_table
 from tests.factories import AnalyticsEventFactory, LeadTimelineEventFactory
-from tests.looping import check_changes, check_each, check_inserts, tries
 from tests.rule_cases import (
     UPDATES,
     Change,
@@ -76,7 +76,7 @@ EVENTS = [
 ]
 
 
-@tries(*EVENTS)
+@breaks_rules_of(*EVENTS)
 def test_event_is_stored_once_in_a_known_version() -> None:
     check_inserts(EVENTS)
 
@@ -116,19 +116,19 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-def check_unchanged(to: dict[str, Any], way: str) -> None:
+def check_unchanged(to: dict[str, Any], write_path: str) -> None:
     row = AnalyticsEventFactory(user_id=uuid4(), lead_id=uuid4())
     before = stored(row)
     with refuses(APPEND_ONLY, ANALYTICS):
-        UPDATES[way](row, **to)
+        UPDATES[write_path](row, **to)
     assert stored(row) == before
 
 
-@pytest.mark.parametrize("way", UPDATES)
+@pytest.mark.parametrize("write_path", UPDATES)
 @breaks(APPEND_ONLY)
-def test_no_write_path_changes_an_event(way: str) -> None:
+def test_no_write_path_changes_an_event(write_path: str) -> None:
     """Detaching is allowed: a change that looks like it is the hardest one to refuse."""
-    check_unchanged(CHANGES["detached from one, given to another"], way)
+    check_unchanged(CHANGES["detached from one, given to another"], write_path)
 
 
 def test_no_column_of_an_event_changes() -> None:
@@ -153,10 +153,12 @@ DETACHED = [
 ]
 
 
-@change_params(detached(*WHO), ways=[way for way in UPDATES if way != "save"])
-def test_events_of_an_erased_person_are_detached(change: Change, way: str) -> None:
+@change_params(
+    detached(*WHO), write_paths=[write_path for write_path in UPDATES if write_path != "save"]
+)
+def test_events_of_an_erased_person_are_detached(change: Change, write_path: str) -> None:
     """Nothing else of the row moves with it."""
-    check_change(change, way)
+    check_change(change, write_path)
 
 
 def test_each_link_of_an_event_may_be_cut() -> None:

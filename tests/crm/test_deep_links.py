@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from crm.models import DeepLink
+from tests.case_loops import breaks_rules_of, check_changes, check_inserts, first_cases_of_each_rule
 from tests.factories import DeepLinkFactory
-from tests.looping import check_changes, check_inserts, few_of_each_rule, tries
-from tests.rule_cases import EVERY_WAY, Change, change_params, check_change, stored
+from tests.rule_cases import ALL_WRITE_PATHS, Change, change_params, check_change, stored
 from tests.support import Case, delete_sql, execute
 
 pytestmark = pytest.mark.django_db
@@ -75,16 +75,16 @@ NAMES = {
 }
 
 
-@tries(*LINKS)
+@breaks_rules_of(*LINKS)
 def test_link_is_short_lived() -> None:
     check_inserts(LINKS)
 
 
 @pytest.mark.parametrize("field", NAMES)
-@tries(*chain(*NAMES.values()))
+@breaks_rules_of(*chain(*NAMES.values()))
 def test_link_names_codes_and_slugs_only(field: str) -> None:
     check_inserts(NAMES[field], ["sql"])
-    check_inserts(few_of_each_rule(NAMES[field]), ["orm"])
+    check_inserts(first_cases_of_each_rule(NAMES[field]), ["orm"])
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
@@ -122,13 +122,13 @@ CHANGES = [
 
 @change_params(
     Change("beyond it", DeepLinkFactory, GIVEN, {"expires_at": CREATED + MONTH + MICRO}, LIFE),
-    ways=EVERY_WAY,
+    write_paths=ALL_WRITE_PATHS,
 )
-def test_no_write_path_prolongs_a_link_beyond_30_days(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_no_write_path_prolongs_a_link_beyond_30_days(change: Change, write_path: str) -> None:
+    check_change(change, write_path)
 
 
-@tries(*CHANGES)
+@breaks_rules_of(*CHANGES)
 def test_link_changes_within_30_days() -> None:
     check_changes(CHANGES)
 

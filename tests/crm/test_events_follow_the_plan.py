@@ -10,6 +10,7 @@ from django.db.models import JSONField, Value
 
 from crm.models import TrackingEvent
 from tests.advice import advises, of_test
+from tests.case_loops import check_each
 from tests.crm import oracle
 from tests.crm.writing import (
     ANALYTICS,
@@ -20,7 +21,6 @@ from tests.crm.writing import (
     each_table,
 )
 from tests.factories import TrackingEventFactory, TrackingEventParamFactory
-from tests.looping import check_each
 from tests.support import breaks, check_full_clean, execute, refuses
 
 pytestmark = pytest.mark.django_db

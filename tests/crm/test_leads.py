@@ -8,7 +8,14 @@ import pytest
 from django.db.models import JSONField, Value
 
 from crm.models import Lead, LeadIdentity, LeadNote
-from tests.adversarial_sql import is_refused
+from tests.adversarial_sql import refuses_by_any_rule
+from tests.case_loops import (
+    breaks_rules_of,
+    check_changes,
+    check_each,
+    check_inserts,
+    first_cases_of_each_rule,
+)
 from tests.factories import (
     LeadFactory,
     LeadIdentityFactory,
@@ -17,7 +24,6 @@ from tests.factories import (
     blind_index,
     sealed,
 )
-from tests.looping import check_changes, check_each, check_inserts, few_of_each_rule, tries
 from tests.rule_cases import UPDATES, Change, change_params, check_change
 from tests.support import ROUTES, Case, breaks, check_insert, delete_sql, execute, refuses
 
@@ -64,10 +70,10 @@ LEADS = [
 ]
 
 
-@tries(*LEADS)
+@breaks_rules_of(*LEADS)
 def test_lead_holds_no_personal_data_in_utm() -> None:
     check_inserts(LEADS, ["sql"])
-    check_inserts(few_of_each_rule(LEADS), ["orm"])
+    check_inserts(first_cases_of_each_rule(LEADS), ["orm"])
 
 
 @breaks(UTM)
@@ -95,8 +101,8 @@ def test_a_json_null_is_no_utm_by_the_orm_either() -> None:
     Change("forgotten", LeadFactory, {}, {"utm": None}),
     Change("back and forth", LeadFactory, {"status": "paid"}, {"status": "new"}),
 )
-def test_a_lead_changes_within_its_rules(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_a_lead_changes_within_its_rules(change: Change, write_path: str) -> None:
+    check_change(change, write_path)
 
 
 TABLE = "lead_identities"
@@ -155,10 +161,10 @@ IDENTITIES = [
 ]
 
 
-@tries(*IDENTITIES)
+@breaks_rules_of(*IDENTITIES)
 def test_contact_identifies_a_person() -> None:
     check_inserts(IDENTITIES, ["sql"])
-    check_inserts(few_of_each_rule(IDENTITIES), ["orm"])
+    check_inserts(first_cases_of_each_rule(IDENTITIES), ["orm"])
 
 
 def test_an_empty_text_is_no_telegram_id() -> None:
@@ -204,7 +210,7 @@ PRIMARIES = [
 ]
 
 
-@tries(*PRIMARIES)
+@breaks_rules_of(*PRIMARIES)
 def test_lead_has_one_primary_contact() -> None:
     check_inserts(PRIMARIES)
 
@@ -238,13 +244,13 @@ CHANGES = [
 
 @change_params(
     Change("made a second primary", beside_a_primary, {}, {"is_primary": True}, PRIMARY),
-    ways=UPDATES,
+    write_paths=UPDATES,
 )
-def test_no_write_path_makes_a_second_primary_contact(change: Change, way: str) -> None:
-    check_change(change, way)
+def test_no_write_path_makes_a_second_primary_contact(change: Change, write_path: str) -> None:
+    check_change(change, write_path)
 
 
-@tries(*CHANGES)
+@breaks_rules_of(*CHANGES)
 def test_contact_changes_within_its_rules() -> None:
     check_changes(CHANGES)
 
@@ -269,5 +275,5 @@ def test_contacts_and_notes_go_with_their_lead() -> None:
 
 def test_a_persons_account_does_not_go_while_a_lead_knows_it() -> None:
     row = LeadIdentityFactory(registered=True)
-    with is_refused():
+    with refuses_by_any_rule():
         delete_sql(row.user)

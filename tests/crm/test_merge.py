@@ -28,6 +28,7 @@ from ebalance.services import (
 )
 from identity.models import Consent
 from tests.advice import advises, of_test
+from tests.case_loops import check_each
 from tests.factories import (
     AppointmentFactory,
     ConsentFactory,
@@ -40,7 +41,6 @@ from tests.factories import (
     UserRoleFactory,
     WaitlistRequestFactory,
 )
-from tests.looping import check_each
 
 pytestmark = pytest.mark.django_db
 

@@ -12,10 +12,10 @@ import pytest
 from django.db import connection
 from psycopg.types.json import Jsonb
 
+from tests.case_loops import check_each
 from tests.crm.writing import ANALYTICS, GUARD, TIMELINE, Writer, each_table
 from tests.databases import Databases
 from tests.factories import LeadFactory, LeadIdentityFactory, TrackingEventParamFactory
-from tests.looping import check_each
 from tests.rule_cases import copy_rows, diagnosis
 from tests.support import columns_of, execute, refuses
 

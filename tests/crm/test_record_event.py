@@ -23,6 +23,7 @@ from ebalance.db.encryption import keys
 from ebalance.db.encryption.fields import Plaintext, UnsealedValue
 from ebalance.services import IdempotencyConflict, InvalidInput, NotFound, Refused
 from tests.advice import advises, of_test
+from tests.case_loops import check_each
 from tests.crm.test_events_follow_the_plan import EVENTS, full
 from tests.factories import (
     LeadFactory,
@@ -30,7 +31,6 @@ from tests.factories import (
     LeadTimelineEventFactory,
     UserFactory,
 )
-from tests.looping import check_each
 
 pytestmark = pytest.mark.django_db
 

@@ -26,7 +26,7 @@ from tests.factories import (
     LeadFactory,
     UserFactory,
 )
-from tests.processes import PATIENCE, eventually
+from tests.processes import HANG_TIMEOUT, eventually
 from tests.services import committing
 
 PROCESSES = 8
@@ -63,7 +63,7 @@ def at_once(database: Database, work: Callable, *arguments: Any) -> list:
     with context.Pool(
         PROCESSES,
         recorders.set_up,
-        (database.url, environments, context.Barrier(PROCESSES, timeout=PATIENCE)),
+        (database.url, environments, context.Barrier(PROCESSES, timeout=HANG_TIMEOUT)),
     ) as pool:
         return pool.starmap(work, [(n, *arguments) for n in range(PROCESSES)], chunksize=1)
 
@@ -149,7 +149,7 @@ class Step(threading.Thread):
                 self.result = self.work()
                 self.done.set()
                 if self.halt:
-                    self.ending.wait(PATIENCE)
+                    self.ending.wait(HANG_TIMEOUT)
                     transaction.set_rollback(self.is_taken_back)
         except Exception as error:
             self.result = error
@@ -159,7 +159,7 @@ class Step(threading.Thread):
 
     def go(self) -> Any:
         self.ending.set()
-        self.join(PATIENCE)
+        self.join(HANG_TIMEOUT)
         assert not self.is_alive()
         if isinstance(self.result, Exception):
             raise self.result
@@ -191,7 +191,7 @@ def all_wait(*steps: Step) -> None:
 def one_then_other(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Step, Step]:
     """``second`` begins when ``first`` is done and not committed; it has to wait for that."""
     one = Step(first, halt=True)
-    assert one.done.wait(PATIENCE)
+    assert one.done.wait(HANG_TIMEOUT)
     other = Step(second)
     all_wait(other)
     return one, other
@@ -294,16 +294,16 @@ def test_a_booking_and_a_merge_do_not_wait_for_each_other(person: Person) -> Non
     def book() -> Any:
         appointment = AppointmentFactory(client=None, lead=lead)
         written.set()
-        go_on.wait(PATIENCE)
+        go_on.wait(HANG_TIMEOUT)
         start(lead=lead.pk)
         return appointment
 
     booking = Step(book, halt=True)
-    assert written.wait(PATIENCE)
+    assert written.wait(HANG_TIMEOUT)
     merging = Step(lambda: merge(lead, into))
     all_wait(merging)
     go_on.set()
-    assert booking.done.wait(PATIENCE)
+    assert booking.done.wait(HANG_TIMEOUT)
     appointment = booking.go()
     assert merging.go() == into
     appointment.refresh_from_db()
@@ -367,7 +367,7 @@ def test_one_lead_is_made_when_that_of_two_first_events_is_deleted_meanwhile(
 ) -> None:
     lead = person.known_by_browser()
     deleting = Step(lead.delete, halt=True)
-    assert deleting.done.wait(PATIENCE)
+    assert deleting.done.wait(HANG_TIMEOUT)
     events = [Step(lambda: start(**person.browser)) for _ in range(2)]
     all_wait(*events)
     deleting.go()

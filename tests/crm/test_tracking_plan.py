@@ -8,8 +8,15 @@ from typing import Any
 import pytest
 
 from crm.models import TrackingEvent, TrackingEventParam
-from tests.adversarial_sql import is_refused
-from tests.advice import Place, advises, of_class
+from tests.adversarial_sql import refuses_by_any_rule
+from tests.advice import Location, advises, of_class
+from tests.case_loops import (
+    breaks_rules_of,
+    check_changes,
+    check_each,
+    check_inserts,
+    first_cases_of_each_rule,
+)
 from tests.crm import oracle
 from tests.factories import (
     AnalyticsEventFactory,
@@ -17,7 +24,6 @@ from tests.factories import (
     TrackingEventFactory,
     TrackingEventParamFactory,
 )
-from tests.looping import check_changes, check_each, check_inserts, few_of_each_rule, tries
 from tests.rule_cases import Change
 from tests.support import Case, breaks, execute, refuses
 
@@ -30,7 +36,7 @@ def differing(stored: dict[str, Any], planned: dict[str, Any]) -> Iterator[str]:
     """Advice for each entry of the plan whose row differs."""
     for entry in stored.keys() | planned.keys():
         if stored.get(entry) != planned.get(entry):
-            yield Place(oracle.PLAN_FILE, entry)(
+            yield Location(oracle.PLAN_FILE, entry)(
                 "edit, or load by a migration of crm,",
                 f"the database has {stored.get(entry)}, the plan {planned.get(entry)}",
             )
@@ -69,7 +75,7 @@ def test_tables_have_a_column_for_every_word_of_the_plan() -> Iterator[str]:
         for key in {*spec} - {"sources", "params", "minimum"}:
             yield of_class(TrackingEvent)(f"add a column {key} to", f"events.{event} has it")
         for name, param in spec["params"].items():
-            entry = Place(oracle.PLAN_FILE, f"events.{event}.params.{name}")
+            entry = Location(oracle.PLAN_FILE, f"events.{event}.params.{name}")
             for key in {*param} - {"kind", "required", "allowed", "one_of"}:
                 yield of_class(TrackingEventParam)(
                     f"add a column {key} to", f"{entry.declaration} has it"
@@ -107,7 +113,7 @@ PLANNED_EVENTS = [
 ]
 
 
-@tries(*PLANNED_EVENTS)
+@breaks_rules_of(*PLANNED_EVENTS)
 def test_event_has_known_sources() -> None:
     check_inserts(PLANNED_EVENTS)
 
@@ -156,10 +162,10 @@ PARAMS = [
 ]
 
 
-@tries(*PARAMS)
+@breaks_rules_of(*PARAMS)
 def test_parameter_has_a_name_a_kind_and_its_values() -> None:
     check_inserts(PARAMS, ["sql"])
-    check_inserts(few_of_each_rule(PARAMS), ["orm"])
+    check_inserts(first_cases_of_each_rule(PARAMS), ["orm"])
 
 
 CHANGES = [
@@ -183,7 +189,7 @@ CHANGES = [
 ]
 
 
-@tries(*CHANGES)
+@breaks_rules_of(*CHANGES)
 def test_plan_changes_within_its_rules() -> None:
     check_changes(CHANGES)
 
@@ -194,7 +200,7 @@ def test_plan_admits_no_free_text() -> None:
     row = TrackingEventParamFactory(enum=True)
 
     def check(text: str) -> None:
-        with is_refused():
+        with refuses_by_any_rule():
             execute("UPDATE tracking_event_params SET allowed = %s WHERE id = %s", [[text], row.pk])
             AnalyticsEventFactory(
                 tracking_event_id=row.event_id,
@@ -208,7 +214,7 @@ def test_plan_admits_no_free_text() -> None:
 @pytest.mark.parametrize("factory", [AnalyticsEventFactory, LeadTimelineEventFactory])
 def test_an_event_that_was_seen_stays_in_the_plan(factory: Any) -> None:
     row = factory()
-    with is_refused():
+    with refuses_by_any_rule():
         execute("DELETE FROM tracking_events WHERE event_name = %s", [row.tracking_event_id])
     execute("DELETE FROM tracking_events WHERE event_name <> %s", [row.tracking_event_id])
     assert TrackingEvent.objects.count() == 1

@@ -29,7 +29,7 @@ from ebalance.db.schema.classification import (
 from ebalance.db.schema.data_map import Table, Undeclared, columns, tables
 from identity.models import User
 from tests.advice import (
-    Place,
+    Location,
     advises,
     declared_columns,
     of_class,
@@ -187,7 +187,7 @@ def test_a_table_that_django_makes_by_itself_is_in_the_list() -> None:
     }
 
 
-def of(column: data_map.Column) -> Place:
+def of(column: data_map.Column) -> Location:
     return of_column(column.table.name, column.name)
 
 

@@ -18,7 +18,7 @@ from ebalance.db.contacts import (
     ContactInvalid,
     normalise,
 )
-from tests.looping import check_each
+from tests.case_loops import check_each
 from tests.support import execute
 
 SAME = {

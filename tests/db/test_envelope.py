@@ -40,8 +40,8 @@ from ebalance.db.encryption.envelope import (
 )
 from ebalance.db.encryption.fields import Plaintext, SealedField, SealedJSON, SealedText
 from ebalance.db.encryption.keys import Key, Keyring
+from tests.case_loops import check_each
 from tests.db import independent
-from tests.looping import check_each
 from tests.support import execute
 
 # Sealed with tests/db/independent.py. What is stored looks like this: never change a line of it.

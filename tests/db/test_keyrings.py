@@ -31,8 +31,8 @@ from django.views.debug import get_default_exception_reporter_filter
 from ebalance.db.encryption import keys
 from ebalance.db.encryption.envelope import blind_index, open_sealed, seal
 from ebalance.db.encryption.keys import BadKeys, DevelopmentKeyring, Keyring
+from tests.case_loops import check_each
 from tests.databases import Database
-from tests.looping import check_each
 from tests.processes import ROOT, environment, manage
 
 NAME = "EBALANCE_ENCRYPTION_KEYS"

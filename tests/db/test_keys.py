@@ -6,10 +6,10 @@ import pytest
 from django.db import models
 
 from ebalance.db.ids import uuid7
+from tests.case_loops import check_each
 from tests.db import catalog
 from tests.factories import FACTORIES
-from tests.looping import check_each
-from tests.support import TRIED, execute, refuses, update_sql
+from tests.support import TESTED_RULES, execute, refuses, update_sql
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +26,7 @@ def rule_of(model: type[models.Model]) -> str:
     return whole.pop() if whole else f"{table}_id_stays"
 
 
-TRIED.update(rule_of(model) for model in KEYED)
+TESTED_RULES.update(rule_of(model) for model in KEYED)
 
 
 def check_key_stays(model: type[models.Model]) -> None:

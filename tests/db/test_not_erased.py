@@ -16,7 +16,7 @@ from ebalance.db import triggers
 from ebalance.db.schema.data_map import Column
 from identity.models import User
 from tests.advice import advises, declared_columns, of_column, of_rule
-from tests.audit.audit_cases import CHANGE_WAYS, GONE, INSERT_WAYS, UPSERTS
+from tests.audit.audit_cases import CHANGE_PATHS, DELETED_USER, INSERT_PATHS, UPSERTS
 from tests.databases import Database
 from tests.db import catalog
 from tests.factories import FACTORIES, UserFactory
@@ -24,7 +24,7 @@ from tests.rule_cases import check_refusal_is_discreet, stored
 from tests.services import committing
 from tests.sessions import LEVELS, Session, race
 from tests.support import (
-    TRIED,
+    TESTED_RULES,
     case_loop,
     check_full_clean,
     columns_of,
@@ -57,7 +57,7 @@ def rule_of(reference: Column) -> str:
     return f"{reference.table.name}_{reference.name}_not_erased"
 
 
-TRIED.update(map(rule_of, REFERENCES))
+TESTED_RULES.update(map(rule_of, REFERENCES))
 
 
 def row_of(reference: Column, person: User) -> models.Model:
@@ -119,14 +119,14 @@ def test_tables_without_the_rule_are_never_updated() -> Iterator[str]:
                 )
 
 
-def check_insert_is_refused(reference: Column, way: str) -> None:
+def check_insert_is_refused(reference: Column, write_path: str) -> None:
     row = row_of(reference, UserFactory(deleted=True))
     table = reference.table.name
     before = execute(f'SELECT count(*) FROM "{table}"')
-    if way == "save":
+    if write_path == "save":
         check_full_clean(row, rule_of(reference))
     with refuses(rule_of(reference), table):
-        INSERT_WAYS[way](row)
+        INSERT_PATHS[write_path](row)
     assert execute(f'SELECT count(*) FROM "{table}"') == before
 
 
@@ -137,14 +137,14 @@ def frozen_by(reference: Column) -> set[str]:
     return {rule.rule for rule in declared if reference.name in rule.frozen_columns}
 
 
-def check_update_is_refused(reference: Column, way: str) -> None:
+def check_update_is_refused(reference: Column, write_path: str) -> None:
     row = row_of(reference, UserFactory())
     row.save()
     row.refresh_from_db()
     before = stored(row)
     gone = UserFactory(deleted=True)
     with pytest.raises(IntegrityError) as caught, transaction.atomic():
-        CHANGE_WAYS[way](row, **{reference.name: gone.pk})
+        CHANGE_PATHS[write_path](row, **{reference.name: gone.pk})
     assert caught.value.__cause__.diag.constraint_name in {
         rule_of(reference),
         *frozen_by(reference),
@@ -154,7 +154,7 @@ def check_update_is_refused(reference: Column, way: str) -> None:
 
 def check_insert_for_others(reference: Column, person: User) -> None:
     row = row_of(reference, person)
-    INSERT_WAYS["sql"](row)
+    INSERT_PATHS["sql"](row)
     assert stored(row)[reference.name] is not None
 
 
@@ -164,7 +164,7 @@ def check_old_row_may_be_written(reference: Column) -> None:
     row = row_of(reference, person)
     row.save()
     row.refresh_from_db()
-    update_sql(person, **GONE)
+    update_sql(person, **DELETED_USER)
     key = row._meta.pk.column
     update_sql(row, **{reference.name: person.pk, key: row.pk})
     assert stored(row)[reference.name] == person.pk
@@ -174,7 +174,7 @@ def check_old_row_may_be_written(reference: Column) -> None:
 def check_refusal_holds_nothing_of_the_row(reference: Column) -> None:
     row = row_of(reference, UserFactory(deleted=True))
     check_refusal_is_discreet(
-        lambda: INSERT_WAYS["sql"](row),
+        lambda: INSERT_PATHS["sql"](row),
         rule_of(reference),
         reference.table.name,
         reference.name,
@@ -186,9 +186,9 @@ def check_refusal_holds_nothing_of_the_row(reference: Column) -> None:
 @each_reference
 def test_reference_to_an_erased_person_is_refused(reference: Column) -> None:
     with case_loop() as case:
-        for way in ("sql", "save"):
-            with case(f"insert by {way}"):
-                check_insert_is_refused(reference, way)
+        for write_path in ("sql", "save"):
+            with case(f"insert by {write_path}"):
+                check_insert_is_refused(reference, write_path)
         with case("update"):
             check_update_is_refused(reference, "sql")
         with case("insert for an active person"):
@@ -207,21 +207,23 @@ assert not frozen_by(AWKWARD)
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("way", INSERT_WAYS)
-def test_every_insert_meets_the_rule(way: str) -> None:
-    check_insert_is_refused(AWKWARD, way)
+@pytest.mark.parametrize("write_path", INSERT_PATHS)
+def test_every_insert_meets_the_rule(write_path: str) -> None:
+    check_insert_is_refused(AWKWARD, write_path)
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("way", [way for way in CHANGE_WAYS if way not in UPSERTS])
-def test_every_update_meets_the_rule(way: str) -> None:
-    check_update_is_refused(AWKWARD, way)
+@pytest.mark.parametrize(
+    "write_path", [write_path for write_path in CHANGE_PATHS if write_path not in UPSERTS]
+)
+def test_every_update_meets_the_rule(write_path: str) -> None:
+    check_update_is_refused(AWKWARD, write_path)
 
 
 # -- at once --------------------------------------------------------------------------------------
 
 
-ERASE = f"UPDATE users SET {', '.join(f'{name} = %s' for name in GONE)} WHERE id = %s"
+ERASE = f"UPDATE users SET {', '.join(f'{name} = %s' for name in DELETED_USER)} WHERE id = %s"
 
 
 @pytest.fixture
@@ -236,7 +238,7 @@ def statements(
     names = ", ".join(f'"{name}"' for name in values)
     marks = ", ".join(["%s"] * len(values))
     insert = f'INSERT INTO "{AWKWARD.table.name}" ({names}) VALUES ({marks})'
-    return person, (ERASE, *GONE.values(), person.pk), (insert, *values.values())
+    return person, (ERASE, *DELETED_USER.values(), person.pk), (insert, *values.values())
 
 
 def rows_of(database: Database, person: User) -> int:

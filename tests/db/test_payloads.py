@@ -22,8 +22,8 @@ from jsonschema import Draft202012Validator
 from booking.models.requests import ContactChannel
 from ebalance.db.encryption import payloads
 from ebalance.db.encryption.payloads import PayloadInvalid, latest, schema_for, validate
+from tests.case_loops import check_each
 from tests.factories.payloads import PAYLOADS as FULL
-from tests.looping import check_each
 from ugc.models import DiaryEntry
 
 MARKER = "Ж7секрет"

@@ -21,6 +21,7 @@ from ebalance.db.ids import uuid7
 from ebalance.db.schema import grants, roles
 from ebalance.db.schema.data_map import Column, Table, columns, tables
 from ebalance.db.server import QUIET_LOG
+from tests.case_loops import check_each
 from tests.databases import Database, Databases, default_connection_on
 from tests.factories import (
     FACTORIES,
@@ -35,7 +36,6 @@ from tests.factories import (
     ReviewFactory,
     UserFactory,
 )
-from tests.looping import check_each
 from tests.processes import ROOT, environment, manage
 from tests.support import delete_sql, execute, refuses
 from tests.test_factories import traits, without_seeds

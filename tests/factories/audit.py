@@ -90,7 +90,7 @@ class MessageTemplateFactory(EntityFactory):
     category = "booking"
     name = factory.Sequence(lambda n: f"Подтверждение записи {n}")
 
-    _way_to = {"active": [{"status": "draft", "active_version": None}]}
+    _steps_before = {"active": [{"status": "draft", "active_version": None}]}
 
     class Meta:
         model = MessageTemplate

@@ -69,7 +69,7 @@ class EntityFactory(factory.django.DjangoModelFactory):
 
     # status -> the stops before it; the first is how the row is inserted. Underscored, or
     # factory_boy would take it for a column.
-    _way_to: ClassVar[Mapping[str, Sequence[Mapping[str, Any]]]] = {}
+    _steps_before: ClassVar[Mapping[str, Sequence[Mapping[str, Any]]]] = {}
 
     class Meta:
         abstract = True
@@ -92,7 +92,7 @@ class EntityFactory(factory.django.DjangoModelFactory):
 
     @classmethod
     def _create(cls, model_class: type[models.Model], *args: Any, **kwargs: Any) -> Any:
-        stops = cls._way_to.get(kwargs.get("status", ""), ())
+        stops = cls._steps_before.get(kwargs.get("status", ""), ())
         if not stops:
             return super()._create(model_class, *args, **kwargs)
         first = {k: v() if callable(v) else v for k, v in stops[0].items()}

@@ -113,7 +113,7 @@ class AppointmentFactory(EntityFactory):
     deposit_amount = DEPOSIT
     entry_point = "seo"
 
-    _way_to = {
+    _steps_before = {
         "paid": [HELD],
         "confirmed": [HELD, PAID],
         "canceled": [HELD],
@@ -179,7 +179,7 @@ class PaymentFactory(EntityFactory):
     purpose = "deposit"
     amount = DEPOSIT
 
-    _way_to = {"succeeded": [PENDING], "canceled": [PENDING], "failed": [PENDING]}
+    _steps_before = {"succeeded": [PENDING], "canceled": [PENDING], "failed": [PENDING]}
 
     class Meta:
         model = Payment
@@ -228,7 +228,7 @@ class WaitlistRequestFactory(EntityFactory):
     contact_value_encrypted = factory.Sequence(lambda n: Plaintext(f"client{n}@example.com"))
     preferred_time_window = "weekday_evening"
 
-    _way_to = {"contacted": [NEW], "closed": [NEW]}
+    _steps_before = {"contacted": [NEW], "closed": [NEW]}
 
     class Meta:
         model = WaitlistRequest

@@ -93,7 +93,7 @@ class DataExportRequestFactory(EntityFactory):
     user = factory.SubFactory(UserFactory)
     export_type = "user_data"
 
-    _way_to = {
+    _steps_before = {
         "processing": [REQUESTED],
         "ready": [REQUESTED, PROCESSING],
         "failed": [REQUESTED],

@@ -27,7 +27,7 @@ class InteractiveDefinitionFactory(EntityFactory):
     title = factory.Sequence(lambda n: f"Тест на выгорание {n}")
     topic_id = "burnout"
 
-    _way_to = {"published": [DRAFT]}
+    _steps_before = {"published": [DRAFT]}
 
     class Meta:
         model = InteractiveDefinition

@@ -30,7 +30,7 @@ class AnonymousQuestionFactory(EntityFactory):
     question_text_encrypted = secret()
     safety_confirmed = True
 
-    _way_to = {"approved": [ASKED], "rejected": [ASKED], "answered": [ASKED, APPROVED]}
+    _steps_before = {"approved": [ASKED], "rejected": [ASKED], "answered": [ASKED, APPROVED]}
 
     class Meta:
         model = AnonymousQuestion
@@ -74,7 +74,7 @@ class ReviewFactory(EntityFactory):
     review_text_encrypted = secret()
     anonymity_level = "initials"
 
-    _way_to = {"published": [WRITTEN], "unpublished": [WRITTEN]}
+    _steps_before = {"published": [WRITTEN], "unpublished": [WRITTEN]}
 
     class Meta:
         model = Review

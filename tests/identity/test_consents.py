@@ -9,12 +9,12 @@ import pytest
 
 from ebalance.db.ids import uuid7
 from identity.models import Consent
-from tests.adversarial_sql import each_stealthy_delete, is_refused, update_through_a_view
+from tests.adversarial_sql import each_stealthy_delete, refuses_by_any_rule, update_through_a_view
+from tests.case_loops import breaks_rules_of, check_changes, check_each, check_inserts
 from tests.factories import ConsentFactory, LeadFactory, UserFactory
-from tests.looping import check_changes, check_each, check_inserts, tries
 from tests.rule_cases import (
+    ALL_WRITE_PATHS,
     DELETES,
-    EVERY_WAY,
     Change,
     check_delete,
     check_refusal_is_discreet,
@@ -53,7 +53,7 @@ WITH_SUBJECT = [
 ]
 
 
-@tries(*WITH_SUBJECT)
+@breaks_rules_of(*WITH_SUBJECT)
 def test_consent_has_a_subject() -> None:
     check_inserts(WITH_SUBJECT)
 
@@ -69,7 +69,7 @@ VERSIONS = [
 ]
 
 
-@tries(*VERSIONS)
+@breaks_rules_of(*VERSIONS)
 def test_version_is_the_date_of_a_text() -> None:
     check_inserts(VERSIONS)
 
@@ -92,7 +92,7 @@ WITHDRAWN = [
 ]
 
 
-@tries(*WITHDRAWN)
+@breaks_rules_of(*WITHDRAWN)
 def test_consent_is_withdrawn_after_it_was_given() -> None:
     check_inserts(WITHDRAWN)
 
@@ -144,7 +144,7 @@ AT_A_TIME = [
 ]
 
 
-@tries(*AT_A_TIME)
+@breaks_rules_of(*AT_A_TIME)
 def test_purpose_has_one_active_consent() -> None:
     check_inserts(AT_A_TIME)
 
@@ -184,7 +184,7 @@ REWRITES = [
 ]
 
 
-@tries(*REWRITES)
+@breaks_rules_of(*REWRITES)
 def test_consent_is_never_rewritten() -> None:
     check_changes(REWRITES)
 
@@ -209,11 +209,11 @@ WITHDRAWALS = [
 ]
 
 
-@tries(*WITHDRAWALS)
+@breaks_rules_of(*WITHDRAWALS)
 def test_only_the_withdrawal_changes_and_only_once() -> None:
     check_changes(WITHDRAWALS)
     # One of each rule and one that is accepted.
-    check_changes([WITHDRAWALS[i] for i in (0, 1, 3, 4, 7)], EVERY_WAY)
+    check_changes([WITHDRAWALS[i] for i in (0, 1, 3, 4, 7)], ALL_WRITE_PATHS)
 
 
 def test_a_withdrawal_is_not_taken_back_in_two_steps() -> None:
@@ -263,7 +263,7 @@ def test_consents_are_not_truncated(tables: str) -> None:
 @pytest.mark.parametrize("parent", ["users", "leads"])
 def test_the_parents_of_a_consent_do_not_take_it_along(parent: str) -> None:
     ConsentFactory(lead=LeadFactory())
-    with is_refused():
+    with refuses_by_any_rule():
         execute(f"TRUNCATE {parent} CASCADE")
     assert Consent.objects.count() == 1
 

@@ -11,16 +11,16 @@ from django.utils import timezone
 from identity.models import User, UserRole
 from tests.adversarial_sql import (
     each_stealthy_delete,
-    is_refused,
-    pretend_equality,
+    refuses_by_any_rule,
     rename_key,
+    shadow_equality_operator,
     update_through_a_view,
 )
+from tests.case_loops import breaks_rules_of, check_changes, check_each, check_inserts
 from tests.factories import UserFactory, UserRoleFactory
-from tests.looping import check_changes, check_each, check_inserts, tries
 from tests.rule_cases import (
+    ALL_WRITE_PATHS,
     DELETES,
-    EVERY_WAY,
     Change,
     check_delete,
     check_refusal_is_discreet,
@@ -72,10 +72,10 @@ LAST = [
 ]
 
 
-@tries(*LAST)
+@breaks_rules_of(*LAST)
 def test_last_owner_stays() -> None:
     check_changes(LAST)
-    check_changes([LAST[0], LAST[2], LAST[4]], EVERY_WAY)
+    check_changes([LAST[0], LAST[2], LAST[4]], ALL_WRITE_PATHS)
 
 
 def test_one_of_two_owners_may_go() -> None:
@@ -162,7 +162,7 @@ def test_the_role_is_handed_over_by_granting_first() -> None:
 )
 def test_one_statement_does_not_take_both_owners(statement: str) -> None:
     ids = {"first": owner().pk, "second": owner().pk}
-    with is_refused():
+    with refuses_by_any_rule():
         execute(statement, ids)
     assert UserRole.objects.filter(role_id="owner", user__status="active").count() == 2
 
@@ -199,14 +199,14 @@ def test_a_temporary_table_does_not_stand_in_for_the_roles() -> None:
 
 def test_a_new_key_does_not_shake_off_the_role() -> None:
     last = owner()
-    with is_refused():
+    with refuses_by_any_rule():
         rename_key(last)
         execute("DELETE FROM user_roles WHERE user_id = %s", [last.pk])
 
 
 def test_an_operator_of_ones_own_does_not_hide_the_owner() -> None:
     owner()
-    pretend_equality("uuid", answer=False)
+    shadow_equality_operator("uuid", answer=False)
     with refuses(OF_ROLE, "user_roles"):
         execute("DELETE FROM user_roles")
 
@@ -227,7 +227,7 @@ GRANTS = [
 ]
 
 
-@tries(*GRANTS)
+@breaks_rules_of(*GRANTS)
 def test_role_is_granted_once() -> None:
     check_inserts(GRANTS)
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.adversarial_sql import each_stealthy_delete, is_refused, update_through_a_view
+from tests.adversarial_sql import each_stealthy_delete, refuses_by_any_rule, update_through_a_view
+from tests.case_loops import breaks_rules_of, check_changes, check_each, check_inserts
 from tests.factories import DataExportRequestFactory, ErasureLedgerEntryFactory
-from tests.looping import check_changes, check_each, check_inserts, tries
 from tests.rule_cases import (
+    ALL_WRITE_PATHS,
     DELETES,
-    EVERY_WAY,
     UPDATES,
     Change,
     check_delete,
@@ -49,7 +49,7 @@ NEW_EXPORTS = [
 ]
 
 
-@tries(*NEW_EXPORTS)
+@breaks_rules_of(*NEW_EXPORTS)
 def test_new_export_has_no_file_and_no_end() -> None:
     check_inserts(NEW_EXPORTS)
 
@@ -77,7 +77,7 @@ EXPORTS = [
 ]
 
 
-@tries(*EXPORTS)
+@breaks_rules_of(*EXPORTS)
 def test_export_has_its_file_exactly_when_ready() -> None:
     check_changes(EXPORTS)
     check_changes([EXPORTS[0], EXPORTS[1], EXPORTS[4]], UPDATES)
@@ -85,7 +85,7 @@ def test_export_has_its_file_exactly_when_ready() -> None:
 
 def test_a_finished_export_has_an_address() -> None:
     """An empty text is no address."""
-    with is_refused():
+    with refuses_by_any_rule():
         update_sql(DataExportRequestFactory(processing=True), **{**READY, "file_url": ""})
 
 
@@ -108,7 +108,7 @@ COUNTED = [
 ]
 
 
-@tries(*COUNTED)
+@breaks_rules_of(*COUNTED)
 def test_ledger_counts_rows_per_table() -> None:
     check_inserts(COUNTED)
 
@@ -130,7 +130,7 @@ def test_json_null_is_no_count() -> None:
 def test_phone_number_is_no_count() -> None:
     """The ledger holds nothing personal: it outlives the person."""
     for counts in ({"phone_79991234567": 1}, {"users": 79991234567}):
-        with is_refused():
+        with refuses_by_any_rule():
             insert_counts(Jsonb(counts))
 
 
@@ -145,7 +145,7 @@ COMPLETIONS = [
 ]
 
 
-@tries(*COMPLETIONS)
+@breaks_rules_of(*COMPLETIONS)
 def test_erasure_ends_after_its_request() -> None:
     check_inserts(COMPLETIONS)
 
@@ -168,9 +168,9 @@ REWRITES = [
 ]
 
 
-@tries(*REWRITES)
+@breaks_rules_of(*REWRITES)
 def test_ledger_is_never_rewritten() -> None:
-    check_changes(REWRITES, EVERY_WAY)
+    check_changes(REWRITES, ALL_WRITE_PATHS)
 
 
 @breaks("erasure_ledger_no_delete")

@@ -8,10 +8,10 @@ from django.db import connection
 from django.utils import timezone
 
 from identity.models import Role, User
-from tests.adversarial_sql import is_refused
+from tests.adversarial_sql import refuses_by_any_rule
+from tests.case_loops import breaks_rules_of, check_changes, check_inserts
 from tests.factories import RoleFactory, UserFactory
-from tests.looping import check_changes, check_inserts, tries
-from tests.rule_cases import EVERY_WAY, Change
+from tests.rule_cases import ALL_WRITE_PATHS, Change
 from tests.support import Case, execute, insert_sql, refuses
 
 pytestmark = pytest.mark.django_db
@@ -43,7 +43,7 @@ CONTACTS = [
 ]
 
 
-@tries(*CONTACTS)
+@breaks_rules_of(*CONTACTS)
 @pytest.mark.parametrize("column", ["email", "phone", "telegram_user_id"])
 def test_contact_is_normalised(column: str) -> None:
     check_inserts(case for case in CONTACTS if column in case.values)
@@ -52,7 +52,7 @@ def test_contact_is_normalised(column: str) -> None:
 def test_email_holds_no_invisible_character() -> None:
     """Two people would have addresses that read as one."""
     for email in ("\u200ba@b.ru", "a@b.ru\ufeff", "a\u0007@b.ru"):
-        with is_refused():
+        with refuses_by_any_rule():
             insert_sql(UserFactory.build(email=email))
 
 
@@ -88,7 +88,7 @@ TAKEN = [
 ]
 
 
-@tries(*TAKEN)
+@breaks_rules_of(*TAKEN)
 def test_contact_belongs_to_one_person() -> None:
     check_inserts(TAKEN)
 
@@ -101,11 +101,11 @@ CONTACT_CHANGES = [
 ]
 
 
-@tries(*CONTACT_CHANGES)
+@breaks_rules_of(*CONTACT_CHANGES)
 def test_contact_changes_by_the_same_rules() -> None:
     UserFactory(email="taken@example.com")
     check_changes(CONTACT_CHANGES)
-    check_changes(CONTACT_CHANGES[:1], EVERY_WAY)
+    check_changes(CONTACT_CHANGES[:1], ALL_WRITE_PATHS)
 
 
 NO_CONTACT = {"email": None}
@@ -127,7 +127,7 @@ REACHABLE = [
 ]
 
 
-@tries(*REACHABLE)
+@breaks_rules_of(*REACHABLE)
 def test_person_can_be_reached() -> None:
     check_inserts(REACHABLE)
 
@@ -145,7 +145,7 @@ DELETION_DATES = [
 ]
 
 
-@tries(*DELETION_DATES)
+@breaks_rules_of(*DELETION_DATES)
 def test_deletion_date_belongs_to_the_deleted_status() -> None:
     check_inserts(DELETION_DATES)
 
@@ -179,13 +179,13 @@ ERASED = [
 ]
 
 
-@tries(*ERASED)
+@breaks_rules_of(*ERASED)
 def test_deleted_person_holds_nothing_personal() -> None:
     check_inserts(ERASED)
 
 
 def test_the_mark_of_no_password_hides_nothing_behind_it() -> None:
-    with is_refused():
+    with refuses_by_any_rule():
         insert_sql(UserFactory.build(deleted=True, password="!Анна Петрова, +79991234567"))
 
 
@@ -217,10 +217,10 @@ COME_BACK = [
 ]
 
 
-@tries(*COME_BACK)
+@breaks_rules_of(*COME_BACK)
 def test_deleted_person_gets_no_personal_value_back() -> None:
     check_changes(COME_BACK)
-    check_changes(COME_BACK[:1], EVERY_WAY)
+    check_changes(COME_BACK[:1], ALL_WRITE_PATHS)
 
 
 def test_one_statement_does_not_swap_two_addresses_through_a_duplicate() -> None:
@@ -246,7 +246,7 @@ SCOPES = [
 ]
 
 
-@tries(*SCOPES)
+@breaks_rules_of(*SCOPES)
 def test_only_the_client_role_acts_in_the_product() -> None:
     check_changes(SCOPES)
 

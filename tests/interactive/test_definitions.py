@@ -9,20 +9,20 @@ from django.utils import timezone
 
 from interactive.models import InteractiveDefinition
 from tests.factories import InteractiveDefinitionFactory, InteractiveVersionFactory
-from tests.grouped import (
+from tests.rule_cases import (
+    ALL_WRITE_PATHS,
+    UPDATES,
+    Change,
+    range_cases,
+)
+from tests.rule_groups import (
     CaseGroup,
     ChangeGroup,
     case_groups,
     change_groups,
     check_case_group,
     check_change_group,
-    looped,
-)
-from tests.rule_cases import (
-    EVERY_WAY,
-    UPDATES,
-    Change,
-    range_cases,
+    loop_over,
 )
 from tests.support import (
     Case,
@@ -118,7 +118,7 @@ PUBLISHED = {"status": "published", "published_at": NOW, "published_version": 1}
         {"published": True},
         {"status": "draft", "published_version": None},
     ),
-    ways=UPDATES,
+    write_paths=UPDATES,
 )
 def test_an_interactive_is_published_in_a_version_that_exists(group: ChangeGroup) -> None:
     check_change_group(group)
@@ -134,7 +134,7 @@ def test_an_interactive_is_published_in_a_version_that_exists(group: ChangeGroup
         {"interactive_type": "quiz"},
         SLUG_TAKEN,
     ),
-    ways=EVERY_WAY,
+    write_paths=ALL_WRITE_PATHS,
 )
 def test_an_upsert_is_asked_the_same(group: ChangeGroup) -> None:
     InteractiveDefinitionFactory(slug="taken")
@@ -192,7 +192,7 @@ def test_a_version_has_a_number_and_an_object(group: CaseGroup) -> None:
     check_case_group(group)
 
 
-@looped("config", ["null", "[]", '""', "0", "false"])
+@loop_over("config", ["null", "[]", '""', "0", "false"])
 def test_an_empty_json_value_is_no_object(config: str) -> None:
     with refuses(CONFIG, "interactive_versions"):
         execute(

@@ -33,8 +33,8 @@ from interactive.services import (
 )
 from tests.booking.outbox_assertions import writes_nothing
 from tests.factories import InteractiveDefinitionFactory, InteractiveRunFactory, UserFactory
-from tests.grouped import looped
 from tests.interactive.samples import SAMPLES, sample
+from tests.rule_groups import loop_over
 from tests.services import events
 from tests.support import execute
 
@@ -121,7 +121,7 @@ def test_what_the_caller_changes_later_is_not_in_the_version() -> None:
     assert version.config == definition.versions.get().config == sample("quiz")
 
 
-@looped(
+@loop_over(
     ("config", "code"),
     [
         ({}, "missing"),
@@ -162,8 +162,8 @@ def call(definition: InteractiveDefinition, verb: str, **arguments: Any) -> Any:
     return getattr(content.services, verb)(definition, **arguments)
 
 
-@looped("status", ["draft", "published", "archived"])
-@looped("verb", MOVES)
+@loop_over("status", ["draft", "published", "archived"])
+@loop_over("verb", MOVES)
 def test_a_verb_makes_the_moves_of_the_specification(editor: User, verb: str, status: str) -> None:
     definition, (source, target) = in_status(status), MOVES[verb]
     if status == source:
@@ -178,15 +178,15 @@ def test_a_verb_makes_the_moves_of_the_specification(editor: User, verb: str, st
             call(definition, verb, actor=editor)
 
 
-@looped("verb", MOVES)
-@looped("role", ["assistant", "client"])
+@loop_over("verb", MOVES)
+@loop_over("role", ["assistant", "client"])
 def test_only_owner_and_editor_publish(verb: str, role: str) -> None:
     definition, actor = in_status(MOVES[verb][0]), UserFactory(role=role)
     with writes_nothing(), pytest.raises(NotPermitted):
         call(definition, verb, actor=actor)
 
 
-@looped("verb", MOVES)
+@loop_over("verb", MOVES)
 def test_what_is_gone_is_not_found(verb: str) -> None:
     with writes_nothing(), pytest.raises(NotFound):
         call(InteractiveDefinition(pk=uuid4()), verb)
@@ -225,14 +225,14 @@ def test_no_tracking_event_is_sent_for_the_site() -> None:
     assert not LeadTimelineEvent.objects.exists()
 
 
-@looped("status", ["draft", "archived"])
+@loop_over("status", ["draft", "archived"])
 def test_only_what_is_published_is_run(status: str) -> None:
     definition = in_status(status)
     with writes_nothing(), pytest.raises(NotPublished):
         begin(definition)
 
 
-@looped(
+@loop_over(
     ("values", "field"),
     [
         ({"anonymous_id": None}, "anonymous_id"),
@@ -254,7 +254,7 @@ def test_bad_values_begin_nothing(values: dict[str, Any], field: str) -> None:
     assert caught.value.details == {"field": field}
 
 
-@looped("unknown", [uuid4(), "nonsense", ""])
+@loop_over("unknown", [uuid4(), "nonsense", ""])
 def test_unknown_definitions_and_people_are_not_found(unknown: Any) -> None:
     definition = published()
     with writes_nothing(), pytest.raises(NotFound):
@@ -283,7 +283,7 @@ def test_the_same_request_again_answers_the_same_run() -> None:
     assert (again, again.status) == (run, "completed")
 
 
-@looped(
+@loop_over(
     "values",
     [
         {"anonymous_id": "visitor-000002"},
@@ -409,7 +409,7 @@ def test_a_run_of_a_version_from_elsewhere_ends_with_any_result_of_its_kind() ->
         complete_run(InteractiveRunFactory(), result_profile="clarify")
 
 
-@looped(
+@loop_over(
     "values",
     [
         {"result_level": "medium"},
@@ -431,7 +431,7 @@ def test_bad_values_end_nothing(values: dict[str, Any]) -> None:
     assert caught.value.details["field"] == next(iter(values))
 
 
-@looped("milliseconds", [0, 86_400_000])
+@loop_over("milliseconds", [0, 86_400_000])
 def test_a_run_lasts_up_to_a_day(milliseconds: int) -> None:
     run = begin(published())
     complete_run(run, result_level="low", duration_ms=milliseconds)
@@ -441,8 +441,8 @@ def test_a_run_lasts_up_to_a_day(milliseconds: int) -> None:
 # -- crisis -------------------------------------------------------------------------------------
 
 
-@looped("category", InteractiveRun.CrisisTrigger.values)
-@looped("result", [{"result_level": "high"}, {}])
+@loop_over("category", InteractiveRun.CrisisTrigger.values)
+@loop_over("result", [{"result_level": "high"}, {}])
 def test_a_crisis_is_told_with_its_category(category: str, result: dict[str, str]) -> None:
     run = begin(published())
     complete_run(run, crisis_trigger_type=category, **result)
@@ -496,7 +496,7 @@ def test_a_run_is_not_given_to_nobody() -> None:
             link_run_to_user(run, user=nobody)
 
 
-@looped("change", [complete_run, abandon_run, link_run_to_user])
+@loop_over("change", [complete_run, abandon_run, link_run_to_user])
 def test_a_run_that_is_gone_is_not_found(change: Callable[..., None]) -> None:
     arguments = {"user": UserFactory()} if change is link_run_to_user else {}
     with writes_nothing(), pytest.raises(NotFound):

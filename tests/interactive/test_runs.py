@@ -10,7 +10,8 @@ import pytest
 from interactive.models import InteractiveRun
 from tests.db import catalog
 from tests.factories import InteractiveDefinitionFactory, InteractiveRunFactory, UserFactory
-from tests.grouped import (
+from tests.rule_cases import ALL_WRITE_PATHS, Change, range_cases
+from tests.rule_groups import (
     CaseGroup,
     ChangeGroup,
     case_groups,
@@ -18,7 +19,6 @@ from tests.grouped import (
     check_case_group,
     check_change_group,
 )
-from tests.rule_cases import EVERY_WAY, Change, range_cases
 from tests.support import Case, execute
 
 pytestmark = pytest.mark.django_db
@@ -130,7 +130,7 @@ DONE = {"status": "completed", "completed_at": NOON + timedelta(minutes=5)}
         {},
         {"anonymous_id": None, "user_id": lambda _: UserFactory().pk},
     ),
-    ways=EVERY_WAY,
+    write_paths=ALL_WRITE_PATHS,
 )
 def test_a_run_changes_by_the_same_rules(group: ChangeGroup) -> None:
     check_change_group(group)

@@ -26,8 +26,8 @@ from interactive.services import (
 from tests.databases import Database
 from tests.factories import InteractiveDefinitionFactory, InteractiveRunFactory, UserFactory
 from tests.interactive.samples import sample
-from tests.processes import PATIENCE, eventually
-from tests.services import at_once, committing, events
+from tests.processes import HANG_TIMEOUT, eventually
+from tests.services import committing, events, run_concurrently
 from tests.support import execute
 
 
@@ -49,7 +49,9 @@ def kinds(answers: list[Any]) -> Counter[str]:
 def test_configurations_at_once_get_numbers_without_a_gap(committed: None) -> None:
     definition = InteractiveDefinitionFactory(interactive_type="ritual")
     configs = [{**sample("ritual"), "intro": f"Вариант {n}"} for n in range(5)]
-    answers = at_once(*[of(definition, publish_version, config=config) for config in configs])
+    answers = run_concurrently(
+        *[of(definition, publish_version, config=config) for config in configs]
+    )
     assert sorted(answer.version for answer in answers) == [1, 2, 3, 4, 5]
     stored = InteractiveDefinition.objects.get(pk=definition.pk)
     assert stored.published_version == 5
@@ -58,7 +60,7 @@ def test_configurations_at_once_get_numbers_without_a_gap(committed: None) -> No
 
 def test_the_same_configuration_at_once_is_one_version(committed: None) -> None:
     definition = InteractiveDefinitionFactory()
-    answers = at_once(*[of(definition, publish_version, config=sample("quiz"))] * 4)
+    answers = run_concurrently(*[of(definition, publish_version, config=sample("quiz"))] * 4)
     assert {answer.version for answer in answers} == {1}
     assert events(definition) == ["interactive_published"]
 
@@ -70,12 +72,12 @@ def test_the_same_request_at_once_begins_one_run(committed: None) -> None:
     def begin(visitor: str) -> Callable[[], Any]:
         return lambda: start_run(definition.pk, anonymous_id=visitor, id=key)
 
-    answers = at_once(*[begin("visitor-000001")] * 4)
+    answers = run_concurrently(*[begin("visitor-000001")] * 4)
     assert {answer.pk for answer in answers} == {key}
     run = InteractiveRun.objects.get(interactive_definition=definition)
     assert events(run) == ["run_started"]
     key = uuid7()
-    answers = at_once(begin("visitor-000001"), begin("visitor-000002"))
+    answers = run_concurrently(begin("visitor-000001"), begin("visitor-000002"))
     assert kinds(answers) == {"InteractiveRun": 1, IdempotencyConflict.__name__: 1}
 
 
@@ -83,7 +85,7 @@ def test_a_run_ends_once(committed: None) -> None:
     """One of three concurrent ends wins and publishes its event once."""
     for _round in range(5):
         run = InteractiveRunFactory()
-        answers = at_once(
+        answers = run_concurrently(
             of(run, complete_run, result_level="low"),
             of(run, complete_run, result_level="high"),
             of(run, abandon_run),
@@ -94,7 +96,7 @@ def test_a_run_ends_once(committed: None) -> None:
 
 def test_the_same_end_at_once_is_told_once(committed: None) -> None:
     run = InteractiveRunFactory()
-    assert at_once(*[of(run, complete_run, result_level="low")] * 4) == [None] * 4
+    assert run_concurrently(*[of(run, complete_run, result_level="low")] * 4) == [None] * 4
     assert events(run) == ["run_completed"]
 
 
@@ -114,10 +116,12 @@ def test_a_run_is_not_given_to_who_is_erased_at_this_moment(committed: None) -> 
             gone.save()
 
     def after(call: Callable[[], Any]) -> Callable[[], Any]:
-        return lambda: is_locked.wait(PATIENCE) and call()
+        return lambda: is_locked.wait(HANG_TIMEOUT) and call()
 
     begin = partial(start_run, definition.pk, user=person.pk)
-    answers = at_once(erase, after(of(run, link_run_to_user, user=person.pk)), after(begin))
+    answers = run_concurrently(
+        erase, after(of(run, link_run_to_user, user=person.pk)), after(begin)
+    )
     assert kinds(answers) == {"NoneType": 1, NotFound.__name__: 2}, answers
     assert not InteractiveRun.objects.filter(user=person.pk).exists()
 
@@ -133,7 +137,7 @@ def wait_until_blocked(number: int) -> None:
 
 def test_a_run_belongs_to_the_first_of_two(committed: None) -> None:
     run, people = InteractiveRunFactory(), [UserFactory() for _ in range(3)]
-    answers = at_once(*[of(run, link_run_to_user, user=person.pk) for person in people])
+    answers = run_concurrently(*[of(run, link_run_to_user, user=person.pk) for person in people])
     assert kinds(answers) == {"NoneType": 1, TransitionRefused.__name__: 2}
     winner = people[answers.index(None)]
     assert InteractiveRun.objects.get(pk=run.pk).user_id == winner.pk

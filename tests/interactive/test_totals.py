@@ -17,9 +17,9 @@ from tests.factories import (
     InteractiveRunFactory,
     InteractiveRunTotalFactory,
 )
-from tests.grouped import CaseGroup, case_groups, check_case_group
 from tests.privacy.purging import before, command, purge
 from tests.rule_cases import range_cases
+from tests.rule_groups import CaseGroup, case_groups, check_case_group
 from tests.support import Case, breaks, execute, insert_sql, refuses
 
 pytestmark = pytest.mark.django_db

@@ -13,9 +13,9 @@ from django.db import connection
 from tests.adversarial_sql import (
     delete_by_merge,
     delete_in_a_cte,
-    is_refused,
-    pretend_equality,
+    refuses_by_any_rule,
     rename_key,
+    shadow_equality_operator,
     update_through_a_view,
 )
 from tests.factories import (
@@ -26,16 +26,16 @@ from tests.factories import (
     MessageTemplateFactory,
     MessageTemplateVersionFactory,
 )
-from tests.grouped import ChangeGroup, change_groups, check_change_group
 from tests.rule_cases import (
-    EVERY_WAY,
+    ALL_WRITE_PATHS,
     Change,
     check_delete,
     check_refusal_is_discreet,
     each_delete,
 )
+from tests.rule_groups import ChangeGroup, change_groups, check_change_group
 from tests.support import (
-    TRIED,
+    TESTED_RULES,
     delete_sql,
     execute,
     insert_sql,
@@ -86,8 +86,8 @@ MESSAGES = Versions(
     MessageTemplateVersionFactory, MessageTemplateFactory, "template", used="active_version"
 )
 ALL, USED = [REVISIONS, CONFIGS, MESSAGES], [CONFIGS, MESSAGES]
-TRIED.update(v.rule(name) for v in ALL for name in ["immutable", "no_delete", "no_truncate"])
-TRIED.update(v.exists for v in USED)
+TESTED_RULES.update(v.rule(name) for v in ALL for name in ["immutable", "no_delete", "no_truncate"])
+TESTED_RULES.update(v.exists for v in USED)
 
 each = pytest.mark.parametrize("versions", ALL, ids=lambda v: v.table)
 each_used = pytest.mark.parametrize("versions", USED, ids=lambda v: v.parent_table)
@@ -112,7 +112,7 @@ each_used = pytest.mark.parametrize("versions", USED, ids=lambda v: v.parent_tab
             (MESSAGES, "body_markdown", "Иначе"),
         ]
     ],
-    ways=EVERY_WAY,
+    write_paths=ALL_WRITE_PATHS,
 )
 def test_a_version_is_not_rewritten(group: ChangeGroup) -> None:
     check_change_group(group)
@@ -178,7 +178,7 @@ def test_versions_are_not_truncated(versions: Versions, with_parents: bool) -> N
 @each
 def test_a_new_key_of_the_parent_does_not_set_its_versions_free(versions: Versions) -> None:
     version = versions.factory()
-    with is_refused():
+    with refuses_by_any_rule():
         rename_key(getattr(version, versions.parent))
         execute(f"DELETE FROM {versions.table}")
 
@@ -187,7 +187,7 @@ def test_a_new_key_of_the_parent_does_not_set_its_versions_free(versions: Versio
 def test_the_key_of_the_parent_does_not_go_to_another(versions: Versions) -> None:
     """Its versions would be those of something else."""
     parent = getattr(versions.factory(), versions.parent)
-    with is_refused():
+    with refuses_by_any_rule():
         rename_key(parent)
         insert_sql(versions.parents.build(id=parent.pk, **author_of(parent)))
 
@@ -207,7 +207,7 @@ def test_a_temporary_table_does_not_stand_in_for_the_parents(versions: Versions)
 @each
 def test_an_operator_of_ones_own_does_not_hide_the_parent(versions: Versions) -> None:
     versions.factory()
-    pretend_equality("uuid", answer=False)
+    shadow_equality_operator("uuid", answer=False)
     with refuses(versions.rule("no_delete"), versions.table):
         execute(f"DELETE FROM {versions.table}")
 
@@ -260,7 +260,7 @@ def test_a_savepoint_does_not_evade_the_deferred_question(versions: Versions) ->
 @each_used
 def test_a_new_key_does_not_evade_the_deferred_question(versions: Versions) -> None:
     parent = versions.parents()
-    with is_refused():
+    with refuses_by_any_rule():
         execute("SET CONSTRAINTS ALL DEFERRED")
         update_sql(parent, **{versions.used: 99})
         rename_key(parent)
@@ -278,7 +278,7 @@ def test_a_temporary_table_does_not_stand_in_for_the_versions(versions: Versions
 @each_used
 def test_an_operator_of_ones_own_does_not_make_a_version_exist(versions: Versions) -> None:
     versions.factory(version=1)
-    pretend_equality("integer", answer=True)
+    shadow_equality_operator("integer", answer=True)
     with refuses(versions.exists, versions.parent_table):
         execute(f"UPDATE {versions.parent_table} SET {versions.used} = 99")
 

@@ -31,6 +31,7 @@ from ebalance.services import (
 )
 from identity.errors import LeadOfAnother, PersonUnavailable, VersionOutdated
 from identity.models import Consent, User
+from tests.case_loops import check_each
 from tests.factories import (
     ConsentFactory,
     LeadFactory,
@@ -38,7 +39,6 @@ from tests.factories import (
     UserFactory,
     WaitlistRequestFactory,
 )
-from tests.looping import check_each
 from tests.privacy.consent_oracle import Oracle, World, each_seeds, erase
 from tests.services import events, nothing_written
 from tests.support import execute, refuses, update_sql
@@ -449,13 +449,13 @@ def test_wherever_a_person_withdraws_the_purpose_is_withdrawn(number: int) -> No
     lead, merged = known_as(user), known_as()
     rows = [grant(user=user), grant(lead=lead), grant(lead=merged)]
     merge_leads(merged, into=lead)
-    ways: list[Callable[[], Any]] = [
+    write_paths: list[Callable[[], Any]] = [
         lambda: withdraw(1, lead=lead),
         lambda: withdraw(1, lead=merged),
         lambda: withdraw_this_consent(rows[0], clock=at(1)),
         lambda: withdraw_this_consent(rows[2], clock=at(1)),
     ]
-    ways[number]()
+    write_paths[number]()
     assert active() == []
 
 

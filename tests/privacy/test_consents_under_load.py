@@ -31,8 +31,8 @@ from identity.models import Consent, User
 from tests.databases import Database, default_connection_on
 from tests.factories import ConsentFactory, LeadFactory, LeadIdentityFactory, UserFactory
 from tests.privacy.consent_oracle import Oracle
-from tests.processes import PATIENCE, eventually
-from tests.services import at_once, committing, events
+from tests.processes import HANG_TIMEOUT, eventually
+from tests.services import committing, events, run_concurrently
 from tests.support import execute, update_sql
 
 TEXT = {"consent_type": "communications", "version": "2026-01-07", "source": "web"}
@@ -84,7 +84,7 @@ def test_of_many_that_agree_at_once_there_is_one_consent(
     whose: Callable[[], dict[str, Any]],
 ) -> None:
     subject = whose()
-    answers = at_once(*[lambda: grant(**subject)] * CALLERS)
+    answers = run_concurrently(*[lambda: grant(**subject)] * CALLERS)
     assert {answer.pk for answer in answers} == {row.pk for row in active(**subject)}
     assert Consent.objects.filter(**subject).count() == 1
     assert events(answers[0]) == ["consent_granted"]
@@ -97,7 +97,7 @@ def test_of_many_versions_at_once_the_newest_is_in_force(
     subject = whose()
     versions = [f"2026-01-07.{n}" for n in range(CALLERS)]
     random.shuffle(versions)
-    answers = at_once(*[lambda v=v: grant(version=v, **subject) for v in versions])
+    answers = run_concurrently(*[lambda v=v: grant(version=v, **subject) for v in versions])
     assert {type(answer) for answer in answers} <= {Consent, VersionOutdated}
     rows = Consent.objects.filter(**subject)
     assert [row.version for row in active(**subject)] == [f"2026-01-07.{CALLERS - 1}"]
@@ -112,7 +112,7 @@ def test_of_many_that_refuse_at_once_there_is_one_refusal(
 ) -> None:
     subject = whose()
     row = grant(**subject)
-    answers = at_once(*[lambda: grant(granted=False, **subject)] * CALLERS)
+    answers = run_concurrently(*[lambda: grant(granted=False, **subject)] * CALLERS)
     assert len({answer.pk for answer in answers}) == 1
     assert active(**subject) == []
     assert Consent.objects.filter(**subject).count() == 2
@@ -129,7 +129,7 @@ def test_many_withdraw_at_once() -> None:
         lambda: withdraw_this_consent(rows[0].pk),
         lambda: withdraw_this_consent(rows[1].pk),
     ]
-    answers = at_once(*calls * 3)
+    answers = run_concurrently(*calls * 3)
     assert [answer for answer in answers if isinstance(answer, Exception)] == []
     ended = [row for answer in answers if answer for row in answer]
     assert len(ended) in (0, 2)  # by which call, the rows say not
@@ -139,7 +139,7 @@ def test_many_withdraw_at_once() -> None:
 
 def test_one_key_at_once_is_one_request() -> None:
     key, users = uuid7(), UserFactory.create_batch(CALLERS)
-    answers = at_once(*[lambda u=u: grant(id=key, user=u) for u in users])
+    answers = run_concurrently(*[lambda u=u: grant(id=key, user=u) for u in users])
     assert Counter(type(answer) for answer in answers) == {
         Consent: 1,
         IdempotencyConflict: CALLERS - 1,
@@ -157,7 +157,7 @@ def test_an_account_and_its_lead_at_once_do_not_wait_for_each_other_for_ever() -
     calls += [lambda: withdraw_consent(user=user), lambda: grant(user=user, **NEWER)]
     calls += [lambda: withdraw_consent(lead=leads[2])]
     for _ in range(5):
-        answers = at_once(*calls)
+        answers = run_concurrently(*calls)
         unexpected = [
             answer
             for answer in answers
@@ -187,7 +187,7 @@ class Step(threading.Thread):
                 with transaction.atomic():
                     self.answer = self.work()
                     self.done.set()
-                    self.going.wait(PATIENCE)
+                    self.going.wait(HANG_TIMEOUT)
             else:
                 self.answer = self.work()
         except Exception as error:
@@ -198,7 +198,7 @@ class Step(threading.Thread):
 
     def go(self) -> Any:
         self.going.set()
-        self.join(PATIENCE)
+        self.join(HANG_TIMEOUT)
         assert not self.is_alive()
         return self.answer
 
@@ -214,7 +214,7 @@ def waits() -> bool:
 def race(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Any, Any]:
     """``first`` has done its work and not committed when ``second`` comes, and waits for it."""
     one = Step(first, halt=True)
-    assert one.done.wait(PATIENCE)
+    assert one.done.wait(HANG_TIMEOUT)
     other = Step(second)
     assert eventually(lambda: waits() or other.done.is_set())
     assert not other.done.is_set(), other.answer
@@ -325,7 +325,7 @@ def test_who_says_no_by_the_address_takes_the_lead_before_what_it_agreed_to(
         assert eventually(lambda: execute(waits, [other.info.backend_pid]))
         taken = "SELECT id FROM consents WHERE lead_id = %s FOR UPDATE NOWAIT"
         assert other.execute(taken, [lead.pk]).fetchall() == [(row.pk,)]
-    thread.join(PATIENCE)
+    thread.join(HANG_TIMEOUT)
     assert active(lead=lead) == []
 
 
@@ -414,9 +414,9 @@ def test_whatever_is_said_at_once_the_last_word_is_kept(
         meddler.start()
         workers = [Worker(seed, people, gate) for seed in range(CALLERS)]
         for worker in workers:
-            worker.join(PATIENCE)
+            worker.join(HANG_TIMEOUT)
         stop.set()
-        meddler.join(PATIENCE)
+        meddler.join(HANG_TIMEOUT)
         assert not any(worker.is_alive() for worker in [*workers, meddler])
         assert [error for worker in workers for error in worker.errors] == []
         seen = sum((worker.seen for worker in workers), Counter[str]())

@@ -14,9 +14,9 @@ from django.conf import settings
 
 from ebalance.privacy.erasure import ledger
 from ebalance.privacy.erasure.ledger import LedgerLine
+from tests.case_loops import check_each
 from tests.factories import ErasureLedgerEntryFactory
 from tests.factories.base import ago
-from tests.looping import check_each
 from tests.privacy.test_erasure_commands import GOOD, lines
 
 pytestmark = pytest.mark.django_db

@@ -26,7 +26,7 @@ from tests.factories import (
     UserFactory,
 )
 from tests.privacy.pii_markers import KEPT_MARKS, Shared, marked_person, search
-from tests.processes import PATIENCE, manage
+from tests.processes import HANG_TIMEOUT, manage
 from tests.services import committing
 
 pytestmark = pytest.mark.slow
@@ -73,7 +73,7 @@ def run(program: str, *arguments: str, database: Database) -> None:
         [str(bundled_bin_dir() / program), "--dbname", database.conninfo, *arguments],
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
     )
     assert result.returncode == 0, result.stderr
 

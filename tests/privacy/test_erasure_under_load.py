@@ -60,8 +60,8 @@ from tests.privacy.pii_markers import (
     search,
     tables_of_people,
 )
-from tests.processes import PATIENCE, eventually, manage
-from tests.services import at_once, committing
+from tests.processes import HANG_TIMEOUT, eventually, manage
+from tests.services import committing, run_concurrently
 from ugc.services import submit_question, submit_review, write_diary_entry
 
 MARK = "zqxlatexqz"
@@ -189,7 +189,7 @@ def beside(erasing_it: Callable[[], Any], *writers: Callable[[], Any]) -> tuple[
         with lock:
             met["writers"] += 1
         work()
-        has_begun.wait(PATIENCE)
+        has_begun.wait(HANG_TIMEOUT)
         left = 5  # rounds after the erasure
         for _ in range(400):
             if is_over.wait(0.02):  # people pause; else the erasure cancels sessions for a minute
@@ -205,13 +205,13 @@ def beside(erasing_it: Callable[[], Any], *writers: Callable[[], Any]) -> tuple[
                 met[said] += 1
 
     def erase_then() -> Any:
-        has_begun.wait(PATIENCE)
+        has_begun.wait(HANG_TIMEOUT)
         try:
             return erasing_it()
         finally:
             is_over.set()
 
-    answers = at_once(erase_then, *(lambda work=work: write(work) for work in writers))
+    answers = run_concurrently(erase_then, *(lambda work=work: write(work) for work in writers))
     for answer in answers:
         if isinstance(answer, BaseException):
             raise answer
@@ -370,7 +370,7 @@ def test_an_erasure_waits_for_who_got_in_first_and_takes_that_too(
             assert eventually(lambda: watcher.execute(waits, blocked).fetchall() or done)
         assert not done
         session.commit()
-        thread.join(PATIENCE)
+        thread.join(HANG_TIMEOUT)
     assert [len(erased.canceled) for erased in done] == [1]
     assert nothing_is_left_of(one)
 
@@ -417,7 +417,7 @@ def erased_here(one: Marked) -> Any:
 
 
 def test_the_same_erasure_twice_at_once_is_one(one: Marked) -> None:
-    answers = at_once(*[lambda: erase_user(one.pk, method="admin", force=True)] * 6)
+    answers = run_concurrently(*[lambda: erase_user(one.pk, method="admin", force=True)] * 6)
     assert sorted(answer.rows > 0 for answer in answers) == [False] * 5 + [True]
     assert ErasureLedgerEntry.objects.filter(subject_id=one.pk).count() == 1
     assert nothing_is_left_of(one)
@@ -425,7 +425,7 @@ def test_the_same_erasure_twice_at_once_is_one(one: Marked) -> None:
 
 def test_of_the_last_owners_one_stays_though_all_go_at_once(here: Database) -> None:
     owners = [UserFactory(role="owner") for _ in range(4)]
-    answers = at_once(
+    answers = run_concurrently(
         *(lambda key=user.pk: erase_user(key, method="self_service") for user in owners)
     )
     assert sorted(type(answer).__name__ for answer in answers) == ["Erased"] * 3 + ["LastOwner"]
@@ -434,7 +434,9 @@ def test_of_the_last_owners_one_stays_though_all_go_at_once(here: Database) -> N
 
 def test_people_who_share_things_are_erased_at_once(shared: Shared) -> None:
     people = [marked_person(shared) for _ in range(4)]
-    answers = at_once(*(lambda key=one.pk: erase_user(key, method="admin") for one in people))
+    answers = run_concurrently(
+        *(lambda key=one.pk: erase_user(key, method="admin") for one in people)
+    )
     assert [type(answer).__name__ for answer in answers] == ["Erased"] * 4
     for one in people:
         assert nothing_is_left_of(one)
@@ -466,7 +468,7 @@ def test_payments_that_come_while_their_client_is_erased_are_paid_or_due_back(
             currency="RUB",
         )
 
-    answers = at_once(
+    answers = run_concurrently(
         *(lambda key=person.pk: erase_user(key, method="admin", force=True) for person in people),
         *(lambda payment=payment: pays(payment) for payment in payments),
     )
@@ -524,7 +526,7 @@ def in_process(work: Callable, *arguments: Any) -> int | None:
     connection.close()
     process = multiprocessing.get_context("fork").Process(target=work, args=arguments)
     process.start()
-    process.join(PATIENCE)
+    process.join(HANG_TIMEOUT)
     return process.exitcode
 
 

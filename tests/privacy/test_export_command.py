@@ -20,11 +20,11 @@ from django.db import connection
 from ebalance.db.ids import uuid7
 from ebalance.privacy.lookup import PersonNotFound, find_person
 from ebalance.privacy.management.commands import export_user_data
+from tests.case_loops import check_each
 from tests.databases import Database, default_connection_on
 from tests.factories import DiaryEntryFactory, UserFactory
-from tests.looping import check_each
 from tests.privacy.exports import SECRET, diarist, loaded
-from tests.processes import PATIENCE, ROOT, environment, manage
+from tests.processes import HANG_TIMEOUT, ROOT, environment, manage
 from tests.services import nothing_written
 from tests.support import execute
 
@@ -159,7 +159,7 @@ def test_a_process_writes_bytes(committed: Database, kind: str) -> None:
         cwd=ROOT,
         capture_output=True,
         stdin=subprocess.DEVNULL,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
     )
     assert (done.returncode, done.stderr) == (0, b"")
     content = done.stdout

@@ -16,8 +16,8 @@ from ebalance.privacy.exports import storage
 from ebalance.privacy.exports.storage import UnknownAddress, open_for, remove, save, sweep
 from identity.errors import ExportUnavailable
 from identity.models import DataExportRequest
+from tests.case_loops import check_each
 from tests.factories import DataExportRequestFactory
-from tests.looping import check_each
 from tests.processes import manage
 
 HOUR = timedelta(hours=1)

@@ -28,6 +28,7 @@ from ebalance.privacy.mailing import (
 )
 from ebalance.services import InvalidInput
 from identity.models import Consent, User
+from tests.case_loops import check_each
 from tests.factories import (
     AppointmentFactory,
     ConsentFactory,
@@ -35,7 +36,6 @@ from tests.factories import (
     LeadIdentityFactory,
     UserFactory,
 )
-from tests.looping import check_each
 from tests.privacy.consent_oracle import Oracle, World, each_seeds, erase
 from tests.support import execute, update_sql
 

@@ -39,7 +39,7 @@ from tests.privacy.exports import (
     refused,
     requests,
 )
-from tests.services import at_once, events, nothing_written
+from tests.services import events, nothing_written, run_concurrently
 from tests.support import execute
 
 DAYS = timedelta(days=1)
@@ -115,7 +115,7 @@ def test_who_may_not_ask() -> None:
 def test_asking_many_times_at_once_is_asking_once(committed: Database) -> None:
     person = UserFactory()
     asked = [lambda: request_export(person.pk, export_type="user_data")] * 8
-    answers = at_once(*asked)
+    answers = run_concurrently(*asked)
     assert len({answer.pk for answer in answers}) == 1
     assert requests.count() == 1
 

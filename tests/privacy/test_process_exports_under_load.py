@@ -24,8 +24,8 @@ from identity.models import DataExportRequest
 from tests.databases import Database, default_connection_on
 from tests.factories import DataExportRequestFactory
 from tests.privacy.exports import audited, command, diarist, document_of, files, requests
-from tests.processes import PATIENCE, ROOT, environment, eventually, manage
-from tests.services import at_once, events, nothing_written
+from tests.processes import HANG_TIMEOUT, ROOT, environment, eventually, manage
+from tests.services import events, nothing_written, run_concurrently
 from tests.support import execute
 
 pytestmark = pytest.mark.slow
@@ -112,7 +112,7 @@ def test_turns_end_with_the_work(committed: Database) -> None:
 
 def test_workers_at_once_do_each_request_once(committed: Database, folder: Path) -> None:
     made = [request_export(diarist(), export_type="user_data") for _ in range(12)]
-    at_once(*[lambda: [process_export(request.pk) for request in made]] * 4)
+    run_concurrently(*[lambda: [process_export(request.pk) for request in made]] * 4)
     assert requests.filter(status="ready").count() == 12
     assert sorted(request.file_url.removeprefix("exports/") for request in requests.all()) == files(
         folder
@@ -137,7 +137,7 @@ def started(database: Database, folder: Path, *arguments: str) -> subprocess.Pop
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    said, complaints = process.communicate(timeout=PATIENCE)
+    said, complaints = process.communicate(timeout=HANG_TIMEOUT)
     assert "Traceback" not in complaints, complaints
     return process.returncode, said
 

@@ -32,7 +32,7 @@ from tests.factories import (
 from tests.factories.base import ago
 from tests.privacy.purge_writers import Visitor
 from tests.privacy.purging import OnWait, command, named, purge, refused, there, touches
-from tests.processes import PATIENCE, ROOT, environment, eventually, manage
+from tests.processes import HANG_TIMEOUT, ROOT, environment, eventually, manage
 from tests.support import execute
 
 pytestmark = pytest.mark.slow
@@ -111,7 +111,7 @@ def running(database: Database, *arguments: str) -> Iterator[subprocess.Popen[st
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    said, complaints = process.communicate(timeout=PATIENCE)
+    said, complaints = process.communicate(timeout=HANG_TIMEOUT)
     assert "Traceback" not in complaints, complaints
     return process.returncode, said, complaints
 
@@ -233,7 +233,7 @@ def test_who_holds_an_answer_gets_its_question_too(committed: Database) -> None:
         writer = threading.Thread(target=writes)
         writer.start()
         assert purge("anonymous_questions").removed == 2
-        writer.join(PATIENCE)
+        writer.join(HANG_TIMEOUT)
     assert outcome == ["done"]
     assert purge("anonymous_questions").removed == 1
 

@@ -14,8 +14,8 @@ from crm.models import LeadIdentity, LeadNote
 from ebalance.db.encryption.envelope import SealBroken
 from ebalance.db.encryption.fields import Plaintext, SealedField, SealingError, UnsealedValue
 from ebalance.db.ids import uuid7
+from tests.case_loops import check_each
 from tests.factories import LeadNoteFactory
-from tests.looping import check_each
 from tests.sealed.support import (
     PHONE,
     again,

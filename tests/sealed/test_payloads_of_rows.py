@@ -14,9 +14,9 @@ from django.utils import timezone
 from booking.models import IntakeForm
 from ebalance.db.encryption.fields import Plaintext
 from ebalance.db.encryption.payloads import PayloadInvalid
+from tests.case_loops import check_each
 from tests.factories import AppointmentFactory, DiaryEntryFactory, IntakeFormFactory, UserFactory
 from tests.factories.payloads import PAYLOADS
-from tests.looping import check_each
 from tests.sealed.support import again, sent, shown, texts
 from ugc.models import DiaryEntry
 

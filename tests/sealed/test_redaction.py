@@ -23,8 +23,8 @@ from crm.models import LeadIdentity, LeadNote
 from ebalance.db.encryption.envelope import SealBroken, UnknownKey
 from ebalance.db.encryption.fields import BlindToken, Plaintext, UnsealedValue
 from ebalance.db.encryption.keys import BadKeys, DevelopmentKeyring
+from tests.case_loops import check_each
 from tests.factories import LeadFactory, LeadNoteFactory, UserFactory
-from tests.looping import check_each
 from tests.sealed.support import again, each_model, filled, identity, ring, shown, texts
 from ugc.models import DiaryEntry
 

@@ -16,8 +16,8 @@ from crm.models import LeadNote
 from ebalance.db.encryption.envelope import WrongContent
 from ebalance.db.encryption.fields import Plaintext, SealedJSON, SealedText, UnsealedValue
 from ebalance.db.fields import Entity
+from tests.case_loops import check_each
 from tests.factories import LeadNoteFactory
-from tests.looping import check_each
 from tests.sealed.support import again, shown, texts
 
 pytestmark = pytest.mark.django_db

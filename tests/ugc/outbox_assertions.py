@@ -15,7 +15,7 @@ from crm.models import AnalyticsEvent
 from ebalance.services import Clock, Refused
 from identity.models import User
 from tests.factories import UserFactory
-from tests.services import everything
+from tests.services import table_checksums
 from ugc.models import ModerationAction
 
 NOW = datetime(2027, 3, 1, 9, 30, tzinfo=UTC)
@@ -34,9 +34,9 @@ def staff(role: str | None, **values: Any) -> User:
 @contextmanager
 def writes_nothing(*rows: models.Model) -> Iterator[None]:
     """No row of any table changes. A failure shows the changed columns of ``rows``."""
-    before = everything(), [stored(row) for row in rows]
+    before = table_checksums(), [stored(row) for row in rows]
     yield
-    assert (everything(), [stored(row) for row in rows]) == before
+    assert (table_checksums(), [stored(row) for row in rows]) == before
 
 
 @contextmanager

@@ -9,16 +9,16 @@ import pytest
 from django.utils import timezone
 
 from tests.factories import DiaryEntryFactory, UserFactory, sealed
-from tests.grouped import (
+from tests.rule_cases import UPDATES, Change, copy_rows
+from tests.rule_groups import (
     CaseGroup,
     ChangeGroup,
     case_groups,
     change_groups,
     check_case_group,
     check_change_group,
-    looped,
+    loop_over,
 )
-from tests.rule_cases import UPDATES, Change, copy_rows
 from tests.support import Case, execute, refuses
 from ugc.models import DiaryEntry
 
@@ -54,7 +54,7 @@ def change(name: str, rule: str | None = None, /, deleted: bool = False, **to: A
     change("another text", payload_encrypted=lambda row: sealed()),
     change("text back", GONE, deleted=True, payload_encrypted=lambda row: sealed()),
     change("undeleted without a text", GONE, deleted=True, deleted_at=None),
-    ways=UPDATES,
+    write_paths=UPDATES,
 )
 def test_deleted_means_gone(group: ChangeGroup) -> None:
     check_change_group(group)
@@ -63,7 +63,7 @@ def test_deleted_means_gone(group: ChangeGroup) -> None:
 PLAIN = ["Сегодня мне было грустно", '{"mood": 3}', "", "null", "v1.k1.", "v1.k1." + "A" * 38]
 
 
-@looped("plain", PLAIN)
+@loop_over("plain", PLAIN)
 def test_no_diary_is_stored_in_the_open(plain: str) -> None:
     """By an INSERT, an UPDATE and COPY: whoever writes."""
     owner = UserFactory()

@@ -15,7 +15,7 @@ from ebalance.db.encryption.fields import Plaintext, UnsealedValue
 from ebalance.services import IdempotencyConflict, InvalidInput, NotFound
 from tests.factories import DiaryEntryFactory, UserFactory
 from tests.factories.payloads import PAYLOADS
-from tests.grouped import looped
+from tests.rule_groups import loop_over
 from tests.support import execute
 from tests.ugc.outbox_assertions import (
     NOW,
@@ -120,7 +120,7 @@ def test_a_late_repeat_does_not_bring_an_erased_entry_back() -> None:
         assert write(**given).payload_encrypted is None
 
 
-@looped(
+@loop_over(
     ("values", "error", "details"),
     [
         ({"diary_type": "dreams"}, InvalidInput, {"field": "diary_type"}),
@@ -144,7 +144,7 @@ def test_what_is_no_entry_writes_nothing(
         write(**{"user": author, **values})
 
 
-@looped("payload", [PAYLOADS["diary_gratitude"], "Спасибо", None])
+@loop_over("payload", [PAYLOADS["diary_gratitude"], "Спасибо", None])
 def test_an_entry_comes_sealed(payload: Any) -> None:
     author = UserFactory()
     with writes_nothing(), pytest.raises(UnsealedValue) as caught:
@@ -152,7 +152,7 @@ def test_an_entry_comes_sealed(payload: Any) -> None:
     assert "Спасибо" not in str(caught.value)
 
 
-@looped("state", ["blocked", "deleted"])
+@loop_over("state", ["blocked", "deleted"])
 def test_a_blocked_or_deleted_person_writes_no_diary(state: str) -> None:
     author = UserFactory(**{state: True})
     with refused(AuthorUnavailable, user=author.pk, status=state):

@@ -17,7 +17,6 @@ from tests.factories import (
     ReviewFactory,
     UserFactory,
 )
-from tests.grouped import CaseGroup, case_groups, check_case_group, looped
 from tests.rule_cases import (
     UPDATES,
     check_delete,
@@ -25,6 +24,7 @@ from tests.rule_cases import (
     each_delete,
     stored,
 )
+from tests.rule_groups import CaseGroup, case_groups, check_case_group, loop_over
 from tests.support import (
     Case,
     breaks,
@@ -94,14 +94,14 @@ CHANGES: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("way", UPDATES)
-@looped("to", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("write_path", UPDATES)
+@loop_over("to", CHANGES.values(), ids=CHANGES)
 @breaks(IMMUTABLE)
-def test_a_decision_is_not_changed(to: Callable[[], dict[str, Any]], way: str) -> None:
+def test_a_decision_is_not_changed(to: Callable[[], dict[str, Any]], write_path: str) -> None:
     row = ModerationActionFactory()
     before, changed = stored(row), to()
     with refuses(IMMUTABLE, TABLE):
-        UPDATES[way](row, **changed)
+        UPDATES[write_path](row, **changed)
     assert stored(row) == before
 
 
@@ -132,7 +132,7 @@ def test_a_temporary_table_of_the_same_name_holds_no_question() -> None:
         insert_sql(row)
 
 
-@looped(
+@loop_over(
     ("rule", "column", "attempt"),
     [
         (

@@ -23,7 +23,7 @@ from ebalance.services import (
 )
 from identity.models import User
 from tests.factories import AnonymousQuestionFactory, QuestionAnswerFactory, UserFactory
-from tests.grouped import looped
+from tests.rule_groups import loop_over
 from tests.support import execute
 from tests.ugc.outbox_assertions import (
     NOBODY_MAY,
@@ -114,7 +114,7 @@ def test_a_question_awaits_moderation() -> None:
     assert actions(row) == []
 
 
-@looped("flags", [["crisis"], ("pii", "crisis", "pii"), {"spam"}])
+@loop_over("flags", [["crisis"], ("pii", "crisis", "pii"), {"spam"}])
 def test_what_the_filter_saw_flags_it(flags: Any) -> None:
     row = ask(trigger_flags=flags)
     is_crisis = "crisis" in flags
@@ -125,8 +125,8 @@ def test_what_the_filter_saw_flags_it(flags: Any) -> None:
     assert actions(row) == []  # no moderator has decided yet
 
 
-@looped("channel", ["web", "telegram"])
-@looped("contact", [None, {"email": Plaintext(ADDRESS)}])
+@loop_over("channel", ["web", "telegram"])
+@loop_over("contact", [None, {"email": Plaintext(ADDRESS)}])
 def test_a_question_is_an_event_of_its_channel(channel: str, contact: Any) -> None:
     ask(channel=channel, contact=contact, anonymous_id="browser-0001")
     (event,) = analytics("question_submitted")
@@ -135,7 +135,7 @@ def test_a_question_is_an_event_of_its_channel(channel: str, contact: Any) -> No
     assert event.properties == {"channel": channel, "has_contact": contact is not None}
 
 
-@looped(
+@loop_over(
     "known_by",
     [
         {"contact": {"email": Plaintext(ADDRESS)}},
@@ -157,7 +157,7 @@ def test_nobody_known_is_nobodys_lead() -> None:
     assert len(tracked("question_submitted")) == 1
 
 
-@looped(
+@loop_over(
     "contact",
     [
         {"email": Plaintext(ADDRESS)},
@@ -189,7 +189,7 @@ def test_neither_text_nor_contact_is_in_any_event() -> None:
     assert str(row.pk) not in json.dumps(tracking)  # the event does not lead to the question
 
 
-@looped("kind", ["uuid", "text"])
+@loop_over("kind", ["uuid", "text"])
 def test_the_same_request_again_is_the_same_question(kind: str) -> None:
     key = uuid4()
     given = {
@@ -218,7 +218,7 @@ OTHER: dict[str, Callable[[], Any]] = {
 }
 
 
-@looped("name", OTHER)
+@loop_over("name", OTHER)
 def test_the_key_of_another_question_is_a_conflict(name: str) -> None:
     key, other = uuid4(), OTHER[name]()
     row = ask(id=key)
@@ -235,7 +235,7 @@ def test_a_repeat_is_known_after_the_filter_and_a_moderator_went_over_it(owner: 
         assert ask(id=key).pk == key
 
 
-@looped(
+@loop_over(
     ("values", "error", "field"),
     [
         ({"text": Plaintext("")}, TextBlank, "text"),
@@ -278,7 +278,7 @@ def test_what_cannot_be_asked_writes_nothing(
         ask(**values)
 
 
-@looped(
+@loop_over(
     "values",
     [
         {"text": SECRET},
@@ -302,13 +302,13 @@ def test_the_longest_question_has_ten_thousand_characters() -> None:
     assert AnonymousQuestion.objects.count() == 1
 
 
-@looped("unknown", [uuid4(), "nobody", 17, True])
+@loop_over("unknown", [uuid4(), "nobody", 17, True])
 def test_nobody_unknown_asks(unknown: Any) -> None:
     with refused(NotFound, what="user"):
         ask(user=unknown)
 
 
-@looped("state", ["blocked", "deleted"])
+@loop_over("state", ["blocked", "deleted"])
 def test_a_blocked_or_deleted_person_asks_nothing(state: str) -> None:
     person = UserFactory(**{state: True})
     with refused(AuthorUnavailable, user=person.pk, status=state):
@@ -393,7 +393,7 @@ def test_no_verb_moves_a_question_otherwise(owner: User, verb: str, state: str) 
         VERBS[verb](row, owner)
 
 
-@looped("verb", VERBS)
+@loop_over("verb", VERBS)
 def test_a_stale_row_decides_nothing(owner: User, verb: str) -> None:
     """The service decides on the stored row, not on the caller's copy."""
     row = question("rejected")
@@ -433,7 +433,7 @@ def test_the_actor_is_named(assistant: User) -> None:
     assert action == {"moderator_user_id": assistant.pk, "created_at": NOW}
 
 
-@looped("verb", VERBS)
+@loop_over("verb", VERBS)
 def test_a_question_that_is_gone_is_not_found(owner: User, verb: str) -> None:
     row = question()
     AnonymousQuestion.objects.filter(pk=row.pk).delete()
@@ -444,36 +444,36 @@ def test_a_question_that_is_gone_is_not_found(owner: User, verb: str) -> None:
 # -- who ------------------------------------------------------------------------------------------
 
 
-@looped("role", NOBODY_MAY)
-@looped("verb", VERBS)
+@loop_over("role", NOBODY_MAY)
+@loop_over("verb", VERBS)
 def test_nobody_else_moderates(verb: str, role: str | None) -> None:
     row, actor = question("approved"), staff(role)
     with refused(NotPermitted, row):
         VERBS[verb](row, actor)
 
 
-@looped("verb", [verb for verb in VERBS if verb != "flag"])
+@loop_over("verb", [verb for verb in VERBS if verb != "flag"])
 def test_a_decision_is_somebodys(verb: str) -> None:
     row = question("approved")
     with refused(NotPermitted, row):
         VERBS[verb](row, None)
 
 
-@looped("verb", VERBS)
+@loop_over("verb", VERBS)
 def test_a_blocked_owner_moderates_nothing(verb: str) -> None:
     row, actor = question("approved"), staff("owner", blocked=True)
     with refused(NotPermitted, row):
         VERBS[verb](row, actor)
 
 
-@looped(("verb", "state"), [("answer", "approved"), ("publish_answer", "answered")])
+@loop_over(("verb", "state"), [("answer", "approved"), ("publish_answer", "answered")])
 def test_the_assistant_does_not_answer(assistant: User, verb: str, state: str) -> None:
     row = question(state, publish_allowed=True)
     with refused(NotPermitted, row):
         VERBS[verb](row, assistant)
 
 
-@looped("verb", ["flag", "approve", "reject", "escalate", "mask_pii"])
+@loop_over("verb", ["flag", "approve", "reject", "escalate", "mask_pii"])
 def test_the_assistant_moderates(assistant: User, verb: str) -> None:
     row = question()
     VERBS[verb](row, assistant)
@@ -506,7 +506,7 @@ def test_flags_add_up(assistant: User) -> None:
         flag_question(row, flags=["crisis"])
 
 
-@looped(
+@loop_over(
     ("flags", "error"),
     [([], ReasonMissing), (["panic"], InvalidInput), ("pii", InvalidInput), (7, InvalidInput)],
 )
@@ -536,14 +536,14 @@ def test_a_graver_escalation_is_another_one(assistant: User) -> None:
     assert actions(row) == [("escalate", "other"), ("escalate", "crisis")]
 
 
-@looped("reason", ["", None, "medical", 1])
+@loop_over("reason", ["", None, "medical", 1])
 def test_an_escalation_has_a_known_reason(assistant: User, reason: Any) -> None:
     row = question()
     with refused(InvalidInput, row, field="reason"):
         escalate_question(row, reason=reason, actor=assistant)
 
 
-@looped(
+@loop_over(
     ("reason", "error"),
     [("", ReasonMissing), (None, ReasonMissing), ("rude", InvalidInput), (1, InvalidInput)],
 )
@@ -572,15 +572,17 @@ TEXT_VERBS: dict[str, Callable[..., Any]] = {
 }
 
 
-@looped("verb", TEXT_VERBS)
-@looped(("text", "error"), [(" ", TextBlank), ("я" * 10_001, TextTooLong), ("a\0", InvalidInput)])
+@loop_over("verb", TEXT_VERBS)
+@loop_over(
+    ("text", "error"), [(" ", TextBlank), ("я" * 10_001, TextTooLong), ("a\0", InvalidInput)]
+)
 def test_a_text_of_staff_is_a_text(owner: User, verb: str, text: str, error: type) -> None:
     row = question("approved")
     with refused(error, row, field="text"):
         TEXT_VERBS[verb](row, text=Plaintext(text), actor=owner)
 
 
-@looped("verb", TEXT_VERBS)
+@loop_over("verb", TEXT_VERBS)
 def test_a_text_of_staff_comes_sealed(owner: User, verb: str) -> None:
     row = question("approved")
     with writes_nothing(row), pytest.raises(UnsealedValue):
@@ -670,7 +672,7 @@ def test_an_approval_is_tracked(owner: User) -> None:
     assert "rejection_reason" not in properties
 
 
-@looped(("flags", "events"), [(["crisis"], 1), (["crisis", "pii"], 1), (["pii"], 0)])
+@loop_over(("flags", "events"), [(["crisis"], 1), (["crisis", "pii"], 1), (["pii"], 0)])
 def test_a_crisis_found_by_a_moderator_is_tracked(
     assistant: User, flags: list[str], events: int
 ) -> None:
@@ -679,7 +681,7 @@ def test_a_crisis_found_by_a_moderator_is_tracked(
     assert [event["moderation_status"] for event in found] == ["flagged_crisis"] * events
 
 
-@looped("reason", ["crisis", "complex", "other"])
+@loop_over("reason", ["crisis", "complex", "other"])
 def test_an_escalation_is_tracked(assistant: User, reason: str) -> None:
     row = question()
     escalate_question(row, reason=reason, actor=assistant, clock=at())
@@ -689,7 +691,7 @@ def test_an_escalation_is_tracked(assistant: User, reason: str) -> None:
     assert tracked("ugc_moderated") == []
 
 
-@looped(
+@loop_over(
     ("length", "bucket"),
     [(1, "short"), (500, "short"), (501, "medium"), (2_000, "medium"), (2_001, "long")],
 )
@@ -701,7 +703,7 @@ def test_an_answer_is_tracked_by_length_and_time(owner: User, length: int, bucke
     ]
 
 
-@looped(
+@loop_over(
     ("submitted", "milliseconds"),
     [
         (NOW - timedelta(days=11), 950_400_000),

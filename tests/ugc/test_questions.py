@@ -10,26 +10,26 @@ import psycopg
 import pytest
 from django.db import connection
 
-from tests.adversarial_sql import is_refused
+from tests.adversarial_sql import refuses_by_any_rule
 from tests.databases import Database
 from tests.factories import AnonymousQuestionFactory, QuestionAnswerFactory, sealed
-from tests.grouped import (
-    CaseGroup,
-    ChangeGroup,
-    case_groups,
-    change_groups,
-    check_case_group,
-    check_change_group,
-    looped,
-)
 from tests.rule_cases import (
-    EVERY_WAY,
+    ALL_WRITE_PATHS,
     UPDATES,
     Change,
     check_delete,
     check_refusal_is_discreet,
     each_delete,
     stored,
+)
+from tests.rule_groups import (
+    CaseGroup,
+    ChangeGroup,
+    case_groups,
+    change_groups,
+    check_case_group,
+    check_change_group,
+    loop_over,
 )
 from tests.support import (
     Case,
@@ -76,7 +76,7 @@ def test_a_question_carries_known_flags_only(group: CaseGroup) -> None:
     check_case_group(group)
 
 
-@looped(
+@loop_over(
     "flags",
     ["{NULL}", "{crisis,NULL}", "{{crisis,pii},{medical,spam}}", "{{crisis}}", '{""}', "{null}"],
 )
@@ -96,7 +96,7 @@ def test_odd_arrays_are_no_flags(flags: str) -> None:
 # -- due_at ---------------------------------------------------------------------------------------
 
 
-@looped(
+@loop_over(
     ("flags", "hours"),
     [
         ([], 24),
@@ -106,8 +106,8 @@ def test_odd_arrays_are_no_flags(flags: str) -> None:
     ],
     ids=str,
 )
-@looped("write", [insert_sql, AnonymousQuestion.save], ids=["sql", "orm"])
-@looped("given", [None, NOW + timedelta(days=30)], ids=["nothing", "a time"])
+@loop_over("write", [insert_sql, AnonymousQuestion.save], ids=["sql", "orm"])
+@loop_over("given", [None, NOW + timedelta(days=30)], ids=["nothing", "a time"])
 def test_due_is_the_databases_to_say(
     flags: list[str], hours: int, write: Callable[..., None], given: datetime | None
 ) -> None:
@@ -119,8 +119,8 @@ def test_due_is_the_databases_to_say(
     assert stored(row)["due_at"] == NOW + timedelta(hours=hours)
 
 
-@looped("way", UPDATES)
-@looped(
+@loop_over("write_path", UPDATES)
+@loop_over(
     ("to", "due"),
     [
         ({"due_at": NOW + timedelta(days=30)}, NOW + timedelta(hours=24)),
@@ -133,9 +133,11 @@ def test_due_is_the_databases_to_say(
     ],
     ids=["due", "a crisis seen later", "submission", "all at once"],
 )
-def test_due_follows_flags_and_submission(way: str, to: dict[str, Any], due: datetime) -> None:
+def test_due_follows_flags_and_submission(
+    write_path: str, to: dict[str, Any], due: datetime
+) -> None:
     row = AnonymousQuestionFactory(submitted_at=NOW)
-    UPDATES[way](row, **to)
+    UPDATES[write_path](row, **to)
     assert stored(row)["due_at"] == due
 
 
@@ -205,7 +207,7 @@ def test_times_go_with_the_status(group: ChangeGroup) -> None:
 ANSWERED = {"status": "answered", "answered_at": NOW}
 
 
-@change_groups(change("approved", "answered", HAS_ANSWER, **ANSWERED), ways=UPDATES)
+@change_groups(change("approved", "answered", HAS_ANSWER, **ANSWERED), write_paths=UPDATES)
 def test_a_question_is_answered_only_with_its_answer(group: ChangeGroup) -> None:
     check_change_group(group)
     # The answer of another question does not count.
@@ -213,10 +215,10 @@ def test_a_question_is_answered_only_with_its_answer(group: ChangeGroup) -> None
     check_change_group(group)
 
 
-@looped("way", UPDATES)
-def test_a_question_with_its_answer_is_answered(way: str) -> None:
+@loop_over("write_path", UPDATES)
+def test_a_question_with_its_answer_is_answered(write_path: str) -> None:
     row = QuestionAnswerFactory(question__approved=True).question
-    UPDATES[way](row, **ANSWERED)
+    UPDATES[write_path](row, **ANSWERED)
     assert stored(row)["status"] == "answered"
 
 
@@ -257,7 +259,9 @@ def test_an_answered_question_keeps_its_answer(delete: Callable[..., Any]) -> No
 ELSEWHERE = {"question_id": lambda row: AnonymousQuestionFactory(approved=True).pk}
 
 
-@change_groups(Change("to another question", answer_kept, {}, ELSEWHERE, KEEPS), ways=EVERY_WAY)
+@change_groups(
+    Change("to another question", answer_kept, {}, ELSEWHERE, KEEPS), write_paths=ALL_WRITE_PATHS
+)
 def test_the_answer_of_an_answered_question_does_not_leave_it(group: ChangeGroup) -> None:
     check_change_group(group)
 
@@ -293,7 +297,7 @@ def test_a_question_has_one_answer(group: CaseGroup) -> None:
 
 
 @each_delete
-@looped("status", ["pending", "flagged", "approved", "rejected"])
+@loop_over("status", ["pending", "flagged", "approved", "rejected"])
 def test_an_answer_not_given_yet_may_go(delete: Callable[..., Any], status: str) -> None:
     traits = {} if status == "pending" else {status: True}
     row = QuestionAnswerFactory(question=AnonymousQuestionFactory(**traits))
@@ -308,7 +312,7 @@ def test_an_answered_question_goes_with_its_answer(delete: Callable[..., Any]) -
     assert not QuestionAnswer.objects.exists()
 
 
-@looped("statement", ["TRUNCATE question_answers", "TRUNCATE anonymous_questions CASCADE"])
+@loop_over("statement", ["TRUNCATE question_answers", "TRUNCATE anonymous_questions CASCADE"])
 @breaks("question_answers_no_truncate")
 def test_answers_are_not_emptied_away(statement: str) -> None:
     with refuses("question_answers_no_truncate", "question_answers"):
@@ -336,7 +340,7 @@ def test_one_statement_does_not_answer_and_take_the_answer_away(statement: str) 
         "UPDATE anonymous_questions SET status = 'answered', answered_at = now() "
         f"WHERE id = '{row.pk}'"
     )
-    with is_refused():
+    with refuses_by_any_rule():
         execute(statement.format(answer=answer))
     assert stored(row)["status"] == "approved"
     assert QuestionAnswer.objects.count() == 1
@@ -361,7 +365,7 @@ def test_a_temporary_table_of_the_same_name_answers_nothing() -> None:
 def test_an_answered_question_does_not_slip_out_under_another_key() -> None:
     """The key moves away, a new question takes its place and the answer with it."""
     row = answered_question()
-    with is_refused():
+    with refuses_by_any_rule():
         execute("SET CONSTRAINTS ALL DEFERRED")
         execute("UPDATE anonymous_questions SET id = uuid7()")
         insert_sql(AnonymousQuestionFactory.build(id=row.pk))

@@ -21,7 +21,7 @@ from ebalance.services import (
 )
 from identity.models import User
 from tests.factories import ReviewFactory, ReviewPublicationConsentFactory, UserFactory
-from tests.grouped import looped
+from tests.rule_groups import loop_over
 from tests.support import execute, refuses, update_sql
 from tests.ugc.outbox_assertions import (
     NOBODY_MAY,
@@ -129,7 +129,7 @@ def test_a_draft_is_sent_later_and_once() -> None:
         send_review_draft(row, clock=at(1))
 
 
-@looped("make", [submit_review, draft_review])
+@loop_over("make", [submit_review, draft_review])
 def test_the_same_review_again_is_the_first(make: Callable[..., Review]) -> None:
     given = {"id": uuid4(), "user": UserFactory(), "text": Plaintext("Мне помогло.")}
     first = make(**given)
@@ -170,7 +170,7 @@ def test_a_repeat_brings_its_consent_or_none() -> None:
     assert consents(row) == [(VERSION, False)]
 
 
-@looped(
+@loop_over(
     ("values", "error", "field"),
     [
         ({"text": Plaintext("  ")}, TextBlank, "text"),
@@ -194,7 +194,7 @@ def test_a_review_comes_sealed() -> None:
         send(user=None, text="Мне помогло.")
 
 
-@looped("state", ["blocked", "deleted"])
+@loop_over("state", ["blocked", "deleted"])
 def test_a_blocked_or_deleted_person_writes_no_review(state: str) -> None:
     draft = ReviewFactory()
     author = draft.user
@@ -277,15 +277,15 @@ def test_no_verb_moves_a_review_otherwise(assistant: User, verb: str, state: str
         VERBS[verb](row, assistant)
 
 
-@looped(("verb", "state"), [*ALREADY])
+@loop_over(("verb", "state"), [*ALREADY])
 def test_what_is_so_already_is_left(assistant: User, verb: str, state: str) -> None:
     row = review(state)
     with writes_nothing(row):
         VERBS[verb](row, assistant)
 
 
-@looped("role", NOBODY_MAY)
-@looped("verb", VERBS)
+@loop_over("role", NOBODY_MAY)
+@loop_over("verb", VERBS)
 def test_nobody_else_moderates_reviews(verb: str, role: str | None) -> None:
     row, actor = review(), staff(role)
     with refused(NotPermitted, row):
@@ -338,7 +338,7 @@ def test_a_rejection_keeps_its_reason(assistant: User) -> None:
     assert actions(row) == [("reject", "spam"), ("publish", None), ("unpublish", None)]
 
 
-@looped(
+@loop_over(
     ("verb", "reason", "error"),
     [
         ("reject", None, ReasonMissing),
@@ -381,8 +381,8 @@ def test_a_review_that_is_gone_is_not_found(assistant: User) -> None:
 # -- consent --------------------------------------------------------------------------------------
 
 
-@looped("state", ["pending", "unpublished"])
-@looped("consent", [None, {"refused": True}, {"revoked": True}])
+@loop_over("state", ["pending", "unpublished"])
+@loop_over("consent", [None, {"refused": True}, {"revoked": True}])
 def test_without_a_consent_nothing_is_published(
     assistant: User, state: str, consent: dict[str, Any] | None
 ) -> None:

@@ -11,30 +11,30 @@ import pytest
 from django.db import models
 from django.utils import timezone
 
-from tests.adversarial_sql import is_refused
+from tests.adversarial_sql import refuses_by_any_rule
 from tests.factories import (
     ReviewFactory,
     ReviewPublicationConsentFactory,
     UserFactory,
     sealed,
 )
-from tests.grouped import (
-    CaseGroup,
-    ChangeGroup,
-    case_groups,
-    change_groups,
-    check_case_group,
-    check_change_group,
-    looped,
-)
 from tests.rule_cases import (
-    EVERY_WAY,
+    ALL_WRITE_PATHS,
     UPDATES,
     Change,
     check_delete,
     check_refusal_is_discreet,
     each_delete,
     stored,
+)
+from tests.rule_groups import (
+    CaseGroup,
+    ChangeGroup,
+    case_groups,
+    change_groups,
+    check_case_group,
+    check_change_group,
+    loop_over,
 )
 from tests.support import (
     Case,
@@ -133,7 +133,7 @@ REWRITES: dict[str, dict[str, Any]] = {
 @change_groups(
     *(change("active", name, EVIDENCE, **to) for name, to in REWRITES.items()),
     change("active", "a refusal after all", EVIDENCE, granted=False),
-    ways=EVERY_WAY,
+    write_paths=ALL_WRITE_PATHS,
 )
 def test_a_consent_is_not_rewritten(group: ChangeGroup) -> None:
     check_change_group(group)
@@ -161,7 +161,7 @@ def test_a_consent_is_not_rewritten(group: ChangeGroup) -> None:
         granted=True,
         revoked_at=lambda row: timezone.now(),
     ),
-    ways=["sql", "merge"],
+    write_paths=["sql", "merge"],
 )
 def test_no_consent_is_rewritten_whatever_its_state(group: ChangeGroup) -> None:
     check_change_group(group)
@@ -174,28 +174,28 @@ def test_no_consent_is_rewritten_whatever_its_state(group: ChangeGroup) -> None:
     change("refused", "withdrawn", REFUSAL, revoked_at=lambda row: timezone.now()),
     change("revoked", "withdrawn again", REVOKED_ONCE, revoked_at=lambda row: timezone.now()),
     change("revoked", "given back", REVOKED_ONCE, revoked_at=None),
-    ways=UPDATES,
+    write_paths=UPDATES,
 )
 def test_a_consent_is_withdrawn_once(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
 @each_delete
-@looped("state", ["active", "refused", "revoked"])
+@loop_over("state", ["active", "refused", "revoked"])
 @breaks(NO_DELETE)
 def test_a_consent_is_not_deleted(delete: Callable[[models.Model], Any], state: str) -> None:
     traits = {} if state == "active" else {state: True}
     check_delete(ReviewPublicationConsentFactory(**traits), delete, NO_DELETE)
 
 
-@looped(
+@loop_over(
     "statement",
     ["TRUNCATE review_publication_consents", "TRUNCATE reviews CASCADE", "TRUNCATE users CASCADE"],
 )
 @breaks(NO_TRUNCATE)
 def test_consents_are_not_emptied_away(statement: str) -> None:
     ReviewPublicationConsentFactory()
-    with is_refused():
+    with refuses_by_any_rule():
         execute(statement)
     assert ReviewPublicationConsent.objects.count() == 1
 
@@ -235,17 +235,17 @@ PENDING, UNPUBLISHED = {"pending": True}, {"unpublished": True}
             ("agreed by somebody unknown", None, {"user": None}),
         ]
     ),
-    ways=UPDATES,
+    write_paths=UPDATES,
 )
 def test_a_review_is_published_only_with_an_active_consent(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
-@looped("way", UPDATES)
-def test_a_consent_to_another_review_is_none(way: str) -> None:
+@loop_over("write_path", UPDATES)
+def test_a_consent_to_another_review_is_none(write_path: str) -> None:
     ReviewPublicationConsentFactory(review=ReviewFactory(pending=True))
     with refuses(NEEDS, "reviews"):
-        UPDATES[way](ReviewFactory(pending=True), **PUBLISHED)
+        UPDATES[write_path](ReviewFactory(pending=True), **PUBLISHED)
 
 
 def published() -> tuple[Review, ReviewPublicationConsent]:
@@ -253,18 +253,18 @@ def published() -> tuple[Review, ReviewPublicationConsent]:
     return row, row.publication_consents.get()
 
 
-@looped("way", UPDATES)
-def test_a_withdrawal_unpublishes_in_the_same_statement(way: str) -> None:
+@loop_over("write_path", UPDATES)
+def test_a_withdrawal_unpublishes_in_the_same_statement(write_path: str) -> None:
     row, consent = published()
     before = stored(row)
-    UPDATES[way](consent, revoked_at=timezone.now())
+    UPDATES[write_path](consent, revoked_at=timezone.now())
     after = stored(row)
     assert after == {**before, "status": "unpublished"}
     with refuses(NEEDS, "reviews"):
-        UPDATES[way](row, **PUBLISHED)
+        UPDATES[write_path](row, **PUBLISHED)
 
 
-@looped("state", ["draft", "pending", "unpublished"])
+@loop_over("state", ["draft", "pending", "unpublished"])
 def test_a_withdrawal_leaves_what_is_not_published(state: str) -> None:
     row = ReviewFactory(**{} if state == "draft" else {state: True})
     update_sql(ReviewPublicationConsentFactory(review=row), revoked_at=timezone.now())
@@ -301,7 +301,7 @@ WITHDRAW = (
 )
 
 
-@looped(
+@loop_over(
     ("is_published_first", "statement"),
     [
         (True, f"WITH withdrawn AS ({WITHDRAW}) {PUBLISH}"),
@@ -358,7 +358,7 @@ def test_a_temporary_table_of_the_same_name_does_not_catch_the_withdrawal() -> N
 def test_a_published_review_does_not_slip_out_under_another_key() -> None:
     """The key moves away, a draft takes its place and the consent with it."""
     row, _consent = published()
-    with is_refused():
+    with refuses_by_any_rule():
         execute("SET CONSTRAINTS ALL DEFERRED")
         execute("UPDATE reviews SET id = uuid7()")
         insert_sql(ReviewFactory.build(id=row.pk, user=None))
@@ -367,7 +367,7 @@ def test_a_published_review_does_not_slip_out_under_another_key() -> None:
 SECRET = f"v1.k1.{'Anna' * 20}"
 
 
-@looped(
+@loop_over(
     ("rule", "table", "column", "statement"),
     [
         (NEEDS, "reviews", "status", "UPDATE reviews SET status = 'published'"),

@@ -28,7 +28,7 @@ from tests.factories import (
     UserFactory,
 )
 from tests.factories.payloads import PAYLOADS
-from tests.processes import PATIENCE, eventually
+from tests.processes import HANG_TIMEOUT, eventually
 from tests.ugc.outbox_assertions import actions, told
 from ugc.errors import AuthorUnavailable, ConsentActive, ConsentMissing
 from ugc.models import AnonymousQuestion, DiaryEntry, ModerationAction, QuestionAnswer, Review
@@ -91,7 +91,7 @@ class Caller:
             with transaction.atomic():
                 self.answer = work()
                 self.is_done.set()
-                hold.wait(PATIENCE)
+                hold.wait(HANG_TIMEOUT)
         except Refused as refusal:
             self.answer = refusal
         except BaseException as error:
@@ -101,7 +101,7 @@ class Caller:
             connection.close()
 
     def finish(self) -> Any:
-        self.thread.join(PATIENCE)
+        self.thread.join(HANG_TIMEOUT)
         assert not self.thread.is_alive()
         if self.error is not None:
             raise self.error
@@ -121,7 +121,7 @@ def race(first: Callable[[], Any], second: Callable[[], Any]) -> list[Any]:
     """``second`` starts before ``first`` commits, and waits for its lock."""
     go_on = threading.Event()
     one = Caller(first, go_on)
-    assert one.is_done.wait(PATIENCE)
+    assert one.is_done.wait(HANG_TIMEOUT)
     other = Caller(second)
     assert eventually(lambda: waits_for_a_lock() or not other.thread.is_alive())
     assert other.thread.is_alive(), "the second did not wait for the first"

@@ -1,4 +1,4 @@
-"""Rows and changes grouped by the rule that refuses them, and loops in place of parameters."""
+"""Groups rows and changes by the rule that refuses them; loops in place of parameters."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from tests.rule_cases import SHORT, Change, check_change
-from tests.support import ROUTES, TRIED, Case, case_loop, check_insert
+from tests.rule_cases import MAIN_WRITE_PATHS, Change, check_change
+from tests.support import ROUTES, TESTED_RULES, Case, case_loop, check_insert
 
-MOST = 10  # inserts or changes in one test, so that it stays well below a second
+MAX_PER_TEST = 10  # inserts or changes in one test, so that it stays well below a second
 
 
 @dataclass(frozen=True)
 class Group[T: (Case, Change)]:
-    """Rows or changes that one rule refuses, or that are accepted, each with its ways."""
+    """Rows or changes that one rule refuses, or accepted ones, each with a write path."""
 
-    tried: list[tuple[T, str]]
+    writes: list[tuple[T, str]]
 
 
 CaseGroup = Group[Case]
@@ -29,21 +29,21 @@ ChangeGroup = Group[Change]
 
 
 def groups[T: (Case, Change)](
-    items: Iterable[T], ways: Iterable[str], others: Iterable[str]
+    items: Iterable[T], write_paths: Iterable[str], others: Iterable[str]
 ) -> pytest.MarkDecorator:
-    """Parametrise with the items of each rule: the first in ``ways``, the rest in ``others``."""
-    ways, others = [*ways], [*others]
-    found: dict[str | None, list[tuple[T, str]]] = {}
+    """Parametrise by rule: its first item on ``write_paths``, the rest on ``others``."""
+    write_paths, others = [*write_paths], [*others]
+    by_rule: dict[str | None, list[tuple[T, str]]] = {}
     for item in items:
-        tried = found.setdefault(item.rule, [])
-        tried += [(item, way) for way in (others if tried else ways)]
-    TRIED.update(rule for rule in found if rule)
+        writes = by_rule.setdefault(item.rule, [])
+        writes += [(item, write_path) for write_path in (others if writes else write_paths)]
+    TESTED_RULES.update(rule for rule in by_rule if rule)
     return pytest.mark.parametrize(
         "group",
         [
             pytest.param(Group([*part]), id=f"{rule or 'allowed'}{f' {n}' if n > 1 else ''}")
-            for rule, tried in found.items()
-            for n, part in enumerate(batched(tried, MOST), start=1)
+            for rule, writes in by_rule.items()
+            for n, part in enumerate(batched(writes, MAX_PER_TEST), start=1)
         ],
     )
 
@@ -66,26 +66,30 @@ def check_case_group(group: CaseGroup) -> None:
 
 
 def change_groups(
-    *items: Change, ways: Iterable[str] = SHORT, others: Iterable[str] = SHORT
+    *items: Change,
+    write_paths: Iterable[str] = MAIN_WRITE_PATHS,
+    others: Iterable[str] = MAIN_WRITE_PATHS,
 ) -> Any:
     """Parametrise a test with the changes of each rule.
 
-    The first change of a rule is tried in all ``ways``, the other changes in those of them that
-    are in ``others``: the mechanism sees the statement, not the single value.
+    The first change of a rule is made on all ``write_paths``, the other changes on those that
+    are also in ``others``: the mechanism sees the statement, not the single value.
     """
-    ways = [*ways]
-    return groups(items, ways, [way for way in ways if way in others])
+    write_paths = [*write_paths]
+    return groups(
+        items, write_paths, [write_path for write_path in write_paths if write_path in others]
+    )
 
 
 def check_change_group(group: ChangeGroup) -> None:
-    """Make each change of the group in its way (tests.rule_cases.check_change)."""
+    """Make each change of the group on its write path (tests.rule_cases.check_change)."""
     with case_loop() as case:
-        for change, way in group.tried:
-            with case(f"{change.name} [{way}]"):
-                check_change(change, way)
+        for change, write_path in group.tried:
+            with case(f"{change.name} [{write_path}]"):
+                check_change(change, write_path)
 
 
-def looped(
+def loop_over(
     names: str | tuple[str, ...],
     values: Iterable[Any],
     ids: Iterable[str] | Callable[[Any], str] = repr,

@@ -1,12 +1,12 @@
-"""Many cases in one test: each in a savepoint of its own, all failures in one report."""
+"""Many cases in one test: each in its own savepoint, all failures in one report."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tests.rule_cases import SHORT, Change, check_change
-from tests.support import ROUTES, TRIED, Case, case_loop, check_insert
+from tests.rule_cases import MAIN_WRITE_PATHS, Change, check_change
+from tests.support import ROUTES, TESTED_RULES, Case, case_loop, check_insert
 
 
 def check_each[T](
@@ -19,9 +19,9 @@ def check_each[T](
                 check(item)
 
 
-def tries[T](*items: Case | Change) -> Callable[[T], T]:
+def breaks_rules_of[T](*items: Case | Change) -> Callable[[T], T]:
     """Record the rules that a test with ``check_inserts`` or ``check_changes`` breaks."""
-    TRIED.update(item.rule for item in items if item.rule)
+    TESTED_RULES.update(item.rule for item in items if item.rule)
     return lambda test: test
 
 
@@ -37,22 +37,22 @@ def check_inserts(items: Iterable[Case], routes: Iterable[str] = ROUTES) -> None
     )
 
 
-def check_changes(items: Iterable[Change], ways: Iterable[str] = SHORT) -> None:
-    """Change each row in each way: refused by its rule, or accepted and stored."""
+def check_changes(items: Iterable[Change], write_paths: Iterable[str] = MAIN_WRITE_PATHS) -> None:
+    """Change each row by each write path: refused by its rule, or accepted and stored."""
     check_each(
         [
-            (f"{change.rule or 'allowed'}: {change.name} [{way}]", (change, way))
+            (f"{change.rule or 'allowed'}: {change.name} [{write_path}]", (change, write_path))
             for change in items
-            for way in ways
+            for write_path in write_paths
         ],
         lambda item: check_change(*item),
     )
 
 
-def few_of_each_rule[T: (Case, Change)](items: Iterable[T], count: int = 3) -> list[T]:
-    """The first cases of each rule, and of those that are accepted.
+def first_cases_of_each_rule[T: (Case, Change)](items: Iterable[T], count: int = 3) -> list[T]:
+    """The first cases of each rule, and the first accepted ones.
 
-    For the slow route of a long list of values: a rule sees the value, not the route.
+    A slow write path needs few values of a long list: a rule sees the value, not the path.
     """
     groups: dict[str | None, list[T]] = {}
     for item in items:

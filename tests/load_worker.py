@@ -1,6 +1,6 @@
-"""What a process of tests/test_under_load.py does: one connection, many small transactions.
+"""The work of a process of tests/test_under_load.py: many small transactions on one connection.
 
-Imported by freshly started processes: no Django here.
+New processes import this module, so it does without Django.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _outcome(connection: psycopg.Connection, statement: str, params: object) -> 
 
 
 def book(conninfo: str, seed: int, rounds: int, service: str, client: str, suffix: str) -> Counter:
-    """Book and cancel at random within one morning; count what came of it."""
+    """Book and cancel at random within one morning; count the outcomes."""
     dice, seen = random.Random(seed), Counter()
     with psycopg.connect(conninfo, autocommit=True) as connection:
         for _ in range(rounds):
@@ -55,7 +55,7 @@ def book(conninfo: str, seed: int, rounds: int, service: str, client: str, suffi
 
 
 def log(conninfo: str, seed: int, rounds: int) -> int:
-    """Write audit entries, take a third of them back; return how many stayed."""
+    """Write audit entries and roll back a third of them; return the number that remain."""
     dice, kept = random.Random(seed), 0
     with psycopg.connect(conninfo) as connection:
         for n in range(rounds):
