@@ -74,7 +74,7 @@ def appointment(name: str, rule: str | None = None, /, **values: Any) -> Case:
         start_at_utc=START,
         end_at_utc=START + timedelta(hours=12) + MICRO,
     ),
-    appointment("of nobody", PRESENT, client=None, lead=None),
+    appointment("without client and lead", PRESENT, client=None, lead=None),
     appointment("of a client", lead=None),
     appointment("of a lead", of_lead=True),
     appointment("of a client who is a lead", lead=LeadFactory.build),

@@ -149,18 +149,18 @@ def test_service_is_booked_in_the_formats_it_offers(offered: str, wanted: str) -
 # -- by a start -----------------------------------------------------------------------------------
 
 
-def test_a_start_needs_no_slot() -> None:
+def test_start_needs_no_slot() -> None:
     row = book(start=NEXT_WEEK)
     assert (row.slot_id, row.start_at_utc, row.buffer_minutes) == (None, NEXT_WEEK, 0)
     assert tracked("booking_slot_selected")[0]["is_public_slots"] is False
 
 
-def test_a_start_may_be_given_in_any_zone() -> None:
+def test_start_may_be_in_any_time_zone() -> None:
     local = NEXT_WEEK.astimezone(timezone(timedelta(hours=7)))
     assert book(start=local).start_at_utc == NEXT_WEEK
 
 
-def test_a_start_takes_the_free_slot_that_begins_then() -> None:
+def test_start_takes_the_available_slot_with_the_same_start() -> None:
     slot = AvailabilitySlotFactory()
     row = book(start=slot.start_at_utc)
     assert row.slot_id == slot.pk
@@ -168,7 +168,7 @@ def test_a_start_takes_the_free_slot_that_begins_then() -> None:
     assert slot.status == "reserved"
 
 
-def test_a_start_takes_the_services_own_slot_first() -> None:
+def test_start_prefers_a_slot_of_the_service() -> None:
     service = ServiceFactory(published=True)
     AvailabilitySlotFactory(start_at_utc=NEXT_WEEK)
     own = AvailabilitySlotFactory(start_at_utc=NEXT_WEEK, service=service)
@@ -207,7 +207,7 @@ def test_start_ignores_unsuitable_slots(slot: dict[str, Any]) -> None:
     ],
     ids=["row", "uuid", "text", "capitals", "hex"],
 )
-def test_the_same_request_is_answered_with_the_first_appointment(
+def test_repeated_request_returns_the_first_appointment(
     spelled: Callable[[Any], Any],
 ) -> None:
     values = request(lead=LeadFactory(), client=UserFactory())
@@ -220,7 +220,7 @@ def test_the_same_request_is_answered_with_the_first_appointment(
         assert book_appointment(**again).pk == first.pk
 
 
-def test_the_same_start_is_the_same_request() -> None:
+def test_repeated_request_may_have_its_start_in_another_zone() -> None:
     values = request(start=NEXT_WEEK)
     first = book_appointment(**values)
     local = NEXT_WEEK.astimezone(timezone(timedelta(hours=3)))
@@ -256,7 +256,7 @@ def test_repeated_request_returns_the_appointment_in_its_new_state() -> None:
     ],
     ids=lambda other: " ".join(other),
 )
-def test_the_same_key_with_other_content_is_refused(other: dict[str, Any]) -> None:
+def test_same_key_with_other_content_is_refused(other: dict[str, Any]) -> None:
     values = request()
     first = book_appointment(**values)
     values |= {name: value() for name, value in other.items()}
@@ -340,7 +340,7 @@ def test_final_statuses_release_their_time(status: str) -> None:
     [(-LENGTH, True), (-LENGTH + TICK, False), (timedelta(hours=11), False), (12, True)],
     ids=["before it", "into it", "in it", "after it"],
 )
-def test_a_blocked_time_is_not_booked(start: Any, free: bool) -> None:
+def test_blocked_time_is_not_booked(start: Any, free: bool) -> None:
     AvailabilitySlotFactory(
         blocked=True, start_at_utc=NEXT_WEEK, end_at_utc=NEXT_WEEK + timedelta(hours=12)
     )
@@ -352,13 +352,13 @@ def test_a_blocked_time_is_not_booked(start: Any, free: bool) -> None:
             book_again(start=wanted)
 
 
-def test_a_blocked_slot_is_not_booked() -> None:
+def test_blocked_slot_is_not_booked() -> None:
     slot = AvailabilitySlotFactory(blocked=True)
     with refused(SlotTaken):
         book_again(slot=slot)
 
 
-def test_a_free_slot_within_blocked_time_is_not_booked() -> None:
+def test_available_slot_within_blocked_time_is_not_booked() -> None:
     slot = AvailabilitySlotFactory()
     AvailabilitySlotFactory(
         from_calendar=True, blocked=True, start_at_utc=slot.start_at_utc + 10 * MINUTE
@@ -431,13 +431,13 @@ def test_only_a_published_service_is_booked(status: str) -> None:
         book_appointment(**values)
 
 
-def test_a_blocked_client_does_not_book() -> None:
+def test_blocked_client_does_not_book() -> None:
     values = request(client=UserFactory(status="blocked"))
     with refused(ClientUnavailable, client=values["client"].pk):
         book_appointment(**values)
 
 
-def test_a_deleted_client_does_not_book() -> None:
+def test_deleted_client_does_not_book() -> None:
     values = request(client=UserFactory(deleted=True))
     with refused(ClientUnavailable):
         book_appointment(**values)
@@ -465,13 +465,13 @@ def test_format_that_is_not_offered_is_refused(offered: str, wanted: str) -> Non
         book_appointment(**values)
 
 
-def test_a_slot_of_another_service_is_refused() -> None:
+def test_slot_of_another_service_is_refused() -> None:
     values = request(slot=AvailabilitySlotFactory(service=ServiceFactory()))
     with refused(SlotUnsuitable, slot=values["slot"].pk):
         book_appointment(**values)
 
 
-def test_a_slot_too_short_for_the_service_is_refused() -> None:
+def test_slot_too_short_for_the_service_is_refused() -> None:
     slot = AvailabilitySlotFactory(start_at_utc=NEXT_WEEK, end_at_utc=NEXT_WEEK + LENGTH - TICK)
     values = request(slot=slot)
     with refused(SlotUnsuitable):
@@ -492,7 +492,7 @@ def test_start_equal_to_now_is_refused() -> None:
     assert book_appointment(**values, clock=at(NEXT_WEEK - TICK)).pk
 
 
-def test_a_slot_in_the_past_is_refused() -> None:
+def test_slot_in_the_past_is_refused() -> None:
     values = request(slot=AvailabilitySlotFactory(start_at_utc=ago(hours=1)))
     with refused(StartInPast):
         book_appointment(**values)

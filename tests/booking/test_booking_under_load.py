@@ -12,18 +12,18 @@ import psycopg
 import pytest
 
 from tests.booking import worker_pool
-from tests.booking.afterwards import (
+from tests.booking.load_checks import (
     CONFIRMED_UNPAID,
-    LEFT_OPEN,
-    MONEY_ASTRAY,
+    INCONSISTENT_MONEY,
+    INCONSISTENT_SLOTS,
+    OPEN_TRANSACTIONS,
     OVERLAPPING,
-    SLOTS_ASTRAY,
-    clients,
-    deadlocks,
+    count_deadlocks,
+    insert_clients,
+    insert_services,
+    insert_slots,
     keys,
     rows,
-    services,
-    slots,
 )
 from tests.booking.worker_pool import Answers, SharedClock, SharedData, Worker, kill_one, running
 from tests.databases import Database
@@ -62,12 +62,12 @@ TRACKED = {
 }
 
 
-def check(connection: psycopg.Connection) -> None:
+def check_database(connection: psycopg.Connection) -> None:
     """Check a database that only services, and INSERTs of holds, have written."""
     assert rows(connection, OVERLAPPING) == []
-    assert rows(connection, SLOTS_ASTRAY) == []
+    assert rows(connection, INCONSISTENT_SLOTS) == []
     assert rows(connection, CONFIRMED_UNPAID) == []
-    assert rows(connection, MONEY_ASTRAY) == []
+    assert rows(connection, INCONSISTENT_MONEY) == []
     expected = Counter()
     for event, source in PUBLISHED.items():
         about = sorted(keys(connection, f"SELECT id FROM {source}"))
@@ -94,7 +94,7 @@ def check(connection: psycopg.Connection) -> None:
 def collect_results(workers: Sequence[Worker], connection: psycopg.Connection) -> list[Answers]:
     """Wait for all workers and return their answers; no service may leave a transaction open."""
     answers = [worker.result() for worker in workers]
-    assert rows(connection, LEFT_OPEN) == []
+    assert rows(connection, OPEN_TRANSACTIONS) == []
     return answers
 
 
@@ -142,9 +142,9 @@ def test_concurrent_bookings_agree_with_the_database(
     starts = [begin + n * timedelta(hours=1) for n in range(hours)]
     with fresh_database.connect(autocommit=True) as connection:
         data = SharedData(
-            services=services(connection, (50, 3000), (50, 0)),
-            clients=clients(connection, 40),
-            slots=slots(connection, starts),
+            services=insert_services(connection, (50, 3000), (50, 0)),
+            clients=insert_clients(connection, 40),
+            slots=insert_slots(connection, starts),
             hours=starts,
             clock=SharedClock(datetime.now(UTC)),
         )
@@ -170,7 +170,7 @@ def test_concurrent_bookings_agree_with_the_database(
         with running(late):
             answers += collect_results(late, connection)
         seen = check_answers(connection, answers)
-        check(connection)
+        check_database(connection)
         assert set(seen) <= {"done", "SlotTaken", "IdempotencyConflict"}
         (booked,) = keys(connection, "SELECT count(*) FROM appointments")
         (given_back,) = keys(
@@ -179,7 +179,7 @@ def test_concurrent_bookings_agree_with_the_database(
         # Each hour is kept at most once; all hours are requested, so most are taken.
         assert 0 < booked - given_back <= hours
         assert booked == 1 if (hours, cancels) == (1, 0.0) else booked > hours // 2
-    assert deadlocks(fresh_database) == 0
+    assert count_deadlocks(fresh_database) == 0
 
 
 @pytest.mark.parametrize("is_lost", [False, True], ids=["kept", "canceled and rebooked"])
@@ -190,9 +190,9 @@ def test_request_answered_concurrently_returns_the_same_appointment(
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=7)
     with fresh_database.connect(autocommit=True) as connection:
         data = SharedData(
-            services=services(connection, (50, 3000)),
-            clients=clients(connection, 1),
-            slots=slots(connection, [hour]),
+            services=insert_services(connection, (50, 3000)),
+            clients=insert_clients(connection, 1),
+            slots=insert_slots(connection, [hour]),
             hours=[hour],
             clock=SharedClock(datetime.now(UTC)),
             by_slot=by_slot,
@@ -202,19 +202,19 @@ def test_request_answered_concurrently_returns_the_same_appointment(
         ) as work:
             answer, first = work[0].result()
         assert answer == first
-        check(connection)
+        check_database(connection)
 
 
-def busy_days(connection: psycopg.Connection) -> SharedData:
+def create_busy_day(connection: psycopg.Connection) -> SharedData:
     """A day of slots and several session lengths, on a clock that lets holds expire."""
     begin = (datetime.now(UTC) - VIRTUAL_AGE).replace(minute=0, second=0, microsecond=0)
     starts = [begin + n * timedelta(hours=1) for n in range(1, 25)]
     return SharedData(
-        services=services(connection, (50, 3000), (50, 0), (25, 2000), (110, 5000)),
-        clients=clients(connection, 40),
+        services=insert_services(connection, (50, 3000), (50, 0), (25, 2000), (110, 5000)),
+        clients=insert_clients(connection, 40),
         slots=[
-            *slots(connection, starts, 60, 10),
-            *slots(connection, starts[::2], 120),
+            *insert_slots(connection, starts, 60, 10),
+            *insert_slots(connection, starts[::2], 120),
         ],
         hours=starts,
         # A hold of 15 minutes lasts for about twelve rounds of all processes together.
@@ -230,7 +230,7 @@ def busy_days(connection: psycopg.Connection) -> SharedData:
 
 def test_all_services_run_concurrently(fresh_database: Database) -> None:
     with fresh_database.connect(autocommit=True) as connection:
-        data = busy_days(connection)
+        data = create_busy_day(connection)
         work = [
             Worker(fresh_database.url, worker_pool.call_random_services, n, ROUNDS, data)
             for n in range(PROCESSES)
@@ -238,7 +238,7 @@ def test_all_services_run_concurrently(fresh_database: Database) -> None:
         with running(work):
             answers = collect_results(work, connection)
         seen = check_answers(connection, answers)
-        check(connection)
+        check_database(connection)
     # All of this must have happened.
     assert {"done", "SlotTaken", "TransitionRefused"} <= set(seen)
     for happened in ("booked", "canceled", "moved", "expired", "written"):
@@ -249,7 +249,7 @@ def test_killed_processes_leave_a_consistent_database(fresh_database: Database) 
     """Each kill meets an open transaction; the other processes work until the last kill."""
     dice = random.Random(1)
     with fresh_database.connect(autocommit=True) as connection:
-        data, stop = busy_days(connection), worker_pool.CONTEXT.RawValue("i", 0)
+        data, stop = create_busy_day(connection), worker_pool.CONTEXT.RawValue("i", 0)
         work = [
             Worker(fresh_database.url, worker_pool.call_random_services, n, 10, data, stop)
             for n in range(PROCESSES)
@@ -260,6 +260,6 @@ def test_killed_processes_leave_a_consistent_database(fresh_database: Database) 
             stop.value = 1
             for worker in present:
                 worker.result()
-            assert eventually(lambda: rows(connection, LEFT_OPEN) == [])
-        check(connection)
+            assert eventually(lambda: rows(connection, OPEN_TRANSACTIONS) == [])
+        check_database(connection)
         assert rows(connection, "SELECT FROM appointments WHERE status <> 'pending_payment'")

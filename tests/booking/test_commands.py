@@ -46,13 +46,13 @@ def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Data
         yield fresh_database
 
 
-def command(name: str, *arguments: str) -> str:
+def run_command(name: str, *arguments: str) -> str:
     output = io.StringIO()
     call_command(name, *arguments, stdout=output, stderr=output)
     return output.getvalue()
 
 
-def refused(name: str, *arguments: str) -> tuple[str, str]:
+def run_failing_command(name: str, *arguments: str) -> tuple[str, str]:
     """Return the output and the error of a command that fails."""
     output = io.StringIO()
     with pytest.raises(CommandError) as caught:
@@ -60,7 +60,7 @@ def refused(name: str, *arguments: str) -> tuple[str, str]:
     return output.getvalue(), str(caught.value)
 
 
-def started(database: Database, *arguments: str) -> subprocess.Popen[str]:
+def start_process(database: Database, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, str(ROOT / "manage.py"), *arguments],
         env=environment(DATABASE_URL=database.url),
@@ -72,7 +72,7 @@ def started(database: Database, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+def wait_for_process(process: subprocess.Popen[str]) -> tuple[int, str]:
     output, errors = process.communicate(timeout=HANG_TIMEOUT)
     assert "Traceback" not in errors, errors
     return process.returncode, output
@@ -135,7 +135,7 @@ def test_waiting_webhooks_are_processed_and_counted(monkeypatch: pytest.MonkeyPa
     PaymentWebhookEventFactory(
         provider_payment_id=odd.provider_payment_id, amount=odd.amount, currency="RUB"
     )
-    assert command("process_webhooks").splitlines() == [
+    assert run_command("process_webhooks").splitlines() == [
         "       4 took effect",
         "       1 wait for a payment that is not known yet",
         "       1 have another amount than was asked for",
@@ -144,14 +144,14 @@ def test_waiting_webhooks_are_processed_and_counted(monkeypatch: pytest.MonkeyPa
     assert PaymentWebhookEvent.objects.get(last_error="out_of_order").processed_at is not None
     assert Appointment.objects.filter(status="confirmed").count() == 3
     before = event_types()
-    assert command("process_webhooks").splitlines()[0] == "       0 took effect"
+    assert run_command("process_webhooks").splitlines()[0] == "       0 took effect"
     assert event_types() == before
 
 
 @pytest.mark.django_db
 def test_command_without_waiting_webhooks_prints_zero() -> None:
     with writes_nothing():
-        assert command("process_webhooks") == "       0 took effect\n"
+        assert run_command("process_webhooks") == "       0 took effect\n"
 
 
 @pytest.mark.django_db
@@ -161,10 +161,10 @@ def test_oldest_webhooks_are_processed_first_up_to_the_limit() -> None:
         PaymentWebhookEvent.objects.filter(pk=event.pk).update(
             received_at=now() - timedelta(hours=3 - number)
         )
-    assert command("process_webhooks", "--limit", "2") == "       2 took effect\n"
+    assert run_command("process_webhooks", "--limit", "2") == "       2 took effect\n"
     done = PaymentWebhookEvent.objects.exclude(processed_at=None)
     assert {event.pk for event in done} == {event.pk for _row, _payment, event in made[1:]}
-    assert command("process_webhooks", "--limit", "9999999999") == "       1 took effect\n"
+    assert run_command("process_webhooks", "--limit", "9999999999") == "       1 took effect\n"
 
 
 @pytest.mark.django_db
@@ -180,20 +180,20 @@ def test_failing_webhook_stops_no_other_and_fails_the_command(
         confirm(row, *args, **values)
 
     monkeypatch.setattr(settlement, "confirm_locked_appointment", broken)
-    output, error = refused("process_webhooks")
+    output, error = run_failing_command("process_webhooks")
     assert error == "1 could not be handled and wait to be tried again."
     assert f"{made[1][2].pk}: could not be handled" in output
     assert "       2 took effect" in output
     assert "anna" not in output
     monkeypatch.undo()
-    assert command("process_webhooks") == "       1 took effect\n"
+    assert run_command("process_webhooks") == "       1 took effect\n"
     assert_all_took_effect_once(3)
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("limit", ["0", "-1", "many", "1.5", ""])
 def test_bad_limit_is_refused_in_one_line(limit: str) -> None:
-    output, error = refused("process_webhooks", f"--limit={limit}")
+    output, error = run_failing_command("process_webhooks", f"--limit={limit}")
     assert output == ""
     assert error == f"{limit!r} is no limit: a number of notifications, 1 or more."
 
@@ -204,7 +204,7 @@ def test_progress_is_shown(
 ) -> None:
     monkeypatch.setattr(commands, "LINE_EVERY", 0.0)
     waiting_successes(2)
-    command("process_webhooks")
+    run_command("process_webhooks")
     assert capsys.readouterr().err.splitlines() == [
         "payment_webhook_events: 1 of 2 rows",
         "payment_webhook_events: 2 of 2 rows",
@@ -215,7 +215,7 @@ def test_progress_is_shown(
 def test_killed_command_leaves_whole_webhooks(committed: Database) -> None:
     made = waiting_successes(8)
     with locked(committed, "appointments", made[4][0].pk) as is_waiting:
-        process = started(committed, "process_webhooks")
+        process = start_process(committed, "process_webhooks")
         assert eventually(is_waiting)
         process.kill()
         process.communicate(timeout=HANG_TIMEOUT)
@@ -235,10 +235,10 @@ def test_signal_stops_the_command_after_the_current_webhook(
 ) -> None:
     made = waiting_successes(5)
     with locked(committed, "appointments", made[2][0].pk) as is_waiting:
-        process = started(committed, "process_webhooks")
+        process = start_process(committed, "process_webhooks")
         assert eventually(is_waiting)
         process.send_signal(number)
-    code, output = ended(process)
+    code, output = wait_for_process(process)
     assert (code, output) == (
         0,
         "Stopped; the same command goes on from here.\n       3 took effect\n",
@@ -250,7 +250,10 @@ def test_signal_stops_the_command_after_the_current_webhook(
 @pytest.mark.slow
 def test_two_commands_process_each_webhook_once(committed: Database) -> None:
     waiting_successes(30)
-    answers = [ended(run) for run in [started(committed, "process_webhooks") for _ in range(2)]]
+    answers = [
+        wait_for_process(run)
+        for run in [start_process(committed, "process_webhooks") for _ in range(2)]
+    ]
     assert [code for code, _output in answers] == [0, 0]
     effects = [int(re.search(r"(\d+) took effect", output)[1]) for _code, output in answers]
     assert sum(effects) == 30
@@ -299,18 +302,18 @@ def assert_all_expired_once(number: int) -> None:
 def test_command_prints_the_number_of_expired_holds() -> None:
     stale_holds(2)
     AppointmentFactory(held=True)
-    assert command("expire_holds") == "2 holds expired.\n"
+    assert run_command("expire_holds") == "2 holds expired.\n"
     with writes_nothing():
-        assert command("expire_holds") == "0 holds expired.\n"
+        assert run_command("expire_holds") == "0 holds expired.\n"
     AppointmentFactory(held=True, hold_expires_at=now() - TICK)
-    assert command("expire_holds") == "1 hold expired.\n"
+    assert run_command("expire_holds") == "1 hold expired.\n"
 
 
 @pytest.mark.slow
 def test_killed_sweep_leaves_whole_transactions(committed: Database) -> None:
     rows = stale_holds(105)
     with locked(committed, "availability_slots", rows[102].slot_id) as is_waiting:
-        process = started(committed, "expire_holds")
+        process = start_process(committed, "expire_holds")
         assert eventually(is_waiting)
         process.kill()
         process.communicate(timeout=HANG_TIMEOUT)
@@ -324,7 +327,10 @@ def test_killed_sweep_leaves_whole_transactions(committed: Database) -> None:
 @pytest.mark.slow
 def test_two_sweeps_expire_each_hold_once(committed: Database) -> None:
     stale_holds(105)
-    answers = [ended(run) for run in [started(committed, "expire_holds") for _ in range(2)]]
+    answers = [
+        wait_for_process(run)
+        for run in [start_process(committed, "expire_holds") for _ in range(2)]
+    ]
     assert [code for code, _output in answers] == [0, 0]
     assert sum(int(re.match(r"\d+", output)[0]) for _code, output in answers) == 105
     assert_all_expired_once(105)

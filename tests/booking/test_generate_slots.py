@@ -172,7 +172,7 @@ def test_whole_days_offer_the_same_starts_as_the_oracle(
 # -- clock changes, chosen examples -------------------------------------------------------------
 
 
-def berlin(day: date, start: time, end: time, minutes: int, buffer: int) -> list[str]:
+def starts_in_berlin(day: date, start: time, end: time, minutes: int, buffer: int) -> list[str]:
     """Return the starts, in UTC, of a rule for Sundays in Berlin on one day."""
     rule = ScheduleRule(
         weekday=7,
@@ -201,41 +201,52 @@ SPRING, AUTUMN = date(2027, 3, 28), date(2027, 10, 31)
     ],
 )
 def test_local_hours_stay_the_same_across_clock_changes(day: date, utc: list[str]) -> None:
-    assert berlin(day, time(10), time(12), 50, 10) == utc
+    assert starts_in_berlin(day, time(10), time(12), 50, 10) == utc
 
 
 def test_skipped_start_makes_no_slot() -> None:
-    assert berlin(SPRING, time(0), time(5), 50, 10) == ["23:00", "00:00", "01:00", "02:00"]
+    assert starts_in_berlin(SPRING, time(0), time(5), 50, 10) == [
+        "23:00",
+        "00:00",
+        "01:00",
+        "02:00",
+    ]
 
 
 def test_repeated_hour_is_offered_the_first_time_only() -> None:
-    assert berlin(AUTUMN, time(0), time(5), 50, 10) == ["22:00", "23:00", "00:00", "02:00", "03:00"]
+    assert starts_in_berlin(AUTUMN, time(0), time(5), 50, 10) == [
+        "22:00",
+        "23:00",
+        "00:00",
+        "02:00",
+        "03:00",
+    ]
 
 
 def test_session_over_the_skipped_hour_keeps_its_duration() -> None:
     """From 01:30 to 03:30 local time is one hour, so the session ends at 04:30."""
-    assert berlin(SPRING, time(1, 30), time(8), 120, 0) == ["00:30", "03:30"]
+    assert starts_in_berlin(SPRING, time(1, 30), time(8), 120, 0) == ["00:30", "03:30"]
 
 
 def test_break_over_the_skipped_hour_keeps_its_duration() -> None:
-    assert berlin(SPRING, time(0, 50), time(6), 60, 60) == ["23:50", "02:50"]
+    assert starts_in_berlin(SPRING, time(0, 50), time(6), 60, 60) == ["23:50", "02:50"]
 
 
 def test_session_ends_in_elapsed_time_within_the_working_hours() -> None:
-    assert berlin(SPRING - 7 * DAY, time(1, 30), time(3, 30), 120, 0) == ["00:30"]
-    assert berlin(SPRING, time(1, 30), time(3, 30), 120, 0) == []
-    assert berlin(SPRING, time(1, 30), time(4, 30), 120, 0) == ["00:30"]
+    assert starts_in_berlin(SPRING - 7 * DAY, time(1, 30), time(3, 30), 120, 0) == ["00:30"]
+    assert starts_in_berlin(SPRING, time(1, 30), time(3, 30), 120, 0) == []
+    assert starts_in_berlin(SPRING, time(1, 30), time(4, 30), 120, 0) == ["00:30"]
 
 
 def test_repeated_closing_time_is_the_first() -> None:
-    assert berlin(AUTUMN, time(1, 30), time(2, 30), 60, 0) == ["23:30"]
-    assert berlin(AUTUMN, time(1, 30), time(3, 0), 60, 0) == ["23:30"]
+    assert starts_in_berlin(AUTUMN, time(1, 30), time(2, 30), 60, 0) == ["23:30"]
+    assert starts_in_berlin(AUTUMN, time(1, 30), time(3, 0), 60, 0) == ["23:30"]
 
 
 # -- days ---------------------------------------------------------------------------------------
 
 
-def days(first: date, last: date, **values: Any) -> list[date]:
+def offered_days(first: date, last: date, **values: Any) -> list[date]:
     rule = ScheduleRule(
         **{
             "weekday": 1,
@@ -252,27 +263,30 @@ def days(first: date, last: date, **values: Any) -> list[date]:
 
 def test_weekly_rule_includes_both_ends_of_the_period() -> None:
     mondays = [MONDAY + n * 7 * DAY for n in range(4)]
-    assert days(MONDAY, mondays[3]) == mondays
-    assert days(MONDAY + DAY, mondays[3] - DAY) == mondays[1:3]
+    assert offered_days(MONDAY, mondays[3]) == mondays
+    assert offered_days(MONDAY + DAY, mondays[3] - DAY) == mondays[1:3]
 
 
 def test_rule_includes_its_first_and_last_valid_day() -> None:
     limits = {"valid_from": MONDAY + 7 * DAY, "valid_until": MONDAY + 14 * DAY}
-    assert days(MONDAY, MONDAY + 60 * DAY, **limits) == [MONDAY + 7 * DAY, MONDAY + 14 * DAY]
+    assert offered_days(MONDAY, MONDAY + 60 * DAY, **limits) == [
+        MONDAY + 7 * DAY,
+        MONDAY + 14 * DAY,
+    ]
 
 
 def test_rule_outside_the_period_offers_nothing() -> None:
-    assert days(MONDAY, MONDAY + 6 * DAY, valid_from=MONDAY + 7 * DAY) == []
-    assert days(MONDAY + 7 * DAY, MONDAY + 60 * DAY, valid_until=MONDAY + 6 * DAY) == []
+    assert offered_days(MONDAY, MONDAY + 6 * DAY, valid_from=MONDAY + 7 * DAY) == []
+    assert offered_days(MONDAY + 7 * DAY, MONDAY + 60 * DAY, valid_until=MONDAY + 6 * DAY) == []
 
 
 def test_biweekly_rule_continues_over_the_end_of_the_year() -> None:
     """2026 has 53 ISO weeks, so the parity of the week number would be wrong."""
     values = {"recurrence": "biweekly", "valid_from": date(2026, 12, 7)}
     wanted = [date(2026, 12, 7), date(2026, 12, 21), date(2027, 1, 4), date(2027, 1, 18)]
-    assert days(date(2026, 12, 1), date(2027, 1, 31), **values) == wanted
+    assert offered_days(date(2026, 12, 1), date(2027, 1, 31), **values) == wanted
     one_by_one = (date(2026, 12, 1) + n * DAY for n in range(62))
-    assert [day for one in one_by_one for day in days(one, one, **values)] == wanted
+    assert [day for one in one_by_one for day in offered_days(one, one, **values)] == wanted
 
 
 @pytest.mark.parametrize("later", range(7))
@@ -280,7 +294,7 @@ def test_biweekly_rule_begins_on_its_first_weekday_after_valid_from(later: int) 
     """valid_from moves from Tuesday to Monday; the first Monday on or after it is the same."""
     values = {"recurrence": "biweekly", "valid_from": MONDAY + DAY + later * DAY}
     wanted = [MONDAY + 7 * DAY, MONDAY + 21 * DAY]
-    assert days(MONDAY, MONDAY + 30 * DAY, **values) == wanted
+    assert offered_days(MONDAY, MONDAY + 30 * DAY, **values) == wanted
 
 
 # -- busy times, compared with a check of all pairs -----------------------------------------------
@@ -395,7 +409,7 @@ def events() -> list[tuple[UUID, dict[str, Any]]]:
     return [*generated.order_by("aggregate_id").values_list("aggregate_id", "payload")]
 
 
-def rows() -> list[int]:
+def row_counts() -> list[int]:
     tables = [AvailabilitySlot, OutboxEvent, AnalyticsEvent, LeadTimelineEvent]
     return [table.objects.count() for table in tables]
 
@@ -426,9 +440,9 @@ def test_second_run_makes_no_slots(hours: Callable) -> None:
     hours(), hours(service=None)
     first = generate(MONDAY, MONDAY + 100 * DAY)
     assert first.created == 15 * 4 * 2
-    before, slots = rows(), {*AvailabilitySlot.objects.values_list()}
+    before, slots = row_counts(), {*AvailabilitySlot.objects.values_list()}
     assert generate(MONDAY, MONDAY + 100 * DAY) == GeneratedSlots(offered=first.created)
-    assert rows() == before
+    assert row_counts() == before
     assert {*AvailabilitySlot.objects.values_list()} == slots
 
 
@@ -457,7 +471,7 @@ def test_slots_have_breaks_between_them(hours: Callable) -> None:
 def test_rule_that_is_not_in_force_makes_no_slots(hours: Callable, values: dict) -> None:
     hours(**values)
     assert generate() == GeneratedSlots()
-    assert rows() == [0, 0, 0, 0]
+    assert row_counts() == [0, 0, 0, 0]
 
 
 def test_rule_of_one_day_makes_slots_on_that_day(hours: Callable) -> None:
@@ -664,11 +678,11 @@ def test_slot_inserted_concurrently_is_no_error(
     """Another session writes the same slot after the generation has read the busy times."""
     rule = hours()
 
-    def late(offers: list[Offer], taken: BusyTimes, *, now: datetime) -> Any:
+    def insert_and_choose(offers: list[Offer], taken: BusyTimes, *, now: datetime) -> Any:
         AvailabilitySlotFactory(service=rule.service, start_at_utc=at(11), end_at_utc=at(11, 50))
         return choose_offers(offers, taken, now=now)
 
-    monkeypatch.setattr("booking.services.schedule.choose_offers", late)
+    monkeypatch.setattr("booking.services.schedule.choose_offers", insert_and_choose)
     assert generate() == GeneratedSlots(created=3, offered=1)
     assert local_hours() == ALL_FOUR
     assert events() == [(rule.pk, {"created": 3})]
@@ -707,14 +721,14 @@ def test_year_of_ten_rules_takes_few_queries(
 )
 def test_invalid_period_is_refused(hours: Callable, first: Any, last: Any, field: str) -> None:
     hours()
-    before = rows()
+    before = row_counts()
     with pytest.raises(PeriodInvalid) as caught:
         generate_slots(first, last)
     assert isinstance(caught.value, InvalidInput)
     assert caught.value.code == "invalid_period"
     assert caught.value.details["field"] == field
     assert caught.value.sentence
-    assert rows() == before
+    assert row_counts() == before
 
 
 def test_period_may_have_366_days(hours: Callable) -> None:
@@ -742,19 +756,19 @@ def test_refusal_names_a_zone_that_python_does_not_know(
     hours()
     lost = hours(timezone="Asia/Kathmandu")
 
-    def known(name: str) -> zoneinfo.ZoneInfo:
+    def find_zone(name: str) -> zoneinfo.ZoneInfo:
         if name == "Asia/Kathmandu":
             raise zoneinfo.ZoneInfoNotFoundError(name)
         return zoneinfo.ZoneInfo(name)
 
-    monkeypatch.setattr(offers_module, "ZoneInfo", known)
-    before = rows()
+    monkeypatch.setattr(offers_module, "ZoneInfo", find_zone)
+    before = row_counts()
     with pytest.raises(RuleZoneUnknown) as caught:
         generate()
     assert isinstance(caught.value, Refused)
     assert caught.value.details == {"rule": lost.pk, "zone": "Asia/Kathmandu"}
     assert "Asia/Kathmandu" in caught.value.sentence
-    assert rows() == before
+    assert row_counts() == before
 
 
 @pytest.mark.parametrize("name", ["", "/etc/passwd", "../etc", "Europe", "Europe/Nowhere", "A\0"])
@@ -830,8 +844,8 @@ def test_command_generates_sixty_days_by_default(hours: Callable) -> None:
 )
 def test_command_refuses_bad_input_in_one_line(hours: Callable, arguments: list[str]) -> None:
     hours()
-    before = rows()
+    before = row_counts()
     with pytest.raises(CommandError) as caught:
         call_command("generate_slots", arguments[0] + "=" + arguments[1])
     assert len(str(caught.value).splitlines()) == 1
-    assert rows() == before
+    assert row_counts() == before

@@ -69,7 +69,7 @@ def started(database: Database) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def made(output: str) -> int:
+def number_made(output: str) -> int:
     match = re.search(r"(\d+) slots made", output)
     assert match, output
     return int(match[1])
@@ -81,11 +81,11 @@ def count(connection: psycopg.Connection[Any], sql: str, *params: Any) -> int:
     return int(row[0])
 
 
-def slots(connection: psycopg.Connection[Any]) -> int:
+def count_slots(connection: psycopg.Connection[Any]) -> int:
     return count(connection, "SELECT count(*) FROM availability_slots")
 
 
-def events(connection: psycopg.Connection[Any]) -> int:
+def count_events(connection: psycopg.Connection[Any]) -> int:
     return count(
         connection, "SELECT count(*) FROM outbox_events WHERE event_type = 'slots_generated'"
     )
@@ -99,9 +99,11 @@ def test_concurrent_generations_make_each_slot_once(
         answers = [process.communicate(timeout=HANG_TIMEOUT) for process in processes]
     assert [process.returncode for process in processes] == [0] * PROCESSES, answers
     # One process made all slots; the others waited for it and made none.
-    assert sorted(made(out) for out, _ in answers) == [0] * (PROCESSES - 1) + [slots(admin)]
-    assert slots(admin) > 1000
-    assert events(admin) == 10
+    assert sorted(number_made(out) for out, _ in answers) == [0] * (PROCESSES - 1) + [
+        count_slots(admin)
+    ]
+    assert count_slots(admin) > 1000
+    assert count_events(admin) == 10
     assert count(admin, OVERLAPPING) == 0
 
 
@@ -114,13 +116,13 @@ def test_rule_changed_while_two_processes_wait_makes_no_overlap(
         processes = [stack.enter_context(started(fresh_database)) for _ in range(2)]
         waiting = [WAITING, "schedule_rules|pg_advisory_xact_lock"]
         assert eventually(lambda: count(admin, *waiting) == 2)
-        assert slots(admin) == 0
+        assert count_slots(admin) == 0
         editor.commit()
         answers = [process.communicate(timeout=HANG_TIMEOUT) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], answers
     assert count(admin, OVERLAPPING) == 0
     breaks = "SELECT count(*) FROM availability_slots WHERE buffer_minutes <> 25"
-    assert slots(admin) > 0
+    assert count_slots(admin) > 0
     assert count(admin, breaks) == 0
 
 
@@ -140,12 +142,12 @@ def test_killed_generation_writes_nothing(
         "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
     )
     assert eventually(lambda: count(admin, others) == 0)
-    assert (slots(admin), events(admin)) == (0, 0)
+    assert (count_slots(admin), count_events(admin)) == (0, 0)
 
     again = manage(*ARGUMENTS, DATABASE_URL=fresh_database.url)
     assert again.returncode == 0, again.stderr
-    assert made(again.stdout) == slots(admin) > 1000
-    assert events(admin) == 10
+    assert number_made(again.stdout) == count_slots(admin) > 1000
+    assert count_events(admin) == 10
 
 
 def test_generation_works_without_time_zones_of_the_system(
@@ -153,7 +155,7 @@ def test_generation_works_without_time_zones_of_the_system(
 ) -> None:
     bare = manage(*ARGUMENTS, DATABASE_URL=fresh_database.url, PYTHONTZPATH="")
     assert bare.returncode == 0, bare.stderr
-    assert made(bare.stdout) == slots(admin) > 1000
+    assert number_made(bare.stdout) == count_slots(admin) > 1000
 
 
 def test_bad_input_is_refused_in_one_line(
@@ -164,4 +166,4 @@ def test_bad_input_is_refused_in_one_line(
         assert refused.returncode == 1, arguments
         assert len(refused.stderr.strip().splitlines()) == 1, arguments
         assert arguments[1] in refused.stderr
-    assert slots(admin) == 0
+    assert count_slots(admin) == 0

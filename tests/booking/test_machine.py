@@ -92,6 +92,6 @@ def test_sequence_of_service_calls_breaks_no_rule(database: None, print_line: An
     assert reach - Booking.seen.keys() == set()
 
 
-def test_services_refuse_what_raw_sql_has_broken(database: None, print_line: Any) -> None:
+def test_services_keep_the_rules_after_raw_sql_writes(database: None, print_line: Any) -> None:
     run(RawSqlMachine, STEPS // 5, print_line)
     assert RawSqlMachine.steps >= STEPS // 5

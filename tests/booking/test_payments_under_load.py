@@ -20,17 +20,17 @@ from django.db import connection, transaction
 from booking.models import PaymentWebhookEvent
 from booking.services import attach_provider_id
 from tests.booking import worker_pool
-from tests.booking.afterwards import (
+from tests.booking.load_checks import (
     CONFIRMED_UNPAID,
-    LEFT_OPEN,
-    MONEY_ASTRAY,
+    INCONSISTENT_MONEY,
+    INCONSISTENT_SLOTS,
+    OPEN_TRANSACTIONS,
     OVERLAPPING,
-    SLOTS_ASTRAY,
-    clients,
+    insert_clients,
+    insert_services,
+    insert_slots,
     keys,
     rows,
-    services,
-    slots,
 )
 from tests.booking.outbox_assertions import book, deliver, start
 from tests.booking.worker_pool import ScheduledCall, Worker, kill_one, running
@@ -48,12 +48,12 @@ SESSION = timedelta(minutes=50)
 # The state of a hold before its deliveries, or its change during them.
 FATES = {
     "held": 35,
-    "runs out": 15,
-    "ran out": 12,
+    "expires": 15,
+    "expired": 12,
     "swept": 12,
     "swept, taken": 8,
-    "ran out, taken meanwhile": 8,
-    "canceled meanwhile": 10,
+    "expired, then taken": 8,
+    "then canceled": 10,
 }
 # The deliveries about a payment; "good" is a success of the right amount.
 STORIES = {
@@ -138,15 +138,15 @@ def cases(
     connection: psycopg.Connection, dice: random.Random
 ) -> tuple[list[Case], list[tuple[str, dict[str, Any]]]]:
     """Insert the payments; return them and the service calls to make during the deliveries."""
-    paid, free = services(connection, (50, PRICE), (50, 0))
-    people = clients(connection, 200)
+    paid, free = insert_services(connection, (50, PRICE), (50, 0))
+    people = insert_clients(connection, 200)
     now = datetime.now(UTC)
     first = now.replace(minute=0, second=0, microsecond=0) + timedelta(days=7)
-    made, meanwhile = [], []
-    hours = slots(connection, [first + n * timedelta(hours=1) for n in range(PAYMENTS)], 50)
+    made, service_calls = [], []
+    hours = insert_slots(connection, [first + n * timedelta(hours=1) for n in range(PAYMENTS)], 50)
     for n, slot in enumerate(hours):
         fate, story = pick(dice, FATES), pick(dice, STORIES)
-        expires = {"runs out": dice.uniform(1, 60), "held": 86_400, "canceled meanwhile": 86_400}
+        expires = {"expires": dice.uniform(1, 60), "held": 86_400, "then canceled": 86_400}
         hold = {
             "service": paid,
             "client": dice.choice(people),
@@ -173,14 +173,14 @@ def cases(
         (payment,) = keys(connection, PAYMENT, [*terms, None if is_late else key])
         made.append(Case(payment, appointment, purpose, fate, story, key, is_late))
         if is_late:
-            meanwhile.append(("attach", {"payment": payment, "key": key}))
-        if fate == "canceled meanwhile":
-            meanwhile.append(("cancel", {"appointment": appointment}))
-        if fate == "ran out, taken meanwhile":
+            service_calls.append(("attach", {"payment": payment, "key": key}))
+        if fate == "then canceled":
+            service_calls.append(("cancel", {"appointment": appointment}))
+        if fate == "expired, then taken":
             wanted = {"service": free, "client": dice.choice(people), "slot": slot}
-            meanwhile.append(("book", {**wanted, "client_request_id": f"meanwhile-{n}"}))
-    meanwhile += [("sweep", {})] * 20
-    return made, meanwhile
+            service_calls.append(("book", {**wanted, "client_request_id": f"meanwhile-{n}"}))
+    service_calls += [("sweep", {})] * 20
+    return made, service_calls
 
 
 def deliveries_of(made: list[Case], dice: random.Random) -> list[dict[str, str]]:
@@ -317,9 +317,9 @@ def check_fate(case: Case, result: Outcome) -> None:
     """Only a payment whose time was lost has no session."""
     if result.status != "succeeded":
         return
-    if case.fate in ("held", "runs out", "ran out", "swept"):
+    if case.fate in ("held", "expires", "expired", "swept"):
         assert result.has_time
-    elif case.fate in ("swept, taken", "canceled meanwhile"):
+    elif case.fate in ("swept, taken", "then canceled"):
         assert not result.has_time
 
 
@@ -327,12 +327,12 @@ def check_fate(case: Case, result: Outcome) -> None:
 def test_every_payment_has_exactly_its_expected_effect(fresh_database: Database) -> None:
     dice = random.Random(4)
     with fresh_database.connect(autocommit=True) as connection:
-        made, meanwhile = cases(connection, dice)
+        made, service_calls = cases(connection, dice)
         sent = deliveries_of(made, dice)
-        dice.shuffle(meanwhile)
+        dice.shuffle(service_calls)
         calls = [
-            ScheduledCall(n * (DELIVERIES + 1) // len(meanwhile), kind, wanted)
-            for n, (kind, wanted) in enumerate(meanwhile)
+            ScheduledCall(n * (DELIVERIES + 1) // len(service_calls), kind, wanted)
+            for n, (kind, wanted) in enumerate(service_calls)
         ]
         done = [worker_pool.CONTEXT.RawValue("i", 0) for _ in range(PROCESSES)]
         made_calls, enough, stop = (worker_pool.CONTEXT.RawValue("i", 0) for _ in range(3))
@@ -359,15 +359,15 @@ def test_every_payment_has_exactly_its_expected_effect(fresh_database: Database)
                 worker.result()
             stop.value = 1
             present[-1].result()
-            assert eventually(lambda: rows(connection, LEFT_OPEN) == [])
+            assert eventually(lambda: rows(connection, OPEN_TRANSACTIONS) == [])
         assert all(value.value >= len(sent[n::PROCESSES]) for n, value in enumerate(done))
         assert len(sent) == DELIVERIES
         assert made_calls.value == len(calls)
 
         assert rows(connection, OVERLAPPING) == []
-        assert rows(connection, SLOTS_ASTRAY) == []
+        assert rows(connection, INCONSISTENT_SLOTS) == []
         assert rows(connection, CONFIRMED_UNPAID) == []
-        assert rows(connection, MONEY_ASTRAY) == []
+        assert rows(connection, INCONSISTENT_MONEY) == []
         results = outcomes(connection)
         for case in made:
             check_case(case, results[case.key])

@@ -179,7 +179,7 @@ def test_requests_without_a_key_are_stored_separately() -> None:
     ],
     ids=lambda other: " ".join(other),
 )
-def test_the_same_key_with_other_content_is_refused(other: dict[str, Any]) -> None:
+def test_same_key_with_other_content_is_refused(other: dict[str, Any]) -> None:
     values = waiting(id=uuid7(), user=UserFactory())
     first = submit_waitlist_request(**values)
     values |= {name: value() for name, value in other.items()}
@@ -317,14 +317,18 @@ def draft(appointment: Any, answers: Any = SOME_ANSWERS) -> IntakeForm:
     return save_intake_draft(appointment=appointment, payload=Plaintext(answers))
 
 
-def opened(form: IntakeForm) -> Any:
+def stored_answers(form: IntakeForm) -> Any:
     return IntakeForm.objects.get(pk=form.pk).payload_encrypted.open()
 
 
 def test_answers_are_stored_as_a_draft() -> None:
     row = book()
     form = draft(row)
-    assert (form.status, form.appointment_id, opened(form)) == ("draft", row.pk, SOME_ANSWERS)
+    assert (form.status, form.appointment_id, stored_answers(form)) == (
+        "draft",
+        row.pk,
+        SOME_ANSWERS,
+    )
     assert event_types(form) == ["intake_started"]
     assert payload("intake_started") == {
         "appointment_id": str(row.pk),
@@ -341,7 +345,7 @@ def test_later_answers_replace_the_earlier_answers() -> None:
     form = draft(row)
     events = event_types()
     assert draft(row, ANSWERS) == form
-    assert opened(form) == ANSWERS
+    assert stored_answers(form) == ANSWERS
     assert (event_types(), IntakeForm.objects.count()) == (events, 1)
     assert tracked_names().count("intake_started") == 1
 
@@ -351,7 +355,7 @@ def test_complete_draft_is_submitted() -> None:
     form = draft(row, ANSWERS)
     now = wall_clock()
     assert submit_intake_form(form, clock=at(now)) is form
-    assert (form.status, form.submitted_at, opened(form)) == ("submitted", now, ANSWERS)
+    assert (form.status, form.submitted_at, stored_answers(form)) == ("submitted", now, ANSWERS)
     assert event_types(form) == ["intake_started", "intake_submitted"]
     assert payload("intake_submitted") == payload("intake_started")
     assert tracked("intake_submitted") == [
@@ -466,7 +470,7 @@ def test_answers_that_violate_the_schema_are_refused() -> None:
     check_refusals(
         lambda answers: draft(row, answers), INVALID_ANSWERS, AnswersInvalid, field="payload"
     )
-    assert opened(form) == ANSWERS
+    assert stored_answers(form) == ANSWERS
 
 
 def test_refusal_reveals_nothing_of_the_answers() -> None:

@@ -105,7 +105,7 @@ def test_amount_is_the_same_in_every_notation(
 
 
 @loop_over("kind", [*KINDS, "payment.unheard_of", "ping"])
-def test_same_event_again_has_no_effect(pending: tuple[Appointment, Payment], kind: str) -> None:
+def test_repeated_webhook_has_no_effect(pending: tuple[Appointment, Payment], kind: str) -> None:
     _row, payment = pending
     first = deliver(payment, kind)
     assert first.processed_at is not None
@@ -532,7 +532,7 @@ def test_late_payment_is_due_back_after_the_start() -> None:
 
 
 @loop_over("obstacle", ["begun", "over", "blocked"])
-def test_expired_hold_that_is_not_canceled_loses_its_time_too(obstacle: str) -> None:
+def test_expired_hold_that_is_not_canceled_may_lose_its_time(obstacle: str) -> None:
     row = book()
     payment = known_payment(row)
     instant = {"begun": row.start_at_utc, "over": row.end_at_utc}.get(obstacle, row.hold_expires_at)

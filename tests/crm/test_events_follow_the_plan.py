@@ -101,7 +101,7 @@ def value_of(param: dict[str, Any]) -> Any:
             return VALID[kind]
 
 
-def full(event: str) -> dict[str, Any]:
+def all_parameters(event: str) -> dict[str, Any]:
     """Return a value for every parameter of the event."""
     return {name: value_of(param) for name, param in EVENTS[event]["params"].items()}
 
@@ -114,10 +114,10 @@ def required(event: str) -> list[str]:
     return [name for name, p in EVENTS[event]["params"].items() if p.get("required")]
 
 
-def least(event: str) -> dict[str, Any]:
+def required_parameters(event: str) -> dict[str, Any]:
     """Return values for the required parameters only."""
     one_each = {choice.split("|")[0] for choice in choices(event)}
-    return {k: v for k, v in full(event).items() if k in {*required(event), *one_each}}
+    return {k: v for k, v in all_parameters(event).items() if k in {*required(event), *one_each}}
 
 
 def first_source(event: str) -> str:
@@ -177,7 +177,7 @@ def test_every_event_is_accepted_with_all_its_parameters(table: str) -> None:
     check_accepted(
         Writer(table),
         [
-            (declaration(event, "sources", source), (event, source, full(event)))
+            (declaration(event, "sources", source), (event, source, all_parameters(event)))
             for event in events_of(table)
             for source in EVENTS[event]["sources"]
         ],
@@ -190,7 +190,7 @@ def test_model_accepts_an_event_of_each_source(table: str) -> None:
     check_accepted(
         Writer(table, orm=True),
         [
-            (declaration(event, "sources", source), (event, source, full(event)))
+            (declaration(event, "sources", source), (event, source, all_parameters(event)))
             for source, event in events.items()
         ],
     )
@@ -202,7 +202,7 @@ def with_each_value(event: str) -> list[dict[str, Any]]:
     closed = {name: param for name, param in params if "allowed" in param}
     combinations = []
     for number in range(max((len(param["allowed"]) for param in closed.values()), default=0)):
-        given = full(event)
+        given = all_parameters(event)
         for name, param in closed.items():
             value = param["allowed"][number % len(param["allowed"])]
             given[name] = [value] if param["kind"] == "enum_list" else value
@@ -227,7 +227,7 @@ def test_event_needs_only_its_required_parameters(table: str) -> None:
     check_accepted(
         Writer(table),
         [
-            (declaration(event, "params"), (event, first_source(event), least(event)))
+            (declaration(event, "params"), (event, first_source(event), required_parameters(event)))
             for event in events_of(table)
         ],
     )
@@ -241,7 +241,7 @@ def test_event_from_another_source_is_refused(table: str) -> None:
         Writer(table),
         "source_in_plan",
         [
-            (declaration(event, "sources", source), (event, source, full(event)))
+            (declaration(event, "sources", source), (event, source, all_parameters(event)))
             for event in events_of(table)
             for source in [
                 *(s for s in SOURCES if s not in EVENTS[event]["sources"]),
@@ -271,7 +271,7 @@ def test_event_without_a_required_parameter_is_refused(table: str) -> None:
                 (
                     event,
                     first_source(event),
-                    {k: v for k, v in full(event).items() if k not in names},
+                    {k: v for k, v in all_parameters(event).items() if k not in names},
                 ),
             )
             for event, names in needed
@@ -284,9 +284,9 @@ def test_each_parameter_of_a_choice_is_enough(table: str) -> None:
     attempts = []
     for event in events_of(table):
         for choice in choices(event):
-            rest = {k: v for k, v in full(event).items() if k not in choice.split("|")}
+            rest = {k: v for k, v in all_parameters(event).items() if k not in choice.split("|")}
             for name in choice.split("|"):
-                given = {**rest, name: full(event)[name]}
+                given = {**rest, name: all_parameters(event)[name]}
                 attempts.append(
                     (declaration(event, "params", name), (event, first_source(event), given))
                 )
@@ -302,7 +302,11 @@ def test_every_parameter_refuses_a_value_of_another_kind(table: str) -> None:
         [
             (
                 declaration(event, "params", name),
-                (event, first_source(event), {**least(event), name: WRONG[param["kind"]][0]}),
+                (
+                    event,
+                    first_source(event),
+                    {**required_parameters(event), name: WRONG[param["kind"]][0]},
+                ),
             )
             for event in events_of(table)
             for name, param in EVENTS[event]["params"].items()
@@ -325,7 +329,10 @@ def test_parameter_refuses_every_value_of_another_kind(kind: str) -> None:
         Writer(ANALYTICS),
         "p0_only",
         [
-            (f"{value!r}"[:80], (event, first_source(event), {**full(event), name: value}))
+            (
+                f"{value!r}"[:80],
+                (event, first_source(event), {**all_parameters(event), name: value}),
+            )
             for value in ALWAYS_INVALID + WRONG[kind]
         ],
     )
@@ -340,11 +347,11 @@ def test_every_event_refuses_an_unknown_key(table: str) -> None:
     for event in events_of(table):
         keys = ["answer_text", *choices(event)]
         if event == LARGEST:
-            keys += [*UNKNOWN, "", "Мария", *(name.upper() for name in full(event))]
+            keys += [*UNKNOWN, "", "Мария", *(name.upper() for name in all_parameters(event))]
         attempts += [
             (
                 f"{declaration(event, 'params')}: {key!r}",
-                (event, first_source(event), {**full(event), key: "a"}),
+                (event, first_source(event), {**all_parameters(event), key: "a"}),
             )
             for key in keys
         ]
@@ -469,7 +476,7 @@ def test_envelope_is_accepted_in_properties_of_any_event(table: str) -> None:
         [
             (
                 declaration(event, "params"),
-                (event, first_source(event), {**PAGE, **ACQUISITION, **least(event)}),
+                (event, first_source(event), {**PAGE, **ACQUISITION, **required_parameters(event)}),
             )
             for event in events_of(table)
         ],
@@ -506,7 +513,7 @@ def test_envelope_accepts_p0_values_only() -> None:
 
 
 def in_envelope(event: str, names: set[str]) -> dict[str, dict[str, Any]]:
-    values = full(event)
+    values = all_parameters(event)
     return {
         column: {key: values[key] for key in keys if key in names}
         for column, keys in oracle.ENVELOPE.items()
@@ -526,7 +533,7 @@ def test_required_parameter_is_accepted_in_the_envelope() -> None:
 
     def check(event: str) -> None:
         names, source = ENVELOPED[event], first_source(event)
-        rest = {k: v for k, v in full(event).items() if k not in names}
+        rest = {k: v for k, v in all_parameters(event).items() if k not in names}
         writer.write(event, source, rest, **in_envelope(event, names))
         for name in names:
             with refuses(GUARD[ANALYTICS]["required_present"], ANALYTICS):

@@ -24,7 +24,7 @@ from ebalance.db.encryption.fields import Plaintext, UnsealedValue
 from ebalance.services import IdempotencyConflict, InvalidInput, NotFound, Refused
 from tests.advice import advises, of_test
 from tests.case_loops import check_each
-from tests.crm.test_events_follow_the_plan import EVENTS, full
+from tests.crm.test_events_follow_the_plan import EVENTS, all_parameters
 from tests.factories import (
     LeadFactory,
     LeadIdentityFactory,
@@ -45,7 +45,7 @@ WAITS: dict[str, Any] = {
     "event_name": "waitlist_submitted",
     "properties": {"preferred_contact": "email", "service_slug": "first-meeting"},
 }
-PAID: dict[str, Any] = {"event_name": "booking_paid", "properties": full("booking_paid")}
+PAID: dict[str, Any] = {"event_name": "booking_paid", "properties": all_parameters("booking_paid")}
 BROWSER = "visitor-000001"
 NAIVE = datetime(2027, 1, 1)  # noqa: DTZ001
 EMAIL = "Maria.Ivanova@Example.com"
@@ -56,7 +56,11 @@ def record(event: dict[str, Any], **more: Any) -> Lead | None:
 
 
 def any_event(name: str) -> dict[str, Any]:
-    return {"event_name": name, "source": EVENTS[name]["sources"][0], "properties": full(name)}
+    return {
+        "event_name": name,
+        "source": EVENTS[name]["sources"][0],
+        "properties": all_parameters(name),
+    }
 
 
 def email(text: str = EMAIL) -> dict[str, Plaintext]:
@@ -632,7 +636,9 @@ def test_id_of_another_event_is_refused(other: dict[str, Any]) -> None:
 def test_id_of_another_timeline_event_is_refused() -> None:
     """The timeline may have events that analytics lacks: staff writes them, and purges differ."""
     row = LeadTimelineEventFactory(
-        tracking_event_id="booking_paid", source="backend", properties=full("booking_paid")
+        tracking_event_id="booking_paid",
+        source="backend",
+        properties=all_parameters("booking_paid"),
     )
     other = LeadFactory()
     with nothing_written(), pytest.raises(IdempotencyConflict):
