@@ -14,8 +14,8 @@ from .chains import Chain
 def calculate_refund(row: Appointment, chain: Chain, canceled_at: datetime) -> int:
     """Whole roubles due back for a canceled session.
 
-    Money above the price is not part of it: that was given back when it came in. An expired hold
-    that was paid late gets nothing back if another appointment has replaced it.
+    Money above the price is not part of it: it was due back as soon as it arrived. An expired
+    hold that was paid late gets nothing back if another appointment has replaced it.
     """
     if row.pk != chain.last.pk:
         return 0
@@ -61,8 +61,8 @@ def publish_refunds(chain: Chain, amount: int) -> None:
 def publish_refund_due(payment: Payment, amount: int, reason: str) -> None:
     """Publish that money of ``payment`` must be given back, whole roubles.
 
-    ``reason``: canceled, time_gone (the time was lost before the money came), overpaid, duplicate,
-    or already_over (the payment had been closed before).
+    ``reason``: canceled, time_gone (the time was lost before the money arrived), overpaid,
+    duplicate, or already_over (the payment had been closed before).
     """
     publish_event(
         "refund_due",

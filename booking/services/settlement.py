@@ -21,7 +21,7 @@ from .slots import release_and_reserve_slots
 
 
 def record_success(payment: Payment, *, clock: Clock) -> str | None:
-    """Record that the amount of a locked payment has come in, and confirm its appointment.
+    """Record that the amount of a locked payment has arrived, and confirm its appointment.
 
     If the time of the appointment is lost, the money is due back. Returns the last_error to store
     with the delivery, if any.
