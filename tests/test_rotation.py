@@ -404,7 +404,7 @@ def test_a_dry_run_says_what_would_move_and_writes_nothing(use: Any) -> None:
     assert "lead_notes: 4 rows would be moved." in said
     assert f"lead_notes {bad.pk}: note_encrypted: " in said
     assert "lead_identities" not in said
-    assert error == "1 row would be left as they are."
+    assert error == "1 row cannot be moved."
     assert fingerprint(*tables) == before
 
 
@@ -829,7 +829,7 @@ def test_a_run_that_is_stopped_says_how_to_go_on(
         run.send_signal(number)
         _said, errors = run.communicate(timeout=HANG_TIMEOUT)
     assert run.returncode == 128 + number
-    assert errors.splitlines()[-1].endswith("the same command goes on from here.")
+    assert errors.splitlines()[-1].endswith("run the same command again to continue.")
     assert "Traceback" not in errors
     finished = manage("rotate_keys", DATABASE_URL=committed.url, **NEW_ENVIRONMENT)
     assert finished.returncode == 0, finished.stderr

@@ -1,4 +1,4 @@
-"""No form writes a sealed column: neither one made by hand, nor a page of admin."""
+"""No form writes a sealed column: neither a hand-written form nor a page of admin."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def test_form_writes_no_protected_field(field: ProtectedField) -> None:
         forms.modelform_factory(field.model, fields=[field.name])
     assert field.name not in forms.modelform_factory(field.model, fields="__all__").base_fields
 
-    class Told(forms.ModelForm):
+    class EmptyForm(forms.ModelForm):
         class Meta:
             model = field.model
             fields: list[str] = []
 
-    # A field of the same name, made by hand.
-    made = type("Made", (Told,), {field.name: forms.CharField()})
+    # A hand-written field of the same name.
+    made = type("Made", (EmptyForm,), {field.name: forms.CharField()})
     row = filled(field.model)
     before = texts(row)
     form = made({field.name: MARKER}, instance=row)
@@ -46,8 +46,8 @@ def test_form_writes_no_protected_field(field: ProtectedField) -> None:
     assert (before[field.column] or MARKER) not in initial.as_p()
 
 
-def told(row: models.Model) -> dict[str, Any]:
-    """Every way to name a protected column in what a browser sends."""
+def protected_values(row: models.Model) -> dict[str, Any]:
+    """A value for every name by which a request could address a protected column."""
     data: dict[str, Any] = {}
     for field in protected_fields(type(row)):
         data |= dict.fromkeys(
@@ -67,7 +67,7 @@ def test_page_of_a_row_writes_no_sealed_value(owner: Client, model: type[models.
     address = page(model, "change", row.pk)
     form = form_at(owner, address)
     with unrendered():
-        for data in (told(row), told(row) | sealed):
+        for data in (protected_values(row), protected_values(row) | sealed):
             answer = owner.post(address, form | data)
             assert answer.status_code in {302, 403, 404}, answer.context_data["errors"]
             assert texts(row) == before
@@ -76,7 +76,11 @@ def test_page_of_a_row_writes_no_sealed_value(owner: Client, model: type[models.
     address = page(model, "add")
     with unrendered():
         shown = owner.get(address)
-        data = told(model()) if shown.status_code != 200 else form_data(shown) | told(model())
+        data = (
+            protected_values(model())
+            if shown.status_code != 200
+            else form_data(shown) | protected_values(model())
+        )
         owner.post(address, data)
     rows = model._base_manager.order_by("-pk")
     if rows.count() > count:  # a contact of a lead may be added without its sealed values
@@ -100,7 +104,7 @@ def test_inline_writes_no_sealed_value(
     address = page(parent, "change", getattr(row, f"{reference(model, parent())}_id"))
     data = form_at(owner, address)
     for prefix in {key.rsplit("-", 1)[0] for key in data if "-" in key}:
-        data |= {f"{prefix}-{name}": text for name, text in told(row).items()}
+        data |= {f"{prefix}-{name}": text for name, text in protected_values(row).items()}
     assert owner.post(address, data).status_code == 302
     assert texts(row) == before
 

@@ -241,7 +241,7 @@ def test_signal_stops_the_command_after_the_current_webhook(
     code, output = wait_for_process(process)
     assert (code, output) == (
         0,
-        "Stopped; the same command goes on from here.\n       3 took effect\n",
+        "Stopped; run the same command again to continue.\n       3 took effect\n",
     )
     assert manage("process_webhooks", DATABASE_URL=committed.url).returncode == 0
     assert_all_took_effect_once(5)

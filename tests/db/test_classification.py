@@ -17,7 +17,7 @@ from django.db.migrations.serializer import serializer_factory
 from ebalance.db.schema import data_map
 from ebalance.db.schema.classification import (
     DELETE,
-    NAMES_NOBODY,
+    IDENTIFIES_NO_PERSON,
     NULL,
     Classified,
     keep,
@@ -215,7 +215,7 @@ def test_personal_columns_do_not_stay() -> Iterator[str]:
                 "add to REPLACED in tests/db/test_classification.py, or erase otherwise,",
                 "erasure replaces the value",
             )
-        if column.privacy != "P0" and action == "keep" and column.erasure == NAMES_NOBODY:
+        if column.privacy != "P0" and action == "keep" and column.erasure == IDENTIFIES_NO_PERSON:
             yield of(column)("declare erasure=keep(reason) or another erasure= for", "it stays")
         if action in {"keep", "replace"} and not column.erasure.note.strip():
             yield of(column)("give the reason in erasure= of")
@@ -291,7 +291,7 @@ def declare(monkeypatch: pytest.MonkeyPatch, name: str, declared: Classified) ->
         ),
         (
             "display_name",
-            p1("name", erasure=NAMES_NOBODY),
+            p1("name", erasure=IDENTIFIES_NO_PERSON),
             test_personal_columns_do_not_stay,
             "declare erasure=keep(reason) or another erasure= for `User.display_name`",
         ),

@@ -477,7 +477,7 @@ def test_sealed_bytes_that_are_no_json_are_wrong_content(
     def check(plain: bytes) -> None:
         for field in (texts, anything):
             error = refusal(WrongContent, put(field, plain))
-            assert field.place in str(error)
+            assert field.qualified_name in str(error)
 
     check_each(NOT_JSON.items(), check, undo=False)
 

@@ -220,7 +220,7 @@ def test_longest_entry_is_accepted() -> None:
 
 def test_a_draft_may_leave_answers_out() -> None:
     validate("intake", {"version": 1, "safety": {}, "goals": "Спать"}, draft=True)
-    assert refusal("intake", {"goals": "Спать"}, draft=True).place == "$.version"
+    assert refusal("intake", {"goals": "Спать"}, draft=True).path == "$.version"
     assert refusal("intake", {"version": 1, "goals": 7}, draft=True).rule == "type"
 
 
@@ -277,7 +277,7 @@ REFUSED = [
 def check_refusal(case: tuple[str, tuple, Any, str, str]) -> None:
     name, path, value, rule, place = case
     error = refusal(name, changed(name, *path, to=value))
-    assert (error.schema, error.rule, error.code, error.place) == (f"{name}.1", rule, rule, place)
+    assert (error.schema, error.rule, error.code, error.path) == (f"{name}.1", rule, rule, place)
     assert error.messages == [f"{payloads.SENTENCES[rule]} ({name}.1: {place}, {rule})."]
     check_quotes_nobody(error, MARKER, "ivan", "Позвонили")
 
@@ -289,13 +289,13 @@ def test_refusal_names_schema_rule_and_place() -> None:
 
 def test_an_entry_without_anything_is_refused() -> None:
     error = refusal(SLEEP, {"version": 1})
-    assert (error.rule, error.place) == ("minProperties", "$")
+    assert (error.rule, error.path) == ("minProperties", "$")
 
 
 def test_payload_is_an_object() -> None:
     for payload in (None, True, 1, MARKER, [MARKER], (), b"{}", {MARKER}, object()):
         error = refusal(EMOTIONS, payload)
-        assert (error.rule, error.place) == ("type", "$"), payload
+        assert (error.rule, error.path) == ("type", "$"), payload
         check_quotes_nobody(error, MARKER)
 
 
@@ -363,7 +363,7 @@ def check_not_json(value: Any) -> None:
             at = at[step]
         at[path[-1]] = value
         error = refusal(EMOTIONS, payload)
-        assert (error.rule, error.place) == ("json", place)
+        assert (error.rule, error.path) == ("json", place)
         check_quotes_nobody(error, MARKER)
 
 
@@ -384,7 +384,7 @@ def test_a_subclass_of_dict_is_no_payload() -> None:
 def test_an_error_can_be_pickled() -> None:
     error = refusal(EMOTIONS, {"version": 1})
     again = pickle.loads(pickle.dumps(error))
-    assert (again.schema, again.rule, again.place) == (error.schema, error.rule, error.place)
+    assert (again.schema, again.rule, again.path) == (error.schema, error.rule, error.path)
     assert again.messages == error.messages
 
 

@@ -437,7 +437,7 @@ def acls() -> list[dict]:
 
 def test_a_second_run_changes_nothing() -> None:
     before = acls()
-    assert check() == ("", "The roles have what they are for, and nothing else.\n")
+    assert check() == ("", "The roles have exactly the privileges that they need.\n")
     grant()
     assert acls() == before
     assert check()[0] == ""
@@ -632,7 +632,7 @@ def test_a_run_does_not_wait_for_long(granted: Database, monkeypatch) -> None:
     monkeypatch.setattr(roles, "LOCK_TIMEOUT", "10ms")
     with granted.connect() as session:
         session.execute("SELECT pg_advisory_lock(%s)", [roles.LOCK])
-        with pytest.raises(CommandError, match="Somebody is at work on these tables, try again"):
+        with pytest.raises(CommandError, match="Another session uses these tables, try again"):
             grant()
 
 

@@ -133,7 +133,7 @@ class ModerationActionFactory(EntityFactory):
 
     @classmethod
     def _build(cls, model_class: type[ModerationAction], *args: Any, **kwargs: Any) -> Any:
-        # No foreign key leads to it, so save_related() is told.
+        # No foreign key leads to it: save_related() reads unsaved_relatives.
         unsaved = kwargs.pop("ugc")
         instance = super()._build(model_class, *args, **kwargs)
         instance.unsaved_relatives = [unsaved]

@@ -35,7 +35,7 @@ EMAIL, PHONE = "anna@example.com", "+79991234567"
 
 
 def place(item: Any) -> str:
-    return item.place if isinstance(item, ProtectedField) else item._meta.db_table
+    return item.qualified_name if isinstance(item, ProtectedField) else item._meta.db_table
 
 
 each_model = pytest.mark.parametrize("model", MODELS, ids=place)

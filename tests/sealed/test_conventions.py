@@ -34,14 +34,14 @@ TOKENS = {
 @advises
 def test_tokens_stay() -> Iterator[str]:
     place = of_test(filled_places, "TOKENS")
-    tokens = {field.place: field.token.decode() for field in SEALED}
+    tokens = {field.qualified_name: field.token.decode() for field in SEALED}
     for field in SEALED:
-        known = TOKENS.get(field.place)
+        known = TOKENS.get(field.qualified_name)
         if known is None:
-            yield place(f'give "{field.place}" a line in', "the column is new")
-        elif known != tokens[field.place]:
+            yield place(f'give "{field.qualified_name}" a line in', "the column is new")
+        elif known != tokens[field.qualified_name]:
             yield of_field(field)(f'give the token "{known}" back to', "stored values go by it")
-        if [*tokens.values()].count(tokens[field.place]) > 1:
+        if [*tokens.values()].count(tokens[field.qualified_name]) > 1:
             yield of_field(field)("choose a token of its own for", "another column has the same")
     for name in TOKENS.keys() - tokens:
         yield place(f'move or remove the line of "{name}" in', "there is no such column")
@@ -49,7 +49,7 @@ def test_tokens_stay() -> Iterator[str]:
 
 @advises
 def test_columns_are_named_by_their_kind() -> Iterator[str]:
-    places = {field.place for field in COLUMNS}
+    places = {field.qualified_name for field in COLUMNS}
     for model in apps.get_models():
         for field in model._meta.concrete_fields:
             is_named = field.column.endswith(("_encrypted", "_bidx"))
@@ -99,14 +99,14 @@ def filled_places(model: type[models.Model]) -> set[str]:
     """The protected columns that the rows of these tests fill."""
     row = identity() if model._meta.db_table == "lead_identities" else filled(model)
     columns = [field for field in COLUMNS if field.model is model]
-    return {field.place for field in columns if getattr(row, field.name) is not None}
+    return {field.qualified_name for field in columns if getattr(row, field.name) is not None}
 
 
 @advises
 def test_every_table_has_a_full_row_in_these_tests(db: None) -> Iterator[str]:
     for model in MODELS:
         for field in (field for field in COLUMNS if field.model is model):
-            if field.place not in filled_places(model):
+            if field.qualified_name not in filled_places(model):
                 yield of_test(filled, "filled")("fill the column in", of_field(field).declaration)
 
 

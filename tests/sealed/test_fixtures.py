@@ -98,7 +98,7 @@ def test_plaintext_in_a_fixture_is_refused_and_not_quoted(
             load(path)
         assert not found.writes, kind
         assert "48151623" not in str(caught.value), kind
-        assert field.place in str(caught.value), kind
+        assert field.qualified_name in str(caught.value), kind
         assert caught.value.__cause__ is None, kind
         assert caught.value.__suppress_context__, kind
         assert texts(row) == before, kind

@@ -11,8 +11,8 @@ from ebalance.db import auditing, rules, triggers
 from ebalance.db.encryption.fields import SealedText
 from ebalance.db.fields import (
     ClosedSet,
+    DateTimeFromDatabase,
     Entity,
-    MomentFromDatabase,
     RestrictForeignKey,
     SingleLineTextField,
     now_default,
@@ -81,7 +81,7 @@ class AnonymousQuestion(Entity):
         default=False, db_default=False, db_comment=p0("the asker confirmed being safe")
     )
     submitted_at = models.DateTimeField(db_default=now_default(), db_comment=p0("when asked, UTC"))
-    due_at = MomentFromDatabase(
+    due_at = DateTimeFromDatabase(
         blank=True,
         editable=False,
         db_comment=p0("decide by, UTC; set by the database: 4 h with a crisis flag, else 24 h"),

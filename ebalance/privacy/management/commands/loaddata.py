@@ -23,22 +23,24 @@ class Command(loaddata.Command):
 
 
 def _sentence(error: DeserializationError | SealingError) -> str:
-    found = re.match(r"Problem installing fixture '(.*?)': ", str(error))
-    where = [f"Problem installing fixture '{found[1] if found else 'stdin'}'"]
+    match = re.match(r"Problem installing fixture '(.*?)': ", str(error))
+    where = [f"Problem installing fixture '{match[1] if match else 'stdin'}'"]
     cause = error.__cause__ or error.__context__
     why = message(cause) if cause else ""
-    if isinstance(error, SealingError):  # which names the column itself
-        why = str(error).removeprefix(found[0] if found else "")
+    if isinstance(error, SealingError):  # its message names the column
+        why = str(error).removeprefix(match[0] if match else "")
     if unknown := re.search(r"Invalid model identifier: [\w.]+", str(error)):
         where.append(unknown[0])
-    elif place := _place(error):
-        where.append(place)
+    elif location := _location(error):
+        where.append(location)
     return ": ".join(filter(None, [*where, why])).rstrip(".") + "."
 
 
-def _place(error: DeserializationError | SealingError) -> str:
-    """Row and column. Django's message quotes the value and names no column, so they are taken
-    from the frame that worked on the row.
+def _location(error: DeserializationError | SealingError) -> str:
+    """The row and column of the error.
+
+    Django's message quotes the value and does not name the column, so both are read from the frame
+    that processed the row.
     """
     for frame, _line in traceback.walk_tb(error.__traceback__):
         local: dict[str, Any] = frame.f_locals
