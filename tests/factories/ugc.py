@@ -1,4 +1,4 @@
-"""What clients write, and what moderators do with it. Every text is sealed."""
+"""Texts of clients and acts of moderators. Every text is sealed."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class AnonymousQuestionFactory(EntityFactory):
         answered = factory.Trait(status="answered", moderated_at=now(), answered_at=now())
 
     @classmethod
-    def before_move(cls, instance: AnonymousQuestion, stop: Mapping[str, Any]) -> None:
-        if stop.get("status") == "answered":
+    def before_move(cls, instance: AnonymousQuestion, step: Mapping[str, Any]) -> None:
+        if step.get("status") == "answered":
             QuestionAnswerFactory(question=instance)
 
 
@@ -85,8 +85,8 @@ class ReviewFactory(EntityFactory):
         unpublished = factory.Trait(status="unpublished", submitted_at=now())
 
     @classmethod
-    def before_move(cls, instance: Review, stop: Mapping[str, Any]) -> None:
-        if stop.get("status") == "published":
+    def before_move(cls, instance: Review, step: Mapping[str, Any]) -> None:
+        if step.get("status") == "published":
             ReviewPublicationConsentFactory(review=instance, user=instance.user)
 
 
@@ -133,7 +133,7 @@ class ModerationActionFactory(EntityFactory):
 
     @classmethod
     def _build(cls, model_class: type[ModerationAction], *args: Any, **kwargs: Any) -> Any:
-        # No foreign key leads to it: save_related() reads unsaved_relatives.
+        # No foreign key leads to the subject: save_related() reads unsaved_relatives.
         unsaved = kwargs.pop("ugc")
         instance = super()._build(model_class, *args, **kwargs)
         instance.unsaved_relatives = [unsaved]

@@ -30,7 +30,7 @@ from ebalance.services import InvalidInput, NotFound, NotPermitted, Refused, Tra
 from identity.errors import LastOwner, UpcomingAppointments
 from identity.models import Consent, ErasureLedgerEntry, User
 from identity.services import block_user, unblock_user
-from tests.audit.tampering import grow
+from tests.audit.tampering import grow_log
 from tests.booking.outbox_assertions import event_types, outbox, refused, stored, writes_nothing
 from tests.factories import (
     AnalyticsEventFactory,
@@ -791,7 +791,7 @@ def test_erasure_reads_the_log_by_its_indexes(anna: User, owner: User) -> None:
         lead.save()
     with acting_as(anna, **VISIT):
         record_entry("login", anna)
-    grow(5_000)
+    grow_log(5_000)
     execute("ANALYZE audit_log_entries")
     read: list[tuple[str, Any]] = []
 
