@@ -63,7 +63,11 @@ INITIAL = {
     "appointments": {"pending_payment", "confirmed"},
 }
 # Never changes once set.
-KEPT = {("payments", "provider_payment_id")}
+KEPT = {
+    ("anonymous_questions", "moderated_at"),
+    ("payments", "provider_payment_id"),
+    ("waitlist_requests", "closed_at"),
+}
 
 # Its status is that of the counted runs.
 WITHOUT_A_LIFE = {"interactive_run_totals"}

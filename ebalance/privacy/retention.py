@@ -260,7 +260,8 @@ class TablePurge(Purge):
         now = "%(now)s::timestamptz"
         if self._type(end) == "date":
             now = f"({now} AT TIME ZONE '{DAY_ZONE}')"
-        since = f"{now} - interval '{self.retention.time}'" if self.retention.time else now
+        time = end.time or self.retention.time
+        since = f"{now} - interval '{time}'" if time else now
         where = f" AND ({end.where})" if end.where else ""
         return f"{_quote(end.column)} < ({since})::{self._type(end)}{where}"
 

@@ -281,7 +281,7 @@ def book_again(**values: Any) -> Appointment:
         **{
             "service": OTHER_ROWS["service"],
             "client": OTHER_ROWS["client"],
-            "client_request_id": "another request",
+            "client_request_id": "another-request",
             "timezone": "Europe/Moscow",
             "format": "online",
         }

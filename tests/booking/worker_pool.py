@@ -324,7 +324,7 @@ def book_beside_itself(request: str, data: SharedData, is_lost: bool) -> tuple[U
         twins.append(book(request, data.clock))
         if is_lost:
             cancel_appointment(twins[0], by="client")
-            book("another request", data.clock)
+            book("another-request", data.clock)
         connection.close()
 
     def clock() -> datetime:

@@ -67,10 +67,12 @@ def fits(kind: str, allowed: list[str] | None, value: Any) -> bool:
         return value in (allowed or [])
     if len(value) > 120:
         return False
-    if kind == "uuid" or (kind in {"ref", "deep_link"} and is_uuid(value)):
+    if kind == "uuid" or (kind == "ref" and is_uuid(value)):
         return is_uuid(value)
     if kind == "timestamp":
         return is_timestamp(value)
+    if kind == "deep_link":
+        return re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}", value, re.ASCII) is not None
     if re.search("[0-9]{7}|([0-9][._-]?){11}", value):
         return False
     shapes = {
@@ -79,7 +81,6 @@ def fits(kind: str, allowed: list[str] | None, value: Any) -> bool:
         "ref": r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}",
         "utm": r"[A-Za-z0-9_.-]{1,80}",
         "path": r"/[a-z0-9/_.-]{0,199}",
-        "deep_link": r"(?=.*[A-Za-z])[A-Za-z0-9]{8,12}",
         "host": r"(?i:([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z]([a-z0-9-]*[a-z0-9])?)",
     }
     if kind == "topic":

@@ -68,7 +68,7 @@ WRONG: dict[str, list[Any]] = {
     "code_list": ["a", [1], [None], ["a", "b c"], ["79991234567"]],
     "slug": [True, 1, "A", "a--b", "a.b", "a" * 121, "79991234567"],
     "ref": [True, 1, "-a", "a/b", "a" * 61, "79991234567"],
-    "deep_link": [True, 1, "abc1234", "12345678", "abcd-1234", "a" * 13, "a1234567"],
+    "deep_link": [True, 1, "abc1234", "12345678", "a" * 65, "abcd.1234", "-" * 8],
     "uuid": [True, 1, "abc", UUID[:-1], UUID.replace("-", ""), f"{{{UUID}}}"],
     "int": [True, -1, 10**9 + 1, 1.5, "1", 1e300],
     "bool": [0, 1, "true", "f"],

@@ -43,8 +43,8 @@ KINDS: dict[str, tuple[list[Any], list[Any]]] = {
         ["a" * 61, f"{UUID}\n", f" {UUID}", f"{UUID}/", "_a", "1234567", "a b"],
     ),
     "deep_link": (
-        [UUID, "abcd1234", "A" * 12, "12345a78"],
-        ["abc1234", "a" * 13, "12345678", "123456789012", "a1234567", "abcd-123", "abcd_123"],
+        [UUID, "abcd1234", "A" * 64, "a1234567", "-_abcd-_", "12345678901x"],
+        ["abc1234", "a" * 65, "12345678", "79991234567", "abcd.123", "abcdefgh\n", "________"],
     ),
     "uuid": (
         [UUID, UUID.upper(), "00000000-0000-0000-0000-000000000000"],
@@ -256,7 +256,9 @@ def test_kind_accepts_its_values_up_to_their_limits(kind: str) -> None:
 @pytest.mark.parametrize("kind", TEXTS)
 def test_kind_refuses_personal_texts(kind: str) -> None:
     event, name = event_of_kind(kind)
-    check_refused(ANALYTICS, event, name, PERSONAL)
+    # The id of a deep link may contain a run of digits if it contains a letter too.
+    texts = [text for text in PERSONAL if (kind, text) != ("deep_link", "tel79991234567")]
+    check_refused(ANALYTICS, event, name, texts)
 
 
 @pytest.mark.parametrize(

@@ -173,8 +173,10 @@ def test_event_without_a_time_gets_the_time_of_the_clock() -> None:
     [
         (START, "Ab12cd34", "Ab12cd34", "Ab12cd34"),
         (START, "0199f0a0-0000-7000-8000-000000000000", ..., ...),
-        (START, "plan-7d_and_more", "plan-7d_and_more", None),
-        (START, "a1234567", "a1234567", None),  # a run of seven digits
+        (START, "plan-7d_and_more", ..., ...),
+        (START, "a1234567", ..., ...),  # a run of seven digits
+        (START, "x" * 64, ..., ...),
+        (START, "79991234567", None, None),  # no letter
         (START, "+7 917 555-12-34", None, None),
         (START, "short", None, None),
         (WAITS, "Ab12cd34", "Ab12cd34", None),  # the plan has no such parameter for this event

@@ -86,7 +86,7 @@ def test_every_reference_to_a_person_has_its_rule() -> Iterator[str]:
             "the column does not link a person",
         )
     for reference in REFERENCES:
-        expected = f"BEFORE INSERT OR UPDATE OF {reference.name} ON public.{reference.table.name}"
+        expected = f"AFTER INSERT OR UPDATE OF {reference.name} ON public.{reference.table.name}"
         if expected not in by_name.get(rule_of(reference), {}).get("definition", ""):
             yield of_column(reference.table.name, reference.name)(
                 "make a RestrictForeignKey, which brings triggers.not_erased() along, of",

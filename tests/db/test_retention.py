@@ -46,7 +46,10 @@ PURGED = {
     "deep_links": ("", "expires_at"),
     "interactive_runs": ("90 days", "started_at"),
     "interactive_run_totals": ("13 months", "day"),
-    "anonymous_questions": ("90 days", "answered_at moderated_at"),
+    "anonymous_questions": ("90 days", "answered_at moderated_at moderated_at"),
+    "waitlist_requests": ("90 days", "closed_at"),
+    "lead_identities": ("24 months", "created_at"),
+    "intake_forms": ("7 days", "created_at"),
     "diary_entries": ("30 days", "deleted_at"),
     "data_export_requests": ("90 days", "created_at"),
     "review_publication_consents": ("3 years", "revoked_at granted_at"),
@@ -59,7 +62,10 @@ PURGED = {
 # The index that a batch reads.
 INDEXES = {
     ("anonymous_questions", "answered_at"): "anonymous_questions_answered",
-    ("anonymous_questions", "moderated_at"): "anonymous_questions_rejected",
+    ("anonymous_questions", "moderated_at"): "anonymous_questions_decided",
+    ("intake_forms", "created_at"): "intake_forms_by_creation",
+    ("lead_identities", "created_at"): "lead_identities_by_creation",
+    ("waitlist_requests", "closed_at"): "waitlist_requests_closed",
     ("analytics_events", "received_at"): "analytics_events_by_receipt",
     ("data_export_requests", "created_at"): "data_export_requests_over",
     ("deep_links", "expires_at"): "deep_links_by_expiry",

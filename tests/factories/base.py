@@ -48,6 +48,9 @@ def today() -> factory.LazyFunction:
     return factory.LazyFunction(timezone.localdate)
 
 
+FINAL = object()  # in a step: the value that the row ends with
+
+
 def walk(instance: models.Model, *steps: Mapping[str, Any]) -> None:
     """Save ``instance`` with the values of each step in turn.
 
@@ -92,7 +95,10 @@ class EntityFactory(factory.django.DjangoModelFactory):
 
     @classmethod
     def _create(cls, model_class: type[models.Model], *args: Any, **kwargs: Any) -> Any:
-        steps = cls._steps_before.get(kwargs.get("status", ""), ())
+        steps = [
+            {name: kwargs.get(name) if value is FINAL else value for name, value in step.items()}
+            for step in cls._steps_before.get(kwargs.get("status", ""), ())
+        ]
         if not steps:
             return super()._create(model_class, *args, **kwargs)
         first = {k: v() if callable(v) else v for k, v in steps[0].items()}

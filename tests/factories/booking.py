@@ -218,7 +218,7 @@ class IntakeFormFactory(EntityFactory):
         submitted = factory.Trait(status="submitted", submitted_at=now())
 
 
-NEW = {"status": "new"}
+NEW = {"status": "new", "closed_at": None}
 
 
 class WaitlistRequestFactory(EntityFactory):
@@ -235,4 +235,4 @@ class WaitlistRequestFactory(EntityFactory):
 
     class Params:
         contacted = factory.Trait(status="contacted")
-        closed = factory.Trait(status="closed")
+        closed = factory.Trait(status="closed", closed_at=now())

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import factory
-from django.utils import timezone
 
 from ebalance.db.encryption.fields import Plaintext
 from ugc.models import (
@@ -18,12 +17,12 @@ from ugc.models import (
     ReviewPublicationConsent,
 )
 
-from .base import EntityFactory, ago, now, secret, today
+from .base import FINAL, EntityFactory, ago, now, secret, today
 from .identity import TEXT_VERSION, UserFactory
 from .payloads import PAYLOADS
 
 ASKED = {"status": "pending", "moderated_at": None, "answered_at": None}
-APPROVED = {**ASKED, "status": "approved", "moderated_at": timezone.now}
+APPROVED = {**ASKED, "status": "approved", "moderated_at": FINAL}
 
 
 class AnonymousQuestionFactory(EntityFactory):
@@ -61,7 +60,10 @@ class QuestionAnswerFactory(EntityFactory):
         model = QuestionAnswer
 
     class Params:
-        published = factory.Trait(published_at=now())
+        published = factory.Trait(
+            published_at=now(),
+            question=factory.SubFactory(AnonymousQuestionFactory, publish_allowed=True),
+        )
 
 
 WRITTEN = {"status": "pending", "published_at": None}

@@ -25,12 +25,15 @@ from ebalance.privacy import retention
 from tests.factories import (
     AnalyticsEventFactory,
     AnonymousQuestionFactory,
+    AppointmentFactory,
     AuditLogEntryFactory,
     DataExportRequestFactory,
     DeepLinkFactory,
     DiaryEntryFactory,
+    IntakeFormFactory,
     InteractiveRunFactory,
     InteractiveRunTotalFactory,
+    LeadIdentityFactory,
     LeadTimelineEventFactory,
     ModerationActionFactory,
     OutboxEventFactory,
@@ -38,6 +41,7 @@ from tests.factories import (
     ReviewFactory,
     ReviewPublicationConsentFactory,
     UserFactory,
+    WaitlistRequestFactory,
 )
 from tests.factories.base import ago
 from tests.privacy.purging import before, command, exists, named, purge, refused, touches
@@ -58,6 +62,7 @@ class Ending:
     name: str
     make: Callable[[datetime], models.Model]
     touches: tuple[str, ...] = ()
+    own_time: str = ""
 
     def __str__(self) -> str:
         return f"{self.table}: {self.name}"
@@ -66,7 +71,7 @@ class Ending:
     def time(self) -> str:
         retention = named(self.table).retention
         assert isinstance(retention, Purged)
-        return retention.time
+        return self.own_time or retention.time
 
 
 def question(**values: Any) -> models.Model:
@@ -81,8 +86,42 @@ def answered_question(at: datetime) -> models.Model:
 
 def rejected(at: datetime) -> models.Model:
     row = question(rejected=True, moderated_at=at)
-    ModerationActionFactory(ugc=row, rejected=True)
+    ModerationActionFactory(ugc=row, rejected=True, created_at=at - timedelta(days=1))
     return row
+
+
+def decided_again(at: datetime, status: str, action: str) -> models.Model:
+    """Decided first 400 days before ``at``, escalated, and decided for good at ``at``."""
+    row = question(**{status: True}, moderated_at=at - timedelta(days=400))
+    reason = {"reason_category": "spam"} if action == "reject" else {}
+    ModerationActionFactory(ugc=row, action=action, created_at=at, **reason)
+    return row
+
+
+def intake(at: datetime, **values: Any) -> models.Model:
+    """The form of a session that ended at ``at``."""
+    appointment = AppointmentFactory(
+        completed=True, start_at_utc=at - timedelta(minutes=50), end_at_utc=at, **values
+    )
+    return IntakeFormFactory(appointment=appointment, created_at=at - timedelta(days=30))
+
+
+def intake_of_canceled(at: datetime) -> models.Model:
+    appointment = AppointmentFactory(canceled=True, canceled_at=at)
+    return IntakeFormFactory(appointment=appointment, created_at=at - timedelta(days=30))
+
+
+def intake_of_moved(at: datetime) -> models.Model:
+    """The form stays with the first session of the chain, the last one was cancelled at ``at``."""
+    first = AppointmentFactory(rescheduled=True)
+    AppointmentFactory(canceled=True, canceled_at=at, rescheduled_from=first)
+    return IntakeFormFactory(appointment=first, created_at=at - timedelta(days=30))
+
+
+def identity_of_lead(at: datetime) -> models.Model:
+    identity = LeadIdentityFactory(created_at=at - timedelta(days=400))
+    LeadTimelineEventFactory(lead=identity.lead, occurred_at=at)
+    return identity
 
 
 def consent(**values: Any) -> models.Model:
@@ -118,6 +157,31 @@ ENDINGS = [
     ),
     Ending("anonymous_questions", "answered", answered_question, ("question_answers",)),
     Ending("anonymous_questions", "rejected", rejected),
+    Ending(
+        "anonymous_questions",
+        "rejected after an escalation",
+        lambda at: decided_again(at, "rejected", "reject"),
+    ),
+    Ending(
+        "anonymous_questions",
+        "approved and never answered",
+        lambda at: question(approved=True, moderated_at=at),
+        own_time="180 days",
+    ),
+    Ending(
+        "anonymous_questions",
+        "approved again after an escalation and never answered",
+        lambda at: decided_again(at, "approved", "approve"),
+        own_time="180 days",
+    ),
+    Ending(
+        "waitlist_requests", "closed", lambda at: WaitlistRequestFactory(closed=True, closed_at=at)
+    ),
+    Ending("intake_forms", "session is over", intake, own_time="12 months"),
+    Ending("intake_forms", "session was cancelled", intake_of_canceled),
+    Ending("intake_forms", "moved session was cancelled", intake_of_moved),
+    Ending("lead_identities", "last event of the lead", identity_of_lead),
+    Ending("lead_identities", "no event", lambda at: LeadIdentityFactory(created_at=at)),
     Ending(
         "diary_entries",
         "deleted",
@@ -222,7 +286,13 @@ LONG_AGO = timedelta(days=9000)
     [
         lambda: question(),
         lambda: question(crisis=True),
-        lambda: question(approved=True, moderated_at=ago(days=999)),
+        lambda: WaitlistRequestFactory(created_at=ago(days=999)),
+        lambda: IntakeFormFactory(created_at=ago(days=999)),
+        lambda: LeadIdentityFactory(registered=True, created_at=ago(days=9000)),
+        lambda: LeadIdentityFactory(
+            created_at=ago(days=9000),
+            lead=LeadIdentityFactory(registered=True, created_at=ago(days=9000)).lead,
+        ),
         lambda: DiaryEntryFactory(created_at=ago(days=9000), entry_date=date(2001, 1, 1)),
         lambda: DataExportRequestFactory(created_at=ago(days=999)),
         lambda: DataExportRequestFactory(processing=True, created_at=ago(days=999)),
