@@ -1,6 +1,6 @@
-"""The tracking plan read a second time, in Python: what the P0 guard must agree with.
+"""The rules of the P0 guard in Python, to compare with the guard of the database.
 
-Written from privacy.md §3 and the plan itself, not from the SQL.
+Written from privacy.md §3 and the tracking plan, not from the SQL.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|\+00:00
 
 
 def declaration(event: str, *path: str) -> str:
-    """Name the file and the entry of the plan, for the message of a failing test."""
+    """Return the file and the entry of the plan, for the message of a failing test."""
     return f"{PLAN_FILE}: {'.'.join(['events', event, *path])}"
 
 
@@ -38,7 +38,7 @@ def is_uuid(text: str) -> bool:
         return False
 
 
-def is_moment(text: str) -> bool:
+def is_timestamp(text: str) -> bool:
     if not TIMESTAMP.fullmatch(text):
         return False
     try:
@@ -49,7 +49,7 @@ def is_moment(text: str) -> bool:
 
 
 def fits(kind: str, allowed: list[str] | None, value: Any) -> bool:
-    """Whether a JSON value is of a kind of the plan."""
+    """Return whether a JSON value is of a kind of the plan."""
     if kind in {"enum_list", "code_list"}:
         single = kind.removesuffix("_list")
         return (
@@ -70,7 +70,7 @@ def fits(kind: str, allowed: list[str] | None, value: Any) -> bool:
     if kind == "uuid" or (kind == "ref" and is_uuid(value)):
         return is_uuid(value)
     if kind == "timestamp":
-        return is_moment(value)
+        return is_timestamp(value)
     if kind == "deep_link":
         return re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}", value, re.ASCII) is not None
     if re.search("[0-9]{7}|([0-9][._-]?){11}", value):
@@ -102,7 +102,7 @@ def in_envelope(section: str | None, key: str, value: Any) -> bool:
 def accepts(
     event: str, source: str, properties: dict, page: dict | None = None, acquisition=None
 ) -> bool:
-    """Whether the plan admits this event."""
+    """Return whether the plan admits the event."""
     page, acquisition = page or {}, acquisition or {}
     spec = PLAN["events"].get(event)
     if spec is None or source not in spec["sources"]:
