@@ -93,7 +93,7 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("holder__regex", "^[a-z0-9.-]{1,64}:[0-9]{1,10}$")
+                                    ("holder__regex", "^[a-z0-9.-]{1,53}:[0-9]{1,10}$")
                                 ),
                                 name="leases_holder_is_host_and_process",
                             ),
@@ -108,6 +108,14 @@ class Migration(migrations.Migration):
                                 name="leases_times_finite",
                             ),
                             models.UniqueConstraint(fields=("name",), name="leases_name_unique"),
+                            models.CheckConstraint(
+                                condition=models.Q(("name__length__lte", 200)),
+                                name="leases_name_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("holder__length__lte", 64)),
+                                name="leases_holder_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -198,13 +206,13 @@ class Migration(migrations.Migration):
                         (
                             "ip_address",
                             models.GenericIPAddressField(
-                                blank=True, db_comment="P0 · address of the request", null=True
+                                blank=True, db_comment="P1 · address of the request", null=True
                             ),
                         ),
                         (
                             "user_agent",
                             models.TextField(
-                                blank=True, db_comment="P0 · user agent of the request", null=True
+                                blank=True, db_comment="P1 · user agent of the request", null=True
                             ),
                         ),
                         (
@@ -286,7 +294,9 @@ class Migration(migrations.Migration):
                                 name="audit_log_entries_entity_type_is_code",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("entity_key__regex", "^[A-Za-z0-9_-]{1,64}$")),
+                                condition=models.Q(
+                                    ("entity_key__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{1,64}$")
+                                ),
                                 name="audit_log_entries_entity_key_is_key",
                             ),
                             models.CheckConstraint(
@@ -327,6 +337,44 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="audit_log_entries_actor_role_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("action__length__lte", 60)),
+                                name="audit_log_entries_action_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("entity_type__length__lte", 60)),
+                                name="audit_log_entries_entity_type_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("entity_key__length__lte", 120)),
+                                name="audit_log_entries_entity_key_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("old_value"),
+                                        models.Value(200000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="audit_log_entries_old_value_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("new_value"),
+                                        models.Value(200000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="audit_log_entries_new_value_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("user_agent__length__lte", 300)),
+                                name="audit_log_entries_user_agent_has_length",
                             ),
                         ],
                         "triggers": [
@@ -461,6 +509,10 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="audit_checkpoints_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("key_id__length__lte", 60)),
+                                name="audit_checkpoints_key_id_has_length",
                             ),
                         ],
                         "triggers": [
@@ -682,6 +734,29 @@ class Migration(migrations.Migration):
                                 ),
                                 name="outbox_events_times_finite",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("event_type__length__lte", 60)),
+                                name="outbox_events_event_type_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("aggregate_type__length__lte", 60)),
+                                name="outbox_events_aggregate_type_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("payload"),
+                                        models.Value(20000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="outbox_events_payload_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("last_error__length__lte", 60)),
+                                name="outbox_events_last_error_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -834,6 +909,18 @@ class Migration(migrations.Migration):
                                 fields=("table_name",),
                                 name="key_rotations_one_open_per_table",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("table_name__length__lte", 60)),
+                                name="key_rotations_table_name_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("to_key__length__lte", 60)),
+                                name="key_rotations_to_key_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("to_index_key__length__lte", 60)),
+                                name="key_rotations_to_index_key_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -941,6 +1028,21 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="system_settings_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("key__length__lte", 60)),
+                                name="system_settings_key_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("value"),
+                                        models.Value(20000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="system_settings_value_has_length",
                             ),
                         ],
                         "triggers": [
@@ -1130,8 +1232,16 @@ class Migration(migrations.Migration):
                                 name="message_templates_category_in_set",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("name__length__lte", 200)),
+                                name="message_templates_name_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("status__in", ["draft", "active", "archived"])),
                                 name="message_templates_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("language__length__lte", 60)),
+                                name="message_templates_language_has_length",
                             ),
                         ],
                         "triggers": [
@@ -1351,6 +1461,14 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="message_template_versions_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("subject__length__lte", 200)),
+                                name="message_template_versions_subject_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("body_markdown__length__lte", 200000)),
+                                name="message_template_versions_body_markdown_has_length",
                             ),
                         ],
                         "triggers": [

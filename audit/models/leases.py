@@ -7,7 +7,7 @@ from typing import ClassVar
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import rules
+from ebalance.db import lengths, rules
 from ebalance.db.fields import Entity, SingleLineTextField
 from ebalance.db.schema.classification import p0
 from ebalance.db.schema.retention import until
@@ -20,9 +20,14 @@ class Lease(Entity):
     takes the lease over. The row is no session's state, so it works through a connection pooler.
     """
 
-    name = SingleLineTextField(db_comment=p0("what is locked, a code, with the id of a row if any"))
+    name = SingleLineTextField(
+        max_length=lengths.TITLE,
+        db_comment=p0("what is locked, a code, with the id of a row if any"),
+    )
     token = models.UUIDField(db_comment=p0("of this one taking of the lease"))
-    holder = SingleLineTextField(db_comment=p0("host and process that hold it"))
+    holder = SingleLineTextField(
+        max_length=lengths.OPAQUE_ID, db_comment=p0("host and process that hold it")
+    )
     expires_at = models.DateTimeField(db_comment=p0("when it ends unless it is renewed, UTC"))
 
     retention = until("expires_at")
@@ -42,7 +47,7 @@ class Lease(Entity):
             rules.matches(
                 "leases_holder_is_host_and_process",
                 "holder",
-                r"^[a-z0-9.-]{1,64}:[0-9]{1,10}$",
+                r"^[a-z0-9.-]{1,53}:[0-9]{1,10}$",
                 _("A host name, a colon and a process number."),
             ),
             rules.finite("leases", "expires_at"),

@@ -126,7 +126,7 @@ def lease(name: str, *, on_lost: Callable[[], object] = lambda: None) -> Iterato
 
 def holder() -> str:
     """This process, as the column ``holder`` stores it."""
-    host = re.sub(r"[^a-z0-9.-]", "-", socket.gethostname().lower())[:64]
+    host = re.sub(r"[^a-z0-9.-]", "-", socket.gethostname().lower())[:53]
     return f"{host or 'host'}:{os.getpid()}"
 
 
