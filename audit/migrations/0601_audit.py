@@ -89,7 +89,7 @@ class Migration(migrations.Migration):
                                         "^[a-z][a-z_]{0,59}(:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$",
                                     )
                                 ),
-                                name="leases_name_is_code",
+                                name="leases_name_names_a_lock",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(

@@ -39,7 +39,7 @@ class Lease(Entity):
         verbose_name_plural = _("leases")
         constraints: ClassVar = [
             rules.matches(
-                "leases_name_is_code",
+                "leases_name_names_a_lock",
                 "name",
                 r"^[a-z][a-z_]{0,59}(:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$",
                 _("A code of lower-case Latin letters, and an identifier if any."),

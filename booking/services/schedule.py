@@ -107,10 +107,9 @@ def generate_slots(
 
 @contextmanager
 def _errors_of(rule: ScheduleRule, errors: dict[ScheduleRule, Exception]) -> Iterator[None]:
-    """Run the block in a savepoint; an error of the rule alone is logged and stored."""
+    """Run the block; an error of the rule alone is logged and stored."""
     try:
-        with transaction.atomic():
-            yield
+        yield
     except Exception as error:
         logger.error("the slots of rule %s were not made: %s", rule.pk, reason_of(error))
         errors[rule] = error
@@ -127,7 +126,7 @@ def _insert_and_publish(
         reason_of(error)  # raises the error of a lost connection
     created = 0
     for rule in rules:
-        with _errors_of(rule, errors):
+        with _errors_of(rule, errors), transaction.atomic():
             created += _insert_for([rule], [offer for offer in chosen if offer.rule == rule])
     return created
 
