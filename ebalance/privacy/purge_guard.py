@@ -57,9 +57,11 @@ def purge_lock(stop: Event) -> Iterator[None]:
     while True:
         with leases.lease(LEASE, on_lost=stop.set) as held:
             if held is not None:
-                yield
-                if held.is_lost:
-                    raise AlreadyRunning(_describe(leases.holder_of(LEASE)))
+                try:
+                    yield
+                finally:
+                    if held.is_lost:
+                        raise AlreadyRunning(_describe(leases.holder_of(LEASE))) from None
                 return
         other = leases.holder_of(LEASE)
         if other and (seen or other) != other:

@@ -47,12 +47,12 @@ LEASES = [
     *[case(f"name {name!r}", name=name) for name in ("a", "purge_expired", A_ROW)],
     *[
         case(f"name {name!r}", NAMES, name=name)
-        for name in ("", "A", "1a", "a:1", A_ROW.upper(), f"{A_ROW}\n", "Иван", "a" * 61)
+        for name in ("A", "1a", "a:1", A_ROW.upper(), f"{A_ROW}\n", "Иван", "a" * 61)
     ],
     *[case(f"holder {host!r}", holder=host) for host in ("a:1", f"{'a' * 53}:1234567890")],
     *[
         case(f"holder {host!r}", HOLDERS, holder=host)
-        for host in ("", "a", "a:", ":1", "A:1", "a b:1", "a:1\n", "ivan@example.com:1")
+        for host in ("a", "a:", ":1", "A:1", "a b:1", "a:1\n", "ivan@example.com:1")
     ],
     case("a name twice", "leases_name_unique", name=lambda: LeaseFactory().name),
 ]
@@ -69,7 +69,8 @@ def test_every_host_name_makes_a_valid_holder(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr("socket.gethostname", lambda host=host: host)
         (matches,) = [holder().rsplit(":", 1)]
         assert 1 <= len(matches[0]) <= 53
-        assert matches[0].isascii() and matches[0] == matches[0].lower()
+        assert matches[0].isascii()
+        assert matches[0] == matches[0].lower()
 
 
 # -- taking ---------------------------------------------------------------------------------------
@@ -78,7 +79,8 @@ def test_every_host_name_makes_a_valid_holder(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.django_db
 def test_lease_belongs_to_one_process_until_its_release() -> None:
     with lease("purge_expired") as first:
-        assert first and first.is_still_ours()
+        assert first
+        assert first.is_still_ours()
         process, until = holder_of("purge_expired")
         assert process == holder()
         assert until == Lease.objects.get().expires_at
@@ -101,7 +103,8 @@ def test_ended_lease_is_taken_over(caplog: pytest.LogCaptureFixture) -> None:
         end_leases()
         assert holder_of("purge_expired") is None
         with lease("purge_expired") as second:
-            assert second and second.is_still_ours()
+            assert second
+            assert second.is_still_ours()
             assert not first.is_still_ours()
             assert caplog.text == ""
             first.release()

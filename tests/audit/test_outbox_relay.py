@@ -439,7 +439,9 @@ def test_heads_are_read_by_index_with_outdated_statistics() -> None:
         write_events(3_000)
         with transaction.atomic():
             cursor.execute(claims.BY_INDEX)
-            cursor.execute("EXPLAIN (COSTS OFF) " + claims.HEADS, {"batch": 100, "most": 20, "leave": []})
+            cursor.execute(
+                "EXPLAIN (COSTS OFF) " + claims.HEADS, {"batch": 100, "most": 20, "leave": []}
+            )
             plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "outbox_events_heads" in plan
     assert "Seq Scan" not in plan

@@ -461,9 +461,7 @@ def test_export_file_is_removed_at_its_expiry_and_the_row_later(files: Path) -> 
 
 
 @pytest.mark.django_db
-def test_unremovable_file_stops_no_row(
-    files: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unremovable_file_stops_no_row(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     row = DataExportRequestFactory(failed=True, created_at=ago(days=91), completed_at=ago(days=91))
     expired_links(1)
 
