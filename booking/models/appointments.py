@@ -20,6 +20,7 @@ from ebalance.db.schema.classification import NAMELESS_LEAD, NULL, carried_by, o
 from ebalance.db.schema.retention import kept
 from ebalance.db.sets import EntryPoint
 
+from .paid_sessions import paid_session_rules
 from .schedule import AvailabilitySlot
 from .services import Service
 from .times import BLOCKING, session_times
@@ -358,6 +359,7 @@ BEGIN
     RETURN NULL;
 END""",
             ),
+            *paid_session_rules(),
             triggers.frozen(
                 "appointments",
                 "agreed_price_stays",
