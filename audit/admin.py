@@ -49,7 +49,7 @@ class AuditLogEntryAdmin(ReadOnly, ModelAdmin):
     ordering = ("-seq",)
 
     def get_queryset(self, request):
-        """An assistant reads the own entries (access.md §1)."""
+        """An assistant reads only his or her own entries (access.md §1)."""
         rows = super().get_queryset(request)
         if "owner" in request.user.role_codes:
             return rows

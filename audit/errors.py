@@ -1,4 +1,4 @@
-"""What the verbs of the audit log refuse with; nothing has been written then."""
+"""Refusals of the services of the audit log. A refused call writes nothing."""
 
 from django.utils.translation import gettext_lazy as _
 
@@ -6,7 +6,7 @@ from ebalance.services import Refused
 
 
 class LogDamaged(Refused):
-    """An entry is not as it was written; verify_audit_log says more."""
+    """An entry differs from what was written; verify_audit_log reports the details."""
 
     code = "audit_log_damaged"
     sentence_template = _("The audit log is damaged at number %(seq)s. Nothing of it is removed.")

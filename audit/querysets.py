@@ -2,8 +2,8 @@
 
 * waiting: no failure so far; a relay may be sending it now;
 * retrying: `last_error` is the reason of the last failure, `available_at` the next attempt;
-* dead: all attempts are used up and none is running. The relay sends it never again, and holds back
-  the later events of the same row, whose order would be broken. `requeue_event` frees it.
+* dead: all attempts are used up and none is running. The relay never sends it again, and holds back
+  the later events of the same row, which would be out of order. `requeue_event` frees it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ebalance.db.querysets import EntityQuerySet
 
 @dataclass(frozen=True)
 class Lag:
-    """What the outbox has still to send, by the database's clock."""
+    """The unsent events of the outbox, by the database's clock."""
 
     waiting: int
     retrying: int
@@ -51,7 +51,7 @@ class OutboxQuerySet(EntityQuerySet):
         return self.filter(is_waiting())
 
     def lag(self) -> Lag:
-        """Counts and the oldest age, in two statements over the index of each."""
+        """Counts and the oldest age, in two statements that each read an index."""
         left = self.filter(published_at__isnull=True).aggregate(
             waiting=Count("pk", filter=is_waiting()),
             retrying=Count("pk", filter=is_retrying()),
@@ -68,7 +68,7 @@ class OutboxQuerySet(EntityQuerySet):
 
 
 def is_dead() -> Q:
-    """While the last attempt is under way, `available_at` is the end of its lease."""
+    """During the last attempt `available_at` is the end of its lease, so the event is not dead."""
     return Q(
         published_at__isnull=True,
         attempts__gte=settings.OUTBOX_MAX_ATTEMPTS,

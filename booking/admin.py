@@ -75,7 +75,7 @@ class RescheduleDialog(Dialog):
 
 
 def slot_choice(slot: AvailabilitySlot) -> tuple[str, str]:
-    """Its key, and its start as the admin shows times."""
+    """The key of the slot, and its start as admin shows times."""
     return str(slot.pk), date_format(timezone.localtime(slot.start_at_utc), "D, j E Y, H:i")
 
 
@@ -191,7 +191,7 @@ class AppointmentAdmin(ServiceActionAdmin):
         "confirmed_at",
         "canceled_at",
     )
-    # The fields of a new one. book_appointment() sets the others.
+    # The fields of a new appointment. book_appointment() sets the others.
     booked_with = ("service", "client", "lead", "start_at_utc", "timezone", "format", "topic")
     settled_fields = (
         "service",
@@ -267,7 +267,7 @@ class AppointmentAdmin(ServiceActionAdmin):
         return super().get_fieldsets(request, obj)
 
     def save_model(self, request, obj, form, change):
-        """A new one takes the available slot that begins at its start, if there is one."""
+        """A new appointment takes the available slot that begins at its start, if there is one."""
         if change:
             super().save_model(request, obj, form, change)
             return

@@ -44,7 +44,7 @@ ALT_TEXT_MISSING = "alt_text_missing"
 
 
 def offences(text: str, *, slug: str) -> list[str]:
-    """Codes of what the Markdown ``text`` lacks, in the order of the checklist.
+    """Codes of the checks that the Markdown ``text`` fails, in the order of the checklist.
 
     ``slug`` is the item's own.
     """

@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ebalance.services import Refused
 
-# What is missing, by code of the offence.
+# Names of the missing parts, by code of the offence.
 WANTED = {
     "disclaimer_missing": _(
         "a disclaimer (a paragraph that begins with “Important:” and says that the text does not "

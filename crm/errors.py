@@ -8,8 +8,8 @@ from ebalance.services import Refused, TransitionRefused
 class EventRefused(Refused):
     """The tracking plan does not allow this event (privacy.md §3).
 
-    ``rule`` is the database's name of what it breaks, ``column`` where, ``key`` the parameter, if
-    it is about one.
+    ``rule`` is the broken constraint or trigger, ``column`` the refused column, ``key`` the
+    refused parameter, if any.
     """
 
     code = "event_refused"
@@ -17,7 +17,7 @@ class EventRefused(Refused):
 
 
 class LeadNotMergeable(TransitionRefused):
-    """The lead was merged into another one, or its person was erased; ``status`` says which."""
+    """The lead was merged into another one or its person erased (``status``: merged, erased)."""
 
     code = "lead_not_mergeable"
     sentence_template = _(

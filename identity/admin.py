@@ -22,7 +22,7 @@ from ebalance.admin.refusals import REFUSALS, sentence
 from .models import Consent, DataExportRequest, Role, User, UserRole
 from .services import block_user, unblock_user
 
-# Access comes from roles (access.md §1); Django's groups grant nothing here.
+# Roles grant access (access.md §1); Django's groups grant nothing.
 admin.site.unregister(Group)
 
 
@@ -51,7 +51,7 @@ class UserForm(Form):
 
 
 class NewUserForm(SetPasswordMixin, UserForm):
-    """A new person. Without a password they cannot log in to admin, and need not."""
+    """A new person. An account without a password cannot log in to admin."""
 
     password1, password2 = SetPasswordMixin.create_password_fields()
 
@@ -104,7 +104,7 @@ class UserAdmin(ServiceActionAdmin, AuthUserAdmin):
         return super().get_queryset(request).prefetch_related("user_roles")
 
     def user_change_password(self, request, id, form_url=""):
-        """What the database refuses, a password of an erased person's, is said as its sentence."""
+        """If the database refuses a password of an erased person, show a sentence."""
         try:
             with transaction.atomic():
                 return super().user_change_password(request, id, form_url)
@@ -114,15 +114,15 @@ class UserAdmin(ServiceActionAdmin, AuthUserAdmin):
             return HttpResponseRedirect(page)
 
     def columns(self, request):
-        # The hash is nobody's to see, and the flag grants nothing.
+        # The hash is shown to no one, and the flag grants nothing.
         hidden = ("password", "is_superuser")
         return [field for field in super().columns(request) if field.name not in hidden]
 
     def get_fieldsets(self, request, obj=None):
-        found = super().get_fieldsets(request, obj)
+        fieldsets = super().get_fieldsets(request, obj)
         if obj is None:
-            found.append((_("Password"), {"fields": ["password1", "password2"]}))
-        return found
+            fieldsets.append((_("Password"), {"fields": ["password1", "password2"]}))
+        return fieldsets
 
     @admin.display(description=_("roles"))
     def role_names(self, person: User) -> str:

@@ -1,4 +1,4 @@
-"""What the verbs of people and their consents say no with. ``code`` is part of the API."""
+"""Refusals of the services of accounts and consents. ``code`` is part of the API."""
 
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -8,14 +8,14 @@ from ebalance.services import InvalidInput, Refused, TransitionRefused
 
 
 class PersonUnavailable(Refused):
-    """Whoever agrees is blocked or deleted; the blocked may refuse, and anybody may withdraw."""
+    """A blocked or deleted person cannot agree. A blocked one may refuse; all may withdraw."""
 
     code = "person_unavailable"
     sentence_template = _("This account cannot agree to anything now. Please write to us.")
 
 
 class LeadOfAnother(InvalidInput):
-    """A consent of a person and a lead, where the lead is known as somebody else."""
+    """The consent names a person and a lead, and the lead belongs to another person."""
 
     code = "lead_of_another"
     sentence_template = _("This contact belongs to another person.")
@@ -36,14 +36,14 @@ class ExportUnavailable(Refused):
 
 
 class AccountErased(Refused):
-    """There is nothing left of this person that an export could hold."""
+    """The person was erased, so there is nothing to export."""
 
     code = "account_erased"
     sentence_template = _("This account was deleted.")
 
 
 class LastOwner(Refused):
-    """Nobody else who is active could grant a role."""
+    """No other active person could grant a role."""
 
     code = "last_owner"
     sentence_template = _(
@@ -52,7 +52,7 @@ class LastOwner(Refused):
 
 
 class UpcomingAppointments(Refused):
-    """There are sessions ahead; ``appointments`` and ``starts`` say which."""
+    """The person has upcoming sessions, listed in ``appointments`` and ``starts``."""
 
     code = "upcoming_appointments"
     sentence_template = _(
@@ -70,7 +70,7 @@ class UpcomingAppointments(Refused):
 
 
 class ErasureUnavailable(Refused):
-    """This connection has not the rights of the database's owner (docs/adr/0016-erasure.md)."""
+    """This connection lacks the rights of the database's owner (docs/adr/0016-erasure.md)."""
 
     code = "erasure_unavailable"
     sentence_template = _(

@@ -1,4 +1,4 @@
-"""Which role may do what in admin: the table of access.md §1."""
+"""The rights of each role in admin: the table of access.md §1."""
 
 from collections.abc import Collection
 
@@ -19,7 +19,7 @@ SECTIONS = {
     "owner only": (NONE, NONE),
 }
 
-# Models not named here are the owner's alone; diaries are nobody's.
+# Only the owner may see models that are not listed. No role may see diaries.
 MODEL_SECTIONS = {
     "booking.schedulerule": "schedule",
     "booking.availabilityslot": "schedule",
@@ -39,10 +39,10 @@ MODEL_SECTIONS = {
     "audit.messagetemplateversion": "templates",
     "audit.auditlogentry": "audit",
 }
-NOBODY = frozenset({"ugc.diaryentry"})
+HIDDEN_MODELS = frozenset({"ugc.diaryentry"})
 
-# Who may have a value of a sealed column opened in admin, one at a time (access.md §1: P2, and the
-# contacts). A column that is not named here is nobody's.
+# The roles that may reveal a value of a sealed column in admin, one at a time (access.md §1: P2
+# and contacts). No role may reveal a column that is not listed.
 OWNER = frozenset({"owner"})
 PRACTICE = frozenset({"owner", "assistant"})
 REVEALS = {
@@ -58,7 +58,7 @@ REVEALS = {
     "ugc.review.review_text_encrypted": PRACTICE,
 }
 
-# What an assistant may besides once the owner has set this in system_settings to true.
+# More permissions of an assistant, if the owner sets the key in system_settings to true.
 SETTINGS = {
     "booking.view_intakeform": "assistant_reads_intake_forms",
     "booking.intakeform.payload_encrypted": "assistant_reads_intake_forms",
@@ -75,7 +75,7 @@ def allows(roles: Collection[str], perm: str) -> bool:
     """Whether one of ``roles`` grants ``perm`` ("app.action_model")."""
     app_label, _, codename = perm.partition(".")
     action, _, model = codename.partition("_")
-    if f"{app_label}.{model}" in NOBODY:
+    if f"{app_label}.{model}" in HIDDEN_MODELS:
         return False
     if "owner" in roles:
         return True
@@ -86,7 +86,7 @@ def allows(roles: Collection[str], perm: str) -> bool:
 
 
 def reveals(roles: Collection[str], column: str) -> bool:
-    """Whether one of ``roles`` may have a value of a sealed column opened ("app.model.field")."""
+    """Whether one of ``roles`` may reveal values of a sealed column ("app.model.field")."""
     return bool(REVEALS.get(column, NONE) & set(roles))
 
 
@@ -101,7 +101,7 @@ def sees_personal(roles: Collection[str]) -> bool:
 
 
 def allows_module(roles: Collection[str], app_label: str) -> bool:
-    """Whether one of ``roles`` sees anything of the app."""
+    """Whether one of ``roles`` may see any model of the app."""
     if "owner" in roles:
         return True
     if app_label in ("content", "interactive"):

@@ -13,13 +13,13 @@ from audit.models import AuditLogEntry
 from audit.services import record_entry
 from ebalance.actor import Actor, acting_as, client_address, current_actor, user_agent
 
-from .auth import person_at
+from .auth import find_person
 from .models import User
 
 
 @receiver(user_logged_in, dispatch_uid="audit")
 def record_login(user: User, request: HttpRequest | None = None, **_: Any) -> None:
-    # The middleware knows only who asked before: nobody.
+    # The middleware set the actor before the login, when there was none.
     with acting_as(user, **origin(request)):
         record_entry("login", user)
 
@@ -28,22 +28,22 @@ def record_login(user: User, request: HttpRequest | None = None, **_: Any) -> No
 def record_failed_login(
     credentials: Mapping[str, Any], request: HttpRequest | None = None, **_: Any
 ) -> None:
-    """An attempt on somebody's account, or on none.
+    """Record a failed login, to a known account or to none.
 
-    What was typed as an address is not written down, it may be a password. Who tried is not known:
-    a stranger counts as a client, who has no rights in admin.
+    The typed address is not stored, because it may be a password. The actor is unknown and gets
+    the role client, which has no rights in admin.
     """
-    person = person_at(**{n: credentials.get(n) for n in ("username", "email")})
+    person = find_person(**{n: credentials.get(n) for n in ("username", "email")})
     with acting_as(None, role=AuditLogEntry.ActorRole.CLIENT, **origin(request)):
         record_entry("login_failed", person, entity_type=User._meta.db_table)
 
 
 def origin(request: HttpRequest | None) -> dict[str, str | None]:
-    """Where the attempt came from; of a call without a request what is known of this one."""
+    """Address and user agent of the request; without a request, those of the current actor."""
     if request is not None:
         return {
             "ip_address": client_address(request),
             "user_agent": user_agent(request),
         }
-    here = current_actor() or Actor()
-    return {"ip_address": here.ip_address, "user_agent": here.user_agent}
+    actor = current_actor() or Actor()
+    return {"ip_address": actor.ip_address, "user_agent": actor.user_agent}

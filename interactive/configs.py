@@ -35,8 +35,8 @@ from typing import Any, NamedTuple
 
 SCHEMAS = Path(__file__).parent / "config_schemas"
 LARGEST = 256 * 1024  # bytes of JSON
-MOST = 100  # schema errors that are reported; a large configuration may have far more
-NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")  # PostgreSQL stores it in no jsonb
+MAX_ERRORS = 100  # schema errors that are reported; a large configuration may have far more
+NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")  # jsonb cannot store it
 
 type Config = dict[str, Any]
 
@@ -66,7 +66,7 @@ def as_json(config: object) -> Config | None:
 def problems(kind: str, config: Config) -> list[Problem]:
     """The mistakes in the configuration of an interactive of this kind.
 
-    ``config`` comes from ``as_json``. Its meaning is checked only if it follows its schema.
+    ``config`` is the result of ``as_json``. Its meaning is checked only if it follows its schema.
     """
     return form_problems(kind, config) or [*MEANINGS.get(kind, ids_only)(config)]
 
@@ -90,7 +90,7 @@ KEYWORDS = {
 def form_problems(kind: str, config: Config) -> list[Problem]:
     """The violations of the schema. The messages of jsonschema quote texts, so they are dropped."""
     violations = set()
-    for error in islice(validator(kind).iter_errors(config), MOST):
+    for error in islice(validator(kind).iter_errors(config), MAX_ERRORS):
         steps = [*error.absolute_path]
         if error.validator == "required":
             lacking = [key for key in error.validator_value if key not in error.instance]

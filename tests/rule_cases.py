@@ -228,6 +228,7 @@ def check_refusal_is_discreet(
     assert (refusal.column_name, refusal.schema_name) == (column, "public")
     assert refusal.message_primary[0].isupper()
     assert refusal.message_primary.endswith(f"({rule}).")
-    text = f"{refusal.message_primary} {refusal.message_detail} {refusal.message_hint} {refusal.context}"
+    parts = ("message_primary", "message_detail", "message_hint", "context")
+    text = " ".join(str(getattr(refusal, part)) for part in parts)
     for marker in markers:
         assert marker not in text

@@ -60,7 +60,7 @@ def case_groups(*items: Case, others: Iterable[str] = ROUTES) -> Any:
 def check_case_group(group: CaseGroup) -> None:
     """Insert each row of the group (tests.support.check_insert)."""
     with case_loop() as case:
-        for item, route in group.tried:
+        for item, route in group.writes:
             with case(f"{item.name} [{route}]"):
                 check_insert(item, route)
 
@@ -84,7 +84,7 @@ def change_groups(
 def check_change_group(group: ChangeGroup) -> None:
     """Make each change of the group on its write path (tests.rule_cases.check_change)."""
     with case_loop() as case:
-        for change, write_path in group.tried:
+        for change, write_path in group.writes:
             with case(f"{change.name} [{write_path}]"):
                 check_change(change, write_path)
 

@@ -66,7 +66,7 @@ INITIAL = {
     "appointments": {"pending_payment", "confirmed"},
 }
 # Once known it stays, whatever the payment comes to.
-KEPT = {("payments", "provider_payment_id")}
+KEPT = {("payments", "provider_payment_id"), ("refunds", "provider_refund_id")}
 
 # Its status is that of the runs it counts.
 WITHOUT_A_LIFE = {"interactive_run_totals"}

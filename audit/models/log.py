@@ -1,4 +1,4 @@
-"""The audit log, and what is left of its removed segments."""
+"""The audit log, and the checkpoints of its removed segments."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from ebalance.db.schema.classification import EVIDENCE, NULL, of_person, p0
 from ebalance.db.schema.retention import kept, removed_by
 
 KEPT = "3 years"  # at least (privacy.md §4)
-FORGOTTEN = "origin_forgotten"  # where requests about a row came from is emptied, up to here
+FORGOTTEN = "origin_forgotten"  # action: earlier entries about the row may lose their origin
 
 
 def may_be_emptied(entry: str) -> str:
-    """SQL: the address and the agent of the entry may be gone.
+    """SQL: the address and the user agent of the entry may be emptied.
 
-    Whoever acted is erased; a login that failed was of somebody who is; or, where nobody is known
-    to have acted, a later entry of the log says that it was forgotten (ebalance.privacy.erasure).
+    True if its actor is erased, or the account of a failed login is; for an entry without an
+    actor, if a later entry records that its origin was forgotten (ebalance.privacy.erasure).
     """
     return f"""CASE WHEN {entry}.actor_user_id IS NOT NULL OR {entry}.entity_type = 'users'
     THEN coalesce({entry}.actor_user_id, {entry}.entity_id) IS NOT NULL AND NOT EXISTS (
@@ -43,7 +43,7 @@ def may_be_emptied(entry: str) -> str:
 
 
 class AuditLogEntry(Entity):
-    """Who did what. Append-only; every row carries the hash of the one before it."""
+    """An action, its actor and its row. Append-only; each entry has the hash of its predecessor."""
 
     class ActorRole(models.TextChoices):
         OWNER = "owner", _("owner")
@@ -86,7 +86,7 @@ class AuditLogEntry(Entity):
     row_hash = BytesFromDatabase(
         editable=False, db_comment=p0("SHA-256 of the canonical row", export=False)
     )
-    # In the place of address and user agent in the canonical row, so that these may be emptied.
+    # The canonical row holds a salted hash of address and user agent, so these may be emptied.
     origin_salt = UUIDFromDatabase(
         null=True,
         blank=True,
@@ -148,7 +148,7 @@ class AuditLogEntry(Entity):
                 operation=pgtrigger.Insert,
                 execute="public.chain_audit_entry()",
             ),
-            # What is the same whoever writes; but the origin of a request goes with its person.
+            # Only an erasure changes an entry: it empties the origin of a request.
             triggers.Rule(
                 "audit_log_entries_immutable",
                 operation=pgtrigger.Update,
@@ -167,7 +167,7 @@ BEGIN
     RETURN NEW;
 END""",
             ),
-            # Retention removes what is old and stands before a checkpoint (services.retention).
+            # Retention removes old entries that a checkpoint covers (services.retention).
             triggers.Rule(
                 "audit_log_entries_no_delete",
                 operation=pgtrigger.Delete,
@@ -189,9 +189,9 @@ END""",
 
 
 class AuditCheckpoint(Entity):
-    """Up to where retention has removed the log, signed, so that what is left still verifies.
+    """The last entry that retention removed, signed, so that the rest of the log still verifies.
 
-    Written by purge_expired, after it has verified what it is going to remove.
+    purge_expired writes it, after it has verified the entries and before it removes them.
     """
 
     seq = models.BigIntegerField(db_comment=p0("place of the last entry that goes"))

@@ -22,7 +22,7 @@ from ..querysets import OutboxQuerySet
 
 
 class OutboxEvent(Entity):
-    """A domain event waiting to be sent, written in the transaction it tells about.
+    """A domain event to be sent, written in the transaction that it describes.
 
     relay_outbox sends it (audit.services.relay).
     """
@@ -46,7 +46,7 @@ class OutboxEvent(Entity):
 
     objects: ClassVar = OutboxQuerySet.as_manager()
 
-    # Erasure reads these two again: which leads were erased, and which belonged to two accounts.
+    # Erasure reads these two later: the erased leads, and the leads that two accounts shared.
     retention = purged(
         "90 days",
         After("published_at", where="event_type NOT IN ('lead_erased', 'lead_shared')"),

@@ -18,10 +18,10 @@ from ebalance.db.schema.retention import kept
 
 
 class KeyRotation(Entity):
-    """A table's move to new keys, as far as it has come. Written by rotate_keys.
+    """The progress of a table's move to new keys. Written by rotate_keys.
 
-    While a batch is written, its row names the transaction: by this the database tells a value
-    that moves to another key from one that changes (is_resealing).
+    The row names the transaction that is writing a batch. This is how the database distinguishes
+    a value that moves to another key from a value that changes (is_resealing).
     """
 
     table_name = SingleLineTextField(db_comment=p0("table"))

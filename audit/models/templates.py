@@ -22,7 +22,7 @@ from ebalance.db.schema.retention import goes_with, kept
 
 
 class MessageTemplate(Entity):
-    """A message to clients, by channel and occasion; its text stands in its versions."""
+    """A message to clients, by channel and occasion. Its versions hold the text."""
 
     class Channel(models.TextChoices):
         EMAIL = "email", _("email")
@@ -86,7 +86,7 @@ class MessageTemplate(Entity):
                 "message_template_versions",
                 "template_id",
             ),
-            # Its versions have a subject or none because of it.
+            # The channel decides whether the versions have a subject.
             triggers.frozen(
                 "message_templates",
                 "channel_stays",

@@ -1,4 +1,4 @@
-"""Writes of the audit app. The chain, the relay and retention are in modules of their own."""
+"""Writes of the audit app. The chain, the relay and retention are in separate modules."""
 
 from .log import record_entry
 from .outbox import publish_event, requeue_event

@@ -10,13 +10,13 @@ from ..models.log import may_be_emptied
 LOG = "public.audit_log_entries"
 
 
-# The text of jsonb_build_array() in half of its time; a million entries have 13 million columns.
+# The text of jsonb_build_array(), in half the time: a million entries have 13 million columns.
 def array(*parts: str) -> str:
     return "'[' || " + " || ', ' || ".join(parts) + " || ']'"
 
 
 def quoted(column: str) -> str:
-    """For columns in which nothing has to be escaped: ids, times, codes."""
+    """For columns that need no escaping: ids, times, codes."""
     return f"""'"' || {column} || '"'"""
 
 
@@ -24,7 +24,7 @@ def or_null(part: str) -> str:
     return f"coalesce({part}, 'null')"
 
 
-# Codes and keys are so by their constraints. Where those were dropped, no text may contain a quote.
+# Constraints restrict codes and keys. In case they were dropped, a quote gives no hash.
 ARE_CODES = """strpos(
     e.actor_role || e.action || e.entity_type || coalesce(e.entity_key, ''), '"') = 0"""
 
@@ -49,9 +49,9 @@ def hash_of(*, seq: str = "e.seq", before: str = "e.prev_hash") -> str:
 
 
 # The address and the agent of a request. Only those of an erased person may be missing.
-CAME_FROM = array(or_null(quoted("e.ip_address::text")), or_null("to_json(e.user_agent)::text"))
+ORIGIN_TEXT = array(or_null(quoted("e.ip_address::text")), or_null("to_json(e.user_agent)::text"))
 ORIGIN = f"""CASE WHEN e.origin_salt IS NOT NULL
-    THEN e.origin_hash = sha256(uuid_send(e.origin_salt) || convert_to({CAME_FROM}, 'UTF8'))
+    THEN e.origin_hash = sha256(uuid_send(e.origin_salt) || convert_to({ORIGIN_TEXT}, 'UTF8'))
     ELSE num_nonnulls(e.ip_address, e.user_agent) = 0
         AND (e.origin_hash IS NULL OR {may_be_emptied("e")})
     END"""

@@ -27,7 +27,7 @@ from .damage import BEGINNING, SENTENCES, Damaged, Position, diagnose
 
 BATCH = 10_000
 
-# Whatever the session and the database are set to. No plan may read the whole table for each range.
+# These override the session and the database. No plan may read the whole table for each range.
 SETTINGS = """
 SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL row_security = off;
@@ -98,9 +98,9 @@ class Verification:
     """One run over the log as it is now.
 
     ``batch`` is the number of entries per statement. The log is compared with the checkpoint files
-    ``files``. Entries after the number ``up_to`` are ignored. ``stop`` is asked before each
-    statement, ``tick`` gets the number of entries that were verified. With ``marking``, hashes on
-    the way are kept for a checkpoint file.
+    ``files``. Entries after the number ``up_to`` are ignored. ``stop`` is called before each
+    statement, ``tick`` gets the number of entries that were verified. With ``marking``, some hashes
+    are kept for a checkpoint file.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Verification:
             start = position = self.find_start(db)
             db.execute(f"SELECT coalesce(max(seq), 0) FROM {LOG}")
             (last,) = db.fetchone()
-        # Before retention removes anything it writes an entry, which follows the checkpoint.
+        # Before retention removes entries it writes another one, which follows the checkpoint.
         is_cut = 0 < self.checkpoint.seq >= last
         end = last if self.up_to is None else min(last, self.up_to)
         self.agreed = start.seq
@@ -141,7 +141,7 @@ class Verification:
         while position.seq < end:
             if self.stop():
                 raise Stopped
-            position = self.go_on(position, min(position.seq + self.batch, end))
+            position = self.verify_range(position, min(position.seq + self.batch, end))
         for file in self.files if self.up_to is None else ():
             if file.seq > position.seq:
                 known = f"{_name(file)} knows them up to {file.seq}"
@@ -174,7 +174,7 @@ class Verification:
             raise Damaged("inserted", seq, "no entry has a number below 1")
         if seq > checkpoint.seq + 1:
             raise diagnose(db, checkpoint)
-        # Retention is removing the entries before a checkpoint: the log may begin anywhere there.
+        # While retention removes the entries before a checkpoint, the log begins at any of them.
         known = {position.seq: position for position in (BEGINNING, *signed)}
         return known.get(seq - 1) or Position(seq - 1, bytes(prev_hash))
 
@@ -194,8 +194,8 @@ class Verification:
                     f"{witness.name} knows another hash than the signed checkpoint",
                 )
 
-    def go_on(self, position: Position, to: int) -> Position:
-        """Verify the entries after ``position`` up to ``to``; returns the last that is verified."""
+    def verify_range(self, position: Position, to: int) -> Position:
+        """Verify the entries after ``position`` up to ``to``; returns the last verified entry."""
         try:
             with reading() as db:
                 db.execute(SCAN, {"after": position.seq, "hash": position.row_hash, "to": to})
@@ -208,7 +208,7 @@ class Verification:
                 start = self.find_start(db)
             if start.seq <= position.seq:
                 raise
-            # Retention removed all entries up to here meanwhile, and has signed for it.
+            # Meanwhile retention removed all entries up to this one, and signed a checkpoint.
             self.agreed = start.seq
             return start
         self.entries += reached.seq - position.seq
@@ -216,7 +216,7 @@ class Verification:
         return reached
 
     def compare(self, db: Any, position: Position, to: int) -> Position:
-        """Compare the whole entries after ``position`` with the witnesses; returns the last."""
+        """Compare the intact entries after ``position`` with the witnesses; returns the last."""
         if to == position.seq:
             return position
         witnesses = [w for w in self.witnesses if position.seq < w.seq <= to]
@@ -248,7 +248,7 @@ class Verification:
 
 @contextmanager
 def reading() -> Iterator[Any]:
-    """A cursor in a transaction of one snapshot that writes nothing and leaves nothing behind."""
+    """A cursor in a read-only transaction with one snapshot, which is rolled back."""
     is_outermost = not connection.in_atomic_block
     with transaction.atomic():
         with connection.cursor() as db:

@@ -5,8 +5,8 @@ signature is an HMAC under the primary blind index key, which the database does 
 administrator of the database can remove entries, but cannot pass this off as retention.
 
 A checkpoint file records the end of the log when it was verified, and hashes of earlier entries.
-It detects a cut tail and a rewritten chain, and so is kept where the administrator of the database
-cannot write.
+It detects a cut tail and a rewritten chain. Store it where the administrator of the database cannot
+write.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from django.conf import settings
 
 from ebalance.db.encryption.keys import Key
 
-# No normalised contact begins so: the same key makes the blind indexes of those.
+# No normalised contact begins like this: the same key makes the blind indexes of contacts.
 DOMAIN = b"ebalance audit checkpoint 1\0"
 
 FORMAT = "ebalance audit log 1"
@@ -61,12 +61,12 @@ def is_signed(
 
 
 class BadFile(Exception):
-    """A checkpoint file that cannot be used or written. One line, names the file."""
+    """A checkpoint file that cannot be read or written. The message is one line with its name."""
 
 
 @dataclass(frozen=True)
 class CheckpointFile:
-    """How the log ended when it was verified."""
+    """The end of the log when it was verified."""
 
     seq: int
     row_hash: bytes
@@ -92,7 +92,7 @@ class CheckpointFile:
         try:
             return cls._parsed(json.loads(text), path)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            # The content is not quoted: it may be anything.
+            # The content is not quoted: it may be secret.
             raise BadFile(f"{path} is not a checkpoint of the audit log.") from None
 
     @classmethod
@@ -110,7 +110,7 @@ class CheckpointFile:
     def write(self, path: Path) -> None:
         """Replace ``path`` atomically by a file that only its owner can read. Raises BadFile.
 
-        After an error the earlier file is still there.
+        An error leaves the earlier file unchanged.
         """
         content = {
             "format": FORMAT,
@@ -121,7 +121,7 @@ class CheckpointFile:
             "marks": {str(number): row_hash.hex() for number, row_hash in self.marks.items()},
         }
         with _errors_of(path):
-            target = path.resolve()  # a link stays one
+            target = path.resolve()  # keeps a symbolic link
             handle, draft = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
             try:
                 with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -142,7 +142,7 @@ class CheckpointFile:
 
 
 def can_be_written(path: Path) -> None:
-    """Raise BadFile before the work rather than after it."""
+    """Raise BadFile before the verification rather than after it."""
     with _errors_of(path), tempfile.NamedTemporaryFile(dir=path.resolve().parent):
         pass
 

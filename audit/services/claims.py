@@ -1,12 +1,12 @@
-"""Claims events of the outbox for one relay, and reports what became of them.
+"""Claims events of the outbox for one relay, and reports the outcomes.
 
 The events of one row are claimed as a run that begins with its first unpublished event, the head.
-The relay that has the head has the row. A head that is not due (lease, back-off, dead letter,
+The relay that claims the head owns the row. A head that is not due (lease, back-off, dead letter,
 `available_at` set later by hand) holds back the events behind it.
 
 A claim moves `available_at` to the end of a lease and counts an attempt. When a relay dies, its
 claims are taken over at the end of their lease, by the database's clock alone. A report counts only
-if attempts and lease are still those of the claim.
+if the event still has the attempts and the lease of the claim.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FIRST_BACK_OFF, LONGEST_BACK_OFF = 2.0, 3600.0  # seconds
 
 @dataclass(frozen=True)
 class Claim:
-    """An event that is ours until its ``available_at``; ``due`` is when it was due before."""
+    """An event claimed until its ``available_at``; ``due`` is the earlier value."""
 
     event: OutboxEvent
     due: datetime
@@ -45,7 +45,7 @@ class Outcome:
 
 
 def back_off(attempts: int) -> float:
-    """Seconds to wait after so many attempts: 2, 4, 8, … up to an hour, less up to half of it.
+    """Seconds to wait after the attempt: 2, 4, 8, … up to an hour, less a random part up to half.
 
     With 20 attempts the last one is five to nine hours after the first.
     """
@@ -114,20 +114,20 @@ def claim_events(*, batch: int, lease: float) -> list[Run]:
         return []
     due: dict[UUID, datetime] = {event: at for event, _type, _row, at in heads}
     runs: dict[UUID, list[UUID]] = {event: [event] for event in due}
-    held_back = set()
+    blocked = set()
     for event, head, at, is_due in sorted(_fetch_followers(heads, batch)):
-        if is_due and head not in held_back:
+        if is_due and head not in blocked:
             runs[head].append(event)
             due[event] = at
         else:
-            held_back.add(head)
+            blocked.add(head)
     taken = OutboxEvent.objects.raw(TAKE, {"ids": [*due], "lease": lease})
     events = {event.pk: event for event in taken}
     return [[Claim(events[key], due[key]) for key in run] for run in runs.values()]
 
 
 def _fetch_followers(heads: list[Any], batch: int) -> list[Any]:
-    """The events behind the heads, equally many for each."""
+    """The events behind the heads, the same number for each."""
     if (each := batch // len(heads) - 1) < 1:
         return []
     ids, types, rows, _due = map(list, zip(*heads, strict=True))
@@ -166,9 +166,9 @@ WHERE e.id = o.id
 
 
 def report_outcomes(outcomes: list[Outcome]) -> int:
-    """Store what became of the claims, in one statement; returns how many were still ours.
+    """Store the outcomes in one statement; returns how many claims were still valid.
 
-    A failed event is due again after ``back_off``, a released one when it was due before.
+    A failed event is due again after ``back_off``, a released event when it was due before.
     """
     events = [outcome.claim.event for outcome in outcomes]
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The kind of a damage to the audit log, and the first bad number."""
+"""Diagnoses a damage to the audit log: its kind and the first bad number."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WHERE e.seq = %(seq)s AND n <> e.seq AND e.row_hash = {hash_of(seq="n")} LIMIT 1
 
 
 class Position(NamedTuple):
-    """An entry up to which the log is whole; 0 and no hash before the first."""
+    """The last intact entry; number 0 and an empty hash before the first entry."""
 
     seq: int
     row_hash: bytes
@@ -48,8 +48,8 @@ class Damaged(Exception):
     """The log is not as it was written. One line that quotes nothing of the log.
 
     ``kind`` is edited, removed, inserted, reordered, cut, rewritten, or checkpoint (a checkpoint
-    that is not ours). ``seq`` is the first bad number; of a rewritten chain, the number of the
-    known entry at or before which it is.
+    with a wrong signature). ``seq`` is the first bad number; of a rewritten chain, the number of
+    the known entry at or before which the change is.
     """
 
     def __init__(self, kind: str, seq: int, sentence: str) -> None:
@@ -59,7 +59,7 @@ class Damaged(Exception):
 
 
 def diagnose(db: Any, before: Position) -> Damaged:
-    """The damage of the entry after ``before``, up to which the log is whole."""
+    """The damage of the entry after ``before``, the last intact entry."""
     kind, seq = find_damage(db, before)
     return Damaged(kind, seq, SENTENCES[kind])
 

@@ -23,7 +23,7 @@ def record_entry(
 ) -> UUID:
     """Write an entry: a login, a refusal, an export, an erasure, a reveal.
 
-    The current actor is the one of ``acting_as()``. ``about`` is the row; without a row,
+    The actor is set by ``acting_as()``. ``about`` is the row; without a row,
     ``entity_type`` names a table or a code. ``values`` are P0: codes, numbers, ids. Returns the key
     of the entry. Raises IntegrityError for values that the log may not hold.
     """

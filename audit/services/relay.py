@@ -5,8 +5,8 @@ the outcomes. Any number of relays may run.
 
 A relay measures its lease by its own monotonic clock, from before the claim. It begins no send that
 might outlast the lease, and a watchdog ends the process if a send outlasts it: nothing is sent
-after another relay has taken over. After a failure the rest of the run is released. For a relay
-that dies, everything that it had claimed counts as an attempt (`lease_expired`).
+after another relay has taken over. After a failure the rest of the run is released. If a relay
+dies, each event that it had claimed has used an attempt (`lease_expired`).
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from .senders import Sender, SendFailed
 logger = logging.getLogger(__name__)
 
 DEFAULT_BATCH = 100  # events per claim
-REPORT_EVERY = 1.0  # seconds; a relay that dies may have sent so much without a report
-LONGEST_PAUSE = 1.0  # seconds between looks into an empty outbox
-LONGEST_RECONNECT = 30.0  # seconds between connections to a database that is away
+REPORT_EVERY = 1.0  # seconds; a relay that dies may have sent events this long without a report
+LONGEST_PAUSE = 1.0  # seconds between reads of an empty outbox
+LONGEST_RECONNECT = 30.0  # seconds between attempts to reconnect to the database
 LAG_EVERY = 60.0  # seconds between lines of the log
-AWAY = (OperationalError, InterfaceError)
+CONNECTION_ERRORS = (OperationalError, InterfaceError)
 STDERR = 2
 
 
 class Relay:
     """One consumer of the outbox. ``lease`` in seconds, longer than the sender's timeout.
 
-    ``stop`` is asked before every send; then the current event is finished and the others are
-    released. Raises ValueError for a lease within which nothing could be sent.
+    ``stop`` is called before each send. A stopped relay finishes the current event and releases the
+    others. Raises ValueError for a lease within which nothing could be sent.
     """
 
     def __init__(
@@ -65,9 +65,9 @@ class Relay:
         self.is_watched = False
 
     def run(self) -> None:
-        """Send until stopped. The relay waits for a database that goes away while it runs.
+        """Send until stopped. If the connection to the database is lost, the relay reconnects.
 
-        Raises what the database raises at the first step.
+        Raises an error of the database only in the first step.
         """
         self.step()
         next_line = time.monotonic()
@@ -80,12 +80,12 @@ class Relay:
                 if not self.step():
                     self.pause(LONGEST_PAUSE)
                 failures = 0
-            except AWAY as error:
+            except CONNECTION_ERRORS as error:
                 failures += 1
                 self.reconnect(error, failures)
 
     def drain(self) -> None:
-        """Send what is due now, and end. Raises what the database raises."""
+        """Send the events that are due now, and return. Raises errors of the database."""
         while not self.stop() and self.step():
             pass
 
@@ -144,7 +144,7 @@ class Relay:
         )
 
     def report(self) -> None:
-        """Report all outcomes, also to a database that goes away meanwhile.
+        """Report all outcomes; reconnects if the connection to the database is lost.
 
         A stopped relay gives up after one failure: the leases will end.
         """
@@ -153,7 +153,7 @@ class Relay:
         while self.outcomes:
             try:
                 report_outcomes(self.outcomes)
-            except AWAY as error:
+            except CONNECTION_ERRORS as error:
                 failures += 1
                 self.reconnect(error, failures)
                 if not self.stop():
@@ -164,14 +164,16 @@ class Relay:
 
     def reconnect(self, error: Exception, failures: int) -> None:
         connection.close()
-        logger.warning("outbox: the database is away (%s), try %s", type(error).__name__, failures)
+        logger.warning(
+            "outbox: no connection to the database (%s), attempt %s", type(error).__name__, failures
+        )
         self.pause(min(LONGEST_RECONNECT, 0.25 * 2 ** min(failures, 10)))
 
     def pause(self, longest: float) -> None:
-        """Sleep for half to all of so many seconds, or until stopped.
+        """Sleep for a random half to all of ``longest`` seconds, or until stopped.
 
-        In slices: a signal's handler does not end time.sleep(), and may not wake threading.Event
-        out of its own thread.
+        Sleeps in slices: a signal handler does not end time.sleep(), and must not set a
+        threading.Event that its own thread waits for.
         """
         end = time.monotonic() + longest * random.uniform(0.5, 1)
         while not self.stop() and (left := end - time.monotonic()) > 0:
@@ -180,7 +182,7 @@ class Relay:
     def watch(self, deadline: float) -> None:
         """From now on a send that outlasts the lease ends the process, with a traceback.
 
-        The traceback holds no data, and the thread that hangs need not answer.
+        The traceback holds no data. The watchdog needs no response from the thread that hangs.
         """
         if not self.is_watched:
             left = max(0.01, deadline - time.monotonic())

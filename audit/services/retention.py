@@ -1,8 +1,8 @@
-"""Retention of the audit log: whole months that are old enough go, and the rest still verifies.
+"""Retention of the audit log: removes whole months that are old enough; the rest still verifies.
 
-A segment is verified, then signed for by a checkpoint, and only then removed, from its beginning
-on, batch by batch. Whenever this ends, what is left of a segment leads up to its checkpoint without
-a gap, and the next run removes it. See docs/adr/0013-audit-log.md.
+A segment is verified, then covered by a signed checkpoint, and only then removed, batch by batch
+from its beginning. A run may end at any time: the rest of the segment leads up to its checkpoint
+without a gap, and the next run removes it. See docs/adr/0013-audit-log.md.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from .log import record_entry
 
 BATCH = 1_000  # entries per transaction
 
-# All entries up to it are of months (UTC) that ended so long ago: numbers are given at the end of a
-# transaction, created_at is its beginning, so a later number may be a little older.
+# The last entry before the first one that is too young. Numbers are assigned at the end of a
+# transaction and created_at is its beginning, so a later number may be a little older.
 LAST_OLD = f"""
 SELECT coalesce(
     (SELECT seq - 1 FROM public.audit_log_entries
@@ -50,14 +50,14 @@ def remove_old_segments(
     tick: Callable[[int], object] = lambda entries: None,
     dry_run: bool = False,
 ) -> int:
-    """Remove the months that ended more than ``KEPT`` ago; returns how many entries went.
+    """Remove the months that ended more than ``KEPT`` ago; returns the number of removed entries.
 
     ``stop`` is checked before each batch, ``tick`` gets the number of entries of each. A dry run
     only counts. Raises LogDamaged, SigningKeyMissing, and OwnerNeeded for a role of the database
-    that may not remove anything; then nothing was removed.
+    that may not remove entries; then nothing is removed.
     """
     stop = stop or Event()
-    last = _last_to_go(now)
+    last = _last_to_remove(now)
     first, entries = _ask(FIRST, last)
     if dry_run or not entries:
         return entries
@@ -78,9 +78,9 @@ def remove_old_segments(
     return removed
 
 
-def _last_to_go(now: datetime | None) -> int:
+def _last_to_remove(now: datetime | None) -> int:
     (last,) = _ask(LAST_OLD, now)
-    # Of a segment that was signed for, a run that was broken off may have left some.
+    # An interrupted run may have left entries of a segment that is already signed.
     signed = AuditCheckpoint.objects.order_by("seq").values_list("seq", flat=True).last()
     return max(last, signed or 0)
 
@@ -96,7 +96,7 @@ def _verified(last: int, stop: Event) -> Verified:
 
 @transaction.atomic
 def _sign_off(verified: Verified) -> None:
-    """Write the checkpoint, and an entry about it: so the newest entry never goes."""
+    """Write the checkpoint and an entry about it, so that the newest entry is never removed."""
     with connection.cursor() as db:
         # The second of two concurrent runs sees the checkpoint of the first.
         db.execute("LOCK TABLE public.audit_checkpoints IN SHARE ROW EXCLUSIVE MODE")

@@ -1,7 +1,7 @@
-"""Where the outbox is sent to. A sender gets one event at a time, and again after a failure.
+"""Senders of the outbox. A sender gets one event at a time, and again after a failure.
 
-To write another: a class with ``send``, ``close`` and ``timeout`` as of ``Sender``, constructed
-without arguments and named by its dotted path in OUTBOX_SENDER.
+To add one, write a class with ``send``, ``close`` and ``timeout`` as of ``Sender``, constructed
+without arguments, and set its dotted path as OUTBOX_SENDER.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 SHORTEST_SECRET = 32  # characters
-MOST_OF_AN_ANSWER = 64 * 1024  # bytes that are read of it; nothing in it is looked at
+MAX_RESPONSE_BYTES = 64 * 1024  # read and ignored
 
 
 class SendFailed(Exception):
@@ -45,10 +45,10 @@ class Sender(Protocol):
     """
 
     def send(self, event: OutboxEvent) -> None:
-        """Deliver ``event``; returns when the other side has it. Raises SendFailed.
+        """Deliver ``event``; returns once the receiver has accepted it. Raises SendFailed.
 
         Any other exception counts as the failure ``internal``. Deliveries may be repeated: the
-        receiver knows an event by its id.
+        receiver identifies an event by its id.
         """
 
     def close(self) -> None:
@@ -56,7 +56,7 @@ class Sender(Protocol):
 
 
 class LogSender:
-    """Tells the log what happened to which row; for development, and where nobody listens yet."""
+    """Writes each event to the log: for development, and until there is a receiver."""
 
     timeout = 1.0
 
@@ -74,16 +74,16 @@ class LogSender:
 
 
 class WebhookSender:
-    """Posts each event as JSON to one https address; an answer of 2xx says that it was accepted.
+    """Posts each event as JSON to one https address; a 2xx response accepts it.
 
     Headers: `Idempotency-Key` is the event's id; `Webhook-Timestamp` is the time of this attempt,
     Unix seconds; `Webhook-Signature` is `v1=` and the hex HMAC-SHA-256 of
-    `<timestamp>.<body>`. The receiver compares it over the body as it came, and refuses an old
+    `<timestamp>.<body>`. The receiver computes it over the raw body, and refuses an old
     timestamp. Redirects are not followed. Codes of failure: `http_<status>`, `timeout`, `tls`,
     `connection`, `protocol`.
 
-    Raises ImproperlyConfigured for an address or a secret that will not do. ``tls``: a context of
-    one's own, for an authority that the machine does not know.
+    Raises ImproperlyConfigured for an unusable address or secret. ``tls``: an SSL context, for a
+    certificate authority that the machine does not trust.
     """
 
     def __init__(
@@ -97,14 +97,14 @@ class WebhookSender:
         self.url = _checked_url(settings.OUTBOX_WEBHOOK_URL if url is None else url)
         self.secret = _checked_secret(settings.OUTBOX_WEBHOOK_SECRET if secret is None else secret)
         self.timeout = timeout or settings.OUTBOX_SEND_TIMEOUT_SECONDS
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # a line and the address per event
-        # httpx limits each step, not the whole; only a task can be broken off wherever it is.
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # INFO logs the address of each event
+        # httpx limits each step, not the whole request; only a task can be cancelled at any point.
         self.runner = asyncio.Runner()
         self.client = httpx.AsyncClient(
             verify=tls or ssl.create_default_context(),
             follow_redirects=False,
             timeout=self.timeout,
-            trust_env=False,  # no proxy and no password that happens to lie around
+            trust_env=False,  # no proxy or password from the environment
             headers={"Content-Type": "application/json", "User-Agent": "ebalance-outbox"},
         )
 
@@ -120,8 +120,8 @@ class WebhookSender:
         self.runner.close()
 
     async def _post(self, body: bytes, headers: dict[str, str]) -> int:
-        """The status of the answer. Raises SendFailed."""
-        status, greeting = None, _Greeting()
+        """The status of the response. Raises SendFailed."""
+        status, handshake = None, _Handshake()
         try:
             async with (
                 asyncio.timeout(self.timeout),
@@ -130,20 +130,20 @@ class WebhookSender:
                     self.url,
                     content=body,
                     headers=headers,
-                    extensions={"trace": greeting.trace},
+                    extensions={"trace": handshake.trace},
                 ) as answer,
             ):
-                status = answer.status_code  # decides; the body may break off
-                await _read_a_little(answer)
+                status = answer.status_code  # decides, even if reading the body fails
+                await _read_short_body(answer)
         except (TimeoutError, httpx.TransportError, httpx.InvalidURL, OSError) as error:
-            await greeting.end()
+            await handshake.end()
             if status is None:
                 raise SendFailed(_code_of(error)) from None
         return status
 
 
-class _Greeting:
-    """The connection while TLS is not spoken yet: broken off then, httpcore would leave it open."""
+class _Handshake:
+    """The connection during the TLS handshake: httpcore leaves it open if it is cancelled then."""
 
     def __init__(self) -> None:
         self.connection: Any = None
@@ -159,14 +159,14 @@ class _Greeting:
             await self.connection.aclose()
 
 
-async def _read_a_little(answer: httpx.Response) -> None:
-    """A short answer to its end, so that the connection is used again; not all of a long one."""
+async def _read_short_body(answer: httpx.Response) -> None:
+    """Read a short body to its end, so that the connection is reused; stop early in a long one."""
     if not answer.is_success:
         return
     read = 0
     async for piece in answer.aiter_raw():
         read += len(piece)
-        if read > MOST_OF_AN_ANSWER:
+        if read > MAX_RESPONSE_BYTES:
             return
 
 
@@ -186,7 +186,7 @@ def body_of(event: OutboxEvent) -> bytes:
 
 
 def signed(body: bytes, secret: str, timestamp: int) -> dict[str, str]:
-    """The headers by which the receiver knows that ``body`` is ours and new."""
+    """The headers that prove to the receiver that ``body`` is authentic and recent."""
     message = f"{timestamp}.".encode() + body
     signature = hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
     return {"Webhook-Timestamp": str(timestamp), "Webhook-Signature": f"v1={signature}"}
@@ -204,7 +204,7 @@ def _code_of(error: BaseException) -> str:
 
 
 def _checked_url(url: str) -> str:
-    """Never quotes the address: a token may stand in it."""
+    """Errors never quote the address, which may contain a token."""
     if not url:
         raise ImproperlyConfigured("OUTBOX_WEBHOOK_URL must be set for WebhookSender.")
     try:

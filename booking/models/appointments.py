@@ -74,7 +74,7 @@ class Appointment(Entity):
         null=True,
         blank=True,
         related_name="appointments",
-        # A lead without identities takes the client's place: one of the two is always present.
+        # An erasure replaces the client by a lead without identities: one of the two is always set.
         db_comment=of_person("client, if registered", NULL),
     )
     lead = RestrictForeignKey(

@@ -1,4 +1,4 @@
-"""Intake forms and waitlist requests. What clients write in them is sealed."""
+"""Intake forms and waitlist requests. The texts of clients are sealed."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ class WaitlistRequest(Entity):
         return f"{self.get_preferred_contact_display()} · {self.get_status_display()}"
 
     def event_facts(self) -> dict[str, Any]:
-        """What events hold about the request besides its key and service; P0."""
+        """The payload that events about the request have besides its key and service; P0."""
         return {
             "preferred_contact": self.preferred_contact,
             "preferred_time_window": self.preferred_time_window,

@@ -65,7 +65,7 @@ class ScheduleRule(Entity):
                 _("The end is later the same day."),
                 field="end_local",
             ),
-            # PostgreSQL knows 24:00, which is the next day.
+            # PostgreSQL accepts 24:00, which is on the next day.
             rules.Check(
                 "schedule_rules_ends_before_midnight",
                 Q(end_local__lte=time.max),

@@ -20,7 +20,7 @@ from ebalance.db.sets import PUBLICATION_MOVES, PublicationStatus
 
 from ..errors import ServiceIncomplete
 
-# What a client agrees to pay, and under which conditions: every change is in the audit log.
+# The price and the conditions that a client agrees to. The audit log has every change.
 TERMS = (
     "price_amount",
     "deposit_amount",

@@ -37,7 +37,7 @@ from .inputs import check_origin, get_active_client, get_service, get_topic, par
 
 @dataclass(frozen=True)
 class BookingRequest:
-    """The arguments that must be the same when a client_request_id comes again."""
+    """The arguments that must be equal in all requests with one client_request_id."""
 
     client_request_id: str
     service: object

@@ -1,4 +1,4 @@
-"""Which times are free, and the one INSERT that takes a time."""
+"""Free times, and the one INSERT that takes a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the services publish to the outbox and record for the tracking plan."""
+"""Outbox events and tracking events of the services."""
 
 from __future__ import annotations
 

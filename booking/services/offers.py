@@ -1,11 +1,11 @@
-"""Which times working hours offer: days, local times and intervals, without a database.
+"""The times that working hours offer: days, local times and intervals, without a database.
 
 - Rules are in local wall time, so local hours stay the same across clock changes. Sessions last
   in absolute time: 50 minutes are 50 minutes whatever clocks do meanwhile.
 - The grid begins at start_local; its step is a session and the break after it.
-- A start that clocks jump over makes no slot; of an hour that comes twice the first is used.
-- Sessions end by the end of the working hours. An end that comes twice, or is jumped over, is
-  read as the earlier of its two readings.
+- A start that clocks jump over makes no slot; of a repeated hour the first is used.
+- Sessions end by the end of the working hours. An end that is repeated, or jumped over,
+  is read as the earlier of its two readings.
 - "biweekly" counts from the first such weekday on or after valid_from.
 """
 

@@ -96,7 +96,7 @@ def start_payment(
 def attach_provider_id(
     payment: RowOrKey[Payment], *, provider_payment_id: str, clock: Clock = timezone.now
 ) -> Payment:
-    """Store the provider's id, once. Deliveries that came before it take effect now.
+    """Store the provider's id, once. Deliveries that arrived earlier take effect now.
 
     Raises ProviderIdTaken, InvalidInput, NotFound.
     """
@@ -123,7 +123,7 @@ def fail_payment(
 ) -> Payment:
     """Close a payment that the provider did not open. Repeatable.
 
-    Money that comes in for it later is due back. Raises TransitionRefused, InvalidInput, NotFound.
+    Money that arrives for it later is due back. Raises TransitionRefused, InvalidInput, NotFound.
     """
     category = parse_choice(category, Payment.FailureCategory, "category")
     row = LockedPayment.lock(get_or_refuse(Payment.objects.all(), payment)).payment

@@ -21,7 +21,7 @@ from .slots import release_and_reserve_slots
 
 
 def record_success(payment: Payment, chain: Chain, *, clock: Clock) -> str | None:
-    """Record that the amount of a locked payment has come in, and confirm its appointment.
+    """Record that the amount of a locked payment has arrived, and confirm its appointment.
 
     If the time of the appointment is lost, the money is due back. Money that was given back before
     confirms nothing: the hold waits for the rest. Returns the last_error to store with the

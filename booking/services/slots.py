@@ -35,7 +35,7 @@ def block_slot(slot: RowOrKey[AvailabilitySlot], *, actor: User | None = None) -
 def unblock_slot(
     slot: RowOrKey[AvailabilitySlot], *, actor: User | None = None
 ) -> AvailabilitySlot:
-    """From blocked to available, whoever blocked the slot. Repeatable.
+    """From blocked to available, even if another user blocked the slot. Repeatable.
 
     ``actor`` None is the system. Raises TransitionRefused for a reserved slot, NotPermitted,
     NotFound.

@@ -82,9 +82,9 @@ def receive_webhook(
     something else than the payment, such as a refund. ``failure_category``: for a payment that was
     canceled.
 
-    Answer the provider with success once this returns. An event without an effect yet
-    (``processed_at`` is empty, ``last_error`` says why) is stored, and process_webhooks tries it
-    again. The same event again has no effect.
+    Answer the provider with success once this returns. An event without an effect so far is stored
+    without ``processed_at``, with the reason in ``last_error``, and process_webhooks retries it.
+    The same event again has no effect.
 
     Raises InvalidInput, and the errors of an unreachable database: then nothing is stored, and the
     provider repeats the delivery.

@@ -25,7 +25,7 @@ FILE = ("media_type", "mime_type", "object_key", "public_url", "size_bytes")
 
 
 class MediaAsset(Entity):
-    """An uploaded file that content may show; the bytes lie in the storage."""
+    """An uploaded file that content may show. The object storage holds the bytes."""
 
     class StorageProvider(models.TextChoices):
         LOCAL_FS = "local_fs", _("local fs")

@@ -1,4 +1,4 @@
-"""What the publishable models share: which events they publish, and what a publication needs."""
+"""The base of the publishable models: their events and the conditions of publication."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Publishable(Entity):
         abstract = True
 
     def publication_offences(self) -> list[str]:
-        """Codes of what is missing for a publication. Empty when the row is ready."""
+        """Codes of the unmet conditions of publication. Empty when the row is ready."""
         return []
 
     def event_facts(self) -> Mapping[str, Any]:

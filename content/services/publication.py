@@ -37,8 +37,8 @@ from ..models.publication import Publishable
 def publish(row: Publishable, *, actor: User | None = None, clock: Clock = timezone.now) -> None:
     """Show the row to visitors. Its first publication sets ``published_at``; later ones keep it.
 
-    Raises NotReadyToPublish, or the subclass that the model names, with the codes of what is
-    missing.
+    Raises NotReadyToPublish, or the subclass that the model names, with the codes of the unmet
+    conditions.
     """
     locked = lock_to_change(type(row), row, actor)
     if needs_transition(locked, "published", locked.published_from):

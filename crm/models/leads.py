@@ -1,4 +1,4 @@
-"""Leads, how they are recognised, and internal notes about them."""
+"""Leads, the identities that recognise them, and internal notes about them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ STAFF_STATUSES = ("follow_up_needed", "inactive")
 
 def merge_rules() -> list[triggers.Rule]:
     """A lead is merged once, without its identities, and never in a circle."""
-    # Whoever adds an identity, or merges another lead into this one, holds FOR KEY SHARE on it.
+    # Writers that add an identity, or merge another lead into this one, lock it FOR KEY SHARE.
     lock = "PERFORM FROM public.leads l WHERE l.id = NEW.id FOR UPDATE;"
     is_merged_now = "NEW.merged_into_id IS NOT NULL AND OLD.merged_into_id IS NULL"
     return [
@@ -205,7 +205,7 @@ class Lead(Entity):
 
 
 class LeadIdentity(Entity):
-    """One way to recognise a lead; contacts are sealed and found by blind index."""
+    """One identifier of a lead. Contacts are sealed and searched by blind index."""
 
     lead = RestrictForeignKey(
         Lead, DB_CASCADE, related_name="identities", db_comment=of_person("lead", DELETE)

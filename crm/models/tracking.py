@@ -27,18 +27,18 @@ from .leads import Lead
 
 KEPT = "13 months"  # of an analytics event
 
-# What erasure may empty in an event: whom it leads to, and then all that it tells.
+# Columns that an erasure may empty: first the identifiers, then the details.
 IDENTIFIERS = ("user_id", "lead_id", "anonymous_id", "session_id")
 DETAILS = ("page", "acquisition", "properties")
 
 
 def as_written(row: str) -> str:
-    """SQL: the row without what erasure may empty."""
+    """SQL: the row without the columns that an erasure may empty."""
     return f"(to_jsonb({row}) - '{{{','.join(IDENTIFIERS + DETAILS)}}}'::text[])"
 
 
 def refilled() -> str:
-    """SQL: something is changed otherwise than by being emptied, or of an event of somebody."""
+    """SQL: a column gets a new value, or details are emptied while an identifier is still there."""
     named = f"num_nonnulls({', '.join(f'NEW.{c}' for c in IDENTIFIERS)}) > 0"
     bad = [(c, f"NEW.{c} IS NOT NULL") for c in IDENTIFIERS]
     bad += [(c, f"(NEW.{c} <> '{{}}' OR {named})") for c in DETAILS]
@@ -75,7 +75,7 @@ class EventGuard(triggers.Rule):
         return {f"{self.table}{suffix}": text for suffix, text in self.sentences.items()}
 
     def validate(self, instance) -> None:
-        """Ask the database's own function, so that both say the same."""
+        """Call the function that the trigger calls, so that both agree."""
         objects: list[Any] = [
             Jsonb(getattr(instance, name, {})) for name in ("properties", "page", "acquisition")
         ]
@@ -202,7 +202,7 @@ class TrackingEventParam(Entity):
 
 
 class LeadTimelineEvent(Entity):
-    """What happened with a lead: P0 only, and the database enforces it."""
+    """An event in the history of a lead: P0 only, enforced by the database."""
 
     lead = RestrictForeignKey(
         Lead, DB_CASCADE, related_name="timeline", db_comment=of_person("lead", NAMELESS_LEAD)
@@ -334,7 +334,7 @@ class AnalyticsEvent(Entity):
             rules.Index("analytics_events_by_receipt", "received_at", serves="purge_expired"),
         ]
         triggers = [
-            # An erased person's events stay, detached: what could lead to somebody may be emptied.
+            # An erased person's events stay, without the columns that could identify the person.
             triggers.Rule(
                 "analytics_events_append_only",
                 operation=pgtrigger.Update,

@@ -1,4 +1,4 @@
-"""Leads by a contact."""
+"""Finds leads by a contact."""
 
 from __future__ import annotations
 

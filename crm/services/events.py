@@ -20,8 +20,8 @@ from ..models import Lead
 
 Status, Source = Lead.Status, Lead.Source
 
-# The first contact of a person creates a lead (states.md): the events that are contacts, with the
-# source of the lead. Page views, answers of a quiz and a search for free times are none.
+# The first contact of a person creates a lead (states.md). Events that are contacts, and the source
+# of the lead. Page views, quiz answers and searches for free times are not contacts.
 CONTACT_EVENTS = {
     "waitlist_submitted": Source.WAITLIST,
     "question_submitted": Source.QUESTION,
@@ -73,7 +73,7 @@ class ParsedEvent:
 
     @property
     def promotion(self) -> str | None:
-        """The status that the lead has reached at least."""
+        """The status that the lead reaches at least by this event."""
         if self.name == "appointment_outcome_recorded":
             attended = self.properties.get("outcome") == "attended"
             return Status.COMPLETED_SESSION if attended else None
@@ -149,11 +149,11 @@ def parse_json_object(values: Mapping[str, object], field: str) -> dict[str, Any
     Raises InvalidInput for a value that JSON cannot hold.
     """
     try:
-        found = {name: _plain(value) for name, value in values.items() if value is not None}
-        json.dumps(found, allow_nan=False)
+        encoded = {name: _plain(value) for name, value in values.items() if value is not None}
+        json.dumps(encoded, allow_nan=False)
     except (AttributeError, TypeError, ValueError, RecursionError, OverflowError):
         raise InvalidInput(field=field) from None
-    return found
+    return encoded
 
 
 def _plain(value: object) -> object:

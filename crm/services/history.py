@@ -1,7 +1,4 @@
-"""What happened to a lead, read from events that the outbox keeps.
-
-docs/adr/0018-outbox-memory.md says why there are such events, and which.
-"""
+"""The history of a lead, from events that the outbox keeps (docs/adr/0018-outbox-memory.md)."""
 
 from __future__ import annotations
 

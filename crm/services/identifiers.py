@@ -1,4 +1,4 @@
-"""How a person is recognised as a lead: by account, by contact, by browser."""
+"""Identifiers that recognise a person as a lead: account, contact, browser."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ..models import LeadIdentity
 
 
 class Strength(IntEnum):
-    """How surely an identifier names a person; the strongest first (metrics.md)."""
+    """How reliably an identifier names a person; the strongest first (metrics.md)."""
 
     ACCOUNT = 0
     CONTACT = 1
@@ -36,7 +36,7 @@ class Strength(IntEnum):
 
 @dataclass(frozen=True, repr=False)
 class Identifier:
-    """One way to recognise a lead. Its repr shows the type only: it may hold a contact."""
+    """An identifier of a lead. Its repr shows only the type, because it may hold a contact."""
 
     strength: Strength
     matching: Q  # identities with this identifier
@@ -141,14 +141,14 @@ def parse_identifiers(
 ) -> list[Identifier]:
     """The identifiers of an event, the strongest first.
 
-    Raises InvalidInput for a value that cannot be one, NotFound for a key that is no user's.
+    Raises InvalidInput for a value that cannot be an identifier, NotFound for an unknown user.
     """
     if contact is not None and not isinstance(contact, Mapping):
         raise InvalidInput(field="contact")
-    found: list[Identifier | None] = [] if user is None else [Account.of(user)]
-    found += [Contact.of(channel, value) for channel, value in (contact or {}).items()]
-    found += [] if anonymous_id is None else [Browser.of(anonymous_id)]
-    return [identifier for identifier in found if identifier is not None]
+    identifiers: list[Identifier | None] = [] if user is None else [Account.of(user)]
+    identifiers += [Contact.of(channel, value) for channel, value in (contact or {}).items()]
+    identifiers += [] if anonymous_id is None else [Browser.of(anonymous_id)]
+    return [identifier for identifier in identifiers if identifier is not None]
 
 
 def has_name(identity: LeadIdentity) -> bool:

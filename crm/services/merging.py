@@ -35,11 +35,11 @@ CONSENTS = "consents"
 
 @transactional
 def merge_leads(lead: RowOrKey[Lead], *, into: RowOrKey[Lead], actor: User | None = None) -> Lead:
-    """Make ``lead`` part of ``into``, which is the same person; returns that one. Repeatable.
+    """Merge ``lead`` into ``into``, a lead of the same person; returns ``into``. Repeatable.
 
     Identities, timeline, notes, links, appointments and waitlist requests move. ``into`` takes the
     later stage of the funnel, and the topic and utm that it does not have. The merged lead keeps
-    its row, inactive, which leads to ``into``, and its consents. Analytics keep their lead.
+    its consents and its row, which is inactive and refers to ``into``. Analytics keep their lead.
 
     Raises InvalidInput for a lead and itself, NotFound for an unknown lead, NotPermitted for an
     actor who may not change leads, LeadNotMergeable when either lead was merged into a third one,
@@ -85,11 +85,11 @@ def _require_mergeable(lead: Lead) -> None:
 
     A repeated erasure would erase the other lead too.
     """
-    for is_gone, status in (
+    for is_closed, status in (
         (lead.merged_into_id is not None, "merged"),
         (has_event(LEAD_ERASED, lead), "erased"),
     ):
-        if is_gone:
+        if is_closed:
             raise LeadNotMergeable(entity="leads", id=lead.pk, status=status, wanted="merged")
 
 

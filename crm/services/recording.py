@@ -1,4 +1,4 @@
-"""``record_event``: an event goes into analytics and, if a lead is known, into its timeline."""
+"""``record_event`` writes an event to analytics and, if a lead is known, to its timeline."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def _timeline_event(event: ParsedEvent, occurred_at: datetime, lead: Lead) -> Le
 def _recorded_lead(event: ParsedEvent, person: LeadResolver) -> Lead | None:
     """The lead of the event that was recorded first. Raises IdempotencyConflict."""
     earlier = AnalyticsEvent.objects.get(event_id=event.event_id)
-    # The timeline moves when its lead is merged; analytics keep the lead of the first time.
+    # A merge moves the timeline to the other lead; analytics keep the first lead.
     lead = Lead.objects.filter(timeline__event_id=event.event_id).first()
     same = [
         earlier.tracking_event_id == event.name,

@@ -112,7 +112,7 @@ class LeadResolver:
         if self.given_lead is not None:
             return self.given_lead == key
         if key is None or not self.identifiers:
-            return True  # the person was unknown then, or is not named now
+            return True  # the first event knew no person, or this one names none
         rows = self._read_identities().get(key, [])
         return any(one.matches(row) for one in self.identifiers for row in rows)
 
@@ -175,7 +175,7 @@ class LeadResolver:
         one's contacts to the other, and cannot be split. Browsers are shared, and anybody can type
         a contact. Therefore a person who names an account or a contact matches a lead by browser
         only if that lead has no account and no contact, and a registered person gets a lead by a
-        contact only if it is a contact of the account.
+        contact only if the account has that contact.
         """
         own = [*self.identifiers, *self.account_contacts]
         shared = [one.strength for one in own if any(map(one.matches, rows))]

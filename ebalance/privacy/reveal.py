@@ -18,7 +18,7 @@ from audit.services import record_entry
 from ebalance.actor import Actor, acting_as, current_actor
 from ebalance.db.encryption.fields import Sealed, SealedField, SealingError
 from ebalance.services import NotFound, NotPermitted, Refused
-from identity.permissions import NOBODY
+from identity.permissions import HIDDEN_MODELS
 
 
 class DoesNotOpen(Refused):
@@ -72,7 +72,7 @@ def _record_refusal(row: models.Model, field: SealedField) -> None:
     """The entry does not name a diary: its key would tell when it was written (access.md §1)."""
     record_entry(
         "access_refused",
-        None if row._meta.label_lower in NOBODY else row,
+        None if row._meta.label_lower in HIDDEN_MODELS else row,
         entity_type=row._meta.db_table,
         values={"column": field.column},
     )

@@ -1,4 +1,4 @@
-"""What people agreed to."""
+"""Consents: texts that people agreed to or refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People, their roles."""
+"""People and their roles."""
 
 from typing import Any, ClassVar
 from uuid import UUID
@@ -34,10 +34,10 @@ LAST_OWNER = gettext_noop("The last active owner cannot lose the role, be blocke
 
 
 def other_owner(lost: str) -> str:
-    """PL/pgSQL that refuses unless somebody besides ``lost`` is an active owner.
+    """PL/pgSQL that refuses unless another person than ``lost`` is an active owner.
 
-    The owner's role row is taken first, by a write: two sessions can then not each count the
-    other's owner, at any isolation level.
+    It first locks the row of the role "owner" by a write. Two sessions then cannot each count the
+    owner that the other one removes, at any isolation level.
     """
     return f"""
     UPDATE public.roles SET scope = scope WHERE code = 'owner';
@@ -60,7 +60,7 @@ def is_last_owner(user_id: UUID) -> bool:
 
 
 def loses_last_owner(role: "UserRole") -> bool:
-    """Whether saving this granted role would take the last active owner's."""
+    """Whether saving this granted role would leave no active owner."""
     row = triggers.stored(role, "user_id", "role_code")
     if not row or row["role_code"] != "owner":
         return False
@@ -92,7 +92,7 @@ class UserManager(BaseUserManager["User"]):
 class User(Entity, AbstractBaseUser):
     """A person who can be addressed: client or staff. Written by the site, the bot and admin.
 
-    Staff access comes from roles (access.md), not from a flag to keep in step.
+    Roles give staff access (access.md). There is no separate flag.
     """
 
     class Status(models.TextChoices):
@@ -122,7 +122,7 @@ class User(Entity, AbstractBaseUser):
         blank=True,
         default="",
         db_default="",
-        # A secret of the account, which an export has no use for.
+        # A secret of the account, so it is not exported.
         db_comment=p1(
             "salted password hash; empty: none",
             erasure=replace("an empty text, no password", str),
@@ -252,16 +252,16 @@ END""",
         return self.display_name or self.email or str(self.pk)
 
     def has_usable_password(self) -> bool:
-        """Django takes an empty hash for one that can be used; nobody logs in with it."""
+        """Django counts an empty hash as usable, but no password matches it."""
         return bool(self.password) and super().has_usable_password()
 
     @property
-    def is_active(self) -> bool:  # type: ignore[override]  # the stub demands a writable one
+    def is_active(self) -> bool:  # type: ignore[override]  # the stub declares a writable attribute
         return self.status == self.Status.ACTIVE
 
     @property
     def role_codes(self) -> frozenset[str]:
-        """The person's roles; read once per instance, so that one request asks once."""
+        """The person's roles; read once per instance, so once per request."""
         if not hasattr(self, "_role_codes"):
             self._role_codes = frozenset(self.user_roles.values_list("role_id", flat=True))
         return self._role_codes
@@ -279,12 +279,12 @@ END""",
         return self.is_staff and (allows(self.role_codes, perm) or self._is_granted(perm))
 
     def may_reveal(self, field: models.Field) -> bool:
-        """Whether this person may have a value of the sealed column opened in admin."""
+        """Whether this person may reveal a value of the sealed column in admin."""
         column = f"{field.model._meta.label_lower}.{field.name}"
         return self.is_staff and (reveals(self.role_codes, column) or self._is_granted(column))
 
     def _is_granted(self, what: str) -> bool:
-        """Whether a setting of the owner's grants it; read once per instance, as the roles are."""
+        """Whether a setting made by the owner grants it; read once per instance, like the roles."""
         key = setting_that_grants(self.role_codes, what)
         if key is None:
             return False

@@ -1,4 +1,4 @@
-"""A person's rights: a copy of one's data, erasure."""
+"""Rights of a person: a copy of the data, and erasure."""
 
 from django.db import models
 from django.db.models import Q
@@ -21,7 +21,7 @@ from .people import User
 
 
 class DataExportRequest(Entity):
-    """A person's request for a copy of their data, worked off in the background."""
+    """A person's request for a copy of their data. A background command makes the file."""
 
     class Type(models.TextChoices):
         USER_DATA = "user_data", _("user data")
@@ -51,7 +51,7 @@ class DataExportRequest(Entity):
 
     retention = purged(
         "90 days",
-        # The file may have been made late: it goes first.
+        # Even if the file was made late, it is removed before the row.
         After(
             "created_at",
             where="status IN ('ready', 'failed') AND (expires_at < %(now)s) IS NOT FALSE",
@@ -112,7 +112,7 @@ class DataExportRequest(Entity):
 
 
 class ErasureLedgerEntry(Entity):
-    """That a person was erased, and when: replayed after a restore from backup."""
+    """Records that a person was erased, and when. Replayed after a restore from backup."""
 
     class Method(models.TextChoices):
         SELF_SERVICE = "self_service", _("self service")

@@ -1,4 +1,4 @@
-"""Accounts: access is taken and given back."""
+"""Blocking and unblocking of accounts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def unblock_user(user: RowOrKey[User], *, actor: User | None = None) -> User:
 def require_other_owner(user: User) -> None:
     """Raises LastOwner unless another active person is owner.
 
-    Locks the row of the role: two owners, blocked at once, cannot each count on the other.
+    Locks the row of the role: two concurrent calls cannot each count the other's owner.
     """
     lock_rows(Role.objects.filter(pk="owner"))
     owners = UserRole.objects.filter(role="owner", user__status=User.Status.ACTIVE)
@@ -50,8 +50,8 @@ def require_other_owner(user: User) -> None:
 def lock_contacts(user: UUID) -> dict[str, str] | None:
     """The contacts of the account by channel; None for an erased account.
 
-    The row is locked FOR KEY SHARE: erasure empties contacts, which are keys, and waits for this
-    transaction; other updates do not. Raises NotFound.
+    Locks the row FOR KEY SHARE: an erasure empties contacts, which are keys, and so waits for this
+    transaction; other updates do not wait. Raises NotFound.
     """
     columns = ", ".join(CONTACT_COLUMNS.values())
     with connection.cursor() as cursor:

@@ -181,7 +181,7 @@ class InteractiveRun(Entity):
 
 
 class InteractiveRunTotal(Entity):
-    """How many runs of a day had the same values. purge_expired writes it and removes the runs."""
+    """The number of equal runs of a day. purge_expired writes it and removes the runs."""
 
     day = models.DateField(db_comment=p0("day of the start, Europe/Moscow"))
     interactive_definition = RestrictForeignKey(

@@ -82,7 +82,7 @@ def test_the_status_is_for_people_and_for_programs(settings: Any) -> None:
 
 
 def test_json_is_the_form_of_the_status_only() -> None:
-    with pytest.raises(CommandError, match="--json is for --status"):
+    with pytest.raises(CommandError, match="--json needs --status"):
         command("--json")
 
 

@@ -88,14 +88,14 @@ def test_it_says_what_it_takes_on_the_word_of_others(file: Path) -> None:
     command("--write-checkpoint", file)
     assert remove_old_segments(now=datetime(2021, 1, 1, tzinfo=UTC)) == 3
     _, removed = command()
-    assert removed.startswith("Entries up to seq 3 were removed by retention, whose signed ")
+    assert removed.startswith("Retention removed the entries up to seq 3, and signed a checkpoint.")
     old = json.loads(file.read_text())
     old |= {"seq": 2, "row_hash": old["marks"]["2"], "marks": {"1": old["marks"]["1"]}}
     file.write_text(json.dumps(old))
     *_, vouched = command("--checkpoint", file)
     assert vouched == (
-        f"The entry of {file} (seq 2) was removed since: what stands before seq 4 is taken on "
-        "the word of the signed checkpoint."
+        f"Retention has removed the entry of {file} (seq 2): only the signed checkpoint vouches "
+        "for the entries before seq 4."
     )
 
 
@@ -242,7 +242,7 @@ def test_its_exit_codes_and_its_one_line(committed: Database, file: Path) -> Non
 
 @pytest.mark.usefixtures("log")
 def test_it_stops_after_the_batch_at_hand(file: Path, monkeypatch: Any) -> None:
-    go_on, ends = Verification.go_on, []
+    go_on, ends = Verification.verify_range, []
 
     def go_on_and_signal(self: Verification, place: Any, end: int) -> Any:
         ends.append(end)
@@ -250,10 +250,10 @@ def test_it_stops_after_the_batch_at_hand(file: Path, monkeypatch: Any) -> None:
             signal.raise_signal(signal.SIGTERM)
         return go_on(self, place, end)
 
-    monkeypatch.setattr(Verification, "go_on", go_on_and_signal)
+    monkeypatch.setattr(Verification, "verify_range", go_on_and_signal)
     code, line = refused("--batch", "2", "--write-checkpoint", file)
     assert code == 128 + signal.SIGTERM
-    assert line == "Stopped; what was verified so far is whole."
+    assert line == "Stopped; the entries verified so far are whole."
     assert ends == [2, 4, 6]
     assert not file.exists()
 
@@ -282,7 +282,7 @@ def test_process_that_gets_a_signal_stops(committed: Database, file: Path) -> No
         other.rollback()
         _, errors = process.communicate(timeout=HANG_TIMEOUT)
     assert process.returncode == 128 + signal.SIGTERM
-    assert errors.splitlines()[-1].endswith("Stopped; what was verified so far is whole.")
+    assert errors.splitlines()[-1].endswith("Stopped; the entries verified so far are whole.")
     assert not file.exists()
 
 

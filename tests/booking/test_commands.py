@@ -131,8 +131,8 @@ def test_what_waits_is_tried_again_and_counted(monkeypatch: pytest.MonkeyPatch) 
     )
     assert command("process_webhooks").splitlines() == [
         "       4 took effect",
-        "       1 wait for a payment that is not known yet",
-        "       1 have another amount than was asked for",
+        "       1 wait for a payment that is unknown so far",
+        "       1 have an unexpected amount",
     ]
     assert PaymentWebhookEvent.objects.filter(processed_at=None).count() == 2
     assert PaymentWebhookEvent.objects.get(last_error="out_of_order").processed_at is not None
@@ -175,7 +175,7 @@ def test_one_that_cannot_be_handled_stops_no_other_and_fails_the_command(
 
     monkeypatch.setattr(settlement, "confirm_locked_appointment", broken)
     said, error = refused("process_webhooks")
-    assert error == "1 could not be handled and wait to be tried again."
+    assert error == "1 could not be handled and will be retried."
     assert f"{made[1][2].pk}: could not be handled" in said
     assert "       2 took effect" in said
     assert "anna" not in said
@@ -261,7 +261,7 @@ def test_an_event_that_a_delivery_is_at_work_on_is_left_to_it(committed: Databas
             [f"payments:yookassa:{made[1][1].provider_payment_id}"],
         )
         run = manage("process_webhooks", DATABASE_URL=committed.url)
-    assert run.stdout == "       2 took effect\n       1 were at work elsewhere\n"
+    assert run.stdout == "       2 took effect\n       1 locked by another transaction\n"
     assert run.returncode == 0
     assert list(PaymentWebhookEvent.objects.waiting()) == [made[1][2].pk]
 

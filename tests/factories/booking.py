@@ -211,7 +211,7 @@ class PaymentFactory(EntityFactory):
 
 
 class RefundFactory(EntityFactory):
-    payment = factory.SubFactory(PaymentFactory, succeeded=True)
+    payment = factory.SubFactory(PaymentFactory)
     amount = 400
     reason = "canceled"
 

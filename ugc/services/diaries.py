@@ -50,7 +50,7 @@ def write_diary_entry(
     seal_payload(entry, payload)
     row, is_new = insert_once(entry)
     if is_new:
-        announce(row, "diary_entry_created", clock)
+        track_entry(row, "diary_entry_created", clock)
     elif not is_same_entry(row, entry, payload):
         raise idempotency_conflict(row)
     return row
@@ -63,13 +63,13 @@ def erase_diary_entry(entry: RowOrKey[DiaryEntry], *, clock: Clock = timezone.no
         if row.deleted_at is None:
             row.deleted_at, row.payload_encrypted = clock(), None
             row.save(update_fields=["deleted_at", "payload_encrypted"])
-            announce(row, "diary_entry_deleted", clock)
+            track_entry(row, "diary_entry_deleted", clock)
 
 
 # -- steps -----------------------------------------------------------------------------------------
 
 
-def announce(entry: DiaryEntry, event: str, clock: Clock) -> None:
+def track_entry(entry: DiaryEntry, event: str, clock: Clock) -> None:
     publish_event(event, entry, diary_type=entry.diary_type)
     record_event(
         event,
@@ -87,10 +87,10 @@ def seal_payload(entry: DiaryEntry, payload: Plaintext) -> None:
     try:
         entry.payload_encrypted = value
     except PayloadInvalid as error:
-        place, rule = error.place, error.rule
+        offence = {"rule": error.rule, "place": error.place}
     else:
         return
-    raise PayloadUnusable(field="payload", place=place, rule=rule)
+    raise PayloadUnusable(field="payload", **offence)
 
 
 def is_same_entry(earlier: DiaryEntry, new: DiaryEntry, payload: Plaintext) -> bool:

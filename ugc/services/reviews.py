@@ -254,6 +254,6 @@ def lock_active_consent(row: Review) -> ReviewPublicationConsent | None:
 
 
 def was_granted(review: Review, version: str | None) -> bool:
-    """Whether the review came with this consent. It may have been withdrawn since."""
+    """Whether the review was submitted with this consent, even if it was withdrawn since."""
     granted = review.publication_consents.filter(granted=True)
     return version is None or granted.filter(version=version).exists()

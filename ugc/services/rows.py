@@ -47,7 +47,7 @@ def lock_author(user: RowOrKey[User] | None) -> User | None:
 
 
 def new_key(id: UUID | str | None) -> UUID:
-    """The key of a new row, chosen by the caller or made. Raises InvalidInput."""
+    """The key of a new row: the caller's, or a new one. Raises InvalidInput."""
     return uuid7() if id is None else parse_uuid(id, "id")
 
 

@@ -19,8 +19,8 @@ LONGEST_LEASE = 3600.0  # seconds
 
 class Command(OperatorCommand):
     help = (
-        "Send the events of the outbox until told to stop (SIGTERM, Ctrl-C). Any number of these "
-        "may run. Each event is delivered at least once, those of one row in their order."
+        "Send the events of the outbox until stopped (SIGTERM, Ctrl-C). Any number of relays may "
+        "run. Each event is delivered at least once, the events of one row in their order."
     )
     numbers = (
         Number(
@@ -39,7 +39,7 @@ class Command(OperatorCommand):
             "--lease",
             default=str(settings.OUTBOX_LEASE_SECONDS),
             metavar="SECONDS",
-            help="after which another relay takes over what this one claimed (%(default)s)",
+            help="after which another relay takes over the claims of this one (%(default)s)",
         )
         parser.add_argument(
             "--sender",
@@ -48,7 +48,7 @@ class Command(OperatorCommand):
             help="dotted path (%(default)s)",
         )
         parser.add_argument(
-            "--status", action="store_true", help="say what is waiting, and send nothing"
+            "--status", action="store_true", help="print the unsent events, send nothing"
         )
         parser.add_argument("--json", action="store_true", help="the status as JSON")
 
@@ -57,7 +57,7 @@ class Command(OperatorCommand):
             self.write_status(as_json=options["json"])
             return
         if options["json"]:
-            raise CommandError("--json is for --status.")
+            raise CommandError("--json needs --status.")
         lease = _lease(options["lease"])
         sender = _sender(options["sender"])
         try:

@@ -18,9 +18,9 @@ UNUSABLE = 2  # exit code when the log was not verified; 1 is a damaged log
 
 class Command(OperatorCommand):
     help = (
-        "Verify the hash chain of the audit log, beside the running application. Names the first "
-        "entry that is not as it was written, with exit code 1. A tail that was cut off, and a "
-        "chain that was hashed anew, are found only with a checkpoint that was written before."
+        "Verify the hash chain of the audit log while the application runs. Prints the first entry "
+        "that differs from what was written, with exit code 1. Detects a cut tail or a rewritten "
+        "chain only with a checkpoint file that was written earlier."
     )
     wrong_number = UNUSABLE
     numbers = (
@@ -36,18 +36,18 @@ class Command(OperatorCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "--checkpoint", metavar="FILE", help="hold the log against how it was at that time"
+            "--checkpoint", metavar="FILE", help="compare the log with this checkpoint file"
         )
         parser.add_argument(
             "--write-checkpoint",
             metavar="FILE",
-            help="say how the log is now; an older one in its place is asked first",
+            help="store the verified end of the log; first compare with the file to be replaced",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         target = _path(options["write_checkpoint"])
         try:
-            files = _files(_path(options["checkpoint"]), target)
+            files = _read_files(_path(options["checkpoint"]), target)
             verified = self.verify(batch=options["batch"], files=files, marking=target is not None)
             if target:
                 verified.as_file().write(target)
@@ -60,12 +60,12 @@ class Command(OperatorCommand):
 
     def verify(self, **options: Any) -> Verified:
         began = time.monotonic()
-        with StopSignals() as stop, progress("audit_log_entries", _left()) as tick:
+        with StopSignals() as stop, progress("audit_log_entries", _estimate_entries()) as tick:
             try:
                 verified = Verification(stop=stop.asked.is_set, tick=tick, **options).run()
             except Stopped:
                 raise CommandError(
-                    "Stopped; what was verified so far is whole.", returncode=128 + stop.number
+                    "Stopped; the entries verified so far are whole.", returncode=128 + stop.number
                 ) from None
             except Damaged as damage:
                 raise CommandError(str(damage)) from None
@@ -83,31 +83,31 @@ class Command(OperatorCommand):
         )
         if verified.removed_to:
             self.stdout.write(
-                f"Entries up to seq {verified.removed_to} were removed by retention, whose signed "
-                "checkpoint says so."
+                f"Retention removed the entries up to seq {verified.removed_to}, and signed a "
+                "checkpoint."
             )
 
     def report_removed(self, file: CheckpointFile, verified: Verified) -> None:
         if 0 < file.seq < verified.first:
             self.stdout.write(
-                f"The entry of {file.path} (seq {file.seq}) was removed since: what stands before "
-                f"seq {verified.first} is taken on the word of the signed checkpoint."
+                f"Retention has removed the entry of {file.path} (seq {file.seq}): only the signed "
+                f"checkpoint vouches for the entries before seq {verified.first}."
             )
 
 
-def _left() -> int:
-    """About how many entries there are, by the ends of an index."""
+def _estimate_entries() -> int:
+    """The approximate number of entries, from both ends of an index."""
     numbers = AuditLogEntry.objects.order_by("seq").values_list("seq", flat=True)
     first, last = numbers.first(), numbers.last()
     return last - first + 1 if first is not None and last is not None else 0
 
 
-def _files(given: Path | None, target: Path | None) -> list[CheckpointFile]:
+def _read_files(given: Path | None, target: Path | None) -> list[CheckpointFile]:
     """The files with which the log is compared. Raises BadFile."""
     files = [CheckpointFile.read(given)] if given else []
     if target:
         if target.exists() and not (given and target.samefile(given)):
-            # It may be the only one that knows a tail which is gone since.
+            # Only this file may know a tail that was cut since.
             files.append(CheckpointFile.read(target))
         can_be_written(target)
     return files

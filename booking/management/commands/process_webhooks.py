@@ -13,25 +13,25 @@ DONE, ELSEWHERE = "done", "elsewhere"
 # By the result of an event: done, its last_error, or locked by another transaction.
 SENTENCES = {
     DONE: "took effect",
-    "unknown_payment": "wait for a payment that is not known yet",
-    "amount_mismatch": "have another amount than was asked for",
+    "unknown_payment": "wait for a payment that is unknown so far",
+    "amount_mismatch": "have an unexpected amount",
     "internal": "failed",
-    ELSEWHERE: "were at work elsewhere",
+    ELSEWHERE: "locked by another transaction",
 }
 
 
 class Command(OperatorCommand):
     help = (
-        "Try again the notifications of the payment provider that have not taken effect, the "
-        "oldest first. Safe beside live traffic, to stop and to repeat; fails only when one of "
-        "them could not be handled."
+        "Retry the notifications of the payment provider that have not taken effect, the oldest "
+        "first. Safe to run beside live traffic, to stop and to repeat. Fails only if a "
+        "notification could not be handled."
     )
     numbers = (
         Number(
             "limit",
             "notifications",
             metavar="N",
-            help="try so many at most (default: all that wait)",
+            help="the maximum to retry (default: all that wait)",
         ),
     )
 
@@ -44,11 +44,11 @@ class Command(OperatorCommand):
             lambda key: _result(process_webhook(key)),
             table=PaymentWebhookEvent._meta.db_table,
             total=waiting,
-            failures={"internal": "could not be handled; the log says why."},
+            failures={"internal": "could not be handled; the log has the reason."},
         )
         self.write_counts(outcomes, SENTENCES, always=[DONE])
         if failed := outcomes["internal"]:
-            raise CommandError(f"{failed:,} could not be handled and wait to be tried again.")
+            raise CommandError(f"{failed:,} could not be handled and will be retried.")
 
 
 def _result(event: PaymentWebhookEvent | None) -> str:
