@@ -21,7 +21,7 @@ def paid_session_rules() -> list[triggers.Rule]:
             condition="OLD.status <> NEW.status AND NEW.status IN ('paid', 'confirmed') "
             "AND NEW.price_amount <> 0",
             message=gettext_noop(
-                "A session is paid or confirmed once its deposit, or its price, has come in"
+                "A session is paid or confirmed once its deposit, or its price, has arrived"
             ),
             column="status",
             body=f"""
@@ -29,10 +29,8 @@ DECLARE
     chain uuid[];
     held bigint;
 BEGIN
-    -- Canceled again: nothing is left that money could be missing for.
-    IF NOT EXISTS (SELECT FROM public.appointments a WHERE a.id = NEW.id AND a.status <> 'canceled')
-       OR EXISTS (SELECT FROM public.appointments a
-                  WHERE a.id = NEW.rescheduled_from_id AND a.status = 'rescheduled') THEN
+    IF EXISTS (SELECT FROM public.appointments a
+               WHERE a.id = NEW.rescheduled_from_id AND a.status = 'rescheduled') THEN
         RETURN NULL;
     END IF;
     WITH RECURSIVE earlier AS (
@@ -45,6 +43,12 @@ BEGIN
         UNION
         SELECT a.id FROM public.appointments a JOIN whole ON a.rescheduled_from_id = whole.id)
     SELECT array_agg(whole.id) INTO chain FROM whole;
+    -- Canceled in the same transaction: money may have been given back, and no session is left.
+    IF EXISTS (SELECT FROM public.appointments a
+               WHERE a.id = ANY (chain) AND a.status = 'canceled' AND NOT EXISTS (
+                   SELECT FROM public.appointments b WHERE b.rescheduled_from_id = a.id)) THEN
+        RETURN NULL;
+    END IF;
     PERFORM FROM public.payments p WHERE p.appointment_id = ANY (chain) AND p.status = 'succeeded'
     ORDER BY p.id FOR NO KEY UPDATE;
     SELECT coalesce(sum(p.amount), 0) - coalesce(sum(

@@ -28,7 +28,7 @@ class Refund(Entity):
 
     class Reason(models.TextChoices):
         CANCELED = "canceled", _("session canceled")
-        TIME_GONE = "time_gone", _("time lost before the money came")
+        TIME_GONE = "time_gone", _("time lost before the money arrived")
         OVERPAID = "overpaid", _("paid above the price")
         DUPLICATE = "duplicate", _("paid twice")
         ALREADY_OVER = "already_over", _("payment was closed before")

@@ -146,7 +146,7 @@ AMOUNTS: list[tuple[int | None, list[tuple[str, int]], str, int | None]] = [
 def test_what_is_not_paid_yet_is_asked_for(
     deposit: int | None, came_in: list[tuple[str, int]], purpose: str, amount: int | None
 ) -> None:
-    row = AppointmentFactory(confirmed=bool(came_in), deposit_amount=deposit)
+    row = AppointmentFactory(deposit_amount=deposit)
     for earlier, money in came_in:
         PaymentFactory(appointment=row, succeeded=True, purpose=earlier, amount=money)
     if amount is None:
