@@ -1,4 +1,4 @@
-# Needs Python 3.12 or newer and nothing else. Every target says what it does; paths may contain spaces.
+# Needs only Python 3.12 or newer. Paths may contain spaces.
 PYTHON = .venv/bin/python
 PORT ?= 8000
 WORKERS ?= logical
@@ -9,17 +9,17 @@ PYTEST = $(PYTHON) -m pytest -n $(WORKERS) --dist worksteal
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-slow test-oldest test-all soak lint format types migrations migrate shell messages lock clean
 
-help:  ## this list
+help:  ## print this list
 	@echo "Targets:"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | awk -F'#' '{printf "%-18s %s\n", $$1, $$2}'
 
-setup:  ## make .venv with the locked packages (instant when it is up to date)
+setup:  ## make .venv with the locked packages (instant if it is up to date)
 	@sh tools/setup.sh
 
-run: setup  ## database, migrations, seeds, demo data, admin on http://localhost:8000 (PORT=8001 for another port)
+run: setup  ## start the database, migrate, load seeds and demo data, serve admin on http://localhost:8000 (PORT=8001)
 	@exec $(PYTHON) manage.py run --port "$(PORT)"
 
-test: lint migrations types  ## everything that must pass before a commit: lint, types, migrations, tests that are not slow
+test: lint migrations types  ## the checks before a commit: lint, types, migrations, tests that are not slow
 	@echo "== tests"
 	@exec $(PYTEST) -m "not slow" $(ARGS)
 
@@ -27,16 +27,16 @@ test-slow: setup  ## the tests marked slow: races, kills, the random machine, st
 	@echo "== slow tests"
 	@exec $(PYTEST) -m slow $(ARGS)
 
-test-oldest: setup  ## the tests of the rules on the system's PostgreSQL 15, where there is one
+test-oldest: setup  ## the tests of the rules on the system's PostgreSQL 15, if it has one
 	@echo "== PostgreSQL 15"
 	@exec $(PYTHON) tools/test_oldest.py -n $(WORKERS) --dist worksteal -m "not slow" $(ARGS)
 
-test-all: test test-slow test-oldest  ## make test, the slow tests, PostgreSQL 15
+test-all: test test-slow test-oldest  ## all tests: make test, the slow tests, PostgreSQL 15
 
-soak: setup  ## any sequence of booking verbs, 200,000 steps (STEPS=…; SEED=… to see a failure again; Ctrl-C stops)
+soak: setup  ## random sequences of booking services, 200,000 steps (STEPS=…; SEED=… repeats a failure; Ctrl-C stops)
 	@exec env MACHINE_STEPS="$(STEPS)" MACHINE_SEED="$(SEED)" $(PYTHON) -m pytest tests/booking/test_machine.py $(ARGS)
 
-lint: setup  ## ruff: rules and format; the structure: direction of imports, circles, long modules
+lint: setup  ## ruff (rules, format) and the structure (direction of imports, circles, long modules)
 	@echo "== ruff check"
 	@$(PYTHON) -m ruff check .
 	@echo "== ruff format"
@@ -48,11 +48,11 @@ types: migrations  ## mypy on the whole application
 	@echo "== mypy"
 	@$(PYTHON) -m mypy
 
-migrations: lint  ## is a migration missing?
+migrations: lint  ## check for missing migrations
 	@echo "== missing migrations"
 	@$(PYTHON) -W error::RuntimeWarning manage.py makemigrations --check --dry-run
 
-format: setup  ## put the code into ruff's format
+format: setup  ## format the code with ruff
 	@$(PYTHON) -m ruff check --fix .
 	@$(PYTHON) -m ruff format .
 
@@ -62,10 +62,10 @@ migrate: setup  ## apply migrations
 shell: setup  ## Django's shell
 	@exec $(PYTHON) manage.py shell
 
-messages: setup  ## bring the Russian catalogue in locale/ up to date and compile it
+messages: setup  ## update and compile the Russian catalogue in locale/
 	@$(PYTHON) tools/messages.py $(ARGS)
 
-lock: setup  ## write the lock files anew from requirements*.in
+lock: setup  ## update the lock files from requirements*.in
 	@for name in requirements requirements-dev; do \
 		echo "== $$name.lock"; \
 		env -u PIP_FIND_LINKS $(PYTHON) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras \

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line, with refusals that people meet (no server, wrong address) as one line."""
+"""Django's command line. Common errors (no server, wrong address) are printed as one line."""
 
 import os
 import sys

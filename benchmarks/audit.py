@@ -1,18 +1,19 @@
-"""How fast the audit log is verified, and what writing it costs.
+"""Measures how fast the audit log is verified, and the cost of writing it.
 
     .venv/bin/python benchmarks/audit.py [--entries 1000000] [--seconds 5]
 
-**Verifying.** Entries as the trigger writes them, in a database of its own, all with actor, values,
-address and agent. Verified as `verify_audit_log` does it, with the server's parallelism off; beside
-it a bare scan that reads all hashes and checks nothing. The median of the rounds counts. "per core"
-divides by the time that server and client had on a processor, "fastest tenth" is of the batches, so
-that it can be told where others are at work too. The bound is 100,000 per second.
+**Verifying.** The entries are written by the trigger, in a separate database, all with actor,
+values, address and agent. The verification of `verify_audit_log`, without parallel workers of the
+server, is compared with a scan that reads all hashes and checks nothing. The result is the median
+of the rounds. "per core" divides by the processor time of server and client. "fastest tenth" is the
+90th percentile of the batches. Both are meaningful on a busy machine too. The bound is 100,000 per
+second.
 
-**Writing.** pgbench, with 1 and with 16 clients, each with rows of its own: a change of a lead's
-status with the trigger that audits it and without, and the INSERT of an entry beside one into a
-plain copy of the table (its indexes, no rule, no chain). The chain has one lock, which its
-holder keeps until its commit is on the disk: so 16 are told with `synchronous_commit` on, as in
-production, and off, as the bundled server has it.
+**Writing.** pgbench, with 1 and with 16 clients, each with rows of its own. It compares an UPDATE
+of a lead's status with and without the audit trigger, and the INSERT of an entry with an INSERT
+into a plain copy of the table (its indexes, no rule, no chain). The chain has one lock, which a
+writer holds until its commit is on the disk. So the rates are measured with `synchronous_commit`
+on, as in production, and off, as on the bundled server.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ VALUES ('system', 'lead_status_changed', 'leads', gen_random_uuid(), '{{"status"
 """
 TRIGGER = "ALTER TABLE leads {} TRIGGER leads_update_audited"
 # label: statements before, script
-WAYS = {
+VARIANTS = {
     "UPDATE, not audited": (TRIGGER.format("DISABLE"), UPDATE),
     "UPDATE, audited": (TRIGGER.format("ENABLE"), UPDATE),
     "INSERT into a plain copy": ("SELECT 1", INSERT.format(table="bench_entries")),
@@ -98,12 +99,12 @@ def fill(entries: int) -> None:
 
 
 def timed(work) -> tuple[float, float]:
-    """Seconds by the clock, and on a processor: of the server's process and of this one."""
+    """Wall time, and processor time of the server's process and of this one, in seconds."""
     ((pid,),) = execute("SELECT pg_backend_pid()")
     try:
         server = psutil.Process(pid)
         server.cpu_times()
-    except psutil.Error:  # elsewhere
+    except psutil.Error:  # the server is on another machine
         server = None
 
     def on_processor() -> float:
@@ -160,12 +161,14 @@ def writing(params: dict[str, str], seconds: int) -> None:
         print(" " * 26 + "".join(f"{n:>4} client{'s' * (n > 1)}".rjust(14) for n in CLIENTS))
         rates = {
             label: [rate(params, before, script, n, seconds, flush) for n in CLIENTS]
-            for label, (before, script) in WAYS.items()
+            for label, (before, script) in VARIANTS.items()
         }
-        for label, found in rates.items():
-            print(f"{label:<26}" + "".join(f"{tps:14,.0f}" for tps in found))
+        for label, measured in rates.items():
+            print(f"{label:<26}" + "".join(f"{tps:14,.0f}" for tps in measured))
         for what in ("UPDATE", "INSERT"):
-            plain, audited = (found for label, found in rates.items() if label.startswith(what))
+            plain, audited = (
+                measured for label, measured in rates.items() if label.startswith(what)
+            )
             ratios = (b / a for a, b in zip(plain, audited, strict=True))
             print(f"ratio of {what:<17}" + "".join(f"{ratio:14.2f}" for ratio in ratios))
 
@@ -212,7 +215,7 @@ def main() -> None:
         fill(options.entries)
         verifying(options.entries)
         writing(params, options.seconds)
-        verified = Verification().run()  # whatever the clients did to each other
+        verified = Verification().run()  # the concurrent clients have not broken the chain
         print(f"\n{verified.entries:,} entries in the end, verified whole")
         connection.close()
 

@@ -1,9 +1,9 @@
-"""Runs benchmarks of this checkout and of another commit in turns, and prints the ratios.
+"""Runs benchmarks of this checkout and of another commit alternately, and prints the ratios.
 
     .venv/bin/python benchmarks/beside_commit.py COMMIT "rotation.py" "purge.py --runs 200000" …
 
-Each is run twice on either side. A line with a label, two spaces and a number is a figure.
-The ratio is this checkout's mean by the other's: above 1 where the figure of this one is larger.
+Each benchmark runs twice per checkout. A line with a label, two spaces and a number is a figure.
+The ratio is the mean of this checkout divided by that of the other commit.
 """
 
 from __future__ import annotations

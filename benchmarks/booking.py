@@ -1,23 +1,23 @@
-"""The cost of book_appointment(): attempts per second beside other ways to take a time.
+"""Measures attempts per second of book_appointment() and of other ways to reserve an hour.
 
     .venv/bin/python benchmarks/booking.py
 
-Sixteen processes with a connection each; 2, 8 and all of them at work. Ways and loads alternate
-round by round, every round has hours of its own; the median of the rounds counts. An attempt ends
-when the process knows whether it has the hour. All go through the ORM.
+There are sixteen processes with a connection each, of which 2, 8 or 16 work. Variants and loads
+alternate by round, and every round has new hours. The result is the median of the rounds. An
+attempt ends when the process knows whether it has the hour. All variants use the ORM.
 
-Loads: one hour that somebody has taken before the round; one hour that everybody races for and
-whoever wins gives back at once; four hundred hours.
+Loads: one hour that is taken before the round; one hour for which all processes compete, and which
+the winner releases at once; four hundred hours.
 
-- book: the service, with everything it reads and writes.
-- free: what Django costs at least, a row saved in its transaction, in a copy of the table that has
-  no rule and no trigger.
-- check: looks for an overlap, then inserts, in such a copy.
-- serial: the same under SERIALIZABLE, again whenever the database breaks it off.
+- book: the service, with all its reads and writes.
+- free: the minimum cost of Django: a row saved in its transaction, in a copy of the table without
+  rules and triggers.
+- check: a query for an overlap, then an INSERT, in such a copy.
+- serial: the same under SERIALIZABLE, retried when the database aborts it.
 - plain: INSERT under the exclusion constraint, without ON CONFLICT.
 
-Bounds: on a taken hour book_appointment() makes at least half as many attempts as "free", and more
-than "check" and "serial".
+Bounds: on a taken hour book_appointment() makes at least half as many attempts per second as
+"free", and more than "check" and "serial".
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from booking.services.calendar import SessionTime, find_overlapping
 from ebalance.services import sqlstate
 
 PROCESSES = (2, 8, 16)
-LOADS = {"taken": 1, "given back": 1, "spread": 400}  # hours of a round
+LOADS = {"taken": 1, "released": 1, "spread": 400}  # hours of a round
 BOUND = 0.5
 LENGTH = timedelta(minutes=50)
 FIRST = datetime(2040, 1, 1, tzinfo=UTC)
@@ -70,7 +70,7 @@ SELECT start, start + interval '50 minutes' FROM unnest(%s::timestamptz[]) AS st
 
 @dataclass(frozen=True)
 class Hour:
-    """What a visitor asks for."""
+    """An hour that a client wants to book."""
 
     start: datetime
     slot: uuid.UUID
@@ -78,7 +78,7 @@ class Hour:
     client: uuid.UUID
 
 
-# -- ways to take it ------------------------------------------------------------------------------
+# -- variants -------------------------------------------------------------------------------------
 
 
 def copy_of_appointments(table: str) -> type[models.Model]:
@@ -132,7 +132,7 @@ def free(hour: Hour, seen: Counter) -> Any:
     return row
 
 
-def looked_for(model: type[models.Model], hour: Hour) -> Any:
+def insert_if_free(model: type[models.Model], hour: Hour) -> Any:
     row = row_of(model, hour)
     if find_overlapping(model._default_manager.all(), SessionTime.of(row)).exists():
         return None
@@ -142,7 +142,7 @@ def looked_for(model: type[models.Model], hour: Hour) -> Any:
 
 def check(hour: Hour, seen: Counter) -> Any:
     with transaction.atomic():
-        return looked_for(COPIES["check"], hour)
+        return insert_if_free(COPIES["check"], hour)
 
 
 def serial(hour: Hour, seen: Counter) -> Any:
@@ -150,11 +150,11 @@ def serial(hour: Hour, seen: Counter) -> Any:
         try:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
-                return looked_for(COPIES["serial"], hour)
+                return insert_if_free(COPIES["serial"], hour)
         except OperationalError as error:
             if sqlstate(error) not in ("40001", "40P01"):
                 raise
-            seen["broken off"] += 1
+            seen["aborted"] += 1
 
 
 def plain(hour: Hour, seen: Counter) -> Any:
@@ -172,43 +172,43 @@ def plain(hour: Hour, seen: Counter) -> Any:
     return row
 
 
-WAYS: dict[str, Callable[[Hour, Counter], Any]] = {
-    way.__name__: way for way in (book, free, check, serial, plain)
+VARIANTS: dict[str, Callable[[Hour, Counter], Any]] = {
+    variant.__name__: variant for variant in (book, free, check, serial, plain)
 }
 
 
-def give_back(way: str, row: Any) -> None:
-    if way == "book":
+def release(variant: str, row: Any) -> None:
+    if variant == "book":
         cancel_appointment(row, by="client")
     else:
-        gone = {"status": "canceled", "canceled_at": datetime.now(UTC)}
-        type(row)._default_manager.filter(pk=row.pk).update(**gone)
+        canceled = {"status": "canceled", "canceled_at": datetime.now(UTC)}
+        type(row)._default_manager.filter(pk=row.pk).update(**canceled)
 
 
 # -- processes ------------------------------------------------------------------------------------
 
 
 def work(pipe: Any, seed: int) -> None:
-    """Rounds, as they are ordered, until there is none."""
+    """Run the rounds that the pipe orders, until it sends None."""
     dice = random.Random(seed)
     connection.ensure_connection()
     while (order := pipe.recv()) is not None:
-        way, load, hours, begin, seconds = order
-        attempt, seen = WAYS[way], Counter()
+        variant, load, hours, begin, seconds = order
+        attempt, seen = VARIANTS[variant], Counter()
         time.sleep(max(0, begin - time.time()))
         start = time.perf_counter()
-        while (taken := time.perf_counter() - start) < seconds:
+        while (elapsed := time.perf_counter() - start) < seconds:
             row = attempt(dice.choice(hours), seen)
             seen["attempts"] += 1
             if row is not None:
                 seen["won"] += 1
-                if load == "given back":
-                    give_back(way, row)
-        pipe.send((seen, taken))
+                if load == "released":
+                    release(variant, row)
+        pipe.send((seen, elapsed))
 
 
 class Crowd:
-    """As many processes as are ever needed; a round is for the first of them."""
+    """The worker processes. A round uses the first ones."""
 
     def __init__(self, size: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -219,12 +219,12 @@ class Crowd:
             self.pipes.append(ours)
 
     def round(self, number: int, *order: Any, seconds: float) -> tuple[float, Counter]:
-        """Attempts per second of ``number`` processes, and what they saw."""
+        """Attempts per second of ``number`` processes, and the counts of their results."""
         begin = time.time() + 0.05
         for pipe in self.pipes[:number]:
             pipe.send((*order, begin, seconds))
         answers = [pipe.recv() for pipe in self.pipes[:number]]
-        rate = sum(seen["attempts"] / taken for seen, taken in answers)
+        rate = sum(seen["attempts"] / elapsed for seen, elapsed in answers)
         return rate, sum((seen for seen, _ in answers), Counter())
 
     def leave(self) -> None:
@@ -236,7 +236,7 @@ class Crowd:
 
 
 class Practice:
-    """A service, clients, and as many new hours as a round needs."""
+    """A service, clients, and new hours for each round."""
 
     def __init__(self, keeper: psycopg.Connection) -> None:
         self.keeper, self.used = keeper, 0
@@ -270,24 +270,26 @@ def run(crowd: Crowd, practice: Practice, loads: list[str], rounds: int, seconds
             rates: dict[str, list[float]] = defaultdict(list)
             seen: dict[str, Counter] = defaultdict(Counter)
             for _ in range(rounds):
-                for way in WAYS:
-                    order = (way, load, practice.hours(LOADS[load]))
+                for variant in VARIANTS:
+                    order = (variant, load, practice.hours(LOADS[load]))
                     if load == "taken":
                         crowd.round(1, *order, seconds=0.001)  # one attempt
-                    rate, what = crowd.round(number, *order, seconds=seconds)
-                    rates[way].append(rate)
-                    seen[way] += what
-            show(number, load, {way: statistics.median(of) for way, of in rates.items()}, seen)
+                    rate, counts = crowd.round(number, *order, seconds=seconds)
+                    rates[variant].append(rate)
+                    seen[variant] += counts
+            medians = {variant: statistics.median(of) for variant, of in rates.items()}
+            show(number, load, medians, seen)
 
 
 def show(number: int, load: str, rate: dict[str, float], seen: dict[str, Counter]) -> None:
     print(f"\n{number} processes, {load}")
-    for way in WAYS:
-        what = seen[way]
-        others = ", ".join(f"{what[k]} {k}" for k in ("broken off", "deadlocks") if what[k])
+    for variant in VARIANTS:
+        counts = seen[variant]
+        others = ", ".join(f"{counts[k]} {k}" for k in ("aborted", "deadlocks") if counts[k])
         print(
-            f"  {way:7} {rate[way]:8.0f} attempts/s   {rate[way] / rate['free']:5.2f} of free"
-            f"   {what['won']:6} of {what['attempts']:6} won   {others}"
+            f"  {variant:7} {rate[variant]:8.0f} attempts/s"
+            f"   {rate[variant] / rate['free']:5.2f} of free"
+            f"   {counts['won']:6} of {counts['attempts']:6} won   {others}"
         )
     if load == "taken":
         print(
@@ -316,12 +318,12 @@ def main() -> None:
             run(crowd, Practice(keeper), given.loads, given.rounds, given.seconds)
             crowd.leave()
             print("\npairs of appointments at one time, after all rounds")
-            for way, table in (
+            for variant, table in (
                 ("book", "appointments"),
                 ("check", "copy_check"),
                 ("serial", "copy_serial"),
             ):
-                print(f"  {way:7} {keeper.execute(TWICE.format(table)).fetchone()[0]}")
+                print(f"  {variant:7} {keeper.execute(TWICE.format(table)).fetchone()[0]}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the benchmarks share: databases of their own on the project's server."""
+"""Shared parts of the benchmarks: temporary databases on the project's server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def server() -> dict[str, str]:
 
 
 def url(params: dict[str, str]) -> str:
-    """DATABASE_URL for these parameters; a socket folder goes into the query."""
+    """DATABASE_URL for these parameters, with a socket folder in the query."""
     user = quote(params.get("user", ""), safe="")
     secret = f":{quote(params['password'], safe='')}" if params.get("password") else ""
     query = urlencode({k: params[k] for k in ("host", "port") if k in params})
@@ -66,14 +66,14 @@ def empty_database(label: str) -> Iterator[dict[str, str]]:
 
 
 def program(name: str) -> str:
-    """A PostgreSQL client program: the bundled one, else the system's."""
+    """The path of a PostgreSQL client program: the bundled one, else the system's."""
     from ebalance.dev.bundled import bundled_bin_dir
 
     bundled = bundled_bin_dir() / name
-    found = str(bundled) if bundled.exists() else shutil.which(name)
-    if not found:
+    path = str(bundled) if bundled.exists() else shutil.which(name)
+    if not path:
         sys.exit(f"{name} is needed for this benchmark and was not found.")
-    return found
+    return path
 
 
 def seconds(command: Sequence[str], environment: dict[str, str]) -> float:

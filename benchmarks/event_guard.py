@@ -1,9 +1,9 @@
-"""What the P0 guard costs: an INSERT of a guarded event beside the same without the trigger.
+"""Measures the cost of the P0 guard: INSERTs of events with the trigger and without it.
 
     .venv/bin/python benchmarks/event_guard.py
 
-Two databases of the same schema, the trigger dropped in one. Rounds alternate, each round is
-one transaction of single-row INSERTs; the median of the rounds counts. The bound is 2.
+There are two databases with the same schema; one lacks the trigger. Rounds alternate. A round is
+one transaction of single-row INSERTs. The result is the median of the rounds. The bound is 2.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""How long `manage.py migrate` takes on an empty database, beside psql replaying a dump of it.
+"""Compares `manage.py migrate` on an empty database with psql, which replays a dump of it.
 
     .venv/bin/python benchmarks/fresh_database.py
 
-Whole processes, median of the runs, both on the same server; the bound is 5.
+The times are those of whole processes on the same server, medians of the runs. The bound is 5.
 """
 
 from __future__ import annotations

@@ -1,17 +1,18 @@
-"""How fast four relays empty the outbox while two of them are killed, beside a loop without claims.
+"""Compares four relays, of which two are killed, with a loop that delivers without claims.
 
     .venv/bin/python benchmarks/outbox.py
 
-100,000 events of 2,000 rows in a database of its own. The sender appends a line to a file, so what
-is measured is the outbox. The relays are `manage.py relay_outbox`, started before the events are
-there; one is killed after a quarter of them, another after half, and their leases (3 s) have to
-end before their events go on. Then every event must have been delivered, each row's in the order
-of writing, and none be left.
+A temporary database has 100,000 events of 2,000 rows. The sender appends a line to a file, so that
+the benchmark measures the outbox. The relays are `manage.py relay_outbox`, started before the
+events are written. One is killed after a quarter of the events, another after half, and their
+leases (3 s) must end before other relays deliver their events. At the end all events must have been
+delivered, those of a row in the order of writing.
 
-The loop is one process that reads the next hundred unpublished events, sends them, and marks them,
-by plain statements: no claim, no lease, no second process, so nothing that dies is taken over and
-two of them would send everything twice. It runs before and after; the mean counts. The ratio says
-what the guarantees cost and four processes win: above 1, the relays are faster.
+The loop is one process that reads the next hundred unpublished events, sends them, and marks them
+by plain statements. It has no claims and no leases: nothing continues the work of a killed loop,
+and two loops would send every event twice. It runs before and after the relays; the result is the
+mean. The ratio combines the cost of the guarantees and the gain of four processes: above 1, the
+relays are faster.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ EVENTS, ROWS = 100_000, 2_000
 RELAYS = 4
 BATCH = 100
 LEASE = 3  # seconds
-KILLED_AT = (0.25, 0.5)  # share of the events that are delivered
+KILLED_AT = (0.25, 0.5)  # shares of delivered events
 FILL = """
 INSERT INTO outbox_events (event_type, aggregate_type, aggregate_id, payload)
 SELECT 'thing_done', 'things', md5((n %% %s)::text)::uuid, jsonb_build_object('n', n / %s)
@@ -94,11 +95,11 @@ def relays(folder: Path, address: str):
 
 
 def relayed(folder: Path, address: str) -> tuple[float, int]:
-    """Events per second of four relays of which two are killed, and how many were sent again."""
+    """Events per second of four relays, of which two are killed, and the number of repetitions."""
     with connection.cursor() as db:
         db.execute("TRUNCATE outbox_events")
     with relays(folder, address) as started:
-        time.sleep(2)  # all of them look into an empty outbox
+        time.sleep(2)  # all of them poll the empty outbox
         fill()
         start = time.perf_counter()
         for share, relay in zip(KILLED_AT, started, strict=False):
@@ -112,24 +113,27 @@ def relayed(folder: Path, address: str) -> tuple[float, int]:
 
 
 def lines(folder: Path) -> int:
-    """About how many events are in the files: of one length, but for their numbers."""
+    """The approximate number of events in the files, whose lines have almost the same length."""
     return sum(file.stat().st_size for file in folder.iterdir()) // 92
 
 
 def check(folder: Path) -> int:
-    """Every event was delivered, none before one of its row that was written earlier; how many
-    were delivered again.
+    """Check that all events were delivered, those of a row in order of writing.
+
+    Returns the number of repeated deliveries.
     """
-    told = [line.split() for file in folder.iterdir() for line in file.read_text().splitlines()]
+    deliveries = [
+        line.split() for file in folder.iterdir() for line in file.read_text().splitlines()
+    ]
     up_to: dict[str, int] = {}
-    for _when, row, _event, number in sorted(told, key=lambda parts: int(parts[0])):
+    for _when, row, _event, number in sorted(deliveries, key=lambda parts: int(parts[0])):
         if int(number) > up_to.get(row, -1) + 1:
-            sys.exit(f"an event of row {row} came too early")
+            sys.exit(f"an event of row {row} was delivered too early")
         up_to[row] = max(up_to.get(row, -1), int(number))
-    delivered = len({event for _when, _row, event, _number in told})
+    delivered = len({event for _when, _row, event, _number in deliveries})
     if delivered != EVENTS or left():
         sys.exit(f"{delivered} of {EVENTS} events were delivered, {left()} are left")
-    return len(told) - EVENTS
+    return len(deliveries) - EVENTS
 
 
 def main() -> None:

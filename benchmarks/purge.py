@@ -1,18 +1,18 @@
-"""What a purge of a million rows does to writers, and how fast it is beside one big DELETE.
+"""Measures how a purge of a million rows delays writers, and compares it with one big DELETE.
 
     .venv/bin/python benchmarks/purge.py [--runs 1000000] [--writers 3]
 
-In a database of its own: expired runs of interactives, and half as many events of the outbox.
-Beside it writers start runs, publish events, complete live runs, and complete expired ones right
-where the purge is at work, so that they do meet. The purge is `manage.py purge_expired`, killed
-(SIGKILL) after a third and after two thirds, and started again. In the end every run must be
-either there or in a total, each once and in its last state, and no event that is not expired gone.
+A temporary database has expired runs of interactives, and half as many events of the outbox. During
+the purge, writers start runs, publish events, complete live runs, and complete expired runs close
+to the current batch, so that both conflict. The purge is `manage.py purge_expired`, killed
+(SIGKILL) after a third and after two thirds, and restarted. At the end every run must exist or be
+counted in a total, exactly once and in its last state, and every live event must exist.
 
-- lock waits of the writers: pg_locks.waitstart, looked at every few milliseconds; and the writers
-  themselves have a lock_timeout of 200 ms, whose failures are counted. Bound: none.
-- statements of the writers: wall time, which here also is a wait for one of few processor cores.
-- memory: resident bytes of the last process after its first batch, and its highest after that.
-- the DELETE is one statement over the same rows beside the same writers; it adds nothing up.
+- lock waits of the writers: pg_locks.waitstart, read every few milliseconds. The writers have a
+  lock_timeout of 200 ms, and its failures are counted. Bound: none.
+- statements of the writers: wall time, which includes waits for a processor core.
+- memory: resident bytes of the last process after its first batch, and its maximum afterwards.
+- the DELETE is one statement over the same rows with the same writers; it computes no totals.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from common import ROOT, empty_database, migrate, url
 
 LOCK_TIMEOUT = 200  # milliseconds
 GROWTH_BOUND = 16  # MiB
-NEAR = 3000  # rows at whose beginning the writers look for an expired run
+NEAR = 3000  # the writers choose one of so many oldest runs
 EXPIRED = "started_at < now() - interval '90 days'"
 
 QUIZZES = """
@@ -84,17 +84,17 @@ FROM pg_locks l WHERE l.pid = ANY (%s) AND NOT l.granted AND l.waitstart IS NOT 
 """
 
 
-def write(conninfo: str, seed: int, stop: Any, told: Any) -> None:
-    """A writer's life; tells its server process, and in the end what it has done."""
+def write(conninfo: str, seed: int, stop: Any, reports: Any) -> None:
+    """Write until ``stop`` is set; reports the server's process id, then the results."""
     dice, done, slowest = random.Random(seed), Counter(), 0.0
     with psycopg.connect(conninfo, autocommit=True) as connection:
-        told.put(connection.info.backend_pid)
+        reports.put(connection.info.backend_pid)
         connection.execute(f"SET lock_timeout = {LOCK_TIMEOUT}")
-        front, looked = None, 0.0
+        front, checked_at = None, 0.0
         while not stop.is_set():
-            if time.monotonic() - looked > 0.2:
+            if time.monotonic() - checked_at > 0.2:
                 (front,) = connection.execute(FRONT).fetchone()
-                looked = time.monotonic()
+                checked_at = time.monotonic()
             what, statement, params = dice.choice(
                 [
                     ("started", START, [dice.randrange(10)]),
@@ -112,18 +112,18 @@ def write(conninfo: str, seed: int, stop: Any, told: Any) -> None:
                 done["timeouts"] += 1
             slowest = max(slowest, time.monotonic() - begun)
             done["statements"] += 1
-            time.sleep(dice.random() * 0.004)  # a site has other things to do
-    told.put((done, slowest))
+            time.sleep(dice.random() * 0.004)  # between two requests
+    reports.put((done, slowest))
 
 
 class Waits(threading.Thread):
-    """Looks who of the writers waits for a lock, and since when."""
+    """Samples which writers wait for a lock, and for how long."""
 
     def __init__(self, conninfo: str, pids: list[int]) -> None:
         super().__init__(daemon=True)
         self.conninfo, self.pids = conninfo, pids
         self.ended = threading.Event()
-        self.longest, self.seen, self.looks = 0.0, 0, 0
+        self.longest, self.seen, self.samples = 0.0, 0, 0
 
     def run(self) -> None:
         with psycopg.connect(self.conninfo, autocommit=True) as connection:
@@ -131,11 +131,11 @@ class Waits(threading.Thread):
                 rows = connection.execute(WAITS, [self.pids]).fetchall()
                 self.longest = max([self.longest, *(wait for _pid, wait in rows)])
                 self.seen += len(rows)
-                self.looks += 1
+                self.samples += 1
 
 
 class Writers:
-    """The writers at work beside something, and what came of it."""
+    """Writers that run during a block, and their results."""
 
     def __init__(self, conninfo: str, number: int) -> None:
         self.conninfo, self.number = conninfo, number
@@ -144,22 +144,22 @@ class Writers:
 
     def __enter__(self) -> Writers:
         spawn = multiprocessing.get_context("spawn")
-        self.stop, told = spawn.Event(), spawn.Queue()
-        self.told = told
+        self.stop, reports = spawn.Event(), spawn.Queue()
+        self.reports = reports
         self.processes = [
-            spawn.Process(target=write, args=(self.conninfo, seed, self.stop, told))
+            spawn.Process(target=write, args=(self.conninfo, seed, self.stop, reports))
             for seed in range(self.number)
         ]
         for process in self.processes:
             process.start()
-        self.waits = Waits(self.conninfo, [told.get() for _ in self.processes])
+        self.waits = Waits(self.conninfo, [reports.get() for _ in self.processes])
         self.waits.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop.set()
         for _process in self.processes:
-            done, slowest = self.told.get()
+            done, slowest = self.reports.get()
             self.done += done
             self.slowest = max(self.slowest, slowest)
         for process in self.processes:
@@ -171,7 +171,7 @@ class Writers:
         print(f"\n{title}: {self.done['statements']:,} statements of {self.number} writers")
         print(
             f"  longest wait for a lock     {self.waits.longest:10,.0f} ms   "
-            f"(seen {self.waits.seen:,} times in {self.waits.looks:,} looks)"
+            f"(seen {self.waits.seen:,} times in {self.waits.samples:,} samples)"
         )
         print(f"  gave up after {LOCK_TIMEOUT} ms        {self.done['timeouts']:10,}")
         print(f"  longest statement           {self.slowest * 1000:10,.0f} ms")
@@ -209,7 +209,7 @@ def purge(params: dict[str, str]):
 
 
 def purged(db: psycopg.Connection[Any], params: dict[str, str], runs: int) -> dict[str, Any]:
-    """Purge everything, killed twice; seconds at work, memory of the last process."""
+    """Purge all rows, with two kills; returns the seconds of work and the memory samples."""
     gone = "SELECT coalesce(sum(runs), 0)::bigint FROM interactive_run_totals"
     seconds, memory = 0.0, []
     for until in (runs // 3, 2 * runs // 3, None):
@@ -238,14 +238,14 @@ def purged(db: psycopg.Connection[Any], params: dict[str, str], runs: int) -> di
 
 
 def check(db: psycopg.Connection[Any], runs: int, done: Counter[str]) -> None:
-    """Each run and each event, once."""
+    """Check that each run and each event is counted once."""
     counts = "{0}::bigint, ({0} FILTER (WHERE status = 'completed'))::bigint"
     live = one(db, f"SELECT {counts.format('count(*)')} FROM interactive_runs")
     gone = one(db, f"SELECT {counts.format('sum(runs)')} FROM interactive_run_totals")
-    found = [a + b for a, b in zip(live, gone, strict=True)]
+    actual = [a + b for a, b in zip(live, gone, strict=True)]
     expected = [runs + done["started"], runs // 2 + done["completed"]]
-    if found != expected:
-        sys.exit(f"runs and completed runs: {found}, not {expected}")
+    if actual != expected:
+        sys.exit(f"runs and completed runs: {actual}, not {expected}")
     if expired := one(db, f"SELECT count(*) FROM interactive_runs WHERE {EXPIRED}"):
         sys.exit(f"{expired} expired runs are left")
     if (events := one(db, "SELECT count(*) FROM outbox_events")) != done["published"]:
@@ -276,19 +276,19 @@ def main() -> None:
             fill(db, runs)
             print("purge_expired, killed twice …", file=sys.stderr)
             with Writers(conninfo, chosen.writers) as beside_purge:
-                found = purged(db, params, runs)
-            # What a writer held at the very end is for the next run.
+                result = purged(db, params, runs)
+            # The next run purges the rows that a writer locked at the end.
             with purge(params) as last:
                 if last.wait():
                     sys.exit(last.stderr.read())
             check(db, runs, beside_purge.done)
-    memory = [rss / 2**20 for rss in found["memory"]]
+    memory = [rss / 2**20 for rss in result["memory"]]
     print(f"{runs:,} runs and {runs // 2:,} events expired; killed twice; every one counted once")
     beside_purge.report("beside purge_expired")
     beside_delete.report("beside one big DELETE")
-    print(f"\npurge_expired                 {rows / found['seconds']:10,.0f} rows/s")
+    print(f"\npurge_expired                 {rows / result['seconds']:10,.0f} rows/s")
     print(f"one big DELETE                {rows / plain:10,.0f} rows/s")
-    print(f"ratio                         {plain / found['seconds']:10.2f}")
+    print(f"ratio                         {plain / result['seconds']:10.2f}")
     print(
         f"memory at its beginning       {memory[0]:10,.1f} MiB, highest {max(memory):,.1f} MiB   "
         f"(bound: {GROWTH_BOUND} MiB more)"

@@ -1,11 +1,11 @@
-"""How fast keys are rotated, beside a plain UPDATE of the same rows.
+"""Compares the rotation of keys with a plain UPDATE of the same rows.
 
     .venv/bin/python benchmarks/rotation.py
 
-200,000 diary entries in a database of its own. Rounds alternate: the plain UPDATE writes values
-that it was given, in batches of the same size, each a transaction, by the same kind of statement;
-the rotation finds and locks the rows, opens and seals them, and keeps its progress. The median of
-the rounds counts; the bound is 0.5.
+A temporary database has 200,000 diary entries. Rounds alternate. The plain UPDATE writes given
+values by the same kind of statement, in batches of the same size, each in a transaction. The
+rotation selects and locks the rows, opens and seals them, and stores its progress. The result is
+the median of the rounds. The bound is 0.5.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def main() -> None:
             vacuum()
             times["rotation"].append(rotation(KEYS[n], KEYS[n + 1]))
         connection.close()
-    rates = {name: ROWS / statistics.median(found) for name, found in times.items()}
+    rates = {name: ROWS / statistics.median(measured) for name, measured in times.items()}
     print(f"plain batched UPDATE   {rates['plain']:10,.0f} rows/s")
     print(f"rotation               {rates['rotation']:10,.0f} rows/s")
     ratio = rates["rotation"] / rates["plain"]

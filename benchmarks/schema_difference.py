@@ -1,8 +1,8 @@
-"""What the schema of this checkout has that the schema of another commit has not, and the reverse.
+"""Prints the differences between the schemas of this checkout and of another commit.
 
     .venv/bin/python benchmarks/schema_difference.py COMMIT
 
-Migrates an empty database with the code of each, dumps both with pg_dump, and prints the objects
+It migrates an empty database with the code of each, dumps both with pg_dump, and prints the objects
 that differ.
 """
 
@@ -68,7 +68,7 @@ def schema_of(checkout: Path) -> dict[str, str]:
         lines = [
             line for line in definition.splitlines() if line and not line.startswith(("--", "\\"))
         ]
-        if kind == "TABLE":  # columns in any order: each is found by its name
+        if kind == "TABLE":  # the order of columns does not matter
             lines.sort()
         objects[f"{kind} {name}"] = "\n".join(line.rstrip(",") for line in lines)
     return objects

@@ -1,11 +1,11 @@
-"""What sealing costs beside the bare cipher, for a value that is sealed and opened once.
+"""Compares sealing and opening a value with the bare cipher.
 
     .venv/bin/python benchmarks/sealing.py
 
-The bare cipher is AES-256-GCM of pyca/cryptography, made once, with a random nonce and base64 on
-both sides. Beside it: the envelope, and the whole way through a model, from Plaintext assigned to
-a row to open(), with the JSON that this brings. Rounds alternate, the best of each counts. The
-bound is 1.5 for the envelope.
+The bare cipher is AES-256-GCM of pyca/cryptography, created once, with a random nonce and base64 in
+both directions. It is compared with the envelope, and with a model: Plaintext is assigned to a row
+and opened again, JSON included. Rounds alternate; the result is the best round of each. The bound
+for the envelope is 1.5.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ ROW = uuid7()
 def bare(plain: bytes) -> Callable[[], object]:
     cipher, data = AESGCM(MATERIAL), TOKEN + b"\0" + ROW.bytes
 
-    def there_and_back() -> bytes:
+    def seal_and_open() -> bytes:
         nonce = os.urandom(12)
         text = base64.urlsafe_b64encode(nonce + cipher.encrypt(nonce, plain, data)).decode()
         raw = base64.urlsafe_b64decode(text)
         return cipher.decrypt(raw[:12], raw[12:], data)
 
-    return there_and_back
+    return seal_and_open
 
 
 def sealed(plain: bytes) -> Callable[[], object]:
@@ -54,11 +54,11 @@ def sealed(plain: bytes) -> Callable[[], object]:
 def through_a_model(plain: bytes) -> Callable[[], object]:
     note, text = LeadNote(id=ROW), plain.decode()
 
-    def there_and_back() -> str:
+    def seal_and_open() -> str:
         note.note_encrypted = Plaintext(text)
         return note.note_encrypted.open()
 
-    return there_and_back
+    return seal_and_open
 
 
 def seconds(work: Callable[[], object], times: int) -> float:
@@ -71,13 +71,13 @@ def seconds(work: Callable[[], object], times: int) -> float:
 def main() -> None:
     settings.ENCRYPTION_KEYS = Keyring([Key("k1", MATERIAL)])
     for label, size in SIZES.items():
-        # Letters of two bytes each, as most of what is sealed.
+        # Letters of two bytes, as in most sealed texts.
         plain = ("я" * (size // 2)).encode()
-        ways = {"bare": bare(plain), "envelope": sealed(plain), "model": through_a_model(plain)}
-        times = max(1, int(SECONDS / seconds(ways["bare"], 3)))
-        best = dict.fromkeys(ways, float("inf"))
+        variants = {"bare": bare(plain), "envelope": sealed(plain), "model": through_a_model(plain)}
+        times = max(1, int(SECONDS / seconds(variants["bare"], 3)))
+        best = dict.fromkeys(variants, float("inf"))
         for _ in range(ROUNDS):
-            for name, work in ways.items():
+            for name, work in variants.items():
                 best[name] = min(best[name], seconds(work, times))
         print(
             f"{label:>6}   bare {best['bare'] * 1e6:7.1f} µs   "

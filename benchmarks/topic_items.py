@@ -1,10 +1,10 @@
-"""How long the first page of a topic takes with few and with many items.
+"""Measures the first page of a topic with few and with many items.
 
     .venv/bin/python benchmarks/topic_items.py
 
-The newest twenty published items of a topic, by `ContentItem.objects.published().of_topic()`, in a
-database of its own; a third of all items have the topic. The median of the rounds counts, the bound
-of the ratio is 3.
+It reads the newest twenty published items of a topic by
+`ContentItem.objects.published().of_topic()`, in a temporary database; a third of all items have the
+topic. The result is the median of the rounds. The bound of the ratio is 3.
 """
 
 from __future__ import annotations

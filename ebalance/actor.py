@@ -1,15 +1,15 @@
-"""Who acts: the user whose name the audit log gets for what is written (access.md §3).
+"""The current actor: the user to whom the audit log attributes writes (access.md §3).
 
 The database backend copies the current actor into session variables at the start of each
 transaction (``ebalance.db.backend.session``). The variables end with the transaction
 (``SET LOCAL``), so a pooled connection never carries one request's actor into another request.
-Programs without Django set them by themselves::
+Programs without Django set the variables themselves::
 
     BEGIN;
     SELECT set_config('ebalance.actor_user_id', '…', true),
            set_config('ebalance.ip_address', '…', true);
 
-Without them the log names the system. The role defaults to the highest role of the user.
+Without the variables the log names the system. The role defaults to the user's highest role.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ USER_AGENT_LENGTH = 400  # characters; record_audit_entry() stores as many
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts, and from where. ``user`` may be lazy; it is evaluated when a transaction begins."""
+    """A user and their origin. ``user`` may be lazy; it is evaluated when a transaction begins."""
 
     user: Any = None
     role: str | None = None
@@ -66,7 +66,7 @@ def acting_as(
     ip_address: str | None = None,
     user_agent: str | None = None,
 ) -> Iterator[None]:
-    """Make ``user`` the actor of this block; None stands for somebody who is not logged in.
+    """Make ``user`` the actor of this block; None means an anonymous visitor.
 
     ``role`` is one of AuditLogEntry.ActorRole. The database refuses any other role, and a user that
     does not exist, at the end of the transaction that writes an audited row.

@@ -1,4 +1,4 @@
-"""The command line: runs a Django command and says in one line what the database refused."""
+"""The command line: runs a Django command and reports refusals of the database in one line."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ SERVER_STATES = ("08", "25006", "28", "3D", "3F", "42501", "53", "57P", "58")
 def run(argv: list[str]) -> int:
     """Run one command and return the process's exit code. `--traceback` shows everything.
 
-    Without it an unexpected error is a traceback without messages that may quote data: where we
-    are deployed, what a command prints ends in a log.
+    Without it, the traceback of an unexpected error has no messages that may quote data, because in
+    production the output of commands is logged.
     """
     try:
         if argv[1:2] == ["run"] and _is_deployed():
@@ -59,13 +59,13 @@ def _withheld(error: Exception) -> str:
 
 
 def forget_reader() -> None:
-    """Whoever read our output is gone (`… | head`): what is left of it goes nowhere, quietly."""
+    """Discard the remaining output after the reader has closed the pipe (`… | head`)."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def explain(error: Exception) -> str | None:
-    """One sentence for an error that a person can do something about, None for any other."""
+    """One sentence for an error that an operator can fix, None for any other."""
     if isinstance(error, ServerUnavailable):
         return str(error)
     if isinstance(error, ImproperlyConfigured):
@@ -92,7 +92,7 @@ def _concerns_server(error: psycopg.Error) -> bool:
 
     if error.sqlstate is not None:
         return error.sqlstate.startswith(SERVER_STATES)
-    if isinstance(error, psycopg.ProgrammingError):  # a parameter of DATABASE_URL, or our mistake
+    if isinstance(error, psycopg.ProgrammingError):  # a parameter of DATABASE_URL, or a bug
         return connection.connection is None
     return isinstance(error, psycopg.OperationalError)
 
@@ -107,12 +107,12 @@ def _where() -> str:
 
 
 def _one_line(error: object) -> str:
-    """The message on one line, without the password should a library ever quote it."""
+    """The message on one line, without the password in case a library quotes it."""
     text = " ".join(str(error).split())
     try:
         from django.conf import settings
 
         password = settings.DATABASES["default"].get("PASSWORD")
     except Exception:
-        password = None  # the settings themselves are what is wrong
+        password = None  # the settings are the cause of the error
     return text.replace(password, "***") if password and len(password) > 2 else text

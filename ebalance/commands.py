@@ -26,7 +26,7 @@ LINE_EVERY = 5.0  # seconds, where no terminal shows a bar
 
 @dataclass(frozen=True)
 class Number:
-    """An option that takes a whole number; None if it has no default and is not given."""
+    """An option that takes a whole number. Without a default, its value may be None."""
 
     name: str
     of: str  # what is counted
@@ -90,7 +90,7 @@ class OperatorCommand(BaseCommand):
         with StopSignals() as stop, progress(table, total) as tick:
             for key in keys:
                 if stop.asked.is_set():
-                    self.stdout.write("Stopped; the same command goes on from here.")
+                    self.stdout.write("Stopped; run the same command again to continue.")
                     break
                 outcome = work(key)
                 outcomes[outcome] += 1
@@ -133,7 +133,7 @@ class StopSignals:
         """Raise CommandError after a signal."""
         if self.asked.is_set():
             raise CommandError(
-                f"Stopped after {step}; the same command goes on from here.",
+                f"Stopped after {step}; run the same command again to continue.",
                 returncode=128 + self.number,
             )
 
@@ -145,7 +145,7 @@ class StopSignals:
 
 @contextlib.contextmanager
 def progress(table: str, remaining: int, done: int = 0) -> Iterator[Callable[[int], object]]:
-    """A bar on a terminal; elsewhere a line now and then."""
+    """A bar on a terminal; elsewhere a line every few seconds."""
     is_terminal = sys.stderr.isatty()
     with tqdm(
         desc=table, total=done + remaining, initial=done, unit=" rows", disable=not is_terminal
@@ -173,7 +173,7 @@ def format_rows(number: int) -> str:
 def whole_number(
     text: str, thing: str, *, of: str, least: int = 1, most: int | None = None, returncode: int = 1
 ) -> int:
-    """The argument as a number. Raises CommandError, which names the bounds."""
+    """The argument as a number. Raises CommandError with the bounds."""
     number = int(text[:10]) if text.isdecimal() else -1
     if number < least or (most is not None and number > most):
         bounds = f", {least} or more" if most is None else f" from {least} to {most:,}"

@@ -1,13 +1,13 @@
-"""What the services of all domains share (states.md, "Write paths").
+"""Shared parts of the services of all domains (states.md, "Write paths").
 
 A service is a plain function: one transaction, safe under concurrency, safe to repeat. It takes the
-row first, then keyword arguments. It locks the rows that it decides on, and raises a ``Refused``
-when a rule of the domain refuses; then nothing was written. docs/write-paths.md lists the locks,
-promises and errors of each service.
+row first, then keyword arguments. It locks the rows that its decision depends on. It raises a
+``Refused`` when a rule of the domain refuses, and then writes nothing. docs/write-paths.md lists
+the locks, guarantees and errors of each service.
 
 All services take their locks in one order, so that two of them never deadlock: appointments,
-payments, deliveries of the payment provider, INSERTs that may meet another appointment, slots,
-accounts, leads, events. Refunds are written under the lock of their payment.
+payments, deliveries of the payment provider, INSERTs that may conflict with another appointment,
+slots, accounts, leads, events. Refunds are written under the lock of their payment.
 """
 
 from __future__ import annotations

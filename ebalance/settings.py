@@ -1,8 +1,8 @@
-"""Settings. Everything that differs between machines comes from the environment (or a `.env` file
-beside manage.py).
+"""Settings. Values that differ between machines are environment variables, or in a `.env` file
+beside manage.py.
 
-Each variable is documented where it is read, once. With EBALANCE_ENV=prod or stage nothing secret
-has a default: a missing variable stops the process with its name.
+Each variable is documented once, where it is read. With EBALANCE_ENV=prod or stage secrets have no
+default: the process stops with the name of the missing variable.
 """
 
 import os
@@ -35,7 +35,7 @@ DEPLOYED = ENVIRONMENT != "dev"
 
 
 def required(name: str, development: str) -> str:
-    """The variable's value; `development` stands in for it on a developer's machine only."""
+    """The variable's value; in development it defaults to `development`."""
     value = env.str(name, default="" if DEPLOYED else development)
     if not value:
         raise ImproperlyConfigured(f"{name} must be set when EBALANCE_ENV is {ENVIRONMENT}.")
@@ -54,8 +54,8 @@ if DEBUG and DEPLOYED:
 EBALANCE_DATA_DIR = Path(env.str("EBALANCE_DATA_DIR", default="") or BASE_DIR / ".data").absolute()
 
 # EBALANCE_ENCRYPTION_KEYS, EBALANCE_BLIND_INDEX_KEYS: the keys of sealed columns and of blind
-# indexes, k2:<base64>,k1:<base64>, the first in use (`manage.py keys generate`). With _FILE behind
-# its name, a variable names a mounted file instead. Development makes itself a key.
+# indexes, k2:<base64>,k1:<base64>; the first key seals (`manage.py keys generate`). With the suffix
+# _FILE, the variable names a mounted file instead. In development a key is generated.
 ENCRYPTION_KEYS, BLIND_INDEX_KEYS = (
     keys.from_environment(
         f"EBALANCE_{purpose}_KEYS",
@@ -68,12 +68,13 @@ keys.no_key_in_common(ENCRYPTION_KEYS, BLIND_INDEX_KEYS)
 
 
 def database() -> dict[str, Any]:
-    """The default database. Raises ImproperlyConfigured without ever quoting DATABASE_URL: it
-    holds a password.
+    """The default database. Raises ImproperlyConfigured.
+
+    Errors do not quote DATABASE_URL, which holds a password.
     """
     # DATABASE_URL: postgresql://user:password@host:port/name. Without it: the bundled server, in
     # development only.
-    url = os.environ.get("DATABASE_URL")  # not env.str, which takes an empty value for none
+    url = os.environ.get("DATABASE_URL")  # env.str would treat an empty value as missing
     if url is None:
         if DEPLOYED:
             raise ImproperlyConfigured(
@@ -111,8 +112,8 @@ def database() -> dict[str, Any]:
     if not config.get("NAME"):
         raise ImproperlyConfigured(f"DATABASE_URL names no database; {example}.")
     options = config.setdefault("OPTIONS", {})
-    options.setdefault("connect_timeout", 10)  # seconds; a silent network is an answer too
-    # Values travel beside the statement: the server's log and pg_stat_activity show $1.
+    options.setdefault("connect_timeout", 10)  # seconds
+    # Values are sent separately: the server's log and pg_stat_activity show $1 instead.
     options.setdefault("server_side_binding", True)
     config["HOST"] = unquote(config["HOST"])  # a socket's folder has slashes
     if "port" in options:  # beside ?host=/socket/folder
@@ -200,30 +201,31 @@ STATIC_URL = "static/"
 # STATIC_ROOT: where collectstatic puts files for the web server.
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default="") or BASE_DIR / "static").absolute()
 
-# HOLD_MINUTES: how long a booked time is kept for its payment (states.md: 15 minutes).
+# HOLD_MINUTES: how long a booked time is reserved for its payment (states.md: 15 minutes).
 HOLD_MINUTES = env.int("HOLD_MINUTES", default=15)
 if not 1 <= HOLD_MINUTES <= 24 * 60:
     raise ImproperlyConfigured(f"HOLD_MINUTES is {HOLD_MINUTES}; it can be 1 to 1440.")
 
-# EXPORTS_DIR: folder of the files that process_exports makes, each with all that is known of a
-# person; for one database alone, and not one that a web server lists. EXPORTS_URL: what stands
-# before a file's name in its address, file_url.
+# EXPORTS_DIR: folder of the files that process_exports makes, each with all data of a person. One
+# folder per database; a web server must not list it. EXPORTS_URL: prefix of a file's address,
+# file_url.
 EXPORTS_DIR = Path(env.str("EXPORTS_DIR", default="") or EBALANCE_DATA_DIR / "exports").absolute()
 EXPORTS_URL = env.str("EXPORTS_URL", default="") or "exports/"
 if not EXPORTS_URL.endswith("/"):
     raise ImproperlyConfigured("EXPORTS_URL ends with a slash.")
 
-# ERASURE_LEDGER_FILE: who was erased, kept outside of the database too, a line of JSON each and
-# nothing personal: a database restored from an older copy has forgotten the last of them
-# (replay_erasures). For one database alone; backed up apart from it.
+# ERASURE_LEDGER_FILE: the erasures, one line of JSON each, without personal data. A database
+# restored from an older copy does not know the last erasures; replay_erasures repeats them from
+# this file. One file per database, backed up separately.
 ERASURE_LEDGER_FILE = Path(
     env.str("ERASURE_LEDGER_FILE", default="") or EBALANCE_DATA_DIR / "erasures.jsonl"
 ).absolute()
 
-# OUTBOX_SENDER: the class to which relay_outbox gives events, audit.services.senders.LogSender or
-# audit.services.senders.WebhookSender. OUTBOX_MAX_ATTEMPTS: then an event is a dead letter.
-# OUTBOX_SEND_TIMEOUT_SECONDS: for one whole delivery. OUTBOX_LEASE_SECONDS: for which a relay has
-# the events that it claimed; longer than a delivery takes.
+# OUTBOX_SENDER: the class that delivers the events of relay_outbox,
+# audit.services.senders.LogSender or audit.services.senders.WebhookSender. OUTBOX_MAX_ATTEMPTS:
+# deliveries until an event is a dead letter. OUTBOX_SEND_TIMEOUT_SECONDS: limit of one delivery.
+# OUTBOX_LEASE_SECONDS: how long a relay keeps the events that it claimed; longer than a delivery
+# takes.
 OUTBOX_SENDER = env.str("OUTBOX_SENDER", default="audit.services.senders.LogSender")
 OUTBOX_MAX_ATTEMPTS = env.int("OUTBOX_MAX_ATTEMPTS", default=20)
 OUTBOX_SEND_TIMEOUT_SECONDS = env.int("OUTBOX_SEND_TIMEOUT_SECONDS", default=10)
@@ -233,9 +235,9 @@ if OUTBOX_MAX_ATTEMPTS < 1 or not 1 <= OUTBOX_SEND_TIMEOUT_SECONDS < OUTBOX_LEAS
         "OUTBOX_MAX_ATTEMPTS is 1 or more, OUTBOX_SEND_TIMEOUT_SECONDS 1 or more and less than "
         "OUTBOX_LEASE_SECONDS, which is 3600 or less."
     )
-# OUTBOX_WEBHOOK_URL, OUTBOX_WEBHOOK_SECRET: where WebhookSender posts, https only; and the key of
-# its signatures, 32 random characters or more, which the receiver knows too. Both are needed when
-# that sender is chosen.
+# OUTBOX_WEBHOOK_URL: the address to which WebhookSender posts, https only. OUTBOX_WEBHOOK_SECRET:
+# the key of its signatures, 32 random characters or more, shared with the receiver. WebhookSender
+# needs both.
 OUTBOX_WEBHOOK_URL = env.str("OUTBOX_WEBHOOK_URL", default="")
 OUTBOX_WEBHOOK_SECRET = env.str("OUTBOX_WEBHOOK_SECRET", default="")
 
@@ -293,8 +295,8 @@ LOGGING = {
 }
 # ADMINS: e-mail addresses that get error reports, separated by commas.
 ADMINS = env.list("ADMINS", default=[])
-# EMAIL_URL: smtp+tls://user:password@host:587, through which they are sent. Default: the machine's
-# own mail server; in development none is sent.
+# EMAIL_URL: the mail server, smtp+tls://user:password@host:587. Default: that of the machine; in
+# development no mail is sent.
 _mail = env.email_url_config(
     env.str("EMAIL_URL", default="") or ("smtp://localhost:25" if DEPLOYED else "dummymail://")
 )
@@ -315,8 +317,8 @@ MAILERS = {
 
 # CSRF_TRUSTED_ORIGINS: https://host of each site that posts forms here, separated by commas.
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-# BEHIND_PROXY: on when a proxy stands in front that always sets X-Forwarded-Proto and adds the
-# address of who asks to X-Forwarded-For.
+# BEHIND_PROXY: on behind a proxy that always sets X-Forwarded-Proto and appends the client's
+# address to X-Forwarded-For.
 BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"

@@ -1,9 +1,8 @@
-"""Start `make run` on a free port, sign in as the owner it prints, open every page of admin, stop
-it with Ctrl-C.
+"""Opens every page of admin on a server that `make run` starts, and stops it with Ctrl-C.
 
-Fails when a page does not open, when Ctrl-C does not stop the server, or when a process is left.
-Without DATABASE_URL everything happens in a temporary data folder; with it, the
-database must hold no owner yet.
+Signs in as the owner whose password `make run` prints. Fails if a page does not open, if Ctrl-C
+does not stop the server, or if a process remains. Without DATABASE_URL the data are in a temporary
+folder; with it, the database must have no owner yet.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 300  # seconds; ends a hang, and is far more than a busy machine takes
+PATIENCE = 300  # seconds; only ends a hang, a busy machine needs far less
 SKIPPED = ("logout", "delete", "jsi18n", "autocomplete")
 
 
@@ -38,13 +37,13 @@ def free_port() -> int:
 
 
 def processes_naming(folder: Path) -> list[str]:
-    found = []
+    processes = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             command = " ".join(process.cmdline())
             if str(folder) in command:
-                found.append(f"{process.pid} {command}")
-    return found
+                processes.append(f"{process.pid} {command}")
+    return processes
 
 
 class Browser:
@@ -81,16 +80,19 @@ class Browser:
 
 
 def links(page: str) -> set[str]:
-    found = {
+    addresses = {
         link.split("#")[0].replace("&amp;", "&")
         for link in re.findall(r'href="(/admin/[^"]*)"', page)
     }
-    return {link for link in found if "?" not in link and not any(word in link for word in SKIPPED)}
+    return {
+        link for link in addresses if "?" not in link and not any(word in link for word in SKIPPED)
+    }
 
 
 def open_every_page(browser: Browser) -> int:
-    """The index, all lists, all "add" pages, and the first row of each list. Returns the number
-    of pages.
+    """Open the index, all lists, all "add" pages, and the first row of each list.
+
+    Returns the number of pages.
     """
     start = links(browser.get("/admin/"))
     pages = {link for link in start if re.fullmatch(r"/admin/[a-z_]+/([a-z_]+/)?", link)}
@@ -126,7 +128,7 @@ def main() -> int:
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
         text=True,
-        start_new_session=True,  # a group of its own: SIGINT reaches it as Ctrl-C does
+        start_new_session=True,  # its own process group, for SIGINT
     )
     log = folder / "served.log"
     text = ""
@@ -140,7 +142,7 @@ def main() -> int:
         else:
             print("`make run` ended before it served a page.")
             return 1
-        # Its log of requests goes to a file from here on, so that the pipe never fills.
+        # Copy the server's log to a file, so that the pipe never fills.
         drain = subprocess.Popen(
             ["cat"], stdin=run.stdout, stdout=log.open("wb"), start_new_session=True
         )

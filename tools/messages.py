@@ -1,8 +1,8 @@
-"""Keep the Russian catalogue in step with the code (`make messages`); `--check` only looks.
+"""Update the Russian catalogue from the code (`make messages`); `--check` only reports differences.
 
-The catalogue must have: messages in the project's Python and templates, labels that are made from
-field names, messages of installed apps that come without Russian. It may have a message that Django
-itself translates in another way. Other messages are dropped.
+The catalogue must have the messages of the project's Python code and templates, the labels made
+from field names, and the messages of installed apps without a Russian translation. It may have
+another translation of a message of Django. Other messages are removed.
 """
 
 import argparse
@@ -37,7 +37,7 @@ ENDINGS = (".", "!", "?", ":", "…")
 
 
 class Russian(Catalog):
-    """A catalogue whose file says nothing of who wrote it, when and where."""
+    """A catalogue without author, date and project in its header."""
 
     mime_headers = [
         ("Language", "ru"),
@@ -56,7 +56,7 @@ class Russian(Catalog):
 
 
 def entries(catalog: Catalog) -> list[Message]:
-    """Its messages without the header."""
+    """The messages of the catalogue, without the header."""
     return [message for message in catalog if message.id]
 
 
@@ -69,14 +69,14 @@ def project_models() -> list[type]:
 
 
 def closed_sets() -> list[type]:
-    """Every TextChoices of the project (a test may have made others)."""
+    """All TextChoices of the project. Tests may define others."""
     from django.db.models import TextChoices
 
     return [m for m in TextChoices.__subclasses__() if m.__module__.split(".")[0] in _ours()]
 
 
 def field_labels() -> Iterator[str]:
-    """Labels of fields that were given none: the name as words (ebalance/db/apps.py)."""
+    """Labels of fields without a verbose_name: the name as words (ebalance/db/apps.py)."""
     for model in project_models():
         for field in (*model._meta.local_fields, *model._meta.local_many_to_many):
             if field._verbose_name is None:
@@ -93,7 +93,8 @@ def extracted(folder: Path, *, without: tuple[str, ...] = ()) -> Iterator[tuple]
         if path.suffix == ".py":
             source = path.read_text(encoding="utf-8")
         elif path.suffix in {".html", ".txt"} and "templates" in path.parts:
-            # Calls amid dummy words; in brackets, because the lines are indented as they like.
+            # Dummy words with calls between them; in brackets, because their indentation is
+            # arbitrary.
             source = f"({templatize(path.read_text(encoding='utf-8'), origin=str(path))}\n)"
         else:
             continue
@@ -103,54 +104,54 @@ def extracted(folder: Path, *, without: tuple[str, ...] = ()) -> Iterator[tuple]
             yield message, context
 
 
-def spoken_by_others() -> Catalog:
-    """What Django and installed apps with catalogues say, with their Russian (or nothing)."""
+def third_party_messages() -> Catalog:
+    """The messages of Django and of installed apps with catalogues, with their translations."""
     from django.apps import apps
 
     folders = [Path(django.__file__).parent / "conf"]
     folders += [Path(config.path) for config in apps.get_app_configs() if not _is_ours(config)]
-    spoken = Catalog(locale="ru")
+    third_party = Catalog(locale="ru")
     for folder in folders:
         for language in ("en", "ru"):
             path = folder / "locale" / language / "LC_MESSAGES" / "django.po"
             if path.is_file():
                 with path.open("rb") as file:
                     for message in entries(read_po(file, locale=language)):
-                        spoken.delete(_one(message.id), message.context)
-                        spoken[message.id] = message
-    return spoken
+                        third_party.delete(_one(message.id), message.context)
+                        third_party[message.id] = message
+    return third_party
 
 
 def wanted() -> Catalog:
-    """All that must have a Russian translation here."""
+    """All messages that the project must translate."""
     from django.apps import apps
     from django.conf import settings
 
-    found = Catalog(locale="ru")
+    required = Catalog(locale="ru")
     templates = [Path(folder) for engine in settings.TEMPLATES for folder in engine["DIRS"]]
     for folder in [*(ROOT / name for name in _ours()), *templates]:
         for message, context in extracted(folder):
-            found.add(message, context=context)
+            required.add(message, context=context)
     for label in field_labels():
-        found.add(label)
+        required.add(label)
 
-    spoken = spoken_by_others()
-    for message in entries(spoken):
+    third_party = third_party_messages()
+    for message in entries(third_party):
         if not _is_translated(message):
-            found.add(message.id, context=message.context)
+            required.add(message.id, context=message.context)
     for config in apps.get_app_configs():
         folder = Path(config.path)
         if not _is_ours(config) and not (folder / "locale").is_dir():
             # Folders called contrib are apps of their own.
             for message, context in extracted(folder, without=("contrib",)):
-                other = spoken.get(_one(message), context)
+                other = third_party.get(_one(message), context)
                 if message and not (other and _is_translated(other)):
-                    found.add(message, context=context)
-    return found
+                    required.add(message, context=context)
+    return required
 
 
 def written() -> Catalog:
-    """The catalogue as it lies on the disk."""
+    """The catalogue in the repository."""
     if not PO.is_file():
         return Russian()
     with PO.open("rb") as file:
@@ -158,8 +159,8 @@ def written() -> Catalog:
 
 
 def merged(current: Catalog, required: Catalog) -> Russian:
-    """The required messages with the translations there are, and those that may stay."""
-    spoken = spoken_by_others()
+    """The required messages with their translations, and the other messages that may stay."""
+    third_party = third_party_messages()
     result = Russian()
     for message in entries(required):
         old = current.get(_one(message.id), message.context)
@@ -173,7 +174,7 @@ def merged(current: Catalog, required: Catalog) -> Russian:
         )
     for message in entries(current):
         name = (_one(message.id), message.context)
-        if _is_translated(message) and not result.get(*name) and spoken.get(*name):
+        if _is_translated(message) and not result.get(*name) and third_party.get(*name):
             result[message.id] = message
     return result
 
@@ -191,7 +192,7 @@ def mo_bytes(catalog: Catalog) -> bytes:
 
 
 def faults(message: Message) -> Iterator[str]:
-    """What is wrong with one translation."""
+    """The faults of one translation."""
     if not _is_translated(message):
         yield "is not translated"
         return
@@ -206,26 +207,26 @@ def faults(message: Message) -> Iterator[str]:
 
 
 def problems() -> list[str]:
-    """One line per problem; nothing is written."""
+    """One line for each problem. Writes nothing."""
     required, current = wanted(), written()
-    found = [
+    lines = [
         f"{_name(message)} is missing from {PO.name}"
         for message in entries(required)
         if not current.get(_one(message.id), message.context)
     ]
     for message in entries(current):
-        found += [f"{_name(message)} {fault}" for fault in faults(message)]
+        lines += [f"{_name(message)} {fault}" for fault in faults(message)]
     kept = merged(current, required)
-    found += [
+    lines += [
         f"{_name(message)} is used nowhere"
         for message in entries(current)
         if not kept.get(_one(message.id), message.context)
     ]
-    if not found and PO.read_bytes() != po_bytes(kept):
-        found.append(f"{PO.name} is not in the form that `make messages` gives it")
+    if not lines and PO.read_bytes() != po_bytes(kept):
+        lines.append(f"{PO.name} is not in the form that `make messages` gives it")
     if not MO.is_file() or MO.read_bytes() != mo_bytes(kept):
-        found.append(f"{MO.name} is not in step with {PO.name}: run `make messages`")
-    return found
+        lines.append(f"{MO.name} is not in step with {PO.name}: run `make messages`")
+    return lines
 
 
 def _ours() -> tuple[str, ...]:
@@ -265,9 +266,9 @@ def main() -> int:
         PO.write_bytes(po_bytes(catalog))
         MO.write_bytes(mo_bytes(catalog))
         print(f"{len(catalog)} messages in {PO.relative_to(ROOT)}")
-    found = problems()
-    print("".join(f"{line}\n" for line in found), end="")
-    return 1 if found else 0
+    lines = problems()
+    print("".join(f"{line}\n" for line in lines), end="")
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Break the code on purpose, one mutation at a time, and check that the tests find it.
+"""Break the code on purpose, one mutation at a time, and check that the tests detect it.
 
     .venv/bin/python tools/mutations.py                   # all of tools/mutations/*.toml
     .venv/bin/python tools/mutations.py "a dropped CHECK" --kind fault
 
-The mutations are applied to a copy of the checkout. Exits 1 if one is not found by the tests that
-its entry names, or if a run ends by a collection error or a crash. Without DATABASE_URL a temporary
-server is started; with it, that server keeps template databases of mutated code for a while.
+The mutations are applied to a copy of the checkout. Exits 1 if the tests of an entry do not detect
+it, or if a run ends with a collection error or a crash. Without DATABASE_URL a temporary server is
+started; with it, that server keeps template databases of mutated code for a while.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ class Mutation:
     new: str = ""
     app: str = ""
     sql: str = ""
-    slow: bool = False  # only tests with the mark slow find it
+    slow: bool = False  # only tests with the mark slow detect it
 
     @property
     def changes_template(self) -> bool:
         return bool(self.sql or TEMPLATE_PARTS.match(self.path))
 
     def problem(self) -> str | None:
-        """Why the mutation cannot be tried, or None."""
+        """The reason why the mutation cannot be applied, or None."""
         for test in self.tests:
             if not (ROOT / test.split("::")[0]).exists():
                 return f"there is no {test}"
@@ -95,7 +95,7 @@ class Runner:
 
     def run(self, tests: list[str], *, slow: bool) -> subprocess.CompletedProcess[str]:
         mark = "slow" if slow else "not slow"
-        # A test that takes too long has found nothing (tests/duration_limit.py).
+        # A test that exceeds its time has not detected the mutation (tests/duration_limit.py).
         options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:duration-limit", "-m", mark]
         environment = {
             "DATABASE_URL": self.url,
@@ -142,7 +142,7 @@ def copy_checkout(target: Path) -> None:
 
 
 def report(text: str) -> None:
-    """Show progress; results alone are on stdout."""
+    """Show progress on stderr; stdout has the results only."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -158,7 +158,7 @@ def passes_unmutated(chosen: list[Mutation], runner: Runner) -> bool:
 
 
 def is_detected(mutation: Mutation, runner: Runner) -> bool:
-    """Try one mutation, and print what came of it."""
+    """Run the tests of one mutation, and print the result."""
     started = time.monotonic()
     with mutation.applied(runner.copy):
         run = runner.run(mutation.tests, slow=mutation.slow)
@@ -186,7 +186,7 @@ def chosen_mutations(
         parser.error(f"there is no mutation {min(unknown)!r}")
     chosen = [known[name] for name in options.names or known]
     chosen = [mutation for mutation in chosen if options.kind in (None, mutation.kind)]
-    # Those that need another template database come last: the usual one is made once.
+    # Mutations that need another template database are last, so that the usual one is made once.
     return sorted(chosen, key=lambda mutation: mutation.changes_template)
 
 

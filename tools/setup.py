@@ -1,7 +1,7 @@
 """Make `.venv` with the locked packages. Standard library only; run through `make setup`.
 
-The stamp in `.venv` is written last and names what was installed, so a second call is instant,
-and a call that was killed half-way is started over.
+The stamp in `.venv` is written last and identifies the installed packages. So a second call is
+instant, and a call after a killed one starts again.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "installed"
-SCRATCH = VENV / "tmp"  # of venv and pip; goes away with .venv should they be killed
+SCRATCH = VENV / "tmp"  # temporary files of venv and pip, removed with .venv
 LOCK = ROOT / "requirements-dev.lock"
 
 
@@ -34,7 +34,7 @@ def installed() -> str:
         return ""
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
     print(text, flush=True)
 
 
@@ -43,10 +43,10 @@ def install() -> None:
     python = str(VENV / "bin" / "python")
     before = installed()
     STAMP.unlink(missing_ok=True)
-    # Another Python, another place or a half-made environment: start over. Another lock: only the
-    # packages.
+    # After a change of Python or of the path, or an incomplete run: start again. After a change of
+    # the lock file: install the packages only.
     if before.split(" ", 1)[1:] != wanted().split(" ", 1)[1:]:
-        say(f"Making .venv with Python {sys.version.split()[0]} …")
+        report(f"Making .venv with Python {sys.version.split()[0]} …")
         if VENV.is_symlink() or VENV.is_file():
             VENV.unlink()
         elif VENV.exists():
@@ -54,7 +54,7 @@ def install() -> None:
         _empty_scratch()
         venv.create(VENV, symlinks=True, with_pip=True)
     _empty_scratch()
-    say("Installing the locked packages into .venv (a minute or two the first time) …")
+    report("Installing the locked packages into .venv (a minute or two the first time) …")
     command = [
         python,
         "-m",
@@ -68,7 +68,7 @@ def install() -> None:
     subprocess.run(command, check=True, cwd=ROOT)
     shutil.rmtree(SCRATCH)
     STAMP.write_text(wanted(), encoding="utf-8")
-    say(f"The environment is ready ({time.monotonic() - started:.0f} s).")
+    report(f"The environment is ready ({time.monotonic() - started:.0f} s).")
 
 
 def _empty_scratch() -> None:
@@ -88,7 +88,7 @@ def main() -> int:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                say("Another setup is at work here, waiting for it …")
+                report("Another setup is running, waiting for it …")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             if installed() != wanted():
                 install()

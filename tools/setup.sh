@@ -1,7 +1,7 @@
 #!/bin/sh
-# Find a Python that is new enough, with the modules that a virtual environment needs, and let tools/setup.py do the rest.
+# Find Python 3.12 or newer with the modules of a virtual environment, and run tools/setup.py with it.
 here=$(cd "$(dirname "$0")" && pwd) || exit 1
-# The usual case at once, without asking any Python of the machine.
+# The environment is usually up to date: then no other Python is needed.
 if [ -x "$here/../.venv/bin/python" ] && "$here/../.venv/bin/python" -I "$here/setup.py" --check 2>/dev/null; then
     exit 0
 fi

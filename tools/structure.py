@@ -1,9 +1,9 @@
-"""Checks the structure of the application (`make lint`): docs/architecture.md says why.
+"""Checks the structure of the application (`make lint`), described in docs/architecture.md.
 
 * No circle of imports between modules.
-* No module over 400 lines, migrations excepted.
-* No `apps.get_model()` in an app: it would hide an import.
-* No SQL text on a table of another app, outside of the roofs.
+* No module over 400 lines, except migrations.
+* No `apps.get_model()` in an app, because it would hide an import.
+* No SQL on a table of another app, except in the roofs.
 
 import-linter checks the direction of imports by the contracts in pyproject.toml. Prints the faults
 and exits 1 if there is one.
@@ -27,9 +27,9 @@ APPS = ("audit", "identity", "content", "interactive", "crm", "booking", "ugc")
 PACKAGES = ("ebalance", *APPS)
 MAX_LINES = 400
 TABLE = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE|TABLE)\s+(?:ONLY\s+)?(?:public\.)?\"?([a-z_]+)")
-# SQL on a table of another app that is right where it is, each with its reason.
+# Allowed SQL on a table of another app, each with its reason.
 FOREIGN_SQL = {
-    # The database itself asks whether the person was erased before it lets an entry be emptied.
+    # A trigger checks that the person was erased before it lets an entry be emptied.
     ("audit/models/log.py", "users"),
 }
 
@@ -107,10 +107,10 @@ def main() -> int:
     import django
 
     django.setup()
-    found = [*faults()]
-    print("".join(f"{line}\n" for line in found), end="", flush=True)
+    lines = [*faults()]
+    print("".join(f"{line}\n" for line in lines), end="", flush=True)
     config = str(ROOT / "pyproject.toml")
-    return 1 if lint_imports(config_filename=config, no_cache=True, no_logo=True) or found else 0
+    return 1 if lint_imports(config_filename=config, no_cache=True, no_logo=True) or lines else 0
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     make test-oldest
 
-Arguments go to pytest. Does nothing where the system has no PostgreSQL 15; the matrix of servers in
-the workflow covers it there.
+Arguments are passed to pytest. Does nothing if the system has no PostgreSQL 15; the workflow runs
+these tests on several servers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 from ebalance.dev.bundled import Server  # noqa: E402
 
 BIN_DIR = Path("/usr/lib/postgresql/15/bin")
-# These start servers of their own, or do not ask the database.
+# These start their own servers, or do not use the database.
 LEFT_OUT = ["test_bundled", "test_commands", "test_databases", "test_leaks", "test_messages"]
 LEFT_OUT += ["test_postgres15", "test_run", "test_setup", "admin"]
 

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Carry out two recipes of CONTRIBUTING.md in a fresh clone: a column (services.languages) and a status
-# (leads: on_hold). Runs the checks of each step, then prints the files that were touched. Exits 1 at the
-# first check that fails. The clone has the last commit, and uses .venv of this checkout if there is one.
+# Follow two recipes of CONTRIBUTING.md in a fresh clone: a column (services.languages) and a status
+# (leads: on_hold). Runs the checks of each step, then prints the changed files. Exits 1 at the first
+# failed check. The clone has the last commit, and uses .venv of this checkout if there is one.
 #
 #     sh tools/try_recipes.sh [FOLDER]      # FOLDER keeps the clone; otherwise it is temporary
 set -eu
@@ -10,7 +10,7 @@ if [ $# -gt 0 ]; then
     clone=$1
 else
     parent=$(mktemp -d "${TMPDIR:-/tmp}/ebalance-recipes-XXXXXX")
-    # The user of the bundled server must be able to enter it.
+    # The user of the bundled server must be able to read it.
     chmod 755 "$parent"
     clone=$parent/clone
     trap 'rm -rf "$parent"' EXIT
@@ -30,7 +30,7 @@ manage() { .venv/bin/python manage.py "$@"; }
 check() { .venv/bin/python -m pytest -q -n 2 "$@"; }
 step() { printf '\n== %s\n' "$1"; }
 
-# Replace OLD by NEW, once, in FILE; fails if OLD is not there exactly once.
+# Replace OLD by NEW in FILE. Fails unless OLD occurs exactly once.
 edit() { # FILE OLD NEW
     .venv/bin/python - "$@" <<'PYTHON'
 import sys
@@ -64,7 +64,7 @@ msgstr \"$2\""
     target messages
 }
 
-touched() {
+commit_changes() {
     git add --all
     git diff --cached --name-only | sed 's/^/  /'
     git -c user.name=recipe -c user.email=recipe@localhost commit --quiet --message "$1"
@@ -74,7 +74,7 @@ touched() {
 
 step "column 1: the field"
 edit booking/models/services.py '    status = ClosedSet(
-        PublicationStatus' '    languages = TextLine(
+        PublicationStatus' '    languages = SingleLineTextField(
         null=True, blank=True, db_comment=p0("languages of a session, codes separated by commas")
     )
     status = ClosedSet(
@@ -118,8 +118,8 @@ edit tests/audit/audit_cases.py '    "reschedule_max_count",
     "status",'
 check tests/audit/test_capture.py
 
-step "files that the column touched"
-touched "Add the languages of a service"
+step "files that the column changed"
+commit_changes "Add the languages of a service"
 
 # ---- Add a status ------------------------------------------------------------------------------
 
@@ -141,7 +141,7 @@ edit "$made" 'migrations.AddConstraint(' 'AddConstraintNotValid('
 name=$(basename "$made" .py)
 number=$(printf '%04d' $((1${name%%_*} - 10000 + 1)))
 cat >"crm/migrations/${number}_lead_on_hold_valid.py" <<MIGRATION
-"""Check the rows that were there before leads could be on hold.
+"""Check the rows that existed before leads could be on hold.
 
 Rollback note: nothing is undone; the constraint stays as it is.
 """
@@ -167,8 +167,8 @@ step "status 4: the translation"
 translate "on hold" "отложен"
 check tests/test_messages.py
 
-step "files that the status touched"
-touched "Let leads be on hold"
+step "files that the status changed"
+commit_changes "Let leads be on hold"
 
 step "conventions of all tables"
 check -m "not slow" tests/db/test_conventions.py tests/test_every_rule.py

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Run a command while two busy loops a core keep the machine busy: tools/under_load.sh make test
-# Exits with the status of the command. The loops end with it, also after Ctrl-C.
+# Run a command while two busy loops per core keep the machine busy: tools/under_load.sh make test
+# Exits with the status of the command. The loops end with the command, also after Ctrl-C.
 [ $# -gt 0 ] || { echo "usage: tools/under_load.sh COMMAND [ARGUMENT …]" >&2; exit 2; }
 
 loops=

@@ -374,12 +374,12 @@ class Migration(migrations.Migration):
                                 name="audit_checkpoints_end_an_old_segment",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.audit_checkpoints_end_an_old_segment()",
-                                    func="CREATE OR REPLACE FUNCTION public.audit_checkpoints_end_an_old_segment() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF NOT EXISTS (SELECT FROM public.audit_log_entries\n                   WHERE seq = NEW.seq AND row_hash = NEW.row_hash)\n       OR EXISTS (SELECT FROM public.audit_log_entries\n                  WHERE seq <= NEW.seq\n                    AND created_at > pg_catalog.now() - interval '3 years') THEN\n        PERFORM public.raise_refusal('audit_checkpoints_end_an_old_segment', TG_TABLE_NAME, 'seq', 'A checkpoint is the last entry of a segment that is old enough to go');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="e0bdfd59896fab59d48f80a2abea01b72c8689c0",
+                                    func="CREATE OR REPLACE FUNCTION public.audit_checkpoints_end_an_old_segment() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF NOT EXISTS (SELECT FROM public.audit_log_entries\n                   WHERE seq = NEW.seq AND row_hash = NEW.row_hash)\n       OR EXISTS (SELECT FROM public.audit_log_entries\n                  WHERE seq <= NEW.seq\n                    AND created_at > pg_catalog.now() - interval '3 years') THEN\n        PERFORM public.raise_refusal('audit_checkpoints_end_an_old_segment', TG_TABLE_NAME, 'seq', 'A checkpoint is the last entry of a segment that is old enough to go');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="e3e9a32b7403a3e3f419b4f8eca4442119ebe6d8",
                                     operation="INSERT",
                                     pgid="audit_checkpoints_end_an_old_segment",
                                     table="audit_checkpoints",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -1264,12 +1264,12 @@ class Migration(migrations.Migration):
                                 name="message_template_versions_subject_for_email",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.message_template_versions_subject_for_email()",
-                                    func="CREATE OR REPLACE FUNCTION public.message_template_versions_subject_for_email() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    -- Without a template it is the foreign key's to refuse.\n    IF EXISTS (SELECT FROM public.message_templates\n               WHERE id = NEW.template_id\n                 AND (channel = 'email') <> (NEW.subject IS NOT NULL)) THEN\n        PERFORM public.raise_refusal('message_template_versions_subject_for_email', TG_TABLE_NAME, 'subject', 'A subject is given exactly for e-mail');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="cf0dde8b0ddfbd8f3a8cbfbc26b38400c05ad242",
+                                    func="CREATE OR REPLACE FUNCTION public.message_template_versions_subject_for_email() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    -- Without a template it is the foreign key's to refuse.\n    IF EXISTS (SELECT FROM public.message_templates\n               WHERE id = NEW.template_id\n                 AND (channel = 'email') <> (NEW.subject IS NOT NULL)) THEN\n        PERFORM public.raise_refusal('message_template_versions_subject_for_email', TG_TABLE_NAME, 'subject', 'A subject is given exactly for e-mail');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="8e6cc5159aa7c92b9bc8a7c4665e198b42ec097b",
                                     operation="INSERT",
                                     pgid="message_template_versions_subject_for_email",
                                     table="message_template_versions",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(

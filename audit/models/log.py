@@ -237,7 +237,7 @@ BEGIN
                     AND created_at > pg_catalog.now() - interval '{KEPT}') THEN
         {triggers.REFUSE}
     END IF;
-    RETURN NEW;
+    RETURN NULL;
 END""",
             ),
             *triggers.append_only("audit_checkpoints"),

@@ -160,7 +160,7 @@ BEGIN
                  AND (channel = 'email') <> (NEW.subject IS NOT NULL)) THEN
         {triggers.REFUSE}
     END IF;
-    RETURN NEW;
+    RETURN NULL;
 END""",
             ),
             *triggers.versions("message_template_versions", "message_templates", "template_id"),

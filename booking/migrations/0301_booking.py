@@ -1437,11 +1437,11 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NOT (NEW.status = 'pending_payment' OR (NEW.status = 'confirmed' AND (NEW.rescheduled_from_id IS NOT NULL OR NEW.price_amount = 0))))",
                                     execute="public.refuse('appointments_status_initial', 'status', 'An appointment starts as a hold; confirmed only when free of charge or in place of a rescheduled one')",
                                     func="",
-                                    hash="f9d8aeab43a1ae5173b3f2b2df9d056afda504b9",
+                                    hash="bad68e4a675c40114d371d5cea87260cdb18c5bd",
                                     operation="INSERT",
                                     pgid="appointments_status_initial",
                                     table="appointments",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -1586,11 +1586,11 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.client_user_id IS NOT NULL)",
                                     execute="public.refuse_for_erased_person('appointments_client_user_id_not_erased', 'client_user_id', 'This person was erased; nothing more is written of them')",
                                     func="",
-                                    hash="bd585afbf9a9e4f177d3875aac9a339aa1226cc3",
+                                    hash="5a03d485d384d2d8672f0c8aca32f6e341a9114c",
                                     operation='INSERT OR UPDATE OF "client_user_id"',
                                     pgid="appointments_client_user_id_not_erased",
                                     table="appointments",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -1855,11 +1855,11 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.status NOT IN ('pending'))",
                                     execute="public.refuse('payments_status_initial', 'status', 'A new record cannot start in this status')",
                                     func="",
-                                    hash="c4f8aaa2b8e03ed381f4f26cba5f4378f50c95f2",
+                                    hash="ff8559c8a9a13e72206a53508fabaf7d4d581d01",
                                     operation="INSERT",
                                     pgid="payments_status_initial",
                                     table="payments",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -2349,11 +2349,11 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.status NOT IN ('due', 'succeeded'))",
                                     execute="public.refuse('refunds_status_initial', 'status', 'A new record cannot start in this status')",
                                     func="",
-                                    hash="a700ceaa2a5606b3232786606bdadf24f9171b5c",
+                                    hash="22c41b0d70a1c4f1fb1ace4972a3b4e9d994556e",
                                     operation="INSERT",
                                     pgid="refunds_status_initial",
                                     table="refunds",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -2556,6 +2556,13 @@ class Migration(migrations.Migration):
                         "verbose_name_plural": "intake forms",
                         "db_table": "intake_forms",
                         "db_table_comment": "Intake forms, sealed",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["created_at"],
+                                name="intake_forms_by_creation",
+                                serves="purge_expired",
+                            )
+                        ],
                         "constraints": [
                             models.UniqueConstraint(
                                 fields=("appointment",), name="intake_forms_one_per_appointment"
@@ -2644,7 +2651,6 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                         ],
-                        "indexes": [],
                     },
                 ),
                 migrations.CreateModel(
@@ -2731,6 +2737,12 @@ class Migration(migrations.Migration):
                                 verbose_name="created at",
                             ),
                         ),
+                        (
+                            "closed_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when closed, UTC", null=True
+                            ),
+                        ),
                     ],
                     options={
                         "verbose_name": "waitlist request",
@@ -2764,6 +2776,12 @@ class Migration(migrations.Migration):
                                 name="waitlist_requests_open",
                                 serves="admin: who still waits, oldest first",
                             ),
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("closed_at__isnull", False)),
+                                fields=["closed_at"],
+                                name="waitlist_requests_closed",
+                                serves="purge_expired",
+                            ),
                         ],
                         "constraints": [
                             models.CheckConstraint(
@@ -2787,11 +2805,27 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
+                                    models.Q(("status", "closed"), ("closed_at__isnull", False)),
+                                    models.Q(
+                                        models.Q(("status", "closed"), _negated=True),
+                                        ("closed_at__isnull", True),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="waitlist_requests_closed_at_with_status",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
                                     models.Func(
                                         models.F("created_at"),
                                         function="is_finite",
                                         output_field=models.BooleanField(),
-                                    )
+                                    ),
+                                    models.Func(
+                                        models.F("closed_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
                                 ),
                                 name="waitlist_requests_times_finite",
                             ),
@@ -2835,9 +2869,22 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.status NOT IN ('new'))",
                                     execute="public.refuse('waitlist_requests_status_initial', 'status', 'A new record cannot start in this status')",
                                     func="",
-                                    hash="cfa8bd7443500f347b31d03d3083548f86a8409c",
+                                    hash="0802d73b2f02982a10da3dc675186b231247ba11",
                                     operation="INSERT",
                                     pgid="waitlist_requests_status_initial",
+                                    table="waitlist_requests",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="waitlist_requests_closing_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.closed_at IS DISTINCT FROM NEW.closed_at) AND OLD.closed_at IS NOT NULL)",
+                                    execute="public.refuse('waitlist_requests_closing_stays', 'closed_at', 'The closing time of a request is not changed')",
+                                    func="",
+                                    hash="0aace651234b837c9faaf0f6b32be58b5e35daf7",
+                                    operation="UPDATE",
+                                    pgid="waitlist_requests_closing_stays",
                                     table="waitlist_requests",
                                     when="BEFORE",
                                 ),
@@ -2848,11 +2895,11 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.user_id IS NOT NULL)",
                                     execute="public.refuse_for_erased_person('waitlist_requests_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
                                     func="",
-                                    hash="644c31d6729709d0c58274721bbcc05529274cf2",
+                                    hash="4e1df59ab3f1d270bc2f33f5db39bb2b660d7549",
                                     operation='INSERT OR UPDATE OF "user_id"',
                                     pgid="waitlist_requests_user_id_not_erased",
                                     table="waitlist_requests",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(

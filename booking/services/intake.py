@@ -111,7 +111,7 @@ def seal_answers(form: IntakeForm, answers: Plaintext) -> None:
     try:
         form.payload_encrypted = check_plaintext(answers)
     except PayloadInvalid as error:
-        offence = {"rule": error.rule, "place": error.place}
+        offence = {"rule": error.rule, "place": error.path}
     else:
         return
     raise AnswersInvalid(field="payload", **offence)

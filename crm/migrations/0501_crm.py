@@ -462,6 +462,11 @@ class Migration(migrations.Migration):
                                 serves="leads of a person; erasure",
                             ),
                             ebalance.db.rules.Index(
+                                fields=["created_at"],
+                                name="lead_identities_by_creation",
+                                serves="purge_expired",
+                            ),
+                            ebalance.db.rules.Index(
                                 fields=["email_bidx"],
                                 name="lead_identities_by_email",
                                 serves="find_by_contact",
@@ -610,12 +615,12 @@ class Migration(migrations.Migration):
                                 name="lead_identities_not_of_merged_lead",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.lead_identities_not_of_merged_lead()",
-                                    func="CREATE OR REPLACE FUNCTION public.lead_identities_not_of_merged_lead() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ DECLARE\n    target uuid;\nBEGIN\n    SELECT l.merged_into_id INTO target FROM public.leads l WHERE l.id = NEW.lead_id\n    FOR KEY SHARE;\n    IF target IS NOT NULL THEN\n        PERFORM public.raise_refusal('lead_identities_not_of_merged_lead', TG_TABLE_NAME, 'lead_id', 'This lead was merged into another: add the contact there');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="ee1b4ad9fb04e4bebafa4914cbcfc6bac043793a",
+                                    func="CREATE OR REPLACE FUNCTION public.lead_identities_not_of_merged_lead() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ DECLARE\n    target uuid;\nBEGIN\n    SELECT l.merged_into_id INTO target FROM public.leads l WHERE l.id = NEW.lead_id\n    FOR KEY SHARE;\n    IF target IS NOT NULL THEN\n        PERFORM public.raise_refusal('lead_identities_not_of_merged_lead', TG_TABLE_NAME, 'lead_id', 'This lead was merged into another: add the contact there');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="f596c50c60e8e0a614c798729ce396aabf55d36d",
                                     operation='INSERT OR UPDATE OF "lead_id"',
                                     pgid="lead_identities_not_of_merged_lead",
                                     table="lead_identities",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -624,11 +629,11 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.user_id IS NOT NULL)",
                                     execute="public.refuse_for_erased_person('lead_identities_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
                                     func="",
-                                    hash="c1c2c0c915b47284baf3ecc89c6b365b512018f8",
+                                    hash="942bc1f4bf64813686ac253f68e0794d374b9b9a",
                                     operation='INSERT OR UPDATE OF "user_id"',
                                     pgid="lead_identities_user_id_not_erased",
                                     table="lead_identities",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(

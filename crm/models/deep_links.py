@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from ebalance.db import patterns, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
-    MomentFromDatabase,
+    DateTimeFromDatabase,
     RestrictForeignKey,
     SingleLineTextField,
     created_at,
@@ -76,7 +76,7 @@ class DeepLink(models.Model):
     )
     created_at = created_at()
     # Without a value the database sets created_at + 30 days (trigger).
-    expires_at = MomentFromDatabase(
+    expires_at = DateTimeFromDatabase(
         blank=True, db_comment=p0("end of validity, UTC; at most 30 days after created_at")
     )
 

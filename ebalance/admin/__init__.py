@@ -1,1 +1,1 @@
-"""Admin: the site, and what all its pages have in common."""
+"""Admin: the site, and the shared behaviour of its pages."""

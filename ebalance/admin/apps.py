@@ -2,10 +2,9 @@ from django.contrib.admin.apps import SimpleAdminConfig
 
 
 class SiteConfig(SimpleAdminConfig):
-    """django.contrib.admin with this project's site; stands in INSTALLED_APPS in its place.
+    """django.contrib.admin with this project's site. Replaces it in INSTALLED_APPS.
 
-    The pages are loaded with the addresses (ebalance/urls.py): commands that serve no page, above
-    all migrate, need not.
+    The URLs import the pages (ebalance/urls.py), so that commands such as migrate do not load them.
     """
 
     default_site = "ebalance.admin.sites.Site"

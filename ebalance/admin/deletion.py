@@ -1,6 +1,6 @@
-"""Deleting: what goes along is the database's decision; here it is only shown, a few of each.
+"""Deletes rows, and shows which other rows the database will delete with them, a few per table.
 
-Django's own collector would load every row that goes along into memory.
+Django's own collector would load all these rows into memory.
 """
 
 from collections.abc import Iterator
@@ -30,20 +30,21 @@ def delete(rows: models.QuerySet) -> None:
 
 
 def consequences(objects, request: HttpRequest, site) -> tuple[list, dict, set, list]:
-    """What ``ModelAdmin.get_deleted_objects`` answers, in a number of queries that depends on
-    the relations of the model only.
+    """The result of ``ModelAdmin.get_deleted_objects``.
+
+    The number of queries depends only on the relations of the model.
     """
-    found = _Consequences(request, site)
+    result = _Consequences(request, site)
     keys: models.QuerySet | list[Any]
     if isinstance(objects, models.QuerySet):
         model, keys = objects.model, objects.values("pk")
     else:
         model, keys = type(objects[0]), [row.pk for row in objects]
     rows = model._base_manager.filter(pk__in=keys)
-    roots = found.lines(rows)
-    along = list(found.walk(rows, {model}))
+    roots = result.lines(rows)
+    along = list(result.walk(rows, {model}))
     shown = [*roots, _("Together with this:"), along] if along else roots
-    return shown, found.counts, found.lacking, found.protected
+    return shown, result.counts, result.lacking, result.protected
 
 
 class _Consequences:
@@ -63,7 +64,7 @@ class _Consequences:
                 if field.model not in seen:
                     yield from self.walk(related, seen | {field.model})
             elif field.remote_field.on_delete in (DB_RESTRICT, CASCADE):
-                # CASCADE is Django's own, of its admin log: that log stays.
+                # Only Django's admin log declares CASCADE; its rows are kept.
                 self.protect(related)
 
     def lines(self, rows: models.QuerySet) -> list[str]:
@@ -85,7 +86,7 @@ class _Consequences:
             some = without_ciphertext(rows.order_by("pk"))[:SHOWN]
             self.protected += [self.link(row) for row in some]
         elif rows.exists():
-            # Whose existence is nobody's business here is not named.
+            # Tables without a page in admin are not named.
             self.protected.append(_("records that are not shown here"))
 
     def link(self, row: models.Model) -> str:

@@ -1,4 +1,4 @@
-"""Verbs behind buttons: each asks in a dialog on the page of a row, and is called by POST."""
+"""Buttons on the page of a row: each opens a dialog, which calls a service by POST."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -21,9 +21,12 @@ from .options import ModelAdmin
 
 
 class Dialog(BaseDialogForm):
-    """Asks for the verb's own arguments, each field under the name of one; or only whether."""
+    """Asks for the arguments of a service, or, without fields, for confirmation.
 
-    shown_at: str | None = None  # the field beside which a refusal of the verb is shown
+    A field has the name of its argument.
+    """
+
+    shown_at: str | None = None  # the field that shows a refusal of the service
 
     def values(self) -> dict[str, Any]:
         given = {name: value for name, value in self.cleaned_data.items() if name[0] != "_"}
@@ -48,12 +51,12 @@ def service_action(
 ) -> Callable:
     """A button ``name`` on the page of a row: a dialog, then ``call(row, actor=…, **values)``.
 
-    What ``call`` answers is said to the person, if it is a text.
+    If ``call`` returns a text, the page shows it as a message.
     """
     dialog = {"title": title, "form_class": form, "form_submit_text": title}
 
     def run(self, request, form, object_id):
-        return self.call_verb(request, form, object_id, call, dialog)
+        return self.call_service(request, form, object_id, call, dialog)
 
     run.__name__ = name
     path = name.replace("_", "-")
@@ -61,11 +64,11 @@ def service_action(
 
 
 class ServiceActionAdmin(ModelAdmin):
-    """Pages whose rows change state by verbs only; what a verb refuses is said as its sentence."""
+    """Pages whose rows change state by services only. A refusal is shown as its sentence."""
 
-    # Buttons by status; those that lead nowhere from there are not shown.
+    # The buttons of each status.
     buttons: ClassVar[Mapping[str, Sequence[str]]] = {}
-    # Typed in on a new row, afterwards shown: verbs write these.
+    # Editable on a new row, read-only afterwards: services write these.
     settled_fields: ClassVar[Sequence[str]] = ()
 
     def get_readonly_fields(self, request, obj=None):
@@ -80,12 +83,12 @@ class ServiceActionAdmin(ModelAdmin):
         offered = self.buttons.get(row.status, ()) if row else ()
         prefix = f"{self.opts.app_label}_{self.opts.model_name}_"
         return [
-            found
-            for found in super().get_actions_detail(request, object_id)
-            if found.action_name.removeprefix(prefix) in offered
+            button
+            for button in super().get_actions_detail(request, object_id)
+            if button.action_name.removeprefix(prefix) in offered
         ]
 
-    def call_verb(
+    def call_service(
         self, request, form: Dialog, object_id: str, call: Callable[..., Any], dialog: dict
     ) -> HttpResponse:
         row = self.get_object(request, unquote(str(object_id)))
@@ -94,7 +97,7 @@ class ServiceActionAdmin(ModelAdmin):
         try:
             answer = call(row, actor=request.user, **form.values())
         except Refused as refusal:
-            if form.shown_at:  # nothing chosen is lost
+            if form.shown_at:  # the dialog keeps its input
                 form.add_error(form.shown_at, refusal.sentence)
                 return render(
                     request,
@@ -103,12 +106,12 @@ class ServiceActionAdmin(ModelAdmin):
                 )
             self.message_user(request, refusal.sentence, messages.ERROR)
         else:
-            said = answer if isinstance(answer, str) else _("Done.")
-            self.message_user(request, said, messages.SUCCESS)
+            message = answer if isinstance(answer, str) else _("Done.")
+            self.message_user(request, message, messages.SUCCESS)
         return self._back_to(request, row)
 
     def _back_to(self, request, row: models.Model) -> HttpResponse:
-        """The page of the row; a dialog of htmx is told to load it whole."""
+        """Redirect to the page of the row; htmx loads it as a full page."""
         page = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change"
         address = reverse(page, args=[row.pk])
         if request.headers.get("HX-Request"):
@@ -116,7 +119,7 @@ class ServiceActionAdmin(ModelAdmin):
         return HttpResponseRedirect(address)
 
     def call_for_all(self, request, rows: models.QuerySet, call: Callable[..., Any]) -> None:
-        """The verb for each selected row; if one is refused, for none (response_action)."""
+        """Call the service for each selected row. A refusal undoes all calls (response_action)."""
         for row in rows.order_by("pk"):
             call(row, actor=request.user)
         self.message_user(request, _("Done."), messages.SUCCESS)

@@ -1,4 +1,4 @@
-"""Pages that were refused, written into the audit log (access.md §3)."""
+"""Records refused pages in the audit log (access.md §3)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from django.http import HttpRequest
 
 from audit.services import record_entry
 
-NO_TABLE = "admin_page"  # what stands for one where a page belongs to none
+NO_TABLE = "admin_page"  # recorded for pages without a table
 
 
 def refused(request: HttpRequest, model: type[models.Model] | None = None) -> None:
-    """Somebody who is logged in met a page of ``model`` that the role may not see.
+    """Record that a logged-in user requested a page that their roles do not allow.
 
-    The page is written by its name in the code, the row by its UUID; of the address, which anybody
-    can type, nothing else is.
+    The entry has the name of the page and the UUID of the row. The rest of the address is not
+    stored, since a user can type anything there.
     """
     match = request.resolver_match
     named = match.kwargs if match else {}

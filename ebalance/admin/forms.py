@@ -12,7 +12,7 @@ from ebalance.db.triggers import Transition
 
 
 class Autocomplete(AutocompleteSelect):
-    """Shows the chosen row without asking for it when the form's instance has it loaded."""
+    """Shows the chosen row without a query if the form's instance has loaded it."""
 
     loaded: models.Model | None = None
 
@@ -28,12 +28,12 @@ class Autocomplete(AutocompleteSelect):
 class Form(forms.ModelForm):
     """The form of every page and inline of admin.
 
-    ``request`` and ``refusal`` are set by the page on a class of its own for each request.
+    The page makes a subclass for each request, and sets ``request`` and ``refusal`` on it.
     """
 
     request: Any = None
-    refusal: str | None = None  # what the database said to the same data a moment ago
-    actor_fields: tuple[str, ...] = ()  # references to the person at work, filled in here
+    refusal: str | None = None  # the database's refusal of the same data
+    actor_fields: tuple[str, ...] = ()  # references to the logged-in user, set by the form
     actor_on_change = False
 
     def __init__(self, *args, **kwargs):
@@ -53,7 +53,7 @@ class Form(forms.ModelForm):
                     widget.loaded = reference.get_cached_value(self.instance)
 
     def _offer_moves(self) -> None:
-        """Of a state machine offer the states that can be reached (states.md)."""
+        """Offer only the reachable states of a state machine (states.md)."""
         row, meta = self.instance, self.instance._meta
         for trigger in getattr(meta, "triggers", ()):
             name = trigger.column if isinstance(trigger, Transition) else None
@@ -79,19 +79,19 @@ class Form(forms.ModelForm):
                 # Browsers send every line break of a text area as two characters.
                 self.cleaned_data[name] = value.replace("\r\n", "\n")
             elif isinstance(value, datetime) and name not in self.changed_data:
-                # Inputs show whole seconds; a moment that nobody touched keeps its fraction.
+                # Inputs show whole seconds; an unchanged time keeps its fraction.
                 self.cleaned_data[name] = self.initial.get(name, value)
         if self.refusal:
             self.add_error(None, self.refusal)
         return self.cleaned_data
 
     def add_error(self, field, error):
-        """An error of a column that the page does not show belongs to the whole form."""
+        """Show errors of columns that are not on the page as errors of the form."""
         if field is None and hasattr(error, "error_dict"):
             shown: dict[str, list[ValidationError]] = {}
-            for name, found in error.error_dict.items():
+            for name, errors in error.error_dict.items():
                 is_shown = name in self.fields and not self.fields[name].widget.is_hidden
-                shown.setdefault(name if is_shown else NON_FIELD_ERRORS, []).extend(found)
+                shown.setdefault(name if is_shown else NON_FIELD_ERRORS, []).extend(errors)
             error = ValidationError(shown)
         super().add_error(field, error)
 
@@ -99,7 +99,7 @@ class Form(forms.ModelForm):
 class Formset(PaginationInlineFormSet):
     @property
     def empty_form(self):
-        """The row that the page copies for a new one: what the database will fill in is blank."""
+        """The form that the page copies for a new row. Database defaults are left blank."""
         form = super().empty_form
         for field in form.instance._meta.concrete_fields:
             if isinstance(getattr(form.instance, field.attname), DatabaseDefault):

@@ -1,5 +1,6 @@
-"""Django's own log of admin: which row, which fields, by whom. Never a name or a value: a row's
-text may be somebody's name or address.
+"""Django's own log of admin: row, fields and user.
+
+It never holds the text or a value of a row, which may be a person's name or address.
 """
 
 import json
@@ -27,7 +28,7 @@ def write(request, rows: Iterable[models.Model], flag: int, message: Any = "") -
 
 
 def changes(form, formsets, *, added: bool) -> list[dict[str, Any]]:
-    """The change message: names of fields, and of inline rows their kind and key."""
+    """The change message: names of fields, and for inline rows their kind and key."""
     message: list[dict[str, Any]] = []
     if added:
         message.append({"added": {}})

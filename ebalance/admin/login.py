@@ -4,7 +4,7 @@ from unfold.forms import AuthenticationForm
 
 
 class LoginForm(AuthenticationForm):
-    """Also the right password of somebody without a role in admin is a failed login."""
+    """A correct password of a user without a role in admin is a failed login too."""
 
     def confirm_login_allowed(self, user):
         try:

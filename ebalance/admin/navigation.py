@@ -1,4 +1,4 @@
-"""The sidebar: every table, grouped by domain; a role sees the entries that it may open."""
+"""The sidebar: all tables, grouped by domain. A user sees the entries that they may open."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-# (title, folded at first, [(model, icon of Material Symbols)])
+# (title, initially folded, [(model, icon of Material Symbols)])
 GROUPS: list[tuple[Any, bool, list[tuple[str, str]]]] = [
     (
         _("Schedule"),

@@ -1,5 +1,7 @@
-"""Base classes of all admin pages: roles, sealed columns, frozen columns, refusals of the
-database, the log, and a number of queries that does not depend on the number of rows.
+"""Base classes of all admin pages.
+
+They handle roles, sealed columns, frozen columns, refusals of the database and the log. The number
+of queries of a page does not depend on the number of its rows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +36,7 @@ from .sealed import Seal, needs_sealing, seals_of, without_ciphertext
 
 
 class Rows(BaseModelAdmin):
-    """What a page of its own (ModelAdmin) and a table inside a page (inlines) share."""
+    """Shared behaviour of a table's own page (ModelAdmin) and of a table inside a page (inline)."""
 
     seals: dict[str, Seal]
     form: type[forms.ModelForm] = Form
@@ -44,9 +46,9 @@ class Rows(BaseModelAdmin):
         models.TextField: {"widget": UnfoldAdminTextareaWidget(attrs={"rows": 4})},
     }
     markdown_rows: ClassVar[int] = 24
-    # References to the person at work, filled in by admin when a row is added.
+    # References to the logged-in user, set by admin when a row is added.
     actor_fields: ClassVar[tuple[str, ...]] = ()
-    # Shown, never typed: a verb of the domain writes these.
+    # Read-only: a service of the domain writes these.
     locked_fields: ClassVar[tuple[str, ...]] = ()
 
     # -- who ------------------------------------------------------------------------------------
@@ -55,14 +57,14 @@ class Rows(BaseModelAdmin):
         return not needs_sealing(self.model) and super().has_add_permission(request, *args)
 
     def is_hidden(self, request, name: Any) -> bool:
-        """Whether this column is personal (not P0, or names a person) and the role sees no such."""
+        """Whether the column is personal (not P0, or names a person) and hidden from the user."""
         if request.user.sees_personal:
             return False
         field = {f.name: f for f in self.opts.concrete_fields}.get(name)
         return field is not None and (is_personal(field) or field.related_model is get_user_model())
 
     def is_choosable(self, request, field: models.Field) -> bool:
-        """People are chosen by those who see the list of people."""
+        """Only users who may see the list of people can choose a person."""
         return field.related_model is not get_user_model() or request.user.has_perm(
             "identity.view_user"
         )
@@ -73,7 +75,7 @@ class Rows(BaseModelAdmin):
         return without_ciphertext(super().get_queryset(request))
 
     def is_fixed(self, request, field: models.Field) -> bool:
-        """Whether the column is never typed in here, neither on a new row nor on an old one."""
+        """Whether the column is read-only, on new rows and on old ones."""
         return (
             not field.editable
             or field.name in self.locked_fields
@@ -82,7 +84,7 @@ class Rows(BaseModelAdmin):
         )
 
     def columns(self, request) -> list[models.Field]:
-        """The columns that may be shown as they are, or by their seal."""
+        """The columns that the user may see, sealed ones by their seal."""
         return [
             field
             for field in self.opts.concrete_fields
@@ -93,7 +95,7 @@ class Rows(BaseModelAdmin):
     # -- how ------------------------------------------------------------------------------------
 
     def get_autocomplete_fields(self, request):
-        """Every reference whose rows have a page to be found on: no list of choices is loaded."""
+        """All references to tables that the user may see, so that no list of choices is loaded."""
         return [
             field.name
             for field in self.opts.concrete_fields
@@ -117,7 +119,7 @@ class Rows(BaseModelAdmin):
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def prepared(self, form: type[forms.ModelForm], request) -> type[Form]:
-        """``form``, a class made for this request, told who is at work."""
+        """Set the request and the actor's fields on ``form``, a class made for this request."""
         made = cast("type[Form]", form)
         made.request = request
         made.actor_fields = self.actor_fields
@@ -125,7 +127,7 @@ class Rows(BaseModelAdmin):
 
 
 class ModelAdmin(Reveals, Rows, unfold.admin.ModelAdmin):
-    """The page of a table. Subclasses say what is listed, filtered and searched."""
+    """The page of a table. Subclasses declare columns, filters and searches of its list."""
 
     ordering: ClassVar[tuple[str, ...]] = ("-pk",)  # UUIDv7: newest first, and indexed
     list_per_page = 50
@@ -148,11 +150,11 @@ class ModelAdmin(Reveals, Rows, unfold.admin.ModelAdmin):
         return [name for name in shown if not self.is_hidden(request, name)]
 
     def get_list_filter(self, request):
-        found = super().get_list_filter(request)
-        return [f for f in found if not (isinstance(f, str) and self.is_hidden(request, f))]
+        filters = super().get_list_filter(request)
+        return [f for f in filters if not (isinstance(f, str) and self.is_hidden(request, f))]
 
     def get_queryset(self, request):
-        """With what the list shows of other tables."""
+        """Join the references that the list shows."""
         shown = self.get_list_display(request)
         references = [
             f.name for f in self.opts.concrete_fields if f.many_to_one and f.name in shown
@@ -161,7 +163,7 @@ class ModelAdmin(Reveals, Rows, unfold.admin.ModelAdmin):
         return rows.select_related(*references) if references else rows
 
     def get_search_fields(self, request):
-        """Every row is found by its key as well."""
+        """Add the search by key."""
         fields = [f for f in super().get_search_fields(request) if not self.is_hidden(request, f)]
         return [*fields, "pk__exact"]
 
@@ -199,7 +201,7 @@ class ModelAdmin(Reveals, Rows, unfold.admin.ModelAdmin):
         ]
 
     def get_inlines(self, request, obj):
-        """On a new row's page only what can be filled in along with it."""
+        """On the page of a new row, only inlines whose rows can be added with it."""
         inlines = super().get_inlines(request, obj)
         if obj is not None:
             return inlines
@@ -228,10 +230,10 @@ class ModelAdmin(Reveals, Rows, unfold.admin.ModelAdmin):
         form.refusal = getattr(request, "refusal", None)
         return form
 
-    # -- what a role may not ----------------------------------------------------------------------
+    # -- what a role must not do ------------------------------------------------------------------
 
     def changelist_view(self, request, extra_context=None):
-        """An action that is not offered to the role is refused, not overlooked."""
+        """Refuse an action that is not offered to the user, instead of ignoring it."""
         if asked := request.POST.getlist("action"):
             actions = self._get_base_actions()
             offered = self._filter_actions_by_permissions(request, actions)
@@ -240,7 +242,7 @@ class ModelAdmin(Reveals, Rows, unfold.admin.ModelAdmin):
         return super().changelist_view(request, extra_context)
 
     def _get_obj_does_not_exist_redirect(self, request, opts, object_id):
-        """Django's answer for a row that is not there, also to those who may not see the row."""
+        """Django's answer for a missing row, also given to users who may not see the row."""
         key = entries.uuid_in(object_id)
         if key and self.model._base_manager.filter(pk=key).exists():
             entries.refused(request, self.model)
@@ -252,8 +254,7 @@ class ModelAdmin(Reveals, Rows, unfold.admin.ModelAdmin):
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except REFUSALS as error:
-            # Everything is rolled back. The same data again, now with an error: nothing typed
-            # is lost.
+            # Everything is rolled back. The form is shown again with its input and the error.
             request.refusal = sentence(error)
             return super().changeform_view(request, object_id, form_url, extra_context)
 
@@ -309,7 +310,7 @@ class ModelAdmin(Reveals, Rows, unfold.admin.ModelAdmin):
 
 
 class Inline(Rows, InlineModelAdmin):
-    """A table inside the page of what its rows belong to; a page of rows at a time."""
+    """A table inside the page of its parent row, with pagination."""
 
     extra = 0
     formset = Formset
@@ -358,7 +359,7 @@ class StackedInline(Inline, unfold.admin.StackedInline):
 
 
 class AddOnly:
-    """Rows are added and then stay as they are (immutable versions)."""
+    """Rows are added and never changed (immutable versions)."""
 
     def has_change_permission(self, request, obj=None):
         return False
@@ -368,7 +369,7 @@ class AddOnly:
 
 
 class ReadOnly(AddOnly):
-    """Rows are written elsewhere: by the product, by migrations, by the database itself."""
+    """Rows are written by the product, by migrations or by the database, not in admin."""
 
     def has_add_permission(self, request, *args):
         return False

@@ -4,7 +4,7 @@ from django.utils.functional import cached_property
 
 
 class BoundedPaginator(Paginator):
-    """Counts no further than anybody leafs: the cost of a list does not grow with its table."""
+    """Counts up to a limit, so that the cost of a list does not grow with its table."""
 
     object_list: models.QuerySet
     limit = 10_000

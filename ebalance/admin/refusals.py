@@ -1,4 +1,4 @@
-"""What the database and the verbs refuse, said to people."""
+"""Sentences for refusals of the database and of services."""
 
 from functools import cache
 
@@ -11,7 +11,7 @@ from ebalance.db.errors import explain
 from ebalance.db.schema.data_map import tables
 from ebalance.services import Refused
 
-# A DataError is a value that its column cannot hold at all, such as a NUL in JSON.
+# DataError: a column cannot hold the value, such as NUL in JSON.
 REFUSALS = (IntegrityError, DataError, Refused)
 
 
@@ -24,25 +24,25 @@ def sentence(error: Exception) -> str:
 
 
 def ask_deferred_rules() -> None:
-    """Ask now what the database would otherwise refuse at commit, where no page can show it.
+    """Check the deferred rules now: a page cannot show a refusal at commit.
 
-    The audit log is not asked: its lock would keep everybody waiting until this transaction ends.
+    The triggers of the audit log stay deferred, because all other writers wait for their lock.
     """
-    names = ", ".join(f"public.{name}" for name in deferred_rules())
+    targets = ", ".join(f"public.{name}" for name in deferred_rules())
     with connection.cursor() as cursor:
-        cursor.execute(f"SET CONSTRAINTS {names} IMMEDIATE")
+        cursor.execute(f"SET CONSTRAINTS {targets} IMMEDIATE")
 
 
 @cache
 def deferred_rules() -> tuple[str, ...]:
-    """The names of the rules that are asked at commit."""
-    found = []
+    """The names of the rules that the database checks at commit."""
+    names = []
     for table in tables():
         declared = table.model._meta if table.model else None
         for constraint in getattr(declared, "constraints", ()):
             if getattr(constraint, "deferrable", None) is models.Deferrable.DEFERRED:
-                found.append(constraint.name)
+                names.append(constraint.name)
         for rule in getattr(declared, "triggers", ()):
             if rule.timing == pgtrigger.Deferred and not isinstance(rule, Audited):
-                found.append(rule.rule)
-    return tuple(found)
+                names.append(rule.rule)
+    return tuple(names)

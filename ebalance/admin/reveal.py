@@ -21,11 +21,11 @@ from .sealed import Seal
 
 
 class Reveals(ModelAdmin):
-    """Pages of rows with sealed values. A part of this project's ModelAdmin."""
+    """Pages of rows with sealed values. A base class of this project's ModelAdmin."""
 
     seals: dict[str, Seal]
 
-    # A form of its own: what is being typed on the page is neither sent nor lost.
+    # A separate form, so that unsaved input of the page is neither sent nor lost.
     change_form_outer_after_template = "reveal/form.html"
 
     def get_urls(self):
@@ -39,7 +39,7 @@ class Reveals(ModelAdmin):
         return [page, *super().get_urls()]
 
     def get_object(self, request, object_id, from_field=None):
-        """The row, told where its sealed values are revealed to the person at work."""
+        """The row, with the addresses that reveal its sealed values to this user."""
         row: Any = super().get_object(request, object_id, from_field)
         if row is not None and self.seals:
             name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_reveal"
@@ -51,9 +51,9 @@ class Reveals(ModelAdmin):
         return row
 
     def reveal_view(self, request: HttpRequest, object_id: str, column: str) -> HttpResponse:
-        """The value, once; like all of admin not to be kept by a browser (Cache-Control: no-store).
+        """Show the value once, with Cache-Control: no-store as everywhere in admin.
 
-        Whoever comes back by the address, after signing in again, finds the page of the row.
+        A GET, such as a redirect after signing in again, leads to the page of the row.
         """
         row = self.get_object(request, unquote(object_id))
         if not self.has_view_permission(request, row):
@@ -73,7 +73,7 @@ class Reveals(ModelAdmin):
         except DoesNotOpen as refusal:
             context["refusal"] = refusal.sentence
         else:
-            context["said"] = said(row, field, value)
+            context["value"] = label_value(row, field, value)
         return render(
             request,
             "reveal/value.html",
@@ -93,8 +93,8 @@ class Reveals(ModelAdmin):
         return reverse(name, args=[quote(row.pk)])
 
 
-def said(row: models.Model, field: SealedField, value: Any) -> LabelledValue:
-    """The value for reading; a payload by the questions of its schema."""
+def label_value(row: models.Model, field: SealedField, value: Any) -> LabelledValue:
+    """The value as text; a payload with the questions of its schema."""
     if not isinstance(field, SealedJSON):
         return LabelledValue("", text=value)
     terms = {name: getattr(row, name) for name in field.checked_by}

@@ -1,4 +1,4 @@
-"""Sealed columns in admin: which key holds them, never the ciphertext (privacy.md §2)."""
+"""Sealed columns in admin: the id of their key, never the ciphertext (privacy.md §2)."""
 
 from django.db import models
 from django.db.models import F, Func, Value
@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from ebalance.db.encryption.fields import ProtectedField, SealedField
 
-# Sends reveal/form.html, which stands outside of the page's own form.
+# Submits reveal/form.html, which is outside of the page's own form.
 BUTTON = '{} <button type="submit" form="reveal" formaction="{}" class="{}">{}</button>'
 BUTTON_CLASSES = (
     "bg-white border border-base-200 cursor-pointer font-medium inline-flex items-center ml-2 "
@@ -17,7 +17,7 @@ BUTTON_CLASSES = (
 
 
 class Seal:
-    """A read-only column of a page that stands for a sealed one."""
+    """A read-only column of a page that represents a sealed column."""
 
     def __init__(self, field: SealedField):
         self.key = f"{field.name}_key"
@@ -26,11 +26,11 @@ class Seal:
 
     @property
     def short_description(self):
-        # Asked late: ebalance.db gives fields their labels after admin is loaded.
+        # A property, because ebalance.db sets the labels after admin is loaded.
         return self.field.verbose_name
 
     def __call__(self, row: models.Model) -> str | None:
-        """By which key it is sealed; on a page of its own with the button that reveals it."""
+        """The id of the key; on the row's own page also the button that reveals the value."""
         key = getattr(row, self.key, None)
         if not key:
             return None
@@ -48,17 +48,16 @@ def seals_of(model: type[models.Model]) -> dict[str, Seal]:
 
 
 def needs_sealing(model: type[models.Model]) -> bool:
-    """Whether a new row holds a sealed value, which nobody can type in."""
+    """Whether a new row needs a sealed value, which cannot be typed in."""
     return any(
         isinstance(field, SealedField) and not field.null for field in model._meta.concrete_fields
     )
 
 
 def without_ciphertext(rows: models.QuerySet) -> models.QuerySet:
-    """The same rows, knowing of each sealed value only the id of its key.
+    """The same rows with the id of the key in place of each sealed value.
 
-    A row that they refer to comes along if it has sealed values: fetched by itself later, it
-    would be fetched with them.
+    Related rows with sealed values are joined; a later query would load their ciphertext.
     """
     deferred = _sealed(rows.model)
     references = []

@@ -9,8 +9,9 @@ from . import entries
 
 
 class Site(UnfoldAdminSite):
-    """Admin. What a role may not see answers as what does not exist (access.md §1), and is written
-    into the audit log (access.md §3).
+    """Admin. A page that a user may not see is answered with 404 (access.md §1).
+
+    The audit log records the attempt (access.md §3).
     """
 
     def admin_view(self, view, cacheable=False):
@@ -20,13 +21,13 @@ class Site(UnfoldAdminSite):
 
         def hidden(request, *args, **kwargs):
             if request.user.is_authenticated and not self.has_permission(request):
-                if view != self.catch_all_view:  # there is such a page
+                if view != self.catch_all_view:  # the page exists
                     entries.refused(request, model)
                 raise Http404
             try:
                 return allowed(request, *args, **kwargs)
             except PermissionDenied as refusal:
-                # With a cause it is a request that nobody could be granted (AutocompleteJsonView).
+                # With a cause, the request is malformed, not forbidden (AutocompleteJsonView).
                 if refusal.__cause__ is None:
                     entries.refused(request, model)
                 raise Http404 from None
@@ -35,5 +36,5 @@ class Site(UnfoldAdminSite):
 
     def app_index(self, request, app_label, extra_context=None):
         if not self.get_app_list(request, app_label):
-            raise PermissionDenied  # addresses of apps without pages do not lead here
+            raise PermissionDenied  # apps without pages for this user
         return super().app_index(request, app_label, extra_context)

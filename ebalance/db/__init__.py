@@ -1,1 +1,1 @@
-"""The persistence kit: what all apps share to state their rules in the database."""
+"""The persistence kit: shared tools of all apps for rules in the database."""

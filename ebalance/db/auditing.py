@@ -1,11 +1,11 @@
-"""Triggers by which the database itself writes the audit log, for every writer (access.md §3).
+"""Triggers that write the audit log in the database, for every writer (access.md §3).
 
-``audited()`` makes the triggers of a table. The classification decides which columns are logged:
-those that are P0, and of a change those that changed. A value that the log may not hold, such as a
-long text or one with an address in it, is named under "withheld"; the write is not refused.
+``audited()`` makes the triggers of a table. They log the P0 columns; of an update, those that
+changed. A value that the log must not hold, such as a long text or an address, is replaced by its
+column's name under "withheld"; the write is not refused.
 
-The entry is written at the end of the transaction: the chain has one lock, and keeping it longer
-would delay all other writers (docs/adr/0013-audit-log.md).
+An entry is written at the end of the transaction: the chain has one lock, and a longer lock would
+delay all other writers (docs/adr/0013-audit-log.md).
 """
 
 from __future__ import annotations
@@ -84,9 +84,9 @@ def audit_triggers() -> tuple[str, ...]:
 
 
 def is_kept(declared: Classified) -> bool:
-    """Whether the log, from which nothing is ever removed, may hold values of the column."""
-    taken = declared.erasure is not None and declared.erasure.action in ("null", "replace")
-    return declared.privacy == "P0" and not taken
+    """Whether the log, whose entries are never removed, may hold values of the column."""
+    is_removed = declared.erasure is not None and declared.erasure.action in ("null", "replace")
+    return declared.privacy == "P0" and not is_removed
 
 
 def audited(
@@ -98,7 +98,7 @@ def audited(
     inserted_when: str | None = None,
     deleted_when: str | None = None,
 ) -> list[Rule]:
-    """Triggers of ``table``: a code of the log and its columns for each kind of write.
+    """Triggers of ``table``. Each kind of write has an action code of the log, and columns.
 
     A deleted row is logged with all P0 columns that erasure keeps. Its table refuses TRUNCATE,
     which fires no row trigger.

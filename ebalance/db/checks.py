@@ -1,4 +1,4 @@
-"""What `migrate` and `check --database` say about a server where we are deployed."""
+"""System checks of a deployed server, run by `migrate` and `check --database`."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from django.db import Error, connections
 
 from .server import QUIET_LOG
 
-# What new sessions of the database get: its own setting before the server's.
+# The settings of new sessions: the database's own setting takes precedence over the server's.
 SETTINGS = """
     SELECT s.name, coalesce(
         (SELECT substr(own.line, length(s.name) + 2)
@@ -27,7 +27,7 @@ SETTINGS = """
 def server_log_is_quiet(
     app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> Iterable[CheckMessage]:
-    """The server's log quotes no values. One query, and silence where it cannot be asked."""
+    """Warn if the server's log quotes values. One query; no warning if it fails."""
     if not settings.DEPLOYED:
         return []
     return [warning for alias in databases or () for warning in _warnings(alias)]
@@ -48,7 +48,7 @@ def _warnings(alias: str) -> Iterable[CheckMessage]:
 
 
 def loud_settings(alias: str = "default") -> list[str]:
-    """Names of QUIET_LOG that do not hold for new sessions. Raises django.db.Error."""
+    """Names of QUIET_LOG that new sessions do not have. Raises django.db.Error."""
     with connections[alias].cursor() as cursor:
         cursor.execute(SETTINGS, [list(QUIET_LOG)])
         live = dict(cursor.fetchall())

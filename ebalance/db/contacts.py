@@ -1,7 +1,7 @@
-"""One spelling for every contact, so that a blind index finds it (privacy.md §2).
+"""Normalises contacts to one spelling, so that a blind index finds them (privacy.md §2).
 
-Keyed hashes are made of what comes out here and cannot be made anew without opening every value:
-a change of these rules is a rotation of the index. See docs/adr/0008-payloads-and-contacts.md.
+Blind indexes are hashes of normalised contacts. After a change of these rules all values must be
+opened and indexed again, as in a key rotation. See docs/adr/0008-payloads-and-contacts.md.
 """
 
 import re
@@ -16,8 +16,8 @@ SENTENCES = {
     "telegram": _("A Telegram name, for example @name, or a numeric Telegram id."),
 }
 
-LONGEST = 1_000  # characters that anybody would send as one contact
-# What shows as nothing and comes along when text is copied from a page or a messenger.
+LONGEST = 1_000  # characters of a contact
+# Invisible characters, which are copied with text from a page or a messenger.
 INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
@@ -31,7 +31,7 @@ TELEGRAM_LINK = re.compile(r"(?:https?://)?(?:www\.)?(?:t|telegram)\.me/([^/?#]+
 
 
 class ContactInvalid(ValueError):
-    """Not a contact of its ``channel``. Nothing of what was given is in here."""
+    """The text is not a contact of ``channel``. The exception does not hold the text."""
 
     def __init__(self, channel: str) -> None:
         super().__init__(channel)
@@ -44,11 +44,11 @@ class ContactInvalid(ValueError):
 def normalise(channel: str, text: str) -> str:
     """``text`` in the one spelling of its channel. Raises ContactInvalid.
 
-    email: lower case, the domain in ASCII (``xn--``), as ``users.email`` takes it. Dots and
-    ``+tags`` stay: what they mean is the provider's affair.
-    phone: E.164, as ``users.phone`` takes it. Without ``+`` or ``00`` it is read as dialled in
-    Russia: 8 or 7 and ten digits.
-    telegram: a numeric id, or a name in lower case without ``@``, also out of a link to t.me.
+    email: lower case, the domain in ASCII (``xn--``), as in ``users.email``. Dots and ``+tags``
+    stay: their meaning depends on the provider.
+    phone: E.164, as in ``users.phone``. Without ``+`` or ``00`` it is read as a Russian number: 8
+    or 7 and ten digits.
+    telegram: a numeric id, or a name in lower case without ``@``, also from a link to t.me.
     """
     try:
         normalised = READERS[channel](_readable(text))
@@ -60,19 +60,19 @@ def normalise(channel: str, text: str) -> str:
 
 
 def _readable(text: str) -> str:
-    """Without what does not show, and full-width letters and digits as ordinary ones."""
+    """Without invisible characters; full-width letters and digits become ordinary ones."""
     if not isinstance(text, str) or len(text) > LONGEST:
         return ""
     return unicodedata.normalize("NFKC", INVISIBLE.sub("", text)).strip()
 
 
 def _email(text: str) -> str | None:
-    # Lower case can come apart from its accent: NFKC puts them together again.
+    # Lower-casing can separate a letter from its accent; NFKC composes them again.
     name, at, domain = unicodedata.normalize("NFKC", text.lower()).partition("@")
     domain = ".".join(map(_ascii_label, domain.replace("。", ".").removesuffix(".").split(".")))
     if not at or not 1 <= len(name.encode("utf-8", "replace")) <= 64 or len(domain) > 253:
         return None
-    # Control characters, blanks, and what this Unicode does not know (so neither its lower case).
+    # Refuse control characters, blanks, and characters unknown to this version of Unicode.
     if "@" in domain or any(unicodedata.category(letter)[0] in "CZ" for letter in name):
         return None
     return f"{name}@{domain}" if DOMAIN.fullmatch(domain) else None

@@ -1,4 +1,4 @@
-"""What the database refused, in words for people."""
+"""Sentences for people about errors of the database."""
 
 from functools import cache
 from typing import Any
@@ -16,7 +16,7 @@ NOT_NULL, FOREIGN_KEY, RESTRICT = "23502", "23503", "23001"
 def explain(error: IntegrityError) -> str:
     """One sentence in the reader's language for a refusal (SQLSTATE class 23).
 
-    Says what the model's constraint or trigger says; never holds a value of the row.
+    It is the message of the model's constraint or trigger, and never holds a value of the row.
     """
     cause = error.__cause__
     if not isinstance(cause, psycopg.Error):

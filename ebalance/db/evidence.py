@@ -1,4 +1,4 @@
-"""What the tables of consents share: a row is evidence, of which only the withdrawal is added."""
+"""Shared rules of the tables of consents: a row is evidence, and only a withdrawal is added."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from . import patterns, rules, triggers
 
 
 def consent_checks(table: str) -> list[rules.Check]:
-    """A dated version of the text; withdrawn only what was granted, and not before."""
+    """The version is dated; only a granted consent is withdrawn, and not before it was given."""
     return [
         rules.matches(
             f"{table}_version_is_dated",
@@ -39,8 +39,8 @@ def consent_triggers(
 ) -> list[triggers.Rule]:
     """``columns`` never change, ``revoked_at`` is set once, rows are not deleted.
 
-    With ``kept``, an interval, they may be deleted so long after they ended: a refusal when it was
-    given, a consent when it was withdrawn.
+    With ``kept``, an interval, a row may be deleted that long after its end. A refusal ends when it
+    is given, a consent when it is withdrawn.
     """
     ended = "CASE WHEN OLD.granted THEN OLD.revoked_at ELSE OLD.granted_at END"
     is_kept = f"({ended} < pg_catalog.now() - interval '{kept}') IS NOT TRUE" if kept else None

@@ -27,13 +27,13 @@ class SingleLineTextField(models.TextField):
 
     def deconstruct(self):
         name, _path, args, kwargs = super().deconstruct()
-        # Choices are presentation here: the set itself is a CHECK (rules.closed_set).
+        # Choices are only for display; the database has a CHECK (rules.closed_set).
         kwargs.pop("choices", None)
         return name, "django.db.models.TextField", args, kwargs
 
 
 class ClosedSet(SingleLineTextField):
-    """A ``text`` column over a TextChoices. Brings its CHECK along (``rules.closed_set``)."""
+    """A ``text`` column over a TextChoices. Adds its CHECK to the model (``rules.closed_set``)."""
 
     def __init__(self, members=None, *args, **kwargs):
         self.members = members
@@ -52,14 +52,14 @@ class ClosedSet(SingleLineTextField):
 
 
 class RestrictForeignKey(models.ForeignKey):
-    """A foreign key whose delete action is the database's and whose index, if any, has a name."""
+    """A foreign key with a delete action of the database, and without an unnamed index."""
 
     def __init__(self, to, on_delete=DB_RESTRICT, **kwargs):
         kwargs.setdefault("db_index", False)
         super().__init__(to, on_delete, **kwargs)
 
     def contribute_to_class(self, cls, name, private_only=False, **kwargs):
-        """A row that belongs to a person brings along that it is of nobody erased."""
+        """Add the rule ``not_erased`` if the column links the row to a person."""
         super().contribute_to_class(cls, name, private_only, **kwargs)
         declared = getattr(cls._meta, "triggers", [])
         if (
@@ -82,7 +82,7 @@ class RestrictForeignKey(models.ForeignKey):
 
 
 class FilledByDatabase:
-    """A column whose value a trigger gives; an INSERT reads it back."""
+    """A column whose value a trigger sets; an INSERT returns it."""
 
     db_returning = True
 
@@ -91,7 +91,7 @@ class FilledByDatabase:
         return name, f"django.db.models.{self.get_internal_type()}", args, kwargs  # type: ignore[attr-defined]
 
 
-class MomentFromDatabase(FilledByDatabase, models.DateTimeField):
+class DateTimeFromDatabase(FilledByDatabase, models.DateTimeField):
     pass
 
 
@@ -123,14 +123,14 @@ def created_at(meaning: str = "when the row was written, UTC", **kwargs) -> mode
 
 
 def updated_at() -> models.DateTimeField:
-    """``updated_at =now()``: pair it with ``triggers.touch_updated_at``, which keeps it current."""
+    """``updated_at =now()``. Needs ``triggers.touch_updated_at``, which keeps it current."""
     return created_at(
         "when the row was last written, UTC; kept by the database", verbose_name=_("updated at")
     )
 
 
 class UUIDv7Field(models.UUIDField):
-    """A UUIDv7 primary key that never changes. Brings its trigger along (``key_stays``)."""
+    """A UUIDv7 primary key that never changes. Adds its trigger to the model (``key_stays``)."""
 
     def contribute_to_class(self, cls, name, private_only=False):
         super().contribute_to_class(cls, name, private_only)
@@ -146,7 +146,7 @@ class UUIDv7Field(models.UUIDField):
 
 
 class Entity(models.Model):
-    """A row with a UUIDv7 key. ``full_clean()`` also asks what the table's triggers would say."""
+    """A row with a UUIDv7 key. ``full_clean()`` also checks the rules of the table's triggers."""
 
     id = UUIDv7Field(
         primary_key=True,
@@ -160,7 +160,7 @@ class Entity(models.Model):
 
     class Meta:
         abstract = True
-        base_manager_name = "objects"  # related rows are written by the same rules
+        base_manager_name = "objects"  # the same write checks for related rows
 
     def save_base(self, *, update_fields=None, **kwargs):  # type: ignore[override]
         renewed = ready_to_save(self)
@@ -190,7 +190,7 @@ class Entity(models.Model):
         validate_triggers(self)
 
     def _get_field_expression_map(self, meta, exclude=None):
-        # Django asks constraints about an absent JSON value as the JSON value null.
+        # Django would validate constraints with JSON null in place of an absent value.
         expressions = super()._get_field_expression_map(meta, exclude)  # type: ignore[misc]
         for field in self._meta.concrete_fields:
             if isinstance(field, models.JSONField) and getattr(self, field.attname) is None:

@@ -1,4 +1,4 @@
-"""UUIDv7 primary keys: made in Python for the ORM, by ``uuid7()`` in the database for others."""
+"""UUIDv7 primary keys: made in Python for the ORM, and by ``uuid7()`` in the database for SQL."""
 
 import os
 from uuid import UUID
@@ -11,5 +11,5 @@ os.register_at_fork(after_in_child=uuid_utils.reseed_rng)
 
 
 def uuid7() -> UUID:
-    """Return a UUIDv7 greater than every one this process has made before."""
+    """A UUIDv7 greater than all earlier ones of this process."""
     return uuid_utils.compat.uuid7()

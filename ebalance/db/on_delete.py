@@ -1,4 +1,4 @@
-"""Delete actions that the database carries out, so that they hold for every writer."""
+"""Delete actions of the database, which apply to every writer."""
 
 from django.db.models import DB_CASCADE, DB_SET_NULL
 from django.db.models.deletion import DatabaseOnDelete
@@ -7,7 +7,7 @@ __all__ = ["DB_CASCADE", "DB_RESTRICT", "DB_SET_NULL"]
 
 
 class _Restrict(DatabaseOnDelete):
-    # The ORM asks nothing and loads nothing: the database answers at the DELETE.
+    # The ORM loads no related rows; the database checks at the DELETE.
     lazy_sub_objs = True
 
     def __call__(self, collector, field, sub_objs, using):  # type: ignore[override]

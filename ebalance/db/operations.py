@@ -8,12 +8,11 @@ from django.db.migrations.state import ModelState
 
 
 class CreateTables(Operation):
-    """Several CreateModel as one step.
+    """Several CreateModel operations as one step.
 
-    The same tables as one by one, but the migration state is rendered once instead of once per
-    model and its relations, and the SQL goes to the server in one batch. Most of the time of a
-    plain ``migrate`` on an empty database is spent there, not in SQL
-    (benchmarks/fresh_database.py).
+    Creates the same tables. The migration state is rendered once, not once per model and its
+    relations, and the SQL is sent to the server in one batch. A plain ``migrate`` on an empty
+    database spends most of its time on rendering, not on SQL (benchmarks/fresh_database.py).
     """
 
     category = OperationCategory.ADDITION
@@ -41,7 +40,7 @@ class CreateTables(Operation):
             if state._relations is not None:
                 state.resolve_model_relations((app_label, model.name_lower))
         if "apps" in state.__dict__:
-            # Nothing that exists refers to a new table, so nothing needs to be rendered again.
+            # No existing model refers to a new table, so none needs to be rendered again.
             state.apps.render_multiple(states)
             state.apps.clear_cache()
 
@@ -66,10 +65,7 @@ class CreateTables(Operation):
 
 
 class _batched:
-    """Hold back a schema editor's statements and send them as one at the end.
-
-    Statements with parameters are merged by the PostgreSQL editor itself before they get here.
-    """
+    """Collects a schema editor's statements and sends them as one at the end."""
 
     def __init__(self, schema_editor):
         self.editor = schema_editor

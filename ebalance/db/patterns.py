@@ -8,6 +8,6 @@ REFERENCE = r"^(?!.*[0-9]{7})([a-z0-9]+([_-][a-z0-9]+)*|[a-z][a-z0-9_]*)$"
 TEXT_VERSION = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(\.[0-9]+)?$"
 DIGITS = r"^[0-9]+$"
 KEY_ID = r"^[a-z0-9]{1,16}$"
-# privacy.md §2; the CHECK asks is_sealed(), which also knows what length base64 can have.
+# privacy.md §2. The CHECK calls is_sealed(), which also checks the length of the base64.
 SEALED = r"^v1\.[a-z0-9]{1,16}\.[A-Za-z0-9_-]{39,}$"
 BLIND_INDEX = r"^v1\.[a-z0-9]{1,16}\.[A-Za-z0-9_-]{43}$"

@@ -11,18 +11,15 @@ class EntityQuerySet[Row: models.Model](models.QuerySet[Row]):
     """Bulk writes that seal row by row, or refuse (privacy.md §2)."""
 
     def update(self, **values):
-        """One value for many rows: a protected column takes none but NULL.
-
-        Raises UnsealedValue.
-        """
+        """Raises UnsealedValue for a protected column, unless the value is NULL."""
         for field in protected_fields(self.model):
             if field.name not in values:
                 continue
-            # bulk_update() comes here with an expression, which is looked through.
+            # bulk_update() calls this method with an expression, which has one value per row.
             if not (values[field.name] is None or field.is_bulk_update(values[field.name])):
                 del values
                 raise UnsealedValue(
-                    f"{field.place} is written row by row: use save() or bulk_update()."
+                    f"{field.qualified_name} is written row by row: use save() or bulk_update()."
                 )
             if values[field.name] is None and isinstance(field, SealedField):
                 values |= {index.name: None for index in field.indexes}
@@ -33,7 +30,7 @@ class EntityQuerySet[Row: models.Model](models.QuerySet[Row]):
         return self._update_checked(values)
 
     def _update_checked(self, values):
-        """The rows may become something that their payloads do not fit: a submitted form."""
+        """Check payloads against the changed columns, such as the status of a form."""
         fields = [
             field
             for field in protected_fields(self.model)

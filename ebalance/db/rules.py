@@ -13,10 +13,10 @@ from . import patterns
 
 
 class _Spoken:
-    """A constraint whose message and field are presentation: migrations see Django's own class.
+    """A constraint with a message and a field for people. Migrations see Django's own class.
 
-    Django clones a model's constraints, so a clone keeps them; two constraints are equal when
-    what the database sees is.
+    A clone, which Django makes for a model, keeps both. Two constraints are equal if they are equal
+    in the database.
     """
 
     plain: str
@@ -96,9 +96,9 @@ class Exclusion(_Spoken, ExclusionConstraint):
 
 
 class Index(models.Index):
-    """An index that says which query it serves, also as its comment in the database."""
+    """An index with the query that it serves, which is also its comment in the database."""
 
-    # Django allows 30 characters for the sake of Oracle; a rule's name needs PostgreSQL's 63.
+    # Django allows 30 characters because of Oracle; PostgreSQL allows 63.
     max_name_length = 63
 
     def __init__(self, name: str, *fields: str, serves: str, **kwargs):
@@ -123,7 +123,7 @@ def holds(function: str, *fields: str) -> Func:
 
 
 def closed_set(table: str, field: str, members: type[models.TextChoices]) -> Check:
-    """The one place where a TextChoices becomes a CHECK."""
+    """The CHECK of a column over a TextChoices."""
     return Check(
         f"{table}_{field}_in_set",
         Q(**{f"{field}__in": [str(value) for value in members.values]}),
@@ -200,7 +200,7 @@ def blind_index(table: str, field: str) -> Check:
 
 
 def finite(table: str, *fields: str) -> Check:
-    """No ``infinity`` in these times: it would slip through every comparison."""
+    """These times are not ``infinity``, which would pass every comparison."""
     condition = Q()
     for field in fields:
         condition &= Q(holds("is_finite", field))

@@ -1,8 +1,8 @@
-"""The database server, as far as it is not about a single statement. Needs no Django."""
+"""Settings and errors of the database server. Imports no Django."""
 
-# Settings that keep values out of the server's log. Statements arrive with $1 in the place of a
-# value. These settings suppress parameters, DETAIL and CONTEXT ("Failing row contains (…)"), and
-# errors that quote a value in their first line: the client reports those.
+# Settings that keep values out of the server's log. Statements have $1 in place of a value. The
+# settings suppress parameters, DETAIL and CONTEXT ("Failing row contains (…)"), and errors that
+# quote a value in their first line; the client reports those.
 QUIET_LOG: dict[str, str] = {
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",

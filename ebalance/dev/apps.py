@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class DevelopmentConfig(AppConfig):
-    """What a developer's machine needs: the command `run` and demo data. It has no table."""
+    """The command `run` and demo data, for development. Has no models."""
 
     name = "ebalance.dev"
     label = "development"

@@ -1,4 +1,4 @@
-"""A little invented data, so that no page of admin is empty on a developer's machine."""
+"""Demo data, so that no page of admin is empty in development."""
 
 from __future__ import annotations
 
@@ -264,8 +264,8 @@ def _add_booking(client: Any, lead: Any) -> None:
                     start_at_utc=start, end_at_utc=start + timedelta(minutes=50), buffer_minutes=10
                 )
             )
-    held = _appointment(service, slots[0], client=client)
-    held.payments.create(idempotency_key="demo-payment-1", purpose="deposit", amount=1000)
+    hold = _appointment(service, slots[0], client=client)
+    hold.payments.create(idempotency_key="demo-payment-1", purpose="deposit", amount=1000)
     agreed = _appointment(service, slots[4], client=client, lead=lead)
     payment = agreed.payments.create(idempotency_key="demo-payment-2", purpose="full", amount=5000)
     payment.provider_payment_id = "demo-0001"

@@ -27,7 +27,7 @@ from .exports import request_export
 
 
 class Erasure(Dialog):
-    """Shows what erasure does, and the sessions ahead, which it cancels only if asked to."""
+    """Explains erasure and lists the sessions ahead, which it cancels only with ``force``."""
 
     NOTHING_AHEAD = _("There are none that are paid, confirmed or being paid for.")
 
@@ -86,8 +86,8 @@ class PersonAdmin(UserAdmin):
     buttons: ClassVar = {"active": ("block", "erase"), "blocked": ("unblock", "erase")}
     erase = service_action("erase", _("Erase"), erase_from_admin, form=Erasure, permission="delete")
 
-    def call_verb(self, request, form, object_id, call, dialog):
-        response = super().call_verb(request, form, object_id, call, dialog)
+    def call_service(self, request, form, object_id, call, dialog):
+        response = super().call_service(request, form, object_id, call, dialog)
         if User.objects.filter(pk=request.user.pk, status="deleted").exists():
             logout(request)  # the actor erased themself, and the session with it
         return response
@@ -133,7 +133,7 @@ class DataExportRequestAdmin(AddOnly, ModelAdmin):
         return super().get_fieldsets(request, obj)
 
     def save_model(self, request, obj, form, change):
-        """An open request of the same type is the request that is saved."""
+        """Reuse an open request of the same type."""
         obj.pk = request_export(obj.user_id, export_type=obj.export_type).pk
         obj.refresh_from_db()
 

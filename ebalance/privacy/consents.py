@@ -1,8 +1,8 @@
 """Consents: a person, as an account, as a lead or as both, agrees to a text, refuses or withdraws.
 
-Rows are evidence: agreeing to a newer text ends the older consent and adds a row. Each statement of
-a person about a purpose gets a later time than the one before, whatever the clocks of hosts say,
-because the last one counts (``mailing``).
+Rows are evidence: agreeing to a newer text ends the older consent and adds a row. The last
+statement of a person about a purpose counts (``mailing``). So each one gets a later time than the
+one before, even if the clocks of the hosts differ.
 """
 
 from __future__ import annotations
@@ -149,9 +149,9 @@ def withdraw_consent(
 ) -> list[Consent]:
     """End everything that the person agreed to for a purpose, or for all; returns the ended rows.
 
-    It ends consents of the account and of its leads, and consents to write to the person's
-    contacts, whoever gave them. A blocked person may withdraw too. ``source`` says where it
-    happened, if known. Without an active consent it does nothing.
+    It ends consents of the account and of its leads, and all consents to write to the person's
+    contacts, also those that other people gave. A blocked person may withdraw too. ``source`` is
+    the channel of the withdrawal, if known. Without an active consent it does nothing.
 
     Raises NotPermitted for an actor who is neither the person nor may change consents, NotFound,
     InvalidInput.
@@ -337,7 +337,7 @@ def _track(
     user: UUID | None,
     lead: UUID | None,
 ) -> None:
-    """Record the event of the tracking plan, which knows the site only; ignore refusals."""
+    """Record the event of the tracking plan, which covers the site only; ignore refusals."""
     if source != "web":
         return
     with suppress(Refused):

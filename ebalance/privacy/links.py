@@ -1,4 +1,4 @@
-"""Which columns lead from a person to rows, read from the declarations beside the fields."""
+"""The columns that lead from a person to rows, read from the declarations beside the fields."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BROWSER, TELEGRAM = "anonymous_id", "telegram_user_id"
 
 
 def parent_of(column: Column) -> str:
-    """The table that the column refers to. Without a foreign key its name says which one."""
+    """The table that the column refers to, by its foreign key or else by its name."""
     if column.field is not None and column.field.related_model is not None:
         return column.field.related_model._meta.db_table
     return {"user_id": PEOPLE, "lead_id": LEADS}[column.name]

@@ -12,22 +12,22 @@ from identity.models import CONTACT_COLUMNS, User
 
 
 class PersonNotFound(LookupError):
-    """The text names nobody, or two people. The message does not quote it."""
+    """The text identifies no person, or two people. The message does not quote it."""
 
 
 def find_person(text: str) -> User:
     """The person with this id, e-mail, phone or Telegram id. Raises PersonNotFound."""
     try:
-        # A text that no column can hold names nobody; the server's refusal would quote it.
+        # No column can hold such a text, and the server's error would quote it.
         condition = Q(pk__in=[]) if UNSTORABLE.search(text) else _matches(text.strip())
-        found = list(User.objects.filter(condition)[:2])
+        matches = list(User.objects.filter(condition)[:2])
     finally:
         del text
-    if not found:
+    if not matches:
         raise PersonNotFound("There is no person with this id, e-mail, phone or Telegram id.")
-    if len(found) > 1:
+    if len(matches) > 1:
         raise PersonNotFound("This is a contact of two people: name the person by the id.")
-    return found[0]
+    return matches[0]
 
 
 def _matches(text: str) -> Q:

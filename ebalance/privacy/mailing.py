@@ -1,10 +1,10 @@
 """Whether we may contact a person: one SQL expression, for one person and for a whole mailing.
 
-The last statement of the person about the purpose counts, given as an account or as a lead
+The person's last statement about the purpose counts, given as an account or as a lead
 (``subject``). We may contact with an active consent, unless a later statement refuses or withdraws.
-A consent of a shared lead counts for neither account, a refusal counts for both; and we may contact
-a shared lead if we may contact both accounts. Nobody contacts a blocked or deleted account, or a
-lead without identities, which is what erasure leaves.
+A consent of a shared lead counts for neither account, a refusal counts for both. We may contact a
+shared lead if we may contact both accounts. Blocked and deleted accounts, and leads without
+identities (left by an erasure), are not contacted.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from .subject import parse_key, parse_subject, persons_sql
 # The consent that each channel needs.
 PURPOSES = {"email": "communications", "telegram": "telegram"}
 
-# How long a moved or canceled session may still be written about: the news, the refund.
+# For how long after a session was moved or canceled we may write about it (news, refund).
 RECENT = timedelta(days=3)
 
-# A withdrawal with the time of a consent belongs to the older version that it replaced.
+# A withdrawal at the same time as a consent belongs to the older version that it replaced.
 CAN_CONTACT = """
 (WITH RECURSIVE asked (user_id, lead_id) AS (SELECT ({user})::uuid, ({lead})::uuid), {persons},
     spoken AS MATERIALIZED (
@@ -77,8 +77,8 @@ SELECT coalesce(bool_and(
 FROM people)
 """
 
-# A message about a session of exactly this person needs no consent. A blocked person still gets it,
-# to learn of a cancellation. An erased person does not.
+# A message about a session of exactly this person needs no consent. A blocked person still gets it
+# (a cancellation); an erased person does not.
 SERVICE = """
 OR EXISTS (
     SELECT FROM appointments a
@@ -120,8 +120,8 @@ def can_contact(
 
     ``about`` is an appointment. A message about an appointment of exactly this person needs no
     consent while it is ahead or under way, and for three days (RECENT) after it was moved or
-    canceled. Nobody is contacted after erasure. False for an unknown person. Raises InvalidInput
-    for another channel.
+    canceled. Erased people are not contacted. False for an unknown person. Raises InvalidInput for
+    another channel.
     """
     purpose = purpose_of(channel)
     now = to_utc(clock(), "clock")
@@ -151,7 +151,7 @@ class CanContact(Func):
     """True for the account ``user``, the lead ``lead``, that we may contact by ``channel``.
 
     ``User.objects.filter(CanContact("email", user="pk"))`` is a mailing, in one query. If a
-    row has both, such as an appointment, everybody named by either must have agreed. Raises
+    row has both, such as an appointment, all people whom they name must have agreed. Raises
     InvalidInput for an unknown channel.
     """
 
@@ -159,8 +159,8 @@ class CanContact(Func):
 
     def __init__(self, channel: str, *, user: Any = None, lead: Any = None) -> None:
         self.purpose = purpose_of(channel)
-        nobody = Value(None, UUIDField())
-        super().__init__(*(nobody if value is None else value for value in (user, lead)))
+        null = Value(None, UUIDField())
+        super().__init__(*(null if value is None else value for value in (user, lead)))
 
     def as_sql(self, compiler: Any, *_: Any, **__: Any) -> tuple[str, tuple[Any, ...]]:
         (user, of_user), (lead, of_lead) = map(compiler.compile, self.get_source_expressions())

@@ -36,22 +36,23 @@ BATCH_LIMITS = {
     # A batch that waits, or takes long, delays the writers of its rows.
     "lock_timeout": "50ms",
     "statement_timeout": "150ms",
-    "idle_in_transaction_session_timeout": "10s",  # ours is stopped or cut off: its locks go
+    "idle_in_transaction_session_timeout": "10s",  # a stopped run releases its locks
 }
-ONE_ROW_LIMITS = {**BATCH_LIMITS, "statement_timeout": "5s"}  # it cannot be made smaller
+# A batch of one row cannot be made smaller.
+ONE_ROW_LIMITS = {**BATCH_LIMITS, "statement_timeout": "5s"}
 COUNT_LIMITS = {"lock_timeout": "5s", "statement_timeout": "10min"}
 # The indexes return the rows in the wanted order. With statistics from before the rows expired, the
 # planner would read the table.
 BY_INDEX = dict.fromkeys(
     ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit"), "off"
 )
-PATIENCE = 10.0  # seconds without progress, while others hold what is left
+PATIENCE = 10.0  # seconds without progress, while other transactions lock the remaining rows
 PAUSE = 0.2  # seconds before rows that were locked are tried again
-HANDOVER = 6.0  # seconds in which the server learns that a killed run is gone
-IN_THE_WAY = ("23", "55P03", "57014", "40P01", "40001")  # a rule, a lock, no time, a deadlock
+HANDOVER = 6.0  # seconds until the server ends the session of a killed run
+TOLERATED_STATES = ("23", "55P03", "57014", "40P01", "40001")  # rule, lock, timeout, deadlock
 DAY_ZONE = "Europe/Moscow"  # of columns that hold days (metrics.md)
 
-# Called with the time that counts as now, before the rows of the table are removed.
+# Called with the current time before the rows of the table are removed.
 PREPARATIONS: dict[str, Callable[[datetime], object]] = {
     "data_export_requests": lambda now: storage.sweep(now),
 }
@@ -68,7 +69,7 @@ class RightsMissing(Exception):
 
 
 def purged_tables() -> list[Table]:
-    """The tables that a purge is for, in the order in which it goes through them."""
+    """The tables with expiring rows, in the order in which they are purged."""
     return [table for table in tables() if isinstance(table.retention, Purged | RemovedBy)]
 
 
@@ -84,8 +85,8 @@ def purge_of(table: Table, **options: Any) -> Purge:
 class Purge:
     """The purge of one table, in batches of ``batch`` rows at most, ``pause`` seconds apart.
 
-    After ``run()``, ``removed`` is the number of rows that are gone, ``left`` the number of those
-    that should be and are in use, and ``rules`` has the rules that refused some of them.
+    After ``run()``, ``removed`` is the number of removed rows, ``left`` the number of expired rows
+    that remain, and ``rules`` has the rules that refused some of these.
     """
 
     def __init__(
@@ -104,14 +105,14 @@ class Purge:
         self.rules: set[str] = set()
 
     def count_expired(self) -> int:
-        """The number of rows whose time is over. Writes nothing."""
+        """The number of expired rows. Writes nothing."""
         raise NotImplementedError
 
     def run(self, tick: Tick = lambda rows: None) -> None:
         """Remove what can be removed; ``tick`` gets the number of rows of each batch.
 
-        Ends early when ``stop`` is set. Rows that others hold are tried again until for
-        ``patience`` seconds none has come free.
+        Ends early when ``stop`` is set. Locked rows are retried until none has become free for
+        ``patience`` seconds.
         """
         raise NotImplementedError
 
@@ -141,7 +142,7 @@ class TablePurge(Purge):
         self.retention, self.model = table.retention, table.model
 
     def count_expired(self) -> int:
-        # Each row once, also where it has two ends.
+        # Counts each row once, also if it has two end columns.
         any_end = " OR ".join(f"({self._expired(end)})" for end in self.retention.ends)
         with transaction.atomic(), connection.cursor() as db:
             _set(db, COUNT_LIMITS)
@@ -171,10 +172,10 @@ class TablePurge(Purge):
             self.stop.wait(PAUSE)
 
     def _walk(self, end: After, tick: Tick) -> None:
-        """Go once through the rows, the oldest first, batch by batch.
+        """Remove the rows once, the oldest first, batch by batch.
 
-        A batch begins where the one before ended, not at the first entry of the index: as long as
-        anybody's snapshot is older than us, those of the removed rows are still there.
+        A batch begins where the previous one ended, not at the start of the index: while an older
+        snapshot exists, the index keeps the entries of removed rows.
         """
         begin, rows = "", min(FIRST_BATCH, self.batch)
         at: date | None = None
@@ -205,7 +206,7 @@ class TablePurge(Purge):
         """Store the rule that refused a batch. Raises an error that is no rule, lock or timeout."""
         cause = error.__cause__
         state = (isinstance(cause, psycopg.Error) and cause.sqlstate) or ""
-        if not state.startswith(IN_THE_WAY):
+        if not state.startswith(TOLERATED_STATES):
             raise error
         assert isinstance(cause, psycopg.Error)
         if state.startswith("23") and cause.diag.constraint_name:
@@ -236,7 +237,7 @@ class TablePurge(Purge):
         return removed, last
 
     def _first(self, end: After, begin: str, at: date | None) -> date | None:
-        """The time of the row that alone could not be removed; None when all are in use."""
+        """The time of the one row that could not be removed; None if all rows are locked."""
         with suppress(DatabaseError), transaction.atomic(), connection.cursor() as db:
             _set(db, ONE_ROW_LIMITS | BY_INDEX)
             db.execute(
@@ -259,7 +260,8 @@ class TablePurge(Purge):
         now = "%(now)s::timestamptz"
         if self._type(end) == "date":
             now = f"({now} AT TIME ZONE '{DAY_ZONE}')"
-        since = f"{now} - interval '{self.retention.time}'" if self.retention.time else now
+        time = end.time or self.retention.time
+        since = f"{now} - interval '{time}'" if time else now
         where = f" AND ({end.where})" if end.where else ""
         return f"{_quote(end.column)} < ({since})::{self._type(end)}{where}"
 
@@ -315,9 +317,9 @@ def check_rights(chosen: Sequence[Table], *, dry_run: bool = False) -> None:
 
 @contextmanager
 def purge_lock() -> Iterator[None]:
-    """No other purge of this database runs until the block ends. Raises AlreadyRunning.
+    """Allow no other purge of this database until the block ends. Raises AlreadyRunning.
 
-    The lock belongs to the session, and ends with it however that ends.
+    The lock is released when the session ends.
     """
     deadline = time.monotonic() + HANDOVER
     while not _row("SELECT pg_try_advisory_lock(%s)", LOCK)[0]:
@@ -325,13 +327,13 @@ def purge_lock() -> Iterator[None]:
             raise AlreadyRunning(_holder())
         time.sleep(0.1)
     before = _row("SELECT current_setting('application_name')")[0]
-    # For people who look at the sessions; PostgreSQL keeps 63 bytes of it.
+    # Shown in pg_stat_activity; PostgreSQL keeps 63 bytes.
     application_name = f"purge_expired, process {os.getpid()} on {socket.gethostname()}"
     _row("SELECT set_config('application_name', %s, false)", application_name)
     try:
         yield
     finally:
-        with suppress(DatabaseError, InterfaceError):  # the session is gone, the lock with it
+        with suppress(DatabaseError, InterfaceError):  # the session ended, and its lock too
             _row("SELECT set_config('application_name', %s, false)", before)
             _row("SELECT pg_advisory_unlock(%s)", LOCK)
 
@@ -339,10 +341,10 @@ def purge_lock() -> Iterator[None]:
 def _holder() -> str:
     row = _row(HOLDER, LOCK)
     if row is None:
-        return "Another purge of this database was at work until now; try again."
+        return "Another purge of this database has just ended; try again."
     pid, application, user = row
     return (
-        f"Another purge of this database is at work: {application or 'a program'}, "
+        f"Another purge of this database is running: {application or 'a program'}, "
         f"as {user or 'somebody'}, server process {pid}."
     )
 

@@ -1,7 +1,7 @@
 """Opens one sealed value for a member of staff (access.md §1, §3).
 
 The entry of the audit log is committed before the value is opened, so that the log names everybody
-who saw it, even if the request fails later. Authors read their own texts in the product, not here.
+who saw it, even if the request fails later. Authors read their own texts in the product instead.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from identity.permissions import HIDDEN_MODELS
 
 
 class DoesNotOpen(Refused):
-    """The key is not in the ring, or the value was altered or moved; ``reason`` says which."""
+    """The key is not in the ring, or the value was altered or moved; ``reason`` names the error."""
 
     code = "does_not_open"
     sentence_template = _(
@@ -41,7 +41,7 @@ def reveal(row: models.Model, field_name: str, *, actor: Any) -> Any:
     field = row._meta.get_field(field_name)
     if not isinstance(field, SealedField):
         raise TypeError(f"{field} is not sealed.")
-    # Read again: blocking the person, or taking a role, ends access.
+    # Read again: blocking the person, or removing a role, ends access at once.
     key: Any = getattr(actor, "pk", None)
     person = get_user_model()._base_manager.filter(pk=key).first()
     with _acting(person), _committed():
@@ -64,12 +64,12 @@ def reveal(row: models.Model, field_name: str, *, actor: Any) -> Any:
 
 def _stored(row: models.Model, field: SealedField) -> Sealed | None:
     columns = {"pk", field.name, *field.checked_by}
-    found = type(row)._base_manager.filter(pk=row.pk).only(*columns).first()
-    return None if found is None else getattr(found, field.name)
+    current = type(row)._base_manager.filter(pk=row.pk).only(*columns).first()
+    return None if current is None else getattr(current, field.name)
 
 
 def _record_refusal(row: models.Model, field: SealedField) -> None:
-    """The entry does not name a diary: its key would tell when it was written (access.md §1)."""
+    """Record the refusal; a diary's key, which shows its time, is left out (access.md §1)."""
     record_entry(
         "access_refused",
         None if row._meta.label_lower in HIDDEN_MODELS else row,
@@ -80,7 +80,7 @@ def _record_refusal(row: models.Model, field: SealedField) -> None:
 
 @contextmanager
 def _acting(person: Any) -> Iterator[None]:
-    """The entry names the person, and the origin of the current request."""
+    """Make the person the actor, with the origin of the current request."""
     current = current_actor() or Actor()
     with acting_as(person, ip_address=current.ip_address, user_agent=current.user_agent):
         yield

@@ -1,13 +1,13 @@
-"""Which rows of each table belong to a person: export opens them, erasure removes them.
+"""Finds the rows of each table that belong to a person: export opens them, erasure removes them.
 
-It follows the declarations beside the fields: columns declared with ``of_person`` lead from a
-person, or from a row of theirs, to more rows; browsers and contacts lead to rows that name nobody.
-``unreachable_tables()`` lists the tables with something personal to which no column leads, and a
-test fails.
+It follows the declarations beside the fields. Columns declared with ``of_person`` lead from a
+person, or from a row of theirs, to more rows. Browsers and contacts lead to unattributed rows.
+``unreachable_tables()`` lists the tables with personal columns to which no column leads; a test
+fails if there are some.
 
-Erasure covers more than an export where nobody else loses anything (``is_erasure``). It empties
-shared browser ids in rows that name nobody and are kept. It empties the origin of anonymous
-requests about the person's rows in the audit log.
+Erasure covers more than an export if no other person loses data (``is_erasure``): it empties shared
+browser ids in unattributed rows that are kept, and the origin of anonymous requests about the
+person's rows in the audit log.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from .subject import AccountSubject
 
 
 class Unreadable:
-    """Stands for a sealed value that cannot be decrypted; ``reason`` is the error's type."""
+    """Replaces a sealed value that cannot be decrypted; ``reason`` is the error's type."""
 
     def __init__(self, error: SealingError) -> None:
         self.reason = type(error).__name__
@@ -87,10 +87,10 @@ class PersonalRows:
         return table.model._base_manager.filter(any_of(conditions)) if conditions else None
 
     def export(self) -> Iterator[tuple[Table, Iterator[dict[str, Any]]]]:
-        """Table by table the rows, each as its exported columns; sealed values are opened.
+        """The rows by table, each with its exported columns; sealed values are opened.
 
-        A value that cannot be decrypted is ``Unreadable``. Read them in one transaction, REPEATABLE
-        READ, so that all tables show the same time.
+        A value that cannot be decrypted is ``Unreadable``. Call it in one REPEATABLE READ
+        transaction, so that all tables have the same snapshot.
         """
         for table in tables():
             columns = [column for column in table.columns if column.in_export]
@@ -102,30 +102,30 @@ class PersonalRows:
 
     @cached_property
     def browsers(self) -> frozenset[str]:
-        """The browsers that nobody else used.
+        """The browsers that only this person used.
 
         A lead that is known by a contact alone does not prove who used its browser.
         """
-        found: set[str] = set()
+        browsers: set[str] = set()
         for own, rows in self._rows_with_browser():
             own &= self._registered(table_named(rows.model._meta.db_table))
-            found |= set(rows.filter(own).values_list(BROWSER, flat=True).distinct())
-        found.discard(cast("str", None))
+            browsers |= set(rows.filter(own).values_list(BROWSER, flat=True).distinct())
+        browsers.discard(cast("str", None))
         for own, rows in self._rows_with_browser():
-            if found:
-                used = rows.filter(**{f"{BROWSER}__in": found})
-                others = used.exclude(own | _names_nobody(rows.model))
-                found -= set(others.values_list(BROWSER, flat=True))
-        return frozenset(found)
+            if browsers:
+                used = rows.filter(**{f"{BROWSER}__in": browsers})
+                others = used.exclude(own | _unattributed(rows.model))
+                browsers -= set(others.values_list(BROWSER, flat=True))
+        return frozenset(browsers)
 
     @cached_property
     def shared_browsers(self) -> frozenset[str]:
         """All browsers of the person, also those that other people used."""
-        found: set[str] = set()
+        browsers: set[str] = set()
         for own, rows in self._rows_with_browser():
-            found |= set(rows.filter(own).values_list(BROWSER, flat=True).distinct())
-        found.discard(cast("str", None))
-        return frozenset(found)
+            browsers |= set(rows.filter(own).values_list(BROWSER, flat=True).distinct())
+        browsers.discard(cast("str", None))
+        return frozenset(browsers)
 
     def _registered(self, table: Table) -> Q:
         """Rows that name the account, or a lead that has it among its identities."""
@@ -145,9 +145,9 @@ class PersonalRows:
     # -- conditions -------------------------------------------------------------------------------
 
     def _linked(self, table: Table) -> Q | None:
-        """Rows that are the account or a lead of it, or that refer to one, or to a row of theirs.
+        """The account, its leads, and rows that refer to these or to another row of the person.
 
-        A row that names an account belongs to that account alone, whatever lead it names.
+        A row that names an account belongs to that account alone, also if it names a lead.
         """
         leads = self.subject.leads
         own = {PEOPLE: Q(pk=self.user_id), LEADS: Q(pk__in=leads)}
@@ -165,7 +165,7 @@ class PersonalRows:
         return any_of(conditions) if conditions else None
 
     def _recognised(self, table: Table) -> Q | None:
-        """Rows with a browser or a contact of the person, that name nobody.
+        """Unattributed rows with a browser or a contact of the person.
 
         A contact also counts in a row that names only a lead of doubtful ownership.
         """
@@ -179,7 +179,7 @@ class PersonalRows:
         by_contact += [Q(pk__in=self._decrypted(table, f)) for f in unindexed_contacts(table)]
         if not (known or by_contact or has_browser(table)):
             return None
-        nameless = _names_nobody(table.model)
+        nameless = _unattributed(table.model)
         condition = any_of(by_contact) & nameless
         if lead_columns := links(table, LEADS):
             doubtful = self.subject.shared | self.subject.doubtful
@@ -193,21 +193,21 @@ class PersonalRows:
         return condition
 
     def _decrypted(self, table: Table, field: SealedField) -> list[UUID]:
-        """Rows that name nobody, with a contact of the person in a column without an index.
+        """Unattributed rows with a contact of the person in a column without an index.
 
-        They are few: such columns are not kept for long. A value that cannot be decrypted is
-        attributed to nobody.
+        There are few of them: such columns are not kept for long. A row whose value cannot be
+        decrypted stays unattributed.
         """
         rows = cast("type[models.Model]", table.model)._base_manager
-        sealed = rows.filter(_names_nobody(table.model), **{f"{field.name}__isnull": False})
-        found = []
+        sealed = rows.filter(_unattributed(table.model), **{f"{field.name}__isnull": False})
+        keys = []
         known = {text for token in self.subject.tokens for text in token.candidates}
         for key, value in sealed.values_list("pk", field.name).iterator():
             with suppress(SealingError):
                 text = str(value.open(row_id=key))
                 if any(_blind_indexes(channel, text) & known for channel in contacts.READERS):
-                    found.append(key)
-        return found
+                    keys.append(key)
+        return keys
 
     def _carried(self, table: Table) -> Q | None:
         """Rows whose last occupant is a row of the person, such as a session's slot."""
@@ -225,15 +225,15 @@ class PersonalRows:
 
 
 def unreachable_tables() -> list[str]:
-    """Tables with something personal, to export or to erase, to which no column leads."""
-    nobody = PersonalRows(UUID(int=0))
+    """Tables with columns to export or to erase, to which no column leads."""
+    no_person = PersonalRows(UUID(int=0))
     return [
         table.name
         for table in tables()
         if any(
             c.privacy != "P0" or c.in_export or c.erasure.action != "keep" for c in table.columns
         )
-        and nobody.rows(table) is None
+        and no_person.rows(table) is None
     ]
 
 
@@ -245,10 +245,10 @@ def _is_null(columns: list[Column]) -> Q:
     return Q(**{f"{attname(column)}__isnull": True for column in columns})
 
 
-def _names_nobody(model: Any) -> Q:
+def _unattributed(model: Any) -> Q:
     """Rows that name no existing account or lead.
 
-    A column without a foreign key may name a deleted one.
+    A column without a foreign key may name a deleted account or lead.
     """
     condition = Q()
     for parent in (PEOPLE, LEADS):
@@ -286,11 +286,11 @@ def _open(value: Sealed, key: UUID) -> Any:
         return Unreadable(error)
 
 
-# -- tables without a column that leads there -----------------------------------------------------
+# -- tables to which no column leads --------------------------------------------------------------
 
 
 def _audit_entries(person: PersonalRows, table: Table) -> models.QuerySet:
-    """What the account did, and its failed logins; for erasure also anonymous acts on its rows."""
+    """The account's actions and failed logins; for erasure also anonymous actions on its rows."""
     about = Q(entity_type=PEOPLE, entity_id=person.user_id)
     for other in tables() if person.is_erasure else ():
         if other.name in FINDERS or other.name == PEOPLE or not _is_audited(other):
@@ -309,7 +309,7 @@ def _is_audited(table: Table) -> bool:
 
 
 def _sessions(person: PersonalRows, table: Table) -> models.QuerySet:
-    """The user of a session is inside its signed text."""
+    """The sessions of the account. The user of a session is inside its signed text."""
     sessions = cast("type[models.Model]", table.model)._base_manager
     own = [
         session.pk

@@ -17,7 +17,7 @@ from .subject import DataSubject, LockedSubject
 
 @dataclass(frozen=True)
 class Statement:
-    """What a person says about a purpose, with checked values."""
+    """A person's consent or refusal for a purpose, with validated values."""
 
     consent_type: str
     granted: bool
@@ -26,7 +26,7 @@ class Statement:
     user: UUID | None
     lead: UUID | None  # the current one, if the lead given was merged
     person: LockedSubject
-    speaker: UUID | None  # the account that speaks; None: nobody knows which of a shared lead
+    speaker: UUID | None  # the account that speaks; None: not known for a shared lead
 
     @property
     def subject(self) -> DataSubject:
@@ -34,7 +34,7 @@ class Statement:
 
     @property
     def same_speaker(self) -> Q:
-        """Rows of the account and of the lead that speak."""
+        """Rows of the account and of the lead that make this statement."""
         condition = Q(user=self.user) if self.user else Q()
         return condition | (Q(lead__in=self.subject.named) if self.lead else Q())
 
@@ -59,7 +59,7 @@ class Statement:
 
 
 def version_order(version: str) -> tuple[str, int, str, str]:
-    """Versions are ordered by the date, then by the number, which may have any length."""
+    """The sort key of a version: by date, then by number, which may have any length."""
     day, _, number = version.partition(".")
     digits = number.lstrip("0")
     return day, len(digits) + bool(number), digits, number

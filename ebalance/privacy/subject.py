@@ -1,18 +1,18 @@
 """The one definition of "who is this person" (privacy.md §5).
 
 A person is an account with its leads, or a lead without an account. Consents, mailing, export and
-erasure all ask here.
+erasure all use this module.
 
 * A lead and the leads merged into it, or that it was merged into, are one lead (merged_into_id).
 * A lead belongs to an account if a row names both: an identity of the lead, a consent, an
   appointment, a waitlist request.
-* A lead that belongs to two accounts is shared. Nobody can attribute its rows to one of them, so
-  they are attributed to neither. For consents and exports it stays shared after one of them is
-  erased; the erasure of the other one removes it.
+* A lead that belongs to two accounts is shared. Its rows are attributed to neither account. For
+  consents and exports the lead stays shared after one account is erased; the erasure of the other
+  account removes it.
 * For export and erasure, a lead without an account belongs to the account whose contact it has, if
   it has no other contact. Anybody may have typed a contact: a consent of such a lead does not count
   for the account, but a refusal does.
-* A browser belongs to an account if nobody else used it.
+* A browser id belongs to an account if nobody else used it.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from .links import LEADS, PEOPLE, foreign_keys
 
 # Common table expressions over asked (user_id, lead_id), one row; either may be NULL:
 #   named   the lead asked for, with its merges
-#   people  the accounts; or the lead itself, where it belongs to no account
+#   people  the accounts; or the lead itself, if it belongs to no account
 #   reach   the leads of each; leads with the same start_id are one lead
 #   shared  the leads that belong to another account too
-# Arrays instead of joins, so that tables are read by their indexes.
+# Arrays instead of joins, so that the planner uses indexes.
 PERSONS = """
     merges (lead_id, other_id) AS NOT MATERIALIZED (
         SELECT id, merged_into_id FROM leads WHERE merged_into_id IS NOT NULL
@@ -150,7 +150,7 @@ class DataSubject:
     def own_statements(self) -> Q:
         """Consents that this person gave.
 
-        A row with an account belongs to that account alone, whatever lead it names.
+        A row with an account belongs to that account alone, also if it names a lead.
         """
         return Q(user__in=self.accounts) | Q(user=None, lead__in=self.leads)
 
@@ -184,7 +184,7 @@ def lock_subject(user: UUID | None, lead: UUID | None) -> LockedSubject:
     while True:
         accounts = lock_rows(User.objects.filter(pk__in=subject.accounts))
         leads = {row.pk for row in lock_rows(Lead.objects.filter(pk__in=subject.leads))}
-        # Another transaction may have merged a lead, or named an account beside it.
+        # Another transaction may have merged a lead, or linked it to an account.
         current = DataSubject.read(user, lead)
         if current == subject:
             break
@@ -223,8 +223,8 @@ def holders_of_contact(
     """The accounts, and the leads without an account, that have this person's contact.
 
     Anybody may have typed a contact, so a consent given by such an account or lead does not count
-    for this person. A refusal does: nobody may write to that contact afterwards. ``speaker``
-    restricts a shared lead to the contacts of one account.
+    for this person. A refusal does count: the contact must not be written to afterwards.
+    ``speaker`` restricts a shared lead to the contacts of one account.
     """
     column = CONTACT_COLUMNS[channel]
     if subject.accounts:
@@ -237,9 +237,9 @@ def holders_of_contact(
     leads: set[UUID] = set()
     for text in contacts - {None}:
         accounts |= set(User.objects.filter(**{column: text}).values_list("pk", flat=True))
-        with suppress(ContactInvalid):  # an old one may break today's rules for contacts
-            found = find_leads_by_contact(**{channel: text})
-            for lead in found.values_list("pk", flat=True):
+        with suppress(ContactInvalid):  # an old contact may be invalid by today's rules
+            holders = find_leads_by_contact(**{channel: text})
+            for lead in holders.values_list("pk", flat=True):
                 other = DataSubject.read(None, lead)
                 if not other.accounts:
                     leads |= other.named
@@ -247,7 +247,7 @@ def holders_of_contact(
 
 
 def _open_contact(row: LeadIdentity, channel: str) -> str | None:
-    """The identity's contact of this channel; None also where it cannot be decrypted."""
+    """The identity's contact of this channel; None if it has none or cannot be decrypted."""
     value = row.telegram_user_id if channel == "telegram" else getattr(row, f"{channel}_encrypted")
     if value is None or isinstance(value, str):
         return value
@@ -257,10 +257,10 @@ def _open_contact(row: LeadIdentity, channel: str) -> str | None:
 
 
 class AccountSubject:
-    """An account with all that belongs to it, for export and erasure. Read once, when first used.
+    """An account with its leads and contacts, for export and erasure. Read once, when first used.
 
-    ``is_erasure``: a formerly shared lead belongs to the account after the other one is erased.
-    ``remembered`` are leads that an earlier erasure found.
+    ``is_erasure``: a formerly shared lead belongs to the account once the other account is erased.
+    ``remembered`` are the leads of an earlier erasure.
     """
 
     def __init__(
@@ -276,7 +276,7 @@ class AccountSubject:
 
     @cached_property
     def shared(self) -> frozenset[UUID]:
-        """Leads whose rows nobody can attribute to this account or to another one."""
+        """Leads whose rows cannot be attributed to one account."""
         return self.subject.shared_now if self.is_erasure else self.subject.shared
 
     @cached_property
@@ -292,7 +292,7 @@ class AccountSubject:
 
     @cached_property
     def doubtful(self) -> frozenset[UUID]:
-        """Leads without an account that have a contact of this account, and a foreign one."""
+        """Leads without an account that have a contact of this account and another contact."""
         identities = LeadIdentity.objects.filter(lead__in=self._by_contact)
         foreign = identities.filter(
             (Q(email_bidx__isnull=False) & ~Q(email_bidx__in=self.tokens))
@@ -312,7 +312,7 @@ class AccountSubject:
         """The blind indexes of the account's contacts."""
         tokens: set[BlindToken] = set()
         for channel, text in self._contacts.items():
-            with suppress(ContactInvalid):  # an old one may break today's rules for contacts
+            with suppress(ContactInvalid):  # an old contact may be invalid by today's rules
                 tokens.add(BlindToken.of(channel, text))
         return frozenset(tokens)
 
@@ -322,7 +322,7 @@ class AccountSubject:
 
     @cached_property
     def _by_contact(self) -> frozenset[UUID]:
-        """Leads that have a contact of the account, whoever typed it."""
+        """Leads that have a contact of the account. Anybody may have typed it."""
         identities = LeadIdentity.objects.filter(
             Q(email_bidx__in=self.tokens)
             | Q(phone_bidx__in=self.tokens)

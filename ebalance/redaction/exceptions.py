@@ -1,7 +1,7 @@
-"""What an exception may say.
+"""Messages of exceptions without personal data.
 
-A message is shown when its class is known to hold no data; any other may quote what a person
-wrote, as `int(text)` and a KeyError do, and is withheld.
+A message is shown if its class is known to quote no data. Any other message may quote user input,
+as those of `int(text)` and KeyError do, and is withheld.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .texts import text
 
 WITHHELD = "(message withheld)"
 DEEPEST = 50  # exceptions of a chain, levels of groups
-# By name, so that nothing is imported for it. Their messages name code, settings and rules.
+# Listed by name to avoid imports. Their messages name code, settings and rules only.
 SPEAKING = frozenset(
     {
         "builtins.ImportError",
@@ -49,7 +49,7 @@ SPEAKING = frozenset(
 
 
 class StandIn(Exception):
-    """Shown in the place of an exception: its name, traceback and causes, and a safe message."""
+    """Replaces an exception: the same name, traceback and causes, and a safe message."""
 
 
 class StandInGroup(StandIn, ExceptionGroup):
@@ -57,7 +57,7 @@ class StandInGroup(StandIn, ExceptionGroup):
 
 
 def message(error: BaseException) -> str:
-    """The message of `error` as far as it may be shown. Never raises."""
+    """The message of `error`, withheld if it may quote data. Never raises."""
     try:
         return _message(error)
     except Exception:
@@ -86,7 +86,7 @@ def _message(error: BaseException) -> str:
 
 
 def _codes(error: ValidationError) -> str:
-    """Fields and codes: the sentences may quote the value."""
+    """Fields and codes; the sentences may quote values."""
     if not hasattr(error, "error_dict"):
         return ", ".join(str(e.code) for e in error.error_list)
     return "; ".join(
@@ -96,12 +96,12 @@ def _codes(error: ValidationError) -> str:
 
 
 def described(error: BaseException) -> str:
-    """Type and message, for an exception in the middle of a text."""
+    """Type and message on one line."""
     return ": ".join(filter(None, (type(error).__name__, message(error))))
 
 
 def stand_in(error: BaseException) -> StandIn:
-    """An exception for those who will print it, and what led to it."""
+    """The stand-in of an exception and of its causes."""
     return _stand_in(error, {}, 0)
 
 

@@ -12,7 +12,7 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Beside the names of P1 and P2 columns, which the classification knows.
+# In addition to the P1 and P2 columns of the classification.
 SECRETS = words(
     "access_token api_key authorization body comment contact contact_value cookie cookies "
     "credentials csrfmiddlewaretoken csrftoken email_address first_name full_name last_name login "
@@ -20,7 +20,7 @@ SECRETS = words(
     "private_key proxy_authorization refresh_token secret secret_key session sessionid "
     "set_cookie surname token username"
 )
-# Too common in prose to be looked for in texts: only as a key of a mapping or of `extra`.
+# Common words: matched as keys of a mapping or of `extra`, not in texts.
 KEYS = words(
     "answer answers data diary message name notes query query_string question questions "
     "referer referrer remote_addr review text"

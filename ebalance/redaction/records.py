@@ -1,4 +1,4 @@
-"""Log records without personal data, whatever handler sees them."""
+"""Log records without personal data, for all handlers."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ def configure(config: dict[str, Any]) -> None:
 
 
 def install() -> None:
-    """Redact records at their birth: handlers of other tools (Sentry's) look at them before and
-    beside those that are configured here.
-    """
+    """Redact records when they are created, before any handler, such as Sentry's, sees them."""
     factory = logging.getLogRecordFactory()
     if not hasattr(factory, "redacts"):
 
@@ -36,7 +34,7 @@ def install() -> None:
         born.redacts = True  # type: ignore[attr-defined]
         logging.setLogRecordFactory(born)
 
-    # `extra` is put on a record after the factory, by a method that has no hook of its own.
+    # `extra` is added after the factory, by a method without a hook.
     make = logging.Logger.makeRecord
     if not hasattr(make, "redacts"):
 
@@ -50,14 +48,14 @@ def install() -> None:
 
 
 class Redaction(logging.Filter):
-    """For handlers: records that were made in another way, and what was added since birth."""
+    """For handlers: records made without the factory, and attributes added later."""
 
     def filter(self, record: logging.LogRecord) -> logging.LogRecord:
         return redact(record)
 
 
 class AdminMail(AdminEmailHandler):
-    """Django's, whose mail server may be away: no reason for the page that logs to fail as well."""
+    """Django's handler, without an error in the logging code if the mail server is unavailable."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -67,7 +65,7 @@ class AdminMail(AdminEmailHandler):
 
 
 def redact(record: logging.LogRecord) -> logging.LogRecord:
-    """Redact `record` in place; a second time changes nothing."""
+    """Redact `record` in place. Idempotent."""
     try:
         _redact_message(record)
         _redact_exception(record)
@@ -90,11 +88,11 @@ def _redact_message(record: logging.LogRecord) -> None:
     record.args = args
     try:
         whole = str(message) % args
-    except Exception:  # logging will say that they do not fit, and quote both
+    except Exception:  # logging reports the mismatch, and quotes both
         record.msg = text(str(message))
         return
     shown = text(whole)
-    # Apart as long as it can be: tools group records by their message.
+    # Kept separate if possible: tools group records by their message template.
     record.msg, record.args = (message, args) if shown == whole else (shown, ())
 
 

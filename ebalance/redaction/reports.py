@@ -1,4 +1,4 @@
-"""Django's error page and error mail, in development and elsewhere alike."""
+"""Django's error page and error mail, in all environments."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHOWN: tuple[type, ...] = (
 
 
 class Described:
-    """Printed in the place of an object: its type, and its length if it has one."""
+    """Replaces an object: its type, and its length if it has one."""
 
     def __init__(self, given: Any) -> None:
         kind = type(given)
@@ -36,7 +36,7 @@ class Described:
 
 
 def variable(given: Any) -> Any:
-    """A local variable: numbers, keys and times as they are, of all else the type."""
+    """A local variable: numbers, keys and times unchanged, any other value as its type."""
     kind = type(given)
     if not issubclass(kind, SHOWN) or is_long_number(given):
         return Described(given)
@@ -44,7 +44,7 @@ def variable(given: Any) -> Any:
 
 
 class ExceptionReporter(debug.ExceptionReporter):
-    """Reports a stand-in of the exception and a request without what the person sent."""
+    """Reports a stand-in of the exception, and the request without the data that was sent."""
 
     def __init__(self, request, exc_type, exc_value, tb, is_email=False):
         if request is not None and not isinstance(request, BareRequest):
@@ -67,7 +67,7 @@ class ExceptionReporterFilter(debug.SafeExceptionReporterFilter):
     )
 
     def is_active(self, request):
-        return True  # with DEBUG too: a page is copied into a tracker soon enough
+        return True  # with DEBUG too: error pages are copied into issue trackers
 
     def cleanse_setting(self, key, value):
         value = super().cleanse_setting(key, value)
@@ -77,7 +77,7 @@ class ExceptionReporterFilter(debug.SafeExceptionReporterFilter):
         return value if isinstance(value, known) else Described(value)
 
     def cleanse_special_types(self, request, value):
-        return value  # Django would ask a lazy object for its class, which loads it
+        return value  # Django would load a lazy object
 
     def get_traceback_frame_variables(self, request, tb_frame):
         return [

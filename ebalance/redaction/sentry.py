@@ -1,4 +1,4 @@
-"""Events of Sentry and tools that speak its format.
+"""Events of Sentry and of tools with the same format.
 
 sentry_sdk.init(…, before_send=scrub, before_send_transaction=scrub, before_breadcrumb=scrub)
 """
@@ -12,9 +12,9 @@ from .names import is_sensitive, words
 from .texts import text
 from .values import LONG_NUMBER
 
-# Whole parts that hold what a person sent, or objects of the program.
+# Parts with user input or with objects of the program.
 DROPPED = words("vars user cookies headers query_string env body args kwargs locals params")
-# Source code and its places; keys of the format that would else look like names of columns.
+# Source code and its locations; keys of the format that look like names of columns.
 CODE = words(
     "abs_path context_line filename function lineno module platform post_context pre_context "
     "raw_function type event_id trace_id span_id parent_span_id timestamp start_timestamp level "
@@ -39,14 +39,15 @@ def scrub(event: dict[str, Any], hint: dict[str, Any] | None = None) -> dict[str
 
 
 def _messages(exceptions: dict[str, Any], hint: dict[str, Any]) -> None:
-    """Put in the messages that may be shown, from the exceptions themselves."""
+    """Set the safe messages of the exceptions in ``hint``."""
     known: dict[str, str] = {}
     error = (hint.get("exc_info") or (None, None))[1]
     for _ in range(50):
         if error is None:
             break
         name = type(error).__name__
-        known[name] = WITHHELD if name in known else message(error)  # two of one name: neither
+        # Two exceptions with the same name cannot be distinguished: withhold both.
+        known[name] = WITHHELD if name in known else message(error)
         error = error.__cause__ or error.__context__
     for entry in exceptions.get("values") or ():
         if isinstance(entry, dict):

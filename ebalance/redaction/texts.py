@@ -1,4 +1,4 @@
-"""Patterns of what is about a person, in any text. Each takes time in proportion to the text."""
+"""Patterns of personal data in any text. Each runs in linear time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CYRILLIC = (
     r"|\\x[dD][01]\\x[89abAB][0-9a-fA-F])"  # in bytes
 )
 RULES = [
-    # What the database adds to its messages; and messages of drivers other than our backend.
+    # Parts of the database's messages, for drivers other than our backend.
     (r"(?s)\b(DETAIL|HINT|CONTEXT|STATEMENT|QUERY|LINE \d+):\s.*", rf"\1: {WITHHELD}"),
     (r"(?s)\bFailing row contains \(.*", f"Failing row contains ({WITHHELD})"),
     (r"(?s)\bKey \(([^()]*)\)=\(.*", rf"Key (\1)=({WITHHELD})"),
@@ -30,14 +30,14 @@ RULES = [
     (r"(?<![\w.+%-])[\w.+%-]++@(?:\[[^\]\s]{1,64}\]|[\w.-]*+)", "[e-mail]"),
     (r"(?i)\b(t|telegram)\.me/[^\s\"'<>?]++", r"\1.me/[name]"),
     (r"(?<![\w@/])@[A-Za-z]\w{3,31}+(?![\w.(])", "[name]"),
-    # People here write in Cyrillic, programs log in English.
+    # Users write in Cyrillic, programs log in English.
     (rf"{CYRILLIC}++(?:[ ,.:;!?\"'«»()\u2013\u2014-]{{0,3}}+{CYRILLIC}++)*+", "[text]"),
 ]
 COMPILED = [(re.compile(pattern), replacement) for pattern, replacement in RULES]
 
 UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 DAY = r"\d{4}-\d\d-\d\d"
-# A run of digits that may be a phone or a Telegram id, unless it is something known.
+# A run of digits that may be a phone or a Telegram id, unless it matches a known format.
 NUMBERS = re.compile(
     rf"""
     (?P<known>
@@ -54,12 +54,12 @@ NUMBERS = re.compile(
     re.VERBOSE,
 )
 TRACEBACK = "Traceback (most recent call last):"
-# Between exceptions of a chain, as Python words it.
+# Python's lines between the exceptions of a chain.
 CHAIN = ("During handling of the above exception", "The above exception was the direct cause")
 
 
 def text(value: str) -> str:
-    """`value` without what looks like contacts, secrets, ciphertext or somebody's words."""
+    """`value` without contacts, secrets, ciphertext and text that a person may have written."""
     if TRACEBACK in value:
         value = _without_messages(value)
     for pattern, replacement in COMPILED:
@@ -72,7 +72,7 @@ def text(value: str) -> str:
 def _named_values(columns: frozenset[str]) -> re.Pattern[str]:
     """`name=value`, `name: value` and `"name": "value"` of names that are not shown.
 
-    SQL writes ` = ` and stays as it is.
+    SQL, which has ` = `, is not changed.
     """
     names = "|".join(sorted((re.escape(name) for name in SECRETS | columns), reverse=True))
     return re.compile(
@@ -98,7 +98,7 @@ def _number(match: re.Match[str]) -> str:
 
 
 def _without_messages(value: str) -> str:
-    """A traceback that came as text: files, lines and types, no messages."""
+    """A traceback in a text: files, lines and types, no messages."""
     kept: list[str] = []
     in_frames = in_message = False
     for line in value.splitlines():

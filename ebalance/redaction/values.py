@@ -1,5 +1,6 @@
-"""What is shown of an object. Types are asked, objects are not: their methods may run queries,
-raise, or return a person's name.
+"""Redacted forms of objects.
+
+Only types are inspected: methods of an object may run queries, raise, or return a person's name.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ META_SHOWN = (
     "SERVER_PORT",
     "SERVER_PROTOCOL",
 )
-# A body of the wrong type is parsed into names; only what a form would call a field is shown.
+# A body of the wrong type is parsed into arbitrary names; only names of form fields are shown.
 FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 
 
@@ -67,8 +68,8 @@ HARMLESS = (
     type, FunctionType, BuiltinFunctionType, ModuleType, BareRequest,
 )  # fmt: skip
 SEQUENCES = (list, tuple, set, frozenset, deque, KeysView, ValuesView, ItemsView)
-LONG_NUMBER = 10**6  # from here on it may be a phone or a Telegram id
-MOST, DEEPEST = 1_000, 8  # objects and levels that are looked at; of the rest there is "…"
+LONG_NUMBER = 10**6  # larger numbers may be a phone or a Telegram id
+MOST, DEEPEST = 1_000, 8  # objects and levels that are shown; the rest is "…"
 
 
 def is_long_number(given: Any) -> bool:
@@ -76,12 +77,12 @@ def is_long_number(given: Any) -> bool:
 
 
 def value(given: Any) -> Any:
-    """`given` in a form that can be shown."""
+    """The redacted form of `given`."""
     return _Walk().show(given)
 
 
 def named_value(name: str, given: Any) -> Any:
-    """The same of something that has a name: an item of a mapping, an attribute of a record."""
+    """The redacted form of a named value: an item of a mapping, an attribute of a record."""
     return _Walk().show_named(name, given, 0)
 
 
@@ -144,7 +145,7 @@ class _Walk:
 
 
 def model_label(instance: Model) -> str:
-    """`app.Model key`: a model's own text may be a person's name."""
+    """`app.Model key`; the text of a row may be a person's name."""
     from ebalance.db.schema.data_map import is_personal
 
     meta = type(instance)._meta

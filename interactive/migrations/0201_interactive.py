@@ -769,11 +769,11 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.user_id IS NOT NULL)",
                                     execute="public.refuse_for_erased_person('interactive_runs_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
                                     func="",
-                                    hash="d4b68db18458537ccb03d227ec793ee50da99c4b",
+                                    hash="ffc1f3fbdf7717f7b2d720715d9333448e3851c9",
                                     operation='INSERT OR UPDATE OF "user_id"',
                                     pgid="interactive_runs_user_id_not_erased",
                                     table="interactive_runs",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(

@@ -235,7 +235,7 @@ def test_told_to_stop_it_ends_after_the_event_at_hand(
     code, said = ended(process)
     assert (code, said) == (
         0,
-        "Stopped; the same command goes on from here.\n       3 took effect\n",
+        "Stopped; run the same command again to continue.\n       3 took effect\n",
     )
     assert manage("process_webhooks", DATABASE_URL=committed.url).returncode == 0
     all_took_effect_once(5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -71,6 +72,23 @@ def test_an_appointment_has_one_form(group: CaseGroup) -> None:
 )
 def test_anybody_may_wait(group: CaseGroup) -> None:
     check_case_group(group)
+
+
+def waitlist(trait: str, name: str, rule: str, /, **to: Any) -> Change:
+    return Change(f"{trait}: {name}", WaitlistRequestFactory, {trait: True}, to, rule)
+
+
+CLOSED_AT = "waitlist_requests_closed_at_with_status"
+LATER = timezone.now() + timedelta(days=1)
+
+
+@change_groups(
+    waitlist("contacted", "closed without a time", CLOSED_AT, status="closed"),
+    waitlist("contacted", "a closing time of an open one", CLOSED_AT, closed_at=LATER),
+    waitlist("closed", "another closing time", "waitlist_requests_closing_stays", closed_at=LATER),
+)
+def test_closed_request_keeps_its_closing_time(group: ChangeGroup) -> None:
+    check_change_group(group)
 
 
 def change(name: str, rule: str | None = None, /, draft: bool = False, **to: Any) -> Change:

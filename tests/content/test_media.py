@@ -1,4 +1,4 @@
-"""Uploaded files: where they lie, what they are, how large, and what those who do not see hear."""
+"""Uploaded files: paths, types, sizes and descriptions."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def files(field: str, rule: str | None, *values: Any, **row: Any) -> list[Case]:
     *files("object_key", RELATIVE, "\na", "a\t", "\u00a0/a"),
     others=["sql"],
 )
-def test_a_file_lies_under_a_relative_path(group: CaseGroup) -> None:
+def test_object_key_is_a_relative_path(group: CaseGroup) -> None:
     check_case_group(group)
 
 
 @loop_over("object_key", [r"\a", r"\..", r"\\server"])
-def test_a_path_does_not_start_with_a_backslash_either(object_key: str) -> None:
+def test_path_does_not_start_with_a_backslash(object_key: str) -> None:
     asset = MediaAssetFactory.build(object_key=object_key)
     save_related(asset)
     with refuses_by_any_rule():
@@ -73,7 +73,7 @@ def test_a_path_does_not_start_with_a_backslash_either(object_key: str) -> None:
         {"object_key": lambda: MediaAssetFactory(object_key="a.webp").object_key.upper()},
     ),
 )
-def test_two_files_do_not_lie_at_one_place(group: CaseGroup) -> None:
+def test_object_key_belongs_to_one_file(group: CaseGroup) -> None:
     check_case_group(group)
 
 
@@ -177,7 +177,7 @@ def test_a_file_changes_by_the_same_rules(group: ChangeGroup) -> None:
         (("a", "image/webp", 1, None), DESCRIBED),
     ],
 )
-def test_copy_is_asked_the_same(row: tuple[Any, ...], rule: str) -> None:
+def test_copy_follows_the_same_rules(row: tuple[Any, ...], rule: str) -> None:
     key, mime, size, alt = row
     uploader = UserFactory().pk
     with pytest.raises(errors.CheckViolation) as caught, connection.cursor() as cursor:  # noqa: PT012
@@ -190,7 +190,7 @@ def test_copy_is_asked_the_same(row: tuple[Any, ...], rule: str) -> None:
     assert caught.value.diag.constraint_name == rule
 
 
-def test_a_file_lies_in_the_local_storage_unless_said() -> None:
+def test_file_is_in_the_local_storage_by_default() -> None:
     asset = MediaAssetFactory()
     assert MediaAsset.objects.values_list("storage_provider", "is_decorative").get(pk=asset.pk) == (
         "local_fs",

@@ -1,6 +1,6 @@
-"""Columns of one kind refuse the same things wherever they stand: slugs, codes, zones, seals …
+"""All columns of one kind refuse the same values: slugs, codes, zones, seals …
 
-The columns come from the catalog, so that a new one is tried by itself.
+The columns are read from the models, so that a new one is tested automatically.
 """
 
 from __future__ import annotations
@@ -106,18 +106,18 @@ KINDS: dict[str, tuple[list[str], list[str]]] = {
 
 def targets(suffix: str) -> list[str]:
     """``table.column`` of every column with a rule of this kind, from the models."""
-    found = []
+    columns = []
     for model in catalog.project_models():
         names = {constraint.name for constraint in model._meta.constraints}
-        found += [
+        columns += [
             f"{model._meta.db_table}.{f.column}"
             for f in model._meta.concrete_fields
             if f"{model._meta.db_table}_{f.column}_{suffix}" in names
         ]
-    return found
+    return columns
 
 
-# Rows in which the column stands alone or with its partner.
+# Traits of rows in which the column is set alone or with its partner.
 TRAITS = {
     "lead_identities.phone_encrypted": {"by_phone": True},
     "lead_identities.phone_bidx": {"by_phone": True},
@@ -142,7 +142,7 @@ each_kind = pytest.mark.parametrize("suffix", KINDS)
 
 @each_kind
 def test_checks_accept_their_kind_and_nothing_else(suffix: str) -> None:
-    """By the CHECK alone, so that other rules of the row stay out."""
+    """Evaluates the CHECK alone, without other rules of the row."""
     good, bad = KINDS[suffix]
     with case_loop() as case:
         for target in targets(suffix):
@@ -170,8 +170,8 @@ def app_of(target: str) -> str:
     ("suffix", "app"),
     sorted({(suffix, app_of(target)) for suffix in KINDS for target in targets(suffix)}),
 )
-def test_rows_of_another_kind_are_refused(suffix: str, app: str) -> None:
-    """By an INSERT with raw SQL and by full_clean(); sealed columns also by the attribute."""
+def test_values_of_another_kind_are_refused(suffix: str, app: str) -> None:
+    """Raw SQL and full_clean() refuse them; for sealed columns also the attribute."""
     value = KINDS[suffix][1][1]
     with case_loop() as case:
         for target in targets(suffix):
@@ -203,7 +203,7 @@ def check_unsealed_value_is_refused(target: str, value: str, rule: str) -> None:
         insert_row(table, before | {column: value})
 
 
-def test_the_zones_are_those_the_server_knows() -> None:
+def test_every_time_zone_of_the_server_is_accepted() -> None:
     odd = execute(
         """
         SELECT name FROM pg_timezone_names
@@ -214,8 +214,8 @@ def test_the_zones_are_those_the_server_knows() -> None:
     assert odd == []
 
 
-def moments() -> dict[str, list[str]]:
-    """``table.column`` of every moment and day, by app."""
+def times() -> dict[str, list[str]]:
+    """``table.column`` of every timestamp and date, by app."""
     return {
         label: [
             f"{model._meta.db_table}.{f.column}"
@@ -229,11 +229,11 @@ def moments() -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.parametrize("app", moments())
-def test_infinite_moments_are_refused(app: str) -> None:
-    """By some CHECK: an infinite value would pass a comparison."""
+@pytest.mark.parametrize("app", times())
+def test_infinite_times_are_refused(app: str) -> None:
+    """By some CHECK, because an infinite value would pass a comparison."""
     with case_loop() as case:
-        for target in moments()[app]:
+        for target in times()[app]:
             with case(target):
                 row = good_row(target)
                 table, column = target.split(".")

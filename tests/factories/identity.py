@@ -43,7 +43,7 @@ class UserFactory(EntityFactory):
 
 
 class RoleFactory(EntityFactory):
-    """All four roles are seeded: this finds one, or creates it where the seeds are gone."""
+    """Returns one of the four seeded roles, or creates it if the seeds are missing."""
 
     code = factory.Iterator(["owner", "assistant", "editor", "client"])
     scope = factory.LazyAttribute(lambda o: "product" if o.code == "client" else "admin")

@@ -1,4 +1,4 @@
-"""A copy of one's data, and the ledger of erasures."""
+"""Exports of one's data, and the ledger of erasures."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_json_null_is_no_count() -> None:
 
 
 def test_phone_number_is_no_count() -> None:
-    """The ledger holds nothing personal: it outlives the person."""
+    """The ledger outlives the person and holds nothing personal."""
     for counts in ({"phone_79991234567": 1}, {"users": 79991234567}):
         with refuses_by_any_rule():
             insert_counts(Jsonb(counts))
@@ -150,7 +150,7 @@ def test_erasure_ends_after_its_request() -> None:
     check_inserts(COMPLETIONS)
 
 
-def test_what_is_not_given_was_done_now() -> None:
+def test_ledger_entry_is_completed_now_by_default() -> None:
     execute(
         "INSERT INTO erasure_ledger (subject_id, requested_at, method, counts) "
         "VALUES (uuid7(), now(), 'admin', '{}')"
@@ -183,7 +183,7 @@ def test_ledger_entry_is_never_deleted() -> None:
 
 @breaks("erasure_ledger_no_truncate")
 @each_stealthy_delete
-def test_the_ledger_is_not_shortened_indirectly(delete: Any) -> None:
+def test_ledger_is_not_shortened_indirectly(delete: Any) -> None:
     entry = ErasureLedgerEntryFactory()
     with refuses("erasure_ledger_no_delete", "erasure_ledger"):
         delete(entry)
@@ -193,7 +193,7 @@ def test_the_ledger_is_not_shortened_indirectly(delete: Any) -> None:
         execute("TRUNCATE erasure_ledger")
 
 
-def test_the_refusal_tells_nothing_of_the_erasure() -> None:
+def test_refusal_reveals_nothing_of_the_erasure() -> None:
     entry = ErasureLedgerEntryFactory(counts={"marker": 424242})
     for write, rule in [
         (lambda: update_sql(entry, method="admin"), IMMUTABLE),

@@ -87,7 +87,7 @@ def seal_payload(entry: DiaryEntry, payload: Plaintext) -> None:
     try:
         entry.payload_encrypted = value
     except PayloadInvalid as error:
-        offence = {"rule": error.rule, "place": error.place}
+        offence = {"rule": error.rule, "place": error.path}
     else:
         return
     raise PayloadUnusable(field="payload", **offence)

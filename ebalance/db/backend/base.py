@@ -1,7 +1,7 @@
 """Django's PostgreSQL backend with foreign keys that are named after their column.
 
-It also connects to the bundled server when no DATABASE_URL is set, and keeps what is written out
-of its errors and its log (docs/adr/0010-redaction.md).
+It also connects to the bundled server when no DATABASE_URL is set, and keeps values out of errors
+and logs (docs/adr/0010-redaction.md).
 """
 
 import logging
@@ -34,12 +34,12 @@ class DatabaseFeatures(PostgresFeatures):
 
 class DatabaseOperations(PostgresOperations):
     def deferrable_sql(self) -> str:
-        # Deferrable, so that a transaction may insert in any order when it says
-        # SET CONSTRAINTS; immediate, so that a writer learns of a mistake at its statement.
+        # Deferrable, so that a transaction may insert in any order after SET CONSTRAINTS;
+        # immediate, so that an error is raised by the statement that causes it.
         return " DEFERRABLE INITIALLY IMMEDIATE"
 
     def last_executed_query(self, cursor, sql, params):
-        # Django would put the parameters in.
+        # Django would insert the parameters.
         return sql if isinstance(sql, str) else f"<{type(sql).__name__}>"
 
 
@@ -53,7 +53,7 @@ class DatabaseSchemaEditor(PostgresSchemaEditor):
     sql_create_column_inline_fk = None  # type: ignore[assignment]
 
     def _create_like_index_sql(self, model, field):
-        # A second index with a generated name, for LIKE on a key: nobody asks that here.
+        # A second index for LIKE on a key, with a generated name; no query needs it.
         return None
 
     def _fk_constraint_name(self, model, field, suffix):
@@ -61,7 +61,7 @@ class DatabaseSchemaEditor(PostgresSchemaEditor):
 
 
 class DatabaseErrorWrapper(DjangoErrorWrapper):
-    """Django's, which copies the driver's message: by then it quotes no data.
+    """Removes data from the driver's message before Django copies it.
 
     The driver's own error is cleaned too, since tracebacks print it as the cause.
     """
@@ -73,7 +73,7 @@ class DatabaseErrorWrapper(DjangoErrorWrapper):
 
 
 class Unwrapped:
-    """The calls of a cursor that no execute wrapper sees."""
+    """The cursor methods that execute wrappers do not intercept."""
 
     db: Any
     cursor: Any
@@ -97,7 +97,7 @@ class CursorWrapper(Unwrapped, DjangoCursorWrapper):
 
 
 class CursorDebugWrapper(Unwrapped, DjangoCursorDebugWrapper):
-    """Django's without parameters, in `connection.queries` and in the log."""
+    """Django's, without parameters in `connection.queries` and in the log."""
 
     @contextmanager
     def debug_sql(self, sql=None, params=None, use_last_executed_query=False, many=False):
@@ -141,7 +141,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return CursorDebugWrapper(cursor, self)
 
     def use_bundled_server(self) -> None:
-        """Start the server whose starter the settings name, and take its socket as host."""
+        """Start the bundled server, if the settings name one, and connect to its socket."""
         if path := self.settings_dict.get("BUNDLED"):
             self.settings_dict["HOST"] = import_string(path)().socket_dir
 
@@ -152,7 +152,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             try:
                 set_actor()
             except BaseException:
-                self.close()  # else it would stay in a transaction that nobody began
+                self.close()  # else the connection would stay in an unmanaged transaction
                 raise
 
     def _commit(self):
@@ -164,9 +164,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.session_actor.reset()
 
     def disable_constraint_checking(self):
-        """Let fixtures be loaded in any order: what is deferrable is asked at the end.
+        """Let fixtures be loaded in any order: deferrable constraints are checked at the end.
 
-        loaddata asks itself, with check_constraints(); so there is nothing to enable again.
+        Returns False: loaddata calls check_constraints() itself, and nothing must be enabled again.
         """
         with self.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL DEFERRED")

@@ -11,7 +11,7 @@ from django.db import connections, transaction
 
 from ebalance.actor import SYSTEM, current_actor, without_actor
 
-# Statements that change no row themselves; some of them no transaction allows.
+# Statements that change no row; some of them cannot run in a transaction.
 UTILITY_WORDS = {
     *(
         "BEGIN",
@@ -34,12 +34,12 @@ WORD = re.compile(r"[\s(]*(?:--[^\n]*\n[\s(]*|/\*.*?\*/[\s(]*)*([A-Za-z]+)", re.
 # Django writes its own functions in capitals. Ours that appear in queries write nothing.
 CALL = re.compile(r'([a-z_][a-z0-9_]*|")\s*\(')
 PURE = {"split_part", "busy_range", "is_time_zone"}
-# Statements that undo, or end, the settings of a transaction.
+# Statements that undo or end the settings of a transaction.
 ENDS = re.compile(r"\s*(?:ROLLBACK|ABORT|COMMIT|END)\b", re.IGNORECASE)
 
 
 class SessionActor:
-    """The actor that a connection's transaction has been given. Also an execute wrapper.
+    """The actor of a connection's current transaction. Also an execute wrapper.
 
     Before a statement that may write, the wrapper opens a transaction if there is none, and sets
     the variables if the actor has changed since.
@@ -73,7 +73,7 @@ class SessionActor:
                 yield
 
     def reset(self) -> None:
-        """The transaction has ended, and its variables with it."""
+        """Forget the variables, which end with the transaction."""
         self._was_set, self._variables = False, SYSTEM
 
     def begin(self) -> Callable[[], None] | None:
@@ -83,7 +83,7 @@ class SessionActor:
         return None if wanted == SYSTEM else lambda: self._set(wanted)
 
     def _update(self) -> None:
-        """The actor may have changed within the transaction; earlier writes keep theirs."""
+        """Set the variables if the actor changed; earlier writes keep their actor."""
         if current_actor() is None and not self._was_set:
             return
         wanted = self._wanted()
@@ -91,7 +91,7 @@ class SessionActor:
             return
         from ebalance.db.auditing import audit_triggers  # needs the models
 
-        # Write the entries that wait for the commit while the variables still name their actor.
+        # Write the pending entries while the variables still name their actor.
         names = ", ".join(f"public.{name}" for name in audit_triggers())
         self._execute(f"SET CONSTRAINTS {names} IMMEDIATE; SET CONSTRAINTS {names} DEFERRED")
         self._set(wanted)
@@ -100,7 +100,7 @@ class SessionActor:
         actor = current_actor()
         if actor is None:
             return SYSTEM
-        # A lazy user is read from the database, by transactions of its own.
+        # Evaluating a lazy user runs queries.
         with without_actor():
             return actor.variables()
 
@@ -121,7 +121,7 @@ class SessionActor:
 
 
 def may_write(sql: object) -> bool:
-    """Whether a statement may change rows. In doubt it may, and gets a transaction.
+    """Whether a statement may change rows; True if in doubt.
 
     A read may call a function that writes, unless all calls are in capitals, as Django's are.
     """

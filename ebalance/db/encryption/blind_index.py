@@ -12,10 +12,10 @@ from .values import MADE, BlindToken, Plaintext, Sealed
 
 
 class BlindIndex(ProtectedField):
-    """Keyed hash of a contact, for equality search. Written by the column it is computed from.
+    """Keyed hash of a contact, for equality search. The column ``source`` writes it.
 
-    ``source`` is the sealed column, ``channel`` what kind of contact it holds: one of
-    contacts.py, or with ``channel_field`` the column of the row that says which.
+    ``source`` is the sealed column that the index is computed from. ``channel`` is the kind of
+    contact (contacts.py); with ``channel_field``, that column of the row has the kind.
     """
 
     stored = BlindToken
@@ -34,23 +34,23 @@ class BlindIndex(ProtectedField):
     def made(self, instance: models.Model, plaintext: Plaintext) -> BlindToken:
         """The blind index of ``plaintext``. Raises ContactInvalid."""
         if not isinstance(plaintext.reveal(), str):
-            raise UnsealedValue(f"{self.place} is computed from Plaintext of a str.")
+            raise UnsealedValue(f"{self.qualified_name} is computed from Plaintext of a str.")
         channel = self.channel or getattr(instance, self.channel_field)
         if channel not in contacts.READERS:
-            raise UnsealedValue(f"{self.place}: set {self.channel_field} first.")
+            raise UnsealedValue(f"{self.qualified_name}: set {self.channel_field} first.")
         return BlindToken.of(channel, plaintext.reveal())
 
     def wrapped(self, text, origin):
         return BlindToken(text, origin)
 
-    def taken(self, instance, value):
+    def accept(self, instance, value):
         if value is None:
-            # Model(…) assigns None to every absent argument. A token just made is kept.
+            # Model(…) assigns None to every absent argument. Keep a token that was just made.
             source = instance.__dict__.get(self.source)
             made = isinstance(source, Sealed) and source.origin == MADE
             return instance.__dict__.get(self.attname) if made else None
         if type(value) is not BlindToken:
-            raise UnsealedValue(f"{self.place} takes blind indexes only.")
+            raise UnsealedValue(f"{self.qualified_name} takes blind indexes only.")
         return value
 
     def check_row(self, instance):
@@ -58,7 +58,7 @@ class BlindIndex(ProtectedField):
         token, source = (instance.__dict__.get(name) for name in (self.attname, self.source))
         if token is not None and source is not None and token.origin != source.origin:
             raise UnsealedValue(
-                f"{self.place} is written by {self.source}: assign a Plaintext to that."
+                f"{self.qualified_name} is written by {self.source}: assign a Plaintext to that."
             )
 
 

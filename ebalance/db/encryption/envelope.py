@@ -2,13 +2,13 @@
 
 A sealed value is the text ``v1.<key id>.<base64url(nonce‖ciphertext‖tag)>``: AES-256-GCM, a random
 96-bit nonce, base64url without padding. Its associated data is the column's token, a zero byte
-and the 16 bytes of the row's id, so that it opens in its own row and column only. What is sealed
-is JSON in UTF-8, of a text column too: an empty text is two bytes, and nothing is no value.
+and the 16 bytes of the row's id, so that it opens in its own row and column only. The plaintext is
+JSON in UTF-8, also for text columns: an empty text has two bytes, and zero bytes are refused.
 
 A blind index is ``v1.<key id>.<base64url(HMAC-SHA-256(key, normalised value))>``.
 
-No error here carries a value, a part of one, or a chain of other errors that might; and none is
-raised from a frame that still holds plaintext, since error reporters show local variables.
+No error of this module carries a value, a part of it, or other errors that might. None is raised
+from a frame that still holds plaintext, since error reporters show local variables.
 """
 
 from __future__ import annotations
@@ -28,16 +28,17 @@ NOT_SEALED = "This is not a sealed value as it is known here: never sealed, trun
 NONCE_BYTES = 12
 TAG_BYTES = 16
 
-# From base64 to base64url and back; "*" is no letter of either, and so refused.
+# From base64 to base64url and back; "*" is in neither alphabet and is refused.
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 _FROM_URL = bytes.maketrans(b"-_+/=", b"+/***")
-# The last letter of an encoding holds 4 or 2 bits that must be zero: one value, one text.
+# The last letter of an encoding has 4 or 2 unused bits. They must be zero, so that a value has
+# exactly one encoding.
 _PADDING = {0: b"", 2: b"==", 3: b"="}
 _LAST = {2: b"AQgw", 3: b"AEIMQUYcgkosw048"}
 
 
 class SealingError(Exception):
-    """Something about a sealed value that is not as it must be. Never carries the value."""
+    """An error about a sealed value. Never carries the value."""
 
 
 class UnsealedValue(SealingError, TypeError):
@@ -61,14 +62,14 @@ class SealBroken(SealingError):
 
 
 class WrongContent(SealingError):
-    """What was sealed is not of the column's kind (UTF-8 text, JSON)."""
+    """The plaintext does not fit the column (UTF-8 text, JSON)."""
 
 
 def seal(plain: bytes, token: bytes, row_id: UUID, ring: Keyring | None = None) -> str:
     """``plain`` sealed with the primary key for one column and row.
 
-    ``token`` is the column's declared token, ASCII; the key ring is that of the settings unless
-    given. Raises WrongContent for no bytes at all.
+    ``token`` is the column's declared token, ASCII. ``ring`` defaults to that of the settings.
+    Raises WrongContent for zero bytes.
     """
     if not plain:
         raise WrongContent("There is nothing to seal.")
@@ -83,7 +84,7 @@ def seal(plain: bytes, token: bytes, row_id: UUID, ring: Keyring | None = None) 
 
 
 def open_sealed(text: str, token: bytes, row_id: UUID, ring: Keyring | None = None) -> bytes:
-    """What ``seal`` was given. Raises MalformedSeal, UnknownVersion, UnknownKey or SealBroken."""
+    """The plaintext. Raises MalformedSeal, UnknownVersion, UnknownKey or SealBroken."""
     parts = _take_apart(text)
     if not isinstance(parts, tuple):
         del text
@@ -101,7 +102,7 @@ def open_sealed(text: str, token: bytes, row_id: UUID, ring: Keyring | None = No
     try:
         plain: bytes = key.aead.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], bound_to)
         return plain
-    except Exception:  # InvalidTag, or whatever else the cipher says: one answer for all
+    except Exception:  # InvalidTag, or any other error of the cipher
         del text, data
     raise SealBroken(
         f"A value under key {key_id} does not open: the key is another one, "
@@ -113,7 +114,7 @@ def blind_index(normalised: str, key: Key | None = None) -> str:
     """The blind index of a normalised value (contacts.py) under ``key``, the primary by default."""
     try:
         key = key or settings.BLIND_INDEX_KEYS.primary
-        # A normalised value has no half of a surrogate pair; an error would quote the value.
+        # Normalised values have no unpaired surrogate; an encoding error would quote the value.
         digest = hmac.digest(key.material, normalised.encode(errors="surrogatepass"), "sha256")
     finally:
         del normalised
@@ -130,7 +131,7 @@ def blind_indexes(normalised: str) -> list[str]:
 
 
 def _take_apart(text: str) -> tuple[str, bytes] | type[MalformedSeal]:
-    """Key id and data; else what is wrong, for a caller to raise once it holds no text."""
+    """Key id and data, or the error class, for the caller to raise once it holds no text."""
     try:
         version, key_id, encoded = text.split(".", 2)
         raw = encoded.encode("ascii")
@@ -139,7 +140,7 @@ def _take_apart(text: str) -> tuple[str, bytes] | type[MalformedSeal]:
             data = binascii.a2b_base64(raw.translate(_FROM_URL) + _PADDING[tail], strict_mode=True)
             if len(data) > NONCE_BYTES + TAG_BYTES:
                 return key_id, data
-    except (ValueError, KeyError):  # no three parts, not ASCII, not base64 or of no such length
+    except (ValueError, KeyError):  # not three parts, not ASCII, or not base64
         pass
     version = text.partition(".")[0]
     is_newer = version != VERSION and re.fullmatch(r"v\d{1,3}", version)

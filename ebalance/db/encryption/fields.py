@@ -4,8 +4,8 @@
     question.question_text_encrypted                    # a Sealed value, shown as [sealed]
     question.question_text_encrypted.open()             # "…"
 
-Nothing else is taken: a bare string, an expression or another row's value is refused before any
-SQL, on every way of writing. Migrations see plain text columns.
+Every write path refuses anything else (a bare string, an expression, another row's value) before
+any SQL runs. Migrations see plain text columns.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ type Schema = tuple[str, bool]  # a name of payloads.py; whether answers may be 
 class SealedField(ProtectedField):
     """A sealed column.
 
-    ``token`` binds its values to it. It is declared, and never changes once values are stored:
-    the column may be renamed, the token not.
+    ``token`` binds values to the column. It never changes once values are stored, even if the
+    column is renamed.
     """
 
     stored = Sealed
@@ -75,7 +75,7 @@ class SealedField(ProtectedField):
 
     def opened(self, text: str, row_id: UUID) -> Any:
         """The plaintext of ``text``. Raises a SealingError that contains no part of it."""
-        return _from_json(envelope.open_sealed(text, self.token, row_id), self.place)
+        return _from_json(envelope.open_sealed(text, self.token, row_id), self.qualified_name)
 
     def wrapped(self, text, origin):
         return Sealed(text, self, origin)
@@ -83,7 +83,7 @@ class SealedField(ProtectedField):
     def fits(self, value):
         return value is None or (type(value) is Sealed and value.field == self)
 
-    def taken(self, instance, value):
+    def accept(self, instance, value):
         if isinstance(value, Plaintext):
             return self._sealed(instance, value)
         if value is None:
@@ -91,7 +91,7 @@ class SealedField(ProtectedField):
                 instance.__dict__[index.attname] = None
             return None
         if type(value) is not Sealed:
-            raise UnsealedValue(f"{self.place} takes sealed values only.")
+            raise UnsealedValue(f"{self.qualified_name} takes sealed values only.")
         row_id = _row_id(instance)
         if value.row_id is None and value.field == self:
             if value.origin == GIVEN:
@@ -100,11 +100,12 @@ class SealedField(ProtectedField):
                 self.bind(instance, value)
             elif not instance._state.adding:
                 self.prove(instance, value)
-            # Else the row is being made: Entity.from_db() binds values that it has read, and
-            # check_row() proves all others.
+            # Otherwise the row is being constructed: Entity.from_db() binds the values that it
+            # read, and check_row() proves all others.
         elif value.field != self or value.row_id != row_id:
             raise UnsealedValue(
-                f"{self.place} takes no value of another row or column: it would not open here."
+                f"{self.qualified_name} takes no value of another row or column: "
+                "it would not open here."
             )
         return value
 
@@ -122,13 +123,13 @@ class SealedField(ProtectedField):
         return value
 
     def bind(self, instance: models.Model, value: Sealed) -> None:
-        """``value`` was read with the row."""
+        """Mark ``value`` as read with the row."""
         value.row_id, value.terms = _row_id(instance), self._terms_as_read(instance)
 
     def prove(self, instance: models.Model, value: Sealed) -> None:
-        """``value`` is from ``values()``, of an unknown row: it must open in this one.
+        """Raise UnsealedValue unless ``value`` opens in this row.
 
-        Raises UnsealedValue.
+        A value that was read by ``values()`` does not know its row.
         """
         opens = True
         try:
@@ -136,7 +137,7 @@ class SealedField(ProtectedField):
         except SealingError:
             opens = False
         if not opens:
-            raise UnsealedValue(f"{self.place}: this value does not open in this row.")
+            raise UnsealedValue(f"{self.qualified_name}: this value does not open in this row.")
         value.row_id = _row_id(instance)
 
     @cached_property
@@ -145,12 +146,13 @@ class SealedField(ProtectedField):
         return tuple(index.channel_field for index in self.indexes if index.channel_field)
 
     def terms_of(self, row: Any) -> Terms:
-        """The values of these columns, as the terms of the check."""
+        """The values of the columns ``checked_by``, as the terms of the check."""
         return tuple(getattr(row, name) for name in self.checked_by)
 
     def knows(self, terms: Terms) -> bool:
-        """Whether values can be checked by these terms. Others are outside a closed set, and the
-        database refuses the row.
+        """Whether values can be checked by these terms.
+
+        Unknown terms are outside a closed set: the database refuses the row.
         """
         return all(channel in contacts.READERS for channel in terms)
 
@@ -190,11 +192,12 @@ class SealedField(ProtectedField):
             self.prove(instance, value)
         if value.row_id != _row_id(instance):
             raise UnsealedValue(
-                f"{self.place} holds a value of another row: it would not open in this one."
+                f"{self.qualified_name} holds a value of another row: "
+                "it would not open in this one."
             )
         terms = self.terms_of(instance)
         if value.terms not in (None, terms) and self.knows(terms):
-            # The row changed kind: it was submitted, or is another diary or channel.
+            # The row changed kind: a form was submitted, or the diary type or channel changed.
             setattr(instance, self.attname, Plaintext(value.open()))
 
     def check_payload(self, instance: Any, changed: dict[str, Any]) -> None:
@@ -210,21 +213,21 @@ class SealedText(SealedField):
 
     def encoded(self, instance, plaintext):
         if not isinstance(plaintext.reveal(), str):
-            raise UnsealedValue(f"{self.place} takes Plaintext of a str.")
+            raise UnsealedValue(f"{self.qualified_name} takes Plaintext of a str.")
         return _json(plaintext)
 
     def opened(self, text, row_id):
         value = super().opened(text, row_id)
         if not isinstance(value, str):
             del value
-            raise WrongContent(f"{self.place} holds something sealed that is not text.")
+            raise WrongContent(f"{self.qualified_name} holds something sealed that is not text.")
         return value
 
 
 class SealedJSON(SealedField):
     """A sealed JSON value.
 
-    ``schema`` tells from the row which JSON Schema its payload must fit, from the columns
+    ``schema`` returns the JSON Schema that the payload of a row must fit. It reads the columns
     ``checked_by``.
     """
 
@@ -268,7 +271,7 @@ def _row_id(instance: models.Model) -> UUID | None:
 def _json(plaintext: Plaintext) -> bytes:
     try:
         text = _ENCODER.encode(plaintext.reveal())
-        # A tuple, or a key that is no text, would silently come back as another value.
+        # A tuple, or a key that is not text, would be read back as a different value.
         if type(plaintext.reveal()) is str or _DECODER.decode(text) == plaintext.reveal():
             return text.encode()
     except (TypeError, ValueError, RecursionError):  # these errors quote the value
@@ -277,10 +280,10 @@ def _json(plaintext: Plaintext) -> bytes:
     raise WrongContent("This cannot be sealed: it is neither text nor JSON in UTF-8.")
 
 
-def _from_json(plain: bytes, place: str) -> Any:
+def _from_json(plain: bytes, qualified_name: str) -> Any:
     try:
         return _DECODER.decode(plain.decode())
     except (ValueError, RecursionError):
         pass
     del plain
-    raise WrongContent(f"{place} holds something sealed that is not JSON in UTF-8.")
+    raise WrongContent(f"{qualified_name} holds something sealed that is not JSON in UTF-8.")

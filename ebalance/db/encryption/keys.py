@@ -1,7 +1,7 @@
 """Key rings for sealed columns and blind indexes, from the environment (privacy.md §2).
 
-A ring is written ``k2:<base64 of 32 bytes>,k1:<…>``: the first key seals, every key opens.
-Settings hold one ring per purpose; nothing here needs Django's models or the ciphers.
+A ring is written ``k2:<base64 of 32 bytes>,k1:<…>``: the first key seals, every key opens. Settings
+hold one ring per purpose. This module imports neither Django's models nor the ciphers.
 """
 
 from __future__ import annotations
@@ -87,13 +87,13 @@ class Keyring:
 
 
 class DevelopmentKeyring(Keyring):
-    """One generated key in a file outside version control, made when it is first needed."""
+    """One generated key in a file outside version control, created at first use."""
 
     def __init__(self, path: Path):
         self.path = path
 
     def __repr__(self) -> str:
-        return f"<keyring in {self.path}>"  # a look at the settings makes no key
+        return f"<keyring in {self.path}>"  # printing the settings creates no key
 
     def __getattr__(self, name: str) -> Any:
         if name not in ("primary", "by_id"):
@@ -119,7 +119,7 @@ def from_environment(name: str, *, deployed: bool, development_file: Path) -> Ke
     except BadKeys as error:
         problem = str(error)
     del text
-    if problem:  # raised from here: no frame of the traceback holds key material
+    if problem:  # raised where no frame of the traceback holds key material
         raise BadKeys(problem)
     if deployed and any(key.is_for_development for key in ring):
         raise BadKeys(f"{source} holds a development key; make one with: manage.py keys generate.")
@@ -138,7 +138,7 @@ def no_key_in_common(*rings: Keyring) -> None:
 
 
 def generate(id: str) -> str:
-    """A new entry ``<id>:<base64>`` for a ring. Raises BadKeys for an id that is none."""
+    """A new entry ``<id>:<base64>`` for a ring. Raises BadKeys for an invalid id."""
     if not KEY_ID.fullmatch(id):
         raise BadKeys("A key id is 1 to 16 lower-case Latin letters and digits.")
     return f"{id}:{base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()}"
@@ -166,7 +166,7 @@ def _parse(text: str, source: str) -> list[Key]:
 def _parse_entry(entry: str, number: int, source: str) -> Key:
     id, separator, encoded = entry.partition(":")
     if not separator or not KEY_ID.fullmatch(id):
-        # What stands there may be a key without its id: it is not quoted.
+        # The text may be a key without its id, so it is not quoted.
         raise BadKeys(f"Entry {number} of {source} does not begin with a key id; {EXAMPLE}.")
     try:
         material = base64.b64decode(encoded, validate=True)
@@ -181,7 +181,7 @@ def _parse_entry(entry: str, number: int, source: str) -> Key:
 
 # -- the development key ------------------------------------------------------------------------
 
-# 24 random bytes and a mark over them: whatever id it is given, production knows it again.
+# 24 random bytes and a hash of them, by which production recognises a development key.
 DEVELOPMENT_RANDOM = 24
 
 
@@ -191,13 +191,13 @@ def _development_mark(random: bytes) -> bytes:
 
 
 def _development_file(path: Path) -> str:
-    """The file's content; the first of several processes to ask makes the file."""
+    """The file's content. The first of several processes creates the file."""
     try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             random = secrets.token_bytes(DEVELOPMENT_RANDOM)
             key = base64.b64encode(random + _development_mark(random)).decode()
-            # Complete before it has its name; mkstemp makes it readable for its owner only.
+            # Linked to its name when complete; mkstemp makes it readable for its owner only.
             handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
             try:
                 with os.fdopen(handle, "w") as file:

@@ -1,8 +1,8 @@
-"""What a diary or an intake form may hold, asked before it is sealed (privacy.md §2).
+"""Validates diaries and intake forms before they are sealed (privacy.md §2).
 
-A payload is JSON with a ``version``, which picks its schema: ``ugc/schemas/diary_<type>.<n>.json``,
-``booking/schemas/intake.<n>.json``. A released file does not change; see
-docs/adr/0008-payloads-and-contacts.md.
+A payload is JSON with a ``version``, which selects its schema:
+``ugc/schemas/diary_<type>.<n>.json``, ``booking/schemas/intake.<n>.json``. A released file never
+changes; see docs/adr/0008-payloads-and-contacts.md.
 """
 
 import json
@@ -39,17 +39,17 @@ SENTENCES = {
     "uniqueItems": _("The same answer is given twice"),
 }
 
-# PostgreSQL, other languages and encryption take any text but these.
+# Characters that PostgreSQL, other languages or UTF-8 cannot store.
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-LARGEST = 2**53 - 1  # what a number of JSON holds exactly in every language
+LARGEST = 2**53 - 1  # the largest integer that every JSON parser reads exactly
 DEEPEST, WIDEST = 8, 2_000  # levels; values on one of them. The schemas need far less.
 
 
 class PayloadInvalid(ValidationError):
-    """A payload does not follow its schema. Nothing that the client wrote is in here.
+    """A payload does not follow its schema. The error holds no text of the client.
 
-    ``rule`` (also ``code``) is a keyword of JSON Schema or ``json``; ``place`` is made of names
-    that the schema declares and of indexes: ``$.emotions[0].intensity``.
+    ``rule`` (also ``code``) is a keyword of JSON Schema or ``json``. ``path`` has only names that
+    the schema declares, and indexes: ``$.emotions[0].intensity``.
     """
 
     def __init__(self, message: Any, code: str | None = None, params: Any = None) -> None:
@@ -57,7 +57,7 @@ class PayloadInvalid(ValidationError):
         super().__init__(message, code, params)
         self.schema: str = params["schema"]
         self.rule: str = params["rule"]
-        self.place: str = params["place"]
+        self.path: str = params["path"]
 
 
 def latest(name: str) -> int:
@@ -71,7 +71,7 @@ def is_known(name: str) -> bool:
 
 @cache
 def schema_for(name: str, version: int) -> dict[str, Any]:
-    """The schema, shared by all who ask: not to be changed. Raises LookupError."""
+    """The schema. It is cached, so callers must not change it. Raises LookupError."""
     try:
         path = _versions(name)[version]
     except KeyError:
@@ -82,7 +82,7 @@ def schema_for(name: str, version: int) -> dict[str, Any]:
 def validate(name: str, payload: object, *, draft: bool = False) -> None:
     """Raise PayloadInvalid unless the payload follows the schema of its version.
 
-    A draft may leave answers out, all but the version. Raises LookupError for an unknown name.
+    A draft may lack any answer, but not the version. Raises LookupError for an unknown name.
     """
     try:
         offence = _offence(name, latest(name), payload, draft)
@@ -92,12 +92,12 @@ def validate(name: str, payload: object, *, draft: bool = False) -> None:
         return
     version, rule, path = offence
     raise PayloadInvalid(
-        "%(sentence)s (%(schema)s: %(place)s, %(rule)s).",
+        "%(sentence)s (%(schema)s: %(path)s, %(rule)s).",
         code=rule,
         params={
             "sentence": SENTENCES[rule],
             "schema": f"{name}.{version}",
-            "place": "$" + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path),
+            "path": "$" + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path),
             "rule": rule,
         },
     )
@@ -106,9 +106,9 @@ def validate(name: str, payload: object, *, draft: bool = False) -> None:
 def _offence(
     name: str, newest: int, payload: Any, draft: bool
 ) -> tuple[int, str, tuple[str | int, ...]] | None:
-    """Version of the schema, rule and path of the first thing that is wrong.
+    """Version of the schema, rule and path of the first error.
 
-    jsonschema's errors quote the payload, so none of them leaves this function.
+    jsonschema's errors quote the payload, so this function does not raise them.
     """
     if type(payload) is not dict:
         return newest, "type", ()
@@ -129,9 +129,10 @@ def _offence(
 
 
 def _not_json(payload: Any, schema: dict[str, Any]) -> tuple[str | int, ...] | None:
-    """The nearest declared place of something that is not plain JSON of a sensible size.
+    """The nearest declared path of a value that is not plain JSON, or too large.
 
-    Asked first, because jsonschema fails on what it cannot print, such as a list in itself.
+    Checked first, because jsonschema fails on values that it cannot print, such as a recursive
+    list.
     """
     level: list[Step] = [(payload, schema, ())]
     for _depth in range(DEEPEST):
@@ -149,7 +150,7 @@ def _not_json(payload: Any, schema: dict[str, Any]) -> tuple[str | int, ...] | N
 
 
 def _is_plain(value: Any) -> bool:
-    """Exact types: a subclass may answer anything when asked."""
+    """Whether the value is plain JSON. Exact types only: a subclass may override methods."""
     kind = type(value)
     if kind is str:
         return not UNSTORABLE.search(value)
@@ -165,7 +166,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _children(value: Any, declared: dict[str, Any], path: tuple[str | int, ...]) -> Iterator[Step]:
-    """What is in an object or a list; what the schema does not declare keeps its parent's path."""
+    """The items of an object or a list. An undeclared item has its parent's path."""
     if type(value) is dict:
         properties = declared.get("properties", {})
         for key, child in value.items():
@@ -196,9 +197,9 @@ def _versions(name: str) -> dict[int, Path]:
 
 @cache
 def _validator(name: str, version: int) -> Any:
-    # Only who validates pays for the import; `migrate` does not.
+    # Imported late: most commands do not validate.
     from jsonschema import Draft202012Validator
     from referencing import Registry
 
-    # The registry that jsonschema would take by itself fetches what a $ref points at.
+    # An empty registry: jsonschema's default one would fetch the target of a $ref.
     return Draft202012Validator(schema_for(name, version), registry=Registry())

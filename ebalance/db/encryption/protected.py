@@ -25,19 +25,19 @@ class StoredAttribute(DeferredAttribute):
     def __set__(self, instance, value):
         attribute, attributes = self.field.attname, instance.__dict__
         if value is None or isinstance(value, Redacted):
-            taken = self.field.taken(instance, value)
+            accepted = self.field.accept(instance, value)
         else:
             del value
-            raise UnsealedValue(f"{self.field.place} takes sealed values only.")
+            raise UnsealedValue(f"{self.field.qualified_name} takes sealed values only.")
         state = instance._state
         read_now = state.adding or getattr(state, "reading", False)
-        if taken is not None and not read_now:
-            if taken == attributes.get(attribute):
+        if accepted is not None and not read_now:
+            if accepted == attributes.get(attribute):
                 return
-            if taken.origin == STORED:
-                # Assigned by hand, a value that was read from the row is written again.
-                taken.origin = GIVEN
-        attributes[attribute] = taken
+            if accepted.origin == STORED:
+                # An explicitly assigned value is written, even if it was read from the row.
+                accepted.origin = GIVEN
+        attributes[attribute] = accepted
 
     def fetch_many(self, instances):
         with reading(*instances):
@@ -46,7 +46,7 @@ class StoredAttribute(DeferredAttribute):
 
 @contextmanager
 def reading(*instances: models.Model) -> Iterator[None]:
-    """Values that are assigned inside the block were read from the rows themselves."""
+    """Mark the values that are assigned inside the block as read from the rows."""
     for instance in instances:
         instance._state.reading = True  # type: ignore[attr-defined]
     try:
@@ -72,10 +72,10 @@ class ProtectedField(models.TextField):
         super().__init__(*args, **kwargs)
 
     @property
-    def place(self) -> str:
+    def qualified_name(self) -> str:
         return f"{self.model._meta.db_table}.{self.column}"
 
-    def taken(self, instance: models.Model, value: Any) -> Stored | None:
+    def accept(self, instance: models.Model, value: Any) -> Stored | None:
         """The value that the attribute gets when ``value`` is assigned. Raises UnsealedValue."""
         raise NotImplementedError
 
@@ -87,7 +87,7 @@ class ProtectedField(models.TextField):
         value = instance.__dict__.get(self.attname)
         if value is not None and type(value) is not self.stored:
             del value
-            raise UnsealedValue(f"{self.place} holds something that is not sealed.")
+            raise UnsealedValue(f"{self.qualified_name} holds something that is not sealed.")
 
     def fits(self, value: Any) -> bool:
         """Whether ``value`` may be written into the column."""
@@ -101,7 +101,7 @@ class ProtectedField(models.TextField):
     def to_python(self, value):
         if type(value) is str and re.fullmatch(self.pattern, value):
             return self.wrapped(value, GIVEN)
-        # The attribute refuses any other value: Django would quote it with an error raised here.
+        # The attribute refuses any other value. Django would quote the value in an error from here.
         return value
 
     def value_to_string(self, obj):
@@ -115,7 +115,7 @@ class ProtectedField(models.TextField):
         value = getattr(model_instance, self.attname)
         stored = value is not None and value.origin == STORED
         if not add and stored and not model_instance._state.adding:
-            # Unchanged: the column keeps its text, which a rotation may have renewed meanwhile.
+            # Unchanged: keep the column's text, which a rotation may have renewed meanwhile.
             return models.F(self.attname)
         return value
 
@@ -123,7 +123,7 @@ class ProtectedField(models.TextField):
         if self.fits(value):
             return None if value is None else value.text
         del value
-        raise UnsealedValue(f"{self.place} takes sealed values only.")
+        raise UnsealedValue(f"{self.qualified_name} takes sealed values only.")
 
     def get_db_prep_save(self, value, connection):
         if isinstance(value, Col) and value.target is self:
@@ -136,12 +136,12 @@ class ProtectedField(models.TextField):
         return self.get_db_prep_value(value, connection)
 
     def is_bulk_update(self, value: Any) -> bool:
-        """Whether an expression gives every row a value of its own, as bulk_update() writes it."""
+        """Whether an expression sets a separate value for each row, as bulk_update() does."""
         cases = self._bulk_update(value)
         return cases is not None and all(map(_gives_its_own, cases))
 
     def _bulk_update(self, value: Any) -> list[When] | None:
-        """The cases of CASE WHEN pk = … THEN <a value of ours> …, as bulk_update() writes it."""
+        """The cases of CASE WHEN pk = … THEN <a value of this column> …, from bulk_update()."""
         if isinstance(value, Cast):
             (value,) = value.get_source_expressions()
         if (

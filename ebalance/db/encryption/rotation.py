@@ -1,9 +1,9 @@
 """Moves sealed values and blind indexes to the primary keys of their rings (privacy.md §2).
 
-A batch is one transaction. It locks rows under another key and skips those that are locked. It
-opens their values, seals them again, writes those that have not changed since, and stores the
-progress in ``key_rotations``. A killed run loses one batch at most, a writer waits for one batch at
-most, and several runs share the work.
+A batch is one transaction. It locks rows with values under an old key, skips locked rows, seals the
+values again, writes those that have not changed since, and stores the progress in
+``key_rotations``. A killed run loses one batch at most, a writer waits for one batch at most, and
+several runs share the work.
 
 See docs/adr/0009-key-rotation.md.
 """
@@ -30,16 +30,16 @@ from .fields import SealedField, SealingError
 from .keys import Keyring
 from .protected import ProtectedField, protected_fields
 
-LOCK_TIMEOUT = "2s"  # for other locks of a batch, as of a blind index that is being written
+LOCK_TIMEOUT = "2s"  # for other locks of a batch, such as on a blind index
 NO_TIME = "10ms"  # after the first such lock
-PATIENCE = 30.0  # seconds without progress, while others hold what is left
+PATIENCE = 30.0  # seconds without progress, while other transactions lock the remaining rows
 PAUSE = 0.2  # seconds before rows that were locked are tried again
-REFUSED = ("23", "55P03", "40P01")  # SQLSTATE: a rule, a lock not had in time, a deadlock
+REFUSED = ("23", "55P03", "40P01")  # SQLSTATE: a rule, a lock timeout, a deadlock
 
 
 @dataclass(frozen=True)
 class Share:
-    """How many rows of a column are under one key."""
+    """The number of rows of a column under one key."""
 
     field: ProtectedField
     key_id: str
@@ -55,7 +55,7 @@ class Share:
 
 
 class Renewed(NamedTuple):
-    """A row's values as they were read, and as they are to be."""
+    """The old and the new values of a row."""
 
     row_id: UUID
     old: Sequence[str | None]
@@ -63,7 +63,7 @@ class Renewed(NamedTuple):
 
 
 class Ended(Exception):
-    """Another run finished this rotation, or began one to other keys."""
+    """Another run finished this rotation, or began a rotation to other keys."""
 
 
 def sealed_models() -> list[type[models.Model]]:
@@ -84,7 +84,7 @@ def ring_of(field: ProtectedField) -> Keyring:
 
 
 def shares(model: type[models.Model]) -> list[Share]:
-    """How many rows of each column are under which key."""
+    """The number of rows of each column by key."""
     result = []
     with connection.cursor() as db:
         for field in protected_fields(model):
@@ -99,8 +99,8 @@ def shares(model: type[models.Model]) -> list[Share]:
 class Rotation:
     """The move of one table.
 
-    After ``run()`` or ``rehearse()``, ``left`` has the reason for each row that cannot be moved.
-    It contains no part of a value.
+    After ``run()`` or ``rehearse()``, ``left`` has the reason for each row that cannot be moved,
+    without any part of a value.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Rotation:
     # -- the whole ------------------------------------------------------------------------------
 
     def remaining(self) -> int:
-        """Rows with something under an old key."""
+        """The number of rows with a value under an old key."""
         with connection.cursor() as db:
             db.execute(
                 f"SELECT count(*) FROM {_table(self.model)} WHERE {self.needs}", self.primaries
@@ -140,8 +140,8 @@ class Rotation:
     def begin(self) -> int:
         """Open a rotation of the table, or continue the open one; returns how many rows it moved.
 
-        An open rotation to other keys ends: the keys of the latest run count, or two runs would
-        undo each other's work for ever.
+        An open rotation to other keys is ended: the keys of the latest run count. Otherwise two
+        runs would undo each other's work for ever.
         """
         with transaction.atomic(), connection.cursor() as db:
             db.execute(
@@ -169,7 +169,7 @@ class Rotation:
         """Move what can be moved, after ``begin()``; ``tick`` gets the rows of each batch.
 
         Ends early when ``stop`` is set, or when another run ends the rotation. Locked rows are
-        tried again until for ``patience`` seconds none has become free.
+        retried until none has become free for ``patience`` seconds.
         """
         fewest, deadline = None, 0.0
         while self._pass(tick):
@@ -183,7 +183,7 @@ class Rotation:
                 return
 
     def _pass(self, tick: Callable[[int], object]) -> bool:
-        """Go once through the table, from the stored position; returns whether to continue."""
+        """Process the table once, from the stored position; returns whether to continue."""
         self.left.clear()
         while not self.stop.is_set():
             try:
@@ -197,7 +197,7 @@ class Rotation:
         return False
 
     def end(self) -> None:
-        """Close the rotation. With rows left it stays open for another run."""
+        """Close the rotation. If rows remain, it stays open for another run."""
         with connection.cursor() as db:
             db.execute(
                 "UPDATE key_rotations SET cursor = NULL, finished_at = CASE WHEN %s THEN now() END "
@@ -226,7 +226,7 @@ class Rotation:
     # -- a batch --------------------------------------------------------------------------------
 
     def move_batch(self) -> int | None:
-        """Move the next rows; how many, or None where the table ends."""
+        """Move the next rows; returns how many, or None at the end of the table."""
         with transaction.atomic(), connection.cursor() as db:
             rows = self._rows(self.cursor, lock="FOR NO KEY UPDATE SKIP LOCKED")
             if not rows:
@@ -250,7 +250,7 @@ class Rotation:
         return moved
 
     def _rows(self, cursor: UUID | None, *, lock: str) -> list[tuple]:
-        """The next rows with something under an old key: id and columns."""
+        """The next rows with a value under an old key: id and columns."""
         after = "" if cursor is None else "AND id > %s"
         names = ", ".join(map(_quote, self.columns))
         with connection.cursor() as db:
@@ -307,7 +307,7 @@ class Rotation:
             f"t.{_quote(name)} IS NOT DISTINCT FROM v.old_{n}" for n, name in enumerate(names)
         )
         given = ", ".join(f"old_{n}, new_{n}" for n in range(len(names)))
-        # Binary (%b): psycopg would search each text for what an array's notation must quote.
+        # Binary (%b), so that psycopg need not escape each text for an array literal.
         arrays = ", ".join("%b::text[], %b::text[]" for _ in names)
         values: list[list] = [[row.row_id for row in renewed]]
         for n in range(len(names)):
@@ -335,7 +335,7 @@ def _index(field: BlindIndex, row_id: UUID, row: dict[str, str]) -> str:
     source = field.model._meta.get_field(field.source)
     assert isinstance(source, SealedField)
     channel = field.channel or row[field.channel_field]
-    # In one expression: no frame that an error leaves holds the contact.
+    # One expression, so that no frame of a traceback holds the contact.
     contact = contacts.normalise(channel, source.opened(row[source.column], row_id))
     return envelope.blind_index(contact)
 
@@ -356,7 +356,7 @@ def _refusal(error: DatabaseError) -> str:
 
 
 def _key_id(field: ProtectedField) -> str:
-    """SQL: the key of a value. Of a long one, only the beginning is read."""
+    """SQL: the key id of a value. Only the beginning of a long value is read."""
     return f"split_part(substr({_quote(field.column)}, 1, 20), '.', 2)"
 
 

@@ -1,4 +1,4 @@
-"""Rows with protected columns, before they are written."""
+"""Checks rows with protected columns before they are written."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def together(model: type[models.Model], names: Iterable[str]) -> list[str]:
 def ready_to_save(instance: models.Model) -> list[str]:
     """Check the row's protected values; returns the names of those that were sealed again.
 
-    Raises a SealingError, and for a row that became something else since its value was checked
-    PayloadInvalid or ContactInvalid.
+    Raises a SealingError. Raises PayloadInvalid or ContactInvalid for a value that does not fit the
+    changed row.
     """
     fields = protected_fields(type(instance))
     before = {field: instance.__dict__.get(field.attname) for field in fields}

@@ -1,6 +1,6 @@
 """Values of sealed columns and blind indexes, as attributes of a row.
 
-They are shown as ``[sealed]``; only ``Sealed.open()`` gives a plaintext.
+They are shown as ``[sealed]``; only ``Sealed.open()`` returns the plaintext.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .envelope import SealingError
 
 type Terms = tuple[Any, ...]  # the basis of a value's check: its schema, the kind of contact
 
-# The origin of an attribute's value: read with the row, assigned, or sealed here.
+# The origin of an attribute's value: read with the row, assigned, or sealed by the attribute.
 STORED, GIVEN, MADE = "stored", "given", "made"
 
 
@@ -23,7 +23,7 @@ class SealedColumn(Protocol):
     """The column of a sealed value: fields.SealedField."""
 
     @property
-    def place(self) -> str: ...
+    def qualified_name(self) -> str: ...
 
     def opened(self, text: str, row_id: UUID) -> Any: ...
 
@@ -106,7 +106,7 @@ class Sealed(Stored):
         super().__init__(text, origin)
         self.field = field
         self.row_id: UUID | None = None
-        self.terms: Terms | None = None  # set when sealed here, or read with its row
+        self.terms: Terms | None = None  # set when sealed, or read with its row
 
     def __reduce__(self):
         # Pickled as ciphertext.
@@ -116,7 +116,7 @@ class Sealed(Stored):
         """The plaintext. Raises a SealingError with the reason."""
         row = row_id or self.row_id
         if row is None:
-            raise SealingError(f"{self.field.place}: open() needs the id of the row.")
+            raise SealingError(f"{self.field.qualified_name}: open() needs the id of the row.")
         return self.field.opened(self.text, row if isinstance(row, UUID) else UUID(str(row)))
 
     open.alters_data = True  # type: ignore[attr-defined]  # no template opens it by its name
@@ -146,7 +146,7 @@ class BlindToken(Stored):
     def of(cls, channel: str, contact: str) -> BlindToken:
         """The blind index of a contact (``email``, ``phone``, ``telegram``).
 
-        Raises ContactInvalid for what is no such contact.
+        Raises ContactInvalid for an invalid contact.
         """
         try:
             candidates = envelope.blind_indexes(contacts.normalise(channel, contact))

@@ -1,8 +1,9 @@
-"""What a column holds, declared once beside its field (privacy.md §1).
+"""The classification of columns, declared once beside each field (privacy.md §1).
 
-A declaration is the field's ``db_comment``: to Django and its migrations a text, "P1 · e-mail";
-to ``inventory.columns()`` also what erasure does with the column and whether an export has it.
-What is not said follows from the class and from the table, see ``inventory.Column``.
+A declaration is the field's ``db_comment``. For Django and its migrations it is a text, such as
+"P1 · e-mail". For ``data_map.columns()`` it also states what erasure does with the column and
+whether an export has it. ``data_map.Column`` derives the defaults from the class and from the
+table.
 """
 
 from collections.abc import Callable
@@ -14,11 +15,11 @@ Privacy = Literal["P0", "P1", "P2"]
 
 @dataclass(frozen=True)
 class Erasure:
-    """What becomes of a column when the person it is about is erased (privacy.md §5)."""
+    """The effect of a person's erasure on a column of their rows (privacy.md §5)."""
 
     action: Literal["delete", "null", "replace", "keep"]
     note: str = ""
-    value: Callable[[], Any] | None = None  # makes what stands there after "replace"
+    value: Callable[[], Any] | None = None  # returns the new value for "replace"
 
     def __str__(self) -> str:
         words = {
@@ -35,7 +36,7 @@ NULL = Erasure("null")
 
 
 def replace(by: str, value: Callable[[], Any]) -> Erasure:
-    """For what must have a value: erasure puts one there that says nothing of anybody."""
+    """For a column that must have a value: erasure sets one without personal data."""
     return Erasure("replace", by, value)
 
 
@@ -44,7 +45,7 @@ def keep(why: str) -> Erasure:
 
 
 EMPTY_OBJECT = replace("an empty object", dict)
-NAMES_NOBODY = keep("names nobody")
+IDENTIFIES_NO_PERSON = keep("names nobody")
 COLLEAGUE = keep("who of the staff did it; names nobody once they are erased")
 EVIDENCE = keep("evidence; the id names nobody after erasure")
 ACCOUNTING = keep("accounting")
@@ -103,26 +104,26 @@ def p1(meaning: str, *, erasure: Erasure | None = None, export: bool | None = No
 
 
 def p2(meaning: str, *, erasure: Erasure | None = None, export: bool | None = None) -> Classified:
-    """A sensitive column: what a client wrote, or was written about them; stored sealed only."""
+    """A sensitive column: text by or about a client, stored sealed only."""
     return Classified("P2", meaning, erasure=erasure, export=export)
 
 
 def of_person(meaning: str, erasure: Erasure) -> Classified:
-    """A P0 id by which a row belongs to a person: their user, their lead, a row of theirs.
+    """A P0 id by which a row belongs to a person: of their user, of their lead, of a row of theirs.
 
-    It makes its own table, and the table it refers to, one that is about people.
+    Both its own table and the table that it refers to count as tables about people.
     """
     return Classified("P0", meaning, erasure=erasure, links_person=True)
 
 
 def carried_by(meaning: str) -> Classified:
-    """A P0 reference to what a person's row takes up for a time, as a session its slot.
+    """A P0 reference to a row that a person's row occupies, as a session occupies its slot.
 
-    What is personal there is the person's whose row came last.
+    Personal data in the occupied row belongs to the person of the latest such row.
     """
     return Classified("P0", meaning, is_carried=True)
 
 
 def by_staff(meaning: str) -> Classified:
-    """A P0 reference to the colleague who did it: nothing about the person of the row."""
+    """A P0 reference to the colleague who acted; it is not about the person of the row."""
     return Classified("P0", meaning, export=False, names_colleague=True)

@@ -1,7 +1,7 @@
-"""Every table and column there should be, with what is declared about it.
+"""All expected tables and columns, with their declarations.
 
-The database's comments, the data dictionary, grants, masking in admin and logs, erasure and
-export all go by this list; tests/db/test_classification.py holds it against the live catalog.
+The database's comments, the data dictionary, grants, masking in admin and logs, erasure and export
+all use this list. tests/db/test_classification.py compares it with the live catalog.
 """
 
 from collections.abc import Iterator
@@ -14,15 +14,23 @@ from django.db import models
 from django.db.migrations.recorder import MigrationRecorder
 
 from ..apps import PROJECT_APPS
-from .classification import COLLEAGUE, DELETE, NAMES_NOBODY, NULL, Classified, Erasure, Privacy
+from .classification import (
+    COLLEAGUE,
+    DELETE,
+    IDENTIFIES_NO_PERSON,
+    NULL,
+    Classified,
+    Erasure,
+    Privacy,
+)
 from .retention import Retention
 from .third_party import TABLES as THIRD_PARTY
 
-BY_CLASS = {"P0": NAMES_NOBODY, "P1": NULL, "P2": DELETE}
+BY_CLASS = {"P0": IDENTIFIES_NO_PERSON, "P1": NULL, "P2": DELETE}
 
 
 class Undeclared(LookupError):
-    """A field without a privacy class, or a table without a retention; names it."""
+    """A field without a privacy class, or a table without a retention. The message names it."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class Column:
 
     @property
     def erasure(self) -> Erasure:
-        """What erasure does: as declared; else as its row goes; else by the class."""
+        """The effect of erasure: as declared, else that of the row, else that of the class."""
         if self.declared.erasure:
             return self.declared.erasure
         if self.table.rows_go:
@@ -50,7 +58,10 @@ class Column:
 
     @property
     def in_export(self) -> bool:
-        """Whether a person's export has it: as declared; else all personal, all about people."""
+        """Whether a person's export has the column.
+
+        As declared; else if the column is personal or its table is about people.
+        """
         if self.declared.export is not None:
             return self.declared.export
         return self.privacy != "P0" or self.table.is_about_people
@@ -77,7 +88,7 @@ class Table:
     def retention(self) -> Retention:
         """How long its rows are kept. Raises Undeclared."""
         third_party = THIRD_PARTY.get(self.name)
-        # The model's own: children do not inherit the declaration of their parent.
+        # A child model does not inherit the declaration of its parent.
         own = vars(self.model).get("retention") if self.model else None
         declared = third_party.retention if third_party else own
         if not isinstance(declared, Retention):
@@ -93,12 +104,12 @@ class Table:
 
     @property
     def is_about_people(self) -> bool:
-        """Whether its rows belong to people: by a reference of theirs, or being referred to."""
+        """Whether its rows refer to people, or are referred to as people."""
         return self.name in _tables_about_people()
 
 
 def declaration(field: models.Field) -> Classified:
-    """What is declared about a field. Raises Undeclared."""
+    """The declaration of a field. Raises Undeclared."""
     table = field.model._meta.db_table
     third_party = THIRD_PARTY.get(table)
     declared = third_party.columns.get(field.column or "") if third_party else field.db_comment
@@ -138,7 +149,7 @@ def columns() -> Iterator[Column]:
 
 @cache
 def personal_names() -> frozenset[str]:
-    """Names of columns that are P1 or P2 somewhere; whatever is called so is not logged."""
+    """Names of columns that are P1 or P2 in any table; values with these names are not logged."""
     return frozenset(column.name for column in columns() if column.privacy != "P0")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection
 
-from .classification import NAMES_NOBODY
+from .classification import IDENTIFIES_NO_PERSON
 from .data_map import Column, Table, tables
 
 FILE = Path(settings.BASE_DIR) / "docs" / "data-dictionary.md"
@@ -14,13 +14,13 @@ FILE = Path(settings.BASE_DIR) / "docs" / "data-dictionary.md"
 HEAD = """\
 # Data dictionary
 
-Written by `manage.py data_dictionary` from what the models declare; do not edit it by hand.
+Written by `manage.py data_dictionary` from the declarations of the models; do not edit it by hand.
 
 - **Class**: P0 safe, P1 personal, P2 sensitive. `ebalance_analyst` reads P0 and nothing else.
-- **At erasure**: what becomes of the column when the person it is about is erased. Kept without a
-  reason: it names nobody.
-- **In export**: whether the copy of a person's data has it.
-- **Kept**: how long, whoever it is about; `manage.py purge_expired` goes by it.
+- **At erasure**: the effect of a person's erasure on the column. Kept without a reason: the column
+  identifies nobody.
+- **In export**: whether the copy of a person's data has the column.
+- **Kept**: how long all rows are kept; `manage.py purge_expired` removes them afterwards.
 """
 COLUMNS = ["Column", "Type", "Null", "Class", "Meaning", "At erasure", "In export"]
 
@@ -50,6 +50,6 @@ def _row(column: Column) -> list[str]:
         "yes" if field and field.null else "",
         column.privacy,
         column.declared.meaning.replace("|", r"\|"),
-        "kept" if erasure == NAMES_NOBODY else str(erasure),
+        "kept" if erasure == IDENTIFIES_NO_PERSON else str(erasure),
         "yes" if column.in_export else "",
     ]

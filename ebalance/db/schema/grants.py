@@ -1,13 +1,13 @@
-"""The three roles of the database (access.md §2) and what each may do, derived from the models.
+"""The three roles of the database (access.md §2) and their privileges, derived from the models.
 
-``wanted()`` lists every single right, ``differences()`` compares it with the live catalog. Rights
+``wanted()`` lists all privileges, ``differences()`` compares them with the live catalog. Privileges
 are derived as follows:
 
 * the analyst selects the columns that are P0, table by table;
 * the application writes every table, without the privileges that the table's rules withhold
   (``triggers.Rule.withholds``); it only reads what is READ_ONLY, and deletes no row of a model with
   ``deleted_by_owner_only``: retention and erasure delete those as the owner;
-* the owner owns, and so needs no grant but the right to create objects.
+* the owner owns all objects, and needs only the privilege to create them.
 """
 
 from typing import NamedTuple
@@ -46,7 +46,7 @@ def app_privileges(table: Table) -> list[str]:
 
 
 def wanted() -> set[Grant]:
-    """Every right that the roles are to have in this database, and no more."""
+    """All privileges that the roles should have in this database."""
     (database,) = catalog.read_column("SELECT current_database()")
     grants = {Grant(role, "CONNECT", "DATABASE", database) for role in ROLES}
     grants |= {Grant(role, "USAGE", "SCHEMA", "public") for role in ROLES}
@@ -69,7 +69,7 @@ def wanted() -> set[Grant]:
 
 
 def live() -> set[Grant]:
-    """Every right that they have, and what PUBLIC has beyond its defaults."""
+    """All privileges that the roles have, and those of PUBLIC beyond its defaults."""
     return {
         Grant(*row)
         for row in catalog.read_rows(catalog.LIVE, {"roles": [APP, ANALYST], "owner": OWNER})
@@ -77,7 +77,7 @@ def live() -> set[Grant]:
 
 
 def differences() -> list[str]:
-    """What the live database has otherwise than ``wanted()``, a line each; empty when nothing."""
+    """The differences between the live database and ``wanted()``, one line each."""
     missing_roles = {*ROLES} - {*catalog.read_column("SELECT rolname FROM pg_roles")}
     if missing_roles:
         return [f"missing: the role {role}" for role in sorted(missing_roles)]

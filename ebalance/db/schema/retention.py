@@ -1,7 +1,7 @@
 """How long rows are kept (privacy.md §4), declared once on each model: ``retention = …``.
 
-purge_expired goes by it (``purging``), and the data dictionary says it. A table without a
-declaration fails the tests.
+purge_expired uses the declaration (ebalance/privacy/retention.py), and the data dictionary shows
+it. A table without a declaration fails the tests.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 
 class Retention:
-    """How long the rows of a table are kept; as a text, in words, after "Kept"."""
+    """How long the rows of a table are kept. ``str()`` continues a sentence after "Kept"."""
 
 
 @dataclass(frozen=True)
 class Kept(Retention):
-    """By age nothing goes; ``until`` says when else, or why never."""
+    """Rows do not expire. ``until`` describes when they are removed, or why never."""
 
     until: str
 
@@ -26,7 +26,7 @@ class Kept(Retention):
 
 @dataclass(frozen=True)
 class GoesWith(Retention):
-    """A row goes with the one that its field ``parent`` refers to: the database cascades."""
+    """A row is deleted with the row that ``parent`` refers to: the database cascades."""
 
     parent: str
 
@@ -36,22 +36,24 @@ class GoesWith(Retention):
 
 @dataclass(frozen=True)
 class After:
-    """From when a row's time runs: the moment in ``column``, while empty not at all.
+    """The start of a row's retention: the time in ``column``. While it is NULL, the row is kept.
 
-    ``where`` picks the rows, in SQL; it may use ``%(now)s``. ``rows`` says the same in words.
+    ``where`` selects the rows in SQL and may use ``%(now)s``; ``rows`` describes them in words.
+    ``time`` replaces the time of the table.
     """
 
     column: str
     where: str = ""
     rows: str = ""
+    time: str = ""
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Where rows are added up as they go, in the same statement: killed or not, each once.
+    """A table to which the statement that removes rows adds their totals, so that each counts once.
 
-    ``by`` and ``sums`` give a column of ``table`` its SQL over the rows; ``key`` is the unique
-    constraint over what is in ``by``.
+    ``by`` and ``sums`` map a column of ``table`` to SQL over the removed rows; ``key`` is the
+    unique constraint over the columns of ``by``.
     """
 
     table: str
@@ -70,14 +72,17 @@ class Purged(Retention):
     totals: Totals | None = None
 
     def __str__(self) -> str:
-        ends = [f"`{end.column}`{end.rows and f' {end.rows}'}" for end in self.ends]
+        ends = [
+            f"{f'{end.time} after ' if end.time else ''}`{end.column}`{end.rows and f' {end.rows}'}"
+            for end in self.ends
+        ]
         time = f"{self.time} after" if self.time else "until"
         return f"{time} {' or '.join(ends)}{self.note and f'; {self.note}'}"
 
 
 @dataclass(frozen=True)
 class RemovedBy(Retention):
-    """purge_expired calls ``remover``, a function by its dotted name, which knows better how."""
+    """purge_expired calls ``remover``, a function by its dotted name."""
 
     time: str
     remover: str
@@ -102,13 +107,13 @@ def purged(
     note: str = "",
     totals: Totals | None = None,
 ) -> Purged:
-    """Rows go when ``time`` has passed since the moment in the column ``after``, or ``ends``."""
+    """Rows are removed when ``time`` has passed since the column ``after``, or since ``ends``."""
     ends = (After(after), *ends) if after else ends
     return Purged(time, ends, note=note, totals=totals)
 
 
 def until(column: str) -> Purged:
-    """Rows go at the moment in ``column``."""
+    """Rows are removed at the time in ``column``."""
     return Purged("", (After(column),))
 
 

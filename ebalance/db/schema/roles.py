@@ -26,8 +26,8 @@ class NotSetUp(Exception):
 def set_up() -> None:
     """Make the roles, make the owner own everything, and grant ``wanted()``. Idempotent.
 
-    Raises NotSetUp, and django.db.DatabaseError for what the connected role may not do or cannot
-    do now. One transaction: after an error nothing has changed but that the roles exist.
+    Raises NotSetUp, and django.db.DatabaseError for a missing privilege or a locked table. The
+    grants are one transaction: after an error only the roles exist.
     """
     missing = {str(column) for column in columns()} - {*catalog.read_column(catalog.COLUMNS)}
     if missing:
@@ -65,7 +65,7 @@ def _grant_all() -> None:
     statements += [*_grants(granted), *_changes_of_owner()]
     _execute(sql.SQL("; ").join(statements))
     if left := differences():
-        raise NotSetUp(f"Granted, but not so: {left[0]} ({len(left)} in all). Nothing was changed.")
+        raise NotSetUp(f"The grants differ: {left[0]} ({len(left)} in all). Nothing was changed.")
 
 
 def _on_database(grants: set[Grant]) -> set[Grant]:
@@ -142,9 +142,9 @@ def _set_log_settings() -> None:
 
 
 def _repeat(work: Callable[[], None]) -> None:
-    """Do ``work`` in a transaction; retry when a concurrent run was in conflict with it.
+    """Call ``work`` in a transaction; retry after a conflict with a concurrent run.
 
-    Roles belong to the whole server: a run for another database may be making them.
+    Roles belong to the whole server: a run for another database may create them concurrently.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:

@@ -1,7 +1,7 @@
-"""The declarations of tables that we do not define: Django's own.
+"""The declarations of tables that the project does not define: Django's own.
 
-Their comments were written by the migration audit.0602; a column that a later version of Django
-adds needs a line here and a migration with its comment.
+The migration audit.0602 wrote their comments. A column that a later version of Django adds needs a
+line in this module and a migration with its comment.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from .retention import Retention, goes_with, kept, purged, until
 
 @dataclass(frozen=True)
 class Declared:
-    """A table's meaning, which is its comment in the database, its columns and their time."""
+    """A table's meaning (its comment in the database), its columns and their retention."""
 
     meaning: str
     columns: dict[str, Classified]
@@ -69,7 +69,7 @@ TABLES = {
         },
         kept("as the history of the schema"),
     ),
-    # Secrets of a browser: whoever holds them is signed in, so no copy is given away.
+    # Secrets of a browser, which sign in: they are not exported.
     "django_session": Declared(
         "Sessions of admin",
         {

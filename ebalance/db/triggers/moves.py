@@ -1,4 +1,4 @@
-"""State machines: which status a row may start in, and which moves are allowed (states.md)."""
+"""State machines: the initial states of a row and the allowed moves (states.md)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -46,7 +46,7 @@ def transitions(
 ) -> list[Rule]:
     """The state machine of ``table`` (states.md): every move not listed is refused.
 
-    ``initial`` lists the states a row may be inserted in; None leaves that to its checks.
+    ``initial`` lists the states of a new row; None allows any state.
     """
     allowed = [(old, new) for old, targets in moves.items() for new in targets]
 

@@ -1,4 +1,4 @@
-"""Rules about single rows: what never changes, what is never deleted, what the database keeps."""
+"""Rules about single rows: frozen columns, no deletion, columns kept by the database."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ EVIDENCE = gettext_noop("These records are kept as evidence and are not deleted"
 
 
 def not_resealed(table: str, column: str) -> str:
-    """SQL: this is not a batch of rotate_keys that moves the value to another key."""
+    """SQL: the change is not a batch of rotate_keys that moves the value to another key."""
     return f"public.is_resealing({literal(table)}, OLD.{column}, NEW.{column}) IS NOT TRUE"
 
 
@@ -46,12 +46,12 @@ def frozen(
     resealed: Sequence[str] = (),
     emptied: Mapping[str, str] | None = None,
 ) -> Rule:
-    """These columns keep the value they were inserted with.
+    """These columns keep their inserted values.
 
-    With ``once``, as soon as that column has a value. With ``status``, while the row is in it; with
-    ``unless_status``, while the row is in another one.
-    Columns in ``resealed`` may still be sealed again with another key. A column in ``emptied`` may
-    become NULL if the column to which it is mapped is NULL too.
+    With ``once``, from when that column has a value. With ``status``, while the row has that
+    status; with ``unless_status``, while it has another one. Columns in ``resealed`` may still be
+    sealed again with another key. A column in ``emptied`` may become NULL if the column to which it
+    is mapped is NULL too.
     """
     changes = {c: f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in columns}
     changes |= {c: f"({changes[c]} AND {not_resealed(table, c)})" for c in resealed}

@@ -33,19 +33,22 @@ def literal(text: object) -> str:
 class Rule(pgtrigger.Trigger):
     """A trigger named after its rule.
 
-    ``message`` makes it a rule that refuses; ``column`` is where the refusal points (the
-    primary key unless given). What it does is one of:
+    A rule with a ``message`` refuses; ``column`` is the column of the refusal (by default the
+    primary key). The trigger has one of these actions:
 
-    * nothing more: every row that meets ``condition`` is refused;
+    * by default, it refuses every row that meets ``condition``;
     * ``body``: PL/pgSQL, in which ``REFUSE;`` refuses;
     * ``execute``: the call of a shared function;
-    * ``refuse``: the shared function that refuses in its own way, with rule, column, sentence.
+    * ``refuse``: a shared function that decides and refuses, called with rule, column and sentence.
+
+    A rule that refuses new rows fires AFTER INSERT unless ``when`` is given: a row that
+    ``ON CONFLICT`` leaves out is not new. All others fire before the write.
 
     ``broken(instance)`` tests in Python whether the row breaks the rule, for ``full_clean()``.
     ``withholds`` names the privileges on the table that the application does not get because of
-    the rule (schema/grants.py); a rule may still leave exceptions to the owner of the table.
-    Tables and functions in SQL are named with their schema, and a body sets its search_path:
-    a caller's temporary table, type or operator must not stand in for the real one.
+    the rule (schema/grants.py); a rule may still allow exceptions for the owner of the table.
+    SQL names tables and functions with their schema, and a body sets its search_path: a caller's
+    temporary table, type or operator must not replace the real one.
     """
 
     frozen_columns: tuple[str, ...] = ()  # columns that never change after the INSERT
@@ -59,7 +62,7 @@ class Rule(pgtrigger.Trigger):
         column: str | None = None,
         execute: str | None = None,
         body: str | None = None,
-        when=pgtrigger.Before,
+        when=None,
         condition: str | None = None,
         level=pgtrigger.Row,
         timing=None,
@@ -79,6 +82,9 @@ class Rule(pgtrigger.Trigger):
         self.broken = broken
         self.refuse = refuse
         self.withholds = withholds
+        if when is None:
+            refuses_new_rows = message is not None and "INSERT" in str(operation)
+            when = pgtrigger.After if refuses_new_rows else pgtrigger.Before
         super().__init__(
             name=name,
             operation=operation,
@@ -172,5 +178,5 @@ def withheld(declared: Iterable[Rule]) -> set[str]:
 
 
 def is_immutable(declared: Iterable[Rule]) -> bool:
-    """Whether the rows of a table never change: versions, append-only tables."""
+    """Whether the rows of a table never change, as in versions and append-only tables."""
     return "UPDATE" in withheld(declared)

@@ -8,7 +8,7 @@ from .rule import REFUSE, Rule
 
 
 def versions(table: str, parent: str, column: str) -> list[Rule]:
-    """Immutable versions of a parent: they are deleted only together with it."""
+    """Immutable versions of a parent row, deleted only together with it."""
     return [
         no_update(table),
         Rule(
@@ -31,8 +31,9 @@ END""",
 def existing_version(table: str, column: str, versions: str, parent: str) -> Rule:
     """The number in ``column`` is one of the row's versions.
 
-    As a foreign key would, it looks after the statement, or at the end of the transaction for
-    a writer who says ``SET CONSTRAINTS … DEFERRED`` and inserts parent and version in any order.
+    Like a foreign key, the rule is checked after the statement. After ``SET CONSTRAINTS …
+    DEFERRED`` it is checked at the end of the transaction, so that parent and version are inserted
+    in any order.
     """
     return Rule(
         f"{table}_{column}_exists",

@@ -21,8 +21,8 @@ USERADD = ["useradd", "--system", "--no-create-home", "--shell", "/bin/false", S
 class Account:
     """The caller's own account. For root: the owner of existing data, or a system user."""
 
-    def __init__(self, data_dir: Path, say: Callable[[str], None]) -> None:
-        entry = _find_entry(data_dir) or _add_system_user(say)
+    def __init__(self, data_dir: Path, report: Callable[[str], None]) -> None:
+        entry = _find_entry(data_dir) or _add_system_user(report)
         self.uid, self.gid, self.name = entry.pw_uid, entry.pw_gid, entry.pw_name
 
     @property
@@ -63,7 +63,7 @@ def _find_entry(data_dir: Path) -> pwd.struct_passwd | None:
     uid = os.geteuid()
     if uid == 0:
         with contextlib.suppress(FileNotFoundError):
-            uid = data_dir.stat().st_uid  # root leaves an ordinary user's data theirs
+            uid = data_dir.stat().st_uid  # for root, the owner of existing data runs the server
     if uid == 0:
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(SYSTEM_USER)
@@ -77,8 +77,8 @@ def _find_entry(data_dir: Path) -> pwd.struct_passwd | None:
         ) from None
 
 
-def _add_system_user(say: Callable[[str], None]) -> pwd.struct_passwd:
-    say(f"PostgreSQL does not run as root: adding the system user {SYSTEM_USER} for it …")
+def _add_system_user(report: Callable[[str], None]) -> pwd.struct_passwd:
+    report(f"PostgreSQL does not run as root: adding the system user {SYSTEM_USER} for it …")
     try:
         result = subprocess.run(USERADD, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         reason, looks = one_line(result.stderr), 50

@@ -25,7 +25,7 @@ from .locks import Locks
 
 SUPERUSER = "postgres"
 PORT = 5432  # names the socket only: the server listens on no network port
-# Seconds. Both limits only end a wait that would never end: a slow machine takes much less.
+# Seconds. Both limits only end an endless wait; a slow machine needs much less.
 PATIENCE = 600.0
 STOP_PATIENCE = 300.0
 LONGEST_PATH = 950  # bytes; the server's own programs keep paths in 1024 and crash beyond
@@ -59,16 +59,16 @@ class Cluster:
         self.quiet = quiet
         self.log_path = self.data_dir.with_name(f"{self.data_dir.name}.log")
         self.pid_path = self.data_dir / "postmaster.pid"
-        self.locks = Locks(self.data_dir, self.say)
+        self.locks = Locks(self.data_dir, self.report)
 
-    def say(self, text: str) -> None:
-        """Tell the person at the terminal what takes time. Never mixes with a command's output."""
+    def report(self, text: str) -> None:
+        """Print progress to standard error, apart from the command's output."""
         if not self.quiet:
             print(text, file=sys.stderr, flush=True)
 
     @cached_property
     def account(self) -> Account:
-        return Account(self.data_dir, self.say)
+        return Account(self.data_dir, self.report)
 
     @cached_property
     def socket_dir(self) -> str:
@@ -133,7 +133,7 @@ class Cluster:
         targets = (self.bin_dir, self.data_dir.parent)
         opened = [folder for target in targets for folder in self.account.open_path(target)]
         if opened:
-            self.say(
+            self.report(
                 f"Added the search bit (o+x) to {', '.join(opened)}, "
                 f"so that the database's system user {self.account.name} can reach its files."
             )
@@ -151,7 +151,7 @@ class Cluster:
                     f"The data folder {self.data_dir} exists, but holds no PostgreSQL data."
                 )
             self.data_dir.rmdir()
-        self.say(
+        self.report(
             f"Preparing the data folder of the bundled PostgreSQL {self.major} in {self.data_dir} …"
         )
         prefix = f"{self.data_dir.name}.init-"
@@ -221,7 +221,7 @@ class Cluster:
     # -- the server's process ---------------------------------------------------------------------
 
     def running_pid(self) -> int | None:
-        """The postmaster's pid if postmaster.pid is true: the process runs on this folder."""
+        """The pid in postmaster.pid, if that process is a server on this folder."""
         try:
             pid = int(self.pid_path.read_text().split("\n", 1)[0])
         except (OSError, ValueError):
@@ -229,7 +229,7 @@ class Cluster:
         return pid if _is_postmaster(pid, self.data_dir) else None
 
     def is_ready(self) -> bool:
-        """Whether the server runs and its pid file says that it takes connections."""
+        """Whether the server runs and its pid file has the status "ready"."""
         try:
             lines = self.pid_path.read_text().split("\n")
         except (OSError, ValueError):

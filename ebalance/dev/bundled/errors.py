@@ -26,7 +26,7 @@ def one_line(text: object) -> str:
 
 
 def find_reason(lines: list[str]) -> str:
-    """The line of a program's output that says why the program failed."""
+    """The line of a program's output with the reason of its failure."""
     for pattern in REASONS:
         for line in lines:
             if match := re.search(pattern, line):

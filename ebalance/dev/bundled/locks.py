@@ -14,9 +14,9 @@ type Name = Literal["users", "start", "supervisor"]
 
 
 class Locks:
-    def __init__(self, data_dir: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, data_dir: Path, report: Callable[[str], None]) -> None:
         self.data_dir = data_dir
-        self.say = say
+        self.report = report
 
     def open(self, name: Name) -> int:
         """The descriptor of the lock file; the lock is not taken yet."""
@@ -25,13 +25,13 @@ class Locks:
 
     @contextlib.contextmanager
     def exclusive(self, name: Name) -> Iterator[None]:
-        """Hold the exclusive lock. Says so if another process keeps it for over a second."""
+        """Hold the exclusive lock. Reports a wait of over a second."""
         descriptor = self.open(name)
         try:
             deadline = time.monotonic() + 1
             while not _try(descriptor, fcntl.LOCK_EX):
                 if time.monotonic() > deadline:
-                    self.say(
+                    self.report(
                         "Another command is starting or stopping the bundled PostgreSQL, "
                         "waiting for it …"
                     )

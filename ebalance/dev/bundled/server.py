@@ -127,7 +127,7 @@ class Server:
         self.cluster.remove_foreign_pid()
         self.cluster.remove_socket_dir()  # the socket's lock file can be stale in the same ways
         self.cluster.make_socket_dir()
-        self.cluster.say(f"Starting the bundled PostgreSQL {self.cluster.major} …")
+        self.cluster.report(f"Starting the bundled PostgreSQL {self.cluster.major} …")
         self.cluster.rotate_log()
         deadline = time.monotonic() + cluster.PATIENCE
         while (reason := self._try_to_start()) is not None:
@@ -157,10 +157,10 @@ class Server:
                 if self.locks.is_free("supervisor"):
                     self._spawn_supervisor()
                 return True
-            if reason == self._refusal:  # it works, and others may use it
+            if reason == self._refusal:  # the server works, and other processes may use it
                 raise BundledServerError(f"The bundled PostgreSQL refuses connections: {reason}.")
             if self.cluster.running_pid() == pid:
-                self.cluster.say("The bundled PostgreSQL does not answer, restarting it …")
+                self.cluster.report("The bundled PostgreSQL does not answer, restarting it …")
                 self.cluster.stop()
                 if self.cluster.running_pid() == pid:
                     raise BundledServerError(f"The bundled PostgreSQL {pid} cannot be ended.")
@@ -199,8 +199,8 @@ class Server:
                 return ""
             refusal = self._refusal
             # "… starting up", "… in recovery mode", "… shutting down"
-            is_on_its_way = refusal is not None and "the database system is" in refusal
-            if was_ready and not is_on_its_way and self.cluster.is_ready():
+            is_changing_state = refusal is not None and "the database system is" in refusal
+            if was_ready and not is_changing_state and self.cluster.is_ready():
                 failures += refusal is not None
                 # An error of the server is its answer. Any other may concern one connection only.
                 if refusal is not None and ("FATAL:" in refusal or failures > MOST_FAILURES):
@@ -232,8 +232,8 @@ class Server:
 
     def _wait_for_supervisor(self) -> None:
         deadline = time.monotonic() + cluster.PATIENCE
-        # One look may meet the lock while the supervisor, or another process that leaves, takes or
-        # releases it. A user keeps it.
+        # One check may see the lock while the supervisor, or another process that leaves, takes or
+        # releases it. A user holds it for longer.
         looks = 0
         while time.monotonic() < deadline and not self._has_ended():
             is_shared = not self.locks.is_free("users") and self.locks.is_free(

@@ -1,4 +1,4 @@
-"""The supervisor's process: parent of the server, or the guardian of one that lost its parent."""
+"""The supervisor's process: the parent of the server, or the guardian of an orphaned server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from .cluster import PORT, Cluster, clean_environment
 
 ROOT = Path(__file__).resolve().parents[3]
-# The folder of the checkout goes into the path, and no other: -P leaves the current one out.
+# Only the folder of the checkout is added to the path; -P leaves out the current folder.
 COMMAND = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
     "from ebalance.dev.bundled.supervisor import main; main(sys.argv[3:])"
@@ -23,7 +23,7 @@ COMMAND = (
 
 
 class _Detached(subprocess.Popen[bytes]):
-    """A child that may outlive its parent; ending before the child is worth no warning."""
+    """A child that may outlive its parent, without a ResourceWarning."""
 
     def __del__(self) -> None:
         with contextlib.suppress(Exception):

@@ -1,7 +1,7 @@
-"""What erasure does to a person's rows, as their columns declare it (privacy.md §5).
+"""Erases a person's rows as their columns declare (privacy.md §5).
 
-It deletes the rows of some tables; in the rows of the others it empties or replaces columns. Rows
-with rules of their own need more, which is in ``erase``.
+Erasure deletes the rows of some tables, and empties or replaces columns in the rows of the others.
+Module ``erase`` handles rows with rules of their own.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Removal:
     keys: list[Any]
 
     def apply(self, **settled: Any) -> int:
-        """Delete the rows, or empty and replace their columns; returns how many rows these were.
+        """Delete the rows, or empty and replace their columns; returns the number of rows.
 
-        ``settled`` are values that the rows' own rules require together with that.
+        ``settled`` are values that the rows' own rules require in the same statement.
         """
         for rows in self._batches():
             if self.table.rows_go:
@@ -62,10 +62,10 @@ class Removal:
 def removals(person: PersonalRows, *, unsettled: Mapping[str, Q]) -> list[Removal]:
     """The rows to remove or change now, in an order that foreign keys allow.
 
-    Rows that stay are left out if erasure would change nothing in them. ``unsettled`` selects, by
-    table, rows that it changes for other reasons.
+    A row that stays is left out if erasure would change nothing in it. ``unsettled`` selects, by
+    table, rows that erasure changes for other reasons.
     """
-    found = []
+    result = []
     for table in _tables_in_order():
         rows = person.rows(table)
         if rows is None:
@@ -74,13 +74,15 @@ def removals(person: PersonalRows, *, unsettled: Mapping[str, Q]) -> list[Remova
             rows = rows.filter(_would_change(table) | unsettled.get(table.name, Q(pk__in=[])))
         keys = list(rows.order_by("pk").values_list("pk", flat=True))
         if keys:
-            found.append(Removal(table, keys))
-    return found
+            result.append(Removal(table, keys))
+    return result
 
 
 def _tables_in_order() -> list[Table]:
-    """First the tables whose rows are deleted, children before parents. Then people, before the
-    log, which empties only entries of erased people. The log is last: other writers wait for it.
+    """The tables in the order of their removals.
+
+    First the tables whose rows are deleted, children before parents; then ``users``; last the audit
+    log. The log empties only entries of erased people, and other writers wait for its lock.
     """
     deleted = {table.name: table for table in tables() if table.rows_go}
     order: TopologicalSorter[str] = TopologicalSorter({name: [] for name in deleted})

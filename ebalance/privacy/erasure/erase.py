@@ -1,9 +1,9 @@
 """``erase_user``: removes everything about a person in one transaction (privacy.md §5).
 
-The declarations beside the fields say what happens to each column (``columns``). This module does
-the rest: sessions, consents, reviews, events and the ledger. Locks: the person's appointments,
-the account, the rows that their cancellation needs, the leads, the rest. A concurrent writer about
-the person waits for the account or the lead, and is refused then.
+Module ``columns`` erases each column as its field declares. This module does the rest: sessions,
+consents, reviews, events and the ledger. Order of locks: the person's appointments, the account,
+the rows that the cancellation needs, the leads, the rest. A concurrent transaction that writes
+about the person waits for the account or the lead, and is refused then.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def erase_user(
 
 
 def erase_again(lines: Sequence[ledger.LedgerLine], *, clock: Clock = timezone.now) -> Erased:
-    """After a restore: erase the person whom these lines of the ledger file name.
+    """Erase the person whom these lines of the ledger file name, after a restore.
 
     Writes the lines into the table again. Raises LastOwner, ErasureUnavailable.
     """
@@ -133,7 +133,7 @@ def _restore_entries(lines: Iterable[ledger.LedgerLine]) -> None:
 
 @contextmanager
 def without_origin(subject: UUID, actor: User | None) -> Iterator[None]:
-    """Keep the address and browser of people who erase themselves out of the entries about it."""
+    """Keep address and browser out of the log entries of people who erase themselves."""
     current = current_actor() or Actor()
     user = current.user if current.is_user else actor
     # A request without a logged-in user is the person's own.
@@ -146,9 +146,9 @@ def without_origin(subject: UUID, actor: User | None) -> Iterator[None]:
 
 @contextmanager
 def explained_privileges() -> Iterator[None]:
-    """The application's own role may only append to events and to the log.
+    """Raise ErasureUnavailable if the connected role lacks a privilege.
 
-    Raises ErasureUnavailable.
+    The application's own role may only append to events and to the log.
     """
     try:
         yield
@@ -172,7 +172,7 @@ def _erase(request: ErasureRequest, *, actor: User | None, clock: Clock) -> Eras
     _close_reviews(person)
     leads = _leads_that_stay(person)
     erased.doubtful = sorted(person.subject.doubtful)
-    # After this transaction no row shows that these leads had another person's data too.
+    # After this transaction only the event shows that these leads had another person's data too.
     _publish_once(LEAD_SHARED, person.subject.shared | person.subject.doubtful)
     anonymous = _anonymous_acts(person)
     to_remove = removals(
@@ -213,7 +213,7 @@ def _end_consents(person: PersonalRows, erased: Erased, now: datetime) -> None:
 
 
 def _close_reviews(person: PersonalRows) -> None:
-    """Nobody needs to decide on an empty text."""
+    """Take emptied reviews out of moderation."""
     rows = person.of("reviews").filter(status__in=["draft", "pending"])
     reviews = Review.objects.filter(pk__in=list(rows.values_list("pk", flat=True)))
     reviews.filter(status="draft").update(status="pending")
@@ -245,7 +245,7 @@ def _announce(
     requested_at: datetime,
     now: datetime,
 ) -> None:
-    """Write the ledger, the events for other services, which have copies, and the audit log."""
+    """Write the ledger and the audit log, and publish events for services that have copies."""
     about = user or User(pk=request.subject)
     ErasureLedgerEntry.objects.create(
         subject_id=request.subject,
@@ -277,14 +277,14 @@ def _publish_once(event_type: str, leads: Iterable[UUID], **payload: object) -> 
 
 
 def _anonymous_acts(person: PersonalRows) -> list[tuple[str, UUID]]:
-    """Tables and keys of rows on which somebody unknown acted, from an origin that the log has."""
+    """Tables and keys of rows with anonymous entries in the log that hold an origin."""
     entries = person.of(LOG).filter(actor=None).exclude(entity_type=PEOPLE)
     entries = entries.exclude(ip_address=None, user_agent=None, origin_salt=None)
     return sorted(entries.values_list("entity_type", "entity_id").distinct())
 
 
 def _record_forgotten(rows: Iterable[tuple[str, UUID]]) -> None:
-    """The log lets an origin be removed only if an entry about the same row says so."""
+    """Add the entries that the log requires before the origin of older entries is removed."""
     models_by_table: dict[str, Any] = {table.name: table.model for table in tables()}
     for table, key in rows:
         record_entry(FORGOTTEN, models_by_table[table](pk=key))
@@ -299,9 +299,10 @@ def _export_files(person: PersonalRows) -> list[str]:
 
 
 def _after_commit(files: list[str], *, is_in_ledger_file: bool) -> None:
-    """Remove export files, and add to the ledger file.
+    """Remove export files, and update the ledger file.
 
-    The next run of process_exports, and the next writer of the ledger file, repeat what fails here.
+    After a failure the next run of process_exports removes the files, and the next erasure adds the
+    line to the ledger file.
     """
     for address in files:
         with suppress(storage.UnknownAddress):

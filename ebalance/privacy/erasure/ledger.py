@@ -1,11 +1,11 @@
 """The ledger of erasures as a file outside of the database, one line of JSON for each erasure.
 
 A database restored from an older copy does not know the last erasures; ``replay_erasures`` repeats
-them from this file. It holds ids that name nobody, times and the method.
+them from this file. It holds times, the method, and ids that identify nobody.
 
 Lines are only appended, under a lock, and synced to the disk before the lock is released. A killed
-process may leave an incomplete line; readers skip it, and nothing after it is lost. The next writer
-adds the erasures that were committed and not yet written.
+process may leave an incomplete line. Readers skip such a line, but no later line is lost. The next
+writer adds the erasures that were committed but not yet written.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class LedgerLine:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises ValueError, which quotes nothing, for a text that is no line of the ledger."""
+        """Raises ValueError, without a quotation, for a text that is not a line of the ledger."""
         with suppress(
             ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError
         ):
@@ -91,9 +91,9 @@ def read_file(path: Path | None = None) -> list[LedgerLine]:
 
 
 def read_with_broken(path: Path) -> tuple[list[LedgerLine], list[int]]:
-    """As ``read_file``, and the numbers of broken lines whose person may stay forgotten.
+    """As ``read_file``, with the numbers of broken lines whose person may be missed.
 
-    A broken line is harmless if it is the beginning of a later line and names the person.
+    A broken line is harmless if it names the person and is the beginning of a later line.
     """
     try:
         content = path.read_bytes()

@@ -22,7 +22,7 @@ MAX_LOCK_ATTEMPTS = 5  # afterwards lock out of order instead of starting again
 
 
 class Overtaken(Exception):
-    """Another transaction booked, or named an account beside a lead, before the locks."""
+    """Before the locks, another transaction booked, or linked a lead to an account."""
 
 
 def lock_person(
@@ -41,7 +41,7 @@ def lock_person(
             booked = _appointment_keys(request.rows()) - {row.pk for row in locked}
             if booked and attempt < MAX_LOCK_ATTEMPTS:
                 raise Overtaken
-            # Here the order of locks is broken; the database aborts one side of a deadlock.
+            # This breaks the order of locks; the database aborts one side of a deadlock.
             locked += _lock_appointments(booked)
             canceled = cancel_sessions(
                 locked,

@@ -1,4 +1,4 @@
-"""What an erasure is asked to do, and its result."""
+"""The request for an erasure, and its result."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from .sessions import CanceledSession
 class Erased:
     """The result: rows deleted or changed by table, and the canceled sessions.
 
-    ``doubtful`` are leads with a contact of the person beside a contact that the account does not
-    have. The person's contact is gone; staff must find out whose the rest is.
+    ``doubtful`` are leads with a contact of the person and a contact that the account does not
+    have. The person's contact was removed. Staff must find out to whom the rest of the lead
+    belongs.
     """
 
     subject: UUID
@@ -35,9 +36,10 @@ class Erased:
 
 @dataclass(frozen=True)
 class ErasureRequest:
-    """Who is to be erased, and why.
+    """The person to erase, and the reason.
 
-    ``is_repeated``: after a restore. ``leads`` are known from the first time.
+    ``is_repeated``: the erasure is repeated after a restore. ``leads`` are those of the first
+    erasure.
     """
 
     subject: UUID
@@ -50,8 +52,8 @@ class ErasureRequest:
     def rows(self) -> PersonalRows:
         """The person's rows as they are now.
 
-        The leads of an earlier erasure belong to it: other services, which know their ids, may have
-        written about them since.
+        They include the leads of an earlier erasure: other services know the ids of these leads,
+        and may have written about them since.
         """
         remembered = self.leads | ledger.leads_of(self.subject)
         return PersonalRows(self.subject, remembered=remembered, is_erasure=True)

@@ -1,4 +1,4 @@
-"""The sessions of a person who is erased: those that stop an erasure, and their cancellation."""
+"""The sessions of a person who is erased: those that stop an erasure, and how to cancel them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CanceledSession:
 
     appointment: UUID
     start: datetime
-    refund_amount: int | None  # None: no refund was promised, and nobody was informed
+    refund_amount: int | None  # None: canceled without a refund and without notifications
 
 
 def sessions_ahead(user_id: UUID, *, clock: Clock = timezone.now) -> list[Appointment]:
@@ -39,7 +39,7 @@ def sessions_ahead(user_id: UUID, *, clock: Clock = timezone.now) -> list[Appoin
 def sort_out(
     appointments: Iterable[Appointment], now: datetime
 ) -> tuple[list[Appointment], list[Appointment]]:
-    """The sessions ahead that somebody expects or pays, and the holds that nobody pays.
+    """The booked or being paid sessions ahead, and the holds without a pending payment.
 
     An expired hold with a pending payment counts as a session: a late payment would book the time
     again.
@@ -86,9 +86,9 @@ def cancel_sessions(
 ) -> list[CanceledSession]:
     """Cancel the sessions ahead, as the client would, and the holds.
 
-    ``staff`` is the actor, if it is not the person. ``is_repeated``: after a restore nobody is
-    informed, and no money is promised: both happened the first time. Raises UpcomingAppointments
-    unless ``is_forced``.
+    ``staff`` is the actor, if it is not the person. ``is_repeated``: after a restore no
+    notification is sent and no refund is promised, since the first erasure did both. Raises
+    UpcomingAppointments if there are sessions, unless ``is_forced``.
     """
     now = clock()
     sessions, holds = sort_out(locked, now)
@@ -127,7 +127,7 @@ def _cancel_silently(rows: list[Appointment], now: datetime) -> list[CanceledSes
 
 
 def _give_up(rows: list[Appointment], now: datetime) -> None:
-    """Give holds that ran out an outcome, so that late money does not take the time again."""
+    """Set the outcome of expired holds, so that a late payment does not book the time again."""
     Appointment.objects.filter(pk__in=[row.pk for row in rows]).update(**_outcome(now))
 
 

@@ -1,7 +1,7 @@
 """A person's diary as a PDF to read and print (export type ``diary_pdf``).
 
-The font is Source Sans Pro (OFL), from a package; it has Cyrillic and no smileys. What it lacks is
-drawn as an empty box, and the last page says so.
+The font is Source Sans Pro (OFL), from a package. It has Cyrillic, but no emoji. A missing sign is
+drawn as an empty box, which the last page explains.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ REGULAR, BOLD = "SourceSansPro-Regular", "SourceSansPro-Bold"
 BOX = "\N{BALLOT BOX}"  # drawn for what the font lacks
 INK, QUIET, LINE = HexColor("#23302f"), HexColor("#5c6b69"), HexColor("#dde5e2")
 MARGIN = 22 * mm
-STEP = 5 * mm  # to the right, for what belongs to an answer
+STEP = 5 * mm  # indentation of the parts of an answer
 
 BODY = ParagraphStyle("body", fontName=REGULAR, fontSize=11, leading=15.5, textColor=INK)
 BODY.splitLongWords = 1
@@ -59,8 +59,8 @@ def render_diary_pdf(
 ) -> None:
     """Write a PDF of these rows of diary_entries, opened as in an export, by their days.
 
-    Entries that their author deleted hold nothing and are left out. Without any entry it is a
-    page that says so: that somebody keeps no diary is nobody's business either.
+    Entries that their author deleted are empty and are left out. Without entries the PDF has one
+    page that states this.
     """
     zone = zone or ZoneInfo(readable.USUAL_ZONE)
     _fonts()
@@ -75,7 +75,7 @@ def render_diary_pdf(
 
 
 class Pages(SimpleDocTemplate):
-    """Pages with an outline: an entry of the diary is found by its day."""
+    """Pages with an outline that lists the entries by day."""
 
     def __init__(self, stream: BinaryIO, title: str) -> None:
         super().__init__(
@@ -125,7 +125,7 @@ def _story(entries: Iterable[Mapping[str, Any]], title: str, made_at: str) -> It
 
 
 class Writer:
-    """Makes paragraphs of what is said, and remembers whether the font lacked something."""
+    """Makes paragraphs of labelled values, and records whether the font lacked a sign."""
 
     def __init__(self) -> None:
         self.reader = readable.Reader({})
@@ -134,12 +134,13 @@ class Writer:
     def entry(self, row: Mapping[str, Any]) -> Iterator[Flowable]:
         fields = readable.fields_of(TABLE)
         day = readable.day_of(row["entry_date"])
-        when = self.reader.moment(fields["entry_date"], row["entry_date"])
+        when = self.reader.format_date(fields["entry_date"], row["entry_date"])
         if day:
             when = f"{when}, {date_format(day, 'l').lower()}"
-        kind = self.reader.said(fields["diary_type"], "diary_type", row["diary_type"], row)
-        found = fields["payload_encrypted"]
-        content = self.reader.said(found, readable.column_of(found), row["payload_encrypted"], row)
+        kind = self.reader.label_value(fields["diary_type"], "diary_type", row["diary_type"], row)
+        payload_field = fields["payload_encrypted"]
+        column = readable.column_of(payload_field)
+        content = self.reader.label_value(payload_field, column, row["payload_encrypted"], row)
         yield CondPageBreak(35 * mm)  # a heading is not left alone at the end of a page
         heading: Any  # a Paragraph; Pages reads its mark
         (heading,) = self.lines(when, ENTRY)
@@ -149,16 +150,16 @@ class Writer:
         if content.kind == "unreadable":
             yield from self.lines(capfirst(content.text), NOTE)
         for one in content.parts:
-            yield from self.said(one)
+            yield from self.answer(one)
 
-    def said(self, one: readable.LabelledValue, depth: int = 0) -> Iterator[Flowable]:
+    def answer(self, one: readable.LabelledValue, depth: int = 0) -> Iterator[Flowable]:
         if not one.is_long:
             yield self.line(one, depth)
             return
-        yield CondPageBreak(LABEL.leading + 2 * BODY.leading)  # nor is a question
+        yield CondPageBreak(LABEL.leading + 2 * BODY.leading)  # nor is a question left alone
         yield from self.lines(one.label, LABEL, depth)
         for part in one.parts:
-            yield from self.said(part, depth + 1)
+            yield from self.answer(part, depth + 1)
         if not one.parts:
             yield from self.lines(one.text, BODY, depth)
 
@@ -172,7 +173,7 @@ class Writer:
         """A paragraph for each line; blank lines stay."""
         style = _indented(style, depth)
         for line in text.splitlines():
-            # Never markup: Paragraph reads tags.
+            # Escaped: Paragraph would interpret tags.
             yield Paragraph(escape(self.printable(line)) or "\N{NO-BREAK SPACE}", style)
 
     def printable(self, text: str) -> str:
@@ -182,7 +183,7 @@ class Writer:
 
 
 def printable(text: str) -> str:
-    """``text`` with a box for each sign that the font lacks; one for a sign made of several."""
+    """``text`` with a box for each sign that the font lacks; a joined sign gets one box."""
     text = unicodedata.normalize("NFC", readable.word(text))
     text = "".join(" " if _is_blank(letter) else letter for letter in text)
     text = _sequences().sub(BOX, text)
@@ -212,7 +213,7 @@ def _font(name: str) -> TTFont:
 
 @cache
 def _sequences() -> re.Pattern[str]:
-    """Signs that one of the fonts lacks, joined ones as one: a family is five code points."""
+    """Signs that one of the fonts lacks; a joined sign, such as a family, is one match."""
     known = set.intersection(*({*_font(name).face.charToGlyph} for name in (REGULAR, BOLD)))
     inside = "".join(f"\\U{code:08x}" for code in sorted(known) if code > 31)
     sign = f"[^{inside}{INVISIBLE.pattern.strip('[]')}]"

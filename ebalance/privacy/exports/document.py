@@ -1,8 +1,8 @@
-"""What is held about a person as one document: JSON, and a ZIP with a page to read (privacy.md §5).
+"""The data of a person as one document: JSON, and a ZIP with a page to read (privacy.md §5).
 
-Pure rendering: whose rows these are, and that they are opened, is for ``collecting.py``. Values are
-plain JSON: times in UTC as ISO 8601, ids as text, sealed payloads as what was sealed; one that
-could not be opened is ``readable.unreadable(…)``.
+This module only renders; ``collecting.py`` selects the rows and decrypts them. Values are plain
+JSON: times in UTC as ISO 8601, ids as text, sealed payloads decrypted. A value that could not be
+decrypted is ``readable.unreadable(…)``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Document(TypedDict):
 
 
 class Location(NamedTuple):
-    """A sealed value that could not be opened: where, nothing of what."""
+    """The location of a sealed value that could not be opened."""
 
     table: str
     key: str
@@ -49,13 +49,13 @@ class Location(NamedTuple):
 def make_document(
     subject: UUID, tables: Mapping[str, list[dict[str, Any]]], at: datetime
 ) -> Document:
-    """The document about ``subject``: tables, rows and columns in one order, whoever gave them.
+    """The document about ``subject``, with tables, rows and columns in a fixed order.
 
     Tables without rows are left out.
     """
     known = [table.name for table in data_map.tables()]
-    places = {name: place for place, name in enumerate(known)}
-    names = sorted(tables, key=lambda name: (places.get(name, len(known)), name))
+    positions = {name: position for position, name in enumerate(known)}
+    names = sorted(tables, key=lambda name: (positions.get(name, len(known)), name))
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -66,7 +66,7 @@ def make_document(
 
 
 def unreadable_in(made: Document) -> Iterator[Location]:
-    """Everything in the document that could not be opened."""
+    """The locations of all values in the document that could not be opened."""
     for table, rows in made["tables"].items():
         for row in rows:
             for column, value in row.items():
@@ -77,12 +77,12 @@ def unreadable_in(made: Document) -> Iterator[Location]:
 def render_json(made: Document) -> bytes:
     """UTF-8. The same document gives the same bytes."""
     text = json.dumps(made, ensure_ascii=False, indent=2, allow_nan=False)
-    # Half a pair of UTF-16 cannot be written in UTF-8; the escape that takes its place is JSON's.
+    # UTF-8 cannot encode an unpaired surrogate; it is written as a JSON escape.
     return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def render_zip(made: Document, stream: BinaryIO) -> None:
-    """Write a ZIP: the JSON, and the same in Russian to be read and printed."""
+    """Write a ZIP with the JSON and a Russian page with the same data, to read and print."""
     at = datetime.fromisoformat(made["exported_at"])
     with ZipFile(stream, "w", ZIP_DEFLATED) as archive:
         for name, content in (
@@ -107,9 +107,10 @@ def render_page(made: Document) -> str:
 
 
 def _arranged(table: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows by their keys (the oldest first: keys grow with time), columns as in the model."""
-    places = {column: place for place, column in enumerate(readable.fields_of(table))}
-    names = sorted({c for row in rows for c in row}, key=lambda c: (places.get(c, len(places)), c))
+    """Order rows by key, the oldest first, and columns as in the model."""
+    positions = {column: position for position, column in enumerate(readable.fields_of(table))}
+    columns = {column for row in rows for column in row}
+    names = sorted(columns, key=lambda name: (positions.get(name, len(positions)), name))
     arranged = [{name: row[name] for name in names if name in row} for row in rows]
     return sorted(arranged, key=lambda row: _key(table, row))
 

@@ -1,6 +1,6 @@
 """The page of an export: one HTML file in Russian, without scripts, everything in it escaped.
 
-The frame is a template; the records are put together here, since there may be tens of thousands.
+The frame is a template. The records are built in Python, because there may be tens of thousands.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ type Tables = dict[str, list[dict[str, Any]]]
 def render(
     tables: Tables, *, subject: str, exported_at: str, json_name: str, is_complete: bool
 ) -> str:
-    """The page about ``subject``; ``json_name`` is the file with the same for programs."""
+    """The page about ``subject``; ``json_name`` is the file with the same data as JSON."""
     zone = zone_of(tables)
     with translation.override("ru"):
         sections = [
@@ -45,16 +45,16 @@ def render(
 def _record(record: Record) -> str:
     parts = [f'<article class="box record" id="{escape(record.anchor)}">']
     parts.append(f"<h3>{escape(record.title)}</h3>\n")
-    if record.said:
-        parts += [*_list(record.said), "\n"]
+    if record.values:
+        parts += [*_list(record.values), "\n"]
     if record.keys:
         parts.append(f'<p class="keys">{"".join(map(_key, record.keys))}</p>\n')
     return "".join([*parts, "</article>\n"])
 
 
-def _list(said: tuple[LabelledValue, ...]) -> Iterator[str]:
-    yield '<dl class="said">'
-    for one in said:
+def _list(values: tuple[LabelledValue, ...]) -> Iterator[str]:
+    yield '<dl class="values">'
+    for one in values:
         yield '<div class="long">' if one.is_long else "<div>"
         if one.label:
             yield f"<dt>{escape(one.label)}</dt>"

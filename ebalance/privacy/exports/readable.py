@@ -1,7 +1,7 @@
 """Rows of an export in words: titles, labels and values as a person reads them (privacy.md §5).
 
-Labels are those of the models, of closed sets and of the payloads' schemas. Called under
-``translation.override``; times are said in one zone.
+Labels are those of the models, of closed sets and of the payloads' schemas. Callers set the
+language with ``translation.override``. All times are in one zone.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ type Row = Mapping[str, Any]
 
 UNREADABLE = "$unreadable"
 USUAL_ZONE = "Europe/Moscow"
-HALF_A_PAIR = re.compile("[\ud800-\udfff]")  # of UTF-16; no text that can be written
+HALF_A_PAIR = re.compile("[\ud800-\udfff]")  # an unpaired surrogate, which cannot be encoded
 LONG = 60  # characters of a text that gets lines of its own
 ALTERNATIVES = (re.compile(r"\s*;\s*"), re.compile(r"\s+или\s+"))
 
 
 def unreadable(reason: str) -> dict[str, str]:
-    """What stands in the place of a sealed value that could not be opened; ``reason`` is a code.
+    """The replacement of a sealed value that could not be opened; ``reason`` is a code.
 
-    No payload has such a key: their schemas take no other keys than their own.
+    No payload has this key: the schemas allow no undeclared keys.
     """
     return {UNREADABLE: reason}
 
@@ -67,7 +67,7 @@ class LabelledValue:
 class Record:
     anchor: str
     title: str
-    said: tuple[LabelledValue, ...]
+    values: tuple[LabelledValue, ...]
     keys: tuple[LabelledValue, ...]  # of the row itself and of what it refers to
 
 
@@ -86,12 +86,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Reader:
-    """Says the rows of one document, in the zone of the person it is about."""
+    """Renders the rows of one document, in the time zone of the person."""
 
     tables: Mapping[str, list[dict[str, Any]]]
     subject: str = ""
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo(USUAL_ZONE))
-    # What there may be ten thousand rows of is looked up once.
+    # Cached: a document may have tens of thousands of rows.
     _fields: dict[str, dict[str, models.Field]] = field(default_factory=dict)
     _labels: dict[models.Field, str] = field(default_factory=dict)
 
@@ -106,90 +106,92 @@ class Reader:
 
     def record(self, table: str, number: int, row: Row) -> Record:
         fields = self.fields(table)
-        said: list[LabelledValue] = []
+        values: list[LabelledValue] = []
         keys: list[LabelledValue] = []
         for column, value in row.items():
-            found = fields.get(column)
+            db_field = fields.get(column)
             if value is None or value in ("", [], {}):
                 continue
-            one = self.said(found, column, value, row)
-            (keys if one.kind == "key" else said).append(one)
+            one = self.label_value(db_field, column, value, row)
+            (keys if one.kind == "key" else values).append(one)
         return Record(
             anchor=f"{table}-{number}",
             title=self.title(table, number, row),
-            said=tuple(said),
+            values=tuple(values),
             keys=tuple(keys),
         )
 
     def title(self, table: str, number: int, row: Row) -> str:
-        """What it is, and when: by the first time that its table has."""
+        """The name of the model, with the first date or time that the row has."""
         model = model_of(table)
         if model is get_user_model():
             return gettext("Your account")
         name = capfirst(str(model._meta.verbose_name)) if model else f"№ {number}"
-        for column, found in self.fields(table).items():
-            if isinstance(found, models.DateField) and row.get(column):
-                return f"{name}, {self.moment(found, row[column])}"
+        for column, db_field in self.fields(table).items():
+            if isinstance(db_field, models.DateField) and row.get(column):
+                return f"{name}, {self.format_date(db_field, row[column])}"
         return name
 
     # -- values ---------------------------------------------------------------------------------
 
-    def label(self, found: models.Field) -> str:
-        if found not in self._labels:
-            self._labels[found] = label_of(found)
-        return self._labels[found]
+    def label(self, db_field: models.Field) -> str:
+        if db_field not in self._labels:
+            self._labels[db_field] = label_of(db_field)
+        return self._labels[db_field]
 
     def fields(self, table: str) -> dict[str, models.Field]:
         if table not in self._fields:
             self._fields[table] = fields_of(table)
         return self._fields[table]
 
-    def said(self, found: models.Field | None, column: str, value: Any, row: Row) -> LabelledValue:
-        label = column if found is None else self.label(found)
+    def label_value(
+        self, db_field: models.Field | None, column: str, value: Any, row: Row
+    ) -> LabelledValue:
+        label = column if db_field is None else self.label(db_field)
         if is_unreadable(value):
             return LabelledValue(label, gettext("could not be opened"), kind="unreadable")
-        if found is None:
+        if db_field is None:
             return plain(label, value)
-        if isinstance(found, SealedJSON):
-            return LabelledValue(label, parts=tuple(payload(found, value, row)))
-        if isinstance(found, models.DateField):
-            return LabelledValue(label, self.moment(found, value))
-        if isinstance(found, models.ForeignKey | models.UUIDField):
-            return self.key(found, label, value)
-        if isinstance(found, ArrayField):
-            labels = _labels(found.base_field)
+        if isinstance(db_field, SealedJSON):
+            return LabelledValue(label, parts=tuple(payload(db_field, value, row)))
+        if isinstance(db_field, models.DateField):
+            return LabelledValue(label, self.format_date(db_field, value))
+        if isinstance(db_field, models.ForeignKey | models.UUIDField):
+            return self.key(db_field, label, value)
+        if isinstance(db_field, ArrayField):
+            labels = _labels(db_field.base_field)
             return LabelledValue(label, ", ".join(labels.get(one, str(one)) for one in value))
         if isinstance(value, str | bool | int | float):
-            return LabelledValue(label, _labels(found).get(value) or word(value))
+            return LabelledValue(label, _labels(db_field).get(value) or word(value))
         return plain(label, value)
 
-    def key(self, found: models.Field, label: str, value: Any) -> LabelledValue:
-        """Of the row itself or of another one; a role and its kind are words."""
-        target = found.target_field if isinstance(found, models.ForeignKey) else found
+    def key(self, db_field: models.Field, label: str, value: Any) -> LabelledValue:
+        """A key of this row or of another row. A key with a label, such as a role, is a text."""
+        target = db_field.target_field if isinstance(db_field, models.ForeignKey) else db_field
         if (text := _labels(target).get(value)) is not None:
             return LabelledValue(label, text)
         if str(value) == self.subject:
             return LabelledValue(label, gettext("you"), kind="key")
-        if isinstance(found, models.ForeignKey):
-            table = found.related_model._meta.db_table
-            if (place := self.numbers.get((table, str(value)))) is not None:
-                title = self.title(table, place, self.tables[table][place - 1])
-                return LabelledValue(label, title, kind="key", link=f"{table}-{place}")
+        if isinstance(db_field, models.ForeignKey):
+            table = db_field.related_model._meta.db_table
+            if (number := self.numbers.get((table, str(value)))) is not None:
+                title = self.title(table, number, self.tables[table][number - 1])
+                return LabelledValue(label, title, kind="key", link=f"{table}-{number}")
         return LabelledValue(label, word(value), kind="key")
 
     @cached_property
     def numbers(self) -> dict[tuple[str, str], int]:
-        """Where a row stands in its table, by its key."""
-        found = {}
+        """The number of each row in its table, by table and key."""
+        positions = {}
         for table, rows in self.tables.items():
             model = model_of(table)
             for number, row in enumerate(rows, 1):
                 if model and (key := row.get(column_of(model._meta.pk))) is not None:
-                    found[table, str(key)] = number
-        return found
+                    positions[table, str(key)] = number
+        return positions
 
-    def moment(self, found: models.Field, value: Any) -> str:
-        if isinstance(found, models.DateTimeField):
+    def format_date(self, db_field: models.Field, value: Any) -> str:
+        if isinstance(db_field, models.DateTimeField):
             time = time_of(value)
             return date_and_time(time, self.zone) if time else word(value)
         day = day_of(value)
@@ -197,7 +199,7 @@ class Reader:
 
 
 def zone_of(tables: Mapping[str, list[dict[str, Any]]]) -> ZoneInfo:
-    """The zone of the person whose rows these are; Moscow's where none is known."""
+    """The time zone of the person; Moscow if it is not known."""
     for row in tables.get("users", ()):
         try:
             return ZoneInfo(row.get("timezone") or USUAL_ZONE)
@@ -218,7 +220,7 @@ def word(value: Any) -> str:
 
 
 def plain(label: str, value: Any) -> LabelledValue:
-    """JSON of which no schema is known."""
+    """A JSON value without a known schema."""
     if isinstance(value, Mapping):
         return LabelledValue(
             label, parts=tuple(plain(word(key), one) for key, one in value.items())
@@ -235,20 +237,20 @@ def plain(label: str, value: Any) -> LabelledValue:
 # -- payloads -------------------------------------------------------------------------------------
 
 
-def payload(found: SealedJSON, value: Any, row: Row) -> Iterator[LabelledValue]:
-    """A diary entry or an intake form, with the titles of the schema that it was checked by."""
-    schema = _schema(found, value, row)
+def payload(db_field: SealedJSON, value: Any, row: Row) -> Iterator[LabelledValue]:
+    """A diary entry or an intake form, with the titles of its schema."""
+    schema = _schema(db_field, value, row)
     if schema and isinstance(value, Mapping):
         yield from _answers(value, schema)
     else:
         yield plain("", value)
 
 
-def _schema(found: SealedJSON, value: Any, row: Row) -> dict[str, Any]:
+def _schema(db_field: SealedJSON, value: Any, row: Row) -> dict[str, Any]:
     try:
-        name, _is_draft = found.schema(SimpleNamespace(**row)) if found.schema else ("", True)
+        name, _is_draft = db_field.schema(SimpleNamespace(**row)) if db_field.schema else ("", True)
         return payloads.schema_for(name, value["version"])
-    except (AttributeError, LookupError, TypeError):  # of another version, or no payload at all
+    except (AttributeError, LookupError, TypeError):  # another version, or no payload
         return {}
 
 
@@ -279,15 +281,17 @@ def _answer(schema: Mapping[str, Any], name: str, value: Any) -> LabelledValue:
 
 
 def _options(described: Mapping[str, Any], closed: Mapping[str, Any]) -> dict[str, str]:
-    """What the answers of a closed question mean: its description lists them in their order,
-    or they are called as in the closed sets of the models.
+    """The labels of the answers to a closed question.
+
+    The description of the question lists the labels in the order of the codes. If it does not,
+    they are those of the models' closed sets.
     """
     codes = closed.get("enum", ())
     text = described.get("description", "").strip().removesuffix(".")
     for between in ALTERNATIVES:
         words = between.split(text)
         if len(words) == len(codes) > 1:
-            return {code: capfirst(said) for code, said in zip(codes, words, strict=True)}
+            return {code: capfirst(option) for code, option in zip(codes, words, strict=True)}
     return {code: capfirst(gettext(code.replace("_", " "))) for code in codes}
 
 
@@ -295,19 +299,19 @@ def _options(described: Mapping[str, Any], closed: Mapping[str, Any]) -> dict[st
 
 
 def model_of(table: str) -> type[models.Model] | None:
-    found = _table(table)
-    return found.model if found else None
+    declared = _table(table)
+    return declared.model if declared else None
 
 
 def fields_of(table: str) -> dict[str, models.Field]:
     """The columns of the table by name, in the order of its model."""
-    found = _table(table)
-    return {c.name: c.field for c in found.columns if c.field is not None} if found else {}
+    declared = _table(table)
+    return {c.name: c.field for c in declared.columns if c.field is not None} if declared else {}
 
 
-def column_of(found: models.Field) -> str:
-    """The name of its column; only a many-to-many field has none."""
-    return cast("str", found.column)
+def column_of(db_field: models.Field) -> str:
+    """The name of the field's column. Only a many-to-many field has none."""
+    return cast("str", db_field.column)
 
 
 def table_title(table: str) -> str:
@@ -317,10 +321,10 @@ def table_title(table: str) -> str:
     return capfirst(str(model._meta.verbose_name_plural)) if model else table
 
 
-def label_of(found: models.Field) -> str:
-    label = str(found.verbose_name)
-    if isinstance(found, ProtectedField | models.DateTimeField):
-        # What was sealed is open here, and times are not in UTC.
+def label_of(db_field: models.Field) -> str:
+    label = str(db_field.verbose_name)
+    if isinstance(db_field, ProtectedField | models.DateTimeField):
+        # The label mentions sealing or UTC, but exported values are decrypted and in local time.
         label = re.sub(r"\s*\([^()]*\)$", "", label)
     return capfirst(label)
 
@@ -329,8 +333,8 @@ def _table(name: str) -> data_map.Table | None:
     return next((table for table in data_map.tables() if table.name == name), None)
 
 
-def _labels(found: models.Field) -> dict[Any, str]:
-    return {value: capfirst(str(label)) for value, label in found.flatchoices}
+def _labels(db_field: models.Field) -> dict[Any, str]:
+    return {value: capfirst(str(label)) for value, label in db_field.flatchoices}
 
 
 def time_of(value: Any) -> datetime | None:

@@ -1,12 +1,12 @@
 """Requests for a copy of one's data: created by the person, processed by process_exports.
 
-Several workers share the requests. A worker holds an advisory lock of its session on the request
-that it processes. The lock ends with the session, however that ends: a request with the status
-``processing`` whose lock is free was left by a killed worker, and the next one takes it over. So a
-worker needs a session of its own, and no transaction pooler.
+Several workers share the requests. A worker holds a session-level advisory lock on the request that
+it processes. If a request has the status ``processing`` and its lock is free, its worker was
+killed, and the next worker continues it. So a worker needs a session of its own, without a
+transaction pooler.
 
-A failure outside of the request (disk, database) is retried by the next run. A request that fails
-by itself becomes ``failed``, and the person may ask again.
+The next run retries after an external failure (disk, database). A request that itself causes an
+error becomes ``failed``, and the person may request another export.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 KEPT = timedelta(days=7)  # privacy.md §4
 OPEN = ("requested", "processing")
 DIARY = "diary_entries"
-MAX_LOGGED = 50  # values that could not be opened and are named in the log; the rest is counted
+MAX_LOGGED = 50  # unreadable values that are listed in the log; the others are counted
 OUTSIDE = (OSError, OperationalError, InterfaceError)
 
 type Outcome = Literal["ready", "incomplete", "failed", "postponed", "gone", "elsewhere"]
@@ -53,9 +53,9 @@ class ExportFile:
 def request_export(
     user: RowOrKey[User], *, export_type: str, clock: Clock = timezone.now
 ) -> DataExportRequest:
-    """A request for a copy of this person's data; the open one of the same type, if there is one.
+    """Request a copy of this person's data. Returns the open request of the same type, if any.
 
-    A blocked person may ask too. Raises NotFound, AccountErased, InvalidInput.
+    A blocked person may request one too. Raises NotFound, AccountErased, InvalidInput.
     """
     export_type = parse_choice(export_type, DataExportRequest.Type, "export_type")
     person = lock_or_refuse(User.objects.all(), user)
@@ -76,7 +76,7 @@ def open_requests() -> list[UUID]:
 
 
 def process_export(key: UUID, *, clock: Clock = timezone.now) -> Outcome:
-    """Make the file of one request, unless it is done, or another worker processes it.
+    """Make the file of one request, unless it is finished or another worker processes it.
 
     "incomplete": the file is ready, but some values could not be decrypted. Never raises for a
     fault of the request; raises the database's error if the connection is lost.
@@ -88,7 +88,7 @@ def process_export(key: UUID, *, clock: Clock = timezone.now) -> Outcome:
         try:
             return _make(request, clock)
         except OUTSIDE as error:
-            logger.error("data export %s has to wait: %s", key, _describe(error))
+            logger.error("data export %s is postponed: %s", key, _describe(error))
             return "postponed"
         except Exception as error:
             if not _fail(key, clock=clock):
@@ -112,7 +112,7 @@ def _make(request: DataExportRequest, clock: Clock) -> Outcome:
     try:
         is_ready = _finish(request.pk, made.file_url, clock=clock)
     except OUTSIDE:
-        # The commit may have succeeded. sweep() finds out, and removes the file if it did not.
+        # The commit may have succeeded. If it did not, sweep() removes the file.
         raise
     except BaseException:
         storage.remove(made.file_url)
@@ -133,7 +133,7 @@ def _make(request: DataExportRequest, clock: Clock) -> Outcome:
 
 @transactional
 def _finish(key: UUID, file_url: str, *, clock: Clock) -> bool:
-    """False if the person was erased, or another worker took the request over."""
+    """Returns False if the person was erased, or another worker processes the request."""
     request = _lock_processing(key)
     if request is None:
         return False
@@ -203,6 +203,6 @@ def _call_lock(function: str, key: UUID) -> Any:
 
 
 def _describe(error: BaseException) -> str:
-    """The type and place of an error in one line that quotes nothing."""
+    """The type and location of an error in one line, without its message."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} in {frame.name}, line {frame.lineno}"

@@ -1,8 +1,8 @@
 """Files of finished exports, in ``EXPORTS_DIR``: one for each request that is ready.
 
-A file's name is the request's id and 128 random bits: whoever knows one address knows no other.
-It is written under another name and renamed when it is complete and on the disk, so that a
-killed run leaves nothing under a name that looks finished. Folder 0700, files 0600.
+A file's name is the request's id and 128 random bits, so that no address can be guessed from
+another. A file is written under a temporary name, synced and renamed: a killed run leaves no
+incomplete file under a final name. Folder 0700, files 0600.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 SUFFIXES = {"user_data": "zip", "diary_pdf": "pdf"}
 NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-[0-9a-f]{32}\.(zip|pdf)")
 UNFINISHED = ".part"
-LEFT_ALONE = timedelta(hours=1)  # a file that nobody names yet may be of a run at work
+LEFT_ALONE = timedelta(hours=1)  # an unreferenced file may belong to a running worker
 
 
 class UnknownAddress(ValueError):
-    """Not the address of a file of ours. The address is not in here."""
+    """The text is not the address of an export. The message does not quote it."""
 
     def __init__(self) -> None:
         super().__init__("This is not the address of an export.")
 
 
 def prepare() -> None:
-    """Make the folder, for its owner alone. Raises OSError."""
+    """Create the folder, accessible to its owner only. Raises OSError."""
     folder = _folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_mode & 0o077:
@@ -47,9 +47,9 @@ def prepare() -> None:
 
 
 def save(request: DataExportRequest, write: Callable[[BinaryIO], None]) -> str:
-    """Keep what ``write`` writes; the address for ``file_url``.
+    """Store the output of ``write``; returns the address for ``file_url``.
 
-    Raises OSError, and whatever ``write`` raises; then nothing remains.
+    Raises OSError, and any error of ``write``; then no file remains.
     """
     prepare()
     name = f"{request.pk}-{secrets.token_hex(16)}.{SUFFIXES[request.export_type]}"
@@ -69,7 +69,7 @@ def save(request: DataExportRequest, write: Callable[[BinaryIO], None]) -> str:
 
 
 def remove(file_url: str) -> None:
-    """Remove the file at this address; again it changes nothing. Raises UnknownAddress, OSError."""
+    """Remove the file at this address, if it exists. Raises UnknownAddress, OSError."""
     (_folder() / name_in(file_url)).unlink(missing_ok=True)
 
 
@@ -84,14 +84,14 @@ def open_for(request: DataExportRequest, *, clock: Clock = timezone.now) -> Bina
 
 
 def sweep(now: datetime) -> int:
-    """Remove files of exports that expired, and files that nobody names and are older than an hour.
+    """Remove files of expired exports, and unreferenced files older than an hour; returns how many.
 
-    Returns how many. Safe beside running exports and at any time again.
+    Safe to repeat, and safe beside running exports.
     """
-    found = [*_files()]  # before the requests are asked: what is finished later is not among them
+    names = [*_files()]  # listed before the requests are read, so that no later file is removed
     ready, expired = _named(now)
     removed = 0
-    for name in found:
+    for name in names:
         if name in ready:
             continue
         path = _folder() / name
@@ -103,9 +103,9 @@ def sweep(now: datetime) -> int:
 
 
 def name_in(file_url: str) -> str:
-    """The name of the file at this address, whatever EXPORTS_URL was when it was made.
+    """The name of the file at this address, also if EXPORTS_URL has changed since.
 
-    Raises UnknownAddress, also for an address that leads out of the folder.
+    Raises UnknownAddress, also for an address outside of the folder.
     """
     *before, name = file_url.split("/") if isinstance(file_url, str) else [""]
     if not NAME.fullmatch(name) or {".", ".."} & {*before}:
@@ -114,7 +114,7 @@ def name_in(file_url: str) -> str:
 
 
 def _named(now: datetime) -> tuple[set[str], set[str]]:
-    """Names of the files of requests that are ready: until their expiry, and after it."""
+    """Names of the files of ready requests: those that are valid, and those that expired."""
     from identity.models import DataExportRequest
 
     rows = DataExportRequest.objects.filter(status="ready")
@@ -129,7 +129,7 @@ def _named(now: datetime) -> tuple[set[str], set[str]]:
 
 
 def _files() -> Iterator[str]:
-    """Files of ours, finished or not; others in the folder are not ours to remove."""
+    """The names of export files, finished or not. Other files in the folder are not touched."""
     with suppress(FileNotFoundError):
         for path in _folder().iterdir():
             if NAME.fullmatch(path.name.removesuffix(UNFINISHED)):

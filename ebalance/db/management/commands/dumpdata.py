@@ -31,7 +31,7 @@ class Command(dumpdata.Command):
                 "Natural keys of people are their e-mail addresses: --natural-foreign and "
                 "--natural-primary need --with-personal-data."
             )
-        # A key cannot be left out, so a row with a personal one is.
+        # A key cannot be left out, so tables with a personal key are.
         rows = [m for m in apps.get_models() if is_personal(m._meta.pk)]
         columns = [
             f
@@ -49,14 +49,14 @@ class Command(dumpdata.Command):
         ]
         if names and options["verbosity"]:
             self.stderr.write(
-                f"Left out, being personal: {', '.join(sorted(names))}. "
+                f"Left out as personal: {', '.join(sorted(names))}. "
                 "--with-personal-data puts them in."
             )
 
 
 @contextlib.contextmanager
 def _not_serialized(columns: list[Any]) -> Iterator[None]:
-    """Serializers ask each field for this; they take no list of columns of several models."""
+    """Exclude columns from serializers, which have no option for columns of several models."""
     usual = [(field, field.serialize) for field in columns]
     for field in columns:
         field.serialize = False

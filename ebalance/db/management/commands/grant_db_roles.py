@@ -8,13 +8,13 @@ from ebalance.db import checks
 from ebalance.db.schema import grants, roles
 from ebalance.db.server import QUIET_LOG
 
-DONE = "The roles have what they are for, and nothing else."
+DONE = "The roles have exactly the privileges that they need."
 
 
 class Command(BaseCommand):
     help = (
         "Make the roles ebalance_owner, ebalance_app and ebalance_analyst and grant them exactly "
-        "what they are for. Run it after every `migrate`."
+        "the privileges that they need. Run it after every `migrate`."
     )
     requires_system_checks: list[str] = []
 
@@ -60,7 +60,7 @@ class Command(BaseCommand):
         self.stdout.write(DONE)
 
     def warn_of_log(self, names: list[str]) -> None:
-        """Only a superuser can set this, and the grants are worth having without."""
+        """Only a superuser can change these settings; the grants are made in any case."""
         wanted = ", ".join(f"{name} = {QUIET_LOG[name]}" for name in names)
         text = (
             f"Warning: the server's log may quote rows and parameters; a superuser sets {wanted}."
@@ -69,7 +69,7 @@ class Command(BaseCommand):
 
 
 def explain(error: DatabaseError) -> str | None:
-    """A sentence for what the connected role may not do, or cannot do now; None for the rest."""
+    """A sentence for a missing privilege or a locked table; None for any other error."""
     cause = error.__cause__
     if not isinstance(cause, psycopg.Error):
         return None
@@ -80,7 +80,7 @@ def explain(error: DatabaseError) -> str | None:
             f"of {grants.OWNER} once one has."
         )
     if isinstance(cause, psycopg.errors.LockNotAvailable):
-        return f"Somebody is at work on these tables, try again: {reason}."
+        return f"Another session uses these tables, try again: {reason}."
     return None
 
 

@@ -7,12 +7,12 @@ from ebalance.db.encryption import keys, rotation
 
 
 class Command(BaseCommand):
-    help = "Say which keys are in use, or make a new one. Of a key, only its id is ever shown."
+    help = "Show the keys in use, or generate a new one. Of stored keys, only the ids are shown."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         what = parser.add_subparsers(dest="what", required=True, metavar="status | generate ID")
-        what.add_parser("status", help="how many rows of each column are under which key")
+        what.add_parser("status", help="the number of rows of each column by key")
         generate = what.add_parser("generate", help="print a new entry for a ring")
         generate.add_argument("id", help="1 to 16 lower-case Latin letters and digits")
 
@@ -39,8 +39,8 @@ class Command(BaseCommand):
 
 
 def describe(share: rotation.Share) -> str:
-    """One line: column, key, rows, and what is to be said about the key."""
-    place = f"{share.field.place:<46} {share.key_id:<16} {share.rows:>10,}"
+    """One line: column, key, rows, and the state of the key."""
+    line = f"{share.field.qualified_name:<46} {share.key_id:<16} {share.rows:>10,}"
     if share.is_current:
-        return f"{place}  primary"
-    return place if share.is_known else f"{place}  NOT IN THE RING"
+        return f"{line}  primary"
+    return line if share.is_known else f"{line}  NOT IN THE RING"

@@ -5,10 +5,10 @@ from ebalance.db.autodetector import FoldingAutodetector
 
 
 class Command(migrate.Command):
-    """migrate that compares models and migrations as makemigrations does."""
+    """migrate with the autodetector of makemigrations."""
 
     autodetector = FoldingAutodetector
 
     def get_check_kwargs(self, options):
-        # What admin or an address gets wrong is no reason not to migrate, and need not be loaded.
+        # Only these checks: errors in admin or in URLs must not prevent a migration.
         return {**super().get_check_kwargs(options), "tags": [Tags.models, Tags.database]}

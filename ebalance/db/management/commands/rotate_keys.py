@@ -65,7 +65,7 @@ class Command(OperatorCommand):
             self.name(rotation)
 
     def name(self, rotation: Rotation) -> None:
-        """Name the rows that cannot be moved. Ids and reasons, nothing of a value."""
+        """List the rows that cannot be moved, by id and reason, without values."""
         for row_id, reason in [*rotation.left.items()][:SHOWN]:
             self.stderr.write(f"  {rotation.table} {row_id}: {reason}")
         if (more := len(rotation.left) - SHOWN) > 0:
@@ -74,11 +74,12 @@ class Command(OperatorCommand):
     def conclude(self, rotations: list[Rotation], *, dry_run: bool) -> None:
         if dry_run:
             if left := sum(len(rotation.left) for rotation in rotations):
-                raise CommandError(f"{format_rows(left)} would be left as they are.")
+                raise CommandError(f"{format_rows(left)} cannot be moved.")
             return
-        # Of all tables, chosen or not: exit code 0 means that an old key may go.
+        # Checks all tables, not only the chosen ones: exit code 0 means that old keys may be
+        # removed.
         known = [share for model in sealed_models() for share in shares(model)]
         old = [share for share in known if not share.is_current]
         if old:
-            raise CommandError("\n".join(["Under an old key remain:", *map(describe, old)]))
+            raise CommandError("\n".join(["Rows under an old key remain:", *map(describe, old)]))
         self.stdout.write("Everything is under the first key of its ring.")

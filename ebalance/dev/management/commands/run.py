@@ -1,4 +1,4 @@
-"""`manage.py run`: from nothing to a login page, for development (`make run`)."""
+"""`manage.py run`: prepares the database and serves admin, for development (`make run`)."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ class Command(BaseCommand):
             server.set_app(StaticFilesHandler(get_internal_wsgi_application()))
             is_serving = True
             shown = "localhost" if address in {"127.0.0.1", "0.0.0.0"} else address
-            self.say(f"Admin is served at http://{shown}:{port}/admin/ — Ctrl-C ends it.")
+            self.write_line(f"Admin is served at http://{shown}:{port}/admin/ — Ctrl-C ends it.")
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:
-            self.say("\nStopping …")
+            self.write_line("\nStopping …")
             if not is_serving:
                 sys.exit(130)
         finally:
@@ -68,7 +68,7 @@ class Command(BaseCommand):
             connections.close_all()
             bundled.leave(wait=True)
 
-    def say(self, text: str) -> None:
+    def write_line(self, text: str) -> None:
         # A closed terminal or a broken pipe must not prevent the clean-up.
         try:
             self.stdout.write(text)
@@ -78,31 +78,31 @@ class Command(BaseCommand):
 
     def prepare(self, *, demo_data: bool) -> None:
         with _one_at_a_time():
-            self.say("Bringing the database up to date …")
+            self.write_line("Bringing the database up to date …")
             started = time.monotonic()
             call_command("migrate", interactive=False)
-            self.say(
+            self.write_line(
                 f"The database is up to date ({time.monotonic() - started:.1f} s). Loading seeds …"
             )
             call_command("loaddata", "seeds", verbosity=0)
             self.make_owner()
             if demo_data and (added := demo.load_demo()):
-                self.say(f"Added demo data: {added}.")
+                self.write_line(f"Added demo data: {added}.")
 
     def make_owner(self) -> None:
         owner = demo.active_owner()
         if owner is not None and owner.email != OWNER_EMAIL:
-            self.say(f"Sign in as {owner.email}.")
+            self.write_line(f"Sign in as {owner.email}.")
         elif owner is not None:
-            self.say(
+            self.write_line(
                 f"Sign in as {OWNER_EMAIL}; the password was shown when the account was made. "
                 f"A new one: manage.py changepassword {OWNER_EMAIL}"
             )
         else:
             password = secrets.token_urlsafe(12)
             get_user_model().objects.create_superuser(email=OWNER_EMAIL, password=password)
-            self.say("A development owner was made. The password is shown only this once.")
-            self.say(f"  address:  {OWNER_EMAIL}\n  password: {password}")
+            self.write_line("A development owner was made. The password is shown only this once.")
+            self.write_line(f"  address:  {OWNER_EMAIL}\n  password: {password}")
 
 
 def _interrupt(*_: object) -> None:
@@ -116,7 +116,7 @@ def _port(text: str) -> int:
 
 
 def _listen(address: str, port: int) -> ThreadedWSGIServer:
-    """Take the port. Browsers that connect while the database is prepared wait for an answer."""
+    """Listen on the port. Browsers that connect before the database is ready wait."""
     try:
         server = ThreadedWSGIServer((address, port), WSGIRequestHandler)
     except OSError as error:

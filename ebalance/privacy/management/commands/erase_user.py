@@ -20,7 +20,7 @@ class Command(OperatorCommand):
         "Erase a person for good, in one transaction, and record it in the ledger of erasures. A "
         "repeated call removes what was written since."
     )
-    dry_run = "say what would be removed, change nothing"
+    dry_run = "list what would be removed; change nothing"
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -45,12 +45,12 @@ class Command(OperatorCommand):
             with transaction.atomic():
                 erased = self.erased(user, options)
                 transaction.set_rollback(True)
-            self.say(erased, "would be", options["dry_run"])
+            self.print_result(erased, "would be", options["dry_run"])
             return
-        write_file()  # before anything is lost: the ledger file must be writable
+        write_file()  # first, because the ledger file must be writable before anything is erased
         if not options["yes"]:
             self.confirm(user)
-        self.say(self.erased(user, options), "", options["dry_run"])
+        self.print_result(self.erased(user, options), "", options["dry_run"])
         write_file()
 
     def erased(self, user: User, options: dict[str, Any]) -> Erased:
@@ -67,7 +67,7 @@ class Command(OperatorCommand):
         if answer.strip().lower() != "yes":
             raise CommandError("Nothing was changed.")
 
-    def say(self, erased: Erased, would: str, is_rehearsal: bool) -> None:
+    def print_result(self, erased: Erased, would: str, is_rehearsal: bool) -> None:
         for table, rows in sorted(erased.counts.items()):
             self.stdout.write(f"{rows:>8,} {table}")
         for session in erased.canceled:
@@ -78,8 +78,8 @@ class Command(OperatorCommand):
             )
         for lead in erased.doubtful:
             self.stdout.write(
-                f"Lead {lead} had a contact of theirs and one that their account has not: see "
-                "whose the rest of it is."
+                f"Lead {lead} had a contact of this person and another contact: check to whom the "
+                "rest of it belongs."
             )
         if not erased.rows:
             self.stdout.write(f"Nothing of {erased.subject} is left to erase.")
@@ -90,7 +90,7 @@ class Command(OperatorCommand):
 
 
 def in_english(refusal: Refused) -> str:
-    """Commands speak English, as all of manage.py does."""
+    """The refusal's sentence in English, the language of all commands."""
     with translation.override("en"):
         return refusal.sentence
 

@@ -19,9 +19,8 @@ STANDARD_OUTPUT = "-"
 
 class Command(OperatorCommand):
     help = (
-        "Write everything that is held about a person, opened, into a file that only you can "
-        "read. It is recorded in the audit log. Fails when something could not be opened; the "
-        "file then says so in its place."
+        "Write all stored data of a person, decrypted, to a file that only you can read. The audit "
+        "log records it. Fails if a value could not be decrypted; the file then marks that value."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -64,7 +63,7 @@ class Command(OperatorCommand):
         self.complain([*document.unreadable_in(made)])
 
     def to_standard_output(self, content: bytes) -> None:
-        raw = getattr(self.stdout, "buffer", None)  # of the process; a test's has none
+        raw = getattr(self.stdout, "buffer", None)  # a test's stdout has no buffer
         if raw is None:
             self.stdout.write(content.decode("utf-8"), ending="")
         else:
@@ -73,8 +72,8 @@ class Command(OperatorCommand):
             raw.flush()
 
     def complain(self, unreadable: list[document.Location]) -> None:
-        for place in unreadable[:SHOWN]:
-            self.stderr.write(f"  {place}: could not be opened.")
+        for location in unreadable[:SHOWN]:
+            self.stderr.write(f"  {location}: could not be opened.")
         if unreadable:
             raise CommandError(f"{len(unreadable):,} values could not be opened and are not in it.")
 
@@ -108,4 +107,4 @@ def _write(target: Path, content: bytes) -> None:
 
 
 def _occupied(target: str) -> CommandError:
-    return CommandError(f"{target} is there already; nothing was written.")
+    return CommandError(f"{target} exists already; nothing was written.")

@@ -19,11 +19,11 @@ from .erase_user import in_english, write_file
 class Command(OperatorCommand):
     help = (
         "After a restore from a backup: erase again everybody whom the ledger of erasures names, "
-        "by its file and by its table. Safe to stop and to repeat; fails when somebody could not "
-        "be erased, or may have been forgotten. Sessions ahead are cancelled without a word to "
-        "anybody: what came of them was told when they were cancelled first."
+        "in its file or in its table. Safe to stop and to repeat; fails if a person could not "
+        "be erased, or may have been missed. Sessions ahead are cancelled without notifications: "
+        "these were sent when the sessions were cancelled the first time."
     )
-    dry_run = "say who would be erased, change nothing"
+    dry_run = "list the people who would be erased; change nothing"
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -33,8 +33,8 @@ class Command(OperatorCommand):
         parser.add_argument(
             "--no-file",
             action="store_true",
-            help="go by the table alone, as long as there is no file: nobody was ever erased, or "
-            "the file is lost",
+            help="use the table alone if there is no file: nobody was ever erased, or the file is "
+            "lost",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -43,36 +43,36 @@ class Command(OperatorCommand):
         by_subject = self.to_repeat(options["ledger"], is_without=options["no_file"])
         if not is_rehearsal:
             write_file(also=[line for lines in by_subject.values() for line in lines])
-        came: Counter[str] = Counter()
+        outcomes: Counter[str] = Counter()
         with StopSignals() as stop, progress("erasure_ledger", len(by_subject)) as tick:
             for subject, lines in by_subject.items():
                 stop.check("a person")
-                came[self.repeat(subject, lines, is_rehearsal)] += 1
+                outcomes[self.repeat(subject, lines, is_rehearsal)] += 1
                 tick(1)
-        self.conclude(came, is_rehearsal)
+        self.conclude(outcomes, is_rehearsal)
 
     def to_repeat(
         self, file: str | None, *, is_without: bool
     ) -> dict[UUID, list[ledger.LedgerLine]]:
-        """Whom to erase again, of the file and of the table, by the person; the oldest first."""
+        """The lines of the file and of the table by person, the oldest first."""
         default = ledger.default_file()
         path = default if file is None else Path(file)
         if not path.is_file() and file is not None:
             raise CommandError(f"There is no file {file}.")
-        # A refused erasure may have created an empty file where the lost one was.
+        # A refused erasure may have created an empty file in place of the lost one.
         is_lost = not path.is_file() or (path == default and path.stat().st_size == 0)
         if is_lost and not is_without:
             raise CommandError(
-                f"There is no file {path}, or it is empty: nobody knows who was erased after the "
-                "copy was made. Nothing was changed. If nobody was ever erased, or the file is "
-                "lost, say --no-file."
+                f"There is no file {path}, or it is empty: the erasures since the backup are not "
+                "known. Nothing was changed. If nobody was ever erased, or the file is "
+                "lost, pass --no-file."
             )
         lines: list[ledger.LedgerLine] = []
         for source in dict.fromkeys([path, default]):
             lines += self.read(source)
-        found = ledger.unique_lines([*lines, *ledger.lines_of_table()])
+        unique = ledger.unique_lines([*lines, *ledger.lines_of_table()])
         by_subject: dict[UUID, list[ledger.LedgerLine]] = {}
-        for line in sorted(found, key=lambda line: line.requested_at):
+        for line in sorted(unique, key=lambda line: line.requested_at):
             by_subject.setdefault(line.subject_id, []).append(line)
         return by_subject
 
@@ -90,7 +90,7 @@ class Command(OperatorCommand):
         return lines
 
     def repeat(self, subject: UUID, lines: list[ledger.LedgerLine], is_rehearsal: bool) -> str:
-        is_here = User.objects.filter(pk=subject).exists()
+        exists = User.objects.filter(pk=subject).exists()
         try:
             if is_rehearsal:
                 with transaction.atomic():
@@ -102,7 +102,7 @@ class Command(OperatorCommand):
             self.stderr.write(f"  {subject}: {in_english(refusal)}")
             return "refused"
         if not erased.rows:
-            return "gone" if is_here else "unknown"
+            return "gone" if exists else "unknown"
         self.name(erased, is_rehearsal)
         return "erased"
 
@@ -111,18 +111,18 @@ class Command(OperatorCommand):
         for session in erased.canceled[:SHOWN]:
             self.stderr.write(
                 f"  Session {session.appointment} of {session.start:%Y-%m-%d %H:%M} UTC {would} "
-                "canceled, and nobody told; see that its money was given back."
+                "canceled without notifications; check that its payment was refunded."
             )
 
-    def conclude(self, came: Counter[str], is_rehearsal: bool) -> None:
+    def conclude(self, outcomes: Counter[str], is_rehearsal: bool) -> None:
         would = "would be erased" if is_rehearsal else "were erased again"
         sentences = {
             "erased": would,
             "gone": "are erased already",
             "unknown": "are unknown to this database",
         }
-        self.write_counts(came, sentences, always=sentences)
-        if refused := came["refused"]:
+        self.write_counts(outcomes, sentences, always=sentences)
+        if refused := outcomes["refused"]:
             self.doubts.append(f"{refused:,} could not be erased.")
         if self.doubts:
             raise CommandError("\n".join(self.doubts))
