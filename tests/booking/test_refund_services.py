@@ -41,7 +41,7 @@ def give_back(payment: Payment, amount: Any, refund: str = "refund-1", **values:
 
 
 def refunds(payment: Payment | None = None) -> list[tuple[str, int, str]]:
-    rows = Refund.objects.order_by("requested_at", "pk")
+    rows = Refund.objects.order_by("pk")
     rows = rows if payment is None else rows.filter(payment=payment)
     return [(row.reason, row.amount, row.status) for row in rows]
 
@@ -104,7 +104,7 @@ def test_refund_that_is_due_succeeds() -> None:
 
 
 def test_oldest_refund_of_the_amount_succeeds() -> None:
-    row, payment = session("deposit")
+    _row, payment = session("deposit")
     first = Refund.objects.create(payment=payment, amount=400, reason="overpaid")
     second = Refund.objects.create(payment=payment, amount=400, reason="overpaid")
     give_back(payment, 400)
