@@ -30,6 +30,11 @@ GENERIC_SUFFIXES = tuple(
         "is_code",
         "is_sealed",
         "is_blind_index",
+        "is_external_id",
+        "is_https",
+        "is_address",
+        "is_object_key",
+        "has_length",
     )
 )
 

@@ -104,13 +104,13 @@ class Migration(migrations.Migration):
                         (
                             "ip_address",
                             models.GenericIPAddressField(
-                                blank=True, db_comment="P0 · address of the request", null=True
+                                blank=True, db_comment="P1 · address of the request", null=True
                             ),
                         ),
                         (
                             "user_agent",
                             models.TextField(
-                                blank=True, db_comment="P0 · user agent of the request", null=True
+                                blank=True, db_comment="P1 · user agent of the request", null=True
                             ),
                         ),
                         (
@@ -192,7 +192,9 @@ class Migration(migrations.Migration):
                                 name="audit_log_entries_entity_type_is_code",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("entity_key__regex", "^[A-Za-z0-9_-]{1,64}$")),
+                                condition=models.Q(
+                                    ("entity_key__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{1,64}$")
+                                ),
                                 name="audit_log_entries_entity_key_is_key",
                             ),
                             models.CheckConstraint(
@@ -233,6 +235,44 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="audit_log_entries_actor_role_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("action__length__lte", 60)),
+                                name="audit_log_entries_action_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("entity_type__length__lte", 60)),
+                                name="audit_log_entries_entity_type_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("entity_key__length__lte", 120)),
+                                name="audit_log_entries_entity_key_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("old_value"),
+                                        models.Value(200000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="audit_log_entries_old_value_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("new_value"),
+                                        models.Value(200000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="audit_log_entries_new_value_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("user_agent__length__lte", 300)),
+                                name="audit_log_entries_user_agent_has_length",
                             ),
                         ],
                         "triggers": [
@@ -367,6 +407,10 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="audit_checkpoints_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("key_id__length__lte", 60)),
+                                name="audit_checkpoints_key_id_has_length",
                             ),
                         ],
                         "triggers": [
@@ -588,6 +632,29 @@ class Migration(migrations.Migration):
                                 ),
                                 name="outbox_events_times_finite",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("event_type__length__lte", 60)),
+                                name="outbox_events_event_type_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("aggregate_type__length__lte", 60)),
+                                name="outbox_events_aggregate_type_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("payload"),
+                                        models.Value(20000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="outbox_events_payload_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("last_error__length__lte", 60)),
+                                name="outbox_events_last_error_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -740,6 +807,18 @@ class Migration(migrations.Migration):
                                 fields=("table_name",),
                                 name="key_rotations_one_open_per_table",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("table_name__length__lte", 60)),
+                                name="key_rotations_table_name_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("to_key__length__lte", 60)),
+                                name="key_rotations_to_key_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("to_index_key__length__lte", 60)),
+                                name="key_rotations_to_index_key_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -847,6 +926,21 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="system_settings_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("key__length__lte", 60)),
+                                name="system_settings_key_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("value"),
+                                        models.Value(20000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="system_settings_value_has_length",
                             ),
                         ],
                         "triggers": [
@@ -1036,8 +1130,16 @@ class Migration(migrations.Migration):
                                 name="message_templates_category_in_set",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("name__length__lte", 200)),
+                                name="message_templates_name_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("status__in", ["draft", "active", "archived"])),
                                 name="message_templates_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("language__length__lte", 60)),
+                                name="message_templates_language_has_length",
                             ),
                         ],
                         "triggers": [
@@ -1257,6 +1359,14 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="message_template_versions_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("subject__length__lte", 200)),
+                                name="message_template_versions_subject_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("body_markdown__length__lte", 200000)),
+                                name="message_template_versions_body_markdown_has_length",
                             ),
                         ],
                         "triggers": [

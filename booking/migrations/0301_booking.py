@@ -173,14 +173,7 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.UniqueConstraint(fields=("slug",), name="services_slug_unique"),
                             models.CheckConstraint(
-                                condition=models.Q(
-                                    ("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$"),
-                                    models.Func(
-                                        models.F("slug"),
-                                        function="is_at_most_120",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
+                                condition=models.Q(("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$")),
                                 name="services_slug_is_slug",
                             ),
                             models.CheckConstraint(
@@ -269,8 +262,24 @@ class Migration(migrations.Migration):
                                 name="services_times_finite",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("slug__length__lte", 120)),
+                                name="services_slug_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("title__length__lte", 200)),
+                                name="services_title_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("description_markdown__length__lte", 200000)),
+                                name="services_description_markdown_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("format__in", ["online", "offline", "hybrid"])),
                                 name="services_format_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("offline_address__length__lte", 2000)),
+                                name="services_offline_address_has_length",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -516,6 +525,10 @@ class Migration(migrations.Migration):
                                 name="schedule_rules_times_finite",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("timezone__length__lte", 60)),
+                                name="schedule_rules_timezone_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("recurrence__in", ["weekly", "biweekly"])),
                                 name="schedule_rules_recurrence_in_set",
                             ),
@@ -668,16 +681,6 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    models.Func(
-                                        models.F("external_event_id"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="availability_slots_external_event_id_not_blank",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
                                     models.Q(
                                         ("source", "google_calendar"),
                                         ("external_event_id__isnull", False),
@@ -737,8 +740,25 @@ class Migration(migrations.Migration):
                                 name="availability_slots_source_in_set",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("external_event_id__length__lte", 200)),
+                                name="availability_slots_external_event_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "external_event_id__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="availability_slots_external_event_id_is_external_id",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("block_type__in", ["exception", "buffer"])),
                                 name="availability_slots_block_type_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("note__length__lte", 2000)),
+                                name="availability_slots_note_has_length",
                             ),
                         ],
                         "triggers": [
@@ -1140,16 +1160,6 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    models.Func(
-                                        models.F("client_request_id"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="appointments_client_request_id_not_blank",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
                                     ("client__isnull", False),
                                     ("lead__isnull", False),
                                     _connector="OR",
@@ -1176,7 +1186,7 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("deep_link_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                    ("deep_link_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="appointments_deep_link_id_is_opaque",
                             ),
@@ -1342,6 +1352,23 @@ class Migration(migrations.Migration):
                                 name="appointments_times_finite",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("client_request_id__length__lte", 200)),
+                                name="appointments_client_request_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "client_request_id__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="appointments_client_request_id_is_external_id",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("timezone__length__lte", 60)),
+                                name="appointments_timezone_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("format__in", ["online", "offline"])),
                                 name="appointments_format_in_set",
                             ),
@@ -1360,6 +1387,38 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="appointments_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("meeting_url__length__lte", 2000)),
+                                name="appointments_meeting_url_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "meeting_url__regex",
+                                        '^https://[A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451]([A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451-]*[A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451])?(\\.[A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451]([A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451-]*[A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451])?)*(:[0-9]{1,5})?([/?#][^\\x01-\\x20\\x7F-\\xA0\\xAD\\u034F\\u061C\\u115F\\u1160\\u1680\\u17B4\\u17B5\\u180B-\\u180F\\u2000-\\u200F\\u2028-\\u202F\\u205F-\\u206F\\u2800\\u3000\\u3164\\uFE00-\\uFE0F\\uFEFF\\uFFA0\\uFFF0-\\uFFFB\\U0001BCA0-\\U0001BCA3\\U0001D173-\\U0001D17A\\U000E0000-\\U000E0FFF\\\\\\"<>^`{|}]*)?$',
+                                    )
+                                ),
+                                name="appointments_meeting_url_is_https",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("location_text__length__lte", 2000)),
+                                name="appointments_location_text_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("external_calendar_event_id__length__lte", 200)
+                                ),
+                                name="appointments_external_calendar_event_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "external_calendar_event_id__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="appointments_external_calendar_event_id_is_external_id",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -1399,6 +1458,10 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="appointments_outcome_recorded_by_role_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("deep_link_id__length__lte", 64)),
+                                name="appointments_deep_link_id_has_length",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -1725,26 +1788,6 @@ class Migration(migrations.Migration):
                                 condition=models.Q(("amount__gte", 1)),
                                 name="payments_amount_in_range",
                             ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("idempotency_key"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="payments_idempotency_key_not_blank",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("provider_payment_id"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="payments_provider_payment_id_not_blank",
-                            ),
                             models.UniqueConstraint(
                                 fields=("idempotency_key",), name="payments_idempotency_key_unique"
                             ),
@@ -1804,6 +1847,32 @@ class Migration(migrations.Migration):
                             models.CheckConstraint(
                                 condition=models.Q(("provider__in", ["yookassa"])),
                                 name="payments_provider_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("provider_payment_id__length__lte", 64)),
+                                name="payments_provider_payment_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "provider_payment_id__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="payments_provider_payment_id_is_external_id",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("idempotency_key__length__lte", 64)),
+                                name="payments_idempotency_key_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "idempotency_key__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="payments_idempotency_key_is_external_id",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(("purpose__in", ["deposit", "full"])),
@@ -2044,29 +2113,9 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    models.Func(
-                                        models.F("provider_event_id"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="payment_webhook_events_provider_event_id_not_blank",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
                                     ("event_type__regex", "^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)*$")
                                 ),
                                 name="payment_webhook_events_event_type_is_dotted_code",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("provider_payment_id"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="payment_webhook_events_provider_payment_id_not_blank",
                             ),
                             models.UniqueConstraint(
                                 fields=("provider", "provider_event_id"),
@@ -2106,6 +2155,40 @@ class Migration(migrations.Migration):
                             models.CheckConstraint(
                                 condition=models.Q(("provider__in", ["yookassa"])),
                                 name="payment_webhook_events_provider_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("provider_event_id__length__lte", 200)),
+                                name="payment_webhook_events_provider_event_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "provider_event_id__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="payment_webhook_events_provider_event_id_is_external_id",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("event_type__length__lte", 60)),
+                                name="payment_webhook_events_event_type_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("provider_payment_id__length__lte", 64)),
+                                name="payment_webhook_events_provider_payment_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "provider_payment_id__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="payment_webhook_events_provider_payment_id_is_external_id",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("currency__length__lte", 60)),
+                                name="payment_webhook_events_currency_has_length",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -2251,16 +2334,6 @@ class Migration(migrations.Migration):
                                 condition=models.Q(("amount__gte", 1)),
                                 name="refunds_amount_in_range",
                             ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("provider_refund_id"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="refunds_provider_refund_id_not_blank",
-                            ),
                             models.UniqueConstraint(
                                 fields=("provider_refund_id",),
                                 name="refunds_provider_refund_unique",
@@ -2327,6 +2400,19 @@ class Migration(migrations.Migration):
                                     ("status__in", ["due", "sent", "succeeded", "failed"])
                                 ),
                                 name="refunds_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("provider_refund_id__length__lte", 64)),
+                                name="refunds_provider_refund_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "provider_refund_id__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="refunds_provider_refund_id_is_external_id",
                             ),
                         ],
                         "triggers": [
@@ -2609,6 +2695,10 @@ class Migration(migrations.Migration):
                                 condition=models.Q(("status__in", ["draft", "submitted"])),
                                 name="intake_forms_status_in_set",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("payload_encrypted__length__lte", 400000)),
+                                name="intake_forms_payload_encrypted_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -2834,6 +2924,16 @@ class Migration(migrations.Migration):
                                     ("preferred_contact__in", ["email", "phone", "telegram"])
                                 ),
                                 name="waitlist_requests_preferred_contact_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("contact_value_encrypted__length__lte", 400000)
+                                ),
+                                name="waitlist_requests_contact_value_encrypted_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("contact_value_bidx__length__lte", 64)),
+                                name="waitlist_requests_contact_value_bidx_has_length",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(

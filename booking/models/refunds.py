@@ -6,12 +6,12 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from ebalance.db import auditing, rules, triggers
+from ebalance.db import auditing, lengths, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
+    ExternalId,
     RestrictForeignKey,
-    SingleLineTextField,
     now_default,
 )
 from ebalance.db.schema.classification import ACCOUNTING, by_staff, of_person, p0
@@ -46,7 +46,8 @@ class Refund(Entity):
     amount = models.IntegerField(db_comment=p0("amount, whole roubles; never changes"))
     reason = ClosedSet(Reason, db_comment=p0("why it is due"))
     status = ClosedSet(Status, default=Status.DUE, db_comment=p0("life cycle"))
-    provider_refund_id = SingleLineTextField(
+    provider_refund_id = ExternalId(
+        max_length=lengths.PROVIDER_ID,
         null=True,
         blank=True,
         db_comment=p0("the provider's id; empty until it is known", erasure=ACCOUNTING),
@@ -79,7 +80,6 @@ class Refund(Entity):
         verbose_name_plural = _("refunds")
         constraints = [
             rules.in_range("refunds", "amount", 1),
-            rules.not_blank("refunds", "provider_refund_id"),
             rules.Unique(
                 "refunds_provider_refund_unique",
                 fields=["provider_refund_id"],

@@ -427,7 +427,7 @@ class Migration(migrations.Migration):
                         (
                             "telegram_user_id",
                             models.TextField(
-                                blank=True, db_comment="P1 · Telegram's id, digits", null=True
+                                blank=True, db_comment="P1 · Telegram id, digits", null=True
                             ),
                         ),
                         (
@@ -490,7 +490,7 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("anonymous_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                    ("anonymous_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="lead_identities_anonymous_id_is_opaque",
                             ),
@@ -608,6 +608,30 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="lead_identities_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("anonymous_id__length__lte", 64)),
+                                name="lead_identities_anonymous_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("email_encrypted__length__lte", 400000)),
+                                name="lead_identities_email_encrypted_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("email_bidx__length__lte", 64)),
+                                name="lead_identities_email_bidx_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("phone_encrypted__length__lte", 400000)),
+                                name="lead_identities_phone_encrypted_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("phone_bidx__length__lte", 64)),
+                                name="lead_identities_phone_bidx_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("telegram_user_id__length__lte", 20)),
+                                name="lead_identities_telegram_user_id_has_length",
                             ),
                         ],
                         "triggers": [
@@ -759,6 +783,10 @@ class Migration(migrations.Migration):
                                 ),
                                 name="lead_notes_times_finite",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("note_encrypted__length__lte", 400000)),
+                                name="lead_notes_note_encrypted_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -899,7 +927,7 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("deep_link_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                    ("deep_link_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="deep_links_deep_link_id_is_opaque",
                             ),
@@ -908,12 +936,7 @@ class Migration(migrations.Migration):
                                     (
                                         "entity_ref__regex",
                                         "^(?!.*[0-9]{7})([a-z0-9]+([_-][a-z0-9]+)*|[a-z][a-z0-9_]*)$",
-                                    ),
-                                    models.Func(
-                                        models.F("entity_ref"),
-                                        function="is_at_most_120",
-                                        output_field=models.BooleanField(),
-                                    ),
+                                    )
                                 ),
                                 name="deep_links_entity_ref_is_code_or_slug",
                             ),
@@ -922,18 +945,13 @@ class Migration(migrations.Migration):
                                     (
                                         "source_page__regex",
                                         "^(?!.*[0-9]{7})([a-z0-9]+([_-][a-z0-9]+)*|[a-z][a-z0-9_]*)$",
-                                    ),
-                                    models.Func(
-                                        models.F("source_page"),
-                                        function="is_at_most_120",
-                                        output_field=models.BooleanField(),
-                                    ),
+                                    )
                                 ),
                                 name="deep_links_source_page_is_code_or_slug",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("anonymous_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                    ("anonymous_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="deep_links_anonymous_id_is_opaque",
                             ),
@@ -964,6 +982,10 @@ class Migration(migrations.Migration):
                                 name="deep_links_times_finite",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("deep_link_id__length__lte", 64)),
+                                name="deep_links_deep_link_id_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     (
                                         "flow__in",
@@ -985,6 +1007,18 @@ class Migration(migrations.Migration):
                             models.CheckConstraint(
                                 condition=models.Q(("tg_target__in", ["bot", "channel"])),
                                 name="deep_links_tg_target_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("entity_ref__length__lte", 120)),
+                                name="deep_links_entity_ref_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("source_page__length__lte", 120)),
+                                name="deep_links_source_page_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("anonymous_id__length__lte", 64)),
+                                name="deep_links_anonymous_id_has_length",
                             ),
                         ],
                         "triggers": [
@@ -1059,6 +1093,22 @@ class Migration(migrations.Migration):
                                     ),
                                 ),
                                 name="tracking_events_sources_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("event_name__length__lte", 60)),
+                                name="tracking_events_event_name_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("sources"),
+                                        models.Value(100),
+                                        models.Value(60),
+                                        function="has_lengths",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="tracking_events_sources_has_length",
                             ),
                         ],
                         "indexes": [],
@@ -1167,6 +1217,10 @@ class Migration(migrations.Migration):
                                 name="tracking_event_params_allowed_with_enum",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("name__length__lte", 200)),
+                                name="tracking_event_params_name_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     (
                                         "kind__in",
@@ -1192,6 +1246,18 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="tracking_event_params_kind_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("allowed"),
+                                        models.Value(100),
+                                        models.Value(60),
+                                        function="has_lengths",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="tracking_event_params_allowed_has_length",
                             ),
                         ],
                         "triggers": [
@@ -1306,7 +1372,7 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("deep_link_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                    ("deep_link_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="lead_timeline_events_deep_link_id_is_opaque",
                             ),
@@ -1325,6 +1391,10 @@ class Migration(migrations.Migration):
                                     ("source__in", ["web", "backend", "telegram", "admin"])
                                 ),
                                 name="lead_timeline_events_source_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("deep_link_id__length__lte", 64)),
+                                name="lead_timeline_events_deep_link_id_has_length",
                             ),
                         ],
                         "triggers": [
@@ -1490,7 +1560,7 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("anonymous_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                    ("anonymous_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="analytics_events_anonymous_id_is_opaque",
                             ),
@@ -1510,6 +1580,10 @@ class Migration(migrations.Migration):
                                 name="analytics_events_times_finite",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("schema_version__length__lte", 60)),
+                                name="analytics_events_schema_version_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     ("source__in", ["web", "backend", "telegram", "admin"])
                                 ),
@@ -1518,6 +1592,10 @@ class Migration(migrations.Migration):
                             models.CheckConstraint(
                                 condition=models.Q(("environment__in", ["prod", "stage", "dev"])),
                                 name="analytics_events_environment_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("anonymous_id__length__lte", 64)),
+                                name="analytics_events_anonymous_id_has_length",
                             ),
                         ],
                         "triggers": [

@@ -8,7 +8,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from ebalance.db import auditing, patterns, rules, triggers
+from ebalance.db import auditing, lengths, patterns, rules, triggers
 from ebalance.db.encryption.fields import BlindIndex, SealedText
 from ebalance.db.fields import (
     ClosedSet,
@@ -228,7 +228,10 @@ class LeadIdentity(Entity):
         db_comment=of_person("registered person", DELETE),
     )
     anonymous_id = SingleLineTextField(
-        null=True, blank=True, db_comment=p0("browser or bot identifier")
+        max_length=lengths.OPAQUE_ID,
+        null=True,
+        blank=True,
+        db_comment=p0("browser or bot identifier"),
     )
     email_encrypted = SealedText(
         token="lead_identities.email", null=True, blank=True, db_comment=p1("e-mail, sealed")
@@ -251,7 +254,7 @@ class LeadIdentity(Entity):
         db_comment=p1("blind index of the phone", export=False),
     )
     telegram_user_id = SingleLineTextField(
-        null=True, blank=True, db_comment=p1("Telegram's id, digits")
+        max_length=lengths.TELEGRAM_ID, null=True, blank=True, db_comment=p1("Telegram id, digits")
     )
     is_primary = models.BooleanField(
         default=False, db_default=False, db_comment=p0("the one to use; one per lead")

@@ -68,7 +68,7 @@ class Migration(migrations.Migration):
                         (
                             "telegram_username",
                             models.TextField(
-                                blank=True, db_comment="P1 · Telegram name without @", null=True
+                                blank=True, db_comment="P1 · Telegram name, no @", null=True
                             ),
                         ),
                         (
@@ -272,10 +272,38 @@ class Migration(migrations.Migration):
                                 name="users_times_finite",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("email__length__lte", 254)),
+                                name="users_email_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("phone__length__lte", 16)),
+                                name="users_phone_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("telegram_user_id__length__lte", 20)),
+                                name="users_telegram_user_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("telegram_username__length__lte", 32)),
+                                name="users_telegram_username_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("display_name__length__lte", 200)),
+                                name="users_display_name_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("timezone__length__lte", 60)),
+                                name="users_timezone_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     ("status__in", ["active", "blocked", "deleted"])
                                 ),
                                 name="users_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("password__length__lte", 128)),
+                                name="users_password_has_length",
                             ),
                         ],
                         "triggers": [
@@ -647,7 +675,7 @@ class Migration(migrations.Migration):
                             "file_url",
                             models.TextField(
                                 blank=True,
-                                db_comment="P1 · address of the finished file",
+                                db_comment="P1 · key of the finished file in the export store",
                                 null=True,
                             ),
                         ),
@@ -706,13 +734,9 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    models.Func(
-                                        models.F("file_url"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
-                                    )
+                                    ("file_url__regex", "^[a-z0-9]+([/_.-][a-z0-9]+)*$")
                                 ),
-                                name="data_export_requests_file_url_not_blank",
+                                name="data_export_requests_file_url_is_object_key",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -775,6 +799,10 @@ class Migration(migrations.Migration):
                                     ("status__in", ["requested", "processing", "ready", "failed"])
                                 ),
                                 name="data_export_requests_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("file_url__length__lte", 500)),
+                                name="data_export_requests_file_url_has_length",
                             ),
                         ],
                         "triggers": [
@@ -923,6 +951,17 @@ class Migration(migrations.Migration):
                                     ("method__in", ["self_service", "admin", "retention"])
                                 ),
                                 name="erasure_ledger_method_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("counts"),
+                                        models.Value(20000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="erasure_ledger_counts_has_length",
                             ),
                         ],
                         "triggers": [

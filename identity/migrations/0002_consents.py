@@ -194,6 +194,10 @@ class Migration(migrations.Migration):
                                 name="consents_consent_type_in_set",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("version__length__lte", 60)),
+                                name="consents_version_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("source__in", ["web", "telegram", "admin"])),
                                 name="consents_source_in_set",
                             ),

@@ -121,14 +121,7 @@ class Migration(migrations.Migration):
                                 name="interactive_definitions_slug_unique_per_type",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(
-                                    ("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$"),
-                                    models.Func(
-                                        models.F("slug"),
-                                        function="is_at_most_120",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
+                                condition=models.Q(("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$")),
                                 name="interactive_definitions_slug_is_slug",
                             ),
                             models.CheckConstraint(
@@ -187,6 +180,14 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="interactive_definitions_interactive_type_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("slug__length__lte", 120)),
+                                name="interactive_definitions_slug_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("title__length__lte", 200)),
+                                name="interactive_definitions_title_has_length",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -413,6 +414,17 @@ class Migration(migrations.Migration):
                                 ),
                                 name="interactive_versions_times_finite",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("config"),
+                                        models.Value(200000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="interactive_versions_config_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -600,13 +612,13 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("anonymous_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                    ("anonymous_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="interactive_runs_anonymous_id_is_opaque",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("deep_link_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                    ("deep_link_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="interactive_runs_deep_link_id_is_opaque",
                             ),
@@ -690,6 +702,10 @@ class Migration(migrations.Migration):
                                 name="interactive_runs_times_finite",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("anonymous_id__length__lte", 64)),
+                                name="interactive_runs_anonymous_id_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     ("status__in", ["in_progress", "completed", "abandoned"])
                                 ),
@@ -716,6 +732,10 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="interactive_runs_result_profile_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("deep_link_id__length__lte", 64)),
+                                name="interactive_runs_deep_link_id_has_length",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(

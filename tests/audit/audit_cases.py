@@ -365,7 +365,12 @@ CHANGES = [
     shown_quiz("archived", status="archived"),
     file("another file", object_key="2026/01/other.webp"),
     file("another address", public_url="/media/other.webp"),
-    file("another kind", media_type="pdf", mime_type="application/pdf"),
+    file(
+        "another kind",
+        media_type="pdf",
+        mime_type="application/pdf",
+        object_key="2026/01/other.pdf",
+    ),
     file("another size", size_bytes=50),
     lead("engaged", status="engaged"),
     paid_lead("inactive", status="inactive"),

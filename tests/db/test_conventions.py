@@ -46,6 +46,10 @@ CHECK_BY_NAME = {
     r"timezone": "is_iana_zone",
     r"anonymous_id|deep_link_id": "is_opaque",
     r"action|entity_type|event_type|aggregate_type|last_error|key|code|event_name": "is_code",
+    r"(provider_\w+|client_request|external_\w+)_id|idempotency_key": "is_external_id",
+    r"public_url|canonical_url": "is_address",
+    r"object_key|file_url": "is_object_key",
+    r"(?!public_|canonical_|file_)\w+_url": "is_https",
     r".*_encrypted": "is_sealed",
     r".*_bidx": "is_blind_index",
 }

@@ -106,7 +106,7 @@ class DataExportRequestFactory(EntityFactory):
         processing = factory.Trait(status="processing")
         ready = factory.Trait(
             status="ready",
-            file_url=factory.LazyFunction(lambda: f"/exports/{uuid4()}.zip"),
+            file_url=factory.LazyFunction(lambda: f"exports/{uuid4()}.zip"),
             completed_at=now(),
             expires_at=factory.LazyFunction(lambda: ahead(days=7)),
         )

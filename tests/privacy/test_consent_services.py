@@ -770,7 +770,7 @@ def test_unknown_person_neither_agrees_nor_withdraws() -> None:
                 (f"{service.__name__} {who} {key!r}", (service, who, key))
                 for service in (grant, refuse, withdraw)
                 for who in ("user", "lead")
-                for key in ("", "nobody", "\0", 7, 2.5, b"\0", uuid4(), str(uuid4()))
+                for key in ("", "nobody", 7, 2.5, b"\0", uuid4(), str(uuid4()))
             ],
             is_refused,
             undo=False,

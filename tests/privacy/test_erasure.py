@@ -31,7 +31,7 @@ from identity.errors import LastOwner, UpcomingAppointments
 from identity.models import Consent, ErasureLedgerEntry, User
 from identity.services import block_user, unblock_user
 from tests.audit.tampering import grow_log
-from tests.booking.outbox_assertions import outbox, refused, stored, told, writes_nothing
+from tests.booking.outbox_assertions import event_types, outbox, refused, stored, writes_nothing
 from tests.factories import (
     AnalyticsEventFactory,
     AnonymousQuestionFactory,
@@ -248,7 +248,7 @@ def test_force_cancels_a_session_on_behalf_of_the_client(anna: User) -> None:
     refunds = {one.appointment: one.refund_amount for one in erased.canceled}
     assert refunds == {early.pk: DEPOSIT, late.pk: DEPOSIT // 2}
     for row in (early, late):
-        assert "appointment_canceled" in told(row)
+        assert "appointment_canceled" in event_types(row)
     due = OutboxEvent.objects.filter(event_type="refund_due")
     assert sorted(event.payload["amount"] for event in due) == [DEPOSIT // 2, DEPOSIT]
 
@@ -347,7 +347,7 @@ def test_consents_are_withdrawn_and_kept_as_evidence(anna: User) -> None:
     for row in active:
         now = stored(row)
         assert now["revoked_at"] == max(instant, row.granted_at)
-        assert told(row) == ["consent_withdrawn"]
+        assert event_types(row) == ["consent_withdrawn"]
     assert [stored(row) for row in [*settled, others]] == before
     assert Consent.objects.active().count() == 1
 
@@ -359,7 +359,7 @@ def test_a_published_review_is_unpublished_and_empty(anna: User) -> None:
     row.refresh_from_db()
     assert (row.status, row.user_id, row.review_text_encrypted.open()) == ("unpublished", None, "")
     assert stored(consent)["revoked_at"] is not None
-    assert "review_unpublished" in told(row)
+    assert "review_unpublished" in event_types(row)
 
 
 @pytest.mark.parametrize("state", ["draft", "pending", "unpublished"])
@@ -480,8 +480,8 @@ def test_erasure_of_a_lead_is_published_once(anna: User) -> None:
     LeadNoteFactory(lead=lead)
     erase_user(anna, method="admin")
     assert not lead.notes.exists()
-    assert told(lead) == ["lead_erased"]
-    assert told(anna) == ["user_erased"] * 2
+    assert event_types(lead) == ["lead_erased"]
+    assert event_types(anna) == ["user_erased"] * 2
 
 
 def test_lead_linked_to_another_person_since_is_kept(anna: User) -> None:

@@ -369,7 +369,7 @@ def test_other_channels_are_refused() -> None:
 def test_unknown_person_is_not_contacted() -> None:
     user = UserFactory()
     decide(user=user)
-    for key in (uuid4(), str(uuid4()), "", "nobody", "\0", 5, b"\0"):
+    for key in (uuid4(), str(uuid4()), "", "nobody", 5, b"\0"):
         assert not may_mail(user=key), key
         assert not may_mail(lead=key), key
     assert not may_mail(user=user, lead="nobody")

@@ -151,6 +151,10 @@ class Migration(migrations.Migration):
                                 ),
                                 name="diary_entries_diary_type_in_set",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("payload_encrypted__length__lte", 400000)),
+                                name="diary_entries_payload_encrypted_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -442,6 +446,30 @@ class Migration(migrations.Migration):
                                 ),
                                 name="anonymous_questions_status_in_set",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("trigger_flags"),
+                                        models.Value(100),
+                                        models.Value(60),
+                                        function="has_lengths",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="anonymous_questions_trigger_flags_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("question_text_encrypted__length__lte", 400000)
+                                ),
+                                name="anonymous_questions_question_text_encrypted_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("contact_value_encrypted__length__lte", 400000)
+                                ),
+                                name="anonymous_questions_contact_value_encrypted_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -663,6 +691,10 @@ class Migration(migrations.Migration):
                                 ),
                                 name="question_answers_times_finite",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("answer_text_encrypted__length__lte", 400000)),
+                                name="question_answers_answer_text_encrypted_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -826,6 +858,10 @@ class Migration(migrations.Migration):
                                     ("status__in", ["draft", "pending", "published", "unpublished"])
                                 ),
                                 name="reviews_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("review_text_encrypted__length__lte", 400000)),
+                                name="reviews_review_text_encrypted_has_length",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -1058,6 +1094,10 @@ class Migration(migrations.Migration):
                                 condition=models.Q(("granted", True), ("revoked_at__isnull", True)),
                                 fields=("review",),
                                 name="review_publication_consents_one_active",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("version__length__lte", 60)),
+                                name="review_publication_consents_version_has_length",
                             ),
                         ],
                         "triggers": [

@@ -9,14 +9,13 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from ebalance.db import auditing, rules, triggers
+from ebalance.db import auditing, lengths, rules, triggers
 from ebalance.db.encryption.fields import SealedText
 from ebalance.db.fields import (
     ClosedSet,
     DateTimeFromDatabase,
     Entity,
     RestrictForeignKey,
-    SingleLineTextField,
     now_default,
 )
 from ebalance.db.on_delete import DB_CASCADE
@@ -86,8 +85,9 @@ class AnonymousQuestion(Entity):
     )
     channel = ClosedSet(Channel, default=Channel.WEB, db_comment=p0("where it was asked"))
     status = ClosedSet(Status, default=Status.PENDING, db_comment=p0("life cycle"))
-    trigger_flags = ArrayField(
-        SingleLineTextField(),
+    trigger_flags = lengths.TextList(
+        max_items=lengths.LIST,
+        max_length=lengths.CODE,
         default=list,
         db_default=models.Value([], output_field=ArrayField(models.TextField())),
         blank=True,

@@ -37,6 +37,7 @@ from ebalance.services import (
     lock_rows,
     parse_choice,
     sqlstate,
+    storable_arguments,
     to_utc,
     transactional,
 )
@@ -60,6 +61,7 @@ logger = logging.getLogger(__name__)
 INSUFFICIENT_PRIVILEGE = "42501"
 
 
+@storable_arguments
 def erase_user(
     user: RowOrKey[User],
     *,
@@ -305,7 +307,7 @@ def _after_commit(files: list[str], *, is_in_ledger_file: bool) -> None:
     line to the ledger file.
     """
     for address in files:
-        with suppress(storage.UnknownAddress):
+        with suppress(storage.UnknownKey):
             try:
                 storage.remove(address)
             except OSError as error:
