@@ -435,7 +435,7 @@ def test_stale_form_does_not_restore_erased_values(anna: User) -> None:
     erase_user(anna.pk, method="admin")
     rules = [
         "users_status_transition",
-        "appointments_client_user_id_not_erased",
+        "appointments_person_stays",
         "reviews_user_id_not_erased",
     ]
     for row, rule in zip(opened, rules, strict=True):
