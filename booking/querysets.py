@@ -24,10 +24,10 @@ class WaitlistRequestQuerySet(EntityQuerySet):
 
 
 class PaymentQuerySet(EntityQuerySet):
-    def with_held(self) -> models.QuerySet:
-        """Each payment with ``held``: its amount less its refunds that are not failed."""
+    def with_balance(self) -> models.QuerySet:
+        """Each payment with ``balance``: its amount less its refunds that are not failed."""
         given_back = models.Sum("refunds__amount", filter=~models.Q(refunds__status="failed"))
-        return self.annotate(held=models.F("amount") - Coalesce(given_back, 0))
+        return self.annotate(balance=models.F("amount") - Coalesce(given_back, 0))
 
 
 class WebhookEventQuerySet(EntityQuerySet):

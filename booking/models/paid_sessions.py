@@ -1,4 +1,4 @@
-"""What the database keeps of a session that was paid for: money, service, time, person."""
+"""Rules of a paid session: its money, service, time and person stay."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def paid_session_rules() -> list[triggers.Rule]:
             body=f"""
 DECLARE
     chain uuid[];
-    held bigint;
+    balance bigint;
 BEGIN
     IF EXISTS (SELECT FROM public.appointments a
                WHERE a.id = NEW.rescheduled_from_id AND a.status = 'rescheduled') THEN
@@ -54,9 +54,9 @@ BEGIN
     SELECT coalesce(sum(p.amount), 0) - coalesce(sum(
         (SELECT sum(r.amount) FROM public.refunds r
          WHERE r.payment_id = p.id AND r.status <> 'failed')), 0)
-    INTO held
+    INTO balance
     FROM public.payments p WHERE p.appointment_id = ANY (chain) AND p.status = 'succeeded';
-    IF held < coalesce(NEW.deposit_amount, NEW.price_amount) THEN
+    IF balance < coalesce(NEW.deposit_amount, NEW.price_amount) THEN
         {triggers.REFUSE}
     END IF;
     RETURN NULL;

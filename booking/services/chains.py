@@ -1,6 +1,6 @@
 """An appointment with those before and after it in a chain of moves.
 
-The payments of a chain belong to its first appointment. Who changes a payment of a chain, or a
+The payments of a chain belong to its first appointment. A change of a payment of a chain, or of a
 refund of it, locks the chain first.
 """
 
@@ -90,17 +90,17 @@ class Chain:
     def lock_payments(self) -> list[Payment]:
         return lock_rows(self.payments)
 
-    def held_amount(self) -> int:
+    def balance(self) -> int:
         """Whole roubles that were paid for the session and are not given back or due back."""
-        held = self.payments.filter(status="succeeded").with_held()
-        return sum(held.values_list("held", flat=True))
+        payments = self.payments.filter(status="succeeded").with_balance()
+        return sum(payments.values_list("balance", flat=True))
 
     @property
     def is_paid(self) -> bool:
         """Whether the deposit, or the price without one, is held."""
         row = self.last
         agreed = row.price_amount if row.deposit_amount is None else row.deposit_amount
-        return self.held_amount() >= agreed
+        return self.balance() >= agreed
 
 
 def read_chain_keys(key: UUID) -> set[UUID]:

@@ -44,7 +44,7 @@ def start_payment(
 ) -> Payment:
     """Open a payment, to be requested from the provider under ``idempotency_key``.
 
-    ``purpose``: deposit, for the deposit agreed; full, for the part of the price that is not held
+    ``purpose``: deposit, for the deposit agreed; full, for the part of the price that is not paid
     yet. The payment belongs to the first appointment of the chain. The same key again returns the
     same payment.
 
@@ -164,10 +164,10 @@ def calculate_amount(row: Appointment, chain: Chain, purpose: str) -> int:
     pending = chain.payments.filter(status="pending").first()
     if pending is not None:
         raise PaymentInProgress(payment=pending.pk)
-    held = chain.held_amount()
-    amount = row.price_amount - held if purpose == "full" else row.deposit_amount
+    balance = chain.balance()
+    amount = row.price_amount - balance if purpose == "full" else row.deposit_amount
     already = chain.payments.filter(status="succeeded", purpose=purpose).exists()
-    if not amount or amount < 0 or already or (purpose == "deposit" and held):
+    if not amount or amount < 0 or already or (purpose == "deposit" and balance):
         raise NothingToPay(appointment=row.pk)
     if amount > MAX_AMOUNT:
         raise InvalidInput(field="amount")

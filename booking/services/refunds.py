@@ -19,28 +19,28 @@ def calculate_refund(row: Appointment, chain: Chain, canceled_at: datetime) -> i
     """
     if row.pk != chain.last.pk:
         return 0
-    held = chain.held_amount()
+    balance = chain.balance()
     if row.outcome == "canceled_by_client":
         service = Service.objects.get(pk=row.service_id)
         return apply_refund_policy(
-            service, held=held, start=row.start_at_utc, canceled_at=canceled_at
+            service, balance=balance, start=row.start_at_utc, canceled_at=canceled_at
         )
-    return held
+    return balance
 
 
 def apply_refund_policy(
-    service: Service, *, held: int, start: datetime, canceled_at: datetime
+    service: Service, *, balance: int, start: datetime, canceled_at: datetime
 ) -> int:
     """Whole roubles due back when the client cancels (states.md).
 
-    All of ``held`` at cancel_free_hours or more before the start, half (rounded up) at
+    All of ``balance`` at cancel_free_hours or more before the start, half (rounded up) at
     cancel_partial_hours or more, else nothing. A limit that is not set grants nothing.
     """
     left = start - canceled_at
     if service.cancel_free_hours is not None and left >= hours(service.cancel_free_hours):
-        return held
+        return balance
     if service.cancel_partial_hours is not None and left >= hours(service.cancel_partial_hours):
-        return (held + 1) // 2
+        return (balance + 1) // 2
     return 0
 
 
@@ -51,9 +51,9 @@ def hours(number: int) -> timedelta:
 
 def open_refunds(chain: Chain, amount: int, *, at: datetime) -> None:
     """Spread the refund of a canceled session over its payments, the latest first."""
-    payments = chain.payments.filter(status="succeeded").with_held()
+    payments = chain.payments.filter(status="succeeded").with_balance()
     for payment in payments.order_by("-confirmed_at", "-pk"):
-        share = min(amount, payment.held)
+        share = min(amount, payment.balance)
         if share > 0:
             open_refund(payment, share, "canceled", at=at)
             amount -= share
@@ -61,8 +61,8 @@ def open_refunds(chain: Chain, amount: int, *, at: datetime) -> None:
 
 def give_back(payment: Payment, reason: str, *, at: datetime, at_most: int | None = None) -> None:
     """Open a refund of all that is held of a locked payment, or of ``at_most`` roubles of it."""
-    held = Payment.objects.with_held().get(pk=payment.pk).held
-    amount = held if at_most is None else min(held, at_most)
+    balance = Payment.objects.with_balance().get(pk=payment.pk).balance
+    amount = balance if at_most is None else min(balance, at_most)
     if amount > 0:
         open_refund(payment, amount, reason, at=at)
 
@@ -83,7 +83,7 @@ def open_refund(payment: Payment, amount: int, reason: str, *, at: datetime) -> 
 
 
 def give_back_for_lost_holds(holds: list[Appointment], at: datetime) -> None:
-    """Open refunds of what is held for holds that ran out before all of their money came."""
+    """Open refunds for holds that ran out before all of their money arrived."""
     paid = Payment.objects.filter(appointment__in=holds, status="succeeded")
     for payment in lock_rows(paid):
         give_back(payment, "time_gone", at=at)
@@ -134,10 +134,10 @@ def record_refund(event: PaymentWebhookEvent, payment: Payment, *, clock: Clock)
     if refund is None or refund.status == "failed":
         others = list(payment.refunds.exclude(status="failed").order_by("requested_at", "pk"))
         owed = [other for other in others if other.status == "due"]
-        gone = sum(other.amount for other in others if other.status != "due")
-        if gone + amount > payment.amount:
+        returned = sum(other.amount for other in others if other.status != "due")
+        if returned + amount > payment.amount:
             return "amount_mismatch"
-        if refund is not None and gone + amount + total(owed) <= payment.amount:
+        if refund is not None and returned + amount + total(owed) <= payment.amount:
             owed = []  # the late success of a refund leaves the others due
         for other in owed:
             other.status = "failed"

@@ -20,7 +20,7 @@ from ..models import Appointment, AvailabilitySlot, ScheduleRule, Service
 from ..models.times import BLOCKING
 from .offers import BusyTimes, Intervals, Offer, check_period, choose_offers, list_offers
 
-# Only one generation runs at a time. Who only reads the table cannot take this lock.
+# Only one generation runs at a time. A role that only reads the table cannot take this lock.
 GENERATION_LOCK = "LOCK TABLE schedule_rules IN SHARE ROW EXCLUSIVE MODE"
 MAX_BUSY_LENGTH = timedelta(hours=12, minutes=120)  # a session and its break
 

@@ -66,7 +66,7 @@ def record_success(payment: Payment, chain: Chain, *, clock: Clock) -> str | Non
     )
     if row.status == "paid":
         confirm_locked_appointment(row, chain, clock=clock)
-    if (overpaid := chain.held_amount() - row.price_amount) > 0:
+    if (overpaid := chain.balance() - row.price_amount) > 0:
         give_back(payment, "overpaid", at=clock(), at_most=overpaid)
     return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Self
 
@@ -41,6 +42,9 @@ AMOUNT_LIMIT = Decimal(10**10)
 EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 CURRENCY = re.compile(r"[A-Z]{3}")
 REFUND = "refund.succeeded"
+# How long after its start a payment may still get its id while a delivery waits for it.
+# process_webhooks applies a delivery that is stored later than that.
+ATTACHED_WITHIN = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ def receive_webhook(
     if event_type.startswith("payment.") and object_id not in (None, payment_id):
         # The same event under another key would take effect twice.
         raise InvalidInput(field="object_id")
-    locked = lock_payment_of(provider, payment_id)
+    locked = lock_payment_of(provider, payment_id, clock())
     event_id = f"{event_type}:{payment_id if object_id is None else parse_provider_id(object_id)}"
     new_event = PaymentWebhookEvent(
         provider=provider,
@@ -150,15 +154,16 @@ def find_payment(provider: str, provider_payment_id: str) -> Payment | None:
     ).first()
 
 
-def lock_payment_of(provider: str, provider_payment_id: str) -> LockedPayment | None:
+def lock_payment_of(provider: str, provider_payment_id: str, now: datetime) -> LockedPayment | None:
     """Lock the payment with this id of the provider; None if there is none.
 
-    The first delivery may come while another transaction stores the id. Each waits for the other
+    The first delivery may arrive while another transaction stores the id. Each waits for the other
     by the rows of the payments without an id, so that the delivery is applied by one of them.
     """
     payment = find_payment(provider, provider_payment_id)
     if payment is None:
-        lock_rows(Payment.objects.filter(provider=provider, provider_payment_id=None))
+        started = Payment.objects.filter(provider=provider, provider_payment_id=None)
+        lock_rows(started.filter(created_at__gt=now - ATTACHED_WITHIN))
         payment = find_payment(provider, provider_payment_id)
     return None if payment is None else LockedPayment.lock(payment)
 

@@ -1,4 +1,4 @@
-"""What the database keeps of a session that was paid for, whoever writes."""
+"""The rules of a session that was paid for, for every writer."""
 
 from __future__ import annotations
 

@@ -58,8 +58,8 @@ def due_back(purpose: str = "full") -> tuple[Appointment, Payment]:
     return row, payment
 
 
-def held(payment: Payment) -> int:
-    return Payment.objects.with_held().get(pk=payment.pk).held
+def balance(payment: Payment) -> int:
+    return Payment.objects.with_balance().get(pk=payment.pk).balance
 
 
 def notices(event_type: str) -> list[int]:
@@ -178,13 +178,13 @@ def test_refund_by_hand_counts_against_what_is_due_later() -> None:
     give_back(payment, 2000)
     assert refunds() == [("by_hand", 2000, "succeeded")]
     row.refresh_from_db()
-    assert (row.status, held(payment)) == ("confirmed", PRICE - 2000)
+    assert (row.status, balance(payment)) == ("confirmed", PRICE - 2000)
     assert cancel_appointment(row, by="provider").refund_amount == PRICE - 2000
     assert refunds() == [("by_hand", 2000, "succeeded"), ("canceled", PRICE - 2000, "due")]
-    assert held(payment) == 0
+    assert balance(payment) == 0
 
 
-def test_half_is_half_of_what_is_held() -> None:
+def test_half_refund_is_half_of_the_balance() -> None:
     row = confirmed(
         "full",
         service=ServiceFactory(published=True, cancel_free_hours=48, cancel_partial_hours=1),
@@ -213,12 +213,12 @@ def test_part_by_hand_leaves_the_rest_due(amount: int, rest: int) -> None:
         ("by_hand", amount, "succeeded"),
         ("canceled", rest, "due"),
     ]
-    assert held(payment) == 0
+    assert balance(payment) == 0
     assert notices("refund_due") == [PRICE, rest]
     with writes_nothing():  # the first answer stays
         assert cancel_appointment(row, by="provider").refund_amount == PRICE
     give_back(payment, rest, "refund-2")
-    assert held(payment) == 0
+    assert balance(payment) == 0
     assert notices("payment_refunded") == [amount, rest]
     assert cancel_appointment(row, by="provider").refund_amount == PRICE
 
@@ -232,7 +232,7 @@ def test_more_by_hand_than_is_due_leaves_nothing_due() -> None:
     cancel_appointment(row, by="client", clock=at(row.start_at_utc, hours=-2))
     give_back(payment, 4000)
     assert refunds() == [("canceled", 2500, "failed"), ("by_hand", 4000, "succeeded")]
-    assert held(payment) == 1000
+    assert balance(payment) == 1000
     assert notices("refund_due") == [2500]
 
 
@@ -282,7 +282,7 @@ def test_refunds_together_are_at_most_the_payment() -> None:
     event = give_back(payment, PRICE - 2999, "refund-2")
     assert event.last_error == "amount_mismatch"
     give_back(payment, PRICE - 3000, "refund-3")
-    assert held(payment) == 0
+    assert balance(payment) == 0
 
 
 # -- before its payment ---------------------------------------------------------------------------
@@ -294,7 +294,7 @@ def test_money_that_was_given_back_before_confirms_nothing() -> None:
     give_back(payment, 400)
     deliver(payment)
     row.refresh_from_db()
-    assert (row.status, held(payment)) == ("pending_payment", DEPOSIT - 400)
+    assert (row.status, balance(payment)) == ("pending_payment", DEPOSIT - 400)
     # The client may still pay the price.
     full = known_payment(row, "full")
     assert full.amount == PRICE - DEPOSIT + 400
@@ -318,7 +318,7 @@ def test_hold_that_ends_gives_back_what_it_holds() -> None:
 
 
 def test_deliveries_that_waited_take_effect_together() -> None:
-    """The refund counts first, in whichever order they came."""
+    """The refund counts first, whatever their order."""
     row = book()
     payment = start(row)
     deliver("provider-7", amount=DEPOSIT)
@@ -326,7 +326,7 @@ def test_deliveries_that_waited_take_effect_together() -> None:
     attach_provider_id(payment, provider_payment_id="provider-7")
     connection.check_constraints()
     row.refresh_from_db()
-    assert (row.status, held(payment)) == ("pending_payment", 0)
+    assert (row.status, balance(payment)) == ("pending_payment", 0)
     assert refunds() == [("by_hand", DEPOSIT, "succeeded")]
 
 

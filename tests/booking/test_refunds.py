@@ -110,7 +110,7 @@ def test_refunds_of_a_payment_are_together_at_most_its_amount() -> None:
         "INSERT INTO refunds (payment_id, amount, reason, status) "
         "SELECT id, 1, 'canceled', 'due' FROM payments WHERE false"
     )
-    assert Payment.objects.with_held().get(pk=payment.pk).held == 0
+    assert Payment.objects.with_balance().get(pk=payment.pk).balance == 0
 
 
 def test_rows_of_one_statement_are_counted_together() -> None:
@@ -125,11 +125,11 @@ def test_rows_of_one_statement_are_counted_together() -> None:
     assert Refund.objects.filter(payment=payment).count() == 2
 
 
-def test_due_row_gives_way_within_one_transaction() -> None:
+def test_due_refund_is_replaced_within_one_transaction() -> None:
     """Both writes are allowed in either order when the rule is asked at the end."""
     due = RefundFactory(amount=DEPOSIT)
     execute("SET CONSTRAINTS refunds_within_payment DEFERRED")
     RefundFactory(payment=due.payment, amount=DEPOSIT, succeeded=True)
     update_sql(due, status="failed")
     connection.check_constraints()
-    assert Payment.objects.with_held().get(pk=due.payment_id).held == 0
+    assert Payment.objects.with_balance().get(pk=due.payment_id).balance == 0
