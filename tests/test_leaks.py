@@ -40,6 +40,7 @@ from ebalance.db.encryption.fields import (
     SealedField,
     SealedJSON,
 )
+from ebalance.db.fields import SecureURL
 from ebalance.db.schema import data_map
 from ebalance.dev.bundled import Server, bundled_bin_dir
 from ebalance.redaction.exceptions import formatted
@@ -87,6 +88,8 @@ def plain_value(column: str, number: int) -> str:
 def planted_value(field: models.Field, row: models.Model, number: int) -> tuple[Any, str]:
     """The value to assign, and the text in it."""
     value = plain_value(field.column, number)
+    if isinstance(field, SecureURL):
+        value = f"https://example.com/{value}"
     if isinstance(field, SealedJSON):
         payload = copy.deepcopy(getattr(row, field.name).open())
         payload["note"] = value
