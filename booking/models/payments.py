@@ -225,10 +225,13 @@ class PaymentWebhookEvent(Entity):
         blank=True,
         max_digits=12,
         decimal_places=2,
-        db_comment=p0("amount told, roubles"),
+        db_comment=p0("amount in the notification, roubles"),
     )
     currency = SingleLineTextField(
-        max_length=lengths.CODE, null=True, blank=True, db_comment=p0("currency told, ISO 4217")
+        max_length=lengths.CODE,
+        null=True,
+        blank=True,
+        db_comment=p0("currency in the notification, ISO 4217"),
     )
     received_at = models.DateTimeField(db_default=now_default(), db_comment=p0("receipt, UTC"))
     processed_at = models.DateTimeField(
