@@ -45,7 +45,7 @@ RELEASE = "DELETE FROM leases WHERE name = %(name)s AND token = %(token)s"
 LOCK = "SELECT FROM leases WHERE name = %(name)s AND token = %(token)s FOR UPDATE"
 
 
-class HeldLease:
+class OwnLease:
     """A lease that this process has taken; ``is_lost`` after another process took it over."""
 
     def __init__(self, name: str, on_lost: Callable[[], object]) -> None:
@@ -109,19 +109,19 @@ class HeldLease:
 
 
 @contextmanager
-def lease(name: str, *, on_lost: Callable[[], object] = lambda: None) -> Iterator[HeldLease | None]:
+def lease(name: str, *, on_lost: Callable[[], object] = lambda: None) -> Iterator[OwnLease | None]:
     """Keep the lease for the block; yields None if another process has it.
 
     ``on_lost`` is called in a thread if another process takes the lease over.
     """
-    held = HeldLease(name, on_lost)
-    if not held.take():
+    own = OwnLease(name, on_lost)
+    if not own.take():
         yield None
         return
     try:
-        yield held
+        yield own
     finally:
-        held.release()
+        own.release()
 
 
 def holder() -> str:

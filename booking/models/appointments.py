@@ -22,6 +22,7 @@ from ebalance.db.schema.classification import NAMELESS_LEAD, NULL, carried_by, o
 from ebalance.db.schema.retention import kept
 from ebalance.db.sets import EntryPoint
 
+from .paid_sessions import paid_session_rules
 from .schedule import AvailabilitySlot
 from .services import Service
 from .times import BLOCKING, session_times
@@ -155,13 +156,13 @@ class Appointment(Entity):
         max_length=lengths.OPAQUE_ID,
         null=True,
         blank=True,
-        db_comment=p0("deep link it came by; no key, links expire first", erasure=NULL),
+        db_comment=p0("deep link that led here; no key, links expire first", erasure=NULL),
     )
     entry_point = ClosedSet(EntryPoint, null=True, blank=True, db_comment=p0("where from"))
     created_at = created_at()
     updated_at = updated_at()
 
-    retention = kept("for accounting; what is personal goes at erasure")
+    retention = kept("for accounting; personal columns are emptied at erasure")
 
     class Meta:
         db_table = "appointments"
@@ -362,6 +363,7 @@ BEGIN
     RETURN NULL;
 END""",
             ),
+            *paid_session_rules(),
             triggers.frozen(
                 "appointments",
                 "agreed_price_stays",

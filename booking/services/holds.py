@@ -14,6 +14,7 @@ from ebalance.failures import Skipped, reason_of
 from ebalance.services import Clock, transactional
 
 from ..models import Appointment
+from .refunds import give_back_for_lost_holds
 from .slots import release_and_reserve_slots
 
 logger = logging.getLogger(__name__)
@@ -94,5 +95,6 @@ def cancel_expired_holds(holds: list[Appointment], now: datetime) -> None:
     Appointment.objects.filter(pk__in=[hold.pk for hold in holds]).update(
         status="canceled", canceled_at=now
     )
+    give_back_for_lost_holds(holds, now)
     for hold in holds:
         publish_event("hold_expired", hold, service_id=hold.service_id)

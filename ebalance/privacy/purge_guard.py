@@ -1,4 +1,4 @@
-"""What a purge needs before it begins: its rights, and no other purge at work."""
+"""The conditions of a purge: its rights, and no other purge at the same time."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def purge_lock(stop: Event) -> Iterator[None]:
     """
     seen = None
     while True:
-        with leases.lease(LEASE, on_lost=stop.set) as held:
-            if held is not None:
+        with leases.lease(LEASE, on_lost=stop.set) as own:
+            if own is not None:
                 try:
                     yield
                 finally:
-                    if held.is_lost:
+                    if own.is_lost:
                         raise AlreadyRunning(_describe(leases.holder_of(LEASE))) from None
                 return
         other = leases.holder_of(LEASE)

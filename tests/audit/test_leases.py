@@ -114,10 +114,10 @@ def test_ended_lease_is_taken_over(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.django_db
 def test_result_of_a_lost_lease_is_refused_although_its_time_lasts() -> None:
-    with lease("purge_expired") as held:
+    with lease("purge_expired") as own:
         Lease.objects.update(token=uuid7())
         with transaction.atomic():
-            assert not held.is_still_ours()
+            assert not own.is_still_ours()
 
 
 # -- renewing -------------------------------------------------------------------------------------
@@ -125,10 +125,10 @@ def test_result_of_a_lost_lease_is_refused_although_its_time_lasts() -> None:
 
 def test_thread_renews_the_lease(committed: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "SECONDS", 0.3)
-    with lease("purge_expired") as held:
+    with lease("purge_expired") as own:
         taken = Lease.objects.get().expires_at
         assert eventually(lambda: Lease.objects.get().expires_at > taken)
-        assert not held.is_lost
+        assert not own.is_lost
     assert not Lease.objects.exists()
 
 
@@ -137,8 +137,8 @@ def test_lost_lease_is_reported_to_its_process(
 ) -> None:
     monkeypatch.setattr(leases, "SECONDS", 0.3)
     lost = Event()
-    with lease("purge_expired", on_lost=lost.set) as held:
+    with lease("purge_expired", on_lost=lost.set) as own:
         Lease.objects.update(token=uuid7())
         assert eventually(lost.is_set)
-        assert held.is_lost
+        assert own.is_lost
     assert Lease.objects.exists()  # of the other process

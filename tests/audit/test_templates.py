@@ -159,12 +159,6 @@ VERSIONS = [
         SUBJECT,
     ),
     Case(
-        "Telegram with an empty one",
-        MessageTemplateVersionFactory,
-        {"template": telegram, "subject": ""},
-        SUBJECT,
-    ),
-    Case(
         "same number",
         MessageTemplateVersionFactory,
         {"template": lambda: with_version(3)(), "version": 3},

@@ -15,14 +15,14 @@ from django.core.exceptions import ImproperlyConfigured
 def use_direct_connection(connection: Any) -> None:
     """Connect to the server itself: to DATABASE_DIRECT_URL, if it is set.
 
-    Raises ImproperlyConfigured if the connection goes through a pooler all the same.
+    Raises ImproperlyConfigured if that connection uses a pooler too.
     """
     if settings.DATABASE_DIRECT is not None:
         connection.close()
         connection.settings_dict.update(settings.DATABASE_DIRECT)
     if is_pooled(connection):
         raise ImproperlyConfigured(
-            "This command needs a session of its own, and its connection goes through a pooler: "
+            "This command needs a session of its own, and its connection uses a pooler: "
             "set DATABASE_DIRECT_URL to the server itself."
         )
 
@@ -30,7 +30,7 @@ def use_direct_connection(connection: Any) -> None:
 def is_pooled(connection: Any) -> bool:
     """Whether a pooler is between this program and the server.
 
-    A pooler tells libpq a process number of its own. Two answers of the server prove nothing: an
+    A pooler gives libpq a process number of its own. Two answers of the server prove nothing: an
     idle pooler gives both transactions the same session.
     """
     with connection.cursor() as cursor:

@@ -22,7 +22,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from audit.services import leases, publish_event, record_entry
-from audit.services.leases import HeldLease
+from audit.services.leases import OwnLease
 from ebalance.services import (
     Clock,
     RowOrKey,
@@ -87,17 +87,17 @@ def process_export(key: UUID, *, clock: Clock = timezone.now) -> Outcome:
     "incomplete": the file is ready, but some values could not be decrypted. Never raises for a
     fault of the request; raises the database's error if the connection is lost.
     """
-    with leases.lease(f"data_export:{key}") as held:
-        request = _begin(key) if held else None
-        if held is None or request is None:
+    with leases.lease(f"data_export:{key}") as own:
+        request = _begin(key) if own else None
+        if own is None or request is None:
             return "elsewhere"
         try:
-            return _make(request, held, clock)
+            return _make(request, own, clock)
         except OUTSIDE as error:
             logger.error("data export %s is postponed: %s", key, _describe(error))
             return "postponed"
         except Exception as error:
-            if not _fail(key, held, clock=clock):
+            if not _fail(key, own, clock=clock):
                 return "gone"
             logger.error("data export %s failed: %s", key, _describe(error))
             return "failed"
@@ -113,10 +113,10 @@ def _begin(key: UUID) -> DataExportRequest | None:
     return request
 
 
-def _make(request: DataExportRequest, held: HeldLease, clock: Clock) -> Outcome:
+def _make(request: DataExportRequest, own: OwnLease, clock: Clock) -> Outcome:
     made = build_file(request, clock())
     try:
-        is_ready = _finish(request.pk, held, made.file_url, clock=clock)
+        is_ready = _finish(request.pk, own, made.file_url, clock=clock)
     except OUTSIDE:
         # The commit may have succeeded. If it did not, sweep() removes the file.
         raise
@@ -138,9 +138,9 @@ def _make(request: DataExportRequest, held: HeldLease, clock: Clock) -> Outcome:
 
 
 @transactional
-def _finish(key: UUID, held: HeldLease, file_url: str, *, clock: Clock) -> bool:
+def _finish(key: UUID, own: OwnLease, file_url: str, *, clock: Clock) -> bool:
     """Returns False if the person was erased, or another worker processes the request."""
-    request = _lock_processing(key, held)
+    request = _lock_processing(key, own)
     if request is None:
         return False
     now = clock()
@@ -159,8 +159,8 @@ def _finish(key: UUID, held: HeldLease, file_url: str, *, clock: Clock) -> bool:
 
 
 @transactional
-def _fail(key: UUID, held: HeldLease, *, clock: Clock) -> bool:
-    request = _lock_processing(key, held)
+def _fail(key: UUID, own: OwnLease, *, clock: Clock) -> bool:
+    request = _lock_processing(key, own)
     if request is None:
         return False
     request.status, request.completed_at = "failed", clock()
@@ -168,11 +168,11 @@ def _fail(key: UUID, held: HeldLease, *, clock: Clock) -> bool:
     return True
 
 
-def _lock_processing(key: UUID, held: HeldLease) -> DataExportRequest | None:
+def _lock_processing(key: UUID, own: OwnLease) -> DataExportRequest | None:
     """The request, locked, if this worker still processes it."""
     rows = DataExportRequest.objects.filter(pk=key, status="processing")
     request = rows.select_for_update(no_key=True, of=("self",)).first()
-    return request if held.is_still_ours() else None
+    return request if own.is_still_ours() else None
 
 
 def build_file(request: DataExportRequest, at: datetime) -> ExportFile:
