@@ -13,12 +13,14 @@ from ebalance.db.fields import (
     Entity,
     RestrictForeignKey,
     SingleLineTextField,
+    TimeZoneField,
     created_at,
     updated_at,
 )
 from ebalance.db.schema.classification import NAMELESS_LEAD, NULL, carried_by, of_person, p0, p1
 from ebalance.db.schema.retention import kept
 from ebalance.db.sets import EntryPoint
+from ebalance.db.times import FactTime, PlannedTime
 
 from .schedule import AvailabilitySlot
 from .services import Service
@@ -86,15 +88,17 @@ class Appointment(Entity):
     client_request_id = SingleLineTextField(
         null=True, blank=True, db_comment=p0("idempotency key of the caller", erasure=NULL)
     )
-    start_at_utc = models.DateTimeField(db_comment=p0("start, UTC"))
-    end_at_utc = models.DateTimeField(db_comment=p0("end, UTC, at most 12 h later"))
+    start_at_utc = PlannedTime(db_comment=p0("start, UTC"))
+    end_at_utc = PlannedTime(db_comment=p0("end, UTC, at most 12 h later"))
     buffer_minutes = models.SmallIntegerField(
         default=0, db_default=0, db_comment=p0("break kept after it, minutes")
     )
-    timezone = SingleLineTextField(db_comment=p0("the client's IANA zone"))
+    timezone = TimeZoneField(
+        copied_from="rescheduled_from_id", db_comment=p0("the client's IANA zone")
+    )
     format = ClosedSet(Format, db_comment=p0("online or offline"))
     status = ClosedSet(Status, default=Status.PENDING_PAYMENT, db_comment=p0("life cycle"))
-    hold_expires_at = models.DateTimeField(
+    hold_expires_at = PlannedTime(
         null=True, blank=True, db_comment=p0("until when the time is held unpaid, UTC")
     )
     price_amount = models.IntegerField(db_comment=p0("price agreed, whole roubles; never changes"))
@@ -131,14 +135,14 @@ class Appointment(Entity):
     outcome_reason_category = ClosedSet(
         OutcomeReason, null=True, blank=True, db_comment=p0("category of the reason")
     )
-    outcome_recorded_at = models.DateTimeField(
+    outcome_recorded_at = FactTime(
         null=True, blank=True, db_comment=p0("when the outcome was recorded, UTC")
     )
     outcome_recorded_by_role = ClosedSet(
         RecordedByRole, null=True, blank=True, db_comment=p0("who recorded the outcome")
     )
-    confirmed_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when confirmed, UTC"))
-    canceled_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when canceled, UTC"))
+    confirmed_at = FactTime(null=True, blank=True, db_comment=p0("when confirmed, UTC"))
+    canceled_at = FactTime(null=True, blank=True, db_comment=p0("when canceled, UTC"))
     topic = RestrictForeignKey(
         "content.Topic",
         db_column="topic_code",
@@ -202,7 +206,6 @@ class Appointment(Entity):
                 _("An appointment does not replace itself."),
                 field="rescheduled_from",
             ),
-            rules.time_zone("appointments"),
             rules.opaque_id("appointments", "deep_link_id"),
             rules.required_when(
                 "appointments_hold_has_expiry",

@@ -17,13 +17,14 @@ from ebalance.db.fields import (
     Entity,
     RestrictForeignKey,
     SingleLineTextField,
+    TimeZoneField,
     created_at,
-    now_default,
     updated_at,
 )
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import DELETE, NULL, of_person, p0, p1, replace
 from ebalance.db.schema.retention import goes_with, kept
+from ebalance.db.times import FactTime, now_default
 
 from ..permissions import allows, allows_module, reveals, sees_personal, setting_that_grants
 
@@ -111,13 +112,11 @@ class User(Entity, AbstractBaseUser):
     display_name = SingleLineTextField(
         null=True, blank=True, db_comment=p1("how the person is called")
     )
-    timezone = SingleLineTextField(null=True, blank=True, db_comment=p0("IANA zone", erasure=NULL))
+    timezone = TimeZoneField(null=True, blank=True, db_comment=p0("IANA zone", erasure=NULL))
     status = ClosedSet(Status, default=Status.ACTIVE, db_comment=p0("life cycle"))
     created_at = created_at()
     updated_at = updated_at()
-    deleted_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when the account was deleted, UTC")
-    )
+    deleted_at = FactTime(null=True, blank=True, db_comment=p0("when the account was deleted, UTC"))
     password = SingleLineTextField(
         blank=True,
         default="",
@@ -129,9 +128,7 @@ class User(Entity, AbstractBaseUser):
             export=False,
         ),
     )
-    last_login = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("last login, UTC", erasure=NULL)
-    )
+    last_login = FactTime(null=True, blank=True, db_comment=p0("last login, UTC", erasure=NULL))
     is_superuser = models.BooleanField(
         default=False,
         db_default=False,
@@ -180,7 +177,6 @@ class User(Entity, AbstractBaseUser):
                 _("A Telegram id consists of digits."),
             ),
             rules.not_blank("users", "display_name"),
-            rules.time_zone("users"),
             rules.set_exactly_when(
                 "users_deleted_at_with_status",
                 "deleted_at",
@@ -347,7 +343,7 @@ class UserRole(Entity):
     role = RestrictForeignKey(
         Role, related_name="user_roles", db_column="role_code", db_comment=p0("granted role")
     )
-    granted_at = models.DateTimeField(
+    granted_at = FactTime(
         db_default=now_default(), editable=False, db_comment=p0("when granted, UTC")
     )
 

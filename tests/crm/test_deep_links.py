@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 LIFE = "deep_links_expire_within_30_days"
 # The night of a clock change lies within the 30 days, in Europe.
-CREATED = datetime(2027, 3, 20, 12, tzinfo=UTC)
+CREATED = datetime(2026, 3, 20, 12, tzinfo=UTC)
 MICRO, MONTH = timedelta(microseconds=1), timedelta(days=30)
 
 

@@ -418,14 +418,14 @@ def test_a_consent_is_given_again_after_it_was_withdrawn(assistant: User) -> Non
 def test_a_withdrawal_unpublishes_and_is_told_once() -> None:
     row = review("published")
     consent = row.publication_consents.get()
-    withdraw_review_consent(row, clock=at(24 * 365))
+    withdraw_review_consent(row, clock=at(24 * 30))
     assert row.status == stored(row)["status"] == "unpublished"
-    assert stored(consent)["revoked_at"] == NOW + timedelta(days=365)
+    assert stored(consent)["revoked_at"] == NOW + timedelta(days=30)
     assert (told(consent), told(row)) == (["review_consent_withdrawn"], ["review_unpublished"])
     assert outbox(consent)[0].payload == {"review_id": str(row.pk)}
     assert actions(row) == []  # no moderator decided
     with writes_nothing(row, consent):
-        withdraw_review_consent(row, clock=at(24 * 366))
+        withdraw_review_consent(row, clock=at(24 * 31))
 
 
 @pytest.mark.parametrize("state", ["draft", "pending", "unpublished"])
