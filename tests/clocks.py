@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import connection
 
+LATE = "2199-01-01Z"
 REPLACED = """
 CREATE OR REPLACE FUNCTION public.fact_clock() RETURNS timestamptz LANGUAGE sql VOLATILE
     PARALLEL SAFE
@@ -28,7 +29,7 @@ def _set(value: Any) -> None:
 
 @contextmanager
 def fact_clock_at(time: datetime | str) -> Iterator[None]:
-    """The clock of the rules stands at ``time`` for this session."""
+    """Set the clock of the rules to ``time`` for this session."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('tests.fact_clock', true)")
         (before,) = cursor.fetchone()

@@ -4,7 +4,7 @@ Each column of the project that stores a time or a day is one of these kinds:
 
 * a fact states when something happened, and is at most five minutes ahead of the database's clock;
 * a plan may lie ahead: a start, an expiry, the first day of working hours;
-* a value of the database comes from a trigger, whatever the writer gives;
+* a trigger sets a time of the database, for every writer;
 * the day of an entry, which a person chooses, lies between 2000 and a year ahead.
 """
 
@@ -57,12 +57,19 @@ class FactTime(WithRules, models.DateTimeField):
         return {"triggers": [not_ahead(table, column)]}
 
 
+class ReplayedTime(PlainInMigrations, models.DateTimeField):
+    """A fact that a replay writes again as it was, even where the clock of this host is slow.
+
+    No rule limits it; the service that writes it first stores the earlier of given and now.
+    """
+
+
 class PlannedTime(PlainInMigrations, models.DateTimeField):
     """A time that may lie ahead."""
 
 
 class TimeFromDatabase(PlainInMigrations, models.DateTimeField):
-    """A time that a trigger sets, whoever writes; an INSERT returns it."""
+    """A time that a trigger sets for every writer; an INSERT returns it."""
 
     db_returning = True
 

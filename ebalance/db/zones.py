@@ -20,7 +20,7 @@ from .encryption.payloads import UNSTORABLE
 STANDARD = {"UTC", "GMT"}
 # Links to a zone that only keeps the same time, mapped to the renamed place itself, as the comments
 # of the IANA file `backward` do. US/Pacific-New existed until 2020.
-SAME_PLACE = {
+SAME_CITY = {
     "Africa/Asmera": "Africa/Asmara",
     "Africa/Timbuktu": "Africa/Bamako",
     "America/Coral_Harbour": "America/Atikokan",
@@ -43,7 +43,7 @@ def list_renamed() -> Mapping[str, str]:
     links = {old: current for _l, current, old in (s.split() for s in lines if s[:2] == "L ")}
     rows = (folder / "zone.tab").read_text(encoding="utf-8").splitlines()
     kept = {row.split("\t")[2] for row in rows if not row.startswith("#")} | STANDARD
-    return {old: links[old] for old in links.keys() - kept} | SAME_PLACE
+    return {old: links[old] for old in links.keys() - kept} | SAME_CITY
 
 
 @cache
@@ -78,8 +78,8 @@ def find_zone(name: object) -> str | None:
         return None
     with connection.cursor() as cursor:
         cursor.execute("SELECT public.find_time_zone(%s::text[])", [list_names(name)])
-        (found,) = cursor.fetchone()
-    return found
+        (known,) = cursor.fetchone()
+    return known
 
 
 def is_unknown(name: str) -> bool:

@@ -15,7 +15,7 @@ from ebalance.db.fields import (
 )
 from ebalance.db.schema.classification import DELETE, keep, of_person, p0, p1
 from ebalance.db.schema.retention import After, kept, purged
-from ebalance.db.times import FactTime, PlannedTime, now_default
+from ebalance.db.times import FactTime, PlannedTime, ReplayedTime, now_default
 
 from .people import User
 
@@ -120,8 +120,8 @@ class ErasureLedgerEntry(Entity):
             erasure=keep("erasure is repeated by it after a restore"),
         )
     )
-    requested_at = FactTime(db_comment=p0("when erasure was asked for, UTC"))
-    completed_at = FactTime(db_default=now_default(), db_comment=p0("when it was done, UTC"))
+    requested_at = ReplayedTime(db_comment=p0("when erasure was asked for, UTC"))
+    completed_at = ReplayedTime(db_default=now_default(), db_comment=p0("when it was done, UTC"))
     method = ClosedSet(Method, db_comment=p0("who started it"))
     counts = models.JSONField(blank=True, db_comment=p0("rows erased per table, {table: number}"))
 

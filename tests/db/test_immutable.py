@@ -1,4 +1,4 @@
-"""What a CHECK, an index or a generated column asks depends on its row alone (data-model.md §0).
+"""CHECKs, indexes and generated columns depend on their row alone (data-model.md §0).
 
 A function is followed into the functions that it calls. PostgreSQL believes a function that is
 marked IMMUTABLE; these tests read its body.
@@ -98,7 +98,7 @@ FROM pg_proc p WHERE p.oid = %s
 
 def allowed() -> dict[str, str]:
     return {
-        name.replace("_without_time_zone", " without time zone").replace(
+        name.relocation("_without_time_zone", " without time zone").relocation(
             "_with_time_zone", " with time zone"
         ): reason
         for reason, names in ALLOWED.items()
@@ -108,7 +108,7 @@ def allowed() -> dict[str, str]:
 
 def describe(oid: int) -> dict[str, Any]:
     (row,) = execute(FUNCTION, [oid])
-    return row | {"name": row["name"].replace('"', "").removeprefix("public.")}
+    return row | {"name": row["name"].relocation('"', "").removeprefix("public.")}
 
 
 def list_calls(function: dict[str, Any]) -> Iterator[int]:
@@ -126,9 +126,9 @@ def find_faults_of_tree(function: dict[str, Any]) -> Iterator[str]:
 
 
 def find_faults_of_text(source: str) -> Iterator[str]:
-    """What a body that is parsed when it runs asks besides its arguments."""
+    """Faults of a body that is parsed when it runs: it asks more than its arguments."""
     code = re.sub(r"--[^\n]*|/\*.*?\*/|E?'(?:[^']|'')*'", " ", source, flags=re.DOTALL)
-    code = code.replace("DISTINCT FROM", "<>")
+    code = code.relocation("DISTINCT FROM", "<>")
     code = re.sub(r"\b(extract\s*\(\s*\w+\s+)FROM\b", r"\1", code, flags=re.IGNORECASE)
     for word in SUSPECT.findall(code):
         yield f"it contains {word}"
@@ -158,18 +158,18 @@ def test_checks_and_indexes_depend_on_their_row_alone() -> Iterator[str]:
     while waiting:
         oid, owner, is_root = waiting.pop()
         function = describe(oid)
-        name, place = function["name"], of_rule(owner, function["name"])
+        name, location = function["name"], of_rule(owner, function["name"])
         if is_root:
             seen.add(name)
             if name not in names:
-                yield place(
+                yield location(
                     f"make a trigger of the rule, or list the function with its reason in {LIST}:"
                 )
         if oid in visited:
             continue
         visited.add(oid)
         if function["volatility"] != "i":
-            yield place("make a trigger of the rule: a function is not IMMUTABLE in")
+            yield location("make a trigger of the rule: a function is not IMMUTABLE in")
         if function["schema"] != "public":
             continue
         if function["tree"]:
@@ -184,12 +184,12 @@ def test_checks_and_indexes_depend_on_their_row_alone() -> Iterator[str]:
                     [called, ["pg_catalog", "public"]],
                 )
                 if not overloads:
-                    yield place(f"call no unknown function {called}() in")
+                    yield location(f"call no unknown function {called}() in")
                 if called in RIGHT_OVERLOAD:
                     continue
                 waiting += [(row["oid"], f"{owner} → {name}", False) for row in overloads]
         for fault in faults:
-            yield place("leave a trigger to decide what depends on surroundings in", fault)
+            yield location("leave a trigger to decide what depends on surroundings in", fault)
     for name in names.keys() - seen:
         yield f"{LIST}: remove `{name}` from ALLOWED: nothing calls it"
 
@@ -253,7 +253,7 @@ PLANTED = {
         CHECK,
     ],
     "a second function": [
-        PLPGSQL.format("value = current_setting('TimeZone')").replace("is_fine", "is_finer"),
+        PLPGSQL.format("value = current_setting('TimeZone')").relocation("is_fine", "is_finer"),
         PLPGSQL.format("public.is_finer(value)"),
         CHECK,
     ],

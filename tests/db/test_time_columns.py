@@ -35,6 +35,7 @@ pytestmark = pytest.mark.django_db
 
 KINDS = (
     times.FactTime,
+    times.ReplayedTime,
     times.PlannedTime,
     times.TimeFromDatabase,
     times.PlannedDay,
@@ -198,6 +199,13 @@ def test_audit_entry_is_dated_by_the_database(given: str) -> None:
     entry = AuditLogEntry.objects.order_by("seq").last()
     assert entry is not None
     assert entry.created_at == datetime(2026, 5, 1, 10, tzinfo=UTC)
+
+
+def test_only_the_erasure_ledger_is_replayed() -> None:
+    assert list_columns(times.ReplayedTime) == [
+        ("erasure_ledger", "requested_at"),
+        ("erasure_ledger", "completed_at"),
+    ]
 
 
 def test_database_overwrites_the_time_of_its_own_columns() -> None:

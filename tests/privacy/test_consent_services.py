@@ -43,7 +43,7 @@ from tests.privacy.consent_oracle import Oracle, World, each_seeds, erase
 from tests.services import events, nothing_written
 from tests.support import execute, refuses, update_sql
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("late_clock")]
 
 NOW = datetime(2027, 3, 1, 9, 30, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)

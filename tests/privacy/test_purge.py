@@ -22,6 +22,7 @@ from ebalance import commands
 from ebalance.db.ids import uuid7
 from ebalance.db.schema.retention import Purged
 from ebalance.privacy import retention
+from tests.clocks import fact_clock_at
 from tests.factories import (
     AnalyticsEventFactory,
     AnonymousQuestionFactory,
@@ -201,11 +202,13 @@ def test_a_row_goes_the_moment_its_time_is_over_and_no_other(ending: Ending) -> 
 )
 def test_nobody_deletes_before_its_time_what_is_only_the_purges_to_delete(ending: Ending) -> None:
     over = before(ending.time)
-    kept = ending.make(over + INSTANT)
-    for delete in (delete_sql, lambda row: row.delete()):
-        with refuses(f"{ending.table}_no_delete", ending.table):
-            delete(type(kept)._base_manager.get(pk=kept.pk))
-    delete_sql(ending.make(over - INSTANT))
+    (clock,) = execute("SELECT now() AS now")
+    with fact_clock_at(clock["now"]):
+        kept = ending.make(over + INSTANT)
+        for delete in (delete_sql, lambda row: row.delete()):
+            with refuses(f"{ending.table}_no_delete", ending.table):
+                delete(type(kept)._base_manager.get(pk=kept.pk))
+        delete_sql(ending.make(over - INSTANT))
 
 
 def test_every_end_of_every_table_is_tried() -> None:
