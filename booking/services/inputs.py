@@ -56,8 +56,8 @@ def get_service(
     if not isinstance(timezone, str) or UNSTORABLE.search(timezone):
         raise ZoneUnknown(field="timezone")
     names = Value(zones.list_names(timezone), ArrayField(TextField()))
-    found = Func(names, function="find_time_zone", output_field=TextField())
-    row = get_or_refuse(Service.objects.annotate(zone=found), service)
+    known = Func(names, function="find_time_zone", output_field=TextField())
+    row = get_or_refuse(Service.objects.annotate(zone=known), service)
     if published and row.status != "published":
         raise ServiceUnavailable(service=row.pk)
     zone = vars(row).pop("zone")
