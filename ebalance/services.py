@@ -13,6 +13,7 @@ appointment, slots, accounts, leads, events.
 from __future__ import annotations
 
 import functools
+import inspect
 import random
 import re
 import time
@@ -36,6 +37,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ebalance.actor import Actor, acting_as, current_actor
 from ebalance.db import patterns
+from ebalance.db.storable import is_storable
 
 type Clock = Callable[[], datetime]
 """Returns the current time, aware. Called after the locks are taken. Tests pass their own."""
@@ -118,6 +120,35 @@ class NotPermitted(Refused):
     sentence_template = _("You are not allowed to do this.")
 
 
+def storable_arguments[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """Raise InvalidInput for an argument with a character that no text column can hold.
+
+    That is NUL and half of a surrogate pair, in texts, keys of rows, plaintexts, and anywhere in
+    lists and mappings. For services that are not ``transactional``, which asks the same.
+    """
+    names = [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name, value in (*zip(names, args, strict=False), *kwargs.items()):
+            require_storable(value, name)
+        return function(*args, **kwargs)
+
+    return run
+
+
+def require_storable(value: object, field: str) -> None:
+    """Raises InvalidInput. ``field`` names the argument."""
+    is_fit = is_storable(value)
+    del value  # error reporters show local variables
+    if not is_fit:
+        raise InvalidInput(field=field)
+
+
 def transactional[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     """Run ``function`` as one transaction, or inside the caller's transaction if there is one.
 
@@ -127,6 +158,7 @@ def transactional[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     ``actor``, unless a logged-in user already is the current actor.
     """
 
+    @storable_arguments
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         actor, current = kwargs.get("actor"), current_actor() or Actor()
@@ -253,6 +285,17 @@ def parse_opaque_id(value: object, field: str) -> str | None:
     if isinstance(value, str) and re.fullmatch(patterns.OPAQUE_ID, value):
         return value
     raise InvalidInput(field=field)
+
+
+def parse_external_id(value: object, longest: int, field: str) -> str:
+    """An id that another program made, of at most ``longest`` characters. Raises InvalidInput."""
+    if (
+        not isinstance(value, str)
+        or len(value) > longest
+        or not re.fullmatch(patterns.EXTERNAL_ID, value)
+    ):
+        raise InvalidInput(field=field)
+    return value
 
 
 def parse_text_version(value: object, field: str = "version") -> str:

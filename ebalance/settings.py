@@ -207,12 +207,8 @@ if not 1 <= HOLD_MINUTES <= 24 * 60:
     raise ImproperlyConfigured(f"HOLD_MINUTES is {HOLD_MINUTES}; it can be 1 to 1440.")
 
 # EXPORTS_DIR: folder of the files that process_exports makes, each with all data of a person. One
-# folder per database; a web server must not list it. EXPORTS_URL: prefix of a file's address,
-# file_url.
+# folder per database; a web server must not list it.
 EXPORTS_DIR = Path(env.str("EXPORTS_DIR", default="") or EBALANCE_DATA_DIR / "exports").absolute()
-EXPORTS_URL = env.str("EXPORTS_URL", default="") or "exports/"
-if not EXPORTS_URL.endswith("/"):
-    raise ImproperlyConfigured("EXPORTS_URL ends with a slash.")
 
 # ERASURE_LEDGER_FILE: the erasures, one line of JSON each, without personal data. A database
 # restored from an older copy does not know the last erasures; replay_erasures repeats them from

@@ -43,6 +43,7 @@ WORDS_IN_PROSE = re.compile(
 ALLOWED: dict[str, str] = {
     "NotFound": "the usual name of this error; its code is not_found",
     "PersonNotFound": "the usual name of this error",
+    "held": "a trait of AppointmentFactory, beside paid and confirmed",
     "stand-in": "a noun: the replacement of an exception (ebalance/redaction)",
 }
 ALLOWED_PHRASES = re.compile("|".join(map(re.escape, ALLOWED)))

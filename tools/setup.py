@@ -88,7 +88,7 @@ def main() -> int:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                report("Another setup is at work here, waiting for it …")
+                report("Another setup is running, waiting for it …")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             if installed() != wanted():
                 install()

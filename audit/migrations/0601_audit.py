@@ -104,13 +104,13 @@ class Migration(migrations.Migration):
                         (
                             "ip_address",
                             models.GenericIPAddressField(
-                                blank=True, db_comment="P0 · address of the request", null=True
+                                blank=True, db_comment="P1 · address of the request", null=True
                             ),
                         ),
                         (
                             "user_agent",
                             models.TextField(
-                                blank=True, db_comment="P0 · user agent of the request", null=True
+                                blank=True, db_comment="P1 · user agent of the request", null=True
                             ),
                         ),
                         (
@@ -192,7 +192,9 @@ class Migration(migrations.Migration):
                                 name="audit_log_entries_entity_type_is_code",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("entity_key__regex", "^[A-Za-z0-9_-]{1,64}$")),
+                                condition=models.Q(
+                                    ("entity_key__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{1,64}$")
+                                ),
                                 name="audit_log_entries_entity_key_is_key",
                             ),
                             models.CheckConstraint(
@@ -233,6 +235,44 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="audit_log_entries_actor_role_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("action__length__lte", 60)),
+                                name="audit_log_entries_action_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("entity_type__length__lte", 60)),
+                                name="audit_log_entries_entity_type_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("entity_key__length__lte", 120)),
+                                name="audit_log_entries_entity_key_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("old_value"),
+                                        models.Value(200000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="audit_log_entries_old_value_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("new_value"),
+                                        models.Value(200000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="audit_log_entries_new_value_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("user_agent__length__lte", 300)),
+                                name="audit_log_entries_user_agent_has_length",
                             ),
                         ],
                         "triggers": [
@@ -368,18 +408,22 @@ class Migration(migrations.Migration):
                                 ),
                                 name="audit_checkpoints_times_finite",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("key_id__length__lte", 60)),
+                                name="audit_checkpoints_key_id_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
                                 name="audit_checkpoints_end_an_old_segment",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.audit_checkpoints_end_an_old_segment()",
-                                    func="CREATE OR REPLACE FUNCTION public.audit_checkpoints_end_an_old_segment() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF NOT EXISTS (SELECT FROM public.audit_log_entries\n                   WHERE seq = NEW.seq AND row_hash = NEW.row_hash)\n       OR EXISTS (SELECT FROM public.audit_log_entries\n                  WHERE seq <= NEW.seq\n                    AND created_at > public.fact_clock() - interval '3 years') THEN\n        PERFORM public.raise_refusal('audit_checkpoints_end_an_old_segment', TG_TABLE_NAME, 'seq', 'A checkpoint is the last entry of a segment that is old enough to go');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="9c375d33624c142774da33882c3cb753edcf0673",
+                                    func="CREATE OR REPLACE FUNCTION public.audit_checkpoints_end_an_old_segment() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF NOT EXISTS (SELECT FROM public.audit_log_entries\n                   WHERE seq = NEW.seq AND row_hash = NEW.row_hash)\n       OR EXISTS (SELECT FROM public.audit_log_entries\n                  WHERE seq <= NEW.seq\n                    AND created_at > public.fact_clock() - interval '3 years') THEN\n        PERFORM public.raise_refusal('audit_checkpoints_end_an_old_segment', TG_TABLE_NAME, 'seq', 'A checkpoint is the last entry of a segment that is old enough to go');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="5417d9f9d3b1df255218b0edd989007043482614",
                                     operation="INSERT",
                                     pgid="audit_checkpoints_end_an_old_segment",
                                     table="audit_checkpoints",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -601,6 +645,29 @@ class Migration(migrations.Migration):
                                 ),
                                 name="outbox_events_times_finite",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("event_type__length__lte", 60)),
+                                name="outbox_events_event_type_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("aggregate_type__length__lte", 60)),
+                                name="outbox_events_aggregate_type_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("payload"),
+                                        models.Value(20000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="outbox_events_payload_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("last_error__length__lte", 60)),
+                                name="outbox_events_last_error_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -779,6 +846,18 @@ class Migration(migrations.Migration):
                                 fields=("table_name",),
                                 name="key_rotations_one_open_per_table",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("table_name__length__lte", 60)),
+                                name="key_rotations_table_name_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("to_key__length__lte", 60)),
+                                name="key_rotations_to_key_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("to_index_key__length__lte", 60)),
+                                name="key_rotations_to_index_key_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -925,6 +1004,21 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="system_settings_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("key__length__lte", 60)),
+                                name="system_settings_key_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("value"),
+                                        models.Value(20000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="system_settings_value_has_length",
                             ),
                         ],
                         "triggers": [
@@ -1127,8 +1221,16 @@ class Migration(migrations.Migration):
                                 name="message_templates_category_in_set",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("name__length__lte", 200)),
+                                name="message_templates_name_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("status__in", ["draft", "active", "archived"])),
                                 name="message_templates_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("language__length__lte", 60)),
+                                name="message_templates_language_has_length",
                             ),
                         ],
                         "triggers": [
@@ -1362,18 +1464,26 @@ class Migration(migrations.Migration):
                                 ),
                                 name="message_template_versions_times_finite",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("subject__length__lte", 200)),
+                                name="message_template_versions_subject_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("body_markdown__length__lte", 200000)),
+                                name="message_template_versions_body_markdown_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
                                 name="message_template_versions_subject_for_email",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.message_template_versions_subject_for_email()",
-                                    func="CREATE OR REPLACE FUNCTION public.message_template_versions_subject_for_email() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    -- Without a template it is the foreign key's to refuse.\n    IF EXISTS (SELECT FROM public.message_templates\n               WHERE id = NEW.template_id\n                 AND (channel = 'email') <> (NEW.subject IS NOT NULL)) THEN\n        PERFORM public.raise_refusal('message_template_versions_subject_for_email', TG_TABLE_NAME, 'subject', 'A subject is given exactly for e-mail');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="cf0dde8b0ddfbd8f3a8cbfbc26b38400c05ad242",
+                                    func="CREATE OR REPLACE FUNCTION public.message_template_versions_subject_for_email() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    -- Without a template it is the foreign key's to refuse.\n    IF EXISTS (SELECT FROM public.message_templates\n               WHERE id = NEW.template_id\n                 AND (channel = 'email') <> (NEW.subject IS NOT NULL)) THEN\n        PERFORM public.raise_refusal('message_template_versions_subject_for_email', TG_TABLE_NAME, 'subject', 'A subject is given exactly for e-mail');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="8e6cc5159aa7c92b9bc8a7c4665e198b42ec097b",
                                     operation="INSERT",
                                     pgid="message_template_versions_subject_for_email",
                                     table="message_template_versions",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(

@@ -8,12 +8,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import rules
-from ebalance.db.fields import (
-    Entity,
-    SingleLineTextField,
-    created_at,
-)
+from ebalance.db import lengths, rules
+from ebalance.db.fields import Entity, SingleLineTextField, created_at
 from ebalance.db.schema.classification import p0
 from ebalance.db.schema.retention import After, purged
 from ebalance.db.times import FactTime, PlannedTime, now_default
@@ -27,10 +23,15 @@ class OutboxEvent(Entity):
     relay_outbox sends it (audit.services.relay).
     """
 
-    event_type = SingleLineTextField(db_comment=p0("what happened, a code"))
-    aggregate_type = SingleLineTextField(db_comment=p0("what it happened to, a code"))
+    event_type = SingleLineTextField(
+        max_length=lengths.CODE, db_comment=p0("what happened, a code")
+    )
+    aggregate_type = SingleLineTextField(
+        max_length=lengths.CODE, db_comment=p0("what it happened to, a code")
+    )
     aggregate_id = models.UUIDField(db_comment=p0("id of that row"))
-    payload = models.JSONField(
+    payload = lengths.SizedJSON(
+        max_length=lengths.JSON_OBJECT,
         default=dict,
         db_default=models.Value({}, output_field=models.JSONField()),
         blank=True,
@@ -42,7 +43,9 @@ class OutboxEvent(Entity):
     )
     attempts = models.IntegerField(default=0, db_default=0, db_comment=p0("tries so far"))
     published_at = FactTime(null=True, blank=True, db_comment=p0("when sent, UTC"))
-    last_error = SingleLineTextField(null=True, blank=True, db_comment=p0("last failure, a code"))
+    last_error = SingleLineTextField(
+        max_length=lengths.CODE, null=True, blank=True, db_comment=p0("last failure, a code")
+    )
 
     objects: ClassVar = OutboxQuerySet.as_manager()
 

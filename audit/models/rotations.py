@@ -6,12 +6,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import patterns, rules, triggers
-from ebalance.db.fields import (
-    Entity,
-    SingleLineTextField,
-    updated_at,
-)
+from ebalance.db import lengths, patterns, rules, triggers
+from ebalance.db.fields import Entity, SingleLineTextField, updated_at
 from ebalance.db.schema.classification import p0
 from ebalance.db.schema.retention import kept
 from ebalance.db.times import FactTime, now_default
@@ -24,10 +20,12 @@ class KeyRotation(Entity):
     a value that moves to another key from a value that changes (is_resealing).
     """
 
-    table_name = SingleLineTextField(db_comment=p0("table"))
-    to_key = SingleLineTextField(db_comment=p0("id of the key that values are sealed with"))
+    table_name = SingleLineTextField(max_length=lengths.CODE, db_comment=p0("table"))
+    to_key = SingleLineTextField(
+        max_length=lengths.CODE, db_comment=p0("id of the key that values are sealed with")
+    )
     to_index_key = SingleLineTextField(
-        db_comment=p0("id of the key that blind indexes are made with")
+        max_length=lengths.CODE, db_comment=p0("id of the key that blind indexes are made with")
     )
     cursor = models.UUIDField(
         null=True, blank=True, db_comment=p0("row up to which this pass has come, if one is going")

@@ -173,14 +173,7 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.UniqueConstraint(fields=("slug",), name="services_slug_unique"),
                             models.CheckConstraint(
-                                condition=models.Q(
-                                    ("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$"),
-                                    models.Func(
-                                        models.F("slug"),
-                                        function="is_at_most_120",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
+                                condition=models.Q(("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$")),
                                 name="services_slug_is_slug",
                             ),
                             models.CheckConstraint(
@@ -260,8 +253,24 @@ class Migration(migrations.Migration):
                                 name="services_times_finite",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("slug__length__lte", 120)),
+                                name="services_slug_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("title__length__lte", 200)),
+                                name="services_title_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("description_markdown__length__lte", 200000)),
+                                name="services_description_markdown_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("format__in", ["online", "offline", "hybrid"])),
                                 name="services_format_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("offline_address__length__lte", 2000)),
+                                name="services_offline_address_has_length",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -523,6 +532,10 @@ class Migration(migrations.Migration):
                                 name="schedule_rules_times_finite",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("timezone__length__lte", 60)),
+                                name="schedule_rules_timezone_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     models.Func(
                                         models.F("timezone"),
@@ -698,16 +711,6 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    models.Func(
-                                        models.F("external_event_id"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="availability_slots_external_event_id_not_blank",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
                                     models.Q(
                                         ("source", "google_calendar"),
                                         ("external_event_id__isnull", False),
@@ -767,8 +770,25 @@ class Migration(migrations.Migration):
                                 name="availability_slots_source_in_set",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("external_event_id__length__lte", 200)),
+                                name="availability_slots_external_event_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "external_event_id__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="availability_slots_external_event_id_is_external_id",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("block_type__in", ["exception", "buffer"])),
                                 name="availability_slots_block_type_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("note__length__lte", 2000)),
+                                name="availability_slots_note_has_length",
                             ),
                         ],
                         "triggers": [
@@ -1183,16 +1203,6 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    models.Func(
-                                        models.F("client_request_id"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="appointments_client_request_id_not_blank",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
                                     ("client__isnull", False),
                                     ("lead__isnull", False),
                                     _connector="OR",
@@ -1209,7 +1219,7 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("deep_link_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                    ("deep_link_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="appointments_deep_link_id_is_opaque",
                             ),
@@ -1375,6 +1385,23 @@ class Migration(migrations.Migration):
                                 name="appointments_times_finite",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("client_request_id__length__lte", 200)),
+                                name="appointments_client_request_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "client_request_id__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="appointments_client_request_id_is_external_id",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("timezone__length__lte", 60)),
+                                name="appointments_timezone_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     models.Func(
                                         models.F("timezone"),
@@ -1403,6 +1430,38 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="appointments_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("meeting_url__length__lte", 2000)),
+                                name="appointments_meeting_url_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "meeting_url__regex",
+                                        '^https://[A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451]([A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451-]*[A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451])?(\\.[A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451]([A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451-]*[A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451])?)*(:[0-9]{1,5})?([/?#][^\\x01-\\x20\\x7F-\\xA0\\xAD\\u034F\\u061C\\u115F\\u1160\\u1680\\u17B4\\u17B5\\u180B-\\u180F\\u2000-\\u200F\\u2028-\\u202F\\u205F-\\u206F\\u2800\\u3000\\u3164\\uFE00-\\uFE0F\\uFEFF\\uFFA0\\uFFF0-\\uFFFB\\U0001BCA0-\\U0001BCA3\\U0001D173-\\U0001D17A\\U000E0000-\\U000E0FFF\\\\\\"<>^`{|}]*)?$',
+                                    )
+                                ),
+                                name="appointments_meeting_url_is_https",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("location_text__length__lte", 2000)),
+                                name="appointments_location_text_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("external_calendar_event_id__length__lte", 200)
+                                ),
+                                name="appointments_external_calendar_event_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "external_calendar_event_id__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="appointments_external_calendar_event_id_is_external_id",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -1444,6 +1503,10 @@ class Migration(migrations.Migration):
                                 name="appointments_outcome_recorded_by_role_in_set",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("deep_link_id__length__lte", 64)),
+                                name="appointments_deep_link_id_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     (
                                         "entry_point__in",
@@ -1480,11 +1543,11 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NOT (NEW.status = 'pending_payment' OR (NEW.status = 'confirmed' AND (NEW.rescheduled_from_id IS NOT NULL OR NEW.price_amount = 0))))",
                                     execute="public.refuse('appointments_status_initial', 'status', 'An appointment starts as a hold; confirmed only when free of charge or in place of a rescheduled one')",
                                     func="",
-                                    hash="f9d8aeab43a1ae5173b3f2b2df9d056afda504b9",
+                                    hash="bad68e4a675c40114d371d5cea87260cdb18c5bd",
                                     operation="INSERT",
                                     pgid="appointments_status_initial",
                                     table="appointments",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -1588,11 +1651,11 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.client_user_id IS NOT NULL)",
                                     execute="public.refuse_for_erased_person('appointments_client_user_id_not_erased', 'client_user_id', 'This person was erased; nothing more is written of them')",
                                     func="",
-                                    hash="bd585afbf9a9e4f177d3875aac9a339aa1226cc3",
+                                    hash="5a03d485d384d2d8672f0c8aca32f6e341a9114c",
                                     operation='INSERT OR UPDATE OF "client_user_id"',
                                     pgid="appointments_client_user_id_not_erased",
                                     table="appointments",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -1805,26 +1868,6 @@ class Migration(migrations.Migration):
                                 condition=models.Q(("amount__gte", 1)),
                                 name="payments_amount_in_range",
                             ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("idempotency_key"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="payments_idempotency_key_not_blank",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("provider_payment_id"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="payments_provider_payment_id_not_blank",
-                            ),
                             models.UniqueConstraint(
                                 fields=("idempotency_key",), name="payments_idempotency_key_unique"
                             ),
@@ -1886,6 +1929,32 @@ class Migration(migrations.Migration):
                                 name="payments_provider_in_set",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("provider_payment_id__length__lte", 64)),
+                                name="payments_provider_payment_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "provider_payment_id__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="payments_provider_payment_id_is_external_id",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("idempotency_key__length__lte", 64)),
+                                name="payments_idempotency_key_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "idempotency_key__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="payments_idempotency_key_is_external_id",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("purpose__in", ["deposit", "full"])),
                                 name="payments_purpose_in_set",
                             ),
@@ -1935,11 +2004,11 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.status NOT IN ('pending'))",
                                     execute="public.refuse('payments_status_initial', 'status', 'A new record cannot start in this status')",
                                     func="",
-                                    hash="c4f8aaa2b8e03ed381f4f26cba5f4378f50c95f2",
+                                    hash="ff8559c8a9a13e72206a53508fabaf7d4d581d01",
                                     operation="INSERT",
                                     pgid="payments_status_initial",
                                     table="payments",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -2136,29 +2205,9 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    models.Func(
-                                        models.F("provider_event_id"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="payment_webhook_events_provider_event_id_not_blank",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
                                     ("event_type__regex", "^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)*$")
                                 ),
                                 name="payment_webhook_events_event_type_is_dotted_code",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("provider_payment_id"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="payment_webhook_events_provider_payment_id_not_blank",
                             ),
                             models.UniqueConstraint(
                                 fields=("provider", "provider_event_id"),
@@ -2198,6 +2247,40 @@ class Migration(migrations.Migration):
                             models.CheckConstraint(
                                 condition=models.Q(("provider__in", ["yookassa"])),
                                 name="payment_webhook_events_provider_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("provider_event_id__length__lte", 200)),
+                                name="payment_webhook_events_provider_event_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "provider_event_id__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="payment_webhook_events_provider_event_id_is_external_id",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("event_type__length__lte", 60)),
+                                name="payment_webhook_events_event_type_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("provider_payment_id__length__lte", 64)),
+                                name="payment_webhook_events_provider_payment_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "provider_payment_id__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="payment_webhook_events_provider_payment_id_is_external_id",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("currency__length__lte", 60)),
+                                name="payment_webhook_events_currency_has_length",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -2318,6 +2401,13 @@ class Migration(migrations.Migration):
                         "verbose_name_plural": "intake forms",
                         "db_table": "intake_forms",
                         "db_table_comment": "Intake forms, sealed",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["created_at"],
+                                name="intake_forms_by_creation",
+                                serves="purge_expired",
+                            )
+                        ],
                         "constraints": [
                             models.UniqueConstraint(
                                 fields=("appointment",), name="intake_forms_one_per_appointment"
@@ -2363,6 +2453,10 @@ class Migration(migrations.Migration):
                             models.CheckConstraint(
                                 condition=models.Q(("status__in", ["draft", "submitted"])),
                                 name="intake_forms_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("payload_encrypted__length__lte", 400000)),
+                                name="intake_forms_payload_encrypted_has_length",
                             ),
                         ],
                         "triggers": [
@@ -2432,7 +2526,6 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                         ],
-                        "indexes": [],
                     },
                 ),
                 migrations.CreateModel(
@@ -2519,6 +2612,12 @@ class Migration(migrations.Migration):
                                 verbose_name="created at",
                             ),
                         ),
+                        (
+                            "closed_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when closed, UTC", null=True
+                            ),
+                        ),
                     ],
                     options={
                         "verbose_name": "waitlist request",
@@ -2552,6 +2651,12 @@ class Migration(migrations.Migration):
                                 name="waitlist_requests_open",
                                 serves="admin: who still waits, oldest first",
                             ),
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("closed_at__isnull", False)),
+                                fields=["closed_at"],
+                                name="waitlist_requests_closed",
+                                serves="purge_expired",
+                            ),
                         ],
                         "constraints": [
                             models.CheckConstraint(
@@ -2575,11 +2680,27 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
+                                    models.Q(("status", "closed"), ("closed_at__isnull", False)),
+                                    models.Q(
+                                        models.Q(("status", "closed"), _negated=True),
+                                        ("closed_at__isnull", True),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="waitlist_requests_closed_at_with_status",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
                                     models.Func(
                                         models.F("created_at"),
                                         function="is_finite",
                                         output_field=models.BooleanField(),
-                                    )
+                                    ),
+                                    models.Func(
+                                        models.F("closed_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
                                 ),
                                 name="waitlist_requests_times_finite",
                             ),
@@ -2588,6 +2709,16 @@ class Migration(migrations.Migration):
                                     ("preferred_contact__in", ["email", "phone", "telegram"])
                                 ),
                                 name="waitlist_requests_preferred_contact_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("contact_value_encrypted__length__lte", 400000)
+                                ),
+                                name="waitlist_requests_contact_value_encrypted_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("contact_value_bidx__length__lte", 64)),
+                                name="waitlist_requests_contact_value_bidx_has_length",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -2623,9 +2754,22 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.status NOT IN ('new'))",
                                     execute="public.refuse('waitlist_requests_status_initial', 'status', 'A new record cannot start in this status')",
                                     func="",
-                                    hash="cfa8bd7443500f347b31d03d3083548f86a8409c",
+                                    hash="0802d73b2f02982a10da3dc675186b231247ba11",
                                     operation="INSERT",
                                     pgid="waitlist_requests_status_initial",
+                                    table="waitlist_requests",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="waitlist_requests_closing_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.closed_at IS DISTINCT FROM NEW.closed_at) AND OLD.closed_at IS NOT NULL)",
+                                    execute="public.refuse('waitlist_requests_closing_stays', 'closed_at', 'The closing time of a request is not changed')",
+                                    func="",
+                                    hash="0aace651234b837c9faaf0f6b32be58b5e35daf7",
+                                    operation="UPDATE",
+                                    pgid="waitlist_requests_closing_stays",
                                     table="waitlist_requests",
                                     when="BEFORE",
                                 ),
@@ -2636,11 +2780,11 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.user_id IS NOT NULL)",
                                     execute="public.refuse_for_erased_person('waitlist_requests_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
                                     func="",
-                                    hash="644c31d6729709d0c58274721bbcc05529274cf2",
+                                    hash="4e1df59ab3f1d270bc2f33f5db39bb2b660d7549",
                                     operation='INSERT OR UPDATE OF "user_id"',
                                     pgid="waitlist_requests_user_id_not_erased",
                                     table="waitlist_requests",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -2652,6 +2796,19 @@ class Migration(migrations.Migration):
                                     hash="86c44f50e7c02767701e9243c7574c080e05c806",
                                     operation='INSERT OR UPDATE OF "created_at"',
                                     pgid="waitlist_requests_created_at_not_ahead",
+                                    table="waitlist_requests",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="waitlist_requests_closed_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.closed_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('waitlist_requests_closed_at_not_ahead', 'closed_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="49d20233052dc751f4acaa1a23641ef082264da6",
+                                    operation='INSERT OR UPDATE OF "closed_at"',
+                                    pgid="waitlist_requests_closed_at_not_ahead",
                                     table="waitlist_requests",
                                     when="AFTER",
                                 ),

@@ -7,11 +7,13 @@ from django.db.models import F, Func, Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from ebalance.db import auditing, rules, triggers
+from ebalance.db import auditing, lengths, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
+    ExternalId,
     RestrictForeignKey,
+    SecureURL,
     SingleLineTextField,
     TimeZoneField,
     created_at,
@@ -85,8 +87,11 @@ class Appointment(Entity):
         related_name="appointments",
         db_comment=of_person("lead, if not registered", NAMELESS_LEAD),
     )
-    client_request_id = SingleLineTextField(
-        null=True, blank=True, db_comment=p0("idempotency key of the caller", erasure=NULL)
+    client_request_id = ExternalId(
+        max_length=lengths.EXTERNAL_ID,
+        null=True,
+        blank=True,
+        db_comment=p0("idempotency key of the caller", erasure=NULL),
     )
     start_at_utc = PlannedTime(db_comment=p0("start, UTC"))
     end_at_utc = PlannedTime(db_comment=p0("end, UTC, at most 12 h later"))
@@ -105,11 +110,9 @@ class Appointment(Entity):
     deposit_amount = models.IntegerField(
         null=True, blank=True, db_comment=p0("deposit agreed, whole roubles; never changes")
     )
-    meeting_url = SingleLineTextField(
-        null=True, blank=True, db_comment=p1("address of the video call")
-    )
+    meeting_url = SecureURL(null=True, blank=True, db_comment=p1("address of the video call"))
     location_text = SingleLineTextField(
-        null=True, blank=True, db_comment=p1("where an offline session is")
+        max_length=lengths.NOTE, null=True, blank=True, db_comment=p1("where an offline session is")
     )
     slot = RestrictForeignKey(
         AvailabilitySlot,
@@ -118,7 +121,8 @@ class Appointment(Entity):
         related_name="appointments",
         db_comment=carried_by("slot it takes"),
     )
-    external_calendar_event_id = SingleLineTextField(
+    external_calendar_event_id = ExternalId(
+        max_length=lengths.EXTERNAL_ID,
         null=True,
         blank=True,
         # That event may carry the client's name.
@@ -152,6 +156,7 @@ class Appointment(Entity):
         db_comment=p0("topic, if one"),
     )
     deep_link_id = SingleLineTextField(
+        max_length=lengths.OPAQUE_ID,
         null=True,
         blank=True,
         db_comment=p0("deep link it came by; no key, links expire first", erasure=NULL),
@@ -194,7 +199,6 @@ class Appointment(Entity):
             ),
             rules.Unique("appointments_client_request_unique", fields=["client_request_id"]),
             rules.Unique("appointments_rescheduled_once", fields=["rescheduled_from"]),
-            rules.not_blank("appointments", "client_request_id"),
             rules.Check(
                 "appointments_client_or_lead_present",
                 Q(client__isnull=False) | Q(lead__isnull=False),

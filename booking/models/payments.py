@@ -7,10 +7,11 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop, pgettext_lazy
 
-from ebalance.db import rules, triggers
+from ebalance.db import lengths, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
+    ExternalId,
     RestrictForeignKey,
     SingleLineTextField,
     created_at,
@@ -53,13 +54,15 @@ class Payment(Entity):
         Appointment, related_name="payments", db_comment=of_person("what is paid for", ACCOUNTING)
     )
     provider = ClosedSet(Provider, default=Provider.YOOKASSA, db_comment=p0("payment provider"))
-    provider_payment_id = SingleLineTextField(
+    provider_payment_id = ExternalId(
+        max_length=lengths.PROVIDER_ID,
         null=True,
         blank=True,
         db_comment=p0("the provider's id; empty until it has answered", erasure=ACCOUNTING),
     )
-    idempotency_key = SingleLineTextField(
-        db_comment=p0("key under which the provider was asked", erasure=ACCOUNTING)
+    idempotency_key = ExternalId(
+        max_length=lengths.PROVIDER_ID,
+        db_comment=p0("key under which the provider was asked", erasure=ACCOUNTING),
     )
     purpose = ClosedSet(Purpose, db_comment=p0("deposit or full price"))
     amount = models.IntegerField(db_comment=p0("amount, whole roubles; never changes"))
@@ -80,8 +83,6 @@ class Payment(Entity):
         verbose_name_plural = _("payments")
         constraints = [
             rules.in_range("payments", "amount", 1),
-            rules.not_blank("payments", "idempotency_key"),
-            rules.not_blank("payments", "provider_payment_id"),
             rules.Unique("payments_idempotency_key_unique", fields=["idempotency_key"]),
             rules.Unique(
                 "payments_provider_payment_unique",
@@ -171,12 +172,15 @@ class PaymentWebhookEvent(Entity):
         INTERNAL = "internal", pgettext_lazy("LastError", "internal")
 
     provider = ClosedSet(Payment.Provider, db_comment=p0("payment provider"))
-    provider_event_id = SingleLineTextField(
-        db_comment=p0("what makes a repeated delivery the same")
+    provider_event_id = ExternalId(
+        max_length=lengths.EXTERNAL_ID, db_comment=p0("what makes a repeated delivery the same")
     )
-    event_type = SingleLineTextField(db_comment=p0("the provider's name of the event"))
-    provider_payment_id = SingleLineTextField(
-        db_comment=p0("the provider's id of the payment", erasure=ACCOUNTING)
+    event_type = SingleLineTextField(
+        max_length=lengths.CODE, db_comment=p0("the provider's name of the event")
+    )
+    provider_payment_id = ExternalId(
+        max_length=lengths.PROVIDER_ID,
+        db_comment=p0("the provider's id of the payment", erasure=ACCOUNTING),
     )
     # The body is not stored; without these two a delivery could not be judged again later.
     amount = models.DecimalField(
@@ -186,7 +190,9 @@ class PaymentWebhookEvent(Entity):
         decimal_places=2,
         db_comment=p0("amount told, roubles"),
     )
-    currency = SingleLineTextField(null=True, blank=True, db_comment=p0("currency told, ISO 4217"))
+    currency = SingleLineTextField(
+        max_length=lengths.CODE, null=True, blank=True, db_comment=p0("currency told, ISO 4217")
+    )
     received_at = FactTime(db_default=now_default(), db_comment=p0("receipt, UTC"))
     processed_at = FactTime(null=True, blank=True, db_comment=p0("when it took effect, UTC"))
     attempts = models.IntegerField(default=0, db_default=0, db_comment=p0("tries so far"))
@@ -202,14 +208,12 @@ class PaymentWebhookEvent(Entity):
         verbose_name = _("payment notification")
         verbose_name_plural = _("payment notifications")
         constraints = [
-            rules.not_blank("payment_webhook_events", "provider_event_id"),
             rules.matches(
                 "payment_webhook_events_event_type_is_dotted_code",
                 "event_type",
                 r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$",
                 _("Lower-case words joined by dots."),
             ),
-            rules.not_blank("payment_webhook_events", "provider_payment_id"),
             rules.Unique("payment_webhook_events_once", fields=["provider", "provider_event_id"]),
             rules.Check(
                 "payment_webhook_events_amount_not_negative",

@@ -7,10 +7,11 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop, pgettext_lazy
 
-from ebalance.db import rules, triggers
+from ebalance.db import lengths, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
+    ExternalId,
     RestrictForeignKey,
     SingleLineTextField,
     TimeZoneField,
@@ -120,14 +121,19 @@ class AvailabilitySlot(Entity):
     end_at_utc = PlannedTime(db_comment=p0("end, UTC, at most 12 h later"))
     status = ClosedSet(Status, default=Status.AVAILABLE, db_comment=p0("life cycle"))
     source = ClosedSet(Source, default=Source.PRODUCT, db_comment=p0("who made it"))
-    external_event_id = SingleLineTextField(
-        null=True, blank=True, db_comment=p0("event in the outside calendar")
+    external_event_id = ExternalId(
+        max_length=lengths.EXTERNAL_ID,
+        null=True,
+        blank=True,
+        db_comment=p0("event in the outside calendar"),
     )
     block_type = ClosedSet(BlockType, null=True, blank=True, db_comment=p0("why it is blocked"))
     buffer_minutes = models.SmallIntegerField(
         default=0, db_default=0, db_comment=p0("break kept after a session here, minutes")
     )
-    note = SingleLineTextField(null=True, blank=True, db_comment=p1("internal note"))
+    note = SingleLineTextField(
+        max_length=lengths.NOTE, null=True, blank=True, db_comment=p1("internal note")
+    )
     created_at = created_at()
 
     retention = kept("until staff delete it")
@@ -139,7 +145,6 @@ class AvailabilitySlot(Entity):
         verbose_name_plural = _("slots")
         constraints = [
             *session_times("availability_slots"),
-            rules.not_blank("availability_slots", "external_event_id"),
             rules.set_exactly_when(
                 "availability_slots_external_id_with_source",
                 "external_event_id",

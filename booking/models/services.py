@@ -6,9 +6,10 @@ from django.utils.translation import gettext_lazy as _
 
 from content.markdown import is_visible
 from content.models.publication import Publishable
-from ebalance.db import auditing, rules, triggers
+from ebalance.db import auditing, lengths, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
+    Markdown,
     RestrictForeignKey,
     SingleLineTextField,
     created_at,
@@ -42,12 +43,12 @@ class Service(Publishable):
         OFFLINE = "offline", _("offline")
         HYBRID = "hybrid", _("hybrid")
 
-    slug = SingleLineTextField(db_comment=p0("slug in addresses"))
-    title = SingleLineTextField(db_comment=p0("title"))
-    description_markdown = models.TextField(db_comment=p0("description, Markdown"))
+    slug = SingleLineTextField(max_length=lengths.SLUG, db_comment=p0("slug in addresses"))
+    title = SingleLineTextField(max_length=lengths.TITLE, db_comment=p0("title"))
+    description_markdown = Markdown(db_comment=p0("description, Markdown"))
     format = ClosedSet(Format, db_comment=p0("online, offline or either"))
     offline_address = SingleLineTextField(
-        null=True, blank=True, db_comment=p0("address of the practice")
+        max_length=lengths.NOTE, null=True, blank=True, db_comment=p0("address of the practice")
     )
     duration_minutes = models.IntegerField(db_comment=p0("length of a session, minutes"))
     price_amount = models.IntegerField(db_comment=p0("price, whole roubles"))

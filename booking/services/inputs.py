@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from django.contrib.postgres.fields import ArrayField
 from django.db.models import Func, TextField, Value
 
-from content.markdown import is_visible
 from content.models import Topic
 from ebalance.db import zones
-from ebalance.db.encryption.payloads import UNSTORABLE
 from ebalance.db.sets import EntryPoint
 from ebalance.services import (
     InvalidInput,
@@ -24,17 +24,10 @@ from identity.models import User
 from ..errors import ClientUnavailable, FormatUnsuitable, ServiceUnavailable, ZoneUnknown
 from ..models import Service
 
-MAX_TEXT_LENGTH = 200
 
-
-def parse_text(value: object, field: str) -> str:
-    """``value``, a text of 1 to 200 characters that is not blank. Raises InvalidInput."""
-    if (
-        not isinstance(value, str)
-        or not is_visible(value)
-        or len(value) > MAX_TEXT_LENGTH
-        or UNSTORABLE.search(value)
-    ):
+def parse_text(value: object, pattern: re.Pattern[str], longest: int, field: str) -> str:
+    """A text of this form, of at most ``longest`` characters. Raises InvalidInput."""
+    if not isinstance(value, str) or len(value) > longest or not pattern.fullmatch(value):
         raise InvalidInput(field=field)
     return value
 
@@ -53,7 +46,7 @@ def get_service(
     With ``published`` the service must be published, and offered in ``format``. Raises
     ServiceUnavailable, FormatUnsuitable, ZoneUnknown, NotFound.
     """
-    if not isinstance(timezone, str) or UNSTORABLE.search(timezone):
+    if not isinstance(timezone, str):
         raise ZoneUnknown(field="timezone")
     names = Value(zones.list_names(timezone), ArrayField(TextField()))
     known = Func(names, function="find_time_zone", output_field=TextField())
@@ -72,7 +65,7 @@ def get_service(
 def get_topic(topic: Topic | str) -> Topic:
     """Raises NotFound."""
     code = pk_of(topic)
-    if not isinstance(code, str) or UNSTORABLE.search(code):
+    if not isinstance(code, str):
         raise NotFound(what="topic")
     return get_or_refuse(Topic.objects.all(), code)
 

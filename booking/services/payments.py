@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.utils import timezone
 
 from audit.services import publish_event
+from ebalance.db import lengths
 from ebalance.services import (
     Clock,
     IdempotencyConflict,
@@ -15,6 +16,7 @@ from ebalance.services import (
     lock_or_refuse,
     lock_rows,
     parse_choice,
+    parse_external_id,
     refresh,
     transactional,
 )
@@ -25,7 +27,6 @@ from .appointments import transition_refused
 from .chains import Chain
 from .events import track_appointment
 from .holds import is_expired_hold
-from .inputs import parse_text
 from .settlement import close_payment
 from .webhooks import apply_event, lock_deliveries, parse_provider_id
 
@@ -49,7 +50,7 @@ def start_payment(
     Raises HoldExpired, PaymentInProgress, NothingToPay, TransitionRefused, IdempotencyConflict,
     InvalidInput, NotFound.
     """
-    key = parse_text(idempotency_key, "idempotency_key")
+    key = parse_external_id(idempotency_key, lengths.PROVIDER_ID, "idempotency_key")
     purpose = parse_choice(purpose, Payment.Purpose, "purpose")
     chain = Chain.lock(appointment)
     earlier = Payment.objects.filter(idempotency_key=key).first()

@@ -14,12 +14,14 @@ from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from audit.services import publish_event
+from ebalance.db import lengths
 from ebalance.services import (
     Clock,
     InvalidInput,
     RowOrKey,
     lock_rows,
     parse_choice,
+    parse_external_id,
     pk_of,
     transactional,
 )
@@ -64,10 +66,9 @@ def receive_webhook(
     payment_id = parse_provider_id(provider_payment_id)
     roubles = parse_amount(amount)
     parse_choice(provider, Payment.Provider, "provider")
-    if not EVENT_TYPE.fullmatch(parse_text(event_type, "event_type")):
-        raise InvalidInput(field="event_type")
-    if currency is not None and not CURRENCY.fullmatch(parse_text(currency, "currency")):
-        raise InvalidInput(field="currency")
+    parse_text(event_type, EVENT_TYPE, lengths.CODE, "event_type")
+    if currency is not None:
+        parse_text(currency, CURRENCY, 3, "currency")
     parse_choice(failure_category, Payment.FailureCategory, "failure_category")
     if event_type.startswith("payment.") and object_id not in (None, payment_id):
         # The same event under another key would take effect twice.
@@ -171,7 +172,7 @@ def has_expected_amount(event: PaymentWebhookEvent, payment: Payment) -> bool:
 
 def parse_provider_id(value: object) -> str:
     """The provider's id of a payment or of another object. Raises InvalidInput."""
-    return parse_text(value, "provider_payment_id")
+    return parse_external_id(value, lengths.PROVIDER_ID, "provider_payment_id")
 
 
 def parse_amount(value: object) -> Decimal:

@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Deferrable, Q
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import auditing, rules, triggers
+from ebalance.db import auditing, lengths, rules, triggers
 from ebalance.db.fields import ClosedSet, Entity, RestrictForeignKey, SingleLineTextField
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import p0
@@ -26,8 +26,8 @@ class CuratedCollection(Publishable):
         GOAL = "goal", _("goal")
         CONTEXT = "context", _("context")
 
-    slug = SingleLineTextField(db_comment=p0("slug in addresses"))
-    title = SingleLineTextField(db_comment=p0("title"))
+    slug = SingleLineTextField(max_length=lengths.SLUG, db_comment=p0("slug in addresses"))
+    title = SingleLineTextField(max_length=lengths.TITLE, db_comment=p0("title"))
     collection_type = ClosedSet(Type, db_comment=p0("what the list is picked by"))
     status = ClosedSet(
         PublicationStatus, default=PublicationStatus.DRAFT, db_comment=p0("life cycle")
@@ -106,7 +106,9 @@ class CuratedItem(Entity):
         db_comment=p0("interactive"),
     )
     position = models.IntegerField(db_comment=p0("order, from 0"))
-    note = SingleLineTextField(null=True, blank=True, db_comment=p0("why it is here"))
+    note = SingleLineTextField(
+        max_length=lengths.NOTE, null=True, blank=True, db_comment=p0("why it is here")
+    )
 
     retention = goes_with("collection")
 

@@ -453,7 +453,7 @@ class Migration(migrations.Migration):
                         (
                             "telegram_user_id",
                             models.TextField(
-                                blank=True, db_comment="P1 · Telegram's id, digits", null=True
+                                blank=True, db_comment="P1 · Telegram id, digits", null=True
                             ),
                         ),
                         (
@@ -488,6 +488,11 @@ class Migration(migrations.Migration):
                                 serves="leads of a person; erasure",
                             ),
                             ebalance.db.rules.Index(
+                                fields=["created_at"],
+                                name="lead_identities_by_creation",
+                                serves="purge_expired",
+                            ),
+                            ebalance.db.rules.Index(
                                 fields=["email_bidx"],
                                 name="lead_identities_by_email",
                                 serves="find_by_contact",
@@ -511,7 +516,7 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("anonymous_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                    ("anonymous_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="lead_identities_anonymous_id_is_opaque",
                             ),
@@ -630,18 +635,42 @@ class Migration(migrations.Migration):
                                 ),
                                 name="lead_identities_times_finite",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("anonymous_id__length__lte", 64)),
+                                name="lead_identities_anonymous_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("email_encrypted__length__lte", 400000)),
+                                name="lead_identities_email_encrypted_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("email_bidx__length__lte", 64)),
+                                name="lead_identities_email_bidx_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("phone_encrypted__length__lte", 400000)),
+                                name="lead_identities_phone_encrypted_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("phone_bidx__length__lte", 64)),
+                                name="lead_identities_phone_bidx_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("telegram_user_id__length__lte", 20)),
+                                name="lead_identities_telegram_user_id_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
                                 name="lead_identities_not_of_merged_lead",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.lead_identities_not_of_merged_lead()",
-                                    func="CREATE OR REPLACE FUNCTION public.lead_identities_not_of_merged_lead() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ DECLARE\n    target uuid;\nBEGIN\n    SELECT l.merged_into_id INTO target FROM public.leads l WHERE l.id = NEW.lead_id\n    FOR KEY SHARE;\n    IF target IS NOT NULL THEN\n        PERFORM public.raise_refusal('lead_identities_not_of_merged_lead', TG_TABLE_NAME, 'lead_id', 'This lead was merged into another: add the contact there');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="ee1b4ad9fb04e4bebafa4914cbcfc6bac043793a",
+                                    func="CREATE OR REPLACE FUNCTION public.lead_identities_not_of_merged_lead() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ DECLARE\n    target uuid;\nBEGIN\n    SELECT l.merged_into_id INTO target FROM public.leads l WHERE l.id = NEW.lead_id\n    FOR KEY SHARE;\n    IF target IS NOT NULL THEN\n        PERFORM public.raise_refusal('lead_identities_not_of_merged_lead', TG_TABLE_NAME, 'lead_id', 'This lead was merged into another: add the contact there');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="f596c50c60e8e0a614c798729ce396aabf55d36d",
                                     operation='INSERT OR UPDATE OF "lead_id"',
                                     pgid="lead_identities_not_of_merged_lead",
                                     table="lead_identities",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -650,11 +679,11 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.user_id IS NOT NULL)",
                                     execute="public.refuse_for_erased_person('lead_identities_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
                                     func="",
-                                    hash="c1c2c0c915b47284baf3ecc89c6b365b512018f8",
+                                    hash="942bc1f4bf64813686ac253f68e0794d374b9b9a",
                                     operation='INSERT OR UPDATE OF "user_id"',
                                     pgid="lead_identities_user_id_not_erased",
                                     table="lead_identities",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -792,6 +821,10 @@ class Migration(migrations.Migration):
                                     ),
                                 ),
                                 name="lead_notes_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("note_encrypted__length__lte", 400000)),
+                                name="lead_notes_note_encrypted_has_length",
                             ),
                         ],
                         "triggers": [
@@ -959,7 +992,7 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("deep_link_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                    ("deep_link_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="deep_links_deep_link_id_is_opaque",
                             ),
@@ -968,12 +1001,7 @@ class Migration(migrations.Migration):
                                     (
                                         "entity_ref__regex",
                                         "^(?!.*[0-9]{7})([a-z0-9]+([_-][a-z0-9]+)*|[a-z][a-z0-9_]*)$",
-                                    ),
-                                    models.Func(
-                                        models.F("entity_ref"),
-                                        function="is_at_most_120",
-                                        output_field=models.BooleanField(),
-                                    ),
+                                    )
                                 ),
                                 name="deep_links_entity_ref_is_code_or_slug",
                             ),
@@ -982,18 +1010,13 @@ class Migration(migrations.Migration):
                                     (
                                         "source_page__regex",
                                         "^(?!.*[0-9]{7})([a-z0-9]+([_-][a-z0-9]+)*|[a-z][a-z0-9_]*)$",
-                                    ),
-                                    models.Func(
-                                        models.F("source_page"),
-                                        function="is_at_most_120",
-                                        output_field=models.BooleanField(),
-                                    ),
+                                    )
                                 ),
                                 name="deep_links_source_page_is_code_or_slug",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("anonymous_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                    ("anonymous_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="deep_links_anonymous_id_is_opaque",
                             ),
@@ -1024,6 +1047,10 @@ class Migration(migrations.Migration):
                                 name="deep_links_times_finite",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("deep_link_id__length__lte", 64)),
+                                name="deep_links_deep_link_id_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     (
                                         "flow__in",
@@ -1045,6 +1072,18 @@ class Migration(migrations.Migration):
                             models.CheckConstraint(
                                 condition=models.Q(("tg_target__in", ["bot", "channel"])),
                                 name="deep_links_tg_target_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("entity_ref__length__lte", 120)),
+                                name="deep_links_entity_ref_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("source_page__length__lte", 120)),
+                                name="deep_links_source_page_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("anonymous_id__length__lte", 64)),
+                                name="deep_links_anonymous_id_has_length",
                             ),
                         ],
                         "triggers": [
@@ -1132,6 +1171,22 @@ class Migration(migrations.Migration):
                                     ),
                                 ),
                                 name="tracking_events_sources_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("event_name__length__lte", 60)),
+                                name="tracking_events_event_name_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("sources"),
+                                        models.Value(100),
+                                        models.Value(60),
+                                        function="has_lengths",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="tracking_events_sources_has_length",
                             ),
                         ],
                         "indexes": [],
@@ -1240,6 +1295,10 @@ class Migration(migrations.Migration):
                                 name="tracking_event_params_allowed_with_enum",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("name__length__lte", 200)),
+                                name="tracking_event_params_name_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     (
                                         "kind__in",
@@ -1265,6 +1324,18 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="tracking_event_params_kind_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("allowed"),
+                                        models.Value(100),
+                                        models.Value(60),
+                                        function="has_lengths",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="tracking_event_params_allowed_has_length",
                             ),
                         ],
                         "triggers": [
@@ -1379,7 +1450,7 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("deep_link_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                    ("deep_link_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="lead_timeline_events_deep_link_id_is_opaque",
                             ),
@@ -1398,6 +1469,10 @@ class Migration(migrations.Migration):
                                     ("source__in", ["web", "backend", "telegram", "admin"])
                                 ),
                                 name="lead_timeline_events_source_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("deep_link_id__length__lte", 64)),
+                                name="lead_timeline_events_deep_link_id_has_length",
                             ),
                         ],
                         "triggers": [
@@ -1576,7 +1651,7 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("anonymous_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                    ("anonymous_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="analytics_events_anonymous_id_is_opaque",
                             ),
@@ -1596,6 +1671,10 @@ class Migration(migrations.Migration):
                                 name="analytics_events_times_finite",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("schema_version__length__lte", 60)),
+                                name="analytics_events_schema_version_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     ("source__in", ["web", "backend", "telegram", "admin"])
                                 ),
@@ -1604,6 +1683,10 @@ class Migration(migrations.Migration):
                             models.CheckConstraint(
                                 condition=models.Q(("environment__in", ["prod", "stage", "dev"])),
                                 name="analytics_events_environment_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("anonymous_id__length__lte", 64)),
+                                name="analytics_events_anonymous_id_has_length",
                             ),
                         ],
                         "triggers": [

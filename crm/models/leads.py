@@ -8,7 +8,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from ebalance.db import auditing, patterns, rules, triggers
+from ebalance.db import auditing, lengths, patterns, rules, triggers
 from ebalance.db.encryption.fields import BlindIndex, SealedText
 from ebalance.db.fields import (
     ClosedSet,
@@ -20,7 +20,7 @@ from ebalance.db.fields import (
 )
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import DELETE, NULL, by_staff, keep, of_person, p0, p1, p2
-from ebalance.db.schema.retention import goes_with, kept
+from ebalance.db.schema.retention import After, goes_with, kept, purged
 
 MERGED = keep("a merged lead stays part of the other one")
 
@@ -204,6 +204,16 @@ class Lead(Entity):
         return f"{self.get_source_display()} · {self.get_status_display()}"
 
 
+KEPT_WITHOUT_ACCOUNT = "24 months"
+NO_ACCOUNT_NO_EVENT = f"""
+    NOT EXISTS (SELECT FROM lead_identities o
+                WHERE o.lead_id = lead_identities.lead_id AND o.user_id IS NOT NULL)
+    AND NOT EXISTS (SELECT FROM lead_timeline_events e
+                    WHERE e.lead_id = lead_identities.lead_id AND e.occurred_at
+                        >= %(now)s::timestamptz - interval '{KEPT_WITHOUT_ACCOUNT}')"""
+ROWS_WITHOUT_ACCOUNT = "and the lead's last event, of a lead without an account"
+
+
 class LeadIdentity(Entity):
     """One identifier of a lead. Contacts are sealed and searched by blind index."""
 
@@ -218,7 +228,10 @@ class LeadIdentity(Entity):
         db_comment=of_person("registered person", DELETE),
     )
     anonymous_id = SingleLineTextField(
-        null=True, blank=True, db_comment=p0("browser or bot identifier")
+        max_length=lengths.OPAQUE_ID,
+        null=True,
+        blank=True,
+        db_comment=p0("browser or bot identifier"),
     )
     email_encrypted = SealedText(
         token="lead_identities.email", null=True, blank=True, db_comment=p1("e-mail, sealed")
@@ -241,14 +254,17 @@ class LeadIdentity(Entity):
         db_comment=p1("blind index of the phone", export=False),
     )
     telegram_user_id = SingleLineTextField(
-        null=True, blank=True, db_comment=p1("Telegram's id, digits")
+        max_length=lengths.TELEGRAM_ID, null=True, blank=True, db_comment=p1("Telegram id, digits")
     )
     is_primary = models.BooleanField(
         default=False, db_default=False, db_comment=p0("the one to use; one per lead")
     )
     created_at = created_at()
 
-    retention = goes_with("lead")
+    retention = purged(
+        KEPT_WITHOUT_ACCOUNT,
+        After("created_at", where=NO_ACCOUNT_NO_EVENT, rows=ROWS_WITHOUT_ACCOUNT),
+    )
 
     class Meta:
         db_table = "lead_identities"
@@ -323,7 +339,7 @@ BEGIN
     IF target IS NOT NULL THEN
         REFUSE;
     END IF;
-    RETURN NEW;
+    RETURN NULL;
 END""",
                 broken=lambda row: Lead.objects.filter(
                     pk=row.lead_id, merged_into__isnull=False
@@ -332,6 +348,7 @@ END""",
         ]
         indexes = [
             rules.Index("lead_identities_by_user", "user", serves="leads of a person; erasure"),
+            rules.Index("lead_identities_by_creation", "created_at", serves="purge_expired"),
             rules.Index("lead_identities_by_email", "email_bidx", serves="find_by_contact"),
             rules.Index("lead_identities_by_phone", "phone_bidx", serves="find_by_contact"),
             rules.Index(

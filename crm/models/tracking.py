@@ -3,14 +3,13 @@
 from typing import Any, ClassVar
 
 import pgtrigger
-from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 from psycopg.types.json import Jsonb
 
-from ebalance.db import rules, triggers
+from ebalance.db import lengths, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
@@ -93,8 +92,12 @@ class EventGuard(triggers.Rule):
 class TrackingEvent(models.Model):
     """An event of the tracking plan, loaded by migration. Nothing else may be stored."""
 
-    event_name = SingleLineTextField(primary_key=True, db_comment=p0("name in the tracking plan"))
-    sources = ArrayField(SingleLineTextField(), db_comment=p0("which services may send it"))
+    event_name = SingleLineTextField(
+        max_length=lengths.CODE, primary_key=True, db_comment=p0("name in the tracking plan")
+    )
+    sources = lengths.TextList(
+        max_items=lengths.LIST, max_length=lengths.CODE, db_comment=p0("which services may send it")
+    )
     is_active = models.BooleanField(default=True, db_default=True, db_comment=p0("accepted now"))
 
     retention = kept("as long as events refer to it")
@@ -149,10 +152,13 @@ class TrackingEventParam(Entity):
         related_name="params",
         db_comment=p0("event"),
     )
-    name = SingleLineTextField(db_comment=p0("key; a|b: one of these is required"))
+    name = SingleLineTextField(
+        max_length=lengths.TITLE, db_comment=p0("key; a|b: one of these is required")
+    )
     kind = ClosedSet(Kind, db_comment=p0("kind of value"))
-    allowed = ArrayField(
-        SingleLineTextField(),
+    allowed = lengths.TextList(
+        max_items=lengths.LIST,
+        max_length=lengths.CODE,
         null=True,
         blank=True,
         db_comment=p0("values of an enum or enum_list"),
@@ -215,6 +221,7 @@ class LeadTimelineEvent(Entity):
     source = ClosedSet(EventSource, db_comment=p0("who sent it"))
     occurred_at = FactTime(db_default=now_default(), db_comment=p0("when, UTC"))
     deep_link_id = SingleLineTextField(
+        max_length=lengths.OPAQUE_ID,
         null=True,
         blank=True,
         db_comment=p0("deep link; no key, links expire first", erasure=NULL),
@@ -265,7 +272,9 @@ class AnalyticsEvent(Entity):
         STAGE = "stage", _("stage")
         DEV = "dev", _("dev")
 
-    schema_version = SingleLineTextField(db_comment=p0("version of the event envelope"))
+    schema_version = SingleLineTextField(
+        max_length=lengths.CODE, db_comment=p0("version of the event envelope")
+    )
     tracking_event = RestrictForeignKey(
         TrackingEvent,
         db_column="event_name",
@@ -279,7 +288,10 @@ class AnalyticsEvent(Entity):
     environment = ClosedSet(Environment, db_comment=p0("where it happened"))
     session_id = models.UUIDField(null=True, blank=True, db_comment=p0("visit", erasure=NULL))
     anonymous_id = SingleLineTextField(
-        null=True, blank=True, db_comment=p0("browser or bot identifier", erasure=NULL)
+        max_length=lengths.OPAQUE_ID,
+        null=True,
+        blank=True,
+        db_comment=p0("browser or bot identifier", erasure=NULL),
     )
     user_id = models.UUIDField(null=True, blank=True, db_comment=of_person("person; no key", NULL))
     lead_id = models.UUIDField(null=True, blank=True, db_comment=of_person("lead; no key", NULL))

@@ -13,7 +13,6 @@ from uuid import UUID
 from django.db import connection
 
 from ebalance.db import patterns, zones
-from ebalance.db.encryption.payloads import UNSTORABLE
 from ebalance.services import InvalidInput, parse_uuid, pk_of, to_utc
 
 from ..models import Lead
@@ -126,8 +125,8 @@ def parse_event(
 
 
 def parse_text(value: object, field: str) -> str:
-    """Raises InvalidInput for a value that no text column can hold."""
-    if not isinstance(value, str) or UNSTORABLE.search(value):
+    """Raises InvalidInput."""
+    if not isinstance(value, str):
         raise InvalidInput(field=field)
     return value
 

@@ -7,18 +7,19 @@ from django.db import models
 from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
-from . import rules, triggers, zones
+from . import lengths, rules, triggers, zones
 from .encryption.fields import SealedField
 from .encryption.protected import protected_fields, reading
 from .encryption.rows import ready_to_save, together
 from .ids import uuid7
+from .lengths import HasLength
 from .on_delete import DB_RESTRICT
 from .querysets import EntityQuerySet
 from .schema.classification import Classified, p0
 from .times import FactTime, PlainInMigrations, WithRules, now_default
 
 
-class SingleLineTextField(models.TextField):
+class OneLine(models.TextField):
     """A ``text`` column that people edit in one line."""
 
     def formfield(self, **kwargs):
@@ -33,7 +34,50 @@ class SingleLineTextField(models.TextField):
         return name, "django.db.models.TextField", args, kwargs
 
 
-class ClosedSet(SingleLineTextField):
+class SingleLineTextField(HasLength, OneLine):
+    """A text of one line. ``max_length`` is declared, and becomes a CHECK."""
+
+
+class Text(HasLength, models.TextField):
+    """A text of several lines. ``max_length`` is declared, and becomes a CHECK."""
+
+    def deconstruct(self):
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.TextField", args, kwargs
+
+
+class Markdown(Text):
+    """A text in Markdown."""
+
+    default_length = lengths.MARKDOWN
+
+
+class ExternalId(SingleLineTextField):
+    """An id that another program made."""
+
+    def rules_of(self, table):
+        return [*super().rules_of(table), rules.external_id(table, self.name)]
+
+
+class SecureURL(SingleLineTextField):
+    """An address that starts with ``https://``."""
+
+    default_length = lengths.URL
+
+    def rules_of(self, table):
+        return [*super().rules_of(table), rules.secure_url(table, self.name)]
+
+
+class Address(SingleLineTextField):
+    """A path of the site, or an address that starts with ``https://``."""
+
+    default_length = lengths.URL
+
+    def rules_of(self, table):
+        return [*super().rules_of(table), rules.address(table, self.name)]
+
+
+class ClosedSet(OneLine):
     """A ``text`` column over a TextChoices. Adds its CHECK to the model (``rules.closed_set``)."""
 
     def __init__(self, members=None, *args, **kwargs):
@@ -128,6 +172,8 @@ class TimeZoneField(WithRules, SingleLineTextField):
     Forms store the current name of a zone (see ``zones.find_zone``). ``copied_from`` is the column
     that names an earlier row, from which a new row may copy its zone.
     """
+
+    default_length = lengths.CODE
 
     def __init__(self, *args, copied_from=None, **kwargs):
         self.copied_from = copied_from

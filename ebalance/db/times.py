@@ -39,7 +39,7 @@ class WithRules(PlainInMigrations):
 
     def contribute_to_class(self, cls: Any, name: str, **kwargs: Any) -> None:  # type: ignore[override]
         super().contribute_to_class(cls, name, **kwargs)
-        if cls._meta.abstract:
+        if cls._meta.abstract or cls.__module__ == "__fake__":  # of a migration
             return
         for kind, made in self.make_rules(cls._meta.db_table, self.column or "").items():
             declared = [*getattr(cls._meta, kind, []), *made]

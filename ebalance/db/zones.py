@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db import connection
 
-from .encryption.payloads import UNSTORABLE
+from .storable import UNSTORABLE
 
 # Names of zone.tab, and these, are current names even where they are links.
 STANDARD = {"UTC", "GMT"}

@@ -33,6 +33,7 @@ from ebalance.services import (
     parse_choice,
     parse_text_version,
     parse_uuid,
+    storable_arguments,
     to_utc,
     transactional,
 )
@@ -69,6 +70,7 @@ LONGEST_PUBLISHED = len("2026-01-07.10")  # a longer version looks like a phone 
 # -- services --------------------------------------------------------------------------------------
 
 
+@storable_arguments
 def consent_history(
     *, user: RowOrKey[User] | None = None, lead: RowOrKey[Lead] | None = None
 ) -> models.QuerySet[Consent]:

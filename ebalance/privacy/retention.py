@@ -260,7 +260,8 @@ class TablePurge(Purge):
         now = "%(now)s::timestamptz"
         if self._type(end) == "date":
             now = f"({now} AT TIME ZONE '{DAY_ZONE}')"
-        since = f"{now} - interval '{self.retention.time}'" if self.retention.time else now
+        time = end.time or self.retention.time
+        since = f"{now} - interval '{time}'" if time else now
         where = f" AND ({end.where})" if end.where else ""
         return f"{_quote(end.column)} < ({since})::{self._type(end)}{where}"
 
@@ -340,10 +341,10 @@ def purge_lock() -> Iterator[None]:
 def _holder() -> str:
     row = _row(HOLDER, LOCK)
     if row is None:
-        return "Another purge of this database was at work until now; try again."
+        return "Another purge of this database has just ended; try again."
     pid, application, user = row
     return (
-        f"Another purge of this database is at work: {application or 'a program'}, "
+        f"Another purge of this database is running: {application or 'a program'}, "
         f"as {user or 'somebody'}, server process {pid}."
     )
 

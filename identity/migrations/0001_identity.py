@@ -68,7 +68,7 @@ class Migration(migrations.Migration):
                         (
                             "telegram_username",
                             models.TextField(
-                                blank=True, db_comment="P1 · Telegram name without @", null=True
+                                blank=True, db_comment="P1 · Telegram name, no @", null=True
                             ),
                         ),
                         (
@@ -262,6 +262,30 @@ class Migration(migrations.Migration):
                                 name="users_times_finite",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("email__length__lte", 254)),
+                                name="users_email_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("phone__length__lte", 16)),
+                                name="users_phone_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("telegram_user_id__length__lte", 20)),
+                                name="users_telegram_user_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("telegram_username__length__lte", 32)),
+                                name="users_telegram_username_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("display_name__length__lte", 200)),
+                                name="users_display_name_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("timezone__length__lte", 60)),
+                                name="users_timezone_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     models.Func(
                                         models.F("timezone"),
@@ -276,6 +300,10 @@ class Migration(migrations.Migration):
                                     ("status__in", ["active", "blocked", "deleted"])
                                 ),
                                 name="users_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("password__length__lte", 128)),
+                                name="users_password_has_length",
                             ),
                         ],
                         "triggers": [
@@ -650,11 +678,11 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.user_id IS NOT NULL)",
                                     execute="public.refuse_for_erased_person('user_roles_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
                                     func="",
-                                    hash="ee695fa71c437caa4f95364b8608ff5664acbfbb",
+                                    hash="28450ef27027e8b6378b3604b46348c8f8ed8bba",
                                     operation='INSERT OR UPDATE OF "user_id"',
                                     pgid="user_roles_user_id_not_erased",
                                     table="user_roles",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -725,7 +753,7 @@ class Migration(migrations.Migration):
                             "file_url",
                             models.TextField(
                                 blank=True,
-                                db_comment="P1 · address of the finished file",
+                                db_comment="P1 · key of the finished file in the export store",
                                 null=True,
                             ),
                         ),
@@ -784,13 +812,9 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    models.Func(
-                                        models.F("file_url"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
-                                    )
+                                    ("file_url__regex", "^[a-z0-9]+([/_.-][a-z0-9]+)*$")
                                 ),
-                                name="data_export_requests_file_url_not_blank",
+                                name="data_export_requests_file_url_is_object_key",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -854,6 +878,10 @@ class Migration(migrations.Migration):
                                 ),
                                 name="data_export_requests_status_in_set",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("file_url__length__lte", 500)),
+                                name="data_export_requests_file_url_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -875,11 +903,11 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.status NOT IN ('requested'))",
                                     execute="public.refuse('data_export_requests_status_initial', 'status', 'A new record cannot start in this status')",
                                     func="",
-                                    hash="4e3628090e062e99e8f7047d87ebf4751bc93058",
+                                    hash="2a89a91419499a6d821dde3ca7d7d7d63332e662",
                                     operation="INSERT",
                                     pgid="data_export_requests_status_initial",
                                     table="data_export_requests",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -888,11 +916,11 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.user_id IS NOT NULL)",
                                     execute="public.refuse_for_erased_person('data_export_requests_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
                                     func="",
-                                    hash="1a3422e0b6fbb9f48d50a39a19bbd4ae322249e3",
+                                    hash="fa9b972472d257026630da6556cbf606c54a8019",
                                     operation='INSERT OR UPDATE OF "user_id"',
                                     pgid="data_export_requests_user_id_not_erased",
                                     table="data_export_requests",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -1027,6 +1055,17 @@ class Migration(migrations.Migration):
                                     ("method__in", ["self_service", "admin", "retention"])
                                 ),
                                 name="erasure_ledger_method_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("counts"),
+                                        models.Value(20000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="erasure_ledger_counts_has_length",
                             ),
                         ],
                         "triggers": [

@@ -194,6 +194,10 @@ class Migration(migrations.Migration):
                                 name="consents_consent_type_in_set",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("version__length__lte", 60)),
+                                name="consents_version_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("source__in", ["web", "telegram", "admin"])),
                                 name="consents_source_in_set",
                             ),
@@ -256,11 +260,11 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.user_id IS NOT NULL)",
                                     execute="public.refuse_for_erased_person('consents_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
                                     func="",
-                                    hash="1a890e0cf79999dde5a7fcf87bb8a47c4d75671e",
+                                    hash="f1bf826d844792c36de9cbc0cc4124226b7621fd",
                                     operation='INSERT OR UPDATE OF "user_id"',
                                     pgid="consents_user_id_not_erased",
                                     table="consents",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(

@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from ebalance.db import rules
+from ebalance.db import lengths, rules
 from ebalance.db.evidence import consent_checks, consent_triggers
 from ebalance.db.fields import (
     ClosedSet,
@@ -57,7 +57,10 @@ class Consent(Entity):
     granted = models.BooleanField(
         default=True, db_default=True, db_comment=p0("true: agreed; false: refused")
     )
-    version = SingleLineTextField(db_comment=p0("version of the text, YYYY-MM-DD or YYYY-MM-DD.n"))
+    version = SingleLineTextField(
+        max_length=lengths.CODE,
+        db_comment=p0("version of the text, YYYY-MM-DD or YYYY-MM-DD.n"),
+    )
     source = ClosedSet(Source, db_comment=p0("where it was given"))
     granted_at = FactTime(
         db_default=now_default(), editable=False, db_comment=p0("when given, UTC")

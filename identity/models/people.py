@@ -1,17 +1,17 @@
 """People and their roles."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
 import pgtrigger
-from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
-from django.db import models, transaction
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from audit.models import SystemSetting
-from ebalance.db import auditing, patterns, rules, triggers
+from ebalance.db import auditing, lengths, patterns, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
@@ -27,6 +27,7 @@ from ebalance.db.schema.retention import goes_with, kept
 from ebalance.db.times import FactTime, now_default
 
 from ..permissions import allows, allows_module, reveals, sees_personal, setting_that_grants
+from .managers import UserManager
 
 CONTACT_COLUMNS = {"email": "email", "phone": "phone", "telegram": "telegram_user_id"}
 """The columns of an account that identify its person, by channel."""
@@ -70,29 +71,8 @@ def loses_last_owner(role: "UserRole") -> bool:
     return moved and active and is_last_owner(row["user_id"])
 
 
-class UserManager(BaseUserManager["User"]):
-    """Creates accounts with a hashed password."""
-
-    def create_user(
-        self, email: str | None = None, password: str | None = None, **fields: Any
-    ) -> "User":
-        """Create an account. Without a password it cannot log in to admin."""
-        user = self.model(email=email.strip().lower() if email else None, **fields)
-        user.set_password(password)
-        user.save(using=self._db)
-        return user
-
-    @transaction.atomic
-    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Create an account with the role owner. Raises IntegrityError if the seeds are missing."""
-        user = self.create_user(email, password, **fields)
-        user.user_roles.create(role_id="owner")
-        return user
-
-
 class User(Entity, AbstractBaseUser):
     """A person who can be addressed: client or staff. Written by the site, the bot and admin.
-
     Roles give staff access (access.md). There is no separate flag.
     """
 
@@ -101,16 +81,29 @@ class User(Entity, AbstractBaseUser):
         BLOCKED = "blocked", _("blocked")
         DELETED = "deleted", _("deleted")
 
-    email = SingleLineTextField(null=True, blank=True, db_comment=p1("e-mail, lower case, trimmed"))
-    phone = SingleLineTextField(null=True, blank=True, db_comment=p1("phone, E.164"))
+    email = SingleLineTextField(
+        max_length=lengths.EMAIL,
+        null=True,
+        blank=True,
+        db_comment=p1("e-mail, lower case, trimmed"),
+    )
+    phone = SingleLineTextField(
+        max_length=lengths.PHONE, null=True, blank=True, db_comment=p1("phone, E.164")
+    )
     telegram_user_id = SingleLineTextField(
-        null=True, blank=True, db_comment=p1("Telegram's id, digits")
+        max_length=lengths.TELEGRAM_ID,
+        null=True,
+        blank=True,
+        db_comment=p1("Telegram's id, digits"),
     )
     telegram_username = SingleLineTextField(
-        null=True, blank=True, db_comment=p1("Telegram name without @")
+        max_length=lengths.TELEGRAM_NAME,
+        null=True,
+        blank=True,
+        db_comment=p1("Telegram name, no @"),
     )
     display_name = SingleLineTextField(
-        null=True, blank=True, db_comment=p1("how the person is called")
+        max_length=lengths.TITLE, null=True, blank=True, db_comment=p1("how the person is called")
     )
     timezone = TimeZoneField(null=True, blank=True, db_comment=p0("IANA zone", erasure=NULL))
     status = ClosedSet(Status, default=Status.ACTIVE, db_comment=p0("life cycle"))
@@ -118,6 +111,7 @@ class User(Entity, AbstractBaseUser):
     updated_at = updated_at()
     deleted_at = FactTime(null=True, blank=True, db_comment=p0("when the account was deleted, UTC"))
     password = SingleLineTextField(
+        max_length=lengths.PASSWORD,
         blank=True,
         default="",
         db_default="",

@@ -5,7 +5,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from ebalance.db import rules, triggers
+from ebalance.db import lengths, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
@@ -39,7 +39,10 @@ class DataExportRequest(Entity):
     export_type = ClosedSet(Type, db_comment=p0("what is exported"))
     status = ClosedSet(Status, default=Status.REQUESTED, db_comment=p0("progress"))
     file_url = SingleLineTextField(
-        null=True, blank=True, db_comment=p1("address of the finished file")
+        max_length=lengths.PATH,
+        null=True,
+        blank=True,
+        db_comment=p1("key of the finished file in the export store"),
     )
     created_at = created_at("when requested, UTC")
     completed_at = FactTime(null=True, blank=True, db_comment=p0("when finished or failed, UTC"))
@@ -62,7 +65,7 @@ class DataExportRequest(Entity):
         verbose_name = _("data export")
         verbose_name_plural = _("data exports")
         constraints = [
-            rules.not_blank("data_export_requests", "file_url"),
+            rules.object_key("data_export_requests", "file_url"),
             rules.set_exactly_when(
                 "data_export_requests_file_when_ready",
                 ["file_url", "expires_at"],
@@ -123,7 +126,11 @@ class ErasureLedgerEntry(Entity):
     requested_at = ReplayedTime(db_comment=p0("when erasure was asked for, UTC"))
     completed_at = ReplayedTime(db_default=now_default(), db_comment=p0("when it was done, UTC"))
     method = ClosedSet(Method, db_comment=p0("who started it"))
-    counts = models.JSONField(blank=True, db_comment=p0("rows erased per table, {table: number}"))
+    counts = lengths.SizedJSON(
+        max_length=lengths.JSON_OBJECT,
+        blank=True,
+        db_comment=p0("rows erased per table, {table: number}"),
+    )
 
     retention = kept("to repeat erasures after a restore from a backup")
 

@@ -121,14 +121,7 @@ class Migration(migrations.Migration):
                                 name="interactive_definitions_slug_unique_per_type",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(
-                                    ("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$"),
-                                    models.Func(
-                                        models.F("slug"),
-                                        function="is_at_most_120",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
+                                condition=models.Q(("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$")),
                                 name="interactive_definitions_slug_is_slug",
                             ),
                             models.CheckConstraint(
@@ -187,6 +180,14 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="interactive_definitions_interactive_type_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("slug__length__lte", 120)),
+                                name="interactive_definitions_slug_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("title__length__lte", 200)),
+                                name="interactive_definitions_title_has_length",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -452,6 +453,17 @@ class Migration(migrations.Migration):
                                 ),
                                 name="interactive_versions_times_finite",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("config"),
+                                        models.Value(200000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="interactive_versions_config_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -652,13 +664,13 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("anonymous_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                    ("anonymous_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="interactive_runs_anonymous_id_is_opaque",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("deep_link_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                    ("deep_link_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="interactive_runs_deep_link_id_is_opaque",
                             ),
@@ -742,6 +754,10 @@ class Migration(migrations.Migration):
                                 name="interactive_runs_times_finite",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("anonymous_id__length__lte", 64)),
+                                name="interactive_runs_anonymous_id_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     ("status__in", ["in_progress", "completed", "abandoned"])
                                 ),
@@ -768,6 +784,10 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="interactive_runs_result_profile_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("deep_link_id__length__lte", 64)),
+                                name="interactive_runs_deep_link_id_has_length",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -821,11 +841,11 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.user_id IS NOT NULL)",
                                     execute="public.refuse_for_erased_person('interactive_runs_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
                                     func="",
-                                    hash="d4b68db18458537ccb03d227ec793ee50da99c4b",
+                                    hash="ffc1f3fbdf7717f7b2d720715d9333448e3851c9",
                                     operation='INSERT OR UPDATE OF "user_id"',
                                     pgid="interactive_runs_user_id_not_erased",
                                     table="interactive_runs",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(

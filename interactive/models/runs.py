@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import rules, triggers
+from ebalance.db import lengths, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
@@ -87,6 +87,7 @@ class InteractiveRun(Entity):
     )
     # An erasure replaces the value: a run without a person needs an anonymous id.
     anonymous_id = SingleLineTextField(
+        max_length=lengths.OPAQUE_ID,
         null=True,
         blank=True,
         db_comment=p0(
@@ -102,6 +103,7 @@ class InteractiveRun(Entity):
     )
     duration_ms = models.IntegerField(null=True, blank=True, db_comment=p0("duration, ms"))
     deep_link_id = SingleLineTextField(
+        max_length=lengths.OPAQUE_ID,
         null=True,
         blank=True,
         db_comment=p0("deep link it came by; no key, links expire first", erasure=NULL),

@@ -17,9 +17,9 @@ from tests.services import committing
 
 @pytest.fixture(scope="package", autouse=True)
 def compiled_pages(django_db_setup: None, django_db_blocker: Any) -> None:
-    """Compile the templates of a list and of a form, which the first test would pay for.
+    """Compile the templates of a list and a form once, so that no single test pays for it.
 
-    A page that fails here fails in a test of its own.
+    A page that fails to render is reported by its own test.
     """
     with django_db_blocker.unblock(), suppress(Exception), transaction.atomic():
         client, person = Client(), UserFactory(role="owner")
@@ -32,7 +32,7 @@ def compiled_pages(django_db_setup: None, django_db_blocker: Any) -> None:
 
 @pytest.fixture(scope="package", autouse=True)
 def quick_passwords() -> Iterator[None]:
-    """Hash passwords in no time: the strength of a hash is not what these tests are about."""
+    """Hash passwords with a fast algorithm: these tests do not depend on its strength."""
     with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
         yield
 

@@ -58,7 +58,7 @@ READ_ONLY = {
     "ugc.ReviewPublicationConsent",
 }
 ADD_ONLY = {"audit.MessageTemplateVersion", "identity.DataExportRequest"}
-# A new row needs a sealed value, which nobody can type in.
+# A new row needs a sealed value, which no form accepts.
 NEEDS_SEALING = {
     "booking.IntakeForm",
     "booking.WaitlistRequest",
@@ -68,7 +68,7 @@ NEEDS_SEALING = {
     "ugc.Review",
 }
 
-# Rows with all their references set, so that a page that follows one of them row by row is found.
+# Rows with all references set, so that a page that runs a query for each row is detected.
 LINKED: dict[str, dict[str, Any]] = {
     "booking.Appointment": {"lead": factory.SubFactory(factories.LeadFactory), "in_slot": True},
     "booking.AvailabilitySlot": {"service": factory.SubFactory(factories.ServiceFactory)},
@@ -80,7 +80,7 @@ LINKED: dict[str, dict[str, Any]] = {
     "ugc.AnonymousQuestion": {"user": factory.SubFactory(factories.UserFactory)},
 }
 
-# What makes several children of one parent possible.
+# Values that allow several children of one parent.
 SIBLINGS: dict[str, dict[str, Any]] = {
     "content.ContentItemTopic": {"topic": factory.SubFactory(factories.TopicFactory)},
     "content.ContentMedia": {"usage": "inline"},
@@ -88,7 +88,7 @@ SIBLINGS: dict[str, dict[str, Any]] = {
     "identity.Consent": {"refused": True},
     "ugc.ReviewPublicationConsent": {"refused": True},
 }
-# There can be no more of these in one parent (a unique rule, or a closed set of roles).
+# A unique rule, or the closed set of roles, allows no more of these in one parent.
 FEW: dict[str, Callable[[models.Model], list[models.Model]]] = {
     "booking.IntakeForm": lambda parent: [factories.IntakeFormFactory(appointment=parent)],
     "identity.UserRole": lambda parent: [
@@ -104,7 +104,7 @@ SEALED = [
     for field in model._meta.concrete_fields
     if isinstance(field, ProtectedField)
 ]
-# The only SQL that may read such a column: it asks for the id of the key.
+# The only SQL that may read such a column: it extracts the key id.
 ONLY_THE_KEY = re.compile(r"split_part\(\"?\w+\"?\.\"?\w+\"?, %s, %s\)", re.IGNORECASE)
 
 
@@ -117,7 +117,7 @@ def signed_in(client: Client) -> User:
 
 
 def rows(model: type[models.Model], number: int) -> list[models.Model]:
-    """``number`` more rows of the model (there are four roles, whatever is asked)."""
+    """Create ``number`` rows of the model (of roles, there are always the same four)."""
     linked = LINKED.get(label(model), {})
     return FACTORIES[model].create_batch(number, **linked)
 
@@ -135,7 +135,7 @@ def row_pages(row: models.Model) -> Iterator[str]:
 
 
 def children(row: models.Model, number: int) -> int:
-    """Give each inline of the row's page up to ``number`` more rows; return how many inlines."""
+    """Add up to ``number`` rows to each inline of the row's page; return the number of inlines."""
     inlines = admin.site.get_model_admin(type(row)).inlines
     for inline in inlines:
         child = inline.model
@@ -150,13 +150,13 @@ def children(row: models.Model, number: int) -> int:
 
 
 def reference(child: type[models.Model], row: models.Model) -> str:
-    """The name of the child's reference to the row's table, its parent."""
-    found = [f.name for f in child._meta.concrete_fields if f.related_model is type(row)]
-    return found[0]
+    """The name of the child's reference to the table of ``row``."""
+    names = [f.name for f in child._meta.concrete_fields if f.related_model is type(row)]
+    return names[0]
 
 
-def asked(client: Client, address: str) -> tuple[HttpResponse, list[str]]:
-    """The page and the statements it took."""
+def load_page(client: Client, address: str) -> tuple[HttpResponse, list[str]]:
+    """The response and the statements that it took."""
     with CaptureQueriesContext(connection) as captured:
         response = client.get(address)
     return response, [query["sql"] for query in captured.captured_queries]
@@ -182,8 +182,8 @@ def check_no_ciphertext(response: HttpResponse, statements: list[str]) -> None:
 
 
 def queries(client: Client, address: str) -> list[str]:
-    """The statements of a page, which opens and shows nothing that is not for people."""
-    response, statements = asked(client, address)
+    """The statements of a page, which must open and show no raw object and no ciphertext."""
+    response, statements = load_page(client, address)
     assert response.status_code == 200, address
     assert b" object at 0x" not in response.content, "a value that is not meant for people"
     check_no_ciphertext(response, statements)
@@ -211,7 +211,7 @@ def text(response: HttpResponse) -> str:
 
 
 def form_data(response: HttpResponse) -> dict[str, Any]:
-    """What a browser would send back from a page of admin, its formsets included."""
+    """The data that a browser would send back from a page of admin, formsets included."""
     context = response.context_data
     forms = [context["adminform"].form]
     data: dict[str, Any] = {}

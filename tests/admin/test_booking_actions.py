@@ -1,4 +1,4 @@
-"""The verbs of booking behind buttons of admin, for those whom access.md §1 names."""
+"""Buttons of admin that call the booking services, for the roles of access.md §1."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tests.admin.support import form_at, page, text
 from tests.admin.test_writing import is_russian
 from tests.booking.outbox_assertions import (
     TEN_YEARS_ON,
+    event_types,
     outbox,
     stored,
-    told,
     tracked,
     writes_nothing,
 )
@@ -38,7 +38,7 @@ from tests.factories import (
     WaitlistRequestFactory,
 )
 
-SENT = {"_form_submitted": "True"}  # what tells a sent dialog from an opened one
+SENT = {"_form_submitted": "True"}  # distinguishes a sent dialog from an opened one
 DAY = timedelta(days=1)
 
 # model, button, state before, what is filled in, status after, outbox event
@@ -94,11 +94,11 @@ def dialog(row: models.Model, button: str) -> str:
     return f"/admin/{meta.app_label}/{meta.model_name}/{row.pk}/{button.replace('_', '-')}/"
 
 
-def said(response: Any) -> str:
+def messages_of(response: Any) -> str:
     return " ".join(str(message) for message in get_messages(response.wsgi_request))
 
 
-# -- by the right people ----------------------------------------------------------------------
+# -- permitted roles --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def said(response: Any) -> str:
         for role, model, button, state, filled, *_ in PRESSED
     ],
 )
-def test_button_calls_the_verb(
+def test_button_calls_the_service(
     as_role: Callable[[str], Client],
     role: str,
     model: Any,
@@ -126,9 +126,9 @@ def test_button_calls_the_verb(
         assert client.get(address).status_code == 200
     answer = client.post(address, {**SENT, **filled})
     assert (answer.status_code, answer.url) == (302, page(model, "change", row.pk))
-    assert is_russian(said(answer)), said(answer)
+    assert is_russian(messages_of(answer)), messages_of(answer)
     assert stored(row)["status"] == after
-    assert told(row) == [event]
+    assert event_types(row) == [event]
     if "outcome" in stored(row) and after != "confirmed":
         assert stored(row)["outcome_recorded_by_role"] == role
         assert stored(row)["outcome_reason_category"] == filled.get("reason_category")
@@ -136,7 +136,7 @@ def test_button_calls_the_verb(
 
 @each_model
 def test_others_have_no_dialog(as_role: Callable[[str], Client], model: Any) -> None:
-    editor, client, stranger = as_role("editor"), as_role("client"), Client()
+    editor, client, anonymous = as_role("editor"), as_role("client"), Client()
     buttons = [button for button in BUTTONS if button[0] is model]
     rows = {state: row_in(model, state) for state in {state for _, _, state, *_ in buttons}}
     with writes_nothing():
@@ -146,17 +146,17 @@ def test_others_have_no_dialog(as_role: Callable[[str], Client], model: Any) -> 
                 assert browser.get(where).status_code == 404, (button, browser)
                 assert browser.post(where, {**SENT, **filled}).status_code == 404, button
             # A person who is not signed in is asked to sign in.
-            assert stranger.post(where, {**SENT, **filled}).status_code == 302, button
+            assert anonymous.post(where, {**SENT, **filled}).status_code == 302, button
 
 
-def test_without_the_token_of_the_page_nothing_is_decided(owner: Client) -> None:
+def test_post_without_the_csrf_token_decides_nothing(owner: Client) -> None:
     strict, row = Client(enforce_csrf_checks=True), AppointmentFactory(confirmed=True)
     strict.force_login(User.objects.get(pk=owner.session["_auth_user_id"]))
     with writes_nothing():
         assert strict.post(dialog(row, "cancel_by_client"), SENT).status_code == 403
 
 
-def test_a_dialog_in_a_page_reloads_the_page(owner: Client) -> None:
+def test_dialog_in_a_page_reloads_the_page(owner: Client) -> None:
     row = AppointmentFactory(confirmed=True)
     answer = owner.post(dialog(row, "cancel_by_client"), SENT, headers={"HX-Request": "true"})
     assert answer.status_code == 200
@@ -184,7 +184,7 @@ SHOWN: list[tuple[type[models.Model], str, set[str]]] = [
 
 
 @each_model
-def test_page_has_the_buttons_that_lead_somewhere(owner: Client, model: Any) -> None:
+def test_page_has_the_buttons_of_the_permitted_moves(owner: Client, model: Any) -> None:
     states = {state: buttons for kind, state, buttons in SHOWN if kind is model}
     for state, buttons in states.items():
         row = row_in(model, state)
@@ -209,9 +209,9 @@ def test_refusal_is_a_message(owner: Client) -> None:
         with writes_nothing():
             answer = owner.post(dialog(row, button), SENT)
             assert answer.status_code == 302, (button, state)
-            assert is_russian(said(answer)), said(answer)
+            assert is_russian(messages_of(answer)), messages_of(answer)
             if button == "confirm":
-                assert said(answer) in text(owner.get(answer.url))
+                assert messages_of(answer) in text(owner.get(answer.url))
 
 
 def test_refused_dialog_keeps_its_input(owner: Client) -> None:
@@ -259,11 +259,11 @@ def test_dialog_of_a_missing_session_does_not_exist(owner: Client) -> None:
 @pytest.mark.parametrize(
     ("button", "due"), [("cancel_by_client", "500 ₽"), ("cancel_by_provider", "1000 ₽")]
 )
-def test_what_is_due_back_is_said(owner: Client, button: str, due: str) -> None:
+def test_message_names_the_refund_due(owner: Client, button: str, due: str) -> None:
     row = AppointmentFactory(confirmed=True, start_at_utc=now() + timedelta(hours=7))
     PaymentFactory(appointment=row, succeeded=True)
     answer = owner.post(dialog(row, button), SENT)
-    assert said(answer).endswith(f" {due}.")
+    assert messages_of(answer).endswith(f" {due}.")
     assert [event.payload["amount"] for event in outbox() if event.event_type == "refund_due"] == [
         int(due.split()[0])
     ]
@@ -277,7 +277,7 @@ def choices(client: Client, row: Appointment) -> list[str]:
     return [value for value, _label in form.fields["slot"].choices if value]
 
 
-def test_a_session_is_moved_to_a_free_slot(owner: Client) -> None:
+def test_session_is_moved_to_a_free_slot(owner: Client) -> None:
     row = AppointmentFactory(confirmed=True, in_slot=True)
     slot = AvailabilitySlotFactory(start_at_utc=TEN_YEARS_ON)
     assert str(slot.pk) in choices(owner, row)
@@ -292,24 +292,24 @@ def test_a_session_is_moved_to_a_free_slot(owner: Client) -> None:
     assert stored(row)["outcome_recorded_by_role"] == "owner"
 
 
-def test_only_free_slots_that_suit_are_offered(
+def test_only_suitable_free_slots_are_offered(
     owner: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = AppointmentFactory(confirmed=True)
     ahead = [TEN_YEARS_ON + n * DAY for n in range(6)]
     own = AvailabilitySlotFactory(start_at_utc=ahead[1], service=row.service)
-    anybodys = AvailabilitySlotFactory(start_at_utc=ahead[0])
+    of_any_service = AvailabilitySlotFactory(start_at_utc=ahead[0])
     AvailabilitySlotFactory(start_at_utc=ahead[2], service=ServiceFactory())
     AvailabilitySlotFactory(start_at_utc=ahead[3], end_at_utc=ahead[3] + timedelta(minutes=49))
     AvailabilitySlotFactory(start_at_utc=ahead[4], reserved=True)
     AvailabilitySlotFactory(start_at_utc=ahead[5], blocked=True)
     AvailabilitySlotFactory(start_at_utc=now() - timedelta(minutes=1))
-    assert choices(owner, row) == [str(anybodys.pk), str(own.pk)]
+    assert choices(owner, row) == [str(of_any_service.pk), str(own.pk)]
     monkeypatch.setattr(booking_admin, "SLOTS_SHOWN", 1)
-    assert choices(owner, row) == [str(anybodys.pk)]
+    assert choices(owner, row) == [str(of_any_service.pk)]
 
 
-def test_a_slot_that_was_taken_meanwhile_is_said_beside_it(
+def test_slot_taken_meanwhile_is_an_error_of_its_field(
     owner: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = AppointmentFactory(confirmed=True)
@@ -370,10 +370,10 @@ def test_selected_rows_are_moved_all_or_none(
         with writes_nothing():
             answer = select(assistant, model, name, *rows, refused)
         assert answer.status_code == 302
-        assert is_russian(said(answer)), said(answer)
+        assert is_russian(messages_of(answer)), messages_of(answer)
     answer = select(assistant, model, name, *rows)
     assert answer.status_code == 302
-    assert is_russian(said(answer)), said(answer)
+    assert is_russian(messages_of(answer)), messages_of(answer)
     assert [stored(row)["status"] for row in rows] == [after] * 3
     editor = as_role("editor")
     with writes_nothing():
@@ -397,17 +397,17 @@ def press(client: Client, row: Service, button: str, **changed: Any) -> Any:
 
 
 @pytest.mark.parametrize(("button", "before", "after"), MOVES)
-def test_the_owner_moves_a_service(owner: Client, button: str, before: str, after: str) -> None:
+def test_owner_moves_a_service(owner: Client, button: str, before: str, after: str) -> None:
     row = ServiceFactory(status=before)
     answer = press(owner, row, button)
     assert answer.status_code == 302
     first = str(next(iter(get_messages(answer.wsgi_request))))
     assert is_russian(first), first
     assert stored(row)["status"] == after
-    assert len(told(row)) == 1
+    assert len(event_types(row)) == 1
 
 
-def test_what_a_service_lacks_is_an_error_of_the_form(owner: Client) -> None:
+def test_missing_part_of_a_service_is_an_error_of_the_form(owner: Client) -> None:
     row = ServiceFactory(format="offline")
     with writes_nothing():
         answer = press(owner, row, "publish", title="Новое имя")
@@ -430,7 +430,7 @@ def test_assistant_reads_services_and_moves_none(as_role: Callable[[str], Client
             assert assistant.post(page(Service, "change", row.pk), form).status_code in (403, 404)
 
 
-# -- what the pages do not do -----------------------------------------------------------------
+# -- fields that no form has ------------------------------------------------------------------
 
 LOCKED: dict[type[models.Model], set[str]] = {
     Appointment: {
@@ -452,7 +452,7 @@ LOCKED: dict[type[models.Model], set[str]] = {
 
 
 @pytest.mark.parametrize("model", LOCKED, ids=lambda model: model.__name__)
-def test_no_state_and_no_time_is_typed_in(owner: Client, model: Any) -> None:
+def test_form_has_no_field_for_a_state_or_a_time(owner: Client, model: Any) -> None:
     row = FACTORIES[model]()
     address = page(model, "change", row.pk)
     form = owner.get(address).context_data["adminform"].form
@@ -472,7 +472,7 @@ def test_no_state_and_no_time_is_typed_in(owner: Client, model: Any) -> None:
     }
 
 
-def test_a_new_slot_is_a_free_one(owner: Client) -> None:
+def test_new_slot_is_available(owner: Client) -> None:
     address = page(AvailabilitySlot, "add")
     form = form_at(owner, address) | {
         "start_at_utc_0": "2035-05-05",
@@ -486,7 +486,7 @@ def test_a_new_slot_is_a_free_one(owner: Client) -> None:
     assert AvailabilitySlot.objects.get().status == "available"
 
 
-def test_what_admin_does_is_tracked_as_admins(owner: Client) -> None:
+def test_event_of_an_admin_action_names_the_role(owner: Client) -> None:
     row = AppointmentFactory(confirmed=True)
     LeadIdentityFactory(user=row.client)
     owner.post(dialog(row, "cancel_by_provider"), SENT)
@@ -494,15 +494,15 @@ def test_what_admin_does_is_tracked_as_admins(owner: Client) -> None:
     assert properties["recorded_by_role"] == "owner"
 
 
-def test_a_waitlist_request_is_found_by_nothing_that_is_sealed(owner: Client) -> None:
+def test_page_of_a_waitlist_request_shows_no_sealed_value(owner: Client) -> None:
     row = WaitlistRequestFactory()
     shown = text(owner.get(page(WaitlistRequest, "change", row.pk)))
     assert row.contact_value_encrypted.open() not in shown
     assert row.contact_value_encrypted.text not in shown
 
 
-def asked(slot: AvailabilitySlot, **changed: Any) -> dict[str, Any]:
-    """What staff types in for somebody who has called."""
+def booking_form(slot: AvailabilitySlot, **changed: Any) -> dict[str, Any]:
+    """The form that staff fills in for a person who calls."""
     return {
         "service": ServiceFactory(published=True).pk,
         "client": UserFactory().pk,
@@ -514,21 +514,21 @@ def asked(slot: AvailabilitySlot, **changed: Any) -> dict[str, Any]:
     }
 
 
-def test_staff_books_for_somebody_by_the_verb(as_role: Callable[[str], Client]) -> None:
+def test_staff_books_for_a_person_through_the_service(as_role: Callable[[str], Client]) -> None:
     slot = AvailabilitySlotFactory()
-    answer = as_role("owner").post(page(Appointment, "add"), asked(slot))
+    answer = as_role("owner").post(page(Appointment, "add"), booking_form(slot))
     assert answer.status_code == 302
     (booked,) = Appointment.objects.all()
     assert (booked.slot_id, booked.status) == (slot.pk, "pending_payment")
     assert booked.price_amount == booked.service.price_amount
     assert stored(slot)["status"] == "reserved"
-    assert told(booked) == ["appointment_booked"]
+    assert event_types(booked) == ["appointment_booked"]
 
 
-def test_a_time_that_is_taken_is_said_and_what_was_typed_stays(owner: Client) -> None:
+def test_taken_time_is_an_error_and_the_input_stays(owner: Client) -> None:
     slot = AvailabilitySlotFactory()
     taken = AppointmentFactory(start_at_utc=slot.start_at_utc + timedelta(minutes=5))
-    answer = owner.post(page(Appointment, "add"), asked(slot, timezone="Asia/Dubai"))
+    answer = owner.post(page(Appointment, "add"), booking_form(slot, timezone="Asia/Dubai"))
     assert answer.status_code == 200
     assert "только что заняли" in text(answer)
     assert "Asia/Dubai" in text(answer)

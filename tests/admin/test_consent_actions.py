@@ -1,4 +1,4 @@
-"""Withdrawing a consent in admin, for the owner (access.md §1); a consent is never edited there."""
+"""Owners withdraw consents in admin (access.md §1); no page edits a consent."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.admin.support import page, text
 from tests.factories import ConsentFactory, LeadFactory, LeadIdentityFactory, UserFactory
 from tests.services import events, nothing_written
 
-SENT = {"_form_submitted": "True"}  # what tells a sent dialog from an opened one
+SENT = {"_form_submitted": "True"}  # distinguishes a sent dialog from an opened one
 
 
 def dialog(row: Consent) -> str:
     return f"/admin/identity/consent/{row.pk}/withdraw/"
 
 
-def said(response: Any) -> str:
+def messages_of(response: Any) -> str:
     return " ".join(str(message) for message in get_messages(response.wsgi_request))
 
 
@@ -31,20 +31,20 @@ def active() -> set[Consent]:
     return {*Consent.objects.active()}
 
 
-def test_the_owner_withdraws_a_consent(owner: Client) -> None:
+def test_owner_withdraws_a_consent(owner: Client) -> None:
     row, other = ConsentFactory(), ConsentFactory()
     assert dialog(row) in text(owner.get(page(Consent, "change", row.pk)))
     with nothing_written():  # opening it withdraws nothing
         assert owner.get(dialog(row)).status_code == 200
     answer = owner.post(dialog(row), SENT)
     assert (answer.status_code, answer.url) == (302, page(Consent, "change", row.pk))
-    assert said(answer)
+    assert messages_of(answer)
     assert active() == {other}
     assert events(row) == ["consent_withdrawn"]
-    assert not AnalyticsEvent.objects.exists()  # the tracking plan knows of the site only
+    assert not AnalyticsEvent.objects.exists()  # the tracking plan covers the site only
 
 
-def test_it_is_withdrawn_whatever_the_person_is_known_as(owner: Client) -> None:
+def test_withdrawal_covers_the_account_and_its_lead(owner: Client) -> None:
     user, lead = UserFactory(), LeadFactory()
     LeadIdentityFactory(registered=True, user=user, lead=lead)
     rows = [ConsentFactory(user=user), ConsentFactory(user=None, lead=lead)]
@@ -53,23 +53,23 @@ def test_it_is_withdrawn_whatever_the_person_is_known_as(owner: Client) -> None:
     assert active() == {other}
 
 
-@pytest.mark.parametrize("whose", [{}, {"of_lead": True}], ids=["person", "lead"])
-def test_a_dialog_in_a_page_reloads_the_page(owner: Client, whose: dict[str, Any]) -> None:
-    row = ConsentFactory(**whose)
+@pytest.mark.parametrize("subject", [{}, {"of_lead": True}], ids=["person", "lead"])
+def test_dialog_in_a_page_reloads_the_page(owner: Client, subject: dict[str, Any]) -> None:
+    row = ConsentFactory(**subject)
     answer = owner.post(dialog(row), SENT, headers={"HX-Request": "true"})
     assert answer.status_code == 200
     assert answer.headers["HX-Redirect"] == page(Consent, "change", row.pk)
     assert active() == set()
 
 
-def test_a_consent_of_who_is_blocked_is_withdrawn(owner: Client) -> None:
+def test_consent_of_a_blocked_person_is_withdrawn(owner: Client) -> None:
     row = ConsentFactory(user=UserFactory(blocked=True))
     owner.post(dialog(row), SENT)
     assert active() == set()
 
 
 @pytest.mark.parametrize("state", [{"refused": True}, {"revoked": True}], ids=str)
-def test_there_is_no_button_where_nothing_is_active(owner: Client, state: dict[str, Any]) -> None:
+def test_inactive_consent_has_no_button(owner: Client, state: dict[str, Any]) -> None:
     row = ConsentFactory(**state)
     shown = owner.get(page(Consent, "change", row.pk))
     assert shown.status_code == 200
@@ -78,7 +78,7 @@ def test_there_is_no_button_where_nothing_is_active(owner: Client, state: dict[s
         assert owner.post(dialog(row), SENT).status_code == 302
 
 
-def test_withdrawn_twice_is_withdrawn_once(owner: Client) -> None:
+def test_second_withdrawal_changes_nothing(owner: Client) -> None:
     row = ConsentFactory()
     owner.post(dialog(row), SENT)
     with nothing_written():
@@ -96,13 +96,13 @@ def test_others_have_no_dialog(as_role: Callable[..., Client]) -> None:
     assert active() == {row}
 
 
-def test_who_is_not_signed_in_is_asked_to(db: None) -> None:
+def test_anonymous_visitor_is_asked_to_sign_in(db: None) -> None:
     row = ConsentFactory()
     assert Client().post(dialog(row), SENT).status_code == 302
     assert active() == {row}
 
 
-def test_without_the_token_of_the_page_nothing_is_withdrawn(owner: Client) -> None:
+def test_post_without_the_csrf_token_withdraws_nothing(owner: Client) -> None:
     strict, row = Client(enforce_csrf_checks=True), ConsentFactory()
     strict.force_login(User.objects.get(pk=owner.session["_auth_user_id"]))
     assert strict.post(dialog(row), SENT).status_code == 403
@@ -115,7 +115,7 @@ def test_dialog_of_a_missing_consent_does_not_exist(owner: Client) -> None:
         assert owner.post(address, SENT).status_code == 404, key
 
 
-def test_nothing_of_a_consent_is_typed_in(owner: Client) -> None:
+def test_form_has_no_field_of_a_consent(owner: Client) -> None:
     row = ConsentFactory()
     shown = owner.get(page(Consent, "change", row.pk))
     assert list(shown.context_data["adminform"].form.fields) == []

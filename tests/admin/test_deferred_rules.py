@@ -1,4 +1,4 @@
-"""Admin asks the rules of the end of a transaction before it answers, but not the audit log."""
+"""Admin checks deferred rules before it answers; the audit log still waits for the commit."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ ORDER BY 1
 
 
 @pytest.mark.django_db
-def test_every_rule_of_the_end_is_asked_and_no_trigger_of_the_log() -> None:
-    found = [row["name"] for row in execute(DEFERRED)]
-    assert sorted([*deferred_rules(), *audit_triggers()]) == found
+def test_every_deferred_rule_except_the_audit_triggers_is_checked() -> None:
+    deferred = [row["name"] for row in execute(DEFERRED)]
+    assert sorted([*deferred_rules(), *audit_triggers()]) == deferred
     assert deferred_rules()
 
 
 @pytest.mark.django_db
-def test_a_rule_of_the_end_is_refused_when_it_is_asked() -> None:
+def test_broken_deferred_rule_is_refused_when_checked() -> None:
     one, other = CuratedItemFactory(position=1), CuratedItemFactory(position=2)
     update_sql(other, collection_id=one.collection_id, position=1)
     with refuses("curated_items_position_unique"):
@@ -48,7 +48,7 @@ def test_a_rule_of_the_end_is_refused_when_it_is_asked() -> None:
 
 
 @pytest.mark.django_db
-def test_the_log_waits_for_the_end() -> None:
+def test_audit_log_waits_for_the_end_of_the_transaction() -> None:
     service = ServiceFactory()
     write_entries()
     before = last_seq()
@@ -63,10 +63,8 @@ def test_the_log_waits_for_the_end() -> None:
 IS_FREE = "SELECT pg_try_advisory_xact_lock(hashtext('public.audit_log_entries'))"
 
 
-def test_a_page_that_is_saved_does_not_keep_the_log_from_others(
-    committed: Database, monkeypatch: Any
-) -> None:
-    """Not until everything of the page is written, whatever else it writes after that."""
+def test_saving_a_page_does_not_lock_the_audit_log(committed: Database, monkeypatch: Any) -> None:
+    """The lock on the log is taken only after everything else of the page is written."""
     client, service = Client(), ServiceFactory()
     client.force_login(UserFactory(role="owner"))
     address = page(type(service), "change", service.pk)

@@ -1,4 +1,4 @@
-"""Exports in admin: asked for on a person's behalf, never moved by hand."""
+"""Staff requests exports in admin on a person's behalf; no form changes their state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.services import nothing_written
 ADD = page(DataExportRequest, "add")
 
 
-def test_an_export_is_asked_for_by_person_and_kind(owner: Client) -> None:
+def test_export_is_requested_by_person_and_type(owner: Client) -> None:
     person = UserFactory(blocked=True)
     form = owner.get(ADD).context_data["adminform"].form
     assert [*form.fields] == ["user", "export_type"]
@@ -24,14 +24,14 @@ def test_an_export_is_asked_for_by_person_and_kind(owner: Client) -> None:
     assert (request.user, request.export_type, request.status) == (person, "diary_pdf", "requested")
 
 
-def test_what_is_sent_beside_that_counts_for_nothing(owner: Client) -> None:
+def test_other_posted_values_are_ignored(owner: Client) -> None:
     values = {"status": "ready", "file_url": "https://example.com/x", "expires_at_0": "2030-01-01"}
     owner.post(ADD, {"user": UserFactory().pk, "export_type": "user_data", **values})
     request = DataExportRequest.objects.get()
     assert (request.status, request.file_url, request.expires_at) == ("requested", None, None)
 
 
-def test_asking_again_leads_to_the_one_that_is_open(owner: Client) -> None:
+def test_second_request_opens_the_pending_one(owner: Client) -> None:
     earlier = DataExportRequestFactory(processing=True)
     values = {"user": earlier.user_id, "export_type": "user_data", "_continue": "1"}
     answer = owner.post(ADD, values)
@@ -39,16 +39,16 @@ def test_asking_again_leads_to_the_one_that_is_open(owner: Client) -> None:
     assert DataExportRequest.objects.get() == earlier
 
 
-def test_a_person_who_was_erased_is_said_so(owner: Client) -> None:
-    gone = UserFactory(deleted=True)
+def test_export_of_an_erased_person_is_an_error(owner: Client) -> None:
+    erased = UserFactory(deleted=True)
     with nothing_written():
-        answer = owner.post(ADD, {"user": gone.pk, "export_type": "user_data"})
+        answer = owner.post(ADD, {"user": erased.pk, "export_type": "user_data"})
     assert answer.status_code == 200
     assert answer.context_data["adminform"].form.errors
     assert DataExportRequest.objects.count() == 0
 
 
-def test_the_file_is_not_linked_for_those_who_may_not_see_the_person(
+def test_file_is_linked_only_for_roles_that_may_see_the_person(
     as_role: Callable[..., Client],
 ) -> None:
     request = DataExportRequestFactory(ready=True)

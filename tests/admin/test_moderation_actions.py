@@ -17,7 +17,7 @@ from django.test import Client
 from tests.admin.support import page, signed_in, text
 from tests.admin.test_writing import is_russian
 from tests.factories import AnonymousQuestionFactory, ReviewFactory, ReviewPublicationConsentFactory
-from tests.ugc.outbox_assertions import actions, stored, told, writes_nothing
+from tests.ugc.outbox_assertions import actions, event_types, stored, writes_nothing
 from ugc.models import AnonymousQuestion, QuestionAnswer, Review
 from ugc.services.inputs import LONGEST_TEXT
 from ugc.services.moderation import add_action, last_action
@@ -26,7 +26,7 @@ SECRET = "Вы не одна, и это пройдёт"
 SENT = {"_form_submitted": "True"}  # distinguishes a sent dialog from an opened one
 
 QUESTION_DIALOGS: dict[str, tuple[str, dict[str, Any], str, list[tuple[str, str | None]]]] = {
-    # verb -> state before, what is filled in, state after, moderation actions
+    # service -> state before, what is filled in, state after, moderation actions
     "approve": ("pending", {}, "approved", [("approve", None)]),
     "reject": ("flagged", {"reason": "medical"}, "rejected", [("reject", "medical")]),
     "escalate": ("approved", {"reason": "crisis"}, "flagged", [("escalate", "crisis")]),
@@ -42,15 +42,15 @@ REVIEW_DIALOGS: dict[str, tuple[str, dict[str, Any], str, list[tuple[str, str | 
     "mask_pii": ("published", {"text": SECRET}, "published", [("mask_pii", None)]),
 }
 DIALOGS = [
-    *((AnonymousQuestion, verb, *rest) for verb, rest in QUESTION_DIALOGS.items()),
-    *((Review, verb, *rest) for verb, rest in REVIEW_DIALOGS.items()),
+    *((AnonymousQuestion, service, *rest) for service, rest in QUESTION_DIALOGS.items()),
+    *((Review, service, *rest) for service, rest in REVIEW_DIALOGS.items()),
 ]
 OWNERS = {"answer", "publish_answer"}
 
 each_dialog = pytest.mark.parametrize(
-    ("model", "verb", "state", "filled", "after", "done"),
+    ("model", "service", "state", "filled", "after", "done"),
     DIALOGS,
-    ids=[f"{model._meta.model_name} {verb}" for model, verb, *_ in DIALOGS],
+    ids=[f"{model._meta.model_name} {service}" for model, service, *_ in DIALOGS],
 )
 
 
@@ -64,12 +64,12 @@ def row_in(model: type[models.Model], state: str) -> Any:
     return row
 
 
-def dialog(row: models.Model, verb: str) -> str:
+def dialog(row: models.Model, service: str) -> str:
     meta = type(row)._meta
-    return f"/admin/{meta.app_label}/{meta.model_name}/{row.pk}/{verb.replace('_', '-')}/"
+    return f"/admin/{meta.app_label}/{meta.model_name}/{row.pk}/{service.replace('_', '-')}/"
 
 
-def said(response: Any) -> str:
+def messages_of(response: Any) -> str:
     return " ".join(str(message) for message in get_messages(response.wsgi_request))
 
 
@@ -78,15 +78,15 @@ def assistant(as_role: Callable[[str], Client]) -> Client:
     return as_role("assistant")
 
 
-# -- by the right people --------------------------------------------------------------------------
+# -- permitted roles ------------------------------------------------------------------------------
 
 
 @each_dialog
-def test_dialog_calls_the_verb_for_the_roles_that_may(
+def test_dialog_calls_the_service_for_the_permitted_roles(
     owner: Client,
     assistant: Client,
     model: Any,
-    verb: str,
+    service: str,
     state: str,
     filled: Any,
     after: str,
@@ -94,42 +94,46 @@ def test_dialog_calls_the_verb_for_the_roles_that_may(
 ) -> None:
     """The assistant decides, but does not answer."""
     row = row_in(model, state)
-    address, change = dialog(row, verb), page(model, "change", row.pk)
+    address, change = dialog(row, service), page(model, "change", row.pk)
     with writes_nothing(row):
-        if verb in OWNERS:
+        if service in OWNERS:
             assert address not in text(assistant.get(change))
             assert assistant.get(address).status_code == 404
             assert assistant.post(address, {**SENT, **filled}).status_code == 404
-        client = owner if verb in OWNERS else assistant
+        client = owner if service in OWNERS else assistant
         assert address in text(owner.get(change))
         assert client is owner or address in text(client.get(change))
         assert client.get(address).status_code == 200  # opening it decides nothing
     answer = client.post(address, {**SENT, **filled})
     assert (answer.status_code, answer.url) == (302, change)
-    assert is_russian(said(answer)), said(answer)
+    assert is_russian(messages_of(answer)), messages_of(answer)
     assert stored(row)["status"] == after
     assert actions(row) == done
 
 
 @pytest.mark.parametrize("role", ["editor", "client"])
 def test_others_have_no_dialog(as_role: Callable[[str], Client], role: str) -> None:
-    client, stranger = as_role(role), Client()
-    rows = [(row_in(model, state), verb, filled) for model, verb, state, filled, *_ in DIALOGS]
+    client, anonymous = as_role(role), Client()
+    rows = [
+        (row_in(model, state), service, filled) for model, service, state, filled, *_ in DIALOGS
+    ]
     with writes_nothing(*(row for row, *_ in rows)):
-        for row, verb, filled in rows:
-            assert client.get(dialog(row, verb)).status_code == 404, verb
-            assert client.post(dialog(row, verb), {**SENT, **filled}).status_code == 404, verb
+        for row, service, filled in rows:
+            assert client.get(dialog(row, service)).status_code == 404, service
+            assert client.post(dialog(row, service), {**SENT, **filled}).status_code == 404, service
             # A person who is not signed in is asked to sign in.
-            assert stranger.post(dialog(row, verb), {**SENT, **filled}).status_code == 302, verb
+            assert anonymous.post(dialog(row, service), {**SENT, **filled}).status_code == 302, (
+                service
+            )
 
 
-def test_the_actor_is_who_is_signed_in(assistant: Client) -> None:
+def test_actor_is_the_signed_in_person(assistant: Client) -> None:
     row = row_in(AnonymousQuestion, "pending")
     assistant.post(dialog(row, "approve"), SENT)
     assert str(last_action(row, "approve").moderator_id) == assistant.session["_auth_user_id"]
 
 
-def test_without_the_token_of_the_page_nothing_is_decided(owner: Client) -> None:
+def test_post_without_the_csrf_token_decides_nothing(owner: Client) -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(signed_in(owner))
     row = row_in(AnonymousQuestion, "pending")
@@ -138,9 +142,9 @@ def test_without_the_token_of_the_page_nothing_is_decided(owner: Client) -> None
 
 
 def test_dialog_in_a_page_reloads_the_page(owner: Client) -> None:
-    for model, verb in ((AnonymousQuestion, "approve"), (Review, "publish")):
+    for model, service in ((AnonymousQuestion, "approve"), (Review, "publish")):
         row = row_in(model, "pending")
-        answer = owner.post(dialog(row, verb), SENT, headers={"HX-Request": "true"})
+        answer = owner.post(dialog(row, service), SENT, headers={"HX-Request": "true"})
         assert answer.status_code == 200
         assert answer.headers["HX-Redirect"] == page(model, "change", row.pk)
         assert answer.content == b""
@@ -150,7 +154,7 @@ def test_dialog_in_a_page_reloads_the_page(owner: Client) -> None:
 
 
 def test_refusal_is_a_message(owner: Client) -> None:
-    for model, verb, state in (
+    for model, service, state in (
         (AnonymousQuestion, "approve", "rejected"),
         (AnonymousQuestion, "publish_answer", "approved"),
         (Review, "publish", "draft"),
@@ -158,17 +162,17 @@ def test_refusal_is_a_message(owner: Client) -> None:
     ):
         row = ReviewFactory() if state == "draft" else row_in(model, state)
         with writes_nothing(row):
-            answer = owner.post(dialog(row, verb), SENT)
-        assert answer.status_code == 302, (verb, state)
-        assert is_russian(said(answer)), said(answer)
-        assert said(answer) in text(owner.get(answer.url))
+            answer = owner.post(dialog(row, service), SENT)
+        assert answer.status_code == 302, (service, state)
+        assert is_russian(messages_of(answer)), messages_of(answer)
+        assert messages_of(answer) in text(owner.get(answer.url))
 
 
-def test_a_review_without_a_consent_says_so(owner: Client) -> None:
+def test_refusal_names_the_missing_consent(owner: Client) -> None:
     row = ReviewFactory(pending=True)
     answer = owner.post(dialog(row, "publish"), SENT)
     assert answer.status_code == 302
-    assert "соглас" in said(answer)
+    assert "соглас" in messages_of(answer)
     assert stored(row)["status"] == "pending"
 
 
@@ -176,7 +180,7 @@ def test_refused_dialog_keeps_its_input(owner: Client) -> None:
     """Another moderator has rejected the question meanwhile."""
     row = row_in(AnonymousQuestion, "rejected")
     add_action(row, "reject", signed_in(owner), row.moderated_at, "pii")
-    for verb, filled in (
+    for service, filled in (
         ("reject", {"reason": "spam"}),
         ("escalate", {"reason": "other"}),
         ("flag", {"flags": ["spam"]}),
@@ -184,8 +188,8 @@ def test_refused_dialog_keeps_its_input(owner: Client) -> None:
         ("answer", {"text": SECRET}),
     ):
         with writes_nothing(row):
-            answer = owner.post(dialog(row, verb), {**SENT, **filled})
-        assert answer.status_code == 200, verb
+            answer = owner.post(dialog(row, service), {**SENT, **filled})
+        assert answer.status_code == 200, service
         (errors,) = answer.context["form"].errors.values()
         assert is_russian(str(errors[0])), errors
         assert str(errors[0]) in text(answer)
@@ -196,7 +200,7 @@ def test_refused_dialog_keeps_its_input(owner: Client) -> None:
 def test_dialog_asks_again_for_missing_input(owner: Client) -> None:
     rows = {state: row_in(AnonymousQuestion, state) for state in ("pending", "approved")}
     with writes_nothing(*rows.values()):
-        for verb, state, filled in (
+        for service, state, filled in (
             ("reject", "pending", {}),
             ("reject", "pending", {"reason": ""}),
             ("reject", "pending", {"reason": "rude"}),
@@ -210,8 +214,8 @@ def test_dialog_asks_again_for_missing_input(owner: Client) -> None:
             ("answer", "approved", {"text": "a\0b"}),
             ("mask_pii", "approved", {"text": ""}),
         ):
-            answer = owner.post(dialog(rows[state], verb), {**SENT, **filled})
-            assert answer.status_code == 200, (verb, filled)
+            answer = owner.post(dialog(rows[state], service), {**SENT, **filled})
+            assert answer.status_code == 200, (service, filled)
             (errors,) = answer.context["form"].errors.values()
             assert is_russian(str(errors[0])), errors
 
@@ -242,30 +246,30 @@ def test_selected_questions_are_approved(assistant: Client) -> None:
     rows = [row_in(AnonymousQuestion, state) for state in ("pending", "flagged", "approved")]
     answer = approve_selected(assistant, *rows)
     assert answer.status_code == 302
-    assert is_russian(said(answer)), said(answer)
+    assert is_russian(messages_of(answer)), messages_of(answer)
     assert [stored(row)["status"] for row in rows] == ["approved"] * 3
     assert [len(actions(row)) for row in rows] == [1, 1, 0]
 
 
-def test_of_selected_questions_all_or_none_are_approved(owner: Client) -> None:
+def test_selected_questions_are_approved_all_or_none(owner: Client) -> None:
     rows = [row_in(AnonymousQuestion, state) for state in ("pending", "rejected")]
     with writes_nothing(*rows):
         answer = approve_selected(owner, *rows)
     assert answer.status_code == 302
-    assert is_russian(said(answer)), said(answer)
+    assert is_russian(messages_of(answer)), messages_of(answer)
 
 
-def test_the_editor_selects_nothing(as_role: Callable[[str], Client]) -> None:
+def test_editor_has_no_action_on_questions(as_role: Callable[[str], Client]) -> None:
     row, editor = row_in(AnonymousQuestion, "pending"), as_role("editor")
     with writes_nothing(row):
         assert approve_selected(editor, row).status_code == 404
 
 
-# -- what the pages do not do ---------------------------------------------------------------------
+# -- fields that no form has ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("model", [AnonymousQuestion, Review], ids=lambda model: model.__name__)
-def test_no_state_and_no_time_is_typed_in(owner: Client, model: Any) -> None:
+def test_form_has_no_field_for_a_state_or_a_time(owner: Client, model: Any) -> None:
     row = row_in(model, "pending")
     before = stored(row)
     form = owner.get(page(model, "change", row.pk)).context_data["adminform"].form
@@ -277,7 +281,7 @@ def test_no_state_and_no_time_is_typed_in(owner: Client, model: Any) -> None:
     assert stored(row) == before
 
 
-def test_no_publication_is_typed_in(owner: Client) -> None:
+def test_form_of_an_answer_has_no_fields(owner: Client) -> None:
     answer = row_in(AnonymousQuestion, "answered").answers.get()
     form = owner.get(page(QuestionAnswer, "change", answer.pk)).context_data["adminform"].form
     assert list(form.fields) == []
@@ -285,7 +289,7 @@ def test_no_publication_is_typed_in(owner: Client) -> None:
 
 @pytest.fixture
 def log() -> Iterator[list[str]]:
-    """All log records of the block, of every logger."""
+    """The records of every logger during the test."""
     lines: list[str] = []
 
     class Keeper(logging.Handler):
@@ -301,12 +305,12 @@ def log() -> Iterator[list[str]]:
     root.setLevel(level)
 
 
-@pytest.mark.parametrize(("verb", "column"), [("answer", None), ("mask_pii", "question")])
-def test_a_text_is_shown_nowhere_afterwards(
-    owner: Client, log: list[str], verb: str, column: str | None
+@pytest.mark.parametrize(("service", "column"), [("answer", None), ("mask_pii", "question")])
+def test_saved_text_is_shown_nowhere(
+    owner: Client, log: list[str], service: str, column: str | None
 ) -> None:
     row = row_in(AnonymousQuestion, "approved")
-    answer = owner.post(dialog(row, verb), {**SENT, "text": f"{SECRET}\r\nНавсегда"})
+    answer = owner.post(dialog(row, service), {**SENT, "text": f"{SECRET}\r\nНавсегда"})
     sealed = (
         AnonymousQuestion.objects.get().question_text_encrypted
         if column
@@ -315,21 +319,21 @@ def test_a_text_is_shown_nowhere_afterwards(
     assert sealed.open() == f"{SECRET}\nНавсегда"
     shown = [
         text(owner.get(answer.url)),
-        text(owner.get(dialog(row, verb))),
+        text(owner.get(dialog(row, service))),
         text(owner.get(page(AnonymousQuestion, "changelist"))),
         text(owner.get(page(QuestionAnswer, "changelist"))),
         answer.url,
-        said(answer),
+        messages_of(answer),
         json.dumps(list(LogEntry.objects.values()), default=str, ensure_ascii=False),
         *log,
     ]
     for page_text in shown:
         assert SECRET not in page_text
         assert sealed.text not in page_text
-    assert told(row)
+    assert event_types(row)
 
 
-def test_the_text_that_is_there_is_not_offered_for_masking(owner: Client) -> None:
+def test_masking_dialog_does_not_show_the_stored_text(owner: Client) -> None:
     row = row_in(AnonymousQuestion, "pending")
     shown = text(owner.get(dialog(row, "mask_pii")))
     assert row.question_text_encrypted.open() not in shown

@@ -1,4 +1,4 @@
-"""Every table can be listed, filtered, searched and opened, at a cost that does not grow."""
+"""Every table can be listed, filtered, searched and opened at a constant number of queries."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from tests.admin.support import (
     PROJECT_MODELS,
     READ_ONLY,
     WITHOUT_A_PAGE,
-    asked,
     children,
     label,
+    load_page,
     page,
     queries,
     rows,
@@ -101,17 +101,17 @@ def changelist(user: AbstractBaseUser, model: type[models.Model], **query: str) 
     """The list for this query with its rows, without its HTML."""
     request = RequestFactory().get(page(model, "changelist"), query)
     request.user = user
-    found = admin.site.get_model_admin(model).get_changelist_instance(request)
-    found.result_list = list(found.result_list)
-    return found
+    listed = admin.site.get_model_admin(model).get_changelist_instance(request)
+    listed.result_list = list(listed.result_list)
+    return listed
 
 
 def choices_of(spec: ListFilter, listed: ChangeList) -> list[dict[str, str]]:
     """The queries of a filter: all of the project's own, else one for each set of lookups."""
-    found = [dict(parse_qsl(c["query_string"].removeprefix("?"))) for c in spec.choices(listed)]
+    choices = [dict(parse_qsl(c["query_string"].removeprefix("?"))) for c in spec.choices(listed)]
     if isinstance(spec, admin.SimpleListFilter):
-        return found
-    return [*{tuple(query): query for query in found}.values()]
+        return choices
+    return [*{tuple(query): query for query in choices}.values()]
 
 
 @every_model
@@ -121,8 +121,8 @@ def test_list_is_searched_filtered_and_costs_the_same_for_more_rows(
     made, user = rows(model, FEW_ROWS), signed_in(owner)
     listed = changelist(user, model)
     assert listed.result_count >= len(made)
-    found = changelist(user, model, q=str(made[0].pk))
-    assert made[0].pk in {row.pk for row in found.result_list}
+    matches = changelist(user, model, q=str(made[0].pk))
+    assert made[0].pk in {row.pk for row in matches.result_list}
     assert changelist(user, model, q=str(uuid7())).result_count == 0
     for query in ({"q": "%\\'"}, {"p": "1"}):
         changelist(user, model, **query)
@@ -140,7 +140,7 @@ def test_list_is_searched_filtered_and_costs_the_same_for_more_rows(
 
 
 def check_choices_are_searched(form: BaseForm) -> None:
-    """A reference is chosen by searching: a form never holds all rows of another table."""
+    """A reference is chosen by search: a form never loads all rows of another table."""
     for field in form.fields.values():
         if hasattr(field, "queryset") and not field.widget.is_hidden:
             assert isinstance(field.widget.widget, Autocomplete)
@@ -174,7 +174,7 @@ def test_pages_of_a_row_cost_the_same_for_more_rows(
     for target in {*targets.values()}:
         rows(target, FEW_ROWS)
     children(row, FEW_ROWS)
-    # The first page fills the caches of the process, which are not what is measured.
+    # The first page fills the caches of the process, which are not measured.
     assert len(queries(owner, page(model, "history", row.pk))) <= PAGE_CEILING
     few = {address: queries(owner, address) for address in ceilings}
     number = MANY_ROWS.get(model, MORE_ROWS)
@@ -197,7 +197,7 @@ def test_form_of_a_row_loads_no_list_of_choices(owner: Client, model: type[model
     if label(model) in READ_ONLY | ADD_ONLY:
         assert opened[0].context_data["adminform"].form.fields == {}
     if label(model) not in READ_ONLY | NEEDS_SEALING:
-        added, statements = asked(owner, page(model, "add"))
+        added, statements = load_page(owner, page(model, "add"))
         assert len(statements) <= PAGE_CEILING, "\n".join(statements)
         opened.append(added)
     for response in opened:

@@ -1,4 +1,4 @@
-"""Blocking and erasing on the page of a person: the owner's, behind a dialog each."""
+"""Owners block and erase people on their pages, each behind a dialog."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.factories import (
 
 pytestmark = pytest.mark.django_db
 
-SENT = {"_form_submitted": "True"}  # what tells a sent dialog from an opened one
+SENT = {"_form_submitted": "True"}  # distinguishes a sent dialog from an opened one
 SURE = {**SENT, "_understood": "on"}
 
 
@@ -40,17 +40,19 @@ def anna() -> User:
     return UserFactory()
 
 
-def dialog(person: Any, verb: str) -> str:
-    return f"/admin/identity/user/{person.pk}/{verb}/"
+def dialog(person: Any, service: str) -> str:
+    return f"/admin/identity/user/{person.pk}/{service}/"
 
 
-def said(response: Any) -> str:
+def messages_of(response: Any) -> str:
     return " ".join(str(message) for message in get_messages(response.wsgi_request))
 
 
 def offered(client: Client, person: User) -> set[str]:
     shown = text(client.get(page(User, "change", person.pk)))
-    return {verb for verb in ("block", "unblock", "erase") if dialog(person, verb) in shown}
+    return {
+        service for service in ("block", "unblock", "erase") if dialog(person, service) in shown
+    }
 
 
 @pytest.mark.parametrize(
@@ -61,14 +63,14 @@ def offered(client: Client, person: User) -> set[str]:
         ("deleted", set()),
     ],
 )
-def test_the_page_offers_what_leads_somewhere(owner: Client, state: str, buttons: set[str]) -> None:
+def test_page_offers_the_permitted_services(owner: Client, state: str, buttons: set[str]) -> None:
     person = UserFactory(**{} if state == "active" else {state: True})
     assert offered(owner, person) == buttons
 
 
-def test_a_person_is_blocked_and_let_in_again(owner: Client, anna: User) -> None:
-    for verb, after in (("block", "blocked"), ("unblock", "active")):
-        answer = owner.post(dialog(anna, verb), SENT)
+def test_person_is_blocked_and_unblocked(owner: Client, anna: User) -> None:
+    for service, after in (("block", "blocked"), ("unblock", "active")):
+        answer = owner.post(dialog(anna, service), SENT)
         assert (answer.status_code, answer.url) == (302, page(User, "change", anna.pk))
         assert stored(anna)["status"] == after
 
@@ -84,30 +86,32 @@ def test_a_person_is_erased(owner: Client, anna: User) -> None:
     entry = AuditLogEntry.objects.get(action="user_erased")
     assert str(entry.actor_id) == owner.session["_auth_user_id"]
     assert entry.ip_address == "127.0.0.1"
-    # The page of whoever is erased, and that of the erasure, can still be seen.
+    # The pages of an erased person and of the erasure remain visible.
     assert owner.get(page(User, "change", anna.pk)).status_code == 200
     assert str(anna.pk) in text(owner.get(page(ErasureLedgerEntry, "changelist")))
 
 
-def test_whoever_erases_is_told_which_leads_to_look_at(owner: Client, anna: User) -> None:
-    lead, theirs = LeadFactory(), LeadFactory()
-    for known in (lead, theirs):
+def test_message_links_the_leads_left_to_review(owner: Client, anna: User) -> None:
+    lead, other = LeadFactory(), LeadFactory()
+    for known in (lead, other):
         LeadIdentity.objects.create(lead=known, email_encrypted=Plaintext(anna.email))
     LeadIdentityFactory(lead=lead, by_phone=True)
     shown = text(owner.post(dialog(anna, "erase"), SURE, follow=True))
     assert f'<a class="text-link" href="{page(Lead, "change", lead.pk)}">{lead.pk}</a>' in shown
-    assert str(theirs.pk) not in shown
+    assert str(other.pk) not in shown
     assert owner.get(page(Lead, "change", lead.pk)).status_code == 200
 
 
-def test_nothing_happens_until_somebody_says_that_they_know(owner: Client, anna: User) -> None:
+def test_erasure_needs_the_confirmation_box(owner: Client, anna: User) -> None:
     with writes_nothing():
         answer = owner.post(dialog(anna, "erase"), SENT)
     assert answer.status_code == 200
     assert stored(anna)["status"] == "active"
 
 
-def test_sessions_ahead_are_named_and_canceled_only_if_asked_for(owner: Client, anna: User) -> None:
+def test_upcoming_sessions_are_listed_and_canceled_only_on_request(
+    owner: Client, anna: User
+) -> None:
     row = AppointmentFactory(client=anna, confirmed=True)
     with translation.override("ru"):
         start = date_format(timezone.localtime(row.start_at_utc), "j E Y, H:i")
@@ -122,26 +126,26 @@ def test_sessions_ahead_are_named_and_canceled_only_if_asked_for(owner: Client, 
     assert [stored(anna)["status"], stored(row)["status"]] == ["deleted", "canceled"]
 
 
-def test_a_person_without_sessions_ahead_is_told_so(owner: Client, anna: User) -> None:
+def test_dialog_states_that_there_are_no_upcoming_sessions(owner: Client, anna: User) -> None:
     AppointmentFactory(client=anna, completed=True)
     with translation.override("ru"):
         nothing = str(Erasure.NOTHING_AHEAD)
     assert nothing in text(owner.get(dialog(anna, "erase")))
 
 
-def test_the_last_owner_is_neither_blocked_nor_erased(owner: Client) -> None:
+def test_last_owner_is_neither_blocked_nor_erased(owner: Client) -> None:
     person = User.objects.get(pk=owner.session["_auth_user_id"])
     with translation.override("ru"):
         sentence = LastOwner().sentence
     answer = owner.post(dialog(person, "block"), SENT)
-    assert said(answer) == sentence
+    assert messages_of(answer) == sentence
     answer = owner.post(dialog(person, "erase"), SURE)
     assert sentence in text(answer)
     assert stored(person)["status"] == "active"
     assert not ErasureLedgerEntry.objects.exists()
 
 
-def test_an_owner_who_erases_themself_is_signed_out(
+def test_owner_who_erases_their_own_account_is_signed_out(
     owner: Client, as_role: Callable[[str], Client]
 ) -> None:
     as_role("owner")
@@ -158,26 +162,26 @@ def test_an_owner_who_erases_themself_is_signed_out(
 
 def test_others_have_no_dialog(as_role: Callable[[str], Client], anna: User) -> None:
     clients = [as_role(role) for role in ("assistant", "editor", "client")]
-    stranger = Client()
+    anonymous = Client()
     with writes_nothing():
-        for verb in ("block", "unblock", "erase"):
+        for service in ("block", "unblock", "erase"):
             for client in clients:
-                assert client.get(dialog(anna, verb)).status_code == 404, verb
-                answer = client.post(dialog(anna, verb), {**SURE, "force": "on"})
-                assert answer.status_code == 404, verb
-            assert stranger.post(dialog(anna, verb), SURE).status_code == 302, verb
+                assert client.get(dialog(anna, service)).status_code == 404, service
+                answer = client.post(dialog(anna, service), {**SURE, "force": "on"})
+                assert answer.status_code == 404, service
+            assert anonymous.post(dialog(anna, service), SURE).status_code == 302, service
     assert stored(anna)["status"] == "active"
 
 
 def test_dialog_of_a_missing_person_does_not_exist(owner: Client) -> None:
     with writes_nothing():
-        for verb in ("block", "unblock", "erase"):
+        for service in ("block", "unblock", "erase"):
             for key in (str(uuid4()), "nobody", "0"):
-                address = f"/admin/identity/user/{key}/{verb}/"
+                address = f"/admin/identity/user/{key}/{service}/"
                 assert owner.post(address, SURE).status_code == 404, address
                 assert owner.get(address).status_code in (200, 404), address
 
 
-def test_nobody_becomes_deleted_by_hand(owner: Client, anna: User) -> None:
+def test_form_has_no_field_for_the_deletion(owner: Client, anna: User) -> None:
     form = owner.get(page(User, "change", anna.pk)).context_data["adminform"].form
     assert not {"status", "deleted_at"} & form.fields.keys()

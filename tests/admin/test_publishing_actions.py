@@ -25,7 +25,7 @@ from identity.models import User
 from interactive.models import InteractiveDefinition
 from interactive.services import publish_version
 from tests.admin.support import form_at, form_data, page, text, unrendered
-from tests.admin.test_writing import errors, is_russian, said
+from tests.admin.test_writing import errors, is_russian, messages_of
 from tests.content.texts import ready
 from tests.factories import (
     ContentItemFactory,
@@ -89,13 +89,13 @@ def in_status(name: str, status: str) -> models.Model:
     return collection(**traits) if name == "CuratedCollection" else GlossaryTermFactory(**traits)
 
 
-def button(row: models.Model, verb: str) -> str:
-    return f"{row._meta.app_label}_{row._meta.model_name}_{verb}"
+def button(row: models.Model, service: str) -> str:
+    return f"{row._meta.app_label}_{row._meta.model_name}_{service}"
 
 
-def press(client: Client, row: models.Model, verb: str, **values: Any) -> Any:
+def press(client: Client, row: models.Model, service: str, **values: Any) -> Any:
     address = page(type(row), "change", row.pk)
-    return client.post(address, form_at(client, address) | values | {button(row, verb): ""})
+    return client.post(address, form_at(client, address) | values | {button(row, service): ""})
 
 
 every_model = pytest.mark.parametrize("name", BUTTONS)
@@ -118,7 +118,7 @@ def test_page_has_the_buttons_of_its_state_and_no_field_for_it(
         row = in_status(name, status)
         answer = clients[role].get(page(type(row), "change", row.pk))
         assert answer.status_code == 200
-        shown = {verb for verb in TARGETS if f'name="{button(row, verb)}"' in text(answer)}
+        shown = {service for service in TARGETS if f'name="{button(row, service)}"' in text(answer)}
         assert shown == (set() if role == "assistant" else BUTTONS[name][status]), (role, status)
         fields = answer.context_data["adminform"].form.fields
         assert not {"status", "published_at", "published_version"} & set(fields)
@@ -128,18 +128,18 @@ def test_page_has_the_buttons_of_its_state_and_no_field_for_it(
 @every_model
 def test_each_button_moves_the_row_once(as_role: Callable[[str], Client], name: str) -> None:
     client = as_role("editor")
-    for status, verbs in BUTTONS[name].items():
-        for verb in sorted(verbs):
+    for status, services in BUTTONS[name].items():
+        for service in sorted(services):
             row = in_status(name, status)
             before = len(events(row))
-            answer = press(client, row, verb)
-            assert answer.status_code == 302, (status, verb, errors(answer))
+            answer = press(client, row, service)
+            assert answer.status_code == 302, (status, service, errors(answer))
             first = str(next(iter(get_messages(answer.wsgi_request))))
             assert is_russian(first), first
             row.refresh_from_db()
-            assert row.status == TARGETS[verb], (status, verb)
-            is_move = status != TARGETS[verb]
-            assert len(events(row)) == before + is_move, (status, verb)
+            assert row.status == TARGETS[service], (status, service)
+            is_move = status != TARGETS[service]
+            assert len(events(row)) == before + is_move, (status, service)
 
 
 @every_model
@@ -147,9 +147,9 @@ def test_assistant_presses_no_button(as_role: Callable[[str], Client], name: str
     row, client = in_status(name, "published"), as_role("assistant")
     client.get("/admin/")
     with nothing_written():
-        for verb in TARGETS:
-            answer = client.post(page(type(row), "change", row.pk), {button(row, verb): ""})
-            assert answer.status_code == 404, verb
+        for service in TARGETS:
+            answer = client.post(page(type(row), "change", row.pk), {button(row, service): ""})
+            assert answer.status_code == 404, service
 
 
 @every_model
@@ -179,7 +179,7 @@ def test_new_row_is_a_draft(owner: Client) -> None:
         assert model.objects.get().status == "draft"
 
 
-def test_button_of_another_state_is_refused_in_words(owner: Client) -> None:
+def test_button_of_another_state_is_refused_with_a_message(owner: Client) -> None:
     row = in_status("ContentItem", "archived")
     with nothing_written():
         answer = press(owner, row, "publish")
@@ -190,7 +190,7 @@ def test_button_of_another_state_is_refused_in_words(owner: Client) -> None:
 # -- content ------------------------------------------------------------------------------------
 
 
-def test_refused_publication_lists_what_is_missing_and_loses_no_input(owner: Client) -> None:
+def test_refused_publication_lists_the_gaps_and_keeps_the_input(owner: Client) -> None:
     row = ContentItemFactory(body_markdown="![](/media/a.webp)")
     with nothing_written():
         answer = press(owner, row, "publish", title="Напечатанное")
@@ -219,7 +219,7 @@ def test_new_item_has_its_first_revision(owner: Client) -> None:
     assert str(revision.changed_by_id) == owner.session["_auth_user_id"]
 
 
-def test_saved_text_is_a_revision_and_a_saved_address_is_none(owner: Client) -> None:
+def test_saved_text_makes_a_revision_and_a_saved_address_does_not(owner: Client) -> None:
     row = ContentItemFactory(title="Было")
     save_revision(row, actor=User.objects.get(pk=owner.session["_auth_user_id"]))
     address = page(ContentItem, "change", row.pk)
@@ -251,7 +251,7 @@ def roll_back(client: Client, *revisions: ContentRevision) -> Any:
     return client.post(page(ContentRevision, "changelist"), form)
 
 
-def test_revision_is_brought_back_by_an_action(as_role: Callable[[str], Client]) -> None:
+def test_revision_is_restored_by_an_action(as_role: Callable[[str], Client]) -> None:
     row, client = ContentItemFactory(title="Было"), as_role("editor")
     actor = User.objects.get(pk=client.session["_auth_user_id"])
     save_revision(row, actor=actor, title="Стало")
@@ -259,11 +259,11 @@ def test_revision_is_brought_back_by_an_action(as_role: Callable[[str], Client])
     assert "roll_back" in text(client.get(page(ContentRevision, "changelist")))
     answer = roll_back(client, first)
     assert answer.status_code == 302
-    assert is_russian(said(answer)), said(answer)
+    assert is_russian(messages_of(answer)), messages_of(answer)
     row.refresh_from_db()
     assert (row.title, row.revisions.count()) == ("Было", 3)
     with nothing_written():
-        assert is_russian(said(roll_back(client, first, second)))
+        assert is_russian(messages_of(roll_back(client, first, second)))
     reader = as_role("assistant")
     assert "roll_back" not in text(reader.get(page(ContentRevision, "changelist")))
     with nothing_written():
@@ -278,13 +278,13 @@ def test_refused_rollback_is_a_message(owner: Client) -> None:
     with nothing_written():
         answer = roll_back(owner, row.revisions.get(revision=1))
     assert answer.status_code == 302
-    assert is_russian(said(answer)), said(answer)
+    assert is_russian(messages_of(answer)), messages_of(answer)
 
 
 # -- collections --------------------------------------------------------------------------------
 
 
-def test_collection_is_published_with_what_the_form_adds_to_it(owner: Client) -> None:
+def test_collection_is_published_with_the_rows_of_the_form(owner: Client) -> None:
     row, target = CuratedCollectionFactory(), ContentItemFactory(published=True)
     with nothing_written():
         answer = press(owner, row, "publish")
@@ -322,7 +322,7 @@ def test_interactive_is_published_with_the_configuration_of_its_page(owner: Clie
     assert row.versions.get(version=2).config == changed
 
 
-def test_bad_configuration_comes_back_with_its_mistakes(owner: Client) -> None:
+def test_bad_configuration_is_shown_again_with_its_mistakes(owner: Client) -> None:
     row, config = InteractiveDefinitionFactory(), sample("quiz")
     config["thresholds"][2]["min"] = 3
     with nothing_written():
@@ -387,13 +387,13 @@ def test_title_is_saved_without_a_new_version(owner: Client) -> None:
     assert (row.title, row.versions.count()) == ("Новое имя", 1)
 
 
-def test_the_kind_stays_once_there_is_a_published_version(owner: Client) -> None:
+def test_kind_is_frozen_after_the_first_publication(owner: Client) -> None:
     for row, is_open in ((InteractiveDefinitionFactory(), True), (interactive("draft"), False)):
         form = owner.get(page(type(row), "change", row.pk)).context_data["adminform"].form
         assert ("interactive_type" in form.fields) == is_open
 
 
-def test_an_assistant_sees_no_field_for_a_configuration(as_role: Callable[[str], Client]) -> None:
+def test_assistant_sees_no_field_for_a_configuration(as_role: Callable[[str], Client]) -> None:
     row = interactive("published")
     answer = as_role("assistant").get(page(type(row), "change", row.pk))
     assert answer.status_code == 200

@@ -1,4 +1,4 @@
-"""Pages that a role may not see, in the audit log (access.md §3)."""
+"""The audit log records refused pages (access.md §3)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ENTRIES = """
            host(ip_address) AS ip_address, user_agent
     FROM audit_log_entries WHERE action = 'access_refused' ORDER BY seq
 """
-NOBODY_KNOWS = uuid4()
+MISSING_KEY = uuid4()
 AGENT = {"REMOTE_ADDR": "203.0.113.7", "headers": {"User-Agent": "Mozilla/5.0 (X11)"}}
 
 
@@ -59,32 +59,32 @@ def entry(role: str, table: str, key: UUID | None, page: str, *, is_post: bool) 
 REFUSED: list[tuple[str, Callable[[], str], bool, str, bool, str]] = [
     ("editor", lambda: page(Appointment, "changelist"), False, "appointments", False, ""),
     ("editor", lambda: page(Appointment, "add"), False, "appointments", False, ""),
-    ("editor", lambda: page(Appointment, "change", NOBODY_KNOWS), False, "appointments", True, ""),
-    ("editor", lambda: page(Appointment, "delete", NOBODY_KNOWS), True, "appointments", True, ""),
-    ("editor", lambda: page(Appointment, "history", NOBODY_KNOWS), False, "appointments", True, ""),
-    ("editor", lambda: page(ContentItem, "history", NOBODY_KNOWS), False, "content_items", True,
+    ("editor", lambda: page(Appointment, "change", MISSING_KEY), False, "appointments", True, ""),
+    ("editor", lambda: page(Appointment, "delete", MISSING_KEY), True, "appointments", True, ""),
+    ("editor", lambda: page(Appointment, "history", MISSING_KEY), False, "appointments", True, ""),
+    ("editor", lambda: page(ContentItem, "history", MISSING_KEY), False, "content_items", True,
      ""),
-    ("editor", lambda: page(Appointment, "confirm", NOBODY_KNOWS), True, "appointments", True, ""),
-    ("editor", lambda: reverse("admin:ugc_review_reveal", args=[NOBODY_KNOWS, "nothing"]), True,
+    ("editor", lambda: page(Appointment, "confirm", MISSING_KEY), True, "appointments", True, ""),
+    ("editor", lambda: reverse("admin:ugc_review_reveal", args=[MISSING_KEY, "nothing"]), True,
      "reviews", True, ""),
     ("assistant", lambda: page(Payment, "changelist"), False, "payments", False, ""),
-    ("assistant", lambda: page(Payment, "history", NOBODY_KNOWS), False, "payments", True, ""),
-    ("assistant", lambda: page(IntakeForm, "change", NOBODY_KNOWS), False, "intake_forms", True,
+    ("assistant", lambda: page(Payment, "history", MISSING_KEY), False, "payments", True, ""),
+    ("assistant", lambda: page(IntakeForm, "change", MISSING_KEY), False, "intake_forms", True,
      ""),
     ("assistant", lambda: page(Service, "add"), True, "services", False, ""),
-    ("assistant", lambda: page(Review, "delete", NOBODY_KNOWS), True, "reviews", True, ""),
-    ("assistant", lambda: page(AnonymousQuestion, "answer", NOBODY_KNOWS), True,
+    ("assistant", lambda: page(Review, "delete", MISSING_KEY), True, "reviews", True, ""),
+    ("assistant", lambda: page(AnonymousQuestion, "answer", MISSING_KEY), True,
      "anonymous_questions", True, ""),
-    ("assistant", lambda: reverse("admin:auth_user_password_change", args=[NOBODY_KNOWS]), True,
+    ("assistant", lambda: reverse("admin:auth_user_password_change", args=[MISSING_KEY]), True,
      "users", True, ""),
     ("assistant", lambda: reverse("admin:identity_role_change", args=["owner"]), False,
      "roles", False, ""),
     ("owner", lambda: page(Payment, "add"), False, "payments", False, ""),
-    ("owner", lambda: page(Payment, "delete", NOBODY_KNOWS), True, "payments", True, ""),
+    ("owner", lambda: page(Payment, "delete", MISSING_KEY), True, "payments", True, ""),
     ("client", lambda: reverse("admin:index"), False, "admin_page", False, "index"),
     ("client", lambda: reverse("admin:jsi18n"), False, "admin_page", False, "jsi18n"),
     ("client", lambda: page(User, "changelist"), False, "users", False, ""),
-    ("client", lambda: page(User, "change", NOBODY_KNOWS), True, "users", True, ""),
+    ("client", lambda: page(User, "change", MISSING_KEY), True, "users", True, ""),
     ("editor", lambda: reverse("admin:app_list", args=["booking"]), False, "admin_page", False,
      "app_list"),
     ("editor", lambda: reverse("admin:autocomplete") + "?app_label=booking&model_name=appointment"
@@ -102,7 +102,7 @@ def test_refused_page_answers_404_and_is_in_the_audit_log(
             continue
         answer = (client.post if is_post else client.get)(address(), **AGENT)
         assert answer.status_code == 404, address()
-        key = NOBODY_KNOWS if is_named else None
+        key = MISSING_KEY if is_named else None
         name = name or answer.wsgi_request.resolver_match.url_name
         expected.append(entry(role, table, key, name, is_post=is_post))
     assert expected
@@ -111,7 +111,7 @@ def test_refused_page_answers_404_and_is_in_the_audit_log(
     assert {str(actor) for actor in actors} == {client.session["_auth_user_id"]}
 
 
-def test_who_may_read_a_row_and_writes_it_is_refused(as_role: Callable[[str], Client]) -> None:
+def test_write_by_a_role_that_may_only_read_is_refused(as_role: Callable[[str], Client]) -> None:
     row, assistant = ServiceFactory(title="Прежнее"), as_role("assistant")
     assert assistant.get(page(Service, "change", row.pk), **AGENT).status_code == 200
     form = {"title": "Новое", "booking_service_publish": "1"}
@@ -123,7 +123,7 @@ def test_who_may_read_a_row_and_writes_it_is_refused(as_role: Callable[[str], Cl
     assert (row.title, row.status) == ("Прежнее", "draft")
 
 
-def test_of_the_address_nothing_is_written_but_the_page_and_the_row(
+def test_entry_stores_only_the_page_and_the_row_of_the_address(
     as_role: Callable[[str], Client],
 ) -> None:
     editor = as_role("editor")
@@ -141,18 +141,18 @@ def test_of_the_address_nothing_is_written_but_the_page_and_the_row(
     assert not [row for row in rows if "zq" in row["all"] or "79165551234" in row["all"]]
 
 
-def test_a_key_is_a_key_however_it_is_typed(as_role: Callable[[str], Client]) -> None:
+def test_key_is_recognised_in_every_spelling(as_role: Callable[[str], Client]) -> None:
     row = AppointmentFactory()
     for typed in (row.pk, str(row.pk).upper(), row.pk.hex, f"{{{row.pk}}}"):
         assert as_role("editor").get(page(Appointment, "change", typed)).status_code == 404
-    assert {found["entity_id"] for found in entries()} == {row.pk}
+    assert {row_entry["entity_id"] for row_entry in entries()} == {row.pk}
 
 
-# -- what is no refusal -------------------------------------------------------------------------
+# -- answers that are no refusals ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("role", ["owner", "assistant", "editor", "client"])
-def test_what_does_not_exist_is_no_refusal(as_role: Callable[[str], Client], role: str) -> None:
+def test_missing_page_is_no_refusal(as_role: Callable[[str], Client], role: str) -> None:
     client = as_role(role)
     addresses = ["/admin/nothing/at/all/", "/admin/ugc/diaryentry/", "/admin/booking/nothing/"]
     if role != "client":
@@ -168,7 +168,7 @@ def test_what_does_not_exist_is_no_refusal(as_role: Callable[[str], Client], rol
 
 
 @pytest.mark.django_db
-def test_a_stranger_is_asked_to_sign_in_and_nothing_is_written() -> None:
+def test_anonymous_visitor_is_asked_to_sign_in_without_an_entry() -> None:
     row = AppointmentFactory()
     for address in (reverse("admin:index"), page(Appointment, "change", row.pk)):
         assert Client().get(address).status_code == 302
@@ -181,7 +181,7 @@ def test_a_stranger_is_asked_to_sign_in_and_nothing_is_written() -> None:
     assert entries() == []
 
 
-def test_what_a_role_may_see_is_not_written_down(as_role: Callable[[str], Client]) -> None:
+def test_permitted_page_writes_no_entry(as_role: Callable[[str], Client]) -> None:
     row, item = AppointmentFactory(), ContentItemFactory()
     assistant, editor = as_role("assistant"), as_role("editor")
     for client, address in (
@@ -200,14 +200,16 @@ def test_what_a_role_may_see_is_not_written_down(as_role: Callable[[str], Client
 
 
 @pytest.mark.parametrize("name", ["change", "history"])
-def test_row_of_somebody_else_is_not_there_and_written_down(
+def test_hidden_row_looks_missing_and_is_recorded(
     as_role: Callable[[str], Client], name: str
 ) -> None:
-    """An assistant reads the own entries of the log."""
+    """An assistant reads only their own entries of the log."""
     assistant, other = as_role("assistant"), AuditLogEntryFactory()
     hidden = assistant.get(page(AuditLogEntry, name, other.pk), **AGENT)
-    gone = assistant.get(page(AuditLogEntry, name, NOBODY_KNOWS), **AGENT)
-    assert (hidden.status_code, hidden.url) == (gone.status_code, gone.url) == (302, "/admin/")
+    missing = assistant.get(page(AuditLogEntry, name, MISSING_KEY), **AGENT)
+    assert (
+        (hidden.status_code, hidden.url) == (missing.status_code, missing.url) == (302, "/admin/")
+    )
     assert entries() == [
         entry(
             "assistant",
@@ -219,7 +221,7 @@ def test_row_of_somebody_else_is_not_there_and_written_down(
     ]
 
 
-def test_rows_of_a_page_that_a_role_may_not_see_cannot_be_told_from_none(
+def test_forbidden_and_missing_rows_get_the_same_answer(
     as_role: Callable[[str], Client],
 ) -> None:
     assistant = as_role("assistant")
@@ -236,7 +238,7 @@ def select(client: Client, name: str, row: models.Model) -> int:
     return client.post(page(type(row), "changelist"), form, **AGENT).status_code
 
 
-def test_an_action_that_is_not_the_roles_is_refused_and_written_down(
+def test_action_of_another_role_is_refused_and_recorded(
     as_role: Callable[[str], Client],
 ) -> None:
     assistant, review, service = as_role("assistant"), ReviewFactory(), ServiceFactory()
@@ -252,7 +254,7 @@ def test_an_action_that_is_not_the_roles_is_refused_and_written_down(
     assert Review.objects.filter(pk=review.pk).exists()
 
 
-def test_an_action_that_is_nobodys_is_no_refusal(as_role: Callable[[str], Client]) -> None:
+def test_unknown_action_is_no_refusal(as_role: Callable[[str], Client]) -> None:
     assistant, review = as_role("assistant"), ReviewFactory()
     for name in ("nothing", "", "delete_everything"):
         assert select(assistant, name, review) == 200, name
@@ -263,25 +265,25 @@ def test_an_action_that_is_nobodys_is_no_refusal(as_role: Callable[[str], Client
 # -- committed --------------------------------------------------------------------------------
 
 
-def test_the_entry_is_committed_and_what_the_page_did_is_not(
+def test_entry_is_committed_and_the_writes_of_the_page_are_not(
     committed: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pages of rows run in a transaction, which a refusal rolls back."""
+    """A refusal rolls back the transaction of a page of a row."""
     client, row = Client(), ServiceFactory(status="draft")
     client.force_login(UserFactory(role="assistant"))
 
-    def slips(self: Any, request: Any, obj: Any = None) -> bool:
+    def deny_after_a_write(self: Any, request: Any, obj: Any = None) -> bool:
         if connection.in_atomic_block:
             Service.objects.filter(pk=row.pk).update(title="Чужое")
         return False
 
-    monkeypatch.setattr("booking.admin.ServiceAdmin.has_change_permission", slips)
+    monkeypatch.setattr("booking.admin.ServiceAdmin.has_change_permission", deny_after_a_write)
     assert client.post(page(Service, "change", row.pk), **AGENT).status_code == 404
     with committed.connect() as other:
         titles = other.execute("SELECT title FROM services").fetchall()
-        found = other.execute(
+        stored = other.execute(
             "SELECT actor_user_id IS NOT NULL, entity_type, entity_id FROM audit_log_entries "
             "WHERE action = 'access_refused'"
         ).fetchall()
     assert titles == [(row.title,)]
-    assert found == [(True, "services", row.pk)]
+    assert stored == [(True, "services", row.pk)]

@@ -1,4 +1,4 @@
-"""Sealed values, revealed one by one and never before it is written down (access.md §1, §3)."""
+"""A sealed value is revealed only after its audit entry is committed (access.md §1, §3)."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ from tests.services import run_concurrently
 from tests.support import execute, update_sql
 from ugc.models import AnonymousQuestion, Review
 
-# Who may have what opened, by the table of access.md §1; each column with something to seal.
-BOTH, OWNER, NOBODY = {"owner", "assistant"}, {"owner"}, set()
+# The roles that may reveal each column (access.md §1), and a value to seal in it.
+BOTH, OWNER, NO_ROLE = {"owner", "assistant"}, {"owner"}, set()
 COLUMNS: dict[str, tuple[set[str], Any]] = {
     "booking.IntakeForm.payload_encrypted": (OWNER, PAYLOADS["intake"]),
     "booking.WaitlistRequest.contact_value_encrypted": (BOTH, "zq_zq.waits@example.org"),
@@ -57,7 +57,7 @@ COLUMNS: dict[str, tuple[set[str], Any]] = {
     "crm.LeadNote.note_encrypted": (BOTH, "Заметка zq_zq"),
     "ugc.AnonymousQuestion.contact_value_encrypted": (BOTH, "@zq_zq_contact"),
     "ugc.AnonymousQuestion.question_text_encrypted": (BOTH, "Вопрос zq_zq?"),
-    "ugc.DiaryEntry.payload_encrypted": (NOBODY, PAYLOADS["diary_gratitude"]),
+    "ugc.DiaryEntry.payload_encrypted": (NO_ROLE, PAYLOADS["diary_gratitude"]),
     "ugc.QuestionAnswer.answer_text_encrypted": (BOTH, "Ответ zq_zq"),
     "ugc.Review.review_text_encrypted": (BOTH, "Отзыв zq_zq"),
 }
@@ -73,19 +73,19 @@ each_shown = pytest.mark.parametrize("column", [c for c, (roles, _) in COLUMNS.i
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The columns that are opened from now on."""
-    found: list[str] = []
+    columns: list[str] = []
     usual = Sealed.open
 
     def counted(self: Sealed, **options: Any) -> Any:
-        found.append(self.field.name)
+        columns.append(self.field.name)
         return usual(self, **options)
 
     monkeypatch.setattr(Sealed, "open", counted)
-    return found
+    return columns
 
 
 def row_of(column: str) -> tuple[Any, str, Any]:
-    """A row with something sealed in the column, the column's name, and what is sealed."""
+    """A row with a sealed value in the column, the column's name, and the value."""
     model, _, name = column.rpartition(".")
     kind = next(m for m in PROJECT_MODELS if label(m) == model)
     row, value = FACTORIES[kind](**TRAITS.get(column, {})), COLUMNS[column][1]
@@ -95,13 +95,13 @@ def row_of(column: str) -> tuple[Any, str, Any]:
 
 
 def entries(*actions: str) -> list[dict[str, Any]]:
-    found = execute(
+    rows = execute(
         "SELECT actor_user_id, actor_role, action, entity_type, entity_id, new_value, "
         "host(ip_address) AS ip_address, user_agent FROM audit_log_entries "
         "WHERE action = ANY(%s) ORDER BY seq",
         [list(actions) or ["sealed_value_revealed", "access_refused"]],
     )
-    return [{**row, "new_value": json.loads(row["new_value"])} for row in found]
+    return [{**row, "new_value": json.loads(row["new_value"])} for row in rows]
 
 
 def entry(action: str, row: models.Model, name: str, role: str, actor: Any, **more: Any) -> dict:
@@ -128,11 +128,11 @@ def click(client: Client, row: models.Model, name: str) -> Any:
 
 
 def plain(shown: Any) -> str:
-    """What a person reads of a page."""
+    """The text of a page without its markup."""
     return re.sub(r"<[^>]+>", " ", text(shown))
 
 
-# -- who ------------------------------------------------------------------------------------------
+# -- roles ----------------------------------------------------------------------------------------
 
 
 @advises
@@ -289,7 +289,7 @@ def test_assistant_reads_no_intake_form_by_another_value_of_the_setting(
         assert click(client, form, "payload_encrypted").status_code == 404, value
 
 
-def test_setting_taken_back_ends_it(as_role: Callable[[str], Client]) -> None:
+def test_removed_setting_ends_the_permission(as_role: Callable[[str], Client]) -> None:
     setting = SystemSettingFactory(key=SETTING, value=True)
     form, client = IntakeFormFactory(), as_role("assistant")
     assert click(client, form, "payload_encrypted").status_code == 200
@@ -309,50 +309,50 @@ def test_other_settings_grant_nothing(as_role: Callable[[str], Client]) -> None:
         reveal(diary, "payload_encrypted", actor=signed_in(client))
 
 
-# -- written down first ---------------------------------------------------------------------------
+# -- the entry before the value -------------------------------------------------------------------
 
 
 @pytest.fixture
-def looked(committed: Database, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many entries another connection sees each time when a value is about to be opened."""
-    found: list[int] = []
+def entries_seen(committed: Database, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """For each value that is opened, the number of its entries that another connection sees."""
+    counts: list[int] = []
     usual = Sealed.open
 
-    def after_looking(self: Sealed, **options: Any) -> Any:
+    def count_entries_first(self: Sealed, **options: Any) -> Any:
         with committed.connect() as other:
             (number,) = other.execute(
                 "SELECT count(*) FROM audit_log_entries WHERE action = 'sealed_value_revealed' "
                 "AND entity_id = %s AND new_value ->> 'column' = %s",
                 [self.row_id, self.field.column],
             ).fetchone()
-        found.append(number)
+        counts.append(number)
         return usual(self, **options)
 
-    monkeypatch.setattr(Sealed, "open", after_looking)
-    return found
+    monkeypatch.setattr(Sealed, "open", count_entries_first)
+    return counts
 
 
-def test_others_see_the_entry_before_the_value_is_opened(looked: list[int]) -> None:
+def test_entry_is_committed_before_the_value_is_opened(entries_seen: list[int]) -> None:
     row, actor = AnonymousQuestionFactory(), UserFactory(role="owner")
     reveal(row, "question_text_encrypted", actor=actor)
     reveal(row, "question_text_encrypted", actor=actor)
     with acting_as(actor):
         reveal(row, "question_text_encrypted", actor=actor)
-    assert looked == [1, 2, 3]
+    assert entries_seen == [1, 2, 3]
 
 
-def test_entry_of_a_click_is_committed_before_the_value_is_opened(looked: list[int]) -> None:
+def test_entry_of_a_click_is_committed_before_the_value_is_opened(entries_seen: list[int]) -> None:
     client = Client()
     client.force_login(UserFactory(role="owner"))
     columns = [column for column, (roles, _) in COLUMNS.items() if roles]
     for column in columns:
         row, name, _value = row_of(column)
-        looked.clear()
+        entries_seen.clear()
         assert click(client, row, name).status_code == 200
-        assert looked == [1], column
+        assert entries_seen == [1], column
 
 
-def test_an_entry_stays_when_the_page_fails(
+def test_entry_stays_when_the_page_fails(
     committed: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row, client = AnonymousQuestionFactory(), Client(raise_request_exception=False)
@@ -364,12 +364,12 @@ def test_an_entry_stays_when_the_page_fails(
     monkeypatch.setattr("ebalance.admin.reveal.render", broken)
     assert click(client, row, "question_text_encrypted").status_code == 500
     with committed.connect() as other:
-        found = other.execute(
+        counts = other.execute(
             "SELECT count(*) FROM audit_log_entries "
             "WHERE action = 'sealed_value_revealed' AND entity_id = %s",
             [row.pk],
         ).fetchall()
-    assert found == [(1,)]
+    assert counts == [(1,)]
 
 
 UNWRITABLE = {
@@ -380,7 +380,7 @@ UNWRITABLE = {
 
 
 @pytest.mark.parametrize("when", UNWRITABLE)
-def test_what_cannot_be_written_down_is_not_opened(
+def test_value_is_not_opened_when_its_entry_cannot_be_written(
     committed: Database, opened: list[str], when: str
 ) -> None:
     row, who = AnonymousQuestionFactory(), UserFactory(role="owner")
@@ -402,9 +402,7 @@ def test_what_cannot_be_written_down_is_not_opened(
     assert opened == []
 
 
-def test_no_transaction_of_somebody_else_can_take_the_entry_along(
-    committed: Database, opened: list[str]
-) -> None:
+def test_reveal_refuses_to_run_inside_a_transaction(committed: Database, opened: list[str]) -> None:
     row, who = AnonymousQuestionFactory(), UserFactory(role="owner")
     before = entries()
     with pytest.raises(RuntimeError), transaction.atomic():
@@ -424,7 +422,7 @@ def test_no_transaction_of_somebody_else_can_take_the_entry_along(
 
 
 @pytest.mark.slow
-def test_those_who_look_at_once_all_have_an_entry(looked: list[int]) -> None:
+def test_concurrent_reveals_each_have_an_entry(entries_seen: list[int]) -> None:
     row, people = AnonymousQuestionFactory(), [UserFactory(role="owner") for _ in range(8)]
 
     def look(who: User) -> Any:
@@ -432,10 +430,10 @@ def test_those_who_look_at_once_all_have_an_entry(looked: list[int]) -> None:
 
     shown = run_concurrently(*map(look, people))
     assert shown == ["Мне тревожно по ночам."] * 8
-    assert len(looked) == 8
-    assert min(looked) >= 1
+    assert len(entries_seen) == 8
+    assert min(entries_seen) >= 1
     written = [e for e in entries("sealed_value_revealed") if e["entity_id"] == row.pk]
-    assert {found["actor_user_id"] for found in written} == {who.pk for who in people}
+    assert {e["actor_user_id"] for e in written} == {who.pk for who in people}
     assert len(written) == 8
 
 
@@ -450,7 +448,7 @@ def test_every_click_has_an_entry(owner: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_rights_are_those_of_this_moment(opened: list[str]) -> None:
+def test_reveal_uses_the_current_rights(opened: list[str]) -> None:
     row = AnonymousQuestionFactory()
     UserFactory(role="owner")
     who = UserFactory(role="owner")
@@ -463,7 +461,7 @@ def test_rights_are_those_of_this_moment(opened: list[str]) -> None:
     with pytest.raises(NotPermitted):
         reveal(row, "question_text_encrypted", actor=who)
     assert opened == []
-    assert [found["action"] for found in entries()] == ["access_refused"] * 2
+    assert [e["action"] for e in entries()] == ["access_refused"] * 2
     who.user_roles.create(role_id="assistant")
     assert reveal(row, "question_text_encrypted", actor=who)
 
@@ -478,17 +476,17 @@ def test_nothing_is_revealed_without_a_person(opened: list[str]) -> None:
 
 
 @pytest.mark.django_db
-def test_the_entry_is_the_actors_whoever_else_is_acting() -> None:
+def test_entry_names_the_actor_of_the_reveal() -> None:
     who = UserFactory(role="assistant")
     with acting_as(UserFactory(role="owner"), ip_address="203.0.113.7"):
         reveal(AnonymousQuestionFactory(), "question_text_encrypted", actor=who)
-    (found,) = entries()
-    assert (found["actor_user_id"], found["actor_role"]) == (who.pk, "assistant")
-    assert found["ip_address"] == "203.0.113.7"
+    (written,) = entries()
+    assert (written["actor_user_id"], written["actor_role"]) == (who.pk, "assistant")
+    assert written["ip_address"] == "203.0.113.7"
 
 
 @pytest.mark.django_db
-def test_what_is_shown_is_what_is_stored_now(opened: list[str]) -> None:
+def test_reveal_reads_the_stored_value(opened: list[str]) -> None:
     stale, who = AnonymousQuestionFactory(), UserFactory(role="owner")
     row = AnonymousQuestion.objects.get(pk=stale.pk)
     row.question_text_encrypted = Plaintext("Без имён.")
@@ -517,7 +515,7 @@ def test_only_sealed_columns_are_revealed() -> None:
     assert entries() == []
 
 
-# -- what does not open -------------------------------------------------------------------------
+# -- values that do not open --------------------------------------------------------------------
 
 
 def damaged(how: str, settings: Any) -> tuple[models.Model, str]:
@@ -540,7 +538,7 @@ def damaged(how: str, settings: Any) -> tuple[models.Model, str]:
 @pytest.mark.parametrize(
     "how", ["the key is gone", "rubbish", "moved from another row", "moved from another column"]
 )
-def test_what_does_not_open_is_said_in_one_sentence(
+def test_value_that_does_not_open_is_reported_in_one_sentence(
     owner: Client, settings: Any, caplog: pytest.LogCaptureFixture, how: str
 ) -> None:
     row, name = damaged(how, settings)
@@ -553,16 +551,16 @@ def test_what_does_not_open_is_said_in_one_sentence(
     answer = click(owner, row, name)
     assert answer.status_code == 200
     assert refused.value.sentence in text(answer)
-    said = text(answer) + caplog.text + str(refused.value) + repr(refused.value)
+    shown = text(answer) + caplog.text + str(refused.value) + repr(refused.value)
     for hidden in (fragment, fragment[:12], "тревожно", "zq_zq"):
-        assert hidden not in said
+        assert hidden not in shown
     assert len(entries("sealed_value_revealed")) == 2
 
 
-# -- how it is shown ------------------------------------------------------------------------------
+# -- how a value is shown -------------------------------------------------------------------------
 
 
-def test_only_a_click_shows_it(owner: Client, opened: list[str]) -> None:
+def test_only_a_post_reveals_the_value(owner: Client, opened: list[str]) -> None:
     row = AnonymousQuestionFactory()
     where = address(row, "question_text_encrypted")
     for ask in (owner.get, owner.head):
@@ -573,16 +571,16 @@ def test_only_a_click_shows_it(owner: Client, opened: list[str]) -> None:
     assert (opened, entries()) == ([], [])
 
 
-def test_others_do_not_learn_of_the_address(as_role: Callable[[str], Client]) -> None:
+def test_other_roles_get_404_at_the_address(as_role: Callable[[str], Client]) -> None:
     form = IntakeFormFactory()
     where = address(form, "payload_encrypted")
     for role in ("assistant", "editor", "client"):
         assert as_role(role).get(where).status_code == 404
     assert Client().post(where).status_code == 302
-    assert [found["action"] for found in entries()] == ["access_refused"] * 3
+    assert [e["action"] for e in entries()] == ["access_refused"] * 3
 
 
-def test_without_the_token_of_the_page_nothing_is_shown(owner: Client, opened: list[str]) -> None:
+def test_post_without_the_csrf_token_reveals_nothing(owner: Client, opened: list[str]) -> None:
     row, strict = AnonymousQuestionFactory(), Client(enforce_csrf_checks=True)
     strict.force_login(signed_in(owner))
     assert click(strict, row, "question_text_encrypted").status_code == 403
@@ -607,7 +605,7 @@ def test_other_columns_and_rows_have_no_address(owner: Client) -> None:
     assert entries() == []
 
 
-def test_it_is_in_the_answer_and_nowhere_else(
+def test_value_is_in_the_answer_and_nowhere_else(
     owner: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -630,7 +628,7 @@ def test_it_is_in_the_answer_and_nowhere_else(
         text(owner.get(page(Review, "change", row.pk))),
         text(owner.get(page(Review, "history", row.pk))),
     ]
-    assert not [place for place in elsewhere if "zq_zqmark" in place]
+    assert not [part for part in elsewhere if "zq_zqmark" in part]
     assert re.search(r"<title>[^<]*zq_zqmark", text(answer)) is None
     assert row.review_text_encrypted.text not in text(answer)
 
@@ -655,7 +653,7 @@ def test_markup_is_shown_as_text(owner: Client) -> None:
     assert shown.count("&lt;script&gt;alert(1)") == 2
 
 
-def test_a_form_is_read_by_its_questions(owner: Client) -> None:
+def test_intake_form_is_shown_by_its_questions(owner: Client) -> None:
     form = IntakeFormFactory(
         payload_encrypted=Plaintext(
             {
@@ -696,7 +694,7 @@ WITHOUT_TEXT = [None, 0, 0.5, False, [], {}, "x" * 20_000]
 def test_payload_of_no_known_form_is_shown_as_it_is(
     owner: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A newer program wrote it, or an older one."""
+    """A newer or an older program wrote the payload."""
     monkeypatch.setattr(SealedJSON, "encoded", SealedField.encoded)
     form = IntakeFormFactory()
     failed = []
@@ -710,8 +708,8 @@ def test_payload_of_no_known_form_is_shown_as_it_is(
     assert failed == []
 
 
-def test_an_unsaved_page_is_left_alone(owner: Client) -> None:
-    """The button sends a form of its own into another tab."""
+def test_button_keeps_unsaved_changes_of_the_page(owner: Client) -> None:
+    """The button submits its own form into another tab."""
     row = ReviewFactory()
     shown = text(owner.get(page(Review, "change", row.pk)))
     main = re.search(r'<form[^>]*id="review_form".*?</form>', shown, re.DOTALL)
@@ -721,7 +719,7 @@ def test_an_unsaved_page_is_left_alone(owner: Client) -> None:
     assert '<form id="reveal" method="post" target="_blank"' in shown
 
 
-def test_a_page_without_sealed_values_has_no_such_form(owner: Client) -> None:
+def test_page_without_sealed_values_has_no_reveal_form(owner: Client) -> None:
     row = AppointmentFactory()
     assert 'id="reveal"' not in text(owner.get(page(type(row), "change", row.pk)))
     assert AuditLogEntry.objects.filter(action="access_refused").count() == 0

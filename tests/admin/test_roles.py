@@ -1,4 +1,4 @@
-"""Which role reaches which page: the table of access.md §1, written out by table."""
+"""The pages that each role reaches: the table of access.md §1, by database table."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.admin.support import (
 from tests.advice import advises, file_of, of_test
 from tests.factories import FACTORIES, AuditLogEntryFactory, ContentItemFactory, UserFactory
 
-# (assistant, editor); the owner has all of it. F full, R read, A all but delete, - nothing.
+# (assistant, editor); the owner has full access. F full, R read, A all but delete, - nothing.
 ACCESS = {
     "audit.AuditCheckpoint": "--",
     "audit.AuditLogEntry": "R-",
@@ -108,12 +108,12 @@ def may(model: type[models.Model], role: str, action: str) -> bool:
 
 @advises
 def test_every_model_is_in_the_table_of_access() -> Iterator[str]:
-    place = of_test(may, "ACCESS")
+    advise = of_test(may, "ACCESS")
     for model in MODELS:
         if label(model) not in ACCESS:
-            yield place(f'give "{label(model)}" a line in', f"a model of {file_of(model)}")
+            yield advise(f'give "{label(model)}" a line in', f"a model of {file_of(model)}")
     for name in ACCESS.keys() - {label(model) for model in MODELS}:
-        yield place(f'remove "{name}" from', "there is no such page")
+        yield advise(f'remove "{name}" from', "there is no such page")
 
 
 def row_for(client: Client, model: type[models.Model]) -> models.Model:
@@ -149,7 +149,7 @@ def test_page_opens_for_the_roles_of_the_table_only(
                 if status != (200 if opens else 404):
                     wrong[f"{role}: {name}"] = status
             write = "change" if name == "change" else action
-            # A form without its fields is never saved; only whether the page takes it at all.
+            # A form without its fields is never saved: only the permission to post is tested.
             if write == "view" or may(model, role, write):
                 continue
             if (status := client.post(address, {"post": "yes"}).status_code) != 404:
@@ -160,7 +160,7 @@ def test_page_opens_for_the_roles_of_the_table_only(
 
 
 def test_blocked_person_is_sent_to_the_login(as_role: Callable[[str], Client]) -> None:
-    as_role("owner")  # so that the one below is not the last
+    as_role("owner")  # so that ``person`` is not the last owner
     person = UserFactory(role="owner")
     blocked = Client()
     blocked.force_login(person)
@@ -184,13 +184,13 @@ def test_blocked_person_is_sent_to_the_login(as_role: Callable[[str], Client]) -
 
 
 @pytest.mark.django_db
-def test_a_stranger_does_not_learn_which_pages_exist() -> None:
+def test_anonymous_visitor_does_not_learn_which_pages_exist() -> None:
     for address in ("/admin/identity/user/", "/admin/ugc/diaryentry/", "/admin/nothing/at/all/"):
         assert Client().get(address).url == f"/admin/login/?next={address}"
 
 
 @pytest.mark.django_db
-def test_signing_in_leads_to_the_start_page() -> None:
+def test_login_redirects_to_the_start_page() -> None:
     person = UserFactory(role="owner")
     person.set_password("длинный пароль 1")
     person.save()
@@ -212,7 +212,7 @@ def test_start_page_links_what_the_role_may_open(
         assert client.get(address).status_code == 404
 
 
-def test_an_assistant_reads_the_own_entries_of_the_audit_log(
+def test_assistant_reads_their_own_entries_of_the_audit_log(
     as_role: Callable[[str], Client],
 ) -> None:
     client = as_role("assistant")
@@ -241,7 +241,7 @@ def test_editor_sees_no_names(as_role: Callable[[str], Client], model: type[mode
     assert editor.get(page(model, "history", row.pk)).status_code == 404
 
 
-def test_an_editor_writes_under_the_own_name(as_role: Callable[[str], Client]) -> None:
+def test_editor_is_the_author_of_a_new_item(as_role: Callable[[str], Client]) -> None:
     editor = as_role("editor")
     form = form_at(editor, page(ContentItem, "add"))
     form |= {"content_type": "article", "slug": "novoe", "title": "Новое", "body_markdown": "Текст"}

@@ -1,4 +1,4 @@
-"""Writing through admin: what the database refuses, what is never written, what is logged."""
+"""Writing through admin: refusals of the database, read-only rows and the log of changes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import flatten_fieldsets
 from django.contrib.auth.hashers import make_password
 from django.contrib.messages import get_messages
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.test import Client
 from django.utils import translation
@@ -22,17 +23,18 @@ from booking.models import Appointment, AvailabilitySlot, Service
 from content.models import ContentItem, ContentRevision, CuratedCollection, CuratedItem
 from crm.models import LeadTimelineEvent
 from ebalance.admin import deletion
+from ebalance.db.lengths import HasLength
 from ebalance.privacy.erasure import erase_user
 from identity.models import User
 from tests.admin.support import (
     ADD_ONLY,
     MODELS,
     READ_ONLY,
-    asked,
     children,
     form_at,
     form_data,
     label,
+    load_page,
     page,
     rows,
     text,
@@ -55,15 +57,15 @@ from tests.support import execute
 
 
 def errors(response: Any) -> str:
-    """What the page says is wrong."""
+    """The errors that the page shows."""
     context = response.context_data
     forms = [context["adminform"].form]
     forms += [form for item in context["inline_admin_formsets"] for form in item.formset.forms]
-    found = [str(error) for form in forms for lines in form.errors.values() for error in lines]
-    return " ".join(found)
+    shown = [str(error) for form in forms for lines in form.errors.values() for error in lines]
+    return " ".join(shown)
 
 
-def said(response: Any) -> str:
+def messages_of(response: Any) -> str:
     return " ".join(str(message) for message in get_messages(response.wsgi_request))
 
 
@@ -79,7 +81,7 @@ def snapshot(model: type[models.Model]) -> list[dict[str, Any]]:
 # -- refusals of the database -------------------------------------------------------------------
 
 
-def test_a_refused_change_comes_back_with_what_was_typed(owner: Client) -> None:
+def test_refused_change_keeps_the_input(owner: Client) -> None:
     person = User.objects.get(pk=owner.session["_auth_user_id"])
     address = page(User, "change", person.pk)
     form = {**form_at(owner, address), "phone": "12", "display_name": "Новое имя"}
@@ -91,13 +93,13 @@ def test_a_refused_change_comes_back_with_what_was_typed(owner: Client) -> None:
     person.refresh_from_db()
     assert (person.phone, person.display_name != "Новое имя") == (None, True)
     assert not LogEntry.objects.exists()
-    # The connection goes on.
+    # The connection remains usable.
     assert owner.post(address, {**form, "phone": ""}).status_code == 302
     person.refresh_from_db()
     assert person.display_name == "Новое имя"
 
 
-def test_a_refused_addition_comes_back_with_what_was_typed(owner: Client) -> None:
+def test_refused_addition_keeps_the_input(owner: Client) -> None:
     lead = LeadFactory()
     address = page(LeadTimelineEvent, "add")
     form = form_at(owner, address) | {
@@ -113,10 +115,10 @@ def test_a_refused_addition_comes_back_with_what_was_typed(owner: Client) -> Non
     assert not LeadTimelineEvent.objects.exists()
 
 
-def test_a_rule_asked_at_commit_is_an_error_of_the_form(
+def test_broken_deferred_rule_is_an_error_of_the_form(
     owner: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two people reorder at once: neither form sees it, the database does, at the very end."""
+    """Two people reorder at once: only the database detects the conflict, at commit."""
     collection = CuratedCollectionFactory()
     address = page(CuratedCollection, "change", collection.pk)
     form = form_at(owner, address) | {"title": "Напечатанное", "items-TOTAL_FORMS": 2}
@@ -138,7 +140,7 @@ def test_a_rule_asked_at_commit_is_an_error_of_the_form(
     assert collection.title != "Напечатанное"
 
 
-def test_a_value_no_column_can_hold_is_an_error_of_the_form(owner: Client) -> None:
+def test_value_that_no_column_can_store_is_an_error_of_the_form(owner: Client) -> None:
     address = page(SystemSetting, "add")
     answer = owner.post(address, {"key": "greeting", "value": '"a\\u0000b"'})
     assert answer.status_code == 200
@@ -162,7 +164,7 @@ def test_a_refused_deletion_is_a_message(owner: Client) -> None:
     answer = owner.post(address, {"post": "yes"})
     assert answer.status_code == 302
     assert answer.url == page(AvailabilitySlot, "change", slot.pk)
-    assert is_russian(said(answer)), said(answer)
+    assert is_russian(messages_of(answer)), messages_of(answer)
     assert AvailabilitySlot.objects.filter(pk=slot.pk).exists()
     assert not LogEntry.objects.exists()
 
@@ -176,14 +178,14 @@ def test_a_refused_action_is_a_message_and_does_nothing(owner: Client) -> None:
     }
     answer = owner.post(page(AvailabilitySlot, "changelist"), form)
     assert answer.status_code == 302
-    assert is_russian(said(answer)), said(answer)
+    assert is_russian(messages_of(answer)), messages_of(answer)
     assert AvailabilitySlot.objects.count() == 2
     form["_selected_action"] = [free.pk]
     assert owner.post(page(AvailabilitySlot, "changelist"), form).status_code == 302
     assert list(AvailabilitySlot.objects.all()) == [reserved]
 
 
-def test_what_is_in_use_is_named_before_it_is_deleted(owner: Client) -> None:
+def test_deletion_page_names_the_rows_that_prevent_it(owner: Client) -> None:
     appointment = AppointmentFactory()
     service = appointment.service
     address = page(Service, "delete", service.pk)
@@ -193,11 +195,11 @@ def test_what_is_in_use_is_named_before_it_is_deleted(owner: Client) -> None:
     assert Service.objects.filter(pk=service.pk).exists()
 
 
-def test_what_goes_along_is_named_and_goes(owner: Client) -> None:
+def test_deletion_page_names_the_rows_deleted_along(owner: Client) -> None:
     item = ContentItemFactory()
     children(item, 12)
     address = page(ContentItem, "delete", item.pk)
-    shown, statements = asked(owner, address)
+    shown, statements = load_page(owner, address)
     loaded = [sql for sql in statements if 'FROM "content_revisions"' in sql]
     assert len(loaded) == 1
     assert f"LIMIT {deletion.SHOWN + 1}" in loaded[0]
@@ -209,7 +211,7 @@ def test_what_goes_along_is_named_and_goes(owner: Client) -> None:
     assert execute("SELECT count(*) AS n FROM content_revisions") == [{"n": 0}]
 
 
-def test_deleting_a_person_does_not_tell_of_a_diary(owner: Client) -> None:
+def test_deletion_page_of_a_person_does_not_mention_a_diary(owner: Client) -> None:
     entry = FACTORIES[next(m for m in FACTORIES if label(m) == "ugc.DiaryEntry")]()
     address = page(User, "delete", entry.user.pk)
     shown = text(owner.get(address))
@@ -220,7 +222,7 @@ def test_deleting_a_person_does_not_tell_of_a_diary(owner: Client) -> None:
 
 
 def test_the_second_page_of_an_inline_is_saved(owner: Client) -> None:
-    """A page holds some of the rows; what it does not hold stays as it is."""
+    """A page shows some of the rows; saving it leaves the other rows unchanged."""
     collection = CuratedCollectionFactory()
     for position in range(25):
         CuratedItemFactory(collection=collection, position=position)
@@ -235,7 +237,7 @@ def test_the_second_page_of_an_inline_is_saved(owner: Client) -> None:
     assert [position for position, note in notes.items() if note == "Двадцать первое"] == [20]
 
 
-# -- what is never written ----------------------------------------------------------------------
+# -- read-only rows and fields ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -292,7 +294,7 @@ def test_frozen_columns_and_keys_are_read_only(owner: Client) -> None:
     assert SystemSetting.objects.get().value == 20
 
 
-def test_what_is_left_empty_is_null(owner: Client) -> None:
+def test_empty_input_is_stored_as_null(owner: Client) -> None:
     address = page(ContentItem, "add")
     form = form_at(owner, address) | {
         "content_type": "article",
@@ -316,7 +318,7 @@ def test_what_is_left_empty_is_null(owner: Client) -> None:
 
 
 @pytest.mark.parametrize("model", [m for m in MODELS if label(m) not in READ_ONLY], ids=label)
-def test_saving_a_page_untouched_changes_nothing(owner: Client, model: type[models.Model]) -> None:
+def test_saving_an_untouched_page_changes_nothing(owner: Client, model: type[models.Model]) -> None:
     row = rows(model, 1)[0]
     children(row, 1)
     address = page(model, "change", row.pk)
@@ -369,7 +371,7 @@ def test_status_offers_the_moves_of_the_specification(owner: Client) -> None:
             assert {value for value, _label in form.fields["status"].choices} == targets, state
 
 
-# Staff moves these by hand: no verb does.
+# Staff changes these statuses by hand: no service does.
 TYPED = {"crm.Lead"}
 
 
@@ -384,7 +386,7 @@ def test_status_is_a_field_of_no_form(owner: Client) -> Iterator[str]:
             opened = owner.get(page(model, "change", rows(model, 1)[0].pk))
         page_of = of_class(type(admin.site.get_model_admin(model)))
         if "status" in opened.context_data["adminform"].form.fields:
-            yield page_of('add "status" to `locked_fields` of', "only verbs change it")
+            yield page_of('add "status" to `locked_fields` of', "only services change it")
 
 
 # -- people -------------------------------------------------------------------------------------
@@ -407,7 +409,7 @@ def test_a_person_is_added_with_roles_and_without_a_password(owner: Client) -> N
     assert not person.has_usable_password()
 
 
-def test_a_password_is_given_when_added_and_changed_later(owner: Client) -> None:
+def test_password_is_set_on_creation_and_changed_later(owner: Client) -> None:
     first, second = "длинный пароль 1", "другой пароль 22"
     assert errors(new_person(owner, email="a@b.ru", password1="short", password2="short"))
     assert errors(new_person(owner, email="a@b.ru", password1=first, password2=second))
@@ -436,7 +438,7 @@ def test_page_shows_that_a_person_has_no_password(owner: Client, is_empty: bool)
         assert f"{gettext('not set')} · " in shown
 
 
-def test_an_erased_person_is_given_no_password(owner: Client) -> None:
+def test_erased_person_gets_no_password(owner: Client) -> None:
     person = UserFactory()
     erase_user(person, method="admin")
     address = f"/admin/identity/user/{person.pk}/password/"
@@ -457,7 +459,7 @@ def test_only_an_owner_changes_passwords(as_role: Callable[[str], Client]) -> No
         assert as_role(role).get(f"/admin/identity/user/{person.pk}/password/").status_code == 404
 
 
-def test_the_page_of_a_person_shows_no_hash_and_no_superuser(owner: Client) -> None:
+def test_page_of_a_person_shows_no_hash_and_no_superuser_flag(owner: Client) -> None:
     person = UserFactory()
     person.set_password("длинный пароль 1")
     person.save()
@@ -472,7 +474,7 @@ def test_the_page_of_a_person_shows_no_hash_and_no_superuser(owner: Client) -> N
 # -- Django's own log ---------------------------------------------------------------------------
 
 
-def test_the_log_of_admin_holds_no_name(owner: Client) -> None:
+def test_log_of_admin_contains_no_name(owner: Client) -> None:
     secret = {
         "email": "sekretova@example.org",
         "display_name": "Зоя Секретова",
@@ -502,10 +504,41 @@ def test_the_log_of_admin_holds_no_name(owner: Client) -> None:
     assert "display name" in entries[1]["change_message"]
 
 
-def test_history_speaks_russian(owner: Client) -> None:
+def test_history_is_in_russian(owner: Client) -> None:
     person = UserFactory()
     address = page(User, "change", person.pk)
     form = {**form_at(owner, address), "display_name": "Другое"}
     assert owner.post(address, form).status_code == 302
     shown = text(owner.get(page(User, "history", person.pk)))
     assert "display name" not in shown
+
+
+# -- texts that are too long ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", [m for m in MODELS if label(m) not in READ_ONLY], ids=label)
+def test_text_too_long_is_an_error_of_its_field(owner: Client, model: type[models.Model]) -> None:
+    """On every page that has a form, for each text and each JSON value in it."""
+    row = rows(model, 1)[0]
+    name = "add" if label(model) in ADD_ONLY else "change"
+    address = page(model, name, *([] if name == "add" else [row.pk]))
+    with unrendered():
+        shown = owner.get(address)
+        data, fields = form_data(shown), shown.context_data["adminform"].form.fields
+        measured = [
+            field
+            for field in model._meta.concrete_fields
+            if isinstance(field, HasLength) and field.name in fields
+        ]
+        before = snapshot(model)
+        for field in measured:
+            long = "a" * (field.limit + 1)
+            is_json = isinstance(field, models.JSONField)
+            answer = owner.post(address, data | {field.name: json.dumps(long) if is_json else long})
+            assert answer.status_code == 200, field.name
+            found = answer.context_data["adminform"].form.errors
+            assert field.name in found, (field.name, found)
+            assert is_russian(" ".join(found[field.name])), found
+            if not is_json and not isinstance(field, ArrayField):
+                assert fields[field.name].max_length == field.limit, field.name
+    assert snapshot(model) == before

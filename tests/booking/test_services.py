@@ -1,4 +1,4 @@
-"""Services: prices, deposits and limits at their ends."""
+"""Services: prices, deposits and the bounds of their limits."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ OPTIONAL = [
     service("full refund only", cancel_free_hours=24, cancel_partial_hours=None),
     service("an address already used", "services_slug_unique", slug=lambda: ServiceFactory().slug),
 )
-def test_a_service_keeps_its_limits(group: CaseGroup) -> None:
+def test_service_keeps_its_limits(group: CaseGroup) -> None:
     check_case_group(group)
 
 
@@ -82,5 +82,5 @@ def test_a_service_keeps_its_limits(group: CaseGroup) -> None:
         "services_duration_minutes_in_range",
     ),
 )
-def test_a_change_keeps_the_limits_too(group: ChangeGroup) -> None:
+def test_changed_service_keeps_its_limits(group: ChangeGroup) -> None:
     check_change_group(group)

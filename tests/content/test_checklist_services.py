@@ -28,15 +28,15 @@ def missing(text: str) -> list[str]:
     return offences(text, slug=SLUG)
 
 
-def test_a_text_with_everything_lacks_nothing() -> None:
+def test_complete_text_has_no_offences() -> None:
     assert missing(ready()) == []
 
 
-def test_an_empty_text_lacks_all_but_images() -> None:
+def test_empty_text_lacks_everything_but_images() -> None:
     assert missing("") == [DISCLAIMER_MISSING, CTA_MISSING, TOO_FEW_INTERNAL_LINKS]
 
 
-def test_each_part_is_missed_alone() -> None:
+def test_each_missing_part_is_reported_alone() -> None:
     assert missing(ready(disclaimer="Берегите себя.")) == [DISCLAIMER_MISSING]
     assert missing(ready(cta="Напишите нам.")) == [CTA_MISSING]
     assert missing(ready(links=LINKS[:1])) == [TOO_FEW_INTERNAL_LINKS]
@@ -58,7 +58,7 @@ def test_each_part_is_missed_alone() -> None:
         f"- {DISCLAIMER}\n\n- второе",
     ],
 )
-def test_a_disclaimer_is_known(paragraph: str) -> None:
+def test_disclaimer_is_recognised(paragraph: str) -> None:
     assert missing(ready(disclaimer="") + "\n" + paragraph) == []
 
 
@@ -80,7 +80,7 @@ def test_a_disclaimer_is_known(paragraph: str) -> None:
         "Неважно: не заменяет консультацию специалиста.",
     ],
 )
-def test_what_is_no_disclaimer(paragraph: str) -> None:
+def test_other_paragraphs_are_no_disclaimer(paragraph: str) -> None:
     text = ready(disclaimer="Берегите себя.") + "\n" + paragraph
     assert missing(text) == [DISCLAIMER_MISSING]
 
@@ -100,7 +100,7 @@ def test_what_is_no_disclaimer(paragraph: str) -> None:
         "[![Записаться](/media/b.webp)](/booking)",
     ],
 )
-def test_a_call_to_action_is_known(link: str) -> None:
+def test_call_to_action_is_recognised(link: str) -> None:
     assert missing(ready(cta=link)) == []
 
 
@@ -128,7 +128,7 @@ def test_a_call_to_action_is_known(link: str) -> None:
         "/booking",
     ],
 )
-def test_what_is_no_call_to_action(link: str) -> None:
+def test_other_links_are_no_call_to_action(link: str) -> None:
     assert missing(ready(cta=link)) == [CTA_MISSING]
 
 
@@ -193,7 +193,7 @@ def test_an_internal_link_is_counted(link: str) -> None:
         "[сломанная](//[tri/a)",
     ],
 )
-def test_what_is_no_further_internal_link(link: str) -> None:
+def test_other_links_are_no_third_internal_link(link: str) -> None:
     assert missing(with_third(link)) == [TOO_FEW_INTERNAL_LINKS]
 
 
@@ -244,13 +244,13 @@ def test_described_images_and_code_pass(image: str) -> None:
         "| а |\n|---|\n| ![](/media/a.webp) |",
     ],
 )
-def test_an_image_without_a_description_is_named(image: str) -> None:
+def test_image_without_a_description_is_reported(image: str) -> None:
     assert ALT_TEXT_MISSING in missing(ready(image=image))
 
 
 @contextmanager
 def processor_limit(seconds: float) -> Iterator[None]:
-    """Abort after ``seconds`` of CPU time of this process, however busy the machine is."""
+    """Abort after ``seconds`` of CPU time of this process, whatever the load of the machine."""
 
     def end(*_: Any) -> None:
         raise AssertionError(f"no answer after {seconds} s of processor time")
@@ -264,7 +264,7 @@ def processor_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, before)
 
 
-def test_text_of_any_kind_is_read() -> None:
+def test_hostile_text_is_parsed_in_bounded_time() -> None:
     """Each text is parsed in milliseconds. Earlier versions needed minutes for some."""
     texts = ["[" * 5_000, "> " * 500 + "a", "![" * 2_000, "<" * 5_000, "*a " * 5_000, "\0"]
     html = ["<img ", "<!--", "<![", "</", "<a ", '<img a="', "<img a='", "<img alt= ", "="]
@@ -275,16 +275,16 @@ def test_text_of_any_kind_is_read() -> None:
         name = ascii(f"{text[:10]}...{text[-10:]}")
         try:
             with processor_limit(30):
-                found = missing(text)
+                reported = missing(text)
         except Exception as error:
             failed[name] = repr(error)
         else:
-            if DISCLAIMER_MISSING not in found:
-                failed[name] = repr(found)
+            if DISCLAIMER_MISSING not in reported:
+                failed[name] = repr(reported)
     assert failed == {}
 
 
-def test_what_shows_is_told_like_the_database_does(db: None) -> None:
+def test_visible_characters_agree_with_the_database(db: None) -> None:
     odd = [chr(n) for n in (*range(1, 0x3100), 0x3164, *range(0xFE00, 0xFFFF))]
     rows = execute("SELECT c, public.is_visible(c) AS shown FROM unnest(%s::text[]) AS c", [odd])
     differing = [f"{ord(r['c']):X}" for r in rows if r["shown"] != markdown.is_visible(r["c"])]

@@ -1,4 +1,4 @@
-"""Curated collections: one target in each place, each target and each place once."""
+"""Curated collections: each item has one target; no target and no position occurs twice."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ BOTH = {"content_item": ContentItemFactory, "interactive_definition": Interactiv
         for name, targets in [("none", NO_TARGET), ("both", BOTH), ("the other's", others)]
     ],
 )
-def test_a_place_has_one_target_of_its_kind(group: CaseGroup) -> None:
+def test_item_has_one_target_of_its_kind(group: CaseGroup) -> None:
     check_case_group(group)
 
 
@@ -76,7 +76,7 @@ def test_a_target_is_replaced_as_a_whole(group: ChangeGroup) -> None:
 
 
 def beside(**placed: Any) -> dict[str, Any]:
-    """In the collection of a place that is already there."""
+    """Values for an item in the collection of an existing item."""
     return {"collection": lambda: CuratedItemFactory(position=0, **placed).collection}
 
 
@@ -116,7 +116,7 @@ SAME_INTERACTIVE = {
         {"content_item": lambda: CuratedItemFactory().content_item},
     ),
 )
-def test_a_place_and_a_target_appear_once(group: CaseGroup) -> None:
+def test_position_and_target_appear_once(group: CaseGroup) -> None:
     check_case_group(group)
 
 
@@ -144,7 +144,7 @@ def test_a_place_and_a_target_appear_once(group: CaseGroup) -> None:
     ),
     write_paths=ALL_WRITE_PATHS,
 )
-def test_a_place_changes_by_the_same_rules(group: ChangeGroup) -> None:
+def test_item_changes_by_the_same_rules(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
@@ -154,7 +154,7 @@ def three() -> list[CuratedItem]:
     return [CuratedItemFactory(collection=collection, position=n) for n in range(3)]
 
 
-def test_a_reorder_is_one_transaction_of_plain_updates(three: list[CuratedItem]) -> None:
+def test_reorder_works_with_plain_updates_in_a_transaction(three: list[CuratedItem]) -> None:
     with transaction.atomic():
         for item in three:
             CuratedItem.objects.filter(pk=item.pk).update(position=2 - item.position)
@@ -162,27 +162,27 @@ def test_a_reorder_is_one_transaction_of_plain_updates(three: list[CuratedItem])
     assert list(CuratedItem.objects.order_by("position")) == three[::-1]
 
 
-def test_a_reorder_is_one_statement(three: list[CuratedItem]) -> None:
+def test_reorder_works_in_one_statement(three: list[CuratedItem]) -> None:
     execute("SET CONSTRAINTS curated_items_position_unique IMMEDIATE")
     execute("UPDATE curated_items SET position = (position + 1) %% 3", [])
     assert set(CuratedItem.objects.values_list("position", flat=True)) == {0, 1, 2}
 
 
-def test_a_reorder_that_leaves_two_in_one_place_is_refused(three: list[CuratedItem]) -> None:
+def test_reorder_that_leaves_a_duplicate_position_is_refused(three: list[CuratedItem]) -> None:
     with refuses(POSITION, "curated_items"):
         for item in three[:2]:
             CuratedItem.objects.filter(pk=item.pk).update(position=1)
 
 
-def test_a_savepoint_does_not_hide_two_in_one_place(three: list[CuratedItem]) -> None:
+def test_savepoint_does_not_hide_a_duplicate_position(three: list[CuratedItem]) -> None:
     with refuses(POSITION, "curated_items"):
         with transaction.atomic():
             CuratedItem.objects.filter(pk=three[0].pk).update(position=1)
         execute("SET CONSTRAINTS ALL DEFERRED")
 
 
-def test_a_target_does_not_appear_twice_even_in_between(three: list[CuratedItem]) -> None:
-    """Only the place waits for the end of the transaction."""
+def test_duplicate_target_is_refused_immediately(three: list[CuratedItem]) -> None:
+    """Only the rule of positions waits for the end of the transaction."""
     with refuses(CONTENT, "curated_items"):
         execute("SET CONSTRAINTS ALL DEFERRED")
         CuratedItem.objects.update(content_item=three[0].content_item)

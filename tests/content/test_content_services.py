@@ -62,7 +62,7 @@ def text(row: ContentItem | ContentRevision) -> dict[str, Any]:
 # -- revisions ----------------------------------------------------------------------------------
 
 
-def test_a_saved_text_is_the_items_and_a_revision(editor: User) -> None:
+def test_saved_text_is_stored_in_the_item_and_a_revision(editor: User) -> None:
     item = ContentItemFactory(title="Было")
     revision = save_revision(item, actor=editor, title="Стало", seo_title="Для поиска")
     assert (item.title, item.seo_title) == ("Стало", "Для поиска")
@@ -72,7 +72,7 @@ def test_a_saved_text_is_the_items_and_a_revision(editor: User) -> None:
     assert revision.changed_by == editor
 
 
-def test_the_first_text_is_kept_as_its_authors(editor: User) -> None:
+def test_first_revision_keeps_the_text_of_the_author(editor: User) -> None:
     item = ContentItemFactory(title="Было")
     before = text(item)
     save_revision(item, actor=editor, title="Стало")
@@ -82,16 +82,16 @@ def test_the_first_text_is_kept_as_its_authors(editor: User) -> None:
     assert events(item) == ["content_revised", "content_revised"]
 
 
-def test_a_text_that_came_by_another_way_is_kept_before_it_is_changed(editor: User) -> None:
+def test_text_written_without_the_service_gets_its_own_revision(editor: User) -> None:
     item = ContentItemFactory()
     save_revision(item, actor=editor, title="Первое")
-    update_sql(item, title="Мимо глагола")
+    update_sql(item, title="Мимо сервиса")
     save_revision(item, actor=editor, title="Второе")
     titles = item.revisions.order_by("revision").values_list("title", flat=True)
-    assert list(titles)[1:] == ["Первое", "Мимо глагола", "Второе"]
+    assert list(titles)[1:] == ["Первое", "Мимо сервиса", "Второе"]
 
 
-def test_an_unchanged_text_is_no_new_revision(editor: User) -> None:
+def test_unchanged_text_makes_no_revision(editor: User) -> None:
     item = ContentItemFactory()
     revision = save_revision(item, actor=editor, title="Стало")
     with writes_nothing():
@@ -100,7 +100,7 @@ def test_an_unchanged_text_is_no_new_revision(editor: User) -> None:
         assert save_revision(ContentItem.objects.get(pk=item.pk), actor=editor) == revision
 
 
-def test_what_is_left_out_stays_and_what_is_emptied_is_null(editor: User) -> None:
+def test_omitted_field_stays_and_emptied_field_becomes_null(editor: User) -> None:
     item = ContentItemFactory(excerpt="Кратко", seo_title="Для поиска")
     save_revision(item, actor=editor, seo_title=" ", excerpt=None, format="")
     item.refresh_from_db()
@@ -143,14 +143,45 @@ def test_bad_values_are_refused_and_nothing_is_written(
     assert caught.value.details["field"] == next(iter(changes))
 
 
-def test_what_only_the_database_refuses_is_a_refusal_too(editor: User) -> None:
+def test_broken_rule_of_the_database_is_a_refusal(editor: User) -> None:
     item = ContentItemFactory()
     with writes_nothing(), pytest.raises(RuleBroken) as caught:
         save_revision(item, actor=editor, title="\u200b")
     assert caught.value.details["rule"] == "content_items_title_not_blank"
 
 
-def test_a_revision_has_somebody_who_saved_it() -> None:
+@loop_over(
+    ("column", "limit"),
+    [
+        ("title", 200),
+        ("excerpt", 2_000),
+        ("body_markdown", 200_000),
+        ("seo_title", 200),
+        ("seo_description", 2_000),
+        ("seo_keywords", 2_000),
+        ("canonical_url", 2_000),
+    ],
+)
+def test_text_too_long_is_refused_by_the_name_of_its_rule(
+    editor: User, column: str, limit: int
+) -> None:
+    item, start = ContentItemFactory(), "/" if column == "canonical_url" else "я"
+    with writes_nothing(), pytest.raises(RuleBroken) as caught:
+        save_revision(item, actor=editor, **{column: start + "я" * limit})
+    assert caught.value.details["rule"] == f"content_items_{column}_has_length"
+    assert str(limit) in caught.value.sentence
+    save_revision(item, actor=editor, **{column: start + "я" * (limit - 1)})
+
+
+@loop_over("url", ["javascript:alert(1)", "//evil.ru", "http://a.ru", "https://a@b.ru", "a\\b"])
+def test_address_of_another_form_is_refused_by_the_name_of_its_rule(editor: User, url: str) -> None:
+    item = ContentItemFactory()
+    with writes_nothing(), pytest.raises(RuleBroken) as caught:
+        save_revision(item, actor=editor, canonical_url=url)
+    assert caught.value.details["rule"] == "content_items_canonical_url_is_address"
+
+
+def test_revision_needs_an_actor() -> None:
     item = ContentItemFactory()
     with writes_nothing():
         with pytest.raises(InvalidInput):
@@ -162,7 +193,7 @@ def test_a_revision_has_somebody_who_saved_it() -> None:
 # -- rollback -----------------------------------------------------------------------------------
 
 
-def test_a_rollback_brings_back_every_column_as_a_new_revision(editor: User) -> None:
+def test_rollback_restores_every_column_as_a_new_revision(editor: User) -> None:
     item = ContentItemFactory(seo_keywords="сон", canonical_url=None)
     first = text(item)
     changed = {name: f"новое {name}" for name in ("title", "excerpt", "body_markdown")}
@@ -177,7 +208,7 @@ def test_a_rollback_brings_back_every_column_as_a_new_revision(editor: User) -> 
     assert payload == {"content_type": "article", "revision": 3, "restored_revision": 1}
 
 
-def test_a_rollback_takes_the_revision_itself_and_repeats_to_nothing(editor: User) -> None:
+def test_rollback_accepts_a_row_and_is_idempotent(editor: User) -> None:
     item = ContentItemFactory(title="Было")
     save_revision(item, actor=editor, title="Стало")
     first = item.revisions.get(revision=1)
@@ -188,7 +219,7 @@ def test_a_rollback_takes_the_revision_itself_and_repeats_to_nothing(editor: Use
         assert rollback(item, revision=str(first.pk), actor=editor) == restored
 
 
-def test_a_rollback_moves_no_page(editor: User) -> None:
+def test_rollback_keeps_the_slug(editor: User) -> None:
     item = ContentItemFactory(title="Было")
     save_revision(item, actor=editor, title="Стало")
     item.slug = "novyj-adres"
@@ -197,16 +228,16 @@ def test_a_rollback_moves_no_page(editor: User) -> None:
     assert (item.title, item.slug) == ("Было", "novyj-adres")
 
 
-def test_revisions_of_others_and_unknown_numbers_are_not_found(editor: User) -> None:
+def test_rollback_refuses_foreign_and_unknown_revisions(editor: User) -> None:
     item, foreign = ContentItemFactory(), ContentRevisionFactory(revision=1)
     save_revision(item, actor=editor, title="Стало")
     unknown = (7, 0, -1, 2**70, foreign, foreign.pk, ContentRevisionFactory.build(), item)
-    for revision in (*unknown, uuid4(), None, True, "nonsense", "\0", 1.5, []):
+    for revision in (*unknown, uuid4(), None, True, "nonsense", 1.5, []):
         with writes_nothing(), pytest.raises(NotFound):
             rollback(item, revision=revision, actor=editor)
 
 
-def test_a_revision_from_elsewhere_may_know_fewer_columns(editor: User) -> None:
+def test_revision_of_another_source_may_have_fewer_columns(editor: User) -> None:
     item = ContentItemFactory(seo_title="Сейчас", format="audio")
     meta = {"format": None, "seo_title": 5, "slug": "ukradennyj", "other": {"a": 1}}
     ContentRevisionFactory(content_item=item, revision=1, title="Давно", meta=meta)
@@ -215,9 +246,9 @@ def test_a_revision_from_elsewhere_may_know_fewer_columns(editor: User) -> None:
     assert item.slug != "ukradennyj"
 
 
-# -- the way to publication ---------------------------------------------------------------------
+# -- publication --------------------------------------------------------------------------------
 
-# states.md, by verb: the state it leads to, from which states; True where it has led already.
+# The moves of states.md, by service: the target status and the statuses it starts from.
 MOVES: dict[str, tuple[str, set[str]]] = {
     "submit_for_review": ("review", {"draft"}),
     "return_to_draft": ("draft", {"review"}),
@@ -226,7 +257,7 @@ MOVES: dict[str, tuple[str, set[str]]] = {
     "archive": ("archived", {"published"}),
     "restore": ("draft", {"archived"}),
 }
-TOLD = {
+EVENTS = {
     "submit_for_review": "content_submitted",
     "return_to_draft": "content_returned",
     "publish": "content_published",
@@ -243,15 +274,17 @@ def item_in(status: str) -> ContentItem:
 
 
 @pytest.mark.parametrize("status", STATES)
-@loop_over("verb", MOVES)
-def test_a_verb_makes_the_moves_of_the_specification(editor: User, verb: str, status: str) -> None:
+@loop_over("service", MOVES)
+def test_service_makes_the_moves_of_the_specification(
+    editor: User, service: str, status: str
+) -> None:
     item = item_in(status)
-    target, sources = MOVES[verb]
-    move = partial(getattr(services, verb), item)
+    target, sources = MOVES[service]
+    move = partial(getattr(services, service), item)
     if status in sources:
         move(actor=editor)
         assert item.status == ContentItem.objects.get(pk=item.pk).status == target
-        assert events(item) == [TOLD[verb]]
+        assert events(item) == [EVENTS[service]]
         with writes_nothing():
             move(actor=editor)
     elif status == target:
@@ -264,7 +297,7 @@ def test_a_verb_makes_the_moves_of_the_specification(editor: User, verb: str, st
         assert caught.value.details == wanted
 
 
-def test_a_verb_decides_on_the_row_as_it_is_now(editor: User) -> None:
+def test_service_decides_on_the_stored_row(editor: User) -> None:
     item = item_in("draft")
     stale = ContentItem.objects.get(pk=item.pk)
     publish(item, actor=editor)
@@ -275,23 +308,23 @@ def test_a_verb_decides_on_the_row_as_it_is_now(editor: User) -> None:
         submit_for_review(stale, actor=editor)
 
 
-@loop_over("verb", MOVES)
-def test_what_is_gone_is_not_found(verb: str) -> None:
+@loop_over("service", MOVES)
+def test_service_refuses_a_missing_row(service: str) -> None:
     with writes_nothing(), pytest.raises(NotFound):
-        getattr(services, verb)(ContentItem(pk=uuid4()))
+        getattr(services, service)(ContentItem(pk=uuid4()))
 
 
-@pytest.mark.parametrize("verb", [*MOVES, "save_revision", "rollback"])
+@pytest.mark.parametrize("service", [*MOVES, "save_revision", "rollback"])
 @loop_over("role", ["assistant", "client", None])
-def test_only_owner_and_editor_write(verb: str, role: str | None) -> None:
-    item = item_in(min(MOVES.get(verb, ("", {"draft"}))[1]))
+def test_only_owner_and_editor_write(service: str, role: str | None) -> None:
+    item = item_in(min(MOVES.get(service, ("", {"draft"}))[1]))
     actor = UserFactory(role=role) if role else UserFactory()
-    arguments = {"rollback": {"revision": 1}}.get(verb, {})
+    arguments = {"rollback": {"revision": 1}}.get(service, {})
     with writes_nothing(), pytest.raises(NotPermitted):
-        getattr(services, verb)(item, **arguments, actor=actor)
+        getattr(services, service)(item, **arguments, actor=actor)
 
 
-def test_somebody_blocked_writes_nothing() -> None:
+def test_blocked_editor_writes_nothing() -> None:
     item, actor = item_in("draft"), UserFactory(role="editor")
     actor.status = "blocked"
     with writes_nothing(), pytest.raises(NotPermitted):
@@ -324,7 +357,7 @@ def test_publishing_again_writes_no_second_event(editor: User) -> None:
         publish(ContentItem.objects.get(pk=item.pk), actor=editor)
 
 
-def test_the_first_publication_gives_the_date(editor: User) -> None:
+def test_first_publication_sets_the_date(editor: User) -> None:
     item = item_in("draft")
     publish(item, actor=editor, clock=noon)
     for take_back in (unpublish, archive):
@@ -336,10 +369,10 @@ def test_the_first_publication_gives_the_date(editor: User) -> None:
         assert item.published_at == NOON
 
 
-# -- the list before publication ----------------------------------------------------------------
+# -- the checklist before publication -----------------------------------------------------------
 
 
-def test_what_is_missing_is_named(editor: User) -> None:
+def test_refusal_names_the_missing_parts(editor: User) -> None:
     item = ContentItemFactory(body_markdown="![](/media/a.webp)")
     assert item.publication_offences() == [
         "disclaimer_missing",
@@ -358,13 +391,13 @@ def test_what_is_missing_is_named(editor: User) -> None:
 
 
 @loop_over("kind", ContentItem.Type.values)
-def test_every_kind_has_the_same_list(kind: str) -> None:
+def test_checklist_is_the_same_for_every_kind(kind: str) -> None:
     assert ContentItemFactory(content_type=kind, body_markdown=ready()).publication_offences() == []
     short = ContentItemFactory(content_type=kind, body_markdown=ready(links=LINKS[:1]))
     assert short.publication_offences() == ["internal_links_too_few"]
 
 
-def test_a_link_to_itself_is_no_internal_link() -> None:
+def test_link_to_the_item_itself_is_no_internal_link() -> None:
     body = ready(links=[*LINKS[:1], "[сам](/articles/ya-sam)"])
     item = ContentItemFactory(slug="ya-sam", body_markdown=body)
     assert item.publication_offences() == ["internal_links_too_few"]
@@ -372,7 +405,7 @@ def test_a_link_to_itself_is_no_internal_link() -> None:
     assert item.publication_offences() == []
 
 
-def test_what_is_published_does_not_lose_what_it_had(editor: User) -> None:
+def test_published_text_keeps_the_checklist(editor: User) -> None:
     item = item_in("draft")
     publish(item, actor=editor)
     without = item.body_markdown.replace(DISCLAIMER, "Берегите себя.")
@@ -386,7 +419,7 @@ def test_what_is_published_does_not_lose_what_it_had(editor: User) -> None:
         publish(item, actor=editor)
 
 
-def test_a_rollback_of_what_is_published_keeps_the_list_too(editor: User) -> None:
+def test_rollback_of_a_published_item_keeps_the_checklist(editor: User) -> None:
     item = ContentItemFactory(body_markdown="Набросок")
     save_revision(item, actor=editor, body_markdown=ready())
     publish(item, actor=editor)
@@ -394,19 +427,19 @@ def test_a_rollback_of_what_is_published_keeps_the_list_too(editor: User) -> Non
         rollback(item, revision=1, actor=editor)
 
 
-def test_what_was_published_without_the_list_can_still_be_corrected(editor: User) -> None:
+def test_item_published_without_the_checklist_can_be_corrected(editor: User) -> None:
     item = ContentItemFactory(published=True, body_markdown="Опечатко")
     save_revision(item, actor=editor, body_markdown="Опечатка")
     assert item.body_markdown == "Опечатка"
 
 
-def test_the_events_are_p0(editor: User) -> None:
+def test_events_are_p0(editor: User) -> None:
     item = ContentItemFactory(
         title="Секретное название", slug="slovo-79991234567", body_markdown=ready()
     )
     save_revision(item, actor=editor, title="Секретное название 2")
-    for verb in ("submit_for_review", "publish", "archive", "restore"):
-        getattr(services, verb)(item, actor=editor)
+    for service in ("submit_for_review", "publish", "archive", "restore"):
+        getattr(services, service)(item, actor=editor)
     stored = str(execute("SELECT payload FROM outbox_events"))
     assert "Секретное" not in stored
     assert item.slug not in stored

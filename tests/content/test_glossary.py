@@ -1,4 +1,4 @@
-"""The glossary: synonyms and links, each once."""
+"""The glossary: each synonym and each link occurs once."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def beside(synonym: str) -> Any:
         {"synonym": lambda: GlossaryTermSynonymFactory().synonym},
     ),
 )
-def test_a_synonym_stands_once_whatever_its_case(group: CaseGroup) -> None:
+def test_synonym_is_unique_regardless_of_case(group: CaseGroup) -> None:
     check_case_group(group)
 
 
@@ -90,7 +90,7 @@ def test_a_synonym_changes_by_the_same_rule(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
-def test_two_spellings_do_not_come_in_one_statement() -> None:
+def test_one_statement_does_not_insert_two_spellings() -> None:
     term = GlossaryTermFactory()
     with refuses(SYNONYM, "glossary_term_synonyms"):
         execute(
@@ -120,7 +120,7 @@ SAME_PAIR = {
         {"content_item": lambda: GlossaryTermLinkFactory().content_item},
     ),
 )
-def test_a_link_stands_once(group: CaseGroup) -> None:
+def test_link_is_unique(group: CaseGroup) -> None:
     check_case_group(group)
 
 
@@ -139,7 +139,7 @@ def test_a_link_changes_by_the_same_rule(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
-def test_a_term_takes_its_synonyms_and_links_along() -> None:
+def test_deleted_term_deletes_its_synonyms_and_links() -> None:
     link = GlossaryTermLinkFactory()
     GlossaryTermSynonymFactory(term=link.term)
     link.term.delete()

@@ -1,4 +1,4 @@
-"""Items, their earlier texts, topics, tags and files."""
+"""Items with their revisions, topics, tags and files."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ PUBLISHABLE = [
         for date in dates
     ],
 )
-def test_what_is_published_has_a_date(group: CaseGroup) -> None:
+def test_published_row_has_a_date(group: CaseGroup) -> None:
     check_case_group(group)
 
 
@@ -140,11 +140,11 @@ def test_what_is_published_has_a_date(group: CaseGroup) -> None:
     ],
     write_paths=ALL_WRITE_PATHS,
 )
-def test_what_is_published_keeps_its_date(group: ChangeGroup) -> None:
+def test_published_row_keeps_its_date(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
-# -- earlier texts --------------------------------------------------------------------------------
+# -- revisions ------------------------------------------------------------------------------------
 
 ONCE = "content_revisions_once_per_item"
 META = "content_revisions_meta_is_object"
@@ -229,7 +229,7 @@ def test_a_json_null_is_no_object() -> None:
         "tag of another item", ContentItemTagFactory, {"tag": lambda: ContentItemTagFactory().tag}
     ),
 )
-def test_an_item_is_sorted_once(group: CaseGroup) -> None:
+def test_item_has_each_topic_and_tag_once(group: CaseGroup) -> None:
     check_case_group(group)
 
 
@@ -237,7 +237,7 @@ TWO_COVERS, FILE_ONCE = "content_media_one_cover", "content_media_once"
 
 
 def file_of(**used: Any) -> dict[str, Any]:
-    """The item and the file of a use that is already there."""
+    """The item and the file of an existing use."""
     return {
         "content_item": lambda: ContentMediaFactory(**used).content_item,
         "media_asset": lambda: ContentMedia.objects.get().media_asset,
@@ -275,7 +275,7 @@ def file_of(**used: Any) -> dict[str, Any]:
         {**file_of(usage="inline"), "media_asset": MediaAssetFactory, "usage": "inline"},
     ),
 )
-def test_a_file_is_used_once_in_a_way_and_one_is_the_cover(group: CaseGroup) -> None:
+def test_file_has_each_usage_once_and_item_has_one_cover(group: CaseGroup) -> None:
     check_case_group(group)
 
 
@@ -331,5 +331,5 @@ def test_a_use_changes_by_the_same_rules(group: ChangeGroup) -> None:
         "content_item_tags_once",
     ),
 )
-def test_a_sorting_is_not_changed_into_one_that_is_there(group: ChangeGroup) -> None:
+def test_topic_and_tag_do_not_change_into_existing_ones(group: ChangeGroup) -> None:
     check_change_group(group)

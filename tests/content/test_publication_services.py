@@ -53,15 +53,15 @@ def row_in(kind: str, status: str) -> CuratedCollection | GlossaryTerm:
 
 @every_kind
 @loop_over("status", ["draft", "published", "archived"])
-@loop_over("verb", MOVES)
-def test_a_verb_makes_the_moves_of_the_specification(kind: str, verb: str, status: str) -> None:
-    row, (source, target, told) = row_in(kind, status), MOVES[verb]
+@loop_over("service", MOVES)
+def test_service_makes_the_moves_of_the_specification(kind: str, service: str, status: str) -> None:
+    row, (source, target, event) = row_in(kind, status), MOVES[service]
     actor = UserFactory(role="editor")
-    move = partial(getattr(services, verb), row)
+    move = partial(getattr(services, service), row)
     if status == source:
         move(actor=actor)
         assert row.status == type(row).objects.get(pk=row.pk).status == target
-        assert events(row) == [f"{kind}_{told}"]
+        assert events(row) == [f"{kind}_{event}"]
     if status in (source, target):
         with writes_nothing():
             move(actor=actor)
@@ -71,7 +71,7 @@ def test_a_verb_makes_the_moves_of_the_specification(kind: str, verb: str, statu
 
 
 @every_kind
-def test_the_first_publication_gives_the_date(kind: str) -> None:
+def test_first_publication_sets_the_date(kind: str) -> None:
     row = row_in(kind, "draft")
     publish(row, clock=lambda: NOON)
     unpublish(row)
@@ -80,21 +80,21 @@ def test_the_first_publication_gives_the_date(kind: str) -> None:
 
 
 @every_kind
-@loop_over("verb", MOVES)
-def test_only_owner_and_editor_move_it(kind: str, verb: str) -> None:
-    row, assistant = row_in(kind, MOVES[verb][0]), UserFactory(role="assistant")
+@loop_over("service", MOVES)
+def test_only_owner_and_editor_change_the_status(kind: str, service: str) -> None:
+    row, assistant = row_in(kind, MOVES[service][0]), UserFactory(role="assistant")
     with writes_nothing(), pytest.raises(NotPermitted):
-        getattr(services, verb)(row, actor=assistant)
+        getattr(services, service)(row, actor=assistant)
 
 
 @every_kind
-@loop_over("verb", MOVES)
-def test_what_was_deleted_is_not_found(kind: str, verb: str) -> None:
+@loop_over("service", MOVES)
+def test_service_refuses_a_deleted_row(kind: str, service: str) -> None:
     row = MADE[kind]() if kind == "glossary_term" else CuratedCollectionFactory()
     stale = type(row).objects.get(pk=row.pk)
     row.delete()
     with writes_nothing(), pytest.raises(NotFound):
-        getattr(services, verb)(stale)
+        getattr(services, service)(stale)
 
 
 def test_an_empty_collection_is_not_published() -> None:
@@ -111,7 +111,7 @@ def test_an_empty_collection_is_not_published() -> None:
     assert caught.value.offences == ("published_target_missing",)
 
 
-def test_a_collection_leads_to_something_published() -> None:
+def test_collection_with_a_published_target_is_published() -> None:
     to_content, to_interactive = collection(), CuratedCollectionFactory()
     CuratedItemFactory(
         collection=to_interactive,
@@ -125,7 +125,7 @@ def test_a_collection_leads_to_something_published() -> None:
 
 
 @loop_over("definition", ["", " ", "\u200b"])
-def test_a_term_has_a_definition(definition: str) -> None:
+def test_term_without_a_definition_is_not_published(definition: str) -> None:
     row = GlossaryTermFactory(short_definition=definition)
     with writes_nothing(), pytest.raises(NotReadyToPublish) as caught:
         publish(row)

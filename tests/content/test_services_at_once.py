@@ -25,13 +25,15 @@ def committed(module_database: Database, django_db_blocker: Any) -> Iterator[Non
         yield
 
 
-def of(item: ContentItem, verb: str, **arguments: Any) -> Callable[[], Any]:
-    return lambda: getattr(services, verb)(ContentItem.objects.get(pk=item.pk), **arguments)
+def call_of(item: ContentItem, service: str, **arguments: Any) -> Callable[[], Any]:
+    return lambda: getattr(services, service)(ContentItem.objects.get(pk=item.pk), **arguments)
 
 
-def test_editors_at_once_get_numbers_without_a_gap(committed: None) -> None:
+def test_concurrent_revisions_get_consecutive_numbers(committed: None) -> None:
     item, editors = ContentItemFactory(), [UserFactory(role="editor") for _ in range(6)]
-    saves = [of(item, "save_revision", actor=e, title=f"Правка {n}") for n, e in enumerate(editors)]
+    saves = [
+        call_of(item, "save_revision", actor=e, title=f"Правка {n}") for n, e in enumerate(editors)
+    ]
     answers = run_concurrently(*saves)
     assert sorted(answer.revision for answer in answers) == [2, 3, 4, 5, 6, 7]
     numbers = [revision.revision for revision in item.revisions.order_by("revision")]
@@ -40,31 +42,31 @@ def test_editors_at_once_get_numbers_without_a_gap(committed: None) -> None:
     assert ContentItem.objects.get(pk=item.pk).title == newest.title
 
 
-def test_the_same_text_at_once_is_one_revision(committed: None) -> None:
+def test_concurrent_saves_of_the_same_text_make_one_revision(committed: None) -> None:
     item, actor = ContentItemFactory(), UserFactory(role="editor")
-    answers = run_concurrently(*[of(item, "save_revision", actor=actor, title="Одно")] * 4)
+    answers = run_concurrently(*[call_of(item, "save_revision", actor=actor, title="Одно")] * 4)
     assert {answer.revision for answer in answers} == {2}
     assert item.revisions.count() == 2
 
 
-def test_publishing_at_once_is_one_publication(committed: None) -> None:
+def test_concurrent_calls_publish_once(committed: None) -> None:
     item, editors = (
         ContentItemFactory(body_markdown=ready()),
         [UserFactory(role="editor") for _ in range(4)],
     )
     tracked = AnalyticsEvent.objects.count()
-    assert run_concurrently(*[of(item, "publish", actor=e) for e in editors]) == [None] * 4
+    assert run_concurrently(*[call_of(item, "publish", actor=e) for e in editors]) == [None] * 4
     assert events(item) == ["content_published"]
     assert AnalyticsEvent.objects.count() == tracked + 1
 
 
-def test_a_text_saved_while_it_is_published_meets_the_list(committed: None) -> None:
+def test_text_saved_during_publication_meets_the_checklist(committed: None) -> None:
     """The bad text is either saved first and not published, or refused after the publication."""
     for _round in range(5):
         item, actor = ContentItemFactory(body_markdown=ready()), UserFactory(role="editor")
         answers = run_concurrently(
-            of(item, "publish", actor=actor),
-            of(item, "save_revision", actor=actor, body_markdown="Пусто"),
+            call_of(item, "publish", actor=actor),
+            call_of(item, "save_revision", actor=actor, body_markdown="Пусто"),
         )
         assert sorted(type(answer).__name__ for answer in answers) in (
             ["ContentRevision", "NotReadyToPublish"],
@@ -74,8 +76,10 @@ def test_a_text_saved_while_it_is_published_meets_the_list(committed: None) -> N
         assert (item.status == "published") == (item.publication_offences() == [])
 
 
-def test_archiving_and_taking_back_at_once_is_one_of_them(committed: None) -> None:
+def test_one_of_concurrent_archive_and_unpublish_wins(committed: None) -> None:
     item, actor = ContentItemFactory(published=True), UserFactory(role="editor")
-    answers = run_concurrently(of(item, "archive", actor=actor), of(item, "unpublish", actor=actor))
+    answers = run_concurrently(
+        call_of(item, "archive", actor=actor), call_of(item, "unpublish", actor=actor)
+    )
     assert sorted(type(answer).__name__ for answer in answers) == ["NoneType", "TransitionRefused"]
     assert len(events(item)) == 1

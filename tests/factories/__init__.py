@@ -1,4 +1,4 @@
-"""A factory for every model: ``XFactory()`` is a row, ``XFactory.build()`` one not yet written."""
+"""A factory for every model: ``XFactory()`` stores a row, ``XFactory.build()`` does not."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class AuditLogEntryFactory(EntityFactory):
 
 
 class AuditCheckpointFactory(EntityFactory):
-    """Ends with an old entry of its own, unless it is said with which."""
+    """Ends at its own old entry unless another entry is given."""
 
     seq = None
     row_hash = None
@@ -69,7 +69,7 @@ class AuditCheckpointFactory(EntityFactory):
         last = AuditLogEntryFactory.build(by_system=True, created_at=ago(days=1100))
 
         def save() -> None:
-            # Both are the database's. No foreign key leads to it, so save_related() is told.
+            # The database sets both. No foreign key leads save_related() to the entry.
             with fact_clock_at(last.created_at):
                 AuditLogEntry.save(last)
             instance.seq = instance.seq or last.seq
@@ -85,7 +85,7 @@ class AuditCheckpointFactory(EntityFactory):
         instance = cls._build(model_class, *args, **kwargs)
         for entry in getattr(instance, "unsaved_relatives", ()):
             entry.save()
-        # Somebody may have logged in before: what the log begins with is not old then.
+        # After an earlier login the log begins with a young entry.
         is_young = AuditLogEntry.objects.filter(created_at__gt=ago(days=1095)).exists()
         with connection.cursor() as cursor:
             rule = "TRIGGER audit_checkpoints_end_an_old_segment"
@@ -113,9 +113,9 @@ class MessageTemplateFactory(EntityFactory):
         archived = factory.Trait(status="archived")
 
     @classmethod
-    def before_move(cls, instance: MessageTemplate, stop: Mapping[str, Any]) -> None:
-        if stop.get("active_version"):
-            MessageTemplateVersionFactory(template=instance, version=stop["active_version"])
+    def before_move(cls, instance: MessageTemplate, step: Mapping[str, Any]) -> None:
+        if step.get("active_version"):
+            MessageTemplateVersionFactory(template=instance, version=step["active_version"])
 
 
 class MessageTemplateVersionFactory(EntityFactory):

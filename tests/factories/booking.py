@@ -1,4 +1,4 @@
-"""Services, schedule, appointments, payments, what clients send in."""
+"""Services, schedule, appointments, payments, intake forms and waitlist requests."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from .payloads import PAYLOADS
 PRICE, DEPOSIT = 5000, 1000
 SESSION = timedelta(minutes=50)
 
-# Every appointment has three hours of its own, enough for the longest break too; those that
-# have taken place lie before this moment, the others after.
+# Every appointment has its own three hours, enough for the longest break too. Past appointments
+# lie in the last week, the others in the next one.
 NEXT_WEEK = timezone.now().replace(minute=0, second=0, microsecond=0) + timedelta(days=7)
 LAST_WEEK = NEXT_WEEK - timedelta(days=14)
 STEP = timedelta(hours=3)
@@ -85,7 +85,7 @@ class AvailabilitySlotFactory(EntityFactory):
         )
 
 
-HELD = {
+HOLD = {
     "status": "pending_payment",
     "hold_expires_at": lambda: ahead(minutes=15),
     "confirmed_at": None,
@@ -95,12 +95,12 @@ HELD = {
     "outcome_recorded_at": None,
     "outcome_recorded_by_role": None,
 }
-PAID = {**HELD, "status": "paid", "hold_expires_at": None}
+PAID = {**HOLD, "status": "paid", "hold_expires_at": None}
 CONFIRMED = {**PAID, "status": "confirmed", "confirmed_at": timezone.now}
 
 
 class AppointmentFactory(EntityFactory):
-    """A hold of a client; ``confirmed=True`` and the other states walk there."""
+    """A client's hold; ``confirmed=True`` and the other traits move it to their state."""
 
     service = factory.SubFactory(ServiceFactory)
     client = factory.SubFactory(UserFactory)
@@ -114,11 +114,11 @@ class AppointmentFactory(EntityFactory):
     entry_point = "seo"
 
     _steps_before = {
-        "paid": [HELD],
-        "confirmed": [HELD, PAID],
-        "canceled": [HELD],
-        "rescheduled": [HELD, PAID, CONFIRMED],
-        "completed": [HELD, PAID, CONFIRMED],
+        "paid": [HOLD],
+        "confirmed": [HOLD, PAID],
+        "canceled": [HOLD],
+        "rescheduled": [HOLD, PAID, CONFIRMED],
+        "completed": [HOLD, PAID, CONFIRMED],
     }
 
     class Meta:
@@ -218,7 +218,7 @@ class IntakeFormFactory(EntityFactory):
         submitted = factory.Trait(status="submitted", submitted_at=now())
 
 
-NEW = {"status": "new"}
+NEW = {"status": "new", "closed_at": None}
 
 
 class WaitlistRequestFactory(EntityFactory):
@@ -235,4 +235,4 @@ class WaitlistRequestFactory(EntityFactory):
 
     class Params:
         contacted = factory.Trait(status="contacted")
-        closed = factory.Trait(status="closed")
+        closed = factory.Trait(status="closed", closed_at=now())

@@ -74,7 +74,7 @@ def test_version_is_the_date_of_a_text() -> None:
     check_inserts(VERSIONS)
 
 
-def test_an_empty_version_is_none() -> None:
+def test_empty_version_is_refused() -> None:
     with refuses(DATED, "consents"):
         ConsentFactory(version="")
 
@@ -216,7 +216,7 @@ def test_only_the_withdrawal_changes_and_only_once() -> None:
     check_changes([WITHDRAWALS[i] for i in (0, 1, 3, 4, 7)], ALL_WRITE_PATHS)
 
 
-def test_a_withdrawal_is_not_taken_back_in_two_steps() -> None:
+def test_withdrawal_is_not_reverted_in_two_steps() -> None:
     consent = ConsentFactory(**REVOKED)
     with refuses(ONCE, "consents"):
         update_sql(consent, granted=True, revoked_at=None)
@@ -234,14 +234,14 @@ def test_consent_is_never_deleted(row: dict[str, Any]) -> None:
 
 
 @each_stealthy_delete
-def test_a_consent_is_not_deleted_indirectly(delete: Any) -> None:
+def test_consent_is_not_deleted_indirectly(delete: Any) -> None:
     consent = ConsentFactory()
     with refuses("consents_no_delete", "consents"):
         delete(consent)
 
 
-def test_no_setting_switches_the_evidence_off() -> None:
-    """django-pgtrigger's own triggers can be ignored for a while; these are not its own."""
+def test_no_setting_disables_the_evidence_triggers() -> None:
+    """django-pgtrigger can ignore its own triggers for a while; these are not among them."""
     consent = ConsentFactory()
     ignored = "{consents:consents_are_evidence,consents:consents_no_delete}"
     execute(f"SET LOCAL pgtrigger.ignore = '{ignored}'")
@@ -261,7 +261,7 @@ def test_consents_are_not_truncated(tables: str) -> None:
 
 
 @pytest.mark.parametrize("parent", ["users", "leads"])
-def test_the_parents_of_a_consent_do_not_take_it_along(parent: str) -> None:
+def test_truncating_a_parent_does_not_truncate_consents(parent: str) -> None:
     ConsentFactory(lead=LeadFactory())
     with refuses_by_any_rule():
         execute(f"TRUNCATE {parent} CASCADE")
@@ -286,7 +286,7 @@ def test_two_rows_of_one_statement_are_not_both_active() -> None:
         )
 
 
-def test_what_is_not_given_is_agreed_to_now() -> None:
+def test_new_consent_is_granted_now_by_default() -> None:
     user = UserFactory()
     execute(
         "INSERT INTO consents (user_id, consent_type, version, source) "
@@ -297,7 +297,7 @@ def test_what_is_not_given_is_agreed_to_now() -> None:
     assert row == {"granted": True, "revoked_at": None, "is_now": True}
 
 
-def test_the_refusal_tells_nothing_of_the_consent() -> None:
+def test_refusal_reveals_nothing_of_the_consent() -> None:
     consent = ConsentFactory(
         **REVOKED, version="2026-03-03", user=UserFactory(display_name="Marker")
     )

@@ -45,7 +45,7 @@ def owner(**values: Any) -> User:
 
 
 def inactive_owner(status: str) -> User:
-    """Nothing is given to an erased person any more: the role is one they had, made higher."""
+    """An owner who is not active. An erased person gets no new role, so one is changed."""
     person = UserFactory(role="client")
     update_sql(person, **(GONE if status == "deleted" else {"status": status}))
     person.user_roles.update(role_id="owner")
@@ -78,7 +78,7 @@ def test_last_owner_stays() -> None:
     check_changes([LAST[0], LAST[2], LAST[4]], ALL_WRITE_PATHS)
 
 
-def test_one_of_two_owners_may_go() -> None:
+def test_one_of_two_owners_may_change() -> None:
     owner()
     check_changes(Change(name, *row, to) for name, row, to, _ in LOSSES)
 
@@ -90,14 +90,14 @@ def test_owner_who_is_not_active_does_not_count(status: str) -> None:
 
 
 @breaks(OF_USER, OF_ROLE)
-def test_last_owner_is_not_deleted_nor_the_role() -> None:
+def test_last_owner_and_the_role_are_not_deleted() -> None:
     last = owner()
     check_each(DELETES.items(), lambda delete: check_delete(last, delete, OF_USER))
     check_each(DELETES.items(), lambda delete: check_delete(role_of(last), delete, OF_ROLE))
 
 
 @each_stealthy_delete
-def test_no_statement_is_too_indirect(delete: Any) -> None:
+def test_indirect_statements_are_refused(delete: Any) -> None:
     last = owner()
     with refuses(OF_USER, "users"):
         delete(last)
@@ -108,14 +108,14 @@ def test_no_statement_is_too_indirect(delete: Any) -> None:
 
 
 def test_one_of_two_owners_may_be_deleted() -> None:
-    def one_goes(delete: Any) -> None:
+    def delete_one_of_two(delete: Any) -> None:
         first, second = owner(), owner()
         delete(first)
         with refuses(OF_USER, "users"):
             delete(second)
         assert [role.user_id for role in UserRole.objects.all()] == [second.pk]
 
-    check_each(DELETES.items(), one_goes)
+    check_each(DELETES.items(), delete_one_of_two)
 
 
 @pytest.mark.parametrize("status", ["blocked", "deleted"])
@@ -127,13 +127,13 @@ def test_an_owner_who_is_not_active_may_lose_the_role(status: str) -> None:
     assert User.objects.count() == 1
 
 
-def test_a_role_beside_the_owners_may_go() -> None:
+def test_other_role_of_the_owner_may_be_deleted() -> None:
     last = owner()
     UserRoleFactory(user=last, role_id="assistant").delete()
     assert last.user_roles.count() == 1
 
 
-def test_the_role_is_handed_over_by_granting_first() -> None:
+def test_role_is_handed_over_by_granting_first() -> None:
     last, heir = owner(), UserFactory()
     with refuses(OF_ROLE, "user_roles"):
         delete_sql(role_of(last))
@@ -178,12 +178,12 @@ def test_one_statement_does_not_take_both_owners(statement: str) -> None:
 )
 def test_the_tables_of_owners_are_not_truncated(table: str, rule: str) -> None:
     owner()
-    connection.check_constraints()  # before its entries are written a table is not emptied anyway
+    connection.check_constraints()  # pending audit entries would prevent TRUNCATE anyway
     with refuses(rule):
         execute(f"TRUNCATE {table} CASCADE")
 
 
-def test_a_temporary_table_does_not_stand_in_for_the_roles() -> None:
+def test_temporary_table_does_not_replace_the_roles() -> None:
     last, other = owner(), UserFactory()
     execute("CREATE TEMPORARY TABLE user_roles AS TABLE public.user_roles")
     execute(
@@ -197,14 +197,14 @@ def test_a_temporary_table_does_not_stand_in_for_the_roles() -> None:
         update_sql(last, status="blocked")
 
 
-def test_a_new_key_does_not_shake_off_the_role() -> None:
+def test_changed_key_does_not_detach_the_role() -> None:
     last = owner()
     with refuses_by_any_rule():
         rename_key(last)
         execute("DELETE FROM user_roles WHERE user_id = %s", [last.pk])
 
 
-def test_an_operator_of_ones_own_does_not_hide_the_owner() -> None:
+def test_custom_operator_does_not_hide_the_owner() -> None:
     owner()
     shadow_equality_operator("uuid", answer=False)
     with refuses(OF_ROLE, "user_roles"):
@@ -232,7 +232,7 @@ def test_role_is_granted_once() -> None:
     check_inserts(GRANTS)
 
 
-def test_role_is_not_changed_into_another_of_the_person() -> None:
+def test_role_is_not_changed_into_one_the_person_has() -> None:
     change = Change(
         "a role that the person has",
         UserRoleFactory,
@@ -243,7 +243,7 @@ def test_role_is_not_changed_into_another_of_the_person() -> None:
     check_changes([change])
 
 
-def test_the_refusal_tells_nothing_of_the_person() -> None:
+def test_refusal_reveals_nothing_of_the_person() -> None:
     last = owner(display_name="Marker", email="marker@example.com")
     for write, rule, table, column in [
         (lambda: update_sql(last, status="blocked"), OF_USER, "users", "status"),

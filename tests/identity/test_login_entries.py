@@ -31,13 +31,13 @@ ENTRIES = """
 
 @pytest.fixture(autouse=True)
 def _fast_passwords(settings: Any) -> None:
-    """The usual hash is slow on purpose."""
+    """The default hash is slow on purpose."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture
 def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
-    """A database of its own, where what a request writes is committed, or is not."""
+    """A database of its own, in which requests commit."""
     with django_db_blocker.unblock(), default_connection_on(fresh_database):
         yield fresh_database
 
@@ -80,7 +80,7 @@ def sign_in(address: str, password: str = PASSWORD, client: Client | None = None
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("role", ["owner", "assistant", "editor"])
-def test_a_login_is_the_persons_own(role: str) -> None:
+def test_login_entry_names_the_person(role: str) -> None:
     who = person(role)
     assert sign_in(f"  {who.email.upper()} ").status_code == 302
     assert entries() == [
@@ -89,7 +89,7 @@ def test_a_login_is_the_persons_own(role: str) -> None:
 
 
 @pytest.mark.django_db
-def test_a_login_in_the_place_of_somebody_else_is_the_new_persons() -> None:
+def test_login_over_another_session_names_the_new_person() -> None:
     first, second = person("owner"), person("editor")
     client = Client()
     sign_in(first.email, client=client)
@@ -105,14 +105,14 @@ def test_a_login_in_the_place_of_somebody_else_is_the_new_persons() -> None:
     ("status", "password"),
     [("active", "не тот пароль"), ("blocked", PASSWORD), ("blocked", "не тот пароль")],
 )
-def test_a_failed_login_is_about_the_person_and_nobodys(status: str, password: str) -> None:
+def test_failed_login_names_the_person_and_no_actor(status: str, password: str) -> None:
     who = person("assistant", status=status)
     assert sign_in(f" {who.email.title()}", password).status_code == 200
     assert entries() == [entry(action="login_failed", entity_id=who.pk)]
 
 
 @pytest.mark.django_db
-def test_a_client_with_the_right_password_has_failed_to_log_in_to_admin() -> None:
+def test_client_with_the_right_password_fails_to_log_in_to_admin() -> None:
     who = person(role="client")
     client = Client()
     assert sign_in(who.email, client=client).status_code == 200
@@ -124,7 +124,7 @@ def test_a_client_with_the_right_password_has_failed_to_log_in_to_admin() -> Non
 @pytest.mark.parametrize(
     "typed", ["nobody.zq@example.org", "zqparol", "+7 916 555-12-34", "' OR 1=1 --", "я" * 150]
 )
-def test_of_an_unknown_address_nothing_is_written(typed: str) -> None:
+def test_unknown_address_is_not_stored(typed: str) -> None:
     assert sign_in(typed, "zqparol").status_code == 200
     assert entries() == [entry(action="login_failed")]
     (row,) = execute("SELECT to_jsonb(e)::text AS all FROM audit_log_entries e")
@@ -134,7 +134,7 @@ def test_of_an_unknown_address_nothing_is_written(typed: str) -> None:
 
 @pytest.mark.django_db
 def test_known_and_unknown_addresses_cost_the_same_statements() -> None:
-    """An answer that takes longer would tell who has an account."""
+    """A slower answer would reveal that an account exists."""
     who, blocked = person(), person(status="blocked")
     sign_in(who.email, "не тот пароль")  # caches of the process
     asked = []
@@ -147,7 +147,7 @@ def test_known_and_unknown_addresses_cost_the_same_statements() -> None:
 
 
 @pytest.mark.django_db
-def test_a_failed_login_of_somebody_who_is_logged_in_is_nobodys() -> None:
+def test_failed_login_of_a_logged_in_person_has_no_actor() -> None:
     who, other = person("owner"), person("assistant")
     client = Client()
     sign_in(who.email, client=client)
@@ -167,13 +167,13 @@ def test_a_failed_login_of_somebody_who_is_logged_in_is_nobodys() -> None:
     ],
     ids=str,
 )
-def test_a_program_without_a_request_may_ask_too(credentials: dict[str, str]) -> None:
+def test_program_without_a_request_may_authenticate(credentials: dict[str, str]) -> None:
     assert authenticate(**credentials) is None
     assert entries() == [entry(action="login_failed", ip_address=None, user_agent=None)]
 
 
 @pytest.mark.django_db
-def test_a_program_that_said_from_where_it_was_asked_is_believed() -> None:
+def test_address_set_by_a_program_is_stored() -> None:
     who = person()
     with acting_as(who, ip_address=ADDRESS, user_agent=AGENT):
         assert authenticate(username=who.email, password="не тот пароль") is None
@@ -181,14 +181,14 @@ def test_a_program_that_said_from_where_it_was_asked_is_believed() -> None:
 
 
 @pytest.mark.django_db
-def test_the_right_password_alone_is_no_login() -> None:
+def test_right_password_alone_is_no_login() -> None:
     who = person()
     assert authenticate(username=who.email, password=PASSWORD) == who
     assert entries() == []
 
 
 @pytest.mark.django_db
-def test_whoever_is_logged_in_by_a_program_has_an_entry() -> None:
+def test_login_by_a_program_has_an_entry() -> None:
     who = person("owner")
     Client().force_login(who)  # a request without an address
     assert entries() == [
@@ -211,7 +211,7 @@ def broken(*_: Any, **__: Any) -> None:
 
 
 @pytest.mark.slow
-def test_an_entry_stays_when_the_request_fails(
+def test_entry_stays_when_the_request_fails(
     committed: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     who = person("owner")
@@ -222,14 +222,14 @@ def test_an_entry_stays_when_the_request_fails(
     assert sign_in("nobody@example.org", client=client).status_code == 500
     assert sign_in(who.email, client=client).status_code == 500
     with committed.connect() as other:
-        found = other.execute(
+        stored = other.execute(
             "SELECT action, entity_id FROM audit_log_entries WHERE action ^@ 'login' ORDER BY seq"
         ).fetchall()
-    assert found == [("login_failed", who.pk), ("login_failed", None), ("login", who.pk)]
+    assert stored == [("login_failed", who.pk), ("login_failed", None), ("login", who.pk)]
 
 
 @pytest.mark.slow
-def test_who_cannot_be_written_down_does_not_get_in(
+def test_login_fails_when_its_entry_cannot_be_written(
     committed: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     who = person("owner")

@@ -1,4 +1,4 @@
-"""A configuration of each kind that is right, with every optional key."""
+"""A valid configuration of each kind, with every optional key."""
 
 from __future__ import annotations
 

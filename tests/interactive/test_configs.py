@@ -23,12 +23,12 @@ LEVELS = InteractiveRun.ResultLevel.values
 PROFILES = InteractiveRun.ResultProfile.values
 
 
-def found(kind: str, config: Any) -> set[tuple[str, str]]:
+def problems_of(kind: str, config: Any) -> set[tuple[str, str]]:
     return {tuple(problem) for problem in problems(kind, config)}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_right_configuration_has_no_problem(kind: str) -> None:
+def test_valid_configuration_has_no_problem(kind: str) -> None:
     assert problems(kind, sample(kind)) == []
 
 
@@ -72,7 +72,7 @@ def test_every_kind_has_a_schema_of_its_own_and_closed_objects() -> None:
     assert wrong == []
 
 
-def test_schemas_know_the_closed_sets_of_the_data_model() -> None:
+def test_schemas_list_the_closed_sets_of_the_data_model() -> None:
     def enums(kind: str) -> list[list[str]]:
         text = (configs.SCHEMAS / f"{kind}.json").read_text(encoding="utf-8")
         seen: list[list[str]] = []
@@ -92,7 +92,7 @@ def test_schemas_know_the_closed_sets_of_the_data_model() -> None:
     assert differing == {}
 
 
-def test_every_problem_has_a_sentence_in_which_it_stands() -> None:
+def test_every_problem_has_a_sentence_with_its_path() -> None:
     without = sorted({*configs.KEYWORDS.values()} - {*SENTENCES})
     assert without == [], "add a sentence to SENTENCES in interactive/errors.py"
     error = ConfigInvalid(problems=[Problem("gap", "$.thresholds[1].min")] * 12)
@@ -105,12 +105,12 @@ def test_every_problem_has_a_sentence_in_which_it_stands() -> None:
 # -- form ---------------------------------------------------------------------------------------
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+def nodes(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
     yield path, value
     children = value.items() if isinstance(value, dict) else []
     children = enumerate(value) if isinstance(value, list) else children
     for key, child in children:
-        yield from places(child, (*path, key))
+        yield from nodes(child, (*path, key))
 
 
 def put(config: Any, path: tuple[Any, ...], value: Any) -> Any:
@@ -127,61 +127,61 @@ WRONG = [None, 1.0, 0.5, [], {}, "", " ", "A b", 10**9, -(10**9), True, [1], "а
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_value_may_be_of_another_kind(kind: str) -> None:
-    """Each place of the sample in turn, filled with what does not belong there."""
-    for path, value in places(sample(kind)):
+def test_value_of_another_type_is_refused(kind: str) -> None:
+    """Each value of the sample is replaced in turn by one of another type."""
+    for path, value in nodes(sample(kind)):
         if not path:
             continue
         for wrong in WRONG:
             if type(wrong) is type(value) and not (isinstance(value, str) and not wrong.strip()):
-                continue  # another text or number may be right; the properties below look at them
+                continue  # another text or number may be valid: the properties below cover them
             changed = put(sample(kind), path, wrong)
-            assert found(kind, changed), (path, wrong)
+            assert problems_of(kind, changed), (path, wrong)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_unknown_key_is_refused_everywhere(kind: str) -> None:
-    for path, value in places(sample(kind)):
+    for path, value in nodes(sample(kind)):
         if isinstance(value, dict):
             changed = put(sample(kind), (*path, "Тайный ответ"), 1)
-            assert found(kind, changed) == {("unknown_key", configs.path(*path))}
+            assert problems_of(kind, changed) == {("unknown_key", configs.path(*path))}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_required_key_is_missed_and_an_optional_one_is_not(kind: str) -> None:
+def test_only_a_required_key_is_reported_as_missing(kind: str) -> None:
     optional = {"intro", "title", "multiple", "min_label", "max_label", "results", "goal", "hint"}
     optional |= {"seconds"}
     if kind in ("quiz", "thermometer"):
         optional.add("text")  # of a threshold
-    for path, value in places(sample(kind)):
+    for path, value in nodes(sample(kind)):
         for key in value if isinstance(value, dict) else ():
             changed = sample(kind)
             target = changed
             for step in path:
                 target = target[step]
             del target[key]
-            said = found(kind, changed)
+            reported = problems_of(kind, changed)
             if key in optional and not (key == "text" and "thresholds" not in path):
-                assert said == set() or key == "multiple", (path, key)
+                assert reported == set() or key == "multiple", (path, key)
             elif key not in ("next", "result"):
-                assert ("missing", configs.path(*path, key)) in said, (path, key)
+                assert ("missing", configs.path(*path, key)) in reported, (path, key)
 
 
-def test_of_very_many_mistakes_some_are_told() -> None:
-    found = problems("quiz", {"questions": [{}] * 20_000, "thresholds": []})
-    assert 0 < len(found) <= 3 * configs.MAX_ERRORS  # an object may lack several keys
+def test_number_of_reported_problems_is_bounded() -> None:
+    reported = problems("quiz", {"questions": [{}] * 20_000, "thresholds": []})
+    assert 0 < len(reported) <= 3 * configs.MAX_ERRORS  # an object may lack several keys
 
 
 def test_lists_have_limits() -> None:
     quiz = sample("quiz")
     quiz["questions"] = []
-    assert found("quiz", quiz) == {("too_few", "$.questions")}
+    assert problems_of("quiz", quiz) == {("too_few", "$.questions")}
     quiz["questions"] = sample("quiz")["questions"] * 51
-    assert ("too_many", "$.questions") in found("quiz", quiz)
-    assert found("ritual", {"steps": []}) == {("too_few", "$.steps")}
-    assert found("prep", {"questions": []}) == {("too_few", "$.questions")}
-    assert found("boundaries", {"scenarios": []}) == {("too_few", "$.scenarios")}
-    assert found("navigator", {"start": "a", "steps": []}) == {("too_few", "$.steps")}
+    assert ("too_many", "$.questions") in problems_of("quiz", quiz)
+    assert problems_of("ritual", {"steps": []}) == {("too_few", "$.steps")}
+    assert problems_of("prep", {"questions": []}) == {("too_few", "$.questions")}
+    assert problems_of("boundaries", {"scenarios": []}) == {("too_few", "$.scenarios")}
+    assert problems_of("navigator", {"start": "a", "steps": []}) == {("too_few", "$.steps")}
 
 
 @pytest.mark.parametrize("code", ["Q1", "1q", "q-1", "", "q1\n", "ы", "q" * 61])
@@ -191,8 +191,8 @@ def test_ids_are_codes(code: str) -> None:
         "navigator": ("steps", 0, "choices", 0, "id"),
         "ritual": ("steps", 0, "id"),
     }.items():
-        said = {problem for problem, _place in found(kind, put(sample(kind), path, code))}
-        assert said & {"bad_text", "too_long"}
+        reported = {problem for problem, _path in problems_of(kind, put(sample(kind), path, code))}
+        assert reported & {"bad_text", "too_long"}
 
 
 @pytest.mark.parametrize(
@@ -211,20 +211,22 @@ def test_ids_are_codes(code: str) -> None:
         ("ritual", ("steps", 1, "id")),
     ],
 )
-def test_nothing_is_named_twice(kind: str, path: tuple[Any, ...]) -> None:
+def test_repeated_id_is_refused(kind: str, path: tuple[Any, ...]) -> None:
     config = sample(kind)
-    first = dict(places(config))[
+    first = dict(nodes(config))[
         ("scenarios", 0, "variants", 0, "id")
         if path == ("scenarios", 1, "variants", 0, "id")
         else (*path[:-2], 0, path[-1])
     ]
-    said = found(kind, put(config, path, first))
-    assert ("repeated", configs.path(*path)) in said
+    reported = problems_of(kind, put(config, path, first))
+    assert ("repeated", configs.path(*path)) in reported
 
 
 def test_no_problem_quotes_a_text() -> None:
-    said = found("quiz", {"Мой секрет": "Тайна", "questions": "Тайна", "thresholds": ["Тайна"]})
-    assert {place for _code, place in said} == {"$", "$.questions", "$.thresholds[0]"}
+    reported = problems_of(
+        "quiz", {"Мой секрет": "Тайна", "questions": "Тайна", "thresholds": ["Тайна"]}
+    )
+    assert {path for _code, path in reported} == {"$", "$.questions", "$.thresholds[0]"}
 
 
 # -- plain JSON ---------------------------------------------------------------------------------
@@ -263,7 +265,7 @@ def deep() -> dict[str, Any]:
     ],
     ids=lambda config: repr(config)[:20] if not isinstance(config, dict) else "|".join(config),
 )
-def test_what_is_no_plain_json_of_sensible_size_is_told(config: Any) -> None:
+def test_value_that_is_no_small_plain_json_is_refused(config: Any) -> None:
     assert as_json(config) is None
 
 
@@ -279,7 +281,7 @@ def test_plain_json_is_copied() -> None:
 
 @st.composite
 def quizzes(draw: Callable[..., Any]) -> dict[str, Any]:
-    """Questions with any scores, and thresholds still to be filled in."""
+    """Questions with any scores, without thresholds."""
     score = st.integers(-3, 4)
     questions = [
         {
@@ -297,16 +299,16 @@ def quizzes(draw: Callable[..., Any]) -> dict[str, Any]:
 
 
 def sums(config: dict[str, Any]) -> set[int]:
-    """The sum of every possible way to answer, one by one."""
-    ways = []
+    """The sums of all possible answers, one by one."""
+    per_question = []
     for question in config["questions"]:
         given = [option["score"] for option in question["options"]]
         if question.get("multiple"):
             chosen = itertools.product([False, True], repeat=len(given))
-            ways.append({sum(itertools.compress(given, marks)) for marks in chosen})
+            per_question.append({sum(itertools.compress(given, marks)) for marks in chosen})
         else:
-            ways.append(set(given))
-    return {sum(scores) for scores in itertools.product(*ways)}
+            per_question.append(set(given))
+    return {sum(scores) for scores in itertools.product(*per_question)}
 
 
 @st.composite
@@ -325,7 +327,7 @@ def cut(draw: Callable[..., Any], lowest: int, highest: int) -> list[dict[str, A
 
 
 def covers_exactly(rows: list[dict[str, Any]], lowest: int, highest: int) -> bool:
-    """Score by score: each possible one has one level, no other has any."""
+    """Score by score: each possible score has one level, and no other score has any."""
     if any(row["min"] > row["max"] for row in rows):
         return False
     around = range(
@@ -339,7 +341,7 @@ def covers_exactly(rows: list[dict[str, Any]], lowest: int, highest: int) -> boo
 
 @settings(max_examples=60)
 @given(st.data())
-def test_a_quiz_that_covers_all_answers_passes_and_each_shift_is_refused(data: Any) -> None:
+def test_quiz_that_covers_all_answers_passes_and_a_shift_is_refused(data: Any) -> None:
     config = data.draw(quizzes())
     possible = sums(config)
     lowest, highest = min(possible), max(possible)
@@ -353,7 +355,7 @@ def test_a_quiz_that_covers_all_answers_passes_and_each_shift_is_refused(data: A
 
 @settings(max_examples=60)
 @given(st.data())
-def test_any_thresholds_are_judged_as_by_trying_every_score(data: Any) -> None:
+def test_thresholds_check_agrees_with_trying_every_score(data: Any) -> None:
     config = data.draw(quizzes())
     possible = sums(config)
     lowest, highest = min(possible), max(possible)
@@ -370,7 +372,7 @@ def test_any_thresholds_are_judged_as_by_trying_every_score(data: Any) -> None:
 @given(
     st.lists(st.tuples(st.integers(-4, 4), st.integers(1, 4)), min_size=1, max_size=3), st.data()
 )
-def test_scales_are_judged_as_by_trying_every_position(scales: Any, data: Any) -> None:
+def test_scales_check_agrees_with_trying_every_position(scales: Any, data: Any) -> None:
     config = {
         "scales": [
             {"id": f"s{n}", "text": "Шкала", "min": low, "max": low + width}
@@ -386,7 +388,7 @@ def test_scales_are_judged_as_by_trying_every_position(scales: Any, data: Any) -
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "reported"),
     [
         ((0, "min", 0), ("does_not_begin", "$.thresholds[0].min")),
         ((0, "min", -2), ("does_not_begin", "$.thresholds[0].min")),
@@ -398,26 +400,28 @@ def test_scales_are_judged_as_by_trying_every_position(scales: Any, data: Any) -
         ((2, "max", 1), ("empty_range", "$.thresholds[2].max")),
     ],
 )
-def test_a_threshold_out_of_place_is_named(change: Any, said: tuple[str, str]) -> None:
+def test_misplaced_threshold_is_reported(change: Any, reported: tuple[str, str]) -> None:
     config = sample("quiz")
     index, key, value = change
     config["thresholds"][index][key] = value
-    assert found("quiz", config) == {said}
+    assert problems_of("quiz", config) == {reported}
 
 
 @pytest.mark.parametrize("ends", [(3, 3), (4, 3)])
-def test_a_scale_has_room(ends: tuple[int, int]) -> None:
+def test_scale_with_an_empty_range_is_refused(ends: tuple[int, int]) -> None:
     config = sample("thermometer")
     config["scales"][1] |= dict(zip(("min", "max"), ends, strict=True))
-    assert found("thermometer", config) == {("empty_range", "$.scales[1].max")}
+    assert problems_of("thermometer", config) == {("empty_range", "$.scales[1].max")}
 
 
 # -- navigators, against all paths --------------------------------------------------------------
 
 
 def walks(config: dict[str, Any]) -> tuple[bool, set[str], set[str]]:
-    """Walk every path from the start, and from every other step: whether each ends in a result,
-    the steps met from the start, and the profiles arrived at.
+    """Walk every path from the start and from every other step.
+
+    Returns whether each path ends in a result, the steps reached from the start, and the profiles
+    reached from the start.
     """
     steps = {step["id"]: step for step in config["steps"]}
     met: set[str] = set()
@@ -444,7 +448,7 @@ def walks(config: dict[str, Any]) -> tuple[bool, set[str], set[str]]:
 
 @st.composite
 def navigators(draw: Callable[..., Any], *, sound: bool) -> dict[str, Any]:
-    """Steps and choices: ``sound`` ones only lead forward, and every step is led to."""
+    """Steps and choices. If ``sound``, choices lead only forward and every step is reachable."""
     size = draw(st.integers(1, 5))
     ids = [f"s{n}" for n in range(size)]
     result = st.sampled_from(PROFILES).map(lambda profile: {"result": profile})
@@ -473,7 +477,7 @@ def test_a_sound_navigator_passes(config: dict[str, Any]) -> None:
 
 @settings(max_examples=60)
 @given(navigators(sound=False))
-def test_any_navigator_is_judged_as_by_walking_every_path(config: dict[str, Any]) -> None:
+def test_navigator_check_agrees_with_walking_every_path(config: dict[str, Any]) -> None:
     ends_well, met, _profiles = walks(config)
     is_right = ends_well and len(met) == len(config["steps"])
     assert (problems("navigator", config) == []) == is_right
@@ -481,52 +485,54 @@ def test_any_navigator_is_judged_as_by_walking_every_path(config: dict[str, Any]
 
 @settings(max_examples=60)
 @given(navigators(sound=True), st.data())
-def test_each_break_of_a_sound_navigator_is_named(config: dict[str, Any], data: Any) -> None:
+def test_each_defect_of_a_navigator_is_reported(config: dict[str, Any], data: Any) -> None:
     step = data.draw(st.sampled_from(config["steps"]))
     choice = data.draw(st.sampled_from(step["choices"]))
-    way = data.draw(st.sampled_from(["dangling", "cycle", "unreachable", "start", "both", "none"]))
-    if way in ("dangling", "cycle"):
+    defect = data.draw(
+        st.sampled_from(["dangling", "cycle", "unreachable", "start", "both", "none"])
+    )
+    if defect in ("dangling", "cycle"):
         choice.pop("result", None)
-        choice["next"] = "nowhere" if way == "dangling" else step["id"]
-    elif way == "unreachable":
+        choice["next"] = "nowhere" if defect == "dangling" else step["id"]
+    elif defect == "unreachable":
         lonely = {"id": "c0", "text": "Выбор", "result": "other"}
         config["steps"].append({"id": "lonely", "text": "Шаг", "choices": [lonely]})
-    elif way == "start":
-        config["start"], way = "nowhere", "dangling"
+    elif defect == "start":
+        config["start"], defect = "nowhere", "dangling"
     else:
         choice.pop("next", None)
         choice.pop("result", None)
-        if way == "both":
+        if defect == "both":
             choice |= {"next": step["id"], "result": "other"}
-        way = "next_or_result"
-    assert way in {problem.code for problem in problems("navigator", config)}
+        defect = "next_or_result"
+    assert defect in {problem.code for problem in problems("navigator", config)}
 
 
-def test_a_break_of_a_navigator_has_its_place() -> None:
+def test_defect_of_a_navigator_has_its_path() -> None:
     config = sample("navigator")
     choice = config["steps"][0]["choices"][0]
     del choice["result"], config["results"]
     choice["next"] = "first"
-    assert found("navigator", config) == {("cycle", "$.steps[0]")}
+    assert problems_of("navigator", config) == {("cycle", "$.steps[0]")}
     choice["next"] = "nowhere"
-    assert found("navigator", config) == {("dangling", "$.steps[0].choices[0].next")}
+    assert problems_of("navigator", config) == {("dangling", "$.steps[0].choices[0].next")}
     config["start"] = "last"
-    assert found("navigator", config) == {
+    assert problems_of("navigator", config) == {
         ("dangling", "$.steps[0].choices[0].next"),
         ("unreachable", "$.steps[1]"),
     }
 
 
-def test_texts_of_profiles_are_those_that_can_be_reached() -> None:
+def test_texts_exist_exactly_for_the_reachable_profiles() -> None:
     config = sample("navigator")
     config["results"][0]["profile"] = "boundaries"
-    assert found("navigator", config) == {
+    assert problems_of("navigator", config) == {
         ("unreachable", "$.results[0]"),
         ("text_missing", "$.results"),
     }
 
 
-def test_a_long_chain_of_steps_is_no_trouble() -> None:
+def test_long_chain_of_steps_is_checked() -> None:
     steps = [
         {"id": f"s{n}", "text": "Шаг", "choices": [{"id": "c", "text": "Да", "next": f"s{n + 1}"}]}
         for n in range(200)
@@ -535,7 +541,7 @@ def test_a_long_chain_of_steps_is_no_trouble() -> None:
     config = {"start": "s0", "steps": steps}
     assert problems("navigator", config) == []
     steps[-1]["choices"][0] = {"id": "c", "text": "Да", "next": "s0"}
-    assert found("navigator", config) == {("cycle", "$.steps[0]")}
+    assert problems_of("navigator", config) == {("cycle", "$.steps[0]")}
 
 
 # -- results ------------------------------------------------------------------------------------
@@ -552,12 +558,14 @@ def test_a_long_chain_of_steps_is_no_trouble() -> None:
         ("ritual", set(), set()),
     ],
 )
-def test_a_version_says_how_it_may_end(kind: str, levels: set[str], profiles: set[str]) -> None:
+def test_version_lists_its_possible_results(
+    kind: str, levels: set[str], profiles: set[str]
+) -> None:
     assert results(kind, sample(kind)) == (levels, profiles)
 
 
 @pytest.mark.parametrize("config", [None, {}, {"thresholds": 5, "steps": "a"}])
-def test_a_version_that_does_not_say_allows_any_result_of_its_kind(config: Any) -> None:
+def test_version_without_results_allows_any_result_of_its_kind(config: Any) -> None:
     assert results("quiz", config) == results("thermometer", config) == (None, set())
     assert results("navigator", config) == (set(), None)
     assert results("ritual", config) == (set(), set())

@@ -59,7 +59,7 @@ def definition(name: str, rule: str | None = None, **values: Any) -> Case:
         interactive_type="ritual",
     ),
 )
-def test_a_new_interactive_is_published_in_full_or_not(group: CaseGroup) -> None:
+def test_new_published_interactive_is_complete(group: CaseGroup) -> None:
     check_case_group(group)
 
 
@@ -136,13 +136,13 @@ def test_an_interactive_is_published_in_a_version_that_exists(group: ChangeGroup
     ),
     write_paths=ALL_WRITE_PATHS,
 )
-def test_an_upsert_is_asked_the_same(group: ChangeGroup) -> None:
+def test_upsert_follows_the_same_rules(group: ChangeGroup) -> None:
     InteractiveDefinitionFactory(slug="taken")
     check_change_group(group)
 
 
 def test_one_statement_writes_the_version_and_publishes_it() -> None:
-    """As for a foreign key, what counts is how things stand after the statement."""
+    """As for a foreign key, the rule checks the rows after the statement."""
     row = InteractiveDefinitionFactory()
     execute(
         "WITH made AS (INSERT INTO interactive_versions "

@@ -71,7 +71,7 @@ def payload(row: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
-def test_a_configuration_becomes_the_version_that_people_see(editor: User, kind: str) -> None:
+def test_configuration_becomes_the_published_version(editor: User, kind: str) -> None:
     definition = InteractiveDefinitionFactory(interactive_type=kind)
     version = publish_version(definition, config=sample(kind), actor=editor, clock=noon)
     assert (version.version, version.config, version.created_by) == (1, sample(kind), editor)
@@ -108,13 +108,13 @@ def test_a_draft_is_published_again_without_a_new_version(editor: User) -> None:
     assert events(definition)[1:] == ["interactive_unpublished", "interactive_published"]
 
 
-def test_numbers_go_on_after_versions_from_elsewhere() -> None:
+def test_numbers_continue_after_versions_of_other_sources() -> None:
     definition = InteractiveDefinitionFactory()
     definition.versions.create(version=4, config={"old": True})
     assert publish_version(definition, config=sample("quiz")).version == 5
 
 
-def test_what_the_caller_changes_later_is_not_in_the_version() -> None:
+def test_later_changes_of_the_caller_do_not_reach_the_version() -> None:
     definition, config = InteractiveDefinitionFactory(), sample("quiz")
     version = publish_version(definition, config=config)
     config["questions"].clear()
@@ -132,7 +132,7 @@ def test_what_the_caller_changes_later_is_not_in_the_version() -> None:
         (SAMPLES["ritual"], "unknown_key"),
     ],
 )
-def test_a_bad_configuration_is_no_version(editor: User, config: Any, code: str) -> None:
+def test_bad_configuration_makes_no_version(editor: User, config: Any, code: str) -> None:
     for definition in (InteractiveDefinitionFactory(), published()):
         with writes_nothing(), pytest.raises(ConfigInvalid) as caught:
             publish_version(definition, config=config, actor=editor)
@@ -156,40 +156,42 @@ def in_status(status: str) -> InteractiveDefinition:
     return definition
 
 
-def call(definition: InteractiveDefinition, verb: str, **arguments: Any) -> Any:
-    if verb == "publish":
+def call(definition: InteractiveDefinition, service: str, **arguments: Any) -> Any:
+    if service == "publish":
         return publish_version(definition, config=sample("quiz"), **arguments)
-    return getattr(content.services, verb)(definition, **arguments)
+    return getattr(content.services, service)(definition, **arguments)
 
 
 @loop_over("status", ["draft", "published", "archived"])
-@loop_over("verb", MOVES)
-def test_a_verb_makes_the_moves_of_the_specification(editor: User, verb: str, status: str) -> None:
-    definition, (source, target) = in_status(status), MOVES[verb]
+@loop_over("service", MOVES)
+def test_service_makes_the_moves_of_the_specification(
+    editor: User, service: str, status: str
+) -> None:
+    definition, (source, target) = in_status(status), MOVES[service]
     if status == source:
-        call(definition, verb, actor=editor)
+        call(definition, service, actor=editor)
         assert definition.status == target
         assert InteractiveDefinition.objects.get(pk=definition.pk).status == target
     if status in (source, target):
         with writes_nothing():
-            call(definition, verb, actor=editor)
+            call(definition, service, actor=editor)
     else:
         with writes_nothing(), pytest.raises(TransitionRefused):
-            call(definition, verb, actor=editor)
+            call(definition, service, actor=editor)
 
 
-@loop_over("verb", MOVES)
+@loop_over("service", MOVES)
 @loop_over("role", ["assistant", "client"])
-def test_only_owner_and_editor_publish(verb: str, role: str) -> None:
-    definition, actor = in_status(MOVES[verb][0]), UserFactory(role=role)
+def test_only_owner_and_editor_publish(service: str, role: str) -> None:
+    definition, actor = in_status(MOVES[service][0]), UserFactory(role=role)
     with writes_nothing(), pytest.raises(NotPermitted):
-        call(definition, verb, actor=actor)
+        call(definition, service, actor=actor)
 
 
-@loop_over("verb", MOVES)
-def test_what_is_gone_is_not_found(verb: str) -> None:
+@loop_over("service", MOVES)
+def test_service_refuses_a_missing_row(service: str) -> None:
     with writes_nothing(), pytest.raises(NotFound):
-        call(InteractiveDefinition(pk=uuid4()), verb)
+        call(InteractiveDefinition(pk=uuid4()), service)
 
 
 # -- starting a run -----------------------------------------------------------------------------
@@ -212,13 +214,13 @@ def test_a_run_begins_with_the_published_version() -> None:
     }
 
 
-def test_keys_are_taken_in_place_of_rows() -> None:
+def test_keys_are_accepted_instead_of_rows() -> None:
     definition, person = published(), UserFactory()
     run = begin(definition.pk, user=str(person.pk), anonymous_id=None)
     assert (run.interactive_definition_id, run.user_id) == (definition.pk, person.pk)
 
 
-def test_no_tracking_event_is_sent_for_the_site() -> None:
+def test_run_records_no_tracking_event() -> None:
     run = begin(published())
     complete_run(run, result_level="low")
     assert not AnalyticsEvent.objects.exists()
@@ -226,7 +228,7 @@ def test_no_tracking_event_is_sent_for_the_site() -> None:
 
 
 @loop_over("status", ["draft", "archived"])
-def test_only_what_is_published_is_run(status: str) -> None:
+def test_only_a_published_interactive_is_run(status: str) -> None:
     definition = in_status(status)
     with writes_nothing(), pytest.raises(NotPublished):
         begin(definition)
@@ -247,7 +249,7 @@ def test_only_what_is_published_is_run(status: str) -> None:
         ({"id": 5}, "id"),
     ],
 )
-def test_bad_values_begin_nothing(values: dict[str, Any], field: str) -> None:
+def test_bad_values_start_no_run(values: dict[str, Any], field: str) -> None:
     definition = published()
     with writes_nothing(), pytest.raises(InvalidInput) as caught:
         begin(definition, **values)
@@ -255,7 +257,7 @@ def test_bad_values_begin_nothing(values: dict[str, Any], field: str) -> None:
 
 
 @loop_over("unknown", [uuid4(), "nonsense", ""])
-def test_unknown_definitions_and_people_are_not_found(unknown: Any) -> None:
+def test_unknown_definitions_and_people_are_refused(unknown: Any) -> None:
     definition = published()
     with writes_nothing(), pytest.raises(NotFound):
         begin(unknown)
@@ -263,13 +265,13 @@ def test_unknown_definitions_and_people_are_not_found(unknown: Any) -> None:
         begin(definition, user=unknown)
 
 
-def test_somebody_deleted_runs_nothing() -> None:
+def test_deleted_person_starts_no_run() -> None:
     definition, person = published(), UserFactory(deleted=True)
     with writes_nothing(), pytest.raises(NotFound):
         begin(definition, user=person)
 
 
-def test_the_same_request_again_answers_the_same_run() -> None:
+def test_repeated_request_returns_the_same_run() -> None:
     definition, key = published(), uuid7()
     run = begin(definition, id=key, entry_point="seo")
     with writes_nothing():
@@ -325,7 +327,7 @@ def test_a_run_is_completed_with_its_result() -> None:
 MINUTE = timedelta(minutes=1)
 
 
-def test_completing_again_changes_nothing_and_otherwise_is_refused() -> None:
+def test_repeated_completion_changes_nothing_and_another_is_refused() -> None:
     run = begin(published())
     stale = InteractiveRun.objects.get(pk=run.pk)
     complete_run(run, result_level="low", duration_ms=5)
@@ -376,7 +378,7 @@ EVERY_RESULT = [
 
 
 @pytest.mark.parametrize("kind", RIGHT)
-def test_a_run_ends_as_its_version_can(kind: str) -> None:
+def test_run_ends_with_a_result_of_its_version(kind: str) -> None:
     definition = published(kind)
     for result in EVERY_RESULT:
         run = begin(definition)
@@ -388,7 +390,7 @@ def test_a_run_ends_as_its_version_can(kind: str) -> None:
                 complete_run(run, **result)
 
 
-def test_a_run_ends_as_the_version_that_was_shown() -> None:
+def test_run_ends_with_a_result_of_the_version_that_was_shown() -> None:
     definition = published("navigator")
     run = begin(definition)
     changed = sample("navigator")
@@ -400,7 +402,7 @@ def test_a_run_ends_as_the_version_that_was_shown() -> None:
     complete_run(run, result_profile="clarify")
 
 
-def test_a_run_of_a_version_from_elsewhere_ends_with_any_result_of_its_kind() -> None:
+def test_run_without_known_results_ends_with_any_result_of_its_kind() -> None:
     for level in InteractiveRun.ResultLevel.values:
         run = InteractiveRunFactory()
         complete_run(run, result_level=level)
@@ -424,7 +426,7 @@ def test_a_run_of_a_version_from_elsewhere_ends_with_any_result_of_its_kind() ->
     ],
     ids=str,
 )
-def test_bad_values_end_nothing(values: dict[str, Any]) -> None:
+def test_bad_values_end_no_run(values: dict[str, Any]) -> None:
     run = begin(published())
     with writes_nothing(), pytest.raises(InvalidInput) as caught:
         complete_run(run, **{"result_level": "low", **values})
@@ -443,7 +445,7 @@ def test_a_run_lasts_up_to_a_day(milliseconds: int) -> None:
 
 @loop_over("category", InteractiveRun.CrisisTrigger.values)
 @loop_over("result", [{"result_level": "high"}, {}])
-def test_a_crisis_is_told_with_its_category(category: str, result: dict[str, str]) -> None:
+def test_crisis_is_published_with_its_category(category: str, result: dict[str, str]) -> None:
     run = begin(published())
     complete_run(run, crisis_trigger_type=category, **result)
     assert (run.crisis_triggered, run.crisis_trigger_type) == (True, category)
@@ -464,7 +466,7 @@ def test_a_crisis_may_end_a_run() -> None:
             abandon_run(run, crisis_trigger_type="violence")
 
 
-def test_a_crisis_that_was_noted_before_is_not_forgotten() -> None:
+def test_crisis_stored_earlier_is_published_at_the_end() -> None:
     run = InteractiveRunFactory(crisis=True)
     complete_run(run, result_level="low")
     assert (run.crisis_triggered, run.crisis_trigger_type) == (True, "panic_like")
@@ -475,7 +477,7 @@ def test_a_crisis_that_was_noted_before_is_not_forgotten() -> None:
 
 
 @pytest.mark.parametrize("ended", [None, "completed", "abandoned"])
-def test_an_anonymous_run_is_given_to_a_person_once(ended: str | None) -> None:
+def test_anonymous_run_is_linked_to_a_person_once(ended: str | None) -> None:
     run = InteractiveRunFactory(anonymous_id=VISITOR, **({ended: True} if ended else {}))
     person, other = UserFactory(), UserFactory()
     stale = InteractiveRun.objects.get(pk=run.pk)
@@ -489,21 +491,21 @@ def test_an_anonymous_run_is_given_to_a_person_once(ended: str | None) -> None:
             link_run_to_user(stale, user=other)
 
 
-def test_a_run_is_not_given_to_nobody() -> None:
+def test_run_is_not_linked_to_an_unknown_person() -> None:
     run = InteractiveRunFactory()
-    for nobody in (uuid4(), UserFactory(deleted=True), None, "nonsense"):
+    for unknown in (uuid4(), UserFactory(deleted=True), None, "nonsense"):
         with writes_nothing(), pytest.raises(NotFound):
-            link_run_to_user(run, user=nobody)
+            link_run_to_user(run, user=unknown)
 
 
 @loop_over("change", [complete_run, abandon_run, link_run_to_user])
-def test_a_run_that_is_gone_is_not_found(change: Callable[..., None]) -> None:
+def test_service_refuses_a_missing_run(change: Callable[..., None]) -> None:
     arguments = {"user": UserFactory()} if change is link_run_to_user else {}
     with writes_nothing(), pytest.raises(NotFound):
         change(InteractiveRun(pk=uuid4()), **arguments)
 
 
-def test_the_events_name_nobody() -> None:
+def test_events_name_no_person() -> None:
     person = UserFactory(email="anna@example.org")
     run = begin(published(title="Секретное"), entry_point="telegram")
     link_run_to_user(run, user=person)

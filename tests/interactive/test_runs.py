@@ -1,4 +1,4 @@
-"""Runs of interactives: whose, from when to when, with which result; aggregates only."""
+"""Runs of interactives: subject, times and result. No answer is stored."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run(name: str, rule: str | None = None, **values: Any) -> Case:
     run("nobody", SUBJECT, anonymous_id=None),
     run("only a deep link", SUBJECT, anonymous_id=None, deep_link_id="abcdEF12"),
 )
-def test_a_run_is_somebodys(group: CaseGroup) -> None:
+def test_run_has_a_subject(group: CaseGroup) -> None:
     check_case_group(group)
 
 
@@ -85,7 +85,7 @@ RESULTS = {"result_level": "low", "result_profile": "clarify"}
     ],
     run("completed with no result", completed=True, result_level=None),
 )
-def test_a_result_comes_with_the_end(group: CaseGroup) -> None:
+def test_only_a_completed_run_has_a_result(group: CaseGroup) -> None:
     check_case_group(group)
 
 
@@ -156,7 +156,7 @@ def test_run_has_no_column_for_an_answer_or_a_text() -> None:
     )
 
 
-def test_what_is_not_given_is_in_progress_since_now() -> None:
+def test_new_run_is_in_progress_since_now_by_default() -> None:
     execute(
         "INSERT INTO interactive_runs (interactive_definition_id, anonymous_id) VALUES (%s, %s)",
         [InteractiveDefinitionFactory().pk, "visitor-1"],

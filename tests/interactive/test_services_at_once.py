@@ -38,7 +38,7 @@ def committed(module_database: Database, django_db_blocker: Any) -> Iterator[Non
         yield
 
 
-def of(row: Any, change: Callable[..., Any], **arguments: Any) -> Callable[[], Any]:
+def call_of(row: Any, change: Callable[..., Any], **arguments: Any) -> Callable[[], Any]:
     return lambda: change(type(row).objects.get(pk=row.pk), **arguments)
 
 
@@ -46,11 +46,11 @@ def kinds(answers: list[Any]) -> Counter[str]:
     return Counter(type(answer).__name__ for answer in answers)
 
 
-def test_configurations_at_once_get_numbers_without_a_gap(committed: None) -> None:
+def test_concurrent_configurations_get_consecutive_numbers(committed: None) -> None:
     definition = InteractiveDefinitionFactory(interactive_type="ritual")
     configs = [{**sample("ritual"), "intro": f"Вариант {n}"} for n in range(5)]
     answers = run_concurrently(
-        *[of(definition, publish_version, config=config) for config in configs]
+        *[call_of(definition, publish_version, config=config) for config in configs]
     )
     assert sorted(answer.version for answer in answers) == [1, 2, 3, 4, 5]
     stored = InteractiveDefinition.objects.get(pk=definition.pk)
@@ -58,14 +58,14 @@ def test_configurations_at_once_get_numbers_without_a_gap(committed: None) -> No
     assert events(definition) == ["interactive_published"] * 5
 
 
-def test_the_same_configuration_at_once_is_one_version(committed: None) -> None:
+def test_concurrent_equal_configurations_make_one_version(committed: None) -> None:
     definition = InteractiveDefinitionFactory()
-    answers = run_concurrently(*[of(definition, publish_version, config=sample("quiz"))] * 4)
+    answers = run_concurrently(*[call_of(definition, publish_version, config=sample("quiz"))] * 4)
     assert {answer.version for answer in answers} == {1}
     assert events(definition) == ["interactive_published"]
 
 
-def test_the_same_request_at_once_begins_one_run(committed: None) -> None:
+def test_concurrent_equal_requests_start_one_run(committed: None) -> None:
     definition, key = InteractiveDefinitionFactory(), uuid7()
     publish_version(definition, config=sample("quiz"))
 
@@ -86,41 +86,41 @@ def test_a_run_ends_once(committed: None) -> None:
     for _round in range(5):
         run = InteractiveRunFactory()
         answers = run_concurrently(
-            of(run, complete_run, result_level="low"),
-            of(run, complete_run, result_level="high"),
-            of(run, abandon_run),
+            call_of(run, complete_run, result_level="low"),
+            call_of(run, complete_run, result_level="high"),
+            call_of(run, abandon_run),
         )
         assert kinds(answers) == {"NoneType": 1, TransitionRefused.__name__: 2}
         assert len(events(run)) == 1
 
 
-def test_the_same_end_at_once_is_told_once(committed: None) -> None:
+def test_concurrent_equal_ends_publish_one_event(committed: None) -> None:
     run = InteractiveRunFactory()
-    assert run_concurrently(*[of(run, complete_run, result_level="low")] * 4) == [None] * 4
+    assert run_concurrently(*[call_of(run, complete_run, result_level="low")] * 4) == [None] * 4
     assert events(run) == ["run_completed"]
 
 
-def test_a_run_is_not_given_to_who_is_erased_at_this_moment(committed: None) -> None:
+def test_run_is_not_linked_to_a_person_during_their_erasure(committed: None) -> None:
     definition, run, person = InteractiveDefinitionFactory(), InteractiveRunFactory(), UserFactory()
     publish_version(definition, config=sample("quiz"))
     is_locked = threading.Event()
 
     def erase() -> None:
         with transaction.atomic():
-            gone = User.objects.select_for_update().get(pk=person.pk)
+            locked = User.objects.select_for_update().get(pk=person.pk)
             is_locked.set()
             wait_until_blocked(2)
-            gone.status, gone.deleted_at = "deleted", timezone.now()
-            gone.email = gone.phone = gone.display_name = None
-            gone.telegram_user_id = gone.telegram_username = None
-            gone.save()
+            locked.status, locked.deleted_at = "deleted", timezone.now()
+            locked.email = locked.phone = locked.display_name = None
+            locked.telegram_user_id = locked.telegram_username = None
+            locked.save()
 
     def after(call: Callable[[], Any]) -> Callable[[], Any]:
         return lambda: is_locked.wait(HANG_TIMEOUT) and call()
 
     begin = partial(start_run, definition.pk, user=person.pk)
     answers = run_concurrently(
-        erase, after(of(run, link_run_to_user, user=person.pk)), after(begin)
+        erase, after(call_of(run, link_run_to_user, user=person.pk)), after(begin)
     )
     assert kinds(answers) == {"NoneType": 1, NotFound.__name__: 2}, answers
     assert not InteractiveRun.objects.filter(user=person.pk).exists()
@@ -132,12 +132,14 @@ def wait_until_blocked(number: int) -> None:
         "SELECT count(*) AS number FROM pg_stat_activity "
         "WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
-    assert eventually(lambda: execute(waiting)[0]["number"] >= number), "nobody waits"
+    assert eventually(lambda: execute(waiting)[0]["number"] >= number), "no session waits"
 
 
-def test_a_run_belongs_to_the_first_of_two(committed: None) -> None:
+def test_run_belongs_to_the_first_linked_person(committed: None) -> None:
     run, people = InteractiveRunFactory(), [UserFactory() for _ in range(3)]
-    answers = run_concurrently(*[of(run, link_run_to_user, user=person.pk) for person in people])
+    answers = run_concurrently(
+        *[call_of(run, link_run_to_user, user=person.pk) for person in people]
+    )
     assert kinds(answers) == {"NoneType": 1, TransitionRefused.__name__: 2}
     winner = people[answers.index(None)]
     assert InteractiveRun.objects.get(pk=run.pk).user_id == winner.pk

@@ -1,4 +1,4 @@
-"""Runs that retention has removed live on in the totals of their day; no number changes."""
+"""Retention replaces runs by totals of their day; no metric changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 INSTANT = timedelta(microseconds=1)
 
-# What of a run its total keeps; and the totals as runs that have gone would have made them.
+# The totals computed from the runs, and the stored totals, with the same columns.
 BY_DAY = """
 SELECT (started_at AT TIME ZONE 'Europe/Moscow')::date AS day, interactive_definition_id, status,
        result_level, result_profile, entry_point, crisis_triggered, count(*) AS runs,
@@ -40,7 +40,7 @@ FROM interactive_run_totals
 """
 
 
-UNSAID = ("result_level", "result_profile", "entry_point")
+OPTIONAL = ("result_level", "result_profile", "entry_point")
 
 
 def as_set(query: str) -> set[tuple[Any, ...]]:
@@ -53,18 +53,18 @@ def as_set(query: str) -> set[tuple[Any, ...]]:
     *range_cases(InteractiveRunTotalFactory, "runs", 1),
     *range_cases(InteractiveRunTotalFactory, "timed_runs", 0),
     *range_cases(InteractiveRunTotalFactory, "duration_ms", 0),
-    Case("with nothing said", InteractiveRunTotalFactory, dict.fromkeys(UNSAID)),
+    Case("without optional values", InteractiveRunTotalFactory, dict.fromkeys(OPTIONAL)),
     Case("many", InteractiveRunTotalFactory, {"runs": 10**12, "duration_ms": 10**18}),
 )
-def test_a_total_counts_something(group: CaseGroup) -> None:
+def test_total_counts_at_least_one_run(group: CaseGroup) -> None:
     check_case_group(group)
 
 
 @breaks("interactive_run_totals_once")
-@pytest.mark.parametrize("said", [{}, dict.fromkeys(UNSAID)], ids=["said", "unsaid"])
-def test_alike_runs_of_a_day_have_one_total(said: dict[str, Any]) -> None:
-    first = InteractiveRunTotalFactory(**said)
-    same = {"interactive_definition": first.interactive_definition, **said}
+@pytest.mark.parametrize("values", [{}, dict.fromkeys(OPTIONAL)], ids=["set", "unset"])
+def test_equal_runs_of_a_day_have_one_total(values: dict[str, Any]) -> None:
+    first = InteractiveRunTotalFactory(**values)
+    same = {"interactive_definition": first.interactive_definition, **values}
     for route in (insert_sql, lambda row: row.save()):
         with refuses("interactive_run_totals_once", "interactive_run_totals"):
             route(InteractiveRunTotalFactory.build(**same))
@@ -80,7 +80,7 @@ def test_alike_runs_of_a_day_have_one_total(said: dict[str, Any]) -> None:
         InteractiveRunTotalFactory(**{**same, **other})
 
 
-def test_runs_that_are_alike_make_one_total() -> None:
+def test_purge_adds_equal_runs_to_one_total() -> None:
     noon = before("100 days").replace(hour=9, minute=0, second=0, microsecond=0)
     quiz = InteractiveDefinitionFactory()
     same = {"interactive_definition": quiz, "started_at": noon}
@@ -100,7 +100,7 @@ def test_runs_that_are_alike_make_one_total() -> None:
 
 
 def test_a_later_run_is_added_to_the_total_of_its_day() -> None:
-    """As after a kill, or when the clock of a client was wrong."""
+    """As after an interrupted purge, or with a wrong clock of a client."""
     quiz, at = InteractiveDefinitionFactory(), before("100 days")
     for number in (1, 2, 3):
         InteractiveRunFactory(
@@ -116,11 +116,11 @@ def test_a_later_run_is_added_to_the_total_of_its_day() -> None:
     assert total["duration_ms"] == 10 + 100 + 1000
 
 
-def test_a_run_that_was_overlooked_for_more_than_its_total_is_kept_leaves_none() -> None:
+def test_run_older_than_the_retention_of_totals_leaves_no_total() -> None:
     InteractiveRunFactory(started_at=before("14 months"))
-    said = command()
-    assert "interactive_runs: 1 row purged." in said
-    assert "interactive_run_totals: 1 row purged." in said
+    output = command()
+    assert "interactive_runs: 1 row purged." in output
+    assert "interactive_run_totals: 1 row purged." in output
     assert execute(TOTALS) == []
 
 
@@ -150,10 +150,10 @@ RUN = st.fixed_dictionaries(
     batch=st.integers(1, 7),
     period=st.tuples(st.integers(0, 260), st.integers(0, 260)).map(sorted),
 )
-def test_a_purge_at_any_moment_changes_no_number(
+def test_purge_at_any_time_changes_no_metric(
     runs: list[dict[str, Any]], purges: list[int], batch: int, period: list[int]
 ) -> None:
-    """Metrics of live runs and totals together, and the totals themselves, to the last column."""
+    """Compares the metrics of runs and totals together, and the totals column by column."""
     last = date(2026, 11, 24) - timedelta(days=period[0])
     first = date(2026, 11, 24) - timedelta(days=period[1])
     with transaction.atomic():
@@ -169,8 +169,8 @@ def test_a_purge_at_any_moment_changes_no_number(
             purge("interactive_runs", now=now, batch=batch)
             left = execute("SELECT FROM interactive_runs WHERE started_at < %s", [now - NINETY])
             assert left == []
-            found = runs_by_day(first, last)
-            assert {(d.day, d.interactive_definition_id): d for d in found} == expected
+            metrics = runs_by_day(first, last)
+            assert {(d.day, d.interactive_definition_id): d for d in metrics} == expected
         purge("interactive_runs", now=NOW + timedelta(days=365), batch=batch)
         assert as_set(TOTALS) == by_day
         assert {
@@ -202,7 +202,7 @@ def run_of(run: dict[str, Any], quizzes: list[Any]) -> dict[str, Any]:
 def counted(
     runs: list[dict[str, Any]], quizzes: list[Any], first: date, last: date
 ) -> dict[tuple[date, Any], RunsOfDay]:
-    """By hand: Moscow is three hours ahead all year."""
+    """The expected metrics, counted one by one. Moscow is three hours ahead of UTC all year."""
     seen: dict[tuple[date, Any], Counter[str]] = {}
     for run in runs:
         made = run_of(run, quizzes)
@@ -221,7 +221,7 @@ def counted(
     }
 
 
-def test_metrics_of_a_day_by_hand() -> None:
+def test_metrics_of_a_day_match_a_hand_count() -> None:
     quiz = InteractiveDefinitionFactory()
     late = datetime.fromisoformat("2026-03-01 20:59:59.999999+00")
     for n, level in enumerate(["low", "low", "high", None]):

@@ -1,5 +1,7 @@
-"""Versions, of content, interactives and templates alike: written once, gone only with their
-parent, and a parent that is in use is so in a version that exists.
+"""Versions of content, interactives and templates.
+
+A version is written once and deleted only with its parent. A parent in use refers to a version
+that exists.
 """
 
 from __future__ import annotations
@@ -128,7 +130,7 @@ def test_a_version_is_not_rewritten(group: ChangeGroup) -> None:
         ]
     ]
 )
-def test_what_a_version_holds_is_not_rewritten(group: ChangeGroup) -> None:
+def test_content_of_a_version_is_not_rewritten(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
@@ -147,7 +149,7 @@ def test_a_version_in_use_is_not_deleted(versions: Versions, delete: Any) -> Non
 
 
 @each
-def test_no_statement_is_too_indirect(versions: Versions) -> None:
+def test_indirect_statements_are_refused(versions: Versions) -> None:
     version = versions.factory()
     for delete in [delete_in_a_cte, delete_by_merge]:
         with refuses(versions.rule("no_delete"), versions.table):
@@ -158,7 +160,7 @@ def test_no_statement_is_too_indirect(versions: Versions) -> None:
 
 @each
 @each_delete
-def test_versions_go_together_with_their_parent(versions: Versions, delete: Any) -> None:
+def test_versions_are_deleted_with_their_parent(versions: Versions, delete: Any) -> None:
     parent, other = versions.parents(), versions.factory()
     for number in [1, 2]:
         versions.of(parent, number)
@@ -176,7 +178,7 @@ def test_versions_are_not_truncated(versions: Versions, with_parents: bool) -> N
 
 
 @each
-def test_a_new_key_of_the_parent_does_not_set_its_versions_free(versions: Versions) -> None:
+def test_changed_key_of_the_parent_does_not_detach_its_versions(versions: Versions) -> None:
     version = versions.factory()
     with refuses_by_any_rule():
         rename_key(getattr(version, versions.parent))
@@ -184,8 +186,8 @@ def test_a_new_key_of_the_parent_does_not_set_its_versions_free(versions: Versio
 
 
 @each
-def test_the_key_of_the_parent_does_not_go_to_another(versions: Versions) -> None:
-    """Its versions would be those of something else."""
+def test_key_of_the_parent_is_not_reused(versions: Versions) -> None:
+    """The versions would belong to another parent."""
     parent = getattr(versions.factory(), versions.parent)
     with refuses_by_any_rule():
         rename_key(parent)
@@ -197,7 +199,7 @@ def author_of(parent: Any) -> dict[str, Any]:
 
 
 @each
-def test_a_temporary_table_does_not_stand_in_for_the_parents(versions: Versions) -> None:
+def test_temporary_table_does_not_replace_the_parents(versions: Versions) -> None:
     versions.factory()
     execute(f"CREATE TEMPORARY TABLE {versions.parent_table} (id uuid)")
     with refuses(versions.rule("no_delete"), versions.table):
@@ -205,7 +207,7 @@ def test_a_temporary_table_does_not_stand_in_for_the_parents(versions: Versions)
 
 
 @each
-def test_an_operator_of_ones_own_does_not_hide_the_parent(versions: Versions) -> None:
+def test_custom_operator_does_not_hide_the_parent(versions: Versions) -> None:
     versions.factory()
     shadow_equality_operator("uuid", answer=False)
     with refuses(versions.rule("no_delete"), versions.table):
@@ -213,7 +215,7 @@ def test_an_operator_of_ones_own_does_not_hide_the_parent(versions: Versions) ->
 
 
 @each
-def test_the_refusal_tells_nothing_of_the_version(versions: Versions) -> None:
+def test_refusal_reveals_nothing_of_the_version(versions: Versions) -> None:
     version = versions.factory(**{versions.number: 424242})
     hidden = ["424242", str(version.pk), str(getattr(version, f"{versions.parent}_id"))]
     for write, rule, column in [
@@ -228,14 +230,14 @@ def test_the_refusal_tells_nothing_of_the_version(versions: Versions) -> None:
 
 
 @each_used
-def test_the_version_of_another_does_not_count(versions: Versions) -> None:
+def test_version_of_another_parent_does_not_count(versions: Versions) -> None:
     versions.factory(version=5)
     with refuses(versions.exists, versions.parent_table):
         update_sql(versions.parents(), **{versions.used: 5})
 
 
 @each_used
-def test_who_defers_the_question_writes_in_any_order(versions: Versions) -> None:
+def test_deferred_rule_allows_any_order_of_writes(versions: Versions) -> None:
     def write(number: int) -> None:
         execute("SET CONSTRAINTS ALL DEFERRED")
         parent = versions.parents.build(**{versions.used: 7})
@@ -249,7 +251,7 @@ def test_who_defers_the_question_writes_in_any_order(versions: Versions) -> None
 
 
 @each_used
-def test_a_savepoint_does_not_evade_the_deferred_question(versions: Versions) -> None:
+def test_savepoint_does_not_evade_the_deferred_rule(versions: Versions) -> None:
     parent = versions.parents()
     with refuses(versions.exists, versions.parent_table):
         execute("SET CONSTRAINTS ALL DEFERRED; SAVEPOINT kept")
@@ -258,7 +260,7 @@ def test_a_savepoint_does_not_evade_the_deferred_question(versions: Versions) ->
 
 
 @each_used
-def test_a_new_key_does_not_evade_the_deferred_question(versions: Versions) -> None:
+def test_changed_key_does_not_evade_the_deferred_rule(versions: Versions) -> None:
     parent = versions.parents()
     with refuses_by_any_rule():
         execute("SET CONSTRAINTS ALL DEFERRED")
@@ -267,7 +269,7 @@ def test_a_new_key_does_not_evade_the_deferred_question(versions: Versions) -> N
 
 
 @each_used
-def test_a_temporary_table_does_not_stand_in_for_the_versions(versions: Versions) -> None:
+def test_temporary_table_does_not_replace_the_versions(versions: Versions) -> None:
     versions.factory(version=1)
     execute(f"CREATE TEMPORARY TABLE {versions.table} AS TABLE public.{versions.table}")
     execute(f"UPDATE pg_temp.{versions.table} SET version = 99")
@@ -276,7 +278,7 @@ def test_a_temporary_table_does_not_stand_in_for_the_versions(versions: Versions
 
 
 @each_used
-def test_an_operator_of_ones_own_does_not_make_a_version_exist(versions: Versions) -> None:
+def test_custom_operator_does_not_make_a_version_exist(versions: Versions) -> None:
     versions.factory(version=1)
     shadow_equality_operator("integer", answer=True)
     with refuses(versions.exists, versions.parent_table):
@@ -284,7 +286,7 @@ def test_an_operator_of_ones_own_does_not_make_a_version_exist(versions: Version
 
 
 @each_used
-def test_the_refusal_tells_nothing_of_the_version_to_come(versions: Versions) -> None:
+def test_refusal_reveals_nothing_of_a_missing_version(versions: Versions) -> None:
     parent = versions.parents()
     check_refusal_is_discreet(
         lambda: update_sql(parent, **{versions.used: 424242}),

@@ -1,4 +1,4 @@
-"""To whom we may write, in plain Python over all rows; and worlds of people at random."""
+"""A reference model, in plain Python, of whom we may contact; and random sets of people."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.factories import (
     UserFactory,
 )
 
-FEW = 4  # worlds of the fast test; the slow one tries the others
+FEW = 4  # seeds of the fast test; the slow test runs the others
 
 
 def each_seeds(count: int, start: int = 0) -> Any:
@@ -35,16 +35,16 @@ START = datetime(2026, 1, 7, 12, tzinfo=UTC)
 
 
 class Oracle:
-    """Reads all there is once."""
+    """Reads all rows once, and answers from these rows."""
 
     def __init__(self, consent_type: str) -> None:
         self.status = dict(User.objects.values_list("pk", "status"))
         self.leads = {lead.pk: lead for lead in Lead.objects.all()}
         self.identities = [*LeadIdentity.objects.all()]
-        everything = [*Consent.objects.all()]
-        self.consents = [row for row in everything if row.consent_type == consent_type]
+        every_consent = [*Consent.objects.all()]
+        self.consents = [row for row in every_consent if row.consent_type == consent_type]
         pairs = [
-            *((row.user_id, row.lead_id) for row in [*self.identities, *everything]),
+            *((row.user_id, row.lead_id) for row in [*self.identities, *every_consent]),
             *Appointment.objects.values_list("client", "lead"),
             *WaitlistRequest.objects.values_list("user", "lead"),
         ]
@@ -56,22 +56,22 @@ class Oracle:
         }
 
     def one_with(self, lead: UUID) -> set[UUID]:
-        """The lead and all that are one with it by merges."""
-        found, grown = {lead}, True
+        """The lead and all leads that merges connect to it."""
+        group, grown = {lead}, True
         while grown:
             grown = False
             for pair in self.merges:
-                if pair & found and not pair <= found:
-                    found |= pair
+                if pair & group and not pair <= group:
+                    group |= pair
                     grown = True
-        return found
+        return group
 
     def accounts_of(self, lead: UUID) -> set[UUID]:
         group = self.one_with(lead)
         return {user for user, known in self.links if known in group}
 
     def others_of(self, lead: UUID, user: UUID) -> set[UUID]:
-        """The other accounts of the lead; an erased one is nobody any more."""
+        """The other accounts of the lead; an erased account does not count."""
         accounts = self.accounts_of(lead) - {user}
         return {account for account in accounts if self.status.get(account) != "deleted"}
 
@@ -100,7 +100,7 @@ class Oracle:
         return last_word_is_yes(rows, rows)
 
     def is_session_of(self, session: Any, user: UUID | None, lead: UUID | None) -> bool:
-        """Whether a current session is exactly this person's, who is not erased."""
+        """Whether a current session belongs to exactly this person, who is not erased."""
         people = {user} if user else self.accounts_of(lead) or {lead}
         group = self.one_with(lead) if lead else set()
         accounts = people & {*self.status}
@@ -119,7 +119,7 @@ class Oracle:
         )
 
     def rows_of(self, user: UUID | None, lead: UUID | None) -> set[UUID]:
-        """Keys of all that the person said."""
+        """The keys of all consents and refusals of the person."""
         users = {user} if user else self.accounts_of(lead)
         leads = set().union(*map(self.leads_of, users), self.one_with(lead) if lead else set())
         return {
@@ -143,14 +143,14 @@ def last_word_is_yes(rows: list[Consent], granting: list[Consent]) -> bool:
 
 
 def erase(user: UUID) -> None:
-    """As far as the account goes: what its leads are known by may stay."""
+    """Erase the account only: the identities of its leads stay."""
     User.objects.filter(pk=user).update(
         status="deleted", deleted_at=START, email=None, display_name=None, password=""
     )
 
 
 class World:
-    """Some accounts and leads, and what they said, at random; times are few, so that many meet."""
+    """Random accounts and leads with consents. The times are few, so that many coincide."""
 
     def __init__(self, seed: int, *, sessions: int = 0) -> None:
         self.dice = dice = random.Random(seed)
@@ -167,7 +167,7 @@ class World:
             self._merge()
         self.taken: set[tuple[UUID | None, str]] = set()
         for _ in range(dice.randint(0, 16)):
-            self._speak()
+            self._add_consent()
         for _ in range(sessions):
             client, lead = dice.choice([(True, False), (False, True), (True, True)])
             AppointmentFactory(
@@ -196,7 +196,7 @@ class World:
             lead.identities.update(lead=into)
             Lead.objects.filter(pk=lead.pk).update(status="inactive", merged_into=into)
 
-    def _speak(self) -> None:
+    def _add_consent(self) -> None:
         dice = self.dice
         purpose = dice.choice(["communications", "communications", "telegram"])
         user, lead = dice.choice(

@@ -1,4 +1,4 @@
-"""Documents by hand: rows of an export as ``collecting.py`` gives them."""
+"""Documents for the tests of rendering: rows of an export as ``collecting.py`` returns them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def document(**tables: list[dict[str, Any]]) -> export_document.Document:
 
 
 def texts(value: Any) -> list[str]:
-    """Every text inside."""
+    """All texts inside the value."""
     if isinstance(value, str):
         return [value]
     if isinstance(value, dict):

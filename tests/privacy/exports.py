@@ -1,4 +1,4 @@
-"""What the tests of exports share: people with a diary, and files with what became of it."""
+"""Shared by the tests of exports: people with a diary, files and commands."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def command(*arguments: str) -> str:
 
 
 def refused(*arguments: str) -> tuple[str, str]:
-    """What the command prints, and what it fails with."""
+    """The output of the command, and the message with which it fails."""
     output = io.StringIO()
     with pytest.raises(CommandError) as caught:
         call_command("process_exports", *arguments, stdout=output, stderr=output)

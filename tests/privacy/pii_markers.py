@@ -1,7 +1,7 @@
-"""People with a row in every table that can hold one of theirs, and a mark in every place.
+"""People with a row in every table that can hold personal rows, and a mark in every column.
 
-A mark is a text that stands in one place only. Afterwards the whole database is searched for it,
-by its catalog: what is sealed is opened, too.
+A mark is a text that occurs in one column only. After an erasure, the tests search the whole
+database for the marks, by its catalog, and open the sealed values.
 """
 
 from __future__ import annotations
@@ -62,85 +62,85 @@ from tests.factories.base import ahead
 from tests.factories.payloads import PAYLOADS
 
 LETTERS = string.ascii_lowercase
-# P0 columns of people's rows in which nobody writes what they like.
+# P0 columns of people's rows into which people cannot type text of their own.
 NOT_CHOSEN = {
     "users.timezone": "an IANA zone",
     "appointments.timezone": "an IANA zone",
-    "consents.version": "the date of a text of ours",
-    "review_publication_consents.version": "the date of a text of ours",
+    "consents.version": "the date of our text",
+    "review_publication_consents.version": "the date of our text",
     "anonymous_questions.trigger_flags": "a closed set",
-    "analytics_events.schema_version": "a version of ours",
+    "analytics_events.schema_version": "our version",
     "availability_slots.external_event_id": "an event of the practice's own calendar",
-    "audit_log_entries.action": "a code of ours",
-    "audit_log_entries.entity_type": "a code of ours",
-    "audit_log_entries.entity_id": "a key of ours",
-    "audit_log_entries.entity_key": "a key of ours",
+    "audit_log_entries.action": "our code",
+    "audit_log_entries.entity_type": "our code",
+    "audit_log_entries.entity_id": "our key",
+    "audit_log_entries.entity_key": "our key",
     "audit_log_entries.old_value": "P0 columns, written by the database",
     "audit_log_entries.new_value": "P0 columns, written by the database",
     "audit_log_entries.origin_salt": "random",
-    "analytics_events.event_id": "an id of the event, whose sender makes it at random",
-    "lead_timeline_events.event_id": "an id of the event, whose sender makes it at random",
+    "analytics_events.event_id": "a random id of the event, created by its sender",
+    "lead_timeline_events.event_id": "a random id of the event, created by its sender",
 }
-# Kept for accounting: ids of the provider's and of ours (classification.ACCOUNTING).
+# Kept for accounting: ids of the provider and our own ids (classification.ACCOUNTING).
 KEPT_MARKS = {"payments.provider_payment_id", "payments.idempotency_key"}
 
 
 class Marks:
-    """Makes marks, and knows where each was put: place ("table.column") to its marks."""
+    """Creates marks, and records the column ("table.column") of each mark."""
 
     serial = itertools.count()
 
     def __init__(self) -> None:
         self.placed: dict[str, list[str]] = {}
 
-    def text(self, place: str) -> str:
-        """A code, a slug, an opaque id: letters only, of no other mark a part."""
+    def text(self, column: str) -> str:
+        """A code, a slug or an opaque id: letters only, and no part of another mark."""
         number = next(self.serial)
         letters = ""
         for _ in range(5):
-            number, place_value = divmod(number, 26)
-            letters += LETTERS[place_value]
-        return self.put(place, f"zqx{letters}xqz")
+            number, letter = divmod(number, 26)
+            letters += LETTERS[letter]
+        return self.put(column, f"zqx{letters}xqz")
 
-    def digits(self, place: str) -> str:
-        return self.put(place, f"4{next(self.serial):07d}46")
+    def digits(self, column: str) -> str:
+        return self.put(column, f"4{next(self.serial):07d}46")
 
-    def phone(self, place: str) -> str:
-        return "+" + self.digits(place)
+    def phone(self, column: str) -> str:
+        return "+" + self.digits(column)
 
-    def email(self, place: str) -> str:
-        return f"{self.text(place)}@example.com"
+    def email(self, column: str) -> str:
+        return f"{self.text(column)}@example.com"
 
-    def uuid(self, place: str) -> UUID:
+    def uuid(self, column: str) -> UUID:
         made = uuid4()
-        self.put(place, str(made))
+        self.put(column, str(made))
         return made
 
-    def address(self, place: str) -> str:
-        return self.put(place, f"2001:db8::{1 + next(self.serial):x}:4646")
+    def address(self, column: str) -> str:
+        return self.put(column, f"2001:db8::{1 + next(self.serial):x}:4646")
 
-    def token(self, place: str, channel: str, contact: str) -> None:
-        """The blind index of a contact says as much as the contact to whoever has the key."""
-        self.put(place, BlindToken.of(channel, contact).text)
+    def token(self, column: str, channel: str, contact: str) -> None:
+        """The blind index of a contact identifies the contact to anyone who has the key."""
+        self.put(column, BlindToken.of(channel, contact).text)
 
-    def put(self, place: str, text: str) -> str:
-        self.placed.setdefault(place, []).append(text)
+    def put(self, column: str, text: str) -> str:
+        self.placed.setdefault(column, []).append(text)
         return text
 
     def all(self, *, but: Iterable[str] = ()) -> dict[str, str]:
-        """Mark to place."""
+        """The column of each mark."""
         left_out = {*but}
         return {
-            mark: place
-            for place, marks in self.placed.items()
+            mark: column
+            for column, marks in self.placed.items()
             for mark in marks
-            if place not in left_out
+            if column not in left_out
         }
 
 
 @dataclass
 class Marked:
-    """One person, marked."""
+    """A person whose rows have marks."""
 
     user: User
     marks: Marks
@@ -154,14 +154,14 @@ class Marked:
         self.rows.setdefault(row._meta.db_table, []).append(row)
         return row
 
-    def gone(self) -> dict[str, str]:
-        """The marks that nobody may find after erasure."""
+    def erased_marks(self) -> dict[str, str]:
+        """The marks that an erasure removes."""
         return self.marks.all(but=KEPT_MARKS)
 
 
 @dataclass
 class Shared:
-    """What belongs to nobody of them: the staff, and the service that all of them take."""
+    """Rows that belong to none of the people: the owner, a service and an interactive."""
 
     owner: User
     service: Any
@@ -179,7 +179,7 @@ class Shared:
 
 
 def marked_person(shared: Shared, **account: Any) -> Marked:
-    """A person with everything, none of whose sessions lies ahead."""
+    """A person with a row of every kind, and without upcoming sessions."""
     marks = Marks()
     email, phone = marks.email("users.email"), marks.phone("users.phone")
     telegram = marks.digits("users.telegram_user_id")
@@ -227,7 +227,7 @@ def _lead(one: Marked, browser: str) -> Any:
         lead=lead, note_encrypted=Plaintext(f"Заметка {text('lead_notes.note_encrypted')}")
     )
     one.add(note)
-    for whose in (
+    for subject in (
         {"lead": lead, "anonymous_id": text("deep_links.anonymous_id")},
         {"anonymous_id": browser},
     ):
@@ -235,7 +235,7 @@ def _lead(one: Marked, browser: str) -> Any:
             deep_link_id=text("deep_links.deep_link_id"),
             entity_ref=text("deep_links.entity_ref"),
             source_page=text("deep_links.source_page"),
-            **whose,
+            **subject,
         )
         one.add(link)
     return lead
@@ -243,7 +243,7 @@ def _lead(one: Marked, browser: str) -> Any:
 
 def _sessions(one: Marked, shared: Shared, lead: Any) -> None:
     marks, text = one.marks, one.marks.text
-    for state, whose in (
+    for state, subject in (
         ("completed", {"client": one.user}),
         ("canceled", {"client": one.user, "lead": lead}),
         ("completed", {"client": None, "lead": lead}),
@@ -257,7 +257,7 @@ def _sessions(one: Marked, shared: Shared, lead: Any) -> None:
             external_calendar_event_id=text("appointments.external_calendar_event_id"),
             deep_link_id=text("appointments.deep_link_id"),
             **{state: True},
-            **whose,
+            **subject,
         )
         one.add(appointment)
         one.add(appointment.slot)
@@ -271,18 +271,18 @@ def _sessions(one: Marked, shared: Shared, lead: Any) -> None:
         )
         form = PAYLOADS["intake"] | {"note": f"Ещё {text('intake_forms.payload_encrypted')}"}
         one.add(IntakeFormFactory(appointment=appointment, payload_encrypted=Plaintext(form)))
-    for whose in ({"user": one.user}, {"user": None, "lead": lead}):
+    for subject in ({"user": one.user}, {"user": None, "lead": lead}):
         contact = marks.email("waitlist_requests.contact_value_encrypted")
         marks.token("waitlist_requests.contact_value_bidx", "email", contact)
-        one.add(_waits(shared, contact, **whose))
-    # Nobody is named; it is theirs by the account's address.
+        one.add(_waitlist_request(shared, contact, **subject))
+    # This request names no person; it belongs to the account with this address.
     marks.token("waitlist_requests.contact_value_bidx", "email", one.user.email)
-    one.add(_waits(shared, one.user.email, user=None))
+    one.add(_waitlist_request(shared, one.user.email, user=None))
 
 
-def _waits(shared: Shared, contact: str, **whose: Any) -> Any:
+def _waitlist_request(shared: Shared, contact: str, **subject: Any) -> Any:
     return WaitlistRequestFactory(
-        service=shared.service, contact_value_encrypted=Plaintext(contact), **whose
+        service=shared.service, contact_value_encrypted=Plaintext(contact), **subject
     )
 
 
@@ -294,8 +294,12 @@ def _writings(one: Marked, shared: Shared) -> None:
             user=one.user, diary_type=kind, payload_encrypted=Plaintext(entry)
         )
         one.add(diary)
-    place = "anonymous_questions.contact_value_encrypted"
-    for user, contact in ((one.user, marks.email(place)), (None, one.user.phone), (one.user, None)):
+    column = "anonymous_questions.contact_value_encrypted"
+    for user, contact in (
+        (one.user, marks.email(column)),
+        (None, one.user.phone),
+        (one.user, None),
+    ):
         question = AnonymousQuestionFactory(
             user=user,
             approved=True,
@@ -335,7 +339,7 @@ def _events(one: Marked, shared: Shared, lead: Any, browser: str) -> None:
         },
     )
     one.add(timeline)
-    for whose in (
+    for subject in (
         {"user_id": one.pk, "anonymous_id": text("analytics_events.anonymous_id")},
         {"lead_id": lead.pk, "anonymous_id": None},
         {"anonymous_id": browser},
@@ -353,7 +357,7 @@ def _events(one: Marked, shared: Shared, lead: Any, browser: str) -> None:
                 "utm_campaign": text("analytics_events.acquisition"),
             },
             properties={"page_path": path, "content_slug": text("analytics_events.properties")},
-            **whose,
+            **subject,
         )
         one.add(event)
     for user, completed in ((one.user, True), (None, False)):
@@ -387,10 +391,10 @@ def _rights(one: Marked, lead: Any) -> None:
 
 def _logins(one: Marked) -> None:
     text = one.marks.text
-    said = {"_auth_user_id": str(one.pk), "said": text("django_session.session_data")}
+    data = {"_auth_user_id": str(one.pk), "data": text("django_session.session_data")}
     session = Session.objects.create(
         session_key=one.marks.put("django_session.session_key", f"zqx{uuid4().hex[:20]}"),
-        session_data=SessionStore().encode(said),
+        session_data=SessionStore().encode(data),
         expire_date=ahead(days=1),
     )
     one.add(session)
@@ -404,17 +408,17 @@ def _logins(one: Marked) -> None:
         one.add(AuditLogEntry.objects.get(pk=key))
 
 
-# -- nothing is left out --------------------------------------------------------------------------
+# -- completeness ---------------------------------------------------------------------------------
 
 
 def tables_of_people() -> list[data_map.Table]:
     """The tables that can hold rows of a person."""
-    nobody = PersonalRows(UUID(int=0))
-    return [table for table in tables() if nobody.rows(table) is not None]
+    missing_person = PersonalRows(UUID(int=0))
+    return [table for table in tables() if missing_person.rows(table) is not None]
 
 
 def takes_text(column: Column) -> bool:
-    """Whether somebody's own words or numbers fit into the column."""
+    """Whether a person's own words or numbers fit into the column."""
     kind = column.field
     assert kind is not None
     if column.privacy != "P0":
@@ -434,7 +438,7 @@ def takes_text(column: Column) -> bool:
 
 
 def unmarked(one: Marked) -> list[str]:
-    """Tables without a row of this person, and places in which none of their rows has a mark."""
+    """Tables without a row of this person, and columns without a mark in any of the rows."""
     person, missing = PersonalRows(one.pk), []
     for table in tables_of_people():
         rows = person.rows(table)
@@ -479,32 +483,32 @@ ORDER BY 1, a.attnum
 
 
 def search(marks: Mapping[str, str], cursor: Any = None) -> list[str]:
-    """Where the marks are found, raw or opened: "table.column: mark of place", sorted.
+    """The columns that contain the marks, raw or opened: "table.column: marked column", sorted.
 
-    ``cursor`` is of the database that is searched, by its catalog; else it is the tests' own.
+    ``cursor`` belongs to the database that is searched; the default is the tests' own database.
     """
     if cursor is None:
         with connection.cursor() as own:
             return search(marks, own)
     wanted = re.compile("|".join(map(re.escape, sorted(marks)))) if marks else None
-    found: set[str] = set()
+    matches: set[str] = set()
     for table, row_id, column, text in _texts(cursor):
         for opened in (text, *_opened(table, column, row_id, text)):
             for mark in wanted.findall(opened) if wanted else ():
-                found.add(f"{table}.{column}: {marks[mark]}")
-    return sorted(found)
+                matches.add(f"{table}.{column}: {marks[mark]}")
+    return sorted(matches)
 
 
 def _texts(cursor: Any) -> Iterator[tuple[str, str, str, str]]:
-    """Table, key of the row, column, and the value as text, of everything there is."""
+    """Table, key of the row, column and value as text, for every value of the database."""
     cursor.execute(COLUMNS)
     by_table: dict[str, list[tuple[str, str]]] = {}
     for table, column, kind in cursor.fetchall():
         by_table.setdefault(table, []).append((column, kind))
     for table, columns in by_table.items():
-        asked = [_as_text(name, kind) for name, kind in columns]
+        selected = [_as_text(name, kind) for name, kind in columns]
         key = next((f'"{n}"::text' for n, _ in columns if n == "id"), "ctid::text")
-        cursor.execute(f'SELECT {key}, {", ".join(asked)} FROM public."{table}"')
+        cursor.execute(f'SELECT {key}, {", ".join(selected)} FROM public."{table}"')
         for row_id, *values in cursor.fetchall():
             for (column, _), value in zip(columns, values, strict=True):
                 if value is not None:
@@ -520,7 +524,10 @@ def _as_text(name: str, kind: str) -> str:
 
 
 def _opened(table: str, column: str, row_id: str, text: str) -> Iterator[str]:
-    """What is sealed in the text: by its own column; where that has none, by any."""
+    """The opened values of the sealed texts in ``text``.
+
+    In a column that is not sealed itself, the fields of all sealed columns are tried.
+    """
     for sealed in SEALED.findall(text) if "v1." in text else ():
         own = SEALED_FIELDS.get((table, column))
         for kind in [own] if own else SEALED_FIELDS.values():
@@ -538,8 +545,8 @@ SEALED_FIELDS: dict[tuple[str, str], SealedField] = {
 
 
 def digests() -> dict[tuple[str, str], str]:
-    """Every row of every table, as (table, place in it) to a digest."""
-    found = {}
+    """A digest of every row of the database, by table and key (or by the row itself)."""
+    result = {}
     with connection.cursor() as cursor:
         cursor.execute(COLUMNS)
         names = sorted({table for table, _, _ in cursor.fetchall()})
@@ -547,12 +554,12 @@ def digests() -> dict[tuple[str, str], str]:
         for name in names:
             key = f'"{keys[name]}"::text' if name in keys else "t::text"
             cursor.execute(f'SELECT {key}, md5(t::text) FROM public."{name}" t')
-            found |= {(name, row): digest for row, digest in cursor.fetchall()}
-    return found
+            result |= {(name, row): digest for row, digest in cursor.fetchall()}
+    return result
 
 
 def broken_chain() -> list[int]:
-    """The numbers of entries of the audit log whose hash is not what their rows say."""
+    """Sequence numbers of the audit entries whose hash does not match their content."""
     with connection.cursor() as cursor:
         cursor.execute(
             """

@@ -1,7 +1,7 @@
-"""Programs that write while tests/privacy/test_purge_beside_others.py purges. No Django here.
+"""Threads that write while tests/privacy/test_purge_beside_others.py purges. No Django.
 
-``visit`` starts runs, as the site does, and completes runs wherever it finds one that is not: old
-ones too, which a purge is about to take. What it has done is what the totals must add up to.
+``Visitor`` starts runs, as the site does, and completes unfinished runs, also old runs that a purge
+is about to remove. The totals must add up to the work of the visitors.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ WHERE id = (SELECT id FROM interactive_runs WHERE status = 'in_progress'
 
 
 class Visitor(threading.Thread):
-    """Writes with a connection of its own until it is told to stop."""
+    """Writes on a separate connection until it is stopped."""
 
     def __init__(self, conninfo: str, quiz: object, seed: int) -> None:
         super().__init__()
         self.conninfo, self.quiz, self.dice = conninfo, quiz, random.Random(seed)
-        self.told = threading.Event()
+        self.stopped = threading.Event()
         self.done: Counter[str] = Counter()
         self.error: Exception | None = None
 
     def run(self) -> None:
         try:
             with psycopg.connect(self.conninfo, autocommit=True) as connection:
-                while not self.told.is_set():
+                while not self.stopped.is_set():
                     self._write(connection)
         except Exception as error:
             self.error = error
 
     def _write(self, connection: psycopg.Connection) -> None:
         if self.dice.random() < 0.5:
-            # Some come late, with a start that has expired already.
+            # Some runs arrive late: their start has already expired.
             days = self.dice.choice([0, 0, 0, 95])
             connection.execute(START, [self.quiz, days])
             self.done["started"] += 1
@@ -54,7 +54,7 @@ class Visitor(threading.Thread):
             self.done["completed"] += changed.rowcount
 
     def stop(self) -> Counter[str]:
-        self.told.set()
+        self.stopped.set()
         self.join()
         if self.error is not None:
             raise self.error

@@ -1,4 +1,4 @@
-"""What the tests of purge_expired share."""
+"""Shared by the tests of purge_expired."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def command(*arguments: str, **options: Any) -> str:
 
 
 def refused(*arguments: str, **options: Any) -> tuple[str, str]:
-    """What the command prints, and what it fails with."""
+    """The output of the command, and the message with which it fails."""
     output = io.StringIO()
     with pytest.raises(CommandError) as caught:
         call_command("purge_expired", *arguments, stdout=output, stderr=output, **options)
@@ -44,7 +44,7 @@ def purge(name: str, **options: Any) -> retention.Purge:
 
 
 class OnWait(Event):
-    """The event by which a run is stopped; a run that waits for it calls `action` instead."""
+    """The stop event of a run. A run that waits for the event calls ``action`` instead."""
 
     def __init__(self, action: Callable[[float], object]) -> None:
         super().__init__()
@@ -56,28 +56,28 @@ class OnWait(Event):
 
 
 def before(time: str) -> datetime:
-    """This long ago, by the clock of the database."""
-    return execute(f"SELECT now() - interval '{time or '0'}' AS moment")[0]["moment"]
+    """The time this long ago, by the clock of the database."""
+    return execute(f"SELECT now() - interval '{time or '0'}' AS earlier")[0]["earlier"]
 
 
 def contents() -> dict[str, str]:
     """A hash of every table."""
-    found = {}
+    hashes = {}
     for table in tables():
         rows = "coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '')"
         (row,) = execute(f"SELECT {rows} AS hash FROM {table.name} t")
-        found[table.name] = row["hash"]
-    return found
+        hashes[table.name] = row["hash"]
+    return hashes
 
 
 @contextmanager
 def touches(*names: str) -> Iterator[None]:
-    """The block changes these tables, and no other."""
-    found = contents()
+    """The block changes these tables only."""
+    previous = contents()
     yield
     now = contents()
-    assert {name for name in found if found[name] != now[name]} == {*names}
+    assert {name for name in previous if previous[name] != now[name]} == {*names}
 
 
-def there(row: models.Model) -> bool:
+def exists(row: models.Model) -> bool:
     return type(row)._base_manager.filter(pk=row.pk).exists()

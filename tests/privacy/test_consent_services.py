@@ -1,4 +1,4 @@
-"""What people agree to, refuse and withdraw, as an account, as a lead, or as both."""
+"""Consents that people grant, refuse and withdraw: as an account, as a lead, or as both."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ TEXT = {"consent_type": "communications", "version": V1, "source": "web"}
 
 
 def at(hours: float = 0) -> Clock:
-    """A clock that stands ``hours`` after NOW."""
+    """A clock that always returns NOW plus ``hours``."""
     return lambda: NOW + timedelta(hours=hours)
 
 
@@ -68,7 +68,7 @@ def refuse(hours: float = 0, **values: Any) -> Consent:
     return grant(hours, granted=False, **values)
 
 
-def known_as(*users: User, **values: Any) -> Lead:
+def lead_of(*users: User, **values: Any) -> Lead:
     """A lead with an e-mail address, and these accounts among its identities."""
     lead = LeadFactory(**values)
     LeadIdentityFactory(lead=lead)
@@ -77,8 +77,8 @@ def known_as(*users: User, **values: Any) -> Lead:
     return lead
 
 
-def active(**whose: Any) -> list[Consent]:
-    return [*Consent.objects.filter(**whose).active().order_by("granted_at", "pk")]
+def active(**subject: Any) -> list[Consent]:
+    return [*Consent.objects.filter(**subject).active().order_by("granted_at", "pk")]
 
 
 def stored(row: Consent) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def tracked() -> list[tuple[str, bool]]:
 
 @contextmanager
 def refused(error: type[Refused], **details: object):
-    """The verb says no with exactly this error, and nothing is written."""
+    """The block raises exactly this refusal and writes nothing."""
     with nothing_written(), pytest.raises(error) as caught:
         yield
     assert type(caught.value) is error
@@ -111,21 +111,21 @@ def refused(error: type[Refused], **details: object):
 
 SUBJECTS: dict[str, Callable[[], dict[str, Any]]] = {
     "user": lambda: {"user": UserFactory()},
-    "lead": lambda: {"lead": known_as()},
-    "both": lambda: {"user": UserFactory(), "lead": known_as()},
-    "both, who are known as one": lambda: (lambda user: {"user": user, "lead": known_as(user)})(
+    "lead": lambda: {"lead": lead_of()},
+    "both": lambda: {"user": UserFactory(), "lead": lead_of()},
+    "both, who are known as one": lambda: (lambda user: {"user": user, "lead": lead_of(user)})(
         UserFactory()
     ),
 }
-each_subject = pytest.mark.parametrize("whose", SUBJECTS.values(), ids=SUBJECTS)
+each_subject = pytest.mark.parametrize("make_subject", SUBJECTS.values(), ids=SUBJECTS)
 
 
-# -- agreeing -------------------------------------------------------------------------------------
+# -- granting -------------------------------------------------------------------------------------
 
 
 @each_subject
-def test_a_consent_is_written_as_it_was_given(whose: Callable[[], dict[str, Any]]) -> None:
-    subject = whose()
+def test_consent_is_stored_as_it_was_given(make_subject: Callable[[], dict[str, Any]]) -> None:
+    subject = make_subject()
     row = grant(**subject)
     keys = {name: subject[name].pk if name in subject else None for name in ("user", "lead")}
     assert stored(row) == {
@@ -144,23 +144,25 @@ def test_a_consent_is_written_as_it_was_given(whose: Callable[[], dict[str, Any]
 
 
 @each_subject
-def test_the_same_version_again_is_the_same_consent(whose: Callable[[], dict[str, Any]]) -> None:
-    subject = whose()
+def test_repeated_grant_of_a_version_returns_the_same_consent(
+    make_subject: Callable[[], dict[str, Any]],
+) -> None:
+    subject = make_subject()
     row = grant(**subject)
     with nothing_written():
         assert grant(1, **subject) == row
         assert grant(1, **{name: one.pk for name, one in subject.items()}) == row
         assert grant(1, **{name: str(one.pk) for name, one in subject.items()}) == row
         assert grant(1, source="telegram", **subject) == row
-        for name, one in subject.items():  # of both, each alone has said so too
+        for name, one in subject.items():  # the consent is also that of each of them alone
             assert grant(1, **{name: one}) == row
 
 
 @each_subject
-def test_a_newer_version_takes_the_place_of_the_older_one(
-    whose: Callable[[], dict[str, Any]],
+def test_newer_version_replaces_the_older_one(
+    make_subject: Callable[[], dict[str, Any]],
 ) -> None:
-    subject = whose()
+    subject = make_subject()
     old = grant(**subject)
     new = grant(1, version=V2, **subject)
     assert stored(old)["revoked_at"] == stored(new)["granted_at"] == NOW + timedelta(hours=1)
@@ -175,7 +177,7 @@ def test_a_newer_version_takes_the_place_of_the_older_one(
         assert grant(2, version=V2, **subject) == new
 
 
-def test_an_older_version_does_not_come_after_a_newer_one() -> None:
+def test_older_version_is_refused_after_a_newer_one() -> None:
     user = UserFactory()
     row = grant(user=user, version=V2)
     with refused(VersionOutdated, id=row.pk):
@@ -198,7 +200,7 @@ def test_versions_are_ordered_by_day_and_number(versions: list[str]) -> None:
     assert len({version_order(version) for version in versions}) == len(versions)
 
 
-def test_purposes_are_apart() -> None:
+def test_purposes_are_independent() -> None:
     user = UserFactory()
     rows = [grant(user=user, consent_type=purpose) for purpose in Consent.Type.values]
     assert {*active()} == {*rows}
@@ -206,9 +208,9 @@ def test_purposes_are_apart() -> None:
     assert {row.consent_type for row in active()} == {*Consent.Type.values} - {"telegram"}
 
 
-def test_people_are_apart() -> None:
+def test_people_are_independent() -> None:
     user, other = UserFactory(), UserFactory()
-    lead, another = known_as(), known_as()
+    lead, another = lead_of(), lead_of()
     rows = [
         grant(**{name: one})
         for name, one in [("user", user), ("user", other), ("lead", lead), ("lead", another)]
@@ -219,8 +221,8 @@ def test_people_are_apart() -> None:
     assert active() == [rows[1], rows[3]]
 
 
-def test_of_both_only_who_has_not_said_so_is_written() -> None:
-    user, lead = UserFactory(), known_as()
+def test_grant_of_both_stores_only_the_missing_subject() -> None:
+    user, lead = UserFactory(), lead_of()
     own = grant(user=user)
     row = grant(1, user=user, lead=lead)
     assert (stored(row)["user_id"], stored(row)["lead_id"]) == (None, lead.pk)
@@ -229,8 +231,8 @@ def test_of_both_only_who_has_not_said_so_is_written() -> None:
         assert grant(2, user=user, lead=lead) == row
 
 
-def test_of_both_the_older_one_is_replaced() -> None:
-    user, lead = UserFactory(), known_as()
+def test_grant_of_both_replaces_the_older_consent() -> None:
+    user, lead = UserFactory(), lead_of()
     old, same = grant(user=user), grant(lead=lead, version=V2)
     row = grant(1, user=user, lead=lead, version=V2)
     assert (row.user_id, row.lead_id) == (user.pk, None)
@@ -238,43 +240,43 @@ def test_of_both_the_older_one_is_replaced() -> None:
     assert stored(old)["revoked_at"] == NOW + timedelta(hours=1)
 
 
-def test_both_replace_two_older_ones() -> None:
-    user, lead = UserFactory(), known_as()
+def test_grant_of_both_replaces_two_older_consents() -> None:
+    user, lead = UserFactory(), lead_of()
     old = [grant(user=user), grant(lead=lead)]
     row = grant(1, user=user, lead=lead, version=V2)
     assert active() == [row]
     assert [events(one)[-1] for one in old] == ["consent_replaced"] * 2
 
 
-def test_a_consent_of_both_is_replaced_by_that_of_one() -> None:
-    user, lead = UserFactory(), known_as()
+def test_consent_of_both_is_replaced_by_a_grant_of_one() -> None:
+    user, lead = UserFactory(), lead_of()
     grant(user=user, lead=lead)
     row = grant(1, user=user, version=V2)
     assert active() == [row]
-    assert [*consent_history(lead=lead)][-1] == row  # they are known as one since
+    assert [*consent_history(lead=lead)][-1] == row  # the first grant has linked the two
 
 
-def test_nobody_agrees_together_with_the_lead_of_another() -> None:
+def test_grant_with_the_lead_of_another_person_is_refused() -> None:
     user, other = UserFactory(), UserFactory()
-    for lead in [known_as(other), known_as(user, other), ConsentFactory(lead=known_as()).lead]:
+    for lead in [lead_of(other), lead_of(user, other), ConsentFactory(lead=lead_of()).lead]:
         for granted in (True, False):
             with refused(LeadOfAnother, field="lead"):
                 grant(user=user, lead=lead, granted=granted)
 
 
 @pytest.mark.parametrize("state", ["blocked", "deleted"])
-def test_whoever_is_blocked_or_deleted_does_not_agree(state: str) -> None:
+def test_blocked_or_deleted_person_does_not_grant(state: str) -> None:
     user = UserFactory(**({"blocked": True} if state == "blocked" else {}))
-    lead = known_as(user)
-    beside = ConsentFactory(user=user, lead=known_as(), consent_type="telegram").lead
+    lead = lead_of(user)
+    beside = ConsentFactory(user=user, lead=lead_of(), consent_type="telegram").lead
     if state == "deleted":
         erase(user.pk)
-    for whose in [{"user": user}, {"lead": lead}, {"user": user, "lead": lead}, {"lead": beside}]:
+    for subject in [{"user": user}, {"lead": lead}, {"user": user, "lead": lead}, {"lead": beside}]:
         with refused(PersonUnavailable, user=user.pk, status=state):
-            grant(**whose)
+            grant(**subject)
 
 
-def test_what_was_agreed_to_before_a_block_is_the_same() -> None:
+def test_consent_from_before_a_block_is_returned() -> None:
     user = UserFactory()
     row = grant(user=user)
     update_sql(user, status="blocked")
@@ -289,10 +291,10 @@ def test_what_was_agreed_to_before_a_block_is_the_same() -> None:
 
 @each_subject
 @pytest.mark.parametrize("granted", [True, False])
-def test_a_request_again_is_the_same_also_after_a_withdrawal(
-    whose: Callable[[], dict[str, Any]], granted: bool
+def test_repeated_request_returns_the_row_even_after_a_withdrawal(
+    make_subject: Callable[[], dict[str, Any]], granted: bool
 ) -> None:
-    subject, key = whose(), uuid7()
+    subject, key = make_subject(), uuid7()
     row = grant(id=key, granted=granted, **subject)
     assert row.pk == key
     withdraw(1, **subject)
@@ -302,8 +304,8 @@ def test_a_request_again_is_the_same_also_after_a_withdrawal(
     assert active() == [newer]
 
 
-def test_a_key_comes_with_one_content() -> None:
-    user, lead, key = UserFactory(), known_as(), uuid7()
+def test_key_belongs_to_one_request() -> None:
+    user, lead, key = UserFactory(), lead_of(), uuid7()
     grant(id=key, user=user)
     for other in [
         {"user": UserFactory()},
@@ -317,15 +319,15 @@ def test_a_key_comes_with_one_content() -> None:
             grant(1, id=key, **other)
 
 
-def test_a_key_is_not_needed_for_what_is_there() -> None:
+def test_key_is_ignored_when_the_consent_exists() -> None:
     user = UserFactory()
     row = grant(user=user)
     with nothing_written():
         assert grant(1, user=user, id=uuid7()) == row
 
 
-def test_a_request_of_a_lead_that_was_merged_since_is_the_same() -> None:
-    lead, into, key = known_as(), known_as(), uuid7()
+def test_repeated_request_of_a_merged_lead_returns_the_same_row() -> None:
+    lead, into, key = lead_of(), lead_of(), uuid7()
     row = grant(id=key, lead=lead)
     merge_leads(lead, into=into)
     with nothing_written():
@@ -336,8 +338,10 @@ def test_a_request_of_a_lead_that_was_merged_since_is_the_same() -> None:
 
 
 @each_subject
-def test_a_refusal_is_written_and_ends_what_is_active(whose: Callable[[], dict[str, Any]]) -> None:
-    subject = whose()
+def test_refusal_is_stored_and_ends_the_active_consent(
+    make_subject: Callable[[], dict[str, Any]],
+) -> None:
+    subject = make_subject()
     row = grant(**subject)
     no = refuse(1, **subject)
     assert active() == []
@@ -351,23 +355,23 @@ def test_a_refusal_is_written_and_ends_what_is_active(whose: Callable[[], dict[s
     assert active() == [yes]
 
 
-def test_a_first_refusal_is_written() -> None:
+def test_first_refusal_is_stored() -> None:
     no = refuse(user=UserFactory())
     assert [*Consent.objects.all()] == [no]
 
 
-def test_a_refusal_of_another_version_is_another_one() -> None:
+def test_refusal_of_another_version_is_another_row() -> None:
     user = UserFactory()
     first, second = refuse(user=user), refuse(1, user=user, version=V2)
     assert first != second
     with nothing_written():
         assert refuse(2, user=user, version=V2) == second
-    third = refuse(2, user=user, version=V1)  # the last word is not the same
+    third = refuse(2, user=user, version=V1)  # the latest refusal is of another version
     assert third not in [first, second]
 
 
-def test_a_refusal_of_both_is_written_unless_both_said_so() -> None:
-    user, lead = UserFactory(), known_as()
+def test_refusal_of_both_is_stored_unless_both_have_refused() -> None:
+    user, lead = UserFactory(), lead_of()
     refuse(user=user)
     row = refuse(1, user=user, lead=lead)
     assert (row.user_id, row.lead_id) == (user.pk, lead.pk)
@@ -375,9 +379,9 @@ def test_a_refusal_of_both_is_written_unless_both_said_so() -> None:
         assert refuse(2, user=user, lead=lead) == refuse(2, lead=lead) == row
 
 
-def test_a_refusal_ends_what_the_person_agreed_to_elsewhere() -> None:
+def test_refusal_ends_the_consents_of_linked_subjects() -> None:
     user = UserFactory()
-    lead, merged = known_as(user), known_as()
+    lead, merged = lead_of(user), lead_of()
     rows = [grant(user=user), grant(lead=lead), grant(lead=merged)]
     merge_leads(merged, into=lead)
     other = grant(user=user, consent_type="telegram")
@@ -386,7 +390,7 @@ def test_a_refusal_ends_what_the_person_agreed_to_elsewhere() -> None:
     assert [events(row)[-1] for row in rows] == ["consent_withdrawn"] * 3
 
 
-def test_whoever_is_blocked_may_refuse() -> None:
+def test_blocked_person_may_refuse() -> None:
     user = UserFactory()
     grant(user=user)
     update_sql(user, status="blocked")
@@ -394,7 +398,7 @@ def test_whoever_is_blocked_may_refuse() -> None:
     assert active() == []
 
 
-def test_nothing_more_is_written_of_who_was_erased() -> None:
+def test_erased_person_cannot_refuse() -> None:
     user = UserFactory()
     erase(user.pk)
     with refused(PersonUnavailable, status="deleted"):
@@ -405,8 +409,8 @@ def test_nothing_more_is_written_of_who_was_erased() -> None:
 
 
 @each_subject
-def test_a_withdrawal_is_once(whose: Callable[[], dict[str, Any]]) -> None:
-    subject = whose()
+def test_second_withdrawal_changes_nothing(make_subject: Callable[[], dict[str, Any]]) -> None:
+    subject = make_subject()
     row = grant(**subject)
     withdraw_this_consent(row, clock=at(1))
     assert row.revoked_at == stored(row)["revoked_at"] == NOW + timedelta(hours=1)
@@ -419,8 +423,8 @@ def test_a_withdrawal_is_once(whose: Callable[[], dict[str, Any]]) -> None:
 
 
 @each_subject
-def test_a_person_withdraws_a_purpose(whose: Callable[[], dict[str, Any]]) -> None:
-    subject = whose()
+def test_a_person_withdraws_a_purpose(make_subject: Callable[[], dict[str, Any]]) -> None:
+    subject = make_subject()
     rows = [grant(**subject, consent_type=purpose) for purpose in ["communications", "telegram"]]
     assert withdraw(1, consent_type="communications", **subject) == rows[:1]
     assert active() == rows[1:]
@@ -428,52 +432,52 @@ def test_a_person_withdraws_a_purpose(whose: Callable[[], dict[str, Any]]) -> No
     assert active() == []
 
 
-def test_a_withdrawal_reaches_all_that_the_person_is_known_as() -> None:
+def test_withdrawal_covers_the_account_and_all_its_leads() -> None:
     user = UserFactory()
-    lead, second, merged, twice = known_as(user), known_as(user), known_as(), known_as()
+    lead, second, merged, twice = lead_of(user), lead_of(user), lead_of(), lead_of()
     rows = [grant(user=user), *(grant(lead=one) for one in [lead, second, merged, twice])]
     merge_leads(twice, into=merged)
     merge_leads(merged, into=lead)
     others = [
         grant(user=UserFactory()),
-        grant(lead=known_as()),
-        grant(lead=known_as(UserFactory())),
+        grant(lead=lead_of()),
+        grant(lead=lead_of(UserFactory())),
     ]
     assert withdraw(1, user=user) == sorted(rows, key=lambda row: row.pk)
     assert {*active()} == {*others}
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_wherever_a_person_withdraws_the_purpose_is_withdrawn(number: int) -> None:
+def test_withdrawal_by_any_subject_ends_the_purpose(number: int) -> None:
     user = UserFactory()
-    lead, merged = known_as(user), known_as()
+    lead, merged = lead_of(user), lead_of()
     rows = [grant(user=user), grant(lead=lead), grant(lead=merged)]
     merge_leads(merged, into=lead)
-    write_paths: list[Callable[[], Any]] = [
+    calls: list[Callable[[], Any]] = [
         lambda: withdraw(1, lead=lead),
         lambda: withdraw(1, lead=merged),
         lambda: withdraw_this_consent(rows[0], clock=at(1)),
         lambda: withdraw_this_consent(rows[2], clock=at(1)),
     ]
-    write_paths[number]()
+    calls[number]()
     assert active() == []
 
 
-def test_of_a_lead_of_two_people_each_withdraws_what_is_theirs_or_nobodys() -> None:
+def test_person_withdraws_their_own_part_of_a_shared_lead() -> None:
     user, other = UserFactory(), UserFactory()
-    lead = known_as(user, other)
+    lead = lead_of(user, other)
     own, theirs = grant(user=user), grant(user=other)
     as_lead = grant(lead=lead)
     beside = ConsentFactory(user=other, lead=lead, consent_type="telegram")
     assert {*withdraw(1, user=user)} == {own, as_lead}
     assert {*active()} == {theirs, beside}
-    assert {*withdraw(2, lead=lead)} == {theirs, beside}  # it may be either
+    assert {*withdraw(2, lead=lead)} == {theirs, beside}  # either person may be speaking
 
 
 @pytest.mark.parametrize("state", ["blocked", "deleted"])
-def test_withdrawing_is_always_possible(state: str) -> None:
+def test_withdrawal_is_always_possible(state: str) -> None:
     user = UserFactory()
-    lead = known_as(user)
+    lead = lead_of(user)
     rows = [grant(user=user), grant(lead=lead), grant(user=user, consent_type="telegram")]
     if state == "blocked":
         update_sql(user, status="blocked")
@@ -485,7 +489,7 @@ def test_withdrawing_is_always_possible(state: str) -> None:
 
 
 @pytest.mark.parametrize("row", [{}, {"refused": True}, {"revoked": True}], ids=str)
-def test_there_may_be_nothing_to_withdraw(row: dict[str, Any]) -> None:
+def test_withdrawal_without_a_consent_changes_nothing(row: dict[str, Any]) -> None:
     user = UserFactory()
     if row:
         consent = ConsentFactory(user=user, **row)
@@ -495,7 +499,7 @@ def test_there_may_be_nothing_to_withdraw(row: dict[str, Any]) -> None:
         assert withdraw(user=user) == []
 
 
-def test_a_newer_consent_is_left_to_a_withdrawal_of_an_older_one() -> None:
+def test_withdrawal_of_an_older_consent_keeps_the_newer_one() -> None:
     old = grant(user=UserFactory())
     new = grant(1, user=old.user, version=V2)
     with nothing_written():
@@ -506,8 +510,8 @@ def test_a_newer_consent_is_left_to_a_withdrawal_of_an_older_one() -> None:
 # -- times ----------------------------------------------------------------------------------------
 
 
-def test_what_is_said_later_has_a_later_time_whatever_the_clock() -> None:
-    """Clocks of hosts differ; the last word is told by its time."""
+def test_later_decision_has_a_later_time_despite_the_clock() -> None:
+    """Clocks of hosts differ, and the latest time decides."""
     user = UserFactory()
     first = grant(user=user)
     second = grant(-5, user=user, version=V2)
@@ -524,13 +528,13 @@ def test_what_is_said_later_has_a_later_time_whatever_the_clock() -> None:
     ]
 
 
-def test_also_what_was_said_as_a_lead_is_earlier() -> None:
+def test_decision_has_a_later_time_than_one_of_the_lead() -> None:
     user = UserFactory()
-    grant(lead=known_as(user))
+    grant(lead=lead_of(user))
     assert refuse(-1, user=user).granted_at == NOW + INSTANT
 
 
-def test_the_end_of_time_is_no_reason_not_to_withdraw() -> None:
+def test_consent_with_the_latest_possible_time_is_withdrawn() -> None:
     last = datetime(9999, 12, 30, tzinfo=UTC)
     row = ConsentFactory(granted_at=last)
     withdraw_this_consent(row, clock=at())
@@ -540,8 +544,8 @@ def test_the_end_of_time_is_no_reason_not_to_withdraw() -> None:
 # -- merged leads ---------------------------------------------------------------------------------
 
 
-def test_a_merged_lead_agrees_as_the_one_that_is_left() -> None:
-    gone, left, into = known_as(), known_as(), known_as()
+def test_grant_of_a_merged_lead_is_of_the_remaining_lead() -> None:
+    gone, left, into = lead_of(), lead_of(), lead_of()
     old = grant(lead=left)
     merge_leads(gone, into=into)
     merge_leads(left, into=into)
@@ -553,10 +557,10 @@ def test_a_merged_lead_agrees_as_the_one_that_is_left() -> None:
         assert grant(2, lead=left, version=V2) == row
 
 
-# -- what the database and others do --------------------------------------------------------------
+# -- writes past the services ---------------------------------------------------------------------
 
 
-def test_somebody_revokes_by_hand() -> None:
+def test_manual_revocation_is_respected() -> None:
     user = UserFactory()
     row = grant(user=user)
     execute("UPDATE consents SET revoked_at = %s", [NOW + timedelta(hours=1)])
@@ -569,7 +573,7 @@ def test_somebody_revokes_by_hand() -> None:
     assert active() == [again]
 
 
-def test_somebody_agrees_by_hand() -> None:
+def test_manual_grant_is_respected() -> None:
     user = UserFactory()
     execute(
         "INSERT INTO consents (user_id, consent_type, version, source, granted_at) "
@@ -583,7 +587,7 @@ def test_somebody_agrees_by_hand() -> None:
     assert active() == [newer]
 
 
-def test_what_a_verb_wrote_is_evidence() -> None:
+def test_row_written_by_a_service_is_evidence() -> None:
     row = grant(user=UserFactory())
     withdraw_this_consent(row, clock=at(1))
     for change, rule in [
@@ -595,13 +599,13 @@ def test_what_a_verb_wrote_is_evidence() -> None:
             update_sql(row, **change)
 
 
-# -- who may --------------------------------------------------------------------------------------
+# -- permissions ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("role", [None, "client", "editor", "assistant"])
-def test_nobody_speaks_for_another(role: str | None) -> None:
+def test_other_roles_cannot_act_for_a_person(role: str | None) -> None:
     actor, user = UserFactory(role=role), UserFactory()
-    lead = known_as(user)
+    lead = lead_of(user)
     row = grant(user=user)
     for call in (
         lambda: grant(user=user, version=V2, actor=actor),
@@ -616,9 +620,9 @@ def test_nobody_speaks_for_another(role: str | None) -> None:
 
 
 @pytest.mark.parametrize("who", ["the person", "owner"])
-def test_a_person_speaks_and_the_owner_writes_it_down(who: str) -> None:
+def test_person_and_owner_may_act(who: str) -> None:
     user = UserFactory()
-    lead = known_as(user)
+    lead = lead_of(user)
     actor = user if who == "the person" else UserFactory(role="owner")
     rows = [grant(user=user, actor=actor), grant(lead=lead, actor=actor)]
     withdraw_this_consent(rows[0], actor=actor)
@@ -626,12 +630,12 @@ def test_a_person_speaks_and_the_owner_writes_it_down(who: str) -> None:
     refuse(lead=lead, actor=actor)
 
 
-# -- what is told ---------------------------------------------------------------------------------
+# -- events and tracking --------------------------------------------------------------------------
 
 
 @each_subject
-def test_the_site_is_tracked(whose: Callable[[], dict[str, Any]]) -> None:
-    subject = whose()
+def test_decisions_on_the_site_are_tracked(make_subject: Callable[[], dict[str, Any]]) -> None:
+    subject = make_subject()
     grant(**subject)
     grant(1, **subject)
     grant(2, version=V2, **subject)
@@ -647,14 +651,14 @@ def test_the_site_is_tracked(whose: Callable[[], dict[str, Any]]) -> None:
         assert LeadTimelineEvent.objects.filter(lead=subject["lead"]).count() == 4
 
 
-def test_tracking_tells_nobody_whose_a_lead_is() -> None:
-    lead = known_as()
+def test_tracking_links_no_lead_to_an_account() -> None:
+    lead = lead_of()
     grant(user=UserFactory(), lead=lead)
     assert lead.identities.filter(user__isnull=False).count() == 0
 
 
 @pytest.mark.parametrize("source", ["telegram", "admin"])
-def test_what_the_plan_does_not_know_is_not_tracked(source: str) -> None:
+def test_source_outside_the_tracking_plan_is_not_tracked(source: str) -> None:
     user = UserFactory()
     grant(user=user, source=source)
     withdraw(1, user=user, source=source)
@@ -664,7 +668,7 @@ def test_what_the_plan_does_not_know_is_not_tracked(source: str) -> None:
     assert LeadTimelineEvent.objects.count() == 0
 
 
-def test_an_event_that_is_switched_off_stops_nobody() -> None:
+def test_inactive_tracking_event_does_not_stop_the_service() -> None:
     user = UserFactory()
     TrackingEvent.objects.filter(pk="consent_updated").update(is_active=False)
     grant(user=user)
@@ -674,27 +678,29 @@ def test_an_event_that_is_switched_off_stops_nobody() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "told"), [(V1, True), ("2026-01-07.99", True), ("2026-01-07.100", False)]
+    ("version", "published"), [(V1, True), ("2026-01-07.99", True), ("2026-01-07.100", False)]
 )
-def test_a_version_that_could_be_a_phone_number_is_left_out(version: str, told: bool) -> None:
+def test_version_that_could_be_a_phone_number_is_omitted(version: str, published: bool) -> None:
     row = grant(user=UserFactory(), version=version)
     withdraw_this_consent(row, clock=at(1))
-    assert [payload.get("version") for payload in payloads(row)] == [version if told else None] * 2
+    assert [payload.get("version") for payload in payloads(row)] == [
+        version if published else None
+    ] * 2
 
 
-def test_no_event_and_no_entry_names_anybody() -> None:
+def test_events_and_entries_contain_no_personal_value() -> None:
     user = UserFactory(email="marker@example.com", phone="+79990001122", display_name="Marker")
-    lead = known_as(user)
+    lead = lead_of(user)
     row = grant(user=user, lead=lead, actor=user)
     withdraw_this_consent(row, actor=user, source="web")
     refuse(user=user)
-    said = " ".join(
+    written = " ".join(
         str(values)
         for model in (OutboxEvent, AuditLogEntry, AnalyticsEvent)
         for values in model.objects.values()
     )
     for marker in ("marker", "Marker", "79990001122"):
-        assert marker not in said
+        assert marker not in written
     consents = OutboxEvent.objects.filter(aggregate_type="consents")
     assert {*consents.values_list("event_type", flat=True)} == {
         "consent_granted",
@@ -732,11 +738,11 @@ NO_WITHDRAWALS = [
 ]
 
 
-def check_invalid(inputs: list[tuple[dict[str, Any], str]], verb: Callable[..., Any]) -> None:
+def check_invalid(inputs: list[tuple[dict[str, Any], str]], service: Callable[..., Any]) -> None:
     def is_refused(item: tuple[dict[str, Any], str]) -> None:
         values, field = item
         with refused(InvalidInput, field=field):
-            verb(**values)
+            service(**values)
 
     check_each([(str(item), item) for item in inputs], is_refused)
 
@@ -753,25 +759,25 @@ def test_invalid_withdrawal_writes_nothing() -> None:
 
 def test_unknown_person_neither_agrees_nor_withdraws() -> None:
     def is_refused(item: tuple[Callable[..., Any], str, Any]) -> None:
-        verb, who, key = item
+        service, who, key = item
         with pytest.raises(NotFound) as caught:
-            verb(**{who: key})
+            service(**{who: key})
         assert caught.value.details["what"] == who
 
     with nothing_written():
         check_each(
             [
-                (f"{verb.__name__} {who} {key!r}", (verb, who, key))
-                for verb in (grant, refuse, withdraw)
+                (f"{service.__name__} {who} {key!r}", (service, who, key))
+                for service in (grant, refuse, withdraw)
                 for who in ("user", "lead")
-                for key in ("", "nobody", "\0", 7, 2.5, b"\0", uuid4(), str(uuid4()))
+                for key in ("", "nobody", 7, 2.5, b"\0", uuid4(), str(uuid4()))
             ],
             is_refused,
             undo=False,
         )
 
 
-def test_a_consent_that_is_no_row_is_not_found() -> None:
+def test_withdrawal_of_an_unsaved_consent_is_refused() -> None:
     row = Consent(user=UserFactory(), **TEXT)
     with refused(NotFound):
         withdraw_this_consent(row)
@@ -780,7 +786,7 @@ def test_a_consent_that_is_no_row_is_not_found() -> None:
 # -- history --------------------------------------------------------------------------------------
 
 
-def test_a_history_says_who_agreed_to_what_when_from_where_and_until_when() -> None:
+def test_history_lists_purpose_version_source_and_times() -> None:
     user = UserFactory()
     grant(user=user)
     grant(1, user=user, version=V2, source="telegram")
@@ -788,11 +794,11 @@ def test_a_history_says_who_agreed_to_what_when_from_where_and_until_when() -> N
     withdraw(3, user=user)
     grant(4, user=user, consent_type="personal_data")
     grant(user=UserFactory())
-    said = consent_history(user=user).values_list(
+    listed = consent_history(user=user).values_list(
         "consent_type", "version", "granted", "source", "granted_at", "revoked_at"
     )
     hours = [NOW + timedelta(hours=n) for n in range(5)]
-    assert [*said] == [
+    assert [*listed] == [
         ("communications", V1, True, "web", hours[0], hours[1]),
         ("communications", V2, True, "telegram", hours[1], hours[3]),
         ("personal_data", V1, True, "web", hours[4], None),
@@ -801,27 +807,27 @@ def test_a_history_says_who_agreed_to_what_when_from_where_and_until_when() -> N
     assert consent_history(user=user).filter(version=V2).count() == 1
 
 
-def test_a_history_has_what_the_person_said_as_a_lead() -> None:
+def test_history_includes_decisions_as_a_lead() -> None:
     user = UserFactory()
-    lead, merged, gone = known_as(user), known_as(), known_as()
+    lead, merged, gone = lead_of(user), lead_of(), lead_of()
     rows = [grant(lead=gone), grant(lead=merged), grant(1, lead=lead), grant(2, user=user)]
     merge_leads(gone, into=merged)
     merge_leads(merged, into=lead)
-    grant(lead=known_as(UserFactory()))
-    for whose in [{"user": user}, {"lead": lead}, {"lead": merged}, {"lead": gone}]:
-        assert {*consent_history(**whose)} == {*rows}
+    grant(lead=lead_of(UserFactory()))
+    for subject in [{"user": user}, {"lead": lead}, {"lead": merged}, {"lead": gone}]:
+        assert {*consent_history(**subject)} == {*rows}
     assert [*consent_history(user=user)][2:] == rows[2:]  # in their order
 
 
 def test_a_history_takes_two_queries(django_assert_num_queries: Any) -> None:
     user = UserFactory()
-    for lead in [known_as(user) for _ in range(3)]:
+    for lead in [lead_of(user) for _ in range(3)]:
         grant(lead=lead)
     with django_assert_num_queries(2):
         assert len(consent_history(user=user)) == 3
 
 
-def test_nobody_has_no_history() -> None:
+def test_history_of_an_unknown_person_is_empty_or_refused() -> None:
     ConsentFactory()
     assert [*consent_history(user=uuid4())] == []
     assert [*consent_history(lead=uuid4())] == []
@@ -832,7 +838,7 @@ def test_nobody_has_no_history() -> None:
 
 
 @each_seeds(20)
-def test_history_is_what_a_simpler_reading_says(seeds: range) -> None:
+def test_history_agrees_with_the_reference_model(seeds: range) -> None:
     check_each([(str(seed), seed) for seed in seeds], check_history)
 
 
@@ -841,11 +847,11 @@ def check_history(seed: int) -> None:
     for purpose in ("communications", "telegram"):
         oracle = Oracle(purpose)
         for user in world.users:
-            found = {row.pk for row in consent_history(user=user).filter(consent_type=purpose)}
-            assert found == oracle.rows_of(user, None)
+            listed = {row.pk for row in consent_history(user=user).filter(consent_type=purpose)}
+            assert listed == oracle.rows_of(user, None)
         for lead in world.leads:
-            found = {row.pk for row in consent_history(lead=lead).filter(consent_type=purpose)}
-            assert found == oracle.rows_of(None, lead)
+            listed = {row.pk for row in consent_history(lead=lead).filter(consent_type=purpose)}
+            assert listed == oracle.rows_of(None, lead)
 
 
 # -- shared leads ---------------------------------------------------------------------------------
@@ -853,7 +859,7 @@ def check_history(seed: int) -> None:
 
 @pytest.fixture
 def shared() -> tuple[User, User, Lead]:
-    """Two accounts that are named beside one lead."""
+    """Two accounts that rows name beside the same lead."""
     anna, boris, lead = UserFactory(), UserFactory(), LeadFactory()
     for user in (anna, boris):
         WaitlistRequestFactory(user=user, lead=lead)
@@ -868,7 +874,7 @@ def test_withdrawal_of_one_account_leaves_the_others(shared: tuple[User, User, L
     assert withdraw(2, lead=lead, actor=boris) == [theirs]
 
 
-def test_nobody_withdraws_for_the_other_account(shared: tuple[User, User, Lead]) -> None:
+def test_account_cannot_withdraw_for_another_account(shared: tuple[User, User, Lead]) -> None:
     anna, boris, lead = shared
     own = grant(user=anna)
     with nothing_written(), pytest.raises(NotPermitted):
@@ -880,7 +886,7 @@ def test_nobody_withdraws_for_the_other_account(shared: tuple[User, User, Lead])
 def test_withdrawal_as_a_shared_lead_ends_the_consents_of_both(
     shared: tuple[User, User, Lead],
 ) -> None:
-    """Nobody knows which of them speaks, so nobody is written to."""
+    """Either of the two may be speaking, so neither is contacted."""
     anna, boris, lead = shared
     both = [grant(user=anna), grant(user=boris)]
     assert {row.pk for row in withdraw(1, lead=lead)} == {row.pk for row in both}

@@ -1,4 +1,4 @@
-"""Consents given and withdrawn at once, each on a connection of its own."""
+"""Concurrent grants and withdrawals of consents, each on a separate connection."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CALLERS = 10
 
 @pytest.fixture(scope="module")
 def database(module_database: Database, django_db_blocker: Any) -> Iterator[Database]:
-    """One for all races, which commit: each looks at people of its own."""
+    """All tests commit to one database. Each uses its own people."""
     with committing(module_database, django_db_blocker):
         yield module_database
 
@@ -52,7 +52,7 @@ def committed(database: Database) -> Database:
     return database
 
 
-def known_as(*users: User) -> Lead:
+def lead_of(*users: User) -> Lead:
     lead = LeadFactory()
     LeadIdentityFactory(lead=lead)
     for user in users:
@@ -64,26 +64,26 @@ def grant(**values: Any) -> Consent:
     return grant_consent(**{**TEXT, **values})
 
 
-def active(**whose: Any) -> list[Consent]:
-    return [*Consent.objects.filter(**whose).active().order_by("pk")]
+def active(**subject: Any) -> list[Consent]:
+    return [*Consent.objects.filter(**subject).active().order_by("pk")]
 
 
 SUBJECTS: dict[str, Callable[[], dict[str, Any]]] = {
     "user": lambda: {"user": UserFactory()},
-    "lead": lambda: {"lead": known_as()},
-    "both": lambda: {"user": UserFactory(), "lead": known_as()},
+    "lead": lambda: {"lead": lead_of()},
+    "both": lambda: {"user": UserFactory(), "lead": lead_of()},
 }
-each_subject = pytest.mark.parametrize("whose", SUBJECTS.values(), ids=SUBJECTS)
+each_subject = pytest.mark.parametrize("make_subject", SUBJECTS.values(), ids=SUBJECTS)
 
 
-# -- all at one moment ----------------------------------------------------------------------------
+# -- concurrent calls -----------------------------------------------------------------------------
 
 
 @each_subject
-def test_of_many_that_agree_at_once_there_is_one_consent(
-    whose: Callable[[], dict[str, Any]],
+def test_concurrent_grants_store_one_consent(
+    make_subject: Callable[[], dict[str, Any]],
 ) -> None:
-    subject = whose()
+    subject = make_subject()
     answers = run_concurrently(*[lambda: grant(**subject)] * CALLERS)
     assert {answer.pk for answer in answers} == {row.pk for row in active(**subject)}
     assert Consent.objects.filter(**subject).count() == 1
@@ -91,10 +91,10 @@ def test_of_many_that_agree_at_once_there_is_one_consent(
 
 
 @each_subject
-def test_of_many_versions_at_once_the_newest_is_in_force(
-    whose: Callable[[], dict[str, Any]],
+def test_newest_of_concurrent_versions_is_active(
+    make_subject: Callable[[], dict[str, Any]],
 ) -> None:
-    subject = whose()
+    subject = make_subject()
     versions = [f"2026-01-07.{n}" for n in range(CALLERS)]
     random.shuffle(versions)
     answers = run_concurrently(*[lambda v=v: grant(version=v, **subject) for v in versions])
@@ -107,10 +107,10 @@ def test_of_many_versions_at_once_the_newest_is_in_force(
 
 
 @each_subject
-def test_of_many_that_refuse_at_once_there_is_one_refusal(
-    whose: Callable[[], dict[str, Any]],
+def test_concurrent_refusals_store_one_refusal(
+    make_subject: Callable[[], dict[str, Any]],
 ) -> None:
-    subject = whose()
+    subject = make_subject()
     row = grant(**subject)
     answers = run_concurrently(*[lambda: grant(granted=False, **subject)] * CALLERS)
     assert len({answer.pk for answer in answers}) == 1
@@ -119,9 +119,9 @@ def test_of_many_that_refuse_at_once_there_is_one_refusal(
     assert events(row) == ["consent_granted", "consent_withdrawn"]
 
 
-def test_many_withdraw_at_once() -> None:
+def test_concurrent_withdrawals_end_each_consent_once() -> None:
     user = UserFactory()
-    lead = known_as(user)
+    lead = lead_of(user)
     rows = [grant(user=user), grant(lead=lead)]
     calls: list[Callable[[], Any]] = [
         lambda: withdraw_consent(user=user),
@@ -132,12 +132,12 @@ def test_many_withdraw_at_once() -> None:
     answers = run_concurrently(*calls * 3)
     assert [answer for answer in answers if isinstance(answer, Exception)] == []
     ended = [row for answer in answers if answer for row in answer]
-    assert len(ended) in (0, 2)  # by which call, the rows say not
+    assert len(ended) in (0, 2)  # the rows do not show which call ended them
     assert active(user=user) == active(lead=lead) == []
     assert [events(row) for row in rows] == [["consent_granted", "consent_withdrawn"]] * 2
 
 
-def test_one_key_at_once_is_one_request() -> None:
+def test_concurrent_requests_with_one_key_store_one_row() -> None:
     key, users = uuid7(), UserFactory.create_batch(CALLERS)
     answers = run_concurrently(*[lambda u=u: grant(id=key, user=u) for u in users])
     assert Counter(type(answer) for answer in answers) == {
@@ -148,9 +148,9 @@ def test_one_key_at_once_is_one_request() -> None:
 
 
 @pytest.mark.slow
-def test_an_account_and_its_lead_at_once_do_not_wait_for_each_other_for_ever() -> None:
+def test_concurrent_calls_of_an_account_and_its_leads_do_not_deadlock() -> None:
     user = UserFactory()
-    leads = [known_as(user) for _ in range(3)]
+    leads = [lead_of(user) for _ in range(3)]
     calls: list[Callable[[], Any]] = [lambda: grant(user=user)]
     calls += [lambda one=one: grant(lead=one) for one in leads]
     calls += [lambda one=one: grant(user=user, lead=one, granted=False) for one in leads]
@@ -172,12 +172,12 @@ def test_an_account_and_its_lead_at_once_do_not_wait_for_each_other_for_ever() -
 
 
 class Step(threading.Thread):
-    """A call on a connection of its own, whose transaction stays open until ``go()``."""
+    """A call on a separate connection, whose transaction stays open until ``finish()``."""
 
     def __init__(self, work: Callable[[], Any], *, halt: bool = False) -> None:
         super().__init__(daemon=True)
         self.work, self.halt = work, halt
-        self.done, self.going = threading.Event(), threading.Event()
+        self.done, self.is_released = threading.Event(), threading.Event()
         self.answer: Any = None
         self.start()
 
@@ -187,7 +187,7 @@ class Step(threading.Thread):
                 with transaction.atomic():
                     self.answer = self.work()
                     self.done.set()
-                    self.going.wait(HANG_TIMEOUT)
+                    self.is_released.wait(HANG_TIMEOUT)
             else:
                 self.answer = self.work()
         except Exception as error:
@@ -196,14 +196,14 @@ class Step(threading.Thread):
             self.done.set()
             connection.close()
 
-    def go(self) -> Any:
-        self.going.set()
+    def finish(self) -> Any:
+        self.is_released.set()
         self.join(HANG_TIMEOUT)
         assert not self.is_alive()
         return self.answer
 
 
-def waits() -> bool:
+def is_any_session_blocked() -> bool:
     (row,) = execute(
         "SELECT count(*) AS n FROM pg_stat_activity "
         "WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -212,17 +212,17 @@ def waits() -> bool:
 
 
 def race(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Any, Any]:
-    """``first`` has done its work and not committed when ``second`` comes, and waits for it."""
+    """Start ``second`` while the transaction of ``first`` is open; ``second`` must wait."""
     one = Step(first, halt=True)
     assert one.done.wait(HANG_TIMEOUT)
     other = Step(second)
-    assert eventually(lambda: waits() or other.done.is_set())
+    assert eventually(lambda: is_any_session_blocked() or other.done.is_set())
     assert not other.done.is_set(), other.answer
-    return one.go(), other.go()
+    return one.finish(), other.finish()
 
 
-def by_hand(user: User, version: str = TEXT["version"]) -> Callable[[], Any]:
-    """Somebody who locks nobody."""
+def insert_directly(user: User, version: str = TEXT["version"]) -> Callable[[], Any]:
+    """An INSERT past the services, which takes no locks."""
     return lambda: execute(
         "INSERT INTO consents (user_id, consent_type, version, source) "
         "VALUES (%s, 'communications', %s, 'admin')",
@@ -230,21 +230,23 @@ def by_hand(user: User, version: str = TEXT["version"]) -> Callable[[], Any]:
     )
 
 
-def test_a_consent_that_somebody_else_wrote_meanwhile_is_the_same() -> None:
+def test_consent_written_concurrently_is_returned() -> None:
     user = UserFactory()
-    _, row = race(by_hand(user), lambda: grant(user=user))
+    _, row = race(insert_directly(user), lambda: grant(user=user))
     assert active(user=user) == [row]
     assert row.source == "admin"
 
 
-def test_an_older_one_that_somebody_else_wrote_meanwhile_is_replaced() -> None:
+def test_older_consent_written_concurrently_is_replaced() -> None:
     user = UserFactory()
-    _, row = race(by_hand(user), lambda: grant(user=user, **{**NEWER, "version": "2026-03-01"}))
+    _, row = race(
+        insert_directly(user), lambda: grant(user=user, **{**NEWER, "version": "2026-03-01"})
+    )
     assert active(user=user) == [row]
     assert Consent.objects.filter(user=user).count() == 2
 
 
-def test_a_consent_that_somebody_revokes_by_hand_meanwhile_is_no_more() -> None:
+def test_consent_revoked_concurrently_is_not_returned() -> None:
     user = UserFactory()
     row = grant(user=user)
 
@@ -263,17 +265,17 @@ def test_a_consent_that_somebody_revokes_by_hand_meanwhile_is_no_more() -> None:
     assert ended == []
 
 
-def test_whoever_is_blocked_meanwhile_does_not_agree() -> None:
+def test_person_blocked_concurrently_does_not_grant() -> None:
     user = UserFactory()
-    lead = known_as(user)
-    for whose in ({"user": user}, {"lead": lead}):
-        _, answer = race(lambda: update_sql(user, status="blocked"), lambda w=whose: grant(**w))
+    lead = lead_of(user)
+    for subject in ({"user": user}, {"lead": lead}):
+        _, answer = race(lambda: update_sql(user, status="blocked"), lambda w=subject: grant(**w))
         assert isinstance(answer, PersonUnavailable)
         update_sql(user, status="active")
     assert not consent_history(user=user).exists()
 
 
-def test_whoever_is_blocked_afterwards_has_agreed() -> None:
+def test_person_blocked_afterwards_has_granted() -> None:
     user = UserFactory()
     row, _ = race(lambda: grant(user=user), lambda: update_sql(user, status="blocked"))
     assert active(user=user) == [row]
@@ -281,8 +283,8 @@ def test_whoever_is_blocked_afterwards_has_agreed() -> None:
 
 
 @pytest.mark.parametrize("has_consent", [False, True], ids=["deleted", "left"])
-def test_a_lead_that_is_merged_meanwhile_agrees_as_the_other(has_consent: bool) -> None:
-    lead, into = known_as(), known_as()
+def test_grant_of_a_lead_merged_concurrently_is_of_the_other(has_consent: bool) -> None:
+    lead, into = lead_of(), lead_of()
     if has_consent:
         ConsentFactory(user=None, lead=lead, consent_type="telegram")
     _, row = race(lambda: merge_leads(lead, into=into), lambda: grant(lead=lead))
@@ -290,24 +292,24 @@ def test_a_lead_that_is_merged_meanwhile_agrees_as_the_other(has_consent: bool) 
     assert can_contact("email", lead=lead)
 
 
-def test_a_lead_that_is_merged_afterwards_keeps_its_consent() -> None:
-    lead, into = known_as(), known_as()
+def test_lead_merged_afterwards_keeps_its_consent() -> None:
+    lead, into = lead_of(), lead_of()
     row, _ = race(lambda: grant(lead=lead), lambda: merge_leads(lead, into=into))
     assert active(lead=lead) == [row]
     assert [*consent_history(lead=into)] == [row]
 
 
-def test_a_merge_meanwhile_hides_nothing_from_a_withdrawal() -> None:
-    lead, into = known_as(), known_as()
+def test_concurrent_merge_hides_no_consent_from_a_withdrawal() -> None:
+    lead, into = lead_of(), lead_of()
     row = grant(lead=lead)
     _, ended = race(lambda: merge_leads(lead, into=into), lambda: withdraw_consent(lead=into))
     assert ended == [row]
 
 
-def test_who_says_no_by_the_address_takes_the_lead_before_what_it_agreed_to(
+def test_withdrawal_by_address_locks_the_lead_before_its_consents(
     committed: Database,
 ) -> None:
-    """As whoever speaks as the lead does: the other way round the two would wait in a circle."""
+    """A call as the lead uses the same order; another order would allow a deadlock."""
     user = UserFactory()
     lead = LeadFactory()
     LeadIdentity.objects.create(lead=lead, email_encrypted=Plaintext(user.email))
@@ -329,11 +331,11 @@ def test_who_says_no_by_the_address_takes_the_lead_before_what_it_agreed_to(
     assert active(lead=lead) == []
 
 
-# -- anybody, anything ----------------------------------------------------------------------------
+# -- random calls ---------------------------------------------------------------------------------
 
 
 class Worker(threading.Thread):
-    """Says one thing after the other, as people at random; keeps what is no Refused."""
+    """Makes random calls as random people, and keeps every error that is no Refused."""
 
     def __init__(self, seed: int, people: list[dict[str, Any]], gate: threading.Barrier) -> None:
         super().__init__(daemon=True)
@@ -347,7 +349,7 @@ class Worker(threading.Thread):
         try:
             for _ in range(40):
                 try:
-                    self.seen[self._say()] += 1
+                    self.seen[self._call_service()] += 1
                 except Refused as refusal:
                     self.seen[refusal.code] += 1
         except BaseException as error:
@@ -355,8 +357,8 @@ class Worker(threading.Thread):
         finally:
             connection.close()
 
-    def _say(self) -> str:
-        whose = self.dice.choice(self.people)
+    def _call_service(self) -> str:
+        subject = self.dice.choice(self.people)
         purpose = self.dice.choice(["communications", "telegram"])
         what = self.dice.choice(["grant", "grant", "refuse", "withdraw", "row"])
         values = {
@@ -365,18 +367,18 @@ class Worker(threading.Thread):
             "version": f"2026-01-0{self.dice.randint(1, 9)}",
         }
         if what == "withdraw":
-            withdraw_consent(consent_type=purpose, source="web", **whose)
+            withdraw_consent(consent_type=purpose, source="web", **subject)
         elif what == "row":
-            row = consent_history(**whose).order_by("?").first()
+            row = consent_history(**subject).order_by("?").first()
             if row is not None:
                 withdraw_this_consent(row)
         else:
-            grant_consent(granted=what == "grant", **values, **whose)
+            grant_consent(granted=what == "grant", **values, **subject)
         return what
 
 
-def stranger(database: Database, stop: threading.Event, seen: Counter[str]) -> None:
-    """Agrees and revokes by hand, and locks nobody."""
+def write_directly(database: Database, stop: threading.Event, seen: Counter[str]) -> None:
+    """Inserts and revokes consents past the services, without locks."""
     dice = random.Random(7)
     with database.connect(autocommit=True) as session:
         while not stop.is_set() or not seen["done"]:
@@ -398,32 +400,34 @@ def stranger(database: Database, stop: threading.Event, seen: Counter[str]) -> N
 
 
 @pytest.mark.slow
-def test_whatever_is_said_at_once_the_last_word_is_kept(
+def test_last_decision_wins_after_random_concurrent_calls(
     fresh_database: Database, django_db_blocker: Any
 ) -> None:
     with django_db_blocker.unblock(), default_connection_on(fresh_database):
         users = UserFactory.create_batch(3)
-        leads = [known_as(users[0]), known_as(users[0]), known_as(users[1], users[2]), known_as()]
+        leads = [lead_of(users[0]), lead_of(users[0]), lead_of(users[1], users[2]), lead_of()]
         people = [
             *({"user": user} for user in users),
             *({"lead": lead} for lead in leads),
             {"user": users[0], "lead": leads[1]},
         ]
-        gate, stop, by_hands = threading.Barrier(CALLERS), threading.Event(), Counter[str]()
-        meddler = threading.Thread(target=stranger, args=(fresh_database, stop, by_hands))
-        meddler.start()
+        gate, stop, written_directly = threading.Barrier(CALLERS), threading.Event(), Counter[str]()
+        writer = threading.Thread(
+            target=write_directly, args=(fresh_database, stop, written_directly)
+        )
+        writer.start()
         workers = [Worker(seed, people, gate) for seed in range(CALLERS)]
         for worker in workers:
             worker.join(HANG_TIMEOUT)
         stop.set()
-        meddler.join(HANG_TIMEOUT)
-        assert not any(worker.is_alive() for worker in [*workers, meddler])
+        writer.join(HANG_TIMEOUT)
+        assert not any(worker.is_alive() for worker in [*workers, writer])
         assert [error for worker in workers for error in worker.errors] == []
         seen = sum((worker.seen for worker in workers), Counter[str]())
         assert {*seen} <= {"grant", "refuse", "withdraw", "row", "version_outdated"}
         assert seen["grant"] > CALLERS
-        assert by_hands["done"]
-        assert {*by_hands} <= {"done", "23505", "23514", "40P01"}
+        assert written_directly["done"]
+        assert {*written_directly} <= {"done", "23505", "23514", "40P01"}
 
         for subject in ("user", "lead"):
             given = Counter(
@@ -432,12 +436,12 @@ def test_whatever_is_said_at_once_the_last_word_is_kept(
                 if getattr(row, f"{subject}_id")
             )
             assert {*given.values()} <= {1}
-        by_verbs = {*Consent.objects.exclude(source="admin").values_list("pk", "granted")}
-        told = OutboxEvent.objects.filter(aggregate_type="consents")
+        by_services = {*Consent.objects.exclude(source="admin").values_list("pk", "granted")}
+        published = OutboxEvent.objects.filter(aggregate_type="consents")
         for event, granted in (("consent_granted", True), ("consent_refused", False)):
-            rows = [*told.filter(event_type=event).values_list("aggregate_id", flat=True)]
-            assert sorted(rows) == sorted(pk for pk, was in by_verbs if was is granted)
-        ends = told.filter(event_type__in=["consent_withdrawn", "consent_replaced"])
+            rows = [*published.filter(event_type=event).values_list("aggregate_id", flat=True)]
+            assert sorted(rows) == sorted(pk for pk, was in by_services if was is granted)
+        ends = published.filter(event_type__in=["consent_withdrawn", "consent_replaced"])
         ended = [*ends.values_list("aggregate_id", flat=True)]
         assert len(ended) == len({*ended})
         assert Consent.objects.filter(pk__in=ended, revoked_at=None).count() == 0

@@ -1,4 +1,4 @@
-"""A diary as a PDF: complete, in its order, whatever people write."""
+"""A diary as a PDF: complete, in order, and safe for any text."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def pdf(*entries: dict[str, Any], **options: Any) -> PdfReader:
     return PdfReader(stream, strict=True)
 
 
-def said(reader: PdfReader) -> str:
-    """All of it, each line apart from the next by one blank."""
+def text_of(reader: PdfReader) -> str:
+    """The whole text, with one blank between lines."""
     return " ".join(" ".join(page.extract_text().split()) for page in reader.pages)
 
 
@@ -42,9 +42,9 @@ def russian(message: str, **values: Any) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_answer_is_there(kind: str) -> None:
+def test_pdf_contains_every_answer(kind: str) -> None:
     payload = PAYLOADS[f"diary_{kind}"]
-    seen = said(pdf(diary(kind)))
+    seen = text_of(pdf(diary(kind)))
     codes = {"mind_reading", "catastrophising"}
     for text in texts(payload):
         printed = " ".join(printable(" ".join(text.split())).split())
@@ -53,11 +53,11 @@ def test_every_answer_is_there(kind: str) -> None:
     assert "version" not in seen
 
 
-def test_entries_stand_by_their_days_and_are_found_by_them() -> None:
+def test_entries_are_ordered_and_outlined_by_day() -> None:
     reader = pdf(
         note("Третье", "2026-02-01"), note("Первое", "2025-12-31"), note("Второе", "2026-01-07")
     )
-    seen = said(reader)
+    seen = text_of(reader)
     assert seen.index("Первое") < seen.index("Второе") < seen.index("Третье")
     days = [
         "31 декабря 2025 г., среда",
@@ -68,10 +68,10 @@ def test_entries_stand_by_their_days_and_are_found_by_them() -> None:
     assert [entry.title.partition(":")[0] for entry in reader.outline] == days
 
 
-def test_two_entries_of_a_day_stand_as_they_were_written() -> None:
+def test_entries_of_a_day_are_in_the_order_of_writing() -> None:
     later = note("Вечером", created_at="2026-01-07T18:00:00Z")
     earlier = note("Утром", created_at="2026-01-07T06:00:00Z")
-    seen = said(pdf(later, earlier))
+    seen = text_of(pdf(later, earlier))
     assert seen.index("Утром") < seen.index("Вечером")
 
 
@@ -82,11 +82,11 @@ def test_every_page_has_its_number() -> None:
         assert russian("Page %(number)s", number=number) in page.extract_text()
 
 
-def test_what_its_author_deleted_is_left_out() -> None:
-    gone = note(
+def test_deleted_entry_is_left_out() -> None:
+    deleted = note(
         "", payload_encrypted=None, deleted_at="2026-01-08T00:00:00Z", entry_date="2026-01-01"
     )
-    seen = said(pdf(gone, note("Осталось")))
+    seen = text_of(pdf(deleted, note("Осталось")))
     assert "Осталось" in seen
     assert "1 января 2026" not in seen
 
@@ -94,15 +94,15 @@ def test_what_its_author_deleted_is_left_out() -> None:
 @pytest.mark.parametrize(
     "entries", [[], [note("", payload_encrypted=None)]], ids=["none", "deleted"]
 )
-def test_without_entries_a_page_says_so(entries: list[dict[str, Any]]) -> None:
+def test_pdf_without_entries_has_a_notice(entries: list[dict[str, Any]]) -> None:
     reader = pdf(*entries)
     assert len(reader.pages) == 1
-    assert russian("There are no entries.") in said(reader)
+    assert russian("There are no entries.") in text_of(reader)
 
 
-def test_what_could_not_be_opened_is_named_in_its_place() -> None:
+def test_unreadable_entry_is_marked_at_its_day() -> None:
     lost = note("", payload_encrypted=readable.unreadable("UnknownKey"), entry_date="2026-01-05")
-    seen = said(pdf(lost, note("Осталось")))
+    seen = text_of(pdf(lost, note("Осталось")))
     assert russian("could not be opened")[1:] in seen
     assert "5 января 2026 г." in seen
     assert "Осталось" in seen
@@ -118,46 +118,46 @@ def test_what_could_not_be_opened_is_named_in_its_place() -> None:
         "/JavaScript << /S /URI >> endobj",
     ],
 )
-def test_nothing_that_somebody_wrote_is_a_command(text: str) -> None:
+def test_markup_in_a_text_is_printed_as_text(text: str) -> None:
     reader = pdf(note(text))
-    assert " ".join(text.split()) in said(reader)
+    assert " ".join(text.split()) in text_of(reader)
     assert all("/Annots" not in page for page in reader.pages)
     assert "/JavaScript" not in str(reader.trailer["/Root"])
 
 
-def test_a_long_text_goes_on_from_page_to_page() -> None:
+def test_long_text_continues_on_the_next_page() -> None:
     words = " ".join(f"слово{number}" for number in range(2_000))[:10_000].split()[:-1]
     reader = pdf(note(" ".join(words)))
     assert len(reader.pages) > 1
-    assert re.findall(r"слово\d+", said(reader)) == words
+    assert re.findall(r"слово\d+", text_of(reader)) == words
 
 
-def test_a_long_word_stays_on_the_paper() -> None:
+def test_long_word_is_wrapped() -> None:
     reader = pdf(note("ъ" * 10_000))
     lines = [line for page in reader.pages for line in page.extract_text().splitlines()]
     assert sum(line.count("ъ") for line in lines) == 10_000
     assert max(map(len, lines)) < 120
 
 
-def test_lines_stay_lines() -> None:
+def test_line_breaks_are_kept() -> None:
     (text,) = {page.extract_text() for page in pdf(note("Раз\n\nДва\r\nТри\u2028Четыре")).pages}
     assert re.search(r"Раз\n\s*Два\nТри\nЧетыре\n", text)
 
 
-def test_a_thousand_lines() -> None:
+def test_thousand_lines_are_printed() -> None:
     reader = pdf(note("\n".join(f"строка{number}" for number in range(1_000))))
-    assert re.findall(r"строка\d+", said(reader)) == [f"строка{n}" for n in range(1_000)]
+    assert re.findall(r"строка\d+", text_of(reader)) == [f"строка{n}" for n in range(1_000)]
 
 
 @pytest.mark.slow
-def test_hundreds_of_entries() -> None:
+def test_hundred_entries_are_printed() -> None:
     reader = pdf(
         *(note("Хороший день. " * 100, f"2026-01-{day % 28 + 1:02}") for day in range(100))
     )
-    assert said(reader).count("Хороший день.") == 100 * 100
+    assert text_of(reader).count("Хороший день.") == 100 * 100
 
 
-# -- signs -----------------------------------------------------------------------------------------
+# -- characters ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -179,17 +179,17 @@ def test_hundreds_of_entries() -> None:
         ("", ""),
     ],
 )
-def test_what_the_font_lacks_is_a_box(written: str, printed: str) -> None:
-    pdf()  # the fonts are loaded by the first one
+def test_character_missing_in_the_font_is_a_box(written: str, printed: str) -> None:
+    pdf()  # the first call loads the fonts
     assert printable(written) == printed
 
 
-def test_boxes_are_explained_where_there_are_some() -> None:
+def test_boxes_are_explained_if_there_are_any() -> None:
     sentence = russian(
         "Signs that cannot be printed, such as smileys, are shown as %(box)s.", box=BOX
     )
-    assert sentence in said(pdf(note("🙂")))
-    assert sentence not in said(pdf(note("Без смайликов")))
+    assert sentence in text_of(pdf(note("🙂")))
+    assert sentence not in text_of(pdf(note("Без смайликов")))
 
 
 def test_every_letter_of_russian_is_in_the_font() -> None:
@@ -198,8 +198,8 @@ def test_every_letter_of_russian_is_in_the_font() -> None:
     assert printable(letters) == letters
 
 
-def test_the_file_brings_its_letters_along() -> None:
-    """Every font that is used to write is embedded, a part of it."""
+def test_file_embeds_its_fonts() -> None:
+    """Every font in use is embedded, as a subset."""
     (page, *_rest) = pdf(note("Да")).pages
     fonts = [font.get_object() for font in page["/Resources"]["/Font"].values()]
     embedded = [font for font in fonts if "+SourceSansPro" in font["/BaseFont"]]
@@ -207,7 +207,7 @@ def test_the_file_brings_its_letters_along() -> None:
     assert all("/FontFile2" in font["/FontDescriptor"].get_object() for font in embedded)
 
 
-def test_the_file_names_nobody() -> None:
+def test_metadata_contains_no_name() -> None:
     reader = pdf(note("Да"))
     assert reader.metadata is not None
     assert reader.metadata.title == russian("My diary")

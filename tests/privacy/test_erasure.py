@@ -1,4 +1,4 @@
-"""``erase_user(user)``: what is in its way, what becomes of sessions and consents, what is told."""
+"""``erase_user(user)``: obstacles, effects on sessions and consents, events and log entries."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from ebalance.services import InvalidInput, NotFound, NotPermitted, Refused, Tra
 from identity.errors import LastOwner, UpcomingAppointments
 from identity.models import Consent, ErasureLedgerEntry, User
 from identity.services import block_user, unblock_user
-from tests.audit.tampering import grow
-from tests.booking.outbox_assertions import outbox, refused, stored, told, writes_nothing
+from tests.audit.tampering import grow_log
+from tests.booking.outbox_assertions import event_types, outbox, refused, stored, writes_nothing
 from tests.factories import (
     AnalyticsEventFactory,
     AnonymousQuestionFactory,
@@ -75,7 +75,7 @@ def owner() -> User:
 
 
 def session(client: User, state: str, **values: Any) -> Appointment:
-    """A session of the client, in a slot of its own."""
+    """A session of the client in its own slot."""
     slot = AvailabilitySlotFactory(reserved=True)
     times = {"start_at_utc": slot.start_at_utc, "end_at_utc": slot.end_at_utc}
     return AppointmentFactory(client=client, slot=slot, **{state: True}, **{**times, **values})
@@ -92,7 +92,7 @@ def paying(row: Appointment, **values: Any) -> Any:
 
 
 def moved(client: User) -> Appointment:
-    """A session that was moved while the rest of its price is being paid for."""
+    """A session that was moved while the rest of its price was being paid."""
     first = AppointmentFactory(client=client, rescheduled=True)
     paying(first)
     return AppointmentFactory(
@@ -105,17 +105,17 @@ def moved(client: User) -> Appointment:
     )
 
 
-# -- what is in the way ---------------------------------------------------------------------------
+# -- obstacles ------------------------------------------------------------------------------------
 
 
-def test_the_last_active_owner_is_not_erased(owner: User) -> None:
+def test_last_active_owner_is_not_erased(owner: User) -> None:
     UserFactory(role="owner", blocked=True)
     UserFactory(role="assistant")
     with refused(LastOwner, user=owner.pk):
         erase_user(owner, method="self_service")
 
 
-def test_an_owner_is_erased_where_another_one_is_active(owner: User) -> None:
+def test_owner_is_erased_if_another_owner_is_active(owner: User) -> None:
     other = UserFactory(role="owner")
     erase_user(owner, method="self_service")
     assert (owner.status, owner.user_roles.count()) == ("deleted", 0)
@@ -123,13 +123,13 @@ def test_an_owner_is_erased_where_another_one_is_active(owner: User) -> None:
         erase_user(other, method="self_service")
 
 
-def test_an_owner_who_is_blocked_is_erased(owner: User) -> None:
+def test_blocked_owner_is_erased(owner: User) -> None:
     blocked = UserFactory(role="owner", blocked=True)
     erase_user(blocked, method="admin")
     assert (blocked.status, owner.is_active) == ("deleted", True)
 
 
-def test_nobody_is_erased_whom_there_is_not() -> None:
+def test_unknown_person_is_refused() -> None:
     with refused(NotFound, what="user"):
         erase_user(uuid4(), method="admin")
 
@@ -143,7 +143,7 @@ def test_nobody_is_erased_whom_there_is_not() -> None:
         ({"method": "admin", "requested_at": "yesterday"}, "requested_at"),
     ],
 )
-def test_what_cannot_be_is_refused(anna: User, values: dict[str, Any], field: str) -> None:
+def test_invalid_input_is_refused(anna: User, values: dict[str, Any], field: str) -> None:
     with refused(InvalidInput, field=field):
         erase_user(anna, **values)
 
@@ -159,7 +159,7 @@ def test_only_the_person_and_an_owner_may_erase(anna: User, owner: User, role: s
     assert {anna.status, boris.status} == {"deleted"}
 
 
-IN_THE_WAY = {
+UPCOMING = {
     "confirmed": lambda anna: session(anna, "confirmed"),
     "paid": lambda anna: session(anna, "paid"),
     "free of charge": lambda anna: session(anna, "confirmed", price_amount=0, deposit_amount=None),
@@ -168,7 +168,7 @@ IN_THE_WAY = {
     "moved": moved,
     "as a lead": lambda anna: AppointmentFactory(client=None, lead=lead_of(anna), confirmed=True),
 }
-each_in_the_way = pytest.mark.parametrize("make", IN_THE_WAY.values(), ids=IN_THE_WAY)
+each_upcoming = pytest.mark.parametrize("make", UPCOMING.values(), ids=UPCOMING)
 
 
 def lead_of(user: User) -> Lead:
@@ -177,22 +177,22 @@ def lead_of(user: User) -> Lead:
     return lead
 
 
-@each_in_the_way
-def test_a_session_ahead_is_in_the_way(anna: User, make: Any) -> None:
+@each_upcoming
+def test_upcoming_session_prevents_the_erasure(anna: User, make: Any) -> None:
     row = make(anna)
     DiaryEntryFactory(user=anna)
     with refused(UpcomingAppointments, appointments=[row.pk], starts=[row.start_at_utc]):
         erase_user(anna, method="admin")
 
 
-def test_a_refusal_names_the_sessions_by_their_times(anna: User) -> None:
+def test_refusal_names_the_sessions_by_their_times(anna: User) -> None:
     row = session(anna, "confirmed")
     with translation.override("en"), pytest.raises(UpcomingAppointments) as caught:
         erase_user(anna, method="admin")
     assert f"{row.start_at_utc:%Y, %H:%M}" in caught.value.sentence
 
 
-NOT_IN_THE_WAY = {
+NOT_UPCOMING = {
     "over": lambda anna: session(anna, "completed"),
     "canceled": lambda anna: session(anna, "canceled"),
     "under way": lambda anna: session(
@@ -212,8 +212,8 @@ NOT_IN_THE_WAY = {
 }
 
 
-@pytest.mark.parametrize("make", NOT_IN_THE_WAY.values(), ids=NOT_IN_THE_WAY)
-def test_other_sessions_are_not_and_stay_as_they_are(anna: User, make: Any) -> None:
+@pytest.mark.parametrize("make", NOT_UPCOMING.values(), ids=NOT_UPCOMING)
+def test_other_sessions_do_not_prevent_it_and_stay_unchanged(anna: User, make: Any) -> None:
     row = make(anna)
     before = stored(row)
     erased = erase_user(anna, method="admin")
@@ -225,8 +225,8 @@ def test_other_sessions_are_not_and_stay_as_they_are(anna: User, make: Any) -> N
 # -- with force -----------------------------------------------------------------------------------
 
 
-@each_in_the_way
-def test_with_force_nothing_of_it_is_ahead_any_more(anna: User, make: Any) -> None:
+@each_upcoming
+def test_force_cancels_the_upcoming_session(anna: User, make: Any) -> None:
     row = make(anna)
     erased = erase_user(anna, method="admin", force=True)
     assert [session.appointment for session in erased.canceled] == [row.pk]
@@ -237,8 +237,8 @@ def test_with_force_nothing_of_it_is_ahead_any_more(anna: User, make: Any) -> No
     assert anna.status == "deleted"
 
 
-def test_with_force_a_session_is_canceled_as_by_the_client(anna: User) -> None:
-    """With the refund that the service's policy grants, told to whoever gives it back."""
+def test_force_cancels_a_session_on_behalf_of_the_client(anna: User) -> None:
+    """The policy of the service decides the refund, and an event publishes it."""
     service = ServiceFactory(cancel_free_hours=24, cancel_partial_hours=6)
     soon = {"start_at_utc": ahead(hours=7), "end_at_utc": ahead(hours=8)}
     early = session(anna, "confirmed", service=service)
@@ -249,13 +249,13 @@ def test_with_force_a_session_is_canceled_as_by_the_client(anna: User) -> None:
     refunds = {one.appointment: one.refund_amount for one in erased.canceled}
     assert refunds == {early.pk: DEPOSIT, late.pk: DEPOSIT // 2}
     for row in (early, late):
-        assert "appointment_canceled" in told(row)
+        assert "appointment_canceled" in event_types(row)
     due = OutboxEvent.objects.filter(event_type="refund_due")
     assert sorted(event.payload["amount"] for event in due) == [DEPOSIT // 2, DEPOSIT]
 
 
 @pytest.mark.parametrize("make", [expired_hold, lambda anna: session(anna, "held")])
-def test_money_that_still_comes_is_due_back_and_takes_no_time_again(anna: User, make: Any) -> None:
+def test_late_payment_is_due_back_and_books_no_time(anna: User, make: Any) -> None:
     payment = paying(make(anna))
     erase_user(anna, method="admin", force=True)
     receive_webhook(
@@ -270,37 +270,37 @@ def test_money_that_still_comes_is_due_back_and_takes_no_time_again(anna: User, 
     ]
 
 
-def test_a_hold_that_nobody_pays_is_given_up_without_force(anna: User) -> None:
+def test_unpaid_hold_is_released_without_force(anna: User) -> None:
     row = session(anna, "held")
     erased = erase_user(anna, method="admin")
     assert [(one.appointment, one.refund_amount) for one in erased.canceled] == [(row.pk, 0)]
     assert [stored(row)["status"], stored(row.slot)["status"]] == ["canceled", "available"]
 
 
-def test_force_does_not_help_the_last_owner(owner: User) -> None:
+def test_force_does_not_erase_the_last_owner(owner: User) -> None:
     session(owner, "confirmed")
     with refused(LastOwner):
         erase_user(owner, method="admin", force=True)
 
 
-def test_what_is_refused_last_undoes_what_was_done_first(anna: User, monkeypatch: Any) -> None:
-    """Nothing half done, whatever fails."""
+def test_late_failure_rolls_back_the_whole_erasure(anna: User, monkeypatch: Any) -> None:
+    """A failure leaves no partial erasure."""
     row = session(anna, "confirmed")
     DiaryEntryFactory(user=anna)
 
-    def fails(*_: Any, **__: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise Refused
 
-    monkeypatch.setattr("ebalance.privacy.erasure.erase.record_entry", fails)
+    monkeypatch.setattr("ebalance.privacy.erasure.erase.record_entry", fail)
     with writes_nothing(), pytest.raises(Refused):
         erase_user(anna, method="admin", force=True)
     assert stored(row)["status"] == "confirmed"
 
 
-# -- what becomes of rows with a life of their own ------------------------------------------------
+# -- rows that are kept ---------------------------------------------------------------------------
 
 
-def test_appointments_without_a_lead_share_one_without_a_name(anna: User) -> None:
+def test_appointments_without_a_lead_share_an_anonymous_lead(anna: User) -> None:
     rows = [session(anna, "completed"), session(anna, "canceled")]
     erase_user(anna, method="admin")
     (lead,) = Lead.objects.all()
@@ -310,7 +310,7 @@ def test_appointments_without_a_lead_share_one_without_a_name(anna: User) -> Non
         assert (stored(row)["client_id"], stored(row)["lead_id"]) == (None, lead.pk)
 
 
-def test_appointments_of_somebody_with_a_lead_stay_with_that(anna: User) -> None:
+def test_appointments_move_to_the_existing_lead(anna: User) -> None:
     lead, row = lead_of(anna), session(anna, "completed")
     later = lead_of(anna)
     erase_user(anna, method="admin")
@@ -319,7 +319,7 @@ def test_appointments_of_somebody_with_a_lead_stay_with_that(anna: User) -> None
     assert {*Lead.objects.values_list("status", flat=True)} == {"inactive"}
 
 
-def test_an_appointment_stays_with_the_lead_that_it_has(anna: User) -> None:
+def test_appointment_keeps_its_own_lead(anna: User) -> None:
     other = LeadFactory()
     other.identities.create(user=UserFactory())
     row = session(anna, "completed", lead=other)
@@ -328,7 +328,7 @@ def test_an_appointment_stays_with_the_lead_that_it_has(anna: User) -> None:
     assert stored(other)["status"] == "new"
 
 
-def test_what_was_agreed_to_ends_and_stays_as_evidence(anna: User) -> None:
+def test_consents_are_withdrawn_and_kept_as_evidence(anna: User) -> None:
     lead = lead_of(anna)
     active = [
         ConsentFactory(user=anna),
@@ -342,13 +342,13 @@ def test_what_was_agreed_to_ends_and_stays_as_evidence(anna: User) -> None:
     ]
     others = ConsentFactory()
     before = [stored(row) for row in [*settled, others]]
-    moment = timezone.now()
-    erased = erase_user(anna, method="admin", clock=lambda: moment)
+    instant = timezone.now()
+    erased = erase_user(anna, method="admin", clock=lambda: instant)
     assert erased.counts["consents"] == 4
     for row in active:
         now = stored(row)
-        assert now["revoked_at"] == max(moment, row.granted_at)
-        assert told(row) == ["consent_withdrawn"]
+        assert now["revoked_at"] == max(instant, row.granted_at)
+        assert event_types(row) == ["consent_withdrawn"]
     assert [stored(row) for row in [*settled, others]] == before
     assert Consent.objects.active().count() == 1
 
@@ -360,17 +360,17 @@ def test_a_published_review_is_unpublished_and_empty(anna: User) -> None:
     row.refresh_from_db()
     assert (row.status, row.user_id, row.review_text_encrypted.open()) == ("unpublished", None, "")
     assert stored(consent)["revoked_at"] is not None
-    assert "review_unpublished" in told(row)
+    assert "review_unpublished" in event_types(row)
 
 
 @pytest.mark.parametrize("state", ["draft", "pending", "unpublished"])
-def test_nobody_is_asked_to_decide_on_an_empty_review(anna: User, state: str) -> None:
+def test_empty_review_needs_no_moderation(anna: User, state: str) -> None:
     row = ReviewFactory(user=anna, status=state)
     erase_user(anna, method="admin")
     assert stored(row)["status"] == "unpublished"
 
 
-def test_a_consent_to_publish_what_somebody_else_wrote_ends_too(anna: User) -> None:
+def test_consent_to_publish_a_review_of_another_person_is_withdrawn(anna: User) -> None:
     review = ReviewFactory(pending=True)
     consent = ReviewPublicationConsentFactory(review=review, user=anna)
     erase_user(anna, method="admin")
@@ -378,7 +378,7 @@ def test_a_consent_to_publish_what_somebody_else_wrote_ends_too(anna: User) -> N
     assert stored(review)["user_id"] == review.user_id
 
 
-def test_runs_get_identifiers_that_lead_to_nobody(anna: User) -> None:
+def test_runs_get_unlinked_identifiers(anna: User) -> None:
     rows = [
         InteractiveRunFactory(user=anna, anonymous_id="browser-of-anna"),
         InteractiveRunFactory(user=anna, anonymous_id="browser-of-anna", completed=True),
@@ -405,7 +405,7 @@ def test_sessions_end_at_the_next_request(anna: User) -> None:
     assert execute("SELECT count(*) AS n FROM django_session") == [{"n": 1}]
 
 
-def test_of_the_staff_what_they_did_stays(owner: User) -> None:
+def test_work_of_erased_staff_is_kept(owner: User) -> None:
     anna = UserFactory(role="assistant")
     note, item = LeadNoteFactory(author=anna), ContentItemFactory(author=anna)
     answer = QuestionAnswerFactory(answered_by=anna)
@@ -414,7 +414,7 @@ def test_of_the_staff_what_they_did_stays(owner: User) -> None:
     assert [stored(row) for row in (note, item, answer)] == before
 
 
-def test_nothing_new_is_written_of_an_erased_person(anna: User) -> None:
+def test_new_row_of_an_erased_person_is_refused(anna: User) -> None:
     erase_user(anna, method="admin")
     for table, make in {
         "diary_entries": lambda: DiaryEntryFactory(user=anna),
@@ -428,8 +428,8 @@ def test_nothing_new_is_written_of_an_erased_person(anna: User) -> None:
             make()
 
 
-def test_a_form_that_was_opened_before_brings_nothing_back(anna: User) -> None:
-    """Whole rows are written by admin and by ``save()``."""
+def test_stale_form_does_not_restore_erased_values(anna: User) -> None:
+    """Admin and ``save()`` write whole rows."""
     rows = [anna, session(anna, "completed"), ReviewFactory(user=anna, status="unpublished")]
     opened = [type(row).objects.get(pk=row.pk) for row in rows]
     opened[0].display_name = "Анна Петровна"
@@ -444,18 +444,18 @@ def test_a_form_that_was_opened_before_brings_nothing_back(anna: User) -> None:
             row.save()
 
 
-# -- what is told ---------------------------------------------------------------------------------
+# -- ledger, events and log -----------------------------------------------------------------------
 
 
-def test_the_ledger_the_outbox_and_the_log_are_told(anna: User, owner: User) -> None:
-    lead, asked = lead_of(anna), ago(days=2)
+def test_erasure_is_in_the_ledger_the_outbox_and_the_log(anna: User, owner: User) -> None:
+    lead, requested_at = lead_of(anna), ago(days=2)
     DiaryEntryFactory.create_batch(2, user=anna)
-    erased = erase_user(anna, method="self_service", requested_at=asked, actor=owner)
+    erased = erase_user(anna, method="self_service", requested_at=requested_at, actor=owner)
     (entry,) = ErasureLedgerEntry.objects.all()
     assert (entry.subject_id, entry.method, entry.requested_at) == (
         anna.pk,
         "self_service",
-        asked,
+        requested_at,
     )
     assert entry.completed_at == anna.deleted_at
     assert entry.counts == erased.counts
@@ -475,17 +475,17 @@ def test_the_ledger_the_outbox_and_the_log_are_told(anna: User, owner: User) -> 
     assert {row.action for row in log} == {"user_erased", "user_status_changed"}
 
 
-def test_a_lead_is_told_about_once(anna: User) -> None:
+def test_erasure_of_a_lead_is_published_once(anna: User) -> None:
     lead = lead_of(anna)
     erase_user(anna, method="admin")
     LeadNoteFactory(lead=lead)
     erase_user(anna, method="admin")
     assert not lead.notes.exists()
-    assert told(lead) == ["lead_erased"]
-    assert told(anna) == ["user_erased"] * 2
+    assert event_types(lead) == ["lead_erased"]
+    assert event_types(anna) == ["user_erased"] * 2
 
 
-def test_a_lead_that_is_somebody_elses_by_now_is_left_alone(anna: User) -> None:
+def test_lead_linked_to_another_person_since_is_kept(anna: User) -> None:
     lead, boris = lead_of(anna), UserFactory()
     erase_user(anna, method="admin")
     lead.identities.create(user=boris)
@@ -495,15 +495,15 @@ def test_a_lead_that_is_somebody_elses_by_now_is_left_alone(anna: User) -> None:
     assert stored(note)["lead_id"] == lead.pk
 
 
-def test_events_that_come_late_are_detached_by_a_repetition(anna: User) -> None:
-    """Analytics have no foreign key that could refuse them."""
+def test_repeated_erasure_detaches_late_events(anna: User) -> None:
+    """Analytics have no foreign key that could refuse late events."""
     erase_user(anna, method="admin")
     late = AnalyticsEventFactory(user_id=anna.pk)
     assert erase_user(anna, method="admin").counts == {"analytics_events": 1}
     assert (stored(late)["user_id"], stored(late)["anonymous_id"]) == (None, None)
 
 
-def test_whoever_erases_themself_leaves_no_address(anna: User) -> None:
+def test_person_who_erases_themself_leaves_no_address(anna: User) -> None:
     UserFactory(role="owner")
     anna.user_roles.create(role_id="owner")
     with acting_as(anna, ip_address="192.0.2.77", user_agent="Mozilla/5.0"):
@@ -516,7 +516,7 @@ def test_whoever_erases_themself_leaves_no_address(anna: User) -> None:
         assert (row.ip_address, row.user_agent, row.actor_role) == (None, None, "owner")
 
 
-def test_the_address_of_whoever_erases_others_stays(anna: User, owner: User) -> None:
+def test_address_of_the_actor_stays_when_others_are_erased(anna: User, owner: User) -> None:
     with acting_as(owner, ip_address="192.0.2.77"):
         erase_user(anna, method="admin", actor=owner)
     written = AuditLogEntry.objects.get(action="user_erased")
@@ -554,16 +554,16 @@ def exported(user: User) -> Path:
     return Path(settings.EXPORTS_DIR) / storage.name_in(address)
 
 
-def test_files_of_exports_go_and_the_file_of_the_ledger_is_written(
+def test_export_files_are_removed_and_the_ledger_file_is_written(
     anna: User, file: Path, django_capture_on_commit_callbacks: Any
 ) -> None:
     lead = lead_of(anna)
-    hers, his = exported(anna), exported(UserFactory())
+    own, other = exported(anna), exported(UserFactory())
     with django_capture_on_commit_callbacks(execute=True):
         erase_user(anna, method="admin")
-        assert hers.exists()
+        assert own.exists()
         assert not file.exists()
-    assert (hers.exists(), his.exists()) == (False, True)
+    assert (own.exists(), other.exists()) == (False, True)
     entry = ErasureLedgerEntry.objects.get()
     (line,) = file.read_text().splitlines()
     assert json.loads(line) == {
@@ -575,7 +575,7 @@ def test_files_of_exports_go_and_the_file_of_the_ledger_is_written(
     }
 
 
-def test_what_is_rolled_back_leaves_files_alone(
+def test_rolled_back_erasure_leaves_files_alone(
     anna: User, file: Path, django_capture_on_commit_callbacks: Any
 ) -> None:
     kept = exported(anna)
@@ -586,16 +586,16 @@ def test_what_is_rolled_back_leaves_files_alone(
     assert (kept.exists(), file.exists(), stored(anna)["status"]) == (True, False, "active")
 
 
-def test_a_disk_that_is_full_does_not_undo_an_erasure(
+def test_full_disk_does_not_undo_an_erasure(
     anna: User, file: Path, django_capture_on_commit_callbacks: Any, monkeypatch: Any, caplog: Any
 ) -> None:
     exported(anna)
 
-    def fails(*_: Any) -> None:
+    def fail(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ebalance.privacy.erasure.erase.ledger.sync_file", fails)
-    monkeypatch.setattr("ebalance.privacy.erasure.erase.storage.remove", fails)
+    monkeypatch.setattr("ebalance.privacy.erasure.erase.ledger.sync_file", fail)
+    monkeypatch.setattr("ebalance.privacy.erasure.erase.storage.remove", fail)
     with django_capture_on_commit_callbacks(execute=True):
         erase_user(anna, method="admin")
     assert stored(anna)["status"] == "deleted"
@@ -608,7 +608,7 @@ def test_a_disk_that_is_full_does_not_undo_an_erasure(
 # -- blocking -------------------------------------------------------------------------------------
 
 
-def test_a_person_is_blocked_and_let_in_again(anna: User, owner: User) -> None:
+def test_person_is_blocked_and_unblocked(anna: User, owner: User) -> None:
     browser = Client()
     anna.user_roles.create(role_id="assistant")
     browser.force_login(anna)
@@ -628,7 +628,7 @@ def test_a_person_is_blocked_and_let_in_again(anna: User, owner: User) -> None:
     assert {row.actor for row in log} == {owner}
 
 
-def test_the_last_owner_is_not_blocked(owner: User) -> None:
+def test_last_owner_is_not_blocked(owner: User) -> None:
     with refused(LastOwner, user=owner.pk):
         block_user(owner)
     other = UserFactory(role="owner")
@@ -637,7 +637,7 @@ def test_the_last_owner_is_not_blocked(owner: User) -> None:
 
 
 @pytest.mark.parametrize("service", [block_user, unblock_user])
-def test_an_erased_person_is_neither_blocked_nor_let_in(anna: User, service: Any) -> None:
+def test_erased_person_is_neither_blocked_nor_unblocked(anna: User, service: Any) -> None:
     erase_user(anna, method="admin")
     with refused(TransitionRefused, status="deleted"):
         service(anna)
@@ -655,7 +655,7 @@ def test_only_an_owner_blocks(anna: User, service: Any) -> None:
 # -- leads ----------------------------------------------------------------------------------------
 
 
-def test_of_a_lead_that_was_two_people_s_nothing_is_left_when_both_are_gone(anna: User) -> None:
+def test_shared_lead_is_emptied_when_both_people_are_erased(anna: User) -> None:
     boris = UserFactory()
     lead = lead_of(boris)
     merge_leads(lead_of(anna), into=lead)
@@ -668,8 +668,8 @@ def test_of_a_lead_that_was_two_people_s_nothing_is_left_when_both_are_gone(anna
 
 
 @pytest.mark.parametrize("is_erased", [True, False])
-def test_nobody_becomes_an_erased_lead(anna: User, is_erased: bool) -> None:
-    """Erasures are repeated, and would take what is theirs."""
+def test_erased_lead_cannot_be_merged(anna: User, is_erased: bool) -> None:
+    """A repeated erasure would remove the rows of the other lead."""
     lead, other = lead_of(anna), LeadIdentityFactory().lead
     erase_user(anna, method="admin")
     one, into = (lead, other) if is_erased else (other, lead)
@@ -677,7 +677,7 @@ def test_nobody_becomes_an_erased_lead(anna: User, is_erased: bool) -> None:
         merge_leads(one, into=into)
 
 
-def test_leads_that_are_theirs_only_by_a_contact_beside_another_are_named(anna: User) -> None:
+def test_doubtful_leads_are_reported(anna: User) -> None:
     lead = LeadFactory()
     LeadIdentity.objects.create(lead=lead, email_encrypted=Plaintext(anna.email))
     assert erase_user(anna, method="admin").doubtful == []
@@ -689,7 +689,7 @@ def test_leads_that_are_theirs_only_by_a_contact_beside_another_are_named(anna: 
     assert lead.identities.get() == phone
 
 
-# -- from where -----------------------------------------------------------------------------------
+# -- origins in the audit log ---------------------------------------------------------------------
 
 VISIT = {"ip_address": "198.51.100.77", "user_agent": "Mozilla/5.0 (zq_zq)"}
 
@@ -700,7 +700,7 @@ def origins() -> list[dict[str, Any]]:
     )
 
 
-def test_where_a_visitor_came_from_goes_with_the_lead_and_the_session(anna: User) -> None:
+def test_origin_is_removed_with_the_lead_and_the_session(anna: User) -> None:
     lead = lead_of(anna)
     row = session(anna, "confirmed", lead=lead)
     with acting_as(None, **VISIT):
@@ -713,7 +713,7 @@ def test_where_a_visitor_came_from_goes_with_the_lead_and_the_session(anna: User
     connection.check_constraints()
     assert origins() == []
     assert Verification().run().entries == AuditLogEntry.objects.count()
-    # Whatever becomes of the rows, by whoever remembered them.
+    # The log verifies even if the rows are linked to other people later.
     LeadIdentityFactory(lead=lead)
     execute("UPDATE appointments SET client_user_id = %s", [UserFactory().pk])
     connection.check_constraints()
@@ -721,9 +721,7 @@ def test_where_a_visitor_came_from_goes_with_the_lead_and_the_session(anna: User
 
 
 @pytest.mark.parametrize("is_anna_known", [True, False])
-def test_where_a_visitor_came_from_goes_though_the_lead_is_somebody_else_s_too(
-    anna: User, is_anna_known: bool
-) -> None:
+def test_origin_is_removed_although_the_lead_is_shared(anna: User, is_anna_known: bool) -> None:
     lead = lead_of(UserFactory())
     if is_anna_known:
         merge_leads(lead_of(anna), into=lead)
@@ -737,7 +735,7 @@ def test_where_a_visitor_came_from_goes_though_the_lead_is_somebody_else_s_too(
     assert Verification().run().entries == AuditLogEntry.objects.count()
 
 
-def test_where_a_visitor_came_from_goes_with_a_review_too(anna: User) -> None:
+def test_origin_is_removed_with_a_review(anna: User) -> None:
     review = ReviewFactory(user=anna)
     with acting_as(None, **VISIT):
         review.status = "pending"
@@ -750,7 +748,7 @@ def test_where_a_visitor_came_from_goes_with_a_review_too(anna: User) -> None:
     assert Verification().run().entries == AuditLogEntry.objects.count()
 
 
-def test_a_new_visit_goes_when_it_is_erased_again(anna: User) -> None:
+def test_repeated_erasure_removes_a_new_origin(anna: User) -> None:
     lead = lead_of(anna)
     erase_user(anna, method="admin")
     for _ in range(2):
@@ -765,16 +763,14 @@ def test_a_new_visit_goes_when_it_is_erased_again(anna: User) -> None:
 
 
 @pytest.mark.parametrize("is_actor", [False, True])
-def test_who_erases_themself_in_a_request_of_nobody_leaves_no_origin(
-    anna: User, is_actor: bool
-) -> None:
+def test_erasure_in_an_anonymous_request_leaves_no_origin(anna: User, is_actor: bool) -> None:
     with acting_as(None, **VISIT):
         erase_user(anna, method="self_service", actor=anna if is_actor else None)
         connection.check_constraints()
     assert origins() == []
 
 
-def test_where_a_visitor_came_from_stays_while_the_lead_is_known(anna: User) -> None:
+def test_origin_stays_while_the_lead_is_known(anna: User) -> None:
     lead = lead_of(anna)
     with acting_as(None, **VISIT):
         lead.status = "paid"
@@ -786,15 +782,15 @@ def test_where_a_visitor_came_from_stays_while_the_lead_is_known(anna: User) -> 
         )
 
 
-def test_the_log_is_read_by_its_indexes(anna: User, owner: User) -> None:
-    """What somebody's erasure costs does not grow with what others have done."""
+def test_erasure_reads_the_log_by_its_indexes(anna: User, owner: User) -> None:
+    """The cost of an erasure does not grow with the entries of other people."""
     lead = lead_of(anna)
     with acting_as(None, **VISIT):
         lead.status = "paid"
         lead.save()
     with acting_as(anna, **VISIT):
         record_entry("login", anna)
-    grow(5_000)
+    grow_log(5_000)
     execute("ANALYZE audit_log_entries")
     read: list[tuple[str, Any]] = []
 

@@ -1,4 +1,4 @@
-"""``erase_user`` and ``replay_erasures``, and the file of the ledger, as operators meet them."""
+"""The commands ``erase_user`` and ``replay_erasures``, and the ledger file."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from tests.factories import (
 pytestmark = pytest.mark.django_db
 
 EMAIL, PHONE, TELEGRAM = "zqxanna@example.com", "+79991234567", "100200300"
-MOMENT = "2026-01-07T12:30:00Z"
+TIMESTAMP = "2026-01-07T12:30:00Z"
 GOOD = {
     "subject_id": str(uuid4()),
-    "requested_at": MOMENT,
-    "completed_at": MOMENT,
+    "requested_at": TIMESTAMP,
+    "completed_at": TIMESTAMP,
     "method": "admin",
     "leads": [],
 }
-WAYS = {"e-mail": "ZQXanna@example.com", "phone": "8 999 123-45-67", "telegram": TELEGRAM}
+SPELLINGS = {"e-mail": "ZQXanna@example.com", "phone": "8 999 123-45-67", "telegram": TELEGRAM}
 
 
 @pytest.fixture(autouse=True)
@@ -68,48 +68,48 @@ def lines(path: Path) -> list[dict[str, Any]]:
 # -- erase_user -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", ["id", *WAYS])
-def test_a_person_is_named_by_id_or_contact(anna: User, way: str) -> None:
+@pytest.mark.parametrize("spelling", ["id", *SPELLINGS])
+def test_person_is_identified_by_id_or_contact(anna: User, spelling: str) -> None:
     DiaryEntryFactory.create_batch(3, user=anna)
-    said = erase_user(WAYS.get(way) or str(anna.pk), "--yes")
+    output = erase_user(SPELLINGS.get(spelling) or str(anna.pk), "--yes")
     assert stored(anna)["status"] == "deleted"
-    assert "       3 diary_entries\n" in said
-    assert f"{anna.pk} is erased: 4 rows." in said
-    for contact in (EMAIL, PHONE, *WAYS.values()):
-        assert contact not in said
+    assert "       3 diary_entries\n" in output
+    assert f"{anna.pk} is erased: 4 rows." in output
+    for contact in (EMAIL, PHONE, *SPELLINGS.values()):
+        assert contact not in output
 
 
-def test_again_says_that_nothing_is_left(anna: User) -> None:
+def test_repeated_erasure_reports_that_nothing_is_left(anna: User) -> None:
     erase_user(str(anna.pk), "--yes")
     assert erase_user(str(anna.pk), "--yes") == f"Nothing of {anna.pk} is left to erase.\n"
     assert ErasureLedgerEntry.objects.count() == 1
 
 
-def test_a_rehearsal_says_the_same_and_changes_nothing(anna: User, file: Path) -> None:
+def test_dry_run_prints_the_same_and_changes_nothing(anna: User, file: Path) -> None:
     DiaryEntryFactory(user=anna)
     row = AppointmentFactory(client=anna, confirmed=True)
     PaymentFactory(appointment=row, succeeded=True)
     with writes_nothing():
-        said = erase_user(EMAIL, "--dry-run", "--force")
-    assert f"{anna.pk} would be erased" in said
-    assert f"Session {row.pk} of {row.start_at_utc:%Y-%m-%d %H:%M} UTC would be canceled" in said
-    assert "1000 roubles due back" in said
+        output = erase_user(EMAIL, "--dry-run", "--force")
+    assert f"{anna.pk} would be erased" in output
+    assert f"Session {row.pk} of {row.start_at_utc:%Y-%m-%d %H:%M} UTC would be canceled" in output
+    assert "1000 roubles due back" in output
     assert not file.exists()
     done = erase_user(EMAIL, "--force", "--yes")
-    assert done == said.replace("would be", "was", 1).replace("would be erased", "is erased")
+    assert done == output.replace("would be", "was", 1).replace("would be erased", "is erased")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--dry-run"]])
-def test_sessions_ahead_are_named_in_a_refusal(anna: User, arguments: list[str]) -> None:
+def test_refusal_names_the_upcoming_sessions(anna: User, arguments: list[str]) -> None:
     row = AppointmentFactory(client=anna, confirmed=True)
     with writes_nothing(), pytest.raises(CommandError) as caught:
         erase_user(str(anna.pk), "--yes", *arguments)
-    said = str(caught.value)
-    assert said.startswith("Nothing was changed. This person has sessions ahead")
-    assert f"{row.start_at_utc:%Y, %H:%M}" in said
+    output = str(caught.value)
+    assert output.startswith("Nothing was changed. This person has sessions ahead")
+    assert f"{row.start_at_utc:%Y, %H:%M}" in output
 
 
-def test_the_last_owner_is_refused_in_one_line() -> None:
+def test_last_owner_is_refused_in_one_line() -> None:
     owner = UserFactory(role="owner")
     with writes_nothing(), pytest.raises(CommandError, match="The last active owner cannot"):
         erase_user(str(owner.pk), "--force", "--yes")
@@ -123,7 +123,7 @@ def test_unknown_person_is_refused_without_an_echo(anna: User) -> None:
         assert not user or user not in str(caught.value)
 
 
-def test_how_it_came_about_is_in_the_ledger(anna: User) -> None:
+def test_ledger_stores_the_method(anna: User) -> None:
     erase_user(str(anna.pk), "--yes", "--method", "self_service")
     assert ErasureLedgerEntry.objects.get().method == "self_service"
     with pytest.raises(CommandError, match="invalid choice"):
@@ -131,13 +131,13 @@ def test_how_it_came_about_is_in_the_ledger(anna: User) -> None:
 
 
 @pytest.mark.parametrize(("answer", "is_erased"), [("yes", True), ("YES ", True), ("y", False)])
-def test_somebody_at_a_terminal_is_asked(
+def test_command_asks_for_confirmation_at_a_terminal(
     anna: User, answer: str, is_erased: bool, monkeypatch: Any
 ) -> None:
-    asked: list[str] = []
+    questions: list[str] = []
 
     def reply(question: str) -> str:
-        asked.append(question)
+        questions.append(question)
         return answer
 
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
@@ -147,11 +147,11 @@ def test_somebody_at_a_terminal_is_asked(
     else:
         with writes_nothing(), pytest.raises(CommandError, match="Nothing was changed"):
             erase_user(EMAIL)
-    assert asked == [f"Erase the person {anna.pk}, for good? Type yes: "]
+    assert questions == [f"Erase the person {anna.pk}, for good? Type yes: "]
     assert (stored(anna)["status"] == "deleted") == is_erased
 
 
-def test_nobody_is_erased_while_the_file_cannot_be_written(anna: User, file: Path) -> None:
+def test_erasure_is_refused_while_the_file_is_not_writable(anna: User, file: Path) -> None:
     file.mkdir()
     with writes_nothing(), pytest.raises(CommandError) as caught:
         erase_user(str(anna.pk), "--yes")
@@ -161,15 +161,15 @@ def test_nobody_is_erased_while_the_file_cannot_be_written(anna: User, file: Pat
 # -- replay_erasures ------------------------------------------------------------------------------
 
 
-def written(file: Path, *subjects: Any) -> None:
+def append_lines(file: Path, *subjects: Any) -> None:
     with file.open("a") as stream:
         for subject in subjects:
             stream.write(json.dumps(GOOD | {"subject_id": str(subject)}) + "\n")
 
 
-def test_everybody_in_the_file_and_in_the_table_is_erased_again(file: Path) -> None:
+def test_replay_erases_everybody_in_the_file_and_the_table(file: Path) -> None:
     of_file, of_table, both, other = UserFactory.create_batch(4)
-    written(file, of_file.pk, both.pk, uuid4())
+    append_lines(file, of_file.pk, both.pk, uuid4())
     for person in (of_table, both):
         ErasureLedgerEntryFactory(subject_id=person.pk, method="self_service")
     out, err = run("replay_erasures")
@@ -180,17 +180,17 @@ def test_everybody_in_the_file_and_in_the_table_is_erased_again(file: Path) -> N
     ]
     statuses = [stored(person)["status"] for person in (of_file, of_table, both, other)]
     assert statuses == ["deleted"] * 3 + ["active"]
-    # With the times and the way of the first time.
+    # With the times and the method of the first erasure.
     entry = ErasureLedgerEntry.objects.get(subject_id=of_file.pk)
-    assert (entry.method, entry.requested_at) == ("admin", datetime.fromisoformat(MOMENT))
+    assert (entry.method, entry.requested_at) == ("admin", datetime.fromisoformat(TIMESTAMP))
     assert {line["subject_id"] for line in lines(file)} == {
         str(subject) for subject in ErasureLedgerEntry.objects.values_list("subject_id", flat=True)
     }
     assert err == ""
 
 
-def test_a_repetition_changes_nothing(file: Path) -> None:
-    written(file, UserFactory().pk, uuid4())
+def test_repeated_replay_changes_nothing(file: Path) -> None:
+    append_lines(file, UserFactory().pk, uuid4())
     run("replay_erasures")
     before = file.read_bytes()
     with writes_nothing():
@@ -200,10 +200,10 @@ def test_a_repetition_changes_nothing(file: Path) -> None:
     assert file.read_bytes() == before
 
 
-def test_a_rehearsal_of_a_replay_changes_nothing(file: Path) -> None:
+def test_dry_run_of_a_replay_changes_nothing(file: Path) -> None:
     person = UserFactory()
     row = AppointmentFactory(client=person, confirmed=True)
-    written(file, person.pk, uuid4())
+    append_lines(file, person.pk, uuid4())
     before = file.read_bytes()
     with writes_nothing():
         out, err = run("replay_erasures", "--dry-run")
@@ -214,32 +214,32 @@ def test_a_rehearsal_of_a_replay_changes_nothing(file: Path) -> None:
 
 def test_another_file_may_be_named(file: Path, tmp_path: Path) -> None:
     other, person = tmp_path / "other.jsonl", UserFactory()
-    written(other, person.pk)
+    append_lines(other, person.pk)
     run("replay_erasures", "--ledger", str(other))
     assert stored(person)["status"] == "deleted"
     assert [line["subject_id"] for line in lines(file)] == [str(person.pk)]
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_missing_file_is_an_error(tmp_path: Path) -> None:
     client = UserFactory()
     ErasureLedgerEntryFactory(subject_id=client.pk)
     for _ in range(2):
-        with pytest.raises(CommandError, match=r"Nothing was changed\. .*, say --no-file"):
+        with pytest.raises(CommandError, match=r"Nothing was changed\. .*, pass --no-file"):
             run("replay_erasures")
         assert stored(client)["status"] == "active"
     run("replay_erasures", "--no-file")
     assert stored(client)["status"] == "deleted"
-    run("replay_erasures")  # from then on there is a file
+    run("replay_erasures")  # the previous run has written the file
     with pytest.raises(CommandError, match="There is no file"):
         run("replay_erasures", "--ledger", str(tmp_path / "nowhere.jsonl"))
 
 
-def test_a_line_that_names_nobody_readable_is_an_error_after_the_rest(file: Path) -> None:
+def test_unreadable_line_is_an_error_after_the_other_lines(file: Path) -> None:
     first, second = UserFactory.create_batch(2)
-    written(file, first.pk)
+    append_lines(file, first.pk)
     with file.open("a") as stream:
         stream.write(json.dumps(GOOD | {"method": "admn"}) + "\n")
-    written(file, second.pk)
+    append_lines(file, second.pk)
     with pytest.raises(CommandError, match=r"name is not known: 2\."):
         run("replay_erasures")
     assert [stored(row)["status"] for row in (first, second)] == ["deleted", "deleted"]
@@ -253,9 +253,9 @@ def test_a_file_that_is_no_ledger_is_an_error(tmp_path: Path, file: Path) -> Non
         run("replay_erasures", "--ledger", str(other))
 
 
-def test_the_beginning_of_a_line_that_was_written_again_forgets_nobody(file: Path) -> None:
+def test_incomplete_line_that_is_repeated_is_no_error(file: Path) -> None:
     client = UserFactory()
-    written(file, client.pk)
+    append_lines(file, client.pk)
     (line,) = ledger.read_file(file)
     file.write_text(f"{line.text()[:70]}\n{line.text()}\n")
     run("replay_erasures")
@@ -263,9 +263,9 @@ def test_the_beginning_of_a_line_that_was_written_again_forgets_nobody(file: Pat
 
 
 @pytest.mark.parametrize("length", [28, 70])
-def test_the_beginning_of_a_line_may_forget_somebody(file: Path, length: int) -> None:
-    """Too short to say whom it is about; or nothing behind it says it again."""
-    written(file, UserFactory().pk)
+def test_incomplete_line_without_a_repetition_is_an_error(file: Path, length: int) -> None:
+    """The line is too short to name the person, or no later line repeats it."""
+    append_lines(file, UserFactory().pk)
     (line,) = ledger.read_file(file)
     begun, whole = line.text()[:length], line.text()
     lines = [begun, whole] if length == 28 else [whole, begun]
@@ -274,7 +274,7 @@ def test_the_beginning_of_a_line_may_forget_somebody(file: Path, length: int) ->
         run("replay_erasures")
 
 
-def test_lines_of_the_usual_file_count_beside_another(file: Path, tmp_path: Path) -> None:
+def test_default_file_is_read_besides_the_named_one(file: Path, tmp_path: Path) -> None:
     file.write_text("garbage\n")
     other = tmp_path / "other.jsonl"
     other.touch()
@@ -282,20 +282,20 @@ def test_lines_of_the_usual_file_count_beside_another(file: Path, tmp_path: Path
         run("replay_erasures", "--ledger", str(other))
 
 
-def test_a_clock_that_is_behind_forgets_nobody(file: Path) -> None:
+def test_replay_accepts_times_in_the_future(file: Path) -> None:
     client = UserFactory()
     ahead = (timezone.now() + timedelta(hours=3)).isoformat()
-    said = GOOD | {"subject_id": str(client.pk), "requested_at": ahead, "completed_at": ahead}
-    file.write_text(json.dumps(said) + "\n")
+    line = GOOD | {"subject_id": str(client.pk), "requested_at": ahead, "completed_at": ahead}
+    file.write_text(json.dumps(line) + "\n")
     run("replay_erasures")
     assert stored(client)["status"] == "deleted"
     row = ErasureLedgerEntry.objects.filter(subject_id=client.pk).first()
     assert row.completed_at >= row.requested_at
 
 
-def test_who_cannot_be_erased_does_not_stop_the_rest(file: Path) -> None:
+def test_refused_person_does_not_stop_the_replay(file: Path) -> None:
     owner, client = UserFactory(role="owner"), UserFactory()
-    written(file, owner.pk, client.pk)
+    append_lines(file, owner.pk, client.pk)
     err = io.StringIO()
     with pytest.raises(CommandError, match=r"1 could not be erased\."):
         call_command("replay_erasures", stdout=io.StringIO(), stderr=err)
@@ -303,7 +303,7 @@ def test_who_cannot_be_erased_does_not_stop_the_rest(file: Path) -> None:
     assert [stored(row)["status"] for row in (owner, client)] == ["active", "deleted"]
 
 
-def test_leads_that_the_file_remembers_are_erased_though_the_person_is_not_there(
+def test_leads_in_the_file_are_erased_although_the_person_is_missing(
     file: Path,
 ) -> None:
     from tests.factories import LeadFactory, LeadNoteFactory

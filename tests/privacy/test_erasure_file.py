@@ -1,4 +1,4 @@
-"""The ledger of erasures outside of the database: a file that is only added to."""
+"""The ledger file of erasures outside of the database, to which lines are only appended."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def file(tmp_path: Path, monkeypatch: Any) -> Path:
     return path
 
 
-def test_the_file_gets_what_it_lacks_the_oldest_first(file: Path) -> None:
+def test_missing_entries_are_appended_oldest_first(file: Path) -> None:
     entries = [
         ErasureLedgerEntryFactory(requested_at=ago(days=n), completed_at=ago(days=n))
         for n in (3, 2, 1)
@@ -46,7 +46,7 @@ def test_the_file_gets_what_it_lacks_the_oldest_first(file: Path) -> None:
     assert lines(file)[-1]["subject_id"] == str(newest.subject_id)
 
 
-def test_the_file_is_its_owners_alone_and_its_folder_is_made(file: Path) -> None:
+def test_file_and_folder_are_private_to_their_owner(file: Path) -> None:
     file.parent.rmdir()
     ErasureLedgerEntryFactory()
     ledger.sync_file()
@@ -56,16 +56,16 @@ def test_the_file_is_its_owners_alone_and_its_folder_is_made(file: Path) -> None
     assert line.keys() == {"subject_id", "requested_at", "completed_at", "method", "leads"}
 
 
-def test_what_is_written_is_read_again() -> None:
-    moment = datetime(2026, 1, 7, 12, 30, 0, 123456, tzinfo=UTC)
+def test_written_line_is_parsed_back() -> None:
+    instant = datetime(2026, 1, 7, 12, 30, 0, 123456, tzinfo=UTC)
     line = LedgerLine(
-        uuid4(), moment, moment + timedelta(seconds=2), "retention", frozenset({uuid4()})
+        uuid4(), instant, instant + timedelta(seconds=2), "retention", frozenset({uuid4()})
     )
     assert LedgerLine.parse(line.text()) == line
-    # By whoever leaves the leads out, or has other keys besides.
-    said = json.loads(line.text())
-    del said["leads"]
-    assert LedgerLine.parse(json.dumps(said | {"note": "by hand"})).key == line.key
+    # Other writers may omit the leads or add keys.
+    data = json.loads(line.text())
+    del data["leads"]
+    assert LedgerLine.parse(json.dumps(data | {"note": "by hand"})).key == line.key
 
 
 BROKEN = [
@@ -97,21 +97,21 @@ BROKEN += [
 ]
 
 
-def test_broken_line_is_passed_over_and_the_next_is_read(file: Path, caplog: Any) -> None:
+def test_broken_line_is_skipped_and_the_next_is_read(file: Path, caplog: Any) -> None:
     first, last = (json.dumps(GOOD | {"subject_id": str(uuid4())}) for _ in range(2))
 
-    def is_passed_over(broken: str) -> None:
+    def is_skipped(broken: str) -> None:
         caplog.clear()
         file.write_text(f"{first}\n{broken}\n\n{last}\n")
         assert [line.text() for line in ledger.read_file()] == [first, last]
         messages = [record.getMessage() for record in caplog.records]
         assert messages == (["line 2 of the ledger of erasures cannot be read"] if broken else [])
 
-    check_each([(repr(text[:60]), text) for text in BROKEN], is_passed_over, undo=False)
+    check_each([(repr(text[:60]), text) for text in BROKEN], is_skipped, undo=False)
 
 
 @pytest.mark.parametrize("rubbish", [b"\xff\xfe\x00", b"\n" * 10, b"\x00" * 4096])
-def test_a_file_of_rubbish_is_added_to(file: Path, rubbish: bytes) -> None:
+def test_lines_are_appended_to_a_damaged_file(file: Path, rubbish: bytes) -> None:
     file.write_bytes(rubbish)
     entry = ErasureLedgerEntryFactory()
     assert ledger.sync_file() == 1
@@ -120,8 +120,8 @@ def test_a_file_of_rubbish_is_added_to(file: Path, rubbish: bytes) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 20, 60, 100, 150])
-def test_a_line_whose_writer_was_killed_is_written_again(file: Path, cut: int) -> None:
-    """The beginning of a line without its end: what comes next stands on a line of its own."""
+def test_incomplete_line_of_a_killed_writer_is_repeated(file: Path, cut: int) -> None:
+    """After an incomplete line, the next entry begins on a new line."""
     entries = ErasureLedgerEntryFactory.create_batch(3)
     ledger.sync_file()
     whole = file.read_bytes()
@@ -133,7 +133,7 @@ def test_a_line_whose_writer_was_killed_is_written_again(file: Path, cut: int) -
 
 
 def test_erasures_with_the_same_request_are_one_line(file: Path) -> None:
-    """What a repeat found later belongs to the same request."""
+    """A repeated erasure belongs to the same request."""
     entry = ErasureLedgerEntryFactory()
     ErasureLedgerEntryFactory(subject_id=entry.subject_id, requested_at=entry.requested_at)
     ErasureLedgerEntryFactory(subject_id=entry.subject_id, requested_at=ago(minutes=2))

@@ -1,5 +1,7 @@
-"""The proof: a person with a row in every table and a mark in every place is exported, erased, and
-then found nowhere; not raw, not opened, not in a restored copy either; all others are as before.
+"""The proof of erasure.
+
+A person with a row in every table and a mark in every column is exported and erased. Afterwards no
+mark remains, neither raw nor sealed. The rows of all other people are unchanged.
 """
 
 from __future__ import annotations
@@ -36,9 +38,9 @@ from tests.support import execute
 
 pytestmark = pytest.mark.django_db
 
-# What may be new, or change, though it is nobody's that is erased.
+# Tables in which an erasure writes rows of its own.
 WRITTEN_BY_ERASURE = {"erasure_ledger", "outbox_events", "audit_log_entries"}
-# Where the id of the person, and of a lead of theirs, may stand afterwards: it names nobody.
+# Columns in which the ids of the person and of their leads may remain: they identify nobody.
 IDS_STAY = {
     "users.id",
     "consents.user_id",
@@ -67,14 +69,14 @@ def people(db: None) -> tuple[Marked, Marked, Marked]:
     return tuple(marked_person(shared) for _ in range(3))  # type: ignore[return-value]
 
 
-def places(found: list[str]) -> set[str]:
-    return {line.split(": ")[0] for line in found}
+def columns_in(matches: list[str]) -> set[str]:
+    return {line.split(": ")[0] for line in matches}
 
 
-# -- nothing is left out --------------------------------------------------------------------------
+# -- completeness ---------------------------------------------------------------------------------
 
 
-def test_the_person_of_the_proof_has_a_row_in_every_table_and_a_mark_in_every_place(
+def test_marked_person_covers_every_table_and_column(
     people: tuple[Marked, ...],
 ) -> None:
     for one in people:
@@ -83,14 +85,14 @@ def test_the_person_of_the_proof_has_a_row_in_every_table_and_a_mark_in_every_pl
     assert declared <= {table.name for table in tables_of_people()}
 
 
-def test_the_search_finds_every_mark_before(people: tuple[Marked, ...]) -> None:
-    """Raw, sealed, in JSON, as an address, in a signed session: else it would prove nothing."""
+def test_search_finds_every_mark_before_the_erasure(people: tuple[Marked, ...]) -> None:
+    """Raw, sealed, in JSON, as an address, in a signed session; otherwise this proves nothing."""
     for one in people:
         marks = one.marks.all()
         assert {line.split(": ")[1] for line in search({m: m for m in marks})} == {*marks}
-        found = search(marks)
-        elsewhere = [line for line in found if len(set(line.split(": "))) == 2]
-        # Only what is on purpose the same: the account's contacts, and its browser.
+        matches = search(marks)
+        elsewhere = [line for line in matches if len(set(line.split(": "))) == 2]
+        # Only the contacts of the account and its browser are in several columns, on purpose.
         assert {line.split(": ")[1] for line in elsewhere} == {
             "interactive_runs.anonymous_id",
             "users.email",
@@ -98,9 +100,7 @@ def test_the_search_finds_every_mark_before(people: tuple[Marked, ...]) -> None:
         }
 
 
-def test_a_column_that_nobody_marks_makes_the_proof_fail(
-    people: tuple[Marked, ...], monkeypatch: Any
-) -> None:
+def test_unmarked_column_fails_the_proof(people: tuple[Marked, ...], monkeypatch: Any) -> None:
     execute("ALTER TABLE reviews ADD headline text")
     review = table_of("reviews")
     headline = models.TextField(db_comment=classification.p1("what it is called"))
@@ -111,7 +111,7 @@ def test_a_column_that_nobody_marks_makes_the_proof_fail(
     assert "reviews.headline" in unmarked(people[0])
 
 
-def test_a_column_that_erasure_forgets_makes_the_proof_fail(
+def test_column_that_erasure_omits_fails_the_proof(
     people: tuple[Marked, ...], monkeypatch: Any
 ) -> None:
     field = Lead._meta.get_field("utm")
@@ -120,12 +120,12 @@ def test_a_column_that_erasure_forgets_makes_the_proof_fail(
     )
     monkeypatch.setattr(field, "db_comment", forgotten)
     leads = table_of("leads")
-    monkeypatch.delitem(leads.__dict__, "columns")  # as it was declared before
+    monkeypatch.delitem(leads.__dict__, "columns")  # the cached declarations
     erase_user(people[0].pk, method="admin")
-    assert search(people[0].gone()) == ["leads.utm: leads.utm"]
+    assert search(people[0].erased_marks()) == ["leads.utm: leads.utm"]
 
 
-def test_a_column_that_only_the_database_has_makes_the_proof_fail(
+def test_column_without_a_model_field_fails_the_proof(
     people: tuple[Marked, ...],
 ) -> None:
     one = people[0]
@@ -133,10 +133,10 @@ def test_a_column_that_only_the_database_has_makes_the_proof_fail(
     execute("ALTER TABLE reviews ADD headline text")
     execute("UPDATE reviews SET headline = %s WHERE user_id = %s", [mark, one.pk])
     erase_user(one.pk, method="admin")
-    assert search(one.gone()) == ["reviews.headline: reviews.headline"]
+    assert search(one.erased_marks()) == ["reviews.headline: reviews.headline"]
 
 
-def test_a_field_without_a_declaration_stops_the_erasure_before_it_begins(
+def test_undeclared_field_stops_the_erasure_before_it_begins(
     people: tuple[Marked, ...], monkeypatch: Any
 ) -> None:
     field, leads = Lead._meta.get_field("utm"), table_of("leads")
@@ -148,7 +148,7 @@ def test_a_field_without_a_declaration_stops_the_erasure_before_it_begins(
     assert digests() == before
 
 
-def test_a_personal_column_without_a_way_from_a_person_makes_the_proof_fail(
+def test_personal_column_unreachable_from_a_person_fails_the_proof(
     monkeypatch: Any,
 ) -> None:
     tags = table_of("tags")
@@ -163,7 +163,7 @@ def table_of(name: str) -> data_map.Table:
     return next(table for table in tables() if table.name == name)
 
 
-def test_every_undeclared_copy_is_found(people: tuple[Marked, ...]) -> None:
+def test_every_undeclared_copy_is_detected(people: tuple[Marked, ...]) -> None:
     copies = [
         "TABLE {} AS SELECT id, email FROM users",
         "TABLE {} AS SELECT id, to_jsonb(u) AS said FROM users u",
@@ -178,28 +178,28 @@ def test_every_undeclared_copy_is_found(people: tuple[Marked, ...]) -> None:
     for name, copy in zip(names, copies, strict=True):
         execute(f"CREATE {copy.format(name)}")
     erase_user(people[0].pk, method="admin")
-    found = places(search(people[0].gone()))
-    assert {place.split(".")[0] for place in found} == {*names}
+    columns = columns_in(search(people[0].erased_marks()))
+    assert {column.split(".")[0] for column in columns} == {*names}
 
 
 # -- export ---------------------------------------------------------------------------------------
 
 
-def test_the_export_has_every_mark_that_is_theirs_to_see_and_none_of_the_others(
+def test_export_has_every_exported_mark_and_none_of_other_people(
     people: tuple[Marked, ...],
 ) -> None:
     exported = {str(column) for column in data_map.columns() if column.in_export}
     for one in people:
         text = render_json(export_user_data(one.pk, clock=lambda: ago(days=0))).decode()
-        missing = {place for mark, place in one.marks.all().items() if mark not in text}
+        missing = {column for mark, column in one.marks.all().items() if mark not in text}
         assert missing == set(one.marks.placed) - exported
         for other in people:
             if other is not one:
                 assert [mark for mark in other.marks.all() if mark in text] == []
 
 
-def test_what_export_finds_erasure_removes(people: tuple[Marked, ...]) -> None:
-    """Symmetry: of each exported column, either nothing is found any more or it is said to stay."""
+def test_exported_values_are_erased_unless_declared_as_kept(people: tuple[Marked, ...]) -> None:
+    """Each exported column is empty after the erasure, unless it is declared as kept."""
     one = people[0]
     before = {table.name: list(rows) for table, rows in PersonalRows(one.pk).export()}
     assert {name for name, rows in before.items() if rows} == {
@@ -219,22 +219,22 @@ def test_what_export_finds_erasure_removes(people: tuple[Marked, ...]) -> None:
 # -- erasure --------------------------------------------------------------------------------------
 
 
-def test_after_erasure_no_mark_is_found(people: tuple[Marked, ...]) -> None:
+def test_no_mark_remains_after_the_erasure(people: tuple[Marked, ...]) -> None:
     one, *others = people
     before = [search(other.marks.all()) for other in others]
     erased = erase_user(one.pk, method="admin")
     connection.check_constraints()
-    assert search(one.gone()) == []
-    # What is kept on purpose, and where the database says so.
-    assert places(search(one.marks.all())) == KEPT_MARKS
-    for place in KEPT_MARKS:
-        column = next(c for c in data_map.columns() if str(c) == place)
+    assert search(one.erased_marks()) == []
+    # The marks that are kept on purpose, as their columns declare.
+    assert columns_in(search(one.marks.all())) == KEPT_MARKS
+    for kept in KEPT_MARKS:
+        column = next(c for c in data_map.columns() if str(c) == kept)
         assert column.erasure == classification.ACCOUNTING
     assert [search(other.marks.all()) for other in others] == before
     assert {table.name for table in tables_of_people()} - set(erased.counts) == {"payments"}
 
 
-def test_nobody_else_is_touched(people: tuple[Marked, ...]) -> None:
+def test_other_people_are_unchanged(people: tuple[Marked, ...]) -> None:
     one = people[0]
     theirs = {
         (table.name, str(key))
@@ -247,22 +247,22 @@ def test_nobody_else_is_touched(people: tuple[Marked, ...]) -> None:
     after = digests()
     changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
     assert {name for name, _ in changed - theirs} == WRITTEN_BY_ERASURE
-    # And of these, what was there before is as it was.
+    # These tables only gain rows.
     assert not (changed - theirs) & before.keys()
 
 
-def test_only_ids_that_name_nobody_are_left(people: tuple[Marked, ...]) -> None:
+def test_only_unlinked_ids_remain(people: tuple[Marked, ...]) -> None:
     one = people[0]
     lead = one.rows["leads"][0]
     erase_user(one.pk, method="admin")
     connection.check_constraints()
-    assert places(search({str(one.pk): "id"})) == IDS_STAY
-    assert places(search({str(lead.pk): "id"})) == LEAD_IDS_STAY
+    assert columns_in(search({str(one.pk): "id"})) == IDS_STAY
+    assert columns_in(search({str(lead.pk): "id"})) == LEAD_IDS_STAY
     row = User.objects.get(pk=one.pk)
     assert (row.status, row.timezone, row.last_login, row.password) == ("deleted", None, None, "")
 
 
-def test_the_audit_log_still_verifies(people: tuple[Marked, ...]) -> None:
+def test_audit_log_still_verifies(people: tuple[Marked, ...]) -> None:
     assert broken_chain() == []
     for one in people:
         erase_user(one.pk, method="self_service")
@@ -270,7 +270,7 @@ def test_the_audit_log_still_verifies(people: tuple[Marked, ...]) -> None:
         assert broken_chain() == []
 
 
-def test_again_finds_nothing_and_writes_nothing(people: tuple[Marked, ...]) -> None:
+def test_repeated_erasure_writes_nothing(people: tuple[Marked, ...]) -> None:
     erase_user(people[0].pk, method="admin")
     connection.check_constraints()
     before = digests()
@@ -280,7 +280,7 @@ def test_again_finds_nothing_and_writes_nothing(people: tuple[Marked, ...]) -> N
     assert digests() == before
 
 
-def test_a_second_erasure_removes_what_has_come_since_and_says_so(
+def test_second_erasure_removes_and_counts_new_rows(
     people: tuple[Marked, ...],
 ) -> None:
     one = people[0]
@@ -296,15 +296,15 @@ def test_a_second_erasure_removes_what_has_come_since_and_says_so(
 
 
 @pytest.mark.slow
-def test_all_of_them_can_be_erased_one_after_the_other(people: tuple[Marked, ...]) -> None:
+def test_people_can_be_erased_one_after_the_other(people: tuple[Marked, ...]) -> None:
     for one in people:
         erase_user(one.pk, method="retention")
     for one in people:
-        assert search(one.gone()) == []
-        assert places(search(one.marks.all())) == KEPT_MARKS
+        assert search(one.erased_marks()) == []
+        assert columns_in(search(one.marks.all())) == KEPT_MARKS
 
 
-def test_the_ledger_says_how_many_rows_of_which_tables(people: tuple[Marked, ...]) -> None:
+def test_ledger_counts_rows_per_table(people: tuple[Marked, ...]) -> None:
     one = people[0]
     rows = {
         table.name: PersonalRows(one.pk).rows(table).count()  # type: ignore[union-attr]
@@ -313,22 +313,22 @@ def test_the_ledger_says_how_many_rows_of_which_tables(people: tuple[Marked, ...
     erased = erase_user(one.pk, method="admin")
     (entry,) = ErasureLedgerEntry.objects.filter(subject_id=one.pk)
     assert entry.counts == erased.counts
-    going = {table.name for table in tables_of_people() if table.rows_go}
-    assert {name: erased.counts[name] for name in going} == {name: rows[name] for name in going}
+    removed = {table.name for table in tables_of_people() if table.rows_go}
+    assert {name: erased.counts[name] for name in removed} == {name: rows[name] for name in removed}
 
 
-# -- some of it -----------------------------------------------------------------------------------
+# -- subsets of rows ------------------------------------------------------------------------------
 
 
-# By these it is known what else is theirs; or the database keeps them.
+# These rows link the person to other rows, or the database keeps them.
 LINKS = {"users", "leads", "appointments", "interactive_runs", "consents"}
 
 
 @pytest.mark.parametrize(
     "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 8))]
 )
-def test_whatever_a_person_has_of_it_nothing_is_left(seed: int) -> None:
-    """Random subsets of rows, removed before; then an erasure, and again."""
+def test_person_with_any_subset_of_rows_is_erased(seed: int) -> None:
+    """Random subsets of rows are deleted before the erasure, which is then repeated."""
     dice = random.Random(seed)
     shared = Shared.made()
     one, other = marked_person(shared), marked_person(shared)
@@ -336,14 +336,14 @@ def test_whatever_a_person_has_of_it_nothing_is_left(seed: int) -> None:
     for table in dice.sample(tried, k=dice.randrange(1, len(tried))):
         for row in one.rows[table.name]:
             if dice.random() < 0.7:
-                # Evidence stays, whoever asks for it.
+                # Evidence cannot be deleted.
                 with suppress(IntegrityError), transaction.atomic():
                     type(row)._base_manager.filter(pk=row.pk).delete()
                     connection.check_constraints()
     elsewhere = search(other.marks.all())
     erase_user(one.pk, method="admin")
     connection.check_constraints()
-    assert search(one.gone()) == []
+    assert search(one.erased_marks()) == []
     assert search(other.marks.all()) == elsewhere
     assert erase_user(one.pk, method="admin").rows == 0
     assert broken_chain() == []

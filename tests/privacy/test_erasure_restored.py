@@ -1,4 +1,4 @@
-"""A database that was restored from an older copy forgets again whom it had forgotten."""
+"""People who were erased are erased again in a database restored from an older copy."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ def _file(tmp_path: Path, monkeypatch: Any) -> None:
 
 @pytest.fixture
 def before(fresh_database: Database, django_db_blocker: Any) -> Iterator[None]:
-    """Django's connections are to the database from before the restore."""
+    """Django's connections use the database that existed before the restore."""
     with committing(fresh_database, django_db_blocker):
         yield
 
 
 class Copy:
-    """A copy of the database as it was, and where it is restored to."""
+    """A dump of the database, and databases restored from the dump."""
 
     def __init__(self, database: Database, folder: Path, databases: Databases) -> None:
         self.path = folder / "older.sql"
         self.databases = databases
         run("pg_dump", "--file", str(self.path), database=database)
-        # The bundled pg_dump always sets this; a server before PostgreSQL 17 does not know it.
+        # The bundled pg_dump always sets this parameter, unknown to servers before PostgreSQL 17.
         text = self.path.read_text()
         self.path.write_text(text.replace("SET transaction_timeout = 0;\n", "", 1))
 
@@ -83,17 +83,17 @@ def replay(database: Database, *arguments: str, **environment: str) -> Any:
     return manage("replay_erasures", *arguments, DATABASE_URL=database.url, **given)
 
 
-def found(marks: dict[str, str], database: Database) -> set[str]:
+def columns_with(marks: dict[str, str], database: Database) -> set[str]:
     with database.connect() as session:
         return {line.split(": ")[0] for line in search(marks, session.cursor())}
 
 
-def asked(database: Database, statement: str, *params: Any) -> list[tuple]:
+def fetch(database: Database, statement: str, *params: Any) -> list[tuple]:
     with database.connect() as session:
         return session.execute(statement, params).fetchall()
 
 
-def test_a_restored_older_copy_is_erased_again(
+def test_people_are_erased_again_in_a_restored_copy(
     fresh_database: Database, databases: Databases, tmp_path: Path, before: None
 ) -> None:
     shared = Shared.made()
@@ -105,35 +105,35 @@ def test_a_restored_older_copy_is_erased_again(
     file, other = Path(settings.ERASURE_LEDGER_FILE), str(tmp_path / "other.jsonl")
     with copy.restored() as restored:
         for one in people[:2]:
-            assert len(found(one.gone(), restored)) > 20
-        rehearsal = replay(restored, "--ledger", str(file), "--dry-run", ERASURE_LEDGER_FILE=other)
-        assert "2 would be erased" in rehearsal.stdout
-        assert len(found(people[0].gone(), restored)) > 20
+            assert len(columns_with(one.erased_marks(), restored)) > 20
+        dry_run = replay(restored, "--ledger", str(file), "--dry-run", ERASURE_LEDGER_FILE=other)
+        assert "2 would be erased" in dry_run.stdout
+        assert len(columns_with(people[0].erased_marks(), restored)) > 20
         result = replay(restored, "--ledger", str(file), ERASURE_LEDGER_FILE=other)
         assert result.returncode == 0, result.stderr
         assert "2 were erased again" in result.stdout
         for one in people[:2]:
-            assert found(one.gone(), restored) == set()
-            assert found(one.marks.all(), restored) == KEPT_MARKS
+            assert columns_with(one.erased_marks(), restored) == set()
+            assert columns_with(one.marks.all(), restored) == KEPT_MARKS
         with restored.connect() as session:
             assert search(people[2].marks.all(), session.cursor()) == elsewhere
-        # The table and the other file know of both again.
-        assert asked(restored, LEDGER) == asked(fresh_database, LEDGER)
+        # The table and the other file contain both people again.
+        assert fetch(restored, LEDGER) == fetch(fresh_database, LEDGER)
         assert subjects(Path(other)) == subjects(file)
         again = replay(restored, ERASURE_LEDGER_FILE=other)
         assert again.returncode == 0, again.stderr
         assert "2 are erased already" in again.stdout
-        assert asked(restored, LEDGER) == asked(fresh_database, LEDGER)
+        assert fetch(restored, LEDGER) == fetch(fresh_database, LEDGER)
 
 
 def subjects(file: Path) -> list[str]:
     return [json.loads(line)["subject_id"] for line in file.read_text().splitlines()]
 
 
-def test_a_copy_from_before_the_person_registered_is_erased_too(
+def test_lead_is_erased_in_a_copy_from_before_the_registration(
     fresh_database: Database, databases: Databases, tmp_path: Path, before: None
 ) -> None:
-    """The file remembers which leads were the person's."""
+    """The file stores the leads of the person."""
     lead = LeadFactory()
     lead.identities.create(email_encrypted=Plaintext("zqxlaterxqz@example.com"))
     LeadNoteFactory(lead=lead, note_encrypted=Plaintext("zqxnotexqz"))
@@ -142,17 +142,17 @@ def test_a_copy_from_before_the_person_registered_is_erased_too(
     erase_user(person.pk, method="admin")
     marks = {"zqxlaterxqz": "contact", "zqxnotexqz": "note"}
     with copy.restored() as restored:
-        assert found(marks, restored) == {
+        assert columns_with(marks, restored) == {
             "lead_identities.email_encrypted",
             "lead_notes.note_encrypted",
         }
         result = replay(restored)
         assert result.returncode == 0, result.stderr
-        assert found(marks, restored) == set()
-        assert asked(restored, LEDGER) == asked(fresh_database, LEDGER)
+        assert columns_with(marks, restored) == set()
+        assert fetch(restored, LEDGER) == fetch(fresh_database, LEDGER)
 
 
-def test_people_whom_the_copy_does_not_know_are_counted(
+def test_people_missing_in_the_copy_are_counted(
     fresh_database: Database, databases: Databases, tmp_path: Path, before: None
 ) -> None:
     copy = Copy(fresh_database, tmp_path, databases)
@@ -163,38 +163,38 @@ def test_people_whom_the_copy_does_not_know_are_counted(
             result = replay(restored)
             assert result.returncode == 0, result.stderr
             assert "1 are unknown to this database" in result.stdout
-        assert asked(restored, LEDGER) == asked(fresh_database, LEDGER)
+        assert fetch(restored, LEDGER) == fetch(fresh_database, LEDGER)
 
 
-def test_sessions_ahead_are_cancelled_without_a_word(
+def test_replay_cancels_upcoming_sessions_without_events(
     fresh_database: Database, databases: Databases, tmp_path: Path, before: None
 ) -> None:
-    """What was told when they were cancelled first is not told again: no second refund."""
+    """The first cancellation published its events: a replay must cause no second refund."""
     person = UserFactory()
     slots = AvailabilitySlotFactory.create_batch(2, reserved=True)
     service = ServiceFactory(published=True)
-    paid, _held = (
+    paid, _unpaid = (
         AppointmentFactory(client=person, slot=slot, service=service, **{state: True})
         for slot, state in zip(slots, ("confirmed", "held"), strict=True)
     )
     PaymentFactory(appointment=paid, succeeded=True)
     copy = Copy(fresh_database, tmp_path, databases)
     erase_user(person.pk, method="admin", force=True)
-    assert asked(fresh_database, "SELECT 1 FROM outbox_events WHERE event_type = 'refund_due'")
+    assert fetch(fresh_database, "SELECT 1 FROM outbox_events WHERE event_type = 'refund_due'")
     with copy.restored() as restored:
         result = replay(restored)
         assert result.returncode == 0, result.stderr
         assert f"Session {paid.pk}" in result.stderr
         assert "see that its money was given back" in result.stderr
         rows = "SELECT status, outcome, client_user_id FROM appointments"
-        assert asked(restored, rows) == [("canceled", "canceled_by_client", None)] * 2
-        assert asked(restored, "SELECT DISTINCT status FROM availability_slots") == [("available",)]
+        assert fetch(restored, rows) == [("canceled", "canceled_by_client", None)] * 2
+        assert fetch(restored, "SELECT DISTINCT status FROM availability_slots") == [("available",)]
         published = "SELECT DISTINCT event_type FROM outbox_events ORDER BY 1"
-        assert asked(restored, published) == [("lead_erased",), ("user_erased",)]
-        assert asked(restored, "SELECT count(*) FROM analytics_events") == [(0,)]
+        assert fetch(restored, published) == [("lead_erased",), ("user_erased",)]
+        assert fetch(restored, "SELECT count(*) FROM analytics_events") == [(0,)]
 
 
-def test_who_cannot_be_erased_is_named_and_the_rest_goes_on(
+def test_refused_person_is_reported_and_the_replay_continues(
     fresh_database: Database, databases: Databases, tmp_path: Path, before: None
 ) -> None:
     owner, other, client = UserFactory(role="owner"), UserFactory(), UserFactory()
@@ -207,9 +207,9 @@ def test_who_cannot_be_erased_is_named_and_the_rest_goes_on(
         assert result.returncode == 1
         assert result.stderr.splitlines()[-1].endswith("1 could not be erased.")
         assert f"{owner.pk}: The last active owner" in result.stderr
-        rows = dict(asked(restored, "SELECT id, status FROM users"))
+        rows = dict(fetch(restored, "SELECT id, status FROM users"))
         assert rows == {owner.pk: "active", other.pk: "active", client.pk: "deleted"}
-        # Once somebody else is owner it can be done.
+        # With another owner the erasure is possible.
         with restored.connect() as session:
             session.execute(
                 "INSERT INTO user_roles (user_id, role_code) VALUES (%s, 'owner')", [other.pk]

@@ -1,4 +1,4 @@
-"""An erasure beside writers of the same person, beside another one, and killed in its middle."""
+"""Erasures beside writers of the same person, beside other erasures, and killed halfway."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ from ugc.services import submit_question, submit_review, write_diary_entry
 MARK = "zqxlatexqz"
 MARKS = {MARK: "late"}
 TEN_YEARS_ON = timezone.now().replace(microsecond=0) + timedelta(days=3650)
-# What verbs may say to whoever writes of a person who is being erased.
-SAID = {
+# Codes of the refusals that services raise for a person who is being erased.
+REFUSALS = {
     "not_found",
     "client_unavailable",
     "author_unavailable",
@@ -82,17 +82,17 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def here(
+def committed(
     fresh_database: Database, django_db_blocker: Any, tmp_path: Path, monkeypatch: Any
 ) -> Iterator[Database]:
-    """A database of its own, which Django's connections commit to."""
+    """A separate database, to which Django's connections commit."""
     monkeypatch.setattr(settings, "ERASURE_LEDGER_FILE", tmp_path / "erasures.jsonl")
     with committing(fresh_database, django_db_blocker):
         yield fresh_database
 
 
 @pytest.fixture
-def shared(here: Database) -> Shared:
+def shared(committed: Database) -> Shared:
     return Shared.made()
 
 
@@ -106,7 +106,7 @@ def one(shared: Shared) -> Marked:
 number = itertools.count()
 
 
-def books(one: Marked, shared: Shared) -> Any:
+def book_session(one: Marked, shared: Shared) -> Any:
     return book_appointment(
         service=shared.service,
         client=one.user,
@@ -117,15 +117,15 @@ def books(one: Marked, shared: Shared) -> Any:
     )
 
 
-def answers(one: Marked, shared: Shared) -> Any:
-    """Into the form of a session that is made for it."""
+def submit_intake(one: Marked, shared: Shared) -> Any:
+    """Submit the intake form of a new session."""
     form = PAYLOADS["intake"] | {"note": MARK}
     return submit_intake_form(
-        save_intake_draft(appointment=books(one, shared), payload=Plaintext(form))
+        save_intake_draft(appointment=book_session(one, shared), payload=Plaintext(form))
     )
 
 
-def writes(one: Marked, shared: Shared) -> Any:
+def write_diary(one: Marked, shared: Shared) -> Any:
     return write_diary_entry(
         user=one.user,
         diary_type="gratitude",
@@ -134,7 +134,7 @@ def writes(one: Marked, shared: Shared) -> Any:
     )
 
 
-def asks(one: Marked, shared: Shared) -> Any:
+def ask_question(one: Marked, shared: Shared) -> Any:
     return submit_question(
         text=Plaintext(f"Почему {MARK}?"),
         user=one.user,
@@ -142,7 +142,7 @@ def asks(one: Marked, shared: Shared) -> Any:
     )
 
 
-def waits(one: Marked, shared: Shared) -> Any:
+def join_waitlist(one: Marked, shared: Shared) -> Any:
     return submit_waitlist_request(
         service=shared.service,
         user=one.user,
@@ -151,21 +151,21 @@ def waits(one: Marked, shared: Shared) -> Any:
     )
 
 
-def reviews(one: Marked, shared: Shared) -> Any:
+def write_review(one: Marked, shared: Shared) -> Any:
     return submit_review(text=Plaintext(MARK), user=one.user, consent_version="2026-01-07")
 
 
-def runs(one: Marked, shared: Shared) -> Any:
+def begin_run(one: Marked, shared: Shared) -> Any:
     return start_run(shared.interactive, user=one.user, anonymous_id=f"{MARK}{next(number)}")
 
 
-def agrees(one: Marked, shared: Shared) -> Any:
+def grant_and_export(one: Marked, shared: Shared) -> Any:
     grant_consent(user=one.user, consent_type="communications", version="2027-01-07", source="web")
     return request_export(one.user, export_type="user_data")
 
 
-def is_tracked(one: Marked, shared: Shared) -> Any:
-    """Never refused: an event of somebody erased is nobody's."""
+def track_event(one: Marked, shared: Shared) -> Any:
+    """Never refused: the event of an erased person is linked to nobody."""
     return record_event(
         "booking_start",
         source="web",
@@ -174,69 +174,80 @@ def is_tracked(one: Marked, shared: Shared) -> Any:
     )
 
 
-VERBS = [books, answers, writes, asks, waits, reviews, runs, agrees, is_tracked]
+SERVICES = [
+    book_session,
+    submit_intake,
+    write_diary,
+    ask_question,
+    join_waitlist,
+    write_review,
+    begin_run,
+    grant_and_export,
+    track_event,
+]
 
 
-def beside(erasing_it: Callable[[], Any], *writers: Callable[[], Any]) -> tuple[Any, Counter]:
-    """The erasure begins when every writer has written; these go on until they are refused, and
-    some rounds longer. What the erasure answered, and what the writers met.
+def beside(erasure: Callable[[], Any], *writers: Callable[[], Any]) -> tuple[Any, Counter]:
+    """Erase when every writer has written once; the writers stop some rounds after the erasure.
+
+    Returns the result of the erasure and counts of the outcomes of the writers.
     """
-    met: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     lock, has_begun = threading.Lock(), threading.Barrier(len(writers) + 1)
     is_over = threading.Event()
 
     def write(work: Callable[[], Any]) -> None:
         with lock:
-            met["writers"] += 1
+            outcomes["writers"] += 1
         work()
         has_begun.wait(HANG_TIMEOUT)
         left = 5  # rounds after the erasure
         for _ in range(400):
-            if is_over.wait(0.02):  # people pause; else the erasure cancels sessions for a minute
+            if is_over.wait(0.02):  # without a pause the erasure cancels sessions for a minute
                 left -= 1
             if left < 0:
                 break
             try:
                 work()
-                said = "written"
+                outcome = "written"
             except Refused as refusal:
-                said = refusal.code
+                outcome = refusal.code
             with lock:
-                met[said] += 1
+                outcomes[outcome] += 1
 
-    def erase_then() -> Any:
+    def start_erasure() -> Any:
         has_begun.wait(HANG_TIMEOUT)
         try:
-            return erasing_it()
+            return erasure()
         finally:
             is_over.set()
 
-    answers = run_concurrently(erase_then, *(lambda work=work: write(work) for work in writers))
+    answers = run_concurrently(start_erasure, *(lambda work=work: write(work) for work in writers))
     for answer in answers:
         if isinstance(answer, BaseException):
             raise answer
-    return answers[0], met
+    return answers[0], outcomes
 
 
-def test_verbs_beside_an_erasure_write_before_it_or_are_refused(
+def test_concurrent_services_write_before_an_erasure_or_are_refused(
     one: Marked, shared: Shared
 ) -> None:
     elsewhere = marked_person(shared)
     before = search(elsewhere.marks.all())
-    erased, met = beside(
+    erased, outcomes = beside(
         lambda: erase_user(one.pk, method="admin", force=True),
-        *(lambda verb=verb: verb(one, shared) for verb in VERBS),
+        *(lambda service=service: service(one, shared) for service in SERVICES),
     )
     assert erased.counts["users"] == 1
-    assert met["written"] > 0
-    assert {code for code in met if code not in ("written", "writers")} <= SAID, met
+    assert outcomes["written"] > 0
+    assert {code for code in outcomes if code not in ("written", "writers")} <= REFUSALS, outcomes
     assert nothing_is_left_of(one)
     assert search(elsewhere.marks.all()) == before
     assert Appointment.objects.filter(status__in=["pending_payment", "confirmed"]).count() == 0
 
 
 def nothing_is_left_of(one: Marked) -> bool:
-    assert search(one.gone() | MARKS) == []
+    assert search(one.erased_marks() | MARKS) == []
     person = PersonalRows(one.pk)
     for table in tables_of_people():
         if table.rows_go:
@@ -249,7 +260,7 @@ def nothing_is_left_of(one: Marked) -> bool:
 
 
 def rows_of(one: Marked, shared: Shared) -> list[Callable[[], models.Model]]:
-    """Unsaved rows that name the person, written past the verbs."""
+    """Unsaved rows that name the person, for writes past the services."""
     return [
         lambda: DiaryEntryFactory.build(
             user=one.user,
@@ -272,10 +283,10 @@ def free_time() -> Any:
     return TEN_YEARS_ON + timedelta(hours=3 * next(number))
 
 
-def test_raw_writes_beside_an_erasure_are_before_it_or_refused_by_the_database(
-    one: Marked, shared: Shared, here: Database
+def test_concurrent_raw_writes_precede_an_erasure_or_are_refused(
+    one: Marked, shared: Shared, committed: Database
 ) -> None:
-    """Two connections each of ORM and of plain SQL, eight in all."""
+    """Eight writers, through the ORM and through plain SQL."""
     rules: Counter[str] = Counter()
 
     def by_orm(made: Callable[[], models.Model]) -> None:
@@ -293,7 +304,7 @@ def test_raw_writes_beside_an_erasure_are_before_it_or_refused_by_the_database(
         }
         names = ", ".join(f'"{name}"' for name in given)
         marks = ", ".join(["%s"] * len(given))
-        with here.connect(autocommit=True) as session:
+        with committed.connect(autocommit=True) as session:
             try:
                 session.execute(
                     f'INSERT INTO "{row._meta.db_table}" ({names}) VALUES ({marks})',
@@ -303,8 +314,8 @@ def test_raw_writes_beside_an_erasure_are_before_it_or_refused_by_the_database(
                 rules[str(error.diag.constraint_name)] += 1
 
     makers = rows_of(one, shared)
-    # The lead's primary contact, its user, is there once: such a row is a plain conflict before.
-    writers = [lambda w=way, m=made: w(m) for made in makers[:3] for way in (by_orm, by_sql)]
+    # The lead has its primary contact already: another one conflicts even before the erasure.
+    writers = [lambda w=route, m=made: w(m) for made in makers[:3] for route in (by_orm, by_sql)]
     writers += [lambda: by_orm(makers[0]), lambda: by_sql(makers[1])]
     erased, _ = beside(lambda: erase_user(one.pk, method="admin", force=True), *writers)
     assert erased.rows > 0
@@ -316,11 +327,11 @@ def test_raw_writes_beside_an_erasure_are_before_it_or_refused_by_the_database(
     assert nothing_is_left_of(one)
 
 
-def test_what_reaches_a_lead_or_analytics_meanwhile_goes_with_the_next_run(
-    one: Marked, shared: Shared, here: Database
+def test_rows_written_to_a_lead_meanwhile_are_erased_by_a_replay(
+    one: Marked, shared: Shared, committed: Database
 ) -> None:
-    """Nothing of a lead says that it was erased, and analytics refer to nobody: rows that somebody
-    writes past the verbs by an id that they remember are removed by replay_erasures.
+    """No rule refuses rows of an erased lead, or analytics of an erased person: replay_erasures
+    removes such rows.
     """
     lead, staff = one.rows["leads"][0], shared.owner
 
@@ -331,7 +342,7 @@ def test_what_reaches_a_lead_or_analytics_meanwhile_goes_with_the_next_run(
         lead.identities.create(anonymous_id=f"{MARK}{next(number)}")
 
     def event() -> None:
-        with here.connect(autocommit=True) as session:
+        with committed.connect(autocommit=True) as session:
             session.execute(
                 """INSERT INTO analytics_events (schema_version, event_name, event_version,
                     event_id, occurred_at, source, environment, user_id, properties)
@@ -340,7 +351,7 @@ def test_what_reaches_a_lead_or_analytics_meanwhile_goes_with_the_next_run(
             )
 
     beside(lambda: erase_user(one.pk, method="admin"), note, identity, event)
-    assert search(one.gone()) == []
+    assert search(one.erased_marks()) == []
     assert {line.split(": ")[0] for line in search(MARKS)} == {
         "lead_notes.note_encrypted",
         "lead_identities.anonymous_id",
@@ -348,24 +359,24 @@ def test_what_reaches_a_lead_or_analytics_meanwhile_goes_with_the_next_run(
     }
     result = manage(
         "replay_erasures",
-        DATABASE_URL=here.url,
+        DATABASE_URL=committed.url,
         ERASURE_LEDGER_FILE=str(settings.ERASURE_LEDGER_FILE),
     )
     assert result.returncode == 0, result.stderr
     assert nothing_is_left_of(one)
 
 
-def test_an_erasure_waits_for_who_got_in_first_and_takes_that_too(
-    one: Marked, shared: Shared, here: Database
+def test_erasure_waits_for_an_open_booking_and_cancels_it(
+    one: Marked, shared: Shared, committed: Database
 ) -> None:
-    """Step by step: a booking that is under way when the locks are taken."""
-    with here.connect() as session:
-        booking(one, shared, session)
+    """A booking is not yet committed when the erasure takes its locks."""
+    with committed.connect() as session:
+        insert_booking(one, shared, session)
         done: list[Any] = []
-        thread = threading.Thread(target=lambda: done.append(erased_here(one)))
+        thread = threading.Thread(target=lambda: done.append(erase_and_disconnect(one)))
         thread.start()
         waits = "SELECT FROM pg_locks WHERE NOT granted AND pg_blocking_pids(pid) @> ARRAY[%s::int]"
-        with here.connect(autocommit=True) as watcher:
+        with committed.connect(autocommit=True) as watcher:
             blocked = [session.info.backend_pid]
             assert eventually(lambda: watcher.execute(waits, blocked).fetchall() or done)
         assert not done
@@ -375,18 +386,18 @@ def test_an_erasure_waits_for_who_got_in_first_and_takes_that_too(
     assert nothing_is_left_of(one)
 
 
-def test_whoever_never_stops_booking_does_not_keep_an_erasure_waiting(
-    one: Marked, shared: Shared, here: Database, monkeypatch: Any
+def test_endless_bookings_do_not_block_an_erasure(
+    one: Marked, shared: Shared, committed: Database, monkeypatch: Any
 ) -> None:
-    """One more booking each time before the locks are there."""
+    """Another booking is committed before each attempt to lock."""
     lock, booked = locks._lock_user, []
 
-    def once_more(order: Any) -> Any:
-        with here.connect(autocommit=True) as session:
-            booked.append(booking(one, shared, session))
+    def book_then_lock(order: Any) -> Any:
+        with committed.connect(autocommit=True) as session:
+            booked.append(insert_booking(one, shared, session))
         return lock(order)
 
-    monkeypatch.setattr(locks, "_lock_user", once_more)
+    monkeypatch.setattr(locks, "_lock_user", book_then_lock)
     erased = erase_user(one.pk, method="admin")
     assert len(booked) == locks.MAX_LOCK_ATTEMPTS + 1
     assert {session.appointment for session in erased.canceled} == {*booked}
@@ -394,7 +405,7 @@ def test_whoever_never_stops_booking_does_not_keep_an_erasure_waiting(
     assert nothing_is_left_of(one)
 
 
-def booking(one: Marked, shared: Shared, session: psycopg.Connection) -> Any:
+def insert_booking(one: Marked, shared: Shared, session: psycopg.Connection) -> Any:
     row = session.execute(
         """INSERT INTO appointments (service_id, client_user_id, start_at_utc, end_at_utc,
             timezone, format, price_amount, hold_expires_at, meeting_url)
@@ -406,7 +417,7 @@ def booking(one: Marked, shared: Shared, session: psycopg.Connection) -> Any:
     return row[0]
 
 
-def erased_here(one: Marked) -> Any:
+def erase_and_disconnect(one: Marked) -> Any:
     try:
         return erase_user(one.pk, method="admin")
     finally:
@@ -416,14 +427,14 @@ def erased_here(one: Marked) -> Any:
 # -- beside another erasure -----------------------------------------------------------------------
 
 
-def test_the_same_erasure_twice_at_once_is_one(one: Marked) -> None:
+def test_concurrent_erasures_of_a_person_are_one(one: Marked) -> None:
     answers = run_concurrently(*[lambda: erase_user(one.pk, method="admin", force=True)] * 6)
     assert sorted(answer.rows > 0 for answer in answers) == [False] * 5 + [True]
     assert ErasureLedgerEntry.objects.filter(subject_id=one.pk).count() == 1
     assert nothing_is_left_of(one)
 
 
-def test_of_the_last_owners_one_stays_though_all_go_at_once(here: Database) -> None:
+def test_one_owner_remains_when_all_are_erased_at_once(committed: Database) -> None:
     owners = [UserFactory(role="owner") for _ in range(4)]
     answers = run_concurrently(
         *(lambda key=user.pk: erase_user(key, method="self_service") for user in owners)
@@ -432,7 +443,7 @@ def test_of_the_last_owners_one_stays_though_all_go_at_once(here: Database) -> N
     assert User.objects.filter(status="active").count() == 1
 
 
-def test_people_who_share_things_are_erased_at_once(shared: Shared) -> None:
+def test_people_with_shared_rows_are_erased_at_once(shared: Shared) -> None:
     people = [marked_person(shared) for _ in range(4)]
     answers = run_concurrently(
         *(lambda key=one.pk: erase_user(key, method="admin") for one in people)
@@ -447,7 +458,7 @@ def test_people_who_share_things_are_erased_at_once(shared: Shared) -> None:
     assert ledger.sync_file() == 0
 
 
-def test_payments_that_come_while_their_client_is_erased_are_paid_or_due_back(
+def test_payment_during_an_erasure_is_due_back(
     shared: Shared,
 ) -> None:
 
@@ -460,7 +471,7 @@ def test_payments_that_come_while_their_client_is_erased_are_paid_or_due_back(
         for person in people
     ]
 
-    def pays(payment: Any) -> Any:
+    def deliver_payment(payment: Any) -> Any:
         return receive_webhook(
             event_type="payment.succeeded",
             provider_payment_id=payment.provider_payment_id,
@@ -470,7 +481,7 @@ def test_payments_that_come_while_their_client_is_erased_are_paid_or_due_back(
 
     answers = run_concurrently(
         *(lambda key=person.pk: erase_user(key, method="admin", force=True) for person in people),
-        *(lambda payment=payment: pays(payment) for payment in payments),
+        *(lambda payment=payment: deliver_payment(payment) for payment in payments),
     )
     assert [answer for answer in answers if isinstance(answer, Exception)] == []
     for payment in payments:
@@ -483,7 +494,7 @@ def test_payments_that_come_while_their_client_is_erased_are_paid_or_due_back(
         assert cursor.fetchone() == (4,)
 
 
-# -- by which role of the database ----------------------------------------------------------------
+# -- roles of the database ------------------------------------------------------------------------
 
 
 def as_role(role: str) -> None:
@@ -491,8 +502,8 @@ def as_role(role: str) -> None:
         cursor.execute(f"SET ROLE {role}")
 
 
-def test_the_owner_of_the_database_erases_and_the_application_is_refused(one: Marked) -> None:
-    """Events and the log are append-only to the application (access.md §2)."""
+def test_database_owner_erases_and_the_application_is_refused(one: Marked) -> None:
+    """Events and the log are append-only for the application (access.md §2)."""
     call_command("grant_db_roles", stdout=io.StringIO())
     before = digests()
     as_role("ebalance_app")
@@ -508,8 +519,8 @@ def test_the_owner_of_the_database_erases_and_the_application_is_refused(one: Ma
 # -- killed ---------------------------------------------------------------------------------------
 
 
-def killed(key: Any, step: int) -> None:
-    """Erase, and die before the ``step``-th table is at its turn."""
+def die_at_table(key: Any, step: int) -> None:
+    """Erase, and kill the process before the ``step``-th table."""
     connection.close()
     apply, steps = columns.Removal.apply, itertools.count()
 
@@ -530,10 +541,10 @@ def in_process(work: Callable, *arguments: Any) -> int | None:
     return process.exitcode
 
 
-def test_killed_in_the_middle_nothing_is_half_done(one: Marked) -> None:
+def test_killed_erasure_leaves_no_partial_changes(one: Marked) -> None:
     before = digests()
     for step in (0, 5, 11, 19):
-        assert in_process(killed, one.pk, step) == -signal.SIGKILL
+        assert in_process(die_at_table, one.pk, step) == -signal.SIGKILL
         assert digests() == before
     assert not Path(settings.ERASURE_LEDGER_FILE).exists()
     erase_user(one.pk, method="admin")
@@ -546,41 +557,45 @@ def die_after_commit(key: Any) -> None:
     erase_user(key, method="admin")
 
 
-def test_what_a_killed_process_did_not_write_into_the_file_comes_with_the_next(
-    here: Database,
+def test_missing_line_of_a_killed_process_is_added_by_the_next(
+    committed: Database,
 ) -> None:
-    """Between its commit and the file it is killed."""
+    """The process is killed between its commit and the write of the file."""
     people = [str(person.pk) for person in UserFactory.create_batch(2)]
     file = Path(settings.ERASURE_LEDGER_FILE)
     assert in_process(die_after_commit, people[0]) == -signal.SIGKILL
     assert not file.exists()
     assert ErasureLedgerEntry.objects.count() == 1
-    done = manage("erase_user", people[1], DATABASE_URL=here.url, ERASURE_LEDGER_FILE=str(file))
+    done = manage(
+        "erase_user", people[1], DATABASE_URL=committed.url, ERASURE_LEDGER_FILE=str(file)
+    )
     assert (done.returncode, done.stderr) == (0, "")
     lines = file.read_text().splitlines()
     assert [json.loads(line)["subject_id"] for line in lines] == people
 
 
-def test_a_command_that_fails_says_so_in_one_line(here: Database) -> None:
+def test_failed_command_prints_one_line(committed: Database) -> None:
     file = str(settings.ERASURE_LEDGER_FILE)
-    gone = manage("erase_user", "zqx@example.com", DATABASE_URL=here.url, ERASURE_LEDGER_FILE=file)
-    assert gone.returncode == 1
-    assert gone.stderr.count("\n") == 1
-    assert "zqx" not in gone.stderr
+    result = manage(
+        "erase_user", "zqx@example.com", DATABASE_URL=committed.url, ERASURE_LEDGER_FILE=file
+    )
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "zqx" not in result.stderr
 
 
-def test_a_replay_that_is_stopped_goes_on_where_it_was(here: Database) -> None:
-    """It hears the signal after a person."""
+def test_stopped_replay_continues_with_the_remaining_people(committed: Database) -> None:
+    """The command handles the signal after the current person."""
     people = UserFactory.create_batch(5)
     file = Path(settings.ERASURE_LEDGER_FILE)
-    moment = "2026-01-07T12:30:00Z"
+    timestamp = "2026-01-07T12:30:00Z"
     for person in people:
-        said = {"subject_id": str(person.pk), "requested_at": moment, "completed_at": moment}
+        line = {"subject_id": str(person.pk), "requested_at": timestamp, "completed_at": timestamp}
         with file.open("a") as stream:
-            stream.write(json.dumps(said | {"method": "admin"}) + "\n")
+            stream.write(json.dumps(line | {"method": "admin"}) + "\n")
     assert in_process(stopped_replay, 2) == 128 + signal.SIGTERM
     assert User.objects.filter(status="deleted").count() == 2
-    result = manage("replay_erasures", DATABASE_URL=here.url, ERASURE_LEDGER_FILE=str(file))
+    result = manage("replay_erasures", DATABASE_URL=committed.url, ERASURE_LEDGER_FILE=str(file))
     assert result.returncode == 0, result.stderr
     assert "3 were erased again" in result.stdout
     assert "2 are erased already" in result.stdout

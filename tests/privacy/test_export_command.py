@@ -1,4 +1,4 @@
-"""export_user_data: everything about one person into a file, for an operator's eyes alone."""
+"""export_user_data: writes everything about one person into a file for an operator."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.support import execute
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -54,11 +54,11 @@ def audited() -> list[dict[str, Any]]:
     )
 
 
-# -- who ------------------------------------------------------------------------------------------
+# -- lookup ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
-def test_a_person_is_found_by_whatever_names_them() -> None:
+def test_person_is_looked_up_by_id_or_contact() -> None:
     by_mail = UserFactory(email="anna@example.com")
     by_phone = UserFactory(by_phone=True, phone="+79991234567")
     by_telegram = UserFactory(by_telegram=True, telegram_user_id="123456789")
@@ -88,21 +88,21 @@ UNKNOWN = [
 
 
 @pytest.mark.django_db
-def test_unknown_person_is_refused_without_an_echo(here: Path) -> None:
+def test_unknown_person_is_refused_without_an_echo(folder: Path) -> None:
     UserFactory(email="anna@example.com", display_name="Анна", telegram_username="anna")
 
     def is_refused(name: str) -> None:
         with nothing_written(), pytest.raises(CommandError) as caught:
             command("--", name)
         assert str(caught.value) == "There is no person with this id, e-mail, phone or Telegram id."
-        assert [*here.iterdir()] == []
+        assert [*folder.iterdir()] == []
 
     check_each([(ascii(name[:20]), name) for name in UNKNOWN], is_refused)
 
 
 @pytest.mark.django_db
-def test_a_contact_of_two_people_names_neither() -> None:
-    """A Telegram id may be the digits of somebody else's phone."""
+def test_contact_of_two_people_is_refused() -> None:
+    """A Telegram id may have the digits of another person's phone."""
     UserFactory(by_phone=True, phone="+79991234567")
     UserFactory(by_telegram=True, telegram_user_id="79991234567")
     with pytest.raises(PersonNotFound, match="two people"):
@@ -111,19 +111,19 @@ def test_a_contact_of_two_people_names_neither() -> None:
 
 
 @pytest.mark.django_db
-def test_blocked_and_deleted_people_are_found_by_their_id() -> None:
+def test_blocked_and_deleted_people_are_looked_up_by_id() -> None:
     for person in (UserFactory(blocked=True), UserFactory(deleted=True)):
         assert find_person(str(person.pk)) == person
 
 
-# -- where ----------------------------------------------------------------------------------------
+# -- output ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
-def test_a_zip_in_this_folder_unless_said_otherwise(here: Path) -> None:
+def test_default_output_is_a_zip_in_the_working_folder(folder: Path) -> None:
     person = diarist()
     assert command(str(person.pk)) == f"Written: export-{person.pk}.zip\n"
-    (path,) = here.iterdir()
+    (path,) = folder.iterdir()
     with ZipFile(path) as archive:
         assert archive.namelist() == ["index.html", "data.json"]
         assert json.loads(archive.read("data.json"))["subject"] == str(person.pk)
@@ -132,20 +132,20 @@ def test_a_zip_in_this_folder_unless_said_otherwise(here: Path) -> None:
 
 
 @pytest.mark.django_db
-def test_json_where_it_is_asked_for(here: Path) -> None:
+def test_json_is_written_to_the_named_file(folder: Path) -> None:
     person = diarist()
     command(person.email, "--format", "json", "--output", "her.json")
-    made = json.loads((here / "her.json").read_bytes())
+    made = json.loads((folder / "her.json").read_bytes())
     assert made["format"] == "ebalance-export"
     assert made["tables"]["diary_entries"][0]["payload_encrypted"]["items"] == [{"text": SECRET}]
 
 
 @pytest.mark.django_db
-def test_what_is_on_standard_output_is_nothing_but_the_data(here: Path) -> None:
+def test_standard_output_contains_only_the_data(folder: Path) -> None:
     person = diarist()
     made = json.loads(command(str(person.pk), "--format", "json", "--output", "-"))
     assert made["subject"] == str(person.pk)
-    assert [*here.iterdir()] == []
+    assert [*folder.iterdir()] == []
 
 
 @pytest.mark.slow
@@ -171,37 +171,39 @@ def test_a_process_writes_bytes(committed: Database, kind: str) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("kind", ["file", "folder", "link"])
-def test_nothing_is_written_over(here: Path, kind: str) -> None:
-    target = here / "there"
+def test_existing_file_is_not_overwritten(folder: Path, kind: str) -> None:
+    target = folder / "there"
     match kind:
         case "file":
             target.write_text("kept")
         case "folder":
             target.mkdir()
         case "link":
-            target.symlink_to(here / "nowhere")
+            target.symlink_to(folder / "nowhere")
     before, person = target.lstat(), diarist()
     with nothing_written(), pytest.raises(CommandError) as caught:
         command(str(person.pk), "--output", str(target))
-    assert str(caught.value) == f"{target} is there already; nothing was written."
+    assert str(caught.value) == f"{target} exists already; nothing was written."
     assert target.lstat() == before
-    assert not (here / "nowhere").exists()
+    assert not (folder / "nowhere").exists()
 
 
 @pytest.mark.django_db
-def test_who_is_faster_is_not_written_over(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody makes the file while it is being collected."""
+def test_file_created_meanwhile_is_not_overwritten(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process creates the file while the data is collected."""
     monkeypatch.setattr(
         export_user_data,
         "export_user_data",
-        made_meanwhile(export_user_data.export_user_data, here / "x"),
+        create_meanwhile(export_user_data.export_user_data, folder / "x"),
     )
-    with pytest.raises(CommandError, match="is there already"):
+    with pytest.raises(CommandError, match="exists already"):
         command(str(diarist().pk), "--output", "x")
-    assert (here / "x").read_text() == "of somebody else"
+    assert (folder / "x").read_text() == "of somebody else"
 
 
-def made_meanwhile(collected: Any, path: Path) -> Any:
+def create_meanwhile(collected: Any, path: Path) -> Any:
     def collect(*args: Any) -> Any:
         path.write_text("of somebody else")
         return collected(*args)
@@ -210,24 +212,24 @@ def made_meanwhile(collected: Any, path: Path) -> Any:
 
 
 @pytest.mark.django_db
-def test_a_place_that_cannot_be_written_is_named(here: Path) -> None:
+def test_unwritable_output_is_reported(folder: Path) -> None:
     with pytest.raises(CommandError, match="cannot be written: No such file or directory"):
-        command(str(diarist().pk), "--output", str(here / "nowhere" / "x.zip"))
+        command(str(diarist().pk), "--output", str(folder / "nowhere" / "x.zip"))
 
 
 @pytest.mark.django_db
-def test_a_zip_is_not_for_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zip_is_not_written_to_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export_user_data.sys.stdout, "isatty", lambda: True)
     person = diarist()
     with nothing_written(), pytest.raises(CommandError, match="not for a terminal"):
         command(str(person.pk), "--output", "-")
 
 
-# -- proof ----------------------------------------------------------------------------------------
+# -- audit log ------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
-def test_it_is_in_the_audit_log_without_saying_more_than_that() -> None:
+def test_audit_entry_names_only_the_person_and_the_format() -> None:
     person = diarist()
     command(person.email)
     (entry,) = audited()
@@ -236,31 +238,31 @@ def test_it_is_in_the_audit_log_without_saying_more_than_that() -> None:
 
 
 @pytest.mark.django_db
-def test_it_is_recorded_before_anything_is_written(
-    here: Path, monkeypatch: pytest.MonkeyPatch
+def test_audit_entry_is_written_before_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
     monkeypatch.setattr(export_user_data, "_write", lambda *_args: seen.append(len(audited())))
     command(str(diarist().pk))
     assert seen == [1]
-    assert [*here.iterdir()] == []
+    assert [*folder.iterdir()] == []
 
 
 @pytest.mark.django_db
-def test_what_cannot_be_recorded_is_not_written(
-    here: Path, monkeypatch: pytest.MonkeyPatch
+def test_export_without_an_audit_entry_is_not_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refusing(*_args: Any, **_options: Any) -> UUID:
+    def fail(*_args: Any, **_options: Any) -> UUID:
         raise RuntimeError
 
-    monkeypatch.setattr(export_user_data, "record_entry", refusing)
+    monkeypatch.setattr(export_user_data, "record_entry", fail)
     with pytest.raises(RuntimeError):
         command(str(diarist().pk))
-    assert [*here.iterdir()] == []
+    assert [*folder.iterdir()] == []
 
 
 @pytest.mark.django_db
-def test_what_could_not_be_opened_is_named_and_the_rest_is_written(here: Path) -> None:
+def test_unreadable_value_is_reported_and_the_rest_is_written(folder: Path) -> None:
     person = diarist()
     lost = DiaryEntryFactory(user=person)
     execute(
@@ -272,12 +274,12 @@ def test_what_could_not_be_opened_is_named_and_the_rest_is_written(here: Path) -
     with pytest.raises(CommandError, match="1 values could not be opened and are not in it"):
         call_command("export_user_data", str(person.pk), stdout=output, stderr=output)
     assert f"diary_entries.payload_encrypted {lost.pk}: could not be opened." in output.getvalue()
-    with ZipFile(here / f"export-{person.pk}.zip") as archive:
+    with ZipFile(folder / f"export-{person.pk}.zip") as archive:
         assert SECRET in archive.read("data.json").decode()
 
 
 @pytest.mark.slow
-def test_a_wrong_call_has_one_line_and_an_exit_code(committed: Database) -> None:
+def test_failed_command_has_one_line_and_an_exit_code(committed: Database) -> None:
     result = manage("export_user_data", "nobody@example.com", DATABASE_URL=committed.url)
     assert result.returncode == 1
     assert result.stderr == (

@@ -1,4 +1,4 @@
-"""An export as JSON, as a page and as a ZIP: complete, harmless, in Russian."""
+"""An export as JSON, as a page and as a ZIP: complete, safe and in Russian."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HOSTILE = "<script>alert('x')</script>\"'><img src=x onerror=y>&amp;{{ x }}{% no
 
 
 class Page(HTMLParser):
-    """What a browser would see."""
+    """The tags and texts that a browser would parse."""
 
     void = {"meta"}
 
@@ -67,7 +67,7 @@ def page(made: export_document.Document) -> Page:
 # -- the document ---------------------------------------------------------------------------------
 
 
-def test_a_document_says_what_it_is() -> None:
+def test_document_has_a_header() -> None:
     made = document()
     assert {name: value for name, value in made.items() if name != "tables"} == {
         "format": "ebalance-export",
@@ -77,7 +77,7 @@ def test_a_document_says_what_it_is() -> None:
     }
 
 
-def test_the_order_is_that_of_the_models_whoever_gave_the_rows() -> None:
+def test_order_is_that_of_the_models() -> None:
     first, second = row(status="draft", payload_encrypted={}), row(status="submitted")
     one = document(zzz=[{"b": 1, "a": 2}], intake_forms=[first, second], consents=[row()])
     other = document(
@@ -94,15 +94,15 @@ def test_tables_without_rows_are_left_out() -> None:
     assert [*document(reviews=[], consents=[row()])["tables"]] == ["users", "consents"]
 
 
-def test_json_is_utf_8_that_anybody_can_read() -> None:
+def test_json_is_readable_utf_8() -> None:
     made = document(reviews=[row(review_text_encrypted="Спасибо 🙂\n")])
     content = export_document.render_json(made)
     assert "Спасибо 🙂\\n".encode() in content
     assert json.loads(content) == made
 
 
-def test_half_a_character_is_no_reason_to_keep_everything_back() -> None:
-    """Text that another program sealed; UTF-8 cannot say it, JSON can."""
+def test_lone_surrogate_does_not_prevent_an_export() -> None:
+    """Another program sealed the text. UTF-8 cannot encode it, JSON can."""
     made = document(reviews=[row(review_text_encrypted="до \ud83d после")])
     assert json.loads(export_document.render_json(made)) == made
     assert "до \N{REPLACEMENT CHARACTER} после" in page(made).text
@@ -112,12 +112,12 @@ def test_half_a_character_is_no_reason_to_keep_everything_back() -> None:
 @pytest.mark.parametrize(
     "value", [float("nan"), float("inf"), uuid7()], ids=["NaN", "infinity", "a key"]
 )
-def test_what_is_no_plain_json_is_refused(value: object) -> None:
+def test_value_that_is_no_plain_json_is_refused(value: object) -> None:
     with pytest.raises((ValueError, TypeError)):
         export_document.render_json(document(leads=[row(utm=value)]))
 
 
-def test_a_zip_holds_both_and_is_the_same_twice() -> None:
+def test_zip_has_both_files_and_is_reproducible() -> None:
     made = document(diary_entries=[diary()])
     one, other = io.BytesIO(), io.BytesIO()
     export_document.render_zip(made, one)
@@ -138,7 +138,7 @@ def test_rendering_writes_nothing_into_logs(caplog: pytest.LogCaptureFixture) ->
     assert caplog.records == []
 
 
-# -- the page: harmless ---------------------------------------------------------------------------
+# -- the page is safe -----------------------------------------------------------------------------
 
 
 def hostile(value: Any) -> Any:
@@ -150,7 +150,7 @@ def hostile(value: Any) -> Any:
 
 
 def everywhere() -> dict[str, list[dict[str, Any]]]:
-    """A hostile text in every column of every table there is, and in tables there are not."""
+    """A hostile text in every column of every table, and in unknown tables."""
     tables = {
         table.name: [{column.name: HOSTILE for column in table.columns}]
         for table in data_map.tables()
@@ -172,7 +172,7 @@ ALLOWED = {
 }
 
 
-def test_nothing_that_somebody_wrote_becomes_a_part_of_the_page() -> None:
+def test_hostile_text_is_escaped_on_the_page() -> None:
     made = export_document.make_document(ANNA, everywhere(), NOON)
     seen = page(made)
     assert {tag for tag, _attrs in seen.tags} <= ALLOWED
@@ -192,7 +192,7 @@ def test_nothing_that_somebody_wrote_becomes_a_part_of_the_page() -> None:
     assert seen.text.count("<script>") > 200
 
 
-def test_the_page_asks_nobody_for_anything() -> None:
+def test_page_loads_no_external_resource() -> None:
     seen = page(document(appointments=[row(meeting_url="https://example.com/x?a=1&b=2")]))
     assert "https://example.com/x?a=1&b=2" in seen.text
     assert all(link and link.startswith("#") for link in seen.attributes("href"))
@@ -202,7 +202,7 @@ def test_the_page_asks_nobody_for_anything() -> None:
     assert "default-src 'none'" in html
 
 
-def test_every_link_leads_somewhere_and_every_place_is_named_once() -> None:
+def test_every_link_has_a_target_and_every_id_is_unique() -> None:
     appointment = row(start_at_utc="2026-01-07T12:00:00Z", client_user_id=str(ANNA))
     payment = row(appointment_id=appointment["id"], amount=1000)
     seen = page(document(appointments=[appointment], payments=[payment], consents=[row(), row()]))
@@ -212,18 +212,18 @@ def test_every_link_leads_somewhere_and_every_place_is_named_once() -> None:
     assert "#appointments-1" in seen.attributes("href")
 
 
-# -- the page: readable ---------------------------------------------------------------------------
+# -- the page is readable -------------------------------------------------------------------------
 
 
 def test_tables_and_columns_have_their_russian_names() -> None:
-    with translation.override("en"):  # whatever the language of the program is
+    with translation.override("en"):  # the active language has no effect
         seen = page(document(consents=[row(consent_type="personal_data", granted=True)])).text
-    for said in ("Согласия", "Вид согласия", "Обработка персональных данных", "Согласие дано"):
-        assert said in seen
+    for name in ("Согласия", "Вид согласия", "Обработка персональных данных", "Согласие дано"):
+        assert name in seen
     assert "personal_data" not in seen
 
 
-def test_no_label_of_a_table_in_an_export_is_a_name_of_a_program() -> None:
+def test_every_exported_column_has_a_russian_label() -> None:
     with translation.override("ru"):
         for table in data_map.tables():
             for column in table.columns:
@@ -233,7 +233,7 @@ def test_no_label_of_a_table_in_an_export_is_a_name_of_a_program() -> None:
                     assert "зашифрован" not in label, column
 
 
-def test_the_contents_name_every_table_and_how_much_is_in_it() -> None:
+def test_contents_list_every_table_with_its_number_of_rows() -> None:
     made = document(consents=[row(), row(), row()], reviews=[])
     seen = page(made)
     assert [link for link in seen.attributes("href") if link][:2] == ["#users", "#consents"]
@@ -242,7 +242,7 @@ def test_the_contents_name_every_table_and_how_much_is_in_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("zone", "said", "named"),
+    ("zone", "shown", "named"),
     [
         ("Europe/Moscow", "7 января 2026 г., 15:00", "Europe/Moscow"),
         ("Asia/Vladivostok", "7 января 2026 г., 22:00", "Asia/Vladivostok"),
@@ -252,16 +252,14 @@ def test_the_contents_name_every_table_and_how_much_is_in_it() -> None:
         ("../../etc/passwd", "7 января 2026 г., 15:00", "Europe/Moscow"),
     ],
 )
-def test_times_are_the_persons_own_and_the_zone_is_named(
-    zone: str | None, said: str, named: str
-) -> None:
+def test_times_are_in_the_zone_of_the_person(zone: str | None, shown: str, named: str) -> None:
     made = export_document.make_document(
         ANNA,
         {"users": [account(timezone=zone)], "consents": [row(granted_at="2026-01-07T12:00:00Z")]},
         NOON + timedelta(days=1),
     )
     seen = page(made).text
-    assert f"Согласие, {said}" in seen
+    assert f"Согласие, {shown}" in seen
     assert named in seen.partition("Согласия")[0]
 
 
@@ -289,7 +287,7 @@ def test_zero_and_no_are_answers() -> None:
         assert f"Согласие дано\n{readable.word(False)}" in seen
 
 
-def test_lines_of_a_text_stay_lines() -> None:
+def test_line_breaks_of_a_text_are_kept() -> None:
     html = export_document.render_page(
         document(reviews=[row(review_text_encrypted="Раз\n\n  Два")])
     )
@@ -297,7 +295,7 @@ def test_lines_of_a_text_stay_lines() -> None:
     assert "white-space: pre-wrap" in html
 
 
-def test_another_record_is_called_by_what_it_is_and_the_person_is_not_a_number() -> None:
+def test_reference_to_a_record_is_shown_by_its_title() -> None:
     appointment = row(start_at_utc="2026-03-01T09:00:00Z", client_user_id=str(ANNA))
     made = document(appointments=[appointment], payments=[row(appointment_id=appointment["id"])])
     reader = readable.Reader(made["tables"], made["subject"])
@@ -309,27 +307,27 @@ def test_another_record_is_called_by_what_it_is_and_the_person_is_not_a_number()
     assert str(ANNA) not in [key.text for key in sections["appointments"].keys]
 
 
-def test_a_role_is_a_word() -> None:
+def test_role_is_shown_as_a_word() -> None:
     seen = page(document(user_roles=[row(user_id=str(ANNA), role_code="client")])).text
     assert "Роль\nКлиент" in seen
 
 
-def test_a_table_or_column_that_is_not_known_is_shown_as_it_is() -> None:
+def test_unknown_table_or_column_is_shown_as_it_is() -> None:
     seen = page(
         document(old_notes=[{"id": "1", "remark": "Давно", "more": {"a": [1, {"b": None}]}}])
     )
-    for said in ("old_notes", "remark", "Давно", "more"):
-        assert said in seen.text
+    for name in ("old_notes", "remark", "Давно", "more"):
+        assert name in seen.text
 
 
-def test_a_value_of_another_kind_than_its_column_is_shown_as_it_is() -> None:
+def test_value_of_another_type_than_its_column_is_shown_as_it_is() -> None:
     odd = row(start_at_utc="вчера", price_amount={"a": 1}, status=["x"], format="by_owl")
     seen = page(document(appointments=[odd], diary_entries=[diary(entry_date=5)])).text
     assert "вчера" in seen
     assert "by_owl" in seen
 
 
-def test_a_person_of_whom_nothing_is_kept() -> None:
+def test_page_without_rows_has_a_notice() -> None:
     made = export_document.make_document(ANNA, {}, NOON)
     with translation.override("ru"):
         assert translation.gettext("We keep nothing about you.") in page(made).text
@@ -347,29 +345,29 @@ def sealed_row(schema: str, payload: Any) -> tuple[str, dict[str, Any]]:
 
 
 def titles(schema: Any) -> list[str]:
-    found = [schema["title"]] if "title" in schema else []
+    collected = [schema["title"]] if "title" in schema else []
     for one in schema.get("properties", {}).values():
-        found += titles(one)
-    return found + (titles(schema["items"]) if "items" in schema else [])
+        collected += titles(one)
+    return collected + (titles(schema["items"]) if "items" in schema else [])
 
 
 def questions(schema: Any) -> list[Any]:
-    """Every question of a form, those inside of others too."""
-    found = []
+    """Every question of a form, also nested ones."""
+    collected = []
     for one in schema.get("properties", {}).values():
-        found += [one, *questions(one)]
-    return found + (questions(schema["items"]) if "items" in schema else [])
+        collected += [one, *questions(one)]
+    return collected + (questions(schema["items"]) if "items" in schema else [])
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
-def test_every_answer_stands_beside_its_question(schema: str) -> None:
+def test_page_shows_every_answer_with_its_question(schema: str) -> None:
     table, made = sealed_row(schema, PAYLOADS[schema])
     seen = page(document(**{table: [made]})).text
     declared = payloads.schema_for(schema, 1)
     codes = {code for one in questions(declared) for code in enum_of(one)}
-    asked = [title for title in titles(declared)[1:] if title in seen]
-    missing = {*titles(declared)[1:]} - {*asked}
-    # What PAYLOADS leaves out, and nothing else.
+    shown = [title for title in titles(declared)[1:] if title in seen]
+    missing = {*titles(declared)[1:]} - {*shown}
+    # Only this title may be missing, which PAYLOADS leaves out.
     assert missing <= {"Насколько я в это верю после разбора, %"}
     for text in texts(PAYLOADS[schema]):
         assert (text in seen) != (text in codes), text
@@ -381,7 +379,7 @@ def enum_of(question: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
-def test_every_question_has_a_title_and_every_closed_answer_words(schema: str) -> None:
+def test_every_question_and_every_closed_answer_has_a_label(schema: str) -> None:
     for version in range(1, payloads.latest(schema) + 1):
         for question in questions(payloads.schema_for(schema, version)):
             if question.get("const") == version:
@@ -394,7 +392,7 @@ def test_every_question_has_a_title_and_every_closed_answer_words(schema: str) -
                 assert all(re.search("[А-яё]|Telegram", word) for word in options.values())
 
 
-def test_a_scale_says_of_how_many() -> None:
+def test_scale_shows_its_maximum() -> None:
     seen = page(document(diary_entries=[diary("emotions")])).text
     with translation.override("ru"):
         assert translation.gettext("%(number)s out of 10") % {"number": 8} in seen
@@ -414,7 +412,7 @@ def test_a_scale_says_of_how_many() -> None:
     ],
     ids=str,
 )
-def test_a_payload_of_no_known_schema_is_shown_as_it_is(payload: Any) -> None:
+def test_payload_of_an_unknown_schema_is_shown_as_it_is(payload: Any) -> None:
     assert "Спокойно" in page(document(diary_entries=[diary(payload_encrypted=payload)])).text
 
 
@@ -423,34 +421,34 @@ def test_a_diary_of_an_unknown_kind_is_shown_as_it_is() -> None:
     assert "Спокойно" in page(document(diary_entries=[entry])).text
 
 
-# -- what could not be opened ---------------------------------------------------------------------
+# -- unreadable values ----------------------------------------------------------------------------
 
 
-def test_what_could_not_be_opened_is_named_in_its_place() -> None:
+def test_unreadable_value_is_marked() -> None:
     lost = diary(payload_encrypted=readable.unreadable("UnknownKey"))
     question = row(question_text_encrypted=readable.unreadable("SealBroken"))
     made = document(diary_entries=[diary(), lost], anonymous_questions=[question])
     with translation.override("ru"):
-        said = translation.gettext("could not be opened")
+        mark = translation.gettext("could not be opened")
         notice = translation.gettext(
             "Some of it could not be opened and is marked so in its place. This is our fault, not "
             "yours. Please write to us, and we will look into it."
         )
     seen = page(made).text
-    assert seen.count(said) - notice.count(said) == 2
+    assert seen.count(mark) - notice.count(mark) == 2
     assert notice in seen
-    assert f"Вопрос\n{said}" in seen
+    assert f"Вопрос\n{mark}" in seen
     assert [*map(str, export_document.unreadable_in(made))] == [
         f"diary_entries.payload_encrypted {lost['id']}",
         f"anonymous_questions.question_text_encrypted {question['id']}",
     ]
     entries = json.loads(export_document.render_json(made))["tables"]["diary_entries"]
-    held = {entry["id"]: entry["payload_encrypted"] for entry in entries}
-    assert held[lost["id"]] == {"$unreadable": "UnknownKey"}
+    by_id = {entry["id"]: entry["payload_encrypted"] for entry in entries}
+    assert by_id[lost["id"]] == {"$unreadable": "UnknownKey"}
     assert notice not in page(document(diary_entries=[diary()])).text
 
 
-def test_no_payload_can_look_as_if_it_had_not_been_opened() -> None:
+def test_valid_payload_cannot_look_unreadable() -> None:
     for schema in SCHEMAS:
         with pytest.raises(payloads.PayloadInvalid):
             payloads.validate(schema, readable.unreadable("UnknownKey"))

@@ -1,4 +1,4 @@
-"""Whether we may write to a person: one question for one person, one query for a mailing."""
+"""Whether we may contact people: a question about one person, and a query for a mailing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ INSTANT = timedelta(microseconds=1)
 may_mail = partial(can_contact, "email")
 
 
-def known_as(*users: User) -> Lead:
+def lead_of(*users: User) -> Lead:
     """A lead with an e-mail address, and these accounts among its identities."""
     lead = LeadFactory()
     LeadIdentityFactory(lead=lead)
@@ -55,18 +55,18 @@ def known_as(*users: User) -> Lead:
     return lead
 
 
-def said(hour: float = 0, **values: Any) -> Consent:
-    """A consent to communications, by an account, or else by a lead, so many hours after noon."""
+def decide(hour: float = 0, **values: Any) -> Consent:
+    """A consent to communications or a refusal, so many hours after noon."""
     given = {"user": None, "consent_type": "communications"}
     return ConsentFactory(granted_at=NOON + timedelta(hours=hour), **{**given, **values})
 
 
 def withdrawn(given: float, until: float, **values: Any) -> Consent:
-    return said(given, revoked_at=NOON + timedelta(hours=until), **values)
+    return decide(given, revoked_at=NOON + timedelta(hours=until), **values)
 
 
 def forget_events() -> None:
-    """As retention does, 90 days after they were sent."""
+    """As retention does 90 days after the events were sent."""
     execute("DELETE FROM outbox_events")
 
 
@@ -74,154 +74,157 @@ def forget_events() -> None:
 
 CASES: dict[str, tuple[bool, Callable[[User], Any]]] = {
     "nothing was said": (False, lambda user: None),
-    "agreed": (True, lambda user: said(user=user)),
-    "refused": (False, lambda user: said(user=user, granted=False)),
+    "agreed": (True, lambda user: decide(user=user)),
+    "refused": (False, lambda user: decide(user=user, granted=False)),
     "withdrawn": (False, lambda user: withdrawn(0, 1, user=user)),
     "withdrawn at once": (False, lambda user: withdrawn(0, 0, user=user)),
-    "agreed to something else": (False, lambda user: said(user=user, consent_type="telegram")),
-    "agreed by somebody else": (False, lambda user: said(user=UserFactory())),
-    "agreed together with a lead": (True, lambda user: said(user=user, lead=known_as())),
+    "agreed to something else": (False, lambda user: decide(user=user, consent_type="telegram")),
+    "agreed by somebody else": (False, lambda user: decide(user=UserFactory())),
+    "agreed together with a lead": (True, lambda user: decide(user=user, lead=lead_of())),
     "agreed after a refusal": (
         True,
-        lambda user: (said(user=user, granted=False), said(1, user=user)),
+        lambda user: (decide(user=user, granted=False), decide(1, user=user)),
     ),
     "agreed, then refused by hand": (
         False,
-        lambda user: (said(user=user), said(1, user=user, granted=False)),
+        lambda user: (decide(user=user), decide(1, user=user, granted=False)),
     ),
     "agreed and refused at one moment": (
         False,
-        lambda user: (said(user=user), said(user=user, granted=False)),
+        lambda user: (decide(user=user), decide(user=user, granted=False)),
     ),
     "agreed to a newer version": (
         True,
-        lambda user: (withdrawn(0, 1, user=user), said(1, user=user)),
+        lambda user: (withdrawn(0, 1, user=user), decide(1, user=user)),
     ),
     "an older consent ended after a newer one": (
         False,
-        lambda user: (withdrawn(0, 2, user=user), said(1, user=user)),
+        lambda user: (withdrawn(0, 2, user=user), decide(1, user=user)),
     ),
     "refused something else": (
         True,
-        lambda user: (said(user=user), said(1, user=user, granted=False, consent_type="telegram")),
+        lambda user: (
+            decide(user=user),
+            decide(1, user=user, granted=False, consent_type="telegram"),
+        ),
     ),
-    "agreed as a lead": (True, lambda user: said(lead=known_as(user))),
-    "agreed as a lead of nobody": (False, lambda user: said(lead=known_as())),
-    "agreed as the lead of another": (False, lambda user: said(lead=known_as(UserFactory()))),
+    "agreed as a lead": (True, lambda user: decide(lead=lead_of(user))),
+    "agreed as a lead of nobody": (False, lambda user: decide(lead=lead_of())),
+    "agreed as the lead of another": (False, lambda user: decide(lead=lead_of(UserFactory()))),
     "refused as a lead later": (
         False,
-        lambda user: (said(user=user), said(1, lead=known_as(user), granted=False)),
+        lambda user: (decide(user=user), decide(1, lead=lead_of(user), granted=False)),
     ),
     "refused as a lead before": (
         True,
-        lambda user: (said(1, user=user), said(lead=known_as(user), granted=False)),
+        lambda user: (decide(1, user=user), decide(lead=lead_of(user), granted=False)),
     ),
     "withdrew as a lead later": (
         False,
-        lambda user: (said(user=user), withdrawn(0, 1, lead=known_as(user))),
+        lambda user: (decide(user=user), withdrawn(0, 1, lead=lead_of(user))),
     ),
     "withdrew as a lead before": (
         True,
-        lambda user: (said(2, user=user), withdrawn(0, 1, lead=known_as(user))),
+        lambda user: (decide(2, user=user), withdrawn(0, 1, lead=lead_of(user))),
     ),
     "agreed as a lead, then refused": (
         False,
-        lambda user: (said(lead=known_as(user)), said(1, user=user, granted=False)),
+        lambda user: (decide(lead=lead_of(user)), decide(1, user=user, granted=False)),
     ),
     "refused, then agreed as a lead": (
         True,
-        lambda user: (said(user=user, granted=False), said(1, lead=known_as(user))),
+        lambda user: (decide(user=user, granted=False), decide(1, lead=lead_of(user))),
     ),
     "agreed as one lead, refused as another": (
         False,
-        lambda user: (said(lead=known_as(user)), said(1, lead=known_as(user), granted=False)),
+        lambda user: (decide(lead=lead_of(user)), decide(1, lead=lead_of(user), granted=False)),
     ),
     "agreed as a lead that is merged": (
         True,
-        lambda user: merged(user, lambda lead: said(lead=lead)),
+        lambda user: merged(user, lambda lead: decide(lead=lead)),
     ),
     "agreed, then refused as a lead that is merged": (
         False,
         lambda user: (
-            said(user=user),
-            merged(user, lambda lead: said(1, lead=lead, granted=False)),
+            decide(user=user),
+            merged(user, lambda lead: decide(1, lead=lead, granted=False)),
         ),
     ),
-    "agreed as a lead of two": (False, lambda user: said(lead=known_as(user, UserFactory()))),
+    "agreed as a lead of two": (False, lambda user: decide(lead=lead_of(user, UserFactory()))),
     "agreed, and a lead of two refused": (
         False,
         lambda user: (
-            said(user=user),
-            said(1, lead=known_as(user, UserFactory()), granted=False),
+            decide(user=user),
+            decide(1, lead=lead_of(user, UserFactory()), granted=False),
         ),
     ),
     "agreed, and the other of a lead of two refused": (
         True,
-        lambda user: (said(user=user), refused_beside(user)),
+        lambda user: (decide(user=user), refused_beside(user)),
     ),
     "agreed as a lead beside one of two": (
         True,
-        lambda user: (said(lead=known_as(user)), known_as(user, UserFactory())),
+        lambda user: (decide(lead=lead_of(user)), lead_of(user, UserFactory())),
     ),
     "agreed as a lead to which another gave a consent": (
         False,
         lambda user: (
-            said(lead=(lead := known_as(user))),
-            said(user=UserFactory(), lead=lead, consent_type="telegram"),
+            decide(lead=(lead := lead_of(user))),
+            decide(user=UserFactory(), lead=lead, consent_type="telegram"),
         ),
     ),
 }
 
 
-def merged(user: User, speaks: Callable[[Lead], Any]) -> None:
-    """What a lead says that becomes a part of the user's, by way of another that is gone."""
-    lead, middle = known_as(), known_as()
-    speaks(lead)
+def merged(user: User, decide_as: Callable[[Lead], Any]) -> None:
+    """A decision as a lead that is then merged, through a third one, into a lead of the user."""
+    lead, middle = lead_of(), lead_of()
+    decide_as(lead)
     merge_leads(lead, into=middle)
-    merge_leads(middle, into=known_as(user))
+    merge_leads(middle, into=lead_of(user))
 
 
 def refused_beside(user: User) -> None:
     other = UserFactory()
-    said(1, user=other, lead=known_as(user, other), granted=False)
+    decide(1, user=other, lead=lead_of(user, other), granted=False)
 
 
-def test_account_is_written_to_by_its_last_answer() -> None:
-    def follows(case: tuple[bool, Callable[[User], Any]]) -> None:
-        expected, happens = case
+def test_account_is_contacted_by_its_last_answer() -> None:
+    def check_case(case: tuple[bool, Callable[[User], Any]]) -> None:
+        expected, act = case
         user, other = UserFactory(), UserFactory()
-        happens(user)
+        act(user)
         assert may_mail(user=user) is expected
         assert (user in users_to_contact()) is expected
         assert not may_mail(user=other)
 
-    check_each(CASES.items(), follows)
+    check_each(CASES.items(), check_case)
 
 
 @pytest.mark.parametrize(
     ("state", "expected"), [("active", True), ("blocked", False), ("deleted", False)]
 )
-def test_nobody_blocked_or_deleted_is_written_to(state: str, expected: bool) -> None:
+def test_blocked_or_deleted_person_is_not_contacted(state: str, expected: bool) -> None:
     user = UserFactory()
-    lead = known_as(user)
-    beside = known_as()
-    said(user=user)
-    said(user=user, lead=beside, consent_type="telegram")
-    said(lead=lead)
+    lead = lead_of(user)
+    beside = lead_of()
+    decide(user=user)
+    decide(user=user, lead=beside, consent_type="telegram")
+    decide(lead=lead)
     if state == "deleted":
         erase(user.pk)
     else:
         update_sql(user, status=state)
     assert may_mail(user=user) is expected
     assert may_mail(lead=lead) is expected
-    assert may_mail(lead=beside) is expected  # once known as this person, by a consent
+    assert may_mail(lead=beside) is expected  # a consent has linked the lead to this person
     assert users_to_contact().count() == expected
     assert leads_to_contact().count() == 2 * expected
 
 
-def test_who_is_unblocked_is_written_to_again() -> None:
+def test_unblocked_person_is_contacted_again() -> None:
     user = UserFactory(blocked=True)
-    said(user=user)
+    decide(user=user)
     update_sql(user, status="active")
     assert may_mail(user=user)
 
@@ -230,97 +233,97 @@ def test_who_is_unblocked_is_written_to_again() -> None:
 
 LEADS: dict[str, tuple[bool, Callable[[Lead], Any]]] = {
     "nothing was said": (False, lambda lead: None),
-    "agreed": (True, lambda lead: said(lead=lead)),
-    "refused": (False, lambda lead: said(lead=lead, granted=False)),
+    "agreed": (True, lambda lead: decide(lead=lead)),
+    "refused": (False, lambda lead: decide(lead=lead, granted=False)),
     "agreed, then refused by hand": (
         False,
-        lambda lead: (said(lead=lead), said(1, lead=lead, granted=False)),
+        lambda lead: (decide(lead=lead), decide(1, lead=lead, granted=False)),
     ),
     "withdrawn": (False, lambda lead: withdrawn(0, 1, lead=lead)),
-    "its account agreed": (True, lambda lead: said(user=account_of(lead))),
+    "its account agreed": (True, lambda lead: decide(user=account_of(lead))),
     "its account agreed, the lead refused later": (
         False,
-        lambda lead: (said(user=account_of(lead)), said(1, lead=lead, granted=False)),
+        lambda lead: (decide(user=account_of(lead)), decide(1, lead=lead, granted=False)),
     ),
     "agreed, its account refused later": (
         False,
-        lambda lead: (said(lead=lead), said(1, user=account_of(lead), granted=False)),
+        lambda lead: (decide(lead=lead), decide(1, user=account_of(lead), granted=False)),
     ),
     "agreed, its account withdrew later": (
         False,
-        lambda lead: (said(lead=lead), withdrawn(0, 1, user=account_of(lead))),
+        lambda lead: (decide(lead=lead), withdrawn(0, 1, user=account_of(lead))),
     ),
     "another lead of its account agreed": (
         True,
-        lambda lead: said(lead=known_as(account_of(lead))),
+        lambda lead: decide(lead=lead_of(account_of(lead))),
     ),
-    "agreed together with an account": (True, lambda lead: said(lead=lead, user=UserFactory())),
+    "agreed together with an account": (True, lambda lead: decide(lead=lead, user=UserFactory())),
     "one that was merged into it agreed": (
         True,
-        lambda lead: merge_into(lead, lambda other: said(lead=other)),
+        lambda lead: merge_into(lead, lambda other: decide(lead=other)),
     ),
     "one that was merged into it refused later": (
         False,
         lambda lead: (
-            said(lead=lead),
-            merge_into(lead, lambda other: said(1, lead=other, granted=False)),
+            decide(lead=lead),
+            merge_into(lead, lambda other: decide(1, lead=other, granted=False)),
         ),
     ),
     "one of its two accounts agreed": (
         False,
-        lambda lead: (said(user=account_of(lead)), account_of(lead)),
+        lambda lead: (decide(user=account_of(lead)), account_of(lead)),
     ),
     "both of its accounts agreed": (
         True,
-        lambda lead: (said(user=account_of(lead)), said(user=account_of(lead))),
+        lambda lead: (decide(user=account_of(lead)), decide(user=account_of(lead))),
     ),
     "agreed, and is two accounts": (
         False,
-        lambda lead: (said(lead=lead), account_of(lead), account_of(lead)),
+        lambda lead: (decide(lead=lead), account_of(lead), account_of(lead)),
     ),
 }
 
 
 def account_of(lead: Lead) -> User:
-    """One more that the lead is known as."""
+    """A new account that is an identity of the lead."""
     return LeadIdentityFactory(registered=True, lead=lead).user
 
 
-def merge_into(lead: Lead, speaks: Callable[[Lead], Any]) -> None:
-    other = known_as()
-    speaks(other)
+def merge_into(lead: Lead, decide_as: Callable[[Lead], Any]) -> None:
+    other = lead_of()
+    decide_as(other)
     merge_leads(other, into=lead)
 
 
-def test_lead_is_written_to_by_the_last_answer_of_the_person() -> None:
-    def follows(case: tuple[bool, Callable[[Lead], Any]]) -> None:
-        expected, happens = case
-        lead, other = known_as(), known_as()
-        happens(lead)
+def test_lead_is_contacted_by_the_last_answer_of_the_person() -> None:
+    def check_case(case: tuple[bool, Callable[[Lead], Any]]) -> None:
+        expected, act = case
+        lead, other = lead_of(), lead_of()
+        act(lead)
         assert may_mail(lead=lead) is expected
         assert (lead in leads_to_contact()) is expected
         assert not may_mail(lead=other)
 
-    check_each(LEADS.items(), follows)
+    check_each(LEADS.items(), check_case)
 
 
-def test_a_lead_that_nobody_can_be_recognised_by_is_not_written_to() -> None:
-    """What erasure leaves of one."""
-    lead = known_as()
-    said(lead=lead)
+def test_lead_without_identities_is_not_contacted() -> None:
+    """Erasure leaves such leads."""
+    lead = lead_of()
+    decide(lead=lead)
     assert may_mail(lead=lead)
     lead.identities.all().delete()
     assert not may_mail(lead=lead)
     assert not leads_to_contact().exists()
 
 
-def test_a_merged_lead_is_the_one_that_is_left() -> None:
-    lead, into = known_as(), known_as()
-    said(lead=into)
-    said(1, lead=lead, granted=False)
+def test_merged_lead_has_the_answers_of_the_remaining_lead() -> None:
+    lead, into = lead_of(), lead_of()
+    decide(lead=into)
+    decide(1, lead=lead, granted=False)
     merge_leads(lead, into=into)
     assert not may_mail(lead=lead)
-    merge_leads(said(2, lead=known_as(), consent_type="telegram").lead, into=into)
+    merge_leads(decide(2, lead=lead_of(), consent_type="telegram").lead, into=into)
     withdraw_this_consent(Consent.objects.get(lead=into))
     grant_consent(lead=lead, consent_type="communications", version="2026-01-07", source="web")
     assert may_mail(lead=lead)
@@ -328,9 +331,9 @@ def test_a_merged_lead_is_the_one_that_is_left() -> None:
 
 
 def test_merge_is_known_after_the_outbox_was_purged() -> None:
-    lead, into = known_as(), known_as()
-    said(lead=lead)
-    said(lead=into)
+    lead, into = lead_of(), lead_of()
+    decide(lead=lead)
+    decide(lead=into)
     merge_leads(lead, into=into)
     forget_events()
     assert may_mail(lead=lead)
@@ -339,10 +342,10 @@ def test_merge_is_known_after_the_outbox_was_purged() -> None:
     assert not may_mail(lead=into)
 
 
-# -- what is asked --------------------------------------------------------------------------------
+# -- arguments ------------------------------------------------------------------------------------
 
 
-def test_each_channel_asks_for_its_own_consent() -> None:
+def test_each_channel_needs_its_own_consent() -> None:
     assert PURPOSES == {"email": "communications", "telegram": "telegram"}
     user = UserFactory()
     for purpose in Consent.Type.values:
@@ -363,42 +366,42 @@ def test_other_channels_are_refused() -> None:
             users_to_contact(channel)
 
 
-def test_unknown_person_is_not_written_to() -> None:
+def test_unknown_person_is_not_contacted() -> None:
     user = UserFactory()
-    said(user=user)
-    for key in (uuid4(), str(uuid4()), "", "nobody", "\0", 5, b"\0"):
+    decide(user=user)
+    for key in (uuid4(), str(uuid4()), "", "nobody", 5, b"\0"):
         assert not may_mail(user=key), key
         assert not may_mail(lead=key), key
     assert not may_mail(user=user, lead="nobody")
     assert may_mail(user=str(user.pk))
 
 
-def test_somebody_is_asked_for() -> None:
+def test_call_without_a_person_is_refused() -> None:
     with pytest.raises(InvalidInput):
         may_mail()
 
 
-def test_of_an_account_and_a_lead_both_are_asked() -> None:
-    user, lead, same = UserFactory(), known_as(UserFactory()), known_as()
-    said(user=user)
+def test_account_and_lead_must_both_agree() -> None:
+    user, lead, same = UserFactory(), lead_of(UserFactory()), lead_of()
+    decide(user=user)
     LeadIdentityFactory(registered=True, user=user, lead=same)
     assert may_mail(user=user, lead=same)
     assert not may_mail(user=user, lead=lead)
-    said(user=lead.identities.get(user__isnull=False).user)
+    decide(user=lead.identities.get(user__isnull=False).user)
     assert may_mail(user=user, lead=lead)
-    unregistered = known_as()
+    unregistered = lead_of()
     assert not may_mail(user=user, lead=unregistered)
-    said(lead=unregistered)
+    decide(lead=unregistered)
     assert may_mail(user=user, lead=unregistered)
     unregistered.identities.all().delete()
     assert not may_mail(user=user, lead=unregistered)
 
 
-def test_it_is_one_query(django_assert_num_queries: Any) -> None:
+def test_each_question_is_one_query(django_assert_num_queries: Any) -> None:
     user = UserFactory()
-    leads = [known_as(user) for _ in range(5)]
+    leads = [lead_of(user) for _ in range(5)]
     for lead in leads:
-        said(lead=lead)
+        decide(lead=lead)
     about = AppointmentFactory(client=user)
     for question in (
         lambda: may_mail(user=user),
@@ -411,10 +414,10 @@ def test_it_is_one_query(django_assert_num_queries: Any) -> None:
             assert question()
 
 
-def test_a_mailing_may_be_narrowed_and_turned_round() -> None:
+def test_mailing_query_may_be_narrowed_and_negated() -> None:
     users = UserFactory.create_batch(4)
     for user in users[:2]:
-        said(user=user)
+        decide(user=user)
     may = CanContact("email", user="pk")
     assert {*User.objects.filter(may)} == {*users[:2]}
     assert {*User.objects.exclude(may)} == {*User.objects.filter(~Q(may))} == {*users[2:]}
@@ -428,21 +431,21 @@ def test_a_mailing_may_be_narrowed_and_turned_round() -> None:
     assert not User.objects.filter(CanContact("telegram", user="pk")).exists()
 
 
-def test_a_mailing_may_be_about_rows_that_name_people() -> None:
-    user, lead = UserFactory(), known_as()
+def test_mailing_query_works_on_rows_that_name_people() -> None:
+    user, lead = UserFactory(), lead_of()
     rows = [
         AppointmentFactory(client=user),
         AppointmentFactory(client=None, lead=lead),
         AppointmentFactory(),
-        AppointmentFactory(client=user, lead=known_as(UserFactory())),
+        AppointmentFactory(client=user, lead=lead_of(UserFactory())),
     ]
-    said(user=user)
-    said(lead=lead)
-    asked = CanContact("email", user=F("client"), lead="lead")
-    assert {*Appointment.objects.filter(asked)} == {*rows[:2]}
+    decide(user=user)
+    decide(lead=lead)
+    may = CanContact("email", user=F("client"), lead="lead")
+    assert {*Appointment.objects.filter(may)} == {*rows[:2]}
 
 
-def test_a_hand_revokes_in_between() -> None:
+def test_manual_changes_of_consents_are_respected() -> None:
     user = UserFactory()
     grant_consent(user=user, consent_type="communications", version="2026-01-07", source="web")
     assert may_mail(user=user)
@@ -461,11 +464,11 @@ def test_a_hand_revokes_in_between() -> None:
     assert not may_mail(user=user)
 
 
-# -- against a simpler reading --------------------------------------------------------------------
+# -- agreement with the reference model -----------------------------------------------------------
 
 
 @each_seeds(60)
-def test_both_questions_agree_with_a_simpler_reading(seeds: range) -> None:
+def test_both_questions_agree_with_the_reference_model(seeds: range) -> None:
     check_each([(str(seed), seed) for seed in seeds], check_world)
 
 
@@ -482,8 +485,8 @@ def check_world(seed: int) -> None:
 
 
 @pytest.mark.slow
-def test_the_worlds_hold_all_kinds_of_answers() -> None:
-    """Else the test above would show little."""
+def test_random_worlds_cover_all_kinds_of_answers() -> None:
+    """Otherwise the test above would prove little."""
     answers = set()
     for seed in range(100):
         world, oracle = World(seed), Oracle("communications")
@@ -501,7 +504,7 @@ def test_the_worlds_hold_all_kinds_of_answers() -> None:
 
 
 @each_seeds(30, start=60)
-def test_owner_of_a_session_agrees_with_a_simpler_reading(seeds: range) -> None:
+def test_owner_of_a_session_agrees_with_the_reference_model(seeds: range) -> None:
     check_each([(str(seed), seed) for seed in seeds], check_sessions)
 
 
@@ -543,19 +546,19 @@ SESSIONS: dict[str, tuple[bool, dict[str, Any]]] = {
 def test_service_messages_are_about_a_current_session(who: str) -> None:
     def is_current(case: tuple[bool, dict[str, Any]]) -> None:
         expected, session = case
-        person = UserFactory() if who == "client" else known_as()
+        person = UserFactory() if who == "client" else lead_of()
         row = AppointmentFactory(**{"client": None, who: person, **session})
-        whose = {"user" if who == "client" else "lead": person}
+        subject = {"user" if who == "client" else "lead": person}
         for channel in PURPOSES:
             for about in (row, row.pk, str(row.pk)):
-                assert can_contact(channel, about=about, clock=lambda: NOW, **whose) is expected
-            assert not can_contact(channel, clock=lambda: NOW, **whose)  # of nothing else
+                assert can_contact(channel, about=about, clock=lambda: NOW, **subject) is expected
+            assert not can_contact(channel, clock=lambda: NOW, **subject)  # without a session
 
     check_each(SESSIONS.items(), is_current)
 
 
 @pytest.mark.parametrize(("moved_at", "expected"), [(AFTER, True), (BEFORE, False)])
-def test_service_messages_tell_of_a_session_that_was_moved_lately(
+def test_service_messages_cover_a_session_moved_recently(
     moved_at: datetime, expected: bool
 ) -> None:
     user = UserFactory()
@@ -564,14 +567,14 @@ def test_service_messages_tell_of_a_session_that_was_moved_lately(
     assert may_mail(user=user, about=old, clock=lambda: NOW) is expected
 
 
-def test_a_session_that_was_moved_nowhere_is_not_current() -> None:
+def test_session_moved_without_a_successor_is_not_current() -> None:
     row = AppointmentFactory(rescheduled=True)
     assert not may_mail(user=row.client, about=row)
 
 
-def test_a_session_is_told_of_to_its_own_person_only() -> None:
+def test_session_is_mailed_only_to_its_own_person() -> None:
     user, other = UserFactory(), UserFactory()
-    lead, strange = known_as(user), known_as(other)
+    lead, strange = lead_of(user), lead_of(other)
     by_account, by_lead = (
         AppointmentFactory(client=user),
         AppointmentFactory(client=None, lead=lead),
@@ -584,27 +587,27 @@ def test_a_session_is_told_of_to_its_own_person_only() -> None:
         assert not may_mail(lead=strange, about=about)
         assert not may_mail(user=user, lead=strange, about=about)
     assert may_mail(user=user, about=beside)
-    assert may_mail(user=user, lead=known_as(), about=beside)
+    assert may_mail(user=user, lead=lead_of(), about=beside)
     assert not may_mail(user=user, lead=strange, about=beside)
-    unregistered = known_as()
+    unregistered = lead_of()
     theirs = AppointmentFactory(client=None, lead=unregistered)
     assert not may_mail(user=user, lead=unregistered, about=theirs)
-    assert not may_mail(lead=strange, about=beside)  # it is the client's, whoever that lead is
+    assert not may_mail(lead=strange, about=beside)  # the session belongs to the client
 
 
-def test_a_session_of_a_lead_of_two_is_told_of_to_the_lead() -> None:
+def test_session_of_a_shared_lead_is_mailed_to_the_lead() -> None:
     users = UserFactory.create_batch(2)
-    lead = known_as(*users)
+    lead = lead_of(*users)
     about = AppointmentFactory(client=None, lead=lead)
     assert may_mail(lead=lead, about=about)
     assert not any(may_mail(user=user, about=about) for user in users)
     assert not may_mail(lead=lead, about=AppointmentFactory(client=users[0]))
 
 
-def test_a_session_of_a_merged_lead_is_told_of_to_the_one_that_is_left() -> None:
-    lead, into = known_as(), known_as()
+def test_session_of_a_merged_lead_is_mailed_to_the_remaining_lead() -> None:
+    lead, into = lead_of(), lead_of()
     about = AppointmentFactory(client=None, lead=lead)
-    said(lead=lead, granted=False)
+    decide(lead=lead, granted=False)
     merge_leads(lead, into=into)
     assert may_mail(lead=lead, about=about)
     assert may_mail(lead=into, about=about)
@@ -619,15 +622,15 @@ def test_a_refusal_does_not_stop_service_messages(answer: dict[str, Any]) -> Non
     assert not may_mail(user=user)
 
 
-def test_with_a_consent_a_session_that_is_over_may_be_written_about() -> None:
+def test_consent_allows_mail_about_a_past_session() -> None:
     row = AppointmentFactory(completed=True)
-    said(user=row.client)
+    decide(user=row.client)
     assert may_mail(user=row.client, about=row)
 
 
-def test_who_is_blocked_is_told_of_a_session_and_who_is_erased_is_not() -> None:
+def test_blocked_person_gets_session_mail_and_erased_person_does_not() -> None:
     user = UserFactory()
-    lead = known_as(user)
+    lead = lead_of(user)
     about = AppointmentFactory(client=user)
     of_lead = AppointmentFactory(client=None, lead=lead)
     update_sql(user, status="blocked")
@@ -640,47 +643,45 @@ def test_who_is_blocked_is_told_of_a_session_and_who_is_erased_is_not() -> None:
         assert not may_mail(lead=lead, about=session)
 
 
-def test_nobody_tells_a_lead_without_identities_of_a_session() -> None:
-    """An erased client's sessions have one in the client's place."""
+def test_lead_without_identities_gets_no_session_mail() -> None:
+    """Sessions of an erased client refer to such a lead."""
     about = AppointmentFactory(of_lead=True)
     assert not may_mail(lead=about.lead, about=about)
 
 
 @pytest.mark.parametrize("about", [uuid7(), "nobody", 5], ids=["unknown", "no key", "number"])
-def test_a_session_that_is_none_exempts_nobody(about: Any) -> None:
+def test_unknown_session_allows_no_mail(about: Any) -> None:
     assert not may_mail(user=UserFactory(), about=about)
 
 
-def test_what_was_agreed_to_as_a_lead_of_two_does_not_count_for_the_one_who_is_left() -> None:
+def test_consent_of_a_shared_lead_does_not_count_for_one_person() -> None:
     anna, boris = UserFactory(), UserFactory()
-    lead = known_as(anna, boris)
-    said(lead=lead)
+    lead = lead_of(anna, boris)
+    decide(lead=lead)
     erase_user(anna, method="admin")
     assert Consent.objects.active().filter(lead=lead).exists()
     assert not may_mail(user=boris)
 
 
-# -- whoever has the contact ----------------------------------------------------------------------
+# -- people with the same contact -----------------------------------------------------------------
 
 
 def unregistered_with(email: str) -> Lead:
-    """A lead that is nobody's account."""
+    """A lead without an account."""
     lead = LeadFactory()
     LeadIdentity.objects.create(lead=lead, email_encrypted=Plaintext(email))
     return lead
 
 
-@pytest.mark.parametrize("says", ["refuses", "withdraws"])
+@pytest.mark.parametrize("choice", ["refuses", "withdraws"])
 @pytest.mark.parametrize("as_lead", [True, False])
-def test_who_has_the_contact_and_says_no_is_not_written_to_as_anybody(
-    says: str, as_lead: bool
-) -> None:
+def test_refusal_by_a_contact_stops_mail_to_account_and_lead(choice: str, as_lead: bool) -> None:
     user = UserFactory(email="vera@example.org")
     lead = unregistered_with(user.email)
-    said(user=user)
-    said(lead=lead)
+    decide(user=user)
+    decide(lead=lead)
     speaker: dict[str, Any] = {"lead": lead} if as_lead else {"user": user}
-    if says == "refuses":
+    if choice == "refuses":
         grant(granted=False, **speaker)
     else:
         withdraw_consent(consent_type="communications", **speaker)
@@ -688,62 +689,62 @@ def test_who_has_the_contact_and_says_no_is_not_written_to_as_anybody(
     assert not may_mail(lead=lead)
 
 
-def test_who_left_the_same_contact_twice_says_no_for_both() -> None:
+def test_refusal_covers_every_lead_with_the_same_contact() -> None:
     one, other = unregistered_with("vera@example.org"), unregistered_with("vera@example.org")
-    said(lead=other)
+    decide(lead=other)
     grant(granted=False, lead=one)
     assert not may_mail(lead=other)
 
 
-def test_a_no_reaches_what_was_agreed_to_before_the_lead_was_merged() -> None:
+def test_withdrawal_covers_consents_from_before_a_merge() -> None:
     user = UserFactory(email="vera@example.org")
     one, other = unregistered_with(user.email), unregistered_with(user.email)
-    said(lead=one)
+    decide(lead=one)
     merge_leads(one, into=other)
     assert may_mail(lead=other)
     withdraw_consent(user=user)
     assert not may_mail(lead=other)
 
 
-def test_who_has_another_contact_only_ends_what_is_about_that() -> None:
+def test_withdrawal_with_another_contact_keeps_email_consents() -> None:
     user = UserFactory(email="vera@example.org", phone="+79995554433")
     lead = LeadFactory()
     LeadIdentity.objects.create(lead=lead, phone_encrypted=Plaintext("+79995554433"))
-    said(user=user)
+    decide(user=user)
     withdraw_consent(lead=lead)
     assert may_mail(user=user)
 
 
-def test_who_has_the_contact_only_ends_that_we_write_to_it() -> None:
+def test_withdrawal_by_a_contact_ends_only_mailing_consents() -> None:
     user = UserFactory(email="vera@example.org")
     lead = unregistered_with(user.email)
-    row = said(user=user, consent_type="personal_data")
+    row = decide(user=user, consent_type="personal_data")
     withdraw_consent(lead=lead)
     assert row in Consent.objects.active()
     withdraw_consent(user=user)
     assert row not in Consent.objects.active()
 
 
-def test_a_contact_that_could_not_be_one_now_does_not_keep_anybody_from_saying_no() -> None:
+def test_invalid_stored_contact_does_not_prevent_a_refusal() -> None:
     lead = LeadFactory()
     LeadIdentityFactory(lead=lead, by_telegram=True, telegram_user_id="0012345")
-    said(lead=lead, consent_type="telegram")
+    decide(lead=lead, consent_type="telegram")
     withdraw_consent(lead=lead)
     grant(lead=lead, consent_type="telegram", granted=False)
     assert not Consent.objects.active().exists()
 
 
-def test_a_contact_of_somebody_else_s_account_ends_nothing() -> None:
-    """The lead is known as another account: who typed the address there is not who has it."""
+def test_refusal_by_a_lead_of_another_account_ends_nothing() -> None:
+    """The lead is known as another account, so the typed address proves nothing."""
     user, other = UserFactory(email="vera@example.org"), UserFactory()
     lead = unregistered_with(user.email)
     LeadIdentityFactory(registered=True, user=other, lead=lead)
-    said(user=user)
+    decide(user=user)
     grant(granted=False, lead=lead)
     assert may_mail(user=user)
 
 
-def test_agreeing_as_one_does_not_agree_as_the_other() -> None:
+def test_grant_of_a_lead_is_no_grant_of_the_account() -> None:
     user = UserFactory(email="vera@example.org")
     lead = unregistered_with(user.email)
     grant(lead=lead)

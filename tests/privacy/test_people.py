@@ -1,4 +1,4 @@
-"""Which rows belong to a person (``ebalance.privacy.subject``)."""
+"""The rows that belong to a person (``ebalance.privacy.subject``)."""
 
 from __future__ import annotations
 
@@ -68,129 +68,127 @@ def boris() -> User:
     return UserFactory(email=OTHER["email"], phone=OTHER["phone"])
 
 
-def theirs(user: User, model: type[models.Model]) -> set[Any]:
+def rows_in(user: User, model: type[models.Model]) -> set[Any]:
     table = next(table for table in tables() if table.model is model)
     rows = PersonalRows(user.pk).rows(table)
     assert rows is not None
     return set(rows)
 
 
-def found(person: PersonalRows, model: type[models.Model]) -> set[Any]:
-    """The keys of their rows."""
+def keys_in(person: PersonalRows, model: type[models.Model]) -> set[Any]:
+    """The keys of the person's rows in the table."""
     rows = person.rows(next(table for table in tables() if table.model is model))
     assert rows is not None
     return set(rows.values_list("pk", flat=True))
 
 
 def rows_of(user: User) -> set[models.Model]:
-    """Everything that is theirs, whatever table it is in."""
+    """All rows of the person in all tables."""
     person = PersonalRows(user.pk)
-    found = [person.rows(table) for table in tables()]
-    return {row for rows in found if rows is not None for row in rows}
+    querysets = [person.rows(table) for table in tables()]
+    return {row for rows in querysets if rows is not None for row in rows}
 
 
-def known(lead: Lead, **values: Any) -> LeadIdentity:
+def add_identity(lead: Lead, **values: Any) -> LeadIdentity:
     return LeadIdentity.objects.create(lead=lead, **values)
 
 
-def known_by(lead: Lead, channel: str, contact: str) -> LeadIdentity:
+def add_contact(lead: Lead, channel: str, contact: str) -> LeadIdentity:
     if channel == "telegram":
-        return known(lead, telegram_user_id=contact)
-    return known(lead, **{f"{channel}_encrypted": Plaintext(contact)})
+        return add_identity(lead, telegram_user_id=contact)
+    return add_identity(lead, **{f"{channel}_encrypted": Plaintext(contact)})
 
 
 # -- leads ----------------------------------------------------------------------------------------
 
 
-def test_a_lead_is_theirs_that_has_the_account_among_its_identities(anna: User) -> None:
+def test_lead_with_the_account_as_identity_belongs_to_the_person(anna: User) -> None:
     lead, other = LeadFactory(), LeadFactory()
-    known(lead, user=anna)
-    assert theirs(anna, Lead) == {lead}
+    add_identity(lead, user=anna)
+    assert rows_in(anna, Lead) == {lead}
     assert other not in rows_of(anna)
 
 
 @each_contact
-def test_a_lead_is_theirs_that_has_a_contact_of_the_account(
+def test_lead_with_a_contact_of_the_account_belongs_to_the_person(
     anna: User, boris: User, channel: str
 ) -> None:
     lead = LeadFactory()
-    known_by(lead, channel, CONTACTS[channel])
-    known_by(LeadFactory(), channel, OTHER[channel])
-    assert theirs(anna, Lead) == {lead}
+    add_contact(lead, channel, CONTACTS[channel])
+    add_contact(LeadFactory(), channel, OTHER[channel])
+    assert rows_in(anna, Lead) == {lead}
     assert lead not in rows_of(boris)
 
 
 @each_contact
-def test_a_contact_planted_in_the_lead_of_another_registered_person_makes_it_nobody_elses(
+def test_contact_planted_in_a_registered_lead_does_not_claim_the_lead(
     anna: User, boris: User, channel: str
 ) -> None:
     lead = LeadFactory()
-    known(lead, user=boris)
-    planted = known_by(lead, channel, CONTACTS[channel])
+    add_identity(lead, user=boris)
+    planted = add_contact(lead, channel, CONTACTS[channel])
     note = LeadNoteFactory(lead=lead)
     assert not rows_of(anna) & {lead, planted, note}
     assert rows_of(boris) >= {lead, planted, note}
 
 
-def test_a_contact_planted_in_the_lead_of_somebody_who_has_no_account_leads_to_nothing_of_theirs(
+def test_contact_planted_in_an_unregistered_lead_claims_only_itself(
     anna: User,
 ) -> None:
     lead = LeadFactory()
-    known_by(lead, "email", OTHER["email"])
-    planted = known_by(lead, "phone", PHONE)
+    add_contact(lead, "email", OTHER["email"])
+    planted = add_contact(lead, "phone", PHONE)
     form = IntakeFormFactory(appointment=AppointmentFactory(client=None, lead=lead))
     note = LeadNoteFactory(lead=lead)
     for is_erasure in (False, True):
         person = PersonalRows(anna.pk, is_erasure=is_erasure)
-        assert found(person, LeadIdentity) == {planted.pk}
-        assert not {form.pk, note.pk} & (found(person, type(form)) | found(person, type(note)))
+        assert keys_in(person, LeadIdentity) == {planted.pk}
+        assert not {form.pk, note.pk} & (keys_in(person, type(form)) | keys_in(person, type(note)))
 
 
-def test_what_a_browser_wrote_of_a_lead_known_by_a_contact_is_taken_apart_not_shown(
+def test_browser_rows_of_a_lead_with_a_contact_are_erased_not_exported(
     anna: User,
 ) -> None:
-    """A stranger may have typed the contact: what else the browser did is the stranger's."""
+    """Another person may have typed the contact, and may own the other rows of the browser."""
     lead = LeadFactory()
-    known_by(lead, "email", EMAIL)
-    known(lead, anonymous_id=BROWSER)
+    add_contact(lead, "email", EMAIL)
+    add_identity(lead, anonymous_id=BROWSER)
     run = InteractiveRunFactory(user=None, anonymous_id=BROWSER)
-    assert found(PersonalRows(anna.pk), type(run)) == set()
-    assert found(PersonalRows(anna.pk, is_erasure=True), type(run)) == {run.pk}
+    assert keys_in(PersonalRows(anna.pk), type(run)) == set()
+    assert keys_in(PersonalRows(anna.pk, is_erasure=True), type(run)) == {run.pk}
 
 
-def test_what_goes_by_a_browser_alone_is_that_of_who_alone_was_seen_with_it(anna: User) -> None:
+def test_browser_shared_with_another_lead_claims_no_rows(anna: User) -> None:
     for user in (anna, None):
         InteractiveRunFactory(user=user, anonymous_id=BROWSER)
-    known(LeadFactory(), anonymous_id=BROWSER)
+    add_identity(LeadFactory(), anonymous_id=BROWSER)
     link = DeepLinkFactory(anonymous_id=BROWSER)
-    assert link.pk not in found(PersonalRows(anna.pk, is_erasure=True), type(link))
+    assert link.pk not in keys_in(PersonalRows(anna.pk, is_erasure=True), type(link))
 
 
-def test_a_lead_that_was_two_people_s_does_not_become_the_one_s_who_is_left(
-    anna: User, boris: User
-) -> None:
+def test_shared_lead_does_not_pass_to_the_remaining_person(anna: User, boris: User) -> None:
     lead = LeadFactory()
-    known(lead, user=anna)
-    known(lead, user=boris)
+    add_identity(lead, user=anna)
+    add_identity(lead, user=boris)
     form = IntakeFormFactory(appointment=AppointmentFactory(client=None, lead=lead))
     note = LeadNoteFactory(lead=lead)
     erase_user(anna, method="self_service")
     person = PersonalRows(boris.pk)
     assert lead.pk in person.subject.shared
-    assert not {form.pk, note.pk} & (found(person, type(form)) | found(person, type(note)))
+    assert not {form.pk, note.pk} & (keys_in(person, type(form)) | keys_in(person, type(note)))
     into = LeadFactory()
     merge_leads(lead, into=into)
     person = PersonalRows(boris.pk)
     assert into.pk in person.subject.shared
-    assert not {form.pk, note.pk} & (found(person, type(form)) | found(person, type(note)))
+    assert not {form.pk, note.pk} & (keys_in(person, type(form)) | keys_in(person, type(note)))
 
 
 @each_contact
-def test_a_contact_planted_in_a_lead_that_rows_name_beside_another_person_neither(
+def test_contact_planted_in_a_lead_of_another_client_claims_nothing(
     anna: User, boris: User, channel: str
 ) -> None:
     lead = LeadFactory()
-    known_by(lead, channel, CONTACTS[channel])
+    add_contact(lead, channel, CONTACTS[channel])
     appointment = AppointmentFactory(client=boris, lead=lead)
     assert not rows_of(anna) & {lead, appointment}
     assert lead in rows_of(boris)
@@ -205,7 +203,7 @@ each_beside = pytest.mark.parametrize("beside", BESIDE.values(), ids=BESIDE)
 
 
 @each_beside
-def test_a_lead_is_theirs_that_a_row_names_beside_the_account(anna: User, beside: Any) -> None:
+def test_lead_in_a_row_with_the_account_belongs_to_the_person(anna: User, beside: Any) -> None:
     lead = LeadFactory()
     row = beside(anna, lead)
     note = LeadNoteFactory(lead=lead)
@@ -213,7 +211,7 @@ def test_a_lead_is_theirs_that_a_row_names_beside_the_account(anna: User, beside
 
 
 @each_beside
-def test_a_lead_named_beside_two_people_is_neither_of_theirs(
+def test_lead_in_rows_of_two_people_belongs_to_neither(
     anna: User, boris: User, beside: Any
 ) -> None:
     lead = LeadFactory()
@@ -229,32 +227,32 @@ def test_row_beside_another_account_makes_a_registered_lead_shared(
     anna: User, boris: User, beside: Any
 ) -> None:
     lead = LeadFactory()
-    identity, row = known(lead, user=anna), beside(boris, lead)
+    identity, row = add_identity(lead, user=anna), beside(boris, lead)
     note = LeadNoteFactory(lead=lead)
     assert rows_of(anna) & {identity, row, lead, note} == {identity}
     assert rows_of(boris) & {identity, row, lead, note} == {row}
 
 
-def test_of_a_lead_that_two_accounts_are_known_as_each_has_only_what_is_surely_theirs(
-    anna: User, boris: User
-) -> None:
+def test_accounts_of_a_shared_lead_have_only_unambiguous_rows(anna: User, boris: User) -> None:
     lead = LeadFactory()
-    hers = {known(lead, user=anna)} | {known_by(lead, c, text) for c, text in CONTACTS.items()}
-    his = {known(lead, user=boris), known_by(lead, "email", OTHER["email"])}
-    nobodys = {lead, known(lead, anonymous_id=BROWSER), LeadNoteFactory(lead=lead)}
+    hers = {add_identity(lead, user=anna)} | {
+        add_contact(lead, c, text) for c, text in CONTACTS.items()
+    }
+    his = {add_identity(lead, user=boris), add_contact(lead, "email", OTHER["email"])}
+    ambiguous = {lead, add_identity(lead, anonymous_id=BROWSER), LeadNoteFactory(lead=lead)}
     waits = WaitlistRequestFactory(
         user=None, lead=lead, contact_value_encrypted=Plaintext("Anna@example.com")
     )
-    assert rows_of(anna) & (hers | his | nobodys | {waits}) == hers | {waits}
-    assert rows_of(boris) & (hers | his | nobodys | {waits}) == his
+    assert rows_of(anna) & (hers | his | ambiguous | {waits}) == hers | {waits}
+    assert rows_of(boris) & (hers | his | ambiguous | {waits}) == his
 
 
-def test_what_belongs_to_a_lead_is_theirs(anna: User) -> None:
+def test_rows_of_a_lead_belong_to_its_person(anna: User) -> None:
     lead, other = LeadFactory(), LeadFactory()
-    known(lead, user=anna)
+    add_identity(lead, user=anna)
     made = {
-        known(lead, anonymous_id=BROWSER),
-        known_by(lead, "email", "second@example.com"),
+        add_identity(lead, anonymous_id=BROWSER),
+        add_contact(lead, "email", "second@example.com"),
         LeadNoteFactory(lead=lead),
         DeepLinkFactory(lead=lead),
         LeadTimelineEventFactory(lead=lead),
@@ -268,29 +266,29 @@ def test_what_belongs_to_a_lead_is_theirs(anna: User) -> None:
     assert not rows_of(anna) & others
 
 
-def test_leads_that_were_merged_into_theirs_are_theirs(anna: User) -> None:
+def test_leads_merged_into_a_lead_belong_to_its_person(anna: User) -> None:
     first, second, third = LeadFactory.create_batch(3)
-    known(third, user=anna)
+    add_identity(third, user=anna)
     consents = {ConsentFactory(user=None, lead=lead) for lead in (first, second)}
     events = {AnalyticsEventFactory(lead_id=lead.pk) for lead in (first, second)}
     merge_leads(first, into=second)
     merge_leads(second, into=third)
-    assert theirs(anna, Lead) == {first, second, third}
+    assert rows_in(anna, Lead) == {first, second, third}
     assert rows_of(anna) >= consents | events
 
 
 def test_merged_lead_still_leads_to_its_events(anna: User) -> None:
     lead, other = LeadFactory.create_batch(2)
-    known(other, user=anna)
+    add_identity(other, user=anna)
     event = AnalyticsEventFactory(lead_id=lead.pk)
     merge_leads(lead, into=other)
-    assert theirs(anna, Lead) == {lead, other}
+    assert rows_in(anna, Lead) == {lead, other}
     assert event in rows_of(anna)
 
 
 @each_beside
-def test_rows_of_a_lead_stay_theirs_when_it_is_merged(anna: User, beside: Any) -> None:
-    """The lead is known by nothing but a row that names the account too."""
+def test_rows_of_a_lead_stay_with_the_person_after_a_merge(anna: User, beside: Any) -> None:
+    """Only a row that also names the account identifies the lead."""
     lead, second, third = LeadFactory.create_batch(3)
     row = beside(anna, lead)
     notes = {LeadNoteFactory(lead=lead), LeadNoteFactory(lead=second)}
@@ -309,7 +307,7 @@ def test_lead_merged_into_the_lead_of_another_account_is_shared(
     lead, other = LeadFactory.create_batch(2)
     row = beside(anna, lead)
     note = LeadNoteFactory(lead=lead)
-    known(other, user=boris)
+    add_identity(other, user=boris)
     merge_leads(lead, into=other)
     for user in (anna, boris):
         assert not rows_of(user) & {lead, other, note}
@@ -321,10 +319,10 @@ def test_lead_merged_into_the_lead_of_another_account_is_shared(
     assert not LeadNote.objects.filter(pk=note.pk).exists()
 
 
-def test_leads_that_are_remembered_are_theirs_unless_they_are_somebody_elses(boris: User) -> None:
+def test_remembered_leads_belong_to_the_person_unless_reassigned(boris: User) -> None:
     remembered, lost = LeadFactory.create_batch(2)
-    known_by(remembered, "email", EMAIL)
-    known(lost, user=boris)
+    add_contact(remembered, "email", EMAIL)
+    add_identity(lost, user=boris)
     person = PersonalRows(uuid4(), remembered=[remembered.pk, lost.pk, uuid4()])
     assert {remembered.pk} <= person.subject.leads
     assert lost.pk not in person.subject.leads
@@ -333,9 +331,7 @@ def test_leads_that_are_remembered_are_theirs_unless_they_are_somebody_elses(bor
 # -- by a browser ---------------------------------------------------------------------------------
 
 
-def test_what_names_nobody_is_theirs_by_a_browser_that_nobody_else_was_seen_with(
-    anna: User, boris: User
-) -> None:
+def test_unnamed_rows_of_an_exclusive_browser_belong_to_the_person(anna: User, boris: User) -> None:
     InteractiveRunFactory(user=anna, anonymous_id=BROWSER)
     made = {
         AnalyticsEventFactory(anonymous_id=BROWSER),
@@ -351,30 +347,30 @@ def test_what_names_nobody_is_theirs_by_a_browser_that_nobody_else_was_seen_with
 SEEN = {
     "run": lambda user: InteractiveRunFactory(user=user, anonymous_id=BROWSER),
     "event": lambda user: AnalyticsEventFactory(user_id=user.pk, anonymous_id=BROWSER),
-    "identity": lambda user: known(LeadFactory(), user=user, anonymous_id=BROWSER),
+    "identity": lambda user: add_identity(LeadFactory(), user=user, anonymous_id=BROWSER),
 }
 each_sight = pytest.mark.parametrize("seen", SEEN.values(), ids=SEEN)
 
 
 @each_sight
-def test_a_shared_browser_leads_to_nothing(anna: User, boris: User, seen: Any) -> None:
+def test_shared_browser_claims_no_rows(anna: User, boris: User, seen: Any) -> None:
     hers, his = SEEN["event"](anna), seen(boris)
-    nobodys = {
+    ambiguous = {
         AnalyticsEventFactory(anonymous_id=BROWSER),
         InteractiveRunFactory(anonymous_id=BROWSER),
     }
-    assert not (rows_of(anna) | rows_of(boris)) & nobodys
+    assert not (rows_of(anna) | rows_of(boris)) & ambiguous
     assert hers in rows_of(anna)
     assert his in rows_of(boris)
 
 
-def test_a_browser_that_was_seen_with_a_stranger_s_lead_is_shared(anna: User) -> None:
+def test_browser_of_an_unrelated_lead_is_shared(anna: User) -> None:
     SEEN["run"](anna)
-    known(LeadFactory(), anonymous_id=BROWSER)
+    add_identity(LeadFactory(), anonymous_id=BROWSER)
     assert not rows_of(anna) & {AnalyticsEventFactory(anonymous_id=BROWSER)}
 
 
-def test_an_event_of_a_lead_that_is_gone_names_nobody(anna: User) -> None:
+def test_event_of_a_missing_lead_names_no_other_person(anna: User) -> None:
     SEEN["run"](anna)
     event = AnalyticsEventFactory(anonymous_id=BROWSER, lead_id=uuid4(), user_id=uuid4())
     assert event in rows_of(anna)
@@ -384,7 +380,7 @@ def test_an_event_of_a_lead_that_is_gone_names_nobody(anna: User) -> None:
 
 
 @each_contact
-def test_a_request_without_a_name_is_theirs_by_its_contact(
+def test_unnamed_request_belongs_to_the_person_with_its_contact(
     anna: User, boris: User, channel: str
 ) -> None:
     request = WaitlistRequestFactory(
@@ -397,7 +393,7 @@ def test_a_request_without_a_name_is_theirs_by_its_contact(
 
 
 @pytest.mark.parametrize("stored_under", ["old", "new"])
-def test_contacts_are_found_under_the_old_and_the_new_key(
+def test_contacts_match_under_the_old_and_the_new_key(
     anna: User, stored_under: str, settings: Any
 ) -> None:
     (old,) = settings.BLIND_INDEX_KEYS
@@ -405,14 +401,14 @@ def test_contacts_are_found_under_the_old_and_the_new_key(
     if stored_under == "new":
         settings.BLIND_INDEX_KEYS = keys.Keyring(both)
     lead = LeadFactory()
-    known_by(lead, "email", EMAIL)
+    add_contact(lead, "email", EMAIL)
     request = WaitlistRequestFactory(user=None, contact_value_encrypted=Plaintext(EMAIL))
     settings.BLIND_INDEX_KEYS = keys.Keyring(both)
     assert rows_of(anna) >= {lead, request}
 
 
 @each_contact
-def test_a_question_without_a_name_is_theirs_by_its_opened_contact(
+def test_unnamed_question_belongs_to_the_person_with_its_contact(
     anna: User, boris: User, channel: str
 ) -> None:
     spelling = {"email": "Anna@Example.com", "phone": "8 999 123-45-67", "telegram": TELEGRAM}
@@ -427,27 +423,25 @@ def test_a_question_without_a_name_is_theirs_by_its_opened_contact(
     assert not rows_of(boris) & {question}
 
 
-def test_a_question_of_somebody_who_is_named_is_not_another_ones_by_its_contact(
-    anna: User, boris: User
-) -> None:
+def test_contact_does_not_claim_a_question_of_a_named_person(anna: User, boris: User) -> None:
     question = AnonymousQuestionFactory(user=boris, contact_value_encrypted=Plaintext(EMAIL))
     assert question not in rows_of(anna)
     assert question in rows_of(boris)
 
 
-def test_a_contact_that_does_not_open_is_nobodys(anna: User) -> None:
+def test_unreadable_contact_claims_nothing(anna: User) -> None:
     question = AnonymousQuestionFactory(contact_value_encrypted=Plaintext(EMAIL))
     update_sql(question, contact_value_encrypted=sealed())
     assert question not in rows_of(anna)
 
 
-def test_a_contact_that_somebody_typed_into_their_lead_leads_to_nobody_elses_words(
+def test_contact_typed_into_a_lead_claims_no_texts(
     anna: User,
 ) -> None:
-    """Else whoever types a stranger's address could export the stranger's questions."""
+    """Otherwise a person who types another's address could export the other's questions."""
     lead = LeadFactory()
-    known(lead, user=anna)
-    known_by(lead, "email", "stranger@example.com")
+    add_identity(lead, user=anna)
+    add_contact(lead, "email", "stranger@example.com")
     words = {
         AnonymousQuestionFactory(contact_value_encrypted=Plaintext("stranger@example.com")),
         WaitlistRequestFactory(
@@ -460,7 +454,7 @@ def test_a_contact_that_somebody_typed_into_their_lead_leads_to_nobody_elses_wor
 # -- by other rows --------------------------------------------------------------------------------
 
 
-def test_what_belongs_to_rows_of_theirs_is_theirs(anna: User, boris: User) -> None:
+def test_rows_that_refer_to_rows_of_the_person_belong_to_them(anna: User, boris: User) -> None:
     mine, other = AppointmentFactory(client=anna), AppointmentFactory(client=boris)
     review = ReviewFactory(user=anna)
     made = {
@@ -475,7 +469,7 @@ def test_what_belongs_to_rows_of_theirs_is_theirs(anna: User, boris: User) -> No
     assert not rows_of(anna) & others
 
 
-def test_the_note_of_a_slot_is_theirs_whose_session_took_it_last(anna: User, boris: User) -> None:
+def test_slot_note_belongs_to_the_last_client(anna: User, boris: User) -> None:
     slot, free = AvailabilitySlotFactory(), AvailabilitySlotFactory()
     AppointmentFactory(client=boris, slot=slot, canceled=True)
     AppointmentFactory(client=anna, slot=slot)
@@ -483,16 +477,16 @@ def test_the_note_of_a_slot_is_theirs_whose_session_took_it_last(anna: User, bor
     assert not rows_of(boris) & {slot, free}
 
 
-def test_who_of_the_staff_did_it_is_not_whose_it_is(anna: User, boris: User) -> None:
+def test_row_does_not_belong_to_its_staff_author(anna: User, boris: User) -> None:
     lead = LeadFactory()
-    known(lead, user=boris)
+    add_identity(lead, user=boris)
     note = LeadNoteFactory(lead=lead, author=anna)
     answer = QuestionAnswerFactory(question=AnonymousQuestionFactory(user=boris), answered_by=anna)
     assert not rows_of(anna) & {note, answer}
     assert rows_of(boris) >= {note, answer}
 
 
-def test_a_session_is_theirs_who_is_signed_in_there(anna: User, boris: User) -> None:
+def test_login_session_belongs_to_the_signed_in_person(anna: User, boris: User) -> None:
     opened = {}
     for user in (anna, boris, None):
         store = SessionStore()
@@ -500,12 +494,10 @@ def test_a_session_is_theirs_who_is_signed_in_there(anna: User, boris: User) -> 
         store.save()
         opened[user] = Session.objects.get(pk=store.session_key)
     Session.objects.create(session_key="broken", session_data="rubbish", expire_date=ahead(days=1))
-    assert theirs(anna, Session) == {opened[anna]}
+    assert rows_in(anna, Session) == {opened[anna]}
 
 
-def test_of_the_audit_log_theirs_is_what_they_did_and_who_failed_to_be_them(
-    anna: User, boris: User
-) -> None:
+def test_audit_entries_belong_to_the_actor_or_the_failed_account(anna: User, boris: User) -> None:
     entries: dict[str, UUID] = {}
     for name, actor, about in [
         ("hers", anna, boris),
@@ -515,20 +507,20 @@ def test_of_the_audit_log_theirs_is_what_they_did_and_who_failed_to_be_them(
     ]:
         with acting_as(actor, ip_address="192.0.2.7"):
             entries[name] = record_entry("login_failed", about)
-    assert {row.pk for row in theirs(anna, AuditLogEntry)} == {entries["hers"], entries["failed"]}
+    assert {row.pk for row in rows_in(anna, AuditLogEntry)} == {entries["hers"], entries["failed"]}
 
 
-def test_nothing_of_somebody_who_does_not_exist_is_found() -> None:
+def test_unknown_person_has_no_rows() -> None:
     AnonymousQuestionFactory()
     AnalyticsEventFactory()
-    known(LeadFactory(), anonymous_id=BROWSER)
+    add_identity(LeadFactory(), anonymous_id=BROWSER)
     assert rows_of(User(pk=uuid4())) == set()
 
 
-def test_an_account_with_contacts_older_than_the_rules_has_the_others(boris: User) -> None:
+def test_account_with_an_invalid_old_contact_matches_by_the_others(boris: User) -> None:
     update_sql(boris, email="no-domain@" + "x" * 70)
     lead = LeadFactory()
-    known_by(lead, "phone", OTHER["phone"])
+    add_contact(lead, "phone", OTHER["phone"])
     assert lead in rows_of(boris)
 
 
@@ -539,22 +531,22 @@ def exported(user: User) -> dict[str, list[dict[str, Any]]]:
     return {table.name: list(rows) for table, rows in PersonalRows(user.pk).export()}
 
 
-def test_an_export_opens_what_is_sealed_and_has_the_exported_columns_only(anna: User) -> None:
+def test_export_opens_sealed_values_and_has_only_exported_columns(anna: User) -> None:
     question = AnonymousQuestionFactory(user=anna, question_text_encrypted=Plaintext("Почему?"))
-    found = exported(anna)
-    (row,) = found["anonymous_questions"]
+    rows = exported(anna)
+    (row,) = rows["anonymous_questions"]
     assert row["id"] == question.pk
     assert row["question_text_encrypted"] == "Почему?"
-    (own,) = found["users"]
+    (own,) = rows["users"]
     assert own["email"] == EMAIL
     assert "password" not in own
     for table in tables():
         declared = {column.name for column in table.columns if column.in_export}
-        for row in found.get(table.name, []):
+        for row in rows.get(table.name, []):
             assert row.keys() == declared
 
 
-def test_an_export_says_of_a_value_that_does_not_open_why(anna: User) -> None:
+def test_export_marks_an_unreadable_value_with_the_reason(anna: User) -> None:
     question = AnonymousQuestionFactory(user=anna)
     update_sql(question, question_text_encrypted=sealed())
     (row,) = exported(anna)["anonymous_questions"]
@@ -562,10 +554,10 @@ def test_an_export_says_of_a_value_that_does_not_open_why(anna: User) -> None:
     assert repr(row["question_text_encrypted"]) == "<unreadable: SealBroken>"
 
 
-# -- no table is forgotten ------------------------------------------------------------------------
+# -- completeness ---------------------------------------------------------------------------------
 
 
-def test_every_table_with_something_personal_can_be_reached_from_a_person() -> None:
+def test_every_personal_table_is_reachable_from_a_person() -> None:
     assert unreachable_tables() == []
 
 
@@ -574,7 +566,7 @@ def test_every_table_with_something_personal_can_be_reached_from_a_person() -> N
     [classification.p1("who it is about"), classification.p0("who it is about", export=True)],
     ids=["personal", "exported"],
 )
-def test_a_personal_column_to_which_nothing_leads_is_named(
+def test_unreachable_personal_column_is_reported(
     monkeypatch: Any, declared: classification.Classified
 ) -> None:
     tags = next(table for table in tables() if table.name == "tags")
@@ -603,8 +595,8 @@ def test_empty_lead_that_erasure_creates_is_known_as_erased(anna: User, boris: U
 
 def test_doubtful_lead_stays_doubtful_after_an_erasure(anna: User, boris: User) -> None:
     lead = LeadFactory()
-    known_by(lead, "email", EMAIL)
-    known_by(lead, "phone", OTHER["phone"])
+    add_contact(lead, "email", EMAIL)
+    add_contact(lead, "phone", OTHER["phone"])
     note = LeadNoteFactory(lead=lead)
     assert note not in rows_of(boris)
     erase_user(anna, method="self_service")

@@ -1,4 +1,4 @@
-"""process_exports: requests become files, or it is said why not."""
+"""process_exports: requests become files, or fail with a reason."""
 
 from __future__ import annotations
 
@@ -53,16 +53,16 @@ def folder(tmp_path: Path, settings: Any) -> Path:
 
 @pytest.fixture
 def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
-    """A database of its own, where what the test writes is committed."""
+    """A separate database, to which the test commits."""
     with django_db_blocker.unblock(), default_connection_on(fresh_database):
         yield fresh_database
 
 
-# -- asking ---------------------------------------------------------------------------------------
+# -- requesting -----------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
-def test_asking_again_while_one_is_open_gives_that_one() -> None:
+def test_repeated_request_returns_the_pending_one() -> None:
     person = UserFactory()
     first = request_export(person, export_type="user_data")
     assert (first.status, first.user_id) == ("requested", person.pk)
@@ -76,7 +76,7 @@ def test_asking_again_while_one_is_open_gives_that_one() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("over", ["ready", "failed"])
-def test_asking_after_one_is_over_gives_a_new_one(over: str) -> None:
+def test_request_after_a_finished_one_is_new(over: str) -> None:
     earlier = DataExportRequestFactory(**{over: True})
     new = request_export(earlier.user, export_type="user_data")
     assert new != earlier
@@ -92,35 +92,35 @@ def test_a_request_has_the_time_of_the_clock() -> None:
 
 
 @pytest.mark.django_db
-def test_a_blocked_person_may_ask_and_gets_it() -> None:
+def test_blocked_person_may_request_an_export() -> None:
     request = request_export(diarist(blocked=True), export_type="user_data")
     assert process_export(request.pk) == "ready"
 
 
 @pytest.mark.django_db
-def test_who_may_not_ask() -> None:
-    gone = UserFactory(deleted=True)
+def test_erased_and_unknown_people_cannot_request_an_export() -> None:
+    erased = UserFactory(deleted=True)
     with nothing_written():
         with pytest.raises(AccountErased):
-            request_export(gone, export_type="user_data")
-        for nobody in (uuid7(), "nobody", None):
+            request_export(erased, export_type="user_data")
+        for unknown in (uuid7(), "unknown", None):
             with pytest.raises(NotFound):
-                request_export(nobody, export_type="user_data")
+                request_export(unknown, export_type="user_data")
         for odd in ("everything", "", None, "user_data "):
             with pytest.raises(InvalidInput):
                 request_export(UserFactory.build(), export_type=odd)
 
 
 @pytest.mark.slow
-def test_asking_many_times_at_once_is_asking_once(committed: Database) -> None:
+def test_concurrent_requests_store_one_row(committed: Database) -> None:
     person = UserFactory()
-    asked = [lambda: request_export(person.pk, export_type="user_data")] * 8
-    answers = run_concurrently(*asked)
+    calls = [lambda: request_export(person.pk, export_type="user_data")] * 8
+    answers = run_concurrently(*calls)
     assert len({answer.pk for answer in answers}) == 1
     assert requests.count() == 1
 
 
-# -- making ---------------------------------------------------------------------------------------
+# -- processing -----------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
@@ -142,7 +142,7 @@ def test_a_request_becomes_a_file_with_everything(folder: Path) -> None:
 
 
 @pytest.mark.django_db
-def test_nobody_elses_rows_are_in_it() -> None:
+def test_file_has_no_rows_of_other_people() -> None:
     request = request_export(UserFactory(), export_type="user_data")
     other = diarist()
     process_export(request.pk)
@@ -163,8 +163,8 @@ def test_a_diary_becomes_a_pdf() -> None:
 
 
 @pytest.mark.django_db
-def test_somebody_without_a_diary_gets_a_pdf_too() -> None:
-    """Otherwise the list of exports would tell who keeps one."""
+def test_person_without_a_diary_gets_a_pdf() -> None:
+    """Otherwise the list of exports would reveal who keeps a diary."""
     request = request_export(UserFactory(), export_type="diary_pdf")
     assert process_export(request.pk) == "ready"
     request.refresh_from_db()
@@ -172,7 +172,7 @@ def test_somebody_without_a_diary_gets_a_pdf_too() -> None:
 
 
 @pytest.mark.django_db
-def test_it_is_told_without_saying_whose_it_is_and_is_in_the_log() -> None:
+def test_event_names_no_person_and_the_export_is_in_the_log() -> None:
     person = diarist()
     request = request_export(person, export_type="user_data")
     noon = now()
@@ -188,7 +188,7 @@ def test_it_is_told_without_saying_whose_it_is_and_is_in_the_log() -> None:
 
 
 @pytest.mark.django_db
-def test_working_it_off_again_changes_nothing(folder: Path) -> None:
+def test_repeated_processing_changes_nothing(folder: Path) -> None:
     request = request_export(diarist(), export_type="user_data")
     process_export(request.pk)
     before = files(folder)
@@ -199,7 +199,7 @@ def test_working_it_off_again_changes_nothing(folder: Path) -> None:
 
 
 @pytest.mark.django_db
-def test_the_oldest_are_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oldest_requests_are_processed_first(monkeypatch: pytest.MonkeyPatch) -> None:
     made = [DataExportRequestFactory(created_at=now() - age * DAYS) for age in (1, 3, 2)]
     DataExportRequestFactory(ready=True)
     order: list[UUID] = []
@@ -212,7 +212,7 @@ def test_the_oldest_are_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.django_db
-def test_nothing_to_do_is_said_so(folder: Path) -> None:
+def test_command_without_requests_reports_zero(folder: Path) -> None:
     with nothing_written():
         assert command() == "       0 are ready\n"
     assert files(folder) == []
@@ -220,13 +220,13 @@ def test_nothing_to_do_is_said_so(folder: Path) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("limit", ["0", "-1", "x", "1.5", ""])
-def test_a_wrong_limit_is_named(limit: str) -> None:
+def test_invalid_limit_is_refused(limit: str) -> None:
     with pytest.raises(CommandError, match="is no limit"):
         command(f"--limit={limit}")
 
 
 @pytest.mark.django_db
-def test_a_folder_that_cannot_be_used_is_said_before_anything_is_tried(folder: Path) -> None:
+def test_unusable_folder_is_reported_before_any_processing(folder: Path) -> None:
     request = DataExportRequestFactory()
     folder.write_text("a file where the folder should be")
     assert refused() == ("", "The folder of EXPORTS_DIR cannot be used: File exists.")
@@ -235,21 +235,23 @@ def test_a_folder_that_cannot_be_used_is_said_before_anything_is_tried(folder: P
 
 
 @pytest.mark.django_db
-def test_files_of_expired_exports_go_with_the_next_run(folder: Path) -> None:
+def test_files_of_expired_exports_are_removed_by_the_next_run(folder: Path) -> None:
     request = request_export(diarist(), export_type="user_data")
     process_export(request.pk, clock=lambda: now() - 8 * DAYS)
     assert len(files(folder)) == 1
     assert "1 files removed" in command()
     assert files(folder) == []
     request.refresh_from_db()
-    assert request.status == "ready"  # the row stays, 90 days
+    assert request.status == "ready"  # the row stays for 90 days
 
 
-# -- what goes wrong ------------------------------------------------------------------------------
+# -- failures -------------------------------------------------------------------------------------
 
 
-def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException, *, of: Any = None) -> None:
-    """Rendering raises ``error``, of this person's rows or of everybody's."""
+def make_rendering_fail(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException, *, of: Any = None
+) -> None:
+    """Rendering raises ``error`` for this person, or for everybody."""
     collected = collecting.export_user_data
 
     def raising(user_id: UUID, *args: Any, **options: Any) -> Any:
@@ -261,18 +263,20 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException, *, of: Any = 
 
 
 @pytest.mark.django_db
-def test_what_fails_is_failed_and_said_in_one_line_without_values(
+def test_failure_is_logged_in_one_line_without_values(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, folder: Path
 ) -> None:
     person, other = diarist(), diarist()
-    failing(monkeypatch, ValueError(f"could not render {SECRET} of {person.email}"), of=person)
+    make_rendering_fail(
+        monkeypatch, ValueError(f"could not render {SECRET} of {person.email}"), of=person
+    )
     request = request_export(person, export_type="user_data")
     fine = request_export(other, export_type="user_data")
     with caplog.at_level(logging.INFO):
-        said, refusal = refused()
+        output, refusal = refused()
     assert refusal == "1 exports could not be made, or not completely."
-    assert f"{request.pk}: failed" in said
-    assert "1 are ready" in said
+    assert f"{request.pk}: failed" in output
+    assert "1 are ready" in output
     request.refresh_from_db()
     fine.refresh_from_db()
     assert (request.status, fine.status) == ("failed", "ready")
@@ -288,10 +292,10 @@ def test_what_fails_is_failed_and_said_in_one_line_without_values(
 
 
 @pytest.mark.django_db
-def test_after_a_failure_the_person_may_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_person_may_request_again_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     person = diarist()
     with monkeypatch.context() as patched:
-        failing(patched, ValueError())
+        make_rendering_fail(patched, ValueError())
         process_export(request_export(person, export_type="user_data").pk)
     again = request_export(person, export_type="user_data")
     assert process_export(again.pk) == "ready"
@@ -299,23 +303,23 @@ def test_after_a_failure_the_person_may_ask_again(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), OperationalError("x")])
-def test_what_is_not_the_requests_fault_is_tried_again(
+def test_temporary_failure_is_retried(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     request = request_export(diarist(), export_type="user_data")
     with monkeypatch.context() as patched:
-        failing(patched, error)
-        said, refusal = refused()
-    assert f"{request.pk}: postponed" in said
+        make_rendering_fail(patched, error)
+        output, refusal = refused()
+    assert f"{request.pk}: postponed" in output
     assert "could not be made" in refusal
-    assert "has to wait" in caplog.text
+    assert "is postponed" in caplog.text
     request.refresh_from_db()
     assert request.status == "processing"
     assert "1 are ready" in command()
 
 
 @pytest.mark.django_db
-def test_what_does_not_open_is_named_and_the_rest_is_given(
+def test_unreadable_value_is_reported_and_the_rest_is_exported(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     person = diarist()
@@ -326,14 +330,14 @@ def test_what_does_not_open_is_named_and_the_rest_is_given(
         [lost.pk],
     )
     request = request_export(person, export_type="user_data")
-    said, refusal = refused()
-    assert "1 are ready, with values that could not be opened" in said
+    output, refusal = refused()
+    assert "1 are ready, with values that could not be opened" in output
     assert "not completely" in refusal
     request.refresh_from_db()
     assert request.status == "ready"
-    held = {row["id"]: row for row in document_of(request)["tables"]["diary_entries"]}
-    assert held.pop(str(lost.pk))["payload_encrypted"] == {"$unreadable": "UnknownKey"}
-    (left,) = held.values()
+    by_id = {row["id"]: row for row in document_of(request)["tables"]["diary_entries"]}
+    assert by_id.pop(str(lost.pk))["payload_encrypted"] == {"$unreadable": "UnknownKey"}
+    (left,) = by_id.values()
     assert left["payload_encrypted"]["items"] == [{"text": SECRET}]
     assert f"diary_entries.payload_encrypted {lost.pk}" in caplog.text
     assert SECRET not in caplog.text
@@ -341,7 +345,7 @@ def test_what_does_not_open_is_named_and_the_rest_is_given(
 
 
 @pytest.mark.django_db
-def test_rubbish_in_a_diary_is_no_reason_to_fail_the_pdf() -> None:
+def test_unreadable_diary_entry_does_not_fail_the_pdf() -> None:
     person = diarist()
     lost = DiaryEntryFactory(user=person)
     moved = DiaryEntryFactory(user=person)
@@ -358,7 +362,7 @@ def test_rubbish_in_a_diary_is_no_reason_to_fail_the_pdf() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("fails", [False, True], ids=["made", "failing"])
-def test_a_person_erased_meanwhile_has_no_file_and_it_is_no_error(
+def test_person_erased_meanwhile_has_no_file_and_no_error(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, folder: Path, fails: bool
 ) -> None:
     request = request_export(diarist(), export_type="user_data")
@@ -371,7 +375,7 @@ def test_a_person_erased_meanwhile_has_no_file_and_it_is_no_error(
         return collected(*args, **options)
 
     monkeypatch.setattr(requests_module, "export_user_data", erased_meanwhile)
-    assert "1 are no longer wanted" in command()
+    assert "1 are dropped" in command()
     assert files(folder) == []
     assert caplog.records == []
     assert audited() == []
@@ -379,15 +383,15 @@ def test_a_person_erased_meanwhile_has_no_file_and_it_is_no_error(
 
 
 @pytest.mark.django_db
-def test_a_file_whose_request_cannot_be_finished_does_not_stay(
+def test_file_of_an_unfinished_request_is_removed(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     request = request_export(diarist(), export_type="user_data")
 
-    def refusing(*_args: Any, **_options: Any) -> None:
+    def fail(*_args: Any, **_options: Any) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(requests_module, "record_entry", refusing)
+    monkeypatch.setattr(requests_module, "record_entry", fail)
     assert process_export(request.pk) == "failed"
     assert files(folder) == []
     request.refresh_from_db()
@@ -399,14 +403,14 @@ def test_a_file_whose_request_cannot_be_finished_does_not_stay(
 
 
 @pytest.mark.slow
-def test_everything_is_read_at_one_moment_and_nothing_is_written(committed: Database) -> None:
+def test_collecting_uses_a_read_only_snapshot(committed: Database) -> None:
     show = "SELECT current_setting('transaction_isolation') AS i, current_setting({}) AS r"
     show = show.format("'transaction_read_only'")
     with collecting.read_only_snapshot():
         assert execute(show) == [{"i": "repeatable read", "r": "on"}]
     with transaction.atomic():
         assert execute(show) == [{"i": "read committed", "r": "off"}]
-        with collecting.read_only_snapshot():  # inside of another it is that one
+        with collecting.read_only_snapshot():  # a nested block uses the outer transaction
             assert execute(show) == [{"i": "read committed", "r": "off"}]
     assert execute(show) == [{"i": "read committed", "r": "off"}]
     with pytest.raises(ZeroDivisionError), collecting.read_only_snapshot():
@@ -414,7 +418,7 @@ def test_everything_is_read_at_one_moment_and_nothing_is_written(committed: Data
     assert execute(show) == [{"i": "read committed", "r": "off"}]
 
 
-def test_a_value_of_a_new_kind_is_named_by_its_place_alone() -> None:
+def test_unknown_type_is_reported_by_its_column_only() -> None:
     class Odd:
         def __repr__(self) -> str:
             return SECRET

@@ -1,4 +1,4 @@
-"""process_exports beside others like it: shared, stopped, killed; each file is made once."""
+"""Concurrent, stopped and killed runs of process_exports: each file is made once."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ def folder(tmp_path: Path, settings: Any) -> Path:
 
 @pytest.fixture
 def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
-    """A database of its own, where what the test writes is committed."""
+    """A separate database, to which the test commits."""
     with django_db_blocker.unblock(), default_connection_on(fresh_database):
         yield fresh_database
 
 
-# -- several at work ------------------------------------------------------------------------------
+# -- concurrent workers ---------------------------------------------------------------------------
 
 
 @contextmanager
-def at_work(database: Database, request: DataExportRequest) -> Iterator[psycopg.Connection]:
-    """Somebody else's session is at work on this request."""
+def lock_elsewhere(database: Database, request: DataExportRequest) -> Iterator[psycopg.Connection]:
+    """Another session has locked this request."""
     with database.connect(autocommit=True) as other:
         other.execute(
             "SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"data_export:{request.pk}"]
@@ -57,16 +57,16 @@ def at_work(database: Database, request: DataExportRequest) -> Iterator[psycopg.
         yield other
 
 
-def test_what_another_session_works_on_is_left_to_it(committed: Database, folder: Path) -> None:
+def test_request_locked_by_another_session_is_skipped(committed: Database, folder: Path) -> None:
     request = DataExportRequestFactory(user=diarist(), processing=True)
-    with at_work(committed, request), nothing_written():
-        assert "1 were at work elsewhere" in command()
+    with lock_elsewhere(committed, request), nothing_written():
+        assert "1 are processed by another worker" in command()
     assert files(folder) == []
-    assert eventually(lambda: turn_is_free(request))
-    assert "1 are ready" in command()  # its session has ended, whatever became of it
+    assert eventually(lambda: is_unlocked(request))
+    assert "1 are ready" in command()  # the other session has ended
 
 
-def test_a_request_that_is_being_erased_is_not_waited_for(committed: Database) -> None:
+def test_request_that_is_being_erased_is_skipped(committed: Database) -> None:
     request = request_export(diarist(), export_type="user_data")
     with committed.connect() as eraser:
         eraser.execute("DELETE FROM data_export_requests WHERE id = %s", [request.pk])
@@ -75,10 +75,10 @@ def test_a_request_that_is_being_erased_is_not_waited_for(committed: Database) -
     assert process_export(request.pk) == "ready"
 
 
-def test_who_lost_the_turn_does_not_finish(
+def test_worker_that_lost_its_lock_does_not_finish(
     committed: Database, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    """Its connection was cut while it worked, and another worker has taken the request up."""
+    """The worker has lost its connection, and another worker has locked the request."""
     request = request_export(diarist(), export_type="user_data")
     collected = collecting.export_user_data
 
@@ -100,17 +100,17 @@ def test_who_lost_the_turn_does_not_finish(
     assert len(files(folder)) == 1
 
 
-def test_turns_end_with_the_work(committed: Database) -> None:
+def test_lock_is_released_after_processing(committed: Database) -> None:
     for _ in range(3):
         process_export(request_export(diarist(), export_type="user_data").pk)
-    held = execute(
+    locks = execute(
         "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND granted "
         "AND pid = pg_backend_pid()"
     )
-    assert held == [{"n": 0}]
+    assert locks == [{"n": 0}]
 
 
-def test_workers_at_once_do_each_request_once(committed: Database, folder: Path) -> None:
+def test_concurrent_workers_process_each_request_once(committed: Database, folder: Path) -> None:
     made = [request_export(diarist(), export_type="user_data") for _ in range(12)]
     run_concurrently(*[lambda: [process_export(request.pk) for request in made]] * 4)
     assert requests.filter(status="ready").count() == 12
@@ -121,7 +121,7 @@ def test_workers_at_once_do_each_request_once(committed: Database, folder: Path)
     assert len(audited()) == 12
 
 
-# -- processes: two at once, stopped, killed ------------------------------------------------------
+# -- processes: concurrent, stopped, killed -------------------------------------------------------
 
 
 def started(database: Database, folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -137,49 +137,47 @@ def started(database: Database, folder: Path, *arguments: str) -> subprocess.Pop
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    said, complaints = process.communicate(timeout=HANG_TIMEOUT)
+    output, complaints = process.communicate(timeout=HANG_TIMEOUT)
     assert "Traceback" not in complaints, complaints
-    return process.returncode, said
+    return process.returncode, output
 
 
 @contextmanager
-def nobody_reads_diaries(database: Database) -> Iterator[Callable[[], bool]]:
-    """Whoever collects has to wait; yields a question: does anybody?"""
+def lock_diaries(database: Database) -> Iterator[Callable[[], bool]]:
+    """Lock the diaries, so that collecting has to wait; yields whether a session waits."""
     with database.connect() as other, database.connect(autocommit=True) as watcher:
         other.execute("LOCK TABLE diary_entries IN ACCESS EXCLUSIVE MODE")
 
-        def somebody_waits() -> bool:
+        def is_any_session_blocked() -> bool:
             row = watcher.execute(
                 "SELECT count(*) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND wait_event_type = 'Lock'"
             ).fetchone()
             return row != (0,)
 
-        yield somebody_waits
+        yield is_any_session_blocked
         other.rollback()
 
 
-def test_two_commands_at_once_share_the_work(committed: Database, folder: Path) -> None:
+def test_concurrent_commands_share_the_requests(committed: Database, folder: Path) -> None:
     made = [request_export(diarist(), export_type="user_data") for _ in range(10)]
     running = [started(committed, folder) for _ in range(2)]
     results = [ended(process) for process in running]
-    assert [code for code, _said in results] == [0, 0]
-    ready = [int(re.search(r"(\d+) are ready", said)[1]) for _code, said in results]
+    assert [code for code, _output in results] == [0, 0]
+    ready = [int(re.search(r"(\d+) are ready", output)[1]) for _code, output in results]
     assert sum(ready) == 10
     assert all(events(request) == ["data_export_ready"] for request in made)
     assert len(files(folder)) == requests.filter(status="ready").count() == 10
     assert len(audited()) == 10
 
 
-def test_killed_in_the_middle_it_leaves_nothing_half_done(
-    committed: Database, folder: Path
-) -> None:
+def test_killed_command_leaves_no_partial_export(committed: Database, folder: Path) -> None:
     first, second = (request_export(diarist(), export_type="user_data") for _ in range(2))
-    with nobody_reads_diaries(committed) as somebody_waits:
+    with lock_diaries(committed) as is_any_session_blocked:
         process = started(committed, folder)
-        assert eventually(somebody_waits)
+        assert eventually(is_any_session_blocked)
         first.refresh_from_db()
-        assert first.status == "processing"  # committed, for everybody to see
+        assert first.status == "processing"  # committed, and visible to others
         process.kill()
         process.communicate()
     first.refresh_from_db()
@@ -187,7 +185,7 @@ def test_killed_in_the_middle_it_leaves_nothing_half_done(
     assert (first.status, second.status) == ("processing", "requested")
     assert files(folder) == []
     assert audited() == []
-    assert eventually(lambda: turn_is_free(first))
+    assert eventually(lambda: is_unlocked(first))
     assert "2 are ready" in command()
     for request in (first, second):
         request.refresh_from_db()
@@ -197,19 +195,21 @@ def test_killed_in_the_middle_it_leaves_nothing_half_done(
     assert len(files(folder)) == 2
 
 
-def turn_is_free(request: DataExportRequest) -> bool:
-    """The server notices a moment later that a session was killed."""
+def is_unlocked(request: DataExportRequest) -> bool:
+    """The server notices the end of a killed session with a delay."""
     with requests_module.lock_request(request.pk) as is_ours:
         return is_ours
 
 
-def test_killed_while_it_writes_it_leaves_no_file_that_looks_finished(
+def test_command_killed_before_its_commit_leaves_an_unused_file(
     committed: Database, folder: Path
 ) -> None:
-    """The file is there, its request is not ready: the next run makes another, sweep removes it."""
+    """The file exists, but its request is not ready: the next run makes another file, and a sweep
+    removes the first.
+    """
     request = request_export(diarist(), export_type="user_data")
     with committed.connect() as other, committed.connect(autocommit=True) as watcher:
-        # What makes it ready has to wait for its event.
+        # The update to "ready" has to wait for its event.
         other.execute("LOCK TABLE outbox_events IN SHARE MODE")
         process = started(committed, folder)
         waiting = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'outbox_events'::regclass"
@@ -217,7 +217,7 @@ def test_killed_while_it_writes_it_leaves_no_file_that_looks_finished(
         process.kill()
         process.communicate()
         other.rollback()
-    assert eventually(lambda: turn_is_free(request))
+    assert eventually(lambda: is_unlocked(request))
     (left,) = files(folder)
     request.refresh_from_db()
     assert request.status == "processing"
@@ -230,24 +230,24 @@ def test_killed_while_it_writes_it_leaves_no_file_that_looks_finished(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_told_to_stop_it_finishes_the_one_at_hand(
+def test_stopped_command_finishes_the_current_request(
     committed: Database, folder: Path, number: signal.Signals
 ) -> None:
     first, second = (request_export(diarist(), export_type="user_data") for _ in range(2))
-    with nobody_reads_diaries(committed) as somebody_waits:
+    with lock_diaries(committed) as is_any_session_blocked:
         process = started(committed, folder)
-        assert eventually(somebody_waits)
+        assert eventually(is_any_session_blocked)
         process.send_signal(number)
-    code, said = ended(process)
+    code, output = ended(process)
     assert code == 0
-    assert "Stopped; run the same command again to continue." in said
+    assert "Stopped; run the same command again to continue." in output
     first.refresh_from_db()
     second.refresh_from_db()
     assert (first.status, second.status) == ("ready", "requested")
     assert "1 are ready" in command()
 
 
-def test_a_failure_is_an_exit_code(committed: Database, folder: Path) -> None:
+def test_failed_export_sets_the_exit_code(committed: Database, folder: Path) -> None:
     person = diarist()
     execute(
         "UPDATE diary_entries SET payload_encrypted = "
@@ -260,7 +260,7 @@ def test_a_failure_is_an_exit_code(committed: Database, folder: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_progress_is_told_where_nobody_watches_a_bar(
+def test_progress_is_logged_without_a_terminal(
     committed: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(commands, "LINE_EVERY", 0)

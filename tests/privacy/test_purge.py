@@ -1,4 +1,4 @@
-"""What was kept long enough goes, and nothing else; killed or not, each run is counted once."""
+"""Rows are purged exactly when their retention ends."""
 
 from __future__ import annotations
 
@@ -26,12 +26,15 @@ from tests.clocks import fact_clock_at
 from tests.factories import (
     AnalyticsEventFactory,
     AnonymousQuestionFactory,
+    AppointmentFactory,
     AuditLogEntryFactory,
     DataExportRequestFactory,
     DeepLinkFactory,
     DiaryEntryFactory,
+    IntakeFormFactory,
     InteractiveRunFactory,
     InteractiveRunTotalFactory,
+    LeadIdentityFactory,
     LeadTimelineEventFactory,
     ModerationActionFactory,
     OutboxEventFactory,
@@ -39,26 +42,28 @@ from tests.factories import (
     ReviewFactory,
     ReviewPublicationConsentFactory,
     UserFactory,
+    WaitlistRequestFactory,
 )
 from tests.factories.base import ago
-from tests.privacy.purging import before, command, named, purge, refused, there, touches
+from tests.privacy.purging import before, command, exists, named, purge, refused, touches
 from tests.support import breaks, delete_sql, execute, refuses
 
 INSTANT = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
 
 
-# -- when a row goes ------------------------------------------------------------------------------
+# -- the end of retention -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Ending:
-    """A row that ends at a moment, by the retention of its table; ``takes`` goes along."""
+    """A row whose retention ends at a given time. Its purge also changes the tables ``touches``."""
 
     table: str
     name: str
     make: Callable[[datetime], models.Model]
     touches: tuple[str, ...] = ()
+    own_time: str = ""
 
     def __str__(self) -> str:
         return f"{self.table}: {self.name}"
@@ -67,14 +72,14 @@ class Ending:
     def time(self) -> str:
         retention = named(self.table).retention
         assert isinstance(retention, Purged)
-        return retention.time
+        return self.own_time or retention.time
 
 
 def question(**values: Any) -> models.Model:
     return AnonymousQuestionFactory(submitted_at=ago(days=2000), **values)
 
 
-def asked_and_answered(at: datetime) -> models.Model:
+def answered_question(at: datetime) -> models.Model:
     row = question(answered=True, moderated_at=at - timedelta(days=300), answered_at=at)
     ModerationActionFactory(ugc=row)
     return row
@@ -82,8 +87,42 @@ def asked_and_answered(at: datetime) -> models.Model:
 
 def rejected(at: datetime) -> models.Model:
     row = question(rejected=True, moderated_at=at)
-    ModerationActionFactory(ugc=row, rejected=True)
+    ModerationActionFactory(ugc=row, rejected=True, created_at=at - timedelta(days=1))
     return row
+
+
+def decided_again(at: datetime, status: str, action: str) -> models.Model:
+    """Decided first 400 days before ``at``, escalated, and decided for good at ``at``."""
+    row = question(**{status: True}, moderated_at=at - timedelta(days=400))
+    reason = {"reason_category": "spam"} if action == "reject" else {}
+    ModerationActionFactory(ugc=row, action=action, created_at=at, **reason)
+    return row
+
+
+def intake(at: datetime, **values: Any) -> models.Model:
+    """The form of a session that ended at ``at``."""
+    appointment = AppointmentFactory(
+        completed=True, start_at_utc=at - timedelta(minutes=50), end_at_utc=at, **values
+    )
+    return IntakeFormFactory(appointment=appointment, created_at=at - timedelta(days=30))
+
+
+def intake_of_canceled(at: datetime) -> models.Model:
+    appointment = AppointmentFactory(canceled=True, canceled_at=at)
+    return IntakeFormFactory(appointment=appointment, created_at=at - timedelta(days=30))
+
+
+def intake_of_moved(at: datetime) -> models.Model:
+    """The form stays with the first session of the chain, the last one was cancelled at ``at``."""
+    first = AppointmentFactory(rescheduled=True)
+    AppointmentFactory(canceled=True, canceled_at=at, rescheduled_from=first)
+    return IntakeFormFactory(appointment=first, created_at=at - timedelta(days=30))
+
+
+def identity_of_lead(at: datetime) -> models.Model:
+    identity = LeadIdentityFactory(created_at=at - timedelta(days=400))
+    LeadTimelineEventFactory(lead=identity.lead, occurred_at=at)
+    return identity
 
 
 def consent(**values: Any) -> models.Model:
@@ -117,8 +156,33 @@ ENDINGS = [
         )
         for state in ("", "completed", "abandoned", "crisis")
     ),
-    Ending("anonymous_questions", "answered", asked_and_answered, ("question_answers",)),
+    Ending("anonymous_questions", "answered", answered_question, ("question_answers",)),
     Ending("anonymous_questions", "rejected", rejected),
+    Ending(
+        "anonymous_questions",
+        "rejected after an escalation",
+        lambda at: decided_again(at, "rejected", "reject"),
+    ),
+    Ending(
+        "anonymous_questions",
+        "approved and never answered",
+        lambda at: question(approved=True, moderated_at=at),
+        own_time="180 days",
+    ),
+    Ending(
+        "anonymous_questions",
+        "approved again after an escalation and never answered",
+        lambda at: decided_again(at, "approved", "approve"),
+        own_time="180 days",
+    ),
+    Ending(
+        "waitlist_requests", "closed", lambda at: WaitlistRequestFactory(closed=True, closed_at=at)
+    ),
+    Ending("intake_forms", "session is over", intake, own_time="12 months"),
+    Ending("intake_forms", "session was cancelled", intake_of_canceled),
+    Ending("intake_forms", "moved session was cancelled", intake_of_moved),
+    Ending("lead_identities", "last event of the lead", identity_of_lead),
+    Ending("lead_identities", "no event", lambda at: LeadIdentityFactory(created_at=at)),
     Ending(
         "diary_entries",
         "deleted",
@@ -176,19 +240,19 @@ each_ending = pytest.mark.parametrize("ending", ENDINGS, ids=str)
 
 @pytest.mark.django_db
 @each_ending
-def test_a_row_goes_the_moment_its_time_is_over_and_no_other(ending: Ending) -> None:
-    """The clock of the database stands still in a transaction."""
+def test_row_is_purged_exactly_after_its_retention(ending: Ending) -> None:
+    """The clock of the database does not advance within a transaction."""
     over = before(ending.time)
-    kept = ending.make(over)  # exactly as long as it should
-    gone = [ending.make(over - INSTANT), ending.make(over - timedelta(days=30))]
+    kept = ending.make(over)  # exactly at the end of its retention
+    expired = [ending.make(over - INSTANT), ending.make(over - timedelta(days=30))]
     with touches():
         assert f"{ending.table}: 2 rows would be purged." in command("--dry-run")
     with touches(ending.table, *ending.touches):
-        said = command()
-    assert f"{ending.table}: 2 rows purged." in said
-    assert len(re.findall(r": [1-9]", said)) == 1
-    assert there(kept)
-    assert not any(map(there, gone))
+        output = command()
+    assert f"{ending.table}: 2 rows purged." in output
+    assert len(re.findall(r": [1-9]", output)) == 1
+    assert exists(kept)
+    assert not any(map(exists, expired))
     with touches():
         assert f"{ending.table}: 0 rows purged." in command()
 
@@ -200,7 +264,7 @@ def test_a_row_goes_the_moment_its_time_is_over_and_no_other(ending: Ending) -> 
     [e for e in ENDINGS if e.table in ("review_publication_consents", "analytics_events")],
     ids=str,
 )
-def test_nobody_deletes_before_its_time_what_is_only_the_purges_to_delete(ending: Ending) -> None:
+def test_protected_row_is_not_deleted_before_its_retention_ends(ending: Ending) -> None:
     over = before(ending.time)
     (clock,) = execute("SELECT now() AS now")
     with fact_clock_at(clock["now"]):
@@ -211,7 +275,7 @@ def test_nobody_deletes_before_its_time_what_is_only_the_purges_to_delete(ending
         delete_sql(ending.make(over - INSTANT))
 
 
-def test_every_end_of_every_table_is_tried() -> None:
+def test_every_purged_table_has_a_case() -> None:
     tried = {ending.table for ending in ENDINGS} | {"interactive_run_totals", "audit_log_entries"}
     assert tried == {table.name for table in retention.purged_tables()}
 
@@ -225,11 +289,17 @@ LONG_AGO = timedelta(days=9000)
     [
         lambda: question(),
         lambda: question(crisis=True),
-        lambda: question(approved=True, moderated_at=ago(days=999)),
+        lambda: WaitlistRequestFactory(created_at=ago(days=999)),
+        lambda: IntakeFormFactory(created_at=ago(days=999)),
+        lambda: LeadIdentityFactory(registered=True, created_at=ago(days=9000)),
+        lambda: LeadIdentityFactory(
+            created_at=ago(days=9000),
+            lead=LeadIdentityFactory(registered=True, created_at=ago(days=9000)).lead,
+        ),
         lambda: DiaryEntryFactory(created_at=ago(days=9000), entry_date=date(2001, 1, 1)),
         lambda: DataExportRequestFactory(created_at=ago(days=999)),
         lambda: DataExportRequestFactory(processing=True, created_at=ago(days=999)),
-        # Made late: somebody may still fetch it.
+        # Made late: the person may still fetch it.
         lambda: DataExportRequestFactory(ready=True, created_at=ago(days=999)),
         lambda: PaymentWebhookEventFactory(received_at=ago(days=999)),
         lambda: OutboxEventFactory(created_at=ago(days=999), available_at=ago(days=999)),
@@ -239,13 +309,13 @@ LONG_AGO = timedelta(days=9000)
         lambda: LeadTimelineEventFactory(occurred_at=ago(days=9000)),
     ],
 )
-def test_however_old_it_stays(make: Callable[[], models.Model]) -> None:
-    """What waits, what is in use, what somebody has to answer for."""
+def test_row_without_an_end_stays_at_any_age(make: Callable[[], models.Model]) -> None:
+    """Rows that are pending, in use, or needed as evidence."""
     row = make()
     with touches():
-        said = command()
-    assert not re.search(r": [1-9]", said)
-    assert there(row)
+        output = command()
+    assert not re.search(r": [1-9]", output)
+    assert exists(row)
 
 
 @pytest.mark.django_db
@@ -257,22 +327,22 @@ def test_however_old_it_stays(make: Callable[[], models.Model]) -> None:
         ("2027-07-15 12:00:00+00", "2026-06-15"),
     ],
 )
-def test_a_total_is_kept_for_thirteen_months_of_moscow(utc: str, day: str) -> None:
-    """``day``: the first that is kept."""
+def test_total_is_kept_for_thirteen_months_of_moscow_time(utc: str, day: str) -> None:
+    """``day`` is the first day that is kept."""
     first = date.fromisoformat(day)
-    kept, gone = (
+    kept, expired = (
         InteractiveRunTotalFactory(day=first),
         InteractiveRunTotalFactory(day=first - timedelta(days=1)),
     )
     with touches("interactive_run_totals"):
         assert purge("interactive_run_totals", now=datetime.fromisoformat(utc)).removed == 1
-    assert there(kept)
-    assert not there(gone)
+    assert exists(kept)
+    assert not exists(expired)
 
 
 @pytest.mark.django_db
-def test_a_month_is_a_month_of_the_calendar() -> None:
-    """13 months before the end of March begins in February, which is shorter."""
+def test_month_is_a_calendar_month() -> None:
+    """13 months before the end of March is the end of February, which is shorter."""
     now = datetime.fromisoformat("2027-03-31 12:00:00+00")
     end = datetime.fromisoformat("2026-02-28 12:00:00+00")
     kept = AnalyticsEventFactory(received_at=end)
@@ -283,7 +353,7 @@ def test_a_month_is_a_month_of_the_calendar() -> None:
         ).count_expired()
         == 1
     )
-    assert there(kept)
+    assert exists(kept)
 
 
 # -- the command ----------------------------------------------------------------------------------
@@ -312,13 +382,13 @@ def expired_links(number: int) -> list[models.Model]:
     ],
 )
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["", "dry run"])
-def test_what_makes_no_sense_is_refused_in_one_line(
+def test_invalid_argument_is_refused_in_one_line(
     arguments: list[str], sentence: str, dry: list[str]
 ) -> None:
     expired_links(1)
     with touches():
-        said, error = refused(*arguments, *dry)
-    assert said == ""
+        output, error = refused(*arguments, *dry)
+    assert output == ""
     assert re.match(sentence, error)
     assert "\n" not in error
 
@@ -332,34 +402,34 @@ def test_tables_are_chosen_by_name() -> None:
         "django_session: 1 row would be purged."
     ]
     with touches("deep_links", "outbox_events"):
-        said = command("--table", "outbox_events", "--table", "deep_links", "--batch", "1")
-    assert said.splitlines() == ["deep_links: 2 rows purged.", "outbox_events: 1 row purged."]
+        output = command("--table", "outbox_events", "--table", "deep_links", "--batch", "1")
+    assert output.splitlines() == ["deep_links: 2 rows purged.", "outbox_events: 1 row purged."]
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("event", ["lead_erased", "lead_shared"])
-def test_it_stays_known_what_became_of_leads(event: str) -> None:
+def test_events_about_erased_and_shared_leads_are_kept(event: str) -> None:
     kept = OutboxEventFactory(event_type=event, sent=True, published_at=ago(days=400))
     OutboxEventFactory(sent=True, published_at=ago(days=91))
-    said = command("--table", "outbox_events")
-    assert said.splitlines() == ["outbox_events: 1 row purged."]
+    output = command("--table", "outbox_events")
+    assert output.splitlines() == ["outbox_events: 1 row purged."]
     assert [row.pk for row in type(kept).objects.all()] == [kept.pk]
 
 
 @pytest.mark.django_db
-def test_a_dry_run_writes_nothing_whoever_may_only_read(files: Path) -> None:
+def test_dry_run_only_reads(files: Path) -> None:
     expired_links(3)
     old = files / f"{uuid7()}-{'0' * 32}.zip"
     old.write_bytes(b"")
     os.utime(old, (0, 0))
-    with touches(), connection.execute_wrapper(reads_only):
+    with touches(), connection.execute_wrapper(refuse_writes):
         assert "deep_links: 3 rows would be purged." in command("--dry-run")
     assert old.exists()
     command()
     assert not old.exists()
 
 
-def reads_only(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+def refuse_writes(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
     assert not re.search(r"\b(DELETE|UPDATE|INSERT|FOR UPDATE|advisory)\b", str(sql)), sql
     return execute(sql, params, many, context)
 
@@ -372,7 +442,7 @@ def files(tmp_path: Path, settings: Any) -> Path:
 
 
 @pytest.mark.django_db
-def test_the_file_of_an_export_goes_with_its_expiry_and_the_row_later(files: Path) -> None:
+def test_export_file_is_removed_at_its_expiry_and_the_row_later(files: Path) -> None:
     names = [f"{uuid7()}-{n:032x}.zip" for n in range(3)]
     for name in names:
         (files / name).write_bytes(b"everything")
@@ -387,12 +457,12 @@ def test_the_file_of_an_export_goes_with_its_expiry_and_the_row_later(files: Pat
         for name, created, expired in zip(names, (91, 8, 3), (84, 1, -4), strict=True)
     ]
     assert "data_export_requests: 1 row purged." in command()
-    assert [there(row) for row in rows] == [False, True, True]
+    assert [exists(row) for row in rows] == [False, True, True]
     assert [(files / name).exists() for name in names] == [False, False, True]
 
 
 @pytest.mark.django_db
-def test_files_that_cannot_be_removed_hold_up_their_table_alone(
+def test_unremovable_file_stops_only_its_own_table(
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = DataExportRequestFactory(failed=True, created_at=ago(days=91), completed_at=ago(days=91))
@@ -403,13 +473,13 @@ def test_files_that_cannot_be_removed_hold_up_their_table_alone(
 
     monkeypatch.setattr("ebalance.privacy.exports.storage.sweep", broken)
     with touches("deep_links"):
-        said, error = refused()
-    assert "deep_links: 1 row purged." in said
+        output, error = refused()
+    assert "deep_links: 1 row purged." in output
     assert error.splitlines() == [
-        "Not all is gone; run it again:",
+        "Expired rows remain; run it again:",
         "data_export_requests: its files cannot be removed: Permission denied",
     ]
-    assert there(row)
+    assert exists(row)
 
 
 @pytest.mark.django_db
@@ -427,19 +497,21 @@ def test_progress_is_shown(
 
 
 @pytest.mark.django_db
-def test_the_oldest_go_first() -> None:
+def test_oldest_rows_are_purged_first() -> None:
     rows = expired_links(4)
     stop = Event()
     made = retention.purge_of(
         named("deep_links"), now=retention.database_time(), batch=3, stop=stop, patience=0.0
     )
     made.run(lambda rows: stop.set())
-    assert [there(row) for row in rows] == [False, False, False, True]
+    assert [exists(row) for row in rows] == [False, False, False, True]
     assert made.removed == 3
 
 
 @pytest.mark.django_db
-def test_what_expires_meanwhile_is_for_the_next_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_that_expires_meanwhile_is_left_to_the_next_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now = retention.database_time()
     rows = [
         DeepLinkFactory(created_at=now - timedelta(days=1), expires_at=now + n * INSTANT)
@@ -447,27 +519,27 @@ def test_what_expires_meanwhile_is_for_the_next_run(monkeypatch: pytest.MonkeyPa
     ]
     assert purge("deep_links", now=now).removed == 1
     assert purge("deep_links", now=now + INSTANT).removed == 1
-    assert [there(row) for row in rows] == [False, False, True]
+    assert [exists(row) for row in rows] == [False, False, True]
 
 
 @pytest.mark.django_db
-def test_a_row_that_a_rule_keeps_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table that somebody has added, with a key that nobody thought of."""
+def test_row_protected_by_a_rule_does_not_stop_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that was added by hand, with an unexpected foreign key."""
     monkeypatch.setattr(retention, "PATIENCE", 0.0)
     rows = expired_links(6)
     execute("CREATE TABLE clicks (link text CONSTRAINT clicks_link_fk REFERENCES deep_links)")
     execute("INSERT INTO clicks VALUES (%s), (%s)", [rows[1].pk, rows[4].pk])
     made = purge("deep_links")
     assert (made.removed, made.left, made.rules) == (4, 2, {"clicks_link_fk"})
-    said, error = refused("--table", "deep_links")
-    assert said == "deep_links: 0 rows purged.\n"
+    output, error = refused("--table", "deep_links")
+    assert output == "deep_links: 0 rows purged.\n"
     assert error.splitlines()[1:] == ["deep_links: 2 rows, refused by clicks_link_fk"]
     execute("DELETE FROM clicks")
     assert command("--table", "deep_links") == "deep_links: 2 rows purged.\n"
 
 
 @pytest.mark.django_db
-def test_rows_of_one_moment_go_in_any_number_of_batches() -> None:
+def test_rows_with_equal_times_are_purged_in_batches() -> None:
     at = ago(days=91)
     OutboxEventFactory.create_batch(7, sent=True, published_at=at)
     ticks: list[int] = []
@@ -479,38 +551,38 @@ def test_rows_of_one_moment_go_in_any_number_of_batches() -> None:
 
 
 @pytest.mark.django_db
-def test_a_database_that_is_not_migrated_is_refused_in_one_line() -> None:
+def test_unmigrated_database_is_refused_in_one_line() -> None:
     expired_links(1)
     execute("DROP TABLE interactive_run_totals")
-    said, error = refused()
-    assert (said, error) == (
+    output, error = refused()
+    assert (output, error) == (
         "",
         "interactive_run_totals does not exist yet: run `manage.py migrate` first.",
     )
 
 
-# -- the audit log, which knows better how ---------------------------------------------------------
+# -- the audit log ---------------------------------------------------------------------------------
 
 
 def old_entries() -> list[models.Model]:
-    """Two of a month that ended three years ago, one of the next, which has not."""
+    """Two entries of a month that ended three years ago, and one of a later month."""
     return [AuditLogEntryFactory(created_at=ago(days=days)) for days in (1500, 1490, 1000)]
 
 
 @pytest.mark.django_db
-def test_old_entries_of_the_audit_log_go_and_the_rest_verifies() -> None:
+def test_old_audit_entries_are_purged_and_the_rest_verifies() -> None:
     rows = old_entries()
     with touches():
         assert "audit_log_entries: 2 rows would be purged." in command("--dry-run")
     with touches("audit_log_entries", "audit_checkpoints"):
         assert "audit_log_entries: 2 rows purged." in command("--batch", "1")
-    assert [there(row) for row in rows] == [False, False, True]
+    assert [exists(row) for row in rows] == [False, False, True]
     assert "audit_log_entries: 0 rows purged." in command()
     call_command("verify_audit_log", stdout=io.StringIO(), stderr=io.StringIO())
 
 
 @pytest.mark.django_db
-def test_a_damaged_log_is_left_as_it_is_and_stops_no_other_table() -> None:
+def test_damaged_log_is_kept_and_stops_no_other_table() -> None:
     rows = old_entries()
     expired_links(1)
     session(ago(days=1))
@@ -518,8 +590,8 @@ def test_a_damaged_log_is_left_as_it_is_and_stops_no_other_table() -> None:
     execute("UPDATE audit_log_entries SET action = 'nothing' WHERE id = %s", [rows[1].pk])
     execute("ALTER TABLE audit_log_entries ENABLE TRIGGER USER")
     with touches("deep_links", "django_session"):
-        said, error = refused()
-    assert "deep_links: 1 row purged." in said
-    assert "audit_log_entries: 0 rows purged." in said
-    assert error.splitlines()[0] == "Not all is gone; run it again:"
+        output, error = refused()
+    assert "deep_links: 1 row purged." in output
+    assert "audit_log_entries: 0 rows purged." in output
+    assert error.splitlines()[0] == "Expired rows remain; run it again:"
     assert error.splitlines()[1].startswith("audit_log_entries: audit_log_damaged (seq=2")

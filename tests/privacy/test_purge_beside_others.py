@@ -1,4 +1,4 @@
-"""A purge beside writers, beside another purge, stopped and killed: each run is counted once."""
+"""Purges beside writers, beside another purge, stopped and killed: each run is counted once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.factories import (
 )
 from tests.factories.base import ago
 from tests.privacy.purge_writers import Visitor
-from tests.privacy.purging import OnWait, command, named, purge, refused, there, touches
+from tests.privacy.purging import OnWait, command, exists, named, purge, refused, touches
 from tests.processes import HANG_TIMEOUT, ROOT, environment, eventually, manage
 from tests.support import execute
 
@@ -48,12 +48,12 @@ FROM (SELECT n %% 3 = 0 AS done, now() - interval '91 days' - n * interval '20 s
 LIVE = "started_at >= now() - interval '90 days'"
 
 
-A_MINUTE = "60000"  # a run that pauses so long after a batch is there when the test needs it
+A_MINUTE = "60000"  # a pause after a batch that keeps the process alive while the test needs it
 
 
 @pytest.fixture
 def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
-    """A database of its own, where what the test writes is committed."""
+    """A separate database, to which the test commits."""
     with django_db_blocker.unblock(), default_connection_on(fresh_database):
         yield fresh_database
 
@@ -65,7 +65,7 @@ def expired_runs(number: int) -> Any:
 
 
 def counted() -> dict[str, int]:
-    """Runs that are gone, by their totals."""
+    """The numbers of purged runs, by their totals."""
     (row,) = execute(
         "SELECT coalesce(sum(runs), 0)::int AS runs, "
         "coalesce(sum(runs) FILTER (WHERE status = 'completed'), 0)::int AS completed, "
@@ -79,21 +79,21 @@ def left() -> int:
     return execute(f"SELECT count(*) AS n FROM interactive_runs WHERE NOT {LIVE}")[0]["n"]
 
 
-def nobody_purges() -> bool:
+def is_purge_lock_free() -> bool:
     """True if no session holds the lock of a purge."""
     lock = retention.LOCK
-    held = execute(
+    locks = execute(
         "SELECT FROM pg_locks JOIN pg_database d ON d.oid = database "
         "WHERE locktype = 'advisory' AND datname = current_database() "
         "AND (classid, objid) = (%s::bigint::oid, %s::bigint::oid)",
         [lock >> 32, lock & 0xFFFF_FFFF],
     )
-    return held == []
+    return locks == []
 
 
 @contextmanager
 def running(database: Database, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """The command as a process, which ends with the block at the latest."""
+    """Run the command as a process; the end of the block kills the process."""
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "manage.py"), "purge_expired", *arguments],
         env=environment(DATABASE_URL=database.url),
@@ -111,54 +111,54 @@ def running(database: Database, *arguments: str) -> Iterator[subprocess.Popen[st
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    said, complaints = process.communicate(timeout=HANG_TIMEOUT)
+    output, complaints = process.communicate(timeout=HANG_TIMEOUT)
     assert "Traceback" not in complaints, complaints
-    return process.returncode, said, complaints
+    return process.returncode, output, complaints
 
 
 @contextmanager
 def holding(database: Database, statement: str, *params: Any) -> Iterator[Any]:
-    """Another session that has just done this, and has not committed."""
+    """Another session that has executed the statement and has not committed."""
     with database.connect() as other:
         other.execute(statement, params)
         yield other
         other.rollback()
 
 
-# -- rows that others hold ------------------------------------------------------------------------
+# -- rows locked by others ------------------------------------------------------------------------
 
 HOLD = "SELECT FROM interactive_runs WHERE id = %s FOR UPDATE"
 
 
-def test_a_row_that_others_hold_is_passed_over_and_reported(
+def test_locked_row_is_skipped_and_reported(
     committed: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "PATIENCE", 0.0)
     rows = [InteractiveRunFactory(started_at=ago(days=100 - n)) for n in range(5)]
     with holding(committed, HOLD, rows[1].pk):
-        held = purge("interactive_runs", batch=2)
-        assert (held.removed, held.left, held.rules) == (4, 1, set())
-        said, error = refused()
-    assert "interactive_runs: 0 rows purged." in said
+        made = purge("interactive_runs", batch=2)
+        assert (made.removed, made.left, made.rules) == (4, 1, set())
+        output, error = refused()
+    assert "interactive_runs: 0 rows purged." in output
     assert error.splitlines() == [
-        "Not all is gone; run it again:",
+        "Expired rows remain; run it again:",
         "interactive_runs: 1 row, in use",
     ]
-    assert [there(row) for row in rows] == [False, True, False, False, False]
+    assert [exists(row) for row in rows] == [False, True, False, False, False]
     assert counted()["runs"] == 4
     assert "interactive_runs: 1 row purged." in command()
     assert counted()["runs"] == 5
 
 
-def test_a_row_that_comes_free_in_time_goes_in_the_same_run(committed: Database) -> None:
+def test_row_unlocked_in_time_is_purged_in_the_same_run(committed: Database) -> None:
     rows = [InteractiveRunFactory(started_at=ago(days=100)) for _ in range(3)]
     with holding(committed, HOLD, rows[0].pk) as other:
         stop = OnWait(lambda _pause: other.rollback())
         assert purge("interactive_runs", patience=30.0, stop=stop).removed == 3
 
 
-def test_a_question_whose_answer_others_hold_is_left_to_them(committed: Database) -> None:
-    """The answer would go by cascade, which cannot pass over it."""
+def test_question_with_a_locked_answer_is_skipped(committed: Database) -> None:
+    """The cascade would delete the answer, and cannot skip a locked row."""
     rows = [
         AnonymousQuestionFactory(
             answered=True, moderated_at=ago(days=200), answered_at=ago(days=199 - n)
@@ -166,18 +166,18 @@ def test_a_question_whose_answer_others_hold_is_left_to_them(committed: Database
         for n in range(5)
     ]
     answer = rows[2].answers.get().pk
-    # As rotate_keys does, and whoever edits an answer.
+    # rotate_keys and the form of an answer take the same lock.
     with holding(committed, "SELECT FROM question_answers WHERE id = %s FOR UPDATE", answer):
         assert purge("anonymous_questions").removed == 4
-        assert [there(row) for row in rows] == [False, False, True, False, False]
+        assert [exists(row) for row in rows] == [False, False, True, False, False]
     assert purge("anonymous_questions").removed == 1
     assert execute("SELECT FROM question_answers") == []
 
 
-def test_a_batch_that_takes_too_long_is_broken_off_and_made_smaller(
+def test_slow_batch_is_cancelled_and_made_smaller(
     committed: Database,
 ) -> None:
-    """Who wants a row of it does not wait for the whole of a slow one."""
+    """A session that needs one of the rows does not wait for the whole slow batch."""
     at = ago(days=31)
     for n in range(7):
         DeepLinkFactory(deep_link_id=f"slow-{n:04}", created_at=at, expires_at=ago(days=2))
@@ -196,7 +196,7 @@ def test_a_batch_that_takes_too_long_is_broken_off_and_made_smaller(
     made.run(ticks.append)
     assert (made.removed, made.left, sum(ticks)) == (7, 0, 7)
     assert max(ticks) <= 2
-    # A single row has the time that it needs.
+    # A single row may take as long as it needs.
     DeepLinkFactory(created_at=at, expires_at=ago(days=2))
     execute(
         "CREATE OR REPLACE FUNCTION public.dawdle() RETURNS trigger LANGUAGE plpgsql AS "
@@ -205,8 +205,8 @@ def test_a_batch_that_takes_too_long_is_broken_off_and_made_smaller(
     assert purge("deep_links").removed == 1
 
 
-def test_who_holds_an_answer_gets_its_question_too(committed: Database) -> None:
-    """They wait for each other: the purge gives way, long before a deadlock is called one."""
+def test_session_that_locks_an_answer_gets_its_question(committed: Database) -> None:
+    """The sessions wait for each other: the purge gives way before a deadlock is detected."""
     rows = [
         AnonymousQuestionFactory(
             answered=True, moderated_at=ago(days=200), answered_at=ago(days=199 - n)
@@ -215,22 +215,23 @@ def test_who_holds_an_answer_gets_its_question_too(committed: Database) -> None:
     ]
     answer = rows[0].answers.get().pk
     outcome: list[Any] = []
-    with holding(committed, "SELECT FROM question_answers WHERE id = %s FOR UPDATE", answer) as it:
-        it.execute("SET deadlock_timeout = '20s'")
+    hold = "SELECT FROM question_answers WHERE id = %s FOR UPDATE"
+    with holding(committed, hold, answer) as session:
+        session.execute("SET deadlock_timeout = '20s'")
 
-        def writes() -> None:
+        def write() -> None:
             try:
                 for _ in range(50):
-                    it.execute(
+                    session.execute(
                         "SELECT FROM anonymous_questions WHERE id = %s FOR SHARE", [rows[0].pk]
                     )
-                    it.execute("SAVEPOINT here")
+                    session.execute("SAVEPOINT here")
                     time.sleep(0.01)
                 outcome.append("done")
             except Exception as error:
                 outcome.append(error)
 
-        writer = threading.Thread(target=writes)
+        writer = threading.Thread(target=write)
         writer.start()
         assert purge("anonymous_questions").removed == 2
         writer.join(HANG_TIMEOUT)
@@ -238,26 +239,24 @@ def test_who_holds_an_answer_gets_its_question_too(committed: Database) -> None:
     assert purge("anonymous_questions").removed == 1
 
 
-def test_a_table_that_is_locked_as_a_whole_is_given_up(
-    committed: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A migration goes first; nobody queues behind a purge that waits for it."""
+def test_locked_table_is_given_up(committed: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A migration has priority: no session queues behind a purge that waits for the migration."""
     DeepLinkFactory(created_at=ago(days=31), expires_at=ago(days=2))
     monkeypatch.setitem(retention.COUNT_LIMITS, "lock_timeout", "200ms")
     with holding(committed, "LOCK TABLE deep_links IN ACCESS EXCLUSIVE MODE"):
         for arguments in ([], ["--dry-run"]):
             assert refused("--table", "deep_links", *arguments)[1] == (
-                "Somebody has locked a whole table; try again later."
+                "Another session has locked a whole table; try again later."
             )
-    # Readers may come along: locked against writers only, it is counted, and left.
+    # Under a lock that admits readers the rows are counted, and kept.
     with holding(committed, "LOCK TABLE deep_links IN SHARE MODE"):
         made = purge("deep_links")
         assert (made.removed, made.left) == (0, 1)
     assert purge("deep_links").removed == 1
 
 
-def test_an_old_snapshot_changes_nothing(committed: Database) -> None:
-    """A dump that takes hours still sees the rows, and the purge walks on past them."""
+def test_old_snapshot_does_not_stop_a_purge(committed: Database) -> None:
+    """A long dump still sees the rows, and the purge continues past them."""
     expired_runs(3_000)
     with committed.connect() as dump:
         dump.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -275,10 +274,10 @@ def test_an_old_snapshot_changes_nothing(committed: Database) -> None:
 # -- killed, stopped, two at once -----------------------------------------------------------------
 
 
-def test_killed_again_and_again_beside_writers_it_counts_every_run_once(
+def test_repeatedly_killed_purge_counts_every_run_once(
     committed: Database,
 ) -> None:
-    # Many rows in small batches: on a busy machine a run goes far before the test sees it move.
+    # Many rows in small batches: on a busy machine the purge gets far before the test notices.
     runs, dice = 40_000, random.Random()
     quiz = expired_runs(runs)
     visitors = [Visitor(committed.conninfo, quiz, seed) for seed in range(2)]
@@ -286,7 +285,7 @@ def test_killed_again_and_again_beside_writers_it_counts_every_run_once(
         visitor.start()
     kills = 0
     while kills < 3:
-        assert eventually(nobody_purges)  # the server has noticed the kill
+        assert eventually(is_purge_lock_free)  # the server has noticed the kill
         enough = counted()["runs"] + dice.randrange(1, 1_000)
         with running(committed, "--batch", "100", "--pause", "20") as process:
             assert eventually(lambda enough=enough: counted()["runs"] >= enough)
@@ -294,12 +293,12 @@ def test_killed_again_and_again_beside_writers_it_counts_every_run_once(
         total = execute("SELECT count(*) AS n FROM interactive_runs")[0]["n"] + counted()["runs"]
         assert total >= runs
     assert 0 < counted()["runs"] < runs
-    assert eventually(nobody_purges)
+    assert eventually(is_purge_lock_free)
     assert eventually(lambda: sum(visitor.done["completed"] for visitor in visitors) > 20)
-    came: dict[str, int] = {}
+    done: dict[str, int] = {}
     for visitor in visitors:
         for what, number in visitor.stop().items():
-            came[what] = came.get(what, 0) + number
+            done[what] = done.get(what, 0) + number
     finished = manage("purge_expired", DATABASE_URL=committed.url)
     assert finished.returncode == 0, finished.stderr
     assert left() == 0
@@ -307,59 +306,59 @@ def test_killed_again_and_again_beside_writers_it_counts_every_run_once(
         "SELECT count(*) AS runs, count(*) FILTER (WHERE status = 'completed') AS completed "
         "FROM interactive_runs"
     )
-    gone = counted()
-    # To the last run, in the state in which it went.
-    assert gone["runs"] + live["runs"] == runs + came["started"]
-    assert gone["completed"] + live["completed"] == runs // 3 + came["completed"]
-    assert gone["timed"] + live["completed"] == gone["completed"] + live["completed"]
-    assert came["completed"] > 20
+    purged = counted()
+    # Every run is counted, in its last status.
+    assert purged["runs"] + live["runs"] == runs + done["started"]
+    assert purged["completed"] + live["completed"] == runs // 3 + done["completed"]
+    assert purged["timed"] + live["completed"] == purged["completed"] + live["completed"]
+    assert done["completed"] > 20
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
-def test_told_to_stop_it_ends_after_the_batch_at_hand(
+def test_stopped_purge_ends_after_the_current_batch(
     committed: Database, number: signal.Signals
 ) -> None:
     expired_runs(2_000)
     with running(committed, "--batch", "10", "--pause", A_MINUTE) as process:
         assert eventually(lambda: counted()["runs"] > 0)
         process.send_signal(number)
-        code, said, complaints = ended(process)
+        code, output, complaints = ended(process)
     assert code == 128 + number
     assert complaints.splitlines()[-1].endswith(
         "Stopped after a batch; run the same command again to continue."
     )
-    gone = counted()["runs"]
-    assert f"interactive_runs: {gone:,} rows purged." in said
-    assert 0 < gone < 2_000
+    purged = counted()["runs"]
+    assert f"interactive_runs: {purged:,} rows purged." in output
+    assert 0 < purged < 2_000
     finished = manage("purge_expired", DATABASE_URL=committed.url)
-    assert f"interactive_runs: {2_000 - gone:,} rows purged." in finished.stdout
+    assert f"interactive_runs: {2_000 - purged:,} rows purged." in finished.stdout
     assert counted()["runs"] == 2_000
 
 
-def test_of_two_at_once_the_second_says_who_is_at_work(
+def test_second_purge_reports_the_first(
     committed: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expired_runs(1_000)
     monkeypatch.setattr(retention, "HANDOVER", 0.0)
     with running(committed, "--batch", "10", "--pause", A_MINUTE) as first:
         assert eventually(lambda: counted()["runs"] > 0)
-        said, error = refused("--table", "django_session")
-        assert said == ""
+        output, error = refused("--table", "django_session")
+        assert output == ""
         assert re.fullmatch(
-            rf"Another purge of this database is at work: purge_expired, process {first.pid} on "
+            rf"Another purge of this database is running: purge_expired, process {first.pid} on "
             r"\S+, as \S+, server process \d+\.",
             error,
         )
         assert "interactive_runs: " in command("--dry-run")
         first.send_signal(signal.SIGTERM)
-        code, said, _complaints = ended(first)
+        code, output, _complaints = ended(first)
     assert code == 128 + signal.SIGTERM
-    assert "interactive_runs: 10 rows purged." in said
-    assert eventually(nobody_purges)
+    assert "interactive_runs: 10 rows purged." in output
+    assert eventually(is_purge_lock_free)
     assert "django_session: 0 rows purged." in command("--table", "django_session")
 
 
-def test_the_place_of_a_killed_run_is_free_at_once(committed: Database) -> None:
+def test_lock_of_a_killed_purge_is_released_at_once(committed: Database) -> None:
     expired_runs(1_000)
     with running(committed, "--batch", "10", "--pause", A_MINUTE):
         assert eventually(lambda: counted()["runs"] > 0)
@@ -368,7 +367,7 @@ def test_the_place_of_a_killed_run_is_free_at_once(committed: Database) -> None:
     assert counted()["runs"] == 1_000
 
 
-def test_afterwards_the_session_is_as_it_was(committed: Database) -> None:
+def test_purge_restores_the_settings_of_the_session(committed: Database) -> None:
     names = ("application_name", "lock_timeout", "statement_timeout", "enable_seqscan", "jit")
 
     def settings() -> list[str]:
@@ -378,17 +377,17 @@ def test_afterwards_the_session_is_as_it_was(committed: Database) -> None:
     expired_runs(10)
     command()
     assert settings() == before
-    assert nobody_purges()
+    assert is_purge_lock_free()
 
 
-# -- who may --------------------------------------------------------------------------------------
+# -- permissions ----------------------------------------------------------------------------------
 
 
 def as_role(database: Database, role: str) -> dict[str, str]:
     return {"DATABASE_URL": f"{database.url}&options={quote(f'-c role={role}')}"}
 
 
-def test_the_app_and_the_analyst_are_refused_before_anything_is_done(committed: Database) -> None:
+def test_app_and_analyst_are_refused_before_any_purge(committed: Database) -> None:
     call_command("grant_db_roles", stdout=io.StringIO())
     connection.close()
     DeepLinkFactory(created_at=ago(days=31), expires_at=ago(days=2))

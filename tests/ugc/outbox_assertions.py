@@ -19,7 +19,7 @@ from tests.services import table_checksums
 from ugc.models import ModerationAction
 
 NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
-NOBODY_MAY = ["client", "editor", None]  # roles that may not moderate
+FORBIDDEN_ROLES = ["client", "editor", None]  # roles that may not moderate
 
 
 def at(hours: float = 0) -> Clock:
@@ -53,7 +53,7 @@ def stored(row: models.Model) -> dict[str, Any]:
     return type(row)._base_manager.filter(pk=row.pk).values().get()
 
 
-def told(row: models.Model) -> list[str]:
+def event_types(row: models.Model) -> list[str]:
     """Kinds of the outbox events about the row, in their order."""
     return [event.event_type for event in outbox(row)]
 
@@ -65,8 +65,8 @@ def outbox(row: models.Model) -> list[OutboxEvent]:
 
 def actions(row: models.Model) -> list[tuple[str, str | None]]:
     """The moderation actions on the row: action and reason."""
-    found = ModerationAction.objects.filter(ugc_id=row.pk, ugc_type=row.ugc_type)
-    return list(found.order_by("created_at", "pk").values_list("action", "reason_category"))
+    rows = ModerationAction.objects.filter(ugc_id=row.pk, ugc_type=row.ugc_type)
+    return list(rows.order_by("created_at", "pk").values_list("action", "reason_category"))
 
 
 def tracked(event_name: str) -> list[dict[str, Any]]:
@@ -75,5 +75,5 @@ def tracked(event_name: str) -> list[dict[str, Any]]:
 
 
 def analytics(event_name: str) -> list[AnalyticsEvent]:
-    found = AnalyticsEvent.objects.filter(tracking_event=event_name)
-    return list(found.order_by("received_at", "pk"))
+    rows = AnalyticsEvent.objects.filter(tracking_event=event_name)
+    return list(rows.order_by("received_at", "pk"))

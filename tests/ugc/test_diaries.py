@@ -1,4 +1,4 @@
-"""Diaries: sealed, and deleted means gone."""
+"""Diaries: sealed; a deleted entry keeps no text."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def change(name: str, rule: str | None = None, /, deleted: bool = False, **to: A
     change("undeleted without a text", GONE, deleted=True, deleted_at=None),
     write_paths=UPDATES,
 )
-def test_deleted_means_gone(group: ChangeGroup) -> None:
+def test_deleted_entry_has_no_text(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
@@ -64,8 +64,8 @@ PLAIN = ["Сегодня мне было грустно", '{"mood": 3}', "", "nu
 
 
 @loop_over("plain", PLAIN)
-def test_no_diary_is_stored_in_the_open(plain: str) -> None:
-    """By an INSERT, an UPDATE and COPY: whoever writes."""
+def test_unsealed_diary_is_refused(plain: str) -> None:
+    """Through INSERT, UPDATE and COPY."""
     owner = UserFactory()
     names = ["user_id", "diary_type", "entry_date", "payload_encrypted"]
     row = [owner.pk, "emotions", "2027-03-01", plain]

@@ -21,10 +21,10 @@ from tests.ugc.outbox_assertions import (
     NOW,
     analytics,
     at,
+    event_types,
     outbox,
     refused,
     stored,
-    told,
     tracked,
     writes_nothing,
 )
@@ -57,7 +57,7 @@ def test_an_entry_is_written(diary_type: str) -> None:
     entry = DiaryEntry.objects.get()
     assert (entry.user, entry.diary_type, entry.entry_date) == (author, diary_type, DAY)
     assert entry.payload_encrypted.open() == payload
-    assert told(row) == ["diary_entry_created"]
+    assert event_types(row) == ["diary_entry_created"]
     assert tracked("diary_entry_created") == [{"diary_type": diary_type}]
 
 
@@ -67,7 +67,7 @@ def test_an_entry_is_erased_once() -> None:
     erase_diary_entry(row, clock=at())
     assert stored(row).items() >= {"deleted_at": NOW, "payload_encrypted": None}.items()
     assert (row.deleted_at, row.payload_encrypted) == (NOW, None)
-    assert told(row) == ["diary_entry_deleted"]
+    assert event_types(row) == ["diary_entry_deleted"]
     assert tracked("diary_entry_deleted") == [{"diary_type": "gratitude"}]
     for repeated in (row, stale):
         with writes_nothing(row):
@@ -75,7 +75,7 @@ def test_an_entry_is_erased_once() -> None:
         assert repeated.deleted_at == NOW
 
 
-def test_nothing_tells_staff_whose_diary_it_is() -> None:
+def test_staff_cannot_learn_the_author_of_a_diary() -> None:
     """Staff read timelines, events and the outbox in admin, but only the author reads a diary."""
     author = UserFactory()
     row = write(user=author)
@@ -94,7 +94,7 @@ def test_nothing_tells_staff_whose_diary_it_is() -> None:
     assert DAY.isoformat() not in json.dumps([event.payload for event in outbox(row)])
 
 
-def test_the_same_entry_again_is_the_first() -> None:
+def test_repeated_request_returns_the_first_entry() -> None:
     given = {"id": uuid4(), "user": UserFactory()}
     row = write(**given)
     with writes_nothing(row):
@@ -112,7 +112,7 @@ def test_the_same_entry_again_is_the_first() -> None:
             write(**given | changed)
 
 
-def test_a_late_repeat_does_not_bring_an_erased_entry_back() -> None:
+def test_late_repeat_does_not_restore_an_erased_entry() -> None:
     given = {"id": uuid4(), "user": UserFactory()}
     row = write(**given)
     erase_diary_entry(row)
@@ -136,7 +136,7 @@ def test_a_late_repeat_does_not_bring_an_erased_entry_back() -> None:
         ({"user": uuid4()}, NotFound, {"what": "user"}),
     ],
 )
-def test_what_is_no_entry_writes_nothing(
+def test_invalid_entry_writes_nothing(
     values: dict[str, Any], error: type, details: dict[str, Any]
 ) -> None:
     author = UserFactory()
@@ -145,7 +145,7 @@ def test_what_is_no_entry_writes_nothing(
 
 
 @loop_over("payload", [PAYLOADS["diary_gratitude"], "Спасибо", None])
-def test_an_entry_comes_sealed(payload: Any) -> None:
+def test_unsealed_entry_is_refused(payload: Any) -> None:
     author = UserFactory()
     with writes_nothing(), pytest.raises(UnsealedValue) as caught:
         write(user=author, payload=payload)
@@ -159,7 +159,7 @@ def test_a_blocked_or_deleted_person_writes_no_diary(state: str) -> None:
         write(user=author)
 
 
-def test_an_entry_that_is_gone_is_not_found() -> None:
+def test_missing_entry_is_refused() -> None:
     row = DiaryEntryFactory()
     DiaryEntry.objects.all().delete()
     with refused(NotFound):

@@ -1,4 +1,4 @@
-"""Decisions of moderators: about something that exists, and never changed afterwards."""
+"""Decisions of moderators: each has an existing target and never changes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def action(name: str, rule: str | None = None, /, **values: Any) -> Case:
     action("about an answer", EXISTS, ugc_id=lambda: QuestionAnswerFactory().pk),
     action("about a diary", EXISTS, ugc_id=lambda: DiaryEntryFactory().pk),
 )
-def test_a_decision_is_about_something_that_exists(group: CaseGroup) -> None:
+def test_decision_has_an_existing_target(group: CaseGroup) -> None:
     check_case_group(group)
 
 
@@ -112,19 +112,19 @@ def test_a_decision_is_not_deleted(delete: Callable[[models.Model], Any]) -> Non
 
 
 @breaks(NO_TRUNCATE)
-def test_decisions_are_not_emptied_away() -> None:
+def test_decisions_are_not_truncated() -> None:
     with refuses(NO_TRUNCATE, TABLE):
         execute("TRUNCATE ugc_moderation_actions")
 
 
 def test_a_decision_outlives_its_question() -> None:
-    """Retention: the question goes after 90 days, the decision stays (privacy.md §4)."""
+    """Retention deletes the question after 90 days and keeps the decision (privacy.md §4)."""
     row = ModerationActionFactory()
     delete_sql(AnonymousQuestionFactory._meta.model.objects.get(pk=row.ugc_id))
     assert ModerationAction.objects.filter(pk=row.pk).exists()
 
 
-def test_a_temporary_table_of_the_same_name_holds_no_question() -> None:
+def test_temporary_table_does_not_replace_the_questions() -> None:
     key = uuid7()
     execute("CREATE TEMPORARY TABLE anonymous_questions AS SELECT %s::uuid AS id", [key])
     row = ModerationActionFactory.build(ugc_id=key, moderator=UserFactory())
@@ -149,7 +149,7 @@ def test_a_temporary_table_of_the_same_name_holds_no_question() -> None:
     ],
     ids=[EXISTS, IMMUTABLE, NO_DELETE],
 )
-def test_a_refusal_says_nothing_of_the_decision(
+def test_refusal_reveals_nothing_of_the_decision(
     rule: str, column: str, attempt: Callable[[Any], Any]
 ) -> None:
     row = ModerationActionFactory()

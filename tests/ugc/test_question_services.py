@@ -26,16 +26,16 @@ from tests.factories import AnonymousQuestionFactory, QuestionAnswerFactory, Use
 from tests.rule_groups import loop_over
 from tests.support import execute
 from tests.ugc.outbox_assertions import (
-    NOBODY_MAY,
+    FORBIDDEN_ROLES,
     NOW,
     actions,
     analytics,
     at,
+    event_types,
     outbox,
     refused,
     staff,
     stored,
-    told,
     tracked,
     writes_nothing,
 )
@@ -109,25 +109,25 @@ def test_a_question_awaits_moderation() -> None:
         }.items()
     )
     assert AnonymousQuestion.objects.get().question_text_encrypted.open() == SECRET
-    assert told(row) == ["question_submitted"]
+    assert event_types(row) == ["question_submitted"]
     assert outbox(row)[0].payload.items() >= {"crisis": False, "has_contact": False}.items()
     assert actions(row) == []
 
 
 @loop_over("flags", [["crisis"], ("pii", "crisis", "pii"), {"spam"}])
-def test_what_the_filter_saw_flags_it(flags: Any) -> None:
+def test_flags_of_the_filter_flag_the_question(flags: Any) -> None:
     row = ask(trigger_flags=flags)
     is_crisis = "crisis" in flags
     assert (row.status, {*row.trigger_flags}) == ("flagged", {*flags})
     assert row.due_at == NOW + timedelta(hours=4 if is_crisis else 24)
-    assert told(row) == ["question_submitted", "question_flagged"]
+    assert event_types(row) == ["question_submitted", "question_flagged"]
     assert [event.payload["crisis"] for event in outbox(row)] == [is_crisis, is_crisis]
     assert actions(row) == []  # no moderator has decided yet
 
 
 @loop_over("channel", ["web", "telegram"])
 @loop_over("contact", [None, {"email": Plaintext(ADDRESS)}])
-def test_a_question_is_an_event_of_its_channel(channel: str, contact: Any) -> None:
+def test_question_is_tracked_with_its_channel(channel: str, contact: Any) -> None:
     ask(channel=channel, contact=contact, anonymous_id="browser-0001")
     (event,) = analytics("question_submitted")
     assert event.source == channel
@@ -136,7 +136,7 @@ def test_a_question_is_an_event_of_its_channel(channel: str, contact: Any) -> No
 
 
 @loop_over(
-    "known_by",
+    "identifiers",
     [
         {"contact": {"email": Plaintext(ADDRESS)}},
         {"contact": {"phone": Plaintext("+79995550011")}},
@@ -145,13 +145,13 @@ def test_a_question_is_an_event_of_its_channel(channel: str, contact: Any) -> No
     ],
     ids=["email", "phone", "browser", "user"],
 )
-def test_the_first_question_makes_a_lead(known_by: dict[str, Any]) -> None:
-    ask(**{name: value() if callable(value) else value for name, value in known_by.items()})
+def test_first_question_creates_a_lead(identifiers: dict[str, Any]) -> None:
+    ask(**{name: value() if callable(value) else value for name, value in identifiers.items()})
     assert Lead.objects.get().source == "question"
     assert LeadTimelineEvent.objects.get().tracking_event_id == "question_submitted"
 
 
-def test_nobody_known_is_nobodys_lead() -> None:
+def test_anonymous_question_creates_no_lead() -> None:
     ask()
     assert not Lead.objects.exists()
     assert len(tracked("question_submitted")) == 1
@@ -167,14 +167,14 @@ def test_nobody_known_is_nobodys_lead() -> None:
     ],
     ids=["email", "phone", "telegram name", "telegram id"],
 )
-def test_a_contact_is_kept_as_it_was_typed(contact: dict[str, Plaintext]) -> None:
+def test_contact_is_stored_as_typed(contact: dict[str, Plaintext]) -> None:
     row = ask(contact=contact)
     (typed,) = contact.values()
     assert AnonymousQuestion.objects.get().contact_value_encrypted.open() == typed.reveal()
     assert outbox(row)[0].payload["has_contact"] is True
 
 
-def test_neither_text_nor_contact_is_in_any_event() -> None:
+def test_events_contain_neither_text_nor_contact() -> None:
     row = ask(contact={"email": Plaintext(ADDRESS)}, trigger_flags=["crisis"], user=UserFactory())
     written = json.dumps(
         execute("SELECT to_jsonb(e) AS row FROM outbox_events e")
@@ -186,11 +186,11 @@ def test_neither_text_nor_contact_is_in_any_event() -> None:
     for word in (SECRET, ADDRESS, "Zoya", "zoya", "страшно"):
         assert word not in written
     tracking = execute("SELECT to_jsonb(e) AS row FROM analytics_events e")
-    assert str(row.pk) not in json.dumps(tracking)  # the event does not lead to the question
+    assert str(row.pk) not in json.dumps(tracking)  # the event does not identify the question
 
 
 @loop_over("kind", ["uuid", "text"])
-def test_the_same_request_again_is_the_same_question(kind: str) -> None:
+def test_repeated_request_returns_the_same_question(kind: str) -> None:
     key = uuid4()
     given = {
         "id": key if kind == "uuid" else str(key),
@@ -204,7 +204,7 @@ def test_the_same_request_again_is_the_same_question(kind: str) -> None:
     assert (again.pk, again.submitted_at) == (key, NOW)
 
 
-def test_a_question_asked_twice_without_a_key_is_two() -> None:
+def test_repeated_question_without_a_key_is_a_second_question() -> None:
     assert ask().pk != ask().pk
 
 
@@ -219,14 +219,14 @@ OTHER: dict[str, Callable[[], Any]] = {
 
 
 @loop_over("name", OTHER)
-def test_the_key_of_another_question_is_a_conflict(name: str) -> None:
+def test_key_of_another_question_is_a_conflict(name: str) -> None:
     key, other = uuid4(), OTHER[name]()
     row = ask(id=key)
     with refused(IdempotencyConflict, row, entity="anonymous_questions", id=key):
         ask(id=key, **{name: other})
 
 
-def test_a_repeat_is_known_after_the_filter_and_a_moderator_went_over_it(owner: User) -> None:
+def test_repeat_is_recognised_after_flagging_and_masking(owner: User) -> None:
     key = uuid4()
     row = ask(id=key)
     flag_question(row, flags=["pii"])
@@ -271,9 +271,7 @@ def test_a_repeat_is_known_after_the_filter_and_a_moderator_went_over_it(owner: 
         ),
     ],
 )
-def test_what_cannot_be_asked_writes_nothing(
-    values: dict[str, Any], error: type, field: str
-) -> None:
+def test_invalid_question_writes_nothing(values: dict[str, Any], error: type, field: str) -> None:
     with refused(error, field=field):
         ask(**values)
 
@@ -290,20 +288,20 @@ def test_what_cannot_be_asked_writes_nothing(
         {"contact": {"email": None}},
     ],
 )
-def test_what_is_not_sealed_is_refused_without_quoting_it(values: dict[str, Any]) -> None:
+def test_unsealed_value_is_refused_without_quoting_it(values: dict[str, Any]) -> None:
     with writes_nothing(), pytest.raises(UnsealedValue) as caught:
         ask(**values)
     assert SECRET not in str(caught.value)
     assert ADDRESS not in str(caught.value)
 
 
-def test_the_longest_question_has_ten_thousand_characters() -> None:
+def test_question_may_have_ten_thousand_characters() -> None:
     ask(text=Plaintext("😡" * 10_000))
     assert AnonymousQuestion.objects.count() == 1
 
 
 @loop_over("unknown", [uuid4(), "nobody", 17, True])
-def test_nobody_unknown_asks(unknown: Any) -> None:
+def test_unknown_person_asks_nothing(unknown: Any) -> None:
     with refused(NotFound, what="user"):
         ask(user=unknown)
 
@@ -315,16 +313,16 @@ def test_a_blocked_or_deleted_person_asks_nothing(state: str) -> None:
         ask(user=person)
 
 
-def test_a_browser_that_is_none_asks_nothing() -> None:
+def test_invalid_browser_id_asks_nothing() -> None:
     with writes_nothing(), pytest.raises(Refused):
         ask(anonymous_id="anna@example.org")
 
 
-# -- the moves ------------------------------------------------------------------------------------
+# -- transitions ----------------------------------------------------------------------------------
 
-Verb = Callable[[AnonymousQuestion, Any], Any]
+Service = Callable[[AnonymousQuestion, Any], Any]
 
-VERBS: dict[str, Verb] = {
+SERVICES: dict[str, Service] = {
     "flag": lambda row, actor: flag_question(row, flags=["spam"], actor=actor, clock=at()),
     "approve": lambda row, actor: approve_question(row, actor=actor, clock=at()),
     "reject": lambda row, actor: reject_question(row, reason="medical", actor=actor, clock=at()),
@@ -340,7 +338,7 @@ VERBS: dict[str, Verb] = {
     "publish_answer": lambda row, actor: publish_answer(row, actor=actor, clock=at()),
 }
 STATES = ["pending", "flagged", "approved", "rejected", "answered"]
-# verb -> state -> the state it leads to; what is not here is refused.
+# service -> state -> target state; other states are refused.
 MOVES: dict[str, dict[str, str]] = {
     "flag": {"pending": "flagged", "flagged": "flagged"},
     "approve": {"pending": "approved", "flagged": "approved"},
@@ -352,12 +350,12 @@ MOVES: dict[str, dict[str, str]] = {
 }
 ALREADY = {("approve", "approved")}
 REFUSED = [
-    (verb, state)
-    for verb, moves in MOVES.items()
+    (service, state)
+    for service, moves in MOVES.items()
     for state in STATES
-    if state not in moves and (verb, state) not in ALREADY
+    if state not in moves and (service, state) not in ALREADY
 ]
-TOLD = {
+EXPECTED = {
     "flag": ("question_flagged", ("flag", "spam")),
     "approve": ("question_approved", ("approve", None)),
     "reject": ("question_rejected", ("reject", "medical")),
@@ -369,51 +367,50 @@ TOLD = {
 
 
 @pytest.mark.parametrize(
-    ("verb", "state"), [(verb, state) for verb, moves in MOVES.items() for state in moves]
+    ("service", "state"), [(service, state) for service, moves in MOVES.items() for state in moves]
 )
-def test_a_verb_moves_the_question_once(owner: User, verb: str, state: str) -> None:
+def test_service_moves_the_question_once(owner: User, service: str, state: str) -> None:
     row = question(state, publish_allowed=True)
     stale = AnonymousQuestion.objects.get(pk=row.pk)
-    VERBS[verb](row, owner)
-    event, action = TOLD[verb]
-    assert row.status == stored(row)["status"] == MOVES[verb][state]
-    assert told(row) == ([event] if event else [])
+    SERVICES[service](row, owner)
+    event, action = EXPECTED[service]
+    assert row.status == stored(row)["status"] == MOVES[service][state]
+    assert event_types(row) == ([event] if event else [])
     assert actions(row) == ([action] if action else [])
     for repeated in (row, stale):
         with writes_nothing(row):
-            VERBS[verb](repeated, owner)
+            SERVICES[service](repeated, owner)
         assert repeated.status == row.status
 
 
-@pytest.mark.parametrize(("verb", "state"), REFUSED)
-def test_no_verb_moves_a_question_otherwise(owner: User, verb: str, state: str) -> None:
+@pytest.mark.parametrize(("service", "state"), REFUSED)
+def test_service_refuses_other_states(owner: User, service: str, state: str) -> None:
     row = question(state, publish_allowed=True)
     given = {"entity": "anonymous_questions", "id": row.pk, "status": state}
     with refused(TransitionRefused, row, **given):
-        VERBS[verb](row, owner)
+        SERVICES[service](row, owner)
 
 
-@loop_over("verb", VERBS)
-def test_a_stale_row_decides_nothing(owner: User, verb: str) -> None:
+@loop_over("service", SERVICES)
+def test_service_ignores_a_stale_copy(owner: User, service: str) -> None:
     """The service decides on the stored row, not on the caller's copy."""
     row = question("rejected")
     row.status, row.publish_allowed = "approved", True
     with refused(TransitionRefused, status="rejected"):
-        VERBS[verb](row, owner)
+        SERVICES[service](row, owner)
 
 
-def test_the_decision_has_its_time(assistant: User) -> None:
+def test_decision_has_its_time(assistant: User) -> None:
     row = question()
     approve_question(row, actor=assistant, clock=at(1))
     assert stored(row)["moderated_at"] == NOW + timedelta(hours=1)
     escalate_question(row, actor=assistant, clock=at(2))
-    assert stored(row)["moderated_at"] is None  # undecided again
     approve_question(row, actor=assistant, clock=at(3))
-    assert stored(row)["moderated_at"] == NOW + timedelta(hours=3)
+    assert stored(row)["moderated_at"] == NOW + timedelta(hours=1)
     assert [kind for kind, _ in actions(row)] == ["approve", "escalate", "approve"]
 
 
-def test_an_approval_that_is_there_is_left_as_it_is(owner: User) -> None:
+def test_repeated_approval_changes_nothing(owner: User) -> None:
     row = question("approved")
     with writes_nothing(row):
         approve_question(row, actor=owner, clock=at())
@@ -426,64 +423,64 @@ def test_a_rejection_keeps_its_reason(owner: User) -> None:
         reject_question(row, reason="pii", actor=owner)
 
 
-def test_the_actor_is_named(assistant: User) -> None:
+def test_moderation_action_names_the_actor(assistant: User) -> None:
     row = question()
     approve_question(row, actor=assistant, clock=at())
     (action,) = execute("SELECT moderator_user_id, created_at FROM ugc_moderation_actions")
     assert action == {"moderator_user_id": assistant.pk, "created_at": NOW}
 
 
-@loop_over("verb", VERBS)
-def test_a_question_that_is_gone_is_not_found(owner: User, verb: str) -> None:
+@loop_over("service", SERVICES)
+def test_missing_question_is_refused(owner: User, service: str) -> None:
     row = question()
     AnonymousQuestion.objects.filter(pk=row.pk).delete()
     with refused(NotFound):
-        VERBS[verb](row, owner)
+        SERVICES[service](row, owner)
 
 
-# -- who ------------------------------------------------------------------------------------------
+# -- permissions ----------------------------------------------------------------------------------
 
 
-@loop_over("role", NOBODY_MAY)
-@loop_over("verb", VERBS)
-def test_nobody_else_moderates(verb: str, role: str | None) -> None:
+@loop_over("role", FORBIDDEN_ROLES)
+@loop_over("service", SERVICES)
+def test_other_roles_do_not_moderate(service: str, role: str | None) -> None:
     row, actor = question("approved"), staff(role)
     with refused(NotPermitted, row):
-        VERBS[verb](row, actor)
+        SERVICES[service](row, actor)
 
 
-@loop_over("verb", [verb for verb in VERBS if verb != "flag"])
-def test_a_decision_is_somebodys(verb: str) -> None:
+@loop_over("service", [service for service in SERVICES if service != "flag"])
+def test_decision_needs_an_actor(service: str) -> None:
     row = question("approved")
     with refused(NotPermitted, row):
-        VERBS[verb](row, None)
+        SERVICES[service](row, None)
 
 
-@loop_over("verb", VERBS)
-def test_a_blocked_owner_moderates_nothing(verb: str) -> None:
+@loop_over("service", SERVICES)
+def test_a_blocked_owner_moderates_nothing(service: str) -> None:
     row, actor = question("approved"), staff("owner", blocked=True)
     with refused(NotPermitted, row):
-        VERBS[verb](row, actor)
+        SERVICES[service](row, actor)
 
 
-@loop_over(("verb", "state"), [("answer", "approved"), ("publish_answer", "answered")])
-def test_the_assistant_does_not_answer(assistant: User, verb: str, state: str) -> None:
+@loop_over(("service", "state"), [("answer", "approved"), ("publish_answer", "answered")])
+def test_assistant_does_not_answer(assistant: User, service: str, state: str) -> None:
     row = question(state, publish_allowed=True)
     with refused(NotPermitted, row):
-        VERBS[verb](row, assistant)
+        SERVICES[service](row, assistant)
 
 
-@loop_over("verb", ["flag", "approve", "reject", "escalate", "mask_pii"])
-def test_the_assistant_moderates(assistant: User, verb: str) -> None:
+@loop_over("service", ["flag", "approve", "reject", "escalate", "mask_pii"])
+def test_assistant_moderates(assistant: User, service: str) -> None:
     row = question()
-    VERBS[verb](row, assistant)
+    SERVICES[service](row, assistant)
     assert len(actions(row)) == 1
 
 
 # -- flag -----------------------------------------------------------------------------------------
 
 
-def test_the_filter_flags_without_a_moderation_action() -> None:
+def test_filter_flags_without_a_moderation_action() -> None:
     """Each action names a moderator, so the filter leaves only flags and an outbox event."""
     row = question()
     flag_question(row, flags=["crisis", "medical"])
@@ -501,7 +498,7 @@ def test_flags_add_up(assistant: User) -> None:
     flag_question(row, flags=["pii", "crisis", "spam"], actor=assistant)
     assert row.trigger_flags == ["crisis", "pii", "spam"]
     assert actions(row) == [("flag", "crisis")]
-    assert told(row) == ["question_flagged", "question_flagged"]
+    assert event_types(row) == ["question_flagged", "question_flagged"]
     with writes_nothing(row):
         flag_question(row, flags=["crisis"])
 
@@ -510,7 +507,7 @@ def test_flags_add_up(assistant: User) -> None:
     ("flags", "error"),
     [([], ReasonMissing), (["panic"], InvalidInput), ("pii", InvalidInput), (7, InvalidInput)],
 )
-def test_unknown_flags_are_none(owner: User, flags: Any, error: type) -> None:
+def test_unknown_flags_are_refused(owner: User, flags: Any, error: type) -> None:
     row = question()
     with refused(error, row, field="flags"):
         flag_question(row, flags=flags, actor=owner)
@@ -520,7 +517,7 @@ def test_unknown_flags_are_none(owner: User, flags: Any, error: type) -> None:
 
 
 def test_a_crisis_shortens_the_time_to_decide(assistant: User) -> None:
-    row = question("approved")
+    row = question()
     escalate_question(row, reason="crisis", actor=assistant)
     assert (row.status, row.trigger_flags) == ("flagged", ["crisis"])
     assert row.due_at == row.submitted_at + timedelta(hours=4)
@@ -529,7 +526,18 @@ def test_a_crisis_shortens_the_time_to_decide(assistant: User) -> None:
     assert actions(row) == [("escalate", "crisis")]
 
 
-def test_a_graver_escalation_is_another_one(assistant: User) -> None:
+def test_escalation_keeps_the_deadline_of_the_first_decision(assistant: User) -> None:
+    row = question(submitted_at=NOW)
+    approve_question(row, actor=assistant, clock=at(20))
+    escalate_question(row, reason="crisis", actor=assistant, clock=at(21))
+    reject_question(row, reason="crisis", actor=assistant, clock=at(22))
+    values = stored(row)
+    assert values["moderated_at"] == NOW + timedelta(hours=20)
+    assert values["due_at"] == NOW + timedelta(hours=24)
+    assert values["trigger_flags"] == ["crisis"]
+
+
+def test_crisis_after_an_escalation_is_another_escalation(assistant: User) -> None:
     row = question("flagged")
     escalate_question(row, actor=assistant)
     escalate_question(row, reason="crisis", actor=assistant)
@@ -566,33 +574,35 @@ def test_masking_replaces_the_text_and_nothing_else(assistant: User) -> None:
     assert after == before
 
 
-TEXT_VERBS: dict[str, Callable[..., Any]] = {
+TEXT_SERVICES: dict[str, Callable[..., Any]] = {
     "mask_pii": mask_personal_data,
     "answer": answer_question,
 }
 
 
-@loop_over("verb", TEXT_VERBS)
+@loop_over("service", TEXT_SERVICES)
 @loop_over(
     ("text", "error"), [(" ", TextBlank), ("я" * 10_001, TextTooLong), ("a\0", InvalidInput)]
 )
-def test_a_text_of_staff_is_a_text(owner: User, verb: str, text: str, error: type) -> None:
+def test_invalid_text_of_staff_is_refused(
+    owner: User, service: str, text: str, error: type
+) -> None:
     row = question("approved")
     with refused(error, row, field="text"):
-        TEXT_VERBS[verb](row, text=Plaintext(text), actor=owner)
+        TEXT_SERVICES[service](row, text=Plaintext(text), actor=owner)
 
 
-@loop_over("verb", TEXT_VERBS)
-def test_a_text_of_staff_comes_sealed(owner: User, verb: str) -> None:
+@loop_over("service", TEXT_SERVICES)
+def test_unsealed_text_of_staff_is_refused(owner: User, service: str) -> None:
     row = question("approved")
     with writes_nothing(row), pytest.raises(UnsealedValue):
-        TEXT_VERBS[verb](row, text="Ответ", actor=owner)
+        TEXT_SERVICES[service](row, text="Ответ", actor=owner)
 
 
 # -- answer ---------------------------------------------------------------------------------------
 
 
-def test_an_answer_comes_with_its_question(owner: User) -> None:
+def test_answer_is_stored_with_its_question(owner: User) -> None:
     row = question("approved")
     given = answer_question(row, text=Plaintext("Вы не одна."), actor=owner, clock=at())
     assert stored(row)["answered_at"] == NOW
@@ -600,10 +610,10 @@ def test_an_answer_comes_with_its_question(owner: User) -> None:
     assert (answer.pk, answer.answered_by, answer.published_at) == (given.pk, owner, None)
     assert answer.answer_text_encrypted.open() == "Вы не одна."
     assert outbox(row)[0].payload == {"answer_id": str(answer.pk)}
-    assert actions(row) == []  # there is no action for an answer
+    assert actions(row) == []  # an answer is no moderation action
 
 
-def test_the_same_answer_again_is_the_first(owner: User) -> None:
+def test_repeated_answer_returns_the_first(owner: User) -> None:
     row = question("approved")
     first, other_owner = (
         answer_question(row, text=Plaintext("Вы не одна."), actor=owner),
@@ -615,7 +625,7 @@ def test_the_same_answer_again_is_the_first(owner: User) -> None:
         answer_question(row, text=Plaintext("Другой ответ"), actor=owner)
 
 
-def test_an_answer_written_beforehand_is_taken_only_if_it_is_the_same(owner: User) -> None:
+def test_existing_answer_is_accepted_only_if_it_is_equal(owner: User) -> None:
     row = question("approved")
     answer = QuestionAnswerFactory(question=row, answer_text_encrypted=Plaintext("Готово."))
     with refused(TransitionRefused, row, answer):
@@ -624,12 +634,12 @@ def test_an_answer_written_beforehand_is_taken_only_if_it_is_the_same(owner: Use
     assert row.status == "answered"
 
 
-def test_an_answer_is_published_where_the_asker_allowed_it(owner: User) -> None:
+def test_answer_is_published_only_if_the_asker_allowed_it(owner: User) -> None:
     row = question("answered", publish_allowed=True)
     publish_answer(row, actor=owner, clock=at())
     answer = row.answers.get()
     assert answer.published_at == NOW
-    assert told(answer) == ["answer_published"]
+    assert event_types(answer) == ["answer_published"]
     assert outbox(answer)[0].payload == {"question_id": str(row.pk)}
     kept = question("answered")
     with refused(PublicationNotAllowed, kept, kept.answers.get(), id=kept.pk):
@@ -673,12 +683,12 @@ def test_an_approval_is_tracked(owner: User) -> None:
 
 
 @loop_over(("flags", "events"), [(["crisis"], 1), (["crisis", "pii"], 1), (["pii"], 0)])
-def test_a_crisis_found_by_a_moderator_is_tracked(
+def test_crisis_flagged_by_a_moderator_is_tracked(
     assistant: User, flags: list[str], events: int
 ) -> None:
     flag_question(question(), flags=flags, actor=assistant, clock=at())
-    found = tracked("ugc_moderated")
-    assert [event["moderation_status"] for event in found] == ["flagged_crisis"] * events
+    decisions = tracked("ugc_moderated")
+    assert [event["moderation_status"] for event in decisions] == ["flagged_crisis"] * events
 
 
 @loop_over("reason", ["crisis", "complex", "other"])
@@ -712,12 +722,14 @@ def test_an_answer_is_tracked_by_length_and_time(owner: User, length: int, bucke
         (NOW + timedelta(minutes=5), 0),  # the clocks of two machines differ
     ],
 )
-def test_the_time_to_decide_fits_the_plan(owner: User, submitted: Any, milliseconds: int) -> None:
+def test_time_to_decide_is_limited_to_the_tracking_plan(
+    owner: User, submitted: Any, milliseconds: int
+) -> None:
     approve_question(question(submitted_at=submitted), actor=owner, clock=at())
     assert [event["duration_ms"] for event in tracked("ugc_moderated")] == [milliseconds]
 
 
-def test_a_verb_that_fails_at_its_last_step_has_done_nothing(
+def test_failure_at_the_last_step_writes_nothing(
     owner: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = question()

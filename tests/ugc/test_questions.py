@@ -1,4 +1,4 @@
-"""Questions and answers: due times, flags, and no answered question without its answer."""
+"""Questions and answers: due times, flags, and an answer for each answered question."""
 
 from __future__ import annotations
 
@@ -50,6 +50,9 @@ DECIDED = "anonymous_questions_decided_has_time"
 HAS_ANSWER = "anonymous_questions_answered_has_answer"
 KEEPS = "question_answers_answered_keeps_answer"
 NOW = datetime(2026, 3, 28, 22, 30, tzinfo=UTC)  # the night of a clock change in Europe
+FIRST_STAYS = "anonymous_questions_first_decision_stays"
+TOO_EARLY = "anonymous_questions_undecided_has_no_time"
+ALLOWED = "question_answers_published_is_allowed"
 
 
 def question(name: str, rule: str | None = None, /, **values: Any) -> Case:
@@ -68,11 +71,12 @@ def question(name: str, rule: str | None = None, /, **values: Any) -> Case:
     question("a Cyrillic look-alike", FLAGS, trigger_flags=["сrisis"]),
     question("the words that raised it", FLAGS, trigger_flags=["не хочу жить"]),
     question("an answer's time on a new one", ANSWERED_AT, answered_at=NOW),
-    question("looked at before", moderated_at=NOW),
+    question("a time of decision without one", TOO_EARLY, moderated_at=NOW),
+    question("a time of decision on a flagged one", TOO_EARLY, flagged=True, moderated_at=NOW),
     question("of a visitor", user=None),
     question("with a contact", contact_value_encrypted=sealed),
 )
-def test_a_question_carries_known_flags_only(group: CaseGroup) -> None:
+def test_question_has_only_known_flags(group: CaseGroup) -> None:
     check_case_group(group)
 
 
@@ -80,7 +84,7 @@ def test_a_question_carries_known_flags_only(group: CaseGroup) -> None:
     "flags",
     ["{NULL}", "{crisis,NULL}", "{{crisis,pii},{medical,spam}}", "{{crisis}}", '{""}', "{null}"],
 )
-def test_odd_arrays_are_no_flags(flags: str) -> None:
+def test_malformed_flag_arrays_are_refused(flags: str) -> None:
     row = AnonymousQuestionFactory()
     with refuses(FLAGS, "anonymous_questions"):
         execute("UPDATE anonymous_questions SET trigger_flags = %s", [flags])
@@ -108,10 +112,10 @@ def test_odd_arrays_are_no_flags(flags: str) -> None:
 )
 @loop_over("write", [insert_sql, AnonymousQuestion.save], ids=["sql", "orm"])
 @loop_over("given", [None, NOW + timedelta(days=30)], ids=["nothing", "a time"])
-def test_due_is_the_databases_to_say(
+def test_due_time_is_set_by_the_database(
     flags: list[str], hours: int, write: Callable[..., None], given: datetime | None
 ) -> None:
-    """A writer's own time is not heard."""
+    """A due time given by the writer is ignored."""
     row = AnonymousQuestionFactory.build(submitted_at=NOW, trigger_flags=flags)
     if given:
         row.due_at = given
@@ -133,7 +137,7 @@ def test_due_is_the_databases_to_say(
     ],
     ids=["due", "a crisis seen later", "submission", "all at once"],
 )
-def test_due_follows_flags_and_submission(
+def test_due_time_follows_flags_and_submission(
     write_path: str, to: dict[str, Any], due: datetime
 ) -> None:
     row = AnonymousQuestionFactory(submitted_at=NOW)
@@ -141,7 +145,7 @@ def test_due_follows_flags_and_submission(
     assert stored(row)["due_at"] == due
 
 
-def test_due_counts_hours_over_a_clock_change_of_the_writers() -> None:
+def test_due_time_ignores_clock_changes_of_the_time_zone() -> None:
     execute("SET LOCAL TIME ZONE 'Europe/Berlin'")
     insert_sql(AnonymousQuestionFactory.build(submitted_at=NOW))
     execute("SET LOCAL TIME ZONE 'UTC'")
@@ -149,20 +153,20 @@ def test_due_counts_hours_over_a_clock_change_of_the_writers() -> None:
     assert row["due_at"] == NOW + timedelta(hours=24)
 
 
-def test_a_crisis_taken_back_gives_the_day_again() -> None:
+def test_removed_crisis_flag_restores_the_due_time() -> None:
     row = AnonymousQuestionFactory(submitted_at=NOW, crisis=True)
     update_sql(row, trigger_flags=[])
     assert stored(row)["due_at"] == NOW + timedelta(hours=24)
 
 
-def test_a_row_given_nothing_is_due_in_a_day() -> None:
+def test_default_due_time_is_in_a_day() -> None:
     execute("INSERT INTO anonymous_questions (question_text_encrypted) VALUES (%s)", [sealed()])
     (row,) = execute("SELECT *, now() AS now FROM anonymous_questions")
     assert (row["submitted_at"], row["due_at"]) == (row["now"], row["now"] + timedelta(hours=24))
     assert (row["status"], row["channel"], row["trigger_flags"]) == ("pending", "web", [])
 
 
-# -- Status ---------------------------------------------------------------------------------------
+# -- status ---------------------------------------------------------------------------------------
 
 
 def change(trait: str, name: str, rule: str | None = None, /, **to: Any) -> Change:
@@ -182,7 +186,7 @@ def change(trait: str, name: str, rule: str | None = None, /, **to: Any) -> Chan
         for to in ["approved", "rejected"]
     ),
     *(
-        change(status, "decision forgotten", DECIDED, moderated_at=None)
+        change(status, "decision forgotten", FIRST_STAYS, moderated_at=None)
         for status in ["approved", "answered", "rejected"]
     ),
     *(
@@ -191,7 +195,11 @@ def change(trait: str, name: str, rule: str | None = None, /, **to: Any) -> Chan
     ),
     change("answered", "answer's time forgotten", ANSWERED_AT, answered_at=None),
     change("approved", "escalated", status="flagged"),
-    change("approved", "escalated, decision taken back", status="flagged", moderated_at=None),
+    change("approved", "escalated", FIRST_STAYS, status="flagged", moderated_at=None),
+    change("approved", "another time of decision", FIRST_STAYS, moderated_at=NOW),
+    change("approved", "another time of submission", FIRST_STAYS, submitted_at=NOW),
+    change("pending", "a time of decision without one", TOO_EARLY, moderated_at=NOW),
+    change("pending", "flagged with a time", TOO_EARLY, status="flagged", moderated_at=NOW),
     Change(
         "answered without a time",
         lambda: QuestionAnswerFactory(question__approved=True).question,
@@ -200,7 +208,7 @@ def change(trait: str, name: str, rule: str | None = None, /, **to: Any) -> Chan
         ANSWERED_AT,
     ),
 )
-def test_times_go_with_the_status(group: ChangeGroup) -> None:
+def test_times_agree_with_the_status(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
@@ -222,7 +230,7 @@ def test_a_question_with_its_answer_is_answered(write_path: str) -> None:
     assert stored(row)["status"] == "answered"
 
 
-def test_question_and_answer_may_come_in_any_order_for_those_who_ask() -> None:
+def test_deferred_rule_allows_any_order_of_question_and_answer() -> None:
     row = AnonymousQuestionFactory(approved=True)
     execute(f"SET CONSTRAINTS {HAS_ANSWER} DEFERRED")
     update_sql(row, **ANSWERED)
@@ -231,7 +239,7 @@ def test_question_and_answer_may_come_in_any_order_for_those_who_ask() -> None:
     assert stored(row)["status"] == "answered"
 
 
-def test_put_off_the_rule_is_still_asked_in_the_end() -> None:
+def test_deferred_rule_is_still_checked() -> None:
     row = AnonymousQuestionFactory(approved=True)
     with refuses(HAS_ANSWER, "anonymous_questions"):
         execute("SET CONSTRAINTS ALL DEFERRED")
@@ -246,29 +254,54 @@ def answer_of(row: AnonymousQuestion) -> QuestionAnswer:
     return QuestionAnswer.objects.get(question=row)
 
 
-def answer_kept() -> QuestionAnswer:
+def answer_of_answered_question() -> QuestionAnswer:
     return answer_of(answered_question())
 
 
 @each_delete
 @breaks(KEEPS)
 def test_an_answered_question_keeps_its_answer(delete: Callable[..., Any]) -> None:
-    check_delete(answer_kept(), delete, KEEPS)
+    check_delete(answer_of_answered_question(), delete, KEEPS)
 
 
 ELSEWHERE = {"question_id": lambda row: AnonymousQuestionFactory(approved=True).pk}
 
 
 @change_groups(
-    Change("to another question", answer_kept, {}, ELSEWHERE, KEEPS), write_paths=ALL_WRITE_PATHS
+    Change("to another question", answer_of_answered_question, {}, ELSEWHERE, KEEPS),
+    write_paths=ALL_WRITE_PATHS,
 )
-def test_the_answer_of_an_answered_question_does_not_leave_it(group: ChangeGroup) -> None:
+def test_answer_of_an_answered_question_does_not_move(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
 @change_groups(
-    Change("a better answer", answer_kept, {}, {"answer_text_encrypted": lambda row: sealed()}),
-    Change("published", answer_kept, {}, {"published_at": NOW}),
+    Change(
+        "a better answer",
+        answer_of_answered_question,
+        {},
+        {"answer_text_encrypted": lambda row: sealed()},
+    ),
+    Change(
+        "published",
+        QuestionAnswerFactory,
+        {"question__publish_allowed": True},
+        {"published_at": NOW},
+    ),
+    Change(
+        "published against the author's will",
+        answer_of_answered_question,
+        {},
+        {"published_at": NOW},
+        ALLOWED,
+    ),
+    Change(
+        "published, moved to a question that is not to be published",
+        QuestionAnswerFactory,
+        {"published": True},
+        ELSEWHERE,
+        ALLOWED,
+    ),
     Change("to another question", QuestionAnswerFactory, {}, ELSEWHERE),
     Change(
         "to a question that has one",
@@ -286,6 +319,12 @@ def test_any_other_change_of_an_answer_is_possible(group: ChangeGroup) -> None:
     Case("the first", QuestionAnswerFactory),
     Case("published at once", QuestionAnswerFactory, {"published": True}),
     Case(
+        "published at once against the author's will",
+        QuestionAnswerFactory,
+        {"published_at": NOW},
+        ALLOWED,
+    ),
+    Case(
         "a second",
         QuestionAnswerFactory,
         {"question": lambda: QuestionAnswerFactory().question},
@@ -296,9 +335,28 @@ def test_a_question_has_one_answer(group: CaseGroup) -> None:
     check_case_group(group)
 
 
+@loop_over("write_path", ["sql", "save"])
+def test_withdrawn_permission_withdraws_the_answer(write_path: str) -> None:
+    answer, other = QuestionAnswerFactory.create_batch(2, published=True)
+    if write_path == "sql":
+        execute(
+            "UPDATE anonymous_questions SET publish_allowed = false WHERE id = %s",
+            [answer.question_id],
+        )
+    else:
+        answer.question.publish_allowed = False
+        answer.question.save()
+    answer.refresh_from_db()
+    other.refresh_from_db()
+    assert answer.published_at is None
+    assert other.published_at is not None
+
+
 @each_delete
 @loop_over("status", ["pending", "flagged", "approved", "rejected"])
-def test_an_answer_not_given_yet_may_go(delete: Callable[..., Any], status: str) -> None:
+def test_answer_of_an_unanswered_question_may_be_deleted(
+    delete: Callable[..., Any], status: str
+) -> None:
     traits = {} if status == "pending" else {status: True}
     row = QuestionAnswerFactory(question=AnonymousQuestionFactory(**traits))
     delete(row)
@@ -306,20 +364,20 @@ def test_an_answer_not_given_yet_may_go(delete: Callable[..., Any], status: str)
 
 
 @each_delete
-def test_an_answered_question_goes_with_its_answer(delete: Callable[..., Any]) -> None:
-    """For retention and erasure."""
+def test_answered_question_is_deleted_with_its_answer(delete: Callable[..., Any]) -> None:
+    """Retention and erasure delete such questions."""
     delete(answered_question())
     assert not QuestionAnswer.objects.exists()
 
 
 @loop_over("statement", ["TRUNCATE question_answers", "TRUNCATE anonymous_questions CASCADE"])
 @breaks("question_answers_no_truncate")
-def test_answers_are_not_emptied_away(statement: str) -> None:
+def test_answers_are_not_truncated(statement: str) -> None:
     with refuses("question_answers_no_truncate", "question_answers"):
         execute(statement)
 
 
-# -- What a stranger tries ------------------------------------------------------------------------
+# -- adversarial SQL ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -334,7 +392,7 @@ def test_answers_are_not_emptied_away(statement: str) -> None:
     ],
     ids=["deleted first", "deleted beside", "answered beside", "answered first"],
 )
-def test_one_statement_does_not_answer_and_take_the_answer_away(statement: str) -> None:
+def test_one_statement_does_not_answer_and_delete_the_answer(statement: str) -> None:
     row = QuestionAnswerFactory(question__approved=True).question
     answer = (
         "UPDATE anonymous_questions SET status = 'answered', answered_at = now() "
@@ -346,7 +404,7 @@ def test_one_statement_does_not_answer_and_take_the_answer_away(statement: str) 
     assert QuestionAnswer.objects.count() == 1
 
 
-def test_put_off_the_answer_is_still_not_taken_away() -> None:
+def test_deferred_rule_still_keeps_the_answer() -> None:
     row = QuestionAnswerFactory(question__approved=True).question
     with refuses(KEEPS, "question_answers"):
         execute("SET CONSTRAINTS ALL DEFERRED")
@@ -354,7 +412,7 @@ def test_put_off_the_answer_is_still_not_taken_away() -> None:
         execute("DELETE FROM question_answers")
 
 
-def test_a_temporary_table_of_the_same_name_answers_nothing() -> None:
+def test_temporary_table_does_not_replace_the_answers() -> None:
     row = AnonymousQuestionFactory(approved=True)
     execute("CREATE TEMPORARY TABLE question_answers (question_id uuid)")
     execute("INSERT INTO pg_temp.question_answers VALUES (%s)", [row.pk])
@@ -362,8 +420,8 @@ def test_a_temporary_table_of_the_same_name_answers_nothing() -> None:
         execute("UPDATE public.anonymous_questions SET status = 'answered', answered_at = now()")
 
 
-def test_an_answered_question_does_not_slip_out_under_another_key() -> None:
-    """The key moves away, a new question takes its place and the answer with it."""
+def test_answered_question_does_not_lose_its_answer_by_a_new_key() -> None:
+    """The key changes, and a new question takes the old key and its answer."""
     row = answered_question()
     with refuses_by_any_rule():
         execute("SET CONSTRAINTS ALL DEFERRED")
@@ -372,8 +430,8 @@ def test_an_answered_question_does_not_slip_out_under_another_key() -> None:
 
 
 @pytest.mark.slow
-def test_a_temporary_type_called_text_hides_no_status(fresh_database: Database) -> None:
-    """Anybody may make one; "char" holds the first letter only."""
+def test_temporary_type_called_text_does_not_hide_the_status(fresh_database: Database) -> None:
+    """Any role may create such a type; "char" holds the first letter only."""
     with fresh_database.connect() as session:
         session.execute(
             """
@@ -404,7 +462,7 @@ def test_a_temporary_type_called_text_hides_no_status(fresh_database: Database) 
 SECRET = f"v1.k1.{'Anna' * 20}"
 
 
-def test_a_refusal_says_nothing_of_question_or_answer() -> None:
+def test_refusal_reveals_nothing_of_question_or_answer() -> None:
     row = AnonymousQuestionFactory(approved=True, question_text_encrypted=SECRET)
     check_refusal_is_discreet(
         lambda: update_sql(row, **ANSWERED),

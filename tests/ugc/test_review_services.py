@@ -24,16 +24,16 @@ from tests.factories import ReviewFactory, ReviewPublicationConsentFactory, User
 from tests.rule_groups import loop_over
 from tests.support import execute, refuses, update_sql
 from tests.ugc.outbox_assertions import (
-    NOBODY_MAY,
+    FORBIDDEN_ROLES,
     NOW,
     actions,
     analytics,
     at,
+    event_types,
     outbox,
     refused,
     staff,
     stored,
-    told,
     tracked,
     writes_nothing,
 )
@@ -71,7 +71,7 @@ def send(**values: Any) -> Review:
 
 
 def review(state: str = "pending", **values: Any) -> Review:
-    """A review, with the consent to publish it."""
+    """A review with a consent to its publication."""
     traits = {} if state == "draft" else {state: True}
     row = ReviewFactory(**{**traits, "submitted_at": NOW - timedelta(hours=2), **values})
     if state != "published":
@@ -81,8 +81,8 @@ def review(state: str = "pending", **values: Any) -> Review:
 
 def consents(row: Review) -> list[tuple[str, bool]]:
     """The version of each consent, and whether it is active."""
-    found = row.publication_consents.order_by("granted_at", "pk")
-    return [(c.version, c.granted and c.revoked_at is None) for c in found]
+    rows = row.publication_consents.order_by("granted_at", "pk")
+    return [(c.version, c.granted and c.revoked_at is None) for c in rows]
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_a_review_is_sent() -> None:
         }.items()
     )
     assert Review.objects.get().review_text_encrypted.open() == "Мне помогло."
-    assert told(row) == ["review_submitted"]
+    assert event_types(row) == ["review_submitted"]
     assert (consents(row), actions(row)) == ([], [])
 
 
@@ -116,21 +116,21 @@ def test_a_review_is_sent_with_its_consent() -> None:
     consent = row.publication_consents.get()
     assert (consent.user, consent.version, consent.granted_at) == (row.user, VERSION, NOW)
     assert row.status == "pending"  # a consent does not publish
-    assert told(consent) == ["review_consent_granted"]
+    assert event_types(consent) == ["review_consent_granted"]
 
 
-def test_a_draft_is_sent_later_and_once() -> None:
+def test_draft_is_sent_once() -> None:
     row = draft_review(text=Plaintext("Мне помогло."), user=UserFactory())
     assert stored(row).items() >= {"status": "draft", "submitted_at": None}.items()
     send_review_draft(row, clock=at())
     assert stored(row).items() >= {"status": "pending", "submitted_at": NOW}.items()
-    assert told(row) == ["review_drafted", "review_submitted"]
+    assert event_types(row) == ["review_drafted", "review_submitted"]
     with writes_nothing(row):
         send_review_draft(row, clock=at(1))
 
 
 @loop_over("make", [submit_review, draft_review])
-def test_the_same_review_again_is_the_first(make: Callable[..., Review]) -> None:
+def test_repeated_request_returns_the_first_review(make: Callable[..., Review]) -> None:
     given = {"id": uuid4(), "user": UserFactory(), "text": Plaintext("Мне помогло.")}
     first = make(**given)
     with writes_nothing(first):
@@ -146,7 +146,7 @@ def test_the_same_review_again_is_the_first(make: Callable[..., Review]) -> None
             make(**given | changed)
 
 
-def test_the_key_of_a_draft_sends_nothing() -> None:
+def test_submission_with_the_key_of_a_draft_is_refused() -> None:
     """Only ``send_review_draft`` sends a draft; ``submit_review`` refuses its key."""
     given = {"id": uuid4(), "user": UserFactory(), "text": Plaintext("Мне помогло.")}
     row = draft_review(**given)
@@ -157,7 +157,7 @@ def test_the_key_of_a_draft_sends_nothing() -> None:
         assert submit_review(**given).status == "pending"
 
 
-def test_a_repeat_brings_its_consent_or_none() -> None:
+def test_repeat_needs_the_same_consent_version() -> None:
     given = {"id": uuid4(), "user": UserFactory(), "consent_version": VERSION}
     row = send(**given)
     with writes_nothing(row):
@@ -183,13 +183,13 @@ def test_a_repeat_brings_its_consent_or_none() -> None:
         ({"id": "x"}, InvalidInput, "id"),
     ],
 )
-def test_what_is_no_review_writes_nothing(values: dict[str, Any], error: type, field: str) -> None:
+def test_invalid_review_writes_nothing(values: dict[str, Any], error: type, field: str) -> None:
     author = UserFactory()
     with refused(error, field=field):
         send(user=author, **values)
 
 
-def test_a_review_comes_sealed() -> None:
+def test_unsealed_review_is_refused() -> None:
     with writes_nothing(), pytest.raises(UnsealedValue):
         send(user=None, text="Мне помогло.")
 
@@ -198,10 +198,10 @@ def test_a_review_comes_sealed() -> None:
 def test_a_blocked_or_deleted_person_writes_no_review(state: str) -> None:
     draft = ReviewFactory()
     author = draft.user
-    gone = UserFactory.build(**{state: True})
-    names = [f.name for f in gone._meta.concrete_fields if f.name not in {"id", "created_at"}]
+    template = UserFactory.build(**{state: True})
+    names = [f.name for f in template._meta.concrete_fields if f.name not in {"id", "created_at"}]
     for name in names:
-        setattr(author, name, getattr(gone, name))
+        setattr(author, name, getattr(template, name))
     author.save()
     for write in (
         lambda: send(user=author),
@@ -213,14 +213,14 @@ def test_a_blocked_or_deleted_person_writes_no_review(state: str) -> None:
             write()
 
 
-def test_nobody_unknown_writes_a_review() -> None:
+def test_unknown_person_writes_no_review() -> None:
     with refused(NotFound, what="user"):
         send(user=uuid4())
 
 
-# -- the moves ------------------------------------------------------------------------------------
+# -- transitions ----------------------------------------------------------------------------------
 
-VERBS: dict[str, Callable[[Review, Any], Any]] = {
+SERVICES: dict[str, Callable[[Review, Any], Any]] = {
     "publish": lambda row, actor: publish_review(row, actor=actor, clock=at()),
     "unpublish": lambda row, actor: unpublish_review(row, actor=actor, reason="pii", clock=at()),
     "reject": lambda row, actor: reject_review(row, actor=actor, reason="spam", clock=at()),
@@ -237,7 +237,7 @@ MOVES: dict[str, dict[str, str]] = {
     "mask_pii": {"pending": "pending", "published": "published", "unpublished": "unpublished"},
 }
 ALREADY = {("publish", "published"), ("unpublish", "unpublished")}
-TOLD = {
+EXPECTED = {
     "publish": ("review_published", ("publish", None)),
     "unpublish": ("review_unpublished", ("unpublish", "pii")),
     "reject": ("review_rejected", ("reject", "spam")),
@@ -246,55 +246,55 @@ TOLD = {
 
 
 @pytest.mark.parametrize(
-    ("verb", "state"), [(verb, state) for verb, moves in MOVES.items() for state in moves]
+    ("service", "state"), [(service, state) for service, moves in MOVES.items() for state in moves]
 )
-def test_a_verb_moves_the_review_once(assistant: User, verb: str, state: str) -> None:
+def test_service_moves_the_review_once(assistant: User, service: str, state: str) -> None:
     row = review(state)
     stale = Review.objects.get(pk=row.pk)
-    VERBS[verb](row, assistant)
-    event, action = TOLD[verb]
-    assert row.status == stored(row)["status"] == MOVES[verb][state]
-    assert (told(row), actions(row)) == ([event], [action])
+    SERVICES[service](row, assistant)
+    event, action = EXPECTED[service]
+    assert row.status == stored(row)["status"] == MOVES[service][state]
+    assert (event_types(row), actions(row)) == ([event], [action])
     for repeated in (row, stale):
         with writes_nothing(row):
-            VERBS[verb](repeated, assistant)
+            SERVICES[service](repeated, assistant)
         assert repeated.status == row.status
 
 
 @pytest.mark.parametrize(
-    ("verb", "state"),
+    ("service", "state"),
     [
-        (verb, state)
-        for verb, moves in MOVES.items()
+        (service, state)
+        for service, moves in MOVES.items()
         for state in STATES
-        if state not in moves and (verb, state) not in ALREADY
+        if state not in moves and (service, state) not in ALREADY
     ],
 )
-def test_no_verb_moves_a_review_otherwise(assistant: User, verb: str, state: str) -> None:
+def test_service_refuses_other_states(assistant: User, service: str, state: str) -> None:
     row = review(state)
     row.status = "pending"  # the service ignores the caller's copy
     with refused(TransitionRefused, entity="reviews", id=row.pk, status=state):
-        VERBS[verb](row, assistant)
+        SERVICES[service](row, assistant)
 
 
-@loop_over(("verb", "state"), [*ALREADY])
-def test_what_is_so_already_is_left(assistant: User, verb: str, state: str) -> None:
+@loop_over(("service", "state"), [*ALREADY])
+def test_repeated_decision_changes_nothing(assistant: User, service: str, state: str) -> None:
     row = review(state)
     with writes_nothing(row):
-        VERBS[verb](row, assistant)
+        SERVICES[service](row, assistant)
 
 
-@loop_over("role", NOBODY_MAY)
-@loop_over("verb", VERBS)
-def test_nobody_else_moderates_reviews(verb: str, role: str | None) -> None:
+@loop_over("role", FORBIDDEN_ROLES)
+@loop_over("service", SERVICES)
+def test_other_roles_do_not_moderate_reviews(service: str, role: str | None) -> None:
     row, actor = review(), staff(role)
     with refused(NotPermitted, row):
-        VERBS[verb](row, actor)
+        SERVICES[service](row, actor)
     with refused(NotPermitted, row):
-        VERBS[verb](row, None)
+        SERVICES[service](row, None)
 
 
-def test_publishing_has_its_time_and_is_tracked_without_a_person(assistant: User) -> None:
+def test_publication_has_its_time_and_is_tracked_without_a_person(assistant: User) -> None:
     row = review()
     publish_review(row, actor=assistant, clock=at())
     assert stored(row)["published_at"] == NOW
@@ -321,7 +321,7 @@ def test_a_rejection_is_tracked_with_its_reason(assistant: User) -> None:
     )
 
 
-def test_a_review_whose_sending_is_not_known_took_no_time(assistant: User) -> None:
+def test_review_without_a_time_of_submission_is_tracked_with_zero(assistant: User) -> None:
     publish_review(review(submitted_at=None), actor=assistant)
     assert [event["duration_ms"] for event in tracked("ugc_moderated")] == [0]
 
@@ -339,7 +339,7 @@ def test_a_rejection_keeps_its_reason(assistant: User) -> None:
 
 
 @loop_over(
-    ("verb", "reason", "error"),
+    ("service", "reason", "error"),
     [
         ("reject", None, ReasonMissing),
         ("reject", "", ReasonMissing),
@@ -349,20 +349,20 @@ def test_a_rejection_keeps_its_reason(assistant: User) -> None:
         ("unpublish", "rude", InvalidInput),
     ],
 )
-def test_a_reason_is_a_known_one(assistant: User, verb: str, reason: Any, error: type) -> None:
+def test_unknown_reason_is_refused(assistant: User, service: str, reason: Any, error: type) -> None:
     row = review()
     with refused(error, row, field="reason"):
-        DECISIONS[verb](row, actor=assistant, reason=reason)
+        DECISIONS[service](row, actor=assistant, reason=reason)
 
 
-def test_masking_keeps_what_is_published_published(assistant: User) -> None:
+def test_masking_keeps_the_review_published(assistant: User) -> None:
     row = review("published")
     mask_personal_data(row, text=Plaintext("Спасибо, [имя]"), actor=assistant)
     assert Review.objects.get().review_text_encrypted.open() == "Спасибо, [имя]"
     assert (stored(row)["status"], actions_on(row).count()) == ("published", 1)
 
 
-def test_a_page_opened_before_an_erasure_puts_no_text_back(assistant: User) -> None:
+def test_stale_page_does_not_restore_an_erased_text(assistant: User) -> None:
     row = review("published")
     erase_user(row.user, method="self_service")
     with refused(TransitionRefused):
@@ -370,12 +370,12 @@ def test_a_page_opened_before_an_erasure_puts_no_text_back(assistant: User) -> N
     assert Review.objects.get().review_text_encrypted.open() == ""
 
 
-def test_a_review_that_is_gone_is_not_found(assistant: User) -> None:
+def test_missing_review_is_refused(assistant: User) -> None:
     row = ReviewFactory(pending=True)
     Review.objects.filter(pk=row.pk).delete()
-    for verb in (*VERBS.values(), lambda row, _actor: send_review_draft(row)):
+    for service in (*SERVICES.values(), lambda row, _actor: send_review_draft(row)):
         with refused(NotFound):
-            verb(row, assistant)
+            service(row, assistant)
 
 
 # -- consent --------------------------------------------------------------------------------------
@@ -383,7 +383,7 @@ def test_a_review_that_is_gone_is_not_found(assistant: User) -> None:
 
 @loop_over("state", ["pending", "unpublished"])
 @loop_over("consent", [None, {"refused": True}, {"revoked": True}])
-def test_without_a_consent_nothing_is_published(
+def test_review_without_a_consent_is_not_published(
     assistant: User, state: str, consent: dict[str, Any] | None
 ) -> None:
     row = ReviewFactory(**{state: True})
@@ -395,17 +395,17 @@ def test_without_a_consent_nothing_is_published(
         update_sql(row, status="published")
 
 
-def test_a_consent_is_given_once() -> None:
+def test_consent_is_granted_once() -> None:
     row = ReviewFactory(pending=True)
     consent = grant_review_consent(row, version=VERSION, clock=at())
     with writes_nothing(row, consent):
         assert grant_review_consent(row, version=VERSION, clock=at(1)) == consent
     with refused(ConsentActive, consent, id=consent.pk):
         grant_review_consent(row, version="2026-02-01")
-    assert (told(consent), stored(row)["status"]) == (["review_consent_granted"], "pending")
+    assert (event_types(consent), stored(row)["status"]) == (["review_consent_granted"], "pending")
 
 
-def test_a_consent_is_given_again_after_it_was_withdrawn(assistant: User) -> None:
+def test_consent_is_granted_again_after_a_withdrawal(assistant: User) -> None:
     row = review("published")
     withdraw_review_consent(row)
     grant_review_consent(row, version="2026-02-01")
@@ -415,13 +415,16 @@ def test_a_consent_is_given_again_after_it_was_withdrawn(assistant: User) -> Non
     assert stored(row)["status"] == "published"
 
 
-def test_a_withdrawal_unpublishes_and_is_told_once() -> None:
+def test_withdrawal_unpublishes_the_review_once() -> None:
     row = review("published")
     consent = row.publication_consents.get()
     withdraw_review_consent(row, clock=at(24 * 30))
     assert row.status == stored(row)["status"] == "unpublished"
     assert stored(consent)["revoked_at"] == NOW + timedelta(days=30)
-    assert (told(consent), told(row)) == (["review_consent_withdrawn"], ["review_unpublished"])
+    assert (event_types(consent), event_types(row)) == (
+        ["review_consent_withdrawn"],
+        ["review_unpublished"],
+    )
     assert outbox(consent)[0].payload == {"review_id": str(row.pk)}
     assert actions(row) == []  # no moderator decided
     with writes_nothing(row, consent):
@@ -429,15 +432,15 @@ def test_a_withdrawal_unpublishes_and_is_told_once() -> None:
 
 
 @pytest.mark.parametrize("state", ["draft", "pending", "unpublished"])
-def test_a_withdrawal_leaves_what_is_not_published(state: str) -> None:
+def test_withdrawal_keeps_the_status_of_an_unpublished_review(state: str) -> None:
     row = review(state)
     withdraw_review_consent(row)
     assert (stored(row)["status"], consents(row)) == (state, [(VERSION, False)])
-    assert told(row) == []
+    assert event_types(row) == []
 
 
 @pytest.mark.parametrize("consent", [None, {"refused": True}, {"revoked": True}])
-def test_there_may_be_nothing_to_withdraw(consent: dict[str, Any] | None) -> None:
+def test_withdrawal_without_a_consent_changes_nothing(consent: dict[str, Any] | None) -> None:
     row = ReviewFactory(pending=True)
     if consent is not None:
         ReviewPublicationConsentFactory(review=row, **consent)
@@ -451,14 +454,14 @@ def test_a_blocked_person_may_still_withdraw() -> None:
     assert stored(row)["status"] == "unpublished"
 
 
-def test_a_clock_that_is_behind_withdraws_at_the_moment_of_consent() -> None:
+def test_withdrawal_by_a_slow_clock_has_the_time_of_the_consent() -> None:
     row = review()
     consent = row.publication_consents.get()
     withdraw_review_consent(row, clock=at(-24 * 30))
     assert stored(consent)["revoked_at"] == consent.granted_at
 
 
-def test_consents_are_left_to_the_verbs_by_the_database_too() -> None:
+def test_database_protects_consents_from_plain_sql() -> None:
     """Plain SQL cannot add a second active consent or restore a withdrawn one."""
     row = review()
     consent = row.publication_consents.get()
@@ -474,10 +477,10 @@ def test_consents_are_left_to_the_verbs_by_the_database_too() -> None:
     assert ReviewPublicationConsent.objects.count() == 1
 
 
-def test_what_the_database_refuses_is_typed(
+def test_rule_of_the_database_raises_a_refusal(
     assistant: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the check of the service is bypassed, the database refuses, as a Refused."""
+    """The database refuses even if the check of the service is bypassed."""
     row = ReviewFactory(pending=True)
     monkeypatch.setattr(reviews, "lock_active_consent", lambda row: object())
     with refused(RuleBroken, row, rule="reviews_published_has_consent"):

@@ -67,7 +67,7 @@ def consent(name: str, rule: str | None = None, /, **values: Any) -> Case:
 
 
 def of_review(**consent: Any) -> Callable[[], Review]:
-    """A review that has such a consent."""
+    """A review with such a consent."""
     return lambda: ReviewPublicationConsentFactory(**consent).review
 
 
@@ -102,11 +102,11 @@ def of_review(**consent: Any) -> Callable[[], Review]:
     consent("a refusal beside an active one", refused=True, review=of_review()),
     consent("a withdrawn one beside an active one", revoked=True, review=of_review()),
 )
-def test_a_consent_says_to_what_and_until_when(group: CaseGroup) -> None:
+def test_consent_has_a_version_and_valid_times(group: CaseGroup) -> None:
     check_case_group(group)
 
 
-def test_a_consent_given_nothing_is_a_refusal() -> None:
+def test_consent_without_values_is_a_refusal() -> None:
     review = ReviewFactory()
     execute(
         "INSERT INTO review_publication_consents (review_id, version) VALUES (%s, '2026-01-07')",
@@ -163,7 +163,7 @@ def test_a_consent_is_not_rewritten(group: ChangeGroup) -> None:
     ),
     write_paths=["sql", "merge"],
 )
-def test_no_consent_is_rewritten_whatever_its_state(group: ChangeGroup) -> None:
+def test_consent_is_not_rewritten_in_any_state(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
@@ -193,31 +193,31 @@ def test_a_consent_is_not_deleted(delete: Callable[[models.Model], Any], state: 
     ["TRUNCATE review_publication_consents", "TRUNCATE reviews CASCADE", "TRUNCATE users CASCADE"],
 )
 @breaks(NO_TRUNCATE)
-def test_consents_are_not_emptied_away(statement: str) -> None:
+def test_consents_are_not_truncated(statement: str) -> None:
     ReviewPublicationConsentFactory()
     with refuses_by_any_rule():
         execute(statement)
     assert ReviewPublicationConsent.objects.count() == 1
 
 
-def test_emptying_names_its_rule() -> None:
+def test_refused_truncation_names_its_rule() -> None:
     with refuses(NO_TRUNCATE, "review_publication_consents"):
         execute("TRUNCATE review_publication_consents")
 
 
-# -- Publication ----------------------------------------------------------------------------------
+# -- publication ----------------------------------------------------------------------------------
 
 PUBLISHED = {"status": "published", "published_at": NOW}
 
 
 def review(name: str, rule: str | None, consent: dict[str, Any] | None, **traits: Any) -> Change:
-    def written() -> Review:
+    def make_review() -> Review:
         row = ReviewFactory(**traits)
         if consent is not None:
             ReviewPublicationConsentFactory(review=row, **consent)
         return row
 
-    return Change(name, written, {}, PUBLISHED, rule)
+    return Change(name, make_review, {}, PUBLISHED, rule)
 
 
 PENDING, UNPUBLISHED = {"pending": True}, {"unpublished": True}
@@ -242,7 +242,7 @@ def test_a_review_is_published_only_with_an_active_consent(group: ChangeGroup) -
 
 
 @loop_over("write_path", UPDATES)
-def test_a_consent_to_another_review_is_none(write_path: str) -> None:
+def test_consent_to_another_review_does_not_count(write_path: str) -> None:
     ReviewPublicationConsentFactory(review=ReviewFactory(pending=True))
     with refuses(NEEDS, "reviews"):
         UPDATES[write_path](ReviewFactory(pending=True), **PUBLISHED)
@@ -265,19 +265,19 @@ def test_a_withdrawal_unpublishes_in_the_same_statement(write_path: str) -> None
 
 
 @loop_over("state", ["draft", "pending", "unpublished"])
-def test_a_withdrawal_leaves_what_is_not_published(state: str) -> None:
+def test_withdrawal_keeps_the_status_of_an_unpublished_review(state: str) -> None:
     row = ReviewFactory(**{} if state == "draft" else {state: True})
     update_sql(ReviewPublicationConsentFactory(review=row), revoked_at=timezone.now())
     assert stored(row)["status"] == state
 
 
-def test_a_withdrawal_touches_its_own_review_only() -> None:
+def test_withdrawal_changes_only_its_own_review() -> None:
     (row, consent), (other, _) = published(), published()
     update_sql(consent, revoked_at=timezone.now())
     assert (stored(row)["status"], stored(other)["status"]) == ("unpublished", "published")
 
 
-def test_a_new_consent_publishes_again_but_not_by_itself() -> None:
+def test_new_consent_allows_publication_but_does_not_publish() -> None:
     row, consent = published()
     update_sql(consent, revoked_at=timezone.now())
     ReviewPublicationConsentFactory(review=row)
@@ -292,7 +292,7 @@ def test_two_withdrawals_in_one_statement_unpublish_both() -> None:
     assert [stored(row)["status"] for row in rows] == ["unpublished", "unpublished"]
 
 
-# -- What a stranger tries ------------------------------------------------------------------------
+# -- adversarial SQL ------------------------------------------------------------------------------
 
 PUBLISH = "UPDATE reviews SET status = 'published' WHERE id = %(review)s"
 WITHDRAW = (
@@ -321,7 +321,7 @@ WITHDRAW = (
 def test_one_statement_does_not_withdraw_and_publish(
     is_published_first: bool, statement: str
 ) -> None:
-    """Unpublished by the withdrawal, or refused after it."""
+    """The withdrawal unpublishes the review, or the publication is refused."""
     row = ReviewFactory(pending=True)
     ReviewPublicationConsentFactory(review=row)
     with nullcontext() if is_published_first else refuses(NEEDS, "reviews"):
@@ -329,14 +329,14 @@ def test_one_statement_does_not_withdraw_and_publish(
     assert stored(row)["status"] == ("unpublished" if is_published_first else "pending")
 
 
-def test_put_off_constraints_do_not_put_off_the_withdrawal() -> None:
+def test_deferred_constraints_do_not_defer_the_withdrawal() -> None:
     row, consent = published()
     execute("SET CONSTRAINTS ALL DEFERRED")
     update_sql(consent, revoked_at=timezone.now())
     assert stored(row)["status"] == "unpublished"
 
 
-def test_a_temporary_table_of_the_same_name_is_no_consent() -> None:
+def test_temporary_table_does_not_replace_the_consents() -> None:
     row = ReviewFactory(pending=True)
     execute(
         "CREATE TEMPORARY TABLE review_publication_consents AS "
@@ -347,16 +347,16 @@ def test_a_temporary_table_of_the_same_name_is_no_consent() -> None:
         update_sql(row, **PUBLISHED)
 
 
-def test_a_temporary_table_of_the_same_name_does_not_catch_the_withdrawal() -> None:
+def test_temporary_table_does_not_intercept_the_withdrawal() -> None:
     row, consent = published()
     execute("CREATE TEMPORARY TABLE reviews AS SELECT * FROM public.reviews")
     update_sql(consent, revoked_at=timezone.now())
-    (found,) = execute("SELECT status FROM public.reviews WHERE id = %s", [row.pk])
-    assert found == {"status": "unpublished"}
+    (unpublished,) = execute("SELECT status FROM public.reviews WHERE id = %s", [row.pk])
+    assert unpublished == {"status": "unpublished"}
 
 
-def test_a_published_review_does_not_slip_out_under_another_key() -> None:
-    """The key moves away, a draft takes its place and the consent with it."""
+def test_published_review_does_not_lose_its_consent_by_a_new_key() -> None:
+    """The key changes, and a draft takes the old key and its consent."""
     row, _consent = published()
     with refuses_by_any_rule():
         execute("SET CONSTRAINTS ALL DEFERRED")
@@ -386,7 +386,7 @@ SECRET = f"v1.k1.{'Anna' * 20}"
         (NO_DELETE, "review_publication_consents", "id", "DELETE FROM review_publication_consents"),
     ],
 )
-def test_a_refusal_says_nothing_of_review_or_consent(
+def test_refusal_reveals_nothing_of_review_or_consent(
     rule: str, table: str, column: str, statement: str
 ) -> None:
     row = ReviewFactory(pending=True, review_text_encrypted=SECRET)
@@ -411,11 +411,11 @@ def test_a_refusal_says_nothing_of_review_or_consent(
     Case("sent", ReviewFactory, {"pending": True}),
     Case("named", ReviewFactory, {"anonymity_level": "named"}),
 )
-def test_anybody_may_write_a_review(group: CaseGroup) -> None:
+def test_review_needs_no_author(group: CaseGroup) -> None:
     check_case_group(group)
 
 
-def test_another_text_keeps_its_consent() -> None:
+def test_changed_text_keeps_its_consent() -> None:
     row, _consent = published()
     update_sql(row, review_text_encrypted=sealed())
     assert stored(row)["status"] == "published"

@@ -29,7 +29,7 @@ from tests.factories import (
 )
 from tests.factories.payloads import PAYLOADS
 from tests.processes import HANG_TIMEOUT, eventually
-from tests.ugc.outbox_assertions import actions, told
+from tests.ugc.outbox_assertions import actions, event_types
 from ugc.errors import AuthorUnavailable, ConsentActive, ConsentMissing
 from ugc.models import AnonymousQuestion, DiaryEntry, ModerationAction, QuestionAnswer, Review
 from ugc.services import (
@@ -118,14 +118,14 @@ def waits_for_a_lock() -> bool:
 
 
 def race(first: Callable[[], Any], second: Callable[[], Any]) -> list[Any]:
-    """``second`` starts before ``first`` commits, and waits for its lock."""
-    go_on = threading.Event()
-    one = Caller(first, go_on)
+    """Start ``second`` before ``first`` commits; ``second`` must wait for the lock."""
+    release = threading.Event()
+    one = Caller(first, release)
     assert one.is_done.wait(HANG_TIMEOUT)
     other = Caller(second)
     assert eventually(lambda: waits_for_a_lock() or not other.thread.is_alive())
     assert other.thread.is_alive(), "the second did not wait for the first"
-    go_on.set()
+    release.set()
     return [one.finish(), other.finish()]
 
 
@@ -134,9 +134,9 @@ def outcomes(answers: list[Any]) -> list[type | None]:
     return [type(answer) if isinstance(answer, Refused) else None for answer in answers]
 
 
-# -- two verbs on one row -------------------------------------------------------------------------
+# -- two services on one row ----------------------------------------------------------------------
 
-type Verb = Callable[[Any, User], Any]
+type Service = Callable[[Any, User], Any]
 
 
 def approve(row: Any, actor: User) -> Any:
@@ -206,12 +206,12 @@ class Race:
 
     name: str
     row: Callable[[], Any]
-    first: Verb
-    second: Verb
+    first: Service
+    second: Service
     loser: type[Refused] | None
     status: str | None
     done: list[str]  # moderation actions
-    told: list[str]  # outbox events about the row
+    event_types: list[str]  # outbox events about the row
 
 
 def question(state: str, **values: Any) -> Callable[[], AnonymousQuestion]:
@@ -294,27 +294,27 @@ RACES = [
 
 
 @pytest.mark.parametrize("case", RACES, ids=lambda case: case.name)
-def test_of_two_one_wins(staff: tuple[User, User], case: Race) -> None:
+def test_one_of_two_concurrent_calls_wins(staff: tuple[User, User], case: Race) -> None:
     owner, assistant = staff
     needs_owner = {answer, answer_otherwise, publish_answer}
     row = case.row()
     model = type(row)
 
-    def call(verb: Verb, actor: User) -> Callable[[], Any]:
+    def call(service: Service, actor: User) -> Callable[[], Any]:
         own = model.objects.get(pk=row.pk)  # a separate copy, read before both calls
-        return lambda: verb(own, actor=owner if verb in needs_owner else actor)
+        return lambda: service(own, actor=owner if service in needs_owner else actor)
 
-    before = told(row)
+    before = event_types(row)
     answers = race(call(case.first, owner), call(case.second, assistant))
     assert outcomes(answers) == [None, case.loser]
     now = model.objects.get(pk=row.pk)
     assert getattr(now, "status", None) == case.status
-    assert told(row)[len(before) :] == case.told
+    assert event_types(row)[len(before) :] == case.event_types
     if case.status is not None:
         assert [kind for kind, _reason in actions(now)] == case.done
 
 
-def test_both_owners_get_the_one_answer(staff: tuple[User, User]) -> None:
+def test_concurrent_owners_get_the_same_answer(staff: tuple[User, User]) -> None:
     row = AnonymousQuestionFactory(approved=True)
     given = race(
         lambda: answer(AnonymousQuestion.objects.get(pk=row.pk), staff[0]),
@@ -356,21 +356,21 @@ def write(key: Any, day: int = 1, **values: Any) -> DiaryEntry:
     ],
     ids=["question", "question of a user", "review", "review of a user", "diary"],
 )
-def test_a_request_sent_twice_at_once_is_one(
+def test_concurrent_equal_requests_store_one_row(
     make: Callable[..., Any], other: dict[str, Any], user: Any, kinds: list[str]
 ) -> None:
     person = {"user": user()} if user else {}
     key = uuid4()
     one, again = race(lambda: make(key, **person), lambda: make(key, **person))
     assert one.pk == again.pk == key
-    assert told(one) == kinds
+    assert event_types(one) == kinds
     key = uuid4()
     answers = race(lambda: make(key, **person), lambda: make(key, **other, **person))
     assert outcomes(answers) == [None, IdempotencyConflict]
-    assert told(answers[0]) == kinds
+    assert event_types(answers[0]) == kinds
 
 
-# -- writers besides the verbs --------------------------------------------------------------------
+# -- writers besides the services -----------------------------------------------------------------
 
 
 def execute(statement: str, *params: Any) -> Callable[[], None]:
@@ -388,27 +388,27 @@ WITHDRAW = (
 )
 
 
-def test_who_is_blocked_at_this_moment_writes_nothing() -> None:
+def test_person_blocked_concurrently_writes_nothing() -> None:
     person = UserFactory()
     answers = race(execute(BLOCK, person.pk), lambda: ask(uuid4(), user=person.pk))
     assert outcomes(answers) == [None, AuthorUnavailable]
     assert not person.anonymous_questions.exists()
 
 
-def test_who_is_blocked_a_moment_later_has_written() -> None:
+def test_person_blocked_afterwards_has_written() -> None:
     person = UserFactory()
     answers = race(lambda: ask(uuid4(), user=person.pk), execute(BLOCK, person.pk))
     assert outcomes(answers) == [None, None]
     assert person.anonymous_questions.count() == 1
 
 
-def test_a_strangers_withdrawal_is_not_overrun(staff: tuple[User, User]) -> None:
+def test_concurrent_raw_withdrawal_is_not_overwritten(staff: tuple[User, User]) -> None:
     """Plain SQL locks the consent before the review, the service the review first."""
     for is_first in (True, False):
         row = review("pending")()
         own = Review.objects.get(pk=row.pk)
-        verb, stranger = lambda own=own: publish(own, staff[0]), execute(WITHDRAW, row.pk)
-        pair = (stranger, verb) if is_first else (verb, stranger)
+        service, raw_withdrawal = lambda own=own: publish(own, staff[0]), execute(WITHDRAW, row.pk)
+        pair = (raw_withdrawal, service) if is_first else (service, raw_withdrawal)
         answers = race(*pair)
         assert outcomes(answers) == [None, ConsentMissing if is_first else None]
         assert Review.objects.get(pk=row.pk).status == ("pending" if is_first else "unpublished")
@@ -420,7 +420,7 @@ PEOPLE, ROUNDS = 6, 40
 
 
 @pytest.mark.slow
-def test_many_moderators_at_once_leave_one_action_for_each_effect(
+def test_concurrent_moderators_leave_one_action_for_each_effect(
     staff: tuple[User, User],
 ) -> None:
     owner, assistant = staff
@@ -434,12 +434,12 @@ def test_many_moderators_at_once_leave_one_action_for_each_effect(
         for _ in range(ROUNDS):
             if dice.random() < 0.6:
                 row = AnonymousQuestion.objects.get(pk=dice.choice(questions))
-                verb, actor = dice.choice(on_questions), owner
+                service, actor = dice.choice(on_questions), owner
             else:
                 row = Review.objects.get(pk=dice.choice(reviews))
-                verb, actor = dice.choice(on_reviews), assistant
+                service, actor = dice.choice(on_reviews), assistant
             try:
-                verb(row, actor=actor)
+                service(row, actor=actor)
                 seen["done"] += 1
             except Refused as refusal:
                 seen[refusal.code] += 1

@@ -109,7 +109,7 @@ BEGIN
             ELSE true END) THEN
         {triggers.REFUSE}
     END IF;
-    RETURN NEW;
+    RETURN NULL;
 END""",
             ),
             *triggers.append_only("ugc_moderation_actions"),

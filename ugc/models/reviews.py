@@ -6,7 +6,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop, pgettext_lazy
 
-from ebalance.db import auditing, rules, triggers
+from ebalance.db import auditing, lengths, rules, triggers
 from ebalance.db.encryption.fields import SealedText
 from ebalance.db.encryption.values import Plaintext
 from ebalance.db.evidence import consent_checks, consent_triggers
@@ -137,7 +137,10 @@ class ReviewPublicationConsent(Entity):
     granted = models.BooleanField(
         default=False, db_default=False, db_comment=p0("true: agreed; false: refused")
     )
-    version = SingleLineTextField(db_comment=p0("version of the text, YYYY-MM-DD or YYYY-MM-DD.n"))
+    version = SingleLineTextField(
+        max_length=lengths.CODE,
+        db_comment=p0("version of the text, YYYY-MM-DD or YYYY-MM-DD.n"),
+    )
     granted_at = FactTime(
         db_default=now_default(), editable=False, db_comment=p0("when given, UTC")
     )

@@ -14,7 +14,7 @@ FILE = Path(settings.BASE_DIR) / "docs" / "data-dictionary.md"
 HEAD = """\
 # Data dictionary
 
-Written by `manage.py data_dictionary` from what the models declare; do not edit it by hand.
+Written by `manage.py data_dictionary` from the declarations of the models; do not edit it by hand.
 
 - **Class**: P0 safe, P1 personal, P2 sensitive. `ebalance_analyst` reads P0 and nothing else.
 - **At erasure**: the effect of a person's erasure on the column. Kept without a reason: the column

@@ -36,6 +36,7 @@ from ebalance.services import (
     lock_rows,
     parse_choice,
     sqlstate,
+    storable_arguments,
     to_utc,
     transactional,
 )
@@ -59,6 +60,7 @@ logger = logging.getLogger(__name__)
 INSUFFICIENT_PRIVILEGE = "42501"
 
 
+@storable_arguments
 def erase_user(
     user: RowOrKey[User],
     *,
@@ -303,7 +305,7 @@ def _after_commit(files: list[str], *, is_in_ledger_file: bool) -> None:
     line to the ledger file.
     """
     for address in files:
-        with suppress(storage.UnknownAddress):
+        with suppress(storage.UnknownKey):
             try:
                 storage.remove(address)
             except OSError as error:

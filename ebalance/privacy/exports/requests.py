@@ -25,7 +25,14 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.utils import timezone
 
 from audit.services import publish_event, record_entry
-from ebalance.services import Clock, RowOrKey, lock_or_refuse, parse_choice, transactional
+from ebalance.services import (
+    Clock,
+    RowOrKey,
+    lock_or_refuse,
+    parse_choice,
+    storable_arguments,
+    transactional,
+)
 from identity.errors import AccountErased
 from identity.models import DataExportRequest, User
 
@@ -75,6 +82,7 @@ def open_requests() -> list[UUID]:
     return list(rows.values_list("pk", flat=True))
 
 
+@storable_arguments
 def process_export(key: UUID, *, clock: Clock = timezone.now) -> Outcome:
     """Make the file of one request, unless it is finished or another worker processes it.
 
@@ -88,7 +96,7 @@ def process_export(key: UUID, *, clock: Clock = timezone.now) -> Outcome:
         try:
             return _make(request, clock)
         except OUTSIDE as error:
-            logger.error("data export %s has to wait: %s", key, _describe(error))
+            logger.error("data export %s is postponed: %s", key, _describe(error))
             return "postponed"
         except Exception as error:
             if not _fail(key, clock=clock):

@@ -112,8 +112,16 @@ CREATE FUNCTION public.is_finite(value date) RETURNS boolean
     RETURN value BETWEEN date '0001-01-02' AND date '9999-12-30';
 COMMENT ON FUNCTION public.is_finite(date) IS
     'A real day, in a year that every client can read (1 to 9999)';
-CREATE FUNCTION public.is_at_most_120(value text) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN length(value) <= 120;
+CREATE FUNCTION public.has_lengths(value text[], items integer, longest integer) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN cardinality(value) <= items
+        AND NOT EXISTS (SELECT FROM unnest(value) word WHERE length(word) > longest);
+COMMENT ON FUNCTION public.has_lengths(text[], integer, integer) IS
+    'Few enough texts, each short enough';
+CREATE FUNCTION public.json_has_length(value jsonb, longest integer) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN length(value::text) <= longest;
+COMMENT ON FUNCTION public.json_has_length(jsonb, integer) IS
+    'Whether a JSON value is short enough as text';
 -- White space, control characters and others that show as nothing.
 CREATE FUNCTION public.is_visible(value text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -220,9 +228,11 @@ BEGIN
         RETURN coalesce(word = ANY (allowed), false);
     ELSIF length(word) > 120 THEN
         RETURN false;
-    ELSIF kind IN ('uuid', 'ref', 'deep_link')
+    ELSIF kind IN ('uuid', 'ref')
           AND word ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' THEN
         RETURN true;
+    ELSIF kind = 'deep_link' THEN  -- the one shape of these ids, see patterns.OPAQUE_ID
+        RETURN word ~ '^[A-Za-z0-9_-]{8,64}$' AND word ~ '[A-Za-z]';
     ELSIF kind = 'timestamp' THEN
         IF word !~ '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?(Z|\+00:00)$' THEN
             RETURN false;
@@ -241,7 +251,6 @@ BEGIN
         WHEN 'topic' THEN RETURN public.is_code(word);
         WHEN 'utm' THEN RETURN word ~ '^[A-Za-z0-9_.-]{1,80}$';
         WHEN 'path' THEN RETURN word ~ '^/[a-z0-9/_.-]{0,199}$';
-        WHEN 'deep_link' THEN RETURN word ~ '^[A-Za-z0-9]{8,12}$' AND word ~ '[A-Za-z]';
         WHEN 'host' THEN
             RETURN word ~* '^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z]([a-z0-9-]*[a-z0-9])?$';
         WHEN 'zone' THEN RETURN public.is_zone_form(word);

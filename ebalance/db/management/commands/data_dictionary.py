@@ -6,7 +6,7 @@ from ebalance.db.schema.dictionary import FILE, render
 
 
 class Command(BaseCommand):
-    help = "Write docs/data-dictionary.md from what the models declare."
+    help = "Write docs/data-dictionary.md from the declarations of the models."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -49,7 +49,7 @@ class Command(dumpdata.Command):
         ]
         if names and options["verbosity"]:
             self.stderr.write(
-                f"Left out, being personal: {', '.join(sorted(names))}. "
+                f"Left out as personal: {', '.join(sorted(names))}. "
                 "--with-personal-data puts them in."
             )
 

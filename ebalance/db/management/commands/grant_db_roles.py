@@ -8,13 +8,13 @@ from ebalance.db import checks
 from ebalance.db.schema import grants, roles
 from ebalance.db.server import QUIET_LOG
 
-DONE = "The roles have what they are for, and nothing else."
+DONE = "The roles have exactly the privileges that they need."
 
 
 class Command(BaseCommand):
     help = (
         "Make the roles ebalance_owner, ebalance_app and ebalance_analyst and grant them exactly "
-        "what they are for. Run it after every `migrate`."
+        "the privileges that they need. Run it after every `migrate`."
     )
     requires_system_checks: list[str] = []
 
@@ -80,7 +80,7 @@ def explain(error: DatabaseError) -> str | None:
             f"of {grants.OWNER} once one has."
         )
     if isinstance(cause, psycopg.errors.LockNotAvailable):
-        return f"Somebody is at work on these tables, try again: {reason}."
+        return f"Another session uses these tables, try again: {reason}."
     return None
 
 

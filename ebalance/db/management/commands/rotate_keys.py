@@ -74,12 +74,12 @@ class Command(OperatorCommand):
     def conclude(self, rotations: list[Rotation], *, dry_run: bool) -> None:
         if dry_run:
             if left := sum(len(rotation.left) for rotation in rotations):
-                raise CommandError(f"{format_rows(left)} would be left as they are.")
+                raise CommandError(f"{format_rows(left)} cannot be moved.")
             return
         # Checks all tables, not only the chosen ones: exit code 0 means that old keys may be
         # removed.
         known = [share for model in sealed_models() for share in shares(model)]
         old = [share for share in known if not share.is_current]
         if old:
-            raise CommandError("\n".join(["Under an old key remain:", *map(describe, old)]))
+            raise CommandError("\n".join(["Rows under an old key remain:", *map(describe, old)]))
         self.stdout.write("Everything is under the first key of its ring.")

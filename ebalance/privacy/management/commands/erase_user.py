@@ -78,8 +78,8 @@ class Command(OperatorCommand):
             )
         for lead in erased.doubtful:
             self.stdout.write(
-                f"Lead {lead} had a contact of theirs and one that their account has not: see "
-                "whose the rest of it is."
+                f"Lead {lead} had a contact of this person and another contact: check to whom the "
+                "rest of it belongs."
             )
         if not erased.rows:
             self.stdout.write(f"Nothing of {erased.subject} is left to erase.")

@@ -107,4 +107,4 @@ def _write(target: Path, content: bytes) -> None:
 
 
 def _occupied(target: str) -> CommandError:
-    return CommandError(f"{target} is there already; nothing was written.")
+    return CommandError(f"{target} exists already; nothing was written.")

@@ -13,9 +13,9 @@ SENTENCES = {
     "ready": "are ready",
     "incomplete": "are ready, with values that could not be opened",
     "failed": "failed",
-    "postponed": "have to wait: disk or database did not do their part",
-    "gone": "are no longer wanted: the person was erased meanwhile",
-    "elsewhere": "were at work elsewhere",
+    "postponed": "are postponed: the disk or the database failed",
+    "gone": "are dropped: the person was erased meanwhile",
+    "elsewhere": "are processed by another worker",
 }
 FAILURES = ("incomplete", "failed", "postponed")
 
@@ -43,7 +43,7 @@ class Command(OperatorCommand):
             process_export,
             table=DataExportRequest._meta.db_table,
             total=len(waiting),
-            failures={outcome: f"{outcome}; the log says why." for outcome in FAILURES},
+            failures={outcome: f"{outcome}; the log has the reason." for outcome in FAILURES},
         )
         self.write_counts(outcomes, SENTENCES, always=["ready"])
         if removed := storage.sweep(timezone.now()):

@@ -26,10 +26,9 @@ LONGEST_PAUSE = 60_000  # milliseconds
 
 class Command(OperatorCommand):
     help = (
-        "Remove the rows that have been kept as long as their tables declare "
-        "(docs/data-dictionary.md says how long). Made for cron, as the owner of the tables; safe "
-        "beside the running application, to stop and to repeat. Fails while something is left that "
-        "should be gone."
+        "Remove expired rows (docs/data-dictionary.md lists the retention of each table). Made for "
+        "cron, as the owner of the tables; safe beside the running application, to stop and to "
+        "repeat. Fails while expired rows remain."
     )
     dry_run = "only count; write nothing"
     numbers = (
@@ -79,7 +78,9 @@ class Command(OperatorCommand):
         except OperationalError as error:
             if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
                 raise
-            raise CommandError("Somebody has locked a whole table; try again later.") from None
+            raise CommandError(
+                "Another session has locked a whole table; try again later."
+            ) from None
 
     def count(self, chosen: list[Table], stop: StopSignals, given: dict[str, Any]) -> None:
         for table in chosen:
@@ -105,4 +106,4 @@ class Command(OperatorCommand):
                 why = f"refused by {', '.join(sorted(purge.rules))}" if purge.rules else "in use"
                 left.append(f"{table.name}: {format_rows(purge.left)}, {why}")
         if left:
-            raise CommandError("\n".join(["Not all is gone; run it again:", *left]))
+            raise CommandError("\n".join(["Expired rows remain; run it again:", *left]))

@@ -33,8 +33,8 @@ class Command(OperatorCommand):
         parser.add_argument(
             "--no-file",
             action="store_true",
-            help="go by the table alone, as long as there is no file: nobody was ever erased, or "
-            "the file is lost",
+            help="use the table alone if there is no file: nobody was ever erased, or the file is "
+            "lost",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -63,9 +63,9 @@ class Command(OperatorCommand):
         is_lost = not path.is_file() or (path == default and path.stat().st_size == 0)
         if is_lost and not is_without:
             raise CommandError(
-                f"There is no file {path}, or it is empty: nobody knows who was erased after the "
-                "copy was made. Nothing was changed. If nobody was ever erased, or the file is "
-                "lost, say --no-file."
+                f"There is no file {path}, or it is empty: the erasures since the backup are not "
+                "known. Nothing was changed. If nobody was ever erased, or the file is "
+                "lost, pass --no-file."
             )
         lines: list[ledger.LedgerLine] = []
         for source in dict.fromkeys([path, default]):
@@ -111,7 +111,7 @@ class Command(OperatorCommand):
         for session in erased.canceled[:SHOWN]:
             self.stderr.write(
                 f"  Session {session.appointment} of {session.start:%Y-%m-%d %H:%M} UTC {would} "
-                "canceled, and nobody told; see that its money was given back."
+                "canceled without notifications; check that its payment was refunded."
             )
 
     def conclude(self, outcomes: Counter[str], is_rehearsal: bool) -> None:
