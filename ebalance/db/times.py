@@ -37,8 +37,8 @@ class PlainInMigrations(models.Field):
 class WithRules(PlainInMigrations):
     """A field that brings rules to its table."""
 
-    def contribute_to_class(self, cls: Any, name: str, **kwargs: Any) -> None:  # type: ignore[override]
-        super().contribute_to_class(cls, name, **kwargs)
+    def contribute_to_class(self, cls: Any, *args: Any, **kwargs: Any) -> None:
+        super().contribute_to_class(cls, *args, **kwargs)
         if cls._meta.abstract or cls.__module__ == "__fake__":  # of a migration
             return
         for kind, made in self.make_rules(cls._meta.db_table, self.column or "").items():
