@@ -162,7 +162,7 @@ VERSIONS = [
         "Telegram with an empty one",
         MessageTemplateVersionFactory,
         {"template": telegram, "subject": ""},
-        SUBJECT,
+        "message_template_versions_subject_not_blank",
     ),
     Case(
         "same number",

@@ -188,7 +188,7 @@ def test_checks_and_indexes_depend_on_their_row_alone() -> Iterator[str]:
             continue
         if function["tree"]:
             faults = find_faults_of_tree(function)
-            waiting += [(called, owner, False) for called in list_calls(function)]
+            waiting += [(called, f"{owner} → {name}", False) for called in list_calls(function)]
         else:
             faults = find_faults_of_text(function)
             for called in sorted(list_called_names(function["source"])):
