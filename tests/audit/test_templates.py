@@ -159,9 +159,9 @@ VERSIONS = [
         SUBJECT,
     ),
     Case(
-        "Telegram with an empty one",
+        "e-mail with an empty one",
         MessageTemplateVersionFactory,
-        {"template": telegram, "subject": ""},
+        {"subject": ""},
         "message_template_versions_subject_not_blank",
     ),
     Case(
