@@ -534,13 +534,6 @@ def test_decision_has_a_later_time_than_one_of_the_lead() -> None:
     assert refuse(-1, user=user).granted_at == NOW + INSTANT
 
 
-def test_consent_with_the_latest_possible_time_is_withdrawn() -> None:
-    last = datetime(9999, 12, 30, tzinfo=UTC)
-    row = ConsentFactory(granted_at=last)
-    withdraw_this_consent(row, clock=at())
-    assert stored(row)["revoked_at"] == last
-
-
 # -- merged leads ---------------------------------------------------------------------------------
 
 
