@@ -19,7 +19,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from django.test import Client, RequestFactory
 from django.views.debug import technical_500_response
 from psycopg.types.json import Jsonb
 
+from audit.models import AuditLogEntry
 from ebalance.db.encryption.fields import (
     BlindIndex,
     Plaintext,
@@ -40,6 +41,7 @@ from ebalance.db.encryption.fields import (
     SealedField,
     SealedJSON,
 )
+from ebalance.db.fields import SecureURL
 from ebalance.db.schema import data_map
 from ebalance.dev.bundled import Server, bundled_bin_dir
 from ebalance.redaction.exceptions import formatted
@@ -55,6 +57,8 @@ WORD = "qzxleak"  # in each value that may have letters
 NUMBER = "77700777"  # in each that has digits only
 # Traits with which a factory fills the column.
 TRAITS: dict[str, dict[str, Any]] = {"identity.DataExportRequest": {"ready": True}}
+# Their rows never change: the values are given at creation.
+FIXED = {AuditLogEntry}
 # Django fills it at a login.
 NOT_PLANTED = {"django_session"}
 
@@ -87,6 +91,10 @@ def plain_value(column: str, number: int) -> str:
 def planted_value(field: models.Field, row: models.Model, number: int) -> tuple[Any, str]:
     """The value to assign, and the text in it."""
     value = plain_value(field.column, number)
+    if isinstance(field, SecureURL):
+        value = f"https://example.com/{value}"
+    elif isinstance(field, models.GenericIPAddressField):
+        value = f"2001:db8:777::{number + 1}"
     if isinstance(field, SealedJSON):
         payload = copy.deepcopy(getattr(row, field.name).open())
         payload["note"] = value
@@ -103,13 +111,22 @@ def plant() -> list[Planted]:
             continue
         model = table.model
         row = FACTORIES[model](**TRAITS.get(model._meta.label, {}))
+        assigned: dict[str, Any] = {}
+        added: list[Planted] = []
         for field in columns:
             value = ""
             if not isinstance(field, BlindIndex):  # computed from its source column
-                assigned, value = planted_value(field, row, len(planted_rows))
-                setattr(row, field.name, assigned)
-            planted_rows.append(Planted(row, field, value))
-        row.save()
+                number = len(planted_rows) + len(added)
+                assigned[field.name], value = planted_value(field, row, number)
+            added.append(Planted(row, field, value))
+        if model in FIXED:
+            row = FACTORIES[model](**assigned)
+            added = [replace(planted, row=row) for planted in added]
+        else:
+            for name, new in assigned.items():
+                setattr(row, name, new)
+            row.save()
+        planted_rows += added
     for planted in planted_rows:
         if isinstance(planted.field, ProtectedField):
             planted.ciphertext = getattr(planted.row, planted.field.name).text

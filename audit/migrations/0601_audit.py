@@ -347,7 +347,7 @@ class Migration(migrations.Migration):
                         (
                             "seq",
                             models.BigIntegerField(
-                                db_comment="P0 · place of the last entry that goes"
+                                db_comment="P0 · number of the last entry to be removed"
                             ),
                         ),
                         ("row_hash", models.BinaryField(db_comment="P0 · row_hash of that entry")),
@@ -745,7 +745,7 @@ class Migration(migrations.Migration):
                             "cursor",
                             models.UUIDField(
                                 blank=True,
-                                db_comment="P0 · row up to which this pass has come, if one is going",
+                                db_comment="P0 · last row that this pass has done, if a pass is running",
                                 null=True,
                             ),
                         ),

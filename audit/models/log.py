@@ -210,7 +210,7 @@ class AuditCheckpoint(Entity):
     purge_expired writes it, after it has verified the entries and before it removes them.
     """
 
-    seq = models.BigIntegerField(db_comment=p0("place of the last entry that goes"))
+    seq = models.BigIntegerField(db_comment=p0("number of the last entry to be removed"))
     row_hash = models.BinaryField(db_comment=p0("row_hash of that entry"))
     entries = models.BigIntegerField(db_comment=p0("number of entries that go"))
     key_id = SingleLineTextField(

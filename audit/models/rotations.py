@@ -28,7 +28,9 @@ class KeyRotation(Entity):
         max_length=lengths.CODE, db_comment=p0("id of the key that blind indexes are made with")
     )
     cursor = models.UUIDField(
-        null=True, blank=True, db_comment=p0("row up to which this pass has come, if one is going")
+        null=True,
+        blank=True,
+        db_comment=p0("last row that this pass has done, if a pass is running"),
     )
     rows_done = models.BigIntegerField(default=0, db_default=0, db_comment=p0("rows moved so far"))
     batch_transaction = models.BigIntegerField(

@@ -1076,7 +1076,7 @@ class Migration(migrations.Migration):
                             "deep_link_id",
                             models.TextField(
                                 blank=True,
-                                db_comment="P0 · deep link it came by; no key, links expire first",
+                                db_comment="P0 · deep link that led here; no key, links expire first",
                                 null=True,
                             ),
                         ),
@@ -2140,7 +2140,7 @@ class Migration(migrations.Migration):
                             "amount",
                             models.DecimalField(
                                 blank=True,
-                                db_comment="P0 · amount told, roubles",
+                                db_comment="P0 · amount in the notification, roubles",
                                 decimal_places=2,
                                 max_digits=12,
                                 null=True,
@@ -2149,7 +2149,9 @@ class Migration(migrations.Migration):
                         (
                             "currency",
                             models.TextField(
-                                blank=True, db_comment="P0 · currency told, ISO 4217", null=True
+                                blank=True,
+                                db_comment="P0 · currency in the notification, ISO 4217",
+                                null=True,
                             ),
                         ),
                         (

@@ -159,13 +159,13 @@ class Appointment(Entity):
         max_length=lengths.OPAQUE_ID,
         null=True,
         blank=True,
-        db_comment=p0("deep link it came by; no key, links expire first", erasure=NULL),
+        db_comment=p0("deep link that led here; no key, links expire first", erasure=NULL),
     )
     entry_point = ClosedSet(EntryPoint, null=True, blank=True, db_comment=p0("where from"))
     created_at = created_at()
     updated_at = updated_at()
 
-    retention = kept("for accounting; what is personal goes at erasure")
+    retention = kept("for accounting; personal columns are emptied at erasure")
 
     class Meta:
         db_table = "appointments"

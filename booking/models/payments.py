@@ -188,10 +188,13 @@ class PaymentWebhookEvent(Entity):
         blank=True,
         max_digits=12,
         decimal_places=2,
-        db_comment=p0("amount told, roubles"),
+        db_comment=p0("amount in the notification, roubles"),
     )
     currency = SingleLineTextField(
-        max_length=lengths.CODE, null=True, blank=True, db_comment=p0("currency told, ISO 4217")
+        max_length=lengths.CODE,
+        null=True,
+        blank=True,
+        db_comment=p0("currency in the notification, ISO 4217"),
     )
     received_at = FactTime(db_default=now_default(), db_comment=p0("receipt, UTC"))
     processed_at = FactTime(null=True, blank=True, db_comment=p0("when it took effect, UTC"))

@@ -80,7 +80,7 @@ class Migration(migrations.Migration):
                         (
                             "status",
                             models.TextField(
-                                db_comment="P0 · how far it has come",
+                                db_comment="P0 · stage in work with the lead",
                                 db_default="new",
                                 default="new",
                             ),
@@ -926,7 +926,7 @@ class Migration(migrations.Migration):
                             "source_page",
                             models.TextField(
                                 blank=True,
-                                db_comment="P0 · page it stood on: code or slug",
+                                db_comment="P0 · page that showed the link: code or slug",
                                 null=True,
                             ),
                         ),
@@ -1431,7 +1431,7 @@ class Migration(migrations.Migration):
                         "verbose_name": "timeline event",
                         "verbose_name_plural": "timeline events",
                         "db_table": "lead_timeline_events",
-                        "db_table_comment": "What happened with leads; P0 only",
+                        "db_table_comment": "Events of leads; P0 only",
                         "indexes": [
                             ebalance.db.rules.Index(
                                 fields=["lead", "-occurred_at"],

@@ -71,7 +71,7 @@ class DeepLink(models.Model):
         max_length=lengths.SLUG,
         null=True,
         blank=True,
-        db_comment=p0("page it stood on: code or slug"),
+        db_comment=p0("page that showed the link: code or slug"),
     )
     anonymous_id = SingleLineTextField(
         max_length=lengths.OPAQUE_ID, null=True, blank=True, db_comment=p0("browser identifier")

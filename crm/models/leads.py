@@ -128,7 +128,7 @@ class Lead(Entity):
         QUESTION = "question", _("question")
         BOOKING = "booking", _("booking")
 
-    status = ClosedSet(Status, default=Status.NEW, db_comment=p0("how far it has come"))
+    status = ClosedSet(Status, default=Status.NEW, db_comment=p0("stage in work with the lead"))
     source = ClosedSet(Source, db_comment=p0("first contact"))
     topic = RestrictForeignKey(
         "content.Topic",

@@ -237,7 +237,7 @@ class LeadTimelineEvent(Entity):
 
     class Meta:
         db_table = "lead_timeline_events"
-        db_table_comment = "What happened with leads; P0 only"
+        db_table_comment = "Events of leads; P0 only"
         verbose_name = _("timeline event")
         verbose_name_plural = _("timeline events")
         constraints = [

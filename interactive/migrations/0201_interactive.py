@@ -614,7 +614,7 @@ class Migration(migrations.Migration):
                             "deep_link_id",
                             models.TextField(
                                 blank=True,
-                                db_comment="P0 · deep link it came by; no key, links expire first",
+                                db_comment="P0 · deep link that led here; no key, links expire first",
                                 null=True,
                             ),
                         ),
@@ -961,7 +961,7 @@ class Migration(migrations.Migration):
                         "verbose_name": "total of runs",
                         "verbose_name_plural": "totals of runs",
                         "db_table": "interactive_run_totals",
-                        "db_table_comment": "Daily totals of runs that are gone",
+                        "db_table_comment": "Daily totals of deleted runs",
                         "indexes": [
                             ebalance.db.rules.Index(
                                 fields=["interactive_definition", "day"],

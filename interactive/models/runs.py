@@ -106,7 +106,7 @@ class InteractiveRun(Entity):
         max_length=lengths.OPAQUE_ID,
         null=True,
         blank=True,
-        db_comment=p0("deep link it came by; no key, links expire first", erasure=NULL),
+        db_comment=p0("deep link that led here; no key, links expire first", erasure=NULL),
     )
     crisis_triggered = models.BooleanField(
         default=False, db_default=False, db_comment=p0("whether the crisis block was shown")
@@ -209,7 +209,7 @@ class InteractiveRunTotal(Entity):
 
     class Meta:
         db_table = "interactive_run_totals"
-        db_table_comment = "Daily totals of runs that are gone"
+        db_table_comment = "Daily totals of deleted runs"
         verbose_name = _("total of runs")
         verbose_name_plural = _("totals of runs")
         constraints = [

@@ -536,9 +536,9 @@ def test_text_too_long_is_an_error_of_its_field(owner: Client, model: type[model
             is_json = isinstance(field, models.JSONField)
             answer = owner.post(address, data | {field.name: json.dumps(long) if is_json else long})
             assert answer.status_code == 200, field.name
-            found = answer.context_data["adminform"].form.errors
-            assert field.name in found, (field.name, found)
-            assert is_russian(" ".join(found[field.name])), found
+            refused = answer.context_data["adminform"].form.errors
+            assert field.name in refused, (field.name, refused)
+            assert is_russian(" ".join(refused[field.name])), refused
             if not is_json and not isinstance(field, ArrayField):
                 assert fields[field.name].max_length == field.limit, field.name
     assert snapshot(model) == before

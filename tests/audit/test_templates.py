@@ -159,12 +159,6 @@ VERSIONS = [
         SUBJECT,
     ),
     Case(
-        "e-mail with an empty one",
-        MessageTemplateVersionFactory,
-        {"subject": ""},
-        "message_template_versions_subject_not_blank",
-    ),
-    Case(
         "same number",
         MessageTemplateVersionFactory,
         {"template": lambda: with_version(3)(), "version": 3},

@@ -207,13 +207,14 @@ def test_users_accept_a_normalised_phone_and_telegram_id() -> None:
 # Random values
 
 quickly = settings(max_examples=300, deadline=None)
+SHORT = st.text(max_size=40)
 PHONY = st.text(st.sampled_from("+0123456789789 -().\u00a0８٧\u200b/"), max_size=24)
-ADDRESS = st.builds("{}@{}.{}".format, st.text(min_size=1, max_size=12), st.text(), st.text())
-LINKED = st.builds("{}{}".format, st.sampled_from(["t.me/", "@", "https://t.me/"]), st.text())
+ADDRESS = st.builds("{}@{}.{}".format, st.text(min_size=1, max_size=12), SHORT, SHORT)
+LINKED = st.builds("{}{}".format, st.sampled_from(["t.me/", "@", "https://t.me/"]), SHORT)
 
 
 @quickly
-@given(st.sampled_from(sorted(READERS)), st.text() | PHONY | ADDRESS | LINKED)
+@given(st.sampled_from(sorted(READERS)), SHORT | PHONY | ADDRESS | LINKED)
 @example("email", "ΑΣ@example.com")
 @example("email", "İ@İ.com")
 def test_normalisation_is_idempotent(channel: str, text: str) -> None:
