@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from uuid import UUID
 
 from django.db import models
+from django.db.models.functions import Coalesce
 
 from ebalance.db.encryption.values import BlindToken, only_contact
 from ebalance.db.querysets import EntityQuerySet
@@ -20,6 +21,13 @@ class WaitlistRequestQuerySet(EntityQuerySet):
         finally:
             del email, phone, telegram  # error reporters show local variables
         return self.filter(contact_value_bidx=BlindToken.of(channel, contact.reveal()))
+
+
+class PaymentQuerySet(EntityQuerySet):
+    def with_balance(self) -> models.QuerySet:
+        """Each payment with ``balance``: its amount less its refunds that are not failed."""
+        given_back = models.Sum("refunds__amount", filter=~models.Q(refunds__status="failed"))
+        return self.annotate(balance=models.F("amount") - Coalesce(given_back, 0))
 
 
 class WebhookEventQuerySet(EntityQuerySet):

@@ -5,9 +5,9 @@ row first, then keyword arguments. It locks the rows that its decision depends o
 ``Refused`` when a rule of the domain refuses, and then writes nothing. docs/write-paths.md lists
 the locks, guarantees and errors of each service.
 
-All services take their locks in one order, so that two of them never deadlock: deliveries of the
-payment provider (advisory), payments, appointments, INSERTs that may conflict with another
-appointment, slots, accounts, leads, events.
+All services take their locks in one order, so that two of them never deadlock: appointments,
+payments, deliveries of the payment provider, INSERTs that may conflict with another appointment,
+slots, accounts, leads, events. Refunds are written under the lock of their payment.
 """
 
 from __future__ import annotations
@@ -200,12 +200,18 @@ def sqlstate(error: BaseException) -> str | None:
 # -- rows ------------------------------------------------------------------------------------------
 
 
-def lock_rows[Row: models.Model](rows: models.QuerySet[Row]) -> list[Row]:
+def lock_rows[Row: models.Model](
+    rows: models.QuerySet[Row], *, skip_locked: bool = False
+) -> list[Row]:
     """Read the rows again and lock them until the transaction ends, in the order of their keys.
 
-    FOR NO KEY UPDATE: other transactions may still add rows that refer to them.
+    FOR NO KEY UPDATE: other transactions may still add rows that refer to them. ``skip_locked``
+    leaves out what another transaction has locked, instead of waiting for it.
     """
-    return list(rows.order_by("pk").select_for_update(no_key=True, of=("self",)))
+    locked = rows.order_by("pk").select_for_update(
+        no_key=True, of=("self",), skip_locked=skip_locked
+    )
+    return list(locked)
 
 
 def pk_of(row_or_key: RowOrKey | None) -> Any:

@@ -31,6 +31,8 @@ MOVES = {
     "appointments": "pending_payment→paid, pending_payment→canceled, paid→confirmed, "
     "paid→canceled, confirmed→canceled, confirmed→rescheduled, confirmed→completed",
     "payments": "pending→succeeded, pending→canceled, pending→failed",
+    "refunds": "due→sent, due→succeeded, sent→succeeded, sent→failed, failed→sent, "
+    "failed→succeeded, due→failed",
     "availability_slots": "available→reserved, reserved→available, available→blocked, "
     "blocked→available",
     "waitlist_requests": "new→contacted, new→closed, contacted→closed",
@@ -55,6 +57,7 @@ MOVES = {
 # "A row may be inserted in any state its own checks allow, except":
 INITIAL = {
     "payments": {"pending"},
+    "refunds": {"due", "succeeded"},
     "waitlist_requests": {"new"},
     "data_export_requests": {"requested"},
     "anonymous_questions": {"pending", "flagged"},
@@ -66,6 +69,7 @@ INITIAL = {
 KEPT = {
     ("anonymous_questions", "moderated_at"),
     ("payments", "provider_payment_id"),
+    ("refunds", "provider_refund_id"),
     ("waitlist_requests", "closed_at"),
 }
 

@@ -230,6 +230,15 @@ class Migration(migrations.Migration):
                                 name="services_partial_refund_within_free",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(("status", "published"), _negated=True),
+                                    ("price_amount", 0),
+                                    ("cancel_free_hours__isnull", False),
+                                    _connector="OR",
+                                ),
+                                name="services_published_with_refund_policy",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("reschedule_min_hours__gte", 0)),
                                 name="services_reschedule_min_hours_in_range",
                             ),
@@ -1566,6 +1575,47 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="appointments_paid_has_money",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.status <> NEW.status AND NEW.status IN ('paid', 'confirmed') AND NEW.price_amount <> 0)",
+                                    constraint="CONSTRAINT",
+                                    execute="public.appointments_paid_has_money()",
+                                    func="CREATE OR REPLACE FUNCTION public.appointments_paid_has_money() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ DECLARE\n    chain uuid[];\n    balance bigint;\nBEGIN\n    IF EXISTS (SELECT FROM public.appointments a\n               WHERE a.id = NEW.rescheduled_from_id AND a.status = 'rescheduled') THEN\n        RETURN NULL;\n    END IF;\n    WITH RECURSIVE earlier AS (\n        SELECT a.id, a.rescheduled_from_id FROM public.appointments a WHERE a.id = NEW.id\n        UNION\n        SELECT a.id, a.rescheduled_from_id\n        FROM public.appointments a JOIN earlier ON a.id = earlier.rescheduled_from_id),\n    whole AS (\n        SELECT earlier.id FROM earlier\n        UNION\n        SELECT a.id FROM public.appointments a JOIN whole ON a.rescheduled_from_id = whole.id)\n    SELECT array_agg(whole.id) INTO chain FROM whole;\n    -- Canceled in the same transaction: money may have been given back, and no session is left.\n    IF EXISTS (SELECT FROM public.appointments a\n               WHERE a.id = ANY (chain) AND a.status = 'canceled' AND NOT EXISTS (\n                   SELECT FROM public.appointments b WHERE b.rescheduled_from_id = a.id)) THEN\n        RETURN NULL;\n    END IF;\n    PERFORM FROM public.payments p WHERE p.appointment_id = ANY (chain) AND p.status = 'succeeded'\n    ORDER BY p.id FOR NO KEY UPDATE;\n    SELECT coalesce(sum(p.amount), 0) - coalesce(sum(\n        (SELECT sum(r.amount) FROM public.refunds r\n         WHERE r.payment_id = p.id AND r.status <> 'failed')), 0)\n    INTO balance\n    FROM public.payments p WHERE p.appointment_id = ANY (chain) AND p.status = 'succeeded';\n    IF balance < coalesce(NEW.deposit_amount, NEW.price_amount) THEN\n        PERFORM public.raise_refusal('appointments_paid_has_money', TG_TABLE_NAME, 'status', 'A session is paid or confirmed once its deposit, or its price, has arrived');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="34bd30c6021213cb1aa163e7e886ddfa4960c875",
+                                    operation='UPDATE OF "status"',
+                                    pgid="appointments_paid_has_money",
+                                    table="appointments",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_paid_session_stays_put",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.service_id IS DISTINCT FROM NEW.service_id OR OLD.start_at_utc IS DISTINCT FROM NEW.start_at_utc OR OLD.end_at_utc IS DISTINCT FROM NEW.end_at_utc OR OLD.buffer_minutes IS DISTINCT FROM NEW.buffer_minutes) AND OLD.status <> 'pending_payment')",
+                                    execute="public.refuse('appointments_paid_session_stays_put', 'service_id', 'Service and time of a paid session do not change; moving makes a new record')",
+                                    func="",
+                                    hash="c56dc24bcf4e0d840fcf6709c16ad4affeb28fbc",
+                                    operation="UPDATE",
+                                    pgid="appointments_paid_session_stays_put",
+                                    table="appointments",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_person_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.status <> 'pending_payment' AND (OLD.client_user_id <> NEW.client_user_id OR OLD.lead_id <> NEW.lead_id OR (OLD.client_user_id IS NOT NULL AND NEW.client_user_id IS NULL) OR (OLD.lead_id IS NOT NULL AND NEW.lead_id IS NULL)))",
+                                    execute="public.appointments_person_stays()",
+                                    func="CREATE OR REPLACE FUNCTION public.appointments_person_stays() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF OLD.client_user_id <> NEW.client_user_id\n       -- Erasure empties it.\n       OR (NEW.client_user_id IS NULL AND EXISTS (\n           SELECT FROM public.users u WHERE u.id = OLD.client_user_id AND u.status <> 'deleted'))\n       OR (OLD.lead_id IS NOT NULL AND NEW.lead_id IS NULL) THEN\n        PERFORM public.raise_refusal('appointments_person_stays', TG_TABLE_NAME, 'client_user_id', 'A paid session stays with its person');\n    END IF;\n    IF OLD.lead_id <> NEW.lead_id AND NOT EXISTS (\n        WITH RECURSIVE merged AS (\n            SELECT l.merged_into_id FROM public.leads l WHERE l.id = OLD.lead_id\n            UNION\n            SELECT l.merged_into_id FROM public.leads l JOIN merged ON l.id = merged.merged_into_id)\n        SELECT FROM merged WHERE merged.merged_into_id = NEW.lead_id) THEN\n        PERFORM public.raise_refusal('appointments_person_stays', TG_TABLE_NAME, 'client_user_id', 'A paid session stays with its person');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="bd88174731afc819a2fc3340b68667842dadb615",
+                                    operation='UPDATE OF "client_user_id", "lead_id"',
+                                    pgid="appointments_person_stays",
+                                    table="appointments",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="appointments_agreed_price_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN ((OLD.price_amount IS DISTINCT FROM NEW.price_amount OR OLD.deposit_amount IS DISTINCT FROM NEW.deposit_amount))",
@@ -2064,6 +2114,20 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="payments_fit_price",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    constraint="CONSTRAINT",
+                                    execute="public.payments_fit_price()",
+                                    func="CREATE OR REPLACE FUNCTION public.payments_fit_price() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF EXISTS (SELECT FROM public.appointments a WHERE a.id = NEW.appointment_id\n               AND CASE NEW.purpose\n                   WHEN 'deposit' THEN NEW.amount IS DISTINCT FROM a.deposit_amount\n                   ELSE NEW.amount > a.price_amount END) THEN\n        PERFORM public.raise_refusal('payments_fit_price', TG_TABLE_NAME, 'amount', 'A deposit is the deposit agreed, a full payment at most the price');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="0b6e452fb88690768a318f20b261888ec7b8ce6e",
+                                    operation="INSERT",
+                                    pgid="payments_fit_price",
+                                    table="payments",
+                                    timing="DEFERRABLE INITIALLY IMMEDIATE",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="payments_created_at_not_ahead",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
@@ -2336,6 +2400,404 @@ class Migration(migrations.Migration):
                                     operation='UPDATE OF "id"',
                                     pgid="payment_webhook_events_id_stays",
                                     table="payment_webhook_events",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="Refund",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "payment",
+                            models.ForeignKey(
+                                db_comment="P0 · payment it is part of",
+                                db_index=False,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="refunds",
+                                to="booking.payment",
+                            ),
+                        ),
+                        (
+                            "amount",
+                            models.IntegerField(
+                                db_comment="P0 · amount, whole roubles; never changes"
+                            ),
+                        ),
+                        ("reason", models.TextField(db_comment="P0 · why it is due")),
+                        (
+                            "status",
+                            models.TextField(
+                                db_comment="P0 · life cycle", db_default="due", default="due"
+                            ),
+                        ),
+                        (
+                            "provider_refund_id",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P0 · the provider's id; empty until it is known",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "requested_at",
+                            models.DateTimeField(
+                                db_comment="P0 · since when it is due, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                            ),
+                        ),
+                        (
+                            "sent_at",
+                            models.DateTimeField(
+                                blank=True,
+                                db_comment="P0 · when the provider was asked, UTC",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "succeeded_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when it succeeded, UTC", null=True
+                            ),
+                        ),
+                        (
+                            "recorded_by",
+                            models.ForeignKey(
+                                blank=True,
+                                db_column="recorded_by_user_id",
+                                db_comment="P0 · colleague who recorded it",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "refund",
+                        "verbose_name_plural": "refunds",
+                        "db_table": "refunds",
+                        "db_table_comment": "Money that is owed or was given back",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["payment"],
+                                name="refunds_by_payment",
+                                serves="what was given back of a payment",
+                            ),
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("status", "due")),
+                                fields=["requested_at"],
+                                name="refunds_due",
+                                serves="admin: what is due, oldest first",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["recorded_by"],
+                                name="refunds_by_recorder",
+                                serves="the delete check",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(("amount__gte", 1)),
+                                name="refunds_amount_in_range",
+                            ),
+                            models.UniqueConstraint(
+                                fields=("provider_refund_id",),
+                                name="refunds_provider_refund_unique",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(
+                                        ("status", "succeeded"), ("succeeded_at__isnull", False)
+                                    ),
+                                    models.Q(
+                                        models.Q(("status", "succeeded"), _negated=True),
+                                        ("succeeded_at__isnull", True),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="refunds_succeeded_at_with_status",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(("status", "sent"), _negated=True),
+                                    ("sent_at__isnull", False),
+                                    _connector="OR",
+                                ),
+                                name="refunds_sent_has_time",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("requested_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("sent_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("succeeded_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="refunds_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "reason__in",
+                                        [
+                                            "canceled",
+                                            "time_gone",
+                                            "overpaid",
+                                            "duplicate",
+                                            "already_over",
+                                            "by_hand",
+                                        ],
+                                    )
+                                ),
+                                name="refunds_reason_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("status__in", ["due", "sent", "succeeded", "failed"])
+                                ),
+                                name="refunds_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("provider_refund_id__length__lte", 64)),
+                                name="refunds_provider_refund_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "provider_refund_id__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="refunds_provider_refund_id_is_external_id",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_status_transition",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('due', 'sent'), ('due', 'succeeded'), ('due', 'failed'), ('sent', 'succeeded'), ('sent', 'failed'), ('failed', 'sent'), ('failed', 'succeeded'))))",
+                                    execute="public.refuse_transition('refunds_status_transition', 'status', 'This change of status is not allowed')",
+                                    func="",
+                                    hash="36195a4e3d25a675c30a22cdab8bfc15b80c8b8a",
+                                    operation='UPDATE OF "status"',
+                                    pgid="refunds_status_transition",
+                                    table="refunds",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_status_initial",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.status NOT IN ('due', 'succeeded'))",
+                                    execute="public.refuse('refunds_status_initial', 'status', 'A new record cannot start in this status')",
+                                    func="",
+                                    hash="22c41b0d70a1c4f1fb1ace4972a3b4e9d994556e",
+                                    operation="INSERT",
+                                    pgid="refunds_status_initial",
+                                    table="refunds",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_terms_stay",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.payment_id IS DISTINCT FROM NEW.payment_id OR OLD.amount IS DISTINCT FROM NEW.amount OR OLD.reason IS DISTINCT FROM NEW.reason OR OLD.requested_at IS DISTINCT FROM NEW.requested_at))",
+                                    execute="public.refuse('refunds_terms_stay', 'payment_id', 'Payment, amount, reason and time of request of a refund never change')",
+                                    func="",
+                                    hash="0beb61684a593f86a7063e768af89d2f7daa3e84",
+                                    operation="UPDATE",
+                                    pgid="refunds_terms_stay",
+                                    table="refunds",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_provider_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.provider_refund_id IS DISTINCT FROM NEW.provider_refund_id) AND OLD.provider_refund_id IS NOT NULL)",
+                                    execute="public.refuse('refunds_provider_id_stays', 'provider_refund_id', 'The provider''s id of a refund, once known, does not change')",
+                                    func="",
+                                    hash="c852f2a882e9d672ddb3dbe73ca6b0684ac1d2cf",
+                                    operation="UPDATE",
+                                    pgid="refunds_provider_id_stays",
+                                    table="refunds",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_time_of_success_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.succeeded_at IS DISTINCT FROM NEW.succeeded_at) AND OLD.succeeded_at IS NOT NULL)",
+                                    execute="public.refuse('refunds_time_of_success_stays', 'succeeded_at', 'A refund that succeeded keeps its time')",
+                                    func="",
+                                    hash="9d3d7785e1ee3ab31bd0b845c2cb6bd371a3ea7d",
+                                    operation="UPDATE",
+                                    pgid="refunds_time_of_success_stays",
+                                    table="refunds",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_recorder_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.recorded_by_user_id IS DISTINCT FROM NEW.recorded_by_user_id) AND OLD.recorded_by_user_id IS NOT NULL)",
+                                    execute="public.refuse('refunds_recorder_stays', 'recorded_by_user_id', 'Who recorded a refund does not change')",
+                                    func="",
+                                    hash="91622222cc7f466224d5e0f1f52e543c958508ca",
+                                    operation="UPDATE",
+                                    pgid="refunds_recorder_stays",
+                                    table="refunds",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_within_payment",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.status <> 'failed')",
+                                    constraint="CONSTRAINT",
+                                    execute="public.refunds_within_payment()",
+                                    func="CREATE OR REPLACE FUNCTION public.refunds_within_payment() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ DECLARE\n    paid bigint;\nBEGIN\n    IF TG_OP = 'UPDATE' AND OLD.status <> 'failed' THEN\n        RETURN NULL;\n    END IF;\n    UPDATE public.payments SET status = status WHERE id = NEW.payment_id\n    RETURNING amount INTO paid;\n    IF paid < (SELECT sum(r.amount) FROM public.refunds r\n               WHERE r.payment_id = NEW.payment_id AND r.status <> 'failed') THEN\n        PERFORM public.raise_refusal('refunds_within_payment', TG_TABLE_NAME, 'amount', 'The refunds of a payment are together at most its amount');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="f0c3eb82e2addb2e8d5d88e9ef6888a1ab13a0fd",
+                                    operation='INSERT OR UPDATE OF "status"',
+                                    pgid="refunds_within_payment",
+                                    table="refunds",
+                                    timing="DEFERRABLE INITIALLY IMMEDIATE",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_insert_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_change('refund_created', 'id', 'payment_id', 'amount', 'reason', 'status')",
+                                    func="",
+                                    hash="9b4acff5ea9119ce5876ad32a5ac1aa505c71f03",
+                                    operation="INSERT",
+                                    pgid="refunds_insert_audited",
+                                    table="refunds",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_update_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.status IS DISTINCT FROM NEW.status OR OLD.recorded_by_user_id IS DISTINCT FROM NEW.recorded_by_user_id))",
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_change('refund_changed', 'id', 'status', 'recorded_by_user_id')",
+                                    func="",
+                                    hash="76ae0e454c8b46c9a03208630e4dbed482962c34",
+                                    operation="UPDATE",
+                                    pgid="refunds_update_audited",
+                                    table="refunds",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_delete_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_change('refund_deleted', 'id', 'payment_id', 'amount', 'reason', 'status', 'provider_refund_id', 'requested_at', 'sent_at', 'succeeded_at', 'recorded_by_user_id')",
+                                    func="",
+                                    hash="7a73c84e4c8fc44ccd46ac26fc538609cd109474",
+                                    operation="DELETE",
+                                    pgid="refunds_delete_audited",
+                                    table="refunds",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_no_truncate",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('refunds_no_truncate', 'id', 'This table cannot be emptied')",
+                                    func="",
+                                    hash="0ea8a09b5ca6d08df8c6d7fc7fbc9ccbe48b974b",
+                                    level="STATEMENT",
+                                    operation="TRUNCATE",
+                                    pgid="refunds_no_truncate",
+                                    table="refunds",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_requested_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.requested_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('refunds_requested_at_not_ahead', 'requested_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="f9aac678b1514ec46d1e3820d5c5b2636d7965e5",
+                                    operation='INSERT OR UPDATE OF "requested_at"',
+                                    pgid="refunds_requested_at_not_ahead",
+                                    table="refunds",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_sent_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.sent_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('refunds_sent_at_not_ahead', 'sent_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="56f835b69ac353ce4f9c30ca7c297dc68d138025",
+                                    operation='INSERT OR UPDATE OF "sent_at"',
+                                    pgid="refunds_sent_at_not_ahead",
+                                    table="refunds",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_succeeded_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.succeeded_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('refunds_succeeded_at_not_ahead', 'succeeded_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="bdc784d373874fba2d1f15673d8b526470deb739",
+                                    operation='INSERT OR UPDATE OF "succeeded_at"',
+                                    pgid="refunds_succeeded_at_not_ahead",
+                                    table="refunds",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('refunds_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="77d4dfff49785ddaf05bd43f007da102a7b3761b",
+                                    operation='UPDATE OF "id"',
+                                    pgid="refunds_id_stays",
+                                    table="refunds",
                                     when="BEFORE",
                                 ),
                             ),

@@ -24,6 +24,7 @@ from ebalance.db.schema.retention import kept
 from ebalance.db.sets import EntryPoint
 from ebalance.db.times import FactTime, PlannedTime
 
+from .paid_sessions import paid_session_rules
 from .schedule import AvailabilitySlot
 from .services import Service
 from .times import BLOCKING, session_times
@@ -365,6 +366,7 @@ BEGIN
     RETURN NULL;
 END""",
             ),
+            *paid_session_rules(),
             triggers.frozen(
                 "appointments",
                 "agreed_price_stays",

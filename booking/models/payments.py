@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import pgtrigger
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -20,7 +21,7 @@ from ebalance.db.schema.classification import ACCOUNTING, of_person, p0
 from ebalance.db.schema.retention import kept, purged
 from ebalance.db.times import FactTime, now_default
 
-from ..querysets import WebhookEventQuerySet
+from ..querysets import PaymentQuerySet, WebhookEventQuerySet
 from .appointments import Appointment
 
 
@@ -74,7 +75,10 @@ class Payment(Entity):
     created_at = created_at()
     confirmed_at = FactTime(null=True, blank=True, db_comment=p0("when it succeeded, UTC"))
 
+    objects: ClassVar[models.Manager] = PaymentQuerySet.as_manager()
+
     retention = kept("for accounting")
+    deleted_by_owner_only = True
 
     class Meta:
         db_table = "payments"
@@ -156,10 +160,41 @@ class Payment(Entity):
                 once="provider_payment_id",
                 message=gettext_noop("The provider's id, once known, does not change"),
             ),
+            # Asked once: neither the amounts of a payment nor those of an appointment change.
+            triggers.Rule(
+                "payments_fit_price",
+                operation=pgtrigger.Insert,
+                when=pgtrigger.After,
+                timing=pgtrigger.Immediate,
+                message=gettext_noop(
+                    "A deposit is the deposit agreed, a full payment at most the price"
+                ),
+                column="amount",
+                broken=lambda row: row._state.adding and not fits_price(row),
+                body=f"""
+BEGIN
+    IF EXISTS (SELECT FROM public.appointments a WHERE a.id = NEW.appointment_id
+               AND CASE NEW.purpose
+                   WHEN 'deposit' THEN NEW.amount IS DISTINCT FROM a.deposit_amount
+                   ELSE NEW.amount > a.price_amount END) THEN
+        {triggers.REFUSE}
+    END IF;
+    RETURN NULL;
+END""",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.amount} ₽ · {self.get_status_display()}"
+
+
+def fits_price(payment: Payment) -> bool:
+    agreed = Appointment.objects.filter(pk=payment.appointment_id).first()
+    if agreed is None or payment.amount is None:
+        return True
+    if payment.purpose == "deposit":
+        return payment.amount == agreed.deposit_amount
+    return payment.amount <= agreed.price_amount
 
 
 class PaymentWebhookEvent(Entity):
@@ -204,6 +239,7 @@ class PaymentWebhookEvent(Entity):
     objects: ClassVar[models.Manager] = WebhookEventQuerySet.as_manager()
 
     retention = purged("90 days", after="processed_at")
+    deleted_by_owner_only = True
 
     class Meta:
         db_table = "payment_webhook_events"

@@ -117,6 +117,12 @@ class Service(Publishable):
                 _("The limit for a half refund is not longer than that for a full one."),
                 field="cancel_partial_hours",
             ),
+            rules.Check(
+                "services_published_with_refund_policy",
+                ~Q(status="published") | Q(price_amount=0) | Q(cancel_free_hours__isnull=False),
+                _("A service that costs money is published with its hours of free cancellation."),
+                field="cancel_free_hours",
+            ),
             rules.in_range("services", "reschedule_min_hours", 0),
             rules.in_range("services", "reschedule_max_count", 0),
             rules.finite("services", "created_at", "updated_at"),
@@ -148,6 +154,7 @@ class Service(Publishable):
         """Codes of ServiceIncomplete."""
         checks = {
             "description_missing": is_visible(self.description_markdown),
+            "refund_policy_missing": not self.price_amount or self.cancel_free_hours is not None,
             "address_missing": self.format == "online" or is_visible(self.offline_address),
         }
         return [code for code, holds in checks.items() if not holds]

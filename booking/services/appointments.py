@@ -47,7 +47,7 @@ from .events import (
     track_outcome,
 )
 from .inputs import get_service
-from .refunds import calculate_refund, find_published_refund, hours, publish_refunds
+from .refunds import calculate_refund, hours, open_refunds, promised_refund
 from .slots import release_and_reserve_slots
 
 
@@ -92,7 +92,7 @@ def cancel_appointment(
     """Cancel the session and release its slot. ``by``: client or provider.
 
     The refund due for the client follows the policy of the service (apply_refund_policy); the
-    provider gives all of the money back. A repeated call returns the same answer. An expired hold
+    provider gives back all that is held. A repeated call returns the same answer. An expired hold
     stays as it is.
 
     Raises TooLateToCancel for a client once the session has begun, TransitionRefused,
@@ -101,14 +101,11 @@ def cancel_appointment(
     check_party(by)
     check_reason(reason_category)
     chain = Chain.lock(appointment)
+    chain.lock_payments()
     row = chain[appointment]
     if row.status == "canceled" and row.outcome in (None, f"canceled_by_{by}"):
-        # The published amount counts: policy and payments may have changed since.
-        published = find_published_refund(row)
-        if published is None:
-            assert row.canceled_at is not None
-            published = calculate_refund(row, chain, row.canceled_at)
-        return Cancellation(refresh(appointment, row), published)
+        # The first answer counts: policy and payments may have changed since.
+        return Cancellation(refresh(appointment, row), promised_refund(row, chain))
     if row.status not in BLOCKING:
         raise transition_refused(row, "canceled")
     now = clock()
@@ -120,7 +117,7 @@ def cancel_appointment(
     release_and_reserve_slots([row.slot_id])
     refund = calculate_refund(row, chain, now)
     publish_appointment_event("appointment_canceled", row, by=by, refund_amount=refund)
-    publish_refunds(chain, refund)
+    open_refunds(chain, refund, at=now)
     track_outcome(row, actor=actor, clock=clock)
     return Cancellation(refresh(appointment, row), refund)
 
@@ -236,8 +233,7 @@ def check_reason(reason_category: object) -> None:
 
 def confirm_locked_appointment(row: Appointment, chain: Chain, *, clock: Clock) -> None:
     """From paid to confirmed, for a locked row. Raises NotPaid."""
-    agreed = row.price_amount if row.deposit_amount is None else row.deposit_amount
-    if chain.paid_amount() < agreed:
+    if not chain.is_paid:
         raise NotPaid(appointment=row.pk)
     row.status, row.confirmed_at = "confirmed", clock()
     row.save(update_fields=["status", "confirmed_at"])

@@ -11,6 +11,7 @@ from audit.services import publish_event
 from ebalance.services import Clock, transactional
 
 from ..models import Appointment
+from .refunds import give_back_for_lost_holds
 from .slots import release_and_reserve_slots
 
 BATCH_SIZE = 100  # holds per transaction of expire_holds
@@ -64,5 +65,6 @@ def cancel_expired_holds(holds: list[Appointment], now: datetime) -> None:
     Appointment.objects.filter(pk__in=[hold.pk for hold in holds]).update(
         status="canceled", canceled_at=now
     )
+    give_back_for_lost_holds(holds, now)
     for hold in holds:
         publish_event("hold_expired", hold, service_id=hold.service_id)

@@ -20,7 +20,8 @@ from ..models import Appointment, AvailabilitySlot, ScheduleRule, Service
 from ..models.times import BLOCKING
 from .offers import BusyTimes, Intervals, Offer, check_period, choose_offers, list_offers
 
-GENERATION_LOCK = 0x6562_616C_0004  # advisory: only one generation runs at a time
+# Only one generation runs at a time. A role that only reads the table cannot take this lock.
+GENERATION_LOCK = "LOCK TABLE schedule_rules IN SHARE ROW EXCLUSIVE MODE"
 MAX_BUSY_LENGTH = timedelta(hours=12, minutes=120)  # a session and its break
 
 INSERT = """
@@ -74,7 +75,7 @@ def generate_slots(
     """
     check_period(first, last)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [GENERATION_LOCK])
+        cursor.execute(GENERATION_LOCK)
     given = ScheduleRule.objects.all() if rules is None else rules
     used = lock_rows(filter_rules_in_force(given, first, last).select_related("service"))
     lengths = get_session_lengths(used)

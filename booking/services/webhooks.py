@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from typing import Self
 
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from audit.services import publish_event
@@ -27,7 +30,9 @@ from ebalance.services import (
 )
 
 from ..models import Payment, PaymentWebhookEvent
+from .chains import Chain
 from .inputs import parse_text
+from .refunds import record_refund
 from .settlement import close_payment, record_success
 
 logger = logging.getLogger(__name__)
@@ -36,6 +41,33 @@ AMOUNT_LIMIT = Decimal(10**10)
 # The rules of payment_webhook_events.
 EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 CURRENCY = re.compile(r"[A-Z]{3}")
+REFUND = "refund.succeeded"
+# How long after its start a payment may still get its id while a delivery waits for it.
+# process_webhooks applies a delivery that is stored later than that.
+ATTACHED_WITHIN = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class LockedPayment:
+    """A payment under the lock of its chain: one transaction at a time works on its deliveries."""
+
+    payment: Payment
+    chain: Chain
+
+    @classmethod
+    def lock(cls, payment: Payment) -> Self:
+        return cls._of(payment, Chain.lock(payment.appointment_id))
+
+    @classmethod
+    def try_lock(cls, payment: Payment) -> Self | None:
+        """None if another transaction works on the chain."""
+        chain = Chain.try_lock(payment.appointment_id)
+        return None if chain is None else cls._of(payment, chain)
+
+    @classmethod
+    def _of(cls, payment: Payment, chain: Chain) -> Self:
+        (row,) = (row for row in chain.lock_payments() if row.pk == payment.pk)
+        return cls(row, chain)
 
 
 @transactional
@@ -73,7 +105,7 @@ def receive_webhook(
     if event_type.startswith("payment.") and object_id not in (None, payment_id):
         # The same event under another key would take effect twice.
         raise InvalidInput(field="object_id")
-    lock_deliveries(provider, payment_id)
+    locked = lock_payment_of(provider, payment_id, clock())
     event_id = f"{event_type}:{payment_id if object_id is None else parse_provider_id(object_id)}"
     new_event = PaymentWebhookEvent(
         provider=provider,
@@ -89,7 +121,7 @@ def receive_webhook(
     )
     if event.processed_at is None:
         event.amount, event.currency = roubles, currency
-        apply_event(event, failure_category=failure_category, clock=clock)
+        apply_event(event, locked, failure_category=failure_category, clock=clock)
     return event
 
 
@@ -104,22 +136,53 @@ def process_webhook(
     """
     waiting = PaymentWebhookEvent.objects.filter(pk=pk_of(event), processed_at=None)
     row = waiting.first()
-    if row is None or not try_lock_deliveries(row):
+    if row is None:
         return None
-    for row in lock_rows(waiting):
-        apply_event(row, clock=clock)
+    payment = find_payment(row.provider, row.provider_payment_id)
+    locked = None if payment is None else LockedPayment.try_lock(payment)
+    if payment is not None and locked is None:
+        return None
+    for row in lock_rows(waiting, skip_locked=True):
+        apply_event(row, locked, clock=clock)
         return row
     return None
 
 
+def find_payment(provider: str, provider_payment_id: str) -> Payment | None:
+    return Payment.objects.filter(
+        provider=provider, provider_payment_id=provider_payment_id
+    ).first()
+
+
+def lock_payment_of(provider: str, provider_payment_id: str, now: datetime) -> LockedPayment | None:
+    """Lock the payment with this id of the provider; None if there is none.
+
+    The first delivery may arrive while another transaction stores the id. Each waits for the other
+    by the rows of the payments without an id, so that the delivery is applied by one of them.
+    """
+    payment = find_payment(provider, provider_payment_id)
+    if payment is None:
+        started = Payment.objects.filter(provider=provider, provider_payment_id=None)
+        lock_rows(started.filter(created_at__gt=now - ATTACHED_WITHIN))
+        payment = find_payment(provider, provider_payment_id)
+    return None if payment is None else LockedPayment.lock(payment)
+
+
 def apply_event(
-    event: PaymentWebhookEvent, *, failure_category: str = "canceled", clock: Clock
+    event: PaymentWebhookEvent,
+    locked: LockedPayment | None,
+    *,
+    failure_category: str = "canceled",
+    clock: Clock,
 ) -> None:
-    """Apply a locked event, and store the result. A failed attempt leaves no other change."""
+    """Apply a locked event to its payment, if that is known, and store the result.
+
+    A failed attempt leaves no other change.
+    """
     error_before = event.last_error
     try:
         with transaction.atomic():
-            error, is_processed = _apply_to_payment(event, failure_category, clock=clock)
+            error, is_processed = _apply_to_payment(event, locked, failure_category, clock=clock)
     except OperationalError:
         raise  # the whole transaction is lost
     except Exception:
@@ -136,22 +199,21 @@ def apply_event(
 
 
 def _apply_to_payment(
-    event: PaymentWebhookEvent, failure_category: str, *, clock: Clock
+    event: PaymentWebhookEvent,
+    locked: LockedPayment | None,
+    failure_category: str,
+    *,
+    clock: Clock,
 ) -> tuple[str | None, bool]:
     """Returns last_error, and whether the event is processed."""
-    payments = lock_rows(
-        Payment.objects.filter(
-            provider=event.provider, provider_payment_id=event.provider_payment_id
-        )
-    )
-    if not payments:
+    if locked is None:
         return "unknown_payment", False
-    (payment,) = payments
+    payment = locked.payment
     match event.event_type:
         case "payment.succeeded":
             if not has_expected_amount(event, payment):
                 return "amount_mismatch", False
-            return record_success(payment, clock=clock), True
+            return record_success(payment, locked.chain, clock=clock), True
         case "payment.waiting_for_capture":
             if not has_expected_amount(event, payment):
                 return "amount_mismatch", False
@@ -161,7 +223,8 @@ def _apply_to_payment(
             if payment.status == "pending":
                 close_payment(payment, "canceled", failure_category, clock=clock)
         case "refund.succeeded":
-            publish_event("payment_refunded", payment, appointment_id=payment.appointment_id)
+            error = record_refund(event, payment, clock=clock)
+            return error, error is None
     return None, True
 
 
@@ -186,30 +249,3 @@ def parse_amount(value: object) -> Decimal:
     except InvalidOperation:
         raise InvalidInput(field="amount") from None
     return amount
-
-
-def lock_deliveries(provider: str, provider_payment_id: str) -> None:
-    """Wait until no other transaction works on this payment of the provider, and lock it.
-
-    An advisory lock: the first delivery may arrive before the payment's id is stored, when there is
-    no row to lock.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-            [_lock_name(provider, provider_payment_id)],
-        )
-
-
-def try_lock_deliveries(event: PaymentWebhookEvent) -> bool:
-    """Take the lock of lock_deliveries(). Returns False if another transaction has it."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))",
-            [_lock_name(event.provider, event.provider_payment_id)],
-        )
-        return cursor.fetchone()[0]
-
-
-def _lock_name(provider: str, provider_payment_id: str) -> str:
-    return f"payments:{provider}:{provider_payment_id}"

@@ -101,6 +101,7 @@ class TrackingEvent(models.Model):
     is_active = models.BooleanField(default=True, db_default=True, db_comment=p0("accepted now"))
 
     retention = kept("as long as events refer to it")
+    deleted_by_owner_only = True
 
     class Meta:
         db_table = "tracking_events"
@@ -166,6 +167,7 @@ class TrackingEventParam(Entity):
     is_required = models.BooleanField(db_comment=p0("must be present"))
 
     retention = goes_with("event")
+    deleted_by_owner_only = True
 
     class Meta:
         db_table = "tracking_event_params"

@@ -29,6 +29,7 @@ GROUPS: list[tuple[Any, bool, list[tuple[str, str]]]] = [
         False,
         [
             ("booking.Payment", "payments"),
+            ("booking.Refund", "currency_exchange"),
             ("booking.PaymentWebhookEvent", "move_to_inbox"),
         ],
     ),

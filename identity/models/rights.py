@@ -58,6 +58,7 @@ class DataExportRequest(Entity):
         ),
         note="the file until `expires_at`",
     )
+    deleted_by_owner_only = True
 
     class Meta:
         db_table = "data_export_requests"

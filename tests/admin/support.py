@@ -44,6 +44,7 @@ READ_ONLY = {
     "audit.OutboxEvent",
     "booking.IntakeForm",
     "booking.Payment",
+    "booking.Refund",
     "booking.PaymentWebhookEvent",
     "content.ContentRevision",
     "crm.AnalyticsEvent",

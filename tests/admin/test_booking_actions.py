@@ -32,7 +32,6 @@ from tests.factories import (
     AppointmentFactory,
     AvailabilitySlotFactory,
     LeadIdentityFactory,
-    PaymentFactory,
     ServiceFactory,
     UserFactory,
     WaitlistRequestFactory,
@@ -83,10 +82,7 @@ def row_in(model: type[models.Model], state: str) -> Any:
         return AppointmentFactory(confirmed=True, start_at_utc=now() - timedelta(minutes=30))
     if state in ("available", "new"):
         return FACTORIES[model]()
-    row = FACTORIES[model](**{state: True})
-    if state == "paid":
-        PaymentFactory(appointment=row, succeeded=True)
-    return row
+    return FACTORIES[model](**{state: True})
 
 
 def dialog(row: models.Model, button: str) -> str:
@@ -261,7 +257,6 @@ def test_dialog_of_a_missing_session_does_not_exist(owner: Client) -> None:
 )
 def test_message_names_the_refund_due(owner: Client, button: str, due: str) -> None:
     row = AppointmentFactory(confirmed=True, start_at_utc=now() + timedelta(hours=7))
-    PaymentFactory(appointment=row, succeeded=True)
     answer = owner.post(dialog(row, button), SENT)
     assert messages_of(answer).endswith(f" {due}.")
     assert [event.payload["amount"] for event in outbox() if event.event_type == "refund_due"] == [

@@ -44,6 +44,7 @@ ACCESS = {
     "booking.IntakeForm": "--",
     "booking.Payment": "--",
     "booking.PaymentWebhookEvent": "--",
+    "booking.Refund": "--",
     "booking.ScheduleRule": "F-",
     "booking.Service": "R-",
     "booking.WaitlistRequest": "F-",

@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any
 
 from django.db import models
+from django.utils.timezone import now
 from psycopg.types.json import Jsonb
 
 from audit.models import MessageTemplate
@@ -30,6 +31,7 @@ from tests.factories import (
     MessageTemplateFactory,
     MessageTemplateVersionFactory,
     QuestionAnswerFactory,
+    RefundFactory,
     ReviewFactory,
     ReviewPublicationConsentFactory,
     ServiceFactory,
@@ -175,6 +177,7 @@ def in_the_past() -> datetime:
 
 
 SERVICE = "price, deposit and policy of a service"
+REFUNDS = "refunds"
 CONTENT, INTERACTIVE = "publication of content", "publication of interactives"
 ROLES, STATUS, SETTINGS = "roles granted or taken", "user status", "settings"
 MEDIA, LEAD, OUTCOME = "media created and deleted", "lead status", "outcome"
@@ -188,7 +191,7 @@ DELETIONS = {
 }
 THINGS = {
     *(SERVICE, CONTENT, INTERACTIVE, ROLES, STATUS, SETTINGS, MEDIA, LEAD, OUTCOME, QUESTION),
-    *(REVIEW, TEMPLATE, *DELETIONS.values()),
+    *(REVIEW, TEMPLATE, REFUNDS, *DELETIONS.values()),
 }
 
 DELETED_USER = {
@@ -315,6 +318,8 @@ used_template = changes_of(
     TEMPLATE, MessageTemplateFactory, "template_changed", prepare=version(2), active=True
 )
 
+refund = changes_of(REFUNDS, RefundFactory, "refund_changed")
+
 CHANGES = [
     service("price", price_amount=6000),
     service("free of charge", deposit_amount=None, price_amount=0),
@@ -325,6 +330,8 @@ CHANGES = [
     service("hours before moving", reschedule_min_hours=24),
     service("how often it may move", reschedule_max_count=3),
     service("on offer", status="published"),
+    refund("sent", "status", status="sent", sent_at=lambda row: now()),
+    refund("recorded", recorded_by_user_id=lambda row: UserFactory().pk),
     service("price beside a title", "price_amount", price_amount=1000, title="Другая встреча"),
     person("blocked", status="blocked"),
     blocked_person("active again", status="active"),
@@ -417,12 +424,14 @@ TERMS = (
     "reschedule_max_count",
     "status",
 )
+REFUND = ("payment_id", "amount", "reason", "status")
 FILE = ("media_type", "mime_type", "object_key", "public_url", "size_bytes")
 SHOWN = {"published": True}
 
 CREATED = [
     LoggedRow(SERVICE, "draft", ServiceFactory, "service_created", TERMS),
     LoggedRow(SERVICE, "free", ServiceFactory, "service_created", TERMS, {"free": True, **SHOWN}),
+    LoggedRow(REFUNDS, "due", RefundFactory, "refund_created", REFUND),
     LoggedRow(ROLES, "granted", UserRoleFactory, "role_granted", ("user_id", "role_code")),
     LoggedRow(SETTINGS, "added", SystemSettingFactory, "setting_added", ("value",)),
     LoggedRow(MEDIA, "picture", MediaAssetFactory, "media_created", FILE),
@@ -494,6 +503,7 @@ DELETED = [
         (*TERMS, "slug", "title", "format", "duration_minutes", "topic_code", "position"),
         {"title": "Встреча", "topic_id": "anxiety"},
     ),
+    LoggedRow(REFUNDS, "due", RefundFactory, "refund_deleted", (*REFUND, "requested_at")),
     LoggedRow(
         DELETIONS["content_items"],
         "article",
@@ -515,7 +525,6 @@ DELETED = [
         AppointmentFactory,
         "appointment_deleted",
         ("service_id", "start_at_utc", "end_at_utc", "status", "price_amount", "deposit_amount"),
-        {"confirmed": True},
     ),
     LoggedRow(
         STATUS, "person", UserFactory, "user_deleted", ("status", "created_at", "deleted_at")

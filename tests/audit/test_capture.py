@@ -236,7 +236,7 @@ def test_short_lived_row_is_recorded_completely() -> None:
 
 
 def test_times_are_recorded_in_utc_for_every_session_time_zone() -> None:
-    appointment = AppointmentFactory(confirmed=True)
+    appointment = AppointmentFactory()
     execute("SET LOCAL TimeZone = 'Asia/Kamchatka'; SET LOCAL DateStyle = 'SQL, DMY'")
     (entry,) = capture_entries(lambda: execute("DELETE FROM appointments"))
     assert entry["old_value"]["start_at_utc"] == as_json(appointment.start_at_utc)

@@ -18,6 +18,7 @@ from audit.models import OutboxEvent
 from booking.models import Appointment, Payment, PaymentWebhookEvent
 from booking.services import attach_provider_id, book_appointment, receive_webhook, start_payment
 from crm.models import AnalyticsEvent, LeadTimelineEvent
+from ebalance.admin.refusals import ask_deferred_rules
 from ebalance.db.storable import is_storable
 from ebalance.services import Clock, InvalidInput, Refused
 from tests.factories import AvailabilitySlotFactory, ServiceFactory, UserFactory
@@ -168,7 +169,9 @@ def deliver(
         values.setdefault("amount", f"{payment.amount}.00")
         payment = payment.provider_payment_id
     values = {"amount": "1000.00", "currency": "RUB"} | values
-    return receive_webhook(event_type=event_type, provider_payment_id=payment, **values)
+    event = receive_webhook(event_type=event_type, provider_payment_id=payment, **values)
+    ask_deferred_rules()  # each delivery is a transaction of its own
+    return event
 
 
 def paid(appointment: Appointment, purpose: str = "deposit", **values: Any) -> Payment:

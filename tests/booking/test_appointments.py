@@ -259,13 +259,6 @@ def test_each_status_has_its_own_outcomes(group: ChangeGroup) -> None:
         ]
     ),
     row(
-        "completed",
-        "moved after what was recorded",
-        NOT_BEFORE,
-        start_at_utc=lambda row: row.outcome_recorded_at + MICRO,
-        end_at_utc=lambda row: row.outcome_recorded_at + 2 * MICRO,
-    ),
-    row(
         "canceled",
         "long before the start",
         outcome_recorded_at=lambda row: row.start_at_utc - timedelta(days=30),

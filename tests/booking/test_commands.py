@@ -266,8 +266,7 @@ def test_command_skips_a_webhook_that_a_delivery_has_locked(committed: Database)
     made = waiting_successes(3)
     with committed.connect() as delivery:
         delivery.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-            [f"payments:yookassa:{made[1][1].provider_payment_id}"],
+            "SELECT FROM appointments WHERE id = %s FOR NO KEY UPDATE", [made[1][1].appointment_id]
         )
         run = manage("process_webhooks", DATABASE_URL=committed.url)
     assert run.stdout == "       2 took effect\n       1 locked by another transaction\n"

@@ -101,7 +101,7 @@ def test_repeated_cancellation_ignores_a_changed_policy() -> None:
     sequence = Sequence(cancel_free_hours=24, cancel_partial_hours=None)
     appointment = sequence.paid()
     assert sequence.cancel(appointment).refund_amount == 1000
-    Service.objects.update(cancel_free_hours=None)
+    Service.objects.update(cancel_free_hours=1000)
     assert sequence.cancel(appointment).refund_amount == 1000
     assert refunds_due() == [(1000, "canceled")]
 

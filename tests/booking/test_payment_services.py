@@ -146,7 +146,7 @@ AMOUNTS: list[tuple[int | None, list[tuple[str, int]], str, int | None]] = [
 def test_payment_amount_is_the_unpaid_rest(
     deposit: int | None, succeeded: list[tuple[str, int]], purpose: str, amount: int | None
 ) -> None:
-    row = AppointmentFactory(confirmed=bool(succeeded), deposit_amount=deposit)
+    row = AppointmentFactory(deposit_amount=deposit)
     for earlier, money in succeeded:
         PaymentFactory(appointment=row, succeeded=True, purpose=earlier, amount=money)
     if amount is None:

@@ -49,6 +49,7 @@ CATEGORY = "payments_failure_category_when_over"
 TERMS = "payments_terms_stay"
 ID_STAYS = "payments_provider_id_stays"
 KNOWN = "payments_provider_payment_unique"
+FITS = "payments_fit_price"
 PAID_ONCE = "payments_one_success_per_purpose"
 
 
@@ -57,7 +58,13 @@ def payment(name: str, rule: str | None = None, /, **values: Any) -> Case:
 
 
 @case_groups(
-    *range_cases(PaymentFactory, "amount", 1),
+    *range_cases(PaymentFactory, "amount", 1, purpose="full"),
+    payment("a deposit below the one agreed", FITS, amount=999),
+    payment("a deposit above the one agreed", FITS, amount=1001),
+    payment("a deposit where none is agreed", FITS, appointment__deposit_amount=None),
+    payment("a part of the price", purpose="full", amount=4000),
+    payment("more than the price", FITS, purpose="full", amount=5001),
+    payment("for what is free of charge", FITS, purpose="full", amount=1, appointment__free=True),
     payment("pending, with a time of success", CONFIRMED_AT, confirmed_at=timezone.now),
     payment("pending, with a failure", CATEGORY, failure_category="timeout"),
     payment("before the provider has answered"),

@@ -84,6 +84,16 @@ INCOMPLETE: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"format": "offline", "offline_address": " \u200b"}, ("address_missing",)),
     ({"format": "online", "description_markdown": ""}, ("description_missing",)),
     ({"format": "online", "description_markdown": " \n\u200b"}, ("description_missing",)),
+    ({"cancel_free_hours": None, "cancel_partial_hours": None}, ("refund_policy_missing",)),
+    (
+        {
+            "cancel_free_hours": None,
+            "cancel_partial_hours": None,
+            "price_amount": 0,
+            "deposit_amount": None,
+        },
+        (),
+    ),
     (
         {"format": "offline", "offline_address": None, "description_markdown": ""},
         ("description_missing", "address_missing"),

@@ -45,6 +45,16 @@ pytestmark = pytest.mark.django_db
 APPEND_ONLY = {"audit_log_entries", "erasure_ledger", "ugc_moderation_actions", "analytics_events"}
 VERSIONS = {"content_revisions", "interactive_versions", "message_template_versions"}
 EVIDENCE = {"consents", "review_publication_consents"}
+# access.md §2: "No role but the owner deletes payments, refunds, webhook events, exports or the
+# tracking plan."
+DELETED_BY_OWNER = {
+    "payments",
+    "refunds",
+    "payment_webhook_events",
+    "data_export_requests",
+    "tracking_events",
+    "tracking_event_params",
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -219,7 +229,7 @@ def test_app_may_not_change_append_only_tables() -> None:
                 names.add(table.name)
     assert may_not["INSERT"] == {table.name for table in tables()} & grants.READ_ONLY
     assert may_not["UPDATE"] == APPEND_ONLY | VERSIONS | may_not["INSERT"]
-    assert may_not["DELETE"] == may_not["UPDATE"] | EVIDENCE
+    assert may_not["DELETE"] == may_not["UPDATE"] | EVIDENCE | DELETED_BY_OWNER
 
 
 def check_stays(name: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import time, timedelta
+from typing import Any
 
 import factory
 from django.utils import timezone
@@ -13,6 +15,7 @@ from booking.models import (
     IntakeForm,
     Payment,
     PaymentWebhookEvent,
+    Refund,
     ScheduleRule,
     Service,
     WaitlistRequest,
@@ -169,6 +172,19 @@ class AppointmentFactory(EntityFactory):
             )
         )
 
+    @classmethod
+    def before_move(cls, instance: Appointment, stop: Mapping[str, Any]) -> None:
+        """Pay the deposit, or the price without one, unless something was paid."""
+        is_paid = instance.payments.filter(status="succeeded").exists()
+        if stop.get("status") not in ("paid", "confirmed") or is_paid or not instance.price_amount:
+            return
+        if instance.deposit_amount is None:
+            PaymentFactory(
+                appointment=instance, succeeded=True, purpose="full", amount=instance.price_amount
+            )
+        else:
+            PaymentFactory(appointment=instance, succeeded=True, amount=instance.deposit_amount)
+
 
 PENDING = {"status": "pending", "confirmed_at": None, "failure_category": None}
 
@@ -192,6 +208,29 @@ class PaymentFactory(EntityFactory):
         succeeded = factory.Trait(answered=True, status="succeeded", confirmed_at=now())
         canceled = factory.Trait(answered=True, status="canceled", failure_category="canceled")
         failed = factory.Trait(status="failed", failure_category="timeout")
+
+
+class RefundFactory(EntityFactory):
+    payment = factory.SubFactory(PaymentFactory)
+    amount = 400
+    reason = "canceled"
+
+    _steps_before = {
+        "sent": [{"status": "due", "sent_at": None}],
+        "failed": [{"status": "due", "sent_at": None}],
+    }
+
+    class Meta:
+        model = Refund
+
+    class Params:
+        sent = factory.Trait(status="sent", sent_at=now())
+        succeeded = factory.Trait(
+            status="succeeded",
+            succeeded_at=now(),
+            provider_refund_id=factory.Sequence(lambda n: f"refund-{n:08x}"),
+        )
+        failed = factory.Trait(status="failed", sent_at=now())
 
 
 class PaymentWebhookEventFactory(EntityFactory):

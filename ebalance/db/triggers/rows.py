@@ -44,14 +44,16 @@ def frozen(
     message: str,
     once: str | None = None,
     status: str | None = None,
+    unless_status: str | None = None,
     resealed: Sequence[str] = (),
     emptied: Mapping[str, str] | None = None,
 ) -> Rule:
     """These columns keep their inserted values.
 
     With ``once``, from when that column has a value. With ``status``, while the row has that
-    status. Columns in ``resealed`` may still be sealed again with another key. A column in
-    ``emptied`` may become NULL if the column to which it is mapped is NULL too.
+    status; with ``unless_status``, while it has another one. Columns in ``resealed`` may still be
+    sealed again with another key. A column in ``emptied`` may become NULL if the column to which it
+    is mapped is NULL too.
     """
     changes = {c: f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in columns}
     changes |= {c: f"({changes[c]} AND {not_resealed(table, c)})" for c in resealed}
@@ -65,11 +67,16 @@ def frozen(
         condition += f" AND OLD.{once} IS NOT NULL"
     if status:
         condition += f" AND OLD.status = {literal(status)}"
+    if unless_status:
+        condition += f" AND OLD.status <> {literal(unless_status)}"
 
     def is_changed(instance: models.Model) -> bool:
-        guards = [column for column, used in ((once, once), ("status", status)) if used and column]
+        by_status = status or unless_status
+        guards = [c for c, used in ((once, once), ("status", by_status)) if used and c]
         row = stored(instance, *columns, *guards)
         if not row or (once and row[once] is None) or (status and row["status"] != status):
+            return False
+        if unless_status and row["status"] == unless_status:
             return False
         attributes = {f.column: f.attname for f in instance._meta.concrete_fields}
         now = {c: getattr(instance, attributes[c]) for c in (*columns, *emptied.values())}
@@ -86,7 +93,7 @@ def frozen(
         column=columns[0],
         broken=is_changed,
     )
-    if not (once or status):
+    if not (once or status or unless_status):
         made.frozen_columns = tuple(columns)
     return made
 
