@@ -23,7 +23,8 @@ LIST = "tests/db/test_immutable.py"
 ALLOWED = {
     "compare two values of the same kind": """
         date_ge(date,date) int24ge(smallint,integer) int24le(smallint,integer)
-        int4ge(integer,integer) int4le(integer,integer) int84ge(bigint,integer)
+        int4eq(integer,integer) int4ge(integer,integer) int4le(integer,integer)
+        int84ge(bigint,integer)
         int84gt(bigint,integer) int84le(bigint,integer) numeric_ge(numeric,numeric)
         numeric_lt(numeric,numeric) texteq(text,text)
         time_gt(time_without_time_zone,time_without_time_zone)
