@@ -329,6 +329,32 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="leads_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('leads_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="801e997fa72ad634f426b0f11d2af0ad826bce18",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="leads_created_at_not_ahead",
+                                    table="leads",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="leads_updated_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.updated_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('leads_updated_at_not_ahead', 'updated_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="66d2fddc9796ba46aa9dae8a5982a194a3f34eb2",
+                                    operation='INSERT OR UPDATE OF "updated_at"',
+                                    pgid="leads_updated_at_not_ahead",
+                                    table="leads",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="leads_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -661,6 +687,19 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="lead_identities_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('lead_identities_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="7a5bf418e6b0f7035b9d6ef940978a0dce3ebda7",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="lead_identities_created_at_not_ahead",
+                                    table="lead_identities",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="lead_identities_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -800,6 +839,32 @@ class Migration(migrations.Migration):
                                     pgid="lead_notes_touch_updated_at",
                                     table="lead_notes",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="lead_notes_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('lead_notes_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="c22924b804fdcbac6588cbb8efd092727c478d86",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="lead_notes_created_at_not_ahead",
+                                    table="lead_notes",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="lead_notes_updated_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.updated_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('lead_notes_updated_at_not_ahead', 'updated_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="d3229738b0b02e380e53cc34507645062459682d",
+                                    operation='INSERT OR UPDATE OF "updated_at"',
+                                    pgid="lead_notes_updated_at_not_ahead",
+                                    table="lead_notes",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -1034,7 +1099,20 @@ class Migration(migrations.Migration):
                                     table="deep_links",
                                     when="BEFORE",
                                 ),
-                            )
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="deep_links_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('deep_links_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="7affe86d1fedc81aaf267736f1f30f4516dfa3db",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="deep_links_created_at_not_ahead",
+                                    table="deep_links",
+                                    when="AFTER",
+                                ),
+                            ),
                         ],
                     },
                 ),
@@ -1411,6 +1489,19 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="lead_timeline_events_occurred_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.occurred_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('lead_timeline_events_occurred_at_not_ahead', 'occurred_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="e8d222c902a2f9e237ad389f70376fdde273280a",
+                                    operation='INSERT OR UPDATE OF "occurred_at"',
+                                    pgid="lead_timeline_events_occurred_at_not_ahead",
+                                    table="lead_timeline_events",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="lead_timeline_events_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -1615,10 +1706,10 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="analytics_events_no_delete",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN (OLD.received_at > now() - interval '13 months')",
+                                    condition="WHEN (OLD.received_at > public.fact_clock() - interval '13 months')",
                                     execute="public.refuse('analytics_events_no_delete', 'id', 'Events are kept for 13 months')",
                                     func="",
-                                    hash="0628d4f1a8fa831f7721161111a724047c0b2b41",
+                                    hash="905a583025b5361e36ba59858651d13ce20d1927",
                                     operation="DELETE",
                                     pgid="analytics_events_no_delete",
                                     table="analytics_events",
@@ -1648,6 +1739,32 @@ class Migration(migrations.Migration):
                                     pgid="analytics_events_p0_only",
                                     table="analytics_events",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="analytics_events_occurred_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.occurred_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('analytics_events_occurred_at_not_ahead', 'occurred_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="fd41168b6beed50d7e704fb51a89ff69f501bbe0",
+                                    operation='INSERT OR UPDATE OF "occurred_at"',
+                                    pgid="analytics_events_occurred_at_not_ahead",
+                                    table="analytics_events",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="analytics_events_received_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.received_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('analytics_events_received_at_not_ahead', 'received_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="536df7cd9be4086c11f6eb4dbda48d0a8a539dd2",
+                                    operation='INSERT OR UPDATE OF "received_at"',
+                                    pgid="analytics_events_received_at_not_ahead",
+                                    table="analytics_events",
+                                    when="AFTER",
                                 ),
                             ),
                         ],

@@ -14,11 +14,13 @@ from ebalance.db.fields import (
     ClosedSet,
     Entity,
     SingleLineTextField,
+    TimeZoneField,
     created_at,
     updated_at,
 )
 from ebalance.db.schema.classification import NULL, p0, p1, replace
 from ebalance.db.schema.retention import kept
+from ebalance.db.times import FactTime
 
 from ..permissions import allows, allows_module, reveals, sees_personal, setting_that_grants
 from .managers import UserManager
@@ -62,15 +64,11 @@ class User(Entity, AbstractBaseUser):
     display_name = SingleLineTextField(
         max_length=lengths.TITLE, null=True, blank=True, db_comment=p1("how the person is called")
     )
-    timezone = SingleLineTextField(
-        max_length=lengths.CODE, null=True, blank=True, db_comment=p0("IANA zone", erasure=NULL)
-    )
+    timezone = TimeZoneField(null=True, blank=True, db_comment=p0("IANA zone", erasure=NULL))
     status = ClosedSet(Status, default=Status.ACTIVE, db_comment=p0("life cycle"))
     created_at = created_at()
     updated_at = updated_at()
-    deleted_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when the account was deleted, UTC")
-    )
+    deleted_at = FactTime(null=True, blank=True, db_comment=p0("when the account was deleted, UTC"))
     password = SingleLineTextField(
         max_length=lengths.PASSWORD,
         blank=True,
@@ -83,9 +81,7 @@ class User(Entity, AbstractBaseUser):
             export=False,
         ),
     )
-    last_login = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("last login, UTC", erasure=NULL)
-    )
+    last_login = FactTime(null=True, blank=True, db_comment=p0("last login, UTC", erasure=NULL))
     is_superuser = models.BooleanField(
         default=False,
         db_default=False,
@@ -134,7 +130,6 @@ class User(Entity, AbstractBaseUser):
                 _("A Telegram id consists of digits."),
             ),
             rules.not_blank("users", "display_name"),
-            rules.time_zone("users"),
             rules.set_exactly_when(
                 "users_deleted_at_with_status",
                 "deleted_at",

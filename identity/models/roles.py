@@ -9,15 +9,11 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from ebalance.db import auditing, rules, triggers
-from ebalance.db.fields import (
-    ClosedSet,
-    Entity,
-    RestrictForeignKey,
-    now_default,
-)
+from ebalance.db.fields import ClosedSet, Entity, RestrictForeignKey
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import DELETE, of_person, p0
 from ebalance.db.schema.retention import goes_with, kept
+from ebalance.db.times import FactTime, now_default
 
 LAST_OWNER = gettext_noop("The last active owner cannot lose the role, be blocked or be deleted")
 
@@ -106,7 +102,7 @@ class UserRole(Entity):
     role = RestrictForeignKey(
         Role, related_name="user_roles", db_column="role_code", db_comment=p0("granted role")
     )
-    granted_at = models.DateTimeField(
+    granted_at = FactTime(
         db_default=now_default(), editable=False, db_comment=p0("when granted, UTC")
     )
 

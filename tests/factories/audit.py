@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import factory
@@ -18,6 +19,7 @@ from audit.models import (
     SystemSetting,
 )
 from ebalance.db.ids import uuid7
+from tests.clocks import fact_clock_at
 
 from .base import EntityFactory, ago, now
 from .identity import UserFactory
@@ -39,6 +41,15 @@ class AuditLogEntryFactory(EntityFactory):
     class Params:
         by_system = factory.Trait(actor=None, actor_role="system", ip_address=None)
 
+    @classmethod
+    def _create(cls, model_class: type[AuditLogEntry], *args: Any, **kwargs: Any) -> Any:
+        """The database dates the entry; ``created_at`` is the time on its clock."""
+        time = kwargs.get("created_at")
+        if not isinstance(time, datetime):
+            return super()._create(model_class, *args, **kwargs)
+        with fact_clock_at(time):
+            return super()._create(model_class, *args, **kwargs)
+
 
 class AuditCheckpointFactory(EntityFactory):
     """Ends at its own old entry unless another entry is given."""
@@ -59,7 +70,8 @@ class AuditCheckpointFactory(EntityFactory):
 
         def save() -> None:
             # The database sets both. No foreign key leads save_related() to the entry.
-            AuditLogEntry.save(last)
+            with fact_clock_at(last.created_at):
+                AuditLogEntry.save(last)
             instance.seq = instance.seq or last.seq
             instance.row_hash = instance.row_hash or last.row_hash
 
