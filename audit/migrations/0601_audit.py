@@ -218,7 +218,7 @@ class Migration(migrations.Migration):
                         (
                             "created_at",
                             models.DateTimeField(
-                                db_comment="P0 · when, UTC",
+                                db_comment="P0 · when, UTC; set by the database",
                                 db_default=models.Func(
                                     function="now", output_field=models.DateTimeField()
                                 ),
@@ -406,8 +406,8 @@ class Migration(migrations.Migration):
                                 name="audit_log_entries_no_delete",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.audit_log_entries_no_delete()",
-                                    func="CREATE OR REPLACE FUNCTION public.audit_log_entries_no_delete() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF OLD.created_at > pg_catalog.now() - interval '3 years'\n       OR NOT EXISTS (SELECT FROM public.audit_checkpoints c WHERE c.seq >= OLD.seq) THEN\n        PERFORM public.raise_refusal('audit_log_entries_no_delete', TG_TABLE_NAME, 'id', 'These records are only added, never changed or deleted');\n    END IF;\n    RETURN OLD;\nEND $rule$; ",
-                                    hash="41b4095e3e27ff9e60309c2a567b18462e7972ef",
+                                    func="CREATE OR REPLACE FUNCTION public.audit_log_entries_no_delete() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF OLD.created_at > public.fact_clock() - interval '3 years'\n       OR NOT EXISTS (SELECT FROM public.audit_checkpoints c WHERE c.seq >= OLD.seq) THEN\n        PERFORM public.raise_refusal('audit_log_entries_no_delete', TG_TABLE_NAME, 'id', 'These records are only added, never changed or deleted');\n    END IF;\n    RETURN OLD;\nEND $rule$; ",
+                                    hash="ee601e6054c2f7285a0b6b651c8ffb609166bd6c",
                                     operation="DELETE",
                                     pgid="audit_log_entries_no_delete",
                                     table="audit_log_entries",
@@ -520,8 +520,8 @@ class Migration(migrations.Migration):
                                 name="audit_checkpoints_end_an_old_segment",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.audit_checkpoints_end_an_old_segment()",
-                                    func="CREATE OR REPLACE FUNCTION public.audit_checkpoints_end_an_old_segment() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF NOT EXISTS (SELECT FROM public.audit_log_entries\n                   WHERE seq = NEW.seq AND row_hash = NEW.row_hash)\n       OR EXISTS (SELECT FROM public.audit_log_entries\n                  WHERE seq <= NEW.seq\n                    AND created_at > pg_catalog.now() - interval '3 years') THEN\n        PERFORM public.raise_refusal('audit_checkpoints_end_an_old_segment', TG_TABLE_NAME, 'seq', 'A checkpoint is the last entry of a segment that is old enough to go');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
-                                    hash="e3e9a32b7403a3e3f419b4f8eca4442119ebe6d8",
+                                    func="CREATE OR REPLACE FUNCTION public.audit_checkpoints_end_an_old_segment() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF NOT EXISTS (SELECT FROM public.audit_log_entries\n                   WHERE seq = NEW.seq AND row_hash = NEW.row_hash)\n       OR EXISTS (SELECT FROM public.audit_log_entries\n                  WHERE seq <= NEW.seq\n                    AND created_at > public.fact_clock() - interval '3 years') THEN\n        PERFORM public.raise_refusal('audit_checkpoints_end_an_old_segment', TG_TABLE_NAME, 'seq', 'A checkpoint is the last entry of a segment that is old enough to go');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="5417d9f9d3b1df255218b0edd989007043482614",
                                     operation="INSERT",
                                     pgid="audit_checkpoints_end_an_old_segment",
                                     table="audit_checkpoints",
@@ -563,6 +563,19 @@ class Migration(migrations.Migration):
                                     pgid="audit_checkpoints_no_truncate",
                                     table="audit_checkpoints",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="audit_checkpoints_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('audit_checkpoints_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="75fe893082a7042e38796391c442a6bccba6828d",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="audit_checkpoints_created_at_not_ahead",
+                                    table="audit_checkpoints",
+                                    when="AFTER",
                                 ),
                             ),
                         ],
@@ -760,6 +773,32 @@ class Migration(migrations.Migration):
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
+                                name="outbox_events_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('outbox_events_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="c66a9474e0ca8c1c6e22e3fd63c787cd692bf55b",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="outbox_events_created_at_not_ahead",
+                                    table="outbox_events",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="outbox_events_published_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.published_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('outbox_events_published_at_not_ahead', 'published_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="5911ea3d7c90a9587e7b0c30be5bb6c3efbbef4e",
+                                    operation='INSERT OR UPDATE OF "published_at"',
+                                    pgid="outbox_events_published_at_not_ahead",
+                                    table="outbox_events",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="outbox_events_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -771,7 +810,7 @@ class Migration(migrations.Migration):
                                     table="outbox_events",
                                     when="BEFORE",
                                 ),
-                            )
+                            ),
                         ],
                     },
                 ),
@@ -933,6 +972,45 @@ class Migration(migrations.Migration):
                                     pgid="key_rotations_touch_updated_at",
                                     table="key_rotations",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="key_rotations_started_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.started_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('key_rotations_started_at_not_ahead', 'started_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="ecb2ebc9c9308561627bc209ca4b2ec013e0fc5f",
+                                    operation='INSERT OR UPDATE OF "started_at"',
+                                    pgid="key_rotations_started_at_not_ahead",
+                                    table="key_rotations",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="key_rotations_updated_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.updated_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('key_rotations_updated_at_not_ahead', 'updated_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="2e61d03e719678ca2ad62a06d614fd6f091959ef",
+                                    operation='INSERT OR UPDATE OF "updated_at"',
+                                    pgid="key_rotations_updated_at_not_ahead",
+                                    table="key_rotations",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="key_rotations_finished_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.finished_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('key_rotations_finished_at_not_ahead', 'finished_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="84193d0b8e7359873168f89ad02188e47d8e6cdf",
+                                    operation='INSERT OR UPDATE OF "finished_at"',
+                                    pgid="key_rotations_finished_at_not_ahead",
+                                    table="key_rotations",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -1125,6 +1203,19 @@ class Migration(migrations.Migration):
                                     pgid="system_settings_key_stays",
                                     table="system_settings",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="system_settings_updated_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.updated_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('system_settings_updated_at_not_ahead', 'updated_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="0bbf6fffcfda71d3b3f25ede8567320a260f44d4",
+                                    operation='INSERT OR UPDATE OF "updated_at"',
+                                    pgid="system_settings_updated_at_not_ahead",
+                                    table="system_settings",
+                                    when="AFTER",
                                 ),
                             ),
                         ],
@@ -1345,6 +1436,19 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="message_templates_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('message_templates_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="cd105fbbc21aa6cf74db9b2b963bee25e4458d54",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="message_templates_created_at_not_ahead",
+                                    table="message_templates",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="message_templates_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -1519,6 +1623,19 @@ class Migration(migrations.Migration):
                                     pgid="message_template_versions_no_truncate",
                                     table="message_template_versions",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="message_template_versions_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('message_template_versions_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="63ad151a20e89f84c53c3dc1679733506baed420",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="message_template_versions_created_at_not_ahead",
+                                    table="message_template_versions",
+                                    when="AFTER",
                                 ),
                             ),
                         ],

@@ -21,6 +21,7 @@ from ebalance.db.fields import (
 )
 from ebalance.db.schema.classification import EVIDENCE, NULL, of_person, p0, p1
 from ebalance.db.schema.retention import kept, removed_by
+from ebalance.db.times import TimeFromDatabase
 
 KEPT = "3 years"  # at least (privacy.md §4)
 FORGOTTEN = "origin_forgotten"  # action: earlier entries about the row may lose their origin
@@ -94,7 +95,7 @@ class AuditLogEntry(Entity):
         blank=True,
         db_comment=p1("user agent of the request", erasure=NULL),
     )
-    created_at = created_at("when, UTC")
+    created_at = created_at("when, UTC; set by the database", TimeFromDatabase)
     prev_hash = BytesFromDatabase(
         editable=False, db_comment=p0("row_hash of the row before", export=False)
     )
@@ -189,7 +190,7 @@ END""",
                 message=triggers.APPEND_ONLY,
                 body=f"""
 BEGIN
-    IF OLD.created_at > pg_catalog.now() - interval '{KEPT}'
+    IF OLD.created_at > public.fact_clock() - interval '{KEPT}'
        OR NOT EXISTS (SELECT FROM public.audit_checkpoints c WHERE c.seq >= OLD.seq) THEN
         {triggers.REFUSE}
     END IF;
@@ -251,7 +252,7 @@ BEGIN
                    WHERE seq = NEW.seq AND row_hash = NEW.row_hash)
        OR EXISTS (SELECT FROM public.audit_log_entries
                   WHERE seq <= NEW.seq
-                    AND created_at > pg_catalog.now() - interval '{KEPT}') THEN
+                    AND created_at > public.fact_clock() - interval '{KEPT}') THEN
         {triggers.REFUSE}
     END IF;
     RETURN NULL;

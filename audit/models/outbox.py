@@ -9,9 +9,10 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import lengths, rules
-from ebalance.db.fields import Entity, SingleLineTextField, created_at, now_default
+from ebalance.db.fields import Entity, SingleLineTextField, created_at
 from ebalance.db.schema.classification import p0
 from ebalance.db.schema.retention import After, purged
+from ebalance.db.times import FactTime, PlannedTime, now_default
 
 from ..querysets import OutboxQuerySet
 
@@ -37,11 +38,11 @@ class OutboxEvent(Entity):
         db_comment=p0("flat object of P0 values"),
     )
     created_at = created_at()
-    available_at = models.DateTimeField(
+    available_at = PlannedTime(
         db_default=now_default(), db_comment=p0("not to be sent before, UTC")
     )
     attempts = models.IntegerField(default=0, db_default=0, db_comment=p0("tries so far"))
-    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when sent, UTC"))
+    published_at = FactTime(null=True, blank=True, db_comment=p0("when sent, UTC"))
     last_error = SingleLineTextField(
         max_length=lengths.CODE, null=True, blank=True, db_comment=p0("last failure, a code")
     )

@@ -7,9 +7,10 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import lengths, patterns, rules, triggers
-from ebalance.db.fields import Entity, SingleLineTextField, now_default, updated_at
+from ebalance.db.fields import Entity, SingleLineTextField, updated_at
 from ebalance.db.schema.classification import p0
 from ebalance.db.schema.retention import kept
+from ebalance.db.times import FactTime, now_default
 
 
 class KeyRotation(Entity):
@@ -35,11 +36,11 @@ class KeyRotation(Entity):
     batch_transaction = models.BigIntegerField(
         null=True, blank=True, db_comment=p0("transaction (xid8) of the batch at work")
     )
-    started_at = models.DateTimeField(
+    started_at = FactTime(
         db_default=now_default(), editable=False, db_comment=p0("when it began, UTC")
     )
     updated_at = updated_at()
-    finished_at = models.DateTimeField(
+    finished_at = FactTime(
         null=True, blank=True, db_comment=p0("when all rows had moved or another took over, UTC")
     )
 

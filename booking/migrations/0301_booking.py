@@ -371,6 +371,32 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="services_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('services_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="8ff4120e3afc38c2aac3d5406dc064b5a8e11a5b",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="services_created_at_not_ahead",
+                                    table="services",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="services_updated_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.updated_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('services_updated_at_not_ahead', 'updated_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="4835fce62f4ae092e85fdaa7b052575de385b345",
+                                    operation='INSERT OR UPDATE OF "updated_at"',
+                                    pgid="services_updated_at_not_ahead",
+                                    table="services",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="services_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -487,16 +513,6 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    models.Func(
-                                        models.F("timezone"),
-                                        function="is_time_zone",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="schedule_rules_timezone_is_iana_zone",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
                                     ("valid_until__isnull", True),
                                     ("valid_until__gte", models.F("valid_from")),
                                     _connector="OR",
@@ -529,11 +545,34 @@ class Migration(migrations.Migration):
                                 name="schedule_rules_timezone_has_length",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("timezone"),
+                                        function="is_zone_form",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="schedule_rules_timezone_is_iana_zone",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("recurrence__in", ["weekly", "biweekly"])),
                                 name="schedule_rules_recurrence_in_set",
                             ),
                         ],
                         "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="schedule_rules_timezone_is_known",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NOT public.is_time_zone(NEW.timezone))",
+                                    execute="public.schedule_rules_timezone_is_known()",
+                                    func="CREATE OR REPLACE FUNCTION public.schedule_rules_timezone_is_known() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF TG_OP = 'UPDATE' AND NEW.timezone = OLD.timezone THEN\n        RETURN NULL;\n    END IF;\n    PERFORM public.raise_refusal('schedule_rules_timezone_is_known', TG_TABLE_NAME, 'timezone', 'The server does not know this time zone');\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="e5d2eec1fb79706c56363e8ba4ff6e6a39a3e2d0",
+                                    operation='INSERT OR UPDATE OF "timezone"',
+                                    pgid="schedule_rules_timezone_is_known",
+                                    table="schedule_rules",
+                                    when="AFTER",
+                                ),
+                            ),
                             pgtrigger.compiler.Trigger(
                                 name="schedule_rules_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
@@ -546,7 +585,7 @@ class Migration(migrations.Migration):
                                     table="schedule_rules",
                                     when="BEFORE",
                                 ),
-                            )
+                            ),
                         ],
                     },
                 ),
@@ -812,6 +851,19 @@ class Migration(migrations.Migration):
                                     pgid="availability_slots_no_truncate",
                                     table="availability_slots",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="availability_slots_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('availability_slots_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="9748574275b3afff5d2a85fda91044b883574775",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="availability_slots_created_at_not_ahead",
+                                    table="availability_slots",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -1176,16 +1228,6 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    models.Func(
-                                        models.F("timezone"),
-                                        function="is_time_zone",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="appointments_timezone_is_iana_zone",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
                                     ("deep_link_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="appointments_deep_link_id_is_opaque",
@@ -1367,6 +1409,16 @@ class Migration(migrations.Migration):
                             models.CheckConstraint(
                                 condition=models.Q(("timezone__length__lte", 60)),
                                 name="appointments_timezone_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("timezone"),
+                                        function="is_zone_form",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="appointments_timezone_is_iana_zone",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(("format__in", ["online", "offline"])),
@@ -1652,6 +1704,84 @@ class Migration(migrations.Migration):
                                     hash="5a03d485d384d2d8672f0c8aca32f6e341a9114c",
                                     operation='INSERT OR UPDATE OF "client_user_id"',
                                     pgid="appointments_client_user_id_not_erased",
+                                    table="appointments",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_timezone_is_known",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NOT public.is_time_zone(NEW.timezone))",
+                                    execute="public.appointments_timezone_is_known()",
+                                    func="CREATE OR REPLACE FUNCTION public.appointments_timezone_is_known() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF TG_OP = 'UPDATE' AND NEW.timezone = OLD.timezone OR EXISTS (SELECT FROM public.appointments f WHERE f.id = NEW.rescheduled_from_id AND f.timezone = NEW.timezone) THEN\n        RETURN NULL;\n    END IF;\n    PERFORM public.raise_refusal('appointments_timezone_is_known', TG_TABLE_NAME, 'timezone', 'The server does not know this time zone');\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="30f55d2c80b98a5ae26a8eba3150539e236412bd",
+                                    operation='INSERT OR UPDATE OF "timezone"',
+                                    pgid="appointments_timezone_is_known",
+                                    table="appointments",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_outcome_recorded_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.outcome_recorded_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('appointments_outcome_recorded_at_not_ahead', 'outcome_recorded_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="ea2d9d1f12dd54861c7d96aa59d744292586d880",
+                                    operation='INSERT OR UPDATE OF "outcome_recorded_at"',
+                                    pgid="appointments_outcome_recorded_at_not_ahead",
+                                    table="appointments",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_confirmed_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.confirmed_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('appointments_confirmed_at_not_ahead', 'confirmed_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="e4e3ab7b710e93071a5f9483279827f05bf12823",
+                                    operation='INSERT OR UPDATE OF "confirmed_at"',
+                                    pgid="appointments_confirmed_at_not_ahead",
+                                    table="appointments",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_canceled_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.canceled_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('appointments_canceled_at_not_ahead', 'canceled_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="f9192ce0835b2eda3a83beef66a93c07809fd2cd",
+                                    operation='INSERT OR UPDATE OF "canceled_at"',
+                                    pgid="appointments_canceled_at_not_ahead",
+                                    table="appointments",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('appointments_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="7663944ed5f173a6314c5ac2486fd6d4559acd81",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="appointments_created_at_not_ahead",
+                                    table="appointments",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_updated_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.updated_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('appointments_updated_at_not_ahead', 'updated_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="423fc7022e3100899fba1c70cf3aaf59b9344244",
+                                    operation='INSERT OR UPDATE OF "updated_at"',
+                                    pgid="appointments_updated_at_not_ahead",
                                     table="appointments",
                                     when="AFTER",
                                 ),
@@ -1998,6 +2128,32 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="payments_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('payments_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="5adf5ed52be0b4b2546ef65e4969130f971f68ea",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="payments_created_at_not_ahead",
+                                    table="payments",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="payments_confirmed_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.confirmed_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('payments_confirmed_at_not_ahead', 'confirmed_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="0127c493b84f530b90f33afe0d237f9c083a8976",
+                                    operation='INSERT OR UPDATE OF "confirmed_at"',
+                                    pgid="payments_confirmed_at_not_ahead",
+                                    table="payments",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="payments_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -2225,6 +2381,32 @@ class Migration(migrations.Migration):
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
+                                name="payment_webhook_events_received_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.received_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('payment_webhook_events_received_at_not_ahead', 'received_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="03f5954f5ae1bb85ad253d04057e5bbd4f72eca2",
+                                    operation='INSERT OR UPDATE OF "received_at"',
+                                    pgid="payment_webhook_events_received_at_not_ahead",
+                                    table="payment_webhook_events",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="payment_webhook_events_processed_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.processed_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('payment_webhook_events_processed_at_not_ahead', 'processed_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="e0929e590dffc7a23dc76ac27d1d67605600395b",
+                                    operation='INSERT OR UPDATE OF "processed_at"',
+                                    pgid="payment_webhook_events_processed_at_not_ahead",
+                                    table="payment_webhook_events",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="payment_webhook_events_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -2236,7 +2418,7 @@ class Migration(migrations.Migration):
                                     table="payment_webhook_events",
                                     when="BEFORE",
                                 ),
-                            )
+                            ),
                         ],
                     },
                 ),
@@ -2584,6 +2766,45 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="refunds_requested_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.requested_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('refunds_requested_at_not_ahead', 'requested_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="f9aac678b1514ec46d1e3820d5c5b2636d7965e5",
+                                    operation='INSERT OR UPDATE OF "requested_at"',
+                                    pgid="refunds_requested_at_not_ahead",
+                                    table="refunds",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_sent_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.sent_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('refunds_sent_at_not_ahead', 'sent_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="56f835b69ac353ce4f9c30ca7c297dc68d138025",
+                                    operation='INSERT OR UPDATE OF "sent_at"',
+                                    pgid="refunds_sent_at_not_ahead",
+                                    table="refunds",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_succeeded_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.succeeded_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('refunds_succeeded_at_not_ahead', 'succeeded_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="bdc784d373874fba2d1f15673d8b526470deb739",
+                                    operation='INSERT OR UPDATE OF "succeeded_at"',
+                                    pgid="refunds_succeeded_at_not_ahead",
+                                    table="refunds",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="refunds_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -2743,6 +2964,32 @@ class Migration(migrations.Migration):
                                     pgid="intake_forms_submitted_stays",
                                     table="intake_forms",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="intake_forms_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('intake_forms_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="9085d0a43a32838c633dbc4d3b0be3aee317142d",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="intake_forms_created_at_not_ahead",
+                                    table="intake_forms",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="intake_forms_submitted_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.submitted_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('intake_forms_submitted_at_not_ahead', 'submitted_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="ac678f95218cae2febbb5542ccd5c3cd35c30d15",
+                                    operation='INSERT OR UPDATE OF "submitted_at"',
+                                    pgid="intake_forms_submitted_at_not_ahead",
+                                    table="intake_forms",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -3016,6 +3263,32 @@ class Migration(migrations.Migration):
                                     hash="4e1df59ab3f1d270bc2f33f5db39bb2b660d7549",
                                     operation='INSERT OR UPDATE OF "user_id"',
                                     pgid="waitlist_requests_user_id_not_erased",
+                                    table="waitlist_requests",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="waitlist_requests_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('waitlist_requests_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="86c44f50e7c02767701e9243c7574c080e05c806",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="waitlist_requests_created_at_not_ahead",
+                                    table="waitlist_requests",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="waitlist_requests_closed_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.closed_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('waitlist_requests_closed_at_not_ahead', 'closed_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="49d20233052dc751f4acaa1a23641ef082264da6",
+                                    operation='INSERT OR UPDATE OF "closed_at"',
+                                    pgid="waitlist_requests_closed_at_not_ahead",
                                     table="waitlist_requests",
                                     when="AFTER",
                                 ),

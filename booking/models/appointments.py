@@ -15,12 +15,14 @@ from ebalance.db.fields import (
     RestrictForeignKey,
     SecureURL,
     SingleLineTextField,
+    TimeZoneField,
     created_at,
     updated_at,
 )
 from ebalance.db.schema.classification import NAMELESS_LEAD, NULL, carried_by, of_person, p0, p1
 from ebalance.db.schema.retention import kept
 from ebalance.db.sets import EntryPoint
+from ebalance.db.times import FactTime, PlannedTime
 
 from .paid_sessions import paid_session_rules
 from .schedule import AvailabilitySlot
@@ -92,15 +94,17 @@ class Appointment(Entity):
         blank=True,
         db_comment=p0("idempotency key of the caller", erasure=NULL),
     )
-    start_at_utc = models.DateTimeField(db_comment=p0("start, UTC"))
-    end_at_utc = models.DateTimeField(db_comment=p0("end, UTC, at most 12 h later"))
+    start_at_utc = PlannedTime(db_comment=p0("start, UTC"))
+    end_at_utc = PlannedTime(db_comment=p0("end, UTC, at most 12 h later"))
     buffer_minutes = models.SmallIntegerField(
         default=0, db_default=0, db_comment=p0("break kept after it, minutes")
     )
-    timezone = SingleLineTextField(max_length=lengths.CODE, db_comment=p0("the client's IANA zone"))
+    timezone = TimeZoneField(
+        copied_from="rescheduled_from_id", db_comment=p0("the client's IANA zone")
+    )
     format = ClosedSet(Format, db_comment=p0("online or offline"))
     status = ClosedSet(Status, default=Status.PENDING_PAYMENT, db_comment=p0("life cycle"))
-    hold_expires_at = models.DateTimeField(
+    hold_expires_at = PlannedTime(
         null=True, blank=True, db_comment=p0("until when the time is held unpaid, UTC")
     )
     price_amount = models.IntegerField(db_comment=p0("price agreed, whole roubles; never changes"))
@@ -136,14 +140,14 @@ class Appointment(Entity):
     outcome_reason_category = ClosedSet(
         OutcomeReason, null=True, blank=True, db_comment=p0("category of the reason")
     )
-    outcome_recorded_at = models.DateTimeField(
+    outcome_recorded_at = FactTime(
         null=True, blank=True, db_comment=p0("when the outcome was recorded, UTC")
     )
     outcome_recorded_by_role = ClosedSet(
         RecordedByRole, null=True, blank=True, db_comment=p0("who recorded the outcome")
     )
-    confirmed_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when confirmed, UTC"))
-    canceled_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when canceled, UTC"))
+    confirmed_at = FactTime(null=True, blank=True, db_comment=p0("when confirmed, UTC"))
+    canceled_at = FactTime(null=True, blank=True, db_comment=p0("when canceled, UTC"))
     topic = RestrictForeignKey(
         "content.Topic",
         db_column="topic_code",
@@ -207,7 +211,6 @@ class Appointment(Entity):
                 _("An appointment does not replace itself."),
                 field="rescheduled_from",
             ),
-            rules.time_zone("appointments"),
             rules.opaque_id("appointments", "deep_link_id"),
             rules.required_when(
                 "appointments_hold_has_expiry",

@@ -16,10 +16,10 @@ from ebalance.db.fields import (
     RestrictForeignKey,
     SingleLineTextField,
     created_at,
-    now_default,
 )
 from ebalance.db.schema.classification import ACCOUNTING, of_person, p0
 from ebalance.db.schema.retention import kept, purged
+from ebalance.db.times import FactTime, now_default
 
 from ..querysets import PaymentQuerySet, WebhookEventQuerySet
 from .appointments import Appointment
@@ -73,9 +73,7 @@ class Payment(Entity):
         FailureCategory, null=True, blank=True, db_comment=p0("why it failed")
     )
     created_at = created_at()
-    confirmed_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when it succeeded, UTC")
-    )
+    confirmed_at = FactTime(null=True, blank=True, db_comment=p0("when it succeeded, UTC"))
 
     objects: ClassVar[models.Manager] = PaymentQuerySet.as_manager()
 
@@ -233,8 +231,8 @@ class PaymentWebhookEvent(Entity):
         blank=True,
         db_comment=p0("currency in the notification, ISO 4217"),
     )
-    received_at = models.DateTimeField(db_default=now_default(), db_comment=p0("receipt, UTC"))
-    processed_at = models.DateTimeField(
+    received_at = FactTime(db_default=now_default(), db_comment=p0("receipt, UTC"))
+    processed_at = FactTime(
         null=True, blank=True, db_comment=p0("when it took effect, or ended without one, UTC")
     )
     attempts = models.IntegerField(default=0, db_default=0, db_comment=p0("tries so far"))

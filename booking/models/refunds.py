@@ -12,10 +12,10 @@ from ebalance.db.fields import (
     Entity,
     ExternalId,
     RestrictForeignKey,
-    now_default,
 )
 from ebalance.db.schema.classification import ACCOUNTING, by_staff, of_person, p0
 from ebalance.db.schema.retention import kept
+from ebalance.db.times import FactTime, now_default
 
 from .payments import Payment
 
@@ -52,15 +52,9 @@ class Refund(Entity):
         blank=True,
         db_comment=p0("the provider's id; empty until it is known", erasure=ACCOUNTING),
     )
-    requested_at = models.DateTimeField(
-        db_default=now_default(), db_comment=p0("since when it is due, UTC")
-    )
-    sent_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when the provider was asked, UTC")
-    )
-    succeeded_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when it succeeded, UTC")
-    )
+    requested_at = FactTime(db_default=now_default(), db_comment=p0("since when it is due, UTC"))
+    sent_at = FactTime(null=True, blank=True, db_comment=p0("when the provider was asked, UTC"))
+    succeeded_at = FactTime(null=True, blank=True, db_comment=p0("when it succeeded, UTC"))
     recorded_by = RestrictForeignKey(
         "identity.User",
         db_column="recorded_by_user_id",

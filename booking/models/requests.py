@@ -21,6 +21,7 @@ from ebalance.db.fields import (
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import DELETE, of_person, p0, p1, p2
 from ebalance.db.schema.retention import After, purged
+from ebalance.db.times import FactTime
 
 from ..querysets import WaitlistRequestQuerySet
 from .appointments import Appointment
@@ -69,7 +70,7 @@ class IntakeForm(Entity):
         db_comment=p2("answers, sealed JSON"),
     )
     created_at = created_at()
-    submitted_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when submitted, UTC"))
+    submitted_at = FactTime(null=True, blank=True, db_comment=p0("when submitted, UTC"))
 
     retention = purged(
         "7 days",
@@ -157,7 +158,7 @@ class WaitlistRequest(Entity):
     )
     status = ClosedSet(Status, default=Status.NEW, db_comment=p0("life cycle"))
     created_at = created_at()
-    closed_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when closed, UTC"))
+    closed_at = FactTime(null=True, blank=True, db_comment=p0("when closed, UTC"))
 
     objects: ClassVar[models.Manager] = WaitlistRequestQuerySet.as_manager()
 

@@ -14,11 +14,13 @@ from ebalance.db.fields import (
     ExternalId,
     RestrictForeignKey,
     SingleLineTextField,
+    TimeZoneField,
     created_at,
 )
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import p0, p1
 from ebalance.db.schema.retention import kept
+from ebalance.db.times import PlannedDay, PlannedTime
 
 from .services import Service
 from .times import session_times
@@ -42,12 +44,10 @@ class ScheduleRule(Entity):
     weekday = models.SmallIntegerField(db_comment=p0("ISO weekday, 1 Monday to 7 Sunday"))
     start_local = models.TimeField(db_comment=p0("start, wall time in timezone"))
     end_local = models.TimeField(db_comment=p0("end, wall time, later the same day"))
-    timezone = SingleLineTextField(
-        max_length=lengths.CODE, db_comment=p0("IANA zone of the wall times")
-    )
+    timezone = TimeZoneField(db_comment=p0("IANA zone of the wall times"))
     recurrence = ClosedSet(Recurrence, db_comment=p0("every week or every second"))
-    valid_from = models.DateField(db_comment=p0("first day"))
-    valid_until = models.DateField(null=True, blank=True, db_comment=p0("last day; empty: open"))
+    valid_from = PlannedDay(db_comment=p0("first day"))
+    valid_until = PlannedDay(null=True, blank=True, db_comment=p0("last day; empty: open"))
     buffer_minutes = models.SmallIntegerField(
         default=0, db_default=0, db_comment=p0("break after a session, minutes")
     )
@@ -75,7 +75,6 @@ class ScheduleRule(Entity):
                 _("The end is later the same day."),
                 field="end_local",
             ),
-            rules.time_zone("schedule_rules"),
             rules.Check(
                 "schedule_rules_valid_until_after_from",
                 Q(valid_until__isnull=True) | Q(valid_until__gte=F("valid_from")),
@@ -118,8 +117,8 @@ class AvailabilitySlot(Entity):
         related_name="slots",
         db_comment=p0("only for this service; empty: any"),
     )
-    start_at_utc = models.DateTimeField(db_comment=p0("start, UTC"))
-    end_at_utc = models.DateTimeField(db_comment=p0("end, UTC, at most 12 h later"))
+    start_at_utc = PlannedTime(db_comment=p0("start, UTC"))
+    end_at_utc = PlannedTime(db_comment=p0("end, UTC, at most 12 h later"))
     status = ClosedSet(Status, default=Status.AVAILABLE, db_comment=p0("life cycle"))
     source = ClosedSet(Source, default=Source.PRODUCT, db_comment=p0("who made it"))
     external_event_id = ExternalId(

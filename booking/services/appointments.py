@@ -10,11 +10,13 @@ from datetime import datetime
 
 from django.utils import timezone as django_timezone
 
+from ebalance.db import zones
 from ebalance.services import (
     Clock,
     InvalidInput,
     RowOrKey,
     TransitionRefused,
+    get_or_refuse,
     parse_choice,
     pk_of,
     refresh,
@@ -146,9 +148,13 @@ def reschedule_appointment(
     start = None if start is None else to_utc(start, "start")
     chain = Chain.lock(appointment)
     row = chain[appointment]
-    service = get_service(
-        row.service_id, timezone=timezone or row.timezone, format=row.format, published=False
-    )
+    zone = zones.renew_name(row.timezone)
+    if timezone is None:
+        service = get_or_refuse(Service.objects.all(), row.service_id)
+    else:
+        service, zone = get_service(
+            row.service_id, timezone=timezone, format=row.format, published=False
+        )
     if row.status == "rescheduled":
         return find_same_move(row, chain, slot=slot, start=start)
     time = choose_time(service, slot=slot, start=start)
@@ -166,7 +172,7 @@ def reschedule_appointment(
     row.status = "rescheduled"
     set_outcome(row, "rescheduled", None, actor=actor, now=now)
     row.save(update_fields=["status", *OUTCOME])
-    successor = build_successor(row, time, timezone=timezone)
+    successor = build_successor(row, time, timezone=zone)
     successor.status, successor.confirmed_at = "confirmed", now
     moved = insert_appointment(successor, now)
     if row.slot_id != moved.slot_id:
@@ -265,9 +271,7 @@ def check_reschedule_policy(
         raise RescheduledTooOften(count=max_count)
 
 
-def build_successor(
-    row: Appointment, time: SessionTime, *, timezone: str | None = None
-) -> Appointment:
+def build_successor(row: Appointment, time: SessionTime, *, timezone: str) -> Appointment:
     """An unsaved row that replaces ``row``: the same terms and person, another time."""
     return Appointment(
         service_id=row.service_id,
@@ -278,7 +282,7 @@ def build_successor(
         end_at_utc=time.end,
         buffer_minutes=time.buffer_minutes,
         slot_id=time.slot_id,
-        timezone=timezone or row.timezone,
+        timezone=timezone,
         format=row.format,
         price_amount=row.price_amount,
         deposit_amount=row.deposit_amount,

@@ -163,7 +163,7 @@ def _build_appointment(
     if client is None and lead is None:
         raise InvalidInput(field="client")
     check_origin(deep_link_id, entry_point)
-    offered = get_service(service, timezone=timezone, format=format)
+    offered, zone = get_service(service, timezone=timezone, format=format)
     time = choose_time(offered, slot=slot, start=request.start)
     now = clock()
     if time.start <= now:
@@ -180,7 +180,7 @@ def _build_appointment(
         end_at_utc=time.end,
         buffer_minutes=time.buffer_minutes,
         slot_id=time.slot_id,
-        timezone=timezone,
+        timezone=zone,
         format=format,
         price_amount=offered.price_amount,
         deposit_amount=offered.deposit_amount,

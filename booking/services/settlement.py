@@ -7,6 +7,7 @@ from datetime import datetime
 from django.db import transaction
 
 from audit.services import publish_event
+from ebalance.db import zones
 from ebalance.services import Clock
 
 from ..errors import SlotTaken
@@ -114,7 +115,7 @@ def book_expired_hold_again(row: Appointment, now: datetime) -> Appointment | No
     time = drop_moved_slot(SessionTime.of(row))
     if is_blocked(time):
         return None
-    successor = build_successor(row, time)
+    successor = build_successor(row, time, timezone=zones.renew_name(row.timezone))
     successor.hold_expires_at = now
     try:
         with transaction.atomic():

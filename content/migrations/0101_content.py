@@ -471,6 +471,19 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="media_assets_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('media_assets_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="9d0dbfcb04029945865042b7c2d9d4694b2b809f",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="media_assets_created_at_not_ahead",
+                                    table="media_assets",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="media_assets_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -881,6 +894,45 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="content_items_published_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.published_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('content_items_published_at_not_ahead', 'published_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="a52de4058fbf4e2e43141f3b2cad883de01f5019",
+                                    operation='INSERT OR UPDATE OF "published_at"',
+                                    pgid="content_items_published_at_not_ahead",
+                                    table="content_items",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="content_items_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('content_items_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="be5bef3fd009db36dcd01634497ed6f4564bfa2c",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="content_items_created_at_not_ahead",
+                                    table="content_items",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="content_items_updated_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.updated_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('content_items_updated_at_not_ahead', 'updated_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="2371cfdb438d679176094681974cf6a7c9476963",
+                                    operation='INSERT OR UPDATE OF "updated_at"',
+                                    pgid="content_items_updated_at_not_ahead",
+                                    table="content_items",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="content_items_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -1074,6 +1126,19 @@ class Migration(migrations.Migration):
                                     pgid="content_revisions_no_truncate",
                                     table="content_revisions",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="content_revisions_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('content_revisions_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="45ffe6c7ed568038c77c7dcf256a7ac6aeee2e21",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="content_revisions_created_at_not_ahead",
+                                    table="content_revisions",
+                                    when="AFTER",
                                 ),
                             ),
                         ],
@@ -1495,6 +1560,19 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="curated_collections_published_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.published_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('curated_collections_published_at_not_ahead', 'published_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="13e1cecf0087c9db1554e91855bc878031908420",
+                                    operation='INSERT OR UPDATE OF "published_at"',
+                                    pgid="curated_collections_published_at_not_ahead",
+                                    table="curated_collections",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="curated_collections_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -1707,6 +1785,19 @@ class Migration(migrations.Migration):
                                     pgid="glossary_terms_no_truncate",
                                     table="glossary_terms",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="glossary_terms_published_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.published_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('glossary_terms_published_at_not_ahead', 'published_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="a02d34bebc20073d4392612a02700496198d7a31",
+                                    operation='INSERT OR UPDATE OF "published_at"',
+                                    pgid="glossary_terms_published_at_not_ahead",
+                                    table="glossary_terms",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(

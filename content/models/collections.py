@@ -10,6 +10,7 @@ from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import p0
 from ebalance.db.schema.retention import BY_EDITORS, goes_with
 from ebalance.db.sets import PUBLICATION_MOVES, PublicationStatus
+from ebalance.db.times import FactTime
 
 from .items import ContentItem
 from .publication import Publishable, published_has_date
@@ -39,7 +40,7 @@ class CuratedCollection(Publishable):
         related_name="curated_collections",
         db_comment=p0("topic, if one"),
     )
-    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
+    published_at = FactTime(null=True, blank=True, db_comment=p0("when published, UTC"))
 
     event_name = "collection"
 

@@ -17,6 +17,7 @@ from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import p0
 from ebalance.db.schema.retention import BY_EDITORS, goes_with
 from ebalance.db.sets import PUBLICATION_MOVES, PublicationStatus
+from ebalance.db.times import FactTime
 
 from ..markdown import is_visible
 from .items import ContentItem
@@ -39,7 +40,7 @@ class GlossaryTerm(Publishable):
     status = ClosedSet(
         PublicationStatus, default=PublicationStatus.DRAFT, db_comment=p0("life cycle")
     )
-    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
+    published_at = FactTime(null=True, blank=True, db_comment=p0("when published, UTC"))
     meta_description = SingleLineTextField(
         max_length=lengths.NOTE, null=True, blank=True, db_comment=p0("text for search engines")
     )

@@ -23,6 +23,7 @@ from ebalance.db.fields import (
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import by_staff, p0
 from ebalance.db.schema.retention import BY_EDITORS, goes_with
+from ebalance.db.times import FactTime
 
 from .. import checklist
 from ..querysets import ContentItemQuerySet
@@ -73,7 +74,7 @@ class ContentItem(Publishable):
     excerpt = Text(max_length=lengths.NOTE, null=True, blank=True, db_comment=p0("short summary"))
     body_markdown = Markdown(db_comment=p0("text, Markdown"))
     status = ClosedSet(Status, default=Status.DRAFT, db_comment=p0("editorial state"))
-    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
+    published_at = FactTime(null=True, blank=True, db_comment=p0("when published, UTC"))
     author = RestrictForeignKey(
         "identity.User",
         db_column="author_user_id",

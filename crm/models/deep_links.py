@@ -8,7 +8,6 @@ from django.utils.translation import gettext_lazy as _
 from ebalance.db import lengths, patterns, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
-    DateTimeFromDatabase,
     RestrictForeignKey,
     SingleLineTextField,
     created_at,
@@ -16,6 +15,7 @@ from ebalance.db.fields import (
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import DELETE, of_person, p0
 from ebalance.db.schema.retention import until
+from ebalance.db.times import PlannedTimeFromDatabase
 
 from .leads import Lead
 
@@ -86,7 +86,7 @@ class DeepLink(models.Model):
     )
     created_at = created_at()
     # Without a value the database sets created_at + 30 days (trigger).
-    expires_at = DateTimeFromDatabase(
+    expires_at = PlannedTimeFromDatabase(
         blank=True, db_comment=p0("end of validity, UTC; at most 30 days after created_at")
     )
 

@@ -15,12 +15,12 @@ from ebalance.db.fields import (
     Entity,
     RestrictForeignKey,
     SingleLineTextField,
-    now_default,
 )
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import EMPTY_OBJECT, NAMELESS_LEAD, NULL, of_person, p0
 from ebalance.db.schema.retention import goes_with, kept, purged
 from ebalance.db.sets import EventSource
+from ebalance.db.times import FactTime, now_default
 
 from .leads import Lead
 
@@ -221,7 +221,7 @@ class LeadTimelineEvent(Entity):
         db_comment=p0("event of the tracking plan"),
     )
     source = ClosedSet(EventSource, db_comment=p0("who sent it"))
-    occurred_at = models.DateTimeField(db_default=now_default(), db_comment=p0("when, UTC"))
+    occurred_at = FactTime(db_default=now_default(), db_comment=p0("when, UTC"))
     deep_link_id = SingleLineTextField(
         max_length=lengths.OPAQUE_ID,
         null=True,
@@ -285,7 +285,7 @@ class AnalyticsEvent(Entity):
     )
     event_version = models.IntegerField(db_comment=p0("version of the event, from 1"))
     event_id = models.UUIDField(db_comment=p0("id given by the sender; makes a repeat the same"))
-    occurred_at = models.DateTimeField(db_comment=p0("when, UTC"))
+    occurred_at = FactTime(db_comment=p0("when, UTC"))
     source = ClosedSet(EventSource, db_comment=p0("who sent it"))
     environment = ClosedSet(Environment, db_comment=p0("where it happened"))
     session_id = models.UUIDField(null=True, blank=True, db_comment=p0("visit", erasure=NULL))
@@ -315,7 +315,7 @@ class AnalyticsEvent(Entity):
         blank=True,
         db_comment=p0("parameters of the tracking plan", erasure=EMPTY_OBJECT),
     )
-    received_at = models.DateTimeField(db_default=now_default(), db_comment=p0("receipt, UTC"))
+    received_at = FactTime(db_default=now_default(), db_comment=p0("receipt, UTC"))
 
     retention = purged(KEPT, after="received_at")
 
@@ -359,7 +359,7 @@ class AnalyticsEvent(Entity):
             ),
             triggers.no_delete(
                 "analytics_events",
-                condition=f"OLD.received_at > now() - interval '{KEPT}'",
+                condition=f"OLD.received_at > public.fact_clock() - interval '{KEPT}'",
                 message=gettext_noop("Events are kept for 13 months"),
             ),
             triggers.no_truncate("analytics_events"),

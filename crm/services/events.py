@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from ebalance.db import patterns
+from ebalance.db import patterns, zones
 from ebalance.services import InvalidInput, parse_uuid, pk_of, to_utc
 
 from ..models import Lead
@@ -102,6 +102,8 @@ def parse_event(
     parse_text(name, "event_name")
     parse_text(source, "source")
     given = parse_json_object(properties, "properties")
+    if isinstance(zone := given.get("timezone"), str):
+        given["timezone"] = zones.renew_name(zone)
     link = deep_link_id or given.get("deep_link_id")
     if not isinstance(link, str) or not re.fullmatch(patterns.OPAQUE_ID, link):
         link = None

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
-from . import lengths, rules, triggers
+from . import lengths, rules, triggers, zones
 from .encryption.fields import SealedField
 from .encryption.protected import protected_fields, reading
 from .encryption.rows import ready_to_save, together
@@ -16,6 +16,7 @@ from .lengths import HasLength
 from .on_delete import DB_RESTRICT
 from .querysets import EntityQuerySet
 from .schema.classification import Classified, p0
+from .times import FactTime, PlainInMigrations, WithRules, now_default
 
 
 class OneLine(models.TextField):
@@ -125,18 +126,10 @@ class RestrictForeignKey(models.ForeignKey):
         return name, "django.db.models.ForeignKey", args, kwargs
 
 
-class FilledByDatabase:
+class FilledByDatabase(PlainInMigrations):
     """A column whose value a trigger sets; an INSERT returns it."""
 
     db_returning = True
-
-    def deconstruct(self):
-        name, _path, args, kwargs = super().deconstruct()  # type: ignore[misc]
-        return name, f"django.db.models.{self.get_internal_type()}", args, kwargs  # type: ignore[attr-defined]
-
-
-class DateTimeFromDatabase(FilledByDatabase, models.DateTimeField):
-    pass
 
 
 class NumberFromDatabase(FilledByDatabase, models.BigIntegerField):
@@ -151,11 +144,11 @@ class BytesFromDatabase(FilledByDatabase, models.BinaryField):
     pass
 
 
-def now_default() -> models.Func:
-    return models.Func(function="now", output_field=models.DateTimeField())
-
-
-def created_at(meaning: str = "when the row was written, UTC", **kwargs) -> models.DateTimeField:
+def created_at(
+    meaning: str = "when the row was written, UTC",
+    kind: type[models.DateTimeField] = FactTime,
+    **kwargs,
+) -> models.DateTimeField:
     """``created_at =now()``: filled by the database for every writer."""
     options = {
         "verbose_name": _("created at"),
@@ -163,7 +156,7 @@ def created_at(meaning: str = "when the row was written, UTC", **kwargs) -> mode
         "db_comment": p0(meaning),
         **kwargs,
     }
-    return models.DateTimeField(db_default=now_default(), **options)
+    return kind(db_default=now_default(), **options)
 
 
 def updated_at() -> models.DateTimeField:
@@ -171,6 +164,28 @@ def updated_at() -> models.DateTimeField:
     return created_at(
         "when the row was last written, UTC; kept by the database", verbose_name=_("updated at")
     )
+
+
+class TimeZoneField(WithRules, SingleLineTextField):
+    """The name of an IANA zone: its form is a CHECK, and the server knows a new value.
+
+    Forms store the current name of a zone (see ``zones.find_zone``). ``copied_from`` is the column
+    that names an earlier row, from which a new row may copy its zone.
+    """
+
+    default_length = lengths.CODE
+
+    def __init__(self, *args, copied_from=None, **kwargs):
+        self.copied_from = copied_from
+        super().__init__(*args, **kwargs)
+
+    def make_rules(self, table, column):
+        known = triggers.known_zone(table, column, copied_from=self.copied_from)
+        return {"constraints": [rules.time_zone(table, column)], "triggers": [known]}
+
+    def clean(self, value, model_instance):
+        value = super().clean(value, model_instance)
+        return (zones.find_zone(value) or value) if value else value
 
 
 class UUIDv7Field(models.UUIDField):

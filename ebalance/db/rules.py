@@ -211,8 +211,8 @@ def not_blank(table: str, field: str) -> Check:
 def time_zone(table: str, field: str = "timezone") -> Check:
     return Check(
         f"{table}_{field}_is_iana_zone",
-        Q(holds("is_time_zone", field)),
-        _("Not a known IANA time zone, for example Europe/Moscow."),
+        Q(holds("is_zone_form", field)),
+        _("Not the name of an IANA time zone, for example Europe/Moscow."),
         field=field,
     )
 

@@ -200,16 +200,6 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    models.Func(
-                                        models.F("timezone"),
-                                        function="is_time_zone",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="users_timezone_is_iana_zone",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
                                     models.Q(("status", "deleted"), ("deleted_at__isnull", False)),
                                     models.Q(
                                         models.Q(("status", "deleted"), _negated=True),
@@ -294,6 +284,16 @@ class Migration(migrations.Migration):
                             models.CheckConstraint(
                                 condition=models.Q(("timezone__length__lte", 60)),
                                 name="users_timezone_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("timezone"),
+                                        function="is_zone_form",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="users_timezone_is_iana_zone",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -384,6 +384,71 @@ class Migration(migrations.Migration):
                                     pgid="users_no_truncate",
                                     table="users",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="users_timezone_is_known",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NOT public.is_time_zone(NEW.timezone))",
+                                    execute="public.users_timezone_is_known()",
+                                    func="CREATE OR REPLACE FUNCTION public.users_timezone_is_known() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF TG_OP = 'UPDATE' AND NEW.timezone = OLD.timezone THEN\n        RETURN NULL;\n    END IF;\n    PERFORM public.raise_refusal('users_timezone_is_known', TG_TABLE_NAME, 'timezone', 'The server does not know this time zone');\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="e8a6606cabb784c733d018d181488f5695eacd3c",
+                                    operation='INSERT OR UPDATE OF "timezone"',
+                                    pgid="users_timezone_is_known",
+                                    table="users",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="users_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('users_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="bfc281edfd2a1d34aefda7078da63026cd297662",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="users_created_at_not_ahead",
+                                    table="users",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="users_updated_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.updated_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('users_updated_at_not_ahead', 'updated_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="1695424226da5ccb347ecfde4a26e81dd1e29f59",
+                                    operation='INSERT OR UPDATE OF "updated_at"',
+                                    pgid="users_updated_at_not_ahead",
+                                    table="users",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="users_deleted_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.deleted_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('users_deleted_at_not_ahead', 'deleted_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="a95fd3f74877f9e8d296bf62ff0fe4805991b911",
+                                    operation='INSERT OR UPDATE OF "deleted_at"',
+                                    pgid="users_deleted_at_not_ahead",
+                                    table="users",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="users_last_login_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.last_login > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('users_last_login_not_ahead', 'last_login', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="068105e9f541a5653e0eadf70d7abf9c571850f0",
+                                    operation='INSERT OR UPDATE OF "last_login"',
+                                    pgid="users_last_login_not_ahead",
+                                    table="users",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -621,6 +686,19 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="user_roles_granted_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.granted_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('user_roles_granted_at_not_ahead', 'granted_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="1e87bf8f0ad9920a1f97f454677bd6fc36056c91",
+                                    operation='INSERT OR UPDATE OF "granted_at"',
+                                    pgid="user_roles_granted_at_not_ahead",
+                                    table="user_roles",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="user_roles_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -841,6 +919,32 @@ class Migration(migrations.Migration):
                                     hash="fa9b972472d257026630da6556cbf606c54a8019",
                                     operation='INSERT OR UPDATE OF "user_id"',
                                     pgid="data_export_requests_user_id_not_erased",
+                                    table="data_export_requests",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="data_export_requests_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('data_export_requests_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="a8c2dbc30608b83b4065415ff4caf209463483ed",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="data_export_requests_created_at_not_ahead",
+                                    table="data_export_requests",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="data_export_requests_completed_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.completed_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('data_export_requests_completed_at_not_ahead', 'completed_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="c4a8c070a56ec6303ab77030fa937facfae52e56",
+                                    operation='INSERT OR UPDATE OF "completed_at"',
+                                    pgid="data_export_requests_completed_at_not_ahead",
                                     table="data_export_requests",
                                     when="AFTER",
                                 ),

@@ -268,6 +268,32 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="consents_granted_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.granted_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('consents_granted_at_not_ahead', 'granted_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="6e998f131de9287d707a2bdfcec592b824c97769",
+                                    operation='INSERT OR UPDATE OF "granted_at"',
+                                    pgid="consents_granted_at_not_ahead",
+                                    table="consents",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="consents_revoked_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.revoked_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('consents_revoked_at_not_ahead', 'revoked_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="7b460bf31de672e2fbfd6f927b534e11760c36db",
+                                    operation='INSERT OR UPDATE OF "revoked_at"',
+                                    pgid="consents_revoked_at_not_ahead",
+                                    table="consents",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="consents_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",

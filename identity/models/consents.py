@@ -16,10 +16,10 @@ from ebalance.db.fields import (
     Entity,
     RestrictForeignKey,
     SingleLineTextField,
-    now_default,
 )
 from ebalance.db.schema.classification import EVIDENCE, of_person, p0
 from ebalance.db.schema.retention import kept
+from ebalance.db.times import FactTime, now_default
 
 from ..querysets import ConsentQuerySet
 from .people import User
@@ -62,12 +62,10 @@ class Consent(Entity):
         db_comment=p0("version of the text, YYYY-MM-DD or YYYY-MM-DD.n"),
     )
     source = ClosedSet(Source, db_comment=p0("where it was given"))
-    granted_at = models.DateTimeField(
+    granted_at = FactTime(
         db_default=now_default(), editable=False, db_comment=p0("when given, UTC")
     )
-    revoked_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when withdrawn, UTC; set once")
-    )
+    revoked_at = FactTime(null=True, blank=True, db_comment=p0("when withdrawn, UTC; set once"))
 
     objects: ClassVar = ConsentQuerySet.as_manager()
 

@@ -12,10 +12,10 @@ from ebalance.db.fields import (
     RestrictForeignKey,
     SingleLineTextField,
     created_at,
-    now_default,
 )
 from ebalance.db.schema.classification import DELETE, keep, of_person, p0, p1
 from ebalance.db.schema.retention import After, kept, purged
+from ebalance.db.times import FactTime, PlannedTime, ReplayedTime, now_default
 
 from .people import User
 
@@ -45,12 +45,8 @@ class DataExportRequest(Entity):
         db_comment=p1("key of the finished file in the export store"),
     )
     created_at = created_at("when requested, UTC")
-    completed_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when finished or failed, UTC")
-    )
-    expires_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when the file is removed, UTC")
-    )
+    completed_at = FactTime(null=True, blank=True, db_comment=p0("when finished or failed, UTC"))
+    expires_at = PlannedTime(null=True, blank=True, db_comment=p0("when the file is removed, UTC"))
 
     retention = purged(
         "90 days",
@@ -128,10 +124,8 @@ class ErasureLedgerEntry(Entity):
             erasure=keep("erasure is repeated by it after a restore"),
         )
     )
-    requested_at = models.DateTimeField(db_comment=p0("when erasure was asked for, UTC"))
-    completed_at = models.DateTimeField(
-        db_default=now_default(), db_comment=p0("when it was done, UTC")
-    )
+    requested_at = ReplayedTime(db_comment=p0("when erasure was asked for, UTC"))
+    completed_at = ReplayedTime(db_default=now_default(), db_comment=p0("when it was done, UTC"))
     method = ClosedSet(Method, db_comment=p0("who started it"))
     counts = lengths.SizedJSON(
         max_length=lengths.JSON_OBJECT,

@@ -23,6 +23,7 @@ from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import by_staff, p0
 from ebalance.db.schema.retention import BY_EDITORS, goes_with
 from ebalance.db.sets import PUBLICATION_MOVES, PublicationStatus
+from ebalance.db.times import FactTime
 
 PUBLICATION = ("status", "published_version")
 
@@ -54,7 +55,7 @@ class InteractiveDefinition(Publishable):
     status = ClosedSet(
         PublicationStatus, default=PublicationStatus.DRAFT, db_comment=p0("life cycle")
     )
-    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
+    published_at = FactTime(null=True, blank=True, db_comment=p0("when published, UTC"))
     published_version = models.IntegerField(
         null=True, blank=True, db_comment=p0("version that people see")
     )

@@ -14,11 +14,11 @@ from ebalance.db.fields import (
     Entity,
     RestrictForeignKey,
     SingleLineTextField,
-    now_default,
 )
 from ebalance.db.schema.classification import NULL, of_person, p0, replace
 from ebalance.db.schema.retention import Totals, purged
 from ebalance.db.sets import EntryPoint
+from ebalance.db.times import DayFromDatabase, FactTime, now_default
 
 from .definitions import InteractiveDefinition
 
@@ -95,8 +95,8 @@ class InteractiveRun(Entity):
         ),
     )
     status = ClosedSet(Status, default=Status.IN_PROGRESS, db_comment=p0("life cycle"))
-    started_at = models.DateTimeField(db_default=now_default(), db_comment=p0("start, UTC"))
-    completed_at = models.DateTimeField(null=True, blank=True, db_comment=p0("end, UTC"))
+    started_at = FactTime(db_default=now_default(), db_comment=p0("start, UTC"))
+    completed_at = FactTime(null=True, blank=True, db_comment=p0("end, UTC"))
     result_level = ClosedSet(ResultLevel, null=True, blank=True, db_comment=p0("level reached"))
     result_profile = ClosedSet(
         ResultProfile, null=True, blank=True, db_comment=p0("profile a navigator arrived at")
@@ -185,7 +185,7 @@ class InteractiveRun(Entity):
 class InteractiveRunTotal(Entity):
     """The number of equal runs of a day. purge_expired writes it and removes the runs."""
 
-    day = models.DateField(db_comment=p0("day of the start, Europe/Moscow"))
+    day = DayFromDatabase(db_comment=p0("day of the start, Europe/Moscow"))
     interactive_definition = RestrictForeignKey(
         InteractiveDefinition, related_name="run_totals", db_comment=p0("interactive")
     )

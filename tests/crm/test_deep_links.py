@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 LIFE = "deep_links_expire_within_30_days"
 # A clock change in Europe is within the 30 days.
-CREATED = datetime(2027, 3, 20, 12, tzinfo=UTC)
+CREATED = datetime(2026, 3, 20, 12, tzinfo=UTC)
 MICRO, MONTH = timedelta(microseconds=1), timedelta(days=30)
 
 

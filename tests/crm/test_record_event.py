@@ -88,7 +88,7 @@ def lead_with_identity(**values: Any) -> Lead:
 
 
 def test_event_without_a_lead_is_stored_in_analytics_only() -> None:
-    session, instant = uuid4(), datetime(2027, 3, 1, 12, tzinfo=UTC)
+    session, instant = uuid4(), datetime(2026, 3, 1, 12, tzinfo=UTC)
     lead = record(
         VIEW,
         anonymous_id=BROWSER,
@@ -136,7 +136,7 @@ def test_event_of_a_lead_is_stored_in_both_tables_under_one_id() -> None:
 
 def test_times_and_ids_are_stored_as_text_and_none_is_omitted() -> None:
     service = uuid4()
-    start = datetime(2027, 3, 1, 12, tzinfo=timezone(timedelta(hours=3)))
+    start = datetime(2026, 3, 1, 12, tzinfo=timezone(timedelta(hours=3)))
     record(
         {"event_name": "booking_slot_selected"},
         properties={
@@ -147,14 +147,14 @@ def test_times_and_ids_are_stored_as_text_and_none_is_omitted() -> None:
         },
     )
     assert AnalyticsEvent.objects.get().properties == {
-        "slot_start_at": "2027-03-01T09:00:00Z",
+        "slot_start_at": "2026-03-01T09:00:00Z",
         "timezone": "Europe/Moscow",
         "service_id": str(service),
     }
 
 
 def test_event_without_a_time_gets_the_time_of_the_clock() -> None:
-    now, earlier = datetime(2027, 3, 1, 12, tzinfo=UTC), datetime(2027, 2, 1, tzinfo=UTC)
+    now, earlier = datetime(2026, 3, 1, 12, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
     lead = LeadFactory()
     record(START, lead=lead, clock=lambda: now)
     record(START, lead=lead, clock=lambda: now, occurred_at=earlier)
@@ -700,7 +700,6 @@ BAD_INPUT: list[tuple[dict[str, Any], type[Refused], str | None]] = [
     ({"session_id": "a"}, InvalidInput, "session_id"),
     ({"occurred_at": NAIVE}, InvalidInput, "occurred_at"),
     ({"occurred_at": datetime.min.replace(tzinfo=UTC)}, InvalidInput, "occurred_at"),
-    ({"occurred_at": datetime.max.replace(tzinfo=UTC)}, InvalidInput, "occurred_at"),
     ({"properties": {"topic": object()}}, InvalidInput, "properties"),
     ({"properties": {"topic": NAIVE}}, InvalidInput, "properties"),
     ({"properties": {"topic": float("nan")}}, InvalidInput, "properties"),

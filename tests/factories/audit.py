@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -22,6 +22,7 @@ from audit.models import (
     SystemSetting,
 )
 from ebalance.db.ids import uuid7
+from tests.clocks import fact_clock_at
 
 from .base import EntityFactory, ago, now
 from .identity import UserFactory
@@ -43,6 +44,15 @@ class AuditLogEntryFactory(EntityFactory):
     class Params:
         by_system = factory.Trait(actor=None, actor_role="system", ip_address=None)
 
+    @classmethod
+    def _create(cls, model_class: type[AuditLogEntry], *args: Any, **kwargs: Any) -> Any:
+        """The database dates the entry; ``created_at`` is the time on its clock."""
+        time = kwargs.get("created_at")
+        if not isinstance(time, datetime):
+            return super()._create(model_class, *args, **kwargs)
+        with fact_clock_at(time):
+            return super()._create(model_class, *args, **kwargs)
+
 
 class AuditCheckpointFactory(EntityFactory):
     """Ends at its own old entry unless another entry is given."""
@@ -63,7 +73,8 @@ class AuditCheckpointFactory(EntityFactory):
 
         def save() -> None:
             # The database sets both. No foreign key leads save_related() to the entry.
-            AuditLogEntry.save(last)
+            with fact_clock_at(last.created_at):
+                AuditLogEntry.save(last)
             instance.seq = instance.seq or last.seq
             instance.row_hash = instance.row_hash or last.row_hash
 

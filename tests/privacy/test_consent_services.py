@@ -43,7 +43,7 @@ from tests.privacy.consent_oracle import Oracle, World, each_seeds, erase
 from tests.services import events, nothing_written
 from tests.support import execute, refuses, update_sql
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("late_clock")]
 
 NOW = datetime(2027, 3, 1, 9, 30, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)
@@ -532,13 +532,6 @@ def test_decision_has_a_later_time_than_one_of_the_lead() -> None:
     user = UserFactory()
     grant(lead=lead_of(user))
     assert refuse(-1, user=user).granted_at == NOW + INSTANT
-
-
-def test_consent_with_the_latest_possible_time_is_withdrawn() -> None:
-    last = datetime(9999, 12, 30, tzinfo=UTC)
-    row = ConsentFactory(granted_at=last)
-    withdraw_this_consent(row, clock=at())
-    assert stored(row)["revoked_at"] == last
 
 
 # -- merged leads ---------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ from tests.factories import (
 from tests.privacy.consent_oracle import Oracle, World, each_seeds, erase
 from tests.support import execute, update_sql
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("late_clock")]
 
 NOON = datetime(2026, 1, 7, 12, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)

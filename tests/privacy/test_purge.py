@@ -22,6 +22,7 @@ from ebalance import commands
 from ebalance.db.ids import uuid7
 from ebalance.db.schema.retention import Purged
 from ebalance.privacy import retention
+from tests.clocks import fact_clock_at
 from tests.factories import (
     AnalyticsEventFactory,
     AnonymousQuestionFactory,
@@ -267,11 +268,13 @@ def test_row_is_purged_exactly_after_its_retention(ending: Ending) -> None:
 )
 def test_protected_row_is_not_deleted_before_its_retention_ends(ending: Ending) -> None:
     over = before(ending.time)
-    kept = ending.make(over + INSTANT)
-    for delete in (delete_sql, lambda row: row.delete()):
-        with refuses(f"{ending.table}_no_delete", ending.table):
-            delete(type(kept)._base_manager.get(pk=kept.pk))
-    delete_sql(ending.make(over - INSTANT))
+    (clock,) = execute("SELECT now() AS now")
+    with fact_clock_at(clock["now"]):
+        kept = ending.make(over + INSTANT)
+        for delete in (delete_sql, lambda row: row.delete()):
+            with refuses(f"{ending.table}_no_delete", ending.table):
+                delete(type(kept)._base_manager.get(pk=kept.pk))
+        delete_sql(ending.make(over - INSTANT))
 
 
 def test_every_purged_table_has_a_case() -> None:

@@ -49,7 +49,7 @@ ANSWERED_AT = "anonymous_questions_answered_at_with_status"
 DECIDED = "anonymous_questions_decided_has_time"
 HAS_ANSWER = "anonymous_questions_answered_has_answer"
 KEEPS = "question_answers_answered_keeps_answer"
-NOW = datetime(2027, 3, 27, 22, 30, tzinfo=UTC)  # the night of a clock change in Europe
+NOW = datetime(2026, 3, 28, 22, 30, tzinfo=UTC)  # the night of a clock change in Europe
 FIRST_STAYS = "anonymous_questions_first_decision_stays"
 TOO_EARLY = "anonymous_questions_undecided_has_no_time"
 ALLOWED = "question_answers_published_is_allowed"

@@ -1,5 +1,7 @@
 """Questions, reviews, diaries, moderation."""
 
+import datetime
+
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import pgtrigger.compiler
@@ -152,6 +154,10 @@ class Migration(migrations.Migration):
                                 name="diary_entries_diary_type_in_set",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("entry_date__gte", datetime.date(2000, 1, 1))),
+                                name="diary_entries_entry_date_since_2000",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("payload_encrypted__length__lte", 400000)),
                                 name="diary_entries_payload_encrypted_has_length",
                             ),
@@ -166,6 +172,45 @@ class Migration(migrations.Migration):
                                     hash="7b75585f23b90e7f79372e25b554f0d26f83803b",
                                     operation='INSERT OR UPDATE OF "user_id"',
                                     pgid="diary_entries_user_id_not_erased",
+                                    table="diary_entries",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="diary_entries_entry_date_within_a_year",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.entry_date > ((public.fact_clock() AT TIME ZONE 'UTC') + interval '1 year')::date)",
+                                    execute="public.refuse_new_value('diary_entries_entry_date_within_a_year', 'entry_date', 'This day lies more than a year ahead')",
+                                    func="",
+                                    hash="6cc7ded86d2dbd489ad4692a3ee4636561590979",
+                                    operation='INSERT OR UPDATE OF "entry_date"',
+                                    pgid="diary_entries_entry_date_within_a_year",
+                                    table="diary_entries",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="diary_entries_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('diary_entries_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="e62cc4b2ede442ecdb43a794d9328c7062928948",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="diary_entries_created_at_not_ahead",
+                                    table="diary_entries",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="diary_entries_deleted_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.deleted_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('diary_entries_deleted_at_not_ahead', 'deleted_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="293e680d7984463f35aa5f7a3d323248ad662a69",
+                                    operation='INSERT OR UPDATE OF "deleted_at"',
+                                    pgid="diary_entries_deleted_at_not_ahead",
                                     table="diary_entries",
                                     when="AFTER",
                                 ),
@@ -592,6 +637,45 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="anonymous_questions_submitted_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.submitted_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('anonymous_questions_submitted_at_not_ahead', 'submitted_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="d7fd7e6e129c1c9b597a67b0a86c9d037e2ffca2",
+                                    operation='INSERT OR UPDATE OF "submitted_at"',
+                                    pgid="anonymous_questions_submitted_at_not_ahead",
+                                    table="anonymous_questions",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="anonymous_questions_moderated_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.moderated_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('anonymous_questions_moderated_at_not_ahead', 'moderated_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="5e7d1c6bf4c55986f6ccb279eda36bad702d44fc",
+                                    operation='INSERT OR UPDATE OF "moderated_at"',
+                                    pgid="anonymous_questions_moderated_at_not_ahead",
+                                    table="anonymous_questions",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="anonymous_questions_answered_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.answered_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('anonymous_questions_answered_at_not_ahead', 'answered_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="9c599801bf18d9a5b06322ea0f09ffd586745ac5",
+                                    operation='INSERT OR UPDATE OF "answered_at"',
+                                    pgid="anonymous_questions_answered_at_not_ahead",
+                                    table="anonymous_questions",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="anonymous_questions_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -733,6 +817,19 @@ class Migration(migrations.Migration):
                                     pgid="question_answers_no_truncate",
                                     table="question_answers",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="question_answers_published_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.published_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('question_answers_published_at_not_ahead', 'published_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="f3835dd22461db0ebb29cfca1bcf687284211352",
+                                    operation='INSERT OR UPDATE OF "published_at"',
+                                    pgid="question_answers_published_at_not_ahead",
+                                    table="question_answers",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -939,6 +1036,32 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="reviews_submitted_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.submitted_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('reviews_submitted_at_not_ahead', 'submitted_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="34323c592fd6ed054cd850659b28f9d08336ecf1",
+                                    operation='INSERT OR UPDATE OF "submitted_at"',
+                                    pgid="reviews_submitted_at_not_ahead",
+                                    table="reviews",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="reviews_published_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.published_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('reviews_published_at_not_ahead', 'published_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="3409d5b344fae8d447f63709a5700dc8bed74da8",
+                                    operation='INSERT OR UPDATE OF "published_at"',
+                                    pgid="reviews_published_at_not_ahead",
+                                    table="reviews",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="reviews_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -1130,10 +1253,10 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="review_publication_consents_no_delete",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN ((CASE WHEN OLD.granted THEN OLD.revoked_at ELSE OLD.granted_at END < pg_catalog.now() - interval '3 years') IS NOT TRUE)",
+                                    condition="WHEN ((CASE WHEN OLD.granted THEN OLD.revoked_at ELSE OLD.granted_at END < public.fact_clock() - interval '3 years') IS NOT TRUE)",
                                     execute="public.refuse('review_publication_consents_no_delete', 'id', 'These records are kept as evidence and are not deleted')",
                                     func="",
-                                    hash="7e5fe0ca485efb1bd6f3d090b265c33ad93f3218",
+                                    hash="430907d576410288b5bb34d1cc1cd5d00e920feb",
                                     operation="DELETE",
                                     pgid="review_publication_consents_no_delete",
                                     table="review_publication_consents",
@@ -1175,6 +1298,32 @@ class Migration(migrations.Migration):
                                     hash="354fdd2804a4953910f8fdd0104a8d2e765ca75b",
                                     operation='INSERT OR UPDATE OF "user_id"',
                                     pgid="review_publication_consents_user_id_not_erased",
+                                    table="review_publication_consents",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="review_publication_consents_granted_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.granted_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('review_publication_consents_granted_at_not_ahead', 'granted_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="26bab0867ae6ffe35b8af89169cb47f7f4c4c334",
+                                    operation='INSERT OR UPDATE OF "granted_at"',
+                                    pgid="review_publication_consents_granted_at_not_ahead",
+                                    table="review_publication_consents",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="review_publication_consents_revoked_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.revoked_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('review_publication_consents_revoked_at_not_ahead', 'revoked_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="8caac0d326c8b503fff9a767c03ac81cf6b01034",
+                                    operation='INSERT OR UPDATE OF "revoked_at"',
+                                    pgid="review_publication_consents_revoked_at_not_ahead",
                                     table="review_publication_consents",
                                     when="AFTER",
                                 ),
@@ -1373,6 +1522,19 @@ class Migration(migrations.Migration):
                                     pgid="ugc_moderation_actions_no_truncate",
                                     table="ugc_moderation_actions",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="ugc_moderation_actions_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('ugc_moderation_actions_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="b4dfc26877877bb88b9b15297844794895dcb4f8",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="ugc_moderation_actions_created_at_not_ahead",
+                                    table="ugc_moderation_actions",
+                                    when="AFTER",
                                 ),
                             ),
                         ],

@@ -13,14 +13,13 @@ from ebalance.db import auditing, lengths, rules, triggers
 from ebalance.db.encryption.fields import SealedText
 from ebalance.db.fields import (
     ClosedSet,
-    DateTimeFromDatabase,
     Entity,
     RestrictForeignKey,
-    now_default,
 )
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import DELETE, by_staff, of_person, p0, p1, p2
 from ebalance.db.schema.retention import After, goes_with, purged
+from ebalance.db.times import FactTime, TimeFromDatabase, now_default
 
 
 class TriggerFlag(models.TextChoices):
@@ -108,8 +107,8 @@ class AnonymousQuestion(Entity):
     safety_confirmed = models.BooleanField(
         default=False, db_default=False, db_comment=p0("the asker confirmed being safe")
     )
-    submitted_at = models.DateTimeField(db_default=now_default(), db_comment=p0("when asked, UTC"))
-    due_at = DateTimeFromDatabase(
+    submitted_at = FactTime(db_default=now_default(), db_comment=p0("when asked, UTC"))
+    due_at = TimeFromDatabase(
         blank=True,
         editable=False,
         db_comment=p0(
@@ -117,10 +116,10 @@ class AnonymousQuestion(Entity):
             "decision ends it"
         ),
     )
-    moderated_at = models.DateTimeField(
+    moderated_at = FactTime(
         null=True, blank=True, db_comment=p0("when first decided, UTC; an escalation keeps it")
     )
-    answered_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when answered, UTC"))
+    answered_at = FactTime(null=True, blank=True, db_comment=p0("when answered, UTC"))
 
     ugc_type = "anonymous_question"  # in ModerationAction and in the tracking plan
     event_name = "question"  # prefix of its outbox events
@@ -319,7 +318,7 @@ class QuestionAnswer(Entity):
     answer_text_encrypted = SealedText(
         token="question_answers.answer", db_comment=p2("the answer, sealed")
     )
-    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
+    published_at = FactTime(null=True, blank=True, db_comment=p0("when published, UTC"))
 
     retention = goes_with("question")
 

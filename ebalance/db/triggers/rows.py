@@ -7,12 +7,14 @@ import pgtrigger
 from django.db import models
 from django.utils.translation import gettext_noop
 
-from .rule import Rule, literal, stored
+from .. import zones
+from .rule import REFUSE, Rule, literal, stored
 
 IMMUTABLE = gettext_noop("This record cannot be changed any more")
 APPEND_ONLY = gettext_noop("These records are only added, never changed or deleted")
 NOT_TRUNCATED = gettext_noop("This table cannot be emptied")
 ERASED = gettext_noop("This person was erased; nothing more is written of them")
+ZONE_UNKNOWN = gettext_noop("The server does not know this time zone")
 EVIDENCE = gettext_noop("These records are kept as evidence and are not deleted")
 
 
@@ -165,6 +167,45 @@ def not_erased(table: str, column: str) -> Rule:
         column=column,
         broken=lambda row: is_newly_of_erased(row, column),
     )
+
+
+def known_zone(table: str, column: str, *, copied_from: str | None = None) -> Rule:
+    """The server knows the zone when it is written. ``TimeZoneField`` adds the rule to its table.
+
+    It is no CHECK: zone files change, and a stored name must not stop later writes of its row.
+    The row that the key ``copied_from`` names hands down its zone, whatever the server knows.
+    """
+    same = f"TG_OP = 'UPDATE' AND NEW.{column} = OLD.{column}"
+    if copied_from:
+        same += (
+            f" OR EXISTS (SELECT FROM public.{table} f "
+            f"WHERE f.id = NEW.{copied_from} AND f.{column} = NEW.{column})"
+        )
+    return Rule(
+        f"{table}_{column}_is_known",
+        operation=pgtrigger.Insert | pgtrigger.UpdateOf(column),
+        when=pgtrigger.After,
+        condition=f"NOT public.is_time_zone(NEW.{column})",
+        body=f"""
+BEGIN
+    IF {same} THEN
+        RETURN NULL;
+    END IF;
+    {REFUSE}
+    RETURN NULL;
+END""",
+        message=ZONE_UNKNOWN,
+        column=column,
+        broken=lambda row: is_new_zone_unknown(row, column),
+    )
+
+
+def is_new_zone_unknown(row: models.Model, column: str) -> bool:
+    field = next(f for f in row._meta.concrete_fields if f.column == column)
+    name = getattr(row, field.attname)
+    if not name or (stored(row, column) or {}).get(column) == name:
+        return False
+    return zones.is_unknown(name)
 
 
 def is_newly_of_erased(row: models.Model, column: str) -> bool:
