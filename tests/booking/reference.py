@@ -188,7 +188,7 @@ class World:
         return [p for p in self.payments if p.appointment in chain]
 
     def balance(self, payment: Payment) -> int:
-        """What the practice keeps of a payment."""
+        """The part of a payment that the practice keeps."""
         return payment.amount - sum(
             r.amount for r in self.refunds if r.payment is payment and r.status != "failed"
         )
