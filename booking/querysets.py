@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from datetime import datetime
 from uuid import UUID
 
 from django.db import models
@@ -31,11 +31,11 @@ class PaymentQuerySet(EntityQuerySet):
 
 
 class WebhookEventQuerySet(EntityQuerySet):
-    def waiting(self) -> Iterator[UUID]:
+    def waiting(self) -> list[UUID]:
         """Keys of the events that are not processed, the oldest first."""
-        return (
-            self.filter(processed_at=None)
-            .order_by("received_at", "pk")
-            .values_list("pk", flat=True)
-            .iterator()
-        )
+        rows = self.filter(processed_at=None).order_by("received_at", "pk")
+        return list(rows.values_list("pk", flat=True))
+
+    def due(self, now: datetime) -> list[UUID]:
+        """Keys of the events to try now, the oldest first."""
+        return self.filter(next_attempt_at__lte=now).waiting()

@@ -33,6 +33,108 @@ class Migration(migrations.Migration):
         ebalance.db.operations.CreateTables(
             models=[
                 migrations.CreateModel(
+                    name="Lease",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "name",
+                            models.TextField(
+                                db_comment="P0 · what is locked, a code, with the id of a row if any"
+                            ),
+                        ),
+                        (
+                            "token",
+                            models.UUIDField(db_comment="P0 · of this one taking of the lease"),
+                        ),
+                        (
+                            "holder",
+                            models.TextField(db_comment="P0 · host and process that hold it"),
+                        ),
+                        (
+                            "expires_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when it ends unless it is renewed, UTC"
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "lease",
+                        "verbose_name_plural": "leases",
+                        "db_table": "leases",
+                        "db_table_comment": "Locks that outlive a transaction",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["expires_at"],
+                                name="leases_expires_at",
+                                serves="purge_expired, at the end",
+                            )
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "name__regex",
+                                        "^[a-z][a-z_]{0,59}(:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$",
+                                    )
+                                ),
+                                name="leases_name_names_a_lock",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("holder__regex", "^[a-z0-9.-]{1,53}:[0-9]{1,10}$")
+                                ),
+                                name="leases_holder_is_host_and_process",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("expires_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="leases_times_finite",
+                            ),
+                            models.UniqueConstraint(fields=("name",), name="leases_name_unique"),
+                            models.CheckConstraint(
+                                condition=models.Q(("name__length__lte", 200)),
+                                name="leases_name_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("holder__length__lte", 64)),
+                                name="leases_holder_has_length",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="leases_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('leases_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="2e5bf8152355cb90e361e94de71cef34b19aef6d",
+                                    operation='UPDATE OF "id"',
+                                    pgid="leases_id_stays",
+                                    table="leases",
+                                    when="BEFORE",
+                                ),
+                            )
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
                     name="AuditLogEntry",
                     fields=[
                         (

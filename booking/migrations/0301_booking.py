@@ -2230,13 +2230,24 @@ class Migration(migrations.Migration):
                         (
                             "processed_at",
                             models.DateTimeField(
-                                blank=True, db_comment="P0 · when it took effect, UTC", null=True
+                                blank=True,
+                                db_comment="P0 · when it took effect, or ended without one, UTC",
+                                null=True,
                             ),
                         ),
                         (
                             "attempts",
                             models.IntegerField(
                                 db_comment="P0 · tries so far", db_default=0, default=0
+                            ),
+                        ),
+                        (
+                            "next_attempt_at",
+                            models.DateTimeField(
+                                db_comment="P0 · not to be tried again before, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
                             ),
                         ),
                         (
@@ -2304,6 +2315,11 @@ class Migration(migrations.Migration):
                                     ),
                                     models.Func(
                                         models.F("processed_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("next_attempt_at"),
                                         function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),

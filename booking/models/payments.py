@@ -232,14 +232,27 @@ class PaymentWebhookEvent(Entity):
         db_comment=p0("currency in the notification, ISO 4217"),
     )
     received_at = FactTime(db_default=now_default(), db_comment=p0("receipt, UTC"))
-    processed_at = FactTime(null=True, blank=True, db_comment=p0("when it took effect, UTC"))
+    processed_at = FactTime(
+        null=True, blank=True, db_comment=p0("when it took effect, or ended without one, UTC")
+    )
     attempts = models.IntegerField(default=0, db_default=0, db_comment=p0("tries so far"))
+    next_attempt_at = models.DateTimeField(
+        db_default=now_default(), db_comment=p0("not to be tried again before, UTC")
+    )
     last_error = ClosedSet(LastError, null=True, blank=True, db_comment=p0("last failure"))
 
     objects: ClassVar[models.Manager] = WebhookEventQuerySet.as_manager()
 
     retention = purged("90 days", after="processed_at")
     deleted_by_owner_only = True
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the event is final without an effect: no payment, or another amount."""
+        return self.processed_at is not None and self.last_error in (
+            self.LastError.UNKNOWN_PAYMENT,
+            self.LastError.AMOUNT_MISMATCH,
+        )
 
     class Meta:
         db_table = "payment_webhook_events"
@@ -267,7 +280,9 @@ class PaymentWebhookEvent(Entity):
                 _("Three capital Latin letters."),
             ),
             rules.in_range("payment_webhook_events", "attempts", 0),
-            rules.finite("payment_webhook_events", "received_at", "processed_at"),
+            rules.finite(
+                "payment_webhook_events", "received_at", "processed_at", "next_attempt_at"
+            ),
         ]
         indexes = [
             rules.Index(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from audit.services import publish_event
@@ -106,9 +107,11 @@ def attach_provider_id(
     row = locked.payment
     if row.provider_payment_id is None:
         store_provider_id(row, key)
-        waiting = PaymentWebhookEvent.objects.filter(
-            provider=row.provider, provider_payment_id=key, processed_at=None
+        deliveries = PaymentWebhookEvent.objects.filter(
+            provider=row.provider, provider_payment_id=key
         )
+        ended = PaymentWebhookEvent.LastError.UNKNOWN_PAYMENT
+        waiting = deliveries.filter(Q(processed_at=None) | Q(last_error=ended))
         # Refunds first: money that was given back already confirms no session.
         events = sorted(lock_rows(waiting), key=lambda event: event.event_type != REFUND)
         for event in events:

@@ -37,6 +37,10 @@ from .settlement import close_payment, record_success
 
 logger = logging.getLogger(__name__)
 
+FIRST_BACK_OFF, LONGEST_BACK_OFF = timedelta(minutes=1), timedelta(days=1)
+TRIED_FOR = timedelta(days=7)  # an event without an effect ends after this time
+ENDING = ("unknown_payment", "amount_mismatch")  # errors that a retry alone never mends
+WRITTEN = ["amount", "currency", "attempts", "next_attempt_at", "last_error", "processed_at"]
 AMOUNT_LIMIT = Decimal(10**10)
 # The rules of payment_webhook_events.
 EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
@@ -193,10 +197,18 @@ def apply_event(
         publish_event(
             "payment_amount_mismatch", event, event_type_code=event.event_type.replace(".", "_")
         )
+    now = clock()
     event.attempts += 1
     event.last_error = error
-    event.processed_at = clock() if is_processed else None
-    event.save(update_fields=["amount", "currency", "attempts", "last_error", "processed_at"])
+    event.next_attempt_at = now + back_off(event.attempts)
+    is_final = error in ENDING and now >= event.received_at + TRIED_FOR
+    event.processed_at = now if is_processed or is_final else None
+    event.save(update_fields=WRITTEN)
+
+
+def back_off(attempts: int) -> timedelta:
+    """The time to wait after the attempt: 1, 2, 4, … minutes, up to a day."""
+    return min(LONGEST_BACK_OFF, FIRST_BACK_OFF * 2 ** min(attempts - 1, 20))
 
 
 def _apply_to_payment(

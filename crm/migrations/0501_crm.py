@@ -371,6 +371,239 @@ class Migration(migrations.Migration):
                     },
                 ),
                 migrations.CreateModel(
+                    name="DeepLink",
+                    fields=[
+                        (
+                            "deep_link_id",
+                            models.TextField(
+                                db_comment="P0 · identifier in the link",
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        ("flow", models.TextField(db_comment="P0 · what the bot is to do")),
+                        (
+                            "tg_target",
+                            models.TextField(
+                                db_comment="P0 · bot or channel", db_default="bot", default="bot"
+                            ),
+                        ),
+                        (
+                            "topic",
+                            models.ForeignKey(
+                                blank=True,
+                                db_column="topic_code",
+                                db_comment="P0 · topic, if one",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="deep_links",
+                                to="content.topic",
+                            ),
+                        ),
+                        (
+                            "entity_ref",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P0 · what it is about: code or slug",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "source_page",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P0 · page that showed the link: code or slug",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "anonymous_id",
+                            models.TextField(
+                                blank=True, db_comment="P0 · browser identifier", null=True
+                            ),
+                        ),
+                        (
+                            "lead",
+                            models.ForeignKey(
+                                blank=True,
+                                db_comment="P0 · lead, if known",
+                                db_index=False,
+                                null=True,
+                                on_delete=django.db.models.deletion.DB_CASCADE,
+                                related_name="deep_links",
+                                to="crm.lead",
+                            ),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                        (
+                            "expires_at",
+                            models.DateTimeField(
+                                blank=True,
+                                db_comment="P0 · end of validity, UTC; at most 30 days after created_at",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "deep link",
+                        "verbose_name_plural": "deep links",
+                        "db_table": "deep_links",
+                        "db_table_comment": "Links into Telegram",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["expires_at"],
+                                name="deep_links_by_expiry",
+                                serves="purge_expired",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["lead"],
+                                name="deep_links_by_lead",
+                                serves="links of a lead; erasure",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["topic"],
+                                name="deep_links_by_topic",
+                                serves="the delete check",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("deep_link_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
+                                ),
+                                name="deep_links_deep_link_id_is_opaque",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "entity_ref__regex",
+                                        "^(?!.*[0-9]{7})([a-z0-9]+([_-][a-z0-9]+)*|[a-z][a-z0-9_]*)$",
+                                    )
+                                ),
+                                name="deep_links_entity_ref_is_code_or_slug",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "source_page__regex",
+                                        "^(?!.*[0-9]{7})([a-z0-9]+([_-][a-z0-9]+)*|[a-z][a-z0-9_]*)$",
+                                    )
+                                ),
+                                name="deep_links_source_page_is_code_or_slug",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("anonymous_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
+                                ),
+                                name="deep_links_anonymous_id_is_opaque",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        models.F("expires_at"),
+                                        function="is_link_lifetime",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="deep_links_expire_within_30_days",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("expires_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="deep_links_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("deep_link_id__length__lte", 64)),
+                                name="deep_links_deep_link_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "flow__in",
+                                        [
+                                            "plan_7d",
+                                            "save_resource",
+                                            "challenge_7d",
+                                            "concierge",
+                                            "question",
+                                            "prep",
+                                            "ritual",
+                                            "boundaries",
+                                            "favorites",
+                                        ],
+                                    )
+                                ),
+                                name="deep_links_flow_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("tg_target__in", ["bot", "channel"])),
+                                name="deep_links_tg_target_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("entity_ref__length__lte", 120)),
+                                name="deep_links_entity_ref_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("source_page__length__lte", 120)),
+                                name="deep_links_source_page_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("anonymous_id__length__lte", 64)),
+                                name="deep_links_anonymous_id_has_length",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="deep_links_set_expiry",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.expires_at IS NULL)",
+                                    execute="public.deep_links_set_expiry()",
+                                    func="CREATE OR REPLACE FUNCTION public.deep_links_set_expiry() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    NEW.expires_at := NEW.created_at + interval '720 hours';\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="c36d89fb85384580bef6bb120e78a2d0521dfa6a",
+                                    operation="INSERT",
+                                    pgid="deep_links_set_expiry",
+                                    table="deep_links",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="deep_links_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('deep_links_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="7affe86d1fedc81aaf267736f1f30f4516dfa3db",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="deep_links_created_at_not_ahead",
+                                    table="deep_links",
+                                    when="AFTER",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
                     name="LeadIdentity",
                     fields=[
                         (
@@ -878,239 +1111,6 @@ class Migration(migrations.Migration):
                                     pgid="lead_notes_id_stays",
                                     table="lead_notes",
                                     when="BEFORE",
-                                ),
-                            ),
-                        ],
-                    },
-                ),
-                migrations.CreateModel(
-                    name="DeepLink",
-                    fields=[
-                        (
-                            "deep_link_id",
-                            models.TextField(
-                                db_comment="P0 · identifier in the link",
-                                primary_key=True,
-                                serialize=False,
-                            ),
-                        ),
-                        ("flow", models.TextField(db_comment="P0 · what the bot is to do")),
-                        (
-                            "tg_target",
-                            models.TextField(
-                                db_comment="P0 · bot or channel", db_default="bot", default="bot"
-                            ),
-                        ),
-                        (
-                            "topic",
-                            models.ForeignKey(
-                                blank=True,
-                                db_column="topic_code",
-                                db_comment="P0 · topic, if one",
-                                db_index=False,
-                                null=True,
-                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
-                                related_name="deep_links",
-                                to="content.topic",
-                            ),
-                        ),
-                        (
-                            "entity_ref",
-                            models.TextField(
-                                blank=True,
-                                db_comment="P0 · what it is about: code or slug",
-                                null=True,
-                            ),
-                        ),
-                        (
-                            "source_page",
-                            models.TextField(
-                                blank=True,
-                                db_comment="P0 · page that showed the link: code or slug",
-                                null=True,
-                            ),
-                        ),
-                        (
-                            "anonymous_id",
-                            models.TextField(
-                                blank=True, db_comment="P0 · browser identifier", null=True
-                            ),
-                        ),
-                        (
-                            "lead",
-                            models.ForeignKey(
-                                blank=True,
-                                db_comment="P0 · lead, if known",
-                                db_index=False,
-                                null=True,
-                                on_delete=django.db.models.deletion.DB_CASCADE,
-                                related_name="deep_links",
-                                to="crm.lead",
-                            ),
-                        ),
-                        (
-                            "created_at",
-                            models.DateTimeField(
-                                db_comment="P0 · when the row was written, UTC",
-                                db_default=models.Func(
-                                    function="now", output_field=models.DateTimeField()
-                                ),
-                                editable=False,
-                                verbose_name="created at",
-                            ),
-                        ),
-                        (
-                            "expires_at",
-                            models.DateTimeField(
-                                blank=True,
-                                db_comment="P0 · end of validity, UTC; at most 30 days after created_at",
-                            ),
-                        ),
-                    ],
-                    options={
-                        "verbose_name": "deep link",
-                        "verbose_name_plural": "deep links",
-                        "db_table": "deep_links",
-                        "db_table_comment": "Links into Telegram",
-                        "indexes": [
-                            ebalance.db.rules.Index(
-                                fields=["expires_at"],
-                                name="deep_links_by_expiry",
-                                serves="purge_expired",
-                            ),
-                            ebalance.db.rules.Index(
-                                fields=["lead"],
-                                name="deep_links_by_lead",
-                                serves="links of a lead; erasure",
-                            ),
-                            ebalance.db.rules.Index(
-                                fields=["topic"],
-                                name="deep_links_by_topic",
-                                serves="the delete check",
-                            ),
-                        ],
-                        "constraints": [
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    ("deep_link_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
-                                ),
-                                name="deep_links_deep_link_id_is_opaque",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    (
-                                        "entity_ref__regex",
-                                        "^(?!.*[0-9]{7})([a-z0-9]+([_-][a-z0-9]+)*|[a-z][a-z0-9_]*)$",
-                                    )
-                                ),
-                                name="deep_links_entity_ref_is_code_or_slug",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    (
-                                        "source_page__regex",
-                                        "^(?!.*[0-9]{7})([a-z0-9]+([_-][a-z0-9]+)*|[a-z][a-z0-9_]*)$",
-                                    )
-                                ),
-                                name="deep_links_source_page_is_code_or_slug",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    ("anonymous_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
-                                ),
-                                name="deep_links_anonymous_id_is_opaque",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("created_at"),
-                                        models.F("expires_at"),
-                                        function="is_link_lifetime",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="deep_links_expire_within_30_days",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("created_at"),
-                                        function="is_finite",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                    models.Func(
-                                        models.F("expires_at"),
-                                        function="is_finite",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
-                                name="deep_links_times_finite",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(("deep_link_id__length__lte", 64)),
-                                name="deep_links_deep_link_id_has_length",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    (
-                                        "flow__in",
-                                        [
-                                            "plan_7d",
-                                            "save_resource",
-                                            "challenge_7d",
-                                            "concierge",
-                                            "question",
-                                            "prep",
-                                            "ritual",
-                                            "boundaries",
-                                            "favorites",
-                                        ],
-                                    )
-                                ),
-                                name="deep_links_flow_in_set",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(("tg_target__in", ["bot", "channel"])),
-                                name="deep_links_tg_target_in_set",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(("entity_ref__length__lte", 120)),
-                                name="deep_links_entity_ref_has_length",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(("source_page__length__lte", 120)),
-                                name="deep_links_source_page_has_length",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(("anonymous_id__length__lte", 64)),
-                                name="deep_links_anonymous_id_has_length",
-                            ),
-                        ],
-                        "triggers": [
-                            pgtrigger.compiler.Trigger(
-                                name="deep_links_set_expiry",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN (NEW.expires_at IS NULL)",
-                                    execute="public.deep_links_set_expiry()",
-                                    func="CREATE OR REPLACE FUNCTION public.deep_links_set_expiry() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    NEW.expires_at := NEW.created_at + interval '720 hours';\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="c36d89fb85384580bef6bb120e78a2d0521dfa6a",
-                                    operation="INSERT",
-                                    pgid="deep_links_set_expiry",
-                                    table="deep_links",
-                                    when="BEFORE",
-                                ),
-                            ),
-                            pgtrigger.compiler.Trigger(
-                                name="deep_links_created_at_not_ahead",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
-                                    execute="public.refuse_new_value('deep_links_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
-                                    func="",
-                                    hash="7affe86d1fedc81aaf267736f1f30f4516dfa3db",
-                                    operation='INSERT OR UPDATE OF "created_at"',
-                                    pgid="deep_links_created_at_not_ahead",
-                                    table="deep_links",
-                                    when="AFTER",
                                 ),
                             ),
                         ],

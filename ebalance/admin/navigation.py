@@ -118,6 +118,7 @@ GROUPS: list[tuple[Any, bool, list[tuple[str, str]]]] = [
             ("audit.AuditCheckpoint", "verified"),
             ("audit.SystemSetting", "settings"),
             ("audit.KeyRotation", "key"),
+            ("audit.Lease", "lock_clock"),
         ],
     ),
     (

@@ -751,10 +751,10 @@ def test_slots_are_made_at_both_ends_of_the_calendar(hours: Callable, zone: str,
     assert made == GeneratedSlots(created=24)
 
 
-def test_refusal_names_a_zone_that_python_does_not_know(
+def test_rule_with_a_zone_that_python_does_not_know_is_skipped(
     hours: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hours()
+    good = hours()
     lost = hours(timezone="Asia/Kathmandu")
 
     def find_zone(name: str) -> zoneinfo.ZoneInfo:
@@ -763,6 +763,10 @@ def test_refusal_names_a_zone_that_python_does_not_know(
         return zoneinfo.ZoneInfo(name)
 
     monkeypatch.setattr(zones, "ZoneInfo", find_zone)
+    made = generate()
+    assert (made.created, made.skipped) == (4, {lost.pk: "refused: unknown_zone"})
+    assert events() == [(good.pk, {"created": 4})]
+    good.delete()
     before = row_counts()
     with pytest.raises(RuleZoneUnknown) as caught:
         generate()

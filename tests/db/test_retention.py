@@ -56,6 +56,7 @@ PURGED = {
     "analytics_events": ("13 months", "received_at"),
     "payment_webhook_events": ("90 days", "processed_at"),
     "outbox_events": ("90 days", "published_at"),
+    "leases": ("", "expires_at"),  # not in the specification: ADR 0033
     "django_session": ("", "expire_date"),
     "django_admin_log": ("3 years", "action_time"),
 }
@@ -73,6 +74,7 @@ INDEXES = {
     ("django_session", "expire_date"): "django_session_expire_date_a5c62663",
     ("interactive_run_totals", "day"): "interactive_run_totals_once",
     ("interactive_runs", "started_at"): "interactive_runs_by_start",
+    ("leases", "expires_at"): "leases_expires_at",
     ("outbox_events", "published_at"): "outbox_events_published",
     ("payment_webhook_events", "processed_at"): "payment_webhook_events_processed",
     ("review_publication_consents", "granted_at"): "review_publication_consents_refused",
@@ -256,8 +258,8 @@ def plans_of_a_batch(name: str, end: Any) -> list[tuple[str, str]]:
 
     purge = retention.purge_of(named(name), now=retention.database_time(), batch=500, stop=None)
     with connection.execute_wrapper(keep):
-        purge._batch(end, "", None, 500)
-        purge._batch(end, ">=", purge.now, 500)
+        purge._batch(end, "", None, 500, [])
+        purge._batch(end, ">=", purge.now, 500, [])
     assert len(seen) == 2
     plans = []
     for sql, params in seen:

@@ -35,7 +35,7 @@ LIMITS = {
     r"telegram_username": 32,
     r"password": 128,
     r"user_agent": 300,
-    r"provider_(payment|refund)_id|idempotency_key|anonymous_id|deep_link_id": 64,
+    r"provider_(payment|refund)_id|idempotency_key|anonymous_id|deep_link_id|holder": 64,
     r"provider_event_id|client_request_id|external\w*_event_id": 200,
     r"object_key|file_url": 500,
     r"public_url|canonical_url|meeting_url": 2_000,

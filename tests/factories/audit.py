@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import factory
 from django.db import connection
+from django.utils import timezone
 
 from audit.models import (
     AuditCheckpoint,
     AuditLogEntry,
     KeyRotation,
+    Lease,
     MessageTemplate,
     MessageTemplateVersion,
     OutboxEvent,
@@ -153,6 +156,16 @@ class OutboxEventFactory(EntityFactory):
 
     class Params:
         sent = factory.Trait(published_at=now(), attempts=1)
+
+
+class LeaseFactory(EntityFactory):
+    name = factory.Sequence(lambda n: f"lease_{'abcdefghij'[n % 10]}:{uuid4()}")
+    token = factory.LazyFunction(uuid4)
+    holder = "practice-1:4711"
+    expires_at = factory.LazyFunction(lambda: timezone.now() + timedelta(minutes=1))
+
+    class Meta:
+        model = Lease
 
 
 class KeyRotationFactory(EntityFactory):

@@ -36,6 +36,7 @@ from tests.factories import (
     InteractiveRunTotalFactory,
     LeadIdentityFactory,
     LeadTimelineEventFactory,
+    LeaseFactory,
     ModerationActionFactory,
     OutboxEventFactory,
     PaymentWebhookEventFactory,
@@ -232,6 +233,7 @@ ENDINGS = [
         "sent",
         lambda at: OutboxEventFactory(sent=True, published_at=at, created_at=at),
     ),
+    Ending("leases", "ended", lambda at: LeaseFactory(expires_at=at)),
     Ending("django_session", "expired", session),
     Ending("django_admin_log", "written", admin_entry),
 ]
@@ -462,9 +464,7 @@ def test_export_file_is_removed_at_its_expiry_and_the_row_later(files: Path) -> 
 
 
 @pytest.mark.django_db
-def test_unremovable_file_stops_only_its_own_table(
-    files: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unremovable_file_stops_no_row(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     row = DataExportRequestFactory(failed=True, created_at=ago(days=91), completed_at=ago(days=91))
     expired_links(1)
 
@@ -472,14 +472,14 @@ def test_unremovable_file_stops_only_its_own_table(
         raise PermissionError(13, "Permission denied", "/srv/exports/somebody.zip")
 
     monkeypatch.setattr("ebalance.privacy.exports.storage.sweep", broken)
-    with touches("deep_links"):
+    with touches("deep_links", "data_export_requests"):
         output, error = refused()
     assert "deep_links: 1 row purged." in output
     assert error.splitlines() == [
         "Expired rows remain; run it again:",
         "data_export_requests: its files cannot be removed: Permission denied",
     ]
-    assert exists(row)
+    assert not exists(row)
 
 
 @pytest.mark.django_db
@@ -532,7 +532,10 @@ def test_row_protected_by_a_rule_does_not_stop_others(monkeypatch: pytest.Monkey
     made = purge("deep_links")
     assert (made.removed, made.left, made.rules) == (4, 2, {"clicks_link_fk"})
     output, error = refused("--table", "deep_links")
-    assert output == "deep_links: 0 rows purged.\n"
+    assert output.splitlines() == [
+        "deep_links: 0 rows purged.",
+        *[f"  deep_links {rows[n].pk}: refused by clicks_link_fk" for n in (1, 4)],
+    ]
     assert error.splitlines()[1:] == ["deep_links: 2 rows, refused by clicks_link_fk"]
     execute("DELETE FROM clicks")
     assert command("--table", "deep_links") == "deep_links: 2 rows purged.\n"

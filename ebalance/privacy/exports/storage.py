@@ -88,19 +88,26 @@ def open_for(request: DataExportRequest, *, clock: Clock = timezone.now) -> Bina
 def sweep(now: datetime) -> int:
     """Remove files of expired exports, and unreferenced files older than an hour; returns how many.
 
-    Safe to repeat, and safe beside running exports.
+    Safe to repeat, and safe beside running exports. Raises the OSError of the first file that
+    cannot be removed, after it has tried the others.
     """
     names = [*_files()]  # listed before the requests are read, so that no later file is removed
     ready, expired = _named(now)
-    removed = 0
+    removed, errors = 0, []
     for name in names:
         if name in ready:
             continue
         path = _folder() / name
-        with suppress(FileNotFoundError):  # another sweep was faster
+        try:
             if name in expired or path.lstat().st_mtime < (now - LEFT_ALONE).timestamp():
                 path.unlink()
                 removed += 1
+        except FileNotFoundError:
+            continue  # another sweep was faster
+        except OSError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
     return removed
 
 
