@@ -100,6 +100,10 @@ class UserAdmin(ServiceActionAdmin, AuthUserAdmin):
     inlines = (UserRoleInline, ConsentInline, DataExportRequestInline)
     sections = {_("Telegram"): ("telegram_user_id", "telegram_username")}
 
+    def has_delete_permission(self, request, obj=None):
+        """A person is erased. A page of deletion would show whether hidden rows prevent it."""
+        return False
+
     def get_queryset(self, request):
         return super().get_queryset(request).prefetch_related("user_roles")
 
