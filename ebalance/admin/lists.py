@@ -29,7 +29,7 @@ class ChangeList(UnfoldChangeList):
 
 
 def check_search(term: str) -> None:
-    """Raise BadRequest for a search that would take the database long: each word adds conditions."""
+    """Raise BadRequest for a long search: each of its words adds conditions to the query."""
     if len(term) > MAX_SEARCH_LENGTH or len(term.split()) > MAX_SEARCH_WORDS:
         raise BadRequest("The search is too long.")
 

@@ -84,7 +84,10 @@ def erase_from_admin(person: User, *, actor: User, force: bool) -> str | None:
 class PersonAdmin(UserAdmin):
     actions_detail = ("block", "unblock", "erase")
     buttons: ClassVar = {"active": ("block", "erase"), "blocked": ("unblock", "erase")}
-    erase = service_action("erase", _("Erase"), erase_from_admin, form=Erasure, permission="delete")
+    erase = service_action("erase", _("Erase"), erase_from_admin, form=Erasure, permission="erase")
+
+    def has_erase_permission(self, request, object_id=None):
+        return request.user.has_perm("identity.delete_user")
 
     def call_service(self, request, form, object_id, call, dialog):
         response = super().call_service(request, form, object_id, call, dialog)
