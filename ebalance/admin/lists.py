@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.auth import get_user_model
 from django.core.exceptions import BadRequest, FieldDoesNotExist
 from django.db import models
@@ -19,7 +20,10 @@ class ChangeList(UnfoldChangeList):
     """
 
     def get_filters(self, request):
-        filters = super().get_filters(request)
+        try:
+            filters = super().get_filters(request)
+        except OverflowError as error:  # a year of many digits
+            raise IncorrectLookupParameters(error) from error
         hierarchy = self.date_hierarchy
         # Django adds these two for the chosen year, month or day.
         own = {f"{hierarchy}__gte", f"{hierarchy}__lt"}
