@@ -43,6 +43,10 @@ class DataExportRequestInline(ReadOnly, TabularInline):
     show_title = True
     fields = ("export_type", "status", "created_at", "completed_at", "expires_at")
 
+    def get_queryset(self, request):
+        """No page shows that somebody asked for a diary (access.md §1)."""
+        return super().get_queryset(request).exclude(export_type="diary_pdf")
+
 
 class UserForm(Form):
     def clean_email(self):

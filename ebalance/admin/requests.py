@@ -1,4 +1,4 @@
-"""Requests that no page can answer: 400 in place of 500 (access.md §1)."""
+"""Middleware of all requests (access.md §1)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 class BadInputMiddleware:
     """Answers 400 to a request with a value that the database cannot take.
 
-    The first middleware, since the later ones read the cookies.
+    It precedes all middleware that reads cookies.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -37,6 +37,21 @@ class BadInputMiddleware:
             return None
         logger.warning("A request was refused: %s", type(error).__name__)
         return bad_request(request, error)
+
+
+class PermissionsPolicyMiddleware:
+    """Declares to the browser that no page uses a device or a sensor."""
+
+    UNUSED = ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
+    POLICY = ", ".join(f"{feature}=()" for feature in UNUSED)
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response.headers.setdefault("Permissions-Policy", self.POLICY)
+        return response
 
 
 def is_caused_by_input(error: Exception) -> bool:
