@@ -23,7 +23,6 @@ from django.utils.timezone import now
 from audit.models import OutboxEvent
 from booking.models import AvailabilitySlot, ScheduleRule
 from booking.services import holds
-from crm.models import LeadNote
 from ebalance.failures import is_outside, reason_of
 from ebalance.privacy import retention
 from identity.errors import AccountErased
@@ -145,7 +144,8 @@ def has_status(status: str) -> Callable[[models.Model], bool]:
 
 
 def is_sealed_anew(row: models.Model) -> bool:
-    return LeadNote.objects.filter(pk=row.pk, note_encrypted__startswith="v1.k2.").exists()
+    stored = execute("SELECT note_encrypted AS value FROM lead_notes WHERE id = %s", [row.pk])
+    return stored[0]["value"].startswith("v1.k2.")
 
 
 SWEEPS = [
