@@ -264,7 +264,7 @@ MAY_USE_IT = {
 
 
 def test_no_program_depends_on_the_state_of_a_session() -> None:
-    places = {
+    files = {
         str(path.relative_to(ROOT))
         for top in (*PROJECT_APPS, "ebalance")
         for pattern in ("*.py", "*.sql")
@@ -273,7 +273,7 @@ def test_no_program_depends_on_the_state_of_a_session() -> None:
         if SESSION_STATE.search(path.read_text())
         and not re.search(r"migrations/\d+\w*\.py$", str(path))
     }
-    assert places == MAY_USE_IT.keys()
+    assert files == MAY_USE_IT.keys()
 
 
 def test_queries_use_no_named_cursors_and_no_prepared_statements() -> None:
