@@ -38,7 +38,7 @@ test-oldest: setup  ## the tests of the rules on the system's PostgreSQL 15, if 
 
 test-all: test test-slow test-oldest  ## all tests: make test, the slow tests, PostgreSQL 15
 
-attack: setup  ## hostile values, roles and poolers (apt-get install pgbouncer; without it a skip says so)
+attack: setup  ## hostile values, roles and poolers (pgbouncer from apt; without it those tests are skipped by name)
 	@echo "== attack"
 	@exec $(PYTEST) $(ATTACK) $(ARGS)
 
