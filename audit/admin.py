@@ -10,6 +10,7 @@ from .models import (
     AuditCheckpoint,
     AuditLogEntry,
     KeyRotation,
+    Lock,
     MessageTemplate,
     MessageTemplateVersion,
     OutboxEvent,
@@ -62,6 +63,14 @@ class AuditCheckpointAdmin(ReadOnly, ModelAdmin):
     list_filter = ("created_at",)
     search_fields = ("seq__exact", "key_id__exact")
     ordering = ("-seq",)
+
+
+@admin.register(Lock)
+class LockAdmin(ReadOnly, ModelAdmin):
+    list_display = ("name", "number")
+    list_filter = ("name",)
+    search_fields = ("name__exact",)
+    ordering = ("name", "number")
 
 
 @admin.register(MessageTemplate)

@@ -33,6 +33,111 @@ class Migration(migrations.Migration):
         ebalance.db.operations.CreateTables(
             models=[
                 migrations.CreateModel(
+                    name="Lock",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        ("name", models.TextField(db_comment="P0 · code of the lock")),
+                        (
+                            "number",
+                            models.IntegerField(
+                                db_comment="P0 · part of the lock; 0 if it has one part",
+                                db_default=0,
+                                default=0,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "lock",
+                        "verbose_name_plural": "locks",
+                        "db_table": "locks",
+                        "db_table_comment": "Rows that writers lock; a role that only reads cannot",
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("name", "number"), name="locks_once_per_name_and_number"
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("name"),
+                                        function="is_code",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="locks_name_is_code",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("number__gte", 0), ("number__lte", 9999)),
+                                name="locks_number_in_range",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="locks_immutable",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('locks_immutable', 'id', 'These records are only added, never changed or deleted')",
+                                    func="",
+                                    hash="d22f5529e91cf8cf4c3bdd1f438522b522c1426b",
+                                    operation="UPDATE",
+                                    pgid="locks_immutable",
+                                    table="locks",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="locks_no_delete",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('locks_no_delete', 'id', 'These records are only added, never changed or deleted')",
+                                    func="",
+                                    hash="a44394d10f9306f993f331f1d5a40197b44dab2f",
+                                    operation="DELETE",
+                                    pgid="locks_no_delete",
+                                    table="locks",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="locks_no_truncate",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('locks_no_truncate', 'id', 'This table cannot be emptied')",
+                                    func="",
+                                    hash="ceb83f7bb6fada2af405199ce845206cea0eec86",
+                                    level="STATEMENT",
+                                    operation="TRUNCATE",
+                                    pgid="locks_no_truncate",
+                                    table="locks",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="locks_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('locks_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="584e0cc959cd1c7105ee1a512e8bc91d02abd48c",
+                                    operation='UPDATE OF "id"',
+                                    pgid="locks_id_stays",
+                                    table="locks",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                        "indexes": [],
+                    },
+                ),
+                migrations.CreateModel(
                     name="AuditLogEntry",
                     fields=[
                         (
@@ -104,13 +209,13 @@ class Migration(migrations.Migration):
                         (
                             "ip_address",
                             models.GenericIPAddressField(
-                                blank=True, db_comment="P0 · address of the request", null=True
+                                blank=True, db_comment="P1 · address of the request", null=True
                             ),
                         ),
                         (
                             "user_agent",
                             models.TextField(
-                                blank=True, db_comment="P0 · user agent of the request", null=True
+                                blank=True, db_comment="P1 · user agent of the request", null=True
                             ),
                         ),
                         (

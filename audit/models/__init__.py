@@ -1,5 +1,6 @@
-"""Administration: the audit log, message templates, settings, the outbox, rotations of keys."""
+"""Administration: audit log, locks, message templates, settings, outbox, rotations of keys."""
 
+from .locks import Lock
 from .log import AuditCheckpoint, AuditLogEntry
 from .outbox import OutboxEvent
 from .rotations import KeyRotation
@@ -10,6 +11,7 @@ __all__ = [
     "AuditCheckpoint",
     "AuditLogEntry",
     "KeyRotation",
+    "Lock",
     "MessageTemplate",
     "MessageTemplateVersion",
     "OutboxEvent",

@@ -19,7 +19,7 @@ from ebalance.db.fields import (
     UUIDFromDatabase,
     created_at,
 )
-from ebalance.db.schema.classification import EVIDENCE, NULL, of_person, p0
+from ebalance.db.schema.classification import EVIDENCE, NULL, of_person, p0, p1
 from ebalance.db.schema.retention import kept, removed_by
 
 KEPT = "3 years"  # at least (privacy.md §4)
@@ -74,10 +74,10 @@ class AuditLogEntry(Entity):
     old_value = models.JSONField(null=True, blank=True, db_comment=p0("changed P0 columns before"))
     new_value = models.JSONField(null=True, blank=True, db_comment=p0("changed P0 columns after"))
     ip_address = models.GenericIPAddressField(
-        null=True, blank=True, db_comment=p0("address of the request", erasure=NULL)
+        null=True, blank=True, db_comment=p1("address of the request", erasure=NULL)
     )
     user_agent = SingleLineTextField(
-        null=True, blank=True, db_comment=p0("user agent of the request", erasure=NULL)
+        null=True, blank=True, db_comment=p1("user agent of the request", erasure=NULL)
     )
     created_at = created_at("when, UTC")
     prev_hash = BytesFromDatabase(

@@ -73,6 +73,7 @@ class Payment(Entity):
         null=True, blank=True, db_comment=p0("when it succeeded, UTC")
     )
 
+    never_deleted_by_app = True
     retention = kept("for accounting")
 
     class Meta:
@@ -198,6 +199,7 @@ class PaymentWebhookEvent(Entity):
 
     objects: ClassVar[models.Manager] = WebhookEventQuerySet.as_manager()
 
+    never_deleted_by_app = True
     retention = purged("90 days", after="processed_at")
 
     class Meta:

@@ -97,6 +97,7 @@ class TrackingEvent(models.Model):
     sources = ArrayField(SingleLineTextField(), db_comment=p0("which services may send it"))
     is_active = models.BooleanField(default=True, db_default=True, db_comment=p0("accepted now"))
 
+    never_deleted_by_app = True
     retention = kept("as long as events refer to it")
 
     class Meta:
@@ -159,6 +160,7 @@ class TrackingEventParam(Entity):
     )
     is_required = models.BooleanField(db_comment=p0("must be present"))
 
+    never_deleted_by_app = True
     retention = goes_with("event")
 
     class Meta:

@@ -117,6 +117,7 @@ GROUPS: list[tuple[Any, bool, list[tuple[str, str]]]] = [
             ("audit.AuditCheckpoint", "verified"),
             ("audit.SystemSetting", "settings"),
             ("audit.KeyRotation", "key"),
+            ("audit.Lock", "lock"),
         ],
     ),
     (

@@ -1,5 +1,7 @@
 """Field types of the data model. Migrations see plain Django fields."""
 
+from typing import ClassVar
+
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -155,6 +157,9 @@ class Entity(models.Model):
         editable=False,
         db_comment=p0("UUIDv7, sortable by time"),
     )
+
+    # Whether only the owner of the database may delete rows (schema/grants.py).
+    never_deleted_by_app: ClassVar[bool] = False
 
     objects = EntityQuerySet.as_manager()
 

@@ -49,6 +49,7 @@ class DataExportRequest(Entity):
         null=True, blank=True, db_comment=p0("when the file is removed, UTC")
     )
 
+    never_deleted_by_app = True
     retention = purged(
         "90 days",
         # Even if the file was made late, it is removed before the row.

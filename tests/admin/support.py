@@ -41,6 +41,7 @@ READ_ONLY = {
     "audit.AuditCheckpoint",
     "audit.AuditLogEntry",
     "audit.KeyRotation",
+    "audit.Lock",
     "audit.OutboxEvent",
     "booking.IntakeForm",
     "booking.Payment",

@@ -38,6 +38,7 @@ ACCESS = {
     "audit.MessageTemplateVersion": "F-",
     "audit.OutboxEvent": "--",
     "audit.KeyRotation": "--",
+    "audit.Lock": "--",
     "audit.SystemSetting": "--",
     "booking.Appointment": "F-",
     "booking.AvailabilitySlot": "F-",

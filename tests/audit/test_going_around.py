@@ -258,7 +258,7 @@ def test_an_entry_cannot_wait_for_ever(database: Database) -> None:
     """Somebody keeps the chain: who changes a price waits, and gives up with nothing written."""
     with database.connect(autocommit=True) as owner, database.connect() as other:
         before = owner.execute(CURRENT).fetchall()
-        other.execute("SELECT pg_advisory_xact_lock(hashtext('public.audit_log_entries'))")
+        other.execute("SELECT take_lock('audit_chain')")
         statements = ["SET lock_timeout = '100ms'", RAISE]
         assert attempt(database, statements) == ["55P03"]
         assert owner.execute(CURRENT).fetchall() == before

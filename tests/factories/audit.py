@@ -12,6 +12,7 @@ from audit.models import (
     AuditCheckpoint,
     AuditLogEntry,
     KeyRotation,
+    Lock,
     MessageTemplate,
     MessageTemplateVersion,
     OutboxEvent,
@@ -153,3 +154,11 @@ class KeyRotationFactory(EntityFactory):
 
     class Params:
         finished = factory.Trait(finished_at=now())
+
+
+class LockFactory(EntityFactory):
+    name = "lead_identifier"
+    number = factory.Sequence(lambda n: n % 10_000)
+
+    class Meta:
+        model = Lock
