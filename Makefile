@@ -36,13 +36,15 @@ test-all: test test-slow test-oldest  ## all tests: make test, the slow tests, P
 soak: setup  ## random sequences of booking services, 200,000 steps (STEPS=…; SEED=… repeats a failure; Ctrl-C stops)
 	@exec env MACHINE_STEPS="$(STEPS)" MACHINE_SEED="$(SEED)" $(PYTHON) -m pytest tests/booking/test_machine.py $(ARGS)
 
-lint: setup  ## ruff (rules, format) and the structure (direction of imports, circles, long modules)
+lint: setup  ## ruff (rules, format) the structure (direction of imports, circles, long modules), the language
 	@echo "== ruff check"
 	@$(PYTHON) -m ruff check .
 	@echo "== ruff format"
 	@$(PYTHON) -m ruff format --check .
 	@echo "== structure"
 	@$(PYTHON) tools/structure.py
+	@echo "== language"
+	@$(PYTHON) tools/prose.py
 
 types: migrations  ## mypy on the whole application
 	@echo "== mypy"

@@ -10,6 +10,7 @@ from .models import (
     AuditCheckpoint,
     AuditLogEntry,
     KeyRotation,
+    Lease,
     Lock,
     MessageTemplate,
     MessageTemplateVersion,
@@ -169,3 +170,10 @@ class KeyRotationAdmin(ReadOnly, ModelAdmin):
     list_filter = ("finished_at",)
     search_fields = ("table_name__exact", "to_key__exact", "to_index_key__exact")
     ordering = ("-started_at",)
+
+
+@admin.register(Lease)
+class LeaseAdmin(ReadOnly, ModelAdmin):
+    list_display = ("name", "holder", "expires_at")
+    search_fields = ("name", "holder")
+    ordering = ("name",)

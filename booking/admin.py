@@ -19,6 +19,7 @@ from .models import (
     IntakeForm,
     Payment,
     PaymentWebhookEvent,
+    Refund,
     ScheduleRule,
     Service,
     WaitlistRequest,
@@ -289,6 +290,13 @@ class PaymentAdmin(ReadOnly, ModelAdmin):
     list_display = ("appointment", "purpose", "amount", "status", "created_at", "confirmed_at")
     list_filter = ("status", "purpose", "failure_category", "created_at")
     search_fields = ("idempotency_key", "provider_payment_id")
+
+
+@admin.register(Refund)
+class RefundAdmin(ReadOnly, ModelAdmin):
+    list_display = ("payment", "amount", "reason", "status", "requested_at", "succeeded_at")
+    list_filter = ("status", "reason", "requested_at")
+    search_fields = ("provider_refund_id", "payment__provider_payment_id")
 
 
 @admin.register(PaymentWebhookEvent)

@@ -132,6 +132,7 @@ class ServiceIncomplete(NotReadyToPublish):
     wanted = {
         "description_missing": _("a description"),
         "address_missing": _("the address of the practice"),
+        "refund_policy_missing": _("until when a cancellation is free of charge"),
     }
 
     @property

@@ -1,7 +1,8 @@
-from collections.abc import Iterator
+from datetime import datetime
 from uuid import UUID
 
 from django.db import models
+from django.db.models.functions import Coalesce
 
 from ebalance.db.encryption.values import BlindToken, only_contact
 from ebalance.db.querysets import EntityQuerySet
@@ -22,12 +23,19 @@ class WaitlistRequestQuerySet(EntityQuerySet):
         return self.filter(contact_value_bidx=BlindToken.of(channel, contact.reveal()))
 
 
+class PaymentQuerySet(EntityQuerySet):
+    def with_balance(self) -> models.QuerySet:
+        """Each payment with ``balance``: its amount less its refunds that are not failed."""
+        given_back = models.Sum("refunds__amount", filter=~models.Q(refunds__status="failed"))
+        return self.annotate(balance=models.F("amount") - Coalesce(given_back, 0))
+
+
 class WebhookEventQuerySet(EntityQuerySet):
-    def waiting(self) -> Iterator[UUID]:
+    def waiting(self) -> list[UUID]:
         """Keys of the events that are not processed, the oldest first."""
-        return (
-            self.filter(processed_at=None)
-            .order_by("received_at", "pk")
-            .values_list("pk", flat=True)
-            .iterator()
-        )
+        rows = self.filter(processed_at=None).order_by("received_at", "pk")
+        return list(rows.values_list("pk", flat=True))
+
+    def due(self, now: datetime) -> list[UUID]:
+        """Keys of the events to try now, the oldest first."""
+        return self.filter(next_attempt_at__lte=now).waiting()

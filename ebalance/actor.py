@@ -25,7 +25,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 VARIABLES = ("actor_user_id", "actor_role", "ip_address", "user_agent")
-USER_AGENT_LENGTH = 400  # characters; record_audit_entry() stores as many
+USER_AGENT_LENGTH = 300  # characters; the column takes no more
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,7 @@ from django.core.management import execute_from_command_line
 from django.db import IntegrityError, NotSupportedError
 
 from ebalance.db.server import ServerUnavailable
-
-# SQLSTATE of errors that concern the server, not a statement: class 08 (connection), 25006 (it is
-# read-only, as a standby is), 28 (authorization), 3D (no such database), 3F (no schema to work in),
-# 42501 (no right), 53 (disk, memory or connections used up), 57P (server stops or starts), 58 (it
-# cannot read or write its files).
-SERVER_STATES = ("08", "25006", "28", "3D", "3F", "42501", "53", "57P", "58")
+from ebalance.failures import SERVER_STATES
 
 
 def run(argv: list[str]) -> int:

@@ -1,7 +1,7 @@
 """Shared parts of the commands that an operator or cron runs.
 
-They check their numbers, show their progress, and stop between two steps. Imports no other part of
-the project.
+They check their numbers, show their progress, stop between two steps, and report rows that could
+not be written. Imports only ``ebalance.failures``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
+from .failures import Skipped, reason_of
+
 LARGEST_BATCH = 10_000  # rows
+SKIPPED = "skipped"  # the outcome of a row that could not be written
 SHOWN = 50  # items that are listed one by one; the others are counted
 LINE_EVERY = 5.0  # seconds, where no terminal shows a bar
 
@@ -84,7 +87,8 @@ class OperatorCommand(BaseCommand):
     ) -> Counter[str]:
         """Call ``work`` for each key until a signal stops it; counts the outcomes it returns.
 
-        ``failures`` are sentences about the outcomes that are listed key by key.
+        ``failures`` are sentences about the outcomes that are listed key by key. An error of
+        ``work`` that concerns its row alone has the outcome SKIPPED, and the next key follows.
         """
         outcomes: Counter[str] = Counter()
         with StopSignals() as stop, progress(table, total) as tick:
@@ -92,12 +96,29 @@ class OperatorCommand(BaseCommand):
                 if stop.asked.is_set():
                     self.stdout.write("Stopped; run the same command again to continue.")
                     break
-                outcome = work(key)
+                try:
+                    outcome = work(key)
+                    sentence = failures.get(outcome)
+                except Exception as error:
+                    outcome, sentence = SKIPPED, reason_of(error)
                 outcomes[outcome] += 1
-                if outcome in failures and outcomes[outcome] <= SHOWN:
-                    self.stderr.write(f"  {key}: {failures[outcome]}")
+                if sentence is not None and outcomes[outcome] <= SHOWN:
+                    self.stderr.write(f"  {key}: {sentence}")
                 tick(1)
         return outcomes
+
+    def list_skipped(self, skipped: Skipped, table: str = "") -> None:
+        """Write the ids and reasons of rows that could not be written, up to SHOWN."""
+        for key, reason in [*skipped.items()][:SHOWN]:
+            self.stderr.write(f"  {f'{table} {key}'.strip()}: {reason}")
+        if (more := len(skipped) - SHOWN) > 0:
+            self.stderr.write(f"  … and {format_rows(more)} more.")
+
+    @staticmethod
+    def fail_if_skipped(rows: int) -> None:
+        """Raise CommandError if rows were skipped."""
+        if rows:
+            raise CommandError(f"{format_rows(rows)} skipped; the next run tries again.")
 
     def write_counts(
         self,

@@ -5,14 +5,15 @@ row first, then keyword arguments. It locks the rows that its decision depends o
 ``Refused`` when a rule of the domain refuses, and then writes nothing. docs/write-paths.md lists
 the locks, guarantees and errors of each service.
 
-All services take their locks in one order, so that two of them never deadlock: deliveries of the
-payment provider (advisory), payments, appointments, INSERTs that may conflict with another
-appointment, slots, accounts, leads, events.
+All services take their locks in one order, so that two of them never deadlock: appointments,
+payments, deliveries of the payment provider, INSERTs that may conflict with another appointment,
+slots, accounts, leads, events. Refunds are written under the lock of their payment.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 import random
 import re
 import time
@@ -36,6 +37,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ebalance.actor import Actor, acting_as, current_actor
 from ebalance.db import patterns
+from ebalance.db.storable import is_storable
 
 type Clock = Callable[[], datetime]
 """Returns the current time, aware. Called after the locks are taken. Tests pass their own."""
@@ -118,6 +120,35 @@ class NotPermitted(Refused):
     sentence_template = _("You are not allowed to do this.")
 
 
+def storable_arguments[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """Raise InvalidInput for an argument with a character that no text column can hold.
+
+    That is NUL and half of a surrogate pair, in texts, keys of rows, plaintexts, and anywhere in
+    lists and mappings. For services that are not ``transactional``, which asks the same.
+    """
+    names = [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name, value in (*zip(names, args, strict=False), *kwargs.items()):
+            require_storable(value, name)
+        return function(*args, **kwargs)
+
+    return run
+
+
+def require_storable(value: object, field: str) -> None:
+    """Raises InvalidInput. ``field`` names the argument."""
+    is_fit = is_storable(value)
+    del value  # error reporters show local variables
+    if not is_fit:
+        raise InvalidInput(field=field)
+
+
 def transactional[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     """Run ``function`` as one transaction, or inside the caller's transaction if there is one.
 
@@ -127,6 +158,7 @@ def transactional[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     ``actor``, unless a logged-in user already is the current actor.
     """
 
+    @storable_arguments
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         actor, current = kwargs.get("actor"), current_actor() or Actor()
@@ -168,12 +200,18 @@ def sqlstate(error: BaseException) -> str | None:
 # -- rows ------------------------------------------------------------------------------------------
 
 
-def lock_rows[Row: models.Model](rows: models.QuerySet[Row]) -> list[Row]:
+def lock_rows[Row: models.Model](
+    rows: models.QuerySet[Row], *, skip_locked: bool = False
+) -> list[Row]:
     """Read the rows again and lock them until the transaction ends, in the order of their keys.
 
-    FOR NO KEY UPDATE: other transactions may still add rows that refer to them.
+    FOR NO KEY UPDATE: other transactions may still add rows that refer to them. ``skip_locked``
+    leaves out what another transaction has locked, instead of waiting for it.
     """
-    return list(rows.order_by("pk").select_for_update(no_key=True, of=("self",)))
+    locked = rows.order_by("pk").select_for_update(
+        no_key=True, of=("self",), skip_locked=skip_locked
+    )
+    return list(locked)
 
 
 def pk_of(row_or_key: RowOrKey | None) -> Any:
@@ -253,6 +291,17 @@ def parse_opaque_id(value: object, field: str) -> str | None:
     if isinstance(value, str) and re.fullmatch(patterns.OPAQUE_ID, value):
         return value
     raise InvalidInput(field=field)
+
+
+def parse_external_id(value: object, longest: int, field: str) -> str:
+    """An id that another program made, of at most ``longest`` characters. Raises InvalidInput."""
+    if (
+        not isinstance(value, str)
+        or len(value) > longest
+        or not re.fullmatch(patterns.EXTERNAL_ID, value)
+    ):
+        raise InvalidInput(field=field)
+    return value
 
 
 def parse_text_version(value: object, field: str = "version") -> str:

@@ -88,16 +88,22 @@ def database() -> dict[str, Any]:
             "PORT": "5432",
             "BUNDLED": "ebalance.dev.bundled.ensure_running",
             "OPTIONS": {"server_side_binding": True},  # see below
+            "DISABLE_SERVER_SIDE_CURSORS": True,
         }
-    example = "it should look like postgresql://user:password@host:5432/name"
     url = url.strip()
     if not url:
         raise ImproperlyConfigured("DATABASE_URL is empty; unset it to use the bundled server.")
+    return parse_database_url("DATABASE_URL", url)
+
+
+def parse_database_url(name: str, url: str) -> dict[str, Any]:
+    """The database that the variable ``name`` describes. Raises ImproperlyConfigured."""
+    example = "it should look like postgresql://user:password@host:5432/name"
     scheme, separator, _rest = url.partition("://")
     if not separator:
-        raise ImproperlyConfigured(f"DATABASE_URL is not a URL; {example}.")
+        raise ImproperlyConfigured(f"{name} is not a URL; {example}.")
     if scheme not in {"postgres", "postgresql"}:
-        raise ImproperlyConfigured(f"DATABASE_URL starts with {scheme}://; {example}.")
+        raise ImproperlyConfigured(f"{name} starts with {scheme}://; {example}.")
     try:
         parts = urlsplit(url)
         _port = parts.port
@@ -106,15 +112,17 @@ def database() -> dict[str, Any]:
         config: dict[str, Any] = env.db_url_config(url, engine="ebalance.db.backend")
     except ValueError:
         raise ImproperlyConfigured(
-            "DATABASE_URL has a wrong host or port, or a password with special characters that are "
+            f"{name} has a wrong host or port, or a password with special characters that are "
             f"not percent-encoded; {example}."
         ) from None
     if not config.get("NAME"):
-        raise ImproperlyConfigured(f"DATABASE_URL names no database; {example}.")
+        raise ImproperlyConfigured(f"{name} names no database; {example}.")
     options = config.setdefault("OPTIONS", {})
     options.setdefault("connect_timeout", 10)  # seconds
     # Values are sent separately: the server's log and pg_stat_activity show $1 instead.
     options.setdefault("server_side_binding", True)
+    # A named cursor outlives its transaction, and a transaction pooler would lose it.
+    config["DISABLE_SERVER_SIDE_CURSORS"] = True
     config["HOST"] = unquote(config["HOST"])  # a socket's folder has slashes
     if "port" in options:  # beside ?host=/socket/folder
         config["PORT"] = str(options.pop("port"))
@@ -122,6 +130,13 @@ def database() -> dict[str, Any]:
 
 
 DATABASES = {"default": database()}
+# DATABASE_DIRECT_URL: the same database without its transaction pooler, for commands that need a
+# session of their own. Unset where DATABASE_URL names the server itself.
+DATABASE_DIRECT = (
+    parse_database_url("DATABASE_DIRECT_URL", _direct)
+    if (_direct := os.environ.get("DATABASE_DIRECT_URL", "").strip())
+    else None
+)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
@@ -207,12 +222,8 @@ if not 1 <= HOLD_MINUTES <= 24 * 60:
     raise ImproperlyConfigured(f"HOLD_MINUTES is {HOLD_MINUTES}; it can be 1 to 1440.")
 
 # EXPORTS_DIR: folder of the files that process_exports makes, each with all data of a person. One
-# folder per database; a web server must not list it. EXPORTS_URL: prefix of a file's address,
-# file_url.
+# folder per database; a web server must not list it.
 EXPORTS_DIR = Path(env.str("EXPORTS_DIR", default="") or EBALANCE_DATA_DIR / "exports").absolute()
-EXPORTS_URL = env.str("EXPORTS_URL", default="") or "exports/"
-if not EXPORTS_URL.endswith("/"):
-    raise ImproperlyConfigured("EXPORTS_URL ends with a slash.")
 
 # ERASURE_LEDGER_FILE: the erasures, one line of JSON each, without personal data. A database
 # restored from an older copy does not know the last erasures; replay_erasures repeats them from

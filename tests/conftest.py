@@ -17,6 +17,7 @@ from ebalance.cli import explain
 from ebalance.db.encryption import keys
 from ebalance.dev import bundled
 from tests.advice import stop_if_undeclared
+from tests.clocks import LATE, fact_clock_at
 from tests.databases import Database, Databases, default_connection_on
 from tests.duration_limit import DurationLimit
 
@@ -128,3 +129,24 @@ def empty_database(databases: Databases) -> Iterator[Database]:
 def pytest_unconfigure() -> None:
     _EXPORTS.cleanup()
     bundled.leave(wait=True)
+
+
+@pytest.fixture(scope="module")
+def late_clock_of_new_sessions() -> Iterator[None]:
+    """Sessions that begin now, also those of other processes, have the late clock."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PGOPTIONS", f"-c tests.fact_clock={LATE}")
+        yield
+
+
+@pytest.fixture
+def late_clock(request: pytest.FixtureRequest, late_clock_of_new_sessions: None) -> Iterator[None]:
+    """For tests whose services get clocks of coming years: the rules' clock is later than those."""
+    marker = request.node.get_closest_marker("django_db")
+    if marker is None and "db" not in request.fixturenames:
+        yield
+        return
+    is_committing = bool(marker and marker.kwargs.get("transaction"))
+    request.getfixturevalue("transactional_db" if is_committing else "db")
+    with fact_clock_at(LATE):
+        yield

@@ -59,6 +59,14 @@ def execute(sql: str, params: Any = None) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
+def advisory_locks() -> list[dict[str, Any]]:
+    """The advisory locks that sessions of this database have."""
+    return execute(
+        "SELECT pid, objid FROM pg_locks WHERE locktype = 'advisory' "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+
+
 def from_written_rows(table: str) -> str:
     """Return the FROM clause that selects the rows of a table for a comparison.
 

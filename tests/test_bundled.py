@@ -1,4 +1,4 @@
-"""The bundled server itself: each test has a data folder of its own."""
+"""The bundled server: each test has its own data folder."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ slow = pytest.mark.slow
 
 @contextlib.contextmanager
 def new_folder() -> Iterator[Path]:
-    """A folder that only its maker may enter; its name has a space and Cyrillic letters."""
+    """A folder that only its owner may enter; its name has a space and Cyrillic letters."""
     path = Path(tempfile.mkdtemp(prefix="ebalance тест "))
     try:
         yield path
@@ -66,7 +66,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def prepared() -> Iterator[Path]:
-    """The data folder of a stopped server, which tests copy: initdb takes long."""
+    """The data folder of a stopped server. Tests copy it, because initdb takes long."""
     with new_folder() as path:
         new_server(path).start().close(wait=True)
         yield path / "data"
@@ -85,7 +85,7 @@ def server(folder: Path, prepared: Path) -> Iterator[Server]:
 
 
 def programs(folder: Path, before_start: str) -> Path:
-    """The server's programs, where `before_start`, lines of shell, runs before the server does."""
+    """The server's programs; the shell lines `before_start` run before the server."""
     real, made = bundled_bin_dir(), folder / "programs"
     made.mkdir()
     (made / "initdb").symlink_to(real / "initdb")
@@ -120,7 +120,7 @@ def query(server: Server, statement: str, database: str = "postgres") -> object:
 
 
 @slow
-def test_starts_stops_and_keeps_what_was_written(folder: Path) -> None:
+def test_server_keeps_data_over_a_restart(folder: Path) -> None:
     server = new_server(folder)
     server.start("ebalance")
     with psycopg.connect(**server.params, dbname="ebalance", autocommit=True) as connection:
@@ -134,7 +134,7 @@ def test_starts_stops_and_keeps_what_was_written(folder: Path) -> None:
 
 
 @slow
-def test_listens_on_a_private_socket_only_in_utf8_and_utc(server: Server) -> None:
+def test_server_listens_on_a_private_socket_in_utf8_and_utc(server: Server) -> None:
     server.start("ebalance")
     assert query(server, "SHOW listen_addresses") == ""
     assert query(server, "SHOW server_encoding") == "UTF8"
@@ -145,7 +145,7 @@ def test_listens_on_a_private_socket_only_in_utf8_and_utc(server: Server) -> Non
 
 
 @slow
-def test_a_very_long_path_is_no_obstacle(folder: Path) -> None:
+def test_server_accepts_a_very_long_path(folder: Path) -> None:
     deep = folder / ("длинный " * 12).strip() / ("x" * 100)
     made = Server(bundled_bin_dir(), deep / "data", quiet=True).start()
     assert query(made, "SELECT 1") == 1
@@ -153,7 +153,7 @@ def test_a_very_long_path_is_no_obstacle(folder: Path) -> None:
 
 
 @slow
-def test_several_starters_at_once_share_one_server(folder: Path) -> None:
+def test_concurrent_starters_share_one_server(folder: Path) -> None:
     with ThreadPoolExecutor() as pool:
         clients = list(pool.map(lambda _: client(folder), range(3)))
     assert [process.stdout.readline() for process in clients if process.stdout] == ["ready\n"] * 3
@@ -165,7 +165,7 @@ def test_several_starters_at_once_share_one_server(folder: Path) -> None:
 
 
 @slow
-def test_a_client_that_is_killed_leaves_no_process(folder: Path) -> None:
+def test_killed_client_leaves_no_process(folder: Path) -> None:
     process = client(folder)
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
@@ -175,7 +175,7 @@ def test_a_client_that_is_killed_leaves_no_process(folder: Path) -> None:
 
 
 @slow
-def test_the_server_stays_while_somebody_uses_it(folder: Path, server: Server) -> None:
+def test_server_runs_while_a_client_uses_it(folder: Path, server: Server) -> None:
     server.start()
     process = client(folder)
     assert process.stdout
@@ -186,17 +186,17 @@ def test_the_server_stays_while_somebody_uses_it(folder: Path, server: Server) -
     other = client(folder)
     assert other.stdout
     assert other.stdout.readline() == "ready\n"
-    server.close(wait=True)  # returns although the server lives on
+    server.close(wait=True)  # returns although the server keeps running
     assert processes_with_argument(folder / "data")
     other.communicate()
     assert eventually(lambda: not processes_with_argument(folder))
 
 
 @slow
-def test_last_user_waits_although_a_lock_changes_hands(
+def test_last_user_waits_although_the_lock_is_briefly_taken(
     folder: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The supervisor takes the users' lock and gives it back between two looks of the leaver."""
+    """The supervisor takes and releases the users' lock between two checks of the last user."""
     server.start()
     look, seen = server.locks.is_free, iter([False, True])  # not free alone, but free to share
 
@@ -209,7 +209,7 @@ def test_last_user_waits_although_a_lock_changes_hands(
 
 
 @slow
-def test_comes_back_after_the_server_was_killed(server: Server) -> None:
+def test_killed_server_is_restarted(server: Server) -> None:
     server.start("ebalance")
     first = server.cluster.running_pid()
     assert first
@@ -221,7 +221,7 @@ def test_comes_back_after_the_server_was_killed(server: Server) -> None:
 
 
 @slow
-def test_comes_back_after_supervisor_and_server_were_killed(folder: Path, server: Server) -> None:
+def test_server_is_restarted_after_a_kill_of_all_processes(folder: Path, server: Server) -> None:
     server.start()
     for process in processes_with_argument(folder):
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -234,7 +234,7 @@ def test_comes_back_after_supervisor_and_server_were_killed(folder: Path, server
 
 
 @slow
-def test_a_server_that_lost_its_supervisor_gets_a_new_one(folder: Path, server: Server) -> None:
+def test_server_without_a_supervisor_gets_a_new_one(folder: Path, server: Server) -> None:
     server.start()
     for process in processes_with_argument(folder):
         if "supervise" in process.cmdline():
@@ -247,7 +247,7 @@ def test_a_server_that_lost_its_supervisor_gets_a_new_one(folder: Path, server: 
 
 @slow
 def test_unused_server_is_stopped_before_it_is_up(folder: Path, server: Server) -> None:
-    """The starter is gone. The server has no pid file yet and misses the first signal."""
+    """The starter has ended. The server has no pid file yet and misses the first signal."""
     bin_dir = programs(folder, """trap 'missed=1' INT; until [ "$missed" ]; do sleep 0.05; done""")
     server.cluster.make_socket_dir()
     command = supervisor_command(cluster.Cluster(bin_dir, server.cluster.data_dir))
@@ -255,7 +255,7 @@ def test_unused_server_is_stopped_before_it_is_up(folder: Path, server: Server) 
         supervisor = subprocess.Popen(command, stderr=log)
     assert eventually(lambda: supervisor.poll() is not None)
     assert not processes_with_argument(folder)
-    assert "immediate shutdown" not in (folder / "log").read_text()  # the next resort was not used
+    assert "immediate shutdown" not in (folder / "log").read_text()  # no stronger signal was used
 
 
 @slow
@@ -299,7 +299,7 @@ def test_server_that_takes_long_to_start_is_waited_for(
 
 @slow
 def test_running_server_without_a_socket_is_restarted(server: Server) -> None:
-    """A cleaner of /tmp has removed the file: nobody can connect any more."""
+    """A cleaner of /tmp has removed the socket, so no client can connect."""
     server.start()
     first = server.cluster.running_pid()
     Path(server.cluster.socket).unlink()
@@ -321,7 +321,7 @@ def test_running_server_that_refuses_a_client_is_left_running(folder: Path, serv
 
 
 @slow
-def test_says_that_it_waits_for_another_command(
+def test_wait_for_another_command_is_reported(
     server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.start()
@@ -343,7 +343,9 @@ def test_says_that_it_waits_for_another_command(
         pytest.param("", id="lost"),
     ],
 )
-def test_a_stale_pid_file_is_survived(folder: Path, server: Server, pid: str | None) -> None:
+def test_server_starts_despite_a_stale_pid_file(
+    folder: Path, server: Server, pid: str | None
+) -> None:
     options = server.cluster.account.process_options
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, **options) as other:
         text = str(other.pid) if pid is None else pid
@@ -356,7 +358,7 @@ def test_a_stale_pid_file_is_survived(folder: Path, server: Server, pid: str | N
 
 
 @slow
-def test_a_half_made_data_folder_is_made_anew(folder: Path) -> None:
+def test_incomplete_data_folder_is_replaced(folder: Path) -> None:
     (folder / "data.init-killed").mkdir()
     (folder / "data.init-killed" / "PG_VERSION").write_text("18\n")
     (folder / "data").mkdir()
@@ -367,11 +369,11 @@ def test_a_half_made_data_folder_is_made_anew(folder: Path) -> None:
 
 
 @slow
-def test_a_forked_child_may_end_without_taking_the_server_away(server: Server) -> None:
+def test_exit_of_a_forked_child_does_not_stop_the_server(server: Server) -> None:
     server.start()
     process = psutil.Popen(["true"])  # an unrelated child does not hold the lock either
     process.wait()
-    # A process of its own: forking beside threads of the test runner would warn.
+    # In a new process, because a fork beside the test runner's threads would warn.
     code = (
         "import os, sys; from ebalance.dev.bundled import Server; "
         "s = Server(sys.argv[1], sys.argv[2], quiet=True).start(); "
@@ -388,7 +390,7 @@ def test_a_forked_child_may_end_without_taking_the_server_away(server: Server) -
     assert query(server, "SELECT 1") == 1
 
 
-# Each of them alone would make the query below fail.
+# Each of them alone would fail the query below.
 OF_OTHER_SERVERS = {
     "PGSERVICE": "another",
     "PGOPTIONS": "-c search_path=another",
@@ -409,7 +411,7 @@ def test_environment_of_other_servers_is_ignored(folder: Path) -> None:
 
 
 @slow
-def test_says_why_the_server_refuses_connections(folder: Path, server: Server) -> None:
+def test_refused_connection_is_reported_with_its_reason(folder: Path, server: Server) -> None:
     (folder / "data" / "pg_hba.conf").write_text("local all all reject\n")
     text = refusal(folder / "data")
     assert "did not start" in text
@@ -424,7 +426,7 @@ def refusal(data_dir: Path, bin_dir: Path | None = None) -> str:
     return str(caught.value)
 
 
-def test_says_that_the_data_folder_cannot_be_written(folder: Path) -> None:
+def test_read_only_data_folder_is_reported(folder: Path) -> None:
     if os.geteuid() == 0:
         assert "cannot use /sys/ebalance" in refusal(Path("/sys/ebalance/data"))
     else:
@@ -433,37 +435,37 @@ def test_says_that_the_data_folder_cannot_be_written(folder: Path) -> None:
         folder.chmod(0o700)
 
 
-def test_says_that_a_file_is_in_the_way(folder: Path) -> None:
+def test_file_at_the_path_of_the_folder_is_reported(folder: Path) -> None:
     (folder / "file").write_text("")
     assert "a file is in the way" in refusal(folder / "file" / "data")
     assert "a file is in the way" in refusal(folder / "file" / "below" / "data")
 
 
-def test_says_that_the_folder_holds_something_else(folder: Path) -> None:
+def test_folder_with_other_files_is_reported(folder: Path) -> None:
     (folder / "data").mkdir()
     (folder / "data" / "diary.txt").write_text("")
     assert "holds no PostgreSQL data" in refusal(folder / "data")
     assert (folder / "data" / "diary.txt").exists()
 
 
-def test_says_that_the_data_are_of_another_version(folder: Path) -> None:
+def test_data_of_another_version_are_reported(folder: Path) -> None:
     (folder / "data").mkdir()
     new_server(folder).cluster.account.give(folder / "data")
     (folder / "data" / "PG_VERSION").write_text("14\n")
     assert "made by PostgreSQL 14" in refusal(folder / "data")
 
 
-def test_says_that_the_path_is_too_long(folder: Path) -> None:
+def test_too_long_path_is_reported(folder: Path) -> None:
     assert "too long for PostgreSQL" in refusal(folder.joinpath(*["п" * 100] * 5, "data"))
 
 
-def test_says_that_programs_are_missing(folder: Path) -> None:
+def test_missing_programs_are_reported(folder: Path) -> None:
     assert "incomplete" in refusal(folder / "data", bin_dir=folder)
 
 
 @slow
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounting needs root")
-def test_says_that_the_disk_is_full(folder: Path) -> None:
+def test_full_disk_is_reported(folder: Path) -> None:
     disk = folder / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=8m,mode=755", "tmpfs", str(disk)]

@@ -1,4 +1,4 @@
-"""What people get wrong is answered in one line, without a traceback and without a password."""
+"""Commands report wrong input in one line, without a traceback and without a password."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PASSWORD = "s3cret-pass"
 
 
 def one_line(result: subprocess.CompletedProcess[str]) -> str:
-    """The refusal; asserts that it is one line, a non-zero exit and nothing else."""
+    """Return the refusal; assert a non-zero exit and no output but this line."""
     assert result.returncode not in (0, None), result.stdout
     lines = [line for line in result.stderr.splitlines() if line.strip()]
     assert len(lines) == 1, result.stderr
@@ -74,7 +74,7 @@ def test_command_with_a_wrong_database_url_ends_in_one_line() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["migrate", "run", "loaddata"])
-def test_an_unreachable_server(command: str) -> None:
+def test_unreachable_server_is_reported(command: str) -> None:
     arguments = ["seeds"] if command == "loaddata" else _port(command)
     with closed_port() as port:
         url = f"postgres://u:{PASSWORD}@127.0.0.1:{port}/db"
@@ -83,7 +83,7 @@ def test_an_unreachable_server(command: str) -> None:
     assert "refused" in line
 
 
-def test_an_env_file_that_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_env_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "ebalance").mkdir()
     copied = shutil.copy(ROOT / "ebalance" / "settings.py", tmp_path / "ebalance")
     (tmp_path / ".env").write_bytes(b"SECRET_KEY=\xff\xfe")
@@ -92,7 +92,7 @@ def test_an_env_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_reader_that_goes_away() -> None:
+def test_command_ends_quietly_after_its_output_is_closed() -> None:
     """`manage.py … | head -1`."""
     with subprocess.Popen(
         [sys.executable, "manage.py", "help"],
@@ -109,13 +109,13 @@ def test_a_reader_that_goes_away() -> None:
 
 
 @pytest.mark.slow
-def test_an_unknown_host() -> None:
+def test_unknown_host_is_reported() -> None:
     line = one_line(manage("migrate", DATABASE_URL=f"postgres://u:{PASSWORD}@nowhere.invalid/db"))
     assert "Cannot use the database db on nowhere.invalid" in line
 
 
 @pytest.mark.slow
-def test_a_missing_database(empty_database) -> None:
+def test_missing_database_is_reported(empty_database) -> None:
     url = empty_database.url.replace(empty_database.name, "no_such_database")
     assert "no_such_database" in one_line(manage("migrate", DATABASE_URL=url))
 
@@ -130,7 +130,7 @@ def test_a_missing_database(empty_database) -> None:
         ("run", "-c role=pg_monitor", "permission denied"),
     ],
 )
-def test_a_server_that_lets_nothing_be_made(
+def test_read_only_server_is_reported(
     empty_database: Database, command: str, options: str, part: str
 ) -> None:
     url = f"{empty_database.url}&options={quote(options)}"
@@ -147,22 +147,22 @@ def test_a_server_that_lets_nothing_be_made(
         ("sslmode=nonsense", "invalid sslmode value"),
     ],
 )
-def test_a_wrong_parameter(parameter: str, part: str) -> None:
+def test_wrong_parameter_is_reported(parameter: str, part: str) -> None:
     url = f"postgres://u:{PASSWORD}@127.0.0.1:1/db?{parameter}"
     assert part in one_line(manage("migrate", DATABASE_URL=url))
 
 
 @pytest.mark.slow
-def test_a_socket_folder_as_host(empty_database: Database) -> None:
-    """As libpq writes it: percent-encoded."""
+def test_socket_folder_may_be_the_host(empty_database: Database) -> None:
+    """Percent-encoded, as for libpq."""
     host = quote("/tmp/No Such Folder", safe="")
     line = one_line(manage("migrate", DATABASE_URL=f"postgres://u@{host}:5433/db"))
     assert 'socket "/tmp/No Such Folder/.s.PGSQL.5433" failed' in line
 
 
 @pytest.mark.slow
-def test_a_missing_server_is_no_consistent_history() -> None:
-    """`make test` asks this before it runs pytest."""
+def test_missing_server_fails_the_migration_check() -> None:
+    """`make test` runs this check before pytest."""
     command = ["-W", "error::RuntimeWarning", "manage.py", "makemigrations", "--check", "--dry-run"]
     with closed_port() as port:
         url = f"postgres://u:{PASSWORD}@127.0.0.1:{port}/db"
@@ -197,7 +197,9 @@ def test_pytest_ends_at_once_without_a_server() -> None:
 
 
 @pytest.mark.slow
-def test_pytest_ends_at_once_when_it_may_make_no_database(empty_database: Database) -> None:
+def test_pytest_ends_at_once_without_the_right_to_create_databases(
+    empty_database: Database,
+) -> None:
     result = run_pytest(f"{empty_database.url}&options={quote('-c role=pg_monitor')}")
     assert result.returncode == 1
     assert "permission denied" in result.stdout
@@ -206,7 +208,7 @@ def test_pytest_ends_at_once_when_it_may_make_no_database(empty_database: Databa
 
 
 @pytest.mark.slow
-def test_a_server_that_is_too_old(empty_database) -> None:
+def test_too_old_server_is_reported(empty_database) -> None:
     code = (
         "import sys; from ebalance.db.backend import base; "
         "base.DatabaseFeatures.minimum_database_version = (99,); "
@@ -226,7 +228,7 @@ def test_a_server_that_is_too_old(empty_database) -> None:
 
 
 @pytest.mark.slow
-def test_a_port_in_use(tmp_path: Path) -> None:
+def test_port_in_use_is_reported(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -239,20 +241,20 @@ def test_a_port_in_use(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("port", ["0", "70000", "http"])
-def test_a_port_that_is_none(port: str) -> None:
+def test_invalid_port_is_refused(port: str) -> None:
     with pytest.raises(CommandError, match=f"^'{port}' is not a port"):
         call_command("run", "--port", port)
 
 
 @pytest.mark.slow
-def test_a_data_folder_that_cannot_be_used(tmp_path: Path) -> None:
+def test_unusable_data_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     line = one_line(manage("migrate", DATABASE_URL=None, EBALANCE_DATA_DIR=str(tmp_path / "file")))
     assert "The bundled PostgreSQL cannot use" in line
 
 
 @pytest.mark.slow
-def test_a_database_that_does_not_know_cyrillic(databases: Databases) -> None:
+def test_database_without_cyrillic_is_reported(databases: Databases) -> None:
     database = databases.empty("ENCODING 'UTF8' LOCALE_PROVIDER libc LOCALE 'C'")
     try:
         line = one_line(manage("migrate", DATABASE_URL=database.url))
@@ -262,8 +264,8 @@ def test_a_database_that_does_not_know_cyrillic(databases: Databases) -> None:
 
 
 @pytest.mark.slow
-def test_a_fixture_that_breaks_a_rule(fresh_database: Database, tmp_path: Path) -> None:
-    """The rule is named; the row is not quoted, as PostgreSQL's own detail would."""
+def test_fixture_that_breaks_a_rule_is_reported(fresh_database: Database, tmp_path: Path) -> None:
+    """The refusal names the rule and, unlike PostgreSQL's detail, does not quote the row."""
     person = {"email": "marker@example.com", "phone": "8 999", "display_name": "Marker"}
     fixture = tmp_path / "people.json"
     fixture.write_text(json.dumps([{"model": "identity.user", "fields": person}]))
@@ -284,7 +286,7 @@ PRODUCTION = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("environment", ["stage", "prod"])
-def test_run_is_for_development(environment: str) -> None:
+def test_run_is_refused_outside_development(environment: str) -> None:
     line = one_line(manage("run", **{**PRODUCTION, "EBALANCE_ENV": environment}))
     assert "is for development" in line
 
@@ -314,7 +316,7 @@ sys.exit(run(["manage.py", "keys", "status"]))
 
 
 @pytest.mark.slow
-def test_production_needs_nothing_of_development(fresh_database: Database) -> None:
+def test_production_imports_nothing_of_development(fresh_database: Database) -> None:
     settings = environment(**{**PRODUCTION, "DATABASE_URL": fresh_database.url})
     settings["DJANGO_SETTINGS_MODULE"] = "ebalance.settings"
     done = subprocess.run(
@@ -337,7 +339,9 @@ def test_production_without_a_secret_key_ends_in_one_line() -> None:
 
 
 @pytest.mark.parametrize("missing", ["SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL"])
-def test_production_does_not_start_without(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_production_does_not_start_without_its_settings(
+    missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in PRODUCTION.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv(missing)
@@ -354,7 +358,7 @@ def test_production_settings_pass_the_deployment_check() -> None:
 
 
 @pytest.mark.slow
-def test_a_traceback_is_shown_when_asked_for() -> None:
+def test_traceback_option_shows_the_traceback() -> None:
     with closed_port() as port:
         url = f"postgres://127.0.0.1:{port}/db"
         result = manage("migrate", "--traceback", DATABASE_URL=url)

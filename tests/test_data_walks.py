@@ -1,4 +1,4 @@
-"""The files that three operations pass through, in order: docs/architecture.md shows the same."""
+"""The files that three operations pass through, in the order shown in docs/architecture.md."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 
 DOCUMENT = Path(settings.BASE_DIR, "docs", "architecture.md")
 ROOT = f"{settings.BASE_DIR}/"
-# From the roofs down to the ground (pyproject.toml has the same order for imports).
+# From the roofs to the ground (pyproject.toml has the same order for imports).
 LAYERS = [
     ("ebalance/dev/", "ebalance/admin/"),
     ("ebalance/privacy/",),
@@ -49,7 +49,7 @@ def layer_of(file: str) -> int:
 
 
 class Walk:
-    """Records the files of the application in the order in which they are entered."""
+    """Records the application's files in the order in which they are entered."""
 
     def __init__(self) -> None:
         self.files: list[str] = []
@@ -64,7 +64,7 @@ class Walk:
         return self._names[code]
 
     def caller(self, frame: FrameType) -> str | None:
-        """The file that called; the decorator ``transactional`` stands between two files."""
+        """The calling file, without the decorator ``transactional`` between two files."""
         at = frame.f_back
         while at is not None:
             name = self.name(at.f_code)
@@ -76,7 +76,7 @@ class Walk:
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> None:
         name = self.name(frame.f_code) if event == "call" else None
-        # Lambdas beside a field are declarations; whoever reads the declaration calls them.
+        # Lambdas of a field are declarations, called by the reader of the declaration.
         if name is None or frame.f_code.co_name == "<lambda>":
             return
         caller = self.caller(frame)
@@ -136,8 +136,8 @@ def documented(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", WALKS)
-def test_data_walk_goes_down_and_is_documented(name: str) -> None:
-    WALKS[name]()()  # what a process computes once is computed now
+def test_data_walk_is_downward_and_documented(name: str) -> None:
+    WALKS[name]()()  # fills the caches of the process
     operation = WALKS[name]()
     with walking() as walk:
         operation()

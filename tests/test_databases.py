@@ -1,4 +1,4 @@
-"""The tests' own databases: clones of a template, and nothing left behind."""
+"""The test databases: clones of a template, dropped after use."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_default_connection_is_on_a_migrated_clone(databases: Databases) -> 
 
 
 @pytest.mark.slow
-def test_a_fresh_database_is_apart_and_known_to_processes(fresh_database: Database) -> None:
+def test_fresh_database_is_separate_and_usable_by_processes(fresh_database: Database) -> None:
     with fresh_database.connect(autocommit=True) as mine:
         mine.execute("CREATE TABLE only_here ()")
         assert mine.info.dbname == fresh_database.name
@@ -36,7 +36,7 @@ def test_a_fresh_database_is_apart_and_known_to_processes(fresh_database: Databa
 
 
 @pytest.mark.slow
-def test_what_a_dead_run_left_is_dropped_and_what_a_living_run_uses_is_not(
+def test_databases_of_dead_runs_are_dropped_but_not_those_of_live_runs(
     databases: Databases, fresh_database: Database
 ) -> None:
     dead = f"test_{databases.base}_{os.getpid()}_dead"
@@ -47,7 +47,7 @@ def test_what_a_dead_run_left_is_dropped_and_what_a_living_run_uses_is_not(
         assert databases._exists(dead)
 
     def is_dropped() -> bool:
-        # The server releases the lock a moment after the connection was closed.
+        # The server releases the lock shortly after the connection is closed.
         databases.drop_leftovers()
         return not databases._exists(dead)
 
@@ -55,7 +55,7 @@ def test_what_a_dead_run_left_is_dropped_and_what_a_living_run_uses_is_not(
     assert databases._exists(fresh_database.name)
 
 
-def test_a_build_that_was_killed_is_no_template(databases: Databases) -> None:
+def test_killed_build_is_no_template(databases: Databases) -> None:
     building = f"building_{databases.base}"
     with databases._maintenance() as reader:
         # Another run on this server may be building its template.
@@ -75,7 +75,7 @@ def test_a_build_that_was_killed_is_no_template(databases: Databases) -> None:
 
 
 @pytest.mark.slow
-def test_two_runs_at_once_do_not_meet() -> None:
+def test_concurrent_runs_are_independent() -> None:
     test = "tests/test_databases.py::test_the_default_connection_is_on_a_migrated_clone"
     runs = [
         subprocess.Popen(

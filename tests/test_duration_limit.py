@@ -1,4 +1,4 @@
-"""The check that a test of over a second carries the mark `slow`."""
+"""The check that a test of more than a second carries the mark `slow`."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_time_is_scaled_to_the_reference_machine(
 
 
 def test_busy_core_shows_as_contention() -> None:
-    """A child on the same core: each of the two waits while the other runs."""
+    """With a child on the same core, each process waits while the other runs."""
     if not duration_limit.SCHEDSTAT.exists():
         assert Reading.take().waiting == 0
         return

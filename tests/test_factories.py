@@ -1,4 +1,4 @@
-"""The factories make what they say, and the tables ask for no more than they should."""
+"""The factories make the declared rows, and the tables require no other columns."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def each_status() -> Any:
 
 
 def without_seeds(model: type[models.Model]) -> None:
-    """All four roles are seeded; a new one needs room."""
+    """All four roles are seeded, so a new one needs a deleted one."""
     if model is Role:
         Role.objects.all().delete()
 
@@ -87,10 +87,10 @@ def test_every_model_has_a_factory() -> Iterator[str]:
     expected = {model for app in ours for model in app.get_models()}
     assert len(expected) > 40
     for model in expected - FACTORIES.keys():
-        place = of_class(model)
+        location = of_class(model)
         yield (
             f"tests/factories/{model._meta.app_label}.py: declare `{model.__name__}Factory` "
-            f"for the model `{place.declaration}` ({place.file})"
+            f"for the model `{location.declaration}` ({location.file})"
         )
     for model, factory_class in FACTORIES.items():
         if model not in expected or factory_class.__name__ != f"{model.__name__}Factory":
@@ -99,7 +99,7 @@ def test_every_model_has_a_factory() -> Iterator[str]:
             )
 
 
-def test_a_model_without_a_factory_is_named_with_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_without_a_factory_is_named_with_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
     before = {*test_every_model_has_a_factory.__wrapped__()}
     monkeypatch.delitem(FACTORIES, Lead)
     (line,) = {*test_every_model_has_a_factory.__wrapped__()} - before
@@ -151,7 +151,7 @@ def test_factory_makes_valid_rows(
 
 
 def check_written_row(instance: models.Model) -> None:
-    """``full_clean()`` accepts the row, or refuses it only because its table is never updated."""
+    """``full_clean()`` accepts the row, except in tables without updates."""
     rules = frozen_rules(type(instance))
     if not rules:
         instance.full_clean()
@@ -163,7 +163,7 @@ def check_written_row(instance: models.Model) -> None:
 
 
 def frozen_rules(model: type[models.Model]) -> set[str]:
-    """The rule by which rows are never updated: to validate one for an update is to refuse it."""
+    """The rule against updates of the table, which refuses every validation for an update."""
     names = {trigger.name for trigger in getattr(model._meta, "triggers", ())}
     return names & {f"{model._meta.db_table}_{rule}" for rule in ("immutable", "append_only")}
 
@@ -203,7 +203,7 @@ def test_factory_reaches_each_status(model: type[models.Model]) -> None:
                 written.full_clean()
 
 
-def test_a_walk_ends_with_the_values_given() -> None:
+def test_factory_keeps_given_values_through_its_steps() -> None:
     service = AppointmentFactory().service
     done = AppointmentFactory(completed=True, service=service, outcome_reason_category="other")
     done.refresh_from_db()
@@ -213,7 +213,7 @@ def test_a_walk_ends_with_the_values_given() -> None:
     assert done.hold_expires_at is None
 
 
-def test_what_a_state_needs_is_written_on_the_way() -> None:
+def test_factory_writes_the_rows_that_a_state_requires() -> None:
     assert ReviewFactory(published=True).publication_consents.get().granted
     assert InteractiveDefinitionFactory(published=True).versions.get().version == 1
     template = MessageTemplateFactory(active=True, telegram=True, active_version=3)
@@ -221,7 +221,7 @@ def test_what_a_state_needs_is_written_on_the_way() -> None:
     assert template.versions.get().subject is None
 
 
-def test_demo_data_is_what_the_verbs_would_publish() -> None:
+def test_demo_data_satisfies_the_publication_rules() -> None:
     UserFactory(role="owner")
     assert load_demo()
     for item in ContentItem.objects.all():
@@ -231,7 +231,7 @@ def test_demo_data_is_what_the_verbs_would_publish() -> None:
         assert configs.problems(kind, version.config) == []
 
 
-def test_version_is_a_configuration_of_its_kind() -> None:
+def test_factory_makes_a_valid_configuration_of_each_kind() -> None:
     with case_loop() as case:
         for kind in InteractiveDefinition.Type.values:
             with case(kind):
@@ -244,26 +244,25 @@ def test_appointments_do_not_overlap_even_with_the_longest_break() -> None:
     AppointmentFactory.create_batch(5, buffer_minutes=120)
 
 
-def test_a_seeded_parent_may_be_replaced_by_a_row() -> None:
+def test_seeded_parent_may_be_replaced_by_a_row() -> None:
     topic = TopicFactory()
     assert LeadFactory(topic=topic).topic_id == topic.pk
     assert LeadFactory(topic=None).topic_id is None
     assert Lead.objects.get(pk=LeadFactory().pk).topic == Topic.objects.get(code="anxiety")
 
 
-def test_a_role_is_granted_on_request() -> None:
+def test_factory_grants_a_role() -> None:
     assert UserFactory(role="owner").is_staff
     assert not UserFactory().user_roles.exists()
 
 
-def test_a_moderation_action_takes_its_target() -> None:
+def test_moderation_action_accepts_its_target() -> None:
     review = ReviewFactory(pending=True)
     action = ModerationActionFactory(of_review=True, ugc=review)
     assert (action.ugc_type, action.ugc_id) == ("review", review.pk)
 
 
-# What a stranger must give besides the columns that are NOT NULL and have no default: the rules
-# ask for it.
+# Columns that an INSERT must set because of rules, besides NOT NULL columns without a default.
 RULES_ASK: dict[str, list[str]] = {
     "users": ["email"],
     "consents": ["user_id"],
@@ -277,7 +276,7 @@ RULES_ASK: dict[str, list[str]] = {
     "message_template_versions": ["subject"],
     "diary_entries": ["payload_encrypted"],
 }
-# NOT NULL without a default, but written by a trigger: a stranger leaves them out.
+# NOT NULL without a default, but filled by a trigger, so an INSERT leaves them out.
 TRIGGERS_FILL = {
     "deep_links": ["expires_at"],
     "audit_log_entries": ["seq", "prev_hash", "row_hash"],
@@ -303,7 +302,7 @@ def insert_row(table: str, row: dict[str, Any]) -> None:
 
 
 @each_model
-def test_the_databases_defaults_suffice(
+def test_required_columns_and_database_defaults_suffice(
     model: type[models.Model], factory_class: type[EntityFactory]
 ) -> None:
     without_seeds(model)
@@ -323,14 +322,14 @@ def test_the_databases_defaults_suffice(
         assert written.pk.version == 7
     for f in model._meta.concrete_fields:
         if f.column not in row and f.has_default() and not f.primary_key:
-            # What Django would have given and what the database gave are the same.
+            # The defaults of Django and of the database agree.
             assert getattr(written, f.attname) == f.get_default(), f.column
     if not frozen_rules(model):
         written.full_clean()
 
 
-def test_what_a_person_needs_is_nothing_but_an_address() -> None:
-    """The shortest INSERT of the model, told in full: this is what other services rely on."""
+def test_person_needs_only_an_address() -> None:
+    """The shortest INSERT, on which other services rely, and all resulting values."""
     execute("INSERT INTO users (email) VALUES ('a@example.com')")
     user = User.objects.get(email="a@example.com")
     assert (user.status, user.password, user.is_superuser) == ("active", "", False)

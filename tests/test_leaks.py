@@ -1,7 +1,7 @@
-"""Nothing that is P1, P2 or ciphertext reaches a log, a report, a dump or the server's own log.
+"""No P1 value, P2 value or ciphertext reaches a log, a report, a dump or the server's own log.
 
-Every such column of every model is given a value that is found nowhere else. Then all goes wrong
-that can, and what was written down meanwhile is searched.
+Every such column of every model receives a unique value. Then the tests cause every kind of failure
+and search the recorded output for the values.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from django.test import Client, RequestFactory
 from django.views.debug import technical_500_response
 from psycopg.types.json import Jsonb
 
+from audit.models import AuditLogEntry
 from ebalance.db.encryption.fields import (
     BlindIndex,
     Plaintext,
@@ -40,6 +41,7 @@ from ebalance.db.encryption.fields import (
     SealedField,
     SealedJSON,
 )
+from ebalance.db.fields import SecureURL
 from ebalance.db.schema import data_map
 from ebalance.dev.bundled import Server, bundled_bin_dir
 from ebalance.redaction.exceptions import formatted
@@ -53,15 +55,17 @@ from tests.sessions import Session
 
 WORD = "qzxleak"  # in each value that may have letters
 NUMBER = "77700777"  # in each that has digits only
-# How a row comes to have a value in the column.
+# Traits with which a factory fills the column.
 TRAITS: dict[str, dict[str, Any]] = {"identity.DataExportRequest": {"ready": True}}
-# Django's own: filled by signing in.
+# Their rows never change: the values are given at creation.
+FIXED = {AuditLogEntry}
+# Django fills it at a login.
 NOT_PLANTED = {"django_session"}
 
 
 @dataclass
 class Planted:
-    """A row, a personal column of it, and what its value must not be seen as."""
+    """A row, a personal column, and the forms in which its value must not appear."""
 
     row: models.Model
     field: models.Field
@@ -85,8 +89,12 @@ def plain_value(column: str, number: int) -> str:
 
 
 def planted_value(field: models.Field, row: models.Model, number: int) -> tuple[Any, str]:
-    """What is assigned, and the text in it."""
+    """The value to assign, and the text in it."""
     value = plain_value(field.column, number)
+    if isinstance(field, SecureURL):
+        value = f"https://example.com/{value}"
+    elif isinstance(field, models.GenericIPAddressField):
+        value = f"2001:db8:777::{number + 1}"
     if isinstance(field, SealedJSON):
         payload = copy.deepcopy(getattr(row, field.name).open())
         payload["note"] = value
@@ -96,44 +104,53 @@ def planted_value(field: models.Field, row: models.Model, number: int) -> tuple[
 
 def plant() -> list[Planted]:
     """A row of each model with personal columns, all of them filled."""
-    found: list[Planted] = []
+    planted_rows: list[Planted] = []
     for table in data_map.tables():
         columns = [c.field for c in table.columns if c.privacy != "P0"]
         if not columns or table.name in NOT_PLANTED:
             continue
         model = table.model
         row = FACTORIES[model](**TRAITS.get(model._meta.label, {}))
+        assigned: dict[str, Any] = {}
+        added: list[Planted] = []
         for field in columns:
             value = ""
-            if not isinstance(field, BlindIndex):  # follows the column it is computed from
-                assigned, value = planted_value(field, row, len(found))
-                setattr(row, field.name, assigned)
-            found.append(Planted(row, field, value))
-        row.save()
-    for planted in found:
+            if not isinstance(field, BlindIndex):  # computed from its source column
+                number = len(planted_rows) + len(added)
+                assigned[field.name], value = planted_value(field, row, number)
+            added.append(Planted(row, field, value))
+        if model in FIXED:
+            row = FACTORIES[model](**assigned)
+            added = [replace(planted, row=row) for planted in added]
+        else:
+            for name, new in assigned.items():
+                setattr(row, name, new)
+            row.save()
+        planted_rows += added
+    for planted in planted_rows:
         if isinstance(planted.field, ProtectedField):
             planted.ciphertext = getattr(planted.row, planted.field.name).text
-    return found
+    return planted_rows
 
 
 def leaks(text: str, planted: list[Planted]) -> set[str]:
     """The columns whose value, or its ciphertext, is in `text`."""
-    found = {str(p) for p in planted if p.value and p.value in text}
-    found |= {str(p) for p in planted if p.ciphertext and p.ciphertext.split(".")[2] in text}
-    return found | {part for part in (WORD, NUMBER) if part in text}
+    shown = {str(p) for p in planted if p.value and p.value in text}
+    shown |= {str(p) for p in planted if p.ciphertext and p.ciphertext.split(".")[2] in text}
+    return shown | {part for part in (WORD, NUMBER) if part in text}
 
 
 def two_columns(planted: list[Planted]) -> list[Planted]:
-    """One in the open and one sealed."""
+    """One plain column and one sealed column."""
     sealed = next(p for p in planted if isinstance(p.field, SealedField))
     return [next(p for p in planted if not isinstance(p.field, ProtectedField)), sealed]
 
 
-# -- what is written down -----------------------------------------------------------------------
+# -- recorded output ----------------------------------------------------------------------------
 
 
 class Notebook(logging.Handler):
-    """Keeps all that a handler of another tool could see."""
+    """A handler that keeps everything that another tool could see."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -152,8 +169,8 @@ class Notebook(logging.Handler):
 
 
 @contextmanager
-def everything_written_down() -> Iterator[Notebook]:
-    """All loggers at DEBUG, statements included."""
+def record_all_logs() -> Iterator[Notebook]:
+    """Set all loggers to DEBUG, including statements."""
     notebook = Notebook()
     loggers = [logging.getLogger(), *map(logging.getLogger, logging.root.manager.loggerDict)]
     levels = [logger.level for logger in loggers]
@@ -173,11 +190,11 @@ def everything_written_down() -> Iterator[Notebook]:
             logger.removeHandler(notebook)
 
 
-# -- what goes wrong ----------------------------------------------------------------------------
+# -- failures -----------------------------------------------------------------------------------
 
 
 def statements(p: Planted) -> Iterator[tuple[str, list[Any]]]:
-    """Raw SQL that the database refuses, with the value in it or in the row."""
+    """Raw SQL that the database refuses, with the value in the statement or in the row."""
     meta = p.row._meta
     table, key, column = meta.db_table, meta.pk.column, p.field.column
     names = [f.column for f in meta.concrete_fields if f.column != key]
@@ -218,7 +235,7 @@ def in_the_database(p: Planted) -> Iterator[Callable[[], Any]]:
 
 
 def in_the_code(p: Planted) -> Iterator[Callable[[], Any]]:
-    """Code that has the value in its hands when it fails."""
+    """Code that fails while it holds the value."""
     value = getattr(p.row, p.field.name)
     opened = value.open() if hasattr(value, "open") else p.value
     text = p.value or p.ciphertext
@@ -246,22 +263,22 @@ def _raise(error: Exception, cause: Exception | None = None) -> None:
     raise error from cause
 
 
-def goes_wrong(
+def cause_failures(
     planted: list[Planted],
-    ways: Callable[[Planted], Iterator[Callable[[], Any]]],
+    failures_of: Callable[[Planted], Iterator[Callable[[], Any]]],
     notebook: Notebook,
 ) -> int:
-    """Let each failure happen, and report it in every way. Returns how many there were."""
+    """Cause each failure, report it in every form, and return the number of failures."""
     failures = 0
     for p in planted:
         kept = copy.copy(p.row.__dict__)
-        for fail in ways(p):
+        for fail in failures_of(p):
             try:
                 with transaction.atomic():
                     fail()
             except Exception as error:
                 failures += 1
-                # Pages are slow to make: all of one column if all are tried, and some else.
+                # Pages are slow: make all pages for the first column, and a sample for the others.
                 with_page = failures % 15 == 0 or (p is planted[0] and len(planted) > 2)
                 report(error, p, notebook, with_page=with_page)
             p.row.__dict__.update(kept)
@@ -269,7 +286,7 @@ def goes_wrong(
 
 
 def report(error: Exception, p: Planted, notebook: Notebook, *, with_page: bool) -> None:
-    """As a careless programmer would, and as Django does."""
+    """Report the error like careless code, and like Django."""
     logger = logging.getLogger("tests.leaks")
     where = f"/admin/?{p.field.name}={p.value}"
     request = RequestFactory().post(where, {p.field.name: p.value}, headers={"referer": where})
@@ -284,8 +301,8 @@ def report(error: Exception, p: Planted, notebook: Notebook, *, with_page: bool)
         notebook.pages.append(page.content.decode())
 
 
-def look_around(planted: list[Planted], client: Client) -> None:
-    """Admin's pages of each row, searches, forms that are refused."""
+def visit_admin(planted: list[Planted], client: Client) -> None:
+    """Open admin's pages of each row, search, and post refused forms."""
     templates = logging.getLogger("django.template")
     for row in {p.row.pk: p.row for p in planted}.values():
         if row._meta.label in WITHOUT_A_PAGE:
@@ -294,7 +311,7 @@ def look_around(planted: list[Planted], client: Client) -> None:
             response = client.get(address)
             if address.endswith("/change/") and "adminform" in (response.context or ()):
                 client.post(address, {**form_data(response), "status": f"{WORD} {NUMBER}"})
-        templates.setLevel(logging.INFO)  # each page would say again which variables it lacks
+        templates.setLevel(logging.INFO)  # each page would repeat its missing variables
     for p in planted:
         if p.field.model._meta.label not in WITHOUT_A_PAGE:
             meta = p.field.model._meta
@@ -326,13 +343,13 @@ def test_every_personal_column_is_planted(db: None) -> None:
         pytest.param(list, id="all", marks=pytest.mark.slow),
     ],
 )
-def test_what_the_database_refuses_is_not_written_down(
+def test_database_refusals_log_no_personal_value(
     db: None, capfd: pytest.CaptureFixture[str], chosen: Callable[[list[Planted]], list[Planted]]
 ) -> None:
-    with everything_written_down() as notebook:
+    with record_all_logs() as notebook:
         planted = plant()
         refused = chosen(planted)
-        failures = goes_wrong(refused, in_the_database, notebook)
+        failures = cause_failures(refused, in_the_database, notebook)
     notebook.pages += capfd.readouterr()
     assert failures > 15 * len(refused)
     for part in ("INSERT INTO", "SQLSTATE 22P02", "_id_stays", "cannot contain NUL", "Traceback"):
@@ -341,35 +358,33 @@ def test_what_the_database_refuses_is_not_written_down(
 
 
 @pytest.mark.slow
-def test_no_page_of_admin_writes_down_what_is_personal(
-    db: None, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_admin_pages_log_no_personal_value(db: None, capfd: pytest.CaptureFixture[str]) -> None:
     owner = Client(raise_request_exception=False)
     owner.force_login(UserFactory(role="owner"))
-    with everything_written_down() as notebook:
+    with record_all_logs() as notebook:
         planted = plant()
-        look_around(planted, owner)
+        visit_admin(planted, owner)
     notebook.pages += capfd.readouterr()
     assert "GET" in notebook.text or "SELECT" in notebook.text
     assert leaks(notebook.text, planted) == set()
 
 
 @pytest.mark.slow
-def test_what_code_stumbles_over_is_not_written_down(
+def test_errors_in_code_log_no_personal_value(
     db: None, settings: Any, mailoutbox: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     settings.ADMINS = ["ops@localhost"]
     settings.MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
     logger, mails = logging.getLogger("tests.leaks"), AdminMail(include_html=True)
     mails.setLevel(logging.ERROR)
-    with everything_written_down() as notebook:
+    with record_all_logs() as notebook:
         planted = plant()
         logger.addHandler(mails)
         try:
-            failures = goes_wrong(planted[:1], in_the_code, notebook)
+            failures = cause_failures(planted[:1], in_the_code, notebook)
         finally:
             logger.removeHandler(mails)
-        failures += goes_wrong(planted[1:], in_the_code, notebook)
+        failures += cause_failures(planted[1:], in_the_code, notebook)
     for mail in mailoutbox:
         notebook.pages += [mail.subject, mail.body, mail.alternatives[0].content]
     notebook.pages += capfd.readouterr()
@@ -381,31 +396,31 @@ def test_what_code_stumbles_over_is_not_written_down(
 
 
 def pages_of(role: str, planted: list[Planted]) -> str:
-    """What admin shows of the planted rows, and lists of them, to somebody with this role."""
+    """The admin pages and lists of the planted rows for a user with this role."""
     client = Client()
     client.force_login(UserFactory(role=role))
-    found = []
+    pages = []
     for row in {p.row.pk: p.row for p in planted}.values():
         if row._meta.label not in WITHOUT_A_PAGE:
             for address in (page(type(row), "changelist"), *row_pages(row)):
-                found.append(client.get(address).content.decode())
-    return "\n".join(found)
+                pages.append(client.get(address).content.decode())
+    return "\n".join(pages)
 
 
 @pytest.mark.slow
-def test_no_page_of_admin_shows_what_is_sealed(db: None) -> None:
+def test_admin_pages_show_no_sealed_value(db: None) -> None:
     planted = plant()
     sealed = [p for p in planted if isinstance(p.field, ProtectedField)]
     shown = leaks(pages_of("owner", planted), planted)
     assert shown & {str(p) for p in sealed} == set()
-    # Contacts in the open are there for the owner to see, and for nobody in the editor's place.
+    # The owner sees plain contacts, the editor does not.
     assert {"users.email", "users.phone", "users.display_name"} <= shown
     assert leaks(pages_of("editor", planted), planted) == set()
 
 
-def test_what_is_searched_for_can_be_found(db: None) -> None:
-    """The two tests above would notice."""
-    with everything_written_down() as notebook:
+def test_search_for_leaks_detects_every_planted_value(db: None) -> None:
+    """The searches of the tests above are effective."""
+    with record_all_logs() as notebook:
         planted = plant()
     for p in planted:
         with pytest.raises(KeyError) as caught:
@@ -416,7 +431,7 @@ def test_what_is_searched_for_can_be_found(db: None) -> None:
 
 
 @pytest.mark.slow
-def test_a_deadlock_and_a_serialization_failure_quote_nothing(fresh_database: Database) -> None:
+def test_deadlocks_and_serialization_failures_quote_no_value(fresh_database: Database) -> None:
     with fresh_database.connect(autocommit=True) as plain:
         keys = [
             plain.execute(
@@ -453,47 +468,47 @@ def test_a_deadlock_and_a_serialization_failure_quote_nothing(fresh_database: Da
         "DeadlockDetected",
         "SerializationFailure",
     }
-    with everything_written_down() as notebook:
+    with record_all_logs() as notebook:
         for error in errors:
             logging.getLogger("tests.leaks").error("%s", error, exc_info=error)
     assert "DeadlockDetected" in notebook.text
     assert WORD not in notebook.text
 
 
-def test_a_dump_holds_nothing_personal_unless_asked(db: None) -> None:
+def test_dump_holds_personal_values_only_on_request(db: None) -> None:
     planted = plant()
-    dumped, said = StringIO(), StringIO()
-    call_command("dumpdata", "--all", stdout=dumped, stderr=said)
+    dumped, warnings = StringIO(), StringIO()
+    call_command("dumpdata", "--all", stdout=dumped, stderr=warnings)
     assert leaks(dumped.getvalue(), planted) == set()
     assert len(json.loads(dumped.getvalue())) > len(planted)
     for p in planted:
-        assert str(p) in said.getvalue()
+        assert str(p) in warnings.getvalue()
     full = StringIO()
-    call_command("dumpdata", "--all", "--with-personal-data", stdout=full, stderr=said)
+    call_command("dumpdata", "--all", "--with-personal-data", stdout=full, stderr=warnings)
     assert leaks(full.getvalue(), planted) >= {str(p) for p in planted if not is_json(p)}
     again = StringIO()
-    call_command("dumpdata", "--all", stdout=again, stderr=said)
-    assert again.getvalue() == dumped.getvalue()  # nothing was left switched off or on
+    call_command("dumpdata", "--all", stdout=again, stderr=warnings)
+    assert again.getvalue() == dumped.getvalue()  # no switch is left changed
 
 
 def is_json(p: Planted) -> bool:
     return isinstance(p.field, SealedJSON) and p.ciphertext is None
 
 
-def test_sessions_and_natural_keys_are_left_out_of_a_dump(db: None) -> None:
+def test_dump_has_no_sessions_and_no_natural_keys(db: None) -> None:
     client = Client()
     client.force_login(UserFactory(role="owner"))
-    dumped, said = StringIO(), StringIO()
-    call_command("dumpdata", "sessions", "identity.User", stdout=dumped, stderr=said)
+    dumped, warnings = StringIO(), StringIO()
+    call_command("dumpdata", "sessions", "identity.User", stdout=dumped, stderr=warnings)
     assert client.session.session_key not in dumped.getvalue()
-    assert "django_session" in said.getvalue()
-    assert "lead_notes" not in said.getvalue()
+    assert "django_session" in warnings.getvalue()
+    assert "lead_notes" not in warnings.getvalue()
     for option in ("--natural-foreign", "--natural-primary"):
         with pytest.raises(Exception, match="--with-personal-data"):
-            call_command("dumpdata", option, stdout=dumped, stderr=said)
+            call_command("dumpdata", option, stdout=dumped, stderr=warnings)
 
 
-def test_a_fixture_that_is_refused_is_named_without_its_values(db: None, tmp_path: Path) -> None:
+def test_refused_fixture_is_named_without_its_values(db: None, tmp_path: Path) -> None:
     key = str(uuid.uuid4())
     cases: list[tuple[str, dict[str, Any], str]] = [
         ("identity.user", {"created_at": WORD}, "users.created_at"),
@@ -502,13 +517,13 @@ def test_a_fixture_that_is_refused_is_named_without_its_values(db: None, tmp_pat
         ("crm.leadnote", {"note_encrypted": WORD}, "lead_notes.note_encrypted"),
     ]
     path = tmp_path / "wrong.json"
-    for model, fields, place in cases:
+    for model, fields, column in cases:
         path.write_text(json.dumps([{"model": model, "pk": key, "fields": fields}]))
         with pytest.raises(Exception) as caught:  # noqa: PT011  (its text is what is checked)
             call_command("loaddata", path, verbosity=0)
-        said = f"{caught.value} {formatted(caught.value)}"
-        assert WORD not in said
-        assert place in str(caught.value)
+        shown = f"{caught.value} {formatted(caught.value)}"
+        assert WORD not in shown
+        assert column in str(caught.value)
         assert str(path) in str(caught.value)
     path.write_text(json.dumps([{"model": "identity.user", "pk": WORD, "fields": {}}]))
     with pytest.raises(Exception, match=r"users\.id") as caught:
@@ -517,7 +532,7 @@ def test_a_fixture_that_is_refused_is_named_without_its_values(db: None, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_command_that_fails_prints_nothing_personal() -> None:
+def test_failing_command_prints_nothing_personal() -> None:
     code = f"value = {WORD!r} + '1'; int(value)"
     command = [sys.executable, str(ROOT / "manage.py"), "shell", "-c", code]
     result = subprocess.run(command, capture_output=True, text=True, env=environment(), cwd=ROOT)
@@ -572,7 +587,7 @@ LOUD = {"log_statement": "all", "log_min_duration_statement": "0"}
 
 @pytest.fixture(params=PROGRAMS, scope="module")
 def loud_server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """A server of its own that logs all statements."""
+    """A separate server that logs all statements."""
     bin_dir = PROGRAMS[request.param]()
     if not (bin_dir / "postgres").exists():
         pytest.skip(f"no PostgreSQL {request.param} on this system")
@@ -585,10 +600,10 @@ def loud_server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 
 @pytest.mark.slow
-def test_nothing_reaches_the_servers_log(loud_server: Server) -> None:
-    """What the database refuses, once more on a server that logs all it does."""
+def test_server_log_receives_no_personal_value(loud_server: Server) -> None:
+    """The refusals of the database again, on a server that logs every statement."""
     start = loud_server.cluster.log_path.stat().st_size
-    tests = f"{__file__}::test_what_the_database_refuses_is_not_written_down"
+    tests = f"{__file__}::test_database_refusals_log_no_personal_value"
     tests += "[two]"
     options = ("-p", "no:cacheprovider", "-p", "no:duration-limit")
     result = subprocess.run(
@@ -611,8 +626,8 @@ def test_nothing_reaches_the_servers_log(loud_server: Server) -> None:
 
 
 @pytest.mark.slow
-def test_the_usual_way_would_reach_the_servers_log(loud_server: Server) -> None:
-    """What is searched for above is there without our backend, or without the quiet settings."""
+def test_server_log_receives_values_of_plain_psycopg(loud_server: Server) -> None:
+    """Without the project's backend or the quiet settings, the log holds the values."""
     with psycopg.connect(
         **loud_server.params,
         dbname="ebalance",
@@ -627,5 +642,5 @@ def test_the_usual_way_would_reach_the_servers_log(loud_server: Server) -> None:
         with pytest.raises(psycopg.DataError):
             plain.execute("SELECT %s::int", [f"{WORD} in an error"])
     log = loud_server.cluster.log_path.read_text(errors="replace")
-    for place in ("the statement", "a parameter", "an error"):
-        assert f"{WORD} in {place}" in log
+    for source in ("the statement", "a parameter", "an error"):
+        assert f"{WORD} in {source}" in log

@@ -1,4 +1,4 @@
-"""What people read is in Russian."""
+"""All texts for people are in Russian."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tools import messages
 
 CATALOGUE = messages.PO.relative_to(messages.ROOT)
 CYRILLIC = re.compile(r"[а-яё]", re.IGNORECASE)
-LATIN = {"Telegram"}  # names that are written so in Russian too
-PLAIN = re.compile(r"[\n -~“”’№–—…]+")  # what an English source may be made of
+LATIN = {"Telegram"}  # names that Russian writes in Latin letters
+PLAIN = re.compile(r"[\n -~“”’№–—…]+")  # the allowed form of an English source
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def russian():
 
 @pytest.fixture(scope="module")
 def wanted() -> Catalog:
-    """All messages that need a translation; reading the whole source takes long."""
+    """All messages that need a translation, read once because the source is large."""
     return messages.wanted()
 
 
@@ -36,7 +36,7 @@ def untranslated(texts) -> list[str]:
 
 
 @advises
-def test_the_catalogue_is_complete_and_compiled(
+def test_catalogue_is_complete_and_compiled(
     wanted: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
     monkeypatch.setattr(messages, "wanted", lambda: wanted)
@@ -47,7 +47,7 @@ def test_the_catalogue_is_complete_and_compiled(
 @advises
 def test_texts_of_models_are_russian() -> Iterator[str]:
     for model in messages.project_models():
-        place = of_class(model)
+        location = of_class(model)
         texts = {
             "verbose_name": model._meta.verbose_name,
             "verbose_name_plural": model._meta.verbose_name_plural,
@@ -63,7 +63,7 @@ def test_texts_of_models_are_russian() -> Iterator[str]:
             if untranslated([text]):
                 yield (
                     f"{CATALOGUE}: translate {str(text)!r}, the text of "
-                    f"`{place.declaration}.{name}` ({place.file}), and run `make messages`"
+                    f"`{location.declaration}.{name}` ({location.file}), and run `make messages`"
                 )
 
 
@@ -84,10 +84,10 @@ def test_field_labels_start_in_lower_case_or_with_an_abbreviation() -> Iterator[
         for field in model._meta.local_fields:
             text = str(field.verbose_name)
             if text[0].isupper() and not text[:2].isupper():
-                place = of_field(field)
+                location = of_field(field)
                 yield (
                     f"{CATALOGUE}: start {text!r} in lower case, the label of "
-                    f"`{place.declaration}` ({place.file})"
+                    f"`{location.declaration}` ({location.file})"
                 )
 
 
@@ -125,19 +125,19 @@ def test_english_sources_are_plain(wanted: Catalog) -> None:
         ("Gone", "Больше нет.", "ends otherwise"),
     ],
 )
-def test_a_wrong_translation_is_named(source, russian_text, fault):
-    assert any(found.startswith(fault) for found in messages.faults(Message(source, russian_text)))
+def test_wrong_translation_is_named(source, russian_text, fault):
+    assert any(each.startswith(fault) for each in messages.faults(Message(source, russian_text)))
 
 
-def test_a_right_translation_is_not():
+def test_right_translation_has_no_fault():
     assert list(messages.faults(Message("%(name)s: gone.", "%(name)s: больше нет."))) == []
 
 
-def test_a_fuzzy_translation_is_named():
+def test_fuzzy_translation_is_named():
     assert list(messages.faults(Message("Gone", "Нет", flags=["fuzzy"]))) == ["is marked as fuzzy"]
 
 
-def test_a_plural_needs_every_form():
+def test_plural_needs_every_form():
     one, few, many = "%(n)s запись", "%(n)s записи", "%(n)s записей"
     assert list(messages.faults(Message(("%(n)s row", "%(n)s rows"), (one, few, many)))) == []
     assert list(messages.faults(Message(("%(n)s row", "%(n)s rows"), (one, few, ""))))

@@ -13,19 +13,19 @@ from tools.structure import PACKAGES
 
 DOCUMENT = "docs/adr/0018-outbox-memory.md"
 READS = re.compile(r"\bOutboxEvent\.objects|\b(?:FROM|JOIN) (?:public\.)?outbox_events\b")
-# The outbox itself, and invented data.
+# The outbox itself, and demo data.
 OWN = ("audit/", "ebalance/dev/")
 
 
 def readers() -> set[str]:
-    found = set()
+    names = set()
     for package in PACKAGES:
         for path in Path(settings.BASE_DIR, package).rglob("*.py"):
             name = str(path.relative_to(settings.BASE_DIR))
             is_own = name.startswith(OWN) or "/migrations/" in name
             if not is_own and READS.search(path.read_text(encoding="utf-8")):
-                found.add(name)
-    return found
+                names.add(name)
+    return names
 
 
 def documented() -> set[str]:
@@ -41,7 +41,7 @@ def test_services_that_read_old_events_are_listed() -> Iterator[str]:
         yield f"{DOCUMENT}: remove the row of {name}, which does not read the outbox"
 
 
-def test_reader_of_old_events_is_found() -> None:
+def test_reader_of_old_events_is_detected() -> None:
     assert READS.search('OutboxEvent.objects.filter(event_type="lead_merged")')
     assert READS.search("SELECT payload FROM outbox_events")
     assert not READS.search("from audit.models import OutboxEvent")

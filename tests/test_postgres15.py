@@ -1,6 +1,4 @@
-"""`migrate` from empty on PostgreSQL 15, the oldest that is supported, where the system has its
-programs.
-"""
+"""`migrate` from empty on PostgreSQL 15, the oldest supported version, if it is installed."""
 
 from __future__ import annotations
 
@@ -35,7 +33,7 @@ def server() -> Iterator[Server]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_oldest_server_is_migrated_and_takes_the_seeds_twice(server: Server) -> None:
+def test_oldest_server_accepts_migrations_and_seeds_twice(server: Server) -> None:
     for _ in range(2):
         result = manage("migrate", DATABASE_URL=server.url("ebalance"))
         assert result.returncode == 0, result.stderr
@@ -50,8 +48,7 @@ def test_oldest_server_is_migrated_and_takes_the_seeds_twice(server: Server) -> 
         if model._meta.managed
     }
     assert expected <= tables
-    # Beyond the models there are only Django's own record of migrations and tables that
-    # migrations declare in SQL.
+    # Besides the models' tables: Django's record of migrations and tables declared in SQL.
     assert len(tables) >= len(expected) + 1
     for _ in range(2):
         result = manage("loaddata", "seeds", DATABASE_URL=server.url("ebalance"))

@@ -1,6 +1,6 @@
-"""Rules against a second, simpler reading of them, on random values.
+"""Rules compared with a second, simpler implementation, on random values.
 
-What takes long has a fast test with few examples and a slow one with many.
+A long check has a fast test with few examples and a slow test with many.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ pytestmark = pytest.mark.django_db
 
 many = settings(
     max_examples=300,
-    deadline=None,  # a database stands behind every example
+    deadline=None,  # every example uses a database
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 
 
 class Undo(Exception):
-    """Takes an example's rows back."""
+    """Rolls back the rows of an example."""
 
 
 def is_accepted(write) -> bool:
-    """Whether the database takes what ``write`` writes; it is taken back either way."""
+    """Whether the database accepts the rows of ``write``; they are rolled back."""
     try:
         with transaction.atomic():
             write()
@@ -54,7 +54,7 @@ SLUGGISH = st.text(st.sampled_from("az09-_ AZя\n\t.%'\\"), max_size=12) | st.in
 
 @settings(many, max_examples=100)
 @given(slug=SLUGGISH)
-def test_slugs(slug: str) -> None:
+def test_slug_rule_agrees_with_a_pattern(slug: str) -> None:
     expected = len(slug) <= 120 and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", slug) is not None
     assert is_accepted(lambda: insert_sql(TagFactory.build(slug=slug))) == expected
     assert is_accepted(lambda: TagFactory(slug=slug)) == expected
@@ -62,16 +62,16 @@ def test_slugs(slug: str) -> None:
 
 @many
 @given(text=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60))
-def test_no_text_is_taken_for_a_sealed_value(text: str) -> None:
-    """Nothing that a person would type has the shape of a sealed value."""
+def test_typed_text_is_never_a_sealed_value(text: str) -> None:
+    """No text that a person types has the form of a sealed value."""
     (row,) = execute("SELECT is_sealed(%s) AS sealed", [text])
     assert row["sealed"] is False
 
 
 SESSION = st.tuples(
-    st.integers(0, 40),  # start, steps of five minutes
-    st.integers(1, 12),  # length, the same
-    st.sampled_from([0, 5, 10, 30]),  # break, minutes
+    st.integers(0, 40),  # start, in steps of five minutes
+    st.integers(1, 12),  # length, in the same steps
+    st.sampled_from([0, 5, 10, 30]),  # break, in minutes
     st.sampled_from(["held", "paid", "confirmed", "canceled"]),
 )
 MORNING = datetime(2031, 3, 30, 7, tzinfo=UTC)  # a clock change in Europe
@@ -94,7 +94,7 @@ def test_many_sessions_overlap_when_their_busy_times_do(sessions: list) -> None:
 
 
 def check_overlap(sessions: list) -> None:
-    """The database refuses exactly the sessions whose busy time meets an earlier one."""
+    """The database refuses exactly the sessions whose busy time overlaps an earlier one."""
     busy: list[tuple[datetime, datetime]] = []
     with transaction.atomic():
         shared = AppointmentFactory()
@@ -146,7 +146,7 @@ ENVELOPE_KEYS = [key for keys in oracle.ENVELOPE.values() for key in keys]
 
 @st.composite
 def fitting(draw: Any, kind: str, allowed: list[str] | None) -> Any:
-    """A value of the kind, or now and then anything."""
+    """A value of the kind, or sometimes any value."""
     if draw(st.integers(0, 19)) == 0:
         return draw(VALUES)
     if kind.endswith("_list"):
@@ -157,7 +157,7 @@ def fitting(draw: Any, kind: str, allowed: list[str] | None) -> Any:
         "bool": st.booleans(),
         "uuid": st.uuids().map(str),
         "timestamp": st.datetimes(timezones=st.just(UTC)).map(
-            lambda moment: moment.isoformat().replace("+00:00", "Z")
+            lambda instant: instant.isoformat().replace("+00:00", "Z")
         ),
         "topic": st.sampled_from(sorted(oracle.TOPICS)),
         "zone": st.sampled_from(["Europe/Moscow", "UTC", "Asia/Kolkata"]),

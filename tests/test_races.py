@@ -1,4 +1,4 @@
-"""Rules about two rows hold when two sessions touch them at once, at every isolation level."""
+"""Rules about two rows hold under concurrent writes, at every isolation level."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ TAKE = "DELETE FROM user_roles WHERE user_id = %s AND role_code = 'owner'"
     [(BLOCK, BLOCK), (TAKE, TAKE), (BLOCK, TAKE), (TAKE, DELETE)],
     ids=["both blocked", "both lose the role", "blocked and role", "role and deleted"],
 )
-def test_of_two_owners_one_stays(
+def test_concurrent_removals_leave_one_owner(
     module_database: Database, connection: psycopg.Connection, level: str, first: str, second: str
 ) -> None:
     owners = [person(connection, "owner") for _ in range(2)]
@@ -143,7 +143,7 @@ DAYS = count()
 
 
 @pytest.mark.parametrize(("minutes", "booked"), [(0, 1), (49, 1), (50, 2)])
-def test_an_hour_is_booked_once_and_the_next_beside_it(
+def test_hour_is_booked_once_and_the_next_hour_is_free(
     module_database: Database, connection: psycopg.Connection, level: str, minutes: int, booked: int
 ) -> None:
     offered = one(
@@ -164,7 +164,7 @@ def test_an_hour_is_booked_once_and_the_next_beside_it(
     assert kept == booked
 
 
-def test_the_audit_chain_does_not_fork(
+def test_audit_chain_does_not_fork(
     module_database: Database, connection: psycopg.Connection, level: str
 ) -> None:
     entry = (

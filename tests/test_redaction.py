@@ -1,6 +1,4 @@
-"""What is about a person, and ciphertext, stays out of logs, reports and breadcrumbs; what is not
-stays readable.
-"""
+"""Logs, reports and breadcrumbs hold no personal values; other text stays readable."""
 
 from __future__ import annotations
 
@@ -61,7 +59,7 @@ LABEL = "identity.User 0192f3c4-8a2b-7c3d-9e4f-5a6b7c8d9e0f"
 
 
 class Foreign(logging.Handler):
-    """A handler of another tool: no filter of ours, its own formatter."""
+    """A handler of another tool, with its own formatter and without our filter."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -78,7 +76,7 @@ class Foreign(logging.Handler):
 
     @property
     def seen(self) -> str:
-        """Everything that could be taken from the records."""
+        """All text that could be read from the records."""
         return "\n".join([*self.lines, *(repr(vars(record)) for record in self.records)])
 
 
@@ -176,17 +174,17 @@ def test_text_about_a_person_is_hidden() -> None:
     check_each(HIDDEN.items(), check, undo=False)
 
 
-def test_text_about_nobody_stays_readable() -> None:
+def test_impersonal_text_stays_readable() -> None:
     assert [text(line) for line in READABLE] == READABLE
 
 
-def test_what_surrounds_a_hidden_value_stays() -> None:
+def test_text_around_a_hidden_value_stays() -> None:
     assert text("mail to anna@example.com failed in 0.2 s") == "mail to [e-mail] failed in 0.2 s"
     assert text("GET /a/?q=x HTTP/1.1") == "GET /a/?[query] HTTP/1.1"
     assert text("email=x, retries=3") == "email=[withheld], retries=3"
 
 
-def test_a_traceback_in_a_text_keeps_places_and_types() -> None:
+def test_traceback_in_a_text_keeps_locations_and_types() -> None:
     try:
         try:
             int("Marker")
@@ -221,7 +219,7 @@ HUGE = [
 
 
 def test_time_of_a_huge_text_grows_with_its_length() -> None:
-    """Quadratic time would be far over the limit, which counts the work of this thread only."""
+    """Quadratic time would far exceed the limit, which counts the work of this thread only."""
     for unit in HUGE:
         started = time.thread_time()
         text(unit * (30_000 // len(unit)))
@@ -251,7 +249,7 @@ def circle() -> list[Any]:
 
 
 def bush() -> list[Any]:
-    """Small, and endless to walk through."""
+    """A small value that is endless to walk through."""
     level: list[Any] = ["x"]
     for _ in range(50):
         level = [level] * 10
@@ -307,7 +305,7 @@ def test_value_is_shown_without_data_about_people() -> None:
     check_each(VALUES.items(), check, undo=False)
 
 
-def test_circles_and_bushes_end() -> None:
+def test_cyclic_and_branching_values_are_cut() -> None:
     assert "Marker" not in str(value(circle()))
     assert len(str(value(bush()))) < 100_000
     assert len(value(list(range(100_000)))) < 2_000
@@ -355,7 +353,7 @@ class RaisesWhenAsked(ImproperlyConfigured):
         raise RuntimeError("Marker")
 
 
-def test_an_exception_whose_text_raises() -> None:
+def test_exception_with_a_failing_text_is_withheld() -> None:
     assert message(RaisesWhenAsked("x")) == WITHHELD
 
 
@@ -368,7 +366,7 @@ def chained() -> BaseException:
                 error.add_note("Marker")
                 raise ExceptionGroup("Marker", [error, ValueError("Marker")]) from error
         except ExceptionGroup:
-            raise RuntimeError("Marker")  # noqa: B904  (the context is the point)
+            raise RuntimeError("Marker")  # noqa: B904  (the test needs the context)
     except RuntimeError as error:
         return error
 
@@ -377,7 +375,7 @@ def code_of(function: Callable[..., Any]) -> str:
     return function.__name__
 
 
-def test_a_chain_keeps_types_and_places() -> None:
+def test_chain_of_errors_keeps_types_and_locations() -> None:
     shown = formatted(chained())
     messages = [line for line in shown.splitlines() if "raise" not in line and "[" not in line]
     assert "Marker" not in "\n".join(messages)
@@ -385,7 +383,7 @@ def test_a_chain_keeps_types_and_places() -> None:
         assert part in shown
 
 
-def test_a_chain_may_be_a_circle_or_endless() -> None:
+def test_cyclic_or_endless_chain_of_errors_is_redacted() -> None:
     first, second = ValueError("Marker"), KeyError("Marker")
     first.__cause__, second.__cause__ = second, first
     assert "Marker" not in formatted(first)
@@ -400,7 +398,7 @@ def test_a_chain_may_be_a_circle_or_endless() -> None:
 # -- records ------------------------------------------------------------------------------------
 
 
-def test_a_record_is_redacted_at_birth(log: Any) -> None:
+def test_record_is_redacted_at_its_creation(log: Any) -> None:
     logger, handler = log
     logger.info("%s wrote %d lines to %s in %.2f s", PERSON, 3, "anna@example.com", 0.5)
     assert handler.lines == [f"{LABEL} wrote 3 lines to [e-mail] in 0.50 s"]
@@ -408,8 +406,8 @@ def test_a_record_is_redacted_at_birth(log: Any) -> None:
     assert "anna" not in handler.seen
 
 
-def test_message_and_arguments_stay_apart_where_nothing_is_hidden(log: Any) -> None:
-    """Tools group by the message."""
+def test_harmless_message_keeps_its_arguments_separate(log: Any) -> None:
+    """Tools group records by the message."""
     logger, handler = log
     logger.info("%s wrote %d lines", PERSON, 3)
     assert (handler.records[0].msg, handler.records[0].args) == ("%s wrote %d lines", (LABEL, 3))
@@ -447,7 +445,7 @@ def test_message_is_redacted_in_every_form(log: Any) -> None:
     check_each([(str(n), case) for n, case in enumerate(FORMS)], check, undo=False)
 
 
-def test_what_is_put_on_a_record_is_redacted(log: Any) -> None:
+def test_extra_attributes_of_a_record_are_redacted(log: Any) -> None:
     logger, handler = log
     request = RequestFactory().post(
         "/a/?q=Marker", {"note": "Marker"}, headers={"cookie": "x=Marker"}
@@ -463,7 +461,7 @@ def test_what_is_put_on_a_record_is_redacted(log: Any) -> None:
     assert "123456789" not in handler.seen
 
 
-def test_an_exception_is_redacted_for_every_formatter(log: Any) -> None:
+def test_exception_is_redacted_for_every_formatter(log: Any) -> None:
     logger, handler = log
     try:
         raise chained()
@@ -477,23 +475,23 @@ def test_an_exception_is_redacted_for_every_formatter(log: Any) -> None:
     assert "Marker" not in "".join(traceback.format_exception_only(error))
 
 
-def test_arguments_that_do_not_fit_are_reported_redacted(
+def test_mismatched_arguments_are_reported_redacted(
     log: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logger, handler = log
     monkeypatch.setattr(logging, "raiseExceptions", True)
     address = "anna@example.com"
     template = "%d and %s"
-    # Not through the logger: a handler of pytest raises where others report.
+    # Not through the logger, because pytest's handler raises an error that others report.
     handler.handle(logger.makeRecord("x", 30, "a.py", 1, template, (address,), None))
-    said = capsys.readouterr().err
-    assert "--- Logging error ---" in said
-    assert "Arguments: ('[e-mail]',)" in said
-    assert address not in said
+    printed = capsys.readouterr().err
+    assert "--- Logging error ---" in printed
+    assert "Arguments: ('[e-mail]',)" in printed
+    assert address not in printed
     assert handler.lines == []
 
 
-def test_nothing_makes_logging_fail(log: Any) -> None:
+def test_hostile_values_do_not_make_logging_fail(log: Any) -> None:
     logger, handler = log
     hostile = [Raises(), circle(), bush(), PERSON, {1: Raises()}, object()]
     for number, given in enumerate(hostile, 1):
@@ -503,16 +501,14 @@ def test_nothing_makes_logging_fail(log: Any) -> None:
     assert "Marker" not in handler.seen
 
 
-def test_a_failure_of_redaction_withholds_the_record(
-    log: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failing_redaction_withholds_the_record(log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     logger, handler = log
     monkeypatch.setattr(records, "text", Raises().__str__)
     logger.warning("Marker")
     assert handler.lines == ["(a message that could not be redacted)"]
 
 
-def test_redacting_twice_changes_nothing(log: Any) -> None:
+def test_second_redaction_changes_nothing(log: Any) -> None:
     logger, handler = log
     try:
         raise KeyError("Marker")
@@ -524,9 +520,9 @@ def test_redacting_twice_changes_nothing(log: Any) -> None:
     assert {k: v for k, v in vars(record).items() if k != "exc_text"} == before
 
 
-def test_records_of_other_makers_are_redacted_too(log: Any) -> None:
+def test_records_of_other_factories_are_redacted(log: Any) -> None:
     made = logging.makeLogRecord({"msg": "anna@example.com", "exc_text": "x anna@example.com"})
-    assert "anna" in made.getMessage()  # put on after birth
+    assert "anna" in made.getMessage()  # set after the creation
     shown = records.Redaction().filter(made)
     assert "anna" not in f"{shown.getMessage()} {shown.exc_text}"
 
@@ -538,7 +534,7 @@ def test_a_record_can_be_copied_and_pickled(log: Any) -> None:
     assert pickle.loads(pickle.dumps(copy.copy(record))).getMessage() == LABEL
 
 
-def test_threads_log_at_once(log: Any) -> None:
+def test_threads_log_concurrently(log: Any) -> None:
     logger, handler = log
     threads = [
         threading.Thread(target=lambda: [logger.info("%s", PERSON) for _ in range(50)])
@@ -551,14 +547,14 @@ def test_threads_log_at_once(log: Any) -> None:
     assert handler.lines == [LABEL] * 400
 
 
-def test_warnings_are_records(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warnings_are_redacted_records(monkeypatch: pytest.MonkeyPatch) -> None:
     handler = Foreign()
     logger = logging.getLogger("py.warnings")
     logger.addHandler(handler)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always")
-            logging.captureWarnings(False)  # pytest has put its own in since
+            logging.captureWarnings(False)  # pytest has replaced it since
             logging.captureWarnings(True)
             try:
                 warnings.warn("no anna@example.com", stacklevel=1)
@@ -569,7 +565,7 @@ def test_warnings_are_records(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no [e-mail]" in handler.seen
 
 
-def test_installing_twice_wraps_once() -> None:
+def test_second_installation_changes_nothing() -> None:
     before = logging.getLogRecordFactory(), logging.Logger.makeRecord
     records.install()
     assert (logging.getLogRecordFactory(), logging.Logger.makeRecord) == before
@@ -609,12 +605,12 @@ def request_of_a_person() -> HttpRequest:
         DATABASE_URL="postgresql://Marker@x/y",
     )
     request.user = PERSON
-    assert request.POST  # it is parsed
+    assert request.POST  # parses it
     return request
 
 
 def lines_without_code(report: str) -> str:
-    """The report but for excerpts of this file, in which the marker is written."""
+    """The report without excerpts of this file, which contain the marker."""
     return "\n".join(
         line
         for line in report.splitlines()
@@ -624,7 +620,7 @@ def lines_without_code(report: str) -> str:
 
 @pytest.mark.parametrize("is_email", [True, False])
 @pytest.mark.parametrize("debug", [True, False])
-def test_a_report_shows_no_data(
+def test_error_report_shows_no_data(
     request_of_a_person: HttpRequest, settings: Any, is_email: bool, debug: bool
 ) -> None:
     settings.DEBUG = debug
@@ -653,7 +649,7 @@ def test_variables_are_shown_by_type(request_of_a_person: HttpRequest) -> None:
     assert (shown["attempts"], shown["key"]) == (3, PERSON.id)
 
 
-def test_the_debug_page_shows_no_data(request_of_a_person: HttpRequest) -> None:
+def test_debug_page_shows_no_data(request_of_a_person: HttpRequest) -> None:
     page = technical_500_response(request_of_a_person, *failing(request_of_a_person))
     assert "Marker" not in lines_without_code(page.content.decode())
 
@@ -710,7 +706,7 @@ def test_a_mail_to_the_admins_shows_no_data(
     assert LABEL in first.subject
 
 
-def test_a_mail_server_that_is_away_breaks_nothing(
+def test_unreachable_mail_server_breaks_nothing(
     settings: Any, log: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings.ADMINS = ["ops@example.com"]
@@ -727,7 +723,7 @@ def test_a_mail_server_that_is_away_breaks_nothing(
     assert "Connection refused" in capsys.readouterr().err
 
 
-def test_a_bare_request_does_not_parse_or_load() -> None:
+def test_bare_request_does_not_parse_or_load() -> None:
     request = RequestFactory().post("/a/", b"Marker", content_type="text/plain")
     request.user = SimpleLazyObject(lambda: pytest.fail("loaded"))
     bare = BareRequest(request)
@@ -738,7 +734,7 @@ def test_a_bare_request_does_not_parse_or_load() -> None:
 # -- a running site -----------------------------------------------------------------------------
 
 
-def test_an_address_that_is_not_there_is_logged_without_its_query(db: None, client: Client) -> None:
+def test_unknown_address_is_logged_without_its_query(db: None, client: Client) -> None:
     handler = Foreign()
     logger = logging.getLogger("django.request")
     logger.addHandler(handler)
@@ -816,7 +812,7 @@ def event() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_an_event_is_scrubbed() -> None:
+def test_event_is_scrubbed() -> None:
     given = event()
     shown = scrub(given)
     assert "Marker" not in json.dumps(shown)
@@ -825,10 +821,10 @@ def test_an_event_is_scrubbed() -> None:
     assert frame["context_line"] == "    note = form['note']"
     assert (frame["lineno"], shown["event_id"]) == (12, given["event_id"])
     assert shown["breadcrumbs"]["values"][0]["message"] == "SELECT 'x' /* [e-mail] */"
-    assert given == {**event(), "extra": given["extra"]}  # a copy was made
+    assert given == {**event(), "extra": given["extra"]}  # the event is copied
 
 
-def test_an_event_says_what_may_be_said() -> None:
+def test_event_keeps_safe_messages() -> None:
     try:
         try:
             int("Marker")
@@ -840,7 +836,7 @@ def test_an_event_says_what_may_be_said() -> None:
     assert [entry["value"] for entry in values] == [WITHHELD, "X must be set"]
 
 
-def test_a_breadcrumb_is_scrubbed() -> None:
+def test_breadcrumb_is_scrubbed() -> None:
     crumb = {
         "type": "http",
         "category": "httplib",
@@ -856,7 +852,7 @@ def test_a_breadcrumb_is_scrubbed() -> None:
 
 
 @pytest.mark.django_db
-def test_logging_a_row_asks_the_database_nothing(
+def test_logging_a_row_sends_no_query(
     log: Any, django_assert_num_queries: Callable[..., Any]
 ) -> None:
     logger, _handler = log

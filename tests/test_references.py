@@ -1,6 +1,6 @@
-"""References to documents can be followed: "privacy.md §5" in a docstring, a link in Markdown.
+"""References to documents are valid: "privacy.md §5" in a docstring, a link in Markdown.
 
-The form is the name of a page of docs/spec, alone or with sections: ``privacy.md §5``,
+A reference is the name of a page of docs/spec, alone or with sections: ``privacy.md §5``,
 ``access.md section 3``, ``states.md, "Payments"``.
 """
 
@@ -72,12 +72,12 @@ def sections(page: Path) -> set[str]:
 @functools.cache
 def anchors(page: Path) -> set[str]:
     """The anchors that a forge gives to the headings of a page."""
-    found: list[str] = []
+    titles: list[str] = []
     for line in re.findall(r"^#{1,6} +(.+?) *$", read(page), re.MULTILINE):
         slug = re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-")
-        again = sum(anchor == slug for anchor in found)
-        found.append(f"{slug}-{again}" if again else slug)
-    return set(found)
+        again = sum(anchor == slug for anchor in titles)
+        titles.append(f"{slug}-{again}" if again else slug)
+    return set(titles)
 
 
 def page_of(file: str) -> Path | None:
@@ -87,66 +87,67 @@ def page_of(file: str) -> Path | None:
 
 
 def wrong_references(path: Path, text: str) -> Iterator[str]:
-    """Advice for each reference in ``text``, which stands in ``path``, that leads nowhere."""
+    """Advice for each broken reference in ``text``, the text of ``path``."""
     if path.suffix == ".md":
-        text = blank(LINK, text)  # wrong_links() follows these
+        text = blank(LINK, text)  # wrong_links() checks these
     for match in REFERENCE.finditer(text):
         if text[match.start() - 1 : match.start()] == text[match.end() : match.end() + 1] == '"':
             continue  # a part of a path in code
-        place, page = place_of(path, text, match), page_of(match["file"])
+        location, page = location_of(path, text, match), page_of(match["file"])
         if page is None or not page.is_file():
             if not any((folder / match["file"]).is_file() for folder in (ROOT, path.parent)):
-                yield f"{place}: name a file that exists in place of {match['file']}"
+                yield f"{location}: name a file that exists in place of {match['file']}"
             continue
         named = re.findall(r"\d+", match["numbers"])
         named += [title for title in (match["heading"], match["word"]) if title]
         for section in named:
             if section not in sections(page):
-                yield f"{place}: name a section of {name_of(page)} in place of {section}"
+                yield f"{location}: name a section of {name_of(page)} in place of {section}"
     if path.parent == SPECIFICATION:
-        # Without the name of another page, a number is a section of this one.
+        # A number without the name of another page is a section of this page.
         for match in SECTION.finditer(blank(REFERENCE, text)):
             if match[1] not in sections(path):
-                yield f"{place_of(path, text, match)}: name a section of this page, not {match[1]}"
+                location = location_of(path, text, match)
+                yield f"{location}: name a section of this page, not {match[1]}"
 
 
 def wrong_links(path: Path, text: str) -> Iterator[str]:
-    """Advice for each relative link in the document ``path`` that leads nowhere."""
+    """Advice for each broken relative link in the document ``path``."""
     for match in LINK.finditer(blank(VERBATIM, text)):
         if re.match(r"[a-z]+:|/", match["target"]):
             continue
         file, _, anchor = match["target"].partition("#")
         target = path.parent / file if file else path
-        place = place_of(path, text, match)
+        location = location_of(path, text, match)
         if not target.exists():
-            yield f"{place}: link to a file that exists in place of {match['target']}"
+            yield f"{location}: link to a file that exists in place of {match['target']}"
         elif anchor and anchor not in anchors(target):
-            yield f"{place}: link to a heading that exists in place of {match['target']}"
+            yield f"{location}: link to a heading that exists in place of {match['target']}"
 
 
 def blank(pattern: re.Pattern[str], text: str) -> str:
-    """``text`` with spaces in place of the matches; lines stay where they are."""
+    """Replace the matches in ``text`` by spaces; line numbers stay the same."""
     return pattern.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
 
 
-def place_of(path: Path, text: str, match: re.Match[str]) -> str:
+def location_of(path: Path, text: str, match: re.Match[str]) -> str:
     line = text.count("\n", 0, match.start()) + 1
     return f"{name_of(path)}:{line}"
 
 
 @advises
-def test_references_lead_to_a_page_and_a_section() -> Iterator[str]:
+def test_references_name_an_existing_page_and_section() -> Iterator[str]:
     for path in (*code(), *documents()):
         yield from wrong_references(path, read(path))
 
 
 @advises
-def test_links_of_documents_lead_to_a_file_and_a_heading() -> Iterator[str]:
+def test_links_of_documents_name_an_existing_file_and_heading() -> Iterator[str]:
     for path in documents():
         yield from wrong_links(path, read(path))
 
 
-def test_wrong_reference_is_found() -> None:
+def test_wrong_reference_is_detected() -> None:
     path = ROOT / "crm/models/leads.py"
     right = '''"""Sealed (privacy.md §2, §3), audited (access.md section 3; states.md,
     "Payments"), planned (events.json, "about"; states.md, CRM), explained (docs/write-paths.md).
@@ -173,7 +174,7 @@ def test_wrong_reference_is_found() -> None:
     ]
 
 
-def test_wrong_link_is_found() -> None:
+def test_wrong_link_is_detected() -> None:
     path = ROOT / "docs/adr/0016-erasure.md"
     right = (
         "[a](0017-data-subject.md), [b](../spec/privacy.md#1-classes), [c](#costs), `[d](no.md)`"

@@ -1,4 +1,4 @@
-"""Every refusal of every verb: a code for programs, a sentence for people."""
+"""Every refusal of every service: a code for programs, a sentence for people."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ REFUSALS = sorted({Refused, *filter(is_ours, below(Refused))}, key=lambda cls: c
 
 
 def named(refusal: type[Refused]) -> set[str]:
-    """The details that its sentence names."""
+    """The details that the sentence of the refusal names."""
     return set(re.findall(r"%\((\w+)\)", str(refusal.sentence_template)))
 
 
 PROBLEM = SimpleNamespace(path="$.steps[0]", code="missing")
-# Details of the refusals whose sentence is made of them; the others repeat nothing.
+# Details of the refusals whose sentence contains them.
 DETAILS: dict[str, dict[str, Any]] = {
     "ConfigInvalid": {"problems": [PROBLEM]},
     "LogDamaged": {"seq": 7},
@@ -74,40 +74,40 @@ def test_refusals_have_different_codes() -> Iterator[str]:
 @advises
 def test_refusals_have_a_code_and_a_sentence() -> Iterator[str]:
     for refusal in REFUSALS:
-        place = of_class(refusal)
+        location = of_class(refusal)
         if not re.fullmatch(r"[a-z]+(_[a-z]+)*", refusal.code):
-            yield place("set a `code` of lower-case words in", f"it is {refusal.code!r}")
+            yield location("set a `code` of lower-case words in", f"it is {refusal.code!r}")
         template = refusal.sentence_template
         if not isinstance(template, Promise):
-            yield place("wrap the sentence in gettext_lazy() in", "it is translated when read")
+            yield location("wrap the sentence in gettext_lazy() in", "it is translated when read")
         names = named(refusal)
         details = dict.fromkeys(names, 7)
         for language, _name in settings.LANGUAGES:
             with override(language):
                 if named(refusal) != names:
-                    yield place(
+                    yield location(
                         "run `make messages` and keep the placeholders of", f"{language}: {names}"
                     )
                 elif "%" in str(template) % details:
-                    yield place(f"correct the {language} sentence of", str(template))
+                    yield location(f"correct the {language} sentence of", str(template))
 
 
 @advises
 def test_refusals_show_sentence_code_and_details() -> Iterator[str]:
     for refusal in REFUSALS:
-        place = of_class(refusal)
+        location = of_class(refusal)
         refused = refusal(**DETAILS.get(refusal.__name__, {}))
         for language, _name in settings.LANGUAGES:
             with override(language):
                 sentence = refused.sentence
             if not sentence.endswith(".") or "%(" in sentence:
-                yield place(
+                yield location(
                     f"end the {language} sentence with a full stop and fill it in", sentence
                 )
         refused = refusal(**DETAILS.get(refusal.__name__, {"what": "lead"}))
         shown = str(refused)
         if not shown.startswith(refusal.code) or not all(f"{n}=" in shown for n in refused.details):
-            yield place("show code and details in str() of", shown)
+            yield location("show code and details in str() of", shown)
 
 
 def test_faulty_refusal_is_named_with_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_faulty_refusal_is_named_with_its_file(monkeypatch: pytest.MonkeyPatch) 
 
 
 def raised() -> Iterator[tuple[str, type[Refused], ast.Call]]:
-    """Each place in the project's code where a refusal is made."""
+    """Each call in the project's code that makes a refusal."""
     classes = {refusal.__name__: refusal for refusal in REFUSALS}
     for app in APPS:
         for path in app.rglob("*.py"):
@@ -135,11 +135,11 @@ def raised() -> Iterator[tuple[str, type[Refused], ast.Call]]:
 
 
 @advises
-def test_sentences_get_the_details_that_they_name() -> Iterator[str]:
-    found = list(raised())
-    assert len(found) > 50
-    for place, refusal, call in found:
+def test_sentences_receive_the_details_that_they_name() -> Iterator[str]:
+    calls = list(raised())
+    assert len(calls) > 50
+    for location, refusal, call in calls:
         given = {keyword.arg for keyword in call.keywords}
         own_sentence = next(c for c in refusal.__mro__ if "sentence" in vars(c)) is not Refused
         if None not in given and not own_sentence and not named(refusal) <= given:
-            yield f"{place}: give {sorted(named(refusal) - given)} to `{refusal.__name__}`"
+            yield f"{location}: give {sorted(named(refusal) - given)} to `{refusal.__name__}`"

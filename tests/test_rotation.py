@@ -1,4 +1,4 @@
-"""Keys are rotated beside writers, and whatever happens no value is lost or sealed twice."""
+"""Key rotation beside writers: no value is lost or sealed twice, even after a kill."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def ring(text: str) -> Keyring:
 
 
 @pytest.fixture
-def use(settings: Any) -> Callable[[dict[str, str]], None]:
+def deploy_rings(settings: Any) -> Callable[[dict[str, str]], None]:
     """Deploy these rings."""
 
     def deploy(rings: dict[str, str]) -> None:
@@ -72,7 +72,7 @@ def use(settings: Any) -> Callable[[dict[str, str]], None]:
 
 @pytest.fixture
 def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
-    """A database of its own, where what the test writes is committed."""
+    """A database in which the test commits."""
     with django_db_blocker.unblock(), default_connection_on(fresh_database):
         yield fresh_database
 
@@ -98,7 +98,7 @@ def command(*arguments: str) -> str:
 
 
 def refused(*arguments: str) -> tuple[str, str]:
-    """What the command prints, and what it fails with."""
+    """Run the command; return its output and its error."""
     output = io.StringIO()
     with pytest.raises(CommandError) as caught:
         call_command("rotate_keys", *arguments, stdout=output, stderr=output)
@@ -107,10 +107,10 @@ def refused(*arguments: str) -> tuple[str, str]:
 
 def opened(row: models.Model) -> dict[str, Any]:
     row = type(row)._base_manager.get(pk=row.pk)
-    found = {f.name: getattr(row, f.name) for f in protected_fields(type(row))}
+    values = {f.name: getattr(row, f.name) for f in protected_fields(type(row))}
     return {
         name: value.open() if isinstance(row._meta.get_field(name), SealedField) else "made"
-        for name, value in found.items()
+        for name, value in values.items()
         if value is not None
     }
 
@@ -120,7 +120,7 @@ def key_ids(model: type[models.Model]) -> set[str]:
 
 
 def fingerprint(*tables: str) -> list[Any]:
-    """Every version of every row, as it stands."""
+    """The stored version of every row."""
     return [
         execute(f'SELECT t::text, xmin::text, ctid::text FROM "{table}" t ORDER BY 1')
         for table in tables
@@ -131,18 +131,18 @@ def rotations() -> list[dict[str, Any]]:
     return execute("SELECT *, finished_at IS NULL AS is_open FROM key_rotations ORDER BY id")
 
 
-# -- what moves -----------------------------------------------------------------------------------
+# -- moved values ---------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
 @each_model
-def test_all_sealed_columns_of_every_table_move_and_open_as_before(
-    model: type[models.Model], use: Any
+def test_all_sealed_columns_of_every_table_move_and_open(
+    model: type[models.Model], deploy_rings: Any
 ) -> None:
     rows = [FACTORIES[model]() for _ in range(5)]
     before = [opened(row) for row in rows]
     assert all(before)
-    use(NEW_RINGS)
+    deploy_rings(NEW_RINGS)
     assert rotate(model).done == 5
     assert key_ids(model) == {"k2"}
     assert [opened(row) for row in rows] == before
@@ -156,7 +156,7 @@ def test_all_sealed_columns_of_every_table_move_and_open_as_before(
 
 
 @pytest.mark.django_db
-def test_columns_that_are_empty_stay_empty(use: Any) -> None:
+def test_empty_columns_stay_empty(deploy_rings: Any) -> None:
     question = AnonymousQuestionFactory(contact_value_encrypted=None)
     both = identity(phone_encrypted=Plaintext("+79991234567"))
     by_mail, by_browser = identity("eva@example.com"), LeadIdentityFactory(by_browser=True)
@@ -164,7 +164,7 @@ def test_columns_that_are_empty_stay_empty(use: Any) -> None:
     rows = [question, both, by_mail, by_browser, deleted]
     before = [opened(row) for row in rows]
     assert [len(values) for values in before] == [1, 4, 2, 0, 0]
-    use(NEW_RINGS)
+    deploy_rings(NEW_RINGS)
     for model in (type(question), LeadIdentity, type(deleted)):
         rotate(model)
         assert key_ids(model) <= {"k2"}
@@ -172,9 +172,9 @@ def test_columns_that_are_empty_stay_empty(use: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_only_what_is_under_an_old_key_is_written(use: Any) -> None:
+def test_only_values_under_an_old_key_are_written(deploy_rings: Any) -> None:
     old = [LeadNoteFactory() for _ in range(3)]
-    use(NEW_RINGS)
+    deploy_rings(NEW_RINGS)
     new = [LeadNoteFactory() for _ in range(3)]
     versions = {row["t"]: row for row in fingerprint("lead_notes")[0]}
     assert rotate(LeadNote).done == len(old)
@@ -188,18 +188,18 @@ def test_only_what_is_under_an_old_key_is_written(use: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_nothing_to_do_is_done_at_once(use: Any) -> None:
-    use(NEW_RINGS)
+def test_run_without_old_values_does_nothing(deploy_rings: Any) -> None:
+    deploy_rings(NEW_RINGS)
     for arguments in [(), ("--dry-run",)]:
         assert command(*arguments).count("\n") <= 1
     assert rotations() == []
 
 
 @pytest.mark.django_db
-def test_only_the_index_moves_when_only_its_keys_change(use: Any) -> None:
+def test_only_the_index_moves_when_only_its_keys_change(deploy_rings: Any) -> None:
     row = identity()
     before = execute("SELECT email_encrypted FROM lead_identities")
-    use({**RINGS, "BLIND_INDEX": NEW_RINGS["BLIND_INDEX"]})
+    deploy_rings({**RINGS, "BLIND_INDEX": NEW_RINGS["BLIND_INDEX"]})
     rotate(LeadIdentity)
     assert execute("SELECT email_encrypted FROM lead_identities") == before
     row.refresh_from_db()
@@ -211,49 +211,49 @@ def test_only_the_index_moves_when_only_its_keys_change(use: Any) -> None:
     ("channel", "contact"),
     [("email", "Anna@Example.com"), ("phone", "8 999 123-45-67"), ("telegram", "@anna_k")],
 )
-def test_the_index_of_a_contact_is_made_as_its_channel_wants(
-    channel: str, contact: str, use: Any
+def test_blind_index_is_computed_by_its_channel(
+    channel: str, contact: str, deploy_rings: Any
 ) -> None:
     row = WaitlistRequestFactory(
         preferred_contact=channel, contact_value_encrypted=Plaintext(contact)
     )
-    use(NEW_RINGS)
+    deploy_rings(NEW_RINGS)
     rotate(type(row))
-    (found,) = execute("SELECT contact_value_bidx FROM waitlist_requests")
-    assert found["contact_value_bidx"] == BlindToken.of(channel, contact).text
+    (stored,) = execute("SELECT contact_value_bidx FROM waitlist_requests")
+    assert stored["contact_value_bidx"] == BlindToken.of(channel, contact).text
 
 
 @pytest.mark.django_db
-def test_a_contact_is_found_before_in_the_middle_and_after(use: Any) -> None:
+def test_contact_is_searchable_throughout_a_rotation(deploy_rings: Any) -> None:
     made = [identity(f"client{n}@example.com") for n in range(6)]
 
-    def found() -> list[Any]:
+    def search() -> list[Any]:
         return [
             LeadIdentity.objects.get(email_bidx=BlindToken.of("email", f"CLIENT{n}@example.com")).pk
             for n in range(6)
         ]
 
     expected = [row.pk for row in made]
-    assert found() == expected
-    use(NEW_RINGS)
-    assert found() == expected
+    assert search() == expected
+    deploy_rings(NEW_RINGS)
+    assert search() == expected
     rotation = Rotation(LeadIdentity, batch=2)
     rotation.begin()
     rotation.move_batch()
     assert key_ids(LeadIdentity) == {"k1", "k2"}
-    assert found() == expected
+    assert search() == expected
     rotation.run()
     assert key_ids(LeadIdentity) == {"k2"}
-    assert found() == expected
-    use({name: text.split(",")[0] for name, text in NEW_RINGS.items()})  # k1 is retired
-    assert found() == expected
+    assert search() == expected
+    deploy_rings({name: text.split(",")[0] for name, text in NEW_RINGS.items()})  # k1 is retired
+    assert search() == expected
 
 
 @pytest.mark.django_db
-def test_a_row_that_was_loaded_before_does_not_bring_the_old_key_back(use: Any) -> None:
+def test_previously_loaded_row_does_not_restore_the_old_key(deploy_rings: Any) -> None:
     LeadNoteFactory()
     row, again = LeadNote.objects.get(), LeadNote.objects.get()
-    use(NEW_RINGS)
+    deploy_rings(NEW_RINGS)
     rotate(LeadNote)
     row.save()
     LeadNote.objects.bulk_update([again], ["note_encrypted", "author"])
@@ -261,15 +261,15 @@ def test_a_row_that_was_loaded_before_does_not_bring_the_old_key_back(use: Any) 
 
 
 @pytest.mark.django_db
-def test_a_note_is_not_touched_by_rotation_but_by_an_edit_under_a_new_key(use: Any) -> None:
+def test_rotation_keeps_updated_at_but_an_edit_changes_it(deploy_rings: Any) -> None:
     row = LeadNoteFactory(updated_at=ago(days=1))
     row.refresh_from_db()
     before = row.updated_at
-    use(NEW_RINGS)
+    deploy_rings(NEW_RINGS)
     rotate(LeadNote)
     row.refresh_from_db()
     assert row.updated_at == before
-    use({**NEW_RINGS, "ENCRYPTION": f"{keys.generate('k3')},{NEW_RINGS['ENCRYPTION']}"})
+    deploy_rings({**NEW_RINGS, "ENCRYPTION": f"{keys.generate('k3')},{NEW_RINGS['ENCRYPTION']}"})
     row.note_encrypted = Plaintext("Перезвонить в среду.")
     row.save()
     row.refresh_from_db()
@@ -277,7 +277,7 @@ def test_a_note_is_not_touched_by_rotation_but_by_an_edit_under_a_new_key(use: A
     assert row.updated_at > before
 
 
-# -- what does not move ---------------------------------------------------------------------------
+# -- skipped values -------------------------------------------------------------------------------
 
 
 def tampered(text: str) -> str:
@@ -285,21 +285,21 @@ def tampered(text: str) -> str:
 
 
 @pytest.mark.django_db
-def test_a_row_that_does_not_open_is_named_and_stops_no_other(use: Any) -> None:
+def test_row_that_does_not_open_is_named_and_skipped(deploy_rings: Any) -> None:
     rows = [LeadNoteFactory() for _ in range(7)]
     bad = rows[2]
     text = tampered(bad.note_encrypted.text)
     execute("UPDATE lead_notes SET note_encrypted = %s WHERE id = %s", [text, bad.pk])
-    use(NEW_RINGS)
-    said, error = refused("--batch", "2")
-    assert "lead_notes: 6 rows moved." in said
-    assert re.search(rf"lead_notes {bad.pk}: note_encrypted: .* does not open", said)
+    deploy_rings(NEW_RINGS)
+    output, error = refused("--batch", "2")
+    assert "lead_notes: 6 rows moved." in output
+    assert re.search(rf"lead_notes {bad.pk}: note_encrypted: .* does not open", output)
     assert re.search(r"lead_notes\.note_encrypted +k1 +1\b", error)
     assert execute("SELECT note_encrypted AS t FROM lead_notes WHERE id = %s", [bad.pk]) == [
         {"t": text}
     ]
     for secret in (text, text[6:20], rows[0].note_encrypted.open()):
-        assert secret not in said + error
+        assert secret not in output + error
     assert [row["is_open"] for row in rotations()] == [True]
     bad.delete()
     assert "Everything" in command()
@@ -307,16 +307,16 @@ def test_a_row_that_does_not_open_is_named_and_stops_no_other(use: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_the_other_columns_of_such_a_row_move(use: Any) -> None:
+def test_other_columns_of_a_damaged_row_move(deploy_rings: Any) -> None:
     row = identity(phone_encrypted=Plaintext("+79991234567"))
     text = tampered(row.email_encrypted.text)
     execute("UPDATE lead_identities SET email_encrypted = %s", [text])
-    use(NEW_RINGS)
+    deploy_rings(NEW_RINGS)
     rotation = rotate(LeadIdentity)
     assert [*rotation.left] == [row.pk]
     assert {str(s.field.name): s.key_id for s in shares(LeadIdentity)} == {
         "email_encrypted": "k1",
-        "email_bidx": "k1",  # what it is made of does not open
+        "email_bidx": "k1",  # its source does not open
         "phone_encrypted": "k2",
         "phone_bidx": "k2",
     }
@@ -331,79 +331,83 @@ def test_the_other_columns_of_such_a_row_move(use: Any) -> None:
     ],
     ids=["another key under its id", "no key"],
 )
-def test_without_the_old_key_nothing_is_written(old: str, reason: str, use: Any) -> None:
+def test_rotation_without_the_old_key_writes_nothing(
+    old: str, reason: str, deploy_rings: Any
+) -> None:
     rows = [LeadNoteFactory() for _ in range(4)]
     before = fingerprint("lead_notes")
-    use({**RINGS, "ENCRYPTION": f"{keys.generate('k2')}{old}"})
-    said, error = refused()
-    assert said.count(reason) == len(rows)
-    assert all(str(row.pk) in said for row in rows)
+    deploy_rings({**RINGS, "ENCRYPTION": f"{keys.generate('k2')}{old}"})
+    output, error = refused()
+    assert output.count(reason) == len(rows)
+    assert all(str(row.pk) in output for row in rows)
     assert ("NOT IN THE RING" in error) == (old == "")
     assert fingerprint("lead_notes") == before
-    use(NEW_RINGS)
+    deploy_rings(NEW_RINGS)
     assert "lead_notes: 4 rows moved." in command()
 
 
 @pytest.mark.django_db
-def test_many_such_rows_are_counted(use: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_damaged_rows_are_counted(deploy_rings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rotate_keys, "SHOWN", 2)
     for _ in range(5):
         LeadNoteFactory()
-    use({**RINGS, "ENCRYPTION": keys.generate("k2")})
-    said, _error = refused()
-    assert "… and 3 rows more." in said
+    deploy_rings({**RINGS, "ENCRYPTION": keys.generate("k2")})
+    output, _error = refused()
+    assert "… and 3 rows more." in output
 
 
 @pytest.mark.django_db
-def test_a_contact_that_is_there_twice_is_refused_alone(use: Any) -> None:
-    """While k1 and k2 are both in use, uniqueness does not see the same contact under each."""
+def test_duplicate_contact_is_skipped_alone(deploy_rings: Any) -> None:
+    """While k1 and k2 are both in use, uniqueness misses a contact stored under each of them."""
     lead = LeadFactory()
     before = [identity("anna@example.com", lead=lead), identity("eva@example.com", lead=lead)]
-    use(NEW_RINGS)
+    deploy_rings(NEW_RINGS)
     identity("anna@example.com", lead=lead)
-    said, error = refused()
-    assert f"lead_identities {before[0].pk}: refused by lead_identities_email_bidx_once_per" in said
-    assert "lead_identities: 1 row moved." in said
+    output, error = refused()
+    assert (
+        f"lead_identities {before[0].pk}: refused by lead_identities_email_bidx_once_per" in output
+    )
+    assert "lead_identities: 1 row moved." in output
     assert re.search(r"lead_identities\.email_bidx +k1 +1\b", error)
     before[0].delete()
     assert "Everything" in command()
 
 
 @pytest.mark.django_db
-def test_what_is_no_contact_any_more_is_left(use: Any) -> None:
+def test_value_that_is_no_longer_a_contact_is_skipped(deploy_rings: Any) -> None:
     row = identity()
     field = LeadIdentity._meta.get_field("email_encrypted")
     text = envelope.seal(json.dumps("не адрес").encode(), field.token, row.pk)
     execute("UPDATE lead_identities SET email_encrypted = %s", [text])
-    use(NEW_RINGS)
-    said, _error = refused()
-    assert f"lead_identities {row.pk}: email_bidx: " in said
-    assert "не адрес" not in said
+    deploy_rings(NEW_RINGS)
+    output, _error = refused()
+    assert f"lead_identities {row.pk}: email_bidx: " in output
+    assert "не адрес" not in output
 
 
 # -- dry run --------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
-def test_a_dry_run_says_what_would_move_and_writes_nothing(use: Any) -> None:
+def test_dry_run_reports_counts_and_writes_nothing(deploy_rings: Any) -> None:
     for _ in range(5):
         LeadNoteFactory()
     identity()
-    use(NEW_RINGS)
+    deploy_rings(NEW_RINGS)
     tables = [model._meta.db_table for model in sealed_models()] + ["key_rotations"]
     before = fingerprint(*tables)
-    said = command("--dry-run", "--batch", "2")
-    assert "lead_notes: 5 rows would be moved." in said
-    assert "lead_identities: 1 row would be moved." in said
+    output = command("--dry-run", "--batch", "2")
+    assert "lead_notes: 5 rows would be moved." in output
+    assert "lead_identities: 1 row would be moved." in output
     assert fingerprint(*tables) == before
     bad = LeadNote.objects.order_by("pk")[1]
     text = tampered(bad.note_encrypted.text)
     execute("UPDATE lead_notes SET note_encrypted = %s WHERE id = %s", [text, bad.pk])
     before = fingerprint(*tables)
-    said, error = refused("--dry-run", "--batch", "2", "--table", "lead_notes")
-    assert "lead_notes: 4 rows would be moved." in said
-    assert f"lead_notes {bad.pk}: note_encrypted: " in said
-    assert "lead_identities" not in said
+    output, error = refused("--dry-run", "--batch", "2", "--table", "lead_notes")
+    assert "lead_notes: 4 rows would be moved." in output
+    assert f"lead_notes {bad.pk}: note_encrypted: " in output
+    assert "lead_identities" not in output
     assert error == "1 row cannot be moved."
     assert fingerprint(*tables) == before
 
@@ -412,10 +416,10 @@ def test_a_dry_run_says_what_would_move_and_writes_nothing(use: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_a_run_goes_on_where_the_one_before_stopped(use: Any) -> None:
+def test_run_resumes_at_the_end_of_the_previous_one(deploy_rings: Any) -> None:
     for _ in range(7):
         LeadNoteFactory()
-    use(NEW_RINGS)
+    deploy_rings(NEW_RINGS)
     killed = Rotation(LeadNote, batch=2)
     killed.begin()
     killed.move_batch()
@@ -429,9 +433,9 @@ def test_a_run_goes_on_where_the_one_before_stopped(use: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_a_rotation_that_was_killed_at_its_very_end_is_closed(use: Any) -> None:
+def test_rotation_killed_after_its_last_batch_is_closed(deploy_rings: Any) -> None:
     LeadNoteFactory()
-    use(NEW_RINGS)
+    deploy_rings(NEW_RINGS)
     killed = Rotation(LeadNote, batch=2)
     killed.begin()
     killed.move_batch()
@@ -440,15 +444,15 @@ def test_a_rotation_that_was_killed_at_its_very_end_is_closed(use: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_a_run_to_other_keys_ends_the_one_before(use: Any) -> None:
-    """Or two runs with different rings would undo each other's work for ever."""
+def test_run_to_other_keys_ends_the_previous_one(deploy_rings: Any) -> None:
+    """Otherwise two runs with different rings would undo each other's work for ever."""
     for _ in range(4):
         LeadNoteFactory()
-    use(NEW_RINGS)
+    deploy_rings(NEW_RINGS)
     first = Rotation(LeadNote, batch=1)
     first.begin()
     first.move_batch()
-    use({**NEW_RINGS, "ENCRYPTION": f"{keys.generate('k3')},{NEW_RINGS['ENCRYPTION']}"})
+    deploy_rings({**NEW_RINGS, "ENCRYPTION": f"{keys.generate('k3')},{NEW_RINGS['ENCRYPTION']}"})
     second = Rotation(LeadNote, batch=1)
     assert second.begin() == 0
     first.run()
@@ -462,13 +466,13 @@ def test_a_run_to_other_keys_ends_the_one_before(use: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_without_a_terminal_progress_is_a_line_now_and_then(
-    use: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_progress_without_a_terminal_is_printed_in_lines(
+    deploy_rings: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(commands, "LINE_EVERY", 0.0)
     for _ in range(5):
         LeadNoteFactory()
-    use(NEW_RINGS)
+    deploy_rings(NEW_RINGS)
     command("--batch", "2", "--table", "lead_notes")
     assert capsys.readouterr().err.splitlines() == [
         "lead_notes: 2 of 5 rows",
@@ -478,25 +482,27 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(
 
 
 @pytest.mark.django_db
-def test_on_a_terminal_progress_is_a_bar(use: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_on_a_terminal_is_a_bar(
+    deploy_rings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
 
     LeadNoteFactory()
-    use(NEW_RINGS)
+    deploy_rings(NEW_RINGS)
     monkeypatch.setattr(sys, "stderr", Terminal())
     command("--table", "lead_notes")
     assert re.search(r"\rlead_notes: 100%.*1/1", sys.stderr.getvalue())
 
 
 @pytest.mark.django_db
-def test_one_table_moves_alone_and_the_others_are_said_to_remain(use: Any) -> None:
+def test_table_option_moves_one_table_and_reports_the_others(deploy_rings: Any) -> None:
     LeadNoteFactory()
     IntakeFormFactory()
-    use(NEW_RINGS)
-    said, error = refused("--table", "lead_notes")
-    assert "lead_notes: 1 row moved." in said
+    deploy_rings(NEW_RINGS)
+    output, error = refused("--table", "lead_notes")
+    assert "lead_notes: 1 row moved." in output
     assert "intake_forms.payload_encrypted" in error
     assert "lead_notes" not in error
     assert key_ids(LeadNote) == {"k2"}
@@ -513,9 +519,9 @@ def test_one_table_moves_alone_and_the_others_are_said_to_remain(use: Any) -> No
         (["--table", "users"], "'users' is no table with sealed columns; those are intake_forms, "),
     ],
 )
-def test_what_cannot_be_meant_is_refused_in_one_line(arguments: list[str], line: str) -> None:
-    said, error = refused(*arguments)
-    assert said == ""
+def test_invalid_arguments_are_refused_in_one_line(arguments: list[str], line: str) -> None:
+    output, error = refused(*arguments)
+    assert output == ""
     assert error.startswith(line)
     assert "\n" not in error
 
@@ -524,26 +530,26 @@ def test_what_cannot_be_meant_is_refused_in_one_line(arguments: list[str], line:
 
 
 @pytest.mark.django_db
-def test_status_counts_rows_by_column_and_key(use: Any) -> None:
+def test_status_counts_rows_by_column_and_key(deploy_rings: Any) -> None:
     LeadNoteFactory()
-    use(NEW_RINGS)
+    deploy_rings(NEW_RINGS)
     for _ in range(2):
         LeadNoteFactory()
-    use({**NEW_RINGS, "ENCRYPTION": f"{keys.generate('k3')},{RINGS['ENCRYPTION']}"})
+    deploy_rings({**NEW_RINGS, "ENCRYPTION": f"{keys.generate('k3')},{RINGS['ENCRYPTION']}"})
     output = io.StringIO()
     call_command("keys", "status", stdout=output)
-    said = output.getvalue()
-    assert "Sealed columns: k3 (primary), k1\nBlind indexes: k2 (primary), k1\n" in said
-    lines = [line.split() for line in said.splitlines() if line.startswith("lead_notes")]
+    printed = output.getvalue()
+    assert "Sealed columns: k3 (primary), k1\nBlind indexes: k2 (primary), k1\n" in printed
+    lines = [line.split() for line in printed.splitlines() if line.startswith("lead_notes")]
     assert lines == [
         ["lead_notes.note_encrypted", "k1", "1"],
         ["lead_notes.note_encrypted", "k2", "2", "NOT", "IN", "THE", "RING"],
     ]
     for text in (*RINGS.values(), *NEW_RINGS.values()):
-        assert text.split(":")[1][:10] not in said
+        assert text.split(":")[1][:10] not in printed
 
 
-def test_a_generated_entry_is_a_ring() -> None:
+def test_generated_entry_is_a_ring() -> None:
     output = io.StringIO()
     call_command("keys", "generate", "k7", stdout=output)
     made = ring(output.getvalue().strip())
@@ -557,7 +563,7 @@ def test_a_generated_entry_is_a_ring() -> None:
 
 
 class Counting:
-    """A cipher that counts what it opens."""
+    """A cipher that counts decryptions."""
 
     def __init__(self, cipher: Any):
         self.cipher, self.encrypt, self.opened = cipher, cipher.encrypt, 0
@@ -568,7 +574,7 @@ class Counting:
 
 
 @pytest.mark.django_db
-def test_a_list_of_a_thousand_rows_decrypts_nothing(settings: Any) -> None:
+def test_list_of_a_thousand_rows_decrypts_nothing(settings: Any) -> None:
     lead, author = LeadFactory(), UserFactory()
     LeadNote.objects.bulk_create(
         LeadNote(lead=lead, author=author, note_encrypted=Plaintext("Перезвонить."))
@@ -595,7 +601,7 @@ STAYS = "intake_forms_submitted_stays"
 
 
 def resealed(row: Any) -> str:
-    """The row's payload under the primary key, as anybody with the keys could make it."""
+    """The row's payload under the primary key, as any holder of the keys could seal it."""
     field = row._meta.get_field("payload_encrypted")
     plain = envelope.open_sealed(row.payload_encrypted.text, field.token, row.pk)
     return envelope.seal(plain, field.token, row.pk)
@@ -608,25 +614,25 @@ def is_refused(sql: str, parameters: list[Any]) -> bool:
 
 
 @pytest.mark.slow
-def test_a_submitted_form_moves_to_another_key_by_a_rotation_alone(
-    committed: Database, use: Any
+def test_only_a_rotation_moves_a_submitted_form_to_another_key(
+    committed: Database, deploy_rings: Any
 ) -> None:
     form = IntakeFormFactory(submitted=True)
     other = IntakeFormFactory(submitted=True)
     before = opened(form)
-    use(NEW_RINGS)
+    deploy_rings(NEW_RINGS)
     update = "UPDATE intake_forms SET payload_encrypted = %s WHERE id = %s"
     assert is_refused(update, [resealed(form), form.pk])
     rotation = Rotation(type(form), batch=1)
     rotation.begin()
     rotation.move_batch()
     assert opened(form) == before
-    # The rotation is open, and still nobody but its batches moves a value.
+    # Even during an open rotation, only its batches move a value.
     assert is_refused(update, [resealed(other), other.pk])
     with connection.cursor() as db, transaction.atomic():
         announce = "UPDATE key_rotations SET batch_transaction = pg_current_xact_id()::text::bigint"
         db.execute(announce)
-        # Not to the key that it has, nor to a key that the rotation is not about; nothing else.
+        # Neither to its current key, nor to a key of another rotation, nor any other change.
         assert is_refused(update, [form.payload_encrypted.text, form.pk])
         form.refresh_from_db()
         assert is_refused(update, [resealed(form), form.pk])
@@ -635,7 +641,7 @@ def test_a_submitted_form_moves_to_another_key_by_a_rotation_alone(
         assert is_refused(both, [resealed(other), other.pk])
         nothing = "UPDATE intake_forms SET payload_encrypted = NULL WHERE id = %s"
         assert is_refused(nothing, [other.pk])
-        # A rotation of another table, or a finished one, is none of this.
+        # A rotation of another table or a finished one does not allow the move.
         for change in ("table_name = 'lead_notes'", "finished_at = now()"):
             with transaction.atomic():
                 db.execute(f"UPDATE key_rotations SET {change}")
@@ -646,11 +652,11 @@ def test_a_submitted_form_moves_to_another_key_by_a_rotation_alone(
     assert is_refused(update, [resealed(other).replace(".k2.", ".k3."), other.pk])
 
 
-# -- beside others --------------------------------------------------------------------------------
+# -- concurrency ----------------------------------------------------------------------------------
 
 
 def fill(rows: int) -> dict[str, str]:
-    """Notes and contacts under the old keys; what is in each row."""
+    """Write notes and contacts under the old keys; return the text of each row."""
     author, lead = UserFactory(), LeadFactory()
     notes = [
         LeadNote(lead=lead, author=author, note_encrypted=Plaintext(f"Заметка {n}"))
@@ -668,13 +674,13 @@ def fill(rows: int) -> dict[str, str]:
     }
 
 
-def held() -> dict[str, str]:
-    """What is in each row now, one seal deep, its blind index that of the contact."""
+def stored_values() -> dict[str, str]:
+    """The text of each row, sealed once; checks that each blind index fits its contact."""
     notes = {str(row.pk): row.note_encrypted.open() for row in LeadNote.objects.all()}
-    found = LeadIdentity.objects.all()
-    for row in found:
+    contacts = LeadIdentity.objects.all()
+    for row in contacts:
         assert row.email_bidx == BlindToken.of("email", row.email_encrypted.open())
-    return {**notes, **{str(row.pk): row.email_encrypted.open() for row in found}}
+    return {**notes, **{str(row.pk): row.email_encrypted.open() for row in contacts}}
 
 
 def start(database: Database, *arguments: str) -> subprocess.Popen[str]:
@@ -696,11 +702,11 @@ def rows_done(connection: Any) -> int:
 
 @pytest.mark.slow
 def test_rotation_killed_beside_a_writer_moves_every_value_once(
-    committed: Database, use: Any
+    committed: Database, deploy_rings: Any
 ) -> None:
-    # Many rows in small batches: on a busy machine a run goes far before the test sees it move.
+    # Many rows in small batches: on a busy machine a run moves many before the test notices.
     expected, dice = fill(5_000), random.Random()
-    use(NEW_RINGS)
+    deploy_rings(NEW_RINGS)
     writer = start(committed, "-m", "tests.live_writer")
     assert writer.stdout.readline() == "writing\n"
     with committed.connect(autocommit=True) as watch:
@@ -718,21 +724,21 @@ def test_rotation_killed_beside_a_writer_moves_every_value_once(
     assert writer.returncode == 0, errors
     written = json.loads(last)
     assert len(written) >= live_writer.LEAST
-    use({name: text.split(",")[0] for name, text in NEW_RINGS.items()})  # k1 is gone
-    assert held() == {**expected, **written}
+    deploy_rings({name: text.split(",")[0] for name, text in NEW_RINGS.items()})  # k1 is retired
+    assert stored_values() == {**expected, **written}
     assert key_ids(LeadNote) == key_ids(LeadIdentity) == {"k2"}
 
 
 @pytest.mark.slow
-def test_two_runs_share_the_work(committed: Database, use: Any) -> None:
+def test_two_runs_share_the_work(committed: Database, deploy_rings: Any) -> None:
     expected = fill(1_000)
     runs = [start(committed, "manage.py", "rotate_keys", "--batch", "10") for _ in range(2)]
-    said = [run.communicate()[0] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], said
-    moved = re.findall(r": ([0-9,]+) rows? moved", "".join(said))
+    output = [run.communicate()[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], output
+    moved = re.findall(r": ([0-9,]+) rows? moved", "".join(output))
     assert sum(int(number.replace(",", "")) for number in moved) == len(expected)
-    use(NEW_RINGS)
-    assert held() == expected
+    deploy_rings(NEW_RINGS)
+    assert stored_values() == expected
     assert all(not row["is_open"] for row in rotations())
     assert sum(row["rows_done"] for row in rotations()) == len(expected)
 
@@ -746,12 +752,12 @@ def locked(database: Database, table: str, row_id: Any) -> Iterator[Any]:
 
 
 @pytest.mark.slow
-def test_a_row_that_others_hold_is_passed_over_and_moved_later(
-    committed: Database, use: Any, monkeypatch: pytest.MonkeyPatch
+def test_locked_row_is_skipped_and_moved_later(
+    committed: Database, deploy_rings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run tries again until no row has come free for a time; the clock is the test's own."""
+    """The run retries until no row becomes free for some time. The test has its own clock."""
     rows = [LeadNoteFactory() for _ in range(5)]
-    use(NEW_RINGS)
+    deploy_rings(NEW_RINGS)
     waits: list[float] = []
     clock = SimpleNamespace(monotonic=lambda: sum(waits))
     monkeypatch.setattr("ebalance.db.encryption.rotation.time", clock)
@@ -766,11 +772,11 @@ def test_a_row_that_others_hold_is_passed_over_and_moved_later(
 
 
 @pytest.mark.slow
-def test_nobody_writes_a_row_between_its_reading_and_its_writing(
-    committed: Database, use: Any, monkeypatch: pytest.MonkeyPatch
+def test_row_is_locked_between_its_read_and_its_write(
+    committed: Database, deploy_rings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = LeadNoteFactory()
-    use(NEW_RINGS)
+    deploy_rings(NEW_RINGS)
     write, refusals = Rotation._write, []
 
     def late(rotation: Rotation, renewed: list[Any]) -> int:
@@ -787,9 +793,9 @@ def test_nobody_writes_a_row_between_its_reading_and_its_writing(
 
 
 @pytest.mark.django_db
-def test_a_value_is_written_only_where_the_old_one_still_stands(use: Any) -> None:
+def test_value_is_written_only_over_the_value_that_was_read(deploy_rings: Any) -> None:
     changed, same = LeadNoteFactory(), LeadNoteFactory()
-    use(NEW_RINGS)
+    deploy_rings(NEW_RINGS)
     rotation = Rotation(LeadNote, batch=2)
     renewed = [*rotation._renewed(rotation._rows(None, lock=""))]
     changed.note_encrypted = Plaintext("Уже другая заметка.")
@@ -801,10 +807,12 @@ def test_a_value_is_written_only_where_the_old_one_still_stands(use: Any) -> Non
 
 
 @pytest.mark.slow
-def test_an_index_that_another_is_writing_holds_nobody_up(committed: Database, use: Any) -> None:
+def test_index_written_by_another_session_does_not_block_the_run(
+    committed: Database, deploy_rings: Any
+) -> None:
     lead = LeadFactory()
     rows = [identity(f"client{n}@example.com", lead=lead) for n in range(3)]
-    use(NEW_RINGS)
+    deploy_rings(NEW_RINGS)
     token = BlindToken.of("email", "client1@example.com").text
     with committed.connect() as other:
         other.execute(
@@ -819,15 +827,13 @@ def test_an_index_that_another_is_writing_holds_nobody_up(committed: Database, u
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
-def test_a_run_that_is_stopped_says_how_to_go_on(
-    committed: Database, number: signal.Signals
-) -> None:
+def test_stopped_run_reports_how_to_resume(committed: Database, number: signal.Signals) -> None:
     rows = [LeadNoteFactory() for _ in range(3)]
     with locked(committed, "lead_notes", rows[1].pk), committed.connect(autocommit=True) as watch:
         run = start(committed, "manage.py", "rotate_keys")
         assert eventually(lambda: rows_done(watch) == 2)
         run.send_signal(number)
-        _said, errors = run.communicate(timeout=HANG_TIMEOUT)
+        _output, errors = run.communicate(timeout=HANG_TIMEOUT)
     assert run.returncode == 128 + number
     assert errors.splitlines()[-1].endswith("run the same command again to continue.")
     assert "Traceback" not in errors
@@ -837,7 +843,7 @@ def test_a_run_that_is_stopped_says_how_to_go_on(
 
 
 @pytest.mark.slow
-def test_the_exit_code_is_that_of_what_remains(committed: Database, use: Any) -> None:
+def test_exit_code_reports_remaining_values(committed: Database, deploy_rings: Any) -> None:
     LeadNoteFactory()
     alone = {k: v.split(",")[0] for k, v in NEW_ENVIRONMENT.items()}
     failed = manage("rotate_keys", DATABASE_URL=committed.url, **alone)

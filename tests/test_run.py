@@ -1,4 +1,4 @@
-"""`manage.py run`, from nothing to a login page, and what is left after it: nothing."""
+"""`manage.py run` serves a login page from an empty folder and leaves no process."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def read_until_served(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_serves_a_login_page_and_leaves_nothing(data_dir: Path, number: signal.Signals) -> None:
+def test_run_serves_a_login_page_and_leaves_nothing(data_dir: Path, number: signal.Signals) -> None:
     port = free_port()
     process = start(data_dir, port)
     text = read_until_served(process)
@@ -75,7 +75,7 @@ def test_serves_a_login_page_and_leaves_nothing(data_dir: Path, number: signal.S
     )
 
 
-def test_two_at_once_share_the_database(data_dir: Path) -> None:
+def test_concurrent_runs_share_the_database(data_dir: Path) -> None:
     runs = [start(data_dir, free_port()) for _ in range(2)]
     texts = [read_until_served(run) for run in runs]
     assert sum("password: " in text for text in texts) == 1, "one owner was made"
@@ -85,7 +85,7 @@ def test_two_at_once_share_the_database(data_dir: Path) -> None:
     assert [run.returncode for run in runs] == [0, 0]
 
 
-def test_ends_quietly_when_nobody_reads_any_more(data_dir: Path) -> None:
+def test_run_ends_quietly_after_its_output_is_closed(data_dir: Path) -> None:
     """`make run | head -1`."""
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "manage.py"), "run", "--port", str(free_port())],
@@ -106,7 +106,7 @@ def test_ends_quietly_when_nobody_reads_any_more(data_dir: Path) -> None:
     assert not processes_with_argument(data_dir)
 
 
-def test_a_killed_run_leaves_no_server_behind(data_dir: Path) -> None:
+def test_killed_run_leaves_no_server(data_dir: Path) -> None:
     process = start(data_dir, free_port())
     read_until_served(process)
     process.kill()

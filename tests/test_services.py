@@ -35,7 +35,7 @@ from tests.factories import LeadFactory, ServiceFactory, TopicFactory, UserFacto
 from tests.services import committing, run_concurrently
 from tests.support import case_loop
 
-BROKEN_OFF = ["40001", "40P01"]
+TRANSIENT = ["40001", "40P01"]
 FIRST, LAST = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59)  # noqa: DTZ001
 
 
@@ -55,7 +55,7 @@ def fail_with(sqlstate: str) -> None:
 
 
 class Flaky:
-    """A verb that writes a lead and is broken off the first ``times``."""
+    """A service that writes a lead and fails the first ``times`` calls."""
 
     def __init__(self, times: int, sqlstate: str = "40P01") -> None:
         self.times, self.sqlstate = times, sqlstate
@@ -74,17 +74,17 @@ class Flaky:
         return Lead.objects.filter(pk__in=self.tries).count()
 
 
-# -- The second try -------------------------------------------------------------------------------
+# -- Retries --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sqlstate", BROKEN_OFF)
-def test_what_the_database_broke_off_is_run_again(shared: None, sqlstate: str) -> None:
+@pytest.mark.parametrize("sqlstate", TRANSIENT)
+def test_transient_failure_is_retried(shared: None, sqlstate: str) -> None:
     flaky = Flaky(MAX_ATTEMPTS - 1, sqlstate)
     assert flaky.run().pk == flaky.tries[-1]
     assert (len(flaky.tries), flaky.written) == (MAX_ATTEMPTS, 1)
 
 
-def test_it_is_given_up_in_the_end(shared: None) -> None:
+def test_retries_are_limited(shared: None) -> None:
     flaky = Flaky(MAX_ATTEMPTS)
     with pytest.raises(OperationalError):
         flaky.run()
@@ -92,7 +92,7 @@ def test_it_is_given_up_in_the_end(shared: None) -> None:
 
 
 @pytest.mark.parametrize("sqlstate", ["55P03", "57014", "53300"])
-def test_another_failure_is_raised_at_once(shared: None, sqlstate: str) -> None:
+def test_other_failure_is_raised_at_once(shared: None, sqlstate: str) -> None:
     flaky = Flaky(1, sqlstate)
     with pytest.raises(OperationalError):
         flaky.run()
@@ -100,15 +100,15 @@ def test_another_failure_is_raised_at_once(shared: None, sqlstate: str) -> None:
 
 
 @pytest.mark.parametrize("durable", [False, True])
-def test_inside_the_callers_transaction_it_is_not_run_again(shared: None, durable: bool) -> None:
+def test_service_in_an_outer_transaction_is_not_retried(shared: None, durable: bool) -> None:
     flaky = Flaky(1)
     with pytest.raises(OperationalError), transaction.atomic(durable=durable):
         flaky.run()
     assert (len(flaky.tries), flaky.written) == (1, 0)
 
 
-def test_a_transaction_without_autocommit_is_the_callers(shared: None) -> None:
-    """Run again, it would not meet what was lost with the caller's own part of it."""
+def test_service_without_autocommit_is_not_retried(shared: None) -> None:
+    """A retry would miss the rolled-back writes of the caller."""
     flaky = Flaky(1)
     transaction.set_autocommit(False)
     try:
@@ -120,7 +120,7 @@ def test_a_transaction_without_autocommit_is_the_callers(shared: None) -> None:
     assert (len(flaky.tries), flaky.written) == (1, 0)
 
 
-def test_a_verb_in_a_verb_is_run_again_with_it(shared: None) -> None:
+def test_nested_service_is_retried_with_the_outer_one(shared: None) -> None:
     inner = Flaky(2)
     outer: list[UUID] = []
 
@@ -134,29 +134,29 @@ def test_a_verb_in_a_verb_is_run_again_with_it(shared: None) -> None:
     assert Lead.objects.filter(pk__in=outer).count() == inner.written == 1
 
 
-def test_of_two_in_a_deadlock_both_come_to_their_end(shared: None) -> None:
+def test_both_services_of_a_deadlock_succeed(shared: None) -> None:
     leads = [LeadFactory(), LeadFactory()]
     met = threading.Barrier(2)
-    tries: list[str] = []
+    attempts: list[str] = []
 
     def lock(name: str, first: Lead, second: Lead) -> Callable[[], None]:
         @transactional
         def one_after_the_other() -> None:
-            tries.append(name)
+            attempts.append(name)
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL deadlock_timeout = '50ms'")
             lock_or_refuse(Lead.objects.all(), first)
-            if tries.count(name) == 1:
+            if attempts.count(name) == 1:
                 met.wait(30)
             lock_or_refuse(Lead.objects.all(), second)
 
         return one_after_the_other
 
     run_concurrently(lock("one", *leads), lock("other", *leads[::-1]))
-    assert len(tries) == 3
+    assert len(attempts) == 3
 
 
-def test_in_repeatable_read_a_change_meanwhile_is_met_by_another_try(shared: None) -> None:
+def test_concurrent_change_in_repeatable_read_is_retried(shared: None) -> None:
     lead = LeadFactory(status="new")
     seen: list[str] = []
 
@@ -173,16 +173,14 @@ def test_in_repeatable_read_a_change_meanwhile_is_met_by_another_try(shared: Non
     assert seen == ["new", "paid", "paid"]
 
 
-def test_a_booking_that_was_broken_off_is_made_once(
-    shared: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its row is built before its transaction, and has been through a try by then."""
-    publish, tries = bookings.publish_appointment_event, []
+def test_retried_booking_is_made_once(shared: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row is built before the transaction, so the retry meets a used instance."""
+    publish, attempts = bookings.publish_appointment_event, []
 
     def broken_off_once(*args: Any, **payload: Any) -> None:
         publish(*args, **payload)
-        tries.append(args)
-        if len(tries) == 1:
+        attempts.append(args)
+        if len(attempts) == 1:
             fail_with("40P01")
 
     monkeypatch.setattr(bookings, "publish_appointment_event", broken_off_once)
@@ -197,7 +195,7 @@ def test_a_booking_that_was_broken_off_is_made_once(
         format="online" if service.format == "hybrid" else service.format,
     )
     row.refresh_from_db()
-    assert len(tries) == 2
+    assert len(attempts) == 2
     assert [event.event_type for event in OutboxEvent.objects.filter(aggregate_id=row.pk)] == [
         "appointment_booked"
     ]
@@ -216,7 +214,7 @@ def writes_and_refuses(error: BaseException) -> None:
 
 @pytest.mark.parametrize("error", [NotFound(what="lead"), ValueError("a bug")], ids=repr)
 @pytest.mark.django_db
-def test_what_is_refused_has_written_nothing_and_the_caller_goes_on(error: Exception) -> None:
+def test_refused_service_writes_nothing_and_its_caller_continues(error: Exception) -> None:
     with transaction.atomic():
         kept = LeadFactory()
         with pytest.raises(type(error)):
@@ -238,7 +236,7 @@ def makes_topic_within(code: str) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("make", [makes_topic, makes_topic_within])
-def test_what_the_database_refuses_is_named(make: Callable[[str], None]) -> None:
+def test_refusal_of_the_database_names_its_rule(make: Callable[[str], None]) -> None:
     earlier = TopicFactory()
     with pytest.raises(RuleBroken) as refused:
         make(earlier.code)
@@ -251,17 +249,17 @@ def test_what_the_database_refuses_is_named(make: Callable[[str], None]) -> None
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("make", [makes_topic, makes_topic_within])
-def test_a_value_that_no_column_holds_is_no_input(make: Callable[[str], None]) -> None:
+def test_value_that_no_column_accepts_is_invalid_input(make: Callable[[str], None]) -> None:
     with pytest.raises(InvalidInput):
         make("a\0b")
     assert Topic.objects.exists()
 
 
-def test_what_is_refused_at_the_commit_is_named(shared: None) -> None:
+def test_refusal_at_commit_names_its_rule(shared: None) -> None:
     """Constraints may be deferred to the end of the transaction."""
 
     @transactional
-    def of_nobody() -> None:
+    def without_a_person() -> None:
         with connection.cursor() as cursor:
             cursor.execute(
                 "CREATE TEMPORARY TABLE late (id int CONSTRAINT late_once UNIQUE "
@@ -269,13 +267,13 @@ def test_what_is_refused_at_the_commit_is_named(shared: None) -> None:
             )
 
     with pytest.raises(RuleBroken) as refused:
-        of_nobody()
+        without_a_person()
     assert refused.value.details == {"rule": "late_once"}
 
 
 # -- Rows and keys --------------------------------------------------------------------------------
 
-RUBBISH = {
+INVALID_KEYS = {
     "empty": "",
     "a NUL": "\0",
     "a NUL in a text": "a\0b",
@@ -303,10 +301,10 @@ RUBBISH = {
 @pytest.mark.django_db
 @pytest.mark.parametrize("find", [get_or_refuse, lock_or_refuse])
 @pytest.mark.parametrize("model", [Lead, Topic])
-def test_rubbish_finds_no_row(model: type[models.Model], find: Callable) -> None:
+def test_invalid_key_matches_no_row(model: type[models.Model], find: Callable) -> None:
     LeadFactory()
     with case_loop() as case:
-        for name, key in RUBBISH.items():
+        for name, key in INVALID_KEYS.items():
             with case(name):
                 with pytest.raises(NotFound) as refused:
                     find(model._default_manager.all(), key)
@@ -316,7 +314,7 @@ def test_rubbish_finds_no_row(model: type[models.Model], find: Callable) -> None
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("find", [get_or_refuse, lock_or_refuse])
-def test_a_row_is_found_by_itself_and_by_its_key_in_every_spelling(find: Callable) -> None:
+def test_row_is_looked_up_by_instance_and_any_spelling_of_its_key(find: Callable) -> None:
     lead = LeadFactory()
     for given in [lead, lead.pk, str(lead.pk), lead.pk.hex, str(lead.pk).upper()]:
         assert find(Lead.objects.all(), given) == lead
@@ -331,7 +329,7 @@ def test_rows_are_locked_in_the_order_of_their_keys() -> None:
     assert rows == sorted(leads, key=lambda lead: lead.pk)
 
 
-def test_the_key_of_a_row_is_its_primary_key_and_of_anything_else_itself() -> None:
+def test_pk_of_returns_the_key_of_a_row_or_the_given_key() -> None:
     lead = Lead()
     assert pk_of(lead) == lead.pk
     assert pk_of(Topic(code="sleep")) == "sleep"
@@ -339,7 +337,7 @@ def test_the_key_of_a_row_is_its_primary_key_and_of_anything_else_itself() -> No
     assert pk_of("sleep") == "sleep"
 
 
-NO_MOMENTS = {
+INVALID_TIMESTAMPS = {
     "None": None,
     "integer": 5,
     "text": "2027-01-01T00:00:00Z",
@@ -354,17 +352,17 @@ NO_MOMENTS = {
 }
 
 
-@pytest.mark.parametrize("value", NO_MOMENTS.values(), ids=NO_MOMENTS)
-def test_value_that_is_no_moment_is_refused(value: Any) -> None:
+@pytest.mark.parametrize("value", INVALID_TIMESTAMPS.values(), ids=INVALID_TIMESTAMPS)
+def test_invalid_timestamp_is_refused(value: Any) -> None:
     with pytest.raises(InvalidInput) as refused:
         to_utc(value, "start")
     assert refused.value.details == {"field": "start"}
 
 
-def test_a_moment_is_told_in_utc() -> None:
+def test_timestamp_is_converted_to_utc() -> None:
     given = datetime(2027, 3, 1, 12, tzinfo=ZoneInfo("Europe/Moscow"))
-    told = to_utc(given, "start")
-    assert told == given
-    assert (told.hour, told.tzinfo) == (9, UTC)
+    converted = to_utc(given, "start")
+    assert converted == given
+    assert (converted.hour, converted.tzinfo) == (9, UTC)
     for edge in [FIRST, LAST]:
         assert to_utc(edge.replace(tzinfo=UTC), "start") == edge.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""`make setup`, without packages: what is made, what a second call does, what Ctrl-C leaves."""
+"""`make setup` without packages: first and second call, and interruptions."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def constraints(tmp_path: Path) -> Path:
-    """A pipe that pip reads first: it waits there until somebody writes."""
+    """A pipe that pip reads first, so that pip waits until the test writes."""
     path = tmp_path / "constraints"
     os.mkfifo(path)
     return path
 
 
 def writer(pipe: Path) -> list[int]:
-    """The other end of the pipe, if somebody reads it: the reader waits until it is closed."""
+    """Open the other end of the pipe if it has a reader, which then waits until it is closed."""
     try:
         return [os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)]
     except OSError:
@@ -57,7 +57,7 @@ def setup(checkout: Path, constraints: Path | None = None) -> subprocess.Popen[s
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # a group of its own: SIGINT reaches it as Ctrl-C does
+        start_new_session=True,  # a new group, which SIGINT reaches like Ctrl-C
     )
 
 
@@ -66,7 +66,7 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, output
 
 
-def test_says_what_it_does_and_a_second_call_does_nothing(checkout: Path) -> None:
+def test_setup_reports_its_steps_and_a_second_call_does_nothing(checkout: Path) -> None:
     code, output = finished(setup(checkout))
     assert code == 0
     assert [line.split()[0] for line in output.splitlines()] == ["Making", "Installing", "The"]
@@ -74,7 +74,7 @@ def test_says_what_it_does_and_a_second_call_does_nothing(checkout: Path) -> Non
 
 
 def read_until(process: subprocess.Popen[str], start: str) -> str:
-    """The output up to the line that starts so."""
+    """Return the output up to the line with this start."""
     assert process.stdout
     text = ""
     for line in process.stdout:
@@ -84,7 +84,7 @@ def read_until(process: subprocess.Popen[str], start: str) -> str:
     raise AssertionError(text)
 
 
-def test_two_at_once_make_one_environment(checkout: Path, constraints: Path) -> None:
+def test_concurrent_calls_make_one_environment(checkout: Path, constraints: Path) -> None:
     first = setup(checkout, constraints)
     read_until(first, "Installing")
     second = setup(checkout)
@@ -95,12 +95,12 @@ def test_two_at_once_make_one_environment(checkout: Path, constraints: Path) -> 
 
 @pytest.mark.parametrize("stage", ["Making", "Installing"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_is_started_over_after_an_interruption(
+def test_interrupted_setup_starts_over(
     checkout: Path, constraints: Path, stage: str, number: signal.Signals
 ) -> None:
     process = setup(checkout, constraints)
     read_until(process, stage)
-    if stage == "Installing":  # a Python that is just starting prints a traceback of its own
+    if stage == "Installing":  # a starting Python prints its own traceback
         writers: list[int] = []
         assert eventually(lambda: writers.extend(writer(constraints)) or writers)
     os.killpg(process.pid, number)
@@ -114,7 +114,7 @@ def test_is_started_over_after_an_interruption(
     assert not (checkout / ".venv" / "tmp").exists()
 
 
-def test_says_that_it_cannot_write(checkout: Path) -> None:
+def test_unwritable_checkout_is_reported(checkout: Path) -> None:
     (checkout / ".venv.lock").mkdir()
     process = setup(checkout)
     _, errors = process.communicate(timeout=HANG_TIMEOUT)

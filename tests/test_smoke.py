@@ -1,4 +1,4 @@
-"""The smoke queries of the request (FEAT-PLT-02 §12.2), as a stranger sends them and by the ORM."""
+"""The smoke queries of the request (FEAT-PLT-02 §12.2), by plain SQL and by the ORM."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ START = datetime(2027, 3, 1, 7, 0, tzinfo=UTC)
 END = START + timedelta(minutes=50)
 
 
-class Stranger:
+class PlainClient:
     """Another service: plain psycopg with the column names of data-model.md, no Django."""
 
     def __init__(self, session: psycopg.Connection[dict[str, Any]]) -> None:
@@ -40,7 +40,7 @@ class Stranger:
         return written.fetchone()["id"]
 
     def read(self, table: str, key: UUID) -> dict[str, Any]:
-        # Committed first: what is read back is what stays.
+        # Commit first, so that the read returns stored data.
         self.session.commit()
         return self.session.execute(f"SELECT * FROM {table} WHERE id = %s", [key]).fetchone()
 
@@ -50,34 +50,34 @@ class Stranger:
 
 
 @pytest.fixture(scope="module")
-def stranger(module_database: Database) -> Iterator[Stranger]:
-    """One database for all tests of this module, which commit rows with keys of their own."""
+def plain_client(module_database: Database) -> Iterator[PlainClient]:
+    """One database for all tests of this module, which commit rows with separate keys."""
     with module_database.connect(row_factory=dict_row) as session:
-        yield Stranger(session)
+        yield PlainClient(session)
 
 
-def assert_fresh(key: UUID, *moments: datetime) -> None:
-    """The key is a UUID version 7, and it and the moments are of just now."""
+def assert_fresh(key: UUID, *times: datetime) -> None:
+    """The key is a UUID version 7, and the key and the times are recent."""
     assert key.version == 7
     made = datetime.fromtimestamp((key.int >> 80) / 1000, UTC)
-    for moment in (made, *moments):
-        assert abs(timezone.now() - moment) < timedelta(minutes=5)
+    for time in (made, *times):
+        assert abs(timezone.now() - time) < timedelta(minutes=5)
 
 
 class TestInSql:
-    def test_a_user(self, stranger: Stranger) -> None:
-        key = stranger.insert(
+    def test_user_is_written_and_read(self, plain_client: PlainClient) -> None:
+        key = plain_client.insert(
             "users", email="anna@example.com", display_name="Анна", timezone="Europe/Moscow"
         )
-        row = stranger.read("users", key)
+        row = plain_client.read("users", key)
         assert (row["email"], row["display_name"]) == ("anna@example.com", "Анна")
         assert (row["status"], row["deleted_at"], row["is_superuser"]) == ("active", None, False)
         assert row["updated_at"] == row["created_at"]
         assert_fresh(row["id"], row["created_at"])
 
-    def test_a_content_item(self, stranger: Stranger) -> None:
-        author = stranger.user()
-        key = stranger.insert(
+    def test_content_item_is_written_and_read(self, plain_client: PlainClient) -> None:
+        author = plain_client.user()
+        key = plain_client.insert(
             "content_items",
             content_type="article",
             slug="opora-na-sebya",
@@ -85,46 +85,50 @@ class TestInSql:
             body_markdown="# Опора на себя\n",
             author_user_id=author,
         )
-        stranger.insert("content_item_topics", content_item_id=key, topic_code="selfesteem")
-        row = stranger.read("content_items", key)
+        plain_client.insert("content_item_topics", content_item_id=key, topic_code="selfesteem")
+        row = plain_client.read("content_items", key)
         assert (row["content_type"], row["slug"]) == ("article", "opora-na-sebya")
         assert (row["title"], row["author_user_id"]) == ("Опора на себя", author)
         assert (row["status"], row["published_at"]) == ("draft", None)
         assert_fresh(row["id"], row["created_at"], row["updated_at"])
 
-    def test_an_interactive_run_with_a_result_level(self, stranger: Stranger) -> None:
-        quiz = stranger.insert(
+    def test_interactive_run_with_a_result_level_is_written_and_read(
+        self, plain_client: PlainClient
+    ) -> None:
+        quiz = plain_client.insert(
             "interactive_definitions",
             interactive_type="quiz",
             slug="test-na-vygoranie",
             title="Тест на выгорание",
             topic_code="burnout",
         )
-        stranger.insert(
+        plain_client.insert(
             "interactive_versions",
             interactive_definition_id=quiz,
             version=1,
             config={"questions": []},
         )
-        key = stranger.insert(
+        key = plain_client.insert(
             "interactive_runs", interactive_definition_id=quiz, anonymous_id="visitor-000001"
         )
-        started = stranger.read("interactive_runs", key)
+        started = plain_client.read("interactive_runs", key)
         assert (started["status"], started["result_level"]) == ("in_progress", None)
         assert (started["crisis_triggered"], started["user_id"]) == (False, None)
         assert_fresh(started["id"], started["started_at"])
-        stranger.session.execute(
+        plain_client.session.execute(
             "UPDATE interactive_runs SET status = 'completed', completed_at = now(), "
             "result_level = 'moderate', duration_ms = 90000 WHERE id = %s",
             [key],
         )
-        row = stranger.read("interactive_runs", key)
+        row = plain_client.read("interactive_runs", key)
         assert (row["status"], row["result_level"]) == ("completed", "moderate")
         assert (row["interactive_definition_id"], row["duration_ms"]) == (quiz, 90_000)
 
-    def test_an_appointment_with_a_payment(self, stranger: Stranger) -> None:
-        client = stranger.user()
-        service = stranger.insert(
+    def test_appointment_with_a_payment_is_written_and_read(
+        self, plain_client: PlainClient
+    ) -> None:
+        client = plain_client.user()
+        service = plain_client.insert(
             "services",
             slug="konsultaciya",
             title="Консультация",
@@ -134,9 +138,9 @@ class TestInSql:
             price_amount=5000,
             deposit_amount=1000,
         )
-        offered = stranger.read("services", service)
+        offered = plain_client.read("services", service)
         assert (offered["status"], offered["position"]) == ("draft", 0)
-        key = stranger.insert(
+        key = plain_client.insert(
             "appointments",
             service_id=service,
             client_user_id=client,
@@ -148,19 +152,19 @@ class TestInSql:
             price_amount=5000,
             deposit_amount=1000,
         )
-        payment = stranger.insert(
+        payment = plain_client.insert(
             "payments",
             appointment_id=key,
             idempotency_key="payment-1",
             purpose="deposit",
             amount=1000,
         )
-        row = stranger.read("appointments", key)
+        row = plain_client.read("appointments", key)
         assert (row["start_at_utc"], row["end_at_utc"]) == (START, END)
         assert (row["client_user_id"], row["price_amount"]) == (client, 5000)
         assert (row["status"], row["buffer_minutes"]) == ("pending_payment", 0)
         assert_fresh(row["id"], row["created_at"], row["updated_at"])
-        paid = stranger.read("payments", payment)
+        paid = plain_client.read("payments", payment)
         assert (paid["appointment_id"], paid["amount"], paid["purpose"]) == (key, 1000, "deposit")
         assert (paid["provider"], paid["currency"]) == ("yookassa", "RUB")
         assert (paid["status"], paid["confirmed_at"]) == ("pending", None)
@@ -169,19 +173,19 @@ class TestInSql:
 
 @pytest.mark.django_db
 class TestThroughTheOrm:
-    """Each row is read back anew: defaults are the database's, not the instance's."""
+    """Each row is read again, so that defaults are the database's, not the instance's."""
 
     def user(self) -> User:
         return User.objects.create(email="anna@example.com", display_name="Анна")
 
-    def test_a_user(self) -> None:
+    def test_user_is_written_and_read(self) -> None:
         user = User.objects.get(pk=self.user().pk)
         assert (user.email, user.display_name) == ("anna@example.com", "Анна")
         assert (user.status, user.deleted_at, user.is_superuser) == ("active", None, False)
         assert user.updated_at == user.created_at
         assert_fresh(user.id, user.created_at)
 
-    def test_a_content_item(self) -> None:
+    def test_content_item_is_written_and_read(self) -> None:
         written = ContentItem.objects.create(
             content_type="article",
             slug="opora-na-sebya",
@@ -196,7 +200,7 @@ class TestThroughTheOrm:
         assert (item.status, item.published_at) == ("draft", None)
         assert_fresh(item.id, item.created_at, item.updated_at)
 
-    def test_an_interactive_run_with_a_result_level(self) -> None:
+    def test_interactive_run_with_a_result_level_is_written_and_read(self) -> None:
         quiz = InteractiveDefinition.objects.create(
             interactive_type="quiz",
             slug="test-na-vygoranie",
@@ -216,7 +220,7 @@ class TestThroughTheOrm:
         assert (run.status, run.duration_ms) == ("completed", 90_000)
         assert run.interactive_definition == quiz
 
-    def test_an_appointment_with_a_payment(self) -> None:
+    def test_appointment_with_a_payment_is_written_and_read(self) -> None:
         client = self.user()
         service = Service.objects.create(
             slug="konsultaciya",

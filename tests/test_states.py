@@ -1,6 +1,6 @@
-"""The state machines: of every pair of states, exactly the listed moves are possible.
+"""The state machines: of all pairs of states, exactly the listed transitions are possible.
 
-The tables below are the specification's; nothing here is read from the models.
+The tables below transcribe the specification; these tests read nothing from the models.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ MOVES = {
     "appointments": "pending_payment→paid, pending_payment→canceled, paid→confirmed, "
     "paid→canceled, confirmed→canceled, confirmed→rescheduled, confirmed→completed",
     "payments": "pending→succeeded, pending→canceled, pending→failed",
+    "refunds": "due→sent, due→succeeded, sent→succeeded, sent→failed, failed→sent, "
+    "failed→succeeded, due→failed",
     "availability_slots": "available→reserved, reserved→available, available→blocked, "
     "blocked→available",
     "waitlist_requests": "new→contacted, new→closed, contacted→closed",
@@ -55,17 +57,23 @@ MOVES = {
 # "A row may be inserted in any state its own checks allow, except":
 INITIAL = {
     "payments": {"pending"},
+    "refunds": {"due", "succeeded"},
     "waitlist_requests": {"new"},
     "data_export_requests": {"requested"},
     "anonymous_questions": {"pending", "flagged"},
     "reviews": {"draft", "pending"},
-    # Or confirmed, when free of charge or in place of a rescheduled one: tests/booking.
+    # Or confirmed, if free of charge or the successor of a rescheduled one: tests/booking.
     "appointments": {"pending_payment", "confirmed"},
 }
-# Once known it stays, whatever the payment comes to.
-KEPT = {("payments", "provider_payment_id")}
+# Never changes once set.
+KEPT = {
+    ("anonymous_questions", "moderated_at"),
+    ("payments", "provider_payment_id"),
+    ("refunds", "provider_refund_id"),
+    ("waitlist_requests", "closed_at"),
+}
 
-# Its status is that of the runs it counts.
+# Its status is that of the counted runs.
 WITHOUT_A_LIFE = {"interactive_run_totals"}
 STATES = {
     c.table: c.members for c in CLOSED_SETS if c.name == "status" and c.table not in WITHOUT_A_LIFE
@@ -95,8 +103,10 @@ def may_start(table: str, state: str) -> bool:
 
 each_table = pytest.mark.parametrize("table", STATES)
 each_machine = pytest.mark.parametrize("table", [t for t in STATES if moves_of(t, listed=False)])
-# An upsert proposes the row as a new one, which the rule of the first state would refuse before.
-MOVE_WAYS = {name: write_path for name, write_path in CHANGE_PATHS.items() if name not in UPSERTS}
+# An upsert tries to insert the row first, and the rule of the first state would refuse that.
+TRANSITION_PATHS = {
+    name: write_path for name, write_path in CHANGE_PATHS.items() if name not in UPSERTS
+}
 
 
 def factory_of(table: str) -> type[EntityFactory]:
@@ -107,7 +117,7 @@ def in_state(table: str, state: str) -> dict[str, Any]:
     """The factory's arguments for a row in ``state``."""
     trait = factory_of(table)._meta.parameters.get(state)
     values = {state: True} if isinstance(trait, factory.Trait) else {"status": state}
-    if table == "appointments":  # past, so that it may have taken place
+    if table == "appointments":  # in the past, so that it may be completed
         values["start_at_utc"] = ago(days=3)
     return values
 
@@ -121,9 +131,9 @@ def row_in(table: str, state: str) -> models.Model:
 
 
 def fitting(row: models.Model, state: str) -> dict[str, Any]:
-    """``state`` and the other columns as a row in that state has them.
+    """``state`` with the other columns of a row in that state.
 
-    What is empty in one and filled in the other, and the closed sets.
+    These are the columns that are empty in only one of the states, and the closed sets.
     """
     table = row._meta.db_table
     target = factory_of(table).build(**in_state(table, state))
@@ -136,13 +146,13 @@ def fitting(row: models.Model, state: str) -> dict[str, Any]:
         if (old is None) != (new is None) or (f.column in sets and old != new):
             changes[f.attname] = new
     assert changes["status"] == state
-    # What the state wants to see elsewhere: a version, an answer, a consent.
+    # Rows that the state requires: a version, an answer, a consent.
     factory_of(table).before_move(row, changes)
     return changes
 
 
 def rows_with_moves(table: str, *, listed: bool) -> Iterator[tuple[models.Model, str, list[str]]]:
-    """A row in each state and the states it may (or may not) go to; one row at a time."""
+    """A row in each state and its allowed (or refused) next states; one row at a time."""
     for old in STATES[table]:
         if targets := [new for start, new in moves_of(table, listed=listed) if start == old]:
             with rolled_back():
@@ -150,7 +160,7 @@ def rows_with_moves(table: str, *, listed: bool) -> Iterator[tuple[models.Model,
 
 
 def write(row: models.Model, changes: dict[str, Any], write_path: str = "sql") -> None:
-    MOVE_WAYS[write_path](row, **changes)
+    TRANSITION_PATHS[write_path](row, **changes)
     connection.check_constraints()
 
 
@@ -163,8 +173,8 @@ def stored(row: models.Model) -> list[dict[str, Any]]:
     return execute(f"SELECT * FROM {row._meta.db_table} WHERE id = %s", [row.pk])
 
 
-def assert_says_in_russian(row: models.Model, rule: str, *, everything: bool = True) -> None:
-    """``full_clean()`` refuses the row; without ``everything`` only its triggers are asked."""
+def assert_refused_in_russian(row: models.Model, rule: str, *, everything: bool = True) -> None:
+    """``full_clean()`` refuses the row; without ``everything`` only its triggers are checked."""
     with pytest.raises(ValidationError) as caught:
         row.full_clean() if everything else row.clean()
     errors = [e for e in caught.value.error_dict.get("status", ()) if e.code == rule]
@@ -182,7 +192,7 @@ def test_every_status_has_its_machine() -> None:
 
 
 @each_table
-def test_listed_moves_are_accepted(table: str) -> None:
+def test_listed_transitions_are_accepted(table: str) -> None:
     _first, *others = moves_of(table, listed=True)  # full_clean() is slow: once for each table
     with case_loop() as case:
         for row, old, targets in rows_with_moves(table, listed=True):
@@ -198,8 +208,8 @@ def test_listed_moves_are_accepted(table: str) -> None:
 
 @breaks(*(f"{table}_status_transition" for table in MOVES if MOVES[table] != ANY))
 @each_machine
-def test_unlisted_moves_are_refused(table: str) -> None:
-    """Alone, and with the other columns as they are in the new state."""
+def test_unlisted_transitions_are_refused(table: str) -> None:
+    """Refused alone, and with the other columns of the new state."""
     rule = f"{table}_status_transition"
     _first, *others = moves_of(table, listed=False)
     with case_loop() as case:
@@ -215,13 +225,13 @@ def test_unlisted_moves_are_refused(table: str) -> None:
                         write(row, changes)
                     assert stored(row) == before
                     assign(row, changes)
-                    assert_says_in_russian(row, rule, everything=(old, new) not in others)
+                    assert_refused_in_russian(row, rule, everything=(old, new) not in others)
 
 
 @pytest.mark.parametrize("alone", [True, False], ids=["status alone", "with what fits"])
-@pytest.mark.parametrize("write_path", MOVE_WAYS)
+@pytest.mark.parametrize("write_path", TRANSITION_PATHS)
 def test_every_write_path_meets_the_transition_rule(write_path: str, alone: bool) -> None:
-    """One trigger does it for every table; the appointments have the most columns that follow."""
+    """One trigger serves every table; appointments have the most dependent columns."""
     row = row_in("appointments", "paid")
     before = stored(row)
     changes = {"status": "completed"} if alone else fitting(row, "completed")
@@ -234,7 +244,7 @@ def test_every_write_path_meets_the_transition_rule(write_path: str, alone: bool
 
 
 @each_table
-def test_writing_the_same_status_is_no_move(table: str) -> None:
+def test_same_status_is_no_transition(table: str) -> None:
     with case_loop() as case:
         for state in STATES[table]:
             with case(state):
@@ -244,7 +254,7 @@ def test_writing_the_same_status_is_no_move(table: str) -> None:
                 row.clean()
 
 
-@pytest.mark.parametrize("write_path", MOVE_WAYS)
+@pytest.mark.parametrize("write_path", TRANSITION_PATHS)
 def test_every_write_path_may_repeat_the_status(write_path: str) -> None:
     row = row_in("appointments", "completed")
     write(row, {"status": "completed"}, write_path)
@@ -265,7 +275,7 @@ def test_row_starts_in_each_allowed_state(table: str) -> None:
                 continue
             with case(state):
                 row = new_row(table, state)
-                # A version that it names follows in the same transaction.
+                # The version that it names is written later in the transaction.
                 execute("SET CONSTRAINTS ALL DEFERRED")
                 insert_sql(row)
                 values = {f.attname: getattr(row, f.attname) for f in row._meta.fields}
@@ -285,7 +295,7 @@ def test_row_starts_in_no_other_state(table: str) -> None:
                 with refuses(rule, table):
                     insert_sql(row)
                 assert stored(row) == []
-                assert_says_in_russian(row, rule)
+                assert_refused_in_russian(row, rule)
 
 
 @pytest.mark.parametrize("write_path", INSERT_PATHS)

@@ -1,4 +1,4 @@
-"""Many processes at once, each with its own connection, on one hot morning and one log."""
+"""Concurrent processes, each with its own connection, on one busy morning and one log."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ WHERE a.status IN ('pending_payment', 'paid', 'confirmed')
 
 
 def run_in_processes(work: Callable, conninfo: str, rounds: int, *arguments: object) -> list:
-    """Run ``work`` in new processes, each with a seed of its own."""
+    """Run ``work`` in new processes, each with its own seed."""
     with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
         return pool.starmap(work, [(conninfo, n, rounds, *arguments) for n in range(PROCESSES)])
 
 
-# A deadlock among plain INSERTs costs a second until PostgreSQL looks for it: few rounds of them.
+# PostgreSQL needs a second to detect a deadlock among plain INSERTs, so they have few rounds.
 @pytest.mark.parametrize(
     ("suffix", "rounds"), [("ON CONFLICT DO NOTHING", 60), ("", 8)], ids=["on conflict", "plain"]
 )
@@ -55,11 +55,11 @@ def test_nothing_is_booked_twice(fresh_database: Database, suffix: str, rounds: 
     assert overlapping == 0
     assert rows == seen["done"]
     assert sum(seen.values()) == PROCESSES * rounds
-    # With ON CONFLICT a taken hour is an answer, not an error; plain INSERTs may deadlock.
+    # With ON CONFLICT a taken hour inserts nothing; plain INSERTs may deadlock.
     assert set(seen) == {"done", "nothing"} if suffix else set(seen) <= {"done", "23P01", "40P01"}
 
 
-def test_the_audit_chain_has_no_fork_and_no_gap(fresh_database: Database) -> None:
+def test_audit_chain_has_no_fork_and_no_gap(fresh_database: Database) -> None:
     kept = sum(run_in_processes(load_worker.log, fresh_database.conninfo, 60))
     with fresh_database.connect() as connection:
         rows = connection.execute(

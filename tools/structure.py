@@ -31,6 +31,9 @@ TABLE = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE|TABLE)\s+(?:ONLY\s+)?(?:public\.
 FOREIGN_SQL = {
     # A trigger checks that the person was erased before it lets an entry be emptied.
     ("audit/models/log.py", "users"),
+    # A trigger lets a paid session lose its client only to erasure, and follow a merge of its lead.
+    ("booking/models/paid_sessions.py", "users"),
+    ("booking/models/paid_sessions.py", "leads"),
 }
 
 

@@ -75,7 +75,10 @@ commit_changes() {
 step "column 1: the field"
 edit booking/models/services.py '    status = ClosedSet(
         PublicationStatus' '    languages = SingleLineTextField(
-        null=True, blank=True, db_comment=p0("languages of a session, codes separated by commas")
+        max_length=lengths.TITLE,
+        null=True,
+        blank=True,
+        db_comment=p0("languages of a session, in words"),
     )
     status = ClosedSet(
         PublicationStatus'
@@ -100,6 +103,10 @@ edit tests/db/data_model.txt 'reschedule_max_count  int?
 languages             text?
 '
 check tests/db/test_data_model.py tests/db/test_classification.py
+edit tests/db/test_texts.py 'r"title|seo_title' 'r"languages|title|seo_title'
+edit tests/db/test_texts.py '    ("services", "offline_address"),' '    ("services", "languages"),
+    ("services", "offline_address"),'
+check tests/db/test_texts.py
 
 step "column 4: the data dictionary"
 manage data_dictionary

@@ -33,6 +33,108 @@ class Migration(migrations.Migration):
         ebalance.db.operations.CreateTables(
             models=[
                 migrations.CreateModel(
+                    name="Lease",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "name",
+                            models.TextField(
+                                db_comment="P0 · what is locked, a code, with the id of a row if any"
+                            ),
+                        ),
+                        (
+                            "token",
+                            models.UUIDField(db_comment="P0 · of this one taking of the lease"),
+                        ),
+                        (
+                            "holder",
+                            models.TextField(db_comment="P0 · host and process that hold it"),
+                        ),
+                        (
+                            "expires_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when it ends unless it is renewed, UTC"
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "lease",
+                        "verbose_name_plural": "leases",
+                        "db_table": "leases",
+                        "db_table_comment": "Locks that outlive a transaction",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["expires_at"],
+                                name="leases_expires_at",
+                                serves="purge_expired, at the end",
+                            )
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "name__regex",
+                                        "^[a-z][a-z_]{0,59}(:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$",
+                                    )
+                                ),
+                                name="leases_name_names_a_lock",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("holder__regex", "^[a-z0-9.-]{1,53}:[0-9]{1,10}$")
+                                ),
+                                name="leases_holder_is_host_and_process",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("expires_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="leases_times_finite",
+                            ),
+                            models.UniqueConstraint(fields=("name",), name="leases_name_unique"),
+                            models.CheckConstraint(
+                                condition=models.Q(("name__length__lte", 200)),
+                                name="leases_name_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("holder__length__lte", 64)),
+                                name="leases_holder_has_length",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="leases_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('leases_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="2e5bf8152355cb90e361e94de71cef34b19aef6d",
+                                    operation='UPDATE OF "id"',
+                                    pgid="leases_id_stays",
+                                    table="leases",
+                                    when="BEFORE",
+                                ),
+                            )
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
                     name="Lock",
                     fields=[
                         (
@@ -80,6 +182,10 @@ class Migration(migrations.Migration):
                             models.CheckConstraint(
                                 condition=models.Q(("number__gte", 0), ("number__lte", 9999)),
                                 name="locks_number_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("name__length__lte", 60)),
+                                name="locks_name_has_length",
                             ),
                         ],
                         "triggers": [
@@ -221,7 +327,7 @@ class Migration(migrations.Migration):
                         (
                             "created_at",
                             models.DateTimeField(
-                                db_comment="P0 · when, UTC",
+                                db_comment="P0 · when, UTC; set by the database",
                                 db_default=models.Func(
                                     function="now", output_field=models.DateTimeField()
                                 ),
@@ -297,7 +403,9 @@ class Migration(migrations.Migration):
                                 name="audit_log_entries_entity_type_is_code",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("entity_key__regex", "^[A-Za-z0-9_-]{1,64}$")),
+                                condition=models.Q(
+                                    ("entity_key__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{1,64}$")
+                                ),
                                 name="audit_log_entries_entity_key_is_key",
                             ),
                             models.CheckConstraint(
@@ -339,6 +447,44 @@ class Migration(migrations.Migration):
                                 ),
                                 name="audit_log_entries_actor_role_in_set",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("action__length__lte", 60)),
+                                name="audit_log_entries_action_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("entity_type__length__lte", 60)),
+                                name="audit_log_entries_entity_type_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("entity_key__length__lte", 120)),
+                                name="audit_log_entries_entity_key_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("old_value"),
+                                        models.Value(200000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="audit_log_entries_old_value_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("new_value"),
+                                        models.Value(200000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="audit_log_entries_new_value_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("user_agent__length__lte", 300)),
+                                name="audit_log_entries_user_agent_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -369,8 +515,8 @@ class Migration(migrations.Migration):
                                 name="audit_log_entries_no_delete",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.audit_log_entries_no_delete()",
-                                    func="CREATE OR REPLACE FUNCTION public.audit_log_entries_no_delete() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF OLD.created_at > pg_catalog.now() - interval '3 years'\n       OR NOT EXISTS (SELECT FROM public.audit_checkpoints c WHERE c.seq >= OLD.seq) THEN\n        PERFORM public.raise_refusal('audit_log_entries_no_delete', TG_TABLE_NAME, 'id', 'These records are only added, never changed or deleted');\n    END IF;\n    RETURN OLD;\nEND $rule$; ",
-                                    hash="41b4095e3e27ff9e60309c2a567b18462e7972ef",
+                                    func="CREATE OR REPLACE FUNCTION public.audit_log_entries_no_delete() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF OLD.created_at > public.fact_clock() - interval '3 years'\n       OR NOT EXISTS (SELECT FROM public.audit_checkpoints c WHERE c.seq >= OLD.seq) THEN\n        PERFORM public.raise_refusal('audit_log_entries_no_delete', TG_TABLE_NAME, 'id', 'These records are only added, never changed or deleted');\n    END IF;\n    RETURN OLD;\nEND $rule$; ",
+                                    hash="ee601e6054c2f7285a0b6b651c8ffb609166bd6c",
                                     operation="DELETE",
                                     pgid="audit_log_entries_no_delete",
                                     table="audit_log_entries",
@@ -412,7 +558,7 @@ class Migration(migrations.Migration):
                         (
                             "seq",
                             models.BigIntegerField(
-                                db_comment="P0 · place of the last entry that goes"
+                                db_comment="P0 · number of the last entry to be removed"
                             ),
                         ),
                         ("row_hash", models.BinaryField(db_comment="P0 · row_hash of that entry")),
@@ -473,18 +619,22 @@ class Migration(migrations.Migration):
                                 ),
                                 name="audit_checkpoints_times_finite",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("key_id__length__lte", 60)),
+                                name="audit_checkpoints_key_id_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
                                 name="audit_checkpoints_end_an_old_segment",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.audit_checkpoints_end_an_old_segment()",
-                                    func="CREATE OR REPLACE FUNCTION public.audit_checkpoints_end_an_old_segment() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF NOT EXISTS (SELECT FROM public.audit_log_entries\n                   WHERE seq = NEW.seq AND row_hash = NEW.row_hash)\n       OR EXISTS (SELECT FROM public.audit_log_entries\n                  WHERE seq <= NEW.seq\n                    AND created_at > pg_catalog.now() - interval '3 years') THEN\n        PERFORM public.raise_refusal('audit_checkpoints_end_an_old_segment', TG_TABLE_NAME, 'seq', 'A checkpoint is the last entry of a segment that is old enough to go');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="e0bdfd59896fab59d48f80a2abea01b72c8689c0",
+                                    func="CREATE OR REPLACE FUNCTION public.audit_checkpoints_end_an_old_segment() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF NOT EXISTS (SELECT FROM public.audit_log_entries\n                   WHERE seq = NEW.seq AND row_hash = NEW.row_hash)\n       OR EXISTS (SELECT FROM public.audit_log_entries\n                  WHERE seq <= NEW.seq\n                    AND created_at > public.fact_clock() - interval '3 years') THEN\n        PERFORM public.raise_refusal('audit_checkpoints_end_an_old_segment', TG_TABLE_NAME, 'seq', 'A checkpoint is the last entry of a segment that is old enough to go');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="5417d9f9d3b1df255218b0edd989007043482614",
                                     operation="INSERT",
                                     pgid="audit_checkpoints_end_an_old_segment",
                                     table="audit_checkpoints",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -522,6 +672,19 @@ class Migration(migrations.Migration):
                                     pgid="audit_checkpoints_no_truncate",
                                     table="audit_checkpoints",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="audit_checkpoints_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('audit_checkpoints_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="75fe893082a7042e38796391c442a6bccba6828d",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="audit_checkpoints_created_at_not_ahead",
+                                    table="audit_checkpoints",
+                                    when="AFTER",
                                 ),
                             ),
                         ],
@@ -693,8 +856,57 @@ class Migration(migrations.Migration):
                                 ),
                                 name="outbox_events_times_finite",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("event_type__length__lte", 60)),
+                                name="outbox_events_event_type_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("aggregate_type__length__lte", 60)),
+                                name="outbox_events_aggregate_type_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("payload"),
+                                        models.Value(20000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="outbox_events_payload_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("last_error__length__lte", 60)),
+                                name="outbox_events_last_error_has_length",
+                            ),
                         ],
                         "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="outbox_events_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('outbox_events_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="c66a9474e0ca8c1c6e22e3fd63c787cd692bf55b",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="outbox_events_created_at_not_ahead",
+                                    table="outbox_events",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="outbox_events_published_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.published_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('outbox_events_published_at_not_ahead', 'published_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="5911ea3d7c90a9587e7b0c30be5bb6c3efbbef4e",
+                                    operation='INSERT OR UPDATE OF "published_at"',
+                                    pgid="outbox_events_published_at_not_ahead",
+                                    table="outbox_events",
+                                    when="AFTER",
+                                ),
+                            ),
                             pgtrigger.compiler.Trigger(
                                 name="outbox_events_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
@@ -707,7 +919,7 @@ class Migration(migrations.Migration):
                                     table="outbox_events",
                                     when="BEFORE",
                                 ),
-                            )
+                            ),
                         ],
                     },
                 ),
@@ -744,7 +956,7 @@ class Migration(migrations.Migration):
                             "cursor",
                             models.UUIDField(
                                 blank=True,
-                                db_comment="P0 · row up to which this pass has come, if one is going",
+                                db_comment="P0 · last row that this pass has done, if a pass is running",
                                 null=True,
                             ),
                         ),
@@ -845,6 +1057,18 @@ class Migration(migrations.Migration):
                                 fields=("table_name",),
                                 name="key_rotations_one_open_per_table",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("table_name__length__lte", 60)),
+                                name="key_rotations_table_name_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("to_key__length__lte", 60)),
+                                name="key_rotations_to_key_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("to_index_key__length__lte", 60)),
+                                name="key_rotations_to_index_key_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -857,6 +1081,45 @@ class Migration(migrations.Migration):
                                     pgid="key_rotations_touch_updated_at",
                                     table="key_rotations",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="key_rotations_started_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.started_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('key_rotations_started_at_not_ahead', 'started_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="ecb2ebc9c9308561627bc209ca4b2ec013e0fc5f",
+                                    operation='INSERT OR UPDATE OF "started_at"',
+                                    pgid="key_rotations_started_at_not_ahead",
+                                    table="key_rotations",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="key_rotations_updated_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.updated_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('key_rotations_updated_at_not_ahead', 'updated_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="2e61d03e719678ca2ad62a06d614fd6f091959ef",
+                                    operation='INSERT OR UPDATE OF "updated_at"',
+                                    pgid="key_rotations_updated_at_not_ahead",
+                                    table="key_rotations",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="key_rotations_finished_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.finished_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('key_rotations_finished_at_not_ahead', 'finished_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="84193d0b8e7359873168f89ad02188e47d8e6cdf",
+                                    operation='INSERT OR UPDATE OF "finished_at"',
+                                    pgid="key_rotations_finished_at_not_ahead",
+                                    table="key_rotations",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -953,6 +1216,21 @@ class Migration(migrations.Migration):
                                 ),
                                 name="system_settings_times_finite",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("key__length__lte", 60)),
+                                name="system_settings_key_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("value"),
+                                        models.Value(20000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="system_settings_value_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -1034,6 +1312,19 @@ class Migration(migrations.Migration):
                                     pgid="system_settings_key_stays",
                                     table="system_settings",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="system_settings_updated_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.updated_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('system_settings_updated_at_not_ahead', 'updated_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="0bbf6fffcfda71d3b3f25ede8567320a260f44d4",
+                                    operation='INSERT OR UPDATE OF "updated_at"',
+                                    pgid="system_settings_updated_at_not_ahead",
+                                    table="system_settings",
+                                    when="AFTER",
                                 ),
                             ),
                         ],
@@ -1141,8 +1432,16 @@ class Migration(migrations.Migration):
                                 name="message_templates_category_in_set",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("name__length__lte", 200)),
+                                name="message_templates_name_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("status__in", ["draft", "active", "archived"])),
                                 name="message_templates_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("language__length__lte", 60)),
+                                name="message_templates_language_has_length",
                             ),
                         ],
                         "triggers": [
@@ -1243,6 +1542,19 @@ class Migration(migrations.Migration):
                                     pgid="message_templates_no_truncate",
                                     table="message_templates",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="message_templates_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('message_templates_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="cd105fbbc21aa6cf74db9b2b963bee25e4458d54",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="message_templates_created_at_not_ahead",
+                                    table="message_templates",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -1363,18 +1675,26 @@ class Migration(migrations.Migration):
                                 ),
                                 name="message_template_versions_times_finite",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("subject__length__lte", 200)),
+                                name="message_template_versions_subject_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("body_markdown__length__lte", 200000)),
+                                name="message_template_versions_body_markdown_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
                                 name="message_template_versions_subject_for_email",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.message_template_versions_subject_for_email()",
-                                    func="CREATE OR REPLACE FUNCTION public.message_template_versions_subject_for_email() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    -- Without a template it is the foreign key's to refuse.\n    IF EXISTS (SELECT FROM public.message_templates\n               WHERE id = NEW.template_id\n                 AND (channel = 'email') <> (NEW.subject IS NOT NULL)) THEN\n        PERFORM public.raise_refusal('message_template_versions_subject_for_email', TG_TABLE_NAME, 'subject', 'A subject is given exactly for e-mail');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="cf0dde8b0ddfbd8f3a8cbfbc26b38400c05ad242",
+                                    func="CREATE OR REPLACE FUNCTION public.message_template_versions_subject_for_email() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    -- Without a template it is the foreign key's to refuse.\n    IF EXISTS (SELECT FROM public.message_templates\n               WHERE id = NEW.template_id\n                 AND (channel = 'email') <> (NEW.subject IS NOT NULL)) THEN\n        PERFORM public.raise_refusal('message_template_versions_subject_for_email', TG_TABLE_NAME, 'subject', 'A subject is given exactly for e-mail');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="8e6cc5159aa7c92b9bc8a7c4665e198b42ec097b",
                                     operation="INSERT",
                                     pgid="message_template_versions_subject_for_email",
                                     table="message_template_versions",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -1412,6 +1732,19 @@ class Migration(migrations.Migration):
                                     pgid="message_template_versions_no_truncate",
                                     table="message_template_versions",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="message_template_versions_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('message_template_versions_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="63ad151a20e89f84c53c3dc1679733506baed420",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="message_template_versions_created_at_not_ahead",
+                                    table="message_template_versions",
+                                    when="AFTER",
                                 ),
                             ),
                         ],

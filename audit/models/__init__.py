@@ -1,5 +1,6 @@
-"""Administration: audit log, locks, message templates, settings, outbox, rotations of keys."""
+"""Administration: audit log, templates, settings, outbox, rotations of keys, leases, locks."""
 
+from .leases import Lease
 from .locks import Lock
 from .log import AuditCheckpoint, AuditLogEntry
 from .outbox import OutboxEvent
@@ -11,6 +12,7 @@ __all__ = [
     "AuditCheckpoint",
     "AuditLogEntry",
     "KeyRotation",
+    "Lease",
     "Lock",
     "MessageTemplate",
     "MessageTemplateVersion",

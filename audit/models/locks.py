@@ -6,7 +6,7 @@ import pgtrigger
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import rules, triggers
+from ebalance.db import lengths, rules, triggers
 from ebalance.db.fields import Entity, SingleLineTextField
 from ebalance.db.schema.classification import p0
 from ebalance.db.schema.retention import kept
@@ -19,7 +19,7 @@ class Lock(Entity):
     table (docs/adr/0035-locks-are-rows.md).
     """
 
-    name = SingleLineTextField(db_comment=p0("code of the lock"))
+    name = SingleLineTextField(max_length=lengths.CODE, db_comment=p0("code of the lock"))
     number = models.IntegerField(
         db_default=0, default=0, db_comment=p0("part of the lock; 0 if it has one part")
     )

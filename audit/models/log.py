@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from ebalance.db import patterns, rules, triggers
+from ebalance.db import lengths, patterns, rules, triggers
 from ebalance.db.fields import (
     BytesFromDatabase,
     ClosedSet,
@@ -21,6 +21,7 @@ from ebalance.db.fields import (
 )
 from ebalance.db.schema.classification import EVIDENCE, NULL, of_person, p0, p1
 from ebalance.db.schema.retention import kept, removed_by
+from ebalance.db.times import TimeFromDatabase
 
 KEPT = "3 years"  # at least (privacy.md §4)
 FORGOTTEN = "origin_forgotten"  # action: earlier entries about the row may lose their origin
@@ -65,21 +66,36 @@ class AuditLogEntry(Entity):
         db_comment=of_person("who acted, if a person", EVIDENCE),
     )
     actor_role = ClosedSet(ActorRole, db_comment=p0("role in which they acted"))
-    action = SingleLineTextField(db_comment=p0("what was done, a code"))
-    entity_type = SingleLineTextField(db_comment=p0("what it was done to, a code"))
+    action = SingleLineTextField(max_length=lengths.CODE, db_comment=p0("what was done, a code"))
+    entity_type = SingleLineTextField(
+        max_length=lengths.CODE, db_comment=p0("what it was done to, a code")
+    )
     entity_id = models.UUIDField(null=True, blank=True, db_comment=p0("id of the row"))
     entity_key = SingleLineTextField(
-        null=True, blank=True, db_comment=p0("key of the row, if text")
+        max_length=lengths.SLUG, null=True, blank=True, db_comment=p0("key of the row, if text")
     )
-    old_value = models.JSONField(null=True, blank=True, db_comment=p0("changed P0 columns before"))
-    new_value = models.JSONField(null=True, blank=True, db_comment=p0("changed P0 columns after"))
+    old_value = lengths.SizedJSON(
+        max_length=lengths.JSON_DOCUMENT,
+        null=True,
+        blank=True,
+        db_comment=p0("changed P0 columns before"),
+    )
+    new_value = lengths.SizedJSON(
+        max_length=lengths.JSON_DOCUMENT,
+        null=True,
+        blank=True,
+        db_comment=p0("changed P0 columns after"),
+    )
     ip_address = models.GenericIPAddressField(
         null=True, blank=True, db_comment=p1("address of the request", erasure=NULL)
     )
     user_agent = SingleLineTextField(
-        null=True, blank=True, db_comment=p1("user agent of the request", erasure=NULL)
+        max_length=lengths.USER_AGENT,
+        null=True,
+        blank=True,
+        db_comment=p1("user agent of the request", erasure=NULL),
     )
-    created_at = created_at("when, UTC")
+    created_at = created_at("when, UTC; set by the database", TimeFromDatabase)
     prev_hash = BytesFromDatabase(
         editable=False, db_comment=p0("row_hash of the row before", export=False)
     )
@@ -118,7 +134,7 @@ class AuditLogEntry(Entity):
             rules.matches(
                 "audit_log_entries_entity_key_is_key",
                 "entity_key",
-                r"^[A-Za-z0-9_-]{1,64}$",
+                r"^(?=.*[A-Za-z])[A-Za-z0-9_-]{1,64}$",
                 _("Only keys are kept here."),
             ),
             *(
@@ -174,7 +190,7 @@ END""",
                 message=triggers.APPEND_ONLY,
                 body=f"""
 BEGIN
-    IF OLD.created_at > pg_catalog.now() - interval '{KEPT}'
+    IF OLD.created_at > public.fact_clock() - interval '{KEPT}'
        OR NOT EXISTS (SELECT FROM public.audit_checkpoints c WHERE c.seq >= OLD.seq) THEN
         {triggers.REFUSE}
     END IF;
@@ -194,10 +210,12 @@ class AuditCheckpoint(Entity):
     purge_expired writes it, after it has verified the entries and before it removes them.
     """
 
-    seq = models.BigIntegerField(db_comment=p0("place of the last entry that goes"))
+    seq = models.BigIntegerField(db_comment=p0("number of the last entry to be removed"))
     row_hash = models.BinaryField(db_comment=p0("row_hash of that entry"))
     entries = models.BigIntegerField(db_comment=p0("number of entries that go"))
-    key_id = SingleLineTextField(db_comment=p0("id of the key of the signature"))
+    key_id = SingleLineTextField(
+        max_length=lengths.CODE, db_comment=p0("id of the key of the signature")
+    )
     signature = models.BinaryField(db_comment=p0("HMAC-SHA-256 of seq, row_hash, entries"))
     created_at = created_at()
 
@@ -234,10 +252,10 @@ BEGIN
                    WHERE seq = NEW.seq AND row_hash = NEW.row_hash)
        OR EXISTS (SELECT FROM public.audit_log_entries
                   WHERE seq <= NEW.seq
-                    AND created_at > pg_catalog.now() - interval '{KEPT}') THEN
+                    AND created_at > public.fact_clock() - interval '{KEPT}') THEN
         {triggers.REFUSE}
     END IF;
-    RETURN NEW;
+    RETURN NULL;
 END""",
             ),
             *triggers.append_only("audit_checkpoints"),

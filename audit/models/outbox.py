@@ -8,15 +8,11 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import rules
-from ebalance.db.fields import (
-    Entity,
-    SingleLineTextField,
-    created_at,
-    now_default,
-)
+from ebalance.db import lengths, rules
+from ebalance.db.fields import Entity, SingleLineTextField, created_at
 from ebalance.db.schema.classification import p0
 from ebalance.db.schema.retention import After, purged
+from ebalance.db.times import FactTime, PlannedTime, now_default
 
 from ..querysets import OutboxQuerySet
 
@@ -27,22 +23,29 @@ class OutboxEvent(Entity):
     relay_outbox sends it (audit.services.relay).
     """
 
-    event_type = SingleLineTextField(db_comment=p0("what happened, a code"))
-    aggregate_type = SingleLineTextField(db_comment=p0("what it happened to, a code"))
+    event_type = SingleLineTextField(
+        max_length=lengths.CODE, db_comment=p0("what happened, a code")
+    )
+    aggregate_type = SingleLineTextField(
+        max_length=lengths.CODE, db_comment=p0("what it happened to, a code")
+    )
     aggregate_id = models.UUIDField(db_comment=p0("id of that row"))
-    payload = models.JSONField(
+    payload = lengths.SizedJSON(
+        max_length=lengths.JSON_OBJECT,
         default=dict,
         db_default=models.Value({}, output_field=models.JSONField()),
         blank=True,
         db_comment=p0("flat object of P0 values"),
     )
     created_at = created_at()
-    available_at = models.DateTimeField(
+    available_at = PlannedTime(
         db_default=now_default(), db_comment=p0("not to be sent before, UTC")
     )
     attempts = models.IntegerField(default=0, db_default=0, db_comment=p0("tries so far"))
-    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when sent, UTC"))
-    last_error = SingleLineTextField(null=True, blank=True, db_comment=p0("last failure, a code"))
+    published_at = FactTime(null=True, blank=True, db_comment=p0("when sent, UTC"))
+    last_error = SingleLineTextField(
+        max_length=lengths.CODE, null=True, blank=True, db_comment=p0("last failure, a code")
+    )
 
     objects: ClassVar = OutboxQuerySet.as_manager()
 

@@ -6,15 +6,11 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import patterns, rules, triggers
-from ebalance.db.fields import (
-    Entity,
-    SingleLineTextField,
-    now_default,
-    updated_at,
-)
+from ebalance.db import lengths, patterns, rules, triggers
+from ebalance.db.fields import Entity, SingleLineTextField, updated_at
 from ebalance.db.schema.classification import p0
 from ebalance.db.schema.retention import kept
+from ebalance.db.times import FactTime, now_default
 
 
 class KeyRotation(Entity):
@@ -24,23 +20,27 @@ class KeyRotation(Entity):
     a value that moves to another key from a value that changes (is_resealing).
     """
 
-    table_name = SingleLineTextField(db_comment=p0("table"))
-    to_key = SingleLineTextField(db_comment=p0("id of the key that values are sealed with"))
+    table_name = SingleLineTextField(max_length=lengths.CODE, db_comment=p0("table"))
+    to_key = SingleLineTextField(
+        max_length=lengths.CODE, db_comment=p0("id of the key that values are sealed with")
+    )
     to_index_key = SingleLineTextField(
-        db_comment=p0("id of the key that blind indexes are made with")
+        max_length=lengths.CODE, db_comment=p0("id of the key that blind indexes are made with")
     )
     cursor = models.UUIDField(
-        null=True, blank=True, db_comment=p0("row up to which this pass has come, if one is going")
+        null=True,
+        blank=True,
+        db_comment=p0("last row that this pass has done, if a pass is running"),
     )
     rows_done = models.BigIntegerField(default=0, db_default=0, db_comment=p0("rows moved so far"))
     batch_transaction = models.BigIntegerField(
         null=True, blank=True, db_comment=p0("transaction (xid8) of the batch at work")
     )
-    started_at = models.DateTimeField(
+    started_at = FactTime(
         db_default=now_default(), editable=False, db_comment=p0("when it began, UTC")
     )
     updated_at = updated_at()
-    finished_at = models.DateTimeField(
+    finished_at = FactTime(
         null=True, blank=True, db_comment=p0("when all rows had moved or another took over, UTC")
     )
 

@@ -6,12 +6,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import auditing, rules, triggers
-from ebalance.db.fields import (
-    RestrictForeignKey,
-    SingleLineTextField,
-    updated_at,
-)
+from ebalance.db import auditing, lengths, rules, triggers
+from ebalance.db.fields import RestrictForeignKey, SingleLineTextField, updated_at
 from ebalance.db.schema.classification import by_staff, p0
 from ebalance.db.schema.retention import kept
 
@@ -19,8 +15,12 @@ from ebalance.db.schema.retention import kept
 class SystemSetting(models.Model):
     """A setting that staff may change at run time. No secrets."""
 
-    key = SingleLineTextField(primary_key=True, db_comment=p0("code of the setting"))
-    value = models.JSONField(blank=True, db_comment=p0("value, JSON"))
+    key = SingleLineTextField(
+        max_length=lengths.CODE, primary_key=True, db_comment=p0("code of the setting")
+    )
+    value = lengths.SizedJSON(
+        max_length=lengths.JSON_OBJECT, blank=True, db_comment=p0("value, JSON")
+    )
     updated_by = RestrictForeignKey(
         "identity.User",
         db_column="updated_by_user_id",

@@ -8,10 +8,11 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop, pgettext_lazy
 
-from ebalance.db import auditing, rules, triggers
+from ebalance.db import auditing, lengths, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
+    Markdown,
     RestrictForeignKey,
     SingleLineTextField,
     created_at,
@@ -41,9 +42,11 @@ class MessageTemplate(Entity):
 
     channel = ClosedSet(Channel, db_comment=p0("how it is sent"))
     category = ClosedSet(Category, db_comment=p0("occasion"))
-    name = SingleLineTextField(db_comment=p0("name"))
+    name = SingleLineTextField(max_length=lengths.TITLE, db_comment=p0("name"))
     status = ClosedSet(Status, default=Status.DRAFT, db_comment=p0("life cycle"))
-    language = SingleLineTextField(default="ru", db_default="ru", db_comment=p0("ISO 639-1"))
+    language = SingleLineTextField(
+        max_length=lengths.CODE, default="ru", db_default="ru", db_comment=p0("ISO 639-1")
+    )
     active_version = models.IntegerField(null=True, blank=True, db_comment=p0("version in use"))
     created_at = created_at()
 
@@ -115,9 +118,12 @@ class MessageTemplateVersion(Entity):
     )
     version = models.IntegerField(db_comment=p0("number, from 1, per template"))
     subject = SingleLineTextField(
-        null=True, blank=True, db_comment=p0("subject; exactly for e-mail")
+        max_length=lengths.TITLE,
+        null=True,
+        blank=True,
+        db_comment=p0("subject; exactly for e-mail"),
     )
-    body_markdown = models.TextField(db_comment=p0("text, Markdown"))
+    body_markdown = Markdown(db_comment=p0("text, Markdown"))
     updated_by = RestrictForeignKey(
         "identity.User",
         db_column="updated_by_user_id",
@@ -160,7 +166,7 @@ BEGIN
                  AND (channel = 'email') <> (NEW.subject IS NOT NULL)) THEN
         {triggers.REFUSE}
     END IF;
-    RETURN NEW;
+    RETURN NULL;
 END""",
             ),
             *triggers.versions("message_template_versions", "message_templates", "template_id"),

@@ -11,6 +11,7 @@ if the event still has the attempts and the lease of the claim.
 
 from __future__ import annotations
 
+import logging
 import random
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +21,11 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection, transaction
 
+from ebalance.failures import Skipped, reason_of
+
 from ..models import OutboxEvent
+
+logger = logging.getLogger(__name__)
 
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 2.0, 3600.0  # seconds
 
@@ -72,6 +77,7 @@ BY_INDEX = "; ".join(
 HEADS = """
 SELECT e.id, e.aggregate_type, e.aggregate_id, e.available_at FROM outbox_events e
 WHERE e.published_at IS NULL AND e.available_at <= now() AND e.attempts < %(most)s
+  AND e.id <> ALL (%(leave)s::uuid[])
   AND NOT EXISTS (SELECT FROM outbox_events p WHERE p.published_at IS NULL
                   AND p.aggregate_type = e.aggregate_type AND p.aggregate_id = e.aggregate_id
                   AND p.id < e.id)
@@ -101,22 +107,35 @@ RETURNING e.*
 """
 
 
-@transaction.atomic
-def claim_events(*, batch: int, lease: float) -> list[Run]:
+def claim_events(*, batch: int, lease: float, skipped: Skipped | None = None) -> list[Run]:
     """Claim runs of ``batch`` events at most in all for ``lease`` seconds, the oldest first.
 
-    Empty when nothing is due. Rows that another relay is claiming are skipped.
+    Empty when nothing is due. Rows that another relay is claiming are passed over, as are the
+    events in ``skipped``. If a claim cannot be written, each head is claimed alone, and a head
+    that cannot be claimed is added to ``skipped``.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(BY_INDEX)
-    heads = _fetch(HEADS, batch=batch)
+    skipped = {} if skipped is None else skipped
+    while True:
+        try:
+            return _claim(batch, lease, leave=[*skipped])
+        except Exception as error:
+            reason_of(error)  # raises the error of a lost connection
+        before = len(skipped)
+        runs = _claim_one_by_one(batch, lease, skipped)
+        if runs or len(skipped) == before:
+            return runs
+
+
+@transaction.atomic
+def _claim(batch: int, lease: float, *, leave: list[UUID]) -> list[Run]:
+    heads = _heads(batch, leave)
     if not heads:
         return []
     due: dict[UUID, datetime] = {event: at for event, _type, _row, at in heads}
     runs: dict[UUID, list[UUID]] = {event: [event] for event in due}
     blocked = set()
     for event, head, at, is_due in sorted(_fetch_followers(heads, batch)):
-        if is_due and head not in blocked:
+        if is_due and event not in leave and head not in blocked:
             runs[head].append(event)
             due[event] = at
         else:
@@ -124,6 +143,27 @@ def claim_events(*, batch: int, lease: float) -> list[Run]:
     taken = OutboxEvent.objects.raw(TAKE, {"ids": [*due], "lease": lease})
     events = {event.pk: event for event in taken}
     return [[Claim(events[key], due[key]) for key in run] for run in runs.values()]
+
+
+@transaction.atomic
+def _claim_one_by_one(batch: int, lease: float, skipped: Skipped) -> list[Run]:
+    runs = []
+    for key, _type, _row, due in _heads(batch, [*skipped]):
+        try:
+            with transaction.atomic():
+                (event,) = OutboxEvent.objects.raw(TAKE, {"ids": [key], "lease": lease})
+        except Exception as error:
+            skipped[key] = reason_of(error)
+            logger.error("outbox: %s was not claimed: %s", key, skipped[key])
+        else:
+            runs.append([Claim(event, due)])
+    return runs
+
+
+def _heads(batch: int, leave: list[UUID]) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(BY_INDEX)
+    return _fetch(HEADS, batch=batch, leave=leave)
 
 
 def _fetch_followers(heads: list[Any], batch: int) -> list[Any]:
@@ -165,11 +205,28 @@ WHERE e.id = o.id
 """
 
 
-def report_outcomes(outcomes: list[Outcome]) -> int:
+def report_outcomes(outcomes: list[Outcome], skipped: Skipped | None = None) -> int:
     """Store the outcomes in one statement; returns how many claims were still valid.
 
-    A failed event is due again after ``back_off``, a released event when it was due before.
+    A failed event is due again after ``back_off``, a released event when it was due before. If an
+    outcome cannot be stored, each gets a statement of its own; one that is refused is added to
+    ``skipped``, and its lease ends.
     """
+    try:
+        return _report(outcomes)
+    except Exception as error:
+        reason = reason_of(error)  # raises the error of a lost connection
+    if len(outcomes) > 1:
+        return sum(report_outcomes([outcome], skipped) for outcome in outcomes)
+    key = outcomes[0].claim.event.pk
+    logger.error("outbox: the outcome of %s was not stored: %s", key, reason)
+    if skipped is not None:
+        skipped[key] = reason
+    return 0
+
+
+@transaction.atomic
+def _report(outcomes: list[Outcome]) -> int:
     events = [outcome.claim.event for outcome in outcomes]
     with connection.cursor() as cursor:
         cursor.execute(

@@ -9,9 +9,12 @@ from uuid import UUID
 from django.db import connection, models, transaction
 from psycopg.types.json import Jsonb
 
+from ebalance.services import storable_arguments
+
 from .payloads import flat
 
 
+@storable_arguments
 @transaction.atomic(savepoint=False)
 def record_entry(
     action: str,

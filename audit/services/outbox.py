@@ -12,6 +12,7 @@ from ebalance.services import (
     TransitionRefused,
     lock_or_refuse,
     refresh,
+    storable_arguments,
     transactional,
 )
 
@@ -19,6 +20,7 @@ from ..models import OutboxEvent
 from .payloads import flat
 
 
+@storable_arguments
 def publish_event(event_type: str, about: models.Model, **payload: object) -> None:
     """Write an event about the row ``about``. The relay sends it after the commit.
 

@@ -21,6 +21,8 @@ from collections.abc import Callable
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
+from ebalance.failures import Skipped
+
 from ..models import OutboxEvent
 from .claims import Claim, Outcome, Run, claim_events, is_last, report_outcomes
 from .senders import Sender, SendFailed
@@ -61,6 +63,7 @@ class Relay:
             )
         self.stop = stop
         self.outcomes: list[Outcome] = []
+        self.skipped: Skipped = {}  # events that could not be written; logged by the claims
         self.reported = time.monotonic()
         self.is_watched = False
 
@@ -77,6 +80,7 @@ class Relay:
                 if time.monotonic() >= next_line:
                     next_line = time.monotonic() + LAG_EVERY
                     logger.info("outbox: %s", str(OutboxEvent.objects.lag()))
+                    self.skipped.clear()  # try them again
                 if not self.step():
                     self.pause(LONGEST_PAUSE)
                 failures = 0
@@ -85,14 +89,17 @@ class Relay:
                 self.reconnect(error, failures)
 
     def drain(self) -> None:
-        """Send the events that are due now, and return. Raises errors of the database."""
+        """Send the events that are due now, and return. Raises errors of the connection.
+
+        Each event that could not be written is in ``skipped`` afterwards.
+        """
         while not self.stop() and self.step():
             pass
 
     def step(self) -> int:
         """Claim, send, report; returns how many events were claimed."""
         deadline = time.monotonic() + self.lease
-        runs = claim_events(batch=self.batch, lease=self.lease)
+        runs = claim_events(batch=self.batch, lease=self.lease, skipped=self.skipped)
         if runs:
             self.deliver(runs, deadline)
         return sum(map(len, runs))
@@ -152,7 +159,7 @@ class Relay:
         failures = 0
         while self.outcomes:
             try:
-                report_outcomes(self.outcomes)
+                report_outcomes(self.outcomes, self.skipped)
             except CONNECTION_ERRORS as error:
                 failures += 1
                 self.reconnect(error, failures)

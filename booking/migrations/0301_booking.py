@@ -173,14 +173,7 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.UniqueConstraint(fields=("slug",), name="services_slug_unique"),
                             models.CheckConstraint(
-                                condition=models.Q(
-                                    ("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$"),
-                                    models.Func(
-                                        models.F("slug"),
-                                        function="is_at_most_120",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
+                                condition=models.Q(("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$")),
                                 name="services_slug_is_slug",
                             ),
                             models.CheckConstraint(
@@ -237,6 +230,15 @@ class Migration(migrations.Migration):
                                 name="services_partial_refund_within_free",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(("status", "published"), _negated=True),
+                                    ("price_amount", 0),
+                                    ("cancel_free_hours__isnull", False),
+                                    _connector="OR",
+                                ),
+                                name="services_published_with_refund_policy",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("reschedule_min_hours__gte", 0)),
                                 name="services_reschedule_min_hours_in_range",
                             ),
@@ -260,8 +262,24 @@ class Migration(migrations.Migration):
                                 name="services_times_finite",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("slug__length__lte", 120)),
+                                name="services_slug_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("title__length__lte", 200)),
+                                name="services_title_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("description_markdown__length__lte", 200000)),
+                                name="services_description_markdown_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("format__in", ["online", "offline", "hybrid"])),
                                 name="services_format_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("offline_address__length__lte", 2000)),
+                                name="services_offline_address_has_length",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -350,6 +368,32 @@ class Migration(migrations.Migration):
                                     pgid="services_no_truncate",
                                     table="services",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="services_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('services_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="8ff4120e3afc38c2aac3d5406dc064b5a8e11a5b",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="services_created_at_not_ahead",
+                                    table="services",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="services_updated_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.updated_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('services_updated_at_not_ahead', 'updated_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="4835fce62f4ae092e85fdaa7b052575de385b345",
+                                    operation='INSERT OR UPDATE OF "updated_at"',
+                                    pgid="services_updated_at_not_ahead",
+                                    table="services",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -469,16 +513,6 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    models.Func(
-                                        models.F("timezone"),
-                                        function="is_time_zone",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="schedule_rules_timezone_is_iana_zone",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
                                     ("valid_until__isnull", True),
                                     ("valid_until__gte", models.F("valid_from")),
                                     _connector="OR",
@@ -507,11 +541,38 @@ class Migration(migrations.Migration):
                                 name="schedule_rules_times_finite",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("timezone__length__lte", 60)),
+                                name="schedule_rules_timezone_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("timezone"),
+                                        function="is_zone_form",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="schedule_rules_timezone_is_iana_zone",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("recurrence__in", ["weekly", "biweekly"])),
                                 name="schedule_rules_recurrence_in_set",
                             ),
                         ],
                         "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="schedule_rules_timezone_is_known",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NOT public.is_time_zone(NEW.timezone))",
+                                    execute="public.schedule_rules_timezone_is_known()",
+                                    func="CREATE OR REPLACE FUNCTION public.schedule_rules_timezone_is_known() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF TG_OP = 'UPDATE' AND NEW.timezone = OLD.timezone THEN\n        RETURN NULL;\n    END IF;\n    PERFORM public.raise_refusal('schedule_rules_timezone_is_known', TG_TABLE_NAME, 'timezone', 'The server does not know this time zone');\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="e5d2eec1fb79706c56363e8ba4ff6e6a39a3e2d0",
+                                    operation='INSERT OR UPDATE OF "timezone"',
+                                    pgid="schedule_rules_timezone_is_known",
+                                    table="schedule_rules",
+                                    when="AFTER",
+                                ),
+                            ),
                             pgtrigger.compiler.Trigger(
                                 name="schedule_rules_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
@@ -524,7 +585,7 @@ class Migration(migrations.Migration):
                                     table="schedule_rules",
                                     when="BEFORE",
                                 ),
-                            )
+                            ),
                         ],
                     },
                 ),
@@ -659,16 +720,6 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    models.Func(
-                                        models.F("external_event_id"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="availability_slots_external_event_id_not_blank",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
                                     models.Q(
                                         ("source", "google_calendar"),
                                         ("external_event_id__isnull", False),
@@ -728,8 +779,25 @@ class Migration(migrations.Migration):
                                 name="availability_slots_source_in_set",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("external_event_id__length__lte", 200)),
+                                name="availability_slots_external_event_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "external_event_id__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="availability_slots_external_event_id_is_external_id",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("block_type__in", ["exception", "buffer"])),
                                 name="availability_slots_block_type_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("note__length__lte", 2000)),
+                                name="availability_slots_note_has_length",
                             ),
                         ],
                         "triggers": [
@@ -783,6 +851,19 @@ class Migration(migrations.Migration):
                                     pgid="availability_slots_no_truncate",
                                     table="availability_slots",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="availability_slots_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('availability_slots_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="9748574275b3afff5d2a85fda91044b883574775",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="availability_slots_created_at_not_ahead",
+                                    table="availability_slots",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -1004,7 +1085,7 @@ class Migration(migrations.Migration):
                             "deep_link_id",
                             models.TextField(
                                 blank=True,
-                                db_comment="P0 · deep link it came by; no key, links expire first",
+                                db_comment="P0 · deep link that led here; no key, links expire first",
                                 null=True,
                             ),
                         ),
@@ -1131,16 +1212,6 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    models.Func(
-                                        models.F("client_request_id"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="appointments_client_request_id_not_blank",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
                                     ("client__isnull", False),
                                     ("lead__isnull", False),
                                     _connector="OR",
@@ -1157,17 +1228,7 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    models.Func(
-                                        models.F("timezone"),
-                                        function="is_time_zone",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="appointments_timezone_is_iana_zone",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    ("deep_link_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                    ("deep_link_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="appointments_deep_link_id_is_opaque",
                             ),
@@ -1333,6 +1394,33 @@ class Migration(migrations.Migration):
                                 name="appointments_times_finite",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("client_request_id__length__lte", 200)),
+                                name="appointments_client_request_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "client_request_id__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="appointments_client_request_id_is_external_id",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("timezone__length__lte", 60)),
+                                name="appointments_timezone_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("timezone"),
+                                        function="is_zone_form",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="appointments_timezone_is_iana_zone",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("format__in", ["online", "offline"])),
                                 name="appointments_format_in_set",
                             ),
@@ -1351,6 +1439,38 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="appointments_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("meeting_url__length__lte", 2000)),
+                                name="appointments_meeting_url_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "meeting_url__regex",
+                                        '^https://[A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451]([A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451-]*[A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451])?(\\.[A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451]([A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451-]*[A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451])?)*(:[0-9]{1,5})?([/?#][^\\x01-\\x20\\x7F-\\xA0\\xAD\\u034F\\u061C\\u115F\\u1160\\u1680\\u17B4\\u17B5\\u180B-\\u180F\\u2000-\\u200F\\u2028-\\u202F\\u205F-\\u206F\\u2800\\u3000\\u3164\\uFE00-\\uFE0F\\uFEFF\\uFFA0\\uFFF0-\\uFFFB\\U0001BCA0-\\U0001BCA3\\U0001D173-\\U0001D17A\\U000E0000-\\U000E0FFF\\\\\\"<>^`{|}]*)?$',
+                                    )
+                                ),
+                                name="appointments_meeting_url_is_https",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("location_text__length__lte", 2000)),
+                                name="appointments_location_text_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("external_calendar_event_id__length__lte", 200)
+                                ),
+                                name="appointments_external_calendar_event_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "external_calendar_event_id__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="appointments_external_calendar_event_id_is_external_id",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -1392,6 +1512,10 @@ class Migration(migrations.Migration):
                                 name="appointments_outcome_recorded_by_role_in_set",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("deep_link_id__length__lte", 64)),
+                                name="appointments_deep_link_id_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     (
                                         "entry_point__in",
@@ -1428,11 +1552,11 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NOT (NEW.status = 'pending_payment' OR (NEW.status = 'confirmed' AND (NEW.rescheduled_from_id IS NOT NULL OR NEW.price_amount = 0))))",
                                     execute="public.refuse('appointments_status_initial', 'status', 'An appointment starts as a hold; confirmed only when free of charge or in place of a rescheduled one')",
                                     func="",
-                                    hash="f9d8aeab43a1ae5173b3f2b2df9d056afda504b9",
+                                    hash="bad68e4a675c40114d371d5cea87260cdb18c5bd",
                                     operation="INSERT",
                                     pgid="appointments_status_initial",
                                     table="appointments",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -1448,6 +1572,47 @@ class Migration(migrations.Migration):
                                     table="appointments",
                                     timing="DEFERRABLE INITIALLY DEFERRED",
                                     when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_paid_has_money",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.status <> NEW.status AND NEW.status IN ('paid', 'confirmed') AND NEW.price_amount <> 0)",
+                                    constraint="CONSTRAINT",
+                                    execute="public.appointments_paid_has_money()",
+                                    func="CREATE OR REPLACE FUNCTION public.appointments_paid_has_money() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ DECLARE\n    chain uuid[];\n    balance bigint;\nBEGIN\n    IF EXISTS (SELECT FROM public.appointments a\n               WHERE a.id = NEW.rescheduled_from_id AND a.status = 'rescheduled') THEN\n        RETURN NULL;\n    END IF;\n    WITH RECURSIVE earlier AS (\n        SELECT a.id, a.rescheduled_from_id FROM public.appointments a WHERE a.id = NEW.id\n        UNION\n        SELECT a.id, a.rescheduled_from_id\n        FROM public.appointments a JOIN earlier ON a.id = earlier.rescheduled_from_id),\n    whole AS (\n        SELECT earlier.id FROM earlier\n        UNION\n        SELECT a.id FROM public.appointments a JOIN whole ON a.rescheduled_from_id = whole.id)\n    SELECT array_agg(whole.id) INTO chain FROM whole;\n    -- Canceled in the same transaction: money may have been given back, and no session is left.\n    IF EXISTS (SELECT FROM public.appointments a\n               WHERE a.id = ANY (chain) AND a.status = 'canceled' AND NOT EXISTS (\n                   SELECT FROM public.appointments b WHERE b.rescheduled_from_id = a.id)) THEN\n        RETURN NULL;\n    END IF;\n    PERFORM FROM public.payments p WHERE p.appointment_id = ANY (chain) AND p.status = 'succeeded'\n    ORDER BY p.id FOR NO KEY UPDATE;\n    SELECT coalesce(sum(p.amount), 0) - coalesce(sum(\n        (SELECT sum(r.amount) FROM public.refunds r\n         WHERE r.payment_id = p.id AND r.status <> 'failed')), 0)\n    INTO balance\n    FROM public.payments p WHERE p.appointment_id = ANY (chain) AND p.status = 'succeeded';\n    IF balance < coalesce(NEW.deposit_amount, NEW.price_amount) THEN\n        PERFORM public.raise_refusal('appointments_paid_has_money', TG_TABLE_NAME, 'status', 'A session is paid or confirmed once its deposit, or its price, has arrived');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="34bd30c6021213cb1aa163e7e886ddfa4960c875",
+                                    operation='UPDATE OF "status"',
+                                    pgid="appointments_paid_has_money",
+                                    table="appointments",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_paid_session_stays_put",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.service_id IS DISTINCT FROM NEW.service_id OR OLD.start_at_utc IS DISTINCT FROM NEW.start_at_utc OR OLD.end_at_utc IS DISTINCT FROM NEW.end_at_utc OR OLD.buffer_minutes IS DISTINCT FROM NEW.buffer_minutes) AND OLD.status <> 'pending_payment')",
+                                    execute="public.refuse('appointments_paid_session_stays_put', 'service_id', 'Service and time of a paid session do not change; moving makes a new record')",
+                                    func="",
+                                    hash="c56dc24bcf4e0d840fcf6709c16ad4affeb28fbc",
+                                    operation="UPDATE",
+                                    pgid="appointments_paid_session_stays_put",
+                                    table="appointments",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_person_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.status <> 'pending_payment' AND (OLD.client_user_id <> NEW.client_user_id OR OLD.lead_id <> NEW.lead_id OR (OLD.client_user_id IS NOT NULL AND NEW.client_user_id IS NULL) OR (OLD.lead_id IS NOT NULL AND NEW.lead_id IS NULL)))",
+                                    execute="public.appointments_person_stays()",
+                                    func="CREATE OR REPLACE FUNCTION public.appointments_person_stays() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF OLD.client_user_id <> NEW.client_user_id\n       -- Erasure empties it.\n       OR (NEW.client_user_id IS NULL AND EXISTS (\n           SELECT FROM public.users u WHERE u.id = OLD.client_user_id AND u.status <> 'deleted'))\n       OR (OLD.lead_id IS NOT NULL AND NEW.lead_id IS NULL) THEN\n        PERFORM public.raise_refusal('appointments_person_stays', TG_TABLE_NAME, 'client_user_id', 'A paid session stays with its person');\n    END IF;\n    IF OLD.lead_id <> NEW.lead_id AND NOT EXISTS (\n        WITH RECURSIVE merged AS (\n            SELECT l.merged_into_id FROM public.leads l WHERE l.id = OLD.lead_id\n            UNION\n            SELECT l.merged_into_id FROM public.leads l JOIN merged ON l.id = merged.merged_into_id)\n        SELECT FROM merged WHERE merged.merged_into_id = NEW.lead_id) THEN\n        PERFORM public.raise_refusal('appointments_person_stays', TG_TABLE_NAME, 'client_user_id', 'A paid session stays with its person');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="bd88174731afc819a2fc3340b68667842dadb615",
+                                    operation='UPDATE OF "client_user_id", "lead_id"',
+                                    pgid="appointments_person_stays",
+                                    table="appointments",
+                                    when="BEFORE",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -1536,11 +1701,89 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.client_user_id IS NOT NULL)",
                                     execute="public.refuse_for_erased_person('appointments_client_user_id_not_erased', 'client_user_id', 'This person was erased; nothing more is written of them')",
                                     func="",
-                                    hash="bd585afbf9a9e4f177d3875aac9a339aa1226cc3",
+                                    hash="5a03d485d384d2d8672f0c8aca32f6e341a9114c",
                                     operation='INSERT OR UPDATE OF "client_user_id"',
                                     pgid="appointments_client_user_id_not_erased",
                                     table="appointments",
-                                    when="BEFORE",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_timezone_is_known",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NOT public.is_time_zone(NEW.timezone))",
+                                    execute="public.appointments_timezone_is_known()",
+                                    func="CREATE OR REPLACE FUNCTION public.appointments_timezone_is_known() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF TG_OP = 'UPDATE' AND NEW.timezone = OLD.timezone OR EXISTS (SELECT FROM public.appointments f WHERE f.id = NEW.rescheduled_from_id AND f.timezone = NEW.timezone) THEN\n        RETURN NULL;\n    END IF;\n    PERFORM public.raise_refusal('appointments_timezone_is_known', TG_TABLE_NAME, 'timezone', 'The server does not know this time zone');\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="30f55d2c80b98a5ae26a8eba3150539e236412bd",
+                                    operation='INSERT OR UPDATE OF "timezone"',
+                                    pgid="appointments_timezone_is_known",
+                                    table="appointments",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_outcome_recorded_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.outcome_recorded_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('appointments_outcome_recorded_at_not_ahead', 'outcome_recorded_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="ea2d9d1f12dd54861c7d96aa59d744292586d880",
+                                    operation='INSERT OR UPDATE OF "outcome_recorded_at"',
+                                    pgid="appointments_outcome_recorded_at_not_ahead",
+                                    table="appointments",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_confirmed_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.confirmed_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('appointments_confirmed_at_not_ahead', 'confirmed_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="e4e3ab7b710e93071a5f9483279827f05bf12823",
+                                    operation='INSERT OR UPDATE OF "confirmed_at"',
+                                    pgid="appointments_confirmed_at_not_ahead",
+                                    table="appointments",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_canceled_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.canceled_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('appointments_canceled_at_not_ahead', 'canceled_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="f9192ce0835b2eda3a83beef66a93c07809fd2cd",
+                                    operation='INSERT OR UPDATE OF "canceled_at"',
+                                    pgid="appointments_canceled_at_not_ahead",
+                                    table="appointments",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('appointments_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="7663944ed5f173a6314c5ac2486fd6d4559acd81",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="appointments_created_at_not_ahead",
+                                    table="appointments",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="appointments_updated_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.updated_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('appointments_updated_at_not_ahead', 'updated_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="423fc7022e3100899fba1c70cf3aaf59b9344244",
+                                    operation='INSERT OR UPDATE OF "updated_at"',
+                                    pgid="appointments_updated_at_not_ahead",
+                                    table="appointments",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -1675,26 +1918,6 @@ class Migration(migrations.Migration):
                                 condition=models.Q(("amount__gte", 1)),
                                 name="payments_amount_in_range",
                             ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("idempotency_key"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="payments_idempotency_key_not_blank",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("provider_payment_id"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="payments_provider_payment_id_not_blank",
-                            ),
                             models.UniqueConstraint(
                                 fields=("idempotency_key",), name="payments_idempotency_key_unique"
                             ),
@@ -1756,6 +1979,32 @@ class Migration(migrations.Migration):
                                 name="payments_provider_in_set",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("provider_payment_id__length__lte", 64)),
+                                name="payments_provider_payment_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "provider_payment_id__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="payments_provider_payment_id_is_external_id",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("idempotency_key__length__lte", 64)),
+                                name="payments_idempotency_key_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "idempotency_key__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="payments_idempotency_key_is_external_id",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("purpose__in", ["deposit", "full"])),
                                 name="payments_purpose_in_set",
                             ),
@@ -1805,11 +2054,11 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.status NOT IN ('pending'))",
                                     execute="public.refuse('payments_status_initial', 'status', 'A new record cannot start in this status')",
                                     func="",
-                                    hash="c4f8aaa2b8e03ed381f4f26cba5f4378f50c95f2",
+                                    hash="ff8559c8a9a13e72206a53508fabaf7d4d581d01",
                                     operation="INSERT",
                                     pgid="payments_status_initial",
                                     table="payments",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -1865,6 +2114,46 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="payments_fit_price",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    constraint="CONSTRAINT",
+                                    execute="public.payments_fit_price()",
+                                    func="CREATE OR REPLACE FUNCTION public.payments_fit_price() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF EXISTS (SELECT FROM public.appointments a WHERE a.id = NEW.appointment_id\n               AND CASE NEW.purpose\n                   WHEN 'deposit' THEN NEW.amount IS DISTINCT FROM a.deposit_amount\n                   ELSE NEW.amount > a.price_amount END) THEN\n        PERFORM public.raise_refusal('payments_fit_price', TG_TABLE_NAME, 'amount', 'A deposit is the deposit agreed, a full payment at most the price');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="0b6e452fb88690768a318f20b261888ec7b8ce6e",
+                                    operation="INSERT",
+                                    pgid="payments_fit_price",
+                                    table="payments",
+                                    timing="DEFERRABLE INITIALLY IMMEDIATE",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="payments_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('payments_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="5adf5ed52be0b4b2546ef65e4969130f971f68ea",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="payments_created_at_not_ahead",
+                                    table="payments",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="payments_confirmed_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.confirmed_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('payments_confirmed_at_not_ahead', 'confirmed_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="0127c493b84f530b90f33afe0d237f9c083a8976",
+                                    operation='INSERT OR UPDATE OF "confirmed_at"',
+                                    pgid="payments_confirmed_at_not_ahead",
+                                    table="payments",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="payments_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -1915,7 +2204,7 @@ class Migration(migrations.Migration):
                             "amount",
                             models.DecimalField(
                                 blank=True,
-                                db_comment="P0 · amount told, roubles",
+                                db_comment="P0 · amount in the notification, roubles",
                                 decimal_places=2,
                                 max_digits=12,
                                 null=True,
@@ -1924,7 +2213,9 @@ class Migration(migrations.Migration):
                         (
                             "currency",
                             models.TextField(
-                                blank=True, db_comment="P0 · currency told, ISO 4217", null=True
+                                blank=True,
+                                db_comment="P0 · currency in the notification, ISO 4217",
+                                null=True,
                             ),
                         ),
                         (
@@ -1939,13 +2230,24 @@ class Migration(migrations.Migration):
                         (
                             "processed_at",
                             models.DateTimeField(
-                                blank=True, db_comment="P0 · when it took effect, UTC", null=True
+                                blank=True,
+                                db_comment="P0 · when it took effect, or ended without one, UTC",
+                                null=True,
                             ),
                         ),
                         (
                             "attempts",
                             models.IntegerField(
                                 db_comment="P0 · tries so far", db_default=0, default=0
+                            ),
+                        ),
+                        (
+                            "next_attempt_at",
+                            models.DateTimeField(
+                                db_comment="P0 · not to be tried again before, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
                             ),
                         ),
                         (
@@ -1980,29 +2282,9 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    models.Func(
-                                        models.F("provider_event_id"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="payment_webhook_events_provider_event_id_not_blank",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
                                     ("event_type__regex", "^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)*$")
                                 ),
                                 name="payment_webhook_events_event_type_is_dotted_code",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("provider_payment_id"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="payment_webhook_events_provider_payment_id_not_blank",
                             ),
                             models.UniqueConstraint(
                                 fields=("provider", "provider_event_id"),
@@ -2036,12 +2318,51 @@ class Migration(migrations.Migration):
                                         function="is_finite",
                                         output_field=models.BooleanField(),
                                     ),
+                                    models.Func(
+                                        models.F("next_attempt_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
                                 ),
                                 name="payment_webhook_events_times_finite",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(("provider__in", ["yookassa"])),
                                 name="payment_webhook_events_provider_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("provider_event_id__length__lte", 200)),
+                                name="payment_webhook_events_provider_event_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "provider_event_id__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="payment_webhook_events_provider_event_id_is_external_id",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("event_type__length__lte", 60)),
+                                name="payment_webhook_events_event_type_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("provider_payment_id__length__lte", 64)),
+                                name="payment_webhook_events_provider_payment_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "provider_payment_id__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="payment_webhook_events_provider_payment_id_is_external_id",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("currency__length__lte", 60)),
+                                name="payment_webhook_events_currency_has_length",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -2060,6 +2381,32 @@ class Migration(migrations.Migration):
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
+                                name="payment_webhook_events_received_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.received_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('payment_webhook_events_received_at_not_ahead', 'received_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="03f5954f5ae1bb85ad253d04057e5bbd4f72eca2",
+                                    operation='INSERT OR UPDATE OF "received_at"',
+                                    pgid="payment_webhook_events_received_at_not_ahead",
+                                    table="payment_webhook_events",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="payment_webhook_events_processed_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.processed_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('payment_webhook_events_processed_at_not_ahead', 'processed_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="e0929e590dffc7a23dc76ac27d1d67605600395b",
+                                    operation='INSERT OR UPDATE OF "processed_at"',
+                                    pgid="payment_webhook_events_processed_at_not_ahead",
+                                    table="payment_webhook_events",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="payment_webhook_events_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -2071,7 +2418,405 @@ class Migration(migrations.Migration):
                                     table="payment_webhook_events",
                                     when="BEFORE",
                                 ),
-                            )
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="Refund",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "payment",
+                            models.ForeignKey(
+                                db_comment="P0 · payment it is part of",
+                                db_index=False,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="refunds",
+                                to="booking.payment",
+                            ),
+                        ),
+                        (
+                            "amount",
+                            models.IntegerField(
+                                db_comment="P0 · amount, whole roubles; never changes"
+                            ),
+                        ),
+                        ("reason", models.TextField(db_comment="P0 · why it is due")),
+                        (
+                            "status",
+                            models.TextField(
+                                db_comment="P0 · life cycle", db_default="due", default="due"
+                            ),
+                        ),
+                        (
+                            "provider_refund_id",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P0 · the provider's id; empty until it is known",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "requested_at",
+                            models.DateTimeField(
+                                db_comment="P0 · since when it is due, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                            ),
+                        ),
+                        (
+                            "sent_at",
+                            models.DateTimeField(
+                                blank=True,
+                                db_comment="P0 · when the provider was asked, UTC",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "succeeded_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when it succeeded, UTC", null=True
+                            ),
+                        ),
+                        (
+                            "recorded_by",
+                            models.ForeignKey(
+                                blank=True,
+                                db_column="recorded_by_user_id",
+                                db_comment="P0 · colleague who recorded it",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "refund",
+                        "verbose_name_plural": "refunds",
+                        "db_table": "refunds",
+                        "db_table_comment": "Money that is owed or was given back",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["payment"],
+                                name="refunds_by_payment",
+                                serves="what was given back of a payment",
+                            ),
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("status", "due")),
+                                fields=["requested_at"],
+                                name="refunds_due",
+                                serves="admin: what is due, oldest first",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["recorded_by"],
+                                name="refunds_by_recorder",
+                                serves="the delete check",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(("amount__gte", 1)),
+                                name="refunds_amount_in_range",
+                            ),
+                            models.UniqueConstraint(
+                                fields=("provider_refund_id",),
+                                name="refunds_provider_refund_unique",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(
+                                        ("status", "succeeded"), ("succeeded_at__isnull", False)
+                                    ),
+                                    models.Q(
+                                        models.Q(("status", "succeeded"), _negated=True),
+                                        ("succeeded_at__isnull", True),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="refunds_succeeded_at_with_status",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(("status", "sent"), _negated=True),
+                                    ("sent_at__isnull", False),
+                                    _connector="OR",
+                                ),
+                                name="refunds_sent_has_time",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("requested_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("sent_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("succeeded_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="refunds_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "reason__in",
+                                        [
+                                            "canceled",
+                                            "time_gone",
+                                            "overpaid",
+                                            "duplicate",
+                                            "already_over",
+                                            "by_hand",
+                                        ],
+                                    )
+                                ),
+                                name="refunds_reason_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("status__in", ["due", "sent", "succeeded", "failed"])
+                                ),
+                                name="refunds_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("provider_refund_id__length__lte", 64)),
+                                name="refunds_provider_refund_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "provider_refund_id__regex",
+                                        "^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$",
+                                    )
+                                ),
+                                name="refunds_provider_refund_id_is_external_id",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_status_transition",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('due', 'sent'), ('due', 'succeeded'), ('due', 'failed'), ('sent', 'succeeded'), ('sent', 'failed'), ('failed', 'sent'), ('failed', 'succeeded'))))",
+                                    execute="public.refuse_transition('refunds_status_transition', 'status', 'This change of status is not allowed')",
+                                    func="",
+                                    hash="36195a4e3d25a675c30a22cdab8bfc15b80c8b8a",
+                                    operation='UPDATE OF "status"',
+                                    pgid="refunds_status_transition",
+                                    table="refunds",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_status_initial",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.status NOT IN ('due', 'succeeded'))",
+                                    execute="public.refuse('refunds_status_initial', 'status', 'A new record cannot start in this status')",
+                                    func="",
+                                    hash="22c41b0d70a1c4f1fb1ace4972a3b4e9d994556e",
+                                    operation="INSERT",
+                                    pgid="refunds_status_initial",
+                                    table="refunds",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_terms_stay",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.payment_id IS DISTINCT FROM NEW.payment_id OR OLD.amount IS DISTINCT FROM NEW.amount OR OLD.reason IS DISTINCT FROM NEW.reason OR OLD.requested_at IS DISTINCT FROM NEW.requested_at))",
+                                    execute="public.refuse('refunds_terms_stay', 'payment_id', 'Payment, amount, reason and time of request of a refund never change')",
+                                    func="",
+                                    hash="0beb61684a593f86a7063e768af89d2f7daa3e84",
+                                    operation="UPDATE",
+                                    pgid="refunds_terms_stay",
+                                    table="refunds",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_provider_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.provider_refund_id IS DISTINCT FROM NEW.provider_refund_id) AND OLD.provider_refund_id IS NOT NULL)",
+                                    execute="public.refuse('refunds_provider_id_stays', 'provider_refund_id', 'The provider''s id of a refund, once known, does not change')",
+                                    func="",
+                                    hash="c852f2a882e9d672ddb3dbe73ca6b0684ac1d2cf",
+                                    operation="UPDATE",
+                                    pgid="refunds_provider_id_stays",
+                                    table="refunds",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_time_of_success_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.succeeded_at IS DISTINCT FROM NEW.succeeded_at) AND OLD.succeeded_at IS NOT NULL)",
+                                    execute="public.refuse('refunds_time_of_success_stays', 'succeeded_at', 'A refund that succeeded keeps its time')",
+                                    func="",
+                                    hash="9d3d7785e1ee3ab31bd0b845c2cb6bd371a3ea7d",
+                                    operation="UPDATE",
+                                    pgid="refunds_time_of_success_stays",
+                                    table="refunds",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_recorder_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.recorded_by_user_id IS DISTINCT FROM NEW.recorded_by_user_id) AND OLD.recorded_by_user_id IS NOT NULL)",
+                                    execute="public.refuse('refunds_recorder_stays', 'recorded_by_user_id', 'Who recorded a refund does not change')",
+                                    func="",
+                                    hash="91622222cc7f466224d5e0f1f52e543c958508ca",
+                                    operation="UPDATE",
+                                    pgid="refunds_recorder_stays",
+                                    table="refunds",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_within_payment",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.status <> 'failed')",
+                                    constraint="CONSTRAINT",
+                                    execute="public.refunds_within_payment()",
+                                    func="CREATE OR REPLACE FUNCTION public.refunds_within_payment() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ DECLARE\n    paid bigint;\nBEGIN\n    IF TG_OP = 'UPDATE' AND OLD.status <> 'failed' THEN\n        RETURN NULL;\n    END IF;\n    UPDATE public.payments SET status = status WHERE id = NEW.payment_id\n    RETURNING amount INTO paid;\n    IF paid < (SELECT sum(r.amount) FROM public.refunds r\n               WHERE r.payment_id = NEW.payment_id AND r.status <> 'failed') THEN\n        PERFORM public.raise_refusal('refunds_within_payment', TG_TABLE_NAME, 'amount', 'The refunds of a payment are together at most its amount');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="f0c3eb82e2addb2e8d5d88e9ef6888a1ab13a0fd",
+                                    operation='INSERT OR UPDATE OF "status"',
+                                    pgid="refunds_within_payment",
+                                    table="refunds",
+                                    timing="DEFERRABLE INITIALLY IMMEDIATE",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_insert_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_change('refund_created', 'id', 'payment_id', 'amount', 'reason', 'status')",
+                                    func="",
+                                    hash="9b4acff5ea9119ce5876ad32a5ac1aa505c71f03",
+                                    operation="INSERT",
+                                    pgid="refunds_insert_audited",
+                                    table="refunds",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_update_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.status IS DISTINCT FROM NEW.status OR OLD.recorded_by_user_id IS DISTINCT FROM NEW.recorded_by_user_id))",
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_change('refund_changed', 'id', 'status', 'recorded_by_user_id')",
+                                    func="",
+                                    hash="76ae0e454c8b46c9a03208630e4dbed482962c34",
+                                    operation="UPDATE",
+                                    pgid="refunds_update_audited",
+                                    table="refunds",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_delete_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_change('refund_deleted', 'id', 'payment_id', 'amount', 'reason', 'status', 'provider_refund_id', 'requested_at', 'sent_at', 'succeeded_at', 'recorded_by_user_id')",
+                                    func="",
+                                    hash="7a73c84e4c8fc44ccd46ac26fc538609cd109474",
+                                    operation="DELETE",
+                                    pgid="refunds_delete_audited",
+                                    table="refunds",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_no_truncate",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.refuse('refunds_no_truncate', 'id', 'This table cannot be emptied')",
+                                    func="",
+                                    hash="0ea8a09b5ca6d08df8c6d7fc7fbc9ccbe48b974b",
+                                    level="STATEMENT",
+                                    operation="TRUNCATE",
+                                    pgid="refunds_no_truncate",
+                                    table="refunds",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_requested_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.requested_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('refunds_requested_at_not_ahead', 'requested_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="f9aac678b1514ec46d1e3820d5c5b2636d7965e5",
+                                    operation='INSERT OR UPDATE OF "requested_at"',
+                                    pgid="refunds_requested_at_not_ahead",
+                                    table="refunds",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_sent_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.sent_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('refunds_sent_at_not_ahead', 'sent_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="56f835b69ac353ce4f9c30ca7c297dc68d138025",
+                                    operation='INSERT OR UPDATE OF "sent_at"',
+                                    pgid="refunds_sent_at_not_ahead",
+                                    table="refunds",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_succeeded_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.succeeded_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('refunds_succeeded_at_not_ahead', 'succeeded_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="bdc784d373874fba2d1f15673d8b526470deb739",
+                                    operation='INSERT OR UPDATE OF "succeeded_at"',
+                                    pgid="refunds_succeeded_at_not_ahead",
+                                    table="refunds",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="refunds_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('refunds_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="77d4dfff49785ddaf05bd43f007da102a7b3761b",
+                                    operation='UPDATE OF "id"',
+                                    pgid="refunds_id_stays",
+                                    table="refunds",
+                                    when="BEFORE",
+                                ),
+                            ),
                         ],
                     },
                 ),
@@ -2136,6 +2881,13 @@ class Migration(migrations.Migration):
                         "verbose_name_plural": "intake forms",
                         "db_table": "intake_forms",
                         "db_table_comment": "Intake forms, sealed",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["created_at"],
+                                name="intake_forms_by_creation",
+                                serves="purge_expired",
+                            )
+                        ],
                         "constraints": [
                             models.UniqueConstraint(
                                 fields=("appointment",), name="intake_forms_one_per_appointment"
@@ -2182,6 +2934,10 @@ class Migration(migrations.Migration):
                                 condition=models.Q(("status__in", ["draft", "submitted"])),
                                 name="intake_forms_status_in_set",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("payload_encrypted__length__lte", 400000)),
+                                name="intake_forms_payload_encrypted_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -2211,6 +2967,32 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="intake_forms_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('intake_forms_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="9085d0a43a32838c633dbc4d3b0be3aee317142d",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="intake_forms_created_at_not_ahead",
+                                    table="intake_forms",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="intake_forms_submitted_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.submitted_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('intake_forms_submitted_at_not_ahead', 'submitted_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="ac678f95218cae2febbb5542ccd5c3cd35c30d15",
+                                    operation='INSERT OR UPDATE OF "submitted_at"',
+                                    pgid="intake_forms_submitted_at_not_ahead",
+                                    table="intake_forms",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="intake_forms_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -2224,7 +3006,6 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                         ],
-                        "indexes": [],
                     },
                 ),
                 migrations.CreateModel(
@@ -2311,6 +3092,12 @@ class Migration(migrations.Migration):
                                 verbose_name="created at",
                             ),
                         ),
+                        (
+                            "closed_at",
+                            models.DateTimeField(
+                                blank=True, db_comment="P0 · when closed, UTC", null=True
+                            ),
+                        ),
                     ],
                     options={
                         "verbose_name": "waitlist request",
@@ -2344,6 +3131,12 @@ class Migration(migrations.Migration):
                                 name="waitlist_requests_open",
                                 serves="admin: who still waits, oldest first",
                             ),
+                            ebalance.db.rules.Index(
+                                condition=models.Q(("closed_at__isnull", False)),
+                                fields=["closed_at"],
+                                name="waitlist_requests_closed",
+                                serves="purge_expired",
+                            ),
                         ],
                         "constraints": [
                             models.CheckConstraint(
@@ -2367,11 +3160,27 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
+                                    models.Q(("status", "closed"), ("closed_at__isnull", False)),
+                                    models.Q(
+                                        models.Q(("status", "closed"), _negated=True),
+                                        ("closed_at__isnull", True),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="waitlist_requests_closed_at_with_status",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
                                     models.Func(
                                         models.F("created_at"),
                                         function="is_finite",
                                         output_field=models.BooleanField(),
-                                    )
+                                    ),
+                                    models.Func(
+                                        models.F("closed_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
                                 ),
                                 name="waitlist_requests_times_finite",
                             ),
@@ -2380,6 +3189,16 @@ class Migration(migrations.Migration):
                                     ("preferred_contact__in", ["email", "phone", "telegram"])
                                 ),
                                 name="waitlist_requests_preferred_contact_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("contact_value_encrypted__length__lte", 400000)
+                                ),
+                                name="waitlist_requests_contact_value_encrypted_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("contact_value_bidx__length__lte", 64)),
+                                name="waitlist_requests_contact_value_bidx_has_length",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -2415,9 +3234,22 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.status NOT IN ('new'))",
                                     execute="public.refuse('waitlist_requests_status_initial', 'status', 'A new record cannot start in this status')",
                                     func="",
-                                    hash="cfa8bd7443500f347b31d03d3083548f86a8409c",
+                                    hash="0802d73b2f02982a10da3dc675186b231247ba11",
                                     operation="INSERT",
                                     pgid="waitlist_requests_status_initial",
+                                    table="waitlist_requests",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="waitlist_requests_closing_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.closed_at IS DISTINCT FROM NEW.closed_at) AND OLD.closed_at IS NOT NULL)",
+                                    execute="public.refuse('waitlist_requests_closing_stays', 'closed_at', 'The closing time of a request is not changed')",
+                                    func="",
+                                    hash="0aace651234b837c9faaf0f6b32be58b5e35daf7",
+                                    operation="UPDATE",
+                                    pgid="waitlist_requests_closing_stays",
                                     table="waitlist_requests",
                                     when="BEFORE",
                                 ),
@@ -2428,11 +3260,37 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.user_id IS NOT NULL)",
                                     execute="public.refuse_for_erased_person('waitlist_requests_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
                                     func="",
-                                    hash="644c31d6729709d0c58274721bbcc05529274cf2",
+                                    hash="4e1df59ab3f1d270bc2f33f5db39bb2b660d7549",
                                     operation='INSERT OR UPDATE OF "user_id"',
                                     pgid="waitlist_requests_user_id_not_erased",
                                     table="waitlist_requests",
-                                    when="BEFORE",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="waitlist_requests_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('waitlist_requests_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="86c44f50e7c02767701e9243c7574c080e05c806",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="waitlist_requests_created_at_not_ahead",
+                                    table="waitlist_requests",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="waitlist_requests_closed_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.closed_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('waitlist_requests_closed_at_not_ahead', 'closed_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="49d20233052dc751f4acaa1a23641ef082264da6",
+                                    operation='INSERT OR UPDATE OF "closed_at"',
+                                    pgid="waitlist_requests_closed_at_not_ahead",
+                                    table="waitlist_requests",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(

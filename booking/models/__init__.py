@@ -2,6 +2,7 @@
 
 from .appointments import Appointment
 from .payments import Payment, PaymentWebhookEvent
+from .refunds import Refund
 from .requests import IntakeForm, WaitlistRequest
 from .schedule import AvailabilitySlot, ScheduleRule
 from .services import Service
@@ -12,6 +13,7 @@ __all__ = [
     "IntakeForm",
     "Payment",
     "PaymentWebhookEvent",
+    "Refund",
     "ScheduleRule",
     "Service",
     "WaitlistRequest",

@@ -7,19 +7,24 @@ from django.db.models import F, Func, Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from ebalance.db import auditing, rules, triggers
+from ebalance.db import auditing, lengths, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
+    ExternalId,
     RestrictForeignKey,
+    SecureURL,
     SingleLineTextField,
+    TimeZoneField,
     created_at,
     updated_at,
 )
 from ebalance.db.schema.classification import NAMELESS_LEAD, NULL, carried_by, of_person, p0, p1
 from ebalance.db.schema.retention import kept
 from ebalance.db.sets import EntryPoint
+from ebalance.db.times import FactTime, PlannedTime
 
+from .paid_sessions import paid_session_rules
 from .schedule import AvailabilitySlot
 from .services import Service
 from .times import BLOCKING, session_times
@@ -83,29 +88,32 @@ class Appointment(Entity):
         related_name="appointments",
         db_comment=of_person("lead, if not registered", NAMELESS_LEAD),
     )
-    client_request_id = SingleLineTextField(
-        null=True, blank=True, db_comment=p0("idempotency key of the caller", erasure=NULL)
+    client_request_id = ExternalId(
+        max_length=lengths.EXTERNAL_ID,
+        null=True,
+        blank=True,
+        db_comment=p0("idempotency key of the caller", erasure=NULL),
     )
-    start_at_utc = models.DateTimeField(db_comment=p0("start, UTC"))
-    end_at_utc = models.DateTimeField(db_comment=p0("end, UTC, at most 12 h later"))
+    start_at_utc = PlannedTime(db_comment=p0("start, UTC"))
+    end_at_utc = PlannedTime(db_comment=p0("end, UTC, at most 12 h later"))
     buffer_minutes = models.SmallIntegerField(
         default=0, db_default=0, db_comment=p0("break kept after it, minutes")
     )
-    timezone = SingleLineTextField(db_comment=p0("the client's IANA zone"))
+    timezone = TimeZoneField(
+        copied_from="rescheduled_from_id", db_comment=p0("the client's IANA zone")
+    )
     format = ClosedSet(Format, db_comment=p0("online or offline"))
     status = ClosedSet(Status, default=Status.PENDING_PAYMENT, db_comment=p0("life cycle"))
-    hold_expires_at = models.DateTimeField(
+    hold_expires_at = PlannedTime(
         null=True, blank=True, db_comment=p0("until when the time is held unpaid, UTC")
     )
     price_amount = models.IntegerField(db_comment=p0("price agreed, whole roubles; never changes"))
     deposit_amount = models.IntegerField(
         null=True, blank=True, db_comment=p0("deposit agreed, whole roubles; never changes")
     )
-    meeting_url = SingleLineTextField(
-        null=True, blank=True, db_comment=p1("address of the video call")
-    )
+    meeting_url = SecureURL(null=True, blank=True, db_comment=p1("address of the video call"))
     location_text = SingleLineTextField(
-        null=True, blank=True, db_comment=p1("where an offline session is")
+        max_length=lengths.NOTE, null=True, blank=True, db_comment=p1("where an offline session is")
     )
     slot = RestrictForeignKey(
         AvailabilitySlot,
@@ -114,7 +122,8 @@ class Appointment(Entity):
         related_name="appointments",
         db_comment=carried_by("slot it takes"),
     )
-    external_calendar_event_id = SingleLineTextField(
+    external_calendar_event_id = ExternalId(
+        max_length=lengths.EXTERNAL_ID,
         null=True,
         blank=True,
         # That event may carry the client's name.
@@ -131,14 +140,14 @@ class Appointment(Entity):
     outcome_reason_category = ClosedSet(
         OutcomeReason, null=True, blank=True, db_comment=p0("category of the reason")
     )
-    outcome_recorded_at = models.DateTimeField(
+    outcome_recorded_at = FactTime(
         null=True, blank=True, db_comment=p0("when the outcome was recorded, UTC")
     )
     outcome_recorded_by_role = ClosedSet(
         RecordedByRole, null=True, blank=True, db_comment=p0("who recorded the outcome")
     )
-    confirmed_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when confirmed, UTC"))
-    canceled_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when canceled, UTC"))
+    confirmed_at = FactTime(null=True, blank=True, db_comment=p0("when confirmed, UTC"))
+    canceled_at = FactTime(null=True, blank=True, db_comment=p0("when canceled, UTC"))
     topic = RestrictForeignKey(
         "content.Topic",
         db_column="topic_code",
@@ -148,15 +157,16 @@ class Appointment(Entity):
         db_comment=p0("topic, if one"),
     )
     deep_link_id = SingleLineTextField(
+        max_length=lengths.OPAQUE_ID,
         null=True,
         blank=True,
-        db_comment=p0("deep link it came by; no key, links expire first", erasure=NULL),
+        db_comment=p0("deep link that led here; no key, links expire first", erasure=NULL),
     )
     entry_point = ClosedSet(EntryPoint, null=True, blank=True, db_comment=p0("where from"))
     created_at = created_at()
     updated_at = updated_at()
 
-    retention = kept("for accounting; what is personal goes at erasure")
+    retention = kept("for accounting; personal columns are emptied at erasure")
 
     class Meta:
         db_table = "appointments"
@@ -190,7 +200,6 @@ class Appointment(Entity):
             ),
             rules.Unique("appointments_client_request_unique", fields=["client_request_id"]),
             rules.Unique("appointments_rescheduled_once", fields=["rescheduled_from"]),
-            rules.not_blank("appointments", "client_request_id"),
             rules.Check(
                 "appointments_client_or_lead_present",
                 Q(client__isnull=False) | Q(lead__isnull=False),
@@ -202,7 +211,6 @@ class Appointment(Entity):
                 _("An appointment does not replace itself."),
                 field="rescheduled_from",
             ),
-            rules.time_zone("appointments"),
             rules.opaque_id("appointments", "deep_link_id"),
             rules.required_when(
                 "appointments_hold_has_expiry",
@@ -358,6 +366,7 @@ BEGIN
     RETURN NULL;
 END""",
             ),
+            *paid_session_rules(),
             triggers.frozen(
                 "appointments",
                 "agreed_price_stays",

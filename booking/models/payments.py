@@ -2,24 +2,26 @@
 
 from typing import ClassVar
 
+import pgtrigger
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop, pgettext_lazy
 
-from ebalance.db import rules, triggers
+from ebalance.db import lengths, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
+    ExternalId,
     RestrictForeignKey,
     SingleLineTextField,
     created_at,
-    now_default,
 )
 from ebalance.db.schema.classification import ACCOUNTING, of_person, p0
 from ebalance.db.schema.retention import kept, purged
+from ebalance.db.times import FactTime, now_default
 
-from ..querysets import WebhookEventQuerySet
+from ..querysets import PaymentQuerySet, WebhookEventQuerySet
 from .appointments import Appointment
 
 
@@ -53,13 +55,15 @@ class Payment(Entity):
         Appointment, related_name="payments", db_comment=of_person("what is paid for", ACCOUNTING)
     )
     provider = ClosedSet(Provider, default=Provider.YOOKASSA, db_comment=p0("payment provider"))
-    provider_payment_id = SingleLineTextField(
+    provider_payment_id = ExternalId(
+        max_length=lengths.PROVIDER_ID,
         null=True,
         blank=True,
         db_comment=p0("the provider's id; empty until it has answered", erasure=ACCOUNTING),
     )
-    idempotency_key = SingleLineTextField(
-        db_comment=p0("key under which the provider was asked", erasure=ACCOUNTING)
+    idempotency_key = ExternalId(
+        max_length=lengths.PROVIDER_ID,
+        db_comment=p0("key under which the provider was asked", erasure=ACCOUNTING),
     )
     purpose = ClosedSet(Purpose, db_comment=p0("deposit or full price"))
     amount = models.IntegerField(db_comment=p0("amount, whole roubles; never changes"))
@@ -69,12 +73,12 @@ class Payment(Entity):
         FailureCategory, null=True, blank=True, db_comment=p0("why it failed")
     )
     created_at = created_at()
-    confirmed_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when it succeeded, UTC")
-    )
+    confirmed_at = FactTime(null=True, blank=True, db_comment=p0("when it succeeded, UTC"))
 
-    never_deleted_by_app = True
+    objects: ClassVar[models.Manager] = PaymentQuerySet.as_manager()
+
     retention = kept("for accounting")
+    deleted_by_owner_only = True
 
     class Meta:
         db_table = "payments"
@@ -83,8 +87,6 @@ class Payment(Entity):
         verbose_name_plural = _("payments")
         constraints = [
             rules.in_range("payments", "amount", 1),
-            rules.not_blank("payments", "idempotency_key"),
-            rules.not_blank("payments", "provider_payment_id"),
             rules.Unique("payments_idempotency_key_unique", fields=["idempotency_key"]),
             rules.Unique(
                 "payments_provider_payment_unique",
@@ -158,10 +160,41 @@ class Payment(Entity):
                 once="provider_payment_id",
                 message=gettext_noop("The provider's id, once known, does not change"),
             ),
+            # Asked once: neither the amounts of a payment nor those of an appointment change.
+            triggers.Rule(
+                "payments_fit_price",
+                operation=pgtrigger.Insert,
+                when=pgtrigger.After,
+                timing=pgtrigger.Immediate,
+                message=gettext_noop(
+                    "A deposit is the deposit agreed, a full payment at most the price"
+                ),
+                column="amount",
+                broken=lambda row: row._state.adding and not fits_price(row),
+                body=f"""
+BEGIN
+    IF EXISTS (SELECT FROM public.appointments a WHERE a.id = NEW.appointment_id
+               AND CASE NEW.purpose
+                   WHEN 'deposit' THEN NEW.amount IS DISTINCT FROM a.deposit_amount
+                   ELSE NEW.amount > a.price_amount END) THEN
+        {triggers.REFUSE}
+    END IF;
+    RETURN NULL;
+END""",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.amount} ₽ · {self.get_status_display()}"
+
+
+def fits_price(payment: Payment) -> bool:
+    agreed = Appointment.objects.filter(pk=payment.appointment_id).first()
+    if agreed is None or payment.amount is None:
+        return True
+    if payment.purpose == "deposit":
+        return payment.amount == agreed.deposit_amount
+    return payment.amount <= agreed.price_amount
 
 
 class PaymentWebhookEvent(Entity):
@@ -174,12 +207,15 @@ class PaymentWebhookEvent(Entity):
         INTERNAL = "internal", pgettext_lazy("LastError", "internal")
 
     provider = ClosedSet(Payment.Provider, db_comment=p0("payment provider"))
-    provider_event_id = SingleLineTextField(
-        db_comment=p0("what makes a repeated delivery the same")
+    provider_event_id = ExternalId(
+        max_length=lengths.EXTERNAL_ID, db_comment=p0("what makes a repeated delivery the same")
     )
-    event_type = SingleLineTextField(db_comment=p0("the provider's name of the event"))
-    provider_payment_id = SingleLineTextField(
-        db_comment=p0("the provider's id of the payment", erasure=ACCOUNTING)
+    event_type = SingleLineTextField(
+        max_length=lengths.CODE, db_comment=p0("the provider's name of the event")
+    )
+    provider_payment_id = ExternalId(
+        max_length=lengths.PROVIDER_ID,
+        db_comment=p0("the provider's id of the payment", erasure=ACCOUNTING),
     )
     # The body is not stored; without these two a delivery could not be judged again later.
     amount = models.DecimalField(
@@ -187,20 +223,36 @@ class PaymentWebhookEvent(Entity):
         blank=True,
         max_digits=12,
         decimal_places=2,
-        db_comment=p0("amount told, roubles"),
+        db_comment=p0("amount in the notification, roubles"),
     )
-    currency = SingleLineTextField(null=True, blank=True, db_comment=p0("currency told, ISO 4217"))
-    received_at = models.DateTimeField(db_default=now_default(), db_comment=p0("receipt, UTC"))
-    processed_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when it took effect, UTC")
+    currency = SingleLineTextField(
+        max_length=lengths.CODE,
+        null=True,
+        blank=True,
+        db_comment=p0("currency in the notification, ISO 4217"),
+    )
+    received_at = FactTime(db_default=now_default(), db_comment=p0("receipt, UTC"))
+    processed_at = FactTime(
+        null=True, blank=True, db_comment=p0("when it took effect, or ended without one, UTC")
     )
     attempts = models.IntegerField(default=0, db_default=0, db_comment=p0("tries so far"))
+    next_attempt_at = models.DateTimeField(
+        db_default=now_default(), db_comment=p0("not to be tried again before, UTC")
+    )
     last_error = ClosedSet(LastError, null=True, blank=True, db_comment=p0("last failure"))
 
     objects: ClassVar[models.Manager] = WebhookEventQuerySet.as_manager()
 
-    never_deleted_by_app = True
     retention = purged("90 days", after="processed_at")
+    deleted_by_owner_only = True
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the event is final without an effect: no payment, or another amount."""
+        return self.processed_at is not None and self.last_error in (
+            self.LastError.UNKNOWN_PAYMENT,
+            self.LastError.AMOUNT_MISMATCH,
+        )
 
     class Meta:
         db_table = "payment_webhook_events"
@@ -208,14 +260,12 @@ class PaymentWebhookEvent(Entity):
         verbose_name = _("payment notification")
         verbose_name_plural = _("payment notifications")
         constraints = [
-            rules.not_blank("payment_webhook_events", "provider_event_id"),
             rules.matches(
                 "payment_webhook_events_event_type_is_dotted_code",
                 "event_type",
                 r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$",
                 _("Lower-case words joined by dots."),
             ),
-            rules.not_blank("payment_webhook_events", "provider_payment_id"),
             rules.Unique("payment_webhook_events_once", fields=["provider", "provider_event_id"]),
             rules.Check(
                 "payment_webhook_events_amount_not_negative",
@@ -230,7 +280,9 @@ class PaymentWebhookEvent(Entity):
                 _("Three capital Latin letters."),
             ),
             rules.in_range("payment_webhook_events", "attempts", 0),
-            rules.finite("payment_webhook_events", "received_at", "processed_at"),
+            rules.finite(
+                "payment_webhook_events", "received_at", "processed_at", "next_attempt_at"
+            ),
         ]
         indexes = [
             rules.Index(

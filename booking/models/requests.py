@@ -20,11 +20,27 @@ from ebalance.db.fields import (
 )
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import DELETE, of_person, p0, p1, p2
-from ebalance.db.schema.retention import goes_with, kept
+from ebalance.db.schema.retention import After, purged
+from ebalance.db.times import FactTime
 
 from ..querysets import WaitlistRequestQuerySet
 from .appointments import Appointment
 from .services import Service
+
+# The last row of the chain that the form's appointment belongs to: a move opens a new row.
+LAST_SESSION = """
+    WITH RECURSIVE chain AS (
+        SELECT a.* FROM appointments a WHERE a.id = intake_forms.appointment_id
+        UNION ALL
+        SELECT a.* FROM appointments a JOIN chain ON a.rescheduled_from_id = chain.id)
+    SELECT CASE
+        WHEN status = 'canceled' AND canceled_at < %(now)s::timestamptz - interval '7 days'
+            THEN 'over'
+        WHEN end_at_utc < %(now)s::timestamptz - interval '12 months' THEN 'over'
+        ELSE 'kept' END
+    FROM chain
+    WHERE NOT EXISTS (SELECT FROM appointments n WHERE n.rescheduled_from_id = chain.id)"""
+ROWS_OVER = "if its last session was 12 months ago, or was cancelled 7 days ago"
 
 
 class ContactChannel(models.TextChoices):
@@ -54,9 +70,13 @@ class IntakeForm(Entity):
         db_comment=p2("answers, sealed JSON"),
     )
     created_at = created_at()
-    submitted_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when submitted, UTC"))
+    submitted_at = FactTime(null=True, blank=True, db_comment=p0("when submitted, UTC"))
 
-    retention = goes_with("appointment")
+    retention = purged(
+        "7 days",
+        After("created_at", where=f"({LAST_SESSION}) = 'over'", rows=ROWS_OVER),
+        note="with its appointment at the latest",
+    )
 
     class Meta:
         db_table = "intake_forms"
@@ -73,6 +93,9 @@ class IntakeForm(Entity):
                 _("A submission time is set exactly for a submitted form."),
             ),
             rules.finite("intake_forms", "created_at", "submitted_at"),
+        ]
+        indexes = [
+            rules.Index("intake_forms_by_creation", "created_at", serves="purge_expired"),
         ]
         triggers = [
             *triggers.transitions("intake_forms", {"draft": ["submitted"]}),
@@ -135,10 +158,11 @@ class WaitlistRequest(Entity):
     )
     status = ClosedSet(Status, default=Status.NEW, db_comment=p0("life cycle"))
     created_at = created_at()
+    closed_at = FactTime(null=True, blank=True, db_comment=p0("when closed, UTC"))
 
     objects: ClassVar[models.Manager] = WaitlistRequestQuerySet.as_manager()
 
-    retention = kept("until staff delete it, or its person is erased")
+    retention = purged("90 days", after="closed_at")
 
     class Meta:
         db_table = "waitlist_requests"
@@ -148,7 +172,13 @@ class WaitlistRequest(Entity):
         constraints = [
             rules.sealed("waitlist_requests", "contact_value_encrypted"),
             rules.blind_index("waitlist_requests", "contact_value_bidx"),
-            rules.finite("waitlist_requests", "created_at"),
+            rules.set_exactly_when(
+                "waitlist_requests_closed_at_with_status",
+                "closed_at",
+                Q(status="closed"),
+                _("A closing time is set exactly for a closed request."),
+            ),
+            rules.finite("waitlist_requests", "created_at", "closed_at"),
         ]
         indexes = [
             rules.Index("waitlist_requests_by_user", "user", serves="a person's requests; export"),
@@ -163,12 +193,27 @@ class WaitlistRequest(Entity):
                 condition=Q(status__in=["new", "contacted"]),
                 serves="admin: who still waits, oldest first",
             ),
+            rules.Index(
+                "waitlist_requests_closed",
+                "closed_at",
+                condition=Q(closed_at__isnull=False),
+                serves="purge_expired",
+            ),
         ]
-        triggers = triggers.transitions(
-            "waitlist_requests",
-            {"new": ["contacted", "closed"], "contacted": ["closed"]},
-            initial=["new"],
-        )
+        triggers = [
+            *triggers.transitions(
+                "waitlist_requests",
+                {"new": ["contacted", "closed"], "contacted": ["closed"]},
+                initial=["new"],
+            ),
+            triggers.frozen(
+                "waitlist_requests",
+                "closing_stays",
+                ["closed_at"],
+                once="closed_at",
+                message=gettext_noop("The closing time of a request is not changed"),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_preferred_contact_display()} · {self.get_status_display()}"

@@ -7,17 +7,20 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop, pgettext_lazy
 
-from ebalance.db import rules, triggers
+from ebalance.db import lengths, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
+    ExternalId,
     RestrictForeignKey,
     SingleLineTextField,
+    TimeZoneField,
     created_at,
 )
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import p0, p1
 from ebalance.db.schema.retention import kept
+from ebalance.db.times import PlannedDay, PlannedTime
 
 from .services import Service
 from .times import session_times
@@ -41,10 +44,10 @@ class ScheduleRule(Entity):
     weekday = models.SmallIntegerField(db_comment=p0("ISO weekday, 1 Monday to 7 Sunday"))
     start_local = models.TimeField(db_comment=p0("start, wall time in timezone"))
     end_local = models.TimeField(db_comment=p0("end, wall time, later the same day"))
-    timezone = SingleLineTextField(db_comment=p0("IANA zone of the wall times"))
+    timezone = TimeZoneField(db_comment=p0("IANA zone of the wall times"))
     recurrence = ClosedSet(Recurrence, db_comment=p0("every week or every second"))
-    valid_from = models.DateField(db_comment=p0("first day"))
-    valid_until = models.DateField(null=True, blank=True, db_comment=p0("last day; empty: open"))
+    valid_from = PlannedDay(db_comment=p0("first day"))
+    valid_until = PlannedDay(null=True, blank=True, db_comment=p0("last day; empty: open"))
     buffer_minutes = models.SmallIntegerField(
         default=0, db_default=0, db_comment=p0("break after a session, minutes")
     )
@@ -72,7 +75,6 @@ class ScheduleRule(Entity):
                 _("The end is later the same day."),
                 field="end_local",
             ),
-            rules.time_zone("schedule_rules"),
             rules.Check(
                 "schedule_rules_valid_until_after_from",
                 Q(valid_until__isnull=True) | Q(valid_until__gte=F("valid_from")),
@@ -115,18 +117,23 @@ class AvailabilitySlot(Entity):
         related_name="slots",
         db_comment=p0("only for this service; empty: any"),
     )
-    start_at_utc = models.DateTimeField(db_comment=p0("start, UTC"))
-    end_at_utc = models.DateTimeField(db_comment=p0("end, UTC, at most 12 h later"))
+    start_at_utc = PlannedTime(db_comment=p0("start, UTC"))
+    end_at_utc = PlannedTime(db_comment=p0("end, UTC, at most 12 h later"))
     status = ClosedSet(Status, default=Status.AVAILABLE, db_comment=p0("life cycle"))
     source = ClosedSet(Source, default=Source.PRODUCT, db_comment=p0("who made it"))
-    external_event_id = SingleLineTextField(
-        null=True, blank=True, db_comment=p0("event in the outside calendar")
+    external_event_id = ExternalId(
+        max_length=lengths.EXTERNAL_ID,
+        null=True,
+        blank=True,
+        db_comment=p0("event in the outside calendar"),
     )
     block_type = ClosedSet(BlockType, null=True, blank=True, db_comment=p0("why it is blocked"))
     buffer_minutes = models.SmallIntegerField(
         default=0, db_default=0, db_comment=p0("break kept after a session here, minutes")
     )
-    note = SingleLineTextField(null=True, blank=True, db_comment=p1("internal note"))
+    note = SingleLineTextField(
+        max_length=lengths.NOTE, null=True, blank=True, db_comment=p1("internal note")
+    )
     created_at = created_at()
 
     retention = kept("until staff delete it")
@@ -138,7 +145,6 @@ class AvailabilitySlot(Entity):
         verbose_name_plural = _("slots")
         constraints = [
             *session_times("availability_slots"),
-            rules.not_blank("availability_slots", "external_event_id"),
             rules.set_exactly_when(
                 "availability_slots_external_id_with_source",
                 "external_event_id",

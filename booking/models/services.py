@@ -6,9 +6,10 @@ from django.utils.translation import gettext_lazy as _
 
 from content.markdown import is_visible
 from content.models.publication import Publishable
-from ebalance.db import auditing, rules, triggers
+from ebalance.db import auditing, lengths, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
+    Markdown,
     RestrictForeignKey,
     SingleLineTextField,
     created_at,
@@ -42,12 +43,12 @@ class Service(Publishable):
         OFFLINE = "offline", _("offline")
         HYBRID = "hybrid", _("hybrid")
 
-    slug = SingleLineTextField(db_comment=p0("slug in addresses"))
-    title = SingleLineTextField(db_comment=p0("title"))
-    description_markdown = models.TextField(db_comment=p0("description, Markdown"))
+    slug = SingleLineTextField(max_length=lengths.SLUG, db_comment=p0("slug in addresses"))
+    title = SingleLineTextField(max_length=lengths.TITLE, db_comment=p0("title"))
+    description_markdown = Markdown(db_comment=p0("description, Markdown"))
     format = ClosedSet(Format, db_comment=p0("online, offline or either"))
     offline_address = SingleLineTextField(
-        null=True, blank=True, db_comment=p0("address of the practice")
+        max_length=lengths.NOTE, null=True, blank=True, db_comment=p0("address of the practice")
     )
     duration_minutes = models.IntegerField(db_comment=p0("length of a session, minutes"))
     price_amount = models.IntegerField(db_comment=p0("price, whole roubles"))
@@ -116,6 +117,12 @@ class Service(Publishable):
                 _("The limit for a half refund is not longer than that for a full one."),
                 field="cancel_partial_hours",
             ),
+            rules.Check(
+                "services_published_with_refund_policy",
+                ~Q(status="published") | Q(price_amount=0) | Q(cancel_free_hours__isnull=False),
+                _("A service that costs money is published with its hours of free cancellation."),
+                field="cancel_free_hours",
+            ),
             rules.in_range("services", "reschedule_min_hours", 0),
             rules.in_range("services", "reschedule_max_count", 0),
             rules.finite("services", "created_at", "updated_at"),
@@ -147,6 +154,7 @@ class Service(Publishable):
         """Codes of ServiceIncomplete."""
         checks = {
             "description_missing": is_visible(self.description_markdown),
+            "refund_policy_missing": not self.price_amount or self.cancel_free_hours is not None,
             "address_missing": self.format == "online" or is_visible(self.offline_address),
         }
         return [code for code, holds in checks.items() if not holds]

@@ -10,11 +10,13 @@ from datetime import datetime
 
 from django.utils import timezone as django_timezone
 
+from ebalance.db import zones
 from ebalance.services import (
     Clock,
     InvalidInput,
     RowOrKey,
     TransitionRefused,
+    get_or_refuse,
     parse_choice,
     pk_of,
     refresh,
@@ -45,7 +47,7 @@ from .events import (
     track_outcome,
 )
 from .inputs import get_service
-from .refunds import calculate_refund, find_published_refund, hours, publish_refunds
+from .refunds import calculate_refund, hours, open_refunds, promised_refund
 from .slots import release_and_reserve_slots
 
 
@@ -90,7 +92,7 @@ def cancel_appointment(
     """Cancel the session and release its slot. ``by``: client or provider.
 
     The refund due for the client follows the policy of the service (apply_refund_policy); the
-    provider gives all of the money back. A repeated call returns the same answer. An expired hold
+    provider gives back all that is held. A repeated call returns the same answer. An expired hold
     stays as it is.
 
     Raises TooLateToCancel for a client once the session has begun, TransitionRefused,
@@ -99,14 +101,11 @@ def cancel_appointment(
     check_party(by)
     check_reason(reason_category)
     chain = Chain.lock(appointment)
+    chain.lock_payments()
     row = chain[appointment]
     if row.status == "canceled" and row.outcome in (None, f"canceled_by_{by}"):
-        # The published amount counts: policy and payments may have changed since.
-        published = find_published_refund(row)
-        if published is None:
-            assert row.canceled_at is not None
-            published = calculate_refund(row, chain, row.canceled_at)
-        return Cancellation(refresh(appointment, row), published)
+        # The first answer counts: policy and payments may have changed since.
+        return Cancellation(refresh(appointment, row), promised_refund(row, chain))
     if row.status not in BLOCKING:
         raise transition_refused(row, "canceled")
     now = clock()
@@ -118,7 +117,7 @@ def cancel_appointment(
     release_and_reserve_slots([row.slot_id])
     refund = calculate_refund(row, chain, now)
     publish_appointment_event("appointment_canceled", row, by=by, refund_amount=refund)
-    publish_refunds(chain, refund)
+    open_refunds(chain, refund, at=now)
     track_outcome(row, actor=actor, clock=clock)
     return Cancellation(refresh(appointment, row), refund)
 
@@ -149,9 +148,13 @@ def reschedule_appointment(
     start = None if start is None else to_utc(start, "start")
     chain = Chain.lock(appointment)
     row = chain[appointment]
-    service = get_service(
-        row.service_id, timezone=timezone or row.timezone, format=row.format, published=False
-    )
+    zone = zones.renew_name(row.timezone)
+    if timezone is None:
+        service = get_or_refuse(Service.objects.all(), row.service_id)
+    else:
+        service, zone = get_service(
+            row.service_id, timezone=timezone, format=row.format, published=False
+        )
     if row.status == "rescheduled":
         return find_same_move(row, chain, slot=slot, start=start)
     time = choose_time(service, slot=slot, start=start)
@@ -169,7 +172,7 @@ def reschedule_appointment(
     row.status = "rescheduled"
     set_outcome(row, "rescheduled", None, actor=actor, now=now)
     row.save(update_fields=["status", *OUTCOME])
-    successor = build_successor(row, time, timezone=timezone)
+    successor = build_successor(row, time, timezone=zone)
     successor.status, successor.confirmed_at = "confirmed", now
     moved = insert_appointment(successor, now)
     if row.slot_id != moved.slot_id:
@@ -230,8 +233,7 @@ def check_reason(reason_category: object) -> None:
 
 def confirm_locked_appointment(row: Appointment, chain: Chain, *, clock: Clock) -> None:
     """From paid to confirmed, for a locked row. Raises NotPaid."""
-    agreed = row.price_amount if row.deposit_amount is None else row.deposit_amount
-    if chain.paid_amount() < agreed:
+    if not chain.is_paid:
         raise NotPaid(appointment=row.pk)
     row.status, row.confirmed_at = "confirmed", clock()
     row.save(update_fields=["status", "confirmed_at"])
@@ -269,9 +271,7 @@ def check_reschedule_policy(
         raise RescheduledTooOften(count=max_count)
 
 
-def build_successor(
-    row: Appointment, time: SessionTime, *, timezone: str | None = None
-) -> Appointment:
+def build_successor(row: Appointment, time: SessionTime, *, timezone: str) -> Appointment:
     """An unsaved row that replaces ``row``: the same terms and person, another time."""
     return Appointment(
         service_id=row.service_id,
@@ -282,7 +282,7 @@ def build_successor(
         end_at_utc=time.end,
         buffer_minutes=time.buffer_minutes,
         slot_id=time.slot_id,
-        timezone=timezone or row.timezone,
+        timezone=timezone,
         format=row.format,
         price_amount=row.price_amount,
         deposit_amount=row.deposit_amount,

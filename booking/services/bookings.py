@@ -11,6 +11,7 @@ from django.utils import timezone as django_timezone
 
 from content.models import Topic
 from crm.models import Lead
+from ebalance.db import lengths
 from ebalance.services import (
     Clock,
     IdempotencyConflict,
@@ -18,8 +19,10 @@ from ebalance.services import (
     Refused,
     RowOrKey,
     get_or_refuse,
+    parse_external_id,
     pk_of,
     same_key,
+    storable_arguments,
     to_utc,
     transactional,
     uuid_or_none,
@@ -32,7 +35,7 @@ from ..models.times import BLOCKING
 from .calendar import choose_time, insert_appointment, is_taken
 from .events import publish_appointment_event, publish_confirmation, track_appointment
 from .holds import is_expired_hold
-from .inputs import check_origin, get_active_client, get_service, get_topic, parse_text
+from .inputs import check_origin, get_active_client, get_service, get_topic
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class BookingRequest:
         return earlier
 
 
+@storable_arguments
 def book_appointment(
     service: RowOrKey[Service],
     *,
@@ -91,7 +95,9 @@ def book_appointment(
     ServiceUnavailable, ClientUnavailable; NotFound; IdempotencyConflict.
     """
     request = BookingRequest(
-        client_request_id=parse_text(client_request_id, "client_request_id"),
+        client_request_id=parse_external_id(
+            client_request_id, lengths.EXTERNAL_ID, "client_request_id"
+        ),
         service=pk_of(service),
         client=pk_of(client),
         lead=pk_of(lead),
@@ -157,7 +163,7 @@ def _build_appointment(
     if client is None and lead is None:
         raise InvalidInput(field="client")
     check_origin(deep_link_id, entry_point)
-    offered = get_service(service, timezone=timezone, format=format)
+    offered, zone = get_service(service, timezone=timezone, format=format)
     time = choose_time(offered, slot=slot, start=request.start)
     now = clock()
     if time.start <= now:
@@ -174,7 +180,7 @@ def _build_appointment(
         end_at_utc=time.end,
         buffer_minutes=time.buffer_minutes,
         slot_id=time.slot_id,
-        timezone=timezone,
+        timezone=zone,
         format=format,
         price_amount=offered.price_amount,
         deposit_amount=offered.deposit_amount,

@@ -1,6 +1,7 @@
 """An appointment with those before and after it in a chain of moves.
 
-The payments of a chain belong to its first appointment.
+The payments of a chain belong to its first appointment. A change of a payment of a chain, or of a
+refund of it, locks the chain first.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from collections.abc import Iterator
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import QuerySet, Sum
 
 from ebalance.services import NotFound, RowOrKey, lock_rows, pk_of, uuid_or_none
 
 from ..models import Appointment, Payment
+from ..querysets import PaymentQuerySet
 
 CHAIN_KEYS = """
 WITH RECURSIVE back AS (
@@ -53,6 +54,15 @@ class Chain:
             raise NotFound(what="appointment")
         return cls(sort_chain(rows))
 
+    @classmethod
+    def try_lock(cls, appointment: UUID) -> Chain | None:
+        """None if another transaction has locked a row of the chain."""
+        keys = read_chain_keys(appointment)
+        rows = lock_rows(Appointment.objects.filter(pk__in=keys), skip_locked=True)
+        if not rows or {row.pk for row in rows} != read_chain_keys(appointment):
+            return None
+        return cls(sort_chain(rows))
+
     def __iter__(self) -> Iterator[Appointment]:
         return iter(self.rows)
 
@@ -74,12 +84,23 @@ class Chain:
         return sum(row.status == "rescheduled" for row in self.rows)
 
     @property
-    def payments(self) -> QuerySet[Payment]:
+    def payments(self) -> PaymentQuerySet:
         return Payment.objects.filter(appointment__in=[row.pk for row in self.rows])
 
-    def paid_amount(self) -> int:
-        """Whole roubles that were paid for the session."""
-        return self.payments.filter(status="succeeded").aggregate(sum=Sum("amount"))["sum"] or 0
+    def lock_payments(self) -> list[Payment]:
+        return lock_rows(self.payments)
+
+    def balance(self) -> int:
+        """Whole roubles that were paid for the session and are not given back or due back."""
+        payments = self.payments.filter(status="succeeded").with_balance()
+        return sum(payments.values_list("balance", flat=True))
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether the deposit, or the price without one, is held."""
+        row = self.last
+        agreed = row.price_amount if row.deposit_amount is None else row.deposit_amount
+        return self.balance() >= agreed
 
 
 def read_chain_keys(key: UUID) -> set[UUID]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from audit.services import publish_event
 from crm.models import Lead
 from crm.services import record_event
+from ebalance.db import zones
 from ebalance.db.encryption.fields import Plaintext
 from ebalance.services import Clock
 from identity.models import User
@@ -24,7 +25,7 @@ def publish_appointment_event(event_type: str, appointment: Appointment, **paylo
         appointment,
         service_id=appointment.service_id,
         start_at_utc=appointment.start_at_utc,
-        timezone=appointment.timezone,
+        timezone=zones.renew_name(appointment.timezone),
         **payload,
     )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from django.db.models import Func, Value
-from django.db.models.fields import BooleanField
+import re
 
-from content.markdown import is_visible
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import Func, TextField, Value
+
 from content.models import Topic
-from ebalance.db.encryption.payloads import UNSTORABLE
+from ebalance.db import zones
 from ebalance.db.sets import EntryPoint
 from ebalance.services import (
     InvalidInput,
@@ -23,17 +24,10 @@ from identity.models import User
 from ..errors import ClientUnavailable, FormatUnsuitable, ServiceUnavailable, ZoneUnknown
 from ..models import Service
 
-MAX_TEXT_LENGTH = 200
 
-
-def parse_text(value: object, field: str) -> str:
-    """``value``, a text of 1 to 200 characters that is not blank. Raises InvalidInput."""
-    if (
-        not isinstance(value, str)
-        or not is_visible(value)
-        or len(value) > MAX_TEXT_LENGTH
-        or UNSTORABLE.search(value)
-    ):
+def parse_text(value: object, pattern: re.Pattern[str], longest: int, field: str) -> str:
+    """A text of this form, of at most ``longest`` characters. Raises InvalidInput."""
+    if not isinstance(value, str) or len(value) > longest or not pattern.fullmatch(value):
         raise InvalidInput(field=field)
     return value
 
@@ -46,30 +40,32 @@ def check_origin(deep_link_id: object, entry_point: object) -> None:
 
 def get_service(
     service: RowOrKey[Service], *, timezone: str, format: str, published: bool = True
-) -> Service:
-    """Read the service again, and check in the same query that the server knows the time zone.
+) -> tuple[Service, str]:
+    """Read the service again, and in the same query the name under which the zone is stored.
 
     With ``published`` the service must be published, and offered in ``format``. Raises
     ServiceUnavailable, FormatUnsuitable, ZoneUnknown, NotFound.
     """
-    if not isinstance(timezone, str) or UNSTORABLE.search(timezone):
+    if not isinstance(timezone, str):
         raise ZoneUnknown(field="timezone")
-    is_known = Func(Value(timezone), function="is_time_zone", output_field=BooleanField())
-    row = get_or_refuse(Service.objects.annotate(zone_is_known=is_known), service)
+    names = Value(zones.list_names(timezone), ArrayField(TextField()))
+    known = Func(names, function="find_time_zone", output_field=TextField())
+    row = get_or_refuse(Service.objects.annotate(zone=known), service)
     if published and row.status != "published":
         raise ServiceUnavailable(service=row.pk)
-    if not vars(row)["zone_is_known"]:
+    zone = vars(row).pop("zone")
+    if zone is None:
         raise ZoneUnknown(field="timezone")
     allowed = ("online", "offline") if row.format == "hybrid" else (row.format,)
     if published and format not in allowed:
         raise FormatUnsuitable(field="format")
-    return row
+    return row, zone
 
 
 def get_topic(topic: Topic | str) -> Topic:
     """Raises NotFound."""
     code = pk_of(topic)
-    if not isinstance(code, str) or UNSTORABLE.search(code):
+    if not isinstance(code, str):
         raise NotFound(what="topic")
     return get_or_refuse(Topic.objects.all(), code)
 

@@ -17,7 +17,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from ebalance.db.zones import get_zone_info
 
 from ..errors import PeriodInvalid, RuleZoneUnknown
 from ..models import ScheduleRule
@@ -61,8 +63,8 @@ def _parse_day(value: object, field: str) -> date:
 def get_zone(rule: ScheduleRule) -> ZoneInfo:
     """Raises RuleZoneUnknown: the server and Python have different lists of zones."""
     try:
-        return ZoneInfo(rule.timezone)
-    except (LookupError, ValueError, OSError):
+        return get_zone_info(rule.timezone)
+    except ZoneInfoNotFoundError:
         raise RuleZoneUnknown(rule=rule.pk, zone=rule.timezone) from None
 
 

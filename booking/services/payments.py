@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from audit.services import publish_event
+from ebalance.db import lengths
 from ebalance.services import (
     Clock,
     IdempotencyConflict,
     InvalidInput,
     RowOrKey,
     TransitionRefused,
+    constraint_of,
     get_or_refuse,
-    lock_or_refuse,
     lock_rows,
     parse_choice,
+    parse_external_id,
     refresh,
     transactional,
 )
@@ -25,9 +29,8 @@ from .appointments import transition_refused
 from .chains import Chain
 from .events import track_appointment
 from .holds import is_expired_hold
-from .inputs import parse_text
 from .settlement import close_payment
-from .webhooks import apply_event, lock_deliveries, parse_provider_id
+from .webhooks import REFUND, LockedPayment, apply_event, parse_provider_id
 
 MAX_AMOUNT = 1_000_000_000  # roubles; the limit of an int in events.json
 
@@ -49,7 +52,7 @@ def start_payment(
     Raises HoldExpired, PaymentInProgress, NothingToPay, TransitionRefused, IdempotencyConflict,
     InvalidInput, NotFound.
     """
-    key = parse_text(idempotency_key, "idempotency_key")
+    key = parse_external_id(idempotency_key, lengths.PROVIDER_ID, "idempotency_key")
     purpose = parse_choice(purpose, Payment.Purpose, "purpose")
     chain = Chain.lock(appointment)
     earlier = Payment.objects.filter(idempotency_key=key).first()
@@ -100,19 +103,19 @@ def attach_provider_id(
     Raises ProviderIdTaken, InvalidInput, NotFound.
     """
     key = parse_provider_id(provider_payment_id)
-    provider = get_or_refuse(Payment.objects.all(), payment).provider
-    lock_deliveries(provider, key)
-    row = lock_or_refuse(Payment.objects.all(), payment)
+    locked = LockedPayment.lock(get_or_refuse(Payment.objects.all(), payment))
+    row = locked.payment
     if row.provider_payment_id is None:
-        if Payment.objects.filter(provider=provider, provider_payment_id=key).exists():
-            raise ProviderIdTaken(payment=row.pk)
-        row.provider_payment_id = key
-        row.save(update_fields=["provider_payment_id"])
-        waiting = PaymentWebhookEvent.objects.filter(
-            provider=provider, provider_payment_id=key, processed_at=None
+        store_provider_id(row, key)
+        deliveries = PaymentWebhookEvent.objects.filter(
+            provider=row.provider, provider_payment_id=key
         )
-        for event in lock_rows(waiting):
-            apply_event(event, clock=clock)
+        ended = PaymentWebhookEvent.LastError.UNKNOWN_PAYMENT
+        waiting = deliveries.filter(Q(processed_at=None) | Q(last_error=ended))
+        # Refunds first: money that was given back already confirms no session.
+        events = sorted(lock_rows(waiting), key=lambda event: event.event_type != REFUND)
+        for event in events:
+            apply_event(event, locked, clock=clock)
     elif row.provider_payment_id != key:
         raise ProviderIdTaken(payment=row.pk)
     return refresh(payment, row)
@@ -127,12 +130,26 @@ def fail_payment(
     Money that arrives for it later is due back. Raises TransitionRefused, InvalidInput, NotFound.
     """
     category = parse_choice(category, Payment.FailureCategory, "category")
-    row = lock_or_refuse(Payment.objects.all(), payment)
+    row = LockedPayment.lock(get_or_refuse(Payment.objects.all(), payment)).payment
     if row.status == "pending":
         close_payment(row, "failed", category, clock=clock)
     elif (row.status, row.failure_category) != ("failed", category):
         raise TransitionRefused(entity="payments", id=row.pk, status=row.status, wanted="failed")
     return refresh(payment, row)
+
+
+def store_provider_id(row: Payment, key: str) -> None:
+    """Raises ProviderIdTaken if another payment has the id, or gets it first."""
+    if Payment.objects.filter(provider=row.provider, provider_payment_id=key).exists():
+        raise ProviderIdTaken(payment=row.pk)
+    row.provider_payment_id = key
+    try:
+        with transaction.atomic():
+            row.save(update_fields=["provider_payment_id"])
+    except IntegrityError as error:
+        if constraint_of(error) != "payments_provider_payment_unique":
+            raise
+        raise ProviderIdTaken(payment=row.pk) from error
 
 
 def check_same_payment(earlier: Payment, chain: Chain, purpose: str) -> Payment:
@@ -150,10 +167,10 @@ def calculate_amount(row: Appointment, chain: Chain, purpose: str) -> int:
     pending = chain.payments.filter(status="pending").first()
     if pending is not None:
         raise PaymentInProgress(payment=pending.pk)
-    paid = chain.paid_amount()
-    amount = row.price_amount - paid if purpose == "full" else row.deposit_amount
+    balance = chain.balance()
+    amount = row.price_amount - balance if purpose == "full" else row.deposit_amount
     already = chain.payments.filter(status="succeeded", purpose=purpose).exists()
-    if not amount or amount < 0 or already or (purpose == "deposit" and paid):
+    if not amount or amount < 0 or already or (purpose == "deposit" and balance):
         raise NothingToPay(appointment=row.pk)
     if amount > MAX_AMOUNT:
         raise InvalidInput(field="amount")

@@ -1,46 +1,46 @@
-"""Refunds of canceled sessions."""
+"""Refunds: what is due back, and what the provider has given back (states.md, "Payments")."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 
-from audit.models import OutboxEvent
 from audit.services import publish_event
+from ebalance.services import Clock, lock_rows
 
-from ..models import Appointment, Payment, Service
+from ..models import Appointment, Payment, PaymentWebhookEvent, Refund, Service
 from .chains import Chain
 
 
 def calculate_refund(row: Appointment, chain: Chain, canceled_at: datetime) -> int:
-    """Whole roubles due back for a canceled session.
+    """Whole roubles due back for a canceled session: the policy's share of what is held.
 
-    Money above the price is not part of it: it was due back as soon as it arrived. An expired
-    hold that was paid late gets nothing back if another appointment has replaced it.
+    An expired hold that was paid late gets nothing back if another appointment has replaced it.
     """
     if row.pk != chain.last.pk:
         return 0
-    paid = min(chain.paid_amount(), row.price_amount)
+    balance = chain.balance()
     if row.outcome == "canceled_by_client":
         service = Service.objects.get(pk=row.service_id)
         return apply_refund_policy(
-            service, paid=paid, start=row.start_at_utc, canceled_at=canceled_at
+            service, balance=balance, start=row.start_at_utc, canceled_at=canceled_at
         )
-    return paid
+    return balance
 
 
 def apply_refund_policy(
-    service: Service, *, paid: int, start: datetime, canceled_at: datetime
+    service: Service, *, balance: int, start: datetime, canceled_at: datetime
 ) -> int:
     """Whole roubles due back when the client cancels (states.md).
 
-    All of ``paid`` at cancel_free_hours or more before the start, half (rounded up) at
+    All of ``balance`` at cancel_free_hours or more before the start, half (rounded up) at
     cancel_partial_hours or more, else nothing. A limit that is not set grants nothing.
     """
     left = start - canceled_at
     if service.cancel_free_hours is not None and left >= hours(service.cancel_free_hours):
-        return paid
+        return balance
     if service.cancel_partial_hours is not None and left >= hours(service.cancel_partial_hours):
-        return (paid + 1) // 2
+        return (balance + 1) // 2
     return 0
 
 
@@ -49,36 +49,123 @@ def hours(number: int) -> timedelta:
     return timedelta(hours=min(number, 1_000_000))
 
 
-def publish_refunds(chain: Chain, amount: int) -> None:
-    """Spread a refund over the payments of a session, the latest first."""
-    for payment in chain.payments.filter(status="succeeded").order_by("-confirmed_at", "-pk"):
-        share = min(amount, payment.amount)
+def open_refunds(chain: Chain, amount: int, *, at: datetime) -> None:
+    """Spread the refund of a canceled session over its payments, the latest first."""
+    payments = chain.payments.filter(status="succeeded").with_balance()
+    for payment in payments.order_by("-confirmed_at", "-pk"):
+        share = min(amount, payment.balance)
         if share > 0:
-            publish_refund_due(payment, share, "canceled")
-        amount -= share
+            open_refund(payment, share, "canceled", at=at)
+            amount -= share
 
 
-def publish_refund_due(payment: Payment, amount: int, reason: str) -> None:
-    """Publish that money of ``payment`` must be given back, whole roubles.
+def give_back(payment: Payment, reason: str, *, at: datetime, at_most: int | None = None) -> None:
+    """Open a refund of all that is held of a locked payment, or of ``at_most`` roubles of it."""
+    balance = Payment.objects.with_balance().get(pk=payment.pk).balance
+    amount = balance if at_most is None else min(balance, at_most)
+    if amount > 0:
+        open_refund(payment, amount, reason, at=at)
 
-    ``reason``: canceled, time_gone (the time was lost before the money arrived), overpaid,
-    duplicate, or already_over (the payment had been closed before).
-    """
+
+def open_refund(payment: Payment, amount: int, reason: str, *, at: datetime) -> Refund:
+    """Record that money of ``payment`` is due back, whole roubles, and publish a notice."""
+    refund = Refund.objects.create(payment=payment, amount=amount, reason=reason, requested_at=at)
     publish_event(
         "refund_due",
         payment,
+        refund_id=refund.pk,
         amount=amount,
         currency=payment.currency,
         reason=reason,
         appointment_id=payment.appointment_id,
     )
+    return refund
 
 
-def find_published_refund(appointment: Appointment) -> int | None:
-    """The refund that a cancellation has published, whole roubles, while the event is stored."""
-    events = OutboxEvent.objects.filter(
-        aggregate_type=appointment._meta.db_table,
-        aggregate_id=appointment.pk,
-        event_type="appointment_canceled",
+def give_back_for_lost_holds(holds: list[Appointment], at: datetime) -> None:
+    """Open refunds for holds that ran out before all of their money arrived."""
+    paid = Payment.objects.filter(appointment__in=holds, status="succeeded")
+    for payment in lock_rows(paid):
+        give_back(payment, "time_gone", at=at)
+
+
+def promised_refund(row: Appointment, chain: Chain) -> int:
+    """Whole roubles that the cancellation of ``row`` promised, paid out or not.
+
+    Of each payment the first refund counts: a later one of the same reason replaces it after a part
+    was given back by hand.
+    """
+    if row.pk != chain.last.pk:
+        return 0
+    reason = "time_gone" if row.outcome is None else "canceled"
+    refunds = Refund.objects.filter(payment__in=chain.payments, reason=reason)
+    amounts: dict[object, int] = {}
+    for refund in refunds.order_by("requested_at", "pk"):
+        amounts.setdefault(refund.payment_id, refund.amount)
+    return sum(amounts.values())
+
+
+# -- what the provider has given back -------------------------------------------------------------
+
+
+def record_refund(event: PaymentWebhookEvent, payment: Payment, *, clock: Clock) -> str | None:
+    """Record that the provider has given back money of a locked payment.
+
+    The refund is matched by the provider's id, else to the oldest one that is due with this amount.
+    Otherwise it was made by hand: it counts against what is due, and a refund of the rest is
+    opened. Returns the last_error to store with the delivery, if any.
+    """
+    refund_id = event.provider_event_id.partition(":")[2]
+    amount = get_whole_roubles(event.amount)
+    if amount is None or event.currency != payment.currency:
+        return "amount_mismatch"
+    now = clock()
+    known = Refund.objects.filter(provider_refund_id=refund_id).first()
+    if known is not None:
+        if (known.payment_id, known.amount) != (payment.pk, amount):
+            return "amount_mismatch"
+        if known.status == "succeeded":
+            return None
+        refund: Refund | None = known
+    else:
+        due = payment.refunds.filter(status="due", amount=amount, provider_refund_id=None)
+        refund = due.order_by("requested_at", "pk").first()
+    owed: list[Refund] = []
+    if refund is None or refund.status == "failed":
+        others = list(payment.refunds.exclude(status="failed").order_by("requested_at", "pk"))
+        owed = [other for other in others if other.status == "due"]
+        returned = sum(other.amount for other in others if other.status != "due")
+        if returned + amount > payment.amount:
+            return "amount_mismatch"
+        if refund is not None and returned + amount + total(owed) <= payment.amount:
+            owed = []  # the late success of a refund leaves the others due
+        for other in owed:
+            other.status = "failed"
+            other.save(update_fields=["status"])
+    if refund is None:
+        refund = Refund(payment=payment, amount=amount, reason="by_hand", requested_at=now)
+    refund.provider_refund_id = refund_id
+    refund.status, refund.succeeded_at = "succeeded", now
+    refund.save()
+    if (rest := total(owed) - amount) > 0:
+        open_refund(payment, rest, owed[-1].reason, at=now)
+    publish_event(
+        "payment_refunded",
+        payment,
+        refund_id=refund.pk,
+        amount=amount,
+        currency=payment.currency,
+        appointment_id=payment.appointment_id,
     )
-    return events.values_list("payload__refund_amount", flat=True).first()
+    return None
+
+
+def total(refunds: list[Refund]) -> int:
+    return sum(refund.amount for refund in refunds)
+
+
+def get_whole_roubles(amount: Decimal | None) -> int | None:
+    """None for no amount, nothing, or a part of a rouble, which no refund can have."""
+    if amount is None or amount <= 0 or amount != int(amount):
+        return None
+    return int(amount)

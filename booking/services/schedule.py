@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
 from audit.services import publish_event
 from ebalance.db.ids import uuid7
+from ebalance.failures import Skipped, reason_of
 from ebalance.services import Clock, lock_rows, transactional
 
 from ..models import Appointment, AvailabilitySlot, ScheduleRule, Service
 from ..models.times import BLOCKING
 from .offers import BusyTimes, Intervals, Offer, check_period, choose_offers, list_offers
 
-GENERATION_LOCK = 0x6562_616C_0004  # advisory: only one generation runs at a time
+logger = logging.getLogger(__name__)
+
+# Only one generation runs at a time. A role that only reads the table cannot take this lock.
+GENERATION_LOCK = "LOCK TABLE schedule_rules IN SHARE ROW EXCLUSIVE MODE"
 MAX_BUSY_LENGTH = timedelta(hours=12, minutes=120)  # a session and its break
 
 INSERT = """
@@ -43,6 +49,7 @@ class GeneratedSlots:
     blocked: int = 0  # in blocked time
     booked: int = 0  # an appointment keeps the time
     offered: int = 0  # a slot for the same service exists already
+    skipped: Skipped = field(default_factory=dict)  # rules whose slots could not be made
 
 
 @transactional
@@ -67,31 +74,70 @@ def generate_slots(
     or another slot for any. Slots of different services may overlap: the rule
     appointments_no_overlap decides which of them is booked.
 
-    Repeatable, also with rules that were changed meanwhile: no slot is ever changed or deleted,
-    and slots for one service never overlap. Only one generation runs at a time.
+    A rule whose slots cannot be made is logged and left to the next run; the other rules get their
+    slots.
 
-    Raises PeriodInvalid, and RuleZoneUnknown for a zone that Python does not know.
+    Repeatable, also with rules that were changed meanwhile: no slot is ever changed or deleted, and
+    slots for one service never overlap. Only one generation runs at a time.
+
+    Raises PeriodInvalid, and the error of the first rule if no rule could be used, such as
+    RuleZoneUnknown for a zone that Python does not know.
     """
     check_period(first, last)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [GENERATION_LOCK])
+        cursor.execute(GENERATION_LOCK)
     given = ScheduleRule.objects.all() if rules is None else rules
     used = lock_rows(filter_rules_in_force(given, first, last).select_related("service"))
     lengths = get_session_lengths(used)
-    offers = [
-        offer
-        for rule in used
-        if (minutes := lengths[rule.service_id])
-        for offer in list_offers(rule, first, last, minutes)
-    ]
-    chosen, left_out = choose_offers(offers, read_busy_times(offers), now=clock())
-    created = insert_slots(chosen)
+    errors: dict[ScheduleRule, Exception] = {}
+    offers: list[Offer] = []
     for rule in used:
+        with _errors_of(rule, errors):
+            if minutes := lengths[rule.service_id]:
+                offers += list_offers(rule, first, last, minutes)
+    chosen, left_out = choose_offers(offers, read_busy_times(offers), now=clock())
+    created = _insert_and_publish(used, chosen, errors)
+    if used and len(errors) == len(used):
+        raise next(iter(errors.values()))
+    # Another transaction may have inserted the same slot meanwhile.
+    tried = sum(offer.rule not in errors for offer in chosen)
+    left_out["offered"] += tried - created
+    skipped = {rule.pk: reason_of(error) for rule, error in errors.items()}
+    return GeneratedSlots(created=created, **left_out, skipped=skipped)
+
+
+@contextmanager
+def _errors_of(rule: ScheduleRule, errors: dict[ScheduleRule, Exception]) -> Iterator[None]:
+    """Run the block; an error of the rule alone is logged and stored."""
+    try:
+        yield
+    except Exception as error:
+        logger.error("the slots of rule %s were not made: %s", rule.pk, reason_of(error))
+        errors[rule] = error
+
+
+def _insert_and_publish(
+    rules: list[ScheduleRule], chosen: list[Offer], errors: dict[ScheduleRule, Exception]
+) -> int:
+    """Insert the slots, rule by rule if one of them is refused. Returns the number of new ones."""
+    try:
+        with transaction.atomic():
+            return _insert_for(rules, chosen)
+    except Exception as error:
+        reason_of(error)  # raises the error of a lost connection
+    created = 0
+    for rule in rules:
+        with _errors_of(rule, errors), transaction.atomic():
+            created += _insert_for([rule], [offer for offer in chosen if offer.rule == rule])
+    return created
+
+
+def _insert_for(rules: list[ScheduleRule], offers: list[Offer]) -> int:
+    created = insert_slots(offers)
+    for rule in rules:
         if count := created[rule.pk]:
             publish_event("slots_generated", rule, created=count)
-    # Another transaction may have inserted the same slot meanwhile.
-    left_out["offered"] += len(chosen) - created.total()
-    return GeneratedSlots(created=created.total(), **left_out)
+    return created.total()
 
 
 def filter_rules_in_force(

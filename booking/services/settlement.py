@@ -7,6 +7,7 @@ from datetime import datetime
 from django.db import transaction
 
 from audit.services import publish_event
+from ebalance.db import zones
 from ebalance.services import Clock
 
 from ..errors import SlotTaken
@@ -16,29 +17,29 @@ from .calendar import SessionTime, drop_moved_slot, insert_appointment, is_block
 from .chains import Chain
 from .events import publish_appointment_event, track_appointment
 from .holds import cancel_expired_holds, is_expired_hold
-from .refunds import publish_refund_due
+from .refunds import give_back
 from .slots import release_and_reserve_slots
 
 
-def record_success(payment: Payment, *, clock: Clock) -> str | None:
+def record_success(payment: Payment, chain: Chain, *, clock: Clock) -> str | None:
     """Record that the amount of a locked payment has arrived, and confirm its appointment.
 
-    If the time of the appointment is lost, the money is due back. Returns the last_error to store
-    with the delivery, if any.
+    If the time of the appointment is lost, the money is due back. Money that was given back before
+    confirms nothing: the hold waits for the rest. Returns the last_error to store with the
+    delivery, if any.
     """
     if payment.status == "succeeded":
         return None
     if payment.status != "pending":
         # A closed payment is final: no session belongs to this money.
-        publish_refund_due(payment, payment.amount, "already_over")
+        give_back(payment, "already_over", at=clock())
         return "out_of_order"
-    chain = Chain.lock(payment.appointment_id)
     if chain.payments.filter(
         appointment=payment.appointment_id, purpose=payment.purpose, status="succeeded"
     ).exists():
         # A second payment for one purpose. start_payment() never opens one.
         close_payment(payment, "canceled", "unknown", clock=clock)
-        publish_refund_due(payment, payment.amount, "duplicate")
+        give_back(payment, "duplicate", at=clock())
         return None
     payment.status, payment.confirmed_at = "succeeded", clock()
     payment.save(update_fields=["status", "confirmed_at"])
@@ -50,9 +51,11 @@ def record_success(payment: Payment, *, clock: Clock) -> str | None:
         purpose=payment.purpose,
         appointment_id=payment.appointment_id,
     )
+    if is_waiting_for_money(chain, clock()):
+        return None
     row = get_paid_appointment(chain, clock=clock)
     if row is None:
-        publish_refund_due(payment, payment.amount, "time_gone")
+        give_back(payment, "time_gone", at=clock())
         return None
     track_appointment(
         "booking_paid",
@@ -64,9 +67,15 @@ def record_success(payment: Payment, *, clock: Clock) -> str | None:
     )
     if row.status == "paid":
         confirm_locked_appointment(row, chain, clock=clock)
-    if (overpaid := chain.paid_amount() - row.price_amount) > 0:
-        publish_refund_due(payment, min(overpaid, payment.amount), "overpaid")
+    if (overpaid := chain.balance() - row.price_amount) > 0:
+        give_back(payment, "overpaid", at=clock(), at_most=overpaid)
     return None
+
+
+def is_waiting_for_money(chain: Chain, now: datetime) -> bool:
+    """Whether the session is a hold that has its time, but not yet its money."""
+    row = chain.last
+    return row.status == "pending_payment" and can_be_paid(row, now) and not chain.is_paid
 
 
 def get_paid_appointment(chain: Chain, *, clock: Clock) -> Appointment | None:
@@ -84,7 +93,7 @@ def get_paid_appointment(chain: Chain, *, clock: Clock) -> Appointment | None:
             return None
         mark_paid(row)
     elif row.status == "canceled" and row.outcome is None and row.start_at_utc > now:
-        return book_expired_hold_again(row, now)
+        return book_expired_hold_again(row, now) if chain.is_paid else None
     return row if row.status in ("paid", "confirmed", "completed") else None
 
 
@@ -106,7 +115,7 @@ def book_expired_hold_again(row: Appointment, now: datetime) -> Appointment | No
     time = drop_moved_slot(SessionTime.of(row))
     if is_blocked(time):
         return None
-    successor = build_successor(row, time)
+    successor = build_successor(row, time, timezone=zones.renew_name(row.timezone))
     successor.hold_expires_at = now
     try:
         with transaction.atomic():

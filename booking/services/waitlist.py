@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from django.utils import timezone
@@ -121,23 +122,30 @@ def mark_waitlist_request_contacted(
 
 @transactional
 def close_waitlist_request(
-    request: RowOrKey[WaitlistRequest], *, actor: User | None = None
+    request: RowOrKey[WaitlistRequest],
+    *,
+    actor: User | None = None,
+    clock: Clock = timezone.now,
 ) -> WaitlistRequest:
     """From any status to closed. Repeatable. ``actor`` None is the system.
 
     Raises NotPermitted, NotFound.
     """
-    return _move_request(request, ("new", "contacted"), "closed", actor)
+    return _move_request(request, ("new", "contacted"), "closed", actor, closed_at=clock())
 
 
 def _move_request(
-    request: RowOrKey[WaitlistRequest], before: tuple[str, ...], after: str, actor: User | None
+    request: RowOrKey[WaitlistRequest],
+    before: tuple[str, ...],
+    after: str,
+    actor: User | None,
+    closed_at: datetime | None = None,
 ) -> WaitlistRequest:
     require_change(actor, WaitlistRequest)
     row = lock_or_refuse(WaitlistRequest.objects.defer("contact_value_encrypted"), request)
     if row.status in before:
-        row.status = after
-        row.save(update_fields=["status"])
+        row.status, row.closed_at = after, closed_at
+        row.save(update_fields=["status", "closed_at"])
         publish_event(f"waitlist_{after}", row, service_id=row.service_id)
     elif row.status != after:
         raise TransitionRefused(

@@ -8,32 +8,70 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from typing import Self
 
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from audit.services import publish_event
+from ebalance.db import lengths
 from ebalance.services import (
     Clock,
     InvalidInput,
     RowOrKey,
     lock_rows,
     parse_choice,
+    parse_external_id,
     pk_of,
     transactional,
 )
 
 from ..models import Payment, PaymentWebhookEvent
+from .chains import Chain
 from .inputs import parse_text
+from .refunds import record_refund
 from .settlement import close_payment, record_success
 
 logger = logging.getLogger(__name__)
 
+FIRST_BACK_OFF, LONGEST_BACK_OFF = timedelta(minutes=1), timedelta(days=1)
+TRIED_FOR = timedelta(days=7)  # an event without an effect ends after this time
+ENDING = ("unknown_payment", "amount_mismatch")  # errors that a retry alone never mends
+WRITTEN = ["amount", "currency", "attempts", "next_attempt_at", "last_error", "processed_at"]
 AMOUNT_LIMIT = Decimal(10**10)
 # The rules of payment_webhook_events.
 EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 CURRENCY = re.compile(r"[A-Z]{3}")
+REFUND = "refund.succeeded"
+# How long after its start a payment may still get its id while a delivery waits for it.
+# process_webhooks applies a delivery that is stored later than that.
+ATTACHED_WITHIN = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class LockedPayment:
+    """A payment under the lock of its chain: one transaction at a time works on its deliveries."""
+
+    payment: Payment
+    chain: Chain
+
+    @classmethod
+    def lock(cls, payment: Payment) -> Self:
+        return cls._of(payment, Chain.lock(payment.appointment_id))
+
+    @classmethod
+    def try_lock(cls, payment: Payment) -> Self | None:
+        """None if another transaction works on the chain."""
+        chain = Chain.try_lock(payment.appointment_id)
+        return None if chain is None else cls._of(payment, chain)
+
+    @classmethod
+    def _of(cls, payment: Payment, chain: Chain) -> Self:
+        (row,) = (row for row in chain.lock_payments() if row.pk == payment.pk)
+        return cls(row, chain)
 
 
 @transactional
@@ -64,15 +102,14 @@ def receive_webhook(
     payment_id = parse_provider_id(provider_payment_id)
     roubles = parse_amount(amount)
     parse_choice(provider, Payment.Provider, "provider")
-    if not EVENT_TYPE.fullmatch(parse_text(event_type, "event_type")):
-        raise InvalidInput(field="event_type")
-    if currency is not None and not CURRENCY.fullmatch(parse_text(currency, "currency")):
-        raise InvalidInput(field="currency")
+    parse_text(event_type, EVENT_TYPE, lengths.CODE, "event_type")
+    if currency is not None:
+        parse_text(currency, CURRENCY, 3, "currency")
     parse_choice(failure_category, Payment.FailureCategory, "failure_category")
     if event_type.startswith("payment.") and object_id not in (None, payment_id):
         # The same event under another key would take effect twice.
         raise InvalidInput(field="object_id")
-    lock_deliveries(provider, payment_id)
+    locked = lock_payment_of(provider, payment_id, clock())
     event_id = f"{event_type}:{payment_id if object_id is None else parse_provider_id(object_id)}"
     new_event = PaymentWebhookEvent(
         provider=provider,
@@ -88,7 +125,7 @@ def receive_webhook(
     )
     if event.processed_at is None:
         event.amount, event.currency = roubles, currency
-        apply_event(event, failure_category=failure_category, clock=clock)
+        apply_event(event, locked, failure_category=failure_category, clock=clock)
     return event
 
 
@@ -103,22 +140,53 @@ def process_webhook(
     """
     waiting = PaymentWebhookEvent.objects.filter(pk=pk_of(event), processed_at=None)
     row = waiting.first()
-    if row is None or not try_lock_deliveries(row):
+    if row is None:
         return None
-    for row in lock_rows(waiting):
-        apply_event(row, clock=clock)
+    payment = find_payment(row.provider, row.provider_payment_id)
+    locked = None if payment is None else LockedPayment.try_lock(payment)
+    if payment is not None and locked is None:
+        return None
+    for row in lock_rows(waiting, skip_locked=True):
+        apply_event(row, locked, clock=clock)
         return row
     return None
 
 
+def find_payment(provider: str, provider_payment_id: str) -> Payment | None:
+    return Payment.objects.filter(
+        provider=provider, provider_payment_id=provider_payment_id
+    ).first()
+
+
+def lock_payment_of(provider: str, provider_payment_id: str, now: datetime) -> LockedPayment | None:
+    """Lock the payment with this id of the provider; None if there is none.
+
+    The first delivery may arrive while another transaction stores the id. Each waits for the other
+    by the rows of the payments without an id, so that the delivery is applied by one of them.
+    """
+    payment = find_payment(provider, provider_payment_id)
+    if payment is None:
+        started = Payment.objects.filter(provider=provider, provider_payment_id=None)
+        lock_rows(started.filter(created_at__gt=now - ATTACHED_WITHIN))
+        payment = find_payment(provider, provider_payment_id)
+    return None if payment is None else LockedPayment.lock(payment)
+
+
 def apply_event(
-    event: PaymentWebhookEvent, *, failure_category: str = "canceled", clock: Clock
+    event: PaymentWebhookEvent,
+    locked: LockedPayment | None,
+    *,
+    failure_category: str = "canceled",
+    clock: Clock,
 ) -> None:
-    """Apply a locked event, and store the result. A failed attempt leaves no other change."""
+    """Apply a locked event to its payment, if that is known, and store the result.
+
+    A failed attempt leaves no other change.
+    """
     error_before = event.last_error
     try:
         with transaction.atomic():
-            error, is_processed = _apply_to_payment(event, failure_category, clock=clock)
+            error, is_processed = _apply_to_payment(event, locked, failure_category, clock=clock)
     except OperationalError:
         raise  # the whole transaction is lost
     except Exception:
@@ -128,29 +196,36 @@ def apply_event(
         publish_event(
             "payment_amount_mismatch", event, event_type_code=event.event_type.replace(".", "_")
         )
+    now = clock()
     event.attempts += 1
     event.last_error = error
-    event.processed_at = clock() if is_processed else None
-    event.save(update_fields=["amount", "currency", "attempts", "last_error", "processed_at"])
+    event.next_attempt_at = now + back_off(event.attempts)
+    is_final = error in ENDING and now >= event.received_at + TRIED_FOR
+    event.processed_at = now if is_processed or is_final else None
+    event.save(update_fields=WRITTEN)
+
+
+def back_off(attempts: int) -> timedelta:
+    """The time to wait after the attempt: 1, 2, 4, … minutes, up to a day."""
+    return min(LONGEST_BACK_OFF, FIRST_BACK_OFF * 2 ** min(attempts - 1, 20))
 
 
 def _apply_to_payment(
-    event: PaymentWebhookEvent, failure_category: str, *, clock: Clock
+    event: PaymentWebhookEvent,
+    locked: LockedPayment | None,
+    failure_category: str,
+    *,
+    clock: Clock,
 ) -> tuple[str | None, bool]:
     """Returns last_error, and whether the event is processed."""
-    payments = lock_rows(
-        Payment.objects.filter(
-            provider=event.provider, provider_payment_id=event.provider_payment_id
-        )
-    )
-    if not payments:
+    if locked is None:
         return "unknown_payment", False
-    (payment,) = payments
+    payment = locked.payment
     match event.event_type:
         case "payment.succeeded":
             if not has_expected_amount(event, payment):
                 return "amount_mismatch", False
-            return record_success(payment, clock=clock), True
+            return record_success(payment, locked.chain, clock=clock), True
         case "payment.waiting_for_capture":
             if not has_expected_amount(event, payment):
                 return "amount_mismatch", False
@@ -160,7 +235,8 @@ def _apply_to_payment(
             if payment.status == "pending":
                 close_payment(payment, "canceled", failure_category, clock=clock)
         case "refund.succeeded":
-            publish_event("payment_refunded", payment, appointment_id=payment.appointment_id)
+            error = record_refund(event, payment, clock=clock)
+            return error, error is None
     return None, True
 
 
@@ -171,7 +247,7 @@ def has_expected_amount(event: PaymentWebhookEvent, payment: Payment) -> bool:
 
 def parse_provider_id(value: object) -> str:
     """The provider's id of a payment or of another object. Raises InvalidInput."""
-    return parse_text(value, "provider_payment_id")
+    return parse_external_id(value, lengths.PROVIDER_ID, "provider_payment_id")
 
 
 def parse_amount(value: object) -> Decimal:
@@ -185,30 +261,3 @@ def parse_amount(value: object) -> Decimal:
     except InvalidOperation:
         raise InvalidInput(field="amount") from None
     return amount
-
-
-def lock_deliveries(provider: str, provider_payment_id: str) -> None:
-    """Wait until no other transaction works on this payment of the provider, and lock it.
-
-    An advisory lock: the first delivery may arrive before the payment's id is stored, when there is
-    no row to lock.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-            [_lock_name(provider, provider_payment_id)],
-        )
-
-
-def try_lock_deliveries(event: PaymentWebhookEvent) -> bool:
-    """Take the lock of lock_deliveries(). Returns False if another transaction has it."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))",
-            [_lock_name(event.provider, event.provider_payment_id)],
-        )
-        return cursor.fetchone()[0]
-
-
-def _lock_name(provider: str, provider_payment_id: str) -> str:
-    return f"payments:{provider}:{provider_payment_id}"

@@ -70,6 +70,14 @@ class Migration(migrations.Migration):
                                 ),
                                 name="topics_title_not_blank",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("code__length__lte", 60)),
+                                name="topics_code_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("title__length__lte", 200)),
+                                name="topics_title_has_length",
+                            ),
                         ],
                         "indexes": [],
                     },
@@ -101,14 +109,7 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.UniqueConstraint(fields=("slug",), name="tags_slug_unique"),
                             models.CheckConstraint(
-                                condition=models.Q(
-                                    ("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$"),
-                                    models.Func(
-                                        models.F("slug"),
-                                        function="is_at_most_120",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
+                                condition=models.Q(("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$")),
                                 name="tags_slug_is_slug",
                             ),
                             models.CheckConstraint(
@@ -120,6 +121,14 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="tags_title_not_blank",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("slug__length__lte", 120)),
+                                name="tags_slug_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("title__length__lte", 200)),
+                                name="tags_title_has_length",
                             ),
                         ],
                         "triggers": [
@@ -246,25 +255,56 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    (
-                                        "object_key__regex",
-                                        "^[^/\\\\\\s\\x01-\\x20\\x7F-\\xA0\\u1680\\u2000-\\u200F\\u2028-\\u202F\\u205F\\u3000\\uFEFF]+(/[^/\\\\\\s\\x01-\\x20\\x7F-\\xA0\\u1680\\u2000-\\u200F\\u2028-\\u202F\\u205F\\u3000\\uFEFF]+)*$",
-                                    ),
-                                    models.Q(
-                                        ("object_key__regex", "(^|/)\\.\\.?(/|$)"), _negated=True
-                                    ),
+                                    ("object_key__regex", "^[a-z0-9]+([/_.-][a-z0-9]+)*$")
                                 ),
-                                name="media_assets_object_key_is_relative",
+                                name="media_assets_object_key_is_object_key",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    models.Func(
-                                        models.F("public_url"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
+                                    (
+                                        "mime_type__regex",
+                                        "^(image/jpeg|image/png|image/webp|image/avif|image/gif|audio/mpeg|audio/mp4|audio/ogg|application/pdf)$",
                                     )
                                 ),
-                                name="media_assets_public_url_not_blank",
+                                name="media_assets_mime_type_is_known",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(
+                                        ("mime_type", "image/jpeg"),
+                                        ("object_key__endswith", ".jpg"),
+                                    ),
+                                    models.Q(
+                                        ("mime_type", "image/png"), ("object_key__endswith", ".png")
+                                    ),
+                                    models.Q(
+                                        ("mime_type", "image/webp"),
+                                        ("object_key__endswith", ".webp"),
+                                    ),
+                                    models.Q(
+                                        ("mime_type", "image/avif"),
+                                        ("object_key__endswith", ".avif"),
+                                    ),
+                                    models.Q(
+                                        ("mime_type", "image/gif"), ("object_key__endswith", ".gif")
+                                    ),
+                                    models.Q(
+                                        ("mime_type", "audio/mpeg"),
+                                        ("object_key__endswith", ".mp3"),
+                                    ),
+                                    models.Q(
+                                        ("mime_type", "audio/mp4"), ("object_key__endswith", ".m4a")
+                                    ),
+                                    models.Q(
+                                        ("mime_type", "audio/ogg"), ("object_key__endswith", ".ogg")
+                                    ),
+                                    models.Q(
+                                        ("mime_type", "application/pdf"),
+                                        ("object_key__endswith", ".pdf"),
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="media_assets_object_key_agrees",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -279,12 +319,10 @@ class Migration(migrations.Migration):
                             models.CheckConstraint(
                                 condition=models.Q(
                                     models.Q(
-                                        ("media_type", "image"),
-                                        ("mime_type__regex", "^image/[a-z0-9.+-]+$"),
+                                        ("media_type", "image"), ("mime_type__startswith", "image/")
                                     ),
                                     models.Q(
-                                        ("media_type", "audio"),
-                                        ("mime_type__regex", "^audio/[a-z0-9.+-]+$"),
+                                        ("media_type", "audio"), ("mime_type__startswith", "audio/")
                                     ),
                                     models.Q(
                                         ("media_type", "pdf"), ("mime_type", "application/pdf")
@@ -342,8 +380,37 @@ class Migration(migrations.Migration):
                                 name="media_assets_storage_provider_in_set",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("object_key__length__lte", 500)),
+                                name="media_assets_object_key_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("public_url__length__lte", 2000)),
+                                name="media_assets_public_url_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "public_url__regex",
+                                        '(^https://[A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451]([A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451-]*[A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451])?(\\.[A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451]([A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451-]*[A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451])?)*(:[0-9]{1,5})?([/?#][^\\x01-\\x20\\x7F-\\xA0\\xAD\\u034F\\u061C\\u115F\\u1160\\u1680\\u17B4\\u17B5\\u180B-\\u180F\\u2000-\\u200F\\u2028-\\u202F\\u205F-\\u206F\\u2800\\u3000\\u3164\\uFE00-\\uFE0F\\uFEFF\\uFFA0\\uFFF0-\\uFFFB\\U0001BCA0-\\U0001BCA3\\U0001D173-\\U0001D17A\\U000E0000-\\U000E0FFF\\\\\\"<>^`{|}]*)?$|^/((?!/)[^\\x01-\\x20\\x7F-\\xA0\\xAD\\u034F\\u061C\\u115F\\u1160\\u1680\\u17B4\\u17B5\\u180B-\\u180F\\u2000-\\u200F\\u2028-\\u202F\\u205F-\\u206F\\u2800\\u3000\\u3164\\uFE00-\\uFE0F\\uFEFF\\uFFA0\\uFFF0-\\uFFFB\\U0001BCA0-\\U0001BCA3\\U0001D173-\\U0001D17A\\U000E0000-\\U000E0FFF\\\\\\"<>^`{|}]+)?$)',
+                                    )
+                                ),
+                                name="media_assets_public_url_is_address",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(("media_type__in", ["image", "audio", "pdf"])),
                                 name="media_assets_media_type_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("mime_type__length__lte", 60)),
+                                name="media_assets_mime_type_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("title__length__lte", 200)),
+                                name="media_assets_title_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("alt_text__length__lte", 2000)),
+                                name="media_assets_alt_text_has_length",
                             ),
                         ],
                         "triggers": [
@@ -401,6 +468,19 @@ class Migration(migrations.Migration):
                                     pgid="media_assets_no_truncate",
                                     table="media_assets",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="media_assets_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('media_assets_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="9d0dbfcb04029945865042b7c2d9d4694b2b809f",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="media_assets_created_at_not_ahead",
+                                    table="media_assets",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -595,14 +675,7 @@ class Migration(migrations.Migration):
                                 name="content_items_slug_unique_per_type",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(
-                                    ("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$"),
-                                    models.Func(
-                                        models.F("slug"),
-                                        function="is_at_most_120",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
+                                condition=models.Q(("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$")),
                                 name="content_items_slug_is_slug",
                             ),
                             models.CheckConstraint(
@@ -663,6 +736,22 @@ class Migration(migrations.Migration):
                                 name="content_items_content_type_in_set",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("slug__length__lte", 120)),
+                                name="content_items_slug_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("title__length__lte", 200)),
+                                name="content_items_title_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("excerpt__length__lte", 2000)),
+                                name="content_items_excerpt_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("body_markdown__length__lte", 200000)),
+                                name="content_items_body_markdown_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     ("status__in", ["draft", "review", "published", "archived"])
                                 ),
@@ -694,6 +783,31 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="content_items_support_level_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("seo_title__length__lte", 200)),
+                                name="content_items_seo_title_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("seo_description__length__lte", 2000)),
+                                name="content_items_seo_description_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("seo_keywords__length__lte", 2000)),
+                                name="content_items_seo_keywords_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("canonical_url__length__lte", 2000)),
+                                name="content_items_canonical_url_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "canonical_url__regex",
+                                        '(^https://[A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451]([A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451-]*[A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451])?(\\.[A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451]([A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451-]*[A-Za-z0-9\\u0401\\u0410-\\u044F\\u0451])?)*(:[0-9]{1,5})?([/?#][^\\x01-\\x20\\x7F-\\xA0\\xAD\\u034F\\u061C\\u115F\\u1160\\u1680\\u17B4\\u17B5\\u180B-\\u180F\\u2000-\\u200F\\u2028-\\u202F\\u205F-\\u206F\\u2800\\u3000\\u3164\\uFE00-\\uFE0F\\uFEFF\\uFFA0\\uFFF0-\\uFFFB\\U0001BCA0-\\U0001BCA3\\U0001D173-\\U0001D17A\\U000E0000-\\U000E0FFF\\\\\\"<>^`{|}]*)?$|^/((?!/)[^\\x01-\\x20\\x7F-\\xA0\\xAD\\u034F\\u061C\\u115F\\u1160\\u1680\\u17B4\\u17B5\\u180B-\\u180F\\u2000-\\u200F\\u2028-\\u202F\\u205F-\\u206F\\u2800\\u3000\\u3164\\uFE00-\\uFE0F\\uFEFF\\uFFA0\\uFFF0-\\uFFFB\\U0001BCA0-\\U0001BCA3\\U0001D173-\\U0001D17A\\U000E0000-\\U000E0FFF\\\\\\"<>^`{|}]+)?$)',
+                                    )
+                                ),
+                                name="content_items_canonical_url_is_address",
                             ),
                         ],
                         "triggers": [
@@ -777,6 +891,45 @@ class Migration(migrations.Migration):
                                     pgid="content_items_no_truncate",
                                     table="content_items",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="content_items_published_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.published_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('content_items_published_at_not_ahead', 'published_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="a52de4058fbf4e2e43141f3b2cad883de01f5019",
+                                    operation='INSERT OR UPDATE OF "published_at"',
+                                    pgid="content_items_published_at_not_ahead",
+                                    table="content_items",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="content_items_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('content_items_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="be5bef3fd009db36dcd01634497ed6f4564bfa2c",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="content_items_created_at_not_ahead",
+                                    table="content_items",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="content_items_updated_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.updated_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('content_items_updated_at_not_ahead', 'updated_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="2371cfdb438d679176094681974cf6a7c9476963",
+                                    operation='INSERT OR UPDATE OF "updated_at"',
+                                    pgid="content_items_updated_at_not_ahead",
+                                    table="content_items",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -913,6 +1066,29 @@ class Migration(migrations.Migration):
                                 ),
                                 name="content_revisions_times_finite",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("title__length__lte", 200)),
+                                name="content_revisions_title_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("excerpt__length__lte", 2000)),
+                                name="content_revisions_excerpt_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("body_markdown__length__lte", 200000)),
+                                name="content_revisions_body_markdown_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("meta"),
+                                        models.Value(20000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="content_revisions_meta_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -950,6 +1126,19 @@ class Migration(migrations.Migration):
                                     pgid="content_revisions_no_truncate",
                                     table="content_revisions",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="content_revisions_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('content_revisions_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="45ffe6c7ed568038c77c7dcf256a7ac6aeee2e21",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="content_revisions_created_at_not_ahead",
+                                    table="content_revisions",
+                                    when="AFTER",
                                 ),
                             ),
                         ],
@@ -1243,14 +1432,7 @@ class Migration(migrations.Migration):
                                 fields=("slug",), name="curated_collections_slug_unique"
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(
-                                    ("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$"),
-                                    models.Func(
-                                        models.F("slug"),
-                                        function="is_at_most_120",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
+                                condition=models.Q(("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$")),
                                 name="curated_collections_slug_is_slug",
                             ),
                             models.CheckConstraint(
@@ -1280,6 +1462,14 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="curated_collections_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("slug__length__lte", 120)),
+                                name="curated_collections_slug_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("title__length__lte", 200)),
+                                name="curated_collections_title_has_length",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -1370,6 +1560,19 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="curated_collections_published_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.published_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('curated_collections_published_at_not_ahead', 'published_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="13e1cecf0087c9db1554e91855bc878031908420",
+                                    operation='INSERT OR UPDATE OF "published_at"',
+                                    pgid="curated_collections_published_at_not_ahead",
+                                    table="curated_collections",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="curated_collections_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -1444,14 +1647,7 @@ class Migration(migrations.Migration):
                                 fields=("slug",), name="glossary_terms_slug_unique"
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(
-                                    ("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$"),
-                                    models.Func(
-                                        models.F("slug"),
-                                        function="is_at_most_120",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
+                                condition=models.Q(("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$")),
                                 name="glossary_terms_slug_is_slug",
                             ),
                             models.CheckConstraint(
@@ -1483,16 +1679,40 @@ class Migration(migrations.Migration):
                                 name="glossary_terms_times_finite",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("slug__length__lte", 120)),
+                                name="glossary_terms_slug_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("title__length__lte", 200)),
+                                name="glossary_terms_title_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     ("category__in", ["approach", "state", "concept"])
                                 ),
                                 name="glossary_terms_category_in_set",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("short_definition__length__lte", 2000)),
+                                name="glossary_terms_short_definition_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("body_markdown__length__lte", 200000)),
+                                name="glossary_terms_body_markdown_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     ("status__in", ["draft", "published", "archived"])
                                 ),
                                 name="glossary_terms_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("meta_description__length__lte", 2000)),
+                                name="glossary_terms_meta_description_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("keywords__length__lte", 2000)),
+                                name="glossary_terms_keywords_has_length",
                             ),
                         ],
                         "triggers": [
@@ -1568,6 +1788,19 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="glossary_terms_published_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.published_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('glossary_terms_published_at_not_ahead', 'published_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="a02d34bebc20073d4392612a02700496198d7a31",
+                                    operation='INSERT OR UPDATE OF "published_at"',
+                                    pgid="glossary_terms_published_at_not_ahead",
+                                    table="glossary_terms",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="glossary_terms_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -1632,6 +1865,10 @@ class Migration(migrations.Migration):
                                 models.F("term"),
                                 models.Func(models.F("synonym"), function="lower"),
                                 name="glossary_term_synonyms_once_per_term",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("synonym__length__lte", 200)),
+                                name="glossary_term_synonyms_synonym_has_length",
                             ),
                         ],
                         "triggers": [

@@ -142,6 +142,10 @@ class Migration(migrations.Migration):
                                 condition=models.Q(("item_type__in", ["content", "interactive"])),
                                 name="curated_items_item_type_in_set",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("note__length__lte", 2000)),
+                                name="curated_items_note_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(

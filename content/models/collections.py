@@ -4,12 +4,13 @@ from django.db import models
 from django.db.models import Deferrable, Q
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import auditing, rules, triggers
+from ebalance.db import auditing, lengths, rules, triggers
 from ebalance.db.fields import ClosedSet, Entity, RestrictForeignKey, SingleLineTextField
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import p0
 from ebalance.db.schema.retention import BY_EDITORS, goes_with
 from ebalance.db.sets import PUBLICATION_MOVES, PublicationStatus
+from ebalance.db.times import FactTime
 
 from .items import ContentItem
 from .publication import Publishable, published_has_date
@@ -25,8 +26,8 @@ class CuratedCollection(Publishable):
         GOAL = "goal", _("goal")
         CONTEXT = "context", _("context")
 
-    slug = SingleLineTextField(db_comment=p0("slug in addresses"))
-    title = SingleLineTextField(db_comment=p0("title"))
+    slug = SingleLineTextField(max_length=lengths.SLUG, db_comment=p0("slug in addresses"))
+    title = SingleLineTextField(max_length=lengths.TITLE, db_comment=p0("title"))
     collection_type = ClosedSet(Type, db_comment=p0("what the list is picked by"))
     status = ClosedSet(
         PublicationStatus, default=PublicationStatus.DRAFT, db_comment=p0("life cycle")
@@ -39,7 +40,7 @@ class CuratedCollection(Publishable):
         related_name="curated_collections",
         db_comment=p0("topic, if one"),
     )
-    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
+    published_at = FactTime(null=True, blank=True, db_comment=p0("when published, UTC"))
 
     event_name = "collection"
 
@@ -105,7 +106,9 @@ class CuratedItem(Entity):
         db_comment=p0("interactive"),
     )
     position = models.IntegerField(db_comment=p0("order, from 0"))
-    note = SingleLineTextField(null=True, blank=True, db_comment=p0("why it is here"))
+    note = SingleLineTextField(
+        max_length=lengths.NOTE, null=True, blank=True, db_comment=p0("why it is here")
+    )
 
     retention = goes_with("collection")
 

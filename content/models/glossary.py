@@ -4,12 +4,20 @@ from django.db import models
 from django.db.models import F, Func
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import auditing, rules, triggers
-from ebalance.db.fields import ClosedSet, Entity, RestrictForeignKey, SingleLineTextField
+from ebalance.db import auditing, lengths, rules, triggers
+from ebalance.db.fields import (
+    ClosedSet,
+    Entity,
+    Markdown,
+    RestrictForeignKey,
+    SingleLineTextField,
+    Text,
+)
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import p0
 from ebalance.db.schema.retention import BY_EDITORS, goes_with
 from ebalance.db.sets import PUBLICATION_MOVES, PublicationStatus
+from ebalance.db.times import FactTime
 
 from ..markdown import is_visible
 from .items import ContentItem
@@ -24,20 +32,20 @@ class GlossaryTerm(Publishable):
         STATE = "state", _("state")
         CONCEPT = "concept", _("concept")
 
-    slug = SingleLineTextField(db_comment=p0("slug in addresses"))
-    title = SingleLineTextField(db_comment=p0("the term"))
+    slug = SingleLineTextField(max_length=lengths.SLUG, db_comment=p0("slug in addresses"))
+    title = SingleLineTextField(max_length=lengths.TITLE, db_comment=p0("the term"))
     category = ClosedSet(Category, db_comment=p0("kind of term"))
-    short_definition = models.TextField(db_comment=p0("definition in a sentence"))
-    body_markdown = models.TextField(db_comment=p0("text, Markdown"))
+    short_definition = Text(max_length=lengths.NOTE, db_comment=p0("definition in a sentence"))
+    body_markdown = Markdown(db_comment=p0("text, Markdown"))
     status = ClosedSet(
         PublicationStatus, default=PublicationStatus.DRAFT, db_comment=p0("life cycle")
     )
-    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
+    published_at = FactTime(null=True, blank=True, db_comment=p0("when published, UTC"))
     meta_description = SingleLineTextField(
-        null=True, blank=True, db_comment=p0("text for search engines")
+        max_length=lengths.NOTE, null=True, blank=True, db_comment=p0("text for search engines")
     )
     keywords = SingleLineTextField(
-        null=True, blank=True, db_comment=p0("keywords for search engines")
+        max_length=lengths.NOTE, null=True, blank=True, db_comment=p0("keywords for search engines")
     )
 
     event_name = "glossary_term"
@@ -81,7 +89,7 @@ class GlossaryTermSynonym(Entity):
     term = RestrictForeignKey(
         GlossaryTerm, DB_CASCADE, related_name="synonyms", db_comment=p0("term")
     )
-    synonym = SingleLineTextField(db_comment=p0("the other word"))
+    synonym = SingleLineTextField(max_length=lengths.TITLE, db_comment=p0("the other word"))
 
     retention = goes_with("term")
 

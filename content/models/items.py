@@ -8,18 +8,22 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from ebalance.db import auditing, rules, triggers
+from ebalance.db import auditing, lengths, rules, triggers
 from ebalance.db.fields import (
+    Address,
     ClosedSet,
     Entity,
+    Markdown,
     RestrictForeignKey,
     SingleLineTextField,
+    Text,
     created_at,
     updated_at,
 )
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import by_staff, p0
 from ebalance.db.schema.retention import BY_EDITORS, goes_with
+from ebalance.db.times import FactTime
 
 from .. import checklist
 from ..querysets import ContentItemQuerySet
@@ -63,12 +67,14 @@ class ContentItem(Publishable):
         CONSULTATION = "consultation", _("consultation")
 
     content_type = ClosedSet(Type, db_comment=p0("kind of content"))
-    slug = SingleLineTextField(db_comment=p0("slug in addresses, unique per kind"))
-    title = SingleLineTextField(db_comment=p0("title"))
-    excerpt = models.TextField(null=True, blank=True, db_comment=p0("short summary"))
-    body_markdown = models.TextField(db_comment=p0("text, Markdown"))
+    slug = SingleLineTextField(
+        max_length=lengths.SLUG, db_comment=p0("slug in addresses, unique per kind")
+    )
+    title = SingleLineTextField(max_length=lengths.TITLE, db_comment=p0("title"))
+    excerpt = Text(max_length=lengths.NOTE, null=True, blank=True, db_comment=p0("short summary"))
+    body_markdown = Markdown(db_comment=p0("text, Markdown"))
     status = ClosedSet(Status, default=Status.DRAFT, db_comment=p0("editorial state"))
-    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
+    published_at = FactTime(null=True, blank=True, db_comment=p0("when published, UTC"))
     author = RestrictForeignKey(
         "identity.User",
         db_column="author_user_id",
@@ -83,15 +89,15 @@ class ContentItem(Publishable):
         SupportLevel, null=True, blank=True, db_comment=p0("how much support it offers")
     )
     seo_title = SingleLineTextField(
-        null=True, blank=True, db_comment=p0("title for search engines")
+        max_length=lengths.TITLE, null=True, blank=True, db_comment=p0("title for search engines")
     )
     seo_description = SingleLineTextField(
-        null=True, blank=True, db_comment=p0("text for search engines")
+        max_length=lengths.NOTE, null=True, blank=True, db_comment=p0("text for search engines")
     )
     seo_keywords = SingleLineTextField(
-        null=True, blank=True, db_comment=p0("keywords for search engines")
+        max_length=lengths.NOTE, null=True, blank=True, db_comment=p0("keywords for search engines")
     )
-    canonical_url = SingleLineTextField(null=True, blank=True, db_comment=p0("canonical address"))
+    canonical_url = Address(null=True, blank=True, db_comment=p0("canonical address"))
     created_at = created_at()
     updated_at = updated_at()
 
@@ -189,10 +195,15 @@ class ContentRevision(Entity):
         ContentItem, DB_CASCADE, related_name="revisions", db_comment=p0("item it belongs to")
     )
     revision = models.IntegerField(db_comment=p0("number, from 1, per item"))
-    title = SingleLineTextField(db_comment=p0("title then"))
-    excerpt = models.TextField(null=True, blank=True, db_comment=p0("summary then"))
-    body_markdown = models.TextField(db_comment=p0("text then, Markdown"))
-    meta = models.JSONField(null=True, blank=True, db_comment=p0("other fields then, an object"))
+    title = SingleLineTextField(max_length=lengths.TITLE, db_comment=p0("title then"))
+    excerpt = Text(max_length=lengths.NOTE, null=True, blank=True, db_comment=p0("summary then"))
+    body_markdown = Markdown(db_comment=p0("text then, Markdown"))
+    meta = lengths.SizedJSON(
+        max_length=lengths.JSON_OBJECT,
+        null=True,
+        blank=True,
+        db_comment=p0("other fields then, an object"),
+    )
     changed_by = RestrictForeignKey(
         "identity.User",
         db_column="changed_by_user_id",

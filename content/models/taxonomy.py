@@ -3,7 +3,7 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import rules
+from ebalance.db import lengths, rules
 from ebalance.db.fields import Entity, SingleLineTextField
 from ebalance.db.schema.classification import p0
 from ebalance.db.schema.retention import BY_EDITORS
@@ -12,8 +12,10 @@ from ebalance.db.schema.retention import BY_EDITORS
 class Topic(models.Model):
     """A theme that content, services and leads are sorted by; loaded by the seeds."""
 
-    code = SingleLineTextField(primary_key=True, db_comment=p0("code of the topic"))
-    title = SingleLineTextField(db_comment=p0("title shown to people"))
+    code = SingleLineTextField(
+        max_length=lengths.CODE, primary_key=True, db_comment=p0("code of the topic")
+    )
+    title = SingleLineTextField(max_length=lengths.TITLE, db_comment=p0("title shown to people"))
     is_active = models.BooleanField(
         default=True, db_default=True, db_comment=p0("whether the topic is offered")
     )
@@ -34,8 +36,8 @@ class Topic(models.Model):
 class Tag(Entity):
     """A free label on content, written by editors."""
 
-    slug = SingleLineTextField(db_comment=p0("slug in addresses"))
-    title = SingleLineTextField(db_comment=p0("title shown to people"))
+    slug = SingleLineTextField(max_length=lengths.SLUG, db_comment=p0("slug in addresses"))
+    title = SingleLineTextField(max_length=lengths.TITLE, db_comment=p0("title shown to people"))
 
     retention = BY_EDITORS
 

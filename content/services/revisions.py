@@ -9,7 +9,6 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from ebalance.db.encryption.payloads import UNSTORABLE
 from ebalance.services import (
     InvalidInput,
     NotFound,
@@ -152,7 +151,7 @@ def text_of_revision(revision: ContentRevision) -> Text:
 
 def clean_value(item: ContentItem, name: str, value: str | None) -> str | None:
     """``value`` as the column ``name`` stores it. Raises InvalidInput."""
-    if name not in REVISED or not isinstance(value, str | None) or UNSTORABLE.search(value or ""):
+    if name not in REVISED or not isinstance(value, str | None):
         raise InvalidInput(field=name)
     field = cast("models.Field[Any, Any]", item._meta.get_field(name))
     if field.null and not (value or "").strip():

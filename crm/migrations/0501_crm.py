@@ -80,7 +80,7 @@ class Migration(migrations.Migration):
                         (
                             "status",
                             models.TextField(
-                                db_comment="P0 · how far it has come",
+                                db_comment="P0 · stage in work with the lead",
                                 db_default="new",
                                 default="new",
                             ),
@@ -329,6 +329,32 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="leads_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('leads_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="801e997fa72ad634f426b0f11d2af0ad826bce18",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="leads_created_at_not_ahead",
+                                    table="leads",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="leads_updated_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.updated_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('leads_updated_at_not_ahead', 'updated_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="66d2fddc9796ba46aa9dae8a5982a194a3f34eb2",
+                                    operation='INSERT OR UPDATE OF "updated_at"',
+                                    pgid="leads_updated_at_not_ahead",
+                                    table="leads",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="leads_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -339,6 +365,239 @@ class Migration(migrations.Migration):
                                     pgid="leads_id_stays",
                                     table="leads",
                                     when="BEFORE",
+                                ),
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="DeepLink",
+                    fields=[
+                        (
+                            "deep_link_id",
+                            models.TextField(
+                                db_comment="P0 · identifier in the link",
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        ("flow", models.TextField(db_comment="P0 · what the bot is to do")),
+                        (
+                            "tg_target",
+                            models.TextField(
+                                db_comment="P0 · bot or channel", db_default="bot", default="bot"
+                            ),
+                        ),
+                        (
+                            "topic",
+                            models.ForeignKey(
+                                blank=True,
+                                db_column="topic_code",
+                                db_comment="P0 · topic, if one",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="deep_links",
+                                to="content.topic",
+                            ),
+                        ),
+                        (
+                            "entity_ref",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P0 · what it is about: code or slug",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "source_page",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P0 · page that showed the link: code or slug",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "anonymous_id",
+                            models.TextField(
+                                blank=True, db_comment="P0 · browser identifier", null=True
+                            ),
+                        ),
+                        (
+                            "lead",
+                            models.ForeignKey(
+                                blank=True,
+                                db_comment="P0 · lead, if known",
+                                db_index=False,
+                                null=True,
+                                on_delete=django.db.models.deletion.DB_CASCADE,
+                                related_name="deep_links",
+                                to="crm.lead",
+                            ),
+                        ),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was written, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="created at",
+                            ),
+                        ),
+                        (
+                            "expires_at",
+                            models.DateTimeField(
+                                blank=True,
+                                db_comment="P0 · end of validity, UTC; at most 30 days after created_at",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "deep link",
+                        "verbose_name_plural": "deep links",
+                        "db_table": "deep_links",
+                        "db_table_comment": "Links into Telegram",
+                        "indexes": [
+                            ebalance.db.rules.Index(
+                                fields=["expires_at"],
+                                name="deep_links_by_expiry",
+                                serves="purge_expired",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["lead"],
+                                name="deep_links_by_lead",
+                                serves="links of a lead; erasure",
+                            ),
+                            ebalance.db.rules.Index(
+                                fields=["topic"],
+                                name="deep_links_by_topic",
+                                serves="the delete check",
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("deep_link_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
+                                ),
+                                name="deep_links_deep_link_id_is_opaque",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "entity_ref__regex",
+                                        "^(?!.*[0-9]{7})([a-z0-9]+([_-][a-z0-9]+)*|[a-z][a-z0-9_]*)$",
+                                    )
+                                ),
+                                name="deep_links_entity_ref_is_code_or_slug",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "source_page__regex",
+                                        "^(?!.*[0-9]{7})([a-z0-9]+([_-][a-z0-9]+)*|[a-z][a-z0-9_]*)$",
+                                    )
+                                ),
+                                name="deep_links_source_page_is_code_or_slug",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("anonymous_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
+                                ),
+                                name="deep_links_anonymous_id_is_opaque",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        models.F("expires_at"),
+                                        function="is_link_lifetime",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="deep_links_expire_within_30_days",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("created_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("expires_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="deep_links_times_finite",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("deep_link_id__length__lte", 64)),
+                                name="deep_links_deep_link_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "flow__in",
+                                        [
+                                            "plan_7d",
+                                            "save_resource",
+                                            "challenge_7d",
+                                            "concierge",
+                                            "question",
+                                            "prep",
+                                            "ritual",
+                                            "boundaries",
+                                            "favorites",
+                                        ],
+                                    )
+                                ),
+                                name="deep_links_flow_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("tg_target__in", ["bot", "channel"])),
+                                name="deep_links_tg_target_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("entity_ref__length__lte", 120)),
+                                name="deep_links_entity_ref_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("source_page__length__lte", 120)),
+                                name="deep_links_source_page_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("anonymous_id__length__lte", 64)),
+                                name="deep_links_anonymous_id_has_length",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="deep_links_set_expiry",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.expires_at IS NULL)",
+                                    execute="public.deep_links_set_expiry()",
+                                    func="CREATE OR REPLACE FUNCTION public.deep_links_set_expiry() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    NEW.expires_at := NEW.created_at + interval '720 hours';\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="c36d89fb85384580bef6bb120e78a2d0521dfa6a",
+                                    operation="INSERT",
+                                    pgid="deep_links_set_expiry",
+                                    table="deep_links",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="deep_links_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('deep_links_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="7affe86d1fedc81aaf267736f1f30f4516dfa3db",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="deep_links_created_at_not_ahead",
+                                    table="deep_links",
+                                    when="AFTER",
                                 ),
                             ),
                         ],
@@ -427,7 +686,7 @@ class Migration(migrations.Migration):
                         (
                             "telegram_user_id",
                             models.TextField(
-                                blank=True, db_comment="P1 · Telegram's id, digits", null=True
+                                blank=True, db_comment="P1 · Telegram id, digits", null=True
                             ),
                         ),
                         (
@@ -462,6 +721,11 @@ class Migration(migrations.Migration):
                                 serves="leads of a person; erasure",
                             ),
                             ebalance.db.rules.Index(
+                                fields=["created_at"],
+                                name="lead_identities_by_creation",
+                                serves="purge_expired",
+                            ),
+                            ebalance.db.rules.Index(
                                 fields=["email_bidx"],
                                 name="lead_identities_by_email",
                                 serves="find_by_contact",
@@ -485,7 +749,7 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("anonymous_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                    ("anonymous_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="lead_identities_anonymous_id_is_opaque",
                             ),
@@ -604,18 +868,42 @@ class Migration(migrations.Migration):
                                 ),
                                 name="lead_identities_times_finite",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("anonymous_id__length__lte", 64)),
+                                name="lead_identities_anonymous_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("email_encrypted__length__lte", 400000)),
+                                name="lead_identities_email_encrypted_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("email_bidx__length__lte", 64)),
+                                name="lead_identities_email_bidx_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("phone_encrypted__length__lte", 400000)),
+                                name="lead_identities_phone_encrypted_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("phone_bidx__length__lte", 64)),
+                                name="lead_identities_phone_bidx_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("telegram_user_id__length__lte", 20)),
+                                name="lead_identities_telegram_user_id_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
                                 name="lead_identities_not_of_merged_lead",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.lead_identities_not_of_merged_lead()",
-                                    func="CREATE OR REPLACE FUNCTION public.lead_identities_not_of_merged_lead() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ DECLARE\n    target uuid;\nBEGIN\n    SELECT l.merged_into_id INTO target FROM public.leads l WHERE l.id = NEW.lead_id\n    FOR KEY SHARE;\n    IF target IS NOT NULL THEN\n        PERFORM public.raise_refusal('lead_identities_not_of_merged_lead', TG_TABLE_NAME, 'lead_id', 'This lead was merged into another: add the contact there');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="ee1b4ad9fb04e4bebafa4914cbcfc6bac043793a",
+                                    func="CREATE OR REPLACE FUNCTION public.lead_identities_not_of_merged_lead() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ DECLARE\n    target uuid;\nBEGIN\n    SELECT l.merged_into_id INTO target FROM public.leads l WHERE l.id = NEW.lead_id\n    FOR KEY SHARE;\n    IF target IS NOT NULL THEN\n        PERFORM public.raise_refusal('lead_identities_not_of_merged_lead', TG_TABLE_NAME, 'lead_id', 'This lead was merged into another: add the contact there');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="f596c50c60e8e0a614c798729ce396aabf55d36d",
                                     operation='INSERT OR UPDATE OF "lead_id"',
                                     pgid="lead_identities_not_of_merged_lead",
                                     table="lead_identities",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -624,11 +912,24 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.user_id IS NOT NULL)",
                                     execute="public.refuse_for_erased_person('lead_identities_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
                                     func="",
-                                    hash="c1c2c0c915b47284baf3ecc89c6b365b512018f8",
+                                    hash="942bc1f4bf64813686ac253f68e0794d374b9b9a",
                                     operation='INSERT OR UPDATE OF "user_id"',
                                     pgid="lead_identities_user_id_not_erased",
                                     table="lead_identities",
-                                    when="BEFORE",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="lead_identities_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('lead_identities_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="7a5bf418e6b0f7035b9d6ef940978a0dce3ebda7",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="lead_identities_created_at_not_ahead",
+                                    table="lead_identities",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -754,6 +1055,10 @@ class Migration(migrations.Migration):
                                 ),
                                 name="lead_notes_times_finite",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("note_encrypted__length__lte", 400000)),
+                                name="lead_notes_note_encrypted_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -770,6 +1075,32 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="lead_notes_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('lead_notes_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="c22924b804fdcbac6588cbb8efd092727c478d86",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="lead_notes_created_at_not_ahead",
+                                    table="lead_notes",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="lead_notes_updated_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.updated_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('lead_notes_updated_at_not_ahead', 'updated_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="d3229738b0b02e380e53cc34507645062459682d",
+                                    operation='INSERT OR UPDATE OF "updated_at"',
+                                    pgid="lead_notes_updated_at_not_ahead",
+                                    table="lead_notes",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="lead_notes_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
@@ -782,220 +1113,6 @@ class Migration(migrations.Migration):
                                     when="BEFORE",
                                 ),
                             ),
-                        ],
-                    },
-                ),
-                migrations.CreateModel(
-                    name="DeepLink",
-                    fields=[
-                        (
-                            "deep_link_id",
-                            models.TextField(
-                                db_comment="P0 · identifier in the link",
-                                primary_key=True,
-                                serialize=False,
-                            ),
-                        ),
-                        ("flow", models.TextField(db_comment="P0 · what the bot is to do")),
-                        (
-                            "tg_target",
-                            models.TextField(
-                                db_comment="P0 · bot or channel", db_default="bot", default="bot"
-                            ),
-                        ),
-                        (
-                            "topic",
-                            models.ForeignKey(
-                                blank=True,
-                                db_column="topic_code",
-                                db_comment="P0 · topic, if one",
-                                db_index=False,
-                                null=True,
-                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
-                                related_name="deep_links",
-                                to="content.topic",
-                            ),
-                        ),
-                        (
-                            "entity_ref",
-                            models.TextField(
-                                blank=True,
-                                db_comment="P0 · what it is about: code or slug",
-                                null=True,
-                            ),
-                        ),
-                        (
-                            "source_page",
-                            models.TextField(
-                                blank=True,
-                                db_comment="P0 · page it stood on: code or slug",
-                                null=True,
-                            ),
-                        ),
-                        (
-                            "anonymous_id",
-                            models.TextField(
-                                blank=True, db_comment="P0 · browser identifier", null=True
-                            ),
-                        ),
-                        (
-                            "lead",
-                            models.ForeignKey(
-                                blank=True,
-                                db_comment="P0 · lead, if known",
-                                db_index=False,
-                                null=True,
-                                on_delete=django.db.models.deletion.DB_CASCADE,
-                                related_name="deep_links",
-                                to="crm.lead",
-                            ),
-                        ),
-                        (
-                            "created_at",
-                            models.DateTimeField(
-                                db_comment="P0 · when the row was written, UTC",
-                                db_default=models.Func(
-                                    function="now", output_field=models.DateTimeField()
-                                ),
-                                editable=False,
-                                verbose_name="created at",
-                            ),
-                        ),
-                        (
-                            "expires_at",
-                            models.DateTimeField(
-                                blank=True,
-                                db_comment="P0 · end of validity, UTC; at most 30 days after created_at",
-                            ),
-                        ),
-                    ],
-                    options={
-                        "verbose_name": "deep link",
-                        "verbose_name_plural": "deep links",
-                        "db_table": "deep_links",
-                        "db_table_comment": "Links into Telegram",
-                        "indexes": [
-                            ebalance.db.rules.Index(
-                                fields=["expires_at"],
-                                name="deep_links_by_expiry",
-                                serves="purge_expired",
-                            ),
-                            ebalance.db.rules.Index(
-                                fields=["lead"],
-                                name="deep_links_by_lead",
-                                serves="links of a lead; erasure",
-                            ),
-                            ebalance.db.rules.Index(
-                                fields=["topic"],
-                                name="deep_links_by_topic",
-                                serves="the delete check",
-                            ),
-                        ],
-                        "constraints": [
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    ("deep_link_id__regex", "^[A-Za-z0-9_-]{8,64}$")
-                                ),
-                                name="deep_links_deep_link_id_is_opaque",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    (
-                                        "entity_ref__regex",
-                                        "^(?!.*[0-9]{7})([a-z0-9]+([_-][a-z0-9]+)*|[a-z][a-z0-9_]*)$",
-                                    ),
-                                    models.Func(
-                                        models.F("entity_ref"),
-                                        function="is_at_most_120",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
-                                name="deep_links_entity_ref_is_code_or_slug",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    (
-                                        "source_page__regex",
-                                        "^(?!.*[0-9]{7})([a-z0-9]+([_-][a-z0-9]+)*|[a-z][a-z0-9_]*)$",
-                                    ),
-                                    models.Func(
-                                        models.F("source_page"),
-                                        function="is_at_most_120",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
-                                name="deep_links_source_page_is_code_or_slug",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    ("anonymous_id__regex", "^[A-Za-z0-9_-]{8,64}$")
-                                ),
-                                name="deep_links_anonymous_id_is_opaque",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("created_at"),
-                                        models.F("expires_at"),
-                                        function="is_link_lifetime",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="deep_links_expire_within_30_days",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("created_at"),
-                                        function="is_finite",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                    models.Func(
-                                        models.F("expires_at"),
-                                        function="is_finite",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
-                                name="deep_links_times_finite",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    (
-                                        "flow__in",
-                                        [
-                                            "plan_7d",
-                                            "save_resource",
-                                            "challenge_7d",
-                                            "concierge",
-                                            "question",
-                                            "prep",
-                                            "ritual",
-                                            "boundaries",
-                                            "favorites",
-                                        ],
-                                    )
-                                ),
-                                name="deep_links_flow_in_set",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(("tg_target__in", ["bot", "channel"])),
-                                name="deep_links_tg_target_in_set",
-                            ),
-                        ],
-                        "triggers": [
-                            pgtrigger.compiler.Trigger(
-                                name="deep_links_set_expiry",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN (NEW.expires_at IS NULL)",
-                                    execute="public.deep_links_set_expiry()",
-                                    func="CREATE OR REPLACE FUNCTION public.deep_links_set_expiry() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    NEW.expires_at := NEW.created_at + interval '720 hours';\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="c36d89fb85384580bef6bb120e78a2d0521dfa6a",
-                                    operation="INSERT",
-                                    pgid="deep_links_set_expiry",
-                                    table="deep_links",
-                                    when="BEFORE",
-                                ),
-                            )
                         ],
                     },
                 ),
@@ -1054,6 +1171,22 @@ class Migration(migrations.Migration):
                                     ),
                                 ),
                                 name="tracking_events_sources_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("event_name__length__lte", 60)),
+                                name="tracking_events_event_name_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("sources"),
+                                        models.Value(100),
+                                        models.Value(60),
+                                        function="has_lengths",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="tracking_events_sources_has_length",
                             ),
                         ],
                         "indexes": [],
@@ -1162,6 +1295,10 @@ class Migration(migrations.Migration):
                                 name="tracking_event_params_allowed_with_enum",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("name__length__lte", 200)),
+                                name="tracking_event_params_name_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     (
                                         "kind__in",
@@ -1187,6 +1324,18 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="tracking_event_params_kind_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("allowed"),
+                                        models.Value(100),
+                                        models.Value(60),
+                                        function="has_lengths",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="tracking_event_params_allowed_has_length",
                             ),
                         ],
                         "triggers": [
@@ -1282,7 +1431,7 @@ class Migration(migrations.Migration):
                         "verbose_name": "timeline event",
                         "verbose_name_plural": "timeline events",
                         "db_table": "lead_timeline_events",
-                        "db_table_comment": "What happened with leads; P0 only",
+                        "db_table_comment": "Events of leads; P0 only",
                         "indexes": [
                             ebalance.db.rules.Index(
                                 fields=["lead", "-occurred_at"],
@@ -1301,7 +1450,7 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("deep_link_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                    ("deep_link_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="lead_timeline_events_deep_link_id_is_opaque",
                             ),
@@ -1321,6 +1470,10 @@ class Migration(migrations.Migration):
                                 ),
                                 name="lead_timeline_events_source_in_set",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("deep_link_id__length__lte", 64)),
+                                name="lead_timeline_events_deep_link_id_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -1333,6 +1486,19 @@ class Migration(migrations.Migration):
                                     pgid="lead_timeline_events_p0_only",
                                     table="lead_timeline_events",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="lead_timeline_events_occurred_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.occurred_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('lead_timeline_events_occurred_at_not_ahead', 'occurred_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="e8d222c902a2f9e237ad389f70376fdde273280a",
+                                    operation='INSERT OR UPDATE OF "occurred_at"',
+                                    pgid="lead_timeline_events_occurred_at_not_ahead",
+                                    table="lead_timeline_events",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -1485,7 +1651,7 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("anonymous_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                    ("anonymous_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="analytics_events_anonymous_id_is_opaque",
                             ),
@@ -1505,6 +1671,10 @@ class Migration(migrations.Migration):
                                 name="analytics_events_times_finite",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("schema_version__length__lte", 60)),
+                                name="analytics_events_schema_version_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     ("source__in", ["web", "backend", "telegram", "admin"])
                                 ),
@@ -1513,6 +1683,10 @@ class Migration(migrations.Migration):
                             models.CheckConstraint(
                                 condition=models.Q(("environment__in", ["prod", "stage", "dev"])),
                                 name="analytics_events_environment_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("anonymous_id__length__lte", 64)),
+                                name="analytics_events_anonymous_id_has_length",
                             ),
                         ],
                         "triggers": [
@@ -1532,10 +1706,10 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="analytics_events_no_delete",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN (OLD.received_at > now() - interval '13 months')",
+                                    condition="WHEN (OLD.received_at > public.fact_clock() - interval '13 months')",
                                     execute="public.refuse('analytics_events_no_delete', 'id', 'Events are kept for 13 months')",
                                     func="",
-                                    hash="0628d4f1a8fa831f7721161111a724047c0b2b41",
+                                    hash="905a583025b5361e36ba59858651d13ce20d1927",
                                     operation="DELETE",
                                     pgid="analytics_events_no_delete",
                                     table="analytics_events",
@@ -1565,6 +1739,32 @@ class Migration(migrations.Migration):
                                     pgid="analytics_events_p0_only",
                                     table="analytics_events",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="analytics_events_occurred_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.occurred_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('analytics_events_occurred_at_not_ahead', 'occurred_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="fd41168b6beed50d7e704fb51a89ff69f501bbe0",
+                                    operation='INSERT OR UPDATE OF "occurred_at"',
+                                    pgid="analytics_events_occurred_at_not_ahead",
+                                    table="analytics_events",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="analytics_events_received_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.received_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('analytics_events_received_at_not_ahead', 'received_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="536df7cd9be4086c11f6eb4dbda48d0a8a539dd2",
+                                    operation='INSERT OR UPDATE OF "received_at"',
+                                    pgid="analytics_events_received_at_not_ahead",
+                                    table="analytics_events",
+                                    when="AFTER",
                                 ),
                             ),
                         ],

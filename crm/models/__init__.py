@@ -1,7 +1,9 @@
 """Leads, the tracking plan, P0-only events, internal notes, deep links."""
 
 from .deep_links import DeepLink
-from .leads import FUNNEL_STAGES, STAFF_STATUSES, Lead, LeadIdentity, LeadNote
+from .identities import LeadIdentity
+from .leads import FUNNEL_STAGES, STAFF_STATUSES, Lead
+from .notes import LeadNote
 from .tracking import AnalyticsEvent, LeadTimelineEvent, TrackingEvent, TrackingEventParam
 
 __all__ = [

@@ -5,10 +5,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import patterns, rules, triggers
+from ebalance.db import lengths, patterns, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
-    DateTimeFromDatabase,
     RestrictForeignKey,
     SingleLineTextField,
     created_at,
@@ -16,6 +15,7 @@ from ebalance.db.fields import (
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import DELETE, of_person, p0
 from ebalance.db.schema.retention import until
+from ebalance.db.times import PlannedTimeFromDatabase
 
 from .leads import Lead
 
@@ -24,7 +24,7 @@ def code_or_slug(field: str) -> rules.Check:
     """P0: what a link is about, never a phone number."""
     return rules.Check(
         f"deep_links_{field}_is_code_or_slug",
-        Q(**{f"{field}__regex": patterns.REFERENCE}) & Q(rules.holds("is_at_most_120", field)),
+        Q(**{f"{field}__regex": patterns.REFERENCE}),
         _("A code or a slug, at most 120 characters, without long numbers."),
         field=field,
     )
@@ -48,7 +48,9 @@ class DeepLink(models.Model):
         BOT = "bot", _("bot")
         CHANNEL = "channel", _("channel")
 
-    deep_link_id = SingleLineTextField(primary_key=True, db_comment=p0("identifier in the link"))
+    deep_link_id = SingleLineTextField(
+        max_length=lengths.OPAQUE_ID, primary_key=True, db_comment=p0("identifier in the link")
+    )
     flow = ClosedSet(Flow, db_comment=p0("what the bot is to do"))
     tg_target = ClosedSet(Target, default=Target.BOT, db_comment=p0("bot or channel"))
     topic = RestrictForeignKey(
@@ -60,12 +62,20 @@ class DeepLink(models.Model):
         db_comment=p0("topic, if one"),
     )
     entity_ref = SingleLineTextField(
-        null=True, blank=True, db_comment=p0("what it is about: code or slug")
+        max_length=lengths.SLUG,
+        null=True,
+        blank=True,
+        db_comment=p0("what it is about: code or slug"),
     )
     source_page = SingleLineTextField(
-        null=True, blank=True, db_comment=p0("page it stood on: code or slug")
+        max_length=lengths.SLUG,
+        null=True,
+        blank=True,
+        db_comment=p0("page that showed the link: code or slug"),
     )
-    anonymous_id = SingleLineTextField(null=True, blank=True, db_comment=p0("browser identifier"))
+    anonymous_id = SingleLineTextField(
+        max_length=lengths.OPAQUE_ID, null=True, blank=True, db_comment=p0("browser identifier")
+    )
     lead = RestrictForeignKey(
         Lead,
         DB_CASCADE,
@@ -76,7 +86,7 @@ class DeepLink(models.Model):
     )
     created_at = created_at()
     # Without a value the database sets created_at + 30 days (trigger).
-    expires_at = DateTimeFromDatabase(
+    expires_at = PlannedTimeFromDatabase(
         blank=True, db_comment=p0("end of validity, UTC; at most 30 days after created_at")
     )
 

@@ -1,4 +1,4 @@
-"""Leads, the identities that recognise them, and internal notes about them."""
+"""Leads: people who showed interest."""
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from ebalance.db import auditing, patterns, rules, triggers
-from ebalance.db.encryption.fields import BlindIndex, SealedText
+from ebalance.db import auditing, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
     RestrictForeignKey,
-    SingleLineTextField,
     created_at,
     updated_at,
 )
-from ebalance.db.on_delete import DB_CASCADE
-from ebalance.db.schema.classification import DELETE, NULL, by_staff, keep, of_person, p0, p1, p2
-from ebalance.db.schema.retention import goes_with, kept
+from ebalance.db.schema.classification import NULL, keep, of_person, p0
+from ebalance.db.schema.retention import kept
 
 MERGED = keep("a merged lead stays part of the other one")
 
@@ -128,7 +125,7 @@ class Lead(Entity):
         QUESTION = "question", _("question")
         BOOKING = "booking", _("booking")
 
-    status = ClosedSet(Status, default=Status.NEW, db_comment=p0("how far it has come"))
+    status = ClosedSet(Status, default=Status.NEW, db_comment=p0("stage in work with the lead"))
     source = ClosedSet(Source, db_comment=p0("first contact"))
     topic = RestrictForeignKey(
         "content.Topic",
@@ -202,182 +199,3 @@ class Lead(Entity):
 
     def __str__(self) -> str:
         return f"{self.get_source_display()} · {self.get_status_display()}"
-
-
-class LeadIdentity(Entity):
-    """One identifier of a lead. Contacts are sealed and searched by blind index."""
-
-    lead = RestrictForeignKey(
-        Lead, DB_CASCADE, related_name="identities", db_comment=of_person("lead", DELETE)
-    )
-    user = RestrictForeignKey(
-        "identity.User",
-        null=True,
-        blank=True,
-        related_name="lead_identities",
-        db_comment=of_person("registered person", DELETE),
-    )
-    anonymous_id = SingleLineTextField(
-        null=True, blank=True, db_comment=p0("browser or bot identifier")
-    )
-    email_encrypted = SealedText(
-        token="lead_identities.email", null=True, blank=True, db_comment=p1("e-mail, sealed")
-    )
-    email_bidx = BlindIndex(
-        source="email_encrypted",
-        channel="email",
-        null=True,
-        blank=True,
-        db_comment=p1("blind index of the e-mail", export=False),
-    )
-    phone_encrypted = SealedText(
-        token="lead_identities.phone", null=True, blank=True, db_comment=p1("phone, sealed")
-    )
-    phone_bidx = BlindIndex(
-        source="phone_encrypted",
-        channel="phone",
-        null=True,
-        blank=True,
-        db_comment=p1("blind index of the phone", export=False),
-    )
-    telegram_user_id = SingleLineTextField(
-        null=True, blank=True, db_comment=p1("Telegram's id, digits")
-    )
-    is_primary = models.BooleanField(
-        default=False, db_default=False, db_comment=p0("the one to use; one per lead")
-    )
-    created_at = created_at()
-
-    retention = goes_with("lead")
-
-    class Meta:
-        db_table = "lead_identities"
-        db_table_comment = "How leads are recognised; contacts sealed"
-        verbose_name = _("contact of a lead")
-        verbose_name_plural = _("contacts of a lead")
-        constraints = [
-            rules.opaque_id("lead_identities", "anonymous_id"),
-            rules.sealed("lead_identities", "email_encrypted"),
-            rules.blind_index("lead_identities", "email_bidx"),
-            rules.sealed("lead_identities", "phone_encrypted"),
-            rules.blind_index("lead_identities", "phone_bidx"),
-            rules.matches(
-                "lead_identities_telegram_user_id_is_digits",
-                "telegram_user_id",
-                patterns.DIGITS,
-                _("A Telegram id consists of digits."),
-            ),
-            rules.Check(
-                "lead_identities_identifier_present",
-                Q(user__isnull=False)
-                | Q(anonymous_id__isnull=False)
-                | Q(email_encrypted__isnull=False)
-                | Q(phone_encrypted__isnull=False)
-                | Q(telegram_user_id__isnull=False),
-                _("Give at least one identifier."),
-            ),
-            rules.all_or_none(
-                "lead_identities_email_with_index",
-                ["email_encrypted", "email_bidx"],
-                _("A sealed e-mail comes with its blind index."),
-            ),
-            rules.all_or_none(
-                "lead_identities_phone_with_index",
-                ["phone_encrypted", "phone_bidx"],
-                _("A sealed phone comes with its blind index."),
-            ),
-            rules.Unique(
-                "lead_identities_one_primary",
-                fields=["lead"],
-                condition=Q(is_primary=True),
-                message=_("A lead has one primary contact."),
-            ),
-            *(
-                rules.Unique(
-                    f"lead_identities_{field}_once_per_lead",
-                    fields=["lead", field],
-                    message=_("The lead already has this contact."),
-                )
-                for field in [
-                    "user",
-                    "anonymous_id",
-                    "email_bidx",
-                    "phone_bidx",
-                    "telegram_user_id",
-                ]
-            ),
-            rules.finite("lead_identities", "created_at"),
-        ]
-        triggers = [
-            triggers.Rule(
-                "lead_identities_not_of_merged_lead",
-                operation=pgtrigger.Insert | pgtrigger.UpdateOf("lead_id"),
-                message=gettext_noop("This lead was merged into another: add the contact there"),
-                column="lead_id",
-                body="""
-DECLARE
-    target uuid;
-BEGIN
-    SELECT l.merged_into_id INTO target FROM public.leads l WHERE l.id = NEW.lead_id
-    FOR KEY SHARE;
-    IF target IS NOT NULL THEN
-        REFUSE;
-    END IF;
-    RETURN NEW;
-END""",
-                broken=lambda row: Lead.objects.filter(
-                    pk=row.lead_id, merged_into__isnull=False
-                ).exists(),
-            ),
-        ]
-        indexes = [
-            rules.Index("lead_identities_by_user", "user", serves="leads of a person; erasure"),
-            rules.Index("lead_identities_by_email", "email_bidx", serves="find_by_contact"),
-            rules.Index("lead_identities_by_phone", "phone_bidx", serves="find_by_contact"),
-            rules.Index(
-                "lead_identities_by_telegram", "telegram_user_id", serves="find_by_contact"
-            ),
-            rules.Index(
-                "lead_identities_by_anonymous_id", "anonymous_id", serves="record_event: whose lead"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return str(self.pk)
-
-
-class LeadNote(Entity):
-    """A staff member's note about a lead; sealed."""
-
-    lead = RestrictForeignKey(
-        Lead, DB_CASCADE, related_name="notes", db_comment=of_person("lead", DELETE)
-    )
-    author = RestrictForeignKey(
-        "identity.User",
-        db_column="author_user_id",
-        related_name="lead_notes",
-        db_comment=by_staff("who wrote it"),
-    )
-    note_encrypted = SealedText(token="lead_notes.note", db_comment=p2("note, sealed"))
-    created_at = created_at()
-    updated_at = updated_at()
-
-    retention = goes_with("lead")
-
-    class Meta:
-        db_table = "lead_notes"
-        db_table_comment = "Internal notes about leads, sealed"
-        verbose_name = _("note about a lead")
-        verbose_name_plural = _("notes about a lead")
-        constraints = [
-            rules.sealed("lead_notes", "note_encrypted"),
-            rules.finite("lead_notes", "created_at", "updated_at"),
-        ]
-        indexes = [
-            rules.Index("lead_notes_of_lead", "lead", "-created_at", serves="a lead's notes"),
-            rules.Index("lead_notes_by_author", "author", serves="the delete check"),
-        ]
-        triggers = [triggers.touch_updated_at("lead_notes", resealed=["note_encrypted"])]
-
-    def __str__(self) -> str:
-        return str(self.pk)

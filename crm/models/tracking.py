@@ -3,25 +3,24 @@
 from typing import Any, ClassVar
 
 import pgtrigger
-from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 from psycopg.types.json import Jsonb
 
-from ebalance.db import rules, triggers
+from ebalance.db import lengths, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
     RestrictForeignKey,
     SingleLineTextField,
-    now_default,
 )
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import EMPTY_OBJECT, NAMELESS_LEAD, NULL, of_person, p0
 from ebalance.db.schema.retention import goes_with, kept, purged
 from ebalance.db.sets import EventSource
+from ebalance.db.times import FactTime, now_default
 
 from .leads import Lead
 
@@ -93,12 +92,16 @@ class EventGuard(triggers.Rule):
 class TrackingEvent(models.Model):
     """An event of the tracking plan, loaded by migration. Nothing else may be stored."""
 
-    event_name = SingleLineTextField(primary_key=True, db_comment=p0("name in the tracking plan"))
-    sources = ArrayField(SingleLineTextField(), db_comment=p0("which services may send it"))
+    event_name = SingleLineTextField(
+        max_length=lengths.CODE, primary_key=True, db_comment=p0("name in the tracking plan")
+    )
+    sources = lengths.TextList(
+        max_items=lengths.LIST, max_length=lengths.CODE, db_comment=p0("which services may send it")
+    )
     is_active = models.BooleanField(default=True, db_default=True, db_comment=p0("accepted now"))
 
-    never_deleted_by_app = True
     retention = kept("as long as events refer to it")
+    deleted_by_owner_only = True
 
     class Meta:
         db_table = "tracking_events"
@@ -150,18 +153,21 @@ class TrackingEventParam(Entity):
         related_name="params",
         db_comment=p0("event"),
     )
-    name = SingleLineTextField(db_comment=p0("key; a|b: one of these is required"))
+    name = SingleLineTextField(
+        max_length=lengths.TITLE, db_comment=p0("key; a|b: one of these is required")
+    )
     kind = ClosedSet(Kind, db_comment=p0("kind of value"))
-    allowed = ArrayField(
-        SingleLineTextField(),
+    allowed = lengths.TextList(
+        max_items=lengths.LIST,
+        max_length=lengths.CODE,
         null=True,
         blank=True,
         db_comment=p0("values of an enum or enum_list"),
     )
     is_required = models.BooleanField(db_comment=p0("must be present"))
 
-    never_deleted_by_app = True
     retention = goes_with("event")
+    deleted_by_owner_only = True
 
     class Meta:
         db_table = "tracking_event_params"
@@ -215,8 +221,9 @@ class LeadTimelineEvent(Entity):
         db_comment=p0("event of the tracking plan"),
     )
     source = ClosedSet(EventSource, db_comment=p0("who sent it"))
-    occurred_at = models.DateTimeField(db_default=now_default(), db_comment=p0("when, UTC"))
+    occurred_at = FactTime(db_default=now_default(), db_comment=p0("when, UTC"))
     deep_link_id = SingleLineTextField(
+        max_length=lengths.OPAQUE_ID,
         null=True,
         blank=True,
         db_comment=p0("deep link; no key, links expire first", erasure=NULL),
@@ -232,7 +239,7 @@ class LeadTimelineEvent(Entity):
 
     class Meta:
         db_table = "lead_timeline_events"
-        db_table_comment = "What happened with leads; P0 only"
+        db_table_comment = "Events of leads; P0 only"
         verbose_name = _("timeline event")
         verbose_name_plural = _("timeline events")
         constraints = [
@@ -267,7 +274,9 @@ class AnalyticsEvent(Entity):
         STAGE = "stage", _("stage")
         DEV = "dev", _("dev")
 
-    schema_version = SingleLineTextField(db_comment=p0("version of the event envelope"))
+    schema_version = SingleLineTextField(
+        max_length=lengths.CODE, db_comment=p0("version of the event envelope")
+    )
     tracking_event = RestrictForeignKey(
         TrackingEvent,
         db_column="event_name",
@@ -276,12 +285,15 @@ class AnalyticsEvent(Entity):
     )
     event_version = models.IntegerField(db_comment=p0("version of the event, from 1"))
     event_id = models.UUIDField(db_comment=p0("id given by the sender; makes a repeat the same"))
-    occurred_at = models.DateTimeField(db_comment=p0("when, UTC"))
+    occurred_at = FactTime(db_comment=p0("when, UTC"))
     source = ClosedSet(EventSource, db_comment=p0("who sent it"))
     environment = ClosedSet(Environment, db_comment=p0("where it happened"))
     session_id = models.UUIDField(null=True, blank=True, db_comment=p0("visit", erasure=NULL))
     anonymous_id = SingleLineTextField(
-        null=True, blank=True, db_comment=p0("browser or bot identifier", erasure=NULL)
+        max_length=lengths.OPAQUE_ID,
+        null=True,
+        blank=True,
+        db_comment=p0("browser or bot identifier", erasure=NULL),
     )
     user_id = models.UUIDField(null=True, blank=True, db_comment=of_person("person; no key", NULL))
     lead_id = models.UUIDField(null=True, blank=True, db_comment=of_person("lead; no key", NULL))
@@ -303,7 +315,7 @@ class AnalyticsEvent(Entity):
         blank=True,
         db_comment=p0("parameters of the tracking plan", erasure=EMPTY_OBJECT),
     )
-    received_at = models.DateTimeField(db_default=now_default(), db_comment=p0("receipt, UTC"))
+    received_at = FactTime(db_default=now_default(), db_comment=p0("receipt, UTC"))
 
     retention = purged(KEPT, after="received_at")
 
@@ -347,7 +359,7 @@ class AnalyticsEvent(Entity):
             ),
             triggers.no_delete(
                 "analytics_events",
-                condition=f"OLD.received_at > now() - interval '{KEPT}'",
+                condition=f"OLD.received_at > public.fact_clock() - interval '{KEPT}'",
                 message=gettext_noop("Events are kept for 13 months"),
             ),
             triggers.no_truncate("analytics_events"),

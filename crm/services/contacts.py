@@ -6,6 +6,7 @@ from django.db import models
 
 from ebalance.db import contacts
 from ebalance.db.encryption.values import BlindToken, only_contact
+from ebalance.services import require_storable
 
 from ..models import Lead, LeadIdentity
 
@@ -15,13 +16,14 @@ def find_leads_by_contact(
 ) -> models.QuerySet[Lead]:
     """The leads that have a contact, in any spelling, also while keys are rotated.
 
-    A Telegram name finds nobody; only the numeric id does. Raises ContactInvalid, and TypeError
-    unless exactly one contact is given.
+    A Telegram name finds nobody; only the numeric id does. Raises ContactInvalid, InvalidInput, and
+    TypeError unless exactly one contact is given.
     """
     try:
         channel, contact = only_contact(email=email, phone=phone, telegram=telegram)
     finally:
         del email, phone, telegram  # error reporters show local variables
+    require_storable(contact, channel)
     if channel == "telegram":
         known = LeadIdentity.objects.filter(
             telegram_user_id=contacts.normalise(channel, contact.reveal())

@@ -12,8 +12,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from ebalance.db import patterns
-from ebalance.db.encryption.payloads import UNSTORABLE
+from ebalance.db import patterns, zones
 from ebalance.services import InvalidInput, parse_uuid, pk_of, to_utc
 
 from ..models import Lead
@@ -103,6 +102,8 @@ def parse_event(
     parse_text(name, "event_name")
     parse_text(source, "source")
     given = parse_json_object(properties, "properties")
+    if isinstance(zone := given.get("timezone"), str):
+        given["timezone"] = zones.renew_name(zone)
     link = deep_link_id or given.get("deep_link_id")
     if not isinstance(link, str) or not re.fullmatch(patterns.OPAQUE_ID, link):
         link = None
@@ -124,8 +125,8 @@ def parse_event(
 
 
 def parse_text(value: object, field: str) -> str:
-    """Raises InvalidInput for a value that no text column can hold."""
-    if not isinstance(value, str) or UNSTORABLE.search(value):
+    """Raises InvalidInput."""
+    if not isinstance(value, str):
         raise InvalidInput(field=field)
     return value
 

@@ -69,13 +69,14 @@ def merge_leads(lead: RowOrKey[Lead], *, into: RowOrKey[Lead], actor: User | Non
 
 def _merge(lead: Lead, into: Lead) -> None:
     _move_identities(lead, into)
-    for rows in _rows_of_lead(lead.pk):
-        rows.update(lead=into)
     _complete(into, lead)
     if has_event(LEAD_SHARED, lead) and not has_event(LEAD_SHARED, into):
         publish_event(LEAD_SHARED, into)
     lead.status, lead.merged_into = Lead.Status.INACTIVE, into
     lead.save(update_fields=["status", "merged_into"])
+    # A paid session follows only a lead that is merged already.
+    for rows in _rows_of_lead(lead.pk):
+        rows.update(lead=into)
     publish_event("lead_merged", lead, into=into.pk)
 
 

@@ -64,7 +64,8 @@ def record_event(
     bot ``anonymous_id``; if several match, the oldest (see ``LeadResolver``). The first contact
     event of a person creates a lead (states.md). Later events add identifiers that the lead does
     not have, and move its status forward only. ``contact`` is by channel: email, phone, telegram.
-    A ``deep_link_id`` that the plan does not take, and values that are None, are left out. A second
+    A ``deep_link_id`` that the plan does not take, and values that are None, are left out. The
+    event occurred now at the latest, whatever ``occurred_at`` the caller's clock gives. A second
     event with the same ``event_id`` writes nothing.
 
     Raises EventRefused for an event that the plan does not allow, IdempotencyConflict for an
@@ -96,7 +97,8 @@ def record_event(
 def _record(event: ParsedEvent, person: LeadResolver, clock: Clock) -> Lead | None:
     is_contact = event.name in CONTACT_EVENTS
     lead, missing = person.lock_lead(may_create=is_contact)
-    occurred_at = event.occurred_at or to_utc(clock(), "clock")
+    now = to_utc(clock(), "clock")
+    occurred_at = min(event.occurred_at or now, now)
     is_new = lead is None and is_contact and bool(person.identifiers)
     if is_new:
         lead = _new_lead(event)

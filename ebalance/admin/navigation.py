@@ -29,6 +29,7 @@ GROUPS: list[tuple[Any, bool, list[tuple[str, str]]]] = [
         False,
         [
             ("booking.Payment", "payments"),
+            ("booking.Refund", "currency_exchange"),
             ("booking.PaymentWebhookEvent", "move_to_inbox"),
         ],
     ),
@@ -117,6 +118,7 @@ GROUPS: list[tuple[Any, bool, list[tuple[str, str]]]] = [
             ("audit.AuditCheckpoint", "verified"),
             ("audit.SystemSetting", "settings"),
             ("audit.KeyRotation", "key"),
+            ("audit.Lease", "lock_clock"),
             ("audit.Lock", "lock"),
         ],
     ),

@@ -43,7 +43,7 @@ def consent_triggers(
     is given, a consent when it is withdrawn.
     """
     ended = "CASE WHEN OLD.granted THEN OLD.revoked_at ELSE OLD.granted_at END"
-    is_kept = f"({ended} < pg_catalog.now() - interval '{kept}') IS NOT TRUE" if kept else None
+    is_kept = f"({ended} < public.fact_clock() - interval '{kept}') IS NOT TRUE" if kept else None
     return [
         triggers.frozen(
             table,

@@ -1,7 +1,5 @@
 """Field types of the data model. Migrations see plain Django fields."""
 
-from typing import ClassVar
-
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -9,17 +7,19 @@ from django.db import models
 from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
-from . import rules, triggers
+from . import lengths, rules, triggers, zones
 from .encryption.fields import SealedField
 from .encryption.protected import protected_fields, reading
 from .encryption.rows import ready_to_save, together
 from .ids import uuid7
+from .lengths import HasLength
 from .on_delete import DB_RESTRICT
 from .querysets import EntityQuerySet
 from .schema.classification import Classified, p0
+from .times import FactTime, PlainInMigrations, WithRules, now_default
 
 
-class SingleLineTextField(models.TextField):
+class OneLine(models.TextField):
     """A ``text`` column that people edit in one line."""
 
     def formfield(self, **kwargs):
@@ -34,7 +34,50 @@ class SingleLineTextField(models.TextField):
         return name, "django.db.models.TextField", args, kwargs
 
 
-class ClosedSet(SingleLineTextField):
+class SingleLineTextField(HasLength, OneLine):
+    """A text of one line. ``max_length`` is declared, and becomes a CHECK."""
+
+
+class Text(HasLength, models.TextField):
+    """A text of several lines. ``max_length`` is declared, and becomes a CHECK."""
+
+    def deconstruct(self):
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.TextField", args, kwargs
+
+
+class Markdown(Text):
+    """A text in Markdown."""
+
+    default_length = lengths.MARKDOWN
+
+
+class ExternalId(SingleLineTextField):
+    """An id that another program made."""
+
+    def rules_of(self, table):
+        return [*super().rules_of(table), rules.external_id(table, self.name)]
+
+
+class SecureURL(SingleLineTextField):
+    """An address that starts with ``https://``."""
+
+    default_length = lengths.URL
+
+    def rules_of(self, table):
+        return [*super().rules_of(table), rules.secure_url(table, self.name)]
+
+
+class Address(SingleLineTextField):
+    """A path of the site, or an address that starts with ``https://``."""
+
+    default_length = lengths.URL
+
+    def rules_of(self, table):
+        return [*super().rules_of(table), rules.address(table, self.name)]
+
+
+class ClosedSet(OneLine):
     """A ``text`` column over a TextChoices. Adds its CHECK to the model (``rules.closed_set``)."""
 
     def __init__(self, members=None, *args, **kwargs):
@@ -83,18 +126,10 @@ class RestrictForeignKey(models.ForeignKey):
         return name, "django.db.models.ForeignKey", args, kwargs
 
 
-class FilledByDatabase:
+class FilledByDatabase(PlainInMigrations):
     """A column whose value a trigger sets; an INSERT returns it."""
 
     db_returning = True
-
-    def deconstruct(self):
-        name, _path, args, kwargs = super().deconstruct()  # type: ignore[misc]
-        return name, f"django.db.models.{self.get_internal_type()}", args, kwargs  # type: ignore[attr-defined]
-
-
-class DateTimeFromDatabase(FilledByDatabase, models.DateTimeField):
-    pass
 
 
 class NumberFromDatabase(FilledByDatabase, models.BigIntegerField):
@@ -109,11 +144,11 @@ class BytesFromDatabase(FilledByDatabase, models.BinaryField):
     pass
 
 
-def now_default() -> models.Func:
-    return models.Func(function="now", output_field=models.DateTimeField())
-
-
-def created_at(meaning: str = "when the row was written, UTC", **kwargs) -> models.DateTimeField:
+def created_at(
+    meaning: str = "when the row was written, UTC",
+    kind: type[models.DateTimeField] = FactTime,
+    **kwargs,
+) -> models.DateTimeField:
     """``created_at =now()``: filled by the database for every writer."""
     options = {
         "verbose_name": _("created at"),
@@ -121,7 +156,7 @@ def created_at(meaning: str = "when the row was written, UTC", **kwargs) -> mode
         "db_comment": p0(meaning),
         **kwargs,
     }
-    return models.DateTimeField(db_default=now_default(), **options)
+    return kind(db_default=now_default(), **options)
 
 
 def updated_at() -> models.DateTimeField:
@@ -129,6 +164,28 @@ def updated_at() -> models.DateTimeField:
     return created_at(
         "when the row was last written, UTC; kept by the database", verbose_name=_("updated at")
     )
+
+
+class TimeZoneField(WithRules, SingleLineTextField):
+    """The name of an IANA zone: its form is a CHECK, and the server knows a new value.
+
+    Forms store the current name of a zone (see ``zones.find_zone``). ``copied_from`` is the column
+    that names an earlier row, from which a new row may copy its zone.
+    """
+
+    default_length = lengths.CODE
+
+    def __init__(self, *args, copied_from=None, **kwargs):
+        self.copied_from = copied_from
+        super().__init__(*args, **kwargs)
+
+    def make_rules(self, table, column):
+        known = triggers.known_zone(table, column, copied_from=self.copied_from)
+        return {"constraints": [rules.time_zone(table, column)], "triggers": [known]}
+
+    def clean(self, value, model_instance):
+        value = super().clean(value, model_instance)
+        return (zones.find_zone(value) or value) if value else value
 
 
 class UUIDv7Field(models.UUIDField):
@@ -157,9 +214,6 @@ class Entity(models.Model):
         editable=False,
         db_comment=p0("UUIDv7, sortable by time"),
     )
-
-    # Whether only the owner of the database may delete rows (schema/grants.py).
-    never_deleted_by_app: ClassVar[bool] = False
 
     objects = EntityQuerySet.as_manager()
 

@@ -139,8 +139,8 @@ def matches(name: str, field: str, pattern: str, message) -> Check:
 def slug(table: str, field: str = "slug") -> Check:
     return Check(
         f"{table}_{field}_is_slug",
-        Q(**{f"{field}__regex": patterns.SLUG}) & Q(holds("is_at_most_120", field)),
-        _("Lower-case Latin letters, digits and single hyphens, at most 120 characters."),
+        Q(**{f"{field}__regex": patterns.SLUG}),
+        _("Lower-case Latin letters, digits and single hyphens."),
         field=field,
     )
 
@@ -159,7 +159,43 @@ def opaque_id(table: str, field: str) -> Check:
         f"{table}_{field}_is_opaque",
         field,
         patterns.OPAQUE_ID,
-        _("8 to 64 Latin letters, digits, hyphens or underscores."),
+        _("8 to 64 Latin letters, digits, hyphens or underscores, at least one of them a letter."),
+    )
+
+
+def external_id(table: str, field: str) -> Check:
+    return matches(
+        f"{table}_{field}_is_external_id",
+        field,
+        patterns.EXTERNAL_ID,
+        _("Latin letters, digits and “_.:~-”, at least one of them a letter."),
+    )
+
+
+def object_key(table: str, field: str) -> Check:
+    return matches(
+        f"{table}_{field}_is_object_key",
+        field,
+        patterns.OBJECT_KEY,
+        _("Lower-case Latin letters and digits, joined by single “/”, “_”, “.” or “-”."),
+    )
+
+
+def secure_url(table: str, field: str) -> Check:
+    return matches(
+        f"{table}_{field}_is_https",
+        field,
+        patterns.SECURE_URL,
+        _("An address that starts with https://, without a user name and without blanks."),
+    )
+
+
+def address(table: str, field: str) -> Check:
+    return matches(
+        f"{table}_{field}_is_address",
+        field,
+        patterns.ADDRESS,
+        _("An address that starts with https://, or a path that starts with one slash."),
     )
 
 
@@ -175,8 +211,8 @@ def not_blank(table: str, field: str) -> Check:
 def time_zone(table: str, field: str = "timezone") -> Check:
     return Check(
         f"{table}_{field}_is_iana_zone",
-        Q(holds("is_time_zone", field)),
-        _("Not a known IANA time zone, for example Europe/Moscow."),
+        Q(holds("is_zone_form", field)),
+        _("Not the name of an IANA time zone, for example Europe/Moscow."),
         field=field,
     )
 

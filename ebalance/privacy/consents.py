@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import IntegrityError, models, transaction
@@ -33,6 +33,7 @@ from ebalance.services import (
     parse_choice,
     parse_text_version,
     parse_uuid,
+    storable_arguments,
     to_utc,
     transactional,
 )
@@ -62,13 +63,13 @@ RETRIED_RULES = {
     "consents_pkey",
 }
 TICK = timedelta(microseconds=1)
-LATEST = datetime(9999, 12, 30, tzinfo=UTC)  # the latest time that the column takes
 LONGEST_PUBLISHED = len("2026-01-07.10")  # a longer version looks like a phone number to the outbox
 
 
 # -- services --------------------------------------------------------------------------------------
 
 
+@storable_arguments
 def consent_history(
     *, user: RowOrKey[User] | None = None, lead: RowOrKey[Lead] | None = None
 ) -> models.QuerySet[Consent]:
@@ -361,4 +362,4 @@ def later_than(rows: models.QuerySet[Consent], clock: Clock) -> datetime:
     """The current time, or the tick after the last time in ``rows``, whichever is later."""
     times = rows.aggregate(Max("granted_at"), Max("revoked_at")).values()
     now = to_utc(clock(), "clock")
-    return max([now, *(min(time + TICK, LATEST) for time in times if time is not None)])
+    return max([now, *(time + TICK for time in times if time is not None)])

@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from ebalance.db import contacts
 from ebalance.db.contacts import ContactInvalid
-from ebalance.db.encryption.payloads import UNSTORABLE
+from ebalance.db.storable import is_storable
 from identity.models import CONTACT_COLUMNS, User
 
 
@@ -19,7 +19,7 @@ def find_person(text: str) -> User:
     """The person with this id, e-mail, phone or Telegram id. Raises PersonNotFound."""
     try:
         # No column can hold such a text, and the server's error would quote it.
-        condition = Q(pk__in=[]) if UNSTORABLE.search(text) else _matches(text.strip())
+        condition = _matches(text.strip()) if is_storable(text) else Q(pk__in=[])
         matches = list(User.objects.filter(condition)[:2])
     finally:
         del text

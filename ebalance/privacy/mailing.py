@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from booking.models import Appointment
 from crm.models import Lead
-from ebalance.services import Clock, InvalidInput, NotFound, RowOrKey, to_utc
+from ebalance.services import Clock, InvalidInput, NotFound, RowOrKey, storable_arguments, to_utc
 from identity.models import User
 
 from .subject import parse_key, parse_subject, persons_sql
@@ -108,6 +108,7 @@ OR EXISTS (
 """
 
 
+@storable_arguments
 def can_contact(
     channel: str,
     *,

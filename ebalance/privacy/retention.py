@@ -11,25 +11,22 @@ See docs/adr/0015-retention.md.
 
 from __future__ import annotations
 
-import os
-import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime
 from threading import Event
 from typing import Any
 
-import psycopg
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils.module_loading import import_string
 
 from ebalance.db.schema.data_map import Table, tables
 from ebalance.db.schema.retention import After, Purged, RemovedBy, Totals
+from ebalance.failures import database_error, is_outside
 
 from .exports import storage
 
-LOCK = 0x6562_616C_0005  # advisory: one purge at a time in a database
 TARGET = 0.05  # seconds that a batch is to take
 FIRST_BATCH = 100  # rows, before it is known how long they take
 BATCH_LIMITS = {
@@ -48,8 +45,7 @@ BY_INDEX = dict.fromkeys(
 )
 PATIENCE = 10.0  # seconds without progress, while other transactions lock the remaining rows
 PAUSE = 0.2  # seconds before rows that were locked are tried again
-HANDOVER = 6.0  # seconds until the server ends the session of a killed run
-TOLERATED_STATES = ("23", "55P03", "57014", "40P01", "40001")  # rule, lock, timeout, deadlock
+BUSY_STATES = ("55P03", "57014", "40P01", "40001")  # lock, timeout, deadlock
 DAY_ZONE = "Europe/Moscow"  # of columns that hold days (metrics.md)
 
 # Called with the current time before the rows of the table are removed.
@@ -58,14 +54,6 @@ PREPARATIONS: dict[str, Callable[[datetime], object]] = {
 }
 
 type Tick = Callable[[int], object]
-
-
-class AlreadyRunning(Exception):
-    """Another run is purging this database. The message names it."""
-
-
-class RightsMissing(Exception):
-    """The connected role may not purge, or a table does not exist yet."""
 
 
 def purged_tables() -> list[Table]:
@@ -86,7 +74,8 @@ class Purge:
     """The purge of one table, in batches of ``batch`` rows at most, ``pause`` seconds apart.
 
     After ``run()``, ``removed`` is the number of removed rows, ``left`` the number of expired rows
-    that remain, and ``rules`` has the rules that refused some of these.
+    that remain, ``rules`` has the rules that refused some of these, and ``refused`` the reason for
+    each refused row.
     """
 
     def __init__(
@@ -103,6 +92,7 @@ class Purge:
         self.pause, self.patience = pause, PATIENCE if patience is None else patience
         self.removed = self.left = 0
         self.rules: set[str] = set()
+        self.refused: dict[Any, str] = {}
 
     def count_expired(self) -> int:
         """The number of expired rows. Writes nothing."""
@@ -155,11 +145,17 @@ class TablePurge(Purge):
         return rows
 
     def run(self, tick: Tick = lambda rows: None) -> None:
-        if prepare := PREPARATIONS.get(self.table.name):
-            prepare(self.now)
+        try:
+            if prepare := PREPARATIONS.get(self.table.name):
+                prepare(self.now)
+        finally:
+            self._remove_rows(tick)  # a file that stays is tried again, without its row too
+
+    def _remove_rows(self, tick: Tick) -> None:
         fewest, deadline = None, 0.0
         while not self.stop.is_set():
             self.rules.clear()
+            self.refused.clear()
             for end in self.retention.ends:
                 self._walk(end, tick)
             self.left = self.count_expired()
@@ -175,22 +171,28 @@ class TablePurge(Purge):
         """Remove the rows once, the oldest first, batch by batch.
 
         A batch begins where the previous one ended, not at the start of the index: while an older
-        snapshot exists, the index keeps the entries of removed rows.
+        snapshot exists, the index keeps the entries of removed rows. A row that cannot be removed
+        is passed over by its key, so that rows with the same time are removed.
         """
         begin, rows = "", min(FIRST_BATCH, self.batch)
         at: date | None = None
+        stuck: list[Any] = [*self.refused]
         while not self.stop.is_set():
             started = time.monotonic()
             try:
-                removed, last = self._batch(end, begin, at, rows)
+                removed, last = self._batch(end, begin, at, rows, stuck)
             except DatabaseError as error:
-                self._note(error)
+                rule = self._rule_of(error)
                 if rows > 1:
                     rows = max(1, rows // 4)
-                elif (stuck := self._first(end, begin, at)) is None:
+                elif (row := self._first(end, begin, at, stuck)) is None:
                     return
                 else:
-                    begin, at = ">", stuck
+                    key, at = row
+                    begin = ">="
+                    stuck.append(key)
+                    if rule:
+                        self.refused[key] = f"refused by {rule}"
                 continue
             if not removed:
                 return
@@ -202,27 +204,31 @@ class TablePurge(Purge):
             if self.pause:
                 self.stop.wait(self.pause)
 
-    def _note(self, error: DatabaseError) -> None:
-        """Store the rule that refused a batch. Raises an error that is no rule, lock or timeout."""
-        cause = error.__cause__
-        state = (isinstance(cause, psycopg.Error) and cause.sqlstate) or ""
-        if not state.startswith(TOLERATED_STATES):
+    def _rule_of(self, error: DatabaseError) -> str:
+        """The rule that refused a batch; empty for a lock or a time limit.
+
+        Raises an error that concerns no row.
+        """
+        cause = database_error(error)
+        if cause is None or is_outside(error):
             raise error
-        assert isinstance(cause, psycopg.Error)
-        if state.startswith("23") and cause.diag.constraint_name:
-            self.rules.add(cause.diag.constraint_name)
+        if (cause.sqlstate or "").startswith(BUSY_STATES):
+            return ""
+        rule = cause.diag.constraint_name or cause.sqlstate or "a rule"
+        self.rules.add(rule)
+        return rule
 
     # -- a batch --------------------------------------------------------------------------------
 
     def _batch(
-        self, end: After, begin: str, at: date | None, rows: int
+        self, end: After, begin: str, at: date | None, rows: int, stuck: list[Any]
     ) -> tuple[int, datetime | date | None]:
         """Remove the oldest rows; returns how many, and the time of the last of them."""
         name = _quote(self.table.name)
         totals = self.retention.totals
         steps = [
             # By ctid, which cannot change while the row is locked.
-            f"batch AS MATERIALIZED ({self._oldest('ctid AS location', end, begin)})",
+            f"batch AS MATERIALIZED ({self._oldest('ctid AS location', end, begin, stuck)})",
             f"gone AS (DELETE FROM {name} AS row USING batch WHERE row.ctid = batch.location "
             f"RETURNING {'row.*' if totals else f'row.{_quote(end.column)}'})",
             *([f"added AS ({added(totals)})"] if totals else []),
@@ -231,28 +237,35 @@ class TablePurge(Purge):
             _set(db, (BATCH_LIMITS if rows > 1 else ONE_ROW_LIMITS) | BY_INDEX)
             db.execute(
                 f"WITH {', '.join(steps)} SELECT count(*), max({_quote(end.column)}) FROM gone",
-                {"now": self.now, "at": at, "rows": rows},
+                {"now": self.now, "at": at, "rows": rows, "stuck": stuck},
             )
             removed, last = db.fetchone()
         return removed, last
 
-    def _first(self, end: After, begin: str, at: date | None) -> date | None:
-        """The time of the one row that could not be removed; None if all rows are locked."""
+    def _first(
+        self, end: After, begin: str, at: date | None, stuck: list[Any]
+    ) -> tuple[Any, date] | None:
+        """Key and time of the one row that could not be removed; None if all rows are locked."""
+        what = f"{self._key()}, {_quote(end.column)}"
         with suppress(DatabaseError), transaction.atomic(), connection.cursor() as db:
             _set(db, ONE_ROW_LIMITS | BY_INDEX)
             db.execute(
-                self._oldest(_quote(end.column), end, begin),
-                {"now": self.now, "at": at, "rows": 1},
+                self._oldest(what, end, begin, stuck),
+                {"now": self.now, "at": at, "rows": 1, "stuck": stuck},
             )
-            if row := db.fetchone():
-                return row[0]
+            return db.fetchone()
         return None
 
-    def _oldest(self, what: str, end: After, begin: str) -> str:
+    def _key(self) -> str:
+        return _quote(str(self.model._meta.pk.column))
+
+    def _oldest(self, what: str, end: After, begin: str, stuck: list[Any]) -> str:
         column = _quote(end.column)
         begun = f" AND {column} {begin} %(at)s::{self._type(end)}" if begin else ""
+        left_alone = f" AND {self._key()} <> ALL (%(stuck)s)" if stuck else ""
         return (
-            f"SELECT {what} FROM {_quote(self.table.name)} WHERE {self._expired(end)}{begun} "
+            f"SELECT {what} FROM {_quote(self.table.name)} "
+            f"WHERE {self._expired(end)}{begun}{left_alone} "
             f"ORDER BY {column} LIMIT %(rows)s FOR UPDATE SKIP LOCKED"
         )
 
@@ -260,7 +273,8 @@ class TablePurge(Purge):
         now = "%(now)s::timestamptz"
         if self._type(end) == "date":
             now = f"({now} AT TIME ZONE '{DAY_ZONE}')"
-        since = f"{now} - interval '{self.retention.time}'" if self.retention.time else now
+        time = end.time or self.retention.time
+        since = f"{now} - interval '{time}'" if time else now
         where = f" AND ({end.where})" if end.where else ""
         return f"{_quote(end.column)} < ({since})::{self._type(end)}{where}"
 
@@ -279,72 +293,6 @@ def added(totals: Totals) -> str:
         f"INSERT INTO {_quote(totals.table)} AS total ({', '.join([*by, *sums])}) "
         f"SELECT {values} FROM gone GROUP BY {groups} "
         f"ON CONFLICT ON CONSTRAINT {_quote(totals.key)} DO UPDATE SET {more}"
-    )
-
-
-# -- rights, and other runs ------------------------------------------------------------------------
-
-HOLDER = """
-SELECT a.pid, a.application_name, a.usename
-FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
-WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND (l.classid::bigint << 32) | l.objid::bigint = %s
-"""
-
-
-def check_rights(chosen: Sequence[Table], *, dry_run: bool = False) -> None:
-    """Raise RightsMissing unless the connected role may purge, or count, these tables."""
-    # Locking a row needs the right to UPDATE as well.
-    privileges = ("SELECT",) if dry_run else ("SELECT", "UPDATE", "DELETE")
-    needed = {(table.name, privilege): None for table in chosen for privilege in privileges}
-    for table in () if dry_run else chosen:
-        if isinstance(table.retention, Purged) and (totals := table.retention.totals):
-            needed |= {(totals.table, privilege): None for privilege in ("INSERT", "UPDATE")}
-    for name, _privilege in needed:
-        if _row("SELECT to_regclass(%s)", name) == (None,):
-            raise RightsMissing(f"{name} does not exist yet: run `manage.py migrate` first.")
-    may = "SELECT has_table_privilege(%s, %s)"
-    if denied := [right for right in needed if _row(may, *right) == (False,)]:
-        name, privilege = denied[0]
-        (role,) = _row("SELECT current_user")
-        more = f" ({len(denied)} such rights are missing)" if len(denied) > 1 else ""
-        raise RightsMissing(
-            f"{role} may not {privilege} {name}{more}: a purge is for the owner of the tables."
-        )
-
-
-@contextmanager
-def purge_lock() -> Iterator[None]:
-    """Allow no other purge of this database until the block ends. Raises AlreadyRunning.
-
-    The lock is released when the session ends.
-    """
-    deadline = time.monotonic() + HANDOVER
-    while not _row("SELECT pg_try_advisory_lock(%s)", LOCK)[0]:
-        if time.monotonic() > deadline:
-            raise AlreadyRunning(_holder())
-        time.sleep(0.1)
-    before = _row("SELECT current_setting('application_name')")[0]
-    # Shown in pg_stat_activity; PostgreSQL keeps 63 bytes.
-    application_name = f"purge_expired, process {os.getpid()} on {socket.gethostname()}"
-    _row("SELECT set_config('application_name', %s, false)", application_name)
-    try:
-        yield
-    finally:
-        with suppress(DatabaseError, InterfaceError):  # the session ended, and its lock too
-            _row("SELECT set_config('application_name', %s, false)", before)
-            _row("SELECT pg_advisory_unlock(%s)", LOCK)
-
-
-def _holder() -> str:
-    row = _row(HOLDER, LOCK)
-    if row is None:
-        return "Another purge of this database has just ended; try again."
-    pid, application, user = row
-    return (
-        f"Another purge of this database is running: {application or 'a program'}, "
-        f"as {user or 'somebody'}, server process {pid}."
     )
 
 

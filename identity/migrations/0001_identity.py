@@ -68,7 +68,7 @@ class Migration(migrations.Migration):
                         (
                             "telegram_username",
                             models.TextField(
-                                blank=True, db_comment="P1 · Telegram name without @", null=True
+                                blank=True, db_comment="P1 · Telegram name, no @", null=True
                             ),
                         ),
                         (
@@ -200,16 +200,6 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    models.Func(
-                                        models.F("timezone"),
-                                        function="is_time_zone",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="users_timezone_is_iana_zone",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
                                     models.Q(("status", "deleted"), ("deleted_at__isnull", False)),
                                     models.Q(
                                         models.Q(("status", "deleted"), _negated=True),
@@ -272,10 +262,48 @@ class Migration(migrations.Migration):
                                 name="users_times_finite",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("email__length__lte", 254)),
+                                name="users_email_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("phone__length__lte", 16)),
+                                name="users_phone_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("telegram_user_id__length__lte", 20)),
+                                name="users_telegram_user_id_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("telegram_username__length__lte", 32)),
+                                name="users_telegram_username_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("display_name__length__lte", 200)),
+                                name="users_display_name_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("timezone__length__lte", 60)),
+                                name="users_timezone_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("timezone"),
+                                        function="is_zone_form",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="users_timezone_is_iana_zone",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     ("status__in", ["active", "blocked", "deleted"])
                                 ),
                                 name="users_status_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("password__length__lte", 128)),
+                                name="users_password_has_length",
                             ),
                         ],
                         "triggers": [
@@ -356,6 +384,71 @@ class Migration(migrations.Migration):
                                     pgid="users_no_truncate",
                                     table="users",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="users_timezone_is_known",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NOT public.is_time_zone(NEW.timezone))",
+                                    execute="public.users_timezone_is_known()",
+                                    func="CREATE OR REPLACE FUNCTION public.users_timezone_is_known() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF TG_OP = 'UPDATE' AND NEW.timezone = OLD.timezone THEN\n        RETURN NULL;\n    END IF;\n    PERFORM public.raise_refusal('users_timezone_is_known', TG_TABLE_NAME, 'timezone', 'The server does not know this time zone');\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="e8a6606cabb784c733d018d181488f5695eacd3c",
+                                    operation='INSERT OR UPDATE OF "timezone"',
+                                    pgid="users_timezone_is_known",
+                                    table="users",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="users_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('users_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="bfc281edfd2a1d34aefda7078da63026cd297662",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="users_created_at_not_ahead",
+                                    table="users",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="users_updated_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.updated_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('users_updated_at_not_ahead', 'updated_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="1695424226da5ccb347ecfde4a26e81dd1e29f59",
+                                    operation='INSERT OR UPDATE OF "updated_at"',
+                                    pgid="users_updated_at_not_ahead",
+                                    table="users",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="users_deleted_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.deleted_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('users_deleted_at_not_ahead', 'deleted_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="a95fd3f74877f9e8d296bf62ff0fe4805991b911",
+                                    operation='INSERT OR UPDATE OF "deleted_at"',
+                                    pgid="users_deleted_at_not_ahead",
+                                    table="users",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="users_last_login_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.last_login > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('users_last_login_not_ahead', 'last_login', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="068105e9f541a5653e0eadf70d7abf9c571850f0",
+                                    operation='INSERT OR UPDATE OF "last_login"',
+                                    pgid="users_last_login_not_ahead",
+                                    table="users",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -585,11 +678,24 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.user_id IS NOT NULL)",
                                     execute="public.refuse_for_erased_person('user_roles_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
                                     func="",
-                                    hash="ee695fa71c437caa4f95364b8608ff5664acbfbb",
+                                    hash="28450ef27027e8b6378b3604b46348c8f8ed8bba",
                                     operation='INSERT OR UPDATE OF "user_id"',
                                     pgid="user_roles_user_id_not_erased",
                                     table="user_roles",
-                                    when="BEFORE",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="user_roles_granted_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.granted_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('user_roles_granted_at_not_ahead', 'granted_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="1e87bf8f0ad9920a1f97f454677bd6fc36056c91",
+                                    operation='INSERT OR UPDATE OF "granted_at"',
+                                    pgid="user_roles_granted_at_not_ahead",
+                                    table="user_roles",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -647,7 +753,7 @@ class Migration(migrations.Migration):
                             "file_url",
                             models.TextField(
                                 blank=True,
-                                db_comment="P1 · address of the finished file",
+                                db_comment="P1 · key of the finished file in the export store",
                                 null=True,
                             ),
                         ),
@@ -706,13 +812,9 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    models.Func(
-                                        models.F("file_url"),
-                                        function="is_visible",
-                                        output_field=models.BooleanField(),
-                                    )
+                                    ("file_url__regex", "^[a-z0-9]+([/_.-][a-z0-9]+)*$")
                                 ),
-                                name="data_export_requests_file_url_not_blank",
+                                name="data_export_requests_file_url_is_object_key",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -776,6 +878,10 @@ class Migration(migrations.Migration):
                                 ),
                                 name="data_export_requests_status_in_set",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("file_url__length__lte", 500)),
+                                name="data_export_requests_file_url_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -797,11 +903,11 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.status NOT IN ('requested'))",
                                     execute="public.refuse('data_export_requests_status_initial', 'status', 'A new record cannot start in this status')",
                                     func="",
-                                    hash="4e3628090e062e99e8f7047d87ebf4751bc93058",
+                                    hash="2a89a91419499a6d821dde3ca7d7d7d63332e662",
                                     operation="INSERT",
                                     pgid="data_export_requests_status_initial",
                                     table="data_export_requests",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -810,11 +916,37 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.user_id IS NOT NULL)",
                                     execute="public.refuse_for_erased_person('data_export_requests_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
                                     func="",
-                                    hash="1a3422e0b6fbb9f48d50a39a19bbd4ae322249e3",
+                                    hash="fa9b972472d257026630da6556cbf606c54a8019",
                                     operation='INSERT OR UPDATE OF "user_id"',
                                     pgid="data_export_requests_user_id_not_erased",
                                     table="data_export_requests",
-                                    when="BEFORE",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="data_export_requests_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('data_export_requests_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="a8c2dbc30608b83b4065415ff4caf209463483ed",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="data_export_requests_created_at_not_ahead",
+                                    table="data_export_requests",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="data_export_requests_completed_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.completed_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('data_export_requests_completed_at_not_ahead', 'completed_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="c4a8c070a56ec6303ab77030fa937facfae52e56",
+                                    operation='INSERT OR UPDATE OF "completed_at"',
+                                    pgid="data_export_requests_completed_at_not_ahead",
+                                    table="data_export_requests",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -923,6 +1055,17 @@ class Migration(migrations.Migration):
                                     ("method__in", ["self_service", "admin", "retention"])
                                 ),
                                 name="erasure_ledger_method_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("counts"),
+                                        models.Value(20000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="erasure_ledger_counts_has_length",
                             ),
                         ],
                         "triggers": [

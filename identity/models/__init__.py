@@ -1,8 +1,9 @@
 """People, their roles, and what they agreed to."""
 
 from .consents import Consent
-from .people import CONTACT_COLUMNS, Role, User, UserRole
+from .people import CONTACT_COLUMNS, User
 from .rights import DataExportRequest, ErasureLedgerEntry
+from .roles import Role, UserRole
 
 __all__ = [
     "CONTACT_COLUMNS",

@@ -9,17 +9,17 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from ebalance.db import rules
+from ebalance.db import lengths, rules
 from ebalance.db.evidence import consent_checks, consent_triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
     RestrictForeignKey,
     SingleLineTextField,
-    now_default,
 )
 from ebalance.db.schema.classification import EVIDENCE, of_person, p0
 from ebalance.db.schema.retention import kept
+from ebalance.db.times import FactTime, now_default
 
 from ..querysets import ConsentQuerySet
 from .people import User
@@ -57,14 +57,15 @@ class Consent(Entity):
     granted = models.BooleanField(
         default=True, db_default=True, db_comment=p0("true: agreed; false: refused")
     )
-    version = SingleLineTextField(db_comment=p0("version of the text, YYYY-MM-DD or YYYY-MM-DD.n"))
+    version = SingleLineTextField(
+        max_length=lengths.CODE,
+        db_comment=p0("version of the text, YYYY-MM-DD or YYYY-MM-DD.n"),
+    )
     source = ClosedSet(Source, db_comment=p0("where it was given"))
-    granted_at = models.DateTimeField(
+    granted_at = FactTime(
         db_default=now_default(), editable=False, db_comment=p0("when given, UTC")
     )
-    revoked_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when withdrawn, UTC; set once")
-    )
+    revoked_at = FactTime(null=True, blank=True, db_comment=p0("when withdrawn, UTC; set once"))
 
     objects: ClassVar = ConsentQuerySet.as_manager()
 

@@ -1,97 +1,37 @@
-"""People and their roles."""
+"""The accounts of people."""
 
-from typing import Any, ClassVar
-from uuid import UUID
+from typing import ClassVar
 
 import pgtrigger
-from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
-from django.db import models, transaction
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop
 
 from audit.models import SystemSetting
-from ebalance.db import auditing, patterns, rules, triggers
+from ebalance.db import auditing, lengths, patterns, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
-    RestrictForeignKey,
     SingleLineTextField,
+    TimeZoneField,
     created_at,
-    now_default,
     updated_at,
 )
-from ebalance.db.on_delete import DB_CASCADE
-from ebalance.db.schema.classification import DELETE, NULL, of_person, p0, p1, replace
-from ebalance.db.schema.retention import goes_with, kept
+from ebalance.db.schema.classification import NULL, p0, p1, replace
+from ebalance.db.schema.retention import kept
+from ebalance.db.times import FactTime
 
 from ..permissions import allows, allows_module, reveals, sees_personal, setting_that_grants
+from .managers import UserManager
+from .roles import LAST_OWNER, is_last_owner, other_owner
 
 CONTACT_COLUMNS = {"email": "email", "phone": "phone", "telegram": "telegram_user_id"}
 """The columns of an account that identify its person, by channel."""
 
-LAST_OWNER = gettext_noop("The last active owner cannot lose the role, be blocked or be deleted")
-
-
-def other_owner(lost: str) -> str:
-    """PL/pgSQL that refuses unless another person than ``lost`` is an active owner.
-
-    It first locks the row of the role "owner" by a write. Two sessions then cannot each count the
-    owner that the other one removes, at any isolation level.
-    """
-    return f"""
-    UPDATE public.roles SET scope = scope WHERE code = 'owner';
-    IF NOT EXISTS (
-        SELECT FROM public.user_roles r JOIN public.users u ON u.id = r.user_id
-        WHERE r.role_code = 'owner' AND u.status = 'active' AND u.id <> {lost}
-    ) THEN
-        {triggers.REFUSE}
-    END IF;
-"""
-
-
-def is_last_owner(user_id: UUID) -> bool:
-    """Whether this person is an owner and no other active person is."""
-    owners = UserRole.objects.filter(role="owner")
-    return (
-        owners.filter(user=user_id).exists()
-        and not owners.filter(user__status="active").exclude(user=user_id).exists()
-    )
-
-
-def loses_last_owner(role: "UserRole") -> bool:
-    """Whether saving this granted role would leave no active owner."""
-    row = triggers.stored(role, "user_id", "role_code")
-    if not row or row["role_code"] != "owner":
-        return False
-    moved = role.role_id != "owner" or role.user_id != row["user_id"]
-    active = User.objects.filter(pk=row["user_id"], status="active").exists()
-    return moved and active and is_last_owner(row["user_id"])
-
-
-class UserManager(BaseUserManager["User"]):
-    """Creates accounts with a hashed password."""
-
-    def create_user(
-        self, email: str | None = None, password: str | None = None, **fields: Any
-    ) -> "User":
-        """Create an account. Without a password it cannot log in to admin."""
-        user = self.model(email=email.strip().lower() if email else None, **fields)
-        user.set_password(password)
-        user.save(using=self._db)
-        return user
-
-    @transaction.atomic
-    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Create an account with the role owner. Raises IntegrityError if the seeds are missing."""
-        user = self.create_user(email, password, **fields)
-        user.user_roles.create(role_id="owner")
-        return user
-
 
 class User(Entity, AbstractBaseUser):
     """A person who can be addressed: client or staff. Written by the site, the bot and admin.
-
     Roles give staff access (access.md). There is no separate flag.
     """
 
@@ -100,25 +40,37 @@ class User(Entity, AbstractBaseUser):
         BLOCKED = "blocked", _("blocked")
         DELETED = "deleted", _("deleted")
 
-    email = SingleLineTextField(null=True, blank=True, db_comment=p1("e-mail, lower case, trimmed"))
-    phone = SingleLineTextField(null=True, blank=True, db_comment=p1("phone, E.164"))
+    email = SingleLineTextField(
+        max_length=lengths.EMAIL,
+        null=True,
+        blank=True,
+        db_comment=p1("e-mail, lower case, trimmed"),
+    )
+    phone = SingleLineTextField(
+        max_length=lengths.PHONE, null=True, blank=True, db_comment=p1("phone, E.164")
+    )
     telegram_user_id = SingleLineTextField(
-        null=True, blank=True, db_comment=p1("Telegram's id, digits")
+        max_length=lengths.TELEGRAM_ID,
+        null=True,
+        blank=True,
+        db_comment=p1("Telegram's id, digits"),
     )
     telegram_username = SingleLineTextField(
-        null=True, blank=True, db_comment=p1("Telegram name without @")
+        max_length=lengths.TELEGRAM_NAME,
+        null=True,
+        blank=True,
+        db_comment=p1("Telegram name, no @"),
     )
     display_name = SingleLineTextField(
-        null=True, blank=True, db_comment=p1("how the person is called")
+        max_length=lengths.TITLE, null=True, blank=True, db_comment=p1("how the person is called")
     )
-    timezone = SingleLineTextField(null=True, blank=True, db_comment=p0("IANA zone", erasure=NULL))
+    timezone = TimeZoneField(null=True, blank=True, db_comment=p0("IANA zone", erasure=NULL))
     status = ClosedSet(Status, default=Status.ACTIVE, db_comment=p0("life cycle"))
     created_at = created_at()
     updated_at = updated_at()
-    deleted_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when the account was deleted, UTC")
-    )
+    deleted_at = FactTime(null=True, blank=True, db_comment=p0("when the account was deleted, UTC"))
     password = SingleLineTextField(
+        max_length=lengths.PASSWORD,
         blank=True,
         default="",
         db_default="",
@@ -129,9 +81,7 @@ class User(Entity, AbstractBaseUser):
             export=False,
         ),
     )
-    last_login = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("last login, UTC", erasure=NULL)
-    )
+    last_login = FactTime(null=True, blank=True, db_comment=p0("last login, UTC", erasure=NULL))
     is_superuser = models.BooleanField(
         default=False,
         db_default=False,
@@ -180,7 +130,6 @@ class User(Entity, AbstractBaseUser):
                 _("A Telegram id consists of digits."),
             ),
             rules.not_blank("users", "display_name"),
-            rules.time_zone("users"),
             rules.set_exactly_when(
                 "users_deleted_at_with_status",
                 "deleted_at",
@@ -300,105 +249,3 @@ END""",
 
     def has_module_perms(self, app_label: str) -> bool:
         return self.is_staff and allows_module(self.role_codes, app_label)
-
-
-class Role(models.Model):
-    """One of the four roles; loaded by the seeds."""
-
-    class Code(models.TextChoices):
-        OWNER = "owner", _("owner")
-        ASSISTANT = "assistant", _("assistant")
-        EDITOR = "editor", _("editor")
-        CLIENT = "client", _("client")
-
-    class Scope(models.TextChoices):
-        ADMIN = "admin", _("admin")
-        PRODUCT = "product", _("product")
-
-    code = ClosedSet(Code, primary_key=True, db_comment=p0("role"))
-    scope = ClosedSet(Scope, db_comment=p0("where the role acts: admin or product"))
-
-    retention = kept("as long as the product has it")
-
-    class Meta:
-        db_table = "roles"
-        db_table_comment = "The four roles"
-        verbose_name = _("role")
-        verbose_name_plural = _("roles")
-        constraints = [
-            rules.Check(
-                "roles_client_is_product",
-                Q(code="client", scope="product") | (~Q(code="client") & Q(scope="admin")),
-                _("The client role belongs to the product, all others to admin."),
-                field="scope",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return str(self.get_code_display())
-
-
-class UserRole(Entity):
-    """A role granted to a person, by an owner in admin."""
-
-    user = RestrictForeignKey(
-        User, DB_CASCADE, related_name="user_roles", db_comment=of_person("whose role", DELETE)
-    )
-    role = RestrictForeignKey(
-        Role, related_name="user_roles", db_column="role_code", db_comment=p0("granted role")
-    )
-    granted_at = models.DateTimeField(
-        db_default=now_default(), editable=False, db_comment=p0("when granted, UTC")
-    )
-
-    retention = goes_with("user")
-
-    class Meta:
-        db_table = "user_roles"
-        db_table_comment = "Roles granted to people"
-        verbose_name = _("granted role")
-        verbose_name_plural = _("granted roles")
-        constraints = [
-            rules.Unique("user_roles_once_per_user", fields=["user", "role"]),
-            rules.finite("user_roles", "granted_at"),
-        ]
-        indexes = [
-            rules.Index("user_roles_by_role", "role", serves="who has a role; the last owner"),
-        ]
-        triggers = [
-            triggers.Rule(
-                "user_roles_last_owner_stays",
-                operation=pgtrigger.Update | pgtrigger.Delete,
-                condition="OLD.role_code = 'owner'",
-                message=LAST_OWNER,
-                column="role_code",
-                broken=lambda row: loses_last_owner(row),
-                body=f"""
-BEGIN
-    -- A user who is gone or not active was not the last active owner (users has its own rule).
-    IF (TG_OP = 'DELETE' OR NEW.role_code <> 'owner' OR NEW.user_id <> OLD.user_id)
-       AND EXISTS (SELECT FROM public.users WHERE id = OLD.user_id AND status = 'active') THEN
-        {other_owner("OLD.user_id")}
-    END IF;
-    IF TG_OP = 'DELETE' THEN
-        RETURN OLD;
-    END IF;
-    RETURN NEW;
-END""",
-            ),
-            triggers.Rule(
-                "user_roles_actor_keeps_role",
-                operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
-                level=pgtrigger.Statement,
-                execute="public.remember_acting_role()",
-            ),
-            *auditing.audited(
-                "user_roles",
-                inserted=("role_granted", ["user_id", "role_code"]),
-                changed=("role_changed", ["user_id", "role_code"]),
-                deleted="role_taken",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return str(dict(Role.Code.choices).get(self.role_id, self.role_id))

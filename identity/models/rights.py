@@ -5,17 +5,17 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from ebalance.db import rules, triggers
+from ebalance.db import lengths, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
     RestrictForeignKey,
     SingleLineTextField,
     created_at,
-    now_default,
 )
 from ebalance.db.schema.classification import DELETE, keep, of_person, p0, p1
 from ebalance.db.schema.retention import After, kept, purged
+from ebalance.db.times import FactTime, PlannedTime, ReplayedTime, now_default
 
 from .people import User
 
@@ -39,17 +39,15 @@ class DataExportRequest(Entity):
     export_type = ClosedSet(Type, db_comment=p0("what is exported"))
     status = ClosedSet(Status, default=Status.REQUESTED, db_comment=p0("progress"))
     file_url = SingleLineTextField(
-        null=True, blank=True, db_comment=p1("address of the finished file")
+        max_length=lengths.PATH,
+        null=True,
+        blank=True,
+        db_comment=p1("key of the finished file in the export store"),
     )
     created_at = created_at("when requested, UTC")
-    completed_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when finished or failed, UTC")
-    )
-    expires_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when the file is removed, UTC")
-    )
+    completed_at = FactTime(null=True, blank=True, db_comment=p0("when finished or failed, UTC"))
+    expires_at = PlannedTime(null=True, blank=True, db_comment=p0("when the file is removed, UTC"))
 
-    never_deleted_by_app = True
     retention = purged(
         "90 days",
         # Even if the file was made late, it is removed before the row.
@@ -60,6 +58,7 @@ class DataExportRequest(Entity):
         ),
         note="the file until `expires_at`",
     )
+    deleted_by_owner_only = True
 
     class Meta:
         db_table = "data_export_requests"
@@ -67,7 +66,7 @@ class DataExportRequest(Entity):
         verbose_name = _("data export")
         verbose_name_plural = _("data exports")
         constraints = [
-            rules.not_blank("data_export_requests", "file_url"),
+            rules.object_key("data_export_requests", "file_url"),
             rules.set_exactly_when(
                 "data_export_requests_file_when_ready",
                 ["file_url", "expires_at"],
@@ -125,12 +124,14 @@ class ErasureLedgerEntry(Entity):
             erasure=keep("erasure is repeated by it after a restore"),
         )
     )
-    requested_at = models.DateTimeField(db_comment=p0("when erasure was asked for, UTC"))
-    completed_at = models.DateTimeField(
-        db_default=now_default(), db_comment=p0("when it was done, UTC")
-    )
+    requested_at = ReplayedTime(db_comment=p0("when erasure was asked for, UTC"))
+    completed_at = ReplayedTime(db_default=now_default(), db_comment=p0("when it was done, UTC"))
     method = ClosedSet(Method, db_comment=p0("who started it"))
-    counts = models.JSONField(blank=True, db_comment=p0("rows erased per table, {table: number}"))
+    counts = lengths.SizedJSON(
+        max_length=lengths.JSON_OBJECT,
+        blank=True,
+        db_comment=p0("rows erased per table, {table: number}"),
+    )
 
     retention = kept("to repeat erasures after a restore from a backup")
 

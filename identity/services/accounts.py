@@ -14,6 +14,7 @@ from ebalance.services import (
     lock_rows,
     refresh,
     require_permission,
+    storable_arguments,
     transactional,
 )
 
@@ -47,6 +48,7 @@ def require_other_owner(user: User) -> None:
         raise LastOwner(user=user.pk)
 
 
+@storable_arguments
 def lock_contacts(user: UUID) -> dict[str, str] | None:
     """The contacts of the account by channel; None for an erased account.
 

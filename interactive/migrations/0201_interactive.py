@@ -121,14 +121,7 @@ class Migration(migrations.Migration):
                                 name="interactive_definitions_slug_unique_per_type",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(
-                                    ("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$"),
-                                    models.Func(
-                                        models.F("slug"),
-                                        function="is_at_most_120",
-                                        output_field=models.BooleanField(),
-                                    ),
-                                ),
+                                condition=models.Q(("slug__regex", "^[a-z0-9]+(-[a-z0-9]+)*$")),
                                 name="interactive_definitions_slug_is_slug",
                             ),
                             models.CheckConstraint(
@@ -187,6 +180,14 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="interactive_definitions_interactive_type_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("slug__length__lte", 120)),
+                                name="interactive_definitions_slug_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("title__length__lte", 200)),
+                                name="interactive_definitions_title_has_length",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -292,6 +293,45 @@ class Migration(migrations.Migration):
                                     pgid="interactive_definitions_no_truncate",
                                     table="interactive_definitions",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="interactive_definitions_published_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.published_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('interactive_definitions_published_at_not_ahead', 'published_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="b6716011ec7c193b9769cc422bc7a22ed15bbb58",
+                                    operation='INSERT OR UPDATE OF "published_at"',
+                                    pgid="interactive_definitions_published_at_not_ahead",
+                                    table="interactive_definitions",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="interactive_definitions_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('interactive_definitions_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="f376b1936847523159a76b7aa3fd5947cbad6cfd",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="interactive_definitions_created_at_not_ahead",
+                                    table="interactive_definitions",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="interactive_definitions_updated_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.updated_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('interactive_definitions_updated_at_not_ahead', 'updated_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="d75ce24f63f2180b72dcc5e592858b0141b61f9e",
+                                    operation='INSERT OR UPDATE OF "updated_at"',
+                                    pgid="interactive_definitions_updated_at_not_ahead",
+                                    table="interactive_definitions",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -413,6 +453,17 @@ class Migration(migrations.Migration):
                                 ),
                                 name="interactive_versions_times_finite",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("config"),
+                                        models.Value(200000),
+                                        function="json_has_length",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="interactive_versions_config_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -450,6 +501,19 @@ class Migration(migrations.Migration):
                                     pgid="interactive_versions_no_truncate",
                                     table="interactive_versions",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="interactive_versions_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('interactive_versions_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="7d81d799a0fb843f224cc70a04ec9f630ca75744",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="interactive_versions_created_at_not_ahead",
+                                    table="interactive_versions",
+                                    when="AFTER",
                                 ),
                             ),
                         ],
@@ -550,7 +614,7 @@ class Migration(migrations.Migration):
                             "deep_link_id",
                             models.TextField(
                                 blank=True,
-                                db_comment="P0 · deep link it came by; no key, links expire first",
+                                db_comment="P0 · deep link that led here; no key, links expire first",
                                 null=True,
                             ),
                         ),
@@ -600,13 +664,13 @@ class Migration(migrations.Migration):
                         "constraints": [
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("anonymous_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                    ("anonymous_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="interactive_runs_anonymous_id_is_opaque",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("deep_link_id__regex", "^[A-Za-z0-9_-]{8,64}$")
+                                    ("deep_link_id__regex", "^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$")
                                 ),
                                 name="interactive_runs_deep_link_id_is_opaque",
                             ),
@@ -690,6 +754,10 @@ class Migration(migrations.Migration):
                                 name="interactive_runs_times_finite",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("anonymous_id__length__lte", 64)),
+                                name="interactive_runs_anonymous_id_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     ("status__in", ["in_progress", "completed", "abandoned"])
                                 ),
@@ -716,6 +784,10 @@ class Migration(migrations.Migration):
                                     )
                                 ),
                                 name="interactive_runs_result_profile_in_set",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("deep_link_id__length__lte", 64)),
+                                name="interactive_runs_deep_link_id_has_length",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
@@ -769,11 +841,37 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.user_id IS NOT NULL)",
                                     execute="public.refuse_for_erased_person('interactive_runs_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
                                     func="",
-                                    hash="d4b68db18458537ccb03d227ec793ee50da99c4b",
+                                    hash="ffc1f3fbdf7717f7b2d720715d9333448e3851c9",
                                     operation='INSERT OR UPDATE OF "user_id"',
                                     pgid="interactive_runs_user_id_not_erased",
                                     table="interactive_runs",
-                                    when="BEFORE",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="interactive_runs_started_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.started_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('interactive_runs_started_at_not_ahead', 'started_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="61ac0f4cb9c77445253bb9407c508a21572082e7",
+                                    operation='INSERT OR UPDATE OF "started_at"',
+                                    pgid="interactive_runs_started_at_not_ahead",
+                                    table="interactive_runs",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="interactive_runs_completed_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.completed_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('interactive_runs_completed_at_not_ahead', 'completed_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="e3bbd41cc98694eb3c55d20d7d5db8d291661c87",
+                                    operation='INSERT OR UPDATE OF "completed_at"',
+                                    pgid="interactive_runs_completed_at_not_ahead",
+                                    table="interactive_runs",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -863,7 +961,7 @@ class Migration(migrations.Migration):
                         "verbose_name": "total of runs",
                         "verbose_name_plural": "totals of runs",
                         "db_table": "interactive_run_totals",
-                        "db_table_comment": "Daily totals of runs that are gone",
+                        "db_table_comment": "Daily totals of deleted runs",
                         "indexes": [
                             ebalance.db.rules.Index(
                                 fields=["interactive_definition", "day"],

@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from content.models.publication import Publishable
-from ebalance.db import auditing, rules, triggers
+from ebalance.db import auditing, lengths, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
@@ -23,6 +23,7 @@ from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import by_staff, p0
 from ebalance.db.schema.retention import BY_EDITORS, goes_with
 from ebalance.db.sets import PUBLICATION_MOVES, PublicationStatus
+from ebalance.db.times import FactTime
 
 PUBLICATION = ("status", "published_version")
 
@@ -39,8 +40,10 @@ class InteractiveDefinition(Publishable):
         RITUAL = "ritual", _("ritual")
 
     interactive_type = ClosedSet(Type, db_comment=p0("kind of interactive"))
-    slug = SingleLineTextField(db_comment=p0("slug in addresses, unique per kind"))
-    title = SingleLineTextField(db_comment=p0("title"))
+    slug = SingleLineTextField(
+        max_length=lengths.SLUG, db_comment=p0("slug in addresses, unique per kind")
+    )
+    title = SingleLineTextField(max_length=lengths.TITLE, db_comment=p0("title"))
     topic = RestrictForeignKey(
         "content.Topic",
         db_column="topic_code",
@@ -52,7 +55,7 @@ class InteractiveDefinition(Publishable):
     status = ClosedSet(
         PublicationStatus, default=PublicationStatus.DRAFT, db_comment=p0("life cycle")
     )
-    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
+    published_at = FactTime(null=True, blank=True, db_comment=p0("when published, UTC"))
     published_version = models.IntegerField(
         null=True, blank=True, db_comment=p0("version that people see")
     )
@@ -128,8 +131,10 @@ class InteractiveVersion(Entity):
         InteractiveDefinition, DB_CASCADE, related_name="versions", db_comment=p0("interactive")
     )
     version = models.IntegerField(db_comment=p0("number, from 1, per interactive"))
-    config = models.JSONField(
-        blank=True, db_comment=p0("questions, steps, thresholds; a JSON object")
+    config = lengths.SizedJSON(
+        max_length=lengths.JSON_DOCUMENT,
+        blank=True,
+        db_comment=p0("questions, steps, thresholds; a JSON object"),
     )
     created_by = RestrictForeignKey(
         "identity.User",

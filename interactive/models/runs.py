@@ -8,17 +8,17 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import rules, triggers
+from ebalance.db import lengths, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
     RestrictForeignKey,
     SingleLineTextField,
-    now_default,
 )
 from ebalance.db.schema.classification import NULL, of_person, p0, replace
 from ebalance.db.schema.retention import Totals, purged
 from ebalance.db.sets import EntryPoint
+from ebalance.db.times import DayFromDatabase, FactTime, now_default
 
 from .definitions import InteractiveDefinition
 
@@ -87,6 +87,7 @@ class InteractiveRun(Entity):
     )
     # An erasure replaces the value: a run without a person needs an anonymous id.
     anonymous_id = SingleLineTextField(
+        max_length=lengths.OPAQUE_ID,
         null=True,
         blank=True,
         db_comment=p0(
@@ -94,17 +95,18 @@ class InteractiveRun(Entity):
         ),
     )
     status = ClosedSet(Status, default=Status.IN_PROGRESS, db_comment=p0("life cycle"))
-    started_at = models.DateTimeField(db_default=now_default(), db_comment=p0("start, UTC"))
-    completed_at = models.DateTimeField(null=True, blank=True, db_comment=p0("end, UTC"))
+    started_at = FactTime(db_default=now_default(), db_comment=p0("start, UTC"))
+    completed_at = FactTime(null=True, blank=True, db_comment=p0("end, UTC"))
     result_level = ClosedSet(ResultLevel, null=True, blank=True, db_comment=p0("level reached"))
     result_profile = ClosedSet(
         ResultProfile, null=True, blank=True, db_comment=p0("profile a navigator arrived at")
     )
     duration_ms = models.IntegerField(null=True, blank=True, db_comment=p0("duration, ms"))
     deep_link_id = SingleLineTextField(
+        max_length=lengths.OPAQUE_ID,
         null=True,
         blank=True,
-        db_comment=p0("deep link it came by; no key, links expire first", erasure=NULL),
+        db_comment=p0("deep link that led here; no key, links expire first", erasure=NULL),
     )
     crisis_triggered = models.BooleanField(
         default=False, db_default=False, db_comment=p0("whether the crisis block was shown")
@@ -183,7 +185,7 @@ class InteractiveRun(Entity):
 class InteractiveRunTotal(Entity):
     """The number of equal runs of a day. purge_expired writes it and removes the runs."""
 
-    day = models.DateField(db_comment=p0("day of the start, Europe/Moscow"))
+    day = DayFromDatabase(db_comment=p0("day of the start, Europe/Moscow"))
     interactive_definition = RestrictForeignKey(
         InteractiveDefinition, related_name="run_totals", db_comment=p0("interactive")
     )
@@ -207,7 +209,7 @@ class InteractiveRunTotal(Entity):
 
     class Meta:
         db_table = "interactive_run_totals"
-        db_table_comment = "Daily totals of runs that are gone"
+        db_table_comment = "Daily totals of deleted runs"
         verbose_name = _("total of runs")
         verbose_name_plural = _("totals of runs")
         constraints = [

@@ -15,7 +15,7 @@ from django.urls import NoReverseMatch
 import ebalance.urls  # noqa: F401  (the pages are registered with the addresses)
 from ebalance.db.encryption.fields import ProtectedField, protected_fields
 from tests.admin.support import form_at, form_data, page, reference, unrendered
-from tests.sealed.support import MODELS, again, each_column, filled, place, texts
+from tests.sealed.support import MODELS, each_column, filled_row, name_of, reload, texts
 
 pytestmark = pytest.mark.django_db
 
@@ -35,13 +35,13 @@ def test_form_writes_no_protected_field(field: ProtectedField) -> None:
 
     # A hand-written field of the same name.
     made = type("Made", (EmptyForm,), {field.name: forms.CharField()})
-    row = filled(field.model)
+    row = filled_row(field.model)
     before = texts(row)
     form = made({field.name: MARKER}, instance=row)
     assert form.is_valid(), form.errors
     form.save()
     assert texts(row) == before
-    initial = made(instance=again(row))
+    initial = made(instance=reload(row))
     assert "48151623" not in initial.as_p()
     assert (before[field.column] or MARKER) not in initial.as_p()
 
@@ -59,9 +59,9 @@ def protected_values(row: models.Model) -> dict[str, Any]:
 REGISTERED = [model for model in MODELS if admin.site.is_registered(model)]
 
 
-@pytest.mark.parametrize("model", REGISTERED, ids=place)
+@pytest.mark.parametrize("model", REGISTERED, ids=name_of)
 def test_page_of_a_row_writes_no_sealed_value(owner: Client, model: type[models.Model]) -> None:
-    row, other = filled(model), filled(model)
+    row, other = filled_row(model), filled_row(model)
     before = texts(row)
     sealed = {name: text for name, text in texts(other).items() if text}
     address = page(model, "change", row.pk)
@@ -95,11 +95,11 @@ INLINES = [
 ]
 
 
-@pytest.mark.parametrize(("parent", "model"), INLINES, ids=place)
+@pytest.mark.parametrize(("parent", "model"), INLINES, ids=name_of)
 def test_inline_writes_no_sealed_value(
     owner: Client, parent: type[models.Model], model: type[models.Model]
 ) -> None:
-    row = filled(model)
+    row = filled_row(model)
     before = texts(row)
     address = page(parent, "change", getattr(row, f"{reference(model, parent())}_id"))
     data = form_at(owner, address)

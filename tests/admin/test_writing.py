@@ -12,6 +12,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import flatten_fieldsets
 from django.contrib.auth.hashers import make_password
 from django.contrib.messages import get_messages
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.test import Client
 from django.utils import translation
@@ -22,6 +23,7 @@ from booking.models import Appointment, AvailabilitySlot, Service
 from content.models import ContentItem, ContentRevision, CuratedCollection, CuratedItem
 from crm.models import LeadTimelineEvent
 from ebalance.admin import deletion
+from ebalance.db.lengths import HasLength
 from ebalance.privacy.erasure import erase_user
 from identity.models import User
 from tests.admin.support import (
@@ -509,3 +511,34 @@ def test_history_is_in_russian(owner: Client) -> None:
     assert owner.post(address, form).status_code == 302
     shown = text(owner.get(page(User, "history", person.pk)))
     assert "display name" not in shown
+
+
+# -- texts that are too long ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", [m for m in MODELS if label(m) not in READ_ONLY], ids=label)
+def test_text_too_long_is_an_error_of_its_field(owner: Client, model: type[models.Model]) -> None:
+    """On every page that has a form, for each text and each JSON value in it."""
+    row = rows(model, 1)[0]
+    name = "add" if label(model) in ADD_ONLY else "change"
+    address = page(model, name, *([] if name == "add" else [row.pk]))
+    with unrendered():
+        shown = owner.get(address)
+        data, fields = form_data(shown), shown.context_data["adminform"].form.fields
+        measured = [
+            field
+            for field in model._meta.concrete_fields
+            if isinstance(field, HasLength) and field.name in fields
+        ]
+        before = snapshot(model)
+        for field in measured:
+            long = "a" * (field.limit + 1)
+            is_json = isinstance(field, models.JSONField)
+            answer = owner.post(address, data | {field.name: json.dumps(long) if is_json else long})
+            assert answer.status_code == 200, field.name
+            refused = answer.context_data["adminform"].form.errors
+            assert field.name in refused, (field.name, refused)
+            assert is_russian(" ".join(refused[field.name])), refused
+            if not is_json and not isinstance(field, ArrayField):
+                assert fields[field.name].max_length == field.limit, field.name
+    assert snapshot(model) == before

@@ -1,5 +1,5 @@
-"""What the database is to write into the audit log: everything access.md §3 lists, as a table; and
-every way in which somebody may write a row.
+"""The entries that the database must write into the audit log, as a table of the cases of access.md
+§3; and all write paths of a row.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any
 
 from django.db import models
+from django.utils.timezone import now
 from psycopg.types.json import Jsonb
 
 from audit.models import MessageTemplate
@@ -30,6 +31,7 @@ from tests.factories import (
     MessageTemplateFactory,
     MessageTemplateVersionFactory,
     QuestionAnswerFactory,
+    RefundFactory,
     ReviewFactory,
     ReviewPublicationConsentFactory,
     ServiceFactory,
@@ -54,7 +56,7 @@ COLUMNS = (
 
 
 def triggers_of_the_log() -> list[dict[str, Any]]:
-    """The triggers that write into the log, as the catalog has them."""
+    """Read from the catalog the triggers that write into the log."""
     return execute(
         """
         SELECT t.tgname AS name, c.relname AS "table", t.tgenabled::text AS enabled,
@@ -68,20 +70,20 @@ def triggers_of_the_log() -> list[dict[str, Any]]:
 
 
 def write_entries() -> None:
-    """What the database does at the end of a transaction, in the middle of one."""
+    """Write the deferred entries now instead of at the end of the transaction."""
     names = ", ".join(f"public.{trigger['name']}" for trigger in triggers_of_the_log())
     execute(f"SET CONSTRAINTS {names} IMMEDIATE; SET CONSTRAINTS {names} DEFERRED")
 
 
 def entries_since(seq: int) -> list[dict[str, Any]]:
-    found = execute(
+    entries = execute(
         f"SELECT {COLUMNS} FROM audit_log_entries WHERE seq > %s ORDER BY seq",
         [seq],
     )
-    for entry in found:
+    for entry in entries:
         for name in ("old_value", "new_value"):
             entry[name] = entry[name] and json.loads(entry[name])
-    return found
+    return entries
 
 
 def last_seq() -> int:
@@ -89,8 +91,8 @@ def last_seq() -> int:
     return row["seq"]
 
 
-def told(write: Callable[[], Any]) -> list[dict[str, Any]]:
-    """The entries that ``write`` leaves."""
+def capture_entries(write: Callable[[], Any]) -> list[dict[str, Any]]:
+    """Return the entries that ``write`` causes."""
     write_entries()
     before = last_seq()
     write()
@@ -99,7 +101,7 @@ def told(write: Callable[[], Any]) -> list[dict[str, Any]]:
 
 
 def entry_of(row: models.Model, action: str, old: Any, new: Any) -> dict[str, Any]:
-    """The entry of a writer who has not said who acts."""
+    """The entry of a write without an actor."""
     is_uuid = row._meta.pk.column == "id"
     return {
         "action": action,
@@ -123,25 +125,25 @@ def as_json(value: Any) -> Any:
 
 
 def stored_json(row: models.Model, *names: str) -> dict[str, Any]:
-    """Columns of the row as they stand in the database now."""
+    """Current values of the row's columns in the database."""
     key = row._meta.pk.column
-    (found,) = execute(
+    (stored,) = execute(
         f'SELECT to_jsonb(t) AS row FROM "{row._meta.db_table}" t WHERE "{key}" = %s', [row.pk]
     )
-    values = json.loads(found["row"])
+    values = json.loads(stored["row"])
     return {name: values[name] for name in names}
 
 
-# -- what is changed ------------------------------------------------------------------------------
+# -- changes --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class LoggedChange:
-    """A change of a row, and what the log says of it.
+    """A change of a row and its entry in the log.
 
-    ``thing`` is what access.md §3 calls it. ``row`` are the factory's arguments, ``to`` the new
-    values by column, ``new`` those of them that are told; callables are called in the test, with
-    the row. ``prepare`` writes what the change needs.
+    ``thing`` is its name in access.md §3. ``row`` holds the factory's arguments, ``to`` the new
+    values by column, ``columns`` the logged columns (all unless given). Callables are called in
+    the test with the row. ``prepare`` writes other rows that the change needs.
     """
 
     thing: str
@@ -149,7 +151,7 @@ class LoggedChange:
     factory: type[EntityFactory]
     action: str
     to: dict[str, Any]
-    told: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
     row: dict[str, Any] = field(default_factory=dict)
     prepare: Callable[[Any], Any] = lambda row: None
 
@@ -158,13 +160,13 @@ class LoggedChange:
         return self.factory._meta.model._meta.db_table
 
     def make(self) -> tuple[models.Model, dict[str, Any], tuple[str, ...]]:
-        """The written row, its new values, and the columns that are told."""
+        """The stored row, its new values, and the logged columns."""
         given = {k: v() if callable(v) else v for k, v in self.row.items()}
         row = self.factory(**given)
         self.prepare(row)
         row.refresh_from_db()
         to = {k: v(row) if callable(v) else v for k, v in self.to.items()}
-        return row, to, self.told or tuple(to)
+        return row, to, self.columns or tuple(to)
 
     def __str__(self) -> str:
         return f"{self.table}: {self.name}"
@@ -175,6 +177,7 @@ def in_the_past() -> datetime:
 
 
 SERVICE = "price, deposit and policy of a service"
+REFUNDS = "refunds"
 CONTENT, INTERACTIVE = "publication of content", "publication of interactives"
 ROLES, STATUS, SETTINGS = "roles granted or taken", "user status", "settings"
 MEDIA, LEAD, OUTCOME = "media created and deleted", "lead status", "outcome"
@@ -188,7 +191,7 @@ DELETIONS = {
 }
 THINGS = {
     *(SERVICE, CONTENT, INTERACTIVE, ROLES, STATUS, SETTINGS, MEDIA, LEAD, OUTCOME, QUESTION),
-    *(REVIEW, TEMPLATE, *DELETIONS.values()),
+    *(REVIEW, TEMPLATE, REFUNDS, *DELETIONS.values()),
 }
 
 DELETED_USER = {
@@ -225,7 +228,7 @@ def changes_of(
     prepare: Callable[[Any], Any] = lambda row: None,
     **row: Any,
 ) -> Callable[..., LoggedChange]:
-    """Makes cases of one table: name, the columns told (all unless given), new values."""
+    """Make cases of one table: name, logged columns (all unless given), new values."""
 
     def made(name: str, *columns: str, **to: Any) -> LoggedChange:
         return LoggedChange(thing, name, factory, action, to, columns, row, prepare)
@@ -315,6 +318,8 @@ used_template = changes_of(
     TEMPLATE, MessageTemplateFactory, "template_changed", prepare=version(2), active=True
 )
 
+refund = changes_of(REFUNDS, RefundFactory, "refund_changed")
+
 CHANGES = [
     service("price", price_amount=6000),
     service("free of charge", deposit_amount=None, price_amount=0),
@@ -325,6 +330,8 @@ CHANGES = [
     service("hours before moving", reschedule_min_hours=24),
     service("how often it may move", reschedule_max_count=3),
     service("on offer", status="published"),
+    refund("sent", "status", status="sent", sent_at=lambda row: now()),
+    refund("recorded", recorded_by_user_id=lambda row: UserFactory().pk),
     service("price beside a title", "price_amount", price_amount=1000, title="Другая встреча"),
     person("blocked", status="blocked"),
     blocked_person("active again", status="active"),
@@ -358,7 +365,12 @@ CHANGES = [
     shown_quiz("archived", status="archived"),
     file("another file", object_key="2026/01/other.webp"),
     file("another address", public_url="/media/other.webp"),
-    file("another kind", media_type="pdf", mime_type="application/pdf"),
+    file(
+        "another kind",
+        media_type="pdf",
+        mime_type="application/pdf",
+        object_key="2026/01/other.pdf",
+    ),
     file("another size", size_bytes=50),
     lead("engaged", status="engaged"),
     paid_lead("inactive", status="inactive"),
@@ -380,18 +392,18 @@ CHANGES = [
 ]
 
 
-# -- what is inserted and deleted -----------------------------------------------------------------
+# -- inserts and deletes --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class LoggedRow:
-    """A row that is inserted or deleted, and what the log says of it; without an action nothing."""
+    """An insert or a delete of a row and its entry; without an action there is no entry."""
 
     thing: str
     name: str
     factory: type[EntityFactory]
     action: str | None
-    told: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
     row: dict[str, Any] = field(default_factory=dict)
     with_it: Callable[[Any], Any] = lambda row: None  # written after it, in the same transaction
 
@@ -412,12 +424,14 @@ TERMS = (
     "reschedule_max_count",
     "status",
 )
+REFUND = ("payment_id", "amount", "reason", "status")
 FILE = ("media_type", "mime_type", "object_key", "public_url", "size_bytes")
 SHOWN = {"published": True}
 
 CREATED = [
     LoggedRow(SERVICE, "draft", ServiceFactory, "service_created", TERMS),
     LoggedRow(SERVICE, "free", ServiceFactory, "service_created", TERMS, {"free": True, **SHOWN}),
+    LoggedRow(REFUNDS, "due", RefundFactory, "refund_created", REFUND),
     LoggedRow(ROLES, "granted", UserRoleFactory, "role_granted", ("user_id", "role_code")),
     LoggedRow(SETTINGS, "added", SystemSettingFactory, "setting_added", ("value",)),
     LoggedRow(MEDIA, "picture", MediaAssetFactory, "media_created", FILE),
@@ -489,6 +503,7 @@ DELETED = [
         (*TERMS, "slug", "title", "format", "duration_minutes", "topic_code", "position"),
         {"title": "Встреча", "topic_id": "anxiety"},
     ),
+    LoggedRow(REFUNDS, "due", RefundFactory, "refund_deleted", (*REFUND, "requested_at")),
     LoggedRow(
         DELETIONS["content_items"],
         "article",
@@ -510,7 +525,6 @@ DELETED = [
         AppointmentFactory,
         "appointment_deleted",
         ("service_id", "start_at_utc", "end_at_utc", "status", "price_amount", "deposit_amount"),
-        {"confirmed": True},
     ),
     LoggedRow(
         STATUS, "person", UserFactory, "user_deleted", ("status", "created_at", "deleted_at")
@@ -572,7 +586,7 @@ DELETED = [
 ]
 
 
-# -- every way of writing -------------------------------------------------------------------------
+# -- write paths ----------------------------------------------------------------------------------
 
 
 def _changes(row: models.Model, changes: dict[str, Any]) -> list[Any]:
@@ -612,7 +626,7 @@ def by_cursor(row: models.Model, **changes: Any) -> None:
 
 
 def by_function(row: models.Model, **changes: Any) -> None:
-    """A function of the caller's, in which the statement is text until it runs."""
+    """A function with dynamic SQL."""
     table, key = row._meta.db_table, row._meta.pk.column
     names = ", ".join(f'"{name}"' for name in changes)
     execute(
@@ -632,7 +646,7 @@ def by_function(row: models.Model, **changes: Any) -> None:
 
 
 def by_copy_and_join(row: models.Model, **changes: Any) -> None:
-    """As a bulk load changes rows: COPY beside the table, then one UPDATE … FROM."""
+    """Change rows like a bulk load: COPY into another table, then one UPDATE … FROM."""
     table, key = row._meta.db_table, row._meta.pk.column
     names = [key, *changes]
     listed = ", ".join(f'"{name}"' for name in names)

@@ -1,4 +1,4 @@
-"""What the tests of the outbox share: rows, relays, a sender that remembers, a way through time."""
+"""Helpers for tests of the outbox: events, relays, a recording sender, a step through time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FROM generate_series(1, %s) AS n RETURNING id
 
 @contextmanager
 def outbox_database(databases: Databases, blocker: Any) -> Iterator[Any]:
-    """A database where what the tests write is committed, so that its clock goes on."""
+    """A database in which tests commit, so that its clock advances."""
     with blocker.unblock():
         database = databases.clone()
         with default_connection_on(database):
@@ -35,7 +35,7 @@ def outbox_database(databases: Databases, blocker: Any) -> Iterator[Any]:
         databases.drop(database.name)
 
 
-def write(
+def write_events(
     count: int = 1,
     *,
     row: UUID | None = None,
@@ -43,14 +43,14 @@ def write(
     attempts: int = 0,
     sent: bool = False,
 ) -> list[UUID]:
-    """Events of one row by plain SQL, due in ``wait`` seconds; their ids in order."""
+    """Write events of one row by plain SQL, due in ``wait`` seconds; return their ids in order."""
     with connection.cursor() as cursor:
         cursor.execute(INSERT, [row or uuid7(), wait, attempts, sent, count])
         return [event for (event,) in cursor.fetchall()]
 
 
-def later(seconds: float) -> None:
-    """Let this time pass for everything that is waited for."""
+def advance_time(seconds: float) -> None:
+    """Bring the due time of all unpublished events forward."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE outbox_events SET available_at = available_at - make_interval(secs => %s) "
@@ -60,13 +60,13 @@ def later(seconds: float) -> None:
 
 
 def state(event: UUID) -> tuple[int, str | None, bool]:
-    """attempts, last_error, whether it was published."""
+    """Attempts, last error, and whether the event is published."""
     row = OutboxEvent.objects.get(pk=event)
     return row.attempts, row.last_error, row.published_at is not None
 
 
 def end_lease(event: UUID) -> None:
-    """Let the lease of a claim run out: of this event and those that were claimed with it."""
+    """End the lease of this event and of the events claimed with it."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE outbox_events SET available_at = now() WHERE published_at IS NULL "
@@ -76,7 +76,7 @@ def end_lease(event: UUID) -> None:
 
 
 class Memory:
-    """Remembers what it was given; ``answer`` may raise for an event."""
+    """A sender that records its events; ``answer`` may raise for an event."""
 
     timeout = 1.0
 
@@ -97,7 +97,7 @@ class Memory:
 
 
 def refuse(*which: UUID, code: str = "http_500") -> Callable[[OutboxEvent], None]:
-    """An answer that refuses these events, or all when none is named."""
+    """An answer that refuses these events, or all events if none is given."""
 
     def answer(event: OutboxEvent) -> None:
         if not which or event.pk in which:
@@ -113,7 +113,7 @@ def drain(sender: Any = None, **options: Any) -> Memory:
 
 
 @pytest.fixture
-def most(settings: Any) -> int:
-    """Few attempts until an event is dead."""
+def max_attempts(settings: Any) -> int:
+    """A small number of attempts before an event is dead."""
     settings.OUTBOX_MAX_ATTEMPTS = 3
     return 3

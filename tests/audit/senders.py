@@ -1,4 +1,4 @@
-"""Senders of the tests, named by their dotted path in processes of their own."""
+"""Senders for tests that start processes, named by their dotted path."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from audit.services.senders import SendFailed
 class Recorder:
     """Appends a line to RECORD_DIR/<pid> for each event: nanoseconds, row, event, number.
 
-    One write with O_APPEND: what has been written stays when the process is killed. After
-    RECORD_HALT lines a send returns only when the file RECORD_GATE is there.
+    Each line is one write with O_APPEND, so it survives a kill of the process. After RECORD_HALT
+    lines a send returns only once the file RECORD_GATE exists.
     """
 
     timeout = 0.2
@@ -39,7 +39,7 @@ class Recorder:
 
 
 class Hanging(Recorder):
-    """Never returns, whatever it promised."""
+    """A sender whose send never returns, despite its timeout."""
 
     def send(self, event: OutboxEvent) -> None:
         threading.Event().wait()

@@ -1,4 +1,4 @@
-"""What the tests of the chain share: a log with all kinds of entries, and a superuser's ways."""
+"""Helpers for tests of the chain: a log with all kinds of entries, and a superuser's edits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HASH = (
     "e.entity_type, e.entity_id, e.entity_key, e.old_value, e.new_value, e.created_at, "
     "e.origin_hash)"
 )
-# Many entries at once, chained as the trigger would, in a small part of its time.
+# Many entries at once, chained as by the trigger, but much faster.
 GROW = """
 INSERT INTO audit_log_entries (id, seq, actor_role, action, entity_type, entity_id, new_value,
                                created_at, prev_hash, row_hash)
@@ -43,8 +43,8 @@ FROM chain WHERE id IS NOT NULL ORDER BY seq
 """
 
 
-def write() -> None:
-    """Nine entries: with and without actor, origin and values, with texts that need escaping."""
+def write_sample_log() -> None:
+    """Write nine entries with and without actor, origin and values; some texts need escaping."""
     actor = UserFactory()
     AuditLogEntryFactory(actor=actor, user_agent="Mozilla/5.0")
     AuditLogEntryFactory(actor=actor, ip_address=None)
@@ -57,16 +57,16 @@ def write() -> None:
     AuditLogEntryFactory(by_system=True)
 
 
-def grow(to: int, *, at: str = "2026-01-07 09:00Z") -> None:
-    """Many entries, up to this number."""
+def grow_log(to: int, *, at: str = "2026-01-07 09:00Z") -> None:
+    """Write many entries, up to this number."""
     with superuser():
         execute(GROW, {"to": to, "at": at})
 
 
 @contextmanager
 def superuser(bypass: str = "disabled") -> Iterator[None]:
-    """Without the rules of the log, in one of the two ways that a superuser has."""
-    connection.check_constraints()  # a table with triggers to come is not altered
+    """Switch off the triggers of the log, by one of the two means of a superuser."""
+    connection.check_constraints()  # a table with pending triggers cannot be altered
     if bypass == "replica":
         execute("SET session_replication_role = replica")
     else:
@@ -79,8 +79,8 @@ def superuser(bypass: str = "disabled") -> Iterator[None]:
         execute(f"ALTER TABLE {TABLE} ENABLE TRIGGER USER")
 
 
-def hash_anew(first: int) -> None:
-    """Chain the entries from this one on, as the trigger would have. For ``superuser()``."""
+def rehash_from(first: int) -> None:
+    """Chain the entries from this one on as the trigger does. For ``superuser()``."""
     rows = execute(f"SELECT seq FROM {TABLE} WHERE seq >= %s ORDER BY seq", [first])
     for seq in (row["seq"] for row in rows):
         rehash(seq)
@@ -106,7 +106,7 @@ def move(seq: int, to: int) -> None:
 
 
 def shift(first: int, by: int = 1) -> None:
-    """Number the entries from this one on anew."""
+    """Renumber the entries from this one on."""
     order = "DESC" if by > 0 else "ASC"
     rows = execute(f"SELECT seq FROM {TABLE} WHERE seq >= %s ORDER BY seq {order}", [first])
     for row in rows:
@@ -114,7 +114,7 @@ def shift(first: int, by: int = 1) -> None:
 
 
 def swap(one: int, other: int) -> None:
-    """Two entries change their numbers."""
+    """Swap the numbers of two entries."""
     move(one, 1000)
     move(other, one)
     move(1000, other)
@@ -140,8 +140,8 @@ def verify(**options: Any) -> Verified:
     return Verification(**options).run()
 
 
-def found(**options: Any) -> tuple[str, int] | None:
-    """Kind and number of the damage that is found, however many entries a statement takes."""
+def find_damage(**options: Any) -> tuple[str, int] | None:
+    """Kind and number of the detected damage; the same for every batch size."""
     answers = {answer(lambda b=batch: verify(batch=b, **options)) for batch in BATCHES}
     (one,) = answers
     return one

@@ -1,4 +1,4 @@
-"""The chain under concurrency: no fork, no gap, whoever writes and however it ends."""
+"""The chain under concurrency: no fork and no gap, even with killed writers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LEVELS = ["read committed", "repeatable read", "serializable"]
 
 @pytest.fixture(scope="module")
 def committed(module_database: Database, django_db_blocker: Any) -> Iterator[Database]:
-    """One log for all tests, which commit: each looks at what it adds."""
+    """One log for all tests, which commit: each test checks the entries that it adds."""
     with committing(module_database, django_db_blocker):
         yield module_database
 
@@ -49,7 +49,7 @@ def services(committed: Database) -> list[str]:
 
 
 def entries() -> int:
-    """How many entries there are; asserts that the log is whole."""
+    """Verify the log and return the number of its entries."""
     verified = verify()
     assert (verified.first, verified.entries) == (1, verified.last)
     assert AuditLogEntry.objects.count() == verified.entries
@@ -69,16 +69,16 @@ def run_in_processes(work: Callable, rounds: int, conninfo: str, *arguments: obj
 def test_sixteen_writers_make_one_chain(committed: Database, services: list[str]) -> None:
     before = entries()
     seen = run_in_processes(writers.mix, scaled(40), committed.conninfo, services, "read committed")
-    assert set(seen) == {"kept"}  # nobody was refused anything
+    assert set(seen) == {"kept"}  # no writer was refused
     assert entries() == before + seen["kept"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("level", LEVELS[1:])
-def test_writers_of_older_snapshots_are_sent_back(
+def test_writers_with_older_snapshots_are_refused(
     committed: Database, services: list[str], level: str
 ) -> None:
-    """By a conflict that one may try again, or, whose INSERT is their own, by the unique number."""
+    """With a retryable conflict; a plain INSERT may also meet the unique number."""
     before = entries()
     seen = run_in_processes(writers.mix, scaled(15), committed.conninfo, services, level)
     assert seen["kept"] > 0
@@ -115,12 +115,12 @@ def test_a_log_is_verified_beside_its_writers(
     assert entries() == kept + before
 
 
-# -- writers that do not end as they should -----------------------------------------------------
+# -- writers that fail --------------------------------------------------------------------------
 
 
 @pytest.mark.slow
 def test_killed_writers_leave_no_gap(committed: Database) -> None:
-    """Each is killed some transactions after its first, at work on the next one."""
+    """Each is killed in the middle of a later transaction."""
     before, lines = entries(), 20
     call = f"write_for_ever({committed.conninfo!r}, {lines})"
     program = f"from tests.audit.writers import write_for_ever; {call}"
@@ -142,7 +142,7 @@ def test_killed_writers_leave_no_gap(committed: Database) -> None:
         for process in running:
             process.kill()
             process.communicate()
-    # The server goes on for a moment with what it was told last.
+    # The server may still process the last statements.
     with committed.connect(autocommit=True) as connection:
         assert eventually(lambda: connection.execute(OTHERS).fetchone() == (0,))
     added = entries() - before
@@ -152,7 +152,7 @@ def test_killed_writers_leave_no_gap(committed: Database) -> None:
     assert entries() == before + added + 1
 
 
-def test_what_is_rolled_back_leaves_no_gap(committed: Database, services: list[str]) -> None:
+def test_rollback_leaves_no_gap(committed: Database, services: list[str]) -> None:
     before = entries()
     with committed.connect() as connection:
         for _ in range(3):
@@ -198,7 +198,7 @@ PAIRS = [(CAPTURED, CAPTURED), *product([RECORDED, DIRECT], [RECORDED, DIRECT, C
         for first, then in pairs
     ],
 )
-def test_two_writers_go_one_after_the_other(
+def test_two_writers_are_serialized(
     committed: Database, services: list[str], level: str, first: str, then: str
 ) -> None:
     before = entries()
@@ -211,16 +211,16 @@ def test_two_writers_go_one_after_the_other(
         assert errors == []
     else:
         (error,) = errors
-        # A program that writes the entry itself is told of the number that is taken.
+        # A program that writes the entry itself may meet the unique number.
         assert error.sqlstate in ({"40001", "23505"} if then == DIRECT else {"40001"})
     assert entries() == before + 2 - len(errors)
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_a_writer_is_waited_for_at_the_end_only(
+def test_writer_blocks_others_only_at_its_end(
     committed: Database, services: list[str], level: str
 ) -> None:
-    """Who has changed something that is audited holds nobody up until the transaction ends."""
+    """A transaction with an audited change blocks no other until it ends."""
     before = entries()
     one = Session(committed, level)
     try:
@@ -236,10 +236,10 @@ def test_a_writer_is_waited_for_at_the_end_only(
     assert entries() == before + 2
 
 
-def test_the_canonical_text_is_the_same_for_all_that_a_column_can_hold(
+def test_canonical_text_is_the_same_for_every_value(
     fresh_database: Database, django_db_blocker: Any
 ) -> None:
-    """Written by jsonb_build_array(), verified by concatenation: on whatever comes."""
+    """jsonb_build_array() writes it and concatenation verifies it: compared on random values."""
     dice = random.Random(11)
     letters = [*map(chr, range(1, 160)), *"Ёё«»☂\u2028\u2029\ufeff\U0001f600\\\"'/%{}", "\ud7ff"]
 

@@ -1,4 +1,4 @@
-"""Checkpoints: signed rows that end what retention removed, and files of how the log was."""
+"""Checkpoints: signed rows at the end of removed segments, and files with the state of the log."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def old(**values: Any) -> Any:
 
 
 def numbered_0() -> int:
-    """An entry that no trigger would write; its hash is that of the factory's signature."""
+    """An entry that no trigger would write, with the hash that the factory signs."""
     with superuser():
         execute(
             "INSERT INTO audit_log_entries (seq, actor_role, action, entity_type, prev_hash, "
@@ -100,7 +100,7 @@ def test_checkpoint_names_an_entry_and_a_key() -> None:
 
 
 def twice() -> int:
-    """An entry with the hash x, at which a checkpoint stands already."""
+    """An entry with the hash x that already has a checkpoint."""
     entry = old()
     with superuser():
         execute("UPDATE audit_log_entries SET row_hash = 'x' WHERE seq = %s", [entry.seq])
@@ -146,13 +146,13 @@ def insert(seq: int, row_hash: bytes) -> None:
     [young(0), young(1090), behind_a_young_one, of_no_entry, of_another_hash],
     ids=["today's", "not 3 years old", "behind a young one", "of no entry", "of another hash"],
 )
-def test_only_what_is_old_is_signed_off(write: Callable[[], None]) -> None:
+def test_only_old_entries_are_signed_off(write: Callable[[], None]) -> None:
     with refuses(ENDS, TABLE):
         write()
 
 
 @database
-def test_what_is_old_is_signed_off_though_what_follows_is_not() -> None:
+def test_old_entry_before_a_young_one_is_signed_off() -> None:
     entry = old()
     AuditLogEntryFactory(by_system=True)
     insert(entry.seq, bytes(entry.row_hash))
@@ -183,13 +183,13 @@ def test_no_column_of_a_checkpoint_changes() -> None:
 @database
 @breaks(NO_DELETE)
 @each_delete
-def test_a_checkpoint_stays(delete: Any) -> None:
+def test_checkpoint_cannot_be_deleted(delete: Any) -> None:
     check_delete(AuditCheckpointFactory(), delete, NO_DELETE)
 
 
 @database
 @breaks(NO_TRUNCATE)
-def test_checkpoints_are_not_emptied() -> None:
+def test_checkpoints_refuse_truncate() -> None:
     AuditCheckpointFactory()
     with refuses(NO_TRUNCATE, TABLE):
         execute("TRUNCATE audit_checkpoints")
@@ -205,14 +205,14 @@ def test_the_signature_is_an_hmac_under_the_blind_index_key() -> None:
     assert signed == hmac_sha256(settings.BLIND_INDEX_KEYS.primary.material, message)
 
 
-def test_no_blind_index_is_a_signature() -> None:
-    """The same key makes both: what it signs for one purpose says nothing for the other."""
+def test_blind_index_is_no_signature() -> None:
+    """One key makes both, but a signature for one purpose is invalid for the other."""
     contact = DOMAIN.decode() + "+79991234567"
     assert from_base64url(blind_index(contact).split(".")[2]) != sign(7, b"h" * 32, 3)[1]
-    assert "\0" in DOMAIN.decode()  # which no contact holds
+    assert "\0" in DOMAIN.decode()  # no contact contains it
 
 
-def test_a_signature_holds_for_what_it_was_made_for() -> None:
+def test_signature_is_valid_for_its_values_only() -> None:
     key_id, signed = sign(7, b"h" * 32, 3)
     good = {"seq": 7, "row_hash": b"h" * 32, "entries": 3, "key_id": key_id, "signed": signed}
     assert is_signed(**good) is True
@@ -231,13 +231,13 @@ def test_a_signature_holds_for_what_it_was_made_for() -> None:
     assert is_signed(**{**good, "key_id": "gone"}) is None
 
 
-def test_a_key_that_is_no_longer_the_first_still_answers(settings: Any) -> None:
+def test_signature_of_an_older_key_is_valid(settings: Any) -> None:
     key_id, signed = sign(7, b"h" * 32, 3)
     new = Key("new", os.urandom(32))
     settings.BLIND_INDEX_KEYS = Keyring([new, *settings.BLIND_INDEX_KEYS])
     assert is_signed(7, b"h" * 32, 3, key_id=key_id, signed=signed) is True
     assert sign(7, b"h" * 32, 3)[0] == "new"
-    # A key under the id of another answers no.
+    # Another key under the same id does not validate it.
     settings.BLIND_INDEX_KEYS = Keyring([Key(key_id, os.urandom(32))])
     assert is_signed(7, b"h" * 32, 3, key_id=key_id, signed=signed) is False
 
@@ -257,7 +257,7 @@ def same(one: CheckpointFile, other: CheckpointFile) -> bool:
     return one.__dict__ | {"path": None} == other.__dict__ | {"path": None}
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_written_file_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "log.json"
     GOOD.write(path)
     assert same(CheckpointFile.read(path), GOOD)
@@ -266,14 +266,14 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == [path]
 
 
-def test_an_empty_log_has_a_checkpoint_too(tmp_path: Path) -> None:
+def test_empty_log_has_a_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "log.json"
     empty = CheckpointFile(0, b"", 0, "2026-01-07T09:00:00+00:00")
     empty.write(path)
     assert same(CheckpointFile.read(path), empty)
 
 
-def test_it_takes_the_place_of_an_older_one_at_once(tmp_path: Path) -> None:
+def test_new_file_replaces_an_older_one_atomically(tmp_path: Path) -> None:
     path, link = tmp_path / "log.json", tmp_path / "latest.json"
     CheckpointFile(1, b"a" * 32, 1, "2025-01-07T09:00:00+00:00").write(path)
     link.symlink_to(path)
@@ -283,7 +283,7 @@ def test_it_takes_the_place_of_an_older_one_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("failing", ["os.fsync", "os.replace", "json.dump"])
-def test_an_older_one_outlives_an_error(tmp_path: Path, monkeypatch: Any, failing: str) -> None:
+def test_older_file_survives_an_error(tmp_path: Path, monkeypatch: Any, failing: str) -> None:
     path = tmp_path / "log.json"
     GOOD.write(path)
 
@@ -309,7 +309,7 @@ def changed(**changes: Any) -> str:
     return json.dumps({**good, **changes})
 
 
-def test_the_file_of_these_tests_is_one(tmp_path: Path) -> None:
+def test_sample_file_is_a_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "log.json"
     path.write_text(changed())
     assert CheckpointFile.read(path).marks == {1: b"a" * 32}
@@ -365,7 +365,7 @@ def test_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     check_each([(text[:200], text) for text in NO_CHECKPOINTS], check, undo=False)
 
 
-def test_nothing_but_a_file_of_some_size_is_read(tmp_path: Path) -> None:
+def test_only_regular_files_of_limited_size_are_read(tmp_path: Path) -> None:
     binary, large, pipe = tmp_path / "binary", tmp_path / "large", tmp_path / "pipe"
     binary.write_bytes(b"\xff\xfe\x00")
     with large.open("wb") as file:
@@ -376,7 +376,7 @@ def test_nothing_but_a_file_of_some_size_is_read(tmp_path: Path) -> None:
             CheckpointFile.read(path)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadFile, match=r"nothing\.json cannot be read: No such file"):
         CheckpointFile.read(tmp_path / "nothing.json")
     with pytest.raises(BadFile, match="cannot be written: No such file"):

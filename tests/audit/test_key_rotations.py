@@ -85,11 +85,13 @@ def test_table_has_one_open_rotation() -> None:
     ),
     write_paths=MAIN_WRITE_PATHS,
 )
-def test_a_finished_one_is_not_opened_beside_an_open_one(change: Change, write_path: str) -> None:
+def test_finished_rotation_is_not_reopened_beside_an_open_one(
+    change: Change, write_path: str
+) -> None:
     check_change(change, write_path)
 
 
-def test_a_program_that_is_not_django_may_start_one() -> None:
+def test_program_without_django_may_start_a_rotation() -> None:
     execute(
         "INSERT INTO key_rotations (table_name, to_key, to_index_key) "
         "VALUES ('lead_notes', 'k2', 'k2')"

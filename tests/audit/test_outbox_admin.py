@@ -1,4 +1,4 @@
-"""The outbox in admin: dead letters are found, and sent again by the owner."""
+"""The outbox in admin: the owner filters dead letters and requeues them."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ from audit.models import OutboxEvent
 from tests.admin.conftest import as_role, owner
 from tests.factories import OutboxEventFactory
 
-from .outbox import most
+from .outbox import max_attempts
 
-__all__ = ["as_role", "most", "owner"]
+__all__ = ["as_role", "max_attempts", "owner"]
 
 LIST = "admin:audit_outboxevent_changelist"
 
 
 @pytest.fixture
-def events(db: None, most: int) -> dict[str, OutboxEvent]:
+def events(db: None, max_attempts: int) -> dict[str, OutboxEvent]:
     return {
         "waiting": OutboxEventFactory(event_type="a_waiting"),
         "retrying": OutboxEventFactory(event_type="a_retrying", attempts=1, last_error="timeout"),
-        "dead": OutboxEventFactory(event_type="a_dead", attempts=most, last_error="timeout"),
+        "dead": OutboxEventFactory(
+            event_type="a_dead", attempts=max_attempts, last_error="timeout"
+        ),
         "published": OutboxEventFactory(event_type="a_published", sent=True),
     }
 
 
 @pytest.mark.parametrize("chosen", ["waiting", "retrying", "dead", "published"])
-def test_events_are_found_by_where_they_stand(
+def test_events_are_filtered_by_delivery_state(
     chosen: str, events: dict[str, OutboxEvent], owner: Client
 ) -> None:
     page = owner.get(reverse(LIST), {"delivery": chosen}).content.decode()
@@ -41,7 +43,7 @@ def test_events_are_found_by_where_they_stand(
 
 
 @pytest.mark.parametrize("value", ["", "delete", "lag", "nothing"])
-def test_a_word_that_is_no_state_chooses_nothing(
+def test_unknown_delivery_state_is_ignored(
     value: str, events: dict[str, OutboxEvent], owner: Client
 ) -> None:
     answer = owner.get(reverse(LIST), {"delivery": value}, follow=True)
@@ -56,8 +58,8 @@ def requeue(client: Client, events: dict[str, OutboxEvent]) -> Any:
     )
 
 
-def test_the_owner_sends_dead_letters_again(
-    events: dict[str, OutboxEvent], owner: Client, most: int
+def test_owner_requeues_dead_letters(
+    events: dict[str, OutboxEvent], owner: Client, max_attempts: int
 ) -> None:
     before = {row["id"]: row for row in OutboxEvent.objects.values()}
     assert requeue(owner, events).status_code == 200
@@ -69,7 +71,7 @@ def test_the_owner_sends_dead_letters_again(
     assert (entry.object_id, entry.change_message) == (str(events["dead"].pk), "requeue")
 
 
-def test_twice_is_once(events: dict[str, OutboxEvent], owner: Client) -> None:
+def test_second_requeue_changes_nothing(events: dict[str, OutboxEvent], owner: Client) -> None:
     requeue(owner, events)
     requeue(owner, events)
     assert LogEntry.objects.count() == 1
@@ -77,10 +79,10 @@ def test_twice_is_once(events: dict[str, OutboxEvent], owner: Client) -> None:
 
 
 @pytest.mark.parametrize("role", ["assistant", "editor"])
-def test_others_see_and_do_nothing(
+def test_other_roles_cannot_see_or_requeue_events(
     role: str, events: dict[str, OutboxEvent], as_role: Callable[[str], Client]
 ) -> None:
     client = as_role(role)
-    assert client.get(reverse(LIST)).status_code == 404  # not even that there is such a page
+    assert client.get(reverse(LIST)).status_code == 404  # hides even the existence of the page
     assert requeue(client, events).status_code == 404
     assert OutboxEvent.objects.dead().count() == 1

@@ -1,4 +1,4 @@
-"""`manage.py relay_outbox`: runs, stops when told to, tells how far behind it is."""
+"""`manage.py relay_outbox`: runs, stops on a signal, reports its lag."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from audit.models import OutboxEvent
 from tests.databases import Database, Databases
 from tests.processes import HANG_TIMEOUT, ROOT, environment, eventually, manage
 
-from .outbox import later, outbox_database, state, write
+from .outbox import advance_time, outbox_database, state, write_events
 
 SENDERS = "tests.audit.senders"
 
@@ -56,17 +56,17 @@ def process(database: Database, folder: Path, *arguments: str, **changes: str) -
 
 
 def recorded(folder: Path) -> list[str]:
-    """Ids of what was sent, by all processes."""
+    """Ids of the events sent by all processes."""
     return [line.split()[2] for file in folder.iterdir() for line in file.read_text().splitlines()]
 
 
 # -- the status -----------------------------------------------------------------------------------
 
 
-def test_the_status_is_for_people_and_for_programs(settings: Any) -> None:
+def test_status_is_printed_as_text_and_json(settings: Any) -> None:
     settings.OUTBOX_MAX_ATTEMPTS = 3
-    write(2, wait=100)
-    write(attempts=3)
+    write_events(2, wait=100)
+    write_events(attempts=3)
     text = command("--status")
     assert [line.split()[:2] for line in text.splitlines()] == [
         ["waiting", "2"],
@@ -75,18 +75,18 @@ def test_the_status_is_for_people_and_for_programs(settings: Any) -> None:
         ["oldest", "seconds"],
         ["published", "last"],
     ]
-    told = json.loads(command("--status", "--json"))
-    assert told.pop("oldest_seconds") >= 0
-    assert told == {"waiting": 2, "retrying": 0, "dead": 1, "published_last_minute": 0}
+    status = json.loads(command("--status", "--json"))
+    assert status.pop("oldest_seconds") >= 0
+    assert status == {"waiting": 2, "retrying": 0, "dead": 1, "published_last_minute": 0}
     assert not OutboxEvent.objects.published().exists()
 
 
-def test_json_is_the_form_of_the_status_only() -> None:
+def test_json_option_requires_status() -> None:
     with pytest.raises(CommandError, match="--json needs --status"):
         command("--json")
 
 
-# -- what people get wrong ------------------------------------------------------------------------
+# -- wrong arguments and settings -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def test_json_is_the_form_of_the_status_only() -> None:
         ("builtins.object", "needs send, close and timeout"),
     ],
 )
-def test_a_wrong_sender_is_one_sentence(sender: str, part: str) -> None:
-    (event,) = write()
+def test_wrong_sender_is_refused_in_one_sentence(sender: str, part: str) -> None:
+    (event,) = write_events()
     with pytest.raises(CommandError, match=part) as caught:
         command("--once", "--sender", sender)
     assert "\n" not in str(caught.value)
@@ -111,23 +111,23 @@ def test_a_wrong_sender_is_one_sentence(sender: str, part: str) -> None:
 
 
 @pytest.mark.parametrize("batch", ["0", "-1", "1001", "many", "1.5", ""])
-def test_a_wrong_batch(batch: str) -> None:
+def test_wrong_batch_is_refused(batch: str) -> None:
     with pytest.raises(CommandError, match="is no batch"):
         command("--once", f"--batch={batch}")
 
 
 @pytest.mark.parametrize("lease", ["0", "-1", "3601", "long", "nan", "inf", ""])
-def test_a_wrong_lease(lease: str) -> None:
+def test_wrong_lease_is_refused(lease: str) -> None:
     with pytest.raises(CommandError, match="is no lease"):
         command("--once", f"--lease={lease}")
 
 
-def test_a_lease_within_which_nothing_could_be_sent() -> None:
+def test_lease_shorter_than_a_send_is_refused() -> None:
     with pytest.raises(CommandError, match="too short"):
         command("--once", "--lease", "1")
 
 
-def test_the_webhook_needs_its_settings() -> None:
+def test_webhook_requires_its_settings() -> None:
     with pytest.raises(ImproperlyConfigured, match="OUTBOX_WEBHOOK_URL"):
         command("--once", "--sender", "audit.services.senders.WebhookSender")
 
@@ -157,7 +157,7 @@ def test_missing_secret_of_the_webhook_is_one_line(database: Database) -> None:
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_settings_that_cannot_work(changes: dict[str, str], database: Database) -> None:
+def test_invalid_settings_are_refused(changes: dict[str, str], database: Database) -> None:
     result = manage("relay_outbox", "--status", DATABASE_URL=database.url, **changes)
     assert result.returncode == 1
     assert "Wrong settings: OUTBOX_MAX_ATTEMPTS is 1 or more" in result.stderr
@@ -168,9 +168,9 @@ def test_settings_that_cannot_work(changes: dict[str, str], database: Database) 
 
 
 @pytest.mark.slow
-def test_once_sends_what_is_due_and_ends(database: Database) -> None:
-    events = [*write(3), *write()]
-    write(wait=100)
+def test_once_option_sends_due_events_and_ends(database: Database) -> None:
+    events = [*write_events(3), *write_events()]
+    write_events(wait=100)
     result = manage("relay_outbox", "--once", DATABASE_URL=database.url)
     assert result.returncode == 0, result.stderr
     assert [event for event in events if str(event) in result.stderr] == events
@@ -179,11 +179,11 @@ def test_once_sends_what_is_due_and_ends(database: Database) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_relay_runs_until_told_to_stop(
+def test_relay_runs_until_a_signal_stops_it(
     number: signal.Signals, database: Database, tmp_path: Path
 ) -> None:
-    """The event at work is finished, the others are given back."""
-    events = write(200)
+    """The relay finishes its current event and releases the others."""
+    events = write_events(200)
     folder, gate = tmp_path / "sent", tmp_path / "gate"
     folder.mkdir()
     halt = {"RECORD_HALT": "3", "RECORD_GATE": str(gate)}
@@ -195,7 +195,7 @@ def test_a_relay_runs_until_told_to_stop(
     assert relay.returncode == 0, errors
     assert recorded(folder) == [str(event) for event in events[:3]]
     assert OutboxEvent.objects.published().count() == 3
-    # As if they had never been claimed.
+    # As before the claim.
     assert OutboxEvent.objects.waiting().filter(attempts=0).count() == len(events) - 3
 
 
@@ -203,7 +203,7 @@ def test_a_relay_runs_until_told_to_stop(
 def test_idle_relay_takes_new_events_and_stops(database: Database, tmp_path: Path) -> None:
     relay = process(database, tmp_path, "--sender", f"{SENDERS}.Recorder")
     assert eventually(lambda: [*tmp_path.iterdir()])
-    (event,) = write()
+    (event,) = write_events()
     assert eventually(lambda: recorded(tmp_path) == [str(event)])
     relay.terminate()
     _output, errors = relay.communicate(timeout=HANG_TIMEOUT)
@@ -214,14 +214,14 @@ def test_idle_relay_takes_new_events_and_stops(database: Database, tmp_path: Pat
 def test_a_send_that_outlasts_its_lease_ends_the_process(
     database: Database, tmp_path: Path
 ) -> None:
-    """Nothing is sent late: by then the event is another relay's."""
-    events = write(3)
+    """A late send is impossible: by then another relay may own the event."""
+    events = write_events(3)
     relay = process(database, tmp_path, "--sender", f"{SENDERS}.Hanging", "--lease", "1.5")
     _output, errors = relay.communicate(timeout=HANG_TIMEOUT)
     assert relay.returncode == 1
     assert "Timeout" in errors
     assert recorded(tmp_path) == []
-    later(2)
+    advance_time(2)
     result = manage(
         "relay_outbox",
         "--once",
@@ -235,10 +235,10 @@ def test_a_send_that_outlasts_its_lease_ends_the_process(
 
 
 @pytest.mark.slow
-def test_a_sender_that_leaves_takes_the_process_with_it_and_nothing_else(
+def test_exiting_sender_ends_the_process_and_releases_other_events(
     database: Database, tmp_path: Path
 ) -> None:
-    first, second = write(2)
+    first, second = write_events(2)
     relay = process(database, tmp_path, "--once", "--sender", f"{SENDERS}.Leaving")
     relay.communicate(timeout=HANG_TIMEOUT)
     assert relay.returncode == 3
@@ -247,8 +247,8 @@ def test_a_sender_that_leaves_takes_the_process_with_it_and_nothing_else(
 
 
 @pytest.mark.slow
-def test_failures_are_no_reason_to_end(database: Database, tmp_path: Path) -> None:
-    events = [write()[0] for _ in range(3)]
+def test_failures_do_not_end_the_process(database: Database, tmp_path: Path) -> None:
+    events = [write_events()[0] for _ in range(3)]
     relay = process(database, tmp_path, "--once", "--sender", f"{SENDERS}.Refusing")
     _output, errors = relay.communicate(timeout=HANG_TIMEOUT)
     assert relay.returncode == 0, errors
@@ -257,7 +257,7 @@ def test_failures_are_no_reason_to_end(database: Database, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_without_a_database_it_says_so_in_one_line(tmp_path: Path) -> None:
+def test_missing_database_is_reported_in_one_line(tmp_path: Path) -> None:
     result = manage("relay_outbox", DATABASE_URL=f"postgresql://u@/none?host={tmp_path}")
     assert result.returncode == 1
     assert result.stderr.startswith("Cannot use the database none")

@@ -1,4 +1,4 @@
-"""A relay delivers each event at least once, those of a row in order, and never sends late."""
+"""A relay delivers each event at least once, in order per row, and never after its lease."""
 
 from __future__ import annotations
 
@@ -22,14 +22,24 @@ from audit.services.claims import Claim, Outcome, back_off, claim_events, report
 from audit.services.relay import Relay
 from ebalance.db.ids import uuid7
 from ebalance.db.schema import grants, roles
+from ebalance.failures import Skipped
 from ebalance.services import NotFound, TransitionRefused
 from tests.databases import Database, Databases
 from tests.factories import UserFactory
 from tests.processes import HANG_TIMEOUT, eventually
 
-from .outbox import Memory, drain, later, most, outbox_database, refuse, state, write
+from .outbox import (
+    Memory,
+    advance_time,
+    drain,
+    max_attempts,
+    outbox_database,
+    refuse,
+    state,
+    write_events,
+)
 
-__all__ = ["most"]
+__all__ = ["max_attempts"]
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +57,11 @@ def outbox(database: Database, django_db_blocker: Any) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def long_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failed event is due again only after ``later()``, however slowly a test runs."""
+    """A failed event is due again only after ``advance_time()``, even in a slow test run."""
     monkeypatch.setattr(claims, "back_off", lambda _attempts: 1800.0)
 
 
-# -- what is sent ---------------------------------------------------------------------------------
+# -- delivery -------------------------------------------------------------------------------------
 
 
 def test_an_empty_outbox_sends_nothing() -> None:
@@ -59,8 +69,8 @@ def test_an_empty_outbox_sends_nothing() -> None:
     assert OutboxEvent.objects.lag() == Lag(0, 0, 0, 0.0, 0)
 
 
-def test_an_event_is_sent_once_as_it_was_written() -> None:
-    row = OutboxEvent(pk=uuid7())  # any row will do
+def test_event_is_sent_once_unchanged() -> None:
+    row = OutboxEvent(pk=uuid7())  # any row
     with transaction.atomic():
         publish_event("thing_done", row, status="paid", amount=5000)
     sender = drain()
@@ -72,7 +82,7 @@ def test_an_event_is_sent_once_as_it_was_written() -> None:
     assert drain().events == []
 
 
-def test_what_is_rolled_back_is_never_sent() -> None:
+def test_rolled_back_event_is_never_sent() -> None:
     with suppress(RuntimeError), transaction.atomic():
         publish_event("thing_done", OutboxEvent(pk=uuid7()))
         raise RuntimeError
@@ -81,7 +91,7 @@ def test_what_is_rolled_back_is_never_sent() -> None:
 
 def test_events_of_a_row_are_sent_in_the_order_of_writing() -> None:
     row, other = uuid7(), uuid7()
-    events = [*write(3, row=row), *write(2, row=other), *write(4, row=row)]
+    events = [*write_events(3, row=row), *write_events(2, row=other), *write_events(4, row=row)]
     sent = drain(batch=3).ids
     assert sorted(sent) == sorted(events)
     for which in (row, other):
@@ -89,84 +99,84 @@ def test_events_of_a_row_are_sent_in_the_order_of_writing() -> None:
         assert [e for e in sent if e in numbers] == numbers
 
 
-def test_the_oldest_rows_come_first() -> None:
-    late, early = write(wait=-10), write(wait=-20)
+def test_oldest_rows_are_sent_first() -> None:
+    late, early = write_events(wait=-10), write_events(wait=-20)
     assert drain().ids == [*early, *late]
 
 
-def test_one_row_with_many_events_does_not_take_a_claim_for_each() -> None:
-    write(1_000)
+def test_events_of_one_row_are_claimed_together() -> None:
+    write_events(1_000)
     assert [len(run) for run in claim_events(batch=100, lease=30)] == [100]
-    assert claim_events(batch=10, lease=30) == []  # the rest is held back by those
+    assert claim_events(batch=10, lease=30) == []  # the claimed events block the rest
     OutboxEvent.objects.filter(attempts=1).update(published_at=timezone.now())
     assert [len(run) for run in claim_events(batch=100, lease=30)] == [100]
 
 
-def test_a_batch_is_shared_by_the_rows_in_it() -> None:
+def test_rows_share_a_batch_evenly() -> None:
     for _ in range(3):
-        write(5)
+        write_events(5)
     assert [len(run) for run in claim_events(batch=10, lease=30)] == [3, 3, 3]
 
 
-def test_what_was_published_by_hand_is_not_sent() -> None:
+def test_event_published_by_hand_is_not_sent() -> None:
     row = uuid7()
-    write(2, row=row, sent=True)
-    (event,) = write(row=row)
+    write_events(2, row=row, sent=True)
+    (event,) = write_events(row=row)
     assert drain().ids == [event]
 
 
-def test_what_is_due_later_is_sent_later_and_so_are_those_behind_it() -> None:
+def test_event_due_later_delays_the_events_behind_it() -> None:
     row = uuid7()
-    events = [*write(row=row, wait=100), *write(2, row=row)]
-    others = write(2)
+    events = [*write_events(row=row, wait=100), *write_events(2, row=row)]
+    others = write_events(2)
     assert drain().ids == others
-    later(101)
+    advance_time(101)
     assert drain().ids == events
 
 
-def test_an_event_in_the_middle_that_is_due_later_holds_back_those_behind_it_only() -> None:
+def test_event_due_later_does_not_delay_the_events_before_it() -> None:
     row = uuid7()
-    first, second, third = (write(row=row, wait=wait)[0] for wait in (0, 100, 0))
+    first, second, third = (write_events(row=row, wait=wait)[0] for wait in (0, 100, 0))
     assert drain().ids == [first]
-    later(101)
+    advance_time(101)
     assert drain().ids == [second, third]
 
 
 # -- failures -------------------------------------------------------------------------------------
 
 
-def test_a_failed_event_waits_and_those_behind_it_wait_with_it() -> None:
-    failing, behind = write(2)
-    others = write(2)
+def test_failed_event_delays_the_events_behind_it() -> None:
+    failing, behind = write_events(2)
+    others = write_events(2)
     sender = drain(Memory(refuse(failing)))
     assert sorted(sender.ids) == sorted([failing, *others])
     assert state(failing) == (1, "http_500", False)
     assert state(behind) == (0, None, False)
     assert drain().events == []
-    later(1801)
+    advance_time(1801)
     assert drain().ids == [failing, behind]
     assert state(failing) == (2, "http_500", True)
 
 
-def test_only_the_first_event_of_a_row_is_tried_again() -> None:
-    first, *_behind = write(5)
+def test_only_the_first_event_of_a_row_is_retried() -> None:
+    first, *_behind = write_events(5)
     sender = Memory(refuse())
     for _ in range(4):
         drain(sender)
-        later(3600)
+        advance_time(3600)
     assert sender.ids == [first] * 4
     assert [event.attempts for event in sender.events] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 3, 8, 20, 1000])
-def test_waits_grow_up_to_an_hour_and_differ(attempts: int) -> None:
+def test_back_off_grows_to_an_hour_and_varies(attempts: int) -> None:
     longest = min(3600, 2**attempts)
     waits = [back_off(attempts) for _ in range(50)]
     assert all(longest / 2 <= wait <= longest for wait in waits)
     assert len(set(waits)) > 1
 
 
-def test_after_a_failure_the_database_s_clock_says_when_it_is_due(
+def test_retry_time_is_taken_from_the_database_clock(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(claims, "back_off", lambda _attempts: 2.0)
@@ -176,40 +186,40 @@ def test_after_a_failure_the_database_s_clock_says_when_it_is_due(
             cursor.execute("SELECT clock_timestamp()")
             return cursor.fetchone()[0]
 
-    (event,) = write()
+    (event,) = write_events()
     before = clock()
     drain(Memory(refuse()))
     due = OutboxEvent.objects.get(pk=event).available_at
     assert before + timedelta(seconds=2) <= due <= clock() + timedelta(seconds=2)
 
 
-def test_after_the_last_attempt_an_event_is_a_dead_letter(most: int, caplog: Any) -> None:
-    dead, behind = write(2)
-    (other,) = write()
+def test_event_is_a_dead_letter_after_its_last_attempt(max_attempts: int, caplog: Any) -> None:
+    dead, behind = write_events(2)
+    (other,) = write_events()
     sender = Memory(refuse(dead, code="timeout"))
-    for _ in range(most + 2):
+    for _ in range(max_attempts + 2):
         drain(sender)
-        later(3600)
-    assert sender.ids.count(dead) == most
+        advance_time(3600)
+    assert sender.ids.count(dead) == max_attempts
     assert other in sender.ids
     assert behind not in sender.ids
-    assert state(dead) == (most, "timeout", False)
+    assert state(dead) == (max_attempts, "timeout", False)
     assert [event.pk for event in OutboxEvent.objects.dead()] == [dead]
     assert "dead letter" in caplog.text
 
 
-def test_a_new_event_of_a_row_with_a_dead_letter_waits_too(most: int) -> None:
+def test_new_event_behind_a_dead_letter_waits(max_attempts: int) -> None:
     row = uuid7()
-    write(row=row, attempts=most)
-    write(row=row)
+    write_events(row=row, attempts=max_attempts)
+    write_events(row=row)
     assert drain().events == []
 
 
 @pytest.mark.parametrize("error", [RuntimeError("тревога"), ValueError(), OperationalError("x")])
-def test_an_unexpected_error_is_a_failure_and_the_relay_goes_on(
+def test_unexpected_error_is_a_failure_and_the_relay_continues(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (bad,), (good,) = write(), write()
+    (bad,), (good,) = write_events(), write_events()
 
     def answer(event: OutboxEvent) -> None:
         if event.pk == bad:
@@ -222,15 +232,15 @@ def test_an_unexpected_error_is_a_failure_and_the_relay_goes_on(
 
 
 @pytest.mark.parametrize("code", ["Not A Code", "", "тревога", "a" * 61, "a\n"])
-def test_a_failure_without_a_proper_code_is_kept_all_the_same(code: str) -> None:
-    (bad,), (good,) = write(), write()
+def test_failure_with_an_invalid_code_is_recorded(code: str) -> None:
+    (bad,), (good,) = write_events(), write_events()
     drain(Memory(refuse(bad, code=code)))
     assert (state(bad), state(good)) == ((1, "internal", False), (1, None, True))
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), BaseException()])
-def test_a_sender_that_ends_the_process_gives_back_what_was_claimed(error: BaseException) -> None:
-    (sent,), (bad, behind), (other,) = write(), write(2), write()
+def test_exiting_sender_releases_the_claimed_events(error: BaseException) -> None:
+    (sent,), (bad, behind), (other,) = write_events(), write_events(2), write_events()
 
     def answer(event: OutboxEvent) -> None:
         if event.pk == bad:
@@ -247,23 +257,23 @@ def test_a_sender_that_ends_the_process_gives_back_what_was_claimed(error: BaseE
 # -- leases ---------------------------------------------------------------------------------------
 
 
-def test_a_claim_is_nobody_else_s_until_its_lease_ends() -> None:
-    events = write(3)
-    lost = claim_events(batch=10, lease=3600)  # and never heard of again
+def test_claim_is_exclusive_until_its_lease_ends() -> None:
+    events = write_events(3)
+    lost = claim_events(batch=10, lease=3600)  # and never reported
     assert [claim.event.pk for claim in lost[0]] == events
-    later(1800)
+    advance_time(1800)
     assert drain().events == []
-    later(1801)
+    advance_time(1801)
     assert drain().ids == events
     assert state(events[0]) == (2, "lease_expired", True)
 
 
-def test_a_relay_that_keeps_dying_makes_a_dead_letter(most: int) -> None:
-    (event,) = write()
-    for _ in range(most):
+def test_event_of_a_relay_that_keeps_dying_becomes_a_dead_letter(max_attempts: int) -> None:
+    (event,) = write_events()
+    for _ in range(max_attempts):
         assert claim_events(batch=10, lease=30)
-        assert not OutboxEvent.objects.dead()  # the last attempt may still be under way
-        later(31)
+        assert not OutboxEvent.objects.dead()  # the last attempt may still be running
+        advance_time(31)
     assert drain().events == []
     assert [row.pk for row in OutboxEvent.objects.dead()] == [event]
 
@@ -274,10 +284,10 @@ def claimed() -> list[Claim]:
 
 
 @pytest.mark.parametrize("kind", ["sent", "failed", "released"])
-def test_a_report_about_a_claim_that_was_taken_over_changes_nothing(kind: Any) -> None:
-    write()
+def test_report_about_a_lost_claim_changes_nothing(kind: Any) -> None:
+    write_events()
     (late,) = claimed()
-    later(31)
+    advance_time(31)
     (current,) = claimed()
     before = OutboxEvent.objects.values().get()
     assert report_outcomes([Outcome(late, kind, "timeout")]) == 0
@@ -285,9 +295,9 @@ def test_a_report_about_a_claim_that_was_taken_over_changes_nothing(kind: Any) -
     assert report_outcomes([Outcome(current, "sent")]) == 1
 
 
-def test_a_release_that_is_reported_twice_does_not_release_the_next_claim() -> None:
-    """The first report may have been committed, and the answer lost."""
-    write()
+def test_repeated_release_does_not_release_the_next_claim() -> None:
+    """The first report may have been committed although its answer was lost."""
+    write_events()
     (first,) = claimed()
     assert report_outcomes([Outcome(first, "released")]) == 1
     (second,) = claimed()
@@ -296,8 +306,8 @@ def test_a_release_that_is_reported_twice_does_not_release_the_next_claim() -> N
     assert claim_events(batch=10, lease=30) == []
 
 
-def test_a_late_report_of_a_claim_that_nobody_took_over_counts() -> None:
-    (event,) = write()
+def test_late_report_of_an_unclaimed_event_counts() -> None:
+    (event,) = write_events()
     (late,) = claimed()
     with connection.cursor() as cursor:  # time passes without a change of the row
         cursor.execute("SELECT pg_sleep(0.01)")
@@ -306,7 +316,7 @@ def test_a_late_report_of_a_claim_that_nobody_took_over_counts() -> None:
 
 
 def test_a_release_leaves_no_trace() -> None:
-    events = write(2, wait=-50)
+    events = write_events(2, wait=-50)
     before = list(OutboxEvent.objects.order_by("pk").values())
     run = claimed()
     assert report_outcomes([Outcome(claim, "released") for claim in run]) == 2
@@ -314,16 +324,16 @@ def test_a_release_leaves_no_trace() -> None:
     assert [row["id"] for row in before] == events
 
 
-def test_no_send_is_begun_that_might_outlast_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    events = write(5)
-    passed = [0.0]  # seconds of the relay's clock, which stands still but for the sends
+def test_send_that_might_outlast_the_lease_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = write_events(5)
+    passed = [0.0]  # seconds of the relay's clock, which only sends advance
 
     def send(event: OutboxEvent) -> None:
         passed[0] += 29.1
 
     monkeypatch.setattr(relay.time, "monotonic", lambda: passed[0])
     sender = Memory(send)
-    one = Relay(sender, lease=59.0)  # less than a second is left after the second event
+    one = Relay(sender, lease=59.0)  # leaves less than a second after the second event
     assert one.step() == 5
     monkeypatch.undo()
     assert sender.ids == events[:2]
@@ -336,30 +346,30 @@ def test_a_lease_must_be_longer_than_a_delivery() -> None:
         Relay(Memory(), lease=1.0)
 
 
-def test_a_clock_of_the_host_that_jumps_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    events = write(3)
+def test_jumping_host_clock_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = write_events(3)
     jumps = iter(range(10**6, -(10**6), -1000))
     monkeypatch.setattr(time, "time", lambda: float(next(jumps)))
     monkeypatch.setattr(timezone, "now", lambda: timezone.datetime.min)
     assert drain().ids == events
 
 
-def test_a_clock_of_the_database_that_goes_back_delays_and_loses_nothing() -> None:
-    """What was written before the step back is due a little later, and first in its row."""
+def test_database_clock_set_back_loses_no_event() -> None:
+    """An event written before the step is due a little later and is still first in its row."""
     row = uuid7()
-    (before,) = write(row=row, wait=1000)
-    (after,) = write(row=row)
+    (before,) = write_events(row=row, wait=1000)
+    (after,) = write_events(row=row)
     assert drain().events == []
-    later(1001)
+    advance_time(1001)
     assert drain().ids == [before, after]
 
 
 # -- several relays -------------------------------------------------------------------------------
 
 
-def test_two_relays_never_have_one_event_at_once(database: Database) -> None:
-    """The one that has it sends until the other has looked and ended."""
-    (event,) = write()
+def test_two_relays_never_claim_the_same_event(database: Database) -> None:
+    """The claimant keeps sending until the other relay has ended without a claim."""
+    (event,) = write_events()
     one_ended = threading.Event()
     senders = [Memory(lambda _event: one_ended.wait(HANG_TIMEOUT)) for _ in range(2)]
     barrier = threading.Barrier(2)
@@ -381,16 +391,16 @@ def test_two_relays_never_have_one_event_at_once(database: Database) -> None:
     assert state(event) == (1, None, True)
 
 
-def test_a_row_that_somebody_has_locked_is_passed_over(database: Database) -> None:
-    (held,), (free,) = write(), write()
-    with database.connect() as stranger:
-        stranger.execute("SELECT 1 FROM outbox_events WHERE id = %s FOR UPDATE", [held])
+def test_locked_row_is_skipped(database: Database) -> None:
+    (locked,), (free,) = write_events(), write_events()
+    with database.connect() as other:
+        other.execute("SELECT 1 FROM outbox_events WHERE id = %s FOR UPDATE", [locked])
         assert drain().ids == [free]
-        stranger.rollback()
-    assert drain().ids == [held]
+        other.rollback()
+    assert drain().ids == [locked]
 
 
-def test_an_event_that_is_not_committed_yet_is_not_seen(database: Database) -> None:
+def test_uncommitted_event_is_not_sent(database: Database) -> None:
     with database.connect() as writer:
         writer.execute(
             "INSERT INTO outbox_events (event_type, aggregate_type, aggregate_id) "
@@ -401,35 +411,37 @@ def test_an_event_that_is_not_committed_yet_is_not_seen(database: Database) -> N
     assert len(drain().events) == 1
 
 
-def test_thousands_of_events_behind_a_dead_letter_do_not_stand_in_the_way(most: int) -> None:
+def test_thousands_of_events_behind_a_dead_letter_block_no_others(max_attempts: int) -> None:
     row = uuid7()
-    write(row=row, attempts=most, wait=-100)
-    write(2_000, row=row, wait=-99)
-    rest = [write()[0] for _ in range(30)]
+    write_events(row=row, attempts=max_attempts, wait=-100)
+    write_events(2_000, row=row, wait=-99)
+    rest = [write_events()[0] for _ in range(30)]
     assert sorted(drain(batch=10).ids) == sorted(rest)
 
 
-def test_rows_behind_those_that_are_held_back_all_have_their_turn(most: int) -> None:
+def test_rows_behind_blocked_rows_are_claimed(max_attempts: int) -> None:
     for _ in range(60):
         row = uuid7()
-        write(row=row, attempts=most, wait=-100)
-        write(2, row=row, wait=-99)
+        write_events(row=row, attempts=max_attempts, wait=-100)
+        write_events(2, row=row, wait=-99)
     for _ in range(4):
-        (event,) = write()
+        (event,) = write_events()
         ((claim,),) = claim_events(batch=10, lease=30)
         assert claim.event.pk == event
         assert claim_events(batch=10, lease=30) == []
 
 
-def test_heads_are_found_by_index_before_the_planner_knows_of_them() -> None:
-    """Right after a burst the statistics still say that nearly nothing is unpublished."""
-    write(10, sent=True)
+def test_heads_are_read_by_index_with_outdated_statistics() -> None:
+    """Right after a burst, the statistics still count almost no unpublished event."""
+    write_events(10, sent=True)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE outbox_events")
-        write(3_000)
+        write_events(3_000)
         with transaction.atomic():
             cursor.execute(claims.BY_INDEX)
-            cursor.execute("EXPLAIN (COSTS OFF) " + claims.HEADS, {"batch": 100, "most": 20})
+            cursor.execute(
+                "EXPLAIN (COSTS OFF) " + claims.HEADS, {"batch": 100, "most": 20, "leave": []}
+            )
             plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "outbox_events_heads" in plan
     assert "Seq Scan" not in plan
@@ -437,7 +449,7 @@ def test_heads_are_found_by_index_before_the_planner_knows_of_them() -> None:
     assert "outbox_events_next" in plan
 
 
-# -- the database goes away -----------------------------------------------------------------------
+# -- lost databases -------------------------------------------------------------------------------
 
 
 def end_connections(database: Database) -> None:
@@ -449,7 +461,7 @@ def end_connections(database: Database) -> None:
 
 
 def test_outcomes_survive_a_restarted_database(database: Database) -> None:
-    events = write(3)
+    events = write_events(3)
 
     def answer(event: OutboxEvent) -> None:
         if event.pk == events[1]:
@@ -460,7 +472,7 @@ def test_outcomes_survive_a_restarted_database(database: Database) -> None:
 
 
 @pytest.mark.slow
-def test_a_relay_at_work_waits_for_its_database(database: Database, caplog: Any) -> None:
+def test_running_relay_waits_for_its_database(database: Database, caplog: Any) -> None:
     stopping = threading.Event()
     sender = Memory()
 
@@ -473,11 +485,11 @@ def test_a_relay_at_work_waits_for_its_database(database: Database, caplog: Any)
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        (first,) = write()
+        (first,) = write_events()
         assert eventually(lambda: sender.ids == [first])
         connection.close()
         end_connections(database)
-        (second,) = write()
+        (second,) = write_events()
         assert eventually(lambda: sender.ids == [first, second])
     finally:
         stopping.set()
@@ -486,7 +498,7 @@ def test_a_relay_at_work_waits_for_its_database(database: Database, caplog: Any)
     assert "outbox: " in caplog.text
 
 
-def test_a_database_that_is_not_there_from_the_beginning_is_an_error(
+def test_missing_database_at_the_start_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def away(**_: object) -> None:
@@ -497,27 +509,27 @@ def test_a_database_that_is_not_there_from_the_beginning_is_an_error(
         Relay(Memory(), lease=30).run()
 
 
-def test_told_to_stop_while_the_database_is_away_a_relay_does_not_wait(
+def test_stopped_relay_does_not_wait_for_the_database(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    write(3)
-    told: list[bool] = []
+    write_events(3)
+    stops: list[bool] = []
 
-    def away(outcomes: list[Outcome]) -> int:
+    def away(outcomes: list[Outcome], skipped: Skipped) -> int:
         raise OperationalError
 
-    sender = Memory(lambda event: told.append(True))
+    sender = Memory(lambda event: stops.append(True))
     monkeypatch.setattr(relay, "report_outcomes", away)
-    Relay(sender, lease=30, stop=lambda: bool(told)).step()
+    Relay(sender, lease=30, stop=lambda: bool(stops)).step()
     assert len(sender.events) == 1
     assert "3 outcomes were not reported" in caplog.text
 
 
-def test_told_to_stop_a_relay_finishes_the_event_at_work_and_gives_back_the_others() -> None:
-    events = write(3)
-    told: list[bool] = []
-    sender = Memory(lambda event: told.append(True))
-    relay_ = Relay(sender, lease=30, stop=lambda: bool(told))
+def test_stopped_relay_finishes_its_event_and_releases_the_others() -> None:
+    events = write_events(3)
+    stops: list[bool] = []
+    sender = Memory(lambda event: stops.append(True))
+    relay_ = Relay(sender, lease=30, stop=lambda: bool(stops))
     relay_.run()
     assert sender.ids == events[:1]
     assert state(events[0]) == (1, None, True)
@@ -525,9 +537,9 @@ def test_told_to_stop_a_relay_finishes_the_event_at_work_and_gives_back_the_othe
     assert drain().ids == events[1:]
 
 
-def test_what_was_sent_is_reported_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So a relay that dies repeats a second's worth, not a batch."""
-    events = write(3)
+def test_outcomes_are_reported_during_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relay that dies therefore repeats the sends of a second, not of a batch."""
+    events = write_events(3)
     monkeypatch.setattr(relay, "REPORT_EVERY", 0.0)
     published: list[int] = []
     sender = Memory(lambda event: published.append(OutboxEvent.objects.published().count()))
@@ -536,9 +548,9 @@ def test_what_was_sent_is_reported_now_and_then(monkeypatch: pytest.MonkeyPatch)
     assert published == [0, 1, 2]
 
 
-def test_a_relay_says_how_far_behind_it_is(caplog: pytest.LogCaptureFixture) -> None:
+def test_relay_logs_its_lag(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "audit.services.relay")
-    write(wait=100)
+    write_events(wait=100)
     looks = iter([False, True])
     Relay(Memory(), lease=30, stop=lambda: next(looks, True)).run()
     assert re.search(r"outbox: 1 waiting, 0 retrying, 0 dead, oldest \d+\.", caplog.text)
@@ -547,12 +559,12 @@ def test_a_relay_says_how_far_behind_it_is(caplog: pytest.LogCaptureFixture) -> 
 # -- lag ------------------------------------------------------------------------------------------
 
 
-def test_lag_counts_each_event_once(most: int) -> None:
-    write(2)
-    write(wait=100)
-    write(sent=True)
-    write(attempts=most)
-    (failing,) = write()
+def test_lag_counts_each_event_once(max_attempts: int) -> None:
+    write_events(2)
+    write_events(wait=100)
+    write_events(sent=True)
+    write_events(attempts=max_attempts)
+    (failing,) = write_events()
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE outbox_events SET created_at = now() - interval '90 minutes', attempts = 1, "
@@ -571,17 +583,17 @@ def test_lag_counts_each_event_once(most: int) -> None:
     assert OutboxEvent.objects.published().count() == 2
 
 
-def test_dead_letters_are_not_what_the_relay_is_behind_with(most: int) -> None:
-    write(attempts=most)
+def test_lag_does_not_include_dead_letters(max_attempts: int) -> None:
+    write_events(attempts=max_attempts)
     assert OutboxEvent.objects.lag() == Lag(0, 0, 1, 0.0, 0)
 
 
 # -- requeue --------------------------------------------------------------------------------------
 
 
-def test_a_dead_letter_is_sent_again_and_those_behind_it(most: int) -> None:
+def test_requeued_dead_letter_and_events_behind_it_are_sent(max_attempts: int) -> None:
     row = uuid7()
-    (dead,), behind = write(row=row, attempts=most), write(2, row=row)
+    (dead,), behind = write_events(row=row, attempts=max_attempts), write_events(2, row=row)
     event = OutboxEvent.objects.get(pk=dead)
     requeue_event(event, actor=UserFactory(role="owner"))
     assert (event.attempts, event.last_error) == (0, None)
@@ -590,18 +602,18 @@ def test_a_dead_letter_is_sent_again_and_those_behind_it(most: int) -> None:
     assert drain().ids == [dead, *behind]
 
 
-def test_an_event_that_is_in_the_queue_stays_as_it_is(most: int) -> None:
-    write()
-    write(wait=100, attempts=1)
-    write(wait=100, attempts=most)  # its last attempt is under way
+def test_requeue_leaves_a_queued_event_unchanged(max_attempts: int) -> None:
+    write_events()
+    write_events(wait=100, attempts=1)
+    write_events(wait=100, attempts=max_attempts)  # its last attempt is running
     before = list(OutboxEvent.objects.order_by("pk").values())
     for event in OutboxEvent.objects.all():
         requeue_event(event)
     assert list(OutboxEvent.objects.order_by("pk").values()) == before
 
 
-def test_a_delivered_event_is_not_sent_again(most: int) -> None:
-    write(sent=True, attempts=most)
+def test_delivered_event_is_not_requeued(max_attempts: int) -> None:
+    write_events(sent=True, attempts=max_attempts)
     event = OutboxEvent.objects.get()
     before = OutboxEvent.objects.values().get()
     with pytest.raises(TransitionRefused) as refusal:
@@ -610,17 +622,17 @@ def test_a_delivered_event_is_not_sent_again(most: int) -> None:
     assert OutboxEvent.objects.values().get() == before
 
 
-def test_what_is_delivered_meanwhile_is_not_sent_again(most: int) -> None:
-    """The row in hand says dead; the row in the table decides."""
-    write(attempts=most)
+def test_concurrently_delivered_event_is_not_requeued(max_attempts: int) -> None:
+    """The stale row is dead; the row in the table decides."""
+    write_events(attempts=max_attempts)
     stale = OutboxEvent.objects.get()
     OutboxEvent.objects.update(published_at=timezone.now())
     with pytest.raises(TransitionRefused):
         requeue_event(stale)
 
 
-def test_an_event_that_is_gone_is_not_found(most: int) -> None:
-    write(attempts=most)
+def test_deleted_event_cannot_be_requeued(max_attempts: int) -> None:
+    write_events(attempts=max_attempts)
     event = OutboxEvent.objects.get()
     OutboxEvent.objects.all().delete()
     with pytest.raises(NotFound):
@@ -630,9 +642,9 @@ def test_an_event_that_is_gone_is_not_found(most: int) -> None:
 # -- rights ---------------------------------------------------------------------------------------
 
 
-def test_the_application_s_role_may_relay() -> None:
+def test_application_role_may_relay() -> None:
     roles.set_up()
-    events = write(2)
+    events = write_events(2)
     with connection.cursor() as cursor:
         cursor.execute(f"SET ROLE {grants.APP}")
         try:

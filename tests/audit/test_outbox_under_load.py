@@ -1,7 +1,7 @@
-"""Four relays, two of them killed: nothing is lost, and the order of each row is kept.
+"""Four relays, two of them killed: no event is lost, and the order of each row is kept.
 
-A relay is killed while it sends: it halts in the middle of a batch until then. Its lease, which is
-longer than any run, is ended by hand. The other two leave it enough to do.
+Two relays halt in the middle of a batch and are killed there. Their leases, which are longer than
+any run, are ended by hand. The other two relays leave them enough events.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from .outbox import end_lease, outbox_database
 
 ROWS, EVENTS = 200, scaled(4_000)
 BATCH = 50
-HALTS = (BATCH // 2, 3 * BATCH // 2)  # events that a relay has sent when it is killed
-SHARE = EVENTS // 8  # events that each of the others sends before both are killed
+HALTS = (BATCH // 2, 3 * BATCH // 2)  # events that a relay has sent before it is killed
+SHARE = EVENTS // 8  # events that each other relay sends before both are killed
 FILL = """
 INSERT INTO outbox_events (event_type, aggregate_type, aggregate_id, payload)
 SELECT 'thing_done', 'things', md5((n %% %s)::text)::uuid, jsonb_build_object('n', n / %s)
@@ -53,14 +53,14 @@ def start_relay(database: Database, folder: Path, **halt: str) -> subprocess.Pop
 
 
 def deliveries(folder: Path) -> list[tuple[int, str, str, int]]:
-    """(nanoseconds, row, event, number within the row) of each delivery, in the order of time."""
+    """(nanoseconds, row, event, number within the row) of each delivery, in order of time."""
     lines = [line for file in folder.iterdir() for line in file.read_text().splitlines()]
-    told = [line.split() for line in lines]
-    return sorted((int(when), row, event, int(number)) for when, row, event, number in told)
+    fields = [line.split() for line in lines]
+    return sorted((int(when), row, event, int(number)) for when, row, event, number in fields)
 
 
 @pytest.mark.slow
-def test_each_event_is_delivered_and_the_order_of_each_row_is_kept(
+def test_each_event_is_delivered_in_the_order_of_its_row(
     database: Database, tmp_path: Path
 ) -> None:
     folder, gate = tmp_path / "sent", tmp_path / "gate"
@@ -90,19 +90,19 @@ def test_each_event_is_delivered_and_the_order_of_each_row_is_kept(
             relay.kill()
             relay.wait()
 
-    told = deliveries(folder)
-    sent = {event for _when, _row, event, _number in told}
+    delivered = deliveries(folder)
+    sent = {event for _when, _row, event, _number in delivered}
     assert sent == {str(pk) for pk in OutboxEvent.objects.values_list("pk", flat=True)}
     assert len(sent) == EVENTS
     assert len({file for file in folder.iterdir() if file.read_text()}) == 4
 
-    # By whichever relay: never an event before one that was written earlier was delivered.
-    delivered_up_to = dict.fromkeys({row for _when, row, _event, _number in told}, -1)
+    # No relay delivers an event before the earlier events of its row.
+    delivered_up_to = dict.fromkeys({row for _when, row, _event, _number in delivered}, -1)
     assert len(delivered_up_to) == ROWS
-    for _when, row, _event, number in told:
+    for _when, row, _event, number in delivered:
         assert number <= delivered_up_to[row] + 1
         delivered_up_to[row] = max(delivered_up_to[row], number)
 
-    # Both were killed with claims in hand, and what they had sent of them was sent again.
+    # Both were killed with open claims, and the events that they had sent were sent again.
     assert OutboxEvent.objects.filter(last_error="lease_expired").exists()
-    assert 2 <= len(told) - EVENTS <= 2 * BATCH
+    assert 2 <= len(delivered) - EVENTS <= 2 * BATCH

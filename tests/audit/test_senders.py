@@ -78,7 +78,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Server:
-    """A TLS server on 127.0.0.1: reads one request after the other, and gives each to ``talk``."""
+    """A TLS server on 127.0.0.1: reads one request after another and passes each to ``talk``."""
 
     def __init__(self, talk: Callable[[ssl.SSLSocket], object], pem: Path) -> None:
         self.talk = talk
@@ -112,7 +112,7 @@ class Server:
                         self.requests.append(request)
                         self.talk(connection)
             except OSError:
-                pass  # the other side has had enough
+                pass  # the client has hung up
 
     def close(self) -> None:
         self.ending.set()
@@ -136,7 +136,7 @@ def read_request(connection: ssl.SSLSocket) -> tuple[str, dict[str, str], bytes]
     return first, headers, body
 
 
-def saying(answer: bytes) -> Callable[[ssl.SSLSocket], object]:
+def answering(answer: bytes) -> Callable[[ssl.SSLSocket], object]:
     return lambda connection: connection.sendall(answer)
 
 
@@ -167,7 +167,7 @@ def event(**values: Any) -> OutboxEvent:
 def failure(
     talk: Callable[[ssl.SSLSocket], object], pem: Path, *, timeout: float = HANG_TIMEOUT
 ) -> str:
-    """The code with which one delivery fails."""
+    """The error code of one failed delivery."""
     with serving(talk, pem) as server, sending(server.url, pem, timeout=timeout) as sender:
         with pytest.raises(SendFailed) as caught:
             sender.send(event())
@@ -175,31 +175,31 @@ def failure(
         return caught.value.code
 
 
-# -- what is sent ---------------------------------------------------------------------------------
+# -- requests -------------------------------------------------------------------------------------
 
 
 def test_an_event_is_posted_as_json(good: Path) -> None:
-    told = event()
-    with serving(saying(OK), good) as server, sending(server.url, good) as sender:
-        sender.send(told)
+    posted = event()
+    with serving(answering(OK), good) as server, sending(server.url, good) as sender:
+        sender.send(posted)
     ((first, headers, body),) = server.requests
     assert first == "POST /hook HTTP/1.1"
     assert headers["content-type"] == "application/json"
-    assert headers["idempotency-key"] == str(told.pk)
+    assert headers["idempotency-key"] == str(posted.pk)
     assert json.loads(body) == {
-        "id": str(told.pk),
+        "id": str(posted.pk),
         "type": "appointment_confirmed",
         "aggregate_type": "appointment",
-        "aggregate_id": str(told.aggregate_id),
+        "aggregate_id": str(posted.aggregate_id),
         "payload": {"status": "paid"},
-        "created_at": told.created_at.isoformat(),
+        "created_at": posted.created_at.isoformat(),
         "attempt": 2,
     }
 
 
-def test_the_receiver_can_tell_that_it_is_ours_and_new(good: Path) -> None:
+def test_receiver_can_verify_origin_and_age(good: Path) -> None:
     before = int(time.time())
-    with serving(saying(OK), good) as server, sending(server.url, good) as sender:
+    with serving(answering(OK), good) as server, sending(server.url, good) as sender:
         sender.send(event())
     ((_first, headers, body),) = server.requests
     timestamp = headers["webhook-timestamp"]
@@ -210,40 +210,40 @@ def test_the_receiver_can_tell_that_it_is_ours_and_new(good: Path) -> None:
 
 
 def test_one_connection_serves_many_events(good: Path) -> None:
-    with serving(saying(OK), good) as server, sending(server.url, good) as sender:
+    with serving(answering(OK), good) as server, sending(server.url, good) as sender:
         for _ in range(5):
             sender.send(event())
     assert (len(server.requests), server.connections) == (5, 1)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
-def test_every_2xx_says_that_it_was_accepted(status: int, good: Path) -> None:
+def test_every_2xx_status_is_a_delivery(status: int, good: Path) -> None:
     answer = f"HTTP/1.1 {status} Fine\r\nContent-Length: 0\r\n\r\n".encode()
-    with serving(saying(answer), good) as server, sending(server.url, good) as sender:
+    with serving(answering(answer), good) as server, sending(server.url, good) as sender:
         sender.send(event())
         assert len(server.requests) == 1
 
 
-# -- what is no delivery --------------------------------------------------------------------------
+# -- failed deliveries ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [300, 304, 400, 401, 404, 409, 410, 429, 500, 502, 503])
 def test_any_other_status_is_a_failure(status: int, good: Path) -> None:
     answer = f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n".encode()
-    assert failure(saying(answer), good) == f"http_{status}"
+    assert failure(answering(answer), good) == f"http_{status}"
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(status: int, good: Path) -> None:
-    with serving(saying(OK), good) as elsewhere:
+    with serving(answering(OK), good) as elsewhere:
         answer = (
             f"HTTP/1.1 {status} Moved\r\nLocation: {elsewhere.url}\r\nContent-Length: 0\r\n\r\n"
         )
-        assert failure(saying(answer.encode()), good) == f"http_{status}"
+        assert failure(answering(answer.encode()), good) == f"http_{status}"
         assert elsewhere.connections == 0
 
 
-def test_after_a_failure_the_next_event_is_sent(good: Path) -> None:
+def test_next_event_is_sent_after_a_failure(good: Path) -> None:
     answers = iter([b"HTTP/1.1 500 No\r\nContent-Length: 5\r\n\r\nsorry", OK])
     with (
         serving(lambda c: c.sendall(next(answers)), good) as server,
@@ -255,29 +255,29 @@ def test_after_a_failure_the_next_event_is_sent(good: Path) -> None:
     assert len(server.requests) == 2
 
 
-def test_a_certificate_of_somebody_else_is_refused(good: Path, tmp_path: Path) -> None:
+def test_untrusted_certificate_is_refused(good: Path, tmp_path: Path) -> None:
     other = certificate(tmp_path, "other")
-    with serving(saying(OK), other) as server, sending(server.url, good) as sender:
+    with serving(answering(OK), other) as server, sending(server.url, good) as sender:
         with pytest.raises(SendFailed, match="tls"):
             sender.send(event())
         assert server.requests == []
 
 
 def test_an_expired_certificate_is_refused(tmp_path: Path) -> None:
-    assert failure(saying(OK), certificate(tmp_path, "expired", expired=True)) == "tls"
+    assert failure(answering(OK), certificate(tmp_path, "expired", expired=True)) == "tls"
 
 
 def test_a_certificate_for_another_name_is_refused(good: Path) -> None:
-    with serving(saying(OK), good) as server:
+    with serving(answering(OK), good) as server:
         url = server.url.replace("127.0.0.1", "localhost")
         with sending(url, good) as sender, pytest.raises(SendFailed, match="tls"):
             sender.send(event())
     assert server.requests == []
 
 
-def test_certificates_are_checked_without_being_asked_to(good: Path) -> None:
-    """The machine's authorities do not know ours."""
-    with serving(saying(OK), good) as server:
+def test_certificates_are_checked_by_default(good: Path) -> None:
+    """The test's authority is not among those of the machine."""
+    with serving(answering(OK), good) as server:
         sender = WebhookSender(server.url, SECRET, timeout=HANG_TIMEOUT)
         with pytest.raises(SendFailed, match="tls"):
             sender.send(event())
@@ -285,13 +285,13 @@ def test_certificates_are_checked_without_being_asked_to(good: Path) -> None:
     assert server.requests == []
 
 
-def test_nobody_listens(good: Path) -> None:
+def test_closed_port_is_a_failure(good: Path) -> None:
     url = f"https://127.0.0.1:{free_port()}/"
     with sending(url, good) as sender, pytest.raises(SendFailed, match="connection"):
         sender.send(event())
 
 
-def test_an_unknown_host(good: Path) -> None:
+def test_unknown_host_is_a_failure(good: Path) -> None:
     url = "https://nowhere.invalid/"
     with (
         sending(url, good, timeout=5) as sender,  # a resolver may take longer
@@ -323,13 +323,13 @@ def test_garbage_is_a_failure(answer: bytes, good: Path) -> None:
 # -- time and size --------------------------------------------------------------------------------
 
 
-def test_a_server_that_does_not_answer(good: Path) -> None:
-    """It waits for more until the sender hangs up."""
+def test_silent_server_is_a_timeout(good: Path) -> None:
+    """The server reads until the sender hangs up."""
     assert failure(lambda connection: connection.recv(1), good, timeout=0.2) == "timeout"
 
 
-def test_a_server_that_says_one_letter_at_a_time(good: Path) -> None:
-    """Each letter is in time; the whole never is. The server goes on until the sender hangs up."""
+def test_slow_answer_is_a_timeout(good: Path) -> None:
+    """Each letter is in time, the whole answer is not. It ends when the sender hangs up."""
 
     def talk(connection: ssl.SSLSocket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
@@ -340,15 +340,15 @@ def test_a_server_that_says_one_letter_at_a_time(good: Path) -> None:
     assert failure(talk, good, timeout=0.3) == "timeout"
 
 
-def test_a_server_that_never_greets(good: Path) -> None:
-    """The connection is accepted by the machine; TLS is never spoken."""
+def test_missing_tls_handshake_is_a_timeout(good: Path) -> None:
+    """The machine accepts the connection, but no server answers in TLS."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
         with sending(url, good, timeout=0.2) as sender, pytest.raises(SendFailed, match="timeout"):
             sender.send(event())
 
 
-def test_of_a_huge_answer_little_is_read(good: Path) -> None:
+def test_huge_answer_is_read_only_in_part(good: Path) -> None:
     sent: list[int] = []
 
     def talk(connection: ssl.SSLSocket) -> None:
@@ -361,7 +361,7 @@ def test_of_a_huge_answer_little_is_read(good: Path) -> None:
     assert sum(sent) < 100_000_000
 
 
-def test_an_answer_that_breaks_off_after_its_status_was_a_delivery(good: Path) -> None:
+def test_answer_that_ends_after_its_status_is_a_delivery(good: Path) -> None:
     def talk(connection: ssl.SSLSocket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
         connection.close()
@@ -372,10 +372,10 @@ def test_an_answer_that_breaks_off_after_its_status_was_a_delivery(good: Path) -
     assert len(server.requests) == 2
 
 
-def test_a_server_that_comes_back_gets_the_next_event(good: Path) -> None:
-    """It has hung up between two events, as servers do with idle connections."""
+def test_closed_connection_is_reopened_for_the_next_event(good: Path) -> None:
+    """The server has hung up between two events, like servers with idle connections."""
     closing = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    with serving(saying(closing), good) as server, sending(server.url, good) as sender:
+    with serving(answering(closing), good) as server, sending(server.url, good) as sender:
         sender.send(event())
         sender.send(event())
     assert (len(server.requests), server.connections) == (2, 2)
@@ -397,7 +397,7 @@ def test_a_server_that_comes_back_gets_the_next_event(good: Path) -> None:
         ("https://[::1/", "is not an address"),
     ],
 )
-def test_an_address_that_will_not_do(url: str, part: str) -> None:
+def test_invalid_address_is_refused(url: str, part: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=part) as caught:
         WebhookSender(url, SECRET)
     assert "t0ken" not in str(caught.value)
@@ -406,14 +406,14 @@ def test_an_address_that_will_not_do(url: str, part: str) -> None:
 @pytest.mark.parametrize(
     ("secret", "part"), [("", "OUTBOX_WEBHOOK_SECRET must be set"), ("short", "32 characters")]
 )
-def test_a_secret_that_will_not_do(secret: str, part: str) -> None:
+def test_invalid_secret_is_refused(secret: str, part: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=part) as caught:
         WebhookSender("https://example.com/", secret)
     assert "short" not in str(caught.value)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
-def test_plain_http_is_for_the_own_machine_in_development(host: str, settings: Any) -> None:
+def test_plain_http_is_allowed_to_localhost_in_development(host: str, settings: Any) -> None:
     url = f"http://{host}:8000/hook"
     WebhookSender(url, SECRET).close()
     settings.DEPLOYED = True
@@ -421,8 +421,8 @@ def test_plain_http_is_for_the_own_machine_in_development(host: str, settings: A
         WebhookSender(url, SECRET)
 
 
-def test_address_and_secret_come_from_settings(good: Path, settings: Any) -> None:
-    with serving(saying(OK), good) as server:
+def test_address_and_secret_are_read_from_settings(good: Path, settings: Any) -> None:
+    with serving(answering(OK), good) as server:
         settings.OUTBOX_WEBHOOK_URL, settings.OUTBOX_WEBHOOK_SECRET = server.url, SECRET
         sender = WebhookSender(tls=ssl.create_default_context(cafile=good))
         assert sender.timeout == settings.OUTBOX_SEND_TIMEOUT_SECONDS
@@ -435,7 +435,7 @@ def test_neither_address_nor_payload_is_logged(
     good: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    with serving(saying(OK), good) as server, sending(server.url, good) as sender:
+    with serving(answering(OK), good) as server, sending(server.url, good) as sender:
         sender.send(event())
     assert caplog.text == ""
 
@@ -443,11 +443,11 @@ def test_neither_address_nor_payload_is_logged(
 # -- the log sender -------------------------------------------------------------------------------
 
 
-def test_the_log_says_what_happened_to_which_row(caplog: pytest.LogCaptureFixture) -> None:
+def test_log_names_event_type_and_row(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "audit.services.senders")
-    told = event()
-    LogSender().send(told)
+    posted = event()
+    LogSender().send(posted)
     (record,) = caplog.records
     assert record.getMessage() == (
-        f"appointment_confirmed: appointment {told.aggregate_id} (event {told.pk})"
+        f"appointment_confirmed: appointment {posted.aggregate_id} (event {posted.pk})"
     )

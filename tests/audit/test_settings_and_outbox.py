@@ -44,7 +44,7 @@ KEYS = [
             SECRET, word, f"{word}s", f"a_{word}", f"{word}_a", f"a_{word}_a", f"a_{word}s_1"
         )
     ],
-    # Not as a word of their own.
+    # Not as separate words.
     *keys(None, "hold_minutes", "keyboard", "monkey", "secretary_name", "tokenizer", "a_keyed_b"),
     *keys(None, "passwordless", "turkey_zone", "keynote_title"),
 ]
@@ -62,7 +62,7 @@ def test_setting_is_no_secret() -> None:
     write_paths=["sql", "merge", "queryset"],
 )
 def test_a_setting_keeps_its_key(change: Change, write_path: str) -> None:
-    """The audit log tells it by its key."""
+    """The audit log identifies a setting by its key."""
     check_change(change, write_path)
 
 
@@ -75,7 +75,7 @@ def test_a_setting_keeps_its_key_in_an_upsert() -> None:
         )
 
 
-def test_a_secret_is_none_even_without_the_rule_about_keys() -> None:
+def test_secret_key_is_refused_even_without_the_key_trigger() -> None:
     setting = SystemSettingFactory(key="gateway")
     connection.check_constraints()
     execute("ALTER TABLE system_settings DISABLE TRIGGER system_settings_key_stays")
@@ -138,28 +138,28 @@ def test_numbers_of_json_are_read_as_numbers() -> None:
     assert OutboxEvent.objects.get().payload == {"a": 1000, "b": 1}
 
 
-def test_a_key_is_no_phone_number() -> None:
+def test_phone_number_in_a_key_is_refused() -> None:
     with refuses_by_any_rule():
         execute(INSERT, [Jsonb({"phone_79991234567": True})])
 
 
-def test_an_operator_of_ones_own_does_not_let_text_in() -> None:
+def test_shadowing_operator_does_not_admit_text() -> None:
     shadow_equality_operator("text", answer=True)
     with refuses(SAFE, "outbox_events"):
         execute(INSERT, [Jsonb({"a": "мне плохо"})])
 
 
-def test_temporary_type_does_not_let_text_in(databases: Databases) -> None:
-    """Names of types are looked up in the session's temporary schema first."""
+def test_temporary_type_does_not_admit_text(databases: Databases) -> None:
+    """Type names resolve to the session's temporary schema first."""
     name = connection.settings_dict["NAME"]
-    with psycopg.connect(**{**databases.params, "dbname": name}) as stranger:
-        stranger.execute('CREATE DOMAIN pg_temp.text AS "char"')
+    with psycopg.connect(**{**databases.params, "dbname": name}) as session:
+        session.execute('CREATE DOMAIN pg_temp.text AS "char"')
         with pytest.raises(psycopg.errors.CheckViolation, match=SAFE):
-            stranger.execute(INSERT, [Jsonb({"a": "I feel bad, call +79991234567"})])
-        stranger.rollback()
+            session.execute(INSERT, [Jsonb({"a": "I feel bad, call +79991234567"})])
+        session.rollback()
 
 
-TRIES = [
+ATTEMPTS = [
     *range_cases(OutboxEventFactory, "attempts", 0),
     Case("sent", OutboxEventFactory, {"sent": True}),
     Case("no failure", OutboxEventFactory, {"last_error": None}),
@@ -178,9 +178,9 @@ CHANGES = [
 ]
 
 
-@breaks_rules_of(*TRIES)
-def test_tries_are_counted() -> None:
-    check_inserts(TRIES)
+@breaks_rules_of(*ATTEMPTS)
+def test_attempts_are_counted() -> None:
+    check_inserts(ATTEMPTS)
 
 
 @change_params(
@@ -196,7 +196,7 @@ def test_outbox_event_changes_within_its_rules() -> None:
     check_changes(CHANGES)
 
 
-def test_what_is_not_given_is_an_empty_object_to_be_sent_at_once() -> None:
+def test_defaults_are_an_empty_payload_due_at_once() -> None:
     execute(
         "INSERT INTO outbox_events (event_type, aggregate_type, aggregate_id) "
         "VALUES ('a', 'b', uuid7())"

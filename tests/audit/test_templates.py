@@ -1,4 +1,4 @@
-"""Message templates: in use in a version that exists, a subject exactly for e-mail."""
+"""Message templates: an active version exists, and only e-mail has a subject."""
 
 from __future__ import annotations
 
@@ -159,12 +159,6 @@ VERSIONS = [
         SUBJECT,
     ),
     Case(
-        "Telegram with an empty one",
-        MessageTemplateVersionFactory,
-        {"template": telegram, "subject": ""},
-        SUBJECT,
-    ),
-    Case(
         "same number",
         MessageTemplateVersionFactory,
         {"template": lambda: with_version(3)(), "version": 3},
@@ -188,7 +182,7 @@ def test_version_has_a_number_and_a_subject_for_email_only() -> None:
     check_inserts(VERSIONS)
 
 
-def test_a_version_of_no_template_is_refused() -> None:
+def test_version_without_a_template_is_refused() -> None:
     with refuses_by_any_rule():
         execute(
             "INSERT INTO message_template_versions (template_id, version, subject, body_markdown, "
@@ -197,7 +191,7 @@ def test_a_version_of_no_template_is_refused() -> None:
         )
 
 
-def test_an_operator_of_ones_own_does_not_change_the_channel() -> None:
+def test_shadowing_operator_does_not_bypass_the_channel_rule() -> None:
     template = telegram()
     author = UserFactory().pk
     shadow_equality_operator("text", answer=True)
@@ -209,7 +203,7 @@ def test_an_operator_of_ones_own_does_not_change_the_channel() -> None:
         )
 
 
-def test_the_refusal_tells_nothing_of_the_message() -> None:
+def test_refusal_shows_no_text_of_the_message() -> None:
     row, other = MessageTemplateFactory(name="Marker"), telegram()
     for write, rule, table, column in [
         (lambda: update_sql(row, channel="telegram"), CHANNEL, "message_templates", "channel"),

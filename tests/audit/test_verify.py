@@ -1,4 +1,4 @@
-"""Whatever a superuser does to the log past its triggers, the first bad entry is named."""
+"""Verification names the first bad entry after any edit that bypasses the triggers."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from tests.support import execute
 from .tampering import (
     TABLE,
     assign,
-    found,
-    grow,
-    hash_anew,
+    find_damage,
+    grow_log,
     hash_at,
     insert,
     move,
     rehash,
+    rehash_from,
     remove,
     shift,
     superuser,
     swap,
     verify,
-    write,
+    write_sample_log,
 )
 
 pytestmark = pytest.mark.django_db
@@ -46,12 +46,12 @@ each_bypass = pytest.mark.parametrize("bypass", ["disabled", "replica"])
 
 @pytest.fixture
 def log() -> None:
-    write()
-    assert found() is None
+    write_sample_log()
+    assert find_damage() is None
 
 
-def file(*, marks: bool = True) -> CheckpointFile:
-    """A checkpoint file of the log as it is now."""
+def checkpoint_file(*, marks: bool = True) -> CheckpointFile:
+    """A checkpoint file of the current log."""
     return verify(marking=marks).as_file()
 
 
@@ -64,7 +64,7 @@ def test_an_empty_log_is_whole() -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_a_whole_log_is_told_with_its_last_hash() -> None:
+def test_whole_log_is_reported_with_its_last_hash() -> None:
     verified = verify()
     assert (verified.entries, verified.first, verified.last) == (LAST, 1, LAST)
     assert verified.row_hash == hash_at(LAST)
@@ -72,7 +72,7 @@ def test_a_whole_log_is_told_with_its_last_hash() -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_verifying_changes_nothing_and_leaves_nothing_set() -> None:
+def test_verification_changes_no_data_and_no_setting() -> None:
     before = execute("SELECT * FROM audit_log_entries ORDER BY seq")
     settings = execute("SELECT name, setting FROM pg_settings ORDER BY name")
     verify(batch=2, marking=True)
@@ -81,25 +81,25 @@ def test_verifying_changes_nothing_and_leaves_nothing_set() -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_the_session_may_be_set_as_it_likes() -> None:
+def test_session_settings_do_not_affect_verification() -> None:
     execute(
         "SET LOCAL TimeZone = 'Asia/Kamchatka'; SET LOCAL DateStyle = 'SQL, DMY';"
         "SET LOCAL bytea_output = 'escape'; SET LOCAL extra_float_digits = -15;"
         "SET LOCAL quote_all_identifiers = on; SET LOCAL IntervalStyle = 'iso_8601'"
     )
-    assert found() is None
+    assert find_damage() is None
 
 
 @pytest.mark.usefixtures("log")
-def test_entries_that_come_meanwhile_do_not_disturb() -> None:
-    told = []
+def test_concurrent_entries_do_not_disturb_verification() -> None:
+    progress = []
 
     def tick(entries: int) -> None:
-        told.append(entries)
+        progress.append(entries)
         AuditLogEntryFactory()
 
     assert verify(batch=4, tick=tick).last == LAST
-    assert told == [4, 4, 1]
+    assert progress == [4, 4, 1]
     assert verify().last == LAST + 3
 
 
@@ -134,7 +134,7 @@ EDITS = {
 
 
 @advises
-def test_every_column_is_edited_here() -> Iterator[str]:
+def test_every_column_has_an_edit() -> Iterator[str]:
     columns = {f.column for f in AuditLogEntry._meta.concrete_fields}
     edited = OTHER.keys() | ORIGIN.keys() | {"seq"}
     for column in columns - edited:
@@ -150,17 +150,17 @@ def check_edit(name: str, value: Any, seq: int, bypass: str = "disabled") -> Non
         assign(seq, **{name: value})
     (after,) = execute(f"SELECT {name} FROM {TABLE} WHERE seq = %s", [seq])
     if before == after:
-        assert (value, seq) == (None, LAST)  # it was empty before
-        assert found() is None
+        assert (value, seq) == (None, LAST)  # already empty
+        assert find_damage() is None
     else:
-        # An entry without origin has no salt that could be wrong: it has none.
-        assert found() == ("edited", seq)
+        # An entry without an origin has no salt, so there is nothing to edit.
+        assert find_damage() == ("edited", seq)
 
 
 @pytest.mark.parametrize("seq", [5, LAST])
 @pytest.mark.parametrize("edits", EDITS)
 @pytest.mark.usefixtures("log")
-def test_edit_of_every_column_is_found(edits: str, seq: int) -> None:
+def test_edit_of_every_column_is_detected(edits: str, seq: int) -> None:
     """Entry 5 has a value in every column; the last one has no actor and no origin."""
     check_each(
         [(f"{edit[0]} = {edit[1]}", edit) for edit in EDITS[edits]],
@@ -171,7 +171,7 @@ def test_edit_of_every_column_is_found(edits: str, seq: int) -> None:
 @each_bypass
 @pytest.mark.parametrize("seq", [1, 5, LAST])
 @pytest.mark.usefixtures("log")
-def test_edit_of_every_entry_is_found(seq: int, bypass: str) -> None:
+def test_edit_of_every_entry_is_detected(seq: int, bypass: str) -> None:
     check_edit("action", "login", seq, bypass)
 
 
@@ -191,37 +191,37 @@ SMALLEST = [
 
 
 @pytest.mark.usefixtures("log")
-def test_smallest_edit_is_found() -> None:
+def test_smallest_edit_is_detected() -> None:
     def check(change: str) -> None:
         with superuser():
             execute(f"UPDATE {TABLE} SET {change} WHERE seq = 5")
-        assert found() == ("edited", 5)
+        assert find_damage() == ("edited", 5)
 
     check_each([(change, change) for change in SMALLEST], check)
 
 
 @pytest.mark.usefixtures("log")
-def test_an_origin_with_a_salt_and_a_hash_of_its_own_is_an_edit() -> None:
+def test_consistent_edit_of_the_origin_is_detected() -> None:
     with superuser():
         execute(
             f"UPDATE {TABLE} SET ip_address = '192.0.2.77', origin_hash = "
             "audit_origin_hash(origin_salt, '192.0.2.77', user_agent) WHERE seq = 5"
         )
-    assert found() == ("edited", 5)
+    assert find_damage() == ("edited", 5)
 
 
 @pytest.mark.usefixtures("log")
-def test_the_first_of_several_is_named() -> None:
+def test_first_of_several_faults_is_named() -> None:
     with superuser():
         assign(8, action="login")
         remove(6)
         assign(4, actor_role="client")
-    assert found() == ("edited", 4)
+    assert find_damage() == ("edited", 4)
 
 
 @pytest.mark.usefixtures("log")
-def test_a_rule_that_was_dropped_lets_nothing_through() -> None:
-    """Not even what no column could hold."""
+def test_edit_under_dropped_rules_is_detected() -> None:
+    """Including values that no column would accept."""
     execute(
         f"ALTER TABLE {TABLE} DROP CONSTRAINT audit_log_entries_action_is_code, "
         "DROP CONSTRAINT audit_log_entries_actor_role_in_set, "
@@ -237,10 +237,10 @@ def test_a_rule_that_was_dropped_lets_nothing_through() -> None:
         ):
             (kept,) = execute(f"SELECT actor_role, action, entity_key FROM {TABLE} WHERE seq = 5")
             assign(5, **changes)
-            assert found() == ("edited", 5)
+            assert find_damage() == ("edited", 5)
             assign(5, **kept)
         assign(5, row_hash=None)
-        assert found() == ("edited", 5)
+        assert find_damage() == ("edited", 5)
 
 
 # -- removed, inserted, reordered ---------------------------------------------------------------
@@ -250,31 +250,31 @@ def test_a_rule_that_was_dropped_lets_nothing_through() -> None:
     ("first", "last"), [(1, 1), (5, 5), (LAST - 1, LAST - 1), (1, 4), (3, 6), (2, LAST - 1)]
 )
 @pytest.mark.usefixtures("log")
-def test_a_removed_entry_is_found(first: int, last: int) -> None:
+def test_removed_entry_is_detected(first: int, last: int) -> None:
     with superuser():
         remove(first, last)
-    assert found() == ("removed", first)
+    assert find_damage() == ("removed", first)
 
 
 @pytest.mark.usefixtures("log")
-def test_a_removed_entry_is_found_though_the_later_ones_close_up() -> None:
+def test_removed_entry_is_detected_after_renumbering() -> None:
     with superuser():
         remove(5)
         shift(6, -1)
-    assert found() == ("removed", 5)
+    assert find_damage() == ("removed", 5)
 
 
-def test_entries_that_are_gone_by_the_thousand_are_told_in_one_line() -> None:
-    grow(3000)
+def test_thousands_of_missing_entries_are_reported_in_one_line() -> None:
+    grow_log(3000)
     with superuser():
         remove(100, 2500)
-    assert found() == ("removed", 100)
-    assert told() == (
+    assert find_damage() == ("removed", 100)
+    assert damage_message() == (
         "The audit log is damaged at seq 100 (removed): entries are missing from here on."
     )
 
 
-def told(**options: Any) -> str:
+def damage_message(**options: Any) -> str:
     with pytest.raises(Damaged) as caught:
         verify(**options)
     return str(caught.value)
@@ -282,66 +282,66 @@ def told(**options: Any) -> str:
 
 @each_bypass
 @pytest.mark.usefixtures("log")
-def test_an_inserted_entry_is_found(bypass: str) -> None:
+def test_inserted_entry_is_detected(bypass: str) -> None:
     with superuser(bypass):
         shift(5)
         insert(5)
-    assert found() == ("inserted", 5)
+    assert find_damage() == ("inserted", 5)
 
 
 @pytest.mark.usefixtures("log")
-def test_an_inserted_entry_is_found_though_it_is_chained() -> None:
+def test_chained_inserted_entry_is_detected() -> None:
     with superuser():
         shift(5)
         insert(5)
         rehash(5)
-    assert found() == ("inserted", 5)
+    assert find_damage() == ("inserted", 5)
     with superuser():
         rehash(6)
-    assert found() == ("inserted", 6)  # all that can be told: what is 7 now was 6
+    assert find_damage() == ("inserted", 6)  # the best possible answer: entry 7 was entry 6
 
 
 @pytest.mark.usefixtures("log")
-def test_an_inserted_first_entry_is_found() -> None:
+def test_inserted_first_entry_is_detected() -> None:
     with superuser():
         shift(1)
         insert(1, prev_hash=b"")
-    assert found() == ("inserted", 1)
+    assert find_damage() == ("inserted", 1)
 
 
 @pytest.mark.parametrize("right_before", [True, False])
 @pytest.mark.usefixtures("log")
-def test_an_entry_that_was_added_without_its_hash_is_found(right_before: bool) -> None:
+def test_added_entry_without_its_hash_is_detected(right_before: bool) -> None:
     with superuser():
         insert(LAST + 1, prev_hash=hash_at(LAST) if right_before else b"x")
-    assert found() == ("edited", LAST + 1)
+    assert find_damage() == ("edited", LAST + 1)
 
 
 @pytest.mark.usefixtures("log")
-def test_a_number_that_is_there_twice_is_found() -> None:
+def test_duplicate_number_is_detected() -> None:
     execute(f"ALTER TABLE {TABLE} DROP CONSTRAINT audit_log_entries_seq_unique")
     with superuser():
         execute(
             f"INSERT INTO {TABLE} SELECT (jsonb_populate_record(NULL::{TABLE}, to_jsonb(e) || "
             f"jsonb_build_object('id', uuid7()))).* FROM {TABLE} e WHERE seq = 5"
         )
-    assert found() == ("inserted", 5)
+    assert find_damage() == ("inserted", 5)
 
 
 @pytest.mark.parametrize("seq", [0, -7])
 @pytest.mark.usefixtures("log")
-def test_a_number_that_cannot_be_is_found(seq: int) -> None:
+def test_impossible_number_is_detected(seq: int) -> None:
     with superuser():
         insert(seq)
-    assert found() == ("inserted", seq)
+    assert find_damage() == ("inserted", seq)
 
 
 @pytest.mark.usefixtures("log")
-def test_an_entry_without_a_number_is_found() -> None:
+def test_entry_without_a_number_is_detected() -> None:
     execute(f"ALTER TABLE {TABLE} ALTER seq DROP NOT NULL")
     with superuser():
         insert(None)  # type: ignore[arg-type]
-    assert found() == ("inserted", 0)
+    assert find_damage() == ("inserted", 0)
 
 
 PAIRS = [(4, 5), (2, 7), (1, 2), (1, LAST), (LAST - 1, LAST)]
@@ -349,10 +349,10 @@ PAIRS = [(4, 5), (2, 7), (1, 2), (1, LAST), (LAST - 1, LAST)]
 
 @pytest.mark.parametrize(("one", "other"), PAIRS)
 @pytest.mark.usefixtures("log")
-def test_entries_that_changed_their_numbers_are_found(one: int, other: int) -> None:
+def test_swapped_numbers_are_detected(one: int, other: int) -> None:
     with superuser():
         swap(one, other)
-    assert found() == ("reordered", one)
+    assert find_damage() == ("reordered", one)
 
 
 CONTENT = [
@@ -364,8 +364,8 @@ CONTENT = [
 
 @pytest.mark.parametrize(("one", "other"), PAIRS)
 @pytest.mark.usefixtures("log")
-def test_entries_that_changed_their_content_are_found(one: int, other: int) -> None:
-    """Numbers and hashes stay; all that two entries say changes places, their keys too."""
+def test_swapped_contents_are_detected(one: int, other: int) -> None:
+    """Two entries swap their whole content and their keys; numbers and hashes stay."""
     columns = ", ".join(CONTENT)
     with superuser():
         execute(f"ALTER TABLE {TABLE} DROP CONSTRAINT {primary_key()}")
@@ -374,7 +374,7 @@ def test_entries_that_changed_their_content_are_found(one: int, other: int) -> N
             "CASE e.seq WHEN %s THEN %s ELSE %s END) WHERE e.seq IN (%s, %s)",
             [one, other, one, one, other],
         )
-    assert found() == ("edited", one)
+    assert find_damage() == ("edited", one)
 
 
 def primary_key() -> str:
@@ -385,20 +385,20 @@ def primary_key() -> str:
 
 
 @pytest.mark.usefixtures("log")
-def test_three_that_changed_places_are_found() -> None:
+def test_rotated_numbers_are_detected() -> None:
     with superuser():
         move(3, 1000)
         move(5, 3)
         move(7, 5)
         move(1000, 7)
-    assert found() == ("reordered", 3)
+    assert find_damage() == ("reordered", 3)
 
 
 @pytest.mark.usefixtures("log")
-def test_an_entry_with_a_later_number_is_found() -> None:
+def test_moved_entry_is_detected() -> None:
     with superuser():
         move(5, 99)
-    assert found() == ("reordered", 5)
+    assert find_damage() == ("reordered", 5)
 
 
 # -- gaps ---------------------------------------------------------------------------------------
@@ -406,18 +406,18 @@ def test_an_entry_with_a_later_number_is_found() -> None:
 
 @pytest.mark.parametrize(("first", "by"), [(5, 1), (5, 10), (LAST, 1), (1, 3)])
 @pytest.mark.usefixtures("log")
-def test_numbers_that_were_left_out_are_found(first: int, by: int) -> None:
+def test_gap_in_the_numbers_is_detected(first: int, by: int) -> None:
     with superuser():
         shift(first, by)
-    assert found() == ("reordered", first)
+    assert find_damage() == ("reordered", first)
 
 
 @pytest.mark.usefixtures("log")
-def test_numbers_that_were_left_out_are_found_though_all_is_hashed_anew() -> None:
+def test_gap_in_a_rehashed_log_is_detected() -> None:
     with superuser():
         shift(5)
-        hash_anew(6)
-    assert found() == ("removed", 5)
+        rehash_from(6)
+    assert find_damage() == ("removed", 5)
 
 
 # -- hashed anew --------------------------------------------------------------------------------
@@ -425,15 +425,15 @@ def test_numbers_that_were_left_out_are_found_though_all_is_hashed_anew() -> Non
 
 @pytest.mark.parametrize("seq", [1, 5, LAST - 1])
 @pytest.mark.usefixtures("log")
-def test_an_edited_entry_that_was_hashed_anew_is_found(seq: int) -> None:
+def test_rehashed_edit_is_detected(seq: int) -> None:
     with superuser():
         assign(seq, action="login")
         rehash(seq)
-    assert found() == ("rewritten", seq)
+    assert find_damage() == ("rewritten", seq)
 
 
 @pytest.mark.usefixtures("log")
-def test_an_entry_that_is_chained_to_something_else_is_found() -> None:
+def test_entry_chained_to_another_hash_is_detected() -> None:
     with superuser():
         assign(1, prev_hash=bytes(32))
         execute(
@@ -441,56 +441,56 @@ def test_an_entry_that_is_chained_to_something_else_is_found() -> None:
             "actor_role, action, entity_type, entity_id, entity_key, old_value, new_value, "
             "created_at, origin_hash) WHERE seq = 1"
         )
-    assert found() == ("edited", 1)
+    assert find_damage() == ("edited", 1)
 
 
 @pytest.mark.parametrize("seq", [1, 5, LAST])
 @pytest.mark.usefixtures("log")
-def test_a_chain_written_anew_is_found_with_a_checkpoint(seq: int) -> None:
-    before = file()
+def test_rewritten_chain_is_detected_with_a_checkpoint(seq: int) -> None:
+    before = checkpoint_file()
     with superuser():
         assign(seq, action="login")
-        hash_anew(seq)
-    assert found() is None  # nobody can see it
-    assert found(files=[before]) == ("rewritten", seq)
-    assert "or one of" not in told(files=[before])
+        rehash_from(seq)
+    assert find_damage() is None  # undetectable without a checkpoint
+    assert find_damage(files=[before]) == ("rewritten", seq)
+    assert "or one of" not in damage_message(files=[before])
     AuditLogEntryFactory()
-    assert found(files=[before]) == ("rewritten", seq)
+    assert find_damage(files=[before]) == ("rewritten", seq)
 
 
 @pytest.mark.usefixtures("log")
-def test_without_hashes_on_the_way_it_is_told_up_to_where() -> None:
-    before = file(marks=False)
+def test_damage_without_marks_is_located_by_its_end() -> None:
+    before = checkpoint_file(marks=False)
     with superuser():
         remove(5)
         shift(6, -1)
         insert(LAST)
-        hash_anew(5)
-    assert found(files=[before]) == ("rewritten", LAST)
-    assert f"or one of the {LAST - 1} before it" in told(files=[before])
+        rehash_from(5)
+    assert find_damage(files=[before]) == ("rewritten", LAST)
+    assert f"or one of the {LAST - 1} before it" in damage_message(files=[before])
 
 
-def test_of_a_long_log_the_range_is_told(monkeypatch: Any) -> None:
+def test_damage_in_a_long_log_is_located_by_its_range(monkeypatch: Any) -> None:
     monkeypatch.setattr("audit.services.chain.MOST_MARKS", 10)
-    grow(100)
-    before = file()
+    grow_log(100)
+    before = checkpoint_file()
     assert len(before.marks) <= 10
     with superuser():
         assign(70, action="login")
-        hash_anew(70)
-    assert found(files=[before]) == ("rewritten", 80)
-    assert "this entry or one of the 15 before it" in told(files=[before])
+        rehash_from(70)
+    assert find_damage(files=[before]) == ("rewritten", 80)
+    assert "this entry or one of the 15 before it" in damage_message(files=[before])
 
 
 @pytest.mark.usefixtures("log")
-def test_what_came_after_the_checkpoint_is_not_its_to_tell() -> None:
-    before = file()
+def test_checkpoint_does_not_cover_later_entries() -> None:
+    before = checkpoint_file()
     AuditLogEntryFactory.create_batch(3)
-    assert found(files=[before]) is None
+    assert find_damage(files=[before]) is None
     with superuser():
         assign(LAST + 1, action="login")
-        hash_anew(LAST + 1)
-    assert found(files=[before]) is None
+        rehash_from(LAST + 1)
+    assert find_damage(files=[before]) is None
 
 
 # -- a cut tail ---------------------------------------------------------------------------------
@@ -498,93 +498,93 @@ def test_what_came_after_the_checkpoint_is_not_its_to_tell() -> None:
 
 @pytest.mark.parametrize("first", [1, 2, 5, LAST])
 @pytest.mark.usefixtures("log")
-def test_a_cut_tail_is_found_with_a_checkpoint(first: int) -> None:
-    before = file()
+def test_cut_tail_is_detected_with_a_checkpoint(first: int) -> None:
+    before = checkpoint_file()
     with superuser():
         remove(first, LAST)
-    assert found() is None  # nobody can see it
-    assert found(files=[before]) == ("cut", first)
-    assert f"up to {LAST}" in told(files=[before])
+    assert find_damage() is None  # undetectable without a checkpoint
+    assert find_damage(files=[before]) == ("cut", first)
+    assert f"up to {LAST}" in damage_message(files=[before])
 
 
 @pytest.mark.usefixtures("log")
-def test_a_tail_that_grew_again_is_found_with_a_checkpoint() -> None:
-    before = file()
+def test_regrown_tail_is_detected_with_a_checkpoint() -> None:
+    before = checkpoint_file()
     with superuser():
         remove(5, LAST)
     AuditLogEntryFactory.create_batch(2)
-    assert found(files=[before]) == ("rewritten", 5)
+    assert find_damage(files=[before]) == ("rewritten", 5)
     AuditLogEntryFactory.create_batch(10)
-    assert found(files=[before]) == ("rewritten", 5)
+    assert find_damage(files=[before]) == ("rewritten", 5)
     with superuser():
         remove(5, 100)
-    assert found(files=[before]) == ("cut", 5)
+    assert find_damage(files=[before]) == ("cut", 5)
 
 
 @pytest.mark.usefixtures("log")
 def test_damage_before_the_cut_is_named_first() -> None:
-    before = file()
+    before = checkpoint_file()
     with superuser():
         remove(8, LAST)
         assign(3, action="login")
-    assert found(files=[before]) == ("edited", 3)
+    assert find_damage(files=[before]) == ("edited", 3)
 
 
 @pytest.mark.usefixtures("log")
-def test_of_two_checkpoints_both_are_heard() -> None:
-    old = file()
+def test_two_checkpoints_are_both_checked() -> None:
+    old = checkpoint_file()
     AuditLogEntryFactory.create_batch(3)
-    new = file()
+    new = checkpoint_file()
     with superuser():
         remove(LAST + 3)
-    assert found(files=[old]) is None
-    assert found(files=[old, new]) == ("cut", LAST + 3)
-    assert found(files=[new, old]) == ("cut", LAST + 3)
+    assert find_damage(files=[old]) is None
+    assert find_damage(files=[old, new]) == ("cut", LAST + 3)
+    assert find_damage(files=[new, old]) == ("cut", LAST + 3)
 
 
 # -- the origin of an erased person's requests --------------------------------------------------
 
 
-def test_the_origin_of_an_erased_person_may_be_gone() -> None:
+def test_missing_origin_of_an_erased_person_is_no_damage() -> None:
     person = UserFactory(deleted=True)
     AuditLogEntryFactory(actor=person, user_agent="A")
     AuditLogEntryFactory(
         by_system=True, ip_address="192.0.2.1", entity_type="users", entity_id=person.pk
     )
     execute("UPDATE audit_log_entries SET ip_address = NULL, user_agent = NULL, origin_salt = NULL")
-    assert found() is None
+    assert find_damage() is None
     with superuser():
         assign(2, entity_id=uuid7())
-    assert found() == ("edited", 2)
+    assert find_damage() == ("edited", 2)
 
 
-def test_the_origin_of_somebody_unknown_may_be_gone_where_the_log_says_so() -> None:
+def test_missing_unknown_origin_is_no_damage_once_its_erasure_is_logged() -> None:
     lead: dict[str, Any] = {"entity_type": "leads", "entity_id": uuid7()}
     AuditLogEntryFactory(by_system=True, ip_address="192.0.2.1", **lead)
     with superuser():
         assign(1, ip_address=None, user_agent=None, origin_salt=None)
-    assert found() == ("edited", 1)
+    assert find_damage() == ("edited", 1)
     AuditLogEntryFactory(action=FORGOTTEN, **lead | {"entity_id": uuid7()})
-    assert found() == ("edited", 1)
+    assert find_damage() == ("edited", 1)
     AuditLogEntryFactory(action=FORGOTTEN, **lead)
-    assert found() is None
+    assert find_damage() is None
 
 
-def test_nobody_is_called_deleted_for_a_while_to_empty_an_entry() -> None:
+def test_temporary_deletion_of_a_user_is_detected() -> None:
     AuditLogEntryFactory(actor=UserFactory(deleted=True))
     execute("UPDATE audit_log_entries SET ip_address = NULL, origin_salt = NULL")
-    assert found() is None
+    assert find_damage() is None
     connection.check_constraints()
     execute("ALTER TABLE users DISABLE TRIGGER USER")
     execute("UPDATE users SET status = 'active', deleted_at = NULL, email = 'a@example.com'")
-    assert found() == ("edited", 1)
+    assert find_damage() == ("edited", 1)
 
 
-# -- what a superuser could put in the place of the server's own --------------------------------
+# -- objects that shadow those of the server ----------------------------------------------------
 
 
 @pytest.mark.usefixtures("log")
-def test_functions_of_the_project_are_not_asked() -> None:
+def test_verification_does_not_use_project_functions() -> None:
     with superuser():
         assign(5, action="login")
     body = "LANGUAGE sql RETURN (SELECT row_hash FROM public.audit_log_entries e WHERE e.seq = $3)"
@@ -594,11 +594,11 @@ def test_functions_of_the_project_are_not_asked() -> None:
         "entity_key text, old_value jsonb, new_value jsonb, created_at timestamptz, "
         f"origin_hash bytea) RETURNS bytea {body}"
     )
-    assert found() == ("edited", 5)
+    assert find_damage() == ("edited", 5)
 
 
 @pytest.mark.usefixtures("log")
-def test_functions_operators_and_tables_of_ones_own_are_not_asked() -> None:
+def test_verification_ignores_shadowing_objects() -> None:
     with superuser():
         assign(5, action="login")
     shadow_equality_operator("bytea", answer=True)
@@ -606,15 +606,15 @@ def test_functions_operators_and_tables_of_ones_own_are_not_asked() -> None:
         "CREATE FUNCTION strange.sha256(bytea) RETURNS bytea LANGUAGE sql RETURN '\\x00'::bytea;"
         "CREATE TEMPORARY TABLE audit_log_entries AS SELECT * FROM public.audit_log_entries LIMIT 0"
     )
-    assert found() == ("edited", 5)
+    assert find_damage() == ("edited", 5)
 
 
 # -- a long log ---------------------------------------------------------------------------------
 
 
-def test_a_range_is_read_along_the_index_and_nothing_is_kept_of_it() -> None:
-    """The server's memory does not grow with the range, nor its work with the log."""
-    grow(2000)  # and no statistics: the planner knows nothing of it
+def test_range_is_streamed_along_the_index() -> None:
+    """The server's memory is independent of the range, and its work independent of the log."""
+    grow_log(2000)  # without statistics for the planner
     with reading() as db:
         db.execute(f"EXPLAIN {SCAN}", {"after": 500, "hash": b"", "to": 1500})
         plan = " ".join(line for (line,) in db.fetchall())
@@ -623,8 +623,8 @@ def test_a_range_is_read_along_the_index_and_nothing_is_kept_of_it() -> None:
         assert node not in plan
 
 
-def test_it_stops_when_it_is_told() -> None:
-    grow(100)
+def test_verification_stops_on_request() -> None:
+    grow_log(100)
     ticks: list[int] = []
     verification = Verification(batch=10, stop=lambda: len(ticks) == 3, tick=ticks.append)
     with pytest.raises(Stopped):

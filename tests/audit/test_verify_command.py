@@ -26,7 +26,7 @@ from tests.factories import AuditLogEntryFactory
 from tests.processes import HANG_TIMEOUT, ROOT, environment, eventually, manage
 from tests.support import execute
 
-from .tampering import assign, grow, hash_anew, hash_at, remove, superuser, write
+from .tampering import assign, grow_log, hash_at, rehash_from, remove, superuser, write_sample_log
 
 VERIFY = [sys.executable, "manage.py", "verify_audit_log"]
 
@@ -35,7 +35,7 @@ database = pytest.mark.django_db
 
 @pytest.fixture
 def log(db: None) -> None:
-    write()
+    write_sample_log()
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -55,23 +55,23 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "log.json"
 
 
-# -- what it says -------------------------------------------------------------------------------
+# -- output -------------------------------------------------------------------------------------
 
 
 @database
-def test_of_an_empty_log_it_says_so() -> None:
+def test_empty_log_is_reported() -> None:
     assert command() == ["The audit log is empty."]
 
 
 @pytest.mark.usefixtures("log")
-def test_of_a_whole_log_it_says_how_many_how_fast_and_the_last_hash() -> None:
+def test_whole_log_is_reported_with_count_speed_and_last_hash() -> None:
     (line,) = command()
     assert line.startswith("The audit log is whole: 9 entries, seq 1 to 9, ")
     assert line.endswith(f" entries/s, the last hash is {hash_at(9).hex()}.")
 
 
 @pytest.mark.usefixtures("log")
-def test_of_a_damaged_log_it_names_the_first_entry_and_how() -> None:
+def test_damaged_log_is_reported_with_first_entry_and_kind() -> None:
     with superuser():
         assign(7, action="login")
     assert refused() == (
@@ -81,10 +81,10 @@ def test_of_a_damaged_log_it_names_the_first_entry_and_how() -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_it_says_what_it_takes_on_the_word_of_others(file: Path) -> None:
+def test_unverifiable_parts_are_reported(file: Path) -> None:
     with superuser():
         execute("UPDATE audit_log_entries SET created_at = '2017-01-01 00:00Z' WHERE seq <= 3")
-        hash_anew(1)
+        rehash_from(1)
     command("--write-checkpoint", file)
     assert remove_old_segments(now=datetime(2021, 1, 1, tzinfo=UTC)) == 3
     _, removed = command()
@@ -103,13 +103,13 @@ def test_it_says_what_it_takes_on_the_word_of_others(file: Path) -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_a_checkpoint_is_written_and_held_against_the_log(file: Path) -> None:
+def test_checkpoint_is_written_and_compared_with_the_log(file: Path) -> None:
     assert command("--write-checkpoint", file)[-1] == f"{file} is written."
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    said = json.loads(file.read_text())
-    assert (said["seq"], said["row_hash"], said["entries"]) == (9, hash_at(9).hex(), 9)
-    assert [*said["marks"]] == [str(seq) for seq in range(1, 10)]
-    age = datetime.now(UTC) - datetime.fromisoformat(said["written_at"])
+    data = json.loads(file.read_text())
+    assert (data["seq"], data["row_hash"], data["entries"]) == (9, hash_at(9).hex(), 9)
+    assert [*data["marks"]] == [str(seq) for seq in range(1, 10)]
+    age = datetime.now(UTC) - datetime.fromisoformat(data["written_at"])
     assert age.total_seconds() >= 0
     AuditLogEntryFactory()
     assert len(command("--checkpoint", file)) == 1
@@ -119,7 +119,7 @@ def test_a_checkpoint_is_written_and_held_against_the_log(file: Path) -> None:
     assert code == 1
     assert line == (
         "The audit log is damaged at seq 7 (cut): entries are missing from here on; the "
-        f"checkpoint file of {said['written_at']} knows them up to 9."
+        f"checkpoint file of {data['written_at']} knows them up to 9."
     )
 
 
@@ -127,12 +127,12 @@ def test_a_checkpoint_is_written_and_held_against_the_log(file: Path) -> None:
 def test_a_checkpoint_of_an_empty_log_finds_nothing_missing(file: Path) -> None:
     command("--write-checkpoint", file)
     assert command("--checkpoint", file) == ["The audit log is empty."]
-    write()
+    write_sample_log()
     assert len(command("--checkpoint", file)) == 1
 
 
 @pytest.mark.usefixtures("log")
-def test_of_a_damaged_log_no_checkpoint_is_written(file: Path) -> None:
+def test_damaged_log_gets_no_checkpoint(file: Path) -> None:
     with superuser():
         assign(7, action="login")
     assert refused("--write-checkpoint", file)[0] == 1
@@ -140,8 +140,8 @@ def test_of_a_damaged_log_no_checkpoint_is_written(file: Path) -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_an_older_checkpoint_in_its_place_is_asked_first(file: Path) -> None:
-    """It may be the only one that knows of the tail which is gone."""
+def test_older_checkpoint_is_checked_before_it_is_replaced(file: Path) -> None:
+    """The older checkpoint may be the only evidence of a removed tail."""
     command("--write-checkpoint", file)
     before = file.read_bytes()
     with superuser():
@@ -165,14 +165,14 @@ def test_one_file_may_be_read_and_written(file: Path) -> None:
 
 @pytest.mark.usefixtures("log")
 @pytest.mark.parametrize("option", ["--checkpoint", "--write-checkpoint"])
-def test_what_is_something_else_is_neither_read_nor_overwritten(file: Path, option: str) -> None:
+def test_other_file_is_neither_read_nor_overwritten(file: Path, option: str) -> None:
     file.write_text('{"name": "package"}')
     assert refused(option, file) == (2, f"{file} is not a checkpoint of the audit log.")
     assert file.read_text() == '{"name": "package"}'
 
 
 @pytest.mark.usefixtures("log")
-def test_a_file_that_cannot_be_used_is_named_before_the_work(file: Path, monkeypatch: Any) -> None:
+def test_unusable_file_is_named_before_verification(file: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr("audit.services.chain.Verification.run", None)
     nowhere = file.parent / "nowhere" / "log.json"
     assert refused("--checkpoint", file) == (
@@ -186,12 +186,12 @@ def test_a_file_that_cannot_be_used_is_named_before_the_work(file: Path, monkeyp
 
 
 @pytest.mark.usefixtures("log")
-def test_the_file_of_another_log_does_not_fit(file: Path) -> None:
+def test_file_of_another_log_is_refused(file: Path) -> None:
     command("--write-checkpoint", file)
-    said = json.loads(file.read_text())
-    said["row_hash"] = "00" * 32
-    said["marks"] = {}
-    file.write_text(json.dumps(said))
+    data = json.loads(file.read_text())
+    data["row_hash"] = "00" * 32
+    data["marks"] = {}
+    file.write_text(json.dumps(data))
     code, line = refused("--checkpoint", file)
     assert code == 1
     assert "damaged at seq 9 (rewritten)" in line
@@ -199,14 +199,14 @@ def test_the_file_of_another_log_does_not_fit(file: Path) -> None:
 
 
 @pytest.mark.parametrize("batch", ["0", "-1", "x", "", "1.5", "100001", "²"])
-def test_a_wrong_batch_is_said_to_be_one(batch: str) -> None:
+def test_wrong_batch_is_refused(batch: str) -> None:
     code, line = refused("--batch", batch)
     assert code == 2
     assert f"{batch!r} is no batch" in line
 
 
 @pytest.mark.parametrize("name", ["", "\0", "a\0b"])
-def test_a_file_needs_a_name(name: str) -> None:
+def test_empty_file_name_is_refused(name: str) -> None:
     for option in ("--checkpoint", "--write-checkpoint"):
         assert refused(option, name) == (2, "A checkpoint needs the name of a file.")
 
@@ -216,41 +216,41 @@ def test_a_file_needs_a_name(name: str) -> None:
 
 @pytest.fixture
 def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
-    """A database of its own, where what the test writes is committed."""
+    """A database in which the test commits."""
     with django_db_blocker.unblock(), default_connection_on(fresh_database):
         yield fresh_database
 
 
 @pytest.mark.slow
-def test_its_exit_codes_and_its_one_line(committed: Database, file: Path) -> None:
+def test_command_exits_with_a_code_and_one_line(committed: Database, file: Path) -> None:
     def run(*arguments: str) -> tuple[int, list[str], list[str]]:
         done = manage("verify_audit_log", *arguments, DATABASE_URL=committed.url)
         return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
 
-    grow(500)
-    code, said, errors = run("--write-checkpoint", str(file))
-    assert (code, len(said), errors) == (0, 2, [])
+    grow_log(500)
+    code, output, errors = run("--write-checkpoint", str(file))
+    assert (code, len(output), errors) == (0, 2, [])
     with superuser():
         remove(400, 500)
-    code, said, errors = run("--checkpoint", str(file), "--batch", "100")
-    assert (code, said, len(errors)) == (1, [], 1)
+    code, output, errors = run("--checkpoint", str(file), "--batch", "100")
+    assert (code, output, len(errors)) == (1, [], 1)
     assert "damaged at seq 400 (cut)" in errors[0]
-    code, said, errors = run("--checkpoint", str(file.parent))
-    assert (code, said, len(errors)) == (2, [], 1)
+    code, output, errors = run("--checkpoint", str(file.parent))
+    assert (code, output, len(errors)) == (2, [], 1)
     assert "is not a checkpoint" in errors[0]
 
 
 @pytest.mark.usefixtures("log")
-def test_it_stops_after_the_batch_at_hand(file: Path, monkeypatch: Any) -> None:
-    go_on, ends = Verification.verify_range, []
+def test_signal_stops_after_the_current_batch(file: Path, monkeypatch: Any) -> None:
+    verify_range, ends = Verification.verify_range, []
 
-    def go_on_and_signal(self: Verification, place: Any, end: int) -> Any:
+    def verify_and_signal(self: Verification, position: Any, end: int) -> Any:
         ends.append(end)
         if len(ends) == 3:
             signal.raise_signal(signal.SIGTERM)
-        return go_on(self, place, end)
+        return verify_range(self, position, end)
 
-    monkeypatch.setattr(Verification, "verify_range", go_on_and_signal)
+    monkeypatch.setattr(Verification, "verify_range", verify_and_signal)
     code, line = refused("--batch", "2", "--write-checkpoint", file)
     assert code == 128 + signal.SIGTERM
     assert line == "Stopped; the entries verified so far are whole."
@@ -265,9 +265,9 @@ WHERE datname = current_database() AND wait_event_type = 'Lock'
 
 
 @pytest.mark.slow
-def test_process_that_gets_a_signal_stops(committed: Database, file: Path) -> None:
-    """It gets the signal while it waits for the table."""
-    grow(10)
+def test_signal_stops_a_waiting_process(committed: Database, file: Path) -> None:
+    """The signal arrives while the process waits for the table."""
+    grow_log(10)
     with committed.connect() as other, committed.connect(autocommit=True) as watcher:
         other.execute("LOCK TABLE audit_log_entries")
         process = subprocess.Popen(
@@ -297,10 +297,10 @@ print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_log(committed: Database, file: Path) -> None:
-    """What the server needs for a range: test_verify.py."""
+    """The server's own memory is tested in test_verify.py."""
     peaks = []
     for entries in (1_000, 60_000):
-        grow(entries)
+        grow_log(entries)
         done = subprocess.run(
             [sys.executable, "-c", PEAK.format(file=file)],
             cwd=ROOT,
@@ -318,7 +318,7 @@ def test_memory_does_not_grow_with_the_log(committed: Database, file: Path) -> N
 
 
 @pytest.mark.usefixtures("log")
-def test_a_role_that_reads_may_verify(file: Path) -> None:
+def test_read_only_role_may_verify(file: Path) -> None:
     execute(
         "CREATE ROLE test_auditor;"
         "GRANT SELECT ON audit_log_entries, audit_checkpoints TO test_auditor;"

@@ -1,6 +1,6 @@
-"""What a process of tests/audit/test_chain.py does: one connection, many small transactions.
+"""The work of a process of tests/audit/test_chain.py: many small transactions on one connection.
 
-Imported by freshly started processes: no Django here.
+New processes import this module, so it does without Django.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ INSERT INTO audit_log_entries (actor_role, action, entity_type, ip_address)
 VALUES ('system', 'tried', 'test', '192.0.2.1')
 """
 RECORDED = "SELECT record_audit_entry('tried', 'test', NULL, 'a', NULL, '{\"n\": 1}')"
-# The entry is the trigger's, at the end of the transaction.
+# The trigger writes the entry at the end of the transaction.
 CAPTURED = "UPDATE services SET price_amount = price_amount + 1 WHERE id = %s"
 LEVELS = {
     "read committed": psycopg.IsolationLevel.READ_COMMITTED,
@@ -34,11 +34,10 @@ def mix(
     level: str,
     until: str | None = None,
 ) -> Counter:
-    """Write entries in every way, one to three in a transaction, and take a third of them back.
+    """Write entries by every statement, one to three in a transaction; roll back a third of them.
 
-    So many rounds, and on until the file ``until`` is there, if one is named.
-
-    Counts entries that stayed as "kept", transactions that were refused by their SQLSTATE.
+    Runs for ``rounds`` transactions, and then until the file ``until`` exists, if one is given.
+    Counts committed entries as "kept", and refused transactions by their SQLSTATE.
     """
     dice, seen = random.Random(seed), Counter()
     with psycopg.connect(conninfo) as connection:
@@ -50,7 +49,7 @@ def mix(
             try:
                 for _ in range(entries):
                     statement = dice.choice([DIRECT, RECORDED, RECORDED, CAPTURED])
-                    # Each writer has a service of its own: only the log is contended for.
+                    # Each writer has its own service, so that only the log is contended.
                     connection.execute(
                         statement, [services[seed]] if statement == CAPTURED else None
                     )
@@ -66,7 +65,7 @@ def mix(
 
 
 def write_for_ever(conninfo: str, lines: int) -> None:
-    """Until it is killed: transactions of three entries. The first so many each print a line."""
+    """Write transactions of three entries until killed; the first ``lines`` each print a line."""
     with psycopg.connect(conninfo) as connection:
         for n in count():
             for _ in range(3):

@@ -1,4 +1,4 @@
-"""What must hold of booking and payment after every step, read by SQL."""
+"""Invariants of booking and payment, checked by SQL after every step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.db import connection
 
 from crm.models import FUNNEL_STAGES
 from crm.services.events import PROMOTIONS
-from tests.booking.reference import KEEPING
+from tests.booking.reference import BLOCKING
 
 TABLES = (
     "appointments",
@@ -30,16 +30,16 @@ TABLES = (
     "services",
 )
 READ = "; ".join(f"SELECT * FROM {table} ORDER BY id" for table in TABLES)
-JSON = {"payload", "properties"}  # Django's cursors give it as text
+JSON = {"payload", "properties"}  # Django's cursors return JSON as text
 
 type Row = dict[str, Any]
 type State = dict[str, dict[UUID, Row]]
 
 
 def read_state() -> State:
-    """All rows of the tables that verbs write, by SQL; rows in the order of their keys.
+    """Read all rows of the tables that services write, ordered by key.
 
-    One round trip: this is read after every step of a random machine.
+    One round trip, because the random machines call this after every step.
     """
     state = {}
     with connection.cursor() as cursor:
@@ -58,13 +58,13 @@ def read_state() -> State:
     return state
 
 
-# The life of an appointment as the outbox tells it. What replaces another is not booked again; what
-# is free of charge is not paid.
+# The outbox events of an appointment, in order. A row that replaces another has no `booked` event,
+# and a free one has no `paid` event.
 PATH = re.compile(
     r"(booked )?(paid )?confirmed (canceled |rescheduled |completed )?"
     r"|booked (hold_expired |canceled )?"
 )
-LAST_TOLD = {
+LAST_EVENTS = {
     "pending_payment": "booked",
     "confirmed": "confirmed",
     "rescheduled": "rescheduled",
@@ -87,7 +87,7 @@ def outbox(state: State, *types: str) -> list[Row]:
 
 
 def refunds(state: State) -> dict[UUID, int]:
-    """Roubles due back, by payment."""
+    """Return the roubles due back, by payment."""
     due: dict[UUID, int] = defaultdict(int)
     for event in outbox(state, "refund_due"):
         due[event["aggregate_id"]] += event["payload"]["amount"]
@@ -95,54 +95,54 @@ def refunds(state: State) -> dict[UUID, int]:
 
 
 def check_no_overlap(state: State) -> None:
-    keeping = sorted(
+    blocked = sorted(
         (
             row["start_at_utc"],
             row["end_at_utc"] + timedelta(minutes=row["buffer_minutes"]),
         )
         for row in state["appointments"].values()
-        if row["status"] in KEEPING
+        if row["status"] in BLOCKING
     )
-    for (_, until), (start, _) in itertools.pairwise(keeping):
-        assert until <= start, keeping
+    for (_, until), (start, _) in itertools.pairwise(blocked):
+        assert until <= start, blocked
 
 
 def check_slots(state: State) -> None:
-    """A slot is reserved exactly while one appointment keeps or has used it."""
+    """A slot is reserved exactly while one appointment blocks it or has used it."""
     users = Counter(
         row["slot_id"]
         for row in state["appointments"].values()
-        if row["status"] in (*KEEPING, "completed") and row["slot_id"]
+        if row["status"] in (*BLOCKING, "completed") and row["slot_id"]
     )
     for key, slot in state["availability_slots"].items():
         assert users[key] == (slot["status"] == "reserved"), (slot, users[key])
 
 
 def check_money(state: State) -> None:
-    """What came in is kept for a session, or due back; nobody gets back more than they paid."""
+    """Each succeeded payment belongs to a session or is due back, and no refund exceeds it."""
     due = refunds(state)
     payments = state["payments"]
     for key, amount in due.items():
         assert 0 < amount <= payments[key]["amount"], (payments[key], amount)
     for rows in chains(state):
         keys = {row["id"] for row in rows}
-        mine = [
+        succeeded = [
             p
             for p in payments.values()
             if p["appointment_id"] in keys and p["status"] == "succeeded"
         ]
-        kept = sum(p["amount"] - due[p["id"]] for p in mine)
+        kept = sum(p["amount"] - due[p["id"]] for p in succeeded)
         last = rows[-1]
         agreed = last["deposit_amount"] or last["price_amount"]
         assert kept <= last["price_amount"]
         match last["status"], last["outcome"]:
             case "confirmed" | "completed", _:
                 assert kept >= agreed
-                assert not any(due[p["id"]] for p in mine if due[p["id"]] < p["amount"])
+                assert not any(due[p["id"]] for p in succeeded if due[p["id"]] < p["amount"])
             case ("pending_payment", _) | ("canceled", None | "canceled_by_provider"):
                 assert kept == 0
             case "canceled", "canceled_by_client":
-                (told,) = [
+                (cancellation,) = [
                     e
                     for e in outbox(state, "appointment_canceled")
                     if e["aggregate_id"] == last["id"]
@@ -153,7 +153,7 @@ def check_money(state: State) -> None:
                     if e["payload"]["reason"] == "canceled" and e["aggregate_id"] in due
                     if payments[e["aggregate_id"]]["appointment_id"] in keys
                 ]
-                assert sum(given) == told["payload"].get("refund_amount", 0)
+                assert sum(given) == cancellation["payload"].get("refund_amount", 0)
             case _:
                 raise AssertionError(last)
 
@@ -181,19 +181,21 @@ def check_final_rows(state: State, before: State) -> None:
 
 
 def check_announcements(state: State) -> None:
-    """Each effect is told once, in an order in which it can have happened."""
-    told: dict[UUID, list[str]] = defaultdict(list)
+    """Each effect is published once, in a possible order."""
+    published: dict[UUID, list[str]] = defaultdict(list)
     for event in state["outbox_events"].values():
         if event["aggregate_type"] == "appointments":
-            told[event["aggregate_id"]].append(event["event_type"].removeprefix("appointment_"))
+            published[event["aggregate_id"]].append(
+                event["event_type"].removeprefix("appointment_")
+            )
     for key, row in state["appointments"].items():
-        path = "".join(f"{name} " for name in told[key])
+        path = "".join(f"{name} " for name in published[key])
         assert PATH.fullmatch(path), path
         if row["status"] == "canceled":
             ended = "hold_expired" if row["outcome"] is None else "canceled"
         else:
-            ended = LAST_TOLD[row["status"]]
-        assert told[key][-1] == ended, (row["status"], told[key])
+            ended = LAST_EVENTS[row["status"]]
+        assert published[key][-1] == ended, (row["status"], published[key])
     about_payments = Counter(
         (event["event_type"], event["aggregate_id"])
         for event in outbox(state, "payment_started", "payment_succeeded", "payment_failed")
@@ -208,22 +210,22 @@ def check_announcements(state: State) -> None:
 
 def check_tracking(state: State) -> None:
     tracked = Counter(row["event_name"] for row in state["analytics_events"].values())
-    told = Counter(row["event_type"] for row in state["outbox_events"].values())
+    published = Counter(row["event_type"] for row in state["outbox_events"].values())
     lost = {
         e["aggregate_id"]
         for e in outbox(state, "refund_due")
         if e["payload"]["reason"] == "time_gone"
     }
-    seated = [
+    effective = [
         p for p in state["payments"].values() if p["status"] == "succeeded" and p["id"] not in lost
     ]
-    assert tracked["booking_paid"] == len(seated)
-    assert tracked["booking_confirmed"] == told["appointment_confirmed"]
-    assert tracked["booking_slot_selected"] == told["appointment_booked"]
-    assert tracked["payment_started"] == told["payment_started"]
-    assert tracked["payment_failed"] == told["payment_failed"]
+    assert tracked["booking_paid"] == len(effective)
+    assert tracked["booking_confirmed"] == published["appointment_confirmed"]
+    assert tracked["booking_slot_selected"] == published["appointment_booked"]
+    assert tracked["payment_started"] == published["payment_started"]
+    assert tracked["payment_failed"] == published["payment_failed"]
     assert tracked["appointment_outcome_recorded"] == sum(
-        told[f"appointment_{name}"] for name in ("canceled", "rescheduled", "completed")
+        published[f"appointment_{name}"] for name in ("canceled", "rescheduled", "completed")
     )
     timeline = {row["event_id"]: row for row in state["lead_timeline_events"].values()}
     for row in state["analytics_events"].values():
@@ -231,11 +233,11 @@ def check_tracking(state: State) -> None:
 
 
 def check_leads(state: State, before: State) -> None:
-    """A lead only comes closer, at least as far as its events prove."""
-    far = {key: FUNNEL_STAGES.index(row["status"]) for key, row in state["leads"].items()}
+    """A lead only moves forward, at least to the stage that its events prove."""
+    stages = {key: FUNNEL_STAGES.index(row["status"]) for key, row in state["leads"].items()}
     for key, row in before["leads"].items():
-        assert far[key] >= FUNNEL_STAGES.index(row["status"])
+        assert stages[key] >= FUNNEL_STAGES.index(row["status"])
     for event in state["lead_timeline_events"].values():
         proof = PROMOTIONS.get(event["event_name"])
         if proof is not None:
-            assert far[event["lead_id"]] >= FUNNEL_STAGES.index(proof)
+            assert stages[event["lead_id"]] >= FUNNEL_STAGES.index(proof)

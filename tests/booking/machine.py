@@ -1,6 +1,6 @@
-"""Any sequence of verbs, against tests/booking/reference.py and tests/booking/invariants.py.
+"""Random sequences of service calls, checked by tests/booking/reference.py and invariants.py.
 
-``Booking`` predicts every answer; tests/booking/raw_sql_machine.py lets strangers write in between.
+``Booking`` predicts every result; tests/booking/raw_sql_machine.py adds writes by raw SQL.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ from tests.booking.invariants import (
     check_tracking,
     read_state,
 )
-from tests.booking.reference import No, Unknown, World
+from tests.booking.reference import Refusal, Unknown, World
 from tests.factories import LeadFactory, ServiceFactory, UserFactory
 
 MOSCOW = "Europe/Moscow"
 MORNING = datetime(2031, 3, 3, 7, tzinfo=UTC)
-TICK = timedelta(microseconds=1)  # no two steps at one moment
+TICK = timedelta(microseconds=1)  # no two steps have the same time
 
 
 @dataclass(frozen=True)
 class Move:
-    """A method of a machine and what it is called with."""
+    """A method of a machine and its arguments."""
 
     name: str
     given: dict[str, Any]
@@ -72,10 +72,10 @@ class Move:
 def move[M: Callable[..., None]](
     *, weight: int = 1, needs: str | None = None, **arguments: st.SearchStrategy
 ) -> Callable[[M], M]:
-    """Mark what a machine can do, how often, and what must be there.
+    """Mark a method as a move, with its weight and the list of the world that must not be empty.
 
-    One rule of Hypothesis draws from all of them: of many rules it would leave out most in each
-    sequence, and sequences of one or two verbs say little here.
+    One Hypothesis rule draws from all moves. With many rules Hypothesis would disable most of them
+    in each sequence, and sequences of one or two services find few faults.
     """
 
     def mark(method: M) -> M:
@@ -86,29 +86,29 @@ def move[M: Callable[..., None]](
     return mark
 
 
-def moves(machine: Machine) -> st.SearchStrategy[Move]:
+def possible_moves(machine: Machine) -> st.SearchStrategy[Move]:
     possible = [
         method.moves
-        for method in machine.repertoire()
+        for method in machine.all_moves()
         if method.needs is None or getattr(machine.world, method.needs)
         for _ in range(method.weight)
     ]
     return st.sampled_from(possible).flatmap(lambda drawn: drawn)
 
 
-many = st.integers(0, 11)  # picks one of what is there, counted from the latest
+ROW_NUMBER = st.integers(0, 11)  # picks a row, counted from the latest
 MOSTLY = [True] * 29 + [False]
 
 
 def mostly(good: Any, *others: Any) -> st.SearchStrategy:
-    """``good``, but once in thirty."""
+    """Draw ``good`` 29 times in 30, else one of ``others``."""
     return st.sampled_from(MOSTLY).flatmap(
         lambda usual: st.just(good) if usual else st.sampled_from(others)
     )
 
 
-# Minutes from the next half hour: close together, so that times meet; some far enough to be
-# canceled free of charge, some in the past.
+# Minutes from the next half hour: close together, so that times collide; some far enough for a
+# free cancellation, some in the past.
 OFFSETS = st.sampled_from(
     [*range(0, 240, 30), *range(10, 130, 20), 360, 390, 24 * 60, 24 * 60 + 30, 72 * 60, -30, -90]
 )
@@ -121,7 +121,7 @@ KINDS = st.sampled_from(
 )
 CATEGORIES = mostly("timeout", "canceled", "insufficient_funds", "nonsense")
 REASONS = mostly(None, "illness", "other", "nonsense")
-STARTING = [
+FIRST_SERVICES = [
     {"price": 3000, "deposit": 1001, "free_hours": 24, "partial_hours": 6, "move_hours": 6},
     {"price": 2501, "deposit": None, "free_hours": 2, "move_hours": 1, "moves": 1},
     {"price": 0, "deposit": None, "moves": 2},
@@ -130,18 +130,18 @@ STARTING = [
 
 
 class Machine(RuleBasedStateMachine):
-    """One psychologist's calendar in a transaction that is rolled back at the end."""
+    """The calendar of one psychologist, in a transaction that is rolled back at the end."""
 
-    kind: ClassVar[type[Machine]]  # where steps are counted
+    kind: ClassVar[type[Machine]]  # the class that counts the steps
     steps: ClassVar[int] = 0
-    seen: ClassVar[Counter[str]] = Counter()  # refusals and events, to know that all is reached
+    seen: ClassVar[Counter[str]] = Counter()  # refusals and events, to check the coverage
 
     def __init__(self) -> None:
         super().__init__()
         self.outer = transaction.atomic()
         self.outer.__enter__()
         try:
-            self.furnish()
+            self.create_first_rows()
         except BaseException:
             self.teardown()
             raise
@@ -150,11 +150,11 @@ class Machine(RuleBasedStateMachine):
         transaction.set_rollback(True)
         self.outer.__exit__(None, None, None)
 
-    def furnish(self) -> None:
+    def create_first_rows(self) -> None:
         self.world = World(now=MORNING)
         self.number = itertools.count()
-        self.handles: dict[UUID, Any] = {}  # as the caller got them; never brought up to date
-        for terms in STARTING:
+        self.handles: dict[UUID, Any] = {}  # as the caller got them; never refreshed
+        for terms in FIRST_SERVICES:
             self.world.services.append(self.new_service(**terms))
         self.world.services[3].formats = ("online", "offline")
         self.save_service(self.world.services[3])
@@ -168,12 +168,12 @@ class Machine(RuleBasedStateMachine):
 
     @classmethod
     @cache
-    def repertoire(cls) -> list[Any]:
+    def all_moves(cls) -> list[Any]:
         methods = (getattr(cls, name) for name in sorted(dir(cls)))
         return [method for method in methods if hasattr(method, "moves")]
 
-    @rule(move=st.runner().flatmap(moves))
-    def does(self, move: Move) -> None:
+    @rule(move=st.runner().flatmap(possible_moves))
+    def make_move(self, move: Move) -> None:
         getattr(self, move.name)(**move.given)
 
     def clock(self) -> datetime:
@@ -211,7 +211,7 @@ class Machine(RuleBasedStateMachine):
             cursor.execute(f"UPDATE {table} SET {names} WHERE id = %s", [*values.values(), key])
 
     def at(self, offset: int) -> datetime:
-        """So many minutes after the next half hour."""
+        """Return the time ``offset`` minutes after the next half hour."""
         hour = self.world.now.replace(minute=0, second=0, microsecond=0)
         base = hour + timedelta(minutes=30 if self.world.now.minute < 30 else 60)
         return base + timedelta(minutes=offset)
@@ -235,12 +235,12 @@ class Machine(RuleBasedStateMachine):
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """A step, after which everything is looked at that must always hold."""
+        """Run one step, then check all invariants."""
         before = self.state
         self.world.now += TICK
         self.refused = False
         yield
-        connection.check_constraints()  # what would be asked at commit
+        connection.check_constraints()  # the deferred constraints, as at commit
         self.state = read_state()
         if self.refused:
             assert self.state == before
@@ -248,12 +248,12 @@ class Machine(RuleBasedStateMachine):
         self.kind.steps += 1
 
     def refuse(self, refused: Refused) -> None:
-        """The verb has said no: it has a sentence for people, and has written nothing."""
+        """Record a refusal. It has a sentence for people; step() checks that it wrote nothing."""
         assert refused.sentence
         self.refused = True
         self.kind.seen[type(refused).__name__] += 1
 
-    def verb(self, expected: Callable[[], Any], call: Callable[[], Any]) -> Any:
+    def call_service(self, expected: Callable[[], Any], call: Callable[[], Any]) -> Any:
         raise NotImplementedError
 
     def check(self, before: State) -> None:
@@ -267,39 +267,39 @@ class Machine(RuleBasedStateMachine):
             self.handles[row.key] = model.objects.get(pk=row.key)
         return self.handles[row.key]
 
-    def an_appointment(self, n: int) -> Any:
-        """Mostly one that keeps its time: with the others little can be done."""
-        return self.mostly_one(self.world.appointments, lambda row: row.keeps, n)
+    def pick_appointment(self, n: int) -> Any:
+        """Pick mostly a blocking appointment: few services accept the others."""
+        return self.pick_mostly(self.world.appointments, lambda row: row.is_blocking, n)
 
-    def to_be_paid(self, n: int) -> Any:
+    def pick_unpaid_appointment(self, n: int) -> Any:
         def can_pay(row: Any) -> bool:
-            return row.status == "pending_payment" and not row.is_stale(self.world.now)
+            return row.status == "pending_payment" and not row.has_expired_hold(self.world.now)
 
-        return self.mostly_one(self.world.appointments, can_pay, n)
+        return self.pick_mostly(self.world.appointments, can_pay, n)
 
-    def mostly_one(self, rows: list, fits: Callable[[Any], bool], n: int) -> Any:
-        """An appointment that fits; if there is none, another is booked."""
+    def pick_mostly(self, rows: list, fits: Callable[[Any], bool], n: int) -> Any:
+        """Pick mostly an appointment that fits; book a new one if there is none."""
         if n % 4 == 0:
             return self.pick(rows, n)
         if not any(map(fits, rows)):
-            service = self.a_service_for_money(n)
-            free = [s for s in self.world.slots if not self.world.is_taken(whole(s))]
+            service = self.pick_paid_service(n)
+            free = [s for s in self.world.slots if not self.world.is_taken(full_time(s))]
             if n % 2 and free:
                 self.book_one(service, slot=self.pick(free, n))
             else:
                 self.book_one(service, start=self.at(30 + 60 * n))
         return self.pick(list(filter(fits, rows)) or rows, n)
 
-    def a_payment(self, n: int) -> Any:
-        """Mostly an undecided one."""
+    def pick_payment(self, n: int) -> Any:
+        """Pick mostly a pending payment."""
         pending = [p for p in self.world.payments if p.status == "pending"]
         return self.pick((n % 4 and pending) or self.world.payments, n)
 
-    def a_service_for_money(self, n: int) -> Any:
+    def pick_paid_service(self, n: int) -> Any:
         return self.pick(sorted(self.world.services, key=lambda s: s.price > 0), n % 3)
 
     def book(self, **given: Any) -> Any:
-        return self.verb(
+        return self.call_service(
             lambda: self.world.book(**given),
             lambda: book_appointment(
                 client_request_id=given["request"],
@@ -314,14 +314,14 @@ class Machine(RuleBasedStateMachine):
             ),
         )
 
-    def a_slot(self, n: int) -> Any:
+    def pick_slot(self, n: int) -> Any:
         return self.pick([Unknown(uuid4()), *self.world.slots], n)
 
     @move(
         weight=4,
-        n=many,
+        n=ROW_NUMBER,
         how=st.sampled_from(["slot", "start"] * 20 + ["both", "neither", "naive", "unknown"]),
-        slot=many,
+        slot=ROW_NUMBER,
         offset=OFFSETS,
         person=st.sampled_from([0] * 20 + [1] * 16 + [2, 2, "unknown", None]),
         lead=st.sampled_from([None] * 30 + [0, 0, 1, 1, 1, "unknown"]),
@@ -342,16 +342,16 @@ class Machine(RuleBasedStateMachine):
         unknown_service: bool,
     ) -> None:
         start = self.at(offset)
-        nobody = Unknown("0190a000-0000-7000-8000-000000000000")
+        unknown = Unknown("0190a000-0000-7000-8000-000000000000")
         with self.step():
             self.book(
                 request=f"request-{next(self.number)}",
                 service=Unknown("nonsense")
                 if unknown_service
                 else self.pick(self.world.services, n),
-                slot=nobody
+                slot=unknown
                 if how == "unknown"
-                else self.a_slot(slot)
+                else self.pick_slot(slot)
                 if how in ("slot", "both")
                 else None,
                 start={
@@ -359,8 +359,8 @@ class Machine(RuleBasedStateMachine):
                     "both": start,
                     "naive": start.replace(tzinfo=None),
                 }.get(how),
-                person=nobody if person == "unknown" else one_of(self.persons, person),
-                lead=nobody if lead == "unknown" else one_of(self.leads, lead),
+                person=unknown if person == "unknown" else get_or_none(self.persons, person),
+                lead=unknown if lead == "unknown" else get_or_none(self.leads, lead),
                 zone=zone,
                 format=format,
             )
@@ -368,10 +368,10 @@ class Machine(RuleBasedStateMachine):
     @move(
         weight=2,
         needs="appointments",
-        n=many,
+        n=ROW_NUMBER,
         change=st.sampled_from(["nothing"] * 4 + ["service", "start", "slot", "person", "lead"]),
         by=st.sampled_from(["start", "slot"]),
-        m=many,
+        m=ROW_NUMBER,
     )
     def books_again(self, n: int, change: str, by: str, m: int) -> None:
         requested = [row for row in self.world.appointments if row.request]
@@ -391,7 +391,7 @@ class Machine(RuleBasedStateMachine):
             "nothing": {},
             "service": {"service": self.pick(self.world.services, m)},
             "start": {"start": self.at(15), "slot": None},
-            "slot": {"slot": self.a_slot(m), "start": None},
+            "slot": {"slot": self.pick_slot(m), "start": None},
             "person": {"person": self.pick(self.persons, m)},
             "lead": {"lead": self.pick(self.leads, m)},
         }[change]
@@ -401,17 +401,17 @@ class Machine(RuleBasedStateMachine):
     @move()
     def holds_expire(self) -> None:
         with self.step():
-            self.verb(
+            self.call_service(
                 self.world.expire_holds,
                 lambda: expire_holds(clock=self.clock),
             )
 
-    @move(needs="appointments", n=many)
+    @move(needs="appointments", n=ROW_NUMBER)
     def confirms(self, n: int) -> None:
-        row = self.an_appointment(n)
+        row = self.pick_appointment(n)
         handle = self.handle(Appointment, row)
         with self.step():
-            self.verb(
+            self.call_service(
                 lambda: self.world.confirm(row),
                 lambda: confirm_appointment(handle, clock=self.clock),
             )
@@ -419,17 +419,17 @@ class Machine(RuleBasedStateMachine):
     @move(
         weight=2,
         needs="appointments",
-        n=many,
+        n=ROW_NUMBER,
         by=mostly("client", "provider", "cat"),
         reason=REASONS,
     )
     def cancels(self, n: int, by: str, reason: str | None) -> None:
-        self.cancel(self.an_appointment(n), by, reason)
+        self.cancel(self.pick_appointment(n), by, reason)
 
     def cancel(self, row: Any, by: str, reason: str | None = None) -> None:
         handle = self.handle(Appointment, row)
         with self.step():
-            self.verb(
+            self.call_service(
                 lambda: self.world.cancel(row, by=by, reason=reason),
                 lambda: (
                     cancel_appointment(
@@ -441,22 +441,22 @@ class Machine(RuleBasedStateMachine):
     @move(
         weight=3,
         needs="appointments",
-        n=many,
+        n=ROW_NUMBER,
         how=st.sampled_from(["slot", "start", "own"] * 6 + ["own slot", "both", "neither"]),
-        slot=many,
+        slot=ROW_NUMBER,
         offset=OFFSETS,
         by=mostly("client", "provider", "provider", "cat"),
     )
     def reschedules(self, n: int, how: str, slot: int, offset: int, by: str) -> None:
-        row = self.an_appointment(n)
+        row = self.pick_appointment(n)
         self.reschedule(
             row,
             slot=row.time.slot
             if how == "own slot"
-            else self.a_slot(slot)
+            else self.pick_slot(slot)
             if how in ("slot", "both")
             else None,
-            # "own" overlaps the time that is given up.
+            # "own" overlaps the old time.
             start=row.time.start + timedelta(minutes=10)
             if how == "own"
             else self.at(offset)
@@ -468,16 +468,16 @@ class Machine(RuleBasedStateMachine):
     def reschedule(self, row: Any, *, slot: Any, start: datetime | None, by: str) -> None:
         handle = self.handle(Appointment, row)
         with self.step():
-            self.verb(
+            self.call_service(
                 lambda: self.world.reschedule(row, slot=slot, start=start, by=by),
                 lambda: reschedule_appointment(
                     handle, slot=key(slot), start=start, by=by, clock=self.clock
                 ),
             )
 
-    @move(needs="appointments", n=many, by_slot=st.booleans())
+    @move(needs="appointments", n=ROW_NUMBER, by_slot=st.booleans())
     def reschedules_again(self, n: int, by_slot: bool) -> None:
-        """The same move once more, if it was moved."""
+        """Repeat a rescheduling, if there was one."""
         row = self.pick([r for r in self.world.appointments if r.replaces] or [None], n)
         if row is not None:
             slot = row.time.slot if by_slot else None
@@ -486,17 +486,17 @@ class Machine(RuleBasedStateMachine):
 
     @move(
         needs="appointments",
-        n=many,
+        n=ROW_NUMBER,
         outcome=st.sampled_from(["attended", "no_show"] * 10 + ["asleep"]),
         reason=REASONS,
     )
     def records_outcome(self, n: int, outcome: str, reason: str | None) -> None:
-        self.record_outcome(self.an_appointment(n), outcome, reason)
+        self.record_outcome(self.pick_appointment(n), outcome, reason)
 
     def record_outcome(self, row: Any, outcome: str, reason: str | None = None) -> None:
         handle = self.handle(Appointment, row)
         with self.step():
-            self.verb(
+            self.call_service(
                 lambda: self.world.record_outcome(row, outcome=outcome, reason=reason),
                 lambda: record_outcome(
                     handle, outcome=outcome, reason_category=reason, clock=self.clock
@@ -506,7 +506,7 @@ class Machine(RuleBasedStateMachine):
     # -- payment --------------------------------------------------------------------------------
 
     def start(self, row: Any, purpose: str, key: str) -> Any:
-        return self.verb(
+        return self.call_service(
             lambda: self.world.start(row, purpose=purpose, key=key),
             lambda: start_payment(
                 appointment=row.key, purpose=purpose, idempotency_key=key, clock=self.clock
@@ -521,7 +521,7 @@ class Machine(RuleBasedStateMachine):
         again=st.sampled_from([None] * 6 + [0, 1]),
     )
     def starts_payment(self, n: int, purpose: str, again: int | None) -> None:
-        row = self.an_appointment(n)
+        row = self.pick_appointment(n)
         if again is None or not self.world.payments:
             name = f"pay-{next(self.number)}"
         else:
@@ -532,23 +532,23 @@ class Machine(RuleBasedStateMachine):
     def provider_id(self, payment: Any) -> str:
         return f"yk-{payment.idempotency_key}"
 
-    @move(needs="payments", n=many, other=mostly(None, 0, 1, "strange"))
+    @move(needs="payments", n=ROW_NUMBER, other=mostly(None, 0, 1, "strange"))
     def attaches(self, n: int, other: Any) -> None:
-        payment = self.a_payment(n)
-        whose = payment if other in (None, "strange") else self.pick(self.world.payments, other)
-        name = "strange" if other == "strange" else self.provider_id(whose)
+        payment = self.pick_payment(n)
+        owner = payment if other in (None, "strange") else self.pick(self.world.payments, other)
+        name = "strange" if other == "strange" else self.provider_id(owner)
         with self.step():
             self.attach(payment, name)
 
     def attach(self, payment: Any, name: str) -> None:
         handle = self.handle(Payment, payment)
-        self.verb(
+        self.call_service(
             lambda: self.world.attach(payment, name),
             lambda: attach_provider_id(handle, provider_payment_id=name, clock=self.clock),
         )
 
     def receive(self, **given: Any) -> Any:
-        return self.verb(
+        return self.call_service(
             lambda: self.world.receive(**given),
             lambda: receive_webhook(
                 event_type=given["kind"],
@@ -564,12 +564,12 @@ class Machine(RuleBasedStateMachine):
     @move(
         weight=2,
         needs="payments",
-        n=many,
+        n=ROW_NUMBER,
         kind=KINDS,
         amount=st.sampled_from(["right"] * 6 + ["more", "none"]),
         currency=mostly("RUB", "USD", "roubles"),
         category=CATEGORIES,
-        refund=many,
+        refund=ROW_NUMBER,
         unknown=mostly(False, True),
     )
     def delivers(
@@ -582,7 +582,7 @@ class Machine(RuleBasedStateMachine):
         refund: int,
         unknown: bool,
     ) -> None:
-        self.deliver(self.a_payment(n), kind, amount, currency, category, refund, unknown)
+        self.deliver(self.pick_payment(n), kind, amount, currency, category, refund, unknown)
 
     def deliver(
         self,
@@ -609,44 +609,46 @@ class Machine(RuleBasedStateMachine):
     )
     def processes_webhooks(self) -> None:
         with self.step():
-            self.verb(self.world.process, self.process)
+            self.call_service(self.world.process, self.process)
 
     def process(self) -> None:
         for waiting in list(PaymentWebhookEvent.objects.waiting()):
             process_webhook(waiting, clock=self.clock)
 
-    @move(needs="payments", n=many, category=CATEGORIES)
+    @move(needs="payments", n=ROW_NUMBER, category=CATEGORIES)
     def fails(self, n: int, category: str) -> None:
-        self.fail(self.a_payment(n), category)
+        self.fail(self.pick_payment(n), category)
 
     def fail(self, payment: Any, category: str) -> None:
         handle = self.handle(Payment, payment)
         with self.step():
-            self.verb(
+            self.call_service(
                 lambda: self.world.fail(payment, category),
                 lambda: fail_payment(handle, category=category, clock=self.clock),
             )
 
-    @move(weight=2, needs="appointments", n=many, purpose=st.sampled_from(["deposit", "full"]))
+    @move(
+        weight=2, needs="appointments", n=ROW_NUMBER, purpose=st.sampled_from(["deposit", "full"])
+    )
     def pays(self, n: int, purpose: str) -> None:
-        """All of it at once: most sequences would never get there by chance."""
-        self.pay(self.to_be_paid(n), purpose)
+        """Start, attach and succeed in one move: few random sequences would do all three."""
+        self.pay(self.pick_unpaid_appointment(n), purpose)
 
-    @move(needs="appointments", n=many)
+    @move(needs="appointments", n=ROW_NUMBER)
     def pays_the_rest(self, n: int) -> None:
-        self.pay(self.an_appointment(n), "full")
+        self.pay(self.pick_appointment(n), "full")
 
     @move(
         weight=4,
         needs="appointments",
-        n=many,
+        n=ROW_NUMBER,
         which=LIMITS,
         what=st.sampled_from(["cancel", "cancel", "move", "outcome", "start", "expire", "book"]),
         by=st.sampled_from(["client", "client", "provider"]),
     )
-    def does_at_the_moment(self, n: int, which: str, what: str, by: str) -> None:
-        """At which something about an appointment changes, exactly."""
-        row = self.an_appointment(n)
+    def acts_at_limit(self, n: int, which: str, what: str, by: str) -> None:
+        """Act at the exact time of a limit of an appointment."""
+        row = self.pick_appointment(n)
         self.wait_for(row, which)
         match what:
             case "cancel":
@@ -665,7 +667,7 @@ class Machine(RuleBasedStateMachine):
     @move(
         weight=3,
         needs="appointments",
-        n=many,
+        n=ROW_NUMBER,
         purpose=st.sampled_from(["deposit", "full"]),
         minutes=st.sampled_from([1, 10, 16, 16, 16, 90]),
         swept=st.booleans(),
@@ -674,8 +676,8 @@ class Machine(RuleBasedStateMachine):
         ),
     )
     def pays_late(self, n: int, purpose: str, minutes: int, swept: bool, other: str) -> None:
-        """The money comes after a while, and after something else."""
-        row = self.to_be_paid(n)
+        """Deliver the success of a payment late, after another change."""
+        row = self.pick_unpaid_appointment(n)
         payment = self.start_and_attach(row, purpose)
         if payment is None:
             return
@@ -694,33 +696,33 @@ class Machine(RuleBasedStateMachine):
                 self.block_or_unblock(slot)
             case "moved" if slot is not None:
                 self.move_slot(slot, 200)
-        self.money_comes(payment)
+        self.deliver_success(payment)
 
     @move(
         weight=2,
         needs="appointments",
-        n=many,
+        n=ROW_NUMBER,
         purpose=st.sampled_from(["deposit", "full"]),
         kind=KINDS,
         amount=st.sampled_from(["right", "more", "none"]),
         before=st.booleans(),
     )
-    def provider_has_more_to_say(
+    def provider_sends_another_webhook(
         self, n: int, purpose: str, kind: str, amount: str, before: bool
     ) -> None:
-        """About a payment of which then, or before, the money comes."""
-        payment = self.start_and_attach(self.to_be_paid(n), purpose)
+        """Deliver another webhook before or after the success of a payment."""
+        payment = self.start_and_attach(self.pick_unpaid_appointment(n), purpose)
         if payment is None:
             return
         if not before:
-            self.money_comes(payment)
+            self.deliver_success(payment)
         self.deliver(payment, kind, amount)
         if before:
-            self.money_comes(payment)
+            self.deliver_success(payment)
 
     def pay(self, row: Any, purpose: str) -> None:
         if (payment := self.start_and_attach(row, purpose)) is not None:
-            self.money_comes(payment)
+            self.deliver_success(payment)
 
     def start_and_attach(self, row: Any, purpose: str) -> Any:
         known = len(self.world.payments)
@@ -733,7 +735,7 @@ class Machine(RuleBasedStateMachine):
             self.attach(payment, self.provider_id(payment))
         return payment
 
-    def money_comes(self, payment: Any) -> None:
+    def deliver_success(self, payment: Any) -> None:
         with self.step():
             self.receive(
                 kind="payment.succeeded",
@@ -764,7 +766,7 @@ class Machine(RuleBasedStateMachine):
         offset=st.sampled_from([120, 48 * 60, 5]),
     )
     def first_bookings(self, services: list[int], pays: str | None, slot: int, offset: int) -> None:
-        """A slot and starts of their own; some are paid."""
+        """Book one slot and some start times; pay for some of them."""
         for nth, n in enumerate(services):
             known = len(self.world.appointments)
             if nth:
@@ -781,23 +783,23 @@ class Machine(RuleBasedStateMachine):
         with self.step():
             self.world.now += timedelta(minutes=minutes)
 
-    @move(needs="appointments", n=many, which=LIMITS)
-    def time_comes(self, n: int, which: str) -> None:
-        self.wait_for(self.an_appointment(n), which)
+    @move(needs="appointments", n=ROW_NUMBER, which=LIMITS)
+    def time_reaches_limit(self, n: int, which: str) -> None:
+        self.wait_for(self.pick_appointment(n), which)
 
     def wait_for(self, row: Any, which: str) -> None:
-        """Exactly the moment at which something changes, if it is still to come."""
+        """Advance to the exact time of a limit, unless it has passed."""
         limits = {
             "hold": row.hold,
             "start": row.time.start,
             "end": row.time.end,
-            "free": before(row, row.service.free_hours),
-            "half": before(row, row.service.partial_hours),
-            "move": before(row, row.service.move_hours),
+            "free": hours_before_start(row, row.service.free_hours),
+            "half": hours_before_start(row, row.service.partial_hours),
+            "move": hours_before_start(row, row.service.move_hours),
         }
         with self.step():
             if limits[which] is not None and limits[which] > self.world.now:
-                self.world.now = limits[which] - TICK  # the next step is at the moment itself
+                self.world.now = limits[which] - TICK  # the next step is at the limit itself
 
     @move(
         n=st.sampled_from([None, None, 0, 1, 2, 3]),
@@ -807,9 +809,9 @@ class Machine(RuleBasedStateMachine):
     )
     def staff_adds_slot(self, n: int | None, offset: int, minutes: int, buffer: int) -> None:
         with self.step():
-            self.add(one_of(self.world.services, n), offset, minutes, buffer)
+            self.add(get_or_none(self.world.services, n), offset, minutes, buffer)
 
-    @move(needs="slots", n=many)
+    @move(needs="slots", n=ROW_NUMBER)
     def staff_blocks_or_unblocks(self, n: int) -> None:
         self.block_or_unblock(self.pick(self.world.slots, n))
 
@@ -825,7 +827,7 @@ class Machine(RuleBasedStateMachine):
                 block_type="exception" if slot.status == "blocked" else None,
             )
 
-    @move(needs="slots", n=many, minutes=st.sampled_from([7, 45]))
+    @move(needs="slots", n=ROW_NUMBER, minutes=st.sampled_from([7, 45]))
     def staff_moves_slot(self, n: int, minutes: int) -> None:
         self.move_slot(self.pick(self.world.slots, n), minutes)
 
@@ -841,7 +843,7 @@ class Machine(RuleBasedStateMachine):
 
     @move(
         weight=2,
-        n=many,
+        n=ROW_NUMBER,
         change=st.sampled_from(
             [
                 {"price": 4000, "deposit": 500},
@@ -869,8 +871,8 @@ class Machine(RuleBasedStateMachine):
                 setattr(service, name, value)
             self.save_service(service)
 
-    @move(n=many)
-    def staff_blocks_client_or_not(self, n: int) -> None:
+    @move(n=ROW_NUMBER)
+    def staff_blocks_or_unblocks_client(self, n: int) -> None:
         person = self.pick(self.persons[1:], n)
         with self.step():
             person.status = "blocked" if person.status == "active" else "active"
@@ -881,39 +883,39 @@ def key(row: Any) -> Any:
     return None if row is None else row.key
 
 
-def one_of(rows: list, n: int | None) -> Any:
+def get_or_none(rows: list, n: int | None) -> Any:
     return None if n is None else rows[n]
 
 
-def whole(slot: reference.Slot) -> reference.Time:
+def full_time(slot: reference.Slot) -> reference.Time:
     return reference.Time(slot.start, slot.end, slot.buffer, slot)
 
 
-def before(row: reference.Appointment, hours: int | None) -> datetime | None:
+def hours_before_start(row: reference.Appointment, hours: int | None) -> datetime | None:
     return None if hours is None else row.time.start - timedelta(hours=hours)
 
 
 class Booking(Machine):
-    """Verbs, staff's ordinary work and time: every answer is predicted."""
+    """Services, changes by staff, and time: the reference predicts every result."""
 
-    def verb(self, expected: Callable[[], Any], call: Callable[[], Any]) -> Any:
+    def call_service(self, expected: Callable[[], Any], call: Callable[[], Any]) -> Any:
         try:
             answer = expected()
-        except No as no:
-            self.check_refusal(no, call)
+        except Refusal as refusal:
+            self.check_refusal(refusal, call)
             return None
         given = call()
         if isinstance(answer, int):
             assert given == answer
         elif answer is not None:
-            learn(answer, given)
+            check_or_learn_key(answer, given)
         return answer
 
-    def check_refusal(self, no: No, call: Callable[[], Any]) -> None:
+    def check_refusal(self, refusal: Refusal, call: Callable[[], Any]) -> None:
         with pytest.raises(Refused) as caught:
             call()
         classes = {cls.__name__ for cls in type(caught.value).__mro__}
-        assert classes & no.refusals, (caught.value, no.refusals)
+        assert classes & refusal.refusals, (caught.value, refusal.refusals)
         self.refuse(caught.value)
 
     def check(self, before: State) -> None:
@@ -930,7 +932,7 @@ class Booking(Machine):
         check_leads(state, before)
 
     def learn_keys(self) -> None:
-        """Of rows that no verb has answered with."""
+        """Learn the keys of rows that no service has returned."""
         known = {row.key for row in self.world.appointments}
         for row in self.world.appointments:
             if row.key is None:
@@ -941,9 +943,9 @@ class Booking(Machine):
                 ]
 
     def compare_rows(self) -> None:
-        """What the database holds is what the reference says."""
+        """Compare the rows of the database with the reference."""
         state, world = self.state, self.world
-        same(
+        assert_rows_equal(
             state["appointments"],
             {
                 row.key: {
@@ -968,7 +970,7 @@ class Booking(Machine):
         for row in world.appointments:
             if row.status == "pending_payment":
                 assert state["appointments"][row.key]["hold_expires_at"] == row.hold
-        same(
+        assert_rows_equal(
             state["payments"],
             {
                 p.key: {
@@ -983,7 +985,7 @@ class Booking(Machine):
                 for p in world.payments
             },
         )
-        same(
+        assert_rows_equal(
             state["availability_slots"],
             {
                 slot.key: {
@@ -994,7 +996,7 @@ class Booking(Machine):
                 for slot in world.slots
             },
         )
-        same(
+        assert_rows_equal(
             state["payment_webhook_events"],
             {
                 d.key: {
@@ -1013,56 +1015,56 @@ class Booking(Machine):
                 assert stored["last_error"] == d.error
 
     def compare_events(self, before: State) -> None:
-        """What was told and tracked in this step is what the reference says."""
+        """Compare the outbox and tracking events of this step with the reference."""
         new = [
             row
             for key, row in self.state["outbox_events"].items()
             if key not in before["outbox_events"] and row["aggregate_type"] != "leads"
         ]
-        told: dict[UUID, list] = defaultdict(list)
+        published: dict[UUID, list] = defaultdict(list)
         expected: dict[UUID, list] = defaultdict(list)
         for row in new:
             payload = row["payload"]
             amount = payload.get("amount", payload.get("refund_amount"))
             reason = payload.get("reason")
-            told[row["aggregate_id"]].append((row["event_type"], amount, reason))
+            published[row["aggregate_id"]].append((row["event_type"], amount, reason))
             self.kind.seen[f"{row['event_type']} {reason}" if reason else row["event_type"]] += 1
-        for event in self.world.told:
+        for event in self.world.announced:
             expected[event.about.key].append((event.event, event.amount, event.reason))
-        assert told == expected
+        assert published == expected
         tracked = Counter(
-            (row["event_name"], about(row["properties"]))
+            (row["event_name"], distinguishing_property(row["properties"]))
             for key, row in self.state["analytics_events"].items()
             if key not in before["analytics_events"]
         )
-        assert tracked == Counter((name, plain(what)) for name, what in self.world.tracked)
-        self.world.told.clear()
+        assert tracked == Counter((name, as_json(what)) for name, what in self.world.tracked)
+        self.world.announced.clear()
         self.world.tracked.clear()
 
 
-def learn(expected: Any, given: Any) -> None:
-    """The verb answered with the row that was expected, or with a new one."""
+def check_or_learn_key(expected: Any, given: Any) -> None:
+    """Check that the service returned the expected row; store the key of a new row."""
     if expected.key is None:
         expected.key = given.pk
     assert given.pk == expected.key
 
 
-def same(stored: Mapping[UUID, Row], expected: Mapping[UUID, Row]) -> None:
+def assert_rows_equal(stored: Mapping[UUID, Row], expected: Mapping[UUID, Row]) -> None:
     assert stored.keys() == expected.keys()
     for row_key, columns in expected.items():
         row = stored[row_key]
         assert {name: row[name] for name in columns} == columns
 
 
-def about(properties: Row) -> Any:
-    """What tells an event of the tracking plan from others of its name."""
+def distinguishing_property(properties: Row) -> Any:
+    """Return the property that distinguishes tracking events of one name."""
     for name in ("slot_start_at", "appointment_start_at", "failure_category", "amount", "outcome"):
         if name in properties:
             return properties[name]
     raise AssertionError(properties)
 
 
-def plain(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
 
 

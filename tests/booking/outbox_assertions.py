@@ -1,5 +1,5 @@
-"""What the tests of the verbs of booking and payment share: ways to get somewhere by verbs, and
-what was written and told afterwards.
+"""Helpers of the booking and payment tests: service calls with valid arguments, and assertions
+about refusals, outbox events and tracking events.
 """
 
 from __future__ import annotations
@@ -18,24 +18,40 @@ from audit.models import OutboxEvent
 from booking.models import Appointment, Payment, PaymentWebhookEvent
 from booking.services import attach_provider_id, book_appointment, receive_webhook, start_payment
 from crm.models import AnalyticsEvent, LeadTimelineEvent
-from ebalance.services import Clock, Refused
+from ebalance.admin.refusals import ask_deferred_rules
+from ebalance.db.storable import is_storable
+from ebalance.services import Clock, InvalidInput, Refused
 from tests.factories import AvailabilitySlotFactory, ServiceFactory, UserFactory
 from tests.factories.base import ZONE
 from tests.factories.booking import NEXT_WEEK, STEP
 from tests.services import nothing_written as writes_nothing
 
-# Times of their own for what is booked here, far from those that factories give.
+# Bookings of these helpers start here, far from the times that the factories use.
 TEN_YEARS_ON = NEXT_WEEK + timedelta(days=3650)
 NUMBERS = itertools.count()
 
-# What no caller may send for a key, and what no text column can hold.
-NO_KEYS = ["", "nobody", "0" * 31, "\0", "\ud800", "a" * 100_000, 7, -1, 2.5, [], {}, b"\0", True]
-NO_TEXTS = ["\0", "a\0b", "\ud800", "\udfff"]
+# Invalid values for a key, and texts that no column can store.
+INVALID_KEYS = [
+    "",
+    "nobody",
+    "0" * 31,
+    "\0",
+    "\ud800",
+    "a" * 100_000,
+    7,
+    -1,
+    2.5,
+    [],
+    {},
+    b"\0",
+    True,
+]
+INVALID_TEXTS = ["\0", "a\0b", "\ud800", "\udfff"]
 
 
 @contextmanager
 def refused(error: type[Refused], **details: object) -> Iterator[None]:
-    """The verb says no with exactly this error, in a sentence, and writes nothing."""
+    """The block raises exactly this error, with a sentence, and writes nothing."""
     with writes_nothing(), pytest.raises(Refused) as caught:
         yield
     assert type(caught.value) is error, repr(caught.value)
@@ -49,9 +65,10 @@ def check_refusals(
     error: type[Refused],
     **details: object,
 ) -> None:
-    """``call`` refuses each value with exactly this error, in a sentence, and writes nothing.
+    """``call`` refuses each value with exactly this error and a sentence, and writes nothing.
 
-    The tables are compared once, after the last value.
+    A text that no column can hold is InvalidInput in every argument. The tables are compared once,
+    after the last value.
     """
 
     failed: dict[str, str] = {}
@@ -62,9 +79,11 @@ def check_refusals(
                 call(value)
             except Refused as refusal:
                 same = details.items() <= refusal.details.items()
-                if type(refusal) is not error or not same or not refusal.sentence:
+                expected = error if is_storable(value) else InvalidInput
+                same = same or expected is not error
+                if type(refusal) is not expected or not same or not refusal.sentence:
                     failed[name] = f"{refusal!r}, details {refusal.details}"
-            except Exception as other:  # one failure hides no other
+            except Exception as other:  # report all failures, not only the first
                 failed[name] = repr(other)
             else:
                 failed[name] = "accepted"
@@ -75,11 +94,11 @@ def stored(row: models.Model) -> dict[str, Any]:
     return type(row)._base_manager.filter(pk=row.pk).values().get()
 
 
-# -- what was told ------------------------------------------------------------------------------
+# -- events ---------------------------------------------------------------------------------------
 
 
-def told(row: models.Model | None = None) -> list[str]:
-    """Kinds of the outbox events, in their order: of one row, or all."""
+def event_types(row: models.Model | None = None) -> list[str]:
+    """Return the types of the outbox events of one row, or of all rows, in order."""
     return [event.event_type for event in outbox(row)]
 
 
@@ -89,32 +108,32 @@ def outbox(row: models.Model | None = None) -> list[OutboxEvent]:
 
 
 def payload(event_type: str) -> dict[str, Any]:
-    """Of the only outbox event of this kind."""
+    """Return the payload of the only outbox event of this type."""
     return OutboxEvent.objects.get(event_type=event_type).payload
 
 
 def tracked(event_name: str) -> list[dict[str, Any]]:
-    """Properties of the stored events of this name; the timeline has the same ones."""
-    found = list(AnalyticsEvent.objects.filter(tracking_event=event_name).order_by("received_at"))
+    """Return the properties of the tracking events of this name; check the timeline too."""
+    events = list(AnalyticsEvent.objects.filter(tracking_event=event_name).order_by("received_at"))
     timeline = LeadTimelineEvent.objects.filter(tracking_event=event_name)
-    assert {event.event_id for event in found} == {event.event_id for event in timeline}
-    return [event.properties for event in found]
+    assert {event.event_id for event in events} == {event.event_id for event in timeline}
+    return [event.properties for event in events]
 
 
 def tracked_names() -> list[str]:
     return sorted(AnalyticsEvent.objects.values_list("tracking_event", flat=True))
 
 
-# -- ways to get somewhere ------------------------------------------------------------------------
+# -- service calls --------------------------------------------------------------------------------
 
 
-def at(moment: datetime, **later: float) -> Clock:
-    """A clock that stands still; ``later``: hours, minutes and so on after the moment."""
-    return lambda: moment + timedelta(**later)
+def at(instant: datetime, **offset: float) -> Clock:
+    """Return a clock fixed at ``instant`` plus ``offset`` (hours, minutes and so on)."""
+    return lambda: instant + timedelta(**offset)
 
 
 def request(**values: Any) -> dict[str, Any]:
-    """Arguments of book_appointment() that nothing is wrong with."""
+    """Return valid arguments of book_appointment()."""
     if "service" not in values:
         values["service"] = ServiceFactory(published=True)
     if not {"slot", "start"} & values.keys():
@@ -136,7 +155,7 @@ def start(appointment: Appointment, purpose: str = "deposit", **values: Any) -> 
 
 
 def known_payment(appointment: Appointment, purpose: str = "deposit", **values: Any) -> Payment:
-    """A payment that the provider has answered about."""
+    """Start a payment and attach a provider id."""
     return attach_provider_id(
         start(appointment, purpose, **values), provider_payment_id=f"provider-{uuid4()}"
     )
@@ -145,12 +164,14 @@ def known_payment(appointment: Appointment, purpose: str = "deposit", **values: 
 def deliver(
     payment: Payment | str, event_type: str = "payment.succeeded", **values: Any
 ) -> PaymentWebhookEvent:
-    """What the provider says about a payment, as it says it."""
+    """Receive a webhook about a payment, in the provider's format."""
     if isinstance(payment, Payment):
         values.setdefault("amount", f"{payment.amount}.00")
         payment = payment.provider_payment_id
     values = {"amount": "1000.00", "currency": "RUB"} | values
-    return receive_webhook(event_type=event_type, provider_payment_id=payment, **values)
+    event = receive_webhook(event_type=event_type, provider_payment_id=payment, **values)
+    ask_deferred_rules()  # each delivery is a transaction of its own
+    return event
 
 
 def paid(appointment: Appointment, purpose: str = "deposit", **values: Any) -> Payment:
@@ -162,7 +183,7 @@ def paid(appointment: Appointment, purpose: str = "deposit", **values: Any) -> P
 
 
 def confirmed(purpose: str = "deposit", **values: Any) -> Appointment:
-    """A session that was booked and paid for."""
+    """Book a session and pay for it."""
     appointment = book(**values)
     paid(appointment, purpose)
     assert appointment.status == "confirmed"

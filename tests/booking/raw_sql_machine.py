@@ -1,7 +1,7 @@
-"""Verbs after what strangers have written by hand.
+"""Service calls between writes by raw SQL.
 
-Nothing can be predicted then, but verbs still refuse in their own words, no times overlap, and
-nobody is refunded more than was paid.
+The reference cannot predict the results then. But services still refuse with their own errors,
+appointments do not overlap, and no refund exceeds its payment.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ebalance.db.ids import uuid7
 from ebalance.services import Refused
 from tests.booking import reference
 from tests.booking.invariants import State, check_final_rows, check_no_overlap, refunds
-from tests.booking.machine import MOSCOW, OFFSETS, Machine, key, many, move
+from tests.booking.machine import MOSCOW, OFFSETS, ROW_NUMBER, Machine, key, move
 
 
-class Meddling(Machine):
-    """Strangers write by hand between the verbs; nothing is predicted."""
+class RawSqlMachine(Machine):
+    """Raw SQL writes between the service calls; no result is predicted."""
 
-    def verb(self, expected: Callable[[], Any], call: Callable[[], Any]) -> Any:
+    def call_service(self, expected: Callable[[], Any], call: Callable[[], Any]) -> Any:
         try:
             return call()
         except Refused as refused:
@@ -32,14 +32,14 @@ class Meddling(Machine):
             return None
 
     def check(self, before: State) -> None:
-        self.take_over()
+        self.load_world()
         check_no_overlap(self.state)
         check_final_rows(self.state, before)
         for payment, amount in refunds(self.state).items():
             assert amount <= self.state["payments"][payment]["amount"]
 
-    def take_over(self) -> None:
-        """The world is what the database says: rules pick from it."""
+    def load_world(self) -> None:
+        """Load the rows of the database into the world, from which the moves pick."""
         world, state = self.world, self.state
         persons = {row.key: row for row in [*self.persons, *self.leads, *world.services]}
         slots = {slot.key: slot for slot in world.slots}
@@ -82,25 +82,27 @@ class Meddling(Machine):
                 world.payments.append(stored)
             stored.status = row["status"]
 
-    def by_hand(self, statement: str, *values: Any) -> None:
-        """What the database itself refuses is no news here."""
+    def execute_sql(self, statement: str, *values: Any) -> None:
+        """Execute a statement; ignore a refusal by the database."""
         with self.step(), contextlib.suppress(Error), transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute(statement, values)
             connection.check_constraints()
 
-    @move(needs="slots", n=many, status=st.sampled_from(["available", "reserved"]))
-    def stranger_frees_or_reserves(self, n: int, status: str) -> None:
+    @move(needs="slots", n=ROW_NUMBER, status=st.sampled_from(["available", "reserved"]))
+    def sql_frees_or_reserves_slot(self, n: int, status: str) -> None:
         slot = self.pick(self.world.slots, n)
-        self.by_hand("UPDATE availability_slots SET status = %s WHERE id = %s", status, slot.key)
+        self.execute_sql(
+            "UPDATE availability_slots SET status = %s WHERE id = %s", status, slot.key
+        )
 
     @move(
         needs="appointments",
-        n=many,
+        n=ROW_NUMBER,
         outcome=st.sampled_from([None, "canceled_by_client", "canceled_by_provider"]),
     )
-    def stranger_cancels(self, n: int, outcome: str | None) -> None:
-        self.by_hand(
+    def sql_cancels(self, n: int, outcome: str | None) -> None:
+        self.execute_sql(
             "UPDATE appointments SET status = 'canceled', canceled_at = %s, outcome = %s, "
             "outcome_recorded_at = %s, outcome_recorded_by_role = %s "
             "WHERE id = %s AND status <> 'canceled'",
@@ -108,18 +110,20 @@ class Meddling(Machine):
             outcome,
             outcome and self.world.now,
             outcome and "owner",
-            self.an_appointment(n).key,
+            self.pick_appointment(n).key,
         )
 
     @move(
-        needs="appointments", n=many, status=st.sampled_from(["paid", "confirmed", "rescheduled"])
+        needs="appointments",
+        n=ROW_NUMBER,
+        status=st.sampled_from(["paid", "confirmed", "rescheduled"]),
     )
-    def stranger_sets_status(self, n: int, status: str) -> None:
-        self.by_hand(
+    def sql_sets_status(self, n: int, status: str) -> None:
+        self.execute_sql(
             "UPDATE appointments SET status = %s, confirmed_at = %s WHERE id = %s AND status <> %s",
             status,
             None if status == "paid" else self.world.now,
-            self.an_appointment(n).key,
+            self.pick_appointment(n).key,
             status,
         )
 
@@ -130,13 +134,13 @@ class Meddling(Machine):
         price=st.sampled_from([0, 3000]),
         replaces=st.sampled_from([None, None, 0, 1]),
     )
-    def stranger_books(
+    def sql_books(
         self, offset: int, slot: int | None, status: str, price: int, replaces: int | None
     ) -> None:
         chosen = None if slot is None else self.pick(self.world.slots, slot)
         start = self.at(offset) if chosen is None else chosen.start
         rows = self.world.appointments
-        self.by_hand(
+        self.execute_sql(
             "INSERT INTO appointments (id, service_id, client_user_id, start_at_utc, end_at_utc, "
             "timezone, format, status, hold_expires_at, confirmed_at, price_amount, slot_id, "
             "rescheduled_from_id) "
@@ -157,30 +161,30 @@ class Meddling(Machine):
 
     @move(
         needs="appointments",
-        n=many,
+        n=ROW_NUMBER,
         purpose=st.sampled_from(["deposit", "full"]),
         amount=st.sampled_from([1, 1000, 5000]),
         answered=st.booleans(),
     )
-    def stranger_opens_payment(self, n: int, purpose: str, amount: int, answered: bool) -> None:
-        """Also a second one of the same purpose, and at any appointment of a chain."""
+    def sql_inserts_payment(self, n: int, purpose: str, amount: int, answered: bool) -> None:
+        """Insert a payment, possibly a second one of its purpose, for any row of a chain."""
         name = f"pay-{next(self.number)}"
-        self.by_hand(
+        self.execute_sql(
             "INSERT INTO payments (id, appointment_id, idempotency_key, purpose, amount, "
             "currency, status, provider, provider_payment_id) "
             "VALUES (%s, %s, %s, %s, %s, 'RUB', 'pending', 'yookassa', %s)",
             uuid7(),
-            self.an_appointment(n).key,
+            self.pick_appointment(n).key,
             name,
             purpose,
             amount,
             f"yk-{name}" if answered else None,
         )
 
-    @move(needs="payments", n=many)
-    def stranger_takes_money(self, n: int) -> None:
-        payment = self.a_payment(n)
-        self.by_hand(
+    @move(needs="payments", n=ROW_NUMBER)
+    def sql_marks_payment_succeeded(self, n: int) -> None:
+        payment = self.pick_payment(n)
+        self.execute_sql(
             "UPDATE payments SET status = 'succeeded', confirmed_at = %s, "
             "provider_payment_id = coalesce(provider_payment_id, %s) WHERE id = %s",
             self.world.now,
@@ -188,11 +192,11 @@ class Meddling(Machine):
             payment.key,
         )
 
-    @move(needs="payments", n=many)
-    def stranger_notes_delivery(self, n: int) -> None:
-        """Without an amount."""
-        name = self.provider_id(self.a_payment(n))
-        self.by_hand(
+    @move(needs="payments", n=ROW_NUMBER)
+    def sql_inserts_delivery(self, n: int) -> None:
+        """Insert a delivery without an amount."""
+        name = self.provider_id(self.pick_payment(n))
+        self.execute_sql(
             "INSERT INTO payment_webhook_events (id, provider, provider_event_id, event_type, "
             "provider_payment_id) VALUES (%s, 'yookassa', %s, 'payment.succeeded', %s)",
             uuid7(),
@@ -201,4 +205,4 @@ class Meddling(Machine):
         )
 
 
-Meddling.kind = Meddling
+RawSqlMachine.kind = RawSqlMachine

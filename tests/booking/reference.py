@@ -1,8 +1,8 @@
-"""Booking and payment a second time, without a database: written from states.md and the data model.
+"""A model of booking and payment in memory, written from states.md and the data model.
 
-Each method of ``World`` is a verb. It raises ``No`` with the names of the refusals that are right,
-any of them, or changes the world and answers as the verb must. ``told`` is what the outbox gets
-meanwhile, ``tracked`` what the tracking plan gets.
+Each method of ``World`` predicts one service. It raises ``Refusal`` with the names of the refusals
+that are allowed, or it changes the world and returns the expected result. ``announced`` collects
+the expected outbox events, ``tracked`` the expected tracking events.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 from uuid import UUID
 
 HOLD = timedelta(minutes=15)
-KEEPING = ("pending_payment", "paid", "confirmed")
+BLOCKING = ("pending_payment", "paid", "confirmed")
 
 
-class No(Exception):
-    """The verb is to refuse, with one of these."""
+class Refusal(Exception):
+    """The service must raise one of these refusals."""
 
     def __init__(self, *refusals: str) -> None:
         super().__init__(*refusals)
@@ -27,7 +27,7 @@ class No(Exception):
 
 @dataclass(eq=False)
 class Unknown:
-    """Something that is not there."""
+    """A row that does not exist."""
 
     key: Any
 
@@ -104,14 +104,14 @@ class Appointment:
     replaces: Appointment | None = None
     outcome: str | None = None
     canceled_at: datetime | None = None
-    refund: int = 0  # what its cancellation answered
-    key: UUID | None = None  # once it is known from the database
+    refund: int = 0  # as the cancellation returned it
+    key: UUID | None = None  # None until the database has assigned it
 
     @property
-    def keeps(self) -> bool:
-        return self.status in KEEPING
+    def is_blocking(self) -> bool:
+        return self.status in BLOCKING
 
-    def is_stale(self, now: datetime) -> bool:
+    def has_expired_hold(self, now: datetime) -> bool:
         return self.status == "pending_payment" and self.hold <= now
 
 
@@ -140,8 +140,8 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Told:
-    """An outbox event: what happened to which row, and how many roubles it is about."""
+class Announcement:
+    """An outbox event: its type, its row and its amount in roubles."""
 
     event: str
     about: Any
@@ -157,7 +157,7 @@ class World:
     appointments: list[Appointment] = field(default_factory=list)
     payments: list[Payment] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
-    told: list[Told] = field(default_factory=list)
+    announced: list[Announcement] = field(default_factory=list)
     tracked: list[tuple[str, Any]] = field(default_factory=list)
 
     # -- reading --------------------------------------------------------------------------------
@@ -180,17 +180,20 @@ class World:
     def paid(self, row: Appointment) -> int:
         return sum(p.amount for p in self.payments_of(row) if p.status == "succeeded")
 
-    def in_the_way(self, time: Time) -> Iterator[Appointment]:
+    def overlapping(self, time: Time) -> Iterator[Appointment]:
         for other in self.appointments:
             overlaps = (
                 other.time.start < time.busy_until and time.start < other.time.busy_until
             ) or (time.slot is not None and other.time.slot is time.slot)
-            if other.keeps and overlaps:
+            if other.is_blocking and overlaps:
                 yield other
 
     def keeps_slot(self, row: Appointment, slot: Any) -> bool:
         return (
-            slot is not None and row.time.slot is slot and row.keeps and not row.is_stale(self.now)
+            slot is not None
+            and row.time.slot is slot
+            and row.is_blocking
+            and not row.has_expired_hold(self.now)
         )
 
     def is_blocked(self, time: Time) -> bool:
@@ -199,19 +202,19 @@ class World:
             for slot in self.slots
         )
 
-    def is_taken(self, time: Time, but: Appointment | None = None) -> bool:
-        others = [row for row in self.in_the_way(time) if row is not but]
+    def is_taken(self, time: Time, ignoring: Appointment | None = None) -> bool:
+        others = [row for row in self.overlapping(time) if row is not ignoring]
         freed = {row.time.slot for row in others}
         return (
-            any(not row.is_stale(self.now) for row in others)
+            any(not row.has_expired_hold(self.now) for row in others)
             or self.is_blocked(time)
             or (time.slot is not None and time.slot.status == "reserved" and time.slot not in freed)
         )
 
-    def time(
+    def requested_time(
         self, service: Service, slot: Any, start: datetime | None
     ) -> tuple[Time | None, set[str]]:
-        """The time asked for, and what is to be refused about it by itself."""
+        """The requested time, and the refusals that depend on it alone."""
         if (slot is None) == (start is None):
             return None, {"InvalidInput"}
         if start is not None:
@@ -228,41 +231,41 @@ class World:
             slot = min(offered, key=lambda slot: slot.service is None)
         if isinstance(slot, Unknown):
             return None, {"NotFound"}
-        wrong = set()
+        refusals = set()
         end = slot.start + service.length
         if slot.service not in (None, service) or end > slot.end:
-            wrong.add("SlotUnsuitable")
+            refusals.add("SlotUnsuitable")
         if slot.status == "blocked":
-            wrong.add("SlotTaken")
-        return Time(slot.start, end, slot.buffer, slot), wrong
+            refusals.add("SlotTaken")
+        return Time(slot.start, end, slot.buffer, slot), refusals
 
     # -- writing --------------------------------------------------------------------------------
 
-    def tell(self, event: str, about: Any, **details: Any) -> None:
-        self.told.append(Told(event, about, **details))
+    def announce(self, event: str, about: Any, **details: Any) -> None:
+        self.announced.append(Announcement(event, about, **details))
 
     def track(self, event: str, about: Any) -> None:
         self.tracked.append((event, about))
 
-    def free(self, row: Appointment) -> None:
+    def free_slot(self, row: Appointment) -> None:
         if row.time.slot is not None:
             row.time.slot.status = "available"
 
     def expire(self, row: Appointment) -> None:
         row.status, row.canceled_at = "canceled", self.now
-        self.free(row)
-        self.tell("hold_expired", row)
+        self.free_slot(row)
+        self.announce("hold_expired", row)
 
-    def place(self, row: Appointment) -> None:
-        for other in list(self.in_the_way(row.time)):
+    def add_appointment(self, row: Appointment) -> None:
+        for other in list(self.overlapping(row.time)):
             self.expire(other)
         if row.time.slot is not None:
             row.time.slot.status = "reserved"
         self.appointments.append(row)
 
-    def confirmed(self, row: Appointment) -> None:
+    def mark_confirmed(self, row: Appointment) -> None:
         row.status = "confirmed"
-        self.tell("appointment_confirmed", row)
+        self.announce("appointment_confirmed", row)
         self.track("booking_confirmed", row.time.start)
 
     # -- booking --------------------------------------------------------------------------------
@@ -280,7 +283,7 @@ class World:
         format: str,
     ) -> Appointment:
         if start is not None and start.tzinfo is None:
-            raise No("InvalidInput")
+            raise Refusal("InvalidInput")
         for earlier in self.appointments:
             if earlier.request == request:
                 same = (
@@ -289,33 +292,33 @@ class World:
                     and start in (None, earlier.time.start)
                 )
                 if not same:
-                    raise No("IdempotencyConflict")
+                    raise Refusal("IdempotencyConflict")
                 return earlier
-        # A slot that somebody keeps is looked at before the rest.
-        wrong = {"SlotTaken" for row in self.appointments if self.keeps_slot(row, slot)}
+        # The service checks the slot for a blocking appointment first.
+        refusals = {"SlotTaken" for row in self.appointments if self.keeps_slot(row, slot)}
         if person is None and lead is None:
-            wrong.add("InvalidInput")
+            refusals.add("InvalidInput")
         if isinstance(person, Unknown) or isinstance(lead, Unknown):
-            wrong.add("NotFound")
+            refusals.add("NotFound")
         if isinstance(person, Person) and person.status != "active":
-            wrong.add("ClientUnavailable")
+            refusals.add("ClientUnavailable")
         if zone == "Mars/Olympus":
-            wrong.add("ZoneUnknown")
+            refusals.add("ZoneUnknown")
         if isinstance(service, Unknown):
-            raise No("NotFound", *wrong)
+            raise Refusal("NotFound", *refusals)
         if service.status != "published":
-            wrong.add("ServiceUnavailable")
+            refusals.add("ServiceUnavailable")
         if format not in service.formats:
-            wrong.add("FormatUnsuitable")
-        time, about_time = self.time(service, slot, start)
-        wrong |= about_time
+            refusals.add("FormatUnsuitable")
+        time, about_time = self.requested_time(service, slot, start)
+        refusals |= about_time
         if time is not None:
             if time.start <= self.now:
-                wrong.add("StartInPast")
+                refusals.add("StartInPast")
             if self.is_taken(time):
-                wrong.add("SlotTaken")
-        if wrong:
-            raise No(*wrong)
+                refusals.add("SlotTaken")
+        if refusals:
+            raise Refusal(*refusals)
         is_free = service.price == 0
         row = Appointment(
             service=service,
@@ -328,92 +331,94 @@ class World:
             request=request,
             hold=None if is_free else self.now + HOLD,
         )
-        self.place(row)
-        self.tell("appointment_booked", row)
+        self.add_appointment(row)
+        self.announce("appointment_booked", row)
         self.track("booking_slot_selected", time.start)
         if is_free:
-            self.confirmed(row)
+            self.mark_confirmed(row)
         return row
 
     def expire_holds(self) -> int:
-        stale = [row for row in self.appointments if row.is_stale(self.now)]
+        stale = [row for row in self.appointments if row.has_expired_hold(self.now)]
         for row in stale:
             self.expire(row)
         return len(stale)
 
     def confirm(self, row: Appointment) -> None:
-        """Payments confirm by themselves: nothing is ever left paid and unconfirmed."""
+        """A payment confirms its appointment, so no appointment stays paid and unconfirmed."""
         if row.status != "confirmed":
-            raise No("TransitionRefused")
+            raise Refusal("TransitionRefused")
 
     def cancel(self, row: Appointment, *, by: str, reason: str | None) -> int:
         if by not in ("client", "provider") or reason == "nonsense":
-            raise No("InvalidInput")
+            raise Refusal("InvalidInput")
         outcome = f"canceled_by_{by}"
         if row.status == "canceled" and row.outcome == outcome:
             return row.refund
         if row.status == "canceled" and row.outcome is None:
-            # The hold ran out: all that came too late is due back, unless it found its time.
+            # The hold expired: late payments are due back unless a new row took the time.
             return 0 if self.successor(row) else self.paid(row)
-        if not row.keeps:
-            raise No("TransitionRefused")
+        if not row.is_blocking:
+            raise Refusal("TransitionRefused")
         left = row.time.start - self.now
         if by == "client" and row.status == "confirmed" and left <= timedelta(0):
-            raise No("TooLateToCancel")
+            raise Refusal("TooLateToCancel")
         paid = min(self.paid(row), row.price)
         row.refund = row.service.refund(paid, left) if by == "client" else paid
         row.status, row.outcome, row.canceled_at = "canceled", outcome, self.now
-        self.free(row)
-        self.tell("appointment_canceled", row, amount=row.refund)
-        self.give_back(row)
+        self.free_slot(row)
+        self.announce("appointment_canceled", row, amount=row.refund)
+        self.refund_payments(row)
         self.track("appointment_outcome_recorded", outcome)
         return row.refund
 
-    def give_back(self, row: Appointment) -> None:
-        """The latest payments first."""
+    def refund_payments(self, row: Appointment) -> None:
+        """Refund the latest payments first."""
         left = row.refund
-        for payment in reversed([p for p in self.by_success if p in self.payments_of(row)]):
+        for payment in reversed(
+            [p for p in self.payments_by_success if p in self.payments_of(row)]
+        ):
             share = min(left, payment.amount)
             if share:
-                self.tell("refund_due", payment, amount=share, reason="canceled")
+                self.announce("refund_due", payment, amount=share, reason="canceled")
             left -= share
 
     def reschedule(
         self, row: Appointment, *, slot: Any, start: datetime | None, by: str
     ) -> Appointment:
         if by not in ("client", "provider") or (slot is None) == (start is None):
-            raise No("InvalidInput")
+            raise Refusal("InvalidInput")
         if row.status == "rescheduled":
             moved = self.successor(row).time
             if moved.start == start or (slot is not None and moved.slot is slot):
                 return self.successor(row)
-            raise No("TransitionRefused", "NotFound")
+            raise Refusal("TransitionRefused", "NotFound")
         service = row.service
-        time, wrong = self.time(service, slot, start)
+        time, refusals = self.requested_time(service, slot, start)
         if row.status != "confirmed":
-            wrong.add("TransitionRefused")
+            refusals.add("TransitionRefused")
         left = row.time.start - self.now
         if by == "client":
             hours = timedelta(hours=service.move_hours or 0)
             if left < hours or left <= timedelta(0):
-                wrong.add("TooLateToReschedule")
+                refusals.add("TooLateToReschedule")
             moves = sum(other.status == "rescheduled" for other in self.chain(row))
             if service.moves is not None and moves >= service.moves:
-                wrong.add("RescheduledTooOften")
+                refusals.add("RescheduledTooOften")
         if time is not None:
             if time.start <= self.now:
-                wrong.add("StartInPast")
-            if self.is_taken(time, but=row):
-                wrong.add("SlotTaken")
-        if wrong:
-            raise No(*wrong)
+                refusals.add("StartInPast")
+            if self.is_taken(time, ignoring=row):
+                refusals.add("SlotTaken")
+        if refusals:
+            raise Refusal(*refusals)
         row.status = row.outcome = "rescheduled"
         moved = self.next_row(row, time)
-        self.free(row)
-        self.place(moved)
-        self.tell("appointment_rescheduled", row)
+        self.free_slot(row)
+        self.add_appointment(moved)
+        self.announce("appointment_rescheduled", row)
         self.track("appointment_outcome_recorded", "rescheduled")
-        self.confirmed(moved)
+        self.mark_confirmed(moved)
         return moved
 
     def next_row(self, row: Appointment, time: Time) -> Appointment:
@@ -430,45 +435,45 @@ class World:
 
     def record_outcome(self, row: Appointment, *, outcome: str, reason: str | None) -> None:
         if outcome not in ("attended", "no_show") or reason == "nonsense":
-            raise No("InvalidInput")
+            raise Refusal("InvalidInput")
         if (row.status, row.outcome) == ("completed", outcome):
             return
         if row.status != "confirmed":
-            raise No("TransitionRefused")
+            raise Refusal("TransitionRefused")
         if self.now < row.time.start:
-            raise No("OutcomeTooEarly")
+            raise Refusal("OutcomeTooEarly")
         row.status, row.outcome = "completed", outcome
-        self.tell("appointment_completed", row)
+        self.announce("appointment_completed", row)
         self.track("appointment_outcome_recorded", outcome)
 
     # -- payment --------------------------------------------------------------------------------
 
-    by_success: list[Payment] = field(default_factory=list)
+    payments_by_success: list[Payment] = field(default_factory=list)
 
     def start(self, row: Appointment, *, purpose: str, key: str) -> Payment:
         if purpose not in ("deposit", "full"):
-            raise No("InvalidInput")
+            raise Refusal("InvalidInput")
         for earlier in self.payments:
             if earlier.idempotency_key == key:
                 if earlier.purpose != purpose or earlier not in self.payments_of(row):
-                    raise No("IdempotencyConflict")
+                    raise Refusal("IdempotencyConflict")
                 return earlier
-        wrong = set()
-        if row.is_stale(self.now):
-            wrong.add("HoldExpired")
-        if not row.keeps:
-            wrong.add("TransitionRefused")
+        refusals = set()
+        if row.has_expired_hold(self.now):
+            refusals.add("HoldExpired")
+        if not row.is_blocking:
+            refusals.add("TransitionRefused")
         others, paid = self.payments_of(row), self.paid(row)
         if any(p.status == "pending" for p in others):
-            wrong.add("PaymentInProgress")
+            refusals.add("PaymentInProgress")
         amount = (row.deposit or 0) if purpose == "deposit" else row.price - paid
         if amount <= 0 or (purpose == "deposit" and paid):
-            wrong.add("NothingToPay")
-        if wrong:
-            raise No(*wrong)
+            refusals.add("NothingToPay")
+        if refusals:
+            raise Refusal(*refusals)
         payment = Payment(self.chain(row)[0], key, purpose, amount)
         self.payments.append(payment)
-        self.tell("payment_started", payment, amount=amount)
+        self.announce("payment_started", payment, amount=amount)
         self.track("payment_started", amount)
         return payment
 
@@ -476,23 +481,23 @@ class World:
         if payment.provider_id == provider_id:
             return
         if payment.provider_id or any(p.provider_id == provider_id for p in self.payments):
-            raise No("ProviderIdTaken")
+            raise Refusal("ProviderIdTaken")
         payment.provider_id = provider_id
         for delivery in self.deliveries:
             if delivery.provider_id == provider_id and not delivery.done:
-                self.take_effect(delivery, "canceled")
+                self.apply(delivery, "canceled")
 
     def fail(self, payment: Payment, category: str) -> None:
         if category == "nonsense":
-            raise No("InvalidInput")
+            raise Refusal("InvalidInput")
         if payment.status == "pending":
             self.close(payment, "failed", category)
         elif (payment.status, payment.category) != ("failed", category):
-            raise No("TransitionRefused")
+            raise Refusal("TransitionRefused")
 
     def close(self, payment: Payment, status: str, category: str) -> None:
         payment.status, payment.category = status, category
-        self.tell("payment_failed", payment)
+        self.announce("payment_failed", payment)
         self.track("payment_failed", category)
 
     def receive(
@@ -506,9 +511,9 @@ class World:
         category: str,
     ) -> Delivery:
         if category == "nonsense":
-            raise No("InvalidInput")
+            raise Refusal("InvalidInput")
         if kind == "Not A Kind" or currency == "roubles":
-            raise No("InvalidInput", "RuleBroken")
+            raise Refusal("InvalidInput", "RuleBroken")
         delivery = Delivery(kind, object_id or provider_id, provider_id, amount, currency)
         for earlier in self.deliveries:
             if (earlier.kind, earlier.object_id) == (kind, delivery.object_id):
@@ -519,24 +524,24 @@ class World:
                 break
         else:
             self.deliveries.append(delivery)
-        self.take_effect(delivery, category)
+        self.apply(delivery, category)
         return delivery
 
     def process(self) -> None:
-        """All that wait, once more."""
+        """Process all waiting deliveries again."""
         for delivery in self.deliveries:
             if not delivery.done:
-                self.take_effect(delivery, "canceled")
+                self.apply(delivery, "canceled")
 
-    def take_effect(self, delivery: Delivery, category: str) -> None:
+    def apply(self, delivery: Delivery, category: str) -> None:
         payment = next((p for p in self.payments if p.provider_id == delivery.provider_id), None)
         if payment is None:
             delivery.error = "unknown_payment"
             return
-        tells_amount = delivery.kind in ("payment.succeeded", "payment.waiting_for_capture")
-        if tells_amount and (delivery.amount, delivery.currency) != (payment.amount, "RUB"):
+        has_amount = delivery.kind in ("payment.succeeded", "payment.waiting_for_capture")
+        if has_amount and (delivery.amount, delivery.currency) != (payment.amount, "RUB"):
             if delivery.error != "amount_mismatch":
-                self.tell("payment_amount_mismatch", delivery)
+                self.announce("payment_amount_mismatch", delivery)
             delivery.error = "amount_mismatch"
             return
         delivery.done, delivery.error = True, None
@@ -546,57 +551,57 @@ class World:
             case "payment.canceled" if payment.status == "pending":
                 self.close(payment, "canceled", category)
             case "payment.waiting_for_capture" if payment.status == "pending":
-                self.tell("payment_to_capture", payment, amount=payment.amount)
+                self.announce("payment_to_capture", payment, amount=payment.amount)
             case "refund.succeeded":
-                self.tell("payment_refunded", payment)
+                self.announce("payment_refunded", payment)
 
     def succeed(self, payment: Payment) -> None:
         if payment.status == "succeeded":
             return
         if payment.status != "pending":
-            self.tell("refund_due", payment, amount=payment.amount, reason="already_over")
+            self.announce("refund_due", payment, amount=payment.amount, reason="already_over")
             return
         payment.status = "succeeded"
-        self.by_success.append(payment)
-        self.tell("payment_succeeded", payment, amount=payment.amount)
-        row = self.seat(self.chain(payment.appointment)[-1])
+        self.payments_by_success.append(payment)
+        self.announce("payment_succeeded", payment, amount=payment.amount)
+        row = self.session_for_payment(self.chain(payment.appointment)[-1])
         if row is None:
-            self.tell("refund_due", payment, amount=payment.amount, reason="time_gone")
+            self.announce("refund_due", payment, amount=payment.amount, reason="time_gone")
             return
         self.track("booking_paid", payment.amount)
         if row.status == "paid":
-            self.confirmed(row)
+            self.mark_confirmed(row)
 
-    def seat(self, row: Appointment) -> Appointment | None:
-        """The session for which money has come in, if there is one."""
+    def session_for_payment(self, row: Appointment) -> Appointment | None:
+        """Return the session that the payment pays for, if there is one."""
         if row.status in ("confirmed", "completed"):
             return row
-        if row.is_stale(self.now):
-            # Whether somebody has swept it meanwhile makes no difference to the client.
+        if row.has_expired_hold(self.now):
+            # The client gets the same result whether or not the hold was swept.
             if row.time.start <= self.now or self.is_blocked(row.time):
-                return self.lose(row)
+                return self.expire_unpayable(row)
         elif row.status == "pending_payment":
             if row.time.end <= self.now:
-                return self.lose(row)
-        elif row.outcome is None and self.may_claim(row):
-            again = self.next_row(row, self.time_as_it_is(row))
-            self.place(again)
+                return self.expire_unpayable(row)
+        elif row.outcome is None and self.can_reclaim(row):
+            again = self.next_row(row, self.agreed_time(row))
+            self.add_appointment(again)
             row = again
         else:
             return None
         row.status = "paid"
-        self.tell("appointment_paid", row)
+        self.announce("appointment_paid", row)
         return row
 
-    def lose(self, row: Appointment) -> None:
+    def expire_unpayable(self, row: Appointment) -> None:
         self.expire(row)
 
-    def may_claim(self, row: Appointment) -> bool:
-        time = self.time_as_it_is(row)
+    def can_reclaim(self, row: Appointment) -> bool:
+        time = self.agreed_time(row)
         return time.start > self.now and not self.is_taken(time)
 
-    def time_as_it_is(self, row: Appointment) -> Time:
-        """Its slot may have been moved away meanwhile; the time is agreed all the same."""
+    def agreed_time(self, row: Appointment) -> Time:
+        """Return the agreed time, without its slot if the slot was moved since."""
         time, slot = row.time, row.time.slot
         if slot is None or (slot.start == time.start and slot.end >= time.end):
             return time

@@ -1,4 +1,4 @@
-"""Booking: a time is held for whoever asked first, and the same request is answered the same."""
+"""Booking: the first request gets the time, and a repeated request returns the same appointment."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from crm.models import Lead
 from ebalance.db.ids import uuid7
 from ebalance.services import IdempotencyConflict, InvalidInput, NotFound, Refused
 from tests.booking.outbox_assertions import (
-    NO_KEYS,
-    NO_TEXTS,
+    INVALID_KEYS,
+    INVALID_TEXTS,
     at,
     book,
     check_refusals,
+    event_types,
     outbox,
     payload,
     refused,
     request,
-    told,
     tracked,
     tracked_names,
     writes_nothing,
@@ -55,10 +55,10 @@ pytestmark = pytest.mark.django_db
 TICK = timedelta(microseconds=1)
 
 
-# -- what a booking is ----------------------------------------------------------------------------
+# -- a booking ------------------------------------------------------------------------------------
 
 
-def test_a_time_is_held_until_it_is_paid() -> None:
+def test_booking_creates_a_hold_until_it_is_paid() -> None:
     topic = TopicFactory()
     slot = AvailabilitySlotFactory(
         end_at_utc=NEXT_WEEK + timedelta(hours=2), start_at_utc=NEXT_WEEK, buffer_minutes=10
@@ -84,7 +84,7 @@ def test_a_time_is_held_until_it_is_paid() -> None:
     assert row.client_request_id == "request-1"
     slot.refresh_from_db()
     assert slot.status == "reserved"
-    assert told(row) == ["appointment_booked"]
+    assert event_types(row) == ["appointment_booked"]
     assert payload("appointment_booked") == {
         "service_id": str(row.service_id),
         "start_at_utc": NEXT_WEEK.isoformat().replace("+00:00", "Z"),
@@ -93,7 +93,7 @@ def test_a_time_is_held_until_it_is_paid() -> None:
     }
 
 
-def test_the_person_who_booked_becomes_a_lead() -> None:
+def test_client_who_books_becomes_a_lead() -> None:
     row = book(entry_point="seo")
     assert tracked_names() == ["booking_slot_selected"]
     (properties,) = tracked("booking_slot_selected")
@@ -106,7 +106,7 @@ def test_the_person_who_booked_becomes_a_lead() -> None:
     assert [identity.user_id for identity in lead.identities.all()] == [row.client_id]
 
 
-def test_a_lead_without_an_account_books_too() -> None:
+def test_lead_without_an_account_books() -> None:
     lead = LeadFactory()
     row = book(lead=lead)
     assert (row.client_id, row.lead_id) == (None, lead.pk)
@@ -114,24 +114,24 @@ def test_a_lead_without_an_account_books_too() -> None:
     assert Lead.objects.get().status == "booking_started"
 
 
-def test_a_client_who_is_known_as_a_lead_stands_for_both() -> None:
+def test_booking_stores_both_client_and_lead() -> None:
     lead, client = LeadFactory(), UserFactory()
     row = book(client=client, lead=lead)
     assert (row.client_id, row.lead_id) == (client.pk, lead.pk)
 
 
-def test_what_is_free_of_charge_is_confirmed_at_once() -> None:
+def test_free_appointment_is_confirmed_at_once() -> None:
     now = wall_clock()
     row = book(service=ServiceFactory(published=True, free=True), clock=at(now))
     assert (row.status, row.confirmed_at, row.hold_expires_at) == ("confirmed", now, None)
-    assert told(row) == ["appointment_booked", "appointment_confirmed"]
+    assert event_types(row) == ["appointment_booked", "appointment_confirmed"]
     assert tracked_names() == ["booking_confirmed", "booking_slot_selected"]
     (properties,) = tracked("booking_confirmed")
     assert properties["format"] == "online"
     assert Lead.objects.get().status == "booked_confirmed"
 
 
-def test_a_hold_lasts_as_long_as_the_setting_says(settings: Any) -> None:
+def test_hold_lasts_as_long_as_the_setting(settings: Any) -> None:
     settings.HOLD_MINUTES = 3
     now = wall_clock()
     assert book(clock=at(now)).hold_expires_at == now + timedelta(minutes=3)
@@ -141,7 +141,7 @@ def test_a_hold_lasts_as_long_as_the_setting_says(settings: Any) -> None:
     ("offered", "wanted"),
     [("online", "online"), ("offline", "offline"), ("hybrid", "online"), ("hybrid", "offline")],
 )
-def test_a_service_is_booked_in_the_formats_it_has(offered: str, wanted: str) -> None:
+def test_service_is_booked_in_the_formats_it_offers(offered: str, wanted: str) -> None:
     row = book(service=ServiceFactory(published=True, format=offered), format=wanted)
     assert row.format == wanted
 
@@ -149,18 +149,18 @@ def test_a_service_is_booked_in_the_formats_it_has(offered: str, wanted: str) ->
 # -- by a start -----------------------------------------------------------------------------------
 
 
-def test_a_start_needs_no_slot() -> None:
+def test_start_needs_no_slot() -> None:
     row = book(start=NEXT_WEEK)
     assert (row.slot_id, row.start_at_utc, row.buffer_minutes) == (None, NEXT_WEEK, 0)
     assert tracked("booking_slot_selected")[0]["is_public_slots"] is False
 
 
-def test_a_start_may_be_given_in_any_zone() -> None:
+def test_start_may_be_in_any_time_zone() -> None:
     local = NEXT_WEEK.astimezone(timezone(timedelta(hours=7)))
     assert book(start=local).start_at_utc == NEXT_WEEK
 
 
-def test_a_start_takes_the_free_slot_that_begins_then() -> None:
+def test_start_takes_the_available_slot_with_the_same_start() -> None:
     slot = AvailabilitySlotFactory()
     row = book(start=slot.start_at_utc)
     assert row.slot_id == slot.pk
@@ -168,7 +168,7 @@ def test_a_start_takes_the_free_slot_that_begins_then() -> None:
     assert slot.status == "reserved"
 
 
-def test_a_start_takes_the_services_own_slot_first() -> None:
+def test_start_prefers_a_slot_of_the_service() -> None:
     service = ServiceFactory(published=True)
     AvailabilitySlotFactory(start_at_utc=NEXT_WEEK)
     own = AvailabilitySlotFactory(start_at_utc=NEXT_WEEK, service=service)
@@ -185,7 +185,7 @@ def test_a_start_takes_the_services_own_slot_first() -> None:
     ],
     ids=["too short", "reserved", "another service's"],
 )
-def test_a_start_passes_by_slots_that_do_not_suit(slot: dict[str, Any]) -> None:
+def test_start_ignores_unsuitable_slots(slot: dict[str, Any]) -> None:
     values = {name: value() if callable(value) else value for name, value in slot.items()}
     if "service" in values:
         values["service"].save()
@@ -207,7 +207,7 @@ def test_a_start_passes_by_slots_that_do_not_suit(slot: dict[str, Any]) -> None:
     ],
     ids=["row", "uuid", "text", "capitals", "hex"],
 )
-def test_the_same_request_is_answered_with_the_first_appointment(
+def test_repeated_request_returns_the_first_appointment(
     spelled: Callable[[Any], Any],
 ) -> None:
     values = request(lead=LeadFactory(), client=UserFactory())
@@ -220,7 +220,7 @@ def test_the_same_request_is_answered_with_the_first_appointment(
         assert book_appointment(**again).pk == first.pk
 
 
-def test_the_same_start_is_the_same_request() -> None:
+def test_repeated_request_may_have_its_start_in_another_zone() -> None:
     values = request(start=NEXT_WEEK)
     first = book_appointment(**values)
     local = NEXT_WEEK.astimezone(timezone(timedelta(hours=3)))
@@ -228,8 +228,8 @@ def test_the_same_start_is_the_same_request() -> None:
         assert book_appointment(**values | {"start": local}).pk == first.pk
 
 
-def test_the_answer_stays_whatever_has_become_of_it() -> None:
-    """The client, the service or the time may meanwhile be gone: the request was answered."""
+def test_repeated_request_returns_the_appointment_in_its_new_state() -> None:
+    """The client, the service or the time may be unavailable by then."""
     values = request()
     first = book_appointment(**values)
     cancel_appointment(first, by="client")
@@ -256,7 +256,7 @@ def test_the_answer_stays_whatever_has_become_of_it() -> None:
     ],
     ids=lambda other: " ".join(other),
 )
-def test_the_same_key_with_other_content_is_refused(other: dict[str, Any]) -> None:
+def test_same_key_with_other_content_is_refused(other: dict[str, Any]) -> None:
     values = request()
     first = book_appointment(**values)
     values |= {name: value() for name, value in other.items()}
@@ -264,10 +264,10 @@ def test_the_same_key_with_other_content_is_refused(other: dict[str, Any]) -> No
         book_appointment(**values)
 
 
-# -- taken ----------------------------------------------------------------------------------------
+# -- taken times ----------------------------------------------------------------------------------
 
 
-def test_a_slot_is_taken_once() -> None:
+def test_slot_is_booked_once() -> None:
     first = book()
     with refused(SlotTaken):
         book_again(slot=first.slot_id)
@@ -276,12 +276,12 @@ def test_a_slot_is_taken_once() -> None:
 
 
 def book_again(**values: Any) -> Appointment:
-    """Another person's request; whatever it needs is there already."""
+    """Book for another client; all rows that the request needs exist already."""
     return book_appointment(
         **{
-            "service": BYSTANDERS["service"],
-            "client": BYSTANDERS["client"],
-            "client_request_id": "another request",
+            "service": OTHER_ROWS["service"],
+            "client": OTHER_ROWS["client"],
+            "client_request_id": "another-request",
             "timezone": "Europe/Moscow",
             "format": "online",
         }
@@ -289,12 +289,12 @@ def book_again(**values: Any) -> Appointment:
     )
 
 
-BYSTANDERS: dict[str, Any] = {}
+OTHER_ROWS: dict[str, Any] = {}
 
 
 @pytest.fixture(autouse=True)
-def bystanders(db: None) -> None:
-    BYSTANDERS.update(service=ServiceFactory(published=True), client=UserFactory())
+def other_rows(db: None) -> None:
+    OTHER_ROWS.update(service=ServiceFactory(published=True), client=UserFactory())
 
 
 MINUTE = timedelta(minutes=1)
@@ -313,7 +313,7 @@ LENGTH = timedelta(minutes=50)
     ],
     ids=["ends as it starts", "a tick later", "the same", "in the break", "nearly", "after it"],
 )
-def test_sessions_do_not_reach_into_each_other_or_a_break(start: timedelta, free: bool) -> None:
+def test_sessions_overlap_neither_each_other_nor_a_break(start: timedelta, free: bool) -> None:
     book(slot=AvailabilitySlotFactory(start_at_utc=NEXT_WEEK, buffer_minutes=10))
     if free:
         assert book_again(start=NEXT_WEEK + start).start_at_utc == NEXT_WEEK + start
@@ -323,14 +323,14 @@ def test_sessions_do_not_reach_into_each_other_or_a_break(start: timedelta, free
 
 
 @loop_over("status", ["held", "paid", "confirmed"])
-def test_these_keep_their_time(status: str) -> None:
+def test_blocking_statuses_keep_their_time(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     with refused(SlotTaken):
         book_again(start=row.start_at_utc)
 
 
 @loop_over("status", ["canceled", "rescheduled"])
-def test_these_give_their_time_back(status: str) -> None:
+def test_final_statuses_release_their_time(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     assert book_again(start=row.start_at_utc).start_at_utc == row.start_at_utc
 
@@ -340,7 +340,7 @@ def test_these_give_their_time_back(status: str) -> None:
     [(-LENGTH, True), (-LENGTH + TICK, False), (timedelta(hours=11), False), (12, True)],
     ids=["before it", "into it", "in it", "after it"],
 )
-def test_a_blocked_time_is_not_booked(start: Any, free: bool) -> None:
+def test_blocked_time_is_not_booked(start: Any, free: bool) -> None:
     AvailabilitySlotFactory(
         blocked=True, start_at_utc=NEXT_WEEK, end_at_utc=NEXT_WEEK + timedelta(hours=12)
     )
@@ -352,13 +352,13 @@ def test_a_blocked_time_is_not_booked(start: Any, free: bool) -> None:
             book_again(start=wanted)
 
 
-def test_a_blocked_slot_is_not_booked() -> None:
+def test_blocked_slot_is_not_booked() -> None:
     slot = AvailabilitySlotFactory(blocked=True)
     with refused(SlotTaken):
         book_again(slot=slot)
 
 
-def test_a_free_slot_within_blocked_time_is_not_booked() -> None:
+def test_available_slot_within_blocked_time_is_not_booked() -> None:
     slot = AvailabilitySlotFactory()
     AvailabilitySlotFactory(
         from_calendar=True, blocked=True, start_at_utc=slot.start_at_utc + 10 * MINUTE
@@ -367,22 +367,22 @@ def test_a_free_slot_within_blocked_time_is_not_booked() -> None:
         book_again(slot=slot)
 
 
-def test_a_slot_that_was_reserved_by_hand_is_not_booked() -> None:
+def test_slot_reserved_without_appointment_is_not_booked() -> None:
     slot = AvailabilitySlotFactory(reserved=True)
     with refused(SlotTaken):
         book_again(slot=slot)
 
 
-# -- holds that ran out ---------------------------------------------------------------------------
+# -- expired holds --------------------------------------------------------------------------------
 
 
-def test_a_hold_that_ran_out_gives_way() -> None:
+def test_expired_hold_releases_its_slot() -> None:
     first = book()
     row = book_again(slot=first.slot_id, clock=at(first.hold_expires_at))
     first.refresh_from_db()
     assert (first.status, first.outcome) == ("canceled", None)
     assert first.canceled_at == first.hold_expires_at
-    assert told(first) == ["appointment_booked", "hold_expired"]
+    assert event_types(first) == ["appointment_booked", "hold_expired"]
     assert (row.status, row.slot_id, row.slot.status) == (
         "pending_payment",
         first.slot_id,
@@ -390,13 +390,13 @@ def test_a_hold_that_ran_out_gives_way() -> None:
     )
 
 
-def test_a_hold_does_not_give_way_a_moment_earlier() -> None:
+def test_hold_keeps_its_slot_until_it_expires() -> None:
     first = book()
     with refused(SlotTaken):
         book_again(slot=first.slot_id, clock=at(first.hold_expires_at - TICK))
 
 
-def test_the_slots_of_holds_that_gave_way_are_free_again() -> None:
+def test_slots_of_expired_holds_become_available() -> None:
     slots = [
         AvailabilitySlotFactory(start_at_utc=NEXT_WEEK + n * timedelta(hours=1)) for n in range(3)
     ]
@@ -412,8 +412,8 @@ def test_the_slots_of_holds_that_gave_way_are_free_again() -> None:
     assert row.slot_id is None
 
 
-def test_one_who_pays_keeps_a_time_that_a_stale_hold_overlaps() -> None:
-    """One stale hold gives way, one that is confirmed does not: nothing is given up for nothing."""
+def test_refused_booking_does_not_expire_an_expired_hold() -> None:
+    """The time also overlaps a confirmed session, so the expired hold stays as it is."""
     stale = book(start=NEXT_WEEK)
     AppointmentFactory(confirmed=True, start_at_utc=NEXT_WEEK + timedelta(hours=1))
     service = ServiceFactory(published=True, duration_minutes=120)
@@ -421,7 +421,7 @@ def test_one_who_pays_keeps_a_time_that_a_stale_hold_overlaps() -> None:
         book_again(service=service, start=NEXT_WEEK, clock=at(stale.hold_expires_at))
 
 
-# -- what is refused ------------------------------------------------------------------------------
+# -- refusals -------------------------------------------------------------------------------------
 
 
 @loop_over("status", ["draft", "archived"])
@@ -431,47 +431,47 @@ def test_only_a_published_service_is_booked(status: str) -> None:
         book_appointment(**values)
 
 
-def test_a_blocked_client_does_not_book() -> None:
+def test_blocked_client_does_not_book() -> None:
     values = request(client=UserFactory(status="blocked"))
     with refused(ClientUnavailable, client=values["client"].pk):
         book_appointment(**values)
 
 
-def test_a_deleted_client_does_not_book() -> None:
+def test_deleted_client_does_not_book() -> None:
     values = request(client=UserFactory(deleted=True))
     with refused(ClientUnavailable):
         book_appointment(**values)
 
 
-def test_a_client_who_is_blocked_at_this_moment_does_not_book(
+def test_client_who_is_blocked_during_the_call_does_not_book(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     values, insert = request(), bookings.insert_appointment
 
-    def blocked_meanwhile(*args: Any) -> Appointment:
+    def insert_and_block_client(*args: Any) -> Appointment:
         stored = insert(*args)
         type(values["client"]).objects.filter(pk=values["client"].pk).update(status="blocked")
         return stored
 
-    monkeypatch.setattr(bookings, "insert_appointment", blocked_meanwhile)
+    monkeypatch.setattr(bookings, "insert_appointment", insert_and_block_client)
     with refused(ClientUnavailable):
         book_appointment(**values)
 
 
 @loop_over(("offered", "wanted"), [("online", "offline"), ("offline", "online")])
-def test_a_format_that_is_not_offered_is_refused(offered: str, wanted: str) -> None:
+def test_format_that_is_not_offered_is_refused(offered: str, wanted: str) -> None:
     values = request(service=ServiceFactory(published=True, format=offered), format=wanted)
     with refused(FormatUnsuitable):
         book_appointment(**values)
 
 
-def test_a_slot_of_another_service_is_refused() -> None:
+def test_slot_of_another_service_is_refused() -> None:
     values = request(slot=AvailabilitySlotFactory(service=ServiceFactory()))
     with refused(SlotUnsuitable, slot=values["slot"].pk):
         book_appointment(**values)
 
 
-def test_a_slot_too_short_for_the_service_is_refused() -> None:
+def test_slot_too_short_for_the_service_is_refused() -> None:
     slot = AvailabilitySlotFactory(start_at_utc=NEXT_WEEK, end_at_utc=NEXT_WEEK + LENGTH - TICK)
     values = request(slot=slot)
     with refused(SlotUnsuitable):
@@ -479,30 +479,30 @@ def test_a_slot_too_short_for_the_service_is_refused() -> None:
 
 
 @loop_over("start", [ago(days=1), ago(microseconds=1), datetime.min.replace(tzinfo=UTC)])
-def test_what_has_passed_is_refused(start: datetime) -> None:
+def test_start_in_the_past_is_refused(start: datetime) -> None:
     values = request(start=start)
     with refused(StartInPast):
         book_appointment(**values)
 
 
-def test_a_start_at_this_very_moment_has_passed() -> None:
+def test_start_equal_to_now_is_refused() -> None:
     values = request(start=NEXT_WEEK)
     with refused(StartInPast):
         book_appointment(**values, clock=at(NEXT_WEEK))
     assert book_appointment(**values, clock=at(NEXT_WEEK - TICK)).pk
 
 
-def test_a_slot_in_the_past_is_refused() -> None:
+def test_slot_in_the_past_is_refused() -> None:
     values = request(slot=AvailabilitySlotFactory(start_at_utc=ago(hours=1)))
     with refused(StartInPast):
         book_appointment(**values)
 
 
 WRONG: dict[str, list[Any]] = {
-    "service": [None, *NO_KEYS],
-    "slot": NO_KEYS,
-    "client": NO_KEYS,
-    "lead": NO_KEYS,
+    "service": [None, *INVALID_KEYS],
+    "slot": INVALID_KEYS,
+    "client": INVALID_KEYS,
+    "lead": INVALID_KEYS,
     "start": [
         "",
         "tomorrow",
@@ -518,7 +518,19 @@ WRONG: dict[str, list[Any]] = {
         0,
         [],
     ],
-    "client_request_id": [None, "", " ", "\n\t", "\u200b", "a" * 201, 7, b"a", [], True, *NO_TEXTS],
+    "client_request_id": [
+        None,
+        "",
+        " ",
+        "\n\t",
+        "\u200b",
+        "a" * 201,
+        7,
+        b"a",
+        [],
+        True,
+        *INVALID_TEXTS,
+    ],
     "timezone": [
         None,
         "",
@@ -531,12 +543,12 @@ WRONG: dict[str, list[Any]] = {
         3,
         [],
         {},
-        *NO_TEXTS,
+        *INVALID_TEXTS,
     ],
-    "format": [None, "", "hybrid", "Online", "a" * 100_000, 1, [], {}, *NO_TEXTS],
-    "topic": ["", "no-such-topic", "a" * 100_000, 7, [], {}, True, *NO_TEXTS],
-    "deep_link_id": ["", "+79991234567", "anna@example.com", "Анна", 7, *NO_TEXTS],
-    "entry_point": ["", "billboard", "SEO", "a" * 100_000, 7, [], *NO_TEXTS],
+    "format": [None, "", "hybrid", "Online", "a" * 100_000, 1, [], {}, *INVALID_TEXTS],
+    "topic": ["", "no-such-topic", "a" * 100_000, 7, [], {}, True, *INVALID_TEXTS],
+    "deep_link_id": ["", "+79991234567", "anna@example.com", "Анна", 7, *INVALID_TEXTS],
+    "entry_point": ["", "billboard", "SEO", "a" * 100_000, 7, [], *INVALID_TEXTS],
 }
 
 
@@ -556,7 +568,7 @@ WRONG: dict[str, list[Any]] = {
         ("entry_point", InvalidInput),
     ],
 )
-def test_bad_input_is_refused_by_its_kind(name: str, error: type[Refused]) -> None:
+def test_bad_input_raises_the_error_of_its_field(name: str, error: type[Refused]) -> None:
     values = request(lead=LeadFactory(), client=UserFactory())
     if name == "start":
         del values["slot"]
@@ -564,14 +576,14 @@ def test_bad_input_is_refused_by_its_kind(name: str, error: type[Refused]) -> No
 
 
 @loop_over("name", ["service", "slot", "client", "lead"])
-def test_what_does_not_exist_is_not_found(name: str) -> None:
+def test_unknown_key_is_refused(name: str) -> None:
     values = request() | {name: uuid7()}
     with refused(NotFound):
         book_appointment(**values)
 
 
 def test_random_text_of_any_length_is_refused() -> None:
-    """Too much for an index: PostgreSQL refuses it with an error of its own kind."""
+    """The text is too long for an index entry; PostgreSQL has a separate error for that."""
     noise = "".join(chr(97 + (n * n * 31 + n // 7) % 26) for n in range(50_000))
     values = request()
     with writes_nothing():
@@ -580,7 +592,7 @@ def test_random_text_of_any_length_is_refused() -> None:
                 book_appointment(**values | {name: noise})
 
 
-def test_a_time_is_asked_for_by_slot_or_by_start() -> None:
+def test_request_names_either_a_slot_or_a_start() -> None:
     values = request()
     with refused(InvalidInput, field="slot"):
         book_appointment(**values | {"start": values["slot"].start_at_utc})
@@ -589,28 +601,28 @@ def test_a_time_is_asked_for_by_slot_or_by_start() -> None:
         book_appointment(**values)
 
 
-def test_somebody_books() -> None:
+def test_request_names_a_client_or_a_lead() -> None:
     values = request()
     del values["client"]
     with refused(InvalidInput, field="client"):
         book_appointment(**values)
 
 
-def test_a_refusal_says_nothing_of_what_was_sent() -> None:
+def test_refusal_reveals_nothing_of_the_input() -> None:
     values = request() | {"deep_link_id": "anna@example.com"}
     with pytest.raises(Refused) as caught:
         book_appointment(**values)
     assert "anna" not in f"{caught.value} {caught.value!r} {caught.value.sentence}"
 
 
-def test_a_taken_hour_costs_no_transaction(django_assert_max_num_queries: Any) -> None:
-    """Most requests for a popular hour end without a write lock."""
+def test_taken_slot_is_refused_without_a_write_lock(django_assert_max_num_queries: Any) -> None:
+    """Most requests for a popular hour must end without a write lock."""
     first = book()
     with django_assert_max_num_queries(5), pytest.raises(SlotTaken):
         book_again(slot=first.slot_id)
 
 
-def test_far_future_bookings_have_a_time_that_every_client_reads() -> None:
+def test_far_future_start_is_published_with_a_four_digit_year() -> None:
     last = datetime(9999, 1, 1, tzinfo=UTC)
     assert book(start=last).start_at_utc == last
     assert outbox()[0].payload["start_at_utc"].startswith("9999-01-01")

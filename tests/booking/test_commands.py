@@ -1,4 +1,4 @@
-"""process_webhooks and expire_holds: for cron, beside live traffic, killed and repeated."""
+"""process_webhooks and expire_holds: run by cron, beside live traffic, killed and repeated."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ from django.utils.timezone import now
 from booking.models import Appointment, Payment, PaymentWebhookEvent
 from booking.services import settlement
 from ebalance import commands
-from tests.booking.outbox_assertions import book, deliver, known_payment, told, writes_nothing
+from tests.booking.outbox_assertions import (
+    book,
+    deliver,
+    event_types,
+    known_payment,
+    writes_nothing,
+)
 from tests.databases import Database, default_connection_on
 from tests.factories import (
     AppointmentFactory,
@@ -35,26 +41,26 @@ TICK = timedelta(microseconds=1)
 
 @pytest.fixture
 def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
-    """A database of its own, where what the test writes is committed."""
+    """A separate database in which the test commits."""
     with django_db_blocker.unblock(), default_connection_on(fresh_database):
         yield fresh_database
 
 
-def command(name: str, *arguments: str) -> str:
+def run_command(name: str, *arguments: str) -> str:
     output = io.StringIO()
     call_command(name, *arguments, stdout=output, stderr=output)
     return output.getvalue()
 
 
-def refused(name: str, *arguments: str) -> tuple[str, str]:
-    """What the command prints, and what it fails with."""
+def run_failing_command(name: str, *arguments: str) -> tuple[str, str]:
+    """Return the output and the error of a command that fails."""
     output = io.StringIO()
     with pytest.raises(CommandError) as caught:
         call_command(name, *arguments, stdout=output, stderr=output)
     return output.getvalue(), str(caught.value)
 
 
-def started(database: Database, *arguments: str) -> subprocess.Popen[str]:
+def start_process(database: Database, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, str(ROOT / "manage.py"), *arguments],
         env=environment(DATABASE_URL=database.url),
@@ -66,26 +72,26 @@ def started(database: Database, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    said, complaints = process.communicate(timeout=HANG_TIMEOUT)
-    assert "Traceback" not in complaints, complaints
-    return process.returncode, said
+def wait_for_process(process: subprocess.Popen[str]) -> tuple[int, str]:
+    output, errors = process.communicate(timeout=HANG_TIMEOUT)
+    assert "Traceback" not in errors, errors
+    return process.returncode, output
 
 
 @contextmanager
 def locked(database: Database, table: str, key: Any) -> Iterator[Any]:
-    """Somebody else is at work on this row; yields a question: is anybody waiting?"""
+    """Lock the row from another session; yield a function that checks for a waiting session."""
     with database.connect() as other, database.connect(autocommit=True) as watcher:
         other.execute(f'SELECT FROM "{table}" WHERE id = %s FOR UPDATE', [key])
 
-        def somebody_waits() -> bool:
+        def is_waiting() -> bool:
             row = watcher.execute(
                 "SELECT count(*) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND wait_event_type = 'Lock'"
             ).fetchone()
             return row != (0,)
 
-        yield somebody_waits
+        yield is_waiting
         other.rollback()
 
 
@@ -93,13 +99,18 @@ def locked(database: Database, table: str, key: Any) -> Iterator[Any]:
 
 
 def waiting_success() -> tuple[Appointment, Payment, PaymentWebhookEvent]:
-    """A payment whose success has come, but has not taken effect."""
+    """Create a payment whose success is received but not processed."""
     row = AppointmentFactory(service=SHARED["service"], client=SHARED["client"])
     payment = PaymentFactory(appointment=row, answered=True)
     event = PaymentWebhookEventFactory(
         provider_payment_id=payment.provider_payment_id, amount=payment.amount, currency="RUB"
     )
     return row, payment, event
+
+
+def make_due() -> None:
+    """End the back-off of the events that were tried."""
+    PaymentWebhookEvent.objects.filter(processed_at=None).update(next_attempt_at=now())
 
 
 SHARED: dict[str, Any] = {}
@@ -110,17 +121,17 @@ def waiting_successes(number: int) -> list[tuple[Appointment, Payment, PaymentWe
     return [waiting_success() for _ in range(number)]
 
 
-def all_took_effect_once(number: int) -> None:
+def assert_all_took_effect_once(number: int) -> None:
     assert PaymentWebhookEvent.objects.filter(processed_at=None).count() == 0
     assert Payment.objects.filter(status="succeeded").count() == number
     assert Appointment.objects.filter(status="confirmed").count() == number
-    kinds = told()
+    kinds = event_types()
     for kind in ("payment_succeeded", "appointment_paid", "appointment_confirmed"):
         assert kinds.count(kind) == number, kind
 
 
 @pytest.mark.django_db
-def test_what_waits_is_tried_again_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_webhooks_are_processed_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     waiting_successes(3)
     deliver("provider-unknown")
     wrong = known_payment(book())
@@ -129,7 +140,8 @@ def test_what_waits_is_tried_again_and_counted(monkeypatch: pytest.MonkeyPatch) 
     PaymentWebhookEventFactory(
         provider_payment_id=odd.provider_payment_id, amount=odd.amount, currency="RUB"
     )
-    assert command("process_webhooks").splitlines() == [
+    make_due()  # both were tried at their receipt
+    assert run_command("process_webhooks").splitlines() == [
         "       4 took effect",
         "       1 wait for a payment that is unknown so far",
         "       1 have an unexpected amount",
@@ -137,32 +149,35 @@ def test_what_waits_is_tried_again_and_counted(monkeypatch: pytest.MonkeyPatch) 
     assert PaymentWebhookEvent.objects.filter(processed_at=None).count() == 2
     assert PaymentWebhookEvent.objects.get(last_error="out_of_order").processed_at is not None
     assert Appointment.objects.filter(status="confirmed").count() == 3
-    before = told()
-    assert command("process_webhooks").splitlines()[0] == "       0 took effect"
-    assert told() == before
-
-
-@pytest.mark.django_db
-def test_nothing_to_do_is_said_so() -> None:
+    before = event_types()
     with writes_nothing():
-        assert command("process_webhooks") == "       0 took effect\n"
+        assert run_command("process_webhooks") == "       0 took effect\n"
+    make_due()
+    assert run_command("process_webhooks").splitlines()[0] == "       0 took effect"
+    assert event_types() == before
 
 
 @pytest.mark.django_db
-def test_the_oldest_come_first_up_to_the_limit() -> None:
+def test_command_without_waiting_webhooks_prints_zero() -> None:
+    with writes_nothing():
+        assert run_command("process_webhooks") == "       0 took effect\n"
+
+
+@pytest.mark.django_db
+def test_oldest_webhooks_are_processed_first_up_to_the_limit() -> None:
     made = waiting_successes(3)
     for number, (_row, _payment, event) in enumerate(reversed(made)):
         PaymentWebhookEvent.objects.filter(pk=event.pk).update(
             received_at=now() - timedelta(hours=3 - number)
         )
-    assert command("process_webhooks", "--limit", "2") == "       2 took effect\n"
+    assert run_command("process_webhooks", "--limit", "2") == "       2 took effect\n"
     done = PaymentWebhookEvent.objects.exclude(processed_at=None)
     assert {event.pk for event in done} == {event.pk for _row, _payment, event in made[1:]}
-    assert command("process_webhooks", "--limit", "9999999999") == "       1 took effect\n"
+    assert run_command("process_webhooks", "--limit", "9999999999") == "       1 took effect\n"
 
 
 @pytest.mark.django_db
-def test_one_that_cannot_be_handled_stops_no_other_and_fails_the_command(
+def test_failing_webhook_stops_no_other_and_fails_the_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = waiting_successes(3)
@@ -174,21 +189,22 @@ def test_one_that_cannot_be_handled_stops_no_other_and_fails_the_command(
         confirm(row, *args, **values)
 
     monkeypatch.setattr(settlement, "confirm_locked_appointment", broken)
-    said, error = refused("process_webhooks")
+    output, error = run_failing_command("process_webhooks")
     assert error == "1 could not be handled and will be retried."
-    assert f"{made[1][2].pk}: could not be handled" in said
-    assert "       2 took effect" in said
-    assert "anna" not in said
+    assert f"{made[1][2].pk}: could not be handled" in output
+    assert "       2 took effect" in output
+    assert "anna" not in output
     monkeypatch.undo()
-    assert command("process_webhooks") == "       1 took effect\n"
-    all_took_effect_once(3)
+    make_due()
+    assert run_command("process_webhooks") == "       1 took effect\n"
+    assert_all_took_effect_once(3)
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("limit", ["0", "-1", "many", "1.5", ""])
-def test_what_is_no_limit_is_refused_in_one_line(limit: str) -> None:
-    said, error = refused("process_webhooks", f"--limit={limit}")
-    assert said == ""
+def test_bad_limit_is_refused_in_one_line(limit: str) -> None:
+    output, error = run_failing_command("process_webhooks", f"--limit={limit}")
+    assert output == ""
     assert error == f"{limit!r} is no limit: a number of notifications, 1 or more."
 
 
@@ -198,7 +214,7 @@ def test_progress_is_shown(
 ) -> None:
     monkeypatch.setattr(commands, "LINE_EVERY", 0.0)
     waiting_successes(2)
-    command("process_webhooks")
+    run_command("process_webhooks")
     assert capsys.readouterr().err.splitlines() == [
         "payment_webhook_events: 1 of 2 rows",
         "payment_webhook_events: 2 of 2 rows",
@@ -206,59 +222,61 @@ def test_progress_is_shown(
 
 
 @pytest.mark.slow
-def test_killed_in_the_middle_it_leaves_whole_events(committed: Database) -> None:
+def test_killed_command_leaves_whole_webhooks(committed: Database) -> None:
     made = waiting_successes(8)
-    with locked(committed, "appointments", made[4][0].pk) as somebody_waits:
-        process = started(committed, "process_webhooks")
-        assert eventually(somebody_waits)
+    with locked(committed, "appointments", made[4][0].pk) as is_waiting:
+        process = start_process(committed, "process_webhooks")
+        assert eventually(is_waiting)
         process.kill()
         process.communicate(timeout=HANG_TIMEOUT)
     assert PaymentWebhookEvent.objects.filter(processed_at=None, attempts=0).count() == 4
     assert Payment.objects.filter(status="succeeded").count() == 4
     assert Appointment.objects.filter(status="confirmed").count() == 4
-    assert told().count("payment_succeeded") == 4
+    assert event_types().count("payment_succeeded") == 4
     again = manage("process_webhooks", DATABASE_URL=committed.url)
     assert (again.returncode, again.stdout) == (0, "       4 took effect\n"), again.stderr
-    all_took_effect_once(8)
+    assert_all_took_effect_once(8)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_told_to_stop_it_ends_after_the_event_at_hand(
+def test_signal_stops_the_command_after_the_current_webhook(
     committed: Database, number: signal.Signals
 ) -> None:
     made = waiting_successes(5)
-    with locked(committed, "appointments", made[2][0].pk) as somebody_waits:
-        process = started(committed, "process_webhooks")
-        assert eventually(somebody_waits)
+    with locked(committed, "appointments", made[2][0].pk) as is_waiting:
+        process = start_process(committed, "process_webhooks")
+        assert eventually(is_waiting)
         process.send_signal(number)
-    code, said = ended(process)
-    assert (code, said) == (
+    code, output = wait_for_process(process)
+    assert (code, output) == (
         0,
         "Stopped; run the same command again to continue.\n       3 took effect\n",
     )
     assert manage("process_webhooks", DATABASE_URL=committed.url).returncode == 0
-    all_took_effect_once(5)
+    assert_all_took_effect_once(5)
 
 
 @pytest.mark.slow
-def test_two_at_once_share_the_work(committed: Database) -> None:
+def test_two_commands_process_each_webhook_once(committed: Database) -> None:
     waiting_successes(30)
-    answers = [ended(run) for run in [started(committed, "process_webhooks") for _ in range(2)]]
-    assert [code for code, _said in answers] == [0, 0]
-    effects = [int(re.search(r"(\d+) took effect", said)[1]) for _code, said in answers]
+    answers = [
+        wait_for_process(run)
+        for run in [start_process(committed, "process_webhooks") for _ in range(2)]
+    ]
+    assert [code for code, _output in answers] == [0, 0]
+    effects = [int(re.search(r"(\d+) took effect", output)[1]) for _code, output in answers]
     assert sum(effects) == 30
-    all_took_effect_once(30)
+    assert_all_took_effect_once(30)
 
 
 @pytest.mark.slow
-def test_an_event_that_a_delivery_is_at_work_on_is_left_to_it(committed: Database) -> None:
-    """Live traffic goes first: the command does not wait for it."""
+def test_command_skips_a_webhook_that_a_delivery_has_locked(committed: Database) -> None:
+    """The command does not wait for live traffic."""
     made = waiting_successes(3)
     with committed.connect() as delivery:
         delivery.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-            [f"payments:yookassa:{made[1][1].provider_payment_id}"],
+            "SELECT FROM appointments WHERE id = %s FOR NO KEY UPDATE", [made[1][1].appointment_id]
         )
         run = manage("process_webhooks", DATABASE_URL=committed.url)
     assert run.stdout == "       2 took effect\n       1 locked by another transaction\n"
@@ -270,7 +288,7 @@ def test_an_event_that_a_delivery_is_at_work_on_is_left_to_it(committed: Databas
 
 
 def stale_holds(number: int) -> list[Appointment]:
-    """The first ran out first."""
+    """Create expired holds, in the order of their expiry."""
     service, client = ServiceFactory(published=True), UserFactory()
     return [
         AppointmentFactory(
@@ -283,49 +301,52 @@ def stale_holds(number: int) -> list[Appointment]:
     ]
 
 
-def all_expired_once(number: int) -> None:
+def assert_all_expired_once(number: int) -> None:
     rows = Appointment.objects.select_related("slot")
     assert [(row.status, row.slot.status) for row in rows] == [("canceled", "available")] * number
-    assert told() == ["hold_expired"] * number
+    assert event_types() == ["hold_expired"] * number
 
 
 @pytest.mark.django_db
-def test_the_number_of_expired_holds_is_printed() -> None:
+def test_command_prints_the_number_of_expired_holds() -> None:
     stale_holds(2)
     AppointmentFactory(held=True)
-    assert command("expire_holds") == "2 holds expired.\n"
+    assert run_command("expire_holds") == "2 holds expired.\n"
     with writes_nothing():
-        assert command("expire_holds") == "0 holds expired.\n"
+        assert run_command("expire_holds") == "0 holds expired.\n"
     AppointmentFactory(held=True, hold_expires_at=now() - TICK)
-    assert command("expire_holds") == "1 hold expired.\n"
+    assert run_command("expire_holds") == "1 hold expired.\n"
 
 
 @pytest.mark.slow
-def test_killed_in_the_middle_it_leaves_whole_transactions(committed: Database) -> None:
+def test_killed_sweep_leaves_whole_transactions(committed: Database) -> None:
     rows = stale_holds(105)
-    with locked(committed, "availability_slots", rows[102].slot_id) as somebody_waits:
-        process = started(committed, "expire_holds")
-        assert eventually(somebody_waits)
+    with locked(committed, "availability_slots", rows[102].slot_id) as is_waiting:
+        process = start_process(committed, "expire_holds")
+        assert eventually(is_waiting)
         process.kill()
         process.communicate(timeout=HANG_TIMEOUT)
     assert Appointment.objects.filter(status="canceled").count() == 100
-    assert told() == ["hold_expired"] * 100
+    assert event_types() == ["hold_expired"] * 100
     again = manage("expire_holds", DATABASE_URL=committed.url)
     assert (again.returncode, again.stdout) == (0, "5 holds expired.\n"), again.stderr
-    all_expired_once(105)
+    assert_all_expired_once(105)
 
 
 @pytest.mark.slow
-def test_two_at_once_expire_each_hold_once(committed: Database) -> None:
+def test_two_sweeps_expire_each_hold_once(committed: Database) -> None:
     stale_holds(105)
-    answers = [ended(run) for run in [started(committed, "expire_holds") for _ in range(2)]]
-    assert [code for code, _said in answers] == [0, 0]
-    assert sum(int(re.match(r"\d+", said)[0]) for _code, said in answers) == 105
-    all_expired_once(105)
+    answers = [
+        wait_for_process(run)
+        for run in [start_process(committed, "expire_holds") for _ in range(2)]
+    ]
+    assert [code for code, _output in answers] == [0, 0]
+    assert sum(int(re.match(r"\d+", output)[0]) for _code, output in answers) == 105
+    assert_all_expired_once(105)
 
 
 @pytest.mark.slow
-def test_a_hold_that_is_being_paid_is_left_to_the_payment(committed: Database) -> None:
+def test_sweep_skips_a_hold_that_a_payment_has_locked(committed: Database) -> None:
     rows = stale_holds(3)
     with locked(committed, "appointments", rows[1].pk):
         run = manage("expire_holds", DATABASE_URL=committed.url)

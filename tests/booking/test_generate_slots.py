@@ -1,4 +1,4 @@
-"""Slots from working hours, against a clock that is read minute by minute."""
+"""Slots from working hours, compared with an oracle that reads a clock minute by minute."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from booking.services import GeneratedSlots, generate_slots
 from booking.services import offers as offers_module
 from booking.services.offers import BusyTimes, Intervals, Offer, choose_offers, list_offers
 from crm.models import AnalyticsEvent, LeadTimelineEvent
+from ebalance.db import zones
 from ebalance.db.ids import uuid7
 from ebalance.services import InvalidInput, Refused
 from tests.factories import (
@@ -37,10 +38,10 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 MONDAY = date(2027, 3, 1)
 NEW_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
 
-# Each zone with a day around which its clocks do what they do there, or nothing.
+# Zones, each with the day of a clock change or with a day without one.
 CHANGES = [
     pytest.param("Europe/Berlin", date(2027, 3, 28), id="Berlin: an hour is skipped"),
-    pytest.param("Europe/Berlin", date(2027, 10, 31), id="Berlin: an hour comes twice"),
+    pytest.param("Europe/Berlin", date(2027, 10, 31), id="Berlin: an hour is repeated"),
     pytest.param("America/Sao_Paulo", date(2027, 3, 28), id="Sao Paulo: no change"),
     pytest.param("Asia/Dubai", date(2027, 10, 31), id="Dubai: no change"),
     pytest.param("Australia/Lord_Howe", date(2027, 4, 4), id="Lord Howe: half an hour twice"),
@@ -51,7 +52,7 @@ CHANGES = [
     pytest.param("Antarctica/Troll", date(2027, 10, 31), id="Troll: two hours twice"),
     pytest.param("Pacific/Apia", date(2011, 12, 30), id="Apia: a day is skipped"),
 ]
-BEFORE, AFTER = 9 * DAY, 9 * DAY  # of the change: what the oracle reads
+BEFORE, AFTER = 9 * DAY, 9 * DAY  # the days around the change that the oracle reads
 
 
 # -- the oracle ---------------------------------------------------------------------------------
@@ -59,19 +60,19 @@ BEFORE, AFTER = 9 * DAY, 9 * DAY  # of the change: what the oracle reads
 
 @cache
 def first_shown(zone: str, change: date) -> dict[datetime, datetime]:
-    """For each minute that clocks show around the change, when they show it first."""
-    there = zoneinfo.ZoneInfo(zone)
+    """Map each local minute around the change to its first instant."""
+    zone_info = zoneinfo.ZoneInfo(zone)
     at = datetime.combine(change - BEFORE - 2 * DAY, time(), UTC)
     end = datetime.combine(change + AFTER + 3 * DAY, time(), UTC)
     shown: dict[datetime, datetime] = {}
     while at < end:
-        shown.setdefault(at.astimezone(there).replace(tzinfo=None), at)
+        shown.setdefault(at.astimezone(zone_info).replace(tzinfo=None), at)
         at += MINUTE
     return shown
 
 
 def days_of(rule: ScheduleRule, first: date, last: date) -> Iterator[date]:
-    """By counting every day since the rule began."""
+    """Yield the days of a rule, by counting every day since it began."""
     days = (rule.valid_from + n * DAY for n in range((last - rule.valid_from).days + 1))
     working = [day for day in days if day.isoweekday() == rule.weekday]
     for day in working[::2] if rule.recurrence == "biweekly" else working:
@@ -80,7 +81,10 @@ def days_of(rule: ScheduleRule, first: date, last: date) -> Iterator[date]:
 
 
 def closing_time(shown: dict[datetime, datetime], wall: datetime) -> datetime:
-    """When clocks first show ``wall``; if never, as long before the jump's end as is missing."""
+    """Return the first instant of ``wall``.
+
+    If clocks skip ``wall``, count back from the next existing minute by the missing minutes.
+    """
     later = wall
     while later not in shown:
         later += MINUTE
@@ -127,7 +131,7 @@ def rules_around(draw: st.DrawFn, zone: str, change: date) -> ScheduleRule:
 
 
 @pytest.mark.parametrize(("zone", "change"), CHANGES)
-def test_any_rule_offers_what_a_clock_read_each_minute_says(zone: str, change: date) -> None:
+def test_rule_offers_the_same_starts_as_the_oracle(zone: str, change: date) -> None:
     @settings(max_examples=100, deadline=None)
     @given(
         rules_around(zone, change),
@@ -147,7 +151,9 @@ def test_any_rule_offers_what_a_clock_read_each_minute_says(zone: str, change: d
 
 @pytest.mark.parametrize(("zone", "change"), CHANGES)
 @pytest.mark.parametrize("minutes", [25, 50, 120])
-def test_a_whole_day_of_every_weekday(zone: str, change: date, minutes: int) -> None:
+def test_whole_days_offer_the_same_starts_as_the_oracle(
+    zone: str, change: date, minutes: int
+) -> None:
     for weekday in range(1, 8):
         rule = ScheduleRule(
             weekday=weekday,
@@ -164,11 +170,11 @@ def test_a_whole_day_of_every_weekday(zone: str, change: date, minutes: int) -> 
         assert [offer.start for offer in offers] == wanted
 
 
-# -- around clock changes, by hand --------------------------------------------------------------
+# -- clock changes, chosen examples -------------------------------------------------------------
 
 
-def berlin(day: date, start: time, end: time, minutes: int, buffer: int) -> list[str]:
-    """The starts in UTC, of Sundays in Berlin, on one day."""
+def starts_in_berlin(day: date, start: time, end: time, minutes: int, buffer: int) -> list[str]:
+    """Return the starts, in UTC, of a rule for Sundays in Berlin on one day."""
     rule = ScheduleRule(
         weekday=7,
         start_local=start,
@@ -196,41 +202,52 @@ SPRING, AUTUMN = date(2027, 3, 28), date(2027, 10, 31)
     ],
 )
 def test_local_hours_stay_the_same_across_clock_changes(day: date, utc: list[str]) -> None:
-    assert berlin(day, time(10), time(12), 50, 10) == utc
+    assert starts_in_berlin(day, time(10), time(12), 50, 10) == utc
 
 
-def test_a_start_that_does_not_exist_makes_no_slot() -> None:
-    assert berlin(SPRING, time(0), time(5), 50, 10) == ["23:00", "00:00", "01:00", "02:00"]
+def test_skipped_start_makes_no_slot() -> None:
+    assert starts_in_berlin(SPRING, time(0), time(5), 50, 10) == [
+        "23:00",
+        "00:00",
+        "01:00",
+        "02:00",
+    ]
 
 
-def test_of_an_hour_that_comes_twice_the_first_is_used() -> None:
-    assert berlin(AUTUMN, time(0), time(5), 50, 10) == ["22:00", "23:00", "00:00", "02:00", "03:00"]
+def test_repeated_hour_is_offered_the_first_time_only() -> None:
+    assert starts_in_berlin(AUTUMN, time(0), time(5), 50, 10) == [
+        "22:00",
+        "23:00",
+        "00:00",
+        "02:00",
+        "03:00",
+    ]
 
 
-def test_a_session_over_the_skipped_hour_lasts_as_long_as_any() -> None:
-    """01:30 to 03:30 on the wall is one hour, so the session ends at 04:30."""
-    assert berlin(SPRING, time(1, 30), time(8), 120, 0) == ["00:30", "03:30"]
+def test_session_over_the_skipped_hour_keeps_its_duration() -> None:
+    """From 01:30 to 03:30 local time is one hour, so the session ends at 04:30."""
+    assert starts_in_berlin(SPRING, time(1, 30), time(8), 120, 0) == ["00:30", "03:30"]
 
 
-def test_a_break_over_the_skipped_hour_is_as_long_as_any() -> None:
-    assert berlin(SPRING, time(0, 50), time(6), 60, 60) == ["23:50", "02:50"]
+def test_break_over_the_skipped_hour_keeps_its_duration() -> None:
+    assert starts_in_berlin(SPRING, time(0, 50), time(6), 60, 60) == ["23:50", "02:50"]
 
 
-def test_a_session_ends_in_real_time_by_the_end_of_the_working_hours() -> None:
-    assert berlin(SPRING - 7 * DAY, time(1, 30), time(3, 30), 120, 0) == ["00:30"]
-    assert berlin(SPRING, time(1, 30), time(3, 30), 120, 0) == []
-    assert berlin(SPRING, time(1, 30), time(4, 30), 120, 0) == ["00:30"]
+def test_session_ends_in_elapsed_time_within_the_working_hours() -> None:
+    assert starts_in_berlin(SPRING - 7 * DAY, time(1, 30), time(3, 30), 120, 0) == ["00:30"]
+    assert starts_in_berlin(SPRING, time(1, 30), time(3, 30), 120, 0) == []
+    assert starts_in_berlin(SPRING, time(1, 30), time(4, 30), 120, 0) == ["00:30"]
 
 
-def test_an_end_that_comes_twice_is_the_first() -> None:
-    assert berlin(AUTUMN, time(1, 30), time(2, 30), 60, 0) == ["23:30"]
-    assert berlin(AUTUMN, time(1, 30), time(3, 0), 60, 0) == ["23:30"]
+def test_repeated_closing_time_is_the_first() -> None:
+    assert starts_in_berlin(AUTUMN, time(1, 30), time(2, 30), 60, 0) == ["23:30"]
+    assert starts_in_berlin(AUTUMN, time(1, 30), time(3, 0), 60, 0) == ["23:30"]
 
 
-# -- which days ---------------------------------------------------------------------------------
+# -- days ---------------------------------------------------------------------------------------
 
 
-def days(first: date, last: date, **values: Any) -> list[date]:
+def offered_days(first: date, last: date, **values: Any) -> list[date]:
     rule = ScheduleRule(
         **{
             "weekday": 1,
@@ -245,44 +262,47 @@ def days(first: date, last: date, **values: Any) -> list[date]:
     return [offer.start.date() for offer in list_offers(rule, first, last, 60)]
 
 
-def test_weekly_is_every_week_and_both_ends_are_included() -> None:
+def test_weekly_rule_includes_both_ends_of_the_period() -> None:
     mondays = [MONDAY + n * 7 * DAY for n in range(4)]
-    assert days(MONDAY, mondays[3]) == mondays
-    assert days(MONDAY + DAY, mondays[3] - DAY) == mondays[1:3]
+    assert offered_days(MONDAY, mondays[3]) == mondays
+    assert offered_days(MONDAY + DAY, mondays[3] - DAY) == mondays[1:3]
 
 
-def test_valid_days_are_included() -> None:
+def test_rule_includes_its_first_and_last_valid_day() -> None:
     limits = {"valid_from": MONDAY + 7 * DAY, "valid_until": MONDAY + 14 * DAY}
-    assert days(MONDAY, MONDAY + 60 * DAY, **limits) == [MONDAY + 7 * DAY, MONDAY + 14 * DAY]
+    assert offered_days(MONDAY, MONDAY + 60 * DAY, **limits) == [
+        MONDAY + 7 * DAY,
+        MONDAY + 14 * DAY,
+    ]
 
 
-def test_a_rule_out_of_the_period_offers_nothing() -> None:
-    assert days(MONDAY, MONDAY + 6 * DAY, valid_from=MONDAY + 7 * DAY) == []
-    assert days(MONDAY + 7 * DAY, MONDAY + 60 * DAY, valid_until=MONDAY + 6 * DAY) == []
+def test_rule_outside_the_period_offers_nothing() -> None:
+    assert offered_days(MONDAY, MONDAY + 6 * DAY, valid_from=MONDAY + 7 * DAY) == []
+    assert offered_days(MONDAY + 7 * DAY, MONDAY + 60 * DAY, valid_until=MONDAY + 6 * DAY) == []
 
 
-def test_biweekly_goes_on_over_the_end_of_the_year_whatever_part_is_asked_for() -> None:
-    """2026 has 53 ISO weeks: parity of the week's number would stumble here."""
+def test_biweekly_rule_continues_over_the_end_of_the_year() -> None:
+    """2026 has 53 ISO weeks, so the parity of the week number would be wrong."""
     values = {"recurrence": "biweekly", "valid_from": date(2026, 12, 7)}
     wanted = [date(2026, 12, 7), date(2026, 12, 21), date(2027, 1, 4), date(2027, 1, 18)]
-    assert days(date(2026, 12, 1), date(2027, 1, 31), **values) == wanted
+    assert offered_days(date(2026, 12, 1), date(2027, 1, 31), **values) == wanted
     one_by_one = (date(2026, 12, 1) + n * DAY for n in range(62))
-    assert [day for one in one_by_one for day in days(one, one, **values)] == wanted
+    assert [day for one in one_by_one for day in offered_days(one, one, **values)] == wanted
 
 
 @pytest.mark.parametrize("later", range(7))
-def test_biweekly_begins_on_the_first_such_day_from_valid_from(later: int) -> None:
-    """From Tuesday to Monday: the first Monday is the last of these days."""
+def test_biweekly_rule_begins_on_its_first_weekday_after_valid_from(later: int) -> None:
+    """valid_from moves from Tuesday to Monday; the first Monday on or after it is the same."""
     values = {"recurrence": "biweekly", "valid_from": MONDAY + DAY + later * DAY}
     wanted = [MONDAY + 7 * DAY, MONDAY + 21 * DAY]
-    assert days(MONDAY, MONDAY + 30 * DAY, **values) == wanted
+    assert offered_days(MONDAY, MONDAY + 30 * DAY, **values) == wanted
 
 
-# -- what is left out, against all pairs ----------------------------------------------------------
+# -- busy times, compared with a check of all pairs -----------------------------------------------
 
-HERE = datetime(2027, 3, 1, tzinfo=UTC)
+MIDNIGHT = datetime(2027, 3, 1, tzinfo=UTC)
 SCOPES = [None, uuid7(), uuid7()]
-TIMES = st.integers(0, 600).map(lambda n: HERE + n * MINUTE)
+TIMES = st.integers(0, 600).map(lambda n: MIDNIGHT + n * MINUTE)
 SESSIONS = st.tuples(TIMES, st.integers(10, 90), st.integers(0, 30))
 
 
@@ -292,8 +312,8 @@ def offer_of(session: tuple[datetime, int, int], scope: UUID | None) -> Offer:
     return Offer(start, start + minutes * MINUTE, rule)
 
 
-def meet(one: Offer, other: Offer) -> bool:
-    """Breaks included, as of two appointments."""
+def overlap(one: Offer, other: Offer) -> bool:
+    """Return whether two offers overlap, breaks included."""
     return one.start < other.busy_until and other.start < one.busy_until
 
 
@@ -302,45 +322,47 @@ def meet(one: Offer, other: Offer) -> bool:
     wanted=st.lists(st.tuples(SESSIONS, st.sampled_from(SCOPES)), max_size=15),
     blocked=st.lists(SESSIONS, max_size=4),
     booked=st.lists(SESSIONS, max_size=4),
-    there=st.lists(st.tuples(SESSIONS, st.sampled_from(SCOPES)), max_size=6),
+    existing=st.lists(st.tuples(SESSIONS, st.sampled_from(SCOPES)), max_size=6),
     now=TIMES,
 )
-def test_nothing_is_offered_where_something_stands(wanted, blocked, booked, there, now) -> None:
+def test_offers_do_not_overlap_busy_times(wanted, blocked, booked, existing, now) -> None:
     offers = [offer_of(*each) for each in wanted]
-    slots_there = [offer_of(*each) for each in there]
+    existing_slots = [offer_of(*each) for each in existing]
     blocks = [offer_of(each, None) for each in blocked]
     appointments = [offer_of(each, None) for each in booked]
     taken = BusyTimes(
         blocked=Intervals((block.start, block.end) for block in blocks),
         booked=Intervals((each.start, each.busy_until) for each in appointments),
         offered={
-            scope: Intervals((s.start, s.busy_until) for s in slots_there if s.service_id == scope)
+            scope: Intervals(
+                (s.start, s.busy_until) for s in existing_slots if s.service_id == scope
+            )
             for scope in SCOPES
         },
     )
-    right: list[Offer] = []
+    correct: list[Offer] = []
     for offer in sorted(offers, key=lambda each: (each.start, each.rule.pk)):
         if (
             offer.start > now
             and not any(offer.start < b.end and b.start < offer.end for b in blocks)
-            and not any(meet(offer, each) for each in appointments)
+            and not any(overlap(offer, each) for each in appointments)
             and not any(
-                meet(offer, each)
-                for each in slots_there + right
+                overlap(offer, each)
+                for each in existing_slots + correct
                 if each.service_id == offer.service_id
             )
         ):
-            right.append(offer)
+            correct.append(offer)
     chosen, left_out = choose_offers(offers, taken, now=now)
-    assert chosen == right
+    assert chosen == correct
     assert left_out.total() == len(offers) - len(chosen)
 
 
-def test_a_short_time_within_a_long_one_does_not_end_it() -> None:
-    busy = Intervals([(HERE, HERE + 3 * HOUR), (HERE + HOUR, HERE + 2 * HOUR)])
-    assert busy.overlap(HERE + 2 * HOUR, HERE + 4 * HOUR)
-    assert not busy.overlap(HERE + 3 * HOUR, HERE + 4 * HOUR)
-    assert not busy.overlap(HERE - HOUR, HERE)
+def test_interval_within_a_longer_one_does_not_shorten_it() -> None:
+    busy = Intervals([(MIDNIGHT, MIDNIGHT + 3 * HOUR), (MIDNIGHT + HOUR, MIDNIGHT + 2 * HOUR)])
+    assert busy.overlap(MIDNIGHT + 2 * HOUR, MIDNIGHT + 4 * HOUR)
+    assert not busy.overlap(MIDNIGHT + 3 * HOUR, MIDNIGHT + 4 * HOUR)
+    assert not busy.overlap(MIDNIGHT - HOUR, MIDNIGHT)
 
 
 # -- in the database ----------------------------------------------------------------------------
@@ -348,7 +370,7 @@ def test_a_short_time_within_a_long_one_does_not_end_it() -> None:
 
 @pytest.fixture
 def hours(db: None) -> Callable[..., ScheduleRule]:
-    """Mondays 10:00 to 14:00 in Berlin: 50 minutes, a break of 10, four slots."""
+    """Mondays 10:00 to 14:00 in Berlin: sessions of 50 minutes, breaks of 10, four slots."""
 
     def make(**values: Any) -> ScheduleRule:
         return ScheduleRuleFactory(
@@ -370,25 +392,25 @@ def generate(
 
 
 def local_hours(**filters: Any) -> list[str]:
-    """Starts of the available slots, by the clocks of Berlin."""
+    """Return the starts of the available slots, in Berlin time."""
     berlin = zoneinfo.ZoneInfo("Europe/Berlin")
-    found = AvailabilitySlot.objects.filter(status="available", **filters)
-    starts = found.order_by("start_at_utc").values_list("start_at_utc", flat=True)
+    available = AvailabilitySlot.objects.filter(status="available", **filters)
+    starts = available.order_by("start_at_utc").values_list("start_at_utc", flat=True)
     return [f"{start.astimezone(berlin):%H:%M}" for start in starts]
 
 
 def at(hour: int, minute: int = 0) -> datetime:
-    """A time of that Monday in Berlin."""
+    """Return a time of that Monday, given in Berlin time."""
     return datetime(2027, 3, 1, hour - 1, minute, tzinfo=UTC)
 
 
 def events() -> list[tuple[UUID, dict[str, Any]]]:
-    found = OutboxEvent.objects.filter(event_type="slots_generated")
-    assert {*found.values_list("aggregate_type", flat=True)} <= {"schedule_rules"}
-    return [*found.order_by("aggregate_id").values_list("aggregate_id", "payload")]
+    generated = OutboxEvent.objects.filter(event_type="slots_generated")
+    assert {*generated.values_list("aggregate_type", flat=True)} <= {"schedule_rules"}
+    return [*generated.order_by("aggregate_id").values_list("aggregate_id", "payload")]
 
 
-def rows() -> list[int]:
+def row_counts() -> list[int]:
     tables = [AvailabilitySlot, OutboxEvent, AnalyticsEvent, LeadTimelineEvent]
     return [table.objects.count() for table in tables]
 
@@ -396,7 +418,7 @@ def rows() -> list[int]:
 ALL_FOUR = ["10:00", "11:00", "12:00", "13:00"]
 
 
-def test_a_slot_is_as_its_rule_says(hours: Callable) -> None:
+def test_generated_slot_follows_its_rule(hours: Callable) -> None:
     rule = hours()
     assert generate() == GeneratedSlots(created=4)
     assert local_hours() == ALL_FOUR
@@ -408,30 +430,30 @@ def test_a_slot_is_as_its_rule_says(hours: Callable) -> None:
     assert slot.created_at
 
 
-def test_its_event_tells_how_many(hours: Callable) -> None:
+def test_event_contains_the_number_of_new_slots(hours: Callable) -> None:
     one, other, idle = hours(), hours(weekday=2, end_local=time(11)), hours(weekday=3)
     generate(MONDAY, MONDAY + DAY)
     assert events() == sorted([(one.pk, {"created": 4}), (other.pk, {"created": 1})])
     assert idle.pk not in dict(events())
 
 
-def test_a_second_run_makes_nothing(hours: Callable) -> None:
+def test_second_run_makes_no_slots(hours: Callable) -> None:
     hours(), hours(service=None)
     first = generate(MONDAY, MONDAY + 100 * DAY)
     assert first.created == 15 * 4 * 2
-    before, there = rows(), {*AvailabilitySlot.objects.values_list()}
+    before, slots = row_counts(), {*AvailabilitySlot.objects.values_list()}
     assert generate(MONDAY, MONDAY + 100 * DAY) == GeneratedSlots(offered=first.created)
-    assert rows() == before
-    assert {*AvailabilitySlot.objects.values_list()} == there
+    assert row_counts() == before
+    assert {*AvailabilitySlot.objects.values_list()} == slots
 
 
-def test_a_longer_period_adds_what_is_missing(hours: Callable) -> None:
+def test_longer_period_adds_the_missing_slots(hours: Callable) -> None:
     hours()
     generate(MONDAY + 7 * DAY)
     assert generate(MONDAY, MONDAY + 14 * DAY) == GeneratedSlots(created=8, offered=4)
 
 
-def test_breaks_are_kept_between_the_slots(hours: Callable) -> None:
+def test_slots_have_breaks_between_them(hours: Callable) -> None:
     hours(buffer_minutes=30)
     generate()
     assert local_hours() == ["10:00", "11:20", "12:40"]
@@ -447,13 +469,13 @@ def test_breaks_are_kept_between_the_slots(hours: Callable) -> None:
     ],
     ids=str,
 )
-def test_a_rule_that_is_not_in_force_makes_nothing(hours: Callable, values: dict) -> None:
+def test_rule_that_is_not_in_force_makes_no_slots(hours: Callable, values: dict) -> None:
     hours(**values)
     assert generate() == GeneratedSlots()
-    assert rows() == [0, 0, 0, 0]
+    assert row_counts() == [0, 0, 0, 0]
 
 
-def test_a_rule_is_in_force_on_its_only_day(hours: Callable) -> None:
+def test_rule_of_one_day_makes_slots_on_that_day(hours: Callable) -> None:
     hours(valid_from=MONDAY, valid_until=MONDAY)
     assert generate(MONDAY, MONDAY) == GeneratedSlots(created=4)
 
@@ -464,7 +486,7 @@ def test_only_a_published_service_has_slots(hours: Callable, state: str) -> None
     assert generate().created == (4 if state == "published" else 0)
 
 
-def test_slots_for_any_service_are_long_enough_for_the_longest(hours: Callable) -> None:
+def test_slots_for_any_service_fit_the_longest_service(hours: Callable) -> None:
     ServiceFactory(published=True, duration_minutes=30)
     ServiceFactory(published=True, duration_minutes=90)
     ServiceFactory(duration_minutes=240)  # a draft
@@ -475,7 +497,7 @@ def test_slots_for_any_service_are_long_enough_for_the_longest(hours: Callable) 
     assert lengths == {90 * MINUTE}
 
 
-def test_with_no_service_published_there_are_no_slots_for_any(hours: Callable) -> None:
+def test_rule_for_any_service_needs_a_published_service(hours: Callable) -> None:
     ServiceFactory()
     hours(service=None)
     assert generate() == GeneratedSlots()
@@ -489,7 +511,7 @@ def test_only_the_chosen_rules_make_slots(hours: Callable) -> None:
     assert {*AvailabilitySlot.objects.values_list("service_id", flat=True)} == {chosen.service_id}
 
 
-def test_what_does_not_start_after_now_is_left_out(hours: Callable) -> None:
+def test_past_starts_are_left_out(hours: Callable) -> None:
     hours()
     assert generate(now=at(11)) == GeneratedSlots(created=2, past=2)
     assert local_hours() == ["12:00", "13:00"]
@@ -511,7 +533,7 @@ def block(start: datetime, end: datetime, **values: Any) -> AvailabilitySlot:
     ids=str,
 )
 def test_blocked_time_in_the_middle_is_left_out(hours: Callable, values: dict) -> None:
-    """Whoever blocked it, for whatever reason; its own break does not count."""
+    """The reason and the source of the block do not matter, nor does its own break."""
     hours()
     block(at(11, 30), at(13), **values)
     assert generate() == GeneratedSlots(created=2, blocked=2)
@@ -544,7 +566,7 @@ def test_blocked_time_is_half_open(
     assert generate() == GeneratedSlots(created=4 - blocked, blocked=blocked)
 
 
-def test_time_that_is_free_again_is_offered_again(hours: Callable) -> None:
+def test_unblocked_time_is_offered_again(hours: Callable) -> None:
     hours()
     away = block(at(11), at(12))
     generate()
@@ -559,13 +581,13 @@ def test_time_that_is_free_again_is_offered_again(hours: Callable) -> None:
 @pytest.mark.parametrize(
     ("start", "buffer", "left"),
     [
-        pytest.param(at(10, 50), 0, ["12:00", "13:00"], id="into the break before"),
+        pytest.param(at(10, 50), 0, ["12:00", "13:00"], id="in the break before"),
         pytest.param(at(11), 0, ["10:00", "12:00", "13:00"], id="one slot"),
         pytest.param(at(11), 11, ["10:00", "13:00"], id="its break into the next"),
         pytest.param(at(11), 10, ["10:00", "12:00", "13:00"], id="its break until the next"),
     ],
 )
-def test_an_appointment_keeps_its_time_and_both_breaks(
+def test_appointment_blocks_its_time_and_both_breaks(
     hours: Callable, status: str, start: datetime, buffer: int, left: list[str]
 ) -> None:
     hours()
@@ -579,13 +601,13 @@ def test_an_appointment_keeps_its_time_and_both_breaks(
     assert local_hours() == left
 
 
-def test_a_canceled_appointment_keeps_nothing(hours: Callable) -> None:
+def test_canceled_appointment_blocks_no_time(hours: Callable) -> None:
     hours()
     AppointmentFactory(canceled=True, start_at_utc=at(11), end_at_utc=at(12))
     assert generate() == GeneratedSlots(created=4)
 
 
-def test_a_slot_that_was_reserved_is_not_offered_twice(hours: Callable) -> None:
+def test_reserved_slot_is_not_offered_twice(hours: Callable) -> None:
     rule = hours()
     generate()
     AvailabilitySlot.objects.filter(start_at_utc=at(11)).update(status="reserved")
@@ -618,7 +640,7 @@ CHANGED = [
 
 @pytest.mark.parametrize("changed", CHANGED, ids=str)
 @pytest.mark.parametrize("scope", ["one", "any"])
-def test_a_changed_rule_never_makes_overlapping_offers(
+def test_changed_rule_makes_no_overlapping_slots(
     hours: Callable, changed: dict, scope: str
 ) -> None:
     ServiceFactory(published=True)
@@ -629,7 +651,7 @@ def test_a_changed_rule_never_makes_overlapping_offers(
         setattr(rule, name, value)
     rule.save()
     generate(MONDAY, MONDAY + 14 * DAY)
-    assert before <= {*AvailabilitySlot.objects.values_list()}  # nothing changed, nothing gone
+    assert before <= {*AvailabilitySlot.objects.values_list()}  # no slot is changed or deleted
     times = AvailabilitySlot.objects.order_by("start_at_utc").values_list(
         "start_at_utc", "end_at_utc", "buffer_minutes"
     )
@@ -640,7 +662,7 @@ def test_a_changed_rule_never_makes_overlapping_offers(
     assert times.filter(start_at_utc__gt=at(10) + 13 * DAY).exists()
 
 
-def test_a_changed_length_of_the_service_reaches_new_slots_only(hours: Callable) -> None:
+def test_changed_duration_of_the_service_affects_new_slots_only(hours: Callable) -> None:
     rule = hours()
     generate()
     rule.service.duration_minutes = 80
@@ -651,23 +673,23 @@ def test_a_changed_length_of_the_service_reaches_new_slots_only(hours: Callable)
     assert lengths == [50, 50, 50, 50, 80, 80]
 
 
-def test_a_stranger_who_was_faster_is_no_error(
+def test_slot_inserted_concurrently_is_no_error(
     hours: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The very same slot, written after generation had looked."""
+    """Another session writes the same slot after the generation has read the busy times."""
     rule = hours()
 
-    def late(offers: list[Offer], taken: BusyTimes, *, now: datetime) -> Any:
+    def insert_and_choose(offers: list[Offer], taken: BusyTimes, *, now: datetime) -> Any:
         AvailabilitySlotFactory(service=rule.service, start_at_utc=at(11), end_at_utc=at(11, 50))
         return choose_offers(offers, taken, now=now)
 
-    monkeypatch.setattr("booking.services.schedule.choose_offers", late)
+    monkeypatch.setattr("booking.services.schedule.choose_offers", insert_and_choose)
     assert generate() == GeneratedSlots(created=3, offered=1)
     assert local_hours() == ALL_FOUR
     assert events() == [(rule.pk, {"created": 3})]
 
 
-def test_a_year_of_ten_rules_takes_few_queries(
+def test_year_of_ten_rules_takes_few_queries(
     hours: Callable, django_assert_max_num_queries: Callable
 ) -> None:
     for weekday in range(1, 6):
@@ -698,26 +720,26 @@ def test_a_year_of_ten_rules_takes_few_queries(
         pytest.param(date(9998, 12, 31), date.max, "last", id="into the last year"),
     ],
 )
-def test_what_is_no_period_is_refused(hours: Callable, first: Any, last: Any, field: str) -> None:
+def test_invalid_period_is_refused(hours: Callable, first: Any, last: Any, field: str) -> None:
     hours()
-    before = rows()
+    before = row_counts()
     with pytest.raises(PeriodInvalid) as caught:
         generate_slots(first, last)
     assert isinstance(caught.value, InvalidInput)
     assert caught.value.code == "invalid_period"
     assert caught.value.details["field"] == field
     assert caught.value.sentence
-    assert rows() == before
+    assert row_counts() == before
 
 
-def test_366_days_are_a_period(hours: Callable) -> None:
+def test_period_may_have_366_days(hours: Callable) -> None:
     hours(valid_from=MONDAY + 365 * DAY, weekday=(MONDAY + 365 * DAY).isoweekday())
     assert generate(MONDAY, MONDAY + 365 * DAY).created == 4
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12"])
 @pytest.mark.parametrize("day", [date(2, 1, 1), date(9998, 12, 31)])
-def test_the_ends_of_the_calendar_are_reached(hours: Callable, zone: str, day: date) -> None:
+def test_slots_are_made_at_both_ends_of_the_calendar(hours: Callable, zone: str, day: date) -> None:
     hours(
         timezone=zone,
         weekday=day.isoweekday(),
@@ -729,37 +751,41 @@ def test_the_ends_of_the_calendar_are_reached(hours: Callable, zone: str, day: d
     assert made == GeneratedSlots(created=24)
 
 
-def test_a_zone_that_python_does_not_know_is_named(
+def test_rule_with_a_zone_that_python_does_not_know_is_skipped(
     hours: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hours()
+    good = hours()
     lost = hours(timezone="Asia/Kathmandu")
 
-    def known(name: str) -> zoneinfo.ZoneInfo:
-        if name == "Asia/Kathmandu":
+    def find_zone(name: str) -> zoneinfo.ZoneInfo:
+        if name in {"Asia/Kathmandu", "Asia/Katmandu"}:
             raise zoneinfo.ZoneInfoNotFoundError(name)
         return zoneinfo.ZoneInfo(name)
 
-    monkeypatch.setattr(offers_module, "ZoneInfo", known)
-    before = rows()
+    monkeypatch.setattr(zones, "ZoneInfo", find_zone)
+    made = generate()
+    assert (made.created, made.skipped) == (4, {lost.pk: "refused: unknown_zone"})
+    assert events() == [(good.pk, {"created": 4})]
+    good.delete()
+    before = row_counts()
     with pytest.raises(RuleZoneUnknown) as caught:
         generate()
     assert isinstance(caught.value, Refused)
     assert caught.value.details == {"rule": lost.pk, "zone": "Asia/Kathmandu"}
     assert "Asia/Kathmandu" in caught.value.sentence
-    assert rows() == before
+    assert row_counts() == before
 
 
 @pytest.mark.parametrize("name", ["", "/etc/passwd", "../etc", "Europe", "Europe/Nowhere", "A\0"])
-def test_rubbish_for_a_zone_is_a_refusal_too(name: str) -> None:
-    """The database refuses these; a rule that was never saved is no exception."""
+def test_invalid_zone_name_is_refused(name: str) -> None:
+    """The database refuses these names; an unsaved rule must not raise another error."""
     with pytest.raises(RuleZoneUnknown):
         offers_module.get_zone(ScheduleRule(timezone=name))
 
 
 @pytest.mark.django_db
 def test_python_knows_every_zone_that_the_server_accepts() -> None:
-    """Through the package tzdata, wherever the machine has no zones of its own."""
+    """The package tzdata has the zones if the system has none."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT name FROM pg_timezone_names WHERE is_time_zone(name)")
         names = [name for (name,) in cursor.fetchall()]
@@ -775,7 +801,9 @@ def test_python_knows_every_zone_that_the_server_accepts() -> None:
 # -- the command --------------------------------------------------------------------------------
 
 
-def test_the_command_says_what_was_made(hours: Callable, capsys: pytest.CaptureFixture) -> None:
+def test_command_prints_the_numbers_of_slots(
+    hours: Callable, capsys: pytest.CaptureFixture
+) -> None:
     hours(weekday=1, valid_from=date(2099, 1, 1))
     block(datetime(2099, 1, 5, 9, tzinfo=UTC), datetime(2099, 1, 5, 10, tzinfo=UTC))
     call_command("generate_slots", "--from", "2099-01-01", "--days", "12")
@@ -786,7 +814,7 @@ def test_the_command_says_what_was_made(hours: Callable, capsys: pytest.CaptureF
     assert AvailabilitySlot.objects.filter(status="available").count() == 7
 
 
-def test_without_arguments_the_command_looks_sixty_days_ahead(hours: Callable) -> None:
+def test_command_generates_sixty_days_by_default(hours: Callable) -> None:
     today = timezone.now().date()
     for weekday in range(1, 8):
         hours(
@@ -819,10 +847,10 @@ def test_without_arguments_the_command_looks_sixty_days_ahead(hours: Callable) -
     ],
     ids=lambda each: " ".join(each)[:30],
 )
-def test_the_command_answers_bad_input_in_one_line(hours: Callable, arguments: list[str]) -> None:
+def test_command_refuses_bad_input_in_one_line(hours: Callable, arguments: list[str]) -> None:
     hours()
-    before = rows()
+    before = row_counts()
     with pytest.raises(CommandError) as caught:
         call_command("generate_slots", arguments[0] + "=" + arguments[1])
     assert len(str(caught.value).splitlines()) == 1
-    assert rows() == before
+    assert row_counts() == before

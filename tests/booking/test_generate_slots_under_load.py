@@ -1,4 +1,4 @@
-"""Several generations at once, and one that is killed in the middle: real processes."""
+"""Slot generation by several processes at once, and by a process that is killed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ~ %s
 
 @pytest.fixture
 def admin(fresh_database: Database) -> Iterator[psycopg.Connection[Any]]:
-    """Ten rules, and a session that looks on."""
+    """Insert ten rules; return a connection to check the result."""
     with fresh_database.connect(autocommit=True) as connection:
         connection.execute(
             "INSERT INTO services (slug, title, description_markdown, format, duration_minutes, "
@@ -53,7 +53,7 @@ def admin(fresh_database: Database) -> Iterator[psycopg.Connection[Any]]:
 
 @contextmanager
 def started(database: Database) -> Iterator[subprocess.Popen[str]]:
-    """One generation, killed in the end if it has not ended."""
+    """Start a generation; kill it at the end if it still runs."""
     with subprocess.Popen(
         [sys.executable, str(ROOT / "manage.py"), *ARGUMENTS],
         env=environment(DATABASE_URL=database.url),
@@ -69,10 +69,10 @@ def started(database: Database) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def made(output: str) -> int:
-    found = re.search(r"(\d+) slots made", output)
-    assert found, output
-    return int(found[1])
+def number_made(output: str) -> int:
+    match = re.search(r"(\d+) slots made", output)
+    assert match, output
+    return int(match[1])
 
 
 def count(connection: psycopg.Connection[Any], sql: str, *params: Any) -> int:
@@ -81,56 +81,58 @@ def count(connection: psycopg.Connection[Any], sql: str, *params: Any) -> int:
     return int(row[0])
 
 
-def slots(connection: psycopg.Connection[Any]) -> int:
+def count_slots(connection: psycopg.Connection[Any]) -> int:
     return count(connection, "SELECT count(*) FROM availability_slots")
 
 
-def events(connection: psycopg.Connection[Any]) -> int:
+def count_events(connection: psycopg.Connection[Any]) -> int:
     return count(
         connection, "SELECT count(*) FROM outbox_events WHERE event_type = 'slots_generated'"
     )
 
 
-def test_generations_at_once_make_each_slot_once(
+def test_concurrent_generations_make_each_slot_once(
     fresh_database: Database, admin: psycopg.Connection[Any]
 ) -> None:
     with ExitStack() as stack:
         processes = [stack.enter_context(started(fresh_database)) for _ in range(PROCESSES)]
         answers = [process.communicate(timeout=HANG_TIMEOUT) for process in processes]
     assert [process.returncode for process in processes] == [0] * PROCESSES, answers
-    # One made them all; the others waited for it and found nothing left to make.
-    assert sorted(made(out) for out, _ in answers) == [0] * (PROCESSES - 1) + [slots(admin)]
-    assert slots(admin) > 1000
-    assert events(admin) == 10
+    # One process made all slots; the others waited for it and made none.
+    assert sorted(number_made(out) for out, _ in answers) == [0] * (PROCESSES - 1) + [
+        count_slots(admin)
+    ]
+    assert count_slots(admin) > 1000
+    assert count_events(admin) == 10
     assert count(admin, OVERLAPPING) == 0
 
 
-def test_a_rule_changed_between_two_waiting_generations_makes_no_overlap(
+def test_rule_changed_while_two_processes_wait_makes_no_overlap(
     fresh_database: Database, admin: psycopg.Connection[Any]
 ) -> None:
-    """Both wait for the rules, which change under them: what is committed counts."""
+    """Both processes wait for the locked rules and must use the committed change."""
     with fresh_database.connect() as editor, ExitStack() as stack:
         editor.execute("UPDATE schedule_rules SET start_local = '09:25', buffer_minutes = 25")
         processes = [stack.enter_context(started(fresh_database)) for _ in range(2)]
-        waiting = [WAITING, "schedule_rules|pg_advisory_xact_lock"]
+        waiting = [WAITING, "schedule_rules"]
         assert eventually(lambda: count(admin, *waiting) == 2)
-        assert slots(admin) == 0
+        assert count_slots(admin) == 0
         editor.commit()
         answers = [process.communicate(timeout=HANG_TIMEOUT) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], answers
     assert count(admin, OVERLAPPING) == 0
     breaks = "SELECT count(*) FROM availability_slots WHERE buffer_minutes <> 25"
-    assert slots(admin) > 0
+    assert count_slots(admin) > 0
     assert count(admin, breaks) == 0
 
 
-def test_killed_in_the_middle_nothing_is_half_done(
+def test_killed_generation_writes_nothing(
     fresh_database: Database, admin: psycopg.Connection[Any]
 ) -> None:
     with fresh_database.connect() as holder:
         holder.execute("LOCK TABLE outbox_events IN EXCLUSIVE MODE")
         with started(fresh_database) as process:
-            # It has written all slots and cannot write their events.
+            # The process has written all slots and waits to write their events.
             assert eventually(lambda: count(admin, WAITING, "outbox_events") == 1)
             process.kill()
             process.communicate(timeout=HANG_TIMEOUT)
@@ -140,23 +142,23 @@ def test_killed_in_the_middle_nothing_is_half_done(
         "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
     )
     assert eventually(lambda: count(admin, others) == 0)
-    assert (slots(admin), events(admin)) == (0, 0)
+    assert (count_slots(admin), count_events(admin)) == (0, 0)
 
     again = manage(*ARGUMENTS, DATABASE_URL=fresh_database.url)
     assert again.returncode == 0, again.stderr
-    assert made(again.stdout) == slots(admin) > 1000
-    assert events(admin) == 10
+    assert number_made(again.stdout) == count_slots(admin) > 1000
+    assert count_events(admin) == 10
 
 
-def test_without_zones_on_the_machine_the_locked_package_has_them(
+def test_generation_works_without_time_zones_of_the_system(
     fresh_database: Database, admin: psycopg.Connection[Any]
 ) -> None:
     bare = manage(*ARGUMENTS, DATABASE_URL=fresh_database.url, PYTHONTZPATH="")
     assert bare.returncode == 0, bare.stderr
-    assert made(bare.stdout) == slots(admin) > 1000
+    assert number_made(bare.stdout) == count_slots(admin) > 1000
 
 
-def test_bad_input_is_answered_in_one_line(
+def test_bad_input_is_refused_in_one_line(
     fresh_database: Database, admin: psycopg.Connection[Any]
 ) -> None:
     for arguments in (["--days", "0"], ["--from", "31.12.2099"]):
@@ -164,4 +166,4 @@ def test_bad_input_is_answered_in_one_line(
         assert refused.returncode == 1, arguments
         assert len(refused.stderr.strip().splitlines()) == 1, arguments
         assert arguments[1] in refused.stderr
-    assert slots(admin) == 0
+    assert count_slots(admin) == 0

@@ -1,4 +1,4 @@
-"""Two people cannot book one hour (data-model.md §4: the break after a session included)."""
+"""Appointments and their breaks do not overlap (data-model.md §4)."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ RULE = "appointments_no_overlap"
 START = datetime(2027, 3, 1, 10, tzinfo=UTC)
 END = START + timedelta(minutes=50)
 BREAK = 10
-FREE = END + timedelta(minutes=BREAK)
+BREAK_END = END + timedelta(minutes=BREAK)
 MICRO, MINUTE, SESSION = timedelta(microseconds=1), timedelta(minutes=1), timedelta(minutes=50)
 
 
 def taken(**traits: Any) -> Appointment:
-    """10:00 to 10:50 and a break of ten minutes."""
+    """Create an appointment from 10:00 to 10:50 with a break of ten minutes."""
     return AppointmentFactory(start_at_utc=START, end_at_utc=END, buffer_minutes=BREAK, **traits)
 
 
@@ -44,15 +44,15 @@ def beside(
     return Case(name, AppointmentFactory, {"service": lambda: taken().service, **values}, rule)
 
 
-PLACES = [
+ADJACENT_TIMES = [
     beside("the same time", RULE, START, END),
     beside("within it", RULE, START + MINUTE, END - MINUTE),
     beside("around it", RULE, START - MINUTE, END + MINUTE),
     beside("begins in it", RULE, END - MICRO),
     beside("ends in it", RULE, START - SESSION + MICRO),
     beside("begins when it ends, in the break", RULE, END),
-    beside("begins in the last moment of the break", RULE, FREE - MICRO),
-    beside("begins after the break", None, FREE),
+    beside("begins a microsecond before the end of the break", RULE, BREAK_END - MICRO),
+    beside("begins after the break", None, BREAK_END),
     beside("ends when it begins", None, START - SESSION, START),
     beside(
         "its own break reaches the next",
@@ -81,43 +81,43 @@ PLACES = [
 ]
 
 
-@case_groups(*PLACES, others=["sql"])
+@case_groups(*ADJACENT_TIMES, others=["sql"])
 def test_two_appointments_do_not_overlap(group: CaseGroup) -> None:
     check_case_group(group)
 
 
-def test_another_service_or_client_makes_no_difference() -> None:
+def test_appointments_of_different_clients_and_services_do_not_overlap() -> None:
     taken(service=ServiceFactory(), client=UserFactory())
     with refuses(RULE, "appointments"):
         taken(service=ServiceFactory(), client=UserFactory())
 
 
 @loop_over("blocking", ["held", "paid", "confirmed"])
-def test_a_hold_a_paid_and_a_confirmed_appointment_block_their_time(blocking: str) -> None:
+def test_each_blocking_status_blocks_its_time(blocking: str) -> None:
     taken(**{blocking: True})
     with refuses(RULE, "appointments"):
         taken()
 
 
 @loop_over("over", ["canceled", "rescheduled", "completed"])
-def test_what_is_over_blocks_nothing(over: str) -> None:
+def test_final_statuses_block_no_time(over: str) -> None:
     taken(**{over: True})
     taken(**{over: True})
     taken()
     assert Appointment.objects.count() == 3
 
 
-def test_a_hold_blocks_until_it_is_expired_by_its_verb() -> None:
-    """An old expiry alone frees nothing: expire_holds() cancels the row."""
-    held = taken(hold_expires_at=START - timedelta(days=300))
+def test_hold_blocks_its_time_until_it_is_canceled() -> None:
+    """An expiry in the past releases nothing; expire_holds() cancels the row."""
+    hold = taken(hold_expires_at=START - timedelta(days=300))
     with refuses(RULE, "appointments"):
         taken()
-    held.status, held.canceled_at = "canceled", START
-    held.save()
+    hold.status, hold.canceled_at = "canceled", START
+    hold.save()
     taken()
 
 
-NEIGHBOUR = {"start_at_utc": lambda: taken() and FREE, "end_at_utc": FREE + SESSION}
+NEIGHBOUR = {"start_at_utc": lambda: taken() and BREAK_END, "end_at_utc": BREAK_END + SESSION}
 
 
 def move(name: str, rule: str | None, **to: Any) -> Change:
@@ -125,7 +125,7 @@ def move(name: str, rule: str | None, **to: Any) -> Change:
 
 
 MOVES = [
-    move("a moment earlier", RULE, start_at_utc=FREE - MICRO),
+    move("a microsecond earlier", RULE, start_at_utc=BREAK_END - MICRO),
     move("onto the other", RULE, start_at_utc=START, end_at_utc=END),
     move("before the other", None, start_at_utc=START - SESSION, end_at_utc=START),
     move(
@@ -135,12 +135,12 @@ MOVES = [
         end_at_utc=START,
         buffer_minutes=1,
     ),
-    move("later", None, start_at_utc=FREE + MINUTE),
+    move("later", None, start_at_utc=BREAK_END + MINUTE),
 ]
 
 
 @change_groups(*MOVES, write_paths=UPDATES)
-def test_an_appointment_is_not_moved_onto_another(group: ChangeGroup) -> None:
+def test_appointment_is_not_moved_onto_another(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
@@ -155,16 +155,16 @@ def growth(name: str, rule: str | None, **to: Any) -> Change:
     growth("no break", None, buffer_minutes=0),
     growth("shorter, with a longer break", None, end_at_utc=END - MINUTE, buffer_minutes=BREAK + 1),
 )
-def test_an_appointment_does_not_grow_into_the_next(group: ChangeGroup) -> None:
-    AppointmentFactory(start_at_utc=FREE, end_at_utc=FREE + SESSION)
+def test_appointment_is_not_extended_into_the_next(group: ChangeGroup) -> None:
+    AppointmentFactory(start_at_utc=BREAK_END, end_at_utc=BREAK_END + SESSION)
     check_change_group(group)
 
 
-# -- What a stranger tries -----------------------------------------------------------------------
+# -- write paths ---------------------------------------------------------------------------------
 
 
 def two_rows() -> tuple[list[str], list[list[Any]]]:
-    """Columns and values of two new rows for one time; service and client are written."""
+    """Return columns and values of two new rows for one time; store service and client."""
     given = {"service": ServiceFactory(), "client": UserFactory()}
     rows = [
         columns_of(AppointmentFactory.build(start_at_utc=START, end_at_utc=END, **given))
@@ -215,8 +215,8 @@ def view() -> None:
         execute(f"INSERT INTO mine ({', '.join(names)}) VALUES ({marks})", row)
 
 
-def other_clock() -> None:
-    """The same hour, told in another zone: 13:00 in Moscow is 10:00 UTC."""
+def other_time_zone() -> None:
+    """Insert the same hour in another time zone: 13:00 in Moscow is 10:00 UTC."""
     first, second = (
         AppointmentFactory.build(service=ServiceFactory(), client=UserFactory()) for _ in range(2)
     )
@@ -229,16 +229,16 @@ def other_clock() -> None:
 
 @pytest.mark.parametrize(
     "attempt",
-    [one_insert, two_parts_of_a_statement, copy, bulk_create, deferred, view, other_clock],
+    [one_insert, two_parts_of_a_statement, copy, bulk_create, deferred, view, other_time_zone],
 )
-def test_no_way_of_writing_puts_two_into_one_hour(attempt: Callable[[], None]) -> None:
+def test_no_write_path_stores_two_appointments_for_one_time(attempt: Callable[[], None]) -> None:
     with refuses(RULE, "appointments"):
         attempt()
     assert not Appointment.objects.exists()
 
 
-def test_on_conflict_do_nothing_writes_nothing() -> None:
-    """How book_appointment() asks (states.md): taken time is an empty answer, not an error."""
+def test_on_conflict_do_nothing_inserts_no_overlapping_row() -> None:
+    """book_appointment() inserts like this: a taken time returns no row, no error (states.md)."""
     first = taken()
     names, ((*values,), _) = two_rows()
     written = execute(
@@ -250,7 +250,7 @@ def test_on_conflict_do_nothing_writes_nothing() -> None:
     assert list(Appointment.objects.values_list("pk", flat=True)) == [first.pk]
 
 
-def test_two_appointments_do_not_move_onto_one_time_in_one_statement() -> None:
+def test_one_update_does_not_move_two_appointments_onto_one_time() -> None:
     first, second = AppointmentFactory.create_batch(2)
     with refuses(RULE, "appointments"):
         execute("UPDATE appointments SET start_at_utc = %s, end_at_utc = %s", [START, END])
@@ -260,7 +260,7 @@ def test_two_appointments_do_not_move_onto_one_time_in_one_statement() -> None:
     }
 
 
-def test_a_canceled_appointment_does_not_come_back_over_another() -> None:
+def test_canceled_appointment_is_not_reopened_over_another() -> None:
     row = taken(canceled=True)
     taken()
     with refuses("appointments_status_transition", "appointments"):

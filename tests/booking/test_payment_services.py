@@ -1,4 +1,4 @@
-"""Payments: asked for once, known to the provider once, and closed once."""
+"""Payments: each is started once, gets its provider id once and is closed once."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from crm.models import Lead
 from ebalance.db.ids import uuid7
 from ebalance.services import IdempotencyConflict, InvalidInput, NotFound, TransitionRefused
 from tests.booking.outbox_assertions import (
-    NO_KEYS,
-    NO_TEXTS,
+    INVALID_KEYS,
+    INVALID_TEXTS,
     at,
     book,
     check_refusals,
     confirmed,
     deliver,
+    event_types,
     known_payment,
     paid,
     payload,
     refused,
     start,
     stored,
-    told,
     tracked,
     tracked_names,
     writes_nothing,
@@ -52,14 +52,14 @@ WRONG_TEXTS = [
     [],
     {},
     b"a",
-    *NO_TEXTS,
+    *INVALID_TEXTS,
 ]
 
 
 # -- start ----------------------------------------------------------------------------------------
 
 
-def test_a_payment_is_asked_for() -> None:
+def test_payment_starts_pending() -> None:
     row = book()
     payment = start(row, idempotency_key="payment-1")
     after = stored(payment)
@@ -67,7 +67,7 @@ def test_a_payment_is_asked_for() -> None:
     assert (after["status"], after["purpose"]) == ("pending", "deposit")
     assert (after["amount"], after["currency"], after["provider"]) == (DEPOSIT, "RUB", "yookassa")
     assert (after["idempotency_key"], after["provider_payment_id"]) == ("payment-1", None)
-    assert told(payment) == ["payment_started"]
+    assert event_types(payment) == ["payment_started"]
     assert payload("payment_started") == {
         "amount": DEPOSIT,
         "currency": "RUB",
@@ -86,7 +86,7 @@ def test_a_payment_is_asked_for() -> None:
 
 
 @loop_over("purpose", ["deposit", "full"])
-def test_the_same_request_is_answered_with_the_first_payment(purpose: str) -> None:
+def test_repeated_request_returns_the_first_payment(purpose: str) -> None:
     row = book()
     first = start(row, purpose, idempotency_key="payment-1")
     with writes_nothing():
@@ -97,7 +97,7 @@ def test_the_same_request_is_answered_with_the_first_payment(purpose: str) -> No
 
 
 @loop_over("over", ["succeeded", "canceled", "failed"])
-def test_the_answer_stays_whatever_has_become_of_it(over: str) -> None:
+def test_repeated_request_returns_the_payment_in_its_new_state(over: str) -> None:
     row = book()
     payment = known_payment(row, idempotency_key="payment-1")
     if over == "failed":
@@ -109,7 +109,7 @@ def test_the_answer_stays_whatever_has_become_of_it(over: str) -> None:
     assert (again.pk, again.status) == (payment.pk, over)
 
 
-def test_of_a_moved_session_it_is_the_same_request_too() -> None:
+def test_repeated_request_after_a_move_returns_the_first_payment() -> None:
     row = confirmed()
     first = start(row, "full", idempotency_key="payment-2")
     moved = reschedule_appointment(row, start=NEXT_WEEK + timedelta(days=90))
@@ -117,7 +117,7 @@ def test_of_a_moved_session_it_is_the_same_request_too() -> None:
         assert start(moved, "full", idempotency_key="payment-2").pk == first.pk
 
 
-def test_the_same_key_for_something_else_is_refused() -> None:
+def test_same_key_with_other_content_is_refused() -> None:
     row, other = book(), book()
     first = start(row, idempotency_key="payment-1")
     with refused(IdempotencyConflict, payment=first.pk):
@@ -127,7 +127,7 @@ def test_the_same_key_for_something_else_is_refused() -> None:
 
 
 AMOUNTS: list[tuple[int | None, list[tuple[str, int]], str, int | None]] = [
-    # deposit agreed, what has come in, what is asked for, how much that is (price 5000)
+    # agreed deposit, succeeded payments, purpose, expected amount (price 5000)
     (1000, [], "deposit", 1000),
     (1000, [], "full", 5000),
     (1000, [("deposit", 1000)], "full", 4000),
@@ -142,12 +142,12 @@ AMOUNTS: list[tuple[int | None, list[tuple[str, int]], str, int | None]] = [
 ]
 
 
-@loop_over(("deposit", "came_in", "purpose", "amount"), AMOUNTS)
-def test_what_is_not_paid_yet_is_asked_for(
-    deposit: int | None, came_in: list[tuple[str, int]], purpose: str, amount: int | None
+@loop_over(("deposit", "succeeded", "purpose", "amount"), AMOUNTS)
+def test_payment_amount_is_the_unpaid_rest(
+    deposit: int | None, succeeded: list[tuple[str, int]], purpose: str, amount: int | None
 ) -> None:
-    row = AppointmentFactory(confirmed=bool(came_in), deposit_amount=deposit)
-    for earlier, money in came_in:
+    row = AppointmentFactory(deposit_amount=deposit)
+    for earlier, money in succeeded:
         PaymentFactory(appointment=row, succeeded=True, purpose=earlier, amount=money)
     if amount is None:
         with refused(NothingToPay, appointment=row.pk):
@@ -157,13 +157,13 @@ def test_what_is_not_paid_yet_is_asked_for(
 
 
 @loop_over("purpose", ["deposit", "full"])
-def test_what_is_free_of_charge_is_not_paid(purpose: str) -> None:
+def test_free_appointment_is_not_paid(purpose: str) -> None:
     row = book(service=ServiceFactory(published=True, free=True))
     with refused(NothingToPay):
         start(row, purpose)
 
 
-def test_nobody_is_charged_twice() -> None:
+def test_second_pending_payment_is_refused() -> None:
     row = book()
     pending = start(row)
     for purpose in ("deposit", "full"):
@@ -173,7 +173,7 @@ def test_nobody_is_charged_twice() -> None:
     assert start(row).status == "pending"
 
 
-def test_after_the_hold_nothing_is_asked_for() -> None:
+def test_payment_for_an_expired_hold_is_refused() -> None:
     row = book()
     with refused(HoldExpired, appointment=row.pk):
         start(row, clock=at(row.hold_expires_at))
@@ -181,19 +181,19 @@ def test_after_the_hold_nothing_is_asked_for() -> None:
 
 
 @loop_over("status", ["canceled", "rescheduled", "completed"])
-def test_what_is_over_is_not_paid(status: str) -> None:
+def test_appointment_in_a_final_status_is_not_paid(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     with refused(TransitionRefused, entity="appointments", wanted="paid"):
         start(row)
 
 
-def test_the_rest_may_be_paid_until_the_session_is_over() -> None:
+def test_rest_of_the_price_may_be_paid_until_the_session_is_completed() -> None:
     row = confirmed()
     payment = start(row, "full", clock=at(row.end_at_utc))
     assert payment.amount == PRICE - DEPOSIT
 
 
-def test_payment_request_has_a_key() -> None:
+def test_bad_idempotency_key_is_refused() -> None:
     row = AppointmentFactory(held=True)
     check_refusals(lambda value: start(row, idempotency_key=value), WRONG_TEXTS, InvalidInput)
 
@@ -208,11 +208,11 @@ def test_purpose_is_one_of_the_set() -> None:
     )
 
 
-def test_payment_is_for_an_appointment() -> None:
-    check_refusals(start, [None, uuid7(), *NO_KEYS], NotFound)
+def test_payment_for_an_unknown_appointment_is_refused() -> None:
+    check_refusals(start, [None, uuid7(), *INVALID_KEYS], NotFound)
 
 
-def test_a_price_that_no_event_can_hold_is_not_asked_for() -> None:
+def test_price_too_large_for_an_event_is_refused() -> None:
     row = AppointmentFactory(held=True, price_amount=2**31 - 1)
     with refused(InvalidInput, field="amount"):
         start(row, "full")
@@ -221,7 +221,7 @@ def test_a_price_that_no_event_can_hold_is_not_asked_for() -> None:
 # -- attach_provider_id ---------------------------------------------------------------------------
 
 
-def test_the_providers_id_is_noted_once() -> None:
+def test_provider_id_is_attached_once() -> None:
     payment = start(book())
     assert attach_provider_id(payment, provider_payment_id="provider-1") is payment
     assert payment.provider_payment_id == stored(payment)["provider_payment_id"] == "provider-1"
@@ -232,7 +232,7 @@ def test_the_providers_id_is_noted_once() -> None:
         attach_provider_id(payment, provider_payment_id="provider-2")
 
 
-def test_an_id_belongs_to_one_payment() -> None:
+def test_provider_id_belongs_to_one_payment() -> None:
     PaymentFactory(provider_payment_id="provider-1")
     payment = PaymentFactory()
     with refused(ProviderIdTaken, payment=payment.pk):
@@ -240,7 +240,7 @@ def test_an_id_belongs_to_one_payment() -> None:
 
 
 @loop_over("over", ["canceled", "failed", "succeeded"])
-def test_an_id_that_came_late_is_noted_too(over: str) -> None:
+def test_provider_id_may_be_attached_to_a_failed_payment(over: str) -> None:
     payment = PaymentFactory(**{over: True})
     if over == "failed":
         attach_provider_id(payment, provider_payment_id="provider-1")
@@ -260,7 +260,7 @@ def test_bad_provider_id_is_refused() -> None:
     )
 
 
-def test_what_was_told_before_the_id_was_known_takes_effect() -> None:
+def test_earlier_webhook_takes_effect_when_its_id_is_attached() -> None:
     row = book()
     payment = start(row)
     event = deliver("provider-1")
@@ -273,7 +273,7 @@ def test_what_was_told_before_the_id_was_known_takes_effect() -> None:
     assert event.processed_at is not None
 
 
-def test_all_that_was_told_before_takes_effect() -> None:
+def test_all_earlier_webhooks_take_effect_when_their_id_is_attached() -> None:
     payment = start(book())
     events = [
         deliver("provider-1", kind) for kind in ("payment.waiting_for_capture", "payment.succeeded")
@@ -288,12 +288,12 @@ def test_all_that_was_told_before_takes_effect() -> None:
 # -- fail -----------------------------------------------------------------------------------------
 
 
-def test_a_payment_that_was_not_opened_is_closed() -> None:
+def test_pending_payment_fails() -> None:
     row = book()
     payment = start(row)
     assert fail_payment(payment, category="provider_error") is payment
     assert (payment.status, payment.failure_category) == ("failed", "provider_error")
-    assert told(payment) == ["payment_started", "payment_failed"]
+    assert event_types(payment) == ["payment_started", "payment_failed"]
     assert payload("payment_failed") == {
         "failure_category": "provider_error",
         "appointment_id": str(row.pk),
@@ -306,7 +306,7 @@ def test_a_payment_that_was_not_opened_is_closed() -> None:
 
 
 @loop_over("over", ["succeeded", "canceled", "failed"])
-def test_what_is_closed_is_not_closed_again(over: str) -> None:
+def test_final_payment_does_not_fail(over: str) -> None:
     payment = PaymentFactory(**{over: True})
     with refused(TransitionRefused, entity="payments", status=over, wanted="failed"):
         fail_payment(payment, category="provider_error")
@@ -322,7 +322,7 @@ def test_failure_category_is_one_of_the_set() -> None:
     )
 
 
-def test_money_that_comes_after_all_is_due_back() -> None:
+def test_success_of_a_failed_payment_is_due_back() -> None:
     row = book()
     payment = known_payment(row)
     fail_payment(payment, category="timeout")
@@ -334,7 +334,7 @@ def test_money_that_comes_after_all_is_due_back() -> None:
     assert (row.status, payment.status) == ("pending_payment", "failed")
 
 
-def test_what_is_not_there_is_not_found() -> None:
+def test_unknown_payment_is_refused() -> None:
     payment = PaymentFactory.build()
     with refused(NotFound):
         fail_payment(payment, category="timeout")
@@ -342,15 +342,15 @@ def test_what_is_not_there_is_not_found() -> None:
         attach_provider_id(payment, provider_payment_id="provider-1")
 
 
-# -- together -------------------------------------------------------------------------------------
+# -- all services ---------------------------------------------------------------------------------
 
 
-def test_the_whole_way_is_told_once_each() -> None:
+def test_deposit_and_rest_publish_each_event_once() -> None:
     row = book()
     deposit = paid(row, "deposit")
     rest = paid(row, "full")
     assert (deposit.amount, rest.amount) == (DEPOSIT, PRICE - DEPOSIT)
-    assert sorted(told()) == sorted(
+    assert sorted(event_types()) == sorted(
         [
             "appointment_booked",
             "lead_created",

@@ -1,4 +1,4 @@
-"""Payments: their terms never change, and what is over stays over."""
+"""Payments: their terms never change, and a final status is final."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ CATEGORY = "payments_failure_category_when_over"
 TERMS = "payments_terms_stay"
 ID_STAYS = "payments_provider_id_stays"
 KNOWN = "payments_provider_payment_unique"
+FITS = "payments_fit_price"
 PAID_ONCE = "payments_one_success_per_purpose"
 
 
@@ -57,7 +58,13 @@ def payment(name: str, rule: str | None = None, /, **values: Any) -> Case:
 
 
 @case_groups(
-    *range_cases(PaymentFactory, "amount", 1),
+    *range_cases(PaymentFactory, "amount", 1, purpose="full"),
+    payment("a deposit below the one agreed", FITS, amount=999),
+    payment("a deposit above the one agreed", FITS, amount=1001),
+    payment("a deposit where none is agreed", FITS, appointment__deposit_amount=None),
+    payment("a part of the price", purpose="full", amount=4000),
+    payment("more than the price", FITS, purpose="full", amount=5001),
+    payment("for what is free of charge", FITS, purpose="full", amount=1, appointment__free=True),
     payment("pending, with a time of success", CONFIRMED_AT, confirmed_at=timezone.now),
     payment("pending, with a failure", CATEGORY, failure_category="timeout"),
     payment("before the provider has answered"),
@@ -82,7 +89,7 @@ def payment(name: str, rule: str | None = None, /, **values: Any) -> Case:
         appointment=lambda: PaymentFactory(succeeded=True).appointment,
     ),
 )
-def test_a_payment_starts_pending_and_known_once(group: CaseGroup) -> None:
+def test_new_payment_is_pending_and_unique(group: CaseGroup) -> None:
     check_case_group(group)
 
 
@@ -98,7 +105,12 @@ SUCCESS = {"status": "succeeded", "confirmed_at": lambda row: timezone.now()}
     pay("answered", "succeeded", **SUCCESS),
     pay("answered", "succeeded without a time", CONFIRMED_AT, status="succeeded"),
     pay("pending", "succeeded unknown to the provider", HAS_ID, **SUCCESS),
-    pay("pending", "succeeded, known from the same moment", **SUCCESS, provider_payment_id="p-1"),
+    pay(
+        "pending",
+        "succeeded, with an id in the same statement",
+        **SUCCESS,
+        provider_payment_id="p-1",
+    ),
     pay("answered", "succeeded with a failure", CATEGORY, **SUCCESS, failure_category="unknown"),
     *(
         pay("pending", f"{over} {why}", status=over, failure_category=why)
@@ -112,7 +124,7 @@ SUCCESS = {"status": "succeeded", "confirmed_at": lambda row: timezone.now()}
     pay("succeeded", "a failure", CATEGORY, failure_category="provider_error"),
     pay("succeeded", "time forgotten", "payments_time_of_success_stays", confirmed_at=None),
 )
-def test_a_payment_agrees_with_its_status(group: ChangeGroup) -> None:
+def test_columns_of_a_payment_agree_with_its_status(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
@@ -129,7 +141,7 @@ NEW_TERMS: dict[str, dict[str, Any]] = {
     *(pay("pending", name, TERMS, **to) for name, to in NEW_TERMS.items()),
     write_paths=ALL_WRITE_PATHS,
 )
-def test_the_terms_of_a_payment_never_change(group: ChangeGroup) -> None:
+def test_terms_of_a_pending_payment_do_not_change(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
@@ -142,7 +154,7 @@ def test_the_terms_of_a_payment_never_change(group: ChangeGroup) -> None:
     pay("answered", "success for less", TERMS, **SUCCESS, amount=1),
     write_paths=["sql"],
 )
-def test_the_terms_do_not_change_later_either(group: ChangeGroup) -> None:
+def test_terms_of_a_later_status_do_not_change(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
@@ -152,7 +164,7 @@ def test_the_terms_do_not_change_later_either(group: ChangeGroup) -> None:
     pay("pending", "its first id", provider_payment_id="p-2"),
     write_paths=ALL_WRITE_PATHS,
 )
-def test_the_providers_id_is_given_once(group: ChangeGroup) -> None:
+def test_provider_id_is_set_once(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
@@ -170,7 +182,7 @@ def test_the_providers_id_is_given_once(group: ChangeGroup) -> None:
         KNOWN,
     ),
 )
-def test_the_providers_id_stays_when_all_is_over(group: ChangeGroup) -> None:
+def test_provider_id_of_a_final_payment_does_not_change(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
@@ -185,18 +197,18 @@ def succeed_and_save(row: Payment) -> None:
 
 @pytest.mark.parametrize("succeed", [succeed, succeed_and_save], ids=["sql", "orm"])
 @breaks(PAID_ONCE)
-def test_the_same_is_paid_once(succeed: Callable[[Payment], None]) -> None:
+def test_each_purpose_succeeds_once(succeed: Callable[[Payment], None]) -> None:
     first = PaymentFactory(succeeded=True)
     again = PaymentFactory(appointment=first.appointment, answered=True)
     with refuses(PAID_ONCE, "payments"):
         succeed(again)
-    # Another purpose and another appointment are other things.
+    # Another purpose or another appointment may be paid.
     succeed(PaymentFactory(appointment=first.appointment, answered=True, full=True))
     succeed(PaymentFactory(answered=True))
     assert Payment.objects.filter(status="succeeded").count() == 3
 
 
-def test_the_same_is_not_paid_twice_in_one_statement() -> None:
+def test_each_purpose_succeeds_once_in_one_statement() -> None:
     row = PaymentFactory(answered=True)
     PaymentFactory(appointment=row.appointment, answered=True)
     with refuses(PAID_ONCE, "payments"):
@@ -204,13 +216,13 @@ def test_the_same_is_not_paid_twice_in_one_statement() -> None:
 
 
 @loop_over("over", ["canceled", "failed"])
-def test_after_a_failure_it_may_be_paid_again(over: str) -> None:
+def test_purpose_may_be_paid_after_a_failure(over: str) -> None:
     row = PaymentFactory(**{over: True})
     succeed(PaymentFactory(appointment=row.appointment, answered=True))
 
 
 @loop_over("late", ["failed", "canceled", "pending"])
-def test_a_late_answer_changes_nothing_after_a_success(late: str) -> None:
+def test_succeeded_payment_takes_no_other_status(late: str) -> None:
     row = PaymentFactory(succeeded=True)
     with refuses("payments_status_transition", "payments"):
         update_sql(row, status=late, confirmed_at=None)
@@ -218,7 +230,7 @@ def test_a_late_answer_changes_nothing_after_a_success(late: str) -> None:
 
 
 @breaks("payments_request_stays")
-def test_the_key_of_the_request_is_not_rewritten() -> None:
+def test_idempotency_key_does_not_change() -> None:
     row = PaymentFactory(failed=True)
     with refuses("payments_request_stays", "payments"):
         update_sql(row, idempotency_key="another")
@@ -227,8 +239,8 @@ def test_the_key_of_the_request_is_not_rewritten() -> None:
 
 
 @breaks("payments_time_of_success_stays")
-def test_the_time_of_a_success_is_not_rewritten() -> None:
-    """A final payment stays as it was: its time says in which period the money came."""
+def test_time_of_a_success_does_not_change() -> None:
+    """The time of a success assigns the payment to an accounting period."""
     row = PaymentFactory(succeeded=True)
     with pytest.raises(IntegrityError), transaction.atomic():
         update_sql(row, confirmed_at=row.confirmed_at - timedelta(days=40))
@@ -245,7 +257,7 @@ SECRET = "ivanova-2027"
     ],
     ids=[TERMS, ID_STAYS],
 )
-def test_a_refused_change_says_nothing_of_the_payment(
+def test_refused_change_reveals_nothing_about_the_payment(
     rule: str, column: str, to: dict[str, Any]
 ) -> None:
     row = PaymentFactory(provider_payment_id=SECRET, idempotency_key=f"{SECRET}-1")
@@ -254,17 +266,17 @@ def test_a_refused_change_says_nothing_of_the_payment(
     )
 
 
-# -- What the provider tells ----------------------------------------------------------------------
+# -- webhook events -------------------------------------------------------------------------------
 
 
-def told(name: str, rule: str | None = None, /, **values: Any) -> Case:
+def delivery(name: str, rule: str | None = None, /, **values: Any) -> Case:
     return Case(name, PaymentWebhookEventFactory, values, rule)
 
 
 DOTTED = "payment_webhook_events_event_type_is_dotted_code"
 NOT_NEGATIVE = "payment_webhook_events_amount_not_negative"
 CURRENCY = "payment_webhook_events_currency_is_iso"
-NO_CURRENCIES = ["", "rub", "RU", "RUBL", "РУБ", "RUB\n", " RUB"]
+INVALID_CURRENCIES = ["", "rub", "RU", "RUBL", "РУБ", "RUB\n", " RUB"]
 EVENT_TYPES = [
     "payment.waiting_for_capture",
     "payment.succeeded",
@@ -272,7 +284,7 @@ EVENT_TYPES = [
     "refund.succeeded",
     "ping",
 ]
-NO_EVENT_TYPES = [
+INVALID_EVENT_TYPES = [
     ".",
     "payment.",
     ".succeeded",
@@ -288,45 +300,45 @@ NO_EVENT_TYPES = [
 
 @case_groups(
     *range_cases(PaymentWebhookEventFactory, "attempts", 0),
-    *(told(f"of type {kind!r}", event_type=kind) for kind in EVENT_TYPES),
-    *(told(f"of type {kind!r}", DOTTED, event_type=kind) for kind in NO_EVENT_TYPES),
-    told("processed", processed=True),
-    told("failed", last_error="amount_mismatch", attempts=1),
-    told("of an unknown payment", provider_payment_id="unknown", last_error="unknown_payment"),
-    told("of an amount", amount=Decimal("3500.00"), currency="RUB"),
-    told("of nothing", amount=0, currency="RUB"),
-    told("of less than nothing", NOT_NEGATIVE, amount=Decimal("-0.01")),
-    told("of an amount without a currency", amount=1),
-    *(told(f"in {code!r}", CURRENCY, currency=code) for code in NO_CURRENCIES),
-    told(
+    *(delivery(f"of type {kind!r}", event_type=kind) for kind in EVENT_TYPES),
+    *(delivery(f"of type {kind!r}", DOTTED, event_type=kind) for kind in INVALID_EVENT_TYPES),
+    delivery("processed", processed=True),
+    delivery("failed", last_error="amount_mismatch", attempts=1),
+    delivery("of an unknown payment", provider_payment_id="unknown", last_error="unknown_payment"),
+    delivery("of an amount", amount=Decimal("3500.00"), currency="RUB"),
+    delivery("of nothing", amount=0, currency="RUB"),
+    delivery("of less than nothing", NOT_NEGATIVE, amount=Decimal("-0.01")),
+    delivery("of an amount without a currency", amount=1),
+    *(delivery(f"in {code!r}", CURRENCY, currency=code) for code in INVALID_CURRENCIES),
+    delivery(
         "a second time",
         "payment_webhook_events_once",
         provider_event_id=lambda: PaymentWebhookEventFactory().provider_event_id,
     ),
 )
-def test_a_delivery_is_kept_once(group: CaseGroup) -> None:
+def test_delivery_is_stored_once(group: CaseGroup) -> None:
     check_case_group(group)
 
 
-def test_a_delivery_has_a_type() -> None:
+def test_delivery_has_an_event_type() -> None:
     with refuses(DOTTED, "payment_webhook_events"):
         update_sql(PaymentWebhookEventFactory(), event_type="")
 
 
-def test_an_amount_is_a_number() -> None:
+def test_amount_of_a_delivery_is_a_number() -> None:
     with refuses(NOT_NEGATIVE, "payment_webhook_events"):
         update_sql(PaymentWebhookEventFactory(), amount=Decimal("NaN"))
 
 
 @loop_over("write_path", UPDATES)
-def test_a_delivery_does_not_become_another_that_is_known(write_path: str) -> None:
+def test_delivery_does_not_take_the_event_id_of_another(write_path: str) -> None:
     first, second = PaymentWebhookEventFactory.create_batch(2)
     with refuses("payment_webhook_events_once", "payment_webhook_events"):
         UPDATES[write_path](second, provider_event_id=first.provider_event_id)
 
 
-def test_a_repeated_delivery_is_answered_by_nothing() -> None:
-    """How receive() asks: the same event again has no effect."""
+def test_repeated_delivery_inserts_no_row() -> None:
+    """receive_webhook() inserts like this, so a repeated delivery has no effect."""
     row = PaymentWebhookEventFactory()
     written = execute(
         "INSERT INTO payment_webhook_events (provider, provider_event_id, event_type, "

@@ -1,6 +1,6 @@
 """Deliveries of many payments, in any order and repeated, by processes that are killed.
 
-What each payment comes to is worked out from the deliveries and compared with the rows.
+The test derives the expected outcome of each payment from its deliveries.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from django.db import connection, transaction
 from booking.models import PaymentWebhookEvent
 from booking.services import attach_provider_id
 from tests.booking import worker_pool
-from tests.booking.afterwards import (
+from tests.booking.load_checks import (
     CONFIRMED_UNPAID,
-    LEFT_OPEN,
-    MONEY_ASTRAY,
+    INCONSISTENT_MONEY,
+    INCONSISTENT_SLOTS,
+    OPEN_TRANSACTIONS,
     OVERLAPPING,
-    SLOTS_ASTRAY,
-    clients,
+    insert_clients,
+    insert_services,
+    insert_slots,
     keys,
     rows,
-    services,
-    slots,
 )
 from tests.booking.outbox_assertions import book, deliver, start
-from tests.booking.worker_pool import Act, Worker, at_work, kill_one
+from tests.booking.worker_pool import ScheduledCall, Worker, kill_one, running
 from tests.databases import Database
 from tests.processes import HANG_TIMEOUT, eventually
 from tests.scale import scaled
@@ -45,17 +45,17 @@ KILLS = scaled(20)  # spread over the deliveries
 PRICE, DEPOSIT = 3000, 1000
 SESSION = timedelta(minutes=50)
 
-# What has become of a hold before its money comes, or becomes of it meanwhile.
+# The state of a hold before its deliveries, or its change during them.
 FATES = {
     "held": 35,
-    "runs out": 15,
-    "ran out": 12,
+    "expires": 15,
+    "expired": 12,
     "swept": 12,
     "swept, taken": 8,
-    "ran out, taken meanwhile": 8,
-    "canceled meanwhile": 10,
+    "expired, then taken": 8,
+    "then canceled": 10,
 }
-# What is told of a payment; "good" is a success of the right amount.
+# The deliveries about a payment; "good" is a success of the right amount.
 STORIES = {
     ("good",): 10,
     ("capture", "good"): 25,
@@ -79,7 +79,7 @@ KIND = {
 
 @dataclass
 class Case:
-    """A payment, and what the provider tells about it."""
+    """A payment and the deliveries about it."""
 
     payment: UUID
     appointment: UUID
@@ -94,17 +94,17 @@ class Case:
         return PRICE if self.purpose == "full" else DEPOSIT
 
     @property
-    def takes_wrong(self) -> bool:
-        return any(told.startswith("wrong") for told in self.story)
+    def has_wrong_delivery(self) -> bool:
+        return any(step.startswith("wrong") for step in self.story)
 
-    def delivery(self, told: str) -> dict[str, str]:
+    def delivery(self, step: str) -> dict[str, str]:
         made = {
-            "event_type": KIND.get(told, "payment.succeeded"),
+            "event_type": KIND.get(step, "payment.succeeded"),
             "provider_payment_id": self.key,
-            "amount": f"{self.amount + (told == 'wrong amount')}.00",
-            "currency": "USD" if told == "wrong currency" else "RUB",
+            "amount": f"{self.amount + (step == 'wrong amount')}.00",
+            "currency": "USD" if step == "wrong currency" else "RUB",
         }
-        return made | ({"object_id": f"{told} of {self.key}"} if "refund" in told else {})
+        return made | ({"object_id": f"{step} of {self.key}"} if "refund" in step else {})
 
 
 def pick(dice: random.Random, weighted: dict[Any, int]) -> Any:
@@ -137,16 +137,16 @@ VALUES (%s, %s, %s, %s, %s) RETURNING id
 def cases(
     connection: psycopg.Connection, dice: random.Random
 ) -> tuple[list[Case], list[tuple[str, dict[str, Any]]]]:
-    """The payments, and what people do meanwhile."""
-    paid, free = services(connection, (50, PRICE), (50, 0))
-    people = clients(connection, 200)
+    """Insert the payments; return them and the service calls to make during the deliveries."""
+    paid, free = insert_services(connection, (50, PRICE), (50, 0))
+    people = insert_clients(connection, 200)
     now = datetime.now(UTC)
     first = now.replace(minute=0, second=0, microsecond=0) + timedelta(days=7)
-    made, meanwhile = [], []
-    hours = slots(connection, [first + n * timedelta(hours=1) for n in range(PAYMENTS)], 50)
+    made, service_calls = [], []
+    hours = insert_slots(connection, [first + n * timedelta(hours=1) for n in range(PAYMENTS)], 50)
     for n, slot in enumerate(hours):
         fate, story = pick(dice, FATES), pick(dice, STORIES)
-        expires = {"runs out": dice.uniform(1, 60), "held": 86_400, "canceled meanwhile": 86_400}
+        expires = {"expires": dice.uniform(1, 60), "held": 86_400, "then canceled": 86_400}
         hold = {
             "service": paid,
             "client": dice.choice(people),
@@ -173,30 +173,30 @@ def cases(
         (payment,) = keys(connection, PAYMENT, [*terms, None if is_late else key])
         made.append(Case(payment, appointment, purpose, fate, story, key, is_late))
         if is_late:
-            meanwhile.append(("attach", {"payment": payment, "key": key}))
-        if fate == "canceled meanwhile":
-            meanwhile.append(("cancel", {"appointment": appointment}))
-        if fate == "ran out, taken meanwhile":
+            service_calls.append(("attach", {"payment": payment, "key": key}))
+        if fate == "then canceled":
+            service_calls.append(("cancel", {"appointment": appointment}))
+        if fate == "expired, then taken":
             wanted = {"service": free, "client": dice.choice(people), "slot": slot}
-            meanwhile.append(("book", {**wanted, "client_request_id": f"meanwhile-{n}"}))
-    meanwhile += [("sweep", {})] * 20
-    return made, meanwhile
+            service_calls.append(("book", {**wanted, "client_request_id": f"meanwhile-{n}"}))
+    service_calls += [("sweep", {})] * 20
+    return made, service_calls
 
 
 def deliveries_of(made: list[Case], dice: random.Random) -> list[dict[str, str]]:
-    """Each one to five times, and some about payments that nobody has asked for."""
+    """Return each delivery one to five times, and some about unknown payments, shuffled."""
     unknown = [
         Case(uuid4(), uuid4(), "full", "", ("good",), f"unknown-{n}", False)
         for n in range(PAYMENTS // 25)
     ]
-    told = [(case, what) for case in [*made, *unknown] for what in case.story]
-    times = [dice.randint(1, 5) for _ in told]
+    steps = [(case, step) for case in [*made, *unknown] for step in case.story]
+    times = [dice.randint(1, 5) for _ in steps]
     while sum(times) != DELIVERIES:
-        n, step = dice.randrange(len(told)), 1 if sum(times) < DELIVERIES else -1
-        times[n] = min(5, max(1, times[n] + step))
+        n, change = dice.randrange(len(steps)), 1 if sum(times) < DELIVERIES else -1
+        times[n] = min(5, max(1, times[n] + change))
     sent = [
-        case.delivery(what)
-        for (case, what), number in zip(told, times, strict=True)
+        case.delivery(step)
+        for (case, step), number in zip(steps, times, strict=True)
         for _ in range(number)
     ]
     dice.shuffle(sent)
@@ -208,15 +208,15 @@ def deliveries_of(made: list[Case], dice: random.Random) -> list[dict[str, str]]
 
 @dataclass
 class Outcome:
-    """What the database holds of a payment."""
+    """The rows of the database about one payment."""
 
     status: str
-    told: dict[str, datetime | None] = field(default_factory=dict)  # event id -> when it was done
+    received: dict[str, datetime | None] = field(default_factory=dict)  # event id -> processed at
     errors: dict[str, str | None] = field(default_factory=dict)
     seen: dict[str, tuple[str, str]] = field(default_factory=dict)  # amount and currency
     published: Counter = field(default_factory=Counter)
     refunds: list[tuple[str, int]] = field(default_factory=list)  # reason, roubles
-    has_time: bool = False  # the last appointment of its chain stands
+    has_time: bool = False  # the last appointment of its chain is in force
 
 
 HAVE_TIME = """
@@ -232,8 +232,8 @@ SELECT p.id FROM payments p WHERE EXISTS (
 
 
 def outcomes(connection: psycopg.Connection) -> dict[str, Outcome]:
-    """By the provider's key."""
-    found = {
+    """Read the outcomes, by provider id."""
+    results = {
         key: Outcome(status)
         for key, status in rows(connection, "SELECT provider_payment_id, status FROM payments")
     }
@@ -242,103 +242,107 @@ def outcomes(connection: psycopg.Connection) -> dict[str, Outcome]:
         "SELECT provider_payment_id, provider_event_id, processed_at, last_error, amount::text, "
         "currency FROM payment_webhook_events",
     ):
-        of = found.setdefault(key, Outcome("unknown"))
-        of.told[event], of.errors[event], of.seen[event] = done, error, (amount, currency)
+        result = results.setdefault(key, Outcome("unknown"))
+        result.received[event], result.errors[event], result.seen[event] = (
+            done,
+            error,
+            (amount, currency),
+        )
     for key, event, payload in rows(
         connection,
         "SELECT provider_payment_id, event_type, payload FROM outbox_events o "
         "JOIN payments p ON o.aggregate_id = p.id",
     ):
-        found[key].published[event] += 1
+        results[key].published[event] += 1
         if event == "refund_due":
-            found[key].refunds.append((payload["reason"], payload["amount"]))
+            results[key].refunds.append((payload["reason"], payload["amount"]))
     for key, event in rows(
         connection,
         "SELECT provider_payment_id, o.event_type FROM outbox_events o "
         "JOIN payment_webhook_events e ON o.aggregate_id = e.id",
     ):
-        found[key].published[event] += 1
+        results[key].published[event] += 1
     with_time = set(keys(connection, HAVE_TIME))
     for key, payment in rows(connection, "SELECT provider_payment_id, id FROM payments"):
-        found[key].has_time = payment in with_time
-    return found
+        results[key].has_time = payment in with_time
+    return results
 
 
-def check_case(case: Case, is_: Outcome) -> None:
-    """The one right effect of what was told."""
+def check_case(case: Case, result: Outcome) -> None:
+    """Check the only correct effect of the deliveries of a payment."""
     success, cancellation = f"payment.succeeded:{case.key}", f"payment.canceled:{case.key}"
-    told = {f"{KIND.get(what, 'payment.succeeded')}:{case.key}" for what in case.story}
-    refunds = {f"refund.succeeded:{what} of {case.key}" for what in case.story if "refund" in what}
-    told = {event for event in told if not event.startswith("refund")} | refunds
-    assert set(is_.told) == told
+    events = {f"{KIND.get(step, 'payment.succeeded')}:{case.key}" for step in case.story}
+    refunds = {f"refund.succeeded:{step} of {case.key}" for step in case.story if "refund" in step}
+    events = {event for event in events if not event.startswith("refund")} | refunds
+    assert set(result.received) == events
 
-    # Everything has taken effect but for a success of which only the wrong amount is known.
-    assert {event for event, done in is_.told.items() if done is None} <= {success}
-    paid, canceled = is_.told.get(success), is_.told.get(cancellation)
+    # Every delivery is processed, except a success of which only a wrong amount was received.
+    assert {event for event, done in result.received.items() if done is None} <= {success}
+    paid, canceled = result.received.get(success), result.received.get(cancellation)
     if "good" not in case.story:
         assert paid is None
-    elif not case.takes_wrong or not case.is_late:
+    elif not case.has_wrong_delivery or not case.is_late:
         assert paid is not None
-    if success in told and paid is None:
-        # Told before the payment was known, the last word counts.
-        assert is_.errors[success] == "amount_mismatch"
-        assert is_.seen[success] != (f"{case.amount}.00", "RUB")
-        assert is_.published["payment_amount_mismatch"] >= 1
+    if success in events and paid is None:
+        # Of deliveries received before the provider id was known, the last one counts.
+        assert result.errors[success] == "amount_mismatch"
+        assert result.seen[success] != (f"{case.amount}.00", "RUB")
+        assert result.published["payment_amount_mismatch"] >= 1
 
     # The first effective delivery decides.
     effective = [(paid, "succeeded"), (canceled, "canceled")]
     first = min(((done, to) for done, to in effective if done), default=(None, "pending"))[1]
-    assert is_.status == first
-    assert is_.published["payment_succeeded"] == (first == "succeeded")
-    assert is_.published["payment_failed"] == (first == "canceled")
-    assert is_.published["payment_to_capture"] <= ("capture" in case.story)
-    assert is_.published["payment_refunded"] == len(refunds)
+    assert result.status == first
+    assert result.published["payment_succeeded"] == (first == "succeeded")
+    assert result.published["payment_failed"] == (first == "canceled")
+    assert result.published["payment_to_capture"] <= ("capture" in case.story)
+    assert result.published["payment_refunded"] == len(refunds)
 
-    # Money that came in has a session or goes back, all of it and once.
-    if first == "succeeded" and is_.has_time:
-        assert is_.refunds == []
+    # A succeeded payment has a session or is refunded, in full and once.
+    if first == "succeeded" and result.has_time:
+        assert result.refunds == []
     elif first == "succeeded":
-        ((reason, amount),) = is_.refunds
+        ((reason, amount),) = result.refunds
         assert amount == case.amount
         assert reason in ("time_gone", "canceled")
     elif paid is not None:
-        assert is_.refunds == [("already_over", case.amount)]
-        assert is_.errors[success] == "out_of_order"
+        assert result.refunds == [("already_over", case.amount)]
+        assert result.errors[success] == "out_of_order"
     else:
-        assert is_.refunds == []
-    assert not is_.has_time or first == "succeeded"
+        assert result.refunds == []
+    assert not result.has_time or first == "succeeded"
 
 
-def check_fate(case: Case, is_: Outcome) -> None:
-    """Only what lost its time goes without."""
-    if is_.status != "succeeded":
+def check_fate(case: Case, result: Outcome) -> None:
+    """Only a payment whose time was lost has no session."""
+    if result.status != "succeeded":
         return
-    if case.fate in ("held", "runs out", "ran out", "swept"):
-        assert is_.has_time
-    elif case.fate in ("swept, taken", "canceled meanwhile"):
-        assert not is_.has_time
+    if case.fate in ("held", "expires", "expired", "swept"):
+        assert result.has_time
+    elif case.fate in ("swept, taken", "then canceled"):
+        assert not result.has_time
 
 
 @pytest.mark.slow
-def test_every_payment_has_its_one_right_effect(fresh_database: Database) -> None:
+def test_every_payment_has_exactly_its_expected_effect(fresh_database: Database) -> None:
     dice = random.Random(4)
     with fresh_database.connect(autocommit=True) as connection:
-        made, meanwhile = cases(connection, dice)
+        made, service_calls = cases(connection, dice)
         sent = deliveries_of(made, dice)
-        dice.shuffle(meanwhile)
-        acts = [
-            Act(n * (DELIVERIES + 1) // len(meanwhile), kind, wanted)
-            for n, (kind, wanted) in enumerate(meanwhile)
+        dice.shuffle(service_calls)
+        calls = [
+            ScheduledCall(n * (DELIVERIES + 1) // len(service_calls), kind, wanted)
+            for n, (kind, wanted) in enumerate(service_calls)
         ]
         done = [worker_pool.CONTEXT.RawValue("i", 0) for _ in range(PROCESSES)]
-        acted, enough, stop = (worker_pool.CONTEXT.RawValue("i", 0) for _ in range(3))
+        made_calls, enough, stop = (worker_pool.CONTEXT.RawValue("i", 0) for _ in range(3))
         url = fresh_database.url
         work = [
             *(
                 Worker(url, worker_pool.deliver, sent[n::PROCESSES], done[n], enough)
                 for n in range(PROCESSES)
             ),
-            Worker(url, worker_pool.act, acts, acted, done),
+            Worker(url, worker_pool.run_scheduled_calls, calls, made_calls, done),
             Worker(url, worker_pool.replay, done, stop),
         ]
 
@@ -346,7 +350,7 @@ def test_every_payment_has_its_one_right_effect(fresh_database: Database) -> Non
             assert not any(worker.has_ended() for worker in present[:PROCESSES])
             return sum(value.value for value in done) >= number
 
-        with at_work(work) as present:
+        with running(work) as present:
             for n in range(KILLS):
                 assert eventually(lambda n=n: delivered(n * DELIVERIES // KILLS))
                 kill_one(present, dice, connection)
@@ -355,28 +359,30 @@ def test_every_payment_has_its_one_right_effect(fresh_database: Database) -> Non
                 worker.result()
             stop.value = 1
             present[-1].result()
-            assert eventually(lambda: rows(connection, LEFT_OPEN) == [])
+            assert eventually(lambda: rows(connection, OPEN_TRANSACTIONS) == [])
         assert all(value.value >= len(sent[n::PROCESSES]) for n, value in enumerate(done))
         assert len(sent) == DELIVERIES
-        assert acted.value == len(acts)
+        assert made_calls.value == len(calls)
 
         assert rows(connection, OVERLAPPING) == []
-        assert rows(connection, SLOTS_ASTRAY) == []
+        assert rows(connection, INCONSISTENT_SLOTS) == []
         assert rows(connection, CONFIRMED_UNPAID) == []
-        assert rows(connection, MONEY_ASTRAY) == []
-        of = outcomes(connection)
+        assert rows(connection, INCONSISTENT_MONEY) == []
+        results = outcomes(connection)
         for case in made:
-            check_case(case, of[case.key])
-            check_fate(case, of[case.key])
-        unknown = {key for key in of if key.startswith("unknown")}
-        assert {told["provider_payment_id"] for told in sent} - {c.key for c in made} == unknown
+            check_case(case, results[case.key])
+            check_fate(case, results[case.key])
+        unknown = {key for key in results if key.startswith("unknown")}
+        assert {delivery["provider_payment_id"] for delivery in sent} - {
+            c.key for c in made
+        } == unknown
         for key in unknown:
-            assert list(of[key].told.values()) == [None]
-            assert list(of[key].errors.values()) == ["unknown_payment"]
-            assert not of[key].published
-        # Every kind of end has been met.
-        assert {of[case.key].status for case in made} == {"succeeded", "canceled", "pending"}
-        reasons = {reason for case in made for reason, _ in of[case.key].refunds}
+            assert list(results[key].received.values()) == [None]
+            assert list(results[key].errors.values()) == ["unknown_payment"]
+            assert not results[key].published
+        # The run has reached every status and every reason.
+        assert {results[case.key].status for case in made} == {"succeeded", "canceled", "pending"}
+        reasons = {reason for case in made for reason, _ in results[case.key].refunds}
         assert reasons == {"time_gone", "canceled", "already_over"}
 
 

@@ -1,4 +1,4 @@
-"""What clients send in: a place on the waitlist, and an intake form; once each, and sealed."""
+"""Waitlist requests and intake forms: each is stored once, with sealed contacts and answers."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ from ebalance.services import (
     TransitionRefused,
 )
 from tests.booking.outbox_assertions import (
-    NO_KEYS,
-    NO_TEXTS,
+    INVALID_KEYS,
+    INVALID_TEXTS,
     TEN_YEARS_ON,
     at,
     book,
     check_refusals,
     confirmed,
+    event_types,
     payload,
     refused,
     stored,
-    told,
     tracked,
     tracked_names,
     writes_nothing,
@@ -74,7 +74,7 @@ ANNA = "Anna.Ivanova@Example.com"
 
 
 def waiting(**values: Any) -> dict[str, Any]:
-    """Arguments of submit() that nothing is wrong with."""
+    """Return valid arguments of submit_waitlist_request()."""
     if "service" not in values:
         values["service"] = ServiceFactory(published=True)
     return {
@@ -88,7 +88,7 @@ def submit(**values: Any) -> WaitlistRequest:
     return submit_waitlist_request(**waiting(**values))
 
 
-def test_somebody_waits() -> None:
+def test_waitlist_request_is_stored_and_published() -> None:
     user = UserFactory()
     row = submit(user=user, entry_point="ads", deep_link_id="aB3dE5fG", anonymous_id="browser-1")
     after = stored(row)
@@ -96,7 +96,7 @@ def test_somebody_waits() -> None:
     assert (after["preferred_contact"], after["preferred_time_window"]) == ("email", "weekend")
     assert WaitlistRequest.objects.get().contact_value_encrypted.open() == ANNA
     assert WaitlistRequest.objects.find_by_contact(email=ANNA.lower()).get() == row
-    assert told(row) == ["waitlist_submitted"]
+    assert event_types(row) == ["waitlist_submitted"]
     assert payload("waitlist_submitted") == {
         "service_id": str(row.service_id),
         "preferred_contact": "email",
@@ -116,30 +116,30 @@ def test_somebody_waits() -> None:
     ("channel", "contact"),
     [("email", ANNA), ("phone", "8 (999) 123-45-67"), ("telegram", "@anna_ivanova")],
 )
-def test_anybody_waits_who_can_be_answered(channel: str, contact: str) -> None:
+def test_waitlist_request_needs_only_a_contact(channel: str, contact: str) -> None:
     row = submit(preferred_contact=channel, contact=Plaintext(contact), preferred_time_window=None)
     assert (row.user_id, row.preferred_time_window) == (None, None)
     assert row.contact_value_encrypted.open() == contact
     assert tracked_names() == ["waitlist_submitted"]
-    # Nobody is known by a Telegram name: it can change hands.
+    # A Telegram name identifies no lead, because another person can take it over.
     assert Lead.objects.count() == (0 if channel == "telegram" else 1)
     assert (row.lead_id is None) == (channel == "telegram")
 
 
-def test_a_lead_that_is_known_waits_as_that() -> None:
+def test_waitlist_request_keeps_the_given_lead() -> None:
     lead = LeadFactory(status="paid")
     row = submit(lead=lead)
     assert (row.lead_id, Lead.objects.get().status) == (lead.pk, "paid")
 
 
-def test_no_event_holds_the_contact() -> None:
+def test_no_event_contains_the_contact() -> None:
     submit(user=UserFactory())
     for model in (OutboxEvent, AnalyticsEvent, LeadTimelineEvent):
         for values in model.objects.values():
             assert "ivanova" not in str(values).lower()
 
 
-def test_the_same_request_is_answered_with_the_first() -> None:
+def test_repeated_request_returns_the_first_row() -> None:
     key, user = uuid7(), UserFactory()
     values = waiting(id=key, user=user)
     first = submit_waitlist_request(**values)
@@ -158,7 +158,7 @@ def test_the_same_request_is_answered_with_the_first() -> None:
         assert submit_waitlist_request(**values).status == "closed"
 
 
-def test_without_a_key_each_is_a_request_of_its_own() -> None:
+def test_requests_without_a_key_are_stored_separately() -> None:
     values = waiting()
     made = {submit_waitlist_request(**values).pk for _ in range(2)}
     assert len(made) == WaitlistRequest.objects.count() == 2
@@ -179,7 +179,7 @@ def test_without_a_key_each_is_a_request_of_its_own() -> None:
     ],
     ids=lambda other: " ".join(other),
 )
-def test_the_same_key_with_other_content_is_refused(other: dict[str, Any]) -> None:
+def test_same_key_with_other_content_is_refused(other: dict[str, Any]) -> None:
     values = waiting(id=uuid7(), user=UserFactory())
     first = submit_waitlist_request(**values)
     values |= {name: value() for name, value in other.items()}
@@ -188,32 +188,44 @@ def test_the_same_key_with_other_content_is_refused(other: dict[str, Any]) -> No
 
 
 @loop_over("status", ["draft", "archived"])
-def test_nobody_waits_for_what_is_not_offered(status: str) -> None:
+def test_waitlist_request_for_an_unpublished_service_is_refused(status: str) -> None:
     values = waiting(service=ServiceFactory(status=status))
     with refused(ServiceUnavailable):
         submit_waitlist_request(**values)
 
 
 @loop_over("trait", ["blocked", "deleted"])
-def test_a_blocked_or_deleted_client_does_not_wait(trait: str) -> None:
+def test_waitlist_request_of_an_inactive_client_is_refused(trait: str) -> None:
     values = waiting(user=UserFactory(**{trait: True}))
     with refused(ClientUnavailable):
         submit_waitlist_request(**values)
 
 
-NO_WORDS = ["", "Email", "letter", "a" * 100_000, 7, True, [], {}, *NO_TEXTS]
-NO_CONTACTS = ["", "anna", "anna@", "@", "a b@c.ru", "a" * 100_000, 7, None, [], {}, *NO_TEXTS]
+INVALID_CODES = ["", "Email", "letter", "a" * 100_000, 7, True, [], {}, *INVALID_TEXTS]
+INVALID_CONTACTS = [
+    "",
+    "anna",
+    "anna@",
+    "@",
+    "a b@c.ru",
+    "a" * 100_000,
+    7,
+    None,
+    [],
+    {},
+    *INVALID_TEXTS,
+]
 WRONG: dict[str, tuple[type[Refused], list[Any]]] = {
-    "service": (NotFound, [None, uuid7(), *NO_KEYS]),
-    "user": (NotFound, [uuid7(), *NO_KEYS]),
-    "lead": (NotFound, [uuid7(), *NO_KEYS]),
-    "preferred_contact": (InvalidInput, [None, *NO_WORDS]),
-    "preferred_time_window": (InvalidInput, [*NO_WORDS, "monday"]),
-    "contact": (InvalidInput, [Plaintext(value) for value in NO_CONTACTS]),
-    "anonymous_id": (InvalidInput, ["", "anna@example.com", "a" * 65, 7, [], *NO_TEXTS]),
-    "deep_link_id": (InvalidInput, ["", "anna@example.com", "a" * 65, 7, [], *NO_TEXTS]),
-    "entry_point": (InvalidInput, ["", "billboard", 7, [], *NO_TEXTS]),
-    "id": (InvalidInput, ["", "1", "a" * 100_000, 7, [], {}, *NO_TEXTS]),
+    "service": (NotFound, [None, uuid7(), *INVALID_KEYS]),
+    "user": (NotFound, [uuid7(), *INVALID_KEYS]),
+    "lead": (NotFound, [uuid7(), *INVALID_KEYS]),
+    "preferred_contact": (InvalidInput, [None, *INVALID_CODES]),
+    "preferred_time_window": (InvalidInput, [*INVALID_CODES, "monday"]),
+    "contact": (InvalidInput, [Plaintext(value) for value in INVALID_CONTACTS]),
+    "anonymous_id": (InvalidInput, ["", "anna@example.com", "a" * 65, 7, [], *INVALID_TEXTS]),
+    "deep_link_id": (InvalidInput, ["", "anna@example.com", "a" * 65, 7, [], *INVALID_TEXTS]),
+    "entry_point": (InvalidInput, ["", "billboard", 7, [], *INVALID_TEXTS]),
+    "id": (InvalidInput, ["", "1", "a" * 100_000, 7, [], {}, *INVALID_TEXTS]),
 }
 
 
@@ -225,31 +237,33 @@ def test_bad_input_is_refused_and_nothing_is_written(name: str) -> None:
 
 
 @loop_over("channel", ["phone", "telegram"])
-def test_a_contact_is_of_its_kind(channel: str) -> None:
+def test_contact_of_another_channel_is_refused(channel: str) -> None:
     values = waiting(preferred_contact=channel)
     with refused(InvalidInput, field="contact"):
         submit_waitlist_request(**values)
 
 
-def test_a_contact_in_the_open_is_not_taken() -> None:
+def test_unsealed_contact_is_refused() -> None:
     values = waiting(contact=ANNA)
     with writes_nothing(), pytest.raises(UnsealedValue) as caught:
         submit_waitlist_request(**values)
     assert "Anna" not in str(caught.value)
 
 
-def test_a_refusal_says_nothing_of_the_contact() -> None:
+def test_refusal_reveals_nothing_of_the_contact() -> None:
     values = waiting(id=uuid7())
     submit_waitlist_request(**values)
     for wrong in ({"contact": Plaintext("ivanova at example")}, {"contact": Plaintext("eva@e.ru")}):
         with pytest.raises(Refused) as caught:
             submit_waitlist_request(**values | wrong)
-        said = f"{caught.value} {caught.value!r} {caught.value.sentence} {caught.value.__context__}"
-        assert "ivanova" not in said
-        assert "eva" not in said
+        shown = (
+            f"{caught.value} {caught.value!r} {caught.value.sentence} {caught.value.__context__}"
+        )
+        assert "ivanova" not in shown
+        assert "eva" not in shown
 
 
-def test_a_request_is_contacted_and_closed() -> None:
+def test_waitlist_request_is_contacted_and_closed() -> None:
     row, actor = WaitlistRequestFactory(), UserFactory(role="assistant")
     assert mark_waitlist_request_contacted(row, actor=actor) is row
     assert row.status == stored(row)["status"] == "contacted"
@@ -258,18 +272,18 @@ def test_a_request_is_contacted_and_closed() -> None:
     assert close_waitlist_request(row, actor=actor) is row
     with writes_nothing():
         close_waitlist_request(row)
-    assert (row.status, told(row)) == ("closed", ["waitlist_contacted", "waitlist_closed"])
+    assert (row.status, event_types(row)) == ("closed", ["waitlist_contacted", "waitlist_closed"])
     with refused(TransitionRefused, entity="waitlist_requests", status="closed"):
         mark_waitlist_request_contacted(row)
 
 
-def test_a_request_may_be_closed_at_once() -> None:
+def test_new_waitlist_request_may_be_closed() -> None:
     row = WaitlistRequestFactory()
     close_waitlist_request(row)
-    assert (row.status, told(row)) == ("closed", ["waitlist_closed"])
+    assert (row.status, event_types(row)) == ("closed", ["waitlist_closed"])
 
 
-def test_a_row_in_memory_does_not_decide() -> None:
+def test_service_ignores_the_status_in_memory() -> None:
     row = WaitlistRequestFactory()
     old = WaitlistRequest.objects.get(pk=row.pk)
     close_waitlist_request(row)
@@ -278,7 +292,7 @@ def test_a_row_in_memory_does_not_decide() -> None:
 
 
 @loop_over("role", ["editor", "client"])
-def test_only_who_keeps_the_schedule_moves_a_request(role: str) -> None:
+def test_editors_and_clients_change_no_waitlist_request(role: str) -> None:
     row, actor = WaitlistRequestFactory(), UserFactory(role=role)
     with refused(NotPermitted):
         mark_waitlist_request_contacted(row, actor=actor)
@@ -286,7 +300,7 @@ def test_only_who_keeps_the_schedule_moves_a_request(role: str) -> None:
         close_waitlist_request(row, actor=actor)
 
 
-def test_a_request_that_is_not_there_is_not_found() -> None:
+def test_unknown_waitlist_request_is_refused() -> None:
     row = WaitlistRequestFactory.build()
     for service in (mark_waitlist_request_contacted, close_waitlist_request):
         with refused(NotFound):
@@ -296,22 +310,26 @@ def test_a_request_that_is_not_there_is_not_found() -> None:
 # -- intake forms -----------------------------------------------------------------------------
 
 ANSWERS = PAYLOADS["intake"]
-SOME = {"version": 1, "request": "Не могу уснуть"}
+SOME_ANSWERS = {"version": 1, "request": "Не могу уснуть"}
 
 
-def draft(appointment: Any, answers: Any = SOME) -> IntakeForm:
+def draft(appointment: Any, answers: Any = SOME_ANSWERS) -> IntakeForm:
     return save_intake_draft(appointment=appointment, payload=Plaintext(answers))
 
 
-def opened(form: IntakeForm) -> Any:
+def stored_answers(form: IntakeForm) -> Any:
     return IntakeForm.objects.get(pk=form.pk).payload_encrypted.open()
 
 
-def test_answers_are_kept_as_a_draft() -> None:
+def test_answers_are_stored_as_a_draft() -> None:
     row = book()
     form = draft(row)
-    assert (form.status, form.appointment_id, opened(form)) == ("draft", row.pk, SOME)
-    assert told(form) == ["intake_started"]
+    assert (form.status, form.appointment_id, stored_answers(form)) == (
+        "draft",
+        row.pk,
+        SOME_ANSWERS,
+    )
+    assert event_types(form) == ["intake_started"]
     assert payload("intake_started") == {
         "appointment_id": str(row.pk),
         "service_id": str(row.service_id),
@@ -322,23 +340,23 @@ def test_answers_are_kept_as_a_draft() -> None:
             assert draft(given) == form
 
 
-def test_later_answers_replace_the_earlier_ones() -> None:
+def test_later_answers_replace_the_earlier_answers() -> None:
     row = book()
     form = draft(row)
-    events = told()
+    events = event_types()
     assert draft(row, ANSWERS) == form
-    assert opened(form) == ANSWERS
-    assert (told(), IntakeForm.objects.count()) == (events, 1)
+    assert stored_answers(form) == ANSWERS
+    assert (event_types(), IntakeForm.objects.count()) == (events, 1)
     assert tracked_names().count("intake_started") == 1
 
 
-def test_a_draft_that_is_complete_is_submitted() -> None:
+def test_complete_draft_is_submitted() -> None:
     row = book()
     form = draft(row, ANSWERS)
     now = wall_clock()
     assert submit_intake_form(form, clock=at(now)) is form
-    assert (form.status, form.submitted_at, opened(form)) == ("submitted", now, ANSWERS)
-    assert told(form) == ["intake_started", "intake_submitted"]
+    assert (form.status, form.submitted_at, stored_answers(form)) == ("submitted", now, ANSWERS)
+    assert event_types(form) == ["intake_started", "intake_submitted"]
     assert payload("intake_submitted") == payload("intake_started")
     assert tracked("intake_submitted") == [
         {"service_id": str(row.service_id), "has_text_fields": True}
@@ -346,18 +364,18 @@ def test_a_draft_that_is_complete_is_submitted() -> None:
     with writes_nothing():
         submit_intake_form(form, clock=at(now, hours=1))
         submit_intake_form(IntakeForm.objects.get(pk=form.pk))
-        # The last save of a form may arrive after it was sent.
+        # The last draft may arrive after the form was submitted.
         assert draft(row, ANSWERS) == form
 
 
-def test_what_was_submitted_is_not_changed() -> None:
+def test_submitted_answers_do_not_change() -> None:
     form = IntakeFormFactory(submitted=True)
     with refused(IntakeClosed, entity="intake_forms", status="submitted"):
-        draft(form.appointment, SOME)
+        draft(form.appointment, SOME_ANSWERS)
 
 
 @loop_over("missing", ["request", "safety", "adult_confirmed", "medication"])
-def test_a_draft_with_gaps_is_not_submitted(missing: str) -> None:
+def test_incomplete_draft_is_not_submitted(missing: str) -> None:
     answers = {name: value for name, value in ANSWERS.items() if name != missing}
     form = draft(AppointmentFactory(confirmed=True), answers)
     with refused(AnswersInvalid, rule="required", place=f"$.{missing}"):
@@ -365,7 +383,7 @@ def test_a_draft_with_gaps_is_not_submitted(missing: str) -> None:
     assert IntakeForm.objects.get().status == "draft"
 
 
-def test_whether_something_was_written_is_told_not_what() -> None:
+def test_no_event_contains_the_answers() -> None:
     form = draft(book(), ANSWERS)
     submit_intake_form(form)
     for model in (OutboxEvent, AnalyticsEvent, LeadTimelineEvent):
@@ -383,18 +401,20 @@ def test_whether_something_was_written_is_told_not_what() -> None:
         ({"version": 1, "contact_preference": "email", "form_of_address": "formal"}, False),
     ],
 )
-def test_texts_are_told_from_choices(answers: dict[str, Any], written: bool) -> None:
+def test_choices_and_blank_texts_are_not_text_answers(
+    answers: dict[str, Any], written: bool
+) -> None:
     assert has_text(Plaintext(answers)) is written
 
 
 @loop_over("status", ["held", "paid", "confirmed"])
-def test_a_form_is_filled_in_before_the_session(status: str) -> None:
+def test_form_is_filled_in_before_the_session(status: str) -> None:
     form = draft(AppointmentFactory(**{status: True}), ANSWERS)
     assert submit_intake_form(form).status == "submitted"
 
 
 @loop_over("status", ["canceled", "completed"])
-def test_after_the_session_nothing_is_filled_in(status: str) -> None:
+def test_form_is_closed_after_the_session(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     with refused(IntakeClosed, entity="appointments", status=row.status):
         draft(row)
@@ -403,7 +423,7 @@ def test_after_the_session_nothing_is_filled_in(status: str) -> None:
         submit_intake_form(form)
 
 
-def test_a_session_keeps_its_form_when_it_is_moved() -> None:
+def test_moved_session_keeps_its_form() -> None:
     row = confirmed()
     form = draft(row)
     moved = reschedule_appointment(row, start=TEN_YEARS_ON - timedelta(days=1), by="provider")
@@ -416,7 +436,7 @@ def test_a_session_keeps_its_form_when_it_is_moved() -> None:
 
 LOOP: list[Any] = []
 LOOP.append(LOOP)
-NO_ANSWERS = [
+INVALID_ANSWERS = [
     None,
     "",
     "Не могу уснуть",
@@ -441,15 +461,19 @@ NO_ANSWERS = [
 ]
 
 
-def test_answers_follow_the_form() -> None:
+def test_answers_that_violate_the_schema_are_refused() -> None:
     row = AppointmentFactory(held=True)
-    check_refusals(lambda answers: draft(row, answers), NO_ANSWERS, AnswersInvalid, field="payload")
+    check_refusals(
+        lambda answers: draft(row, answers), INVALID_ANSWERS, AnswersInvalid, field="payload"
+    )
     form = IntakeFormFactory(appointment=row)
-    check_refusals(lambda answers: draft(row, answers), NO_ANSWERS, AnswersInvalid, field="payload")
-    assert opened(form) == ANSWERS
+    check_refusals(
+        lambda answers: draft(row, answers), INVALID_ANSWERS, AnswersInvalid, field="payload"
+    )
+    assert stored_answers(form) == ANSWERS
 
 
-def test_a_refusal_says_nothing_of_the_answers() -> None:
+def test_refusal_reveals_nothing_of_the_answers() -> None:
     row = AppointmentFactory(held=True)
     with pytest.raises(Refused) as caught:
         draft(row, {"version": 1, "safety": {"self_harm_thoughts": "secret-word"}})
@@ -459,17 +483,17 @@ def test_a_refusal_says_nothing_of_the_answers() -> None:
     assert error.details["place"] == "$.safety.self_harm_thoughts"
 
 
-def test_answers_in_the_open_are_not_taken() -> None:
+def test_unsealed_answers_are_refused() -> None:
     row = AppointmentFactory(held=True)
     with writes_nothing(), pytest.raises(UnsealedValue):
-        save_intake_draft(appointment=row, payload=SOME)
+        save_intake_draft(appointment=row, payload=SOME_ANSWERS)
 
 
-def test_form_is_for_an_appointment() -> None:
-    check_refusals(draft, [None, uuid7(), *NO_KEYS], NotFound)
+def test_form_for_an_unknown_appointment_is_refused() -> None:
+    check_refusals(draft, [None, uuid7(), *INVALID_KEYS], NotFound)
 
 
-def test_a_form_that_is_not_there_is_not_found() -> None:
+def test_unknown_form_is_refused() -> None:
     form = IntakeFormFactory.build(appointment=AppointmentFactory())
     with refused(NotFound):
         submit_intake_form(form)

@@ -1,7 +1,8 @@
-"""Intake forms and waitlist requests: sealed, and a submitted form stays as it is."""
+"""Intake forms and waitlist requests: both are sealed, and a submitted form does not change."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -59,18 +60,35 @@ def waiting(name: str, **values: Any) -> Case:
         appointment=lambda: IntakeFormFactory(submitted=True).appointment,
     ),
 )
-def test_an_appointment_has_one_form(group: CaseGroup) -> None:
+def test_appointment_has_one_form(group: CaseGroup) -> None:
     check_case_group(group)
 
 
 @case_groups(
     waiting("of a client"),
     waiting("of a lead", user=None, lead=LeadFactory.build),
-    waiting("of somebody known by contact only", user=None),
+    waiting("with a contact only", user=None),
     waiting("at any time", preferred_time_window=None),
 )
-def test_anybody_may_wait(group: CaseGroup) -> None:
+def test_waitlist_request_needs_neither_client_nor_lead(group: CaseGroup) -> None:
     check_case_group(group)
+
+
+def waitlist(trait: str, name: str, rule: str, /, **to: Any) -> Change:
+    return Change(f"{trait}: {name}", WaitlistRequestFactory, {trait: True}, to, rule)
+
+
+CLOSED_AT = "waitlist_requests_closed_at_with_status"
+LATER = timezone.now() + timedelta(days=1)
+
+
+@change_groups(
+    waitlist("contacted", "closed without a time", CLOSED_AT, status="closed"),
+    waitlist("contacted", "a closing time of an open one", CLOSED_AT, closed_at=LATER),
+    waitlist("closed", "another closing time", "waitlist_requests_closing_stays", closed_at=LATER),
+)
+def test_closed_request_keeps_its_closing_time(group: ChangeGroup) -> None:
+    check_change_group(group)
 
 
 def change(name: str, rule: str | None = None, /, draft: bool = False, **to: Any) -> Change:
@@ -88,7 +106,7 @@ SUBMITTED = {"status": "submitted", "submitted_at": lambda row: timezone.now()}
     change("no time of submission", STAYS, submitted_at=None),
     write_paths=ALL_WRITE_PATHS,
 )
-def test_a_submitted_form_is_not_changed(group: ChangeGroup) -> None:
+def test_submitted_form_does_not_change(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
@@ -116,17 +134,17 @@ def test_a_submitted_form_is_not_changed(group: ChangeGroup) -> None:
         payload_encrypted=lambda row: sealed(),
     ),
 )
-def test_a_draft_is_changed_until_it_is_submitted(group: ChangeGroup) -> None:
+def test_draft_changes_until_it_is_submitted(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
 @loop_over("traits", [{}, {"submitted": True}], ids=["draft", "submitted"])
-def test_a_form_is_deleted_for_an_erasure(traits: dict[str, Any]) -> None:
+def test_form_may_be_deleted(traits: dict[str, Any]) -> None:
     delete_sql(IntakeFormFactory(**traits))
     assert not IntakeForm.objects.exists()
 
 
-def test_a_form_goes_with_its_appointment() -> None:
+def test_form_is_deleted_with_its_appointment() -> None:
     row = IntakeFormFactory(submitted=True)
     delete_sql(row.appointment)
     assert not IntakeForm.objects.exists()
@@ -140,7 +158,7 @@ def test_plain_answers_do_not_replace_sealed_ones(plain: str) -> None:
     assert caught.value.__cause__.diag.constraint_name == "intake_forms_payload_encrypted_is_sealed"
 
 
-def test_a_refusal_says_nothing_of_the_answers() -> None:
+def test_refusal_reveals_nothing_of_the_answers() -> None:
     row, answers = IntakeFormFactory(submitted=True), sealed()
     check_refusal_is_discreet(
         lambda: update_sql(row, payload_encrypted=answers),

@@ -22,7 +22,7 @@ ONCE = "appointments_rescheduled_once"
 
 
 def replacement(old: Appointment, **values: Any) -> Appointment:
-    """The new row, confirmed, not yet written."""
+    """Build the new row, confirmed and not yet stored."""
     given = {"service": old.service, "client": old.client, "confirmed": True, **values}
     return AppointmentFactory.build(rescheduled_from_id=old.pk, **given)
 
@@ -36,7 +36,7 @@ each_route = pytest.mark.parametrize("write", [insert_sql, Appointment.save], id
 
 @each_route
 @pytest.mark.parametrize("order", ["old first", "new first"])
-def test_old_and_new_are_written_in_either_order(
+def test_old_and_new_row_are_written_in_either_order(
     write: Callable[[Appointment], None], order: str
 ) -> None:
     old = AppointmentFactory(confirmed=True)
@@ -51,7 +51,7 @@ def test_old_and_new_are_written_in_either_order(
 @each_route
 @loop_over("status", ["held", "paid", "confirmed", "canceled", "completed"])
 @breaks(RULE)
-def test_a_new_row_starts_confirmed_only_in_place_of_a_rescheduled_one(
+def test_confirmed_row_replaces_only_a_rescheduled_row(
     write: Callable[[Appointment], None], status: str
 ) -> None:
     old = AppointmentFactory(**{status: True})
@@ -61,15 +61,15 @@ def test_a_new_row_starts_confirmed_only_in_place_of_a_rescheduled_one(
 
 
 @pytest.mark.parametrize("status", ["confirmed", "completed"])
-def test_a_free_one_starts_confirmed_whatever_it_replaces(status: str) -> None:
+def test_free_confirmed_row_replaces_a_row_in_any_status(status: str) -> None:
     insert_sql(replacement(AppointmentFactory(**{status: True}), free=True))
     connection.check_constraints()
 
 
-def test_a_row_that_replaces_nothing_known_is_refused_in_the_end() -> None:
-    """With the foreign key put off, the rule itself still looks."""
-    gone = AppointmentFactory.build(service=ServiceFactory(), client=UserFactory())
-    new = replacement(gone)
+def test_row_that_replaces_an_unknown_row_is_refused() -> None:
+    """The rule refuses the row even while the foreign key is deferred."""
+    unknown = AppointmentFactory.build(service=ServiceFactory(), client=UserFactory())
+    new = replacement(unknown)
     with refuses(RULE, "appointments"):
         execute("SET CONSTRAINTS ALL DEFERRED")
         insert_sql(new)
@@ -79,12 +79,12 @@ def test_a_row_that_replaces_nothing_known_is_refused_in_the_end() -> None:
 
 @each_route
 @breaks(ONCE)
-def test_an_appointment_is_replaced_once(write: Callable[[Appointment], None]) -> None:
+def test_appointment_is_replaced_once(write: Callable[[Appointment], None]) -> None:
     old = AppointmentFactory(rescheduled=True)
     insert_sql(replacement(old))
     with refuses(ONCE, "appointments"):
         write(replacement(old))
-    # Nor by a hold, nor after the first replacement is over.
+    # A hold does not replace it either, and nothing does after the first replacement is canceled.
     with refuses(ONCE, "appointments"):
         write(replacement(old, confirmed=False))
     update_sql(old.rescheduled_to.get(), status="canceled", canceled_at=timezone.now())
@@ -92,7 +92,7 @@ def test_an_appointment_is_replaced_once(write: Callable[[Appointment], None]) -
         write(replacement(old))
 
 
-def test_a_replacement_is_replaced_in_its_turn() -> None:
+def test_replacement_may_be_replaced() -> None:
     row = AppointmentFactory(confirmed=True)
     for _ in range(2):
         close(row)
@@ -103,7 +103,7 @@ def test_a_replacement_is_replaced_in_its_turn() -> None:
     assert row.rescheduled_from.rescheduled_from.rescheduled_from is None
 
 
-def test_the_new_time_may_be_the_old_one_once_that_is_closed() -> None:
+def test_new_row_may_have_the_time_of_the_rescheduled_row() -> None:
     old = AppointmentFactory(confirmed=True)
     times = {"start_at_utc": old.start_at_utc, "end_at_utc": old.end_at_utc}
     with refuses("appointments_no_overlap", "appointments"):
@@ -113,10 +113,10 @@ def test_the_new_time_may_be_the_old_one_once_that_is_closed() -> None:
     connection.check_constraints()
 
 
-# -- What a stranger tries -----------------------------------------------------------------------
+# -- attempts in SQL -----------------------------------------------------------------------------
 
 
-def test_a_released_savepoint_does_not_forget_the_question() -> None:
+def test_deferred_check_survives_a_released_savepoint() -> None:
     old = AppointmentFactory(confirmed=True)
     with refuses(RULE, "appointments"):
         with transaction.atomic():
@@ -125,13 +125,13 @@ def test_a_released_savepoint_does_not_forget_the_question() -> None:
 
 
 def close_and_undo(old: Appointment) -> None:
-    """The old row is rescheduled only within a savepoint that is rolled back."""
+    """Reschedule the old row within a savepoint that is rolled back."""
     with transaction.atomic():
         close(old)
         transaction.set_rollback(True)
 
 
-def test_asked_at_once_the_old_row_comes_first() -> None:
+def test_immediate_constraint_needs_the_old_row_closed_first() -> None:
     old = AppointmentFactory(confirmed=True)
     execute("SET CONSTRAINTS appointments_replaces_rescheduled IMMEDIATE")
     with refuses(RULE, "appointments"):
@@ -141,7 +141,7 @@ def test_asked_at_once_the_old_row_comes_first() -> None:
     assert Appointment.objects.count() == 2
 
 
-def test_one_statement_may_close_the_old_and_open_the_new_but_not_only_open() -> None:
+def test_one_statement_may_close_the_old_row_and_insert_the_new_one() -> None:
     old = AppointmentFactory(confirmed=True)
     copied = (
         "INSERT INTO appointments (service_id, client_user_id, start_at_utc, end_at_utc, timezone, "
@@ -159,8 +159,8 @@ def test_one_statement_may_close_the_old_and_open_the_new_but_not_only_open() ->
     assert old.rescheduled_to.get().price_amount == old.price_amount
 
 
-def test_two_unpaid_rows_do_not_vouch_for_each_other() -> None:
-    """Each in place of the other: neither has ever been held, paid or free."""
+def test_two_unpaid_rows_do_not_replace_each_other() -> None:
+    """Each row replaces the other, so neither was ever a hold, paid or free."""
     given = {"service": ServiceFactory(), "client": UserFactory(), "confirmed": True}
     first, second = (AppointmentFactory.build(**given) for _ in range(2))
     first.rescheduled_from_id, second.rescheduled_from_id = second.pk, first.pk
@@ -175,7 +175,7 @@ def test_two_unpaid_rows_do_not_vouch_for_each_other() -> None:
 SECRET = "https://meet.example.com/maria-ivanova"
 
 
-def test_a_refusal_says_nothing_of_either_row() -> None:
+def test_refusal_reveals_nothing_about_either_row() -> None:
     old = AppointmentFactory(confirmed=True, meeting_url=SECRET)
     new = replacement(old, meeting_url=SECRET)
     check_refusal_is_discreet(

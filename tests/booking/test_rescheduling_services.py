@@ -1,4 +1,4 @@
-"""Moving a session: the new row is agreed as the old one was, which points nowhere any more."""
+"""Rescheduling: the new row has the agreed terms of the old one, which releases its time."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from booking.services import reschedule_appointment
 from ebalance.db.ids import uuid7
 from ebalance.services import InvalidInput, NotFound, TransitionRefused
 from tests.booking.outbox_assertions import (
-    NO_KEYS,
-    NO_TEXTS,
+    INVALID_KEYS,
+    INVALID_TEXTS,
     at,
     book,
     check_refusals,
     confirmed,
+    event_types,
     paid,
     refused,
     stored,
-    told,
     tracked,
     writes_nothing,
 )
@@ -46,13 +46,13 @@ pytestmark = pytest.mark.django_db
 
 TICK = timedelta(microseconds=1)
 DAY = timedelta(days=1)
-LATER = NEXT_WEEK + 7300 * DAY  # far from what factories make
+LATER = NEXT_WEEK + 7300 * DAY  # far from the times of the factories
 
 
-# -- what becomes of it ---------------------------------------------------------------------------
+# -- effects --------------------------------------------------------------------------------------
 
 
-def test_a_session_is_moved_to_another_slot() -> None:
+def test_session_is_moved_to_another_slot() -> None:
     row = confirmed(
         client=UserFactory(), lead=LeadFactory(), deep_link_id="aB3dE5fG", entry_point="ads"
     )
@@ -98,18 +98,18 @@ def test_payments_stay_with_the_first_row_of_the_chain() -> None:
     assert paid(moved, "full").appointment_id == row.pk
 
 
-def test_a_move_is_told() -> None:
+def test_move_publishes_and_tracks_its_events() -> None:
     row = confirmed()
     moved = reschedule_appointment(row, start=LATER)
-    assert told(row)[-1] == "appointment_rescheduled"
-    assert told(moved) == ["appointment_confirmed"]
+    assert event_types(row)[-1] == "appointment_rescheduled"
+    assert event_types(moved) == ["appointment_confirmed"]
     (properties,) = tracked("appointment_outcome_recorded")
     assert (properties["outcome"], properties["appointment_id"]) == ("rescheduled", str(row.pk))
     starts = [event["appointment_start_at"] for event in tracked("booking_confirmed")]
     assert datetime.fromisoformat(starts[-1]) == LATER
 
 
-def test_a_move_takes_what_was_agreed_and_the_length_of_the_service() -> None:
+def test_moved_session_keeps_its_price_and_takes_the_current_duration() -> None:
     row = confirmed()
     row.service.price_amount, row.service.duration_minutes = 9999, 80
     row.service.status = "archived"
@@ -119,13 +119,13 @@ def test_a_move_takes_what_was_agreed_and_the_length_of_the_service() -> None:
     assert moved.end_at_utc - moved.start_at_utc == timedelta(minutes=80)
 
 
-def test_the_zone_may_change_with_the_time() -> None:
+def test_move_may_change_the_time_zone() -> None:
     row = confirmed()
     assert reschedule_appointment(row, start=LATER, timezone="Asia/Omsk").timezone == "Asia/Omsk"
 
 
-def test_a_session_moves_into_its_own_time() -> None:
-    """Half an hour later: only the session itself is in the way."""
+def test_session_moves_into_its_own_time() -> None:
+    """The new time overlaps only the session itself."""
     row = confirmed()
     moved = reschedule_appointment(row, start=row.start_at_utc + timedelta(minutes=30))
     assert moved.status == "confirmed"
@@ -134,16 +134,16 @@ def test_a_session_moves_into_its_own_time() -> None:
 
 
 @pytest.mark.parametrize("role", ["owner", "assistant"])
-def test_it_is_known_who_moved_it(role: str) -> None:
+def test_move_records_the_role_of_the_actor(role: str) -> None:
     row = confirmed()
     reschedule_appointment(row, start=LATER, by="provider", actor=UserFactory(role=role))
     assert row.outcome_recorded_by_role == role
 
 
-# -- again ----------------------------------------------------------------------------------------
+# -- repetition -----------------------------------------------------------------------------------
 
 
-def test_the_same_again_answers_the_same() -> None:
+def test_repeated_move_returns_the_same_row() -> None:
     row, slot = confirmed(), AvailabilitySlotFactory(start_at_utc=LATER)
     moved = reschedule_appointment(row, slot=slot)
     with writes_nothing():
@@ -154,7 +154,7 @@ def test_the_same_again_answers_the_same() -> None:
 
 
 @pytest.mark.parametrize("other", ["slot", "start"])
-def test_to_another_time_it_is_another_thing(other: str) -> None:
+def test_second_move_of_one_row_to_another_time_is_refused(other: str) -> None:
     row = confirmed()
     reschedule_appointment(row, start=LATER)
     wanted = {"slot": AvailabilitySlotFactory()} if other == "slot" else {"start": LATER + DAY}
@@ -162,7 +162,7 @@ def test_to_another_time_it_is_another_thing(other: str) -> None:
         reschedule_appointment(row, **wanted)
 
 
-def test_a_moved_session_is_moved_on_from_where_it_is() -> None:
+def test_moved_session_is_moved_again_from_its_new_row() -> None:
     row = confirmed()
     moved = reschedule_appointment(row, start=LATER)
     again = reschedule_appointment(moved, start=LATER + DAY)
@@ -189,12 +189,12 @@ MOVES: list[tuple[int | None, timedelta, bool]] = [
 
 @pytest.fixture
 def session(db: None) -> Appointment:
-    """A session that was booked and paid for."""
+    """A session that is booked and paid for."""
     return confirmed()
 
 
 @loop_over(("limit", "left", "allowed"), MOVES)
-def test_client_moves_a_session_some_hours_before(
+def test_client_moves_a_session_only_the_agreed_hours_before(
     session: Appointment, limit: int | None, left: timedelta, allowed: bool
 ) -> None:
     Service.objects.filter(pk=session.service_id).update(reschedule_min_hours=limit)
@@ -208,7 +208,9 @@ def test_client_moves_a_session_some_hours_before(
 
 
 @loop_over("limit", [0, 1, 2])
-def test_client_moves_a_session_so_many_times(session: Appointment, limit: int) -> None:
+def test_client_moves_a_session_only_the_agreed_number_of_times(
+    session: Appointment, limit: int
+) -> None:
     Service.objects.filter(pk=session.service_id).update(reschedule_max_count=limit)
     row = Appointment.objects.get(pk=session.pk)
     for number in range(limit):
@@ -217,14 +219,14 @@ def test_client_moves_a_session_so_many_times(session: Appointment, limit: int) 
         reschedule_appointment(row, start=LATER + 10 * DAY)
 
 
-def test_without_a_limit_a_client_moves_it_as_often_as_wanted() -> None:
+def test_client_moves_a_session_any_number_of_times_without_a_limit() -> None:
     row = confirmed(service=ServiceFactory(published=True, reschedule_max_count=None))
     for number in range(4):
         row = reschedule_appointment(row, start=LATER + number * DAY)
     assert row.status == "confirmed"
 
 
-def test_the_provider_is_not_held_to_the_limits() -> None:
+def test_provider_moves_a_session_beyond_the_limits() -> None:
     service = ServiceFactory(published=True, reschedule_max_count=0, reschedule_min_hours=24)
     row = confirmed(service=service)
     moved = reschedule_appointment(
@@ -233,7 +235,7 @@ def test_the_provider_is_not_held_to_the_limits() -> None:
     assert moved.status == "confirmed"
 
 
-# -- what is refused ------------------------------------------------------------------------------
+# -- refusals -------------------------------------------------------------------------------------
 
 
 @loop_over("status", ["held", "paid", "canceled", "completed"])
@@ -243,7 +245,7 @@ def test_only_a_confirmed_session_is_moved(status: str) -> None:
         reschedule_appointment(row, start=LATER)
 
 
-def test_a_time_that_another_has_is_not_given() -> None:
+def test_time_of_another_appointment_is_refused() -> None:
     row, other = confirmed(), AppointmentFactory(held=True, start_at_utc=LATER)
     with refused(SlotTaken):
         reschedule_appointment(row, start=LATER)
@@ -252,13 +254,13 @@ def test_a_time_that_another_has_is_not_given() -> None:
     assert reschedule_appointment(row, start=other.end_at_utc).status == "confirmed"
 
 
-def test_the_own_slot_is_taken_by_oneself() -> None:
+def test_own_slot_is_refused() -> None:
     row = confirmed()
     with refused(SlotTaken):
         reschedule_appointment(row, slot=row.slot_id)
 
 
-def test_a_blocked_time_is_not_given() -> None:
+def test_blocked_time_is_refused() -> None:
     row = confirmed()
     slot = AvailabilitySlotFactory(blocked=True, start_at_utc=LATER)
     with refused(SlotTaken):
@@ -270,7 +272,7 @@ def test_a_blocked_time_is_not_given() -> None:
         reschedule_appointment(row, slot=reserved)
 
 
-def test_a_hold_that_ran_out_gives_way() -> None:
+def test_expired_hold_releases_its_slot_to_a_move() -> None:
     row = confirmed()
     stale = book(slot=AvailabilitySlotFactory(start_at_utc=LATER))
     with refused(SlotTaken):
@@ -280,7 +282,7 @@ def test_a_hold_that_ran_out_gives_way() -> None:
     assert (moved.slot_id, stale.status) == (stale.slot_id, "canceled")
 
 
-def test_a_slot_that_does_not_suit_is_refused() -> None:
+def test_unsuitable_slot_is_refused() -> None:
     row = confirmed()
     others = AvailabilitySlotFactory(service=ServiceFactory())
     short = AvailabilitySlotFactory(start_at_utc=LATER, end_at_utc=LATER + timedelta(minutes=49))
@@ -289,7 +291,7 @@ def test_a_slot_that_does_not_suit_is_refused() -> None:
             reschedule_appointment(row, slot=slot)
 
 
-def test_it_is_moved_into_the_future() -> None:
+def test_start_in_the_past_is_refused() -> None:
     row = confirmed()
     now = row.start_at_utc - 2 * DAY
     for start in (now, now - DAY, datetime.min.replace(tzinfo=UTC)):
@@ -297,9 +299,9 @@ def test_it_is_moved_into_the_future() -> None:
             reschedule_appointment(row, start=start, clock=at(now))
 
 
-def test_bad_slot_is_not_found() -> None:
+def test_bad_slot_is_refused() -> None:
     row = AppointmentFactory(confirmed=True)
-    check_refusals(lambda value: reschedule_appointment(row, slot=value), NO_KEYS, NotFound)
+    check_refusals(lambda value: reschedule_appointment(row, slot=value), INVALID_KEYS, NotFound)
 
 
 def test_bad_start_is_refused() -> None:
@@ -324,7 +326,7 @@ def test_bad_zone_is_refused() -> None:
     row = AppointmentFactory(confirmed=True)
     check_refusals(
         lambda value: reschedule_appointment(row, start=LATER, timezone=value),
-        ["Moscow", "+03:00", "a" * 100_000, 3, ["UTC"], *NO_TEXTS],
+        ["Moscow", "+03:00", "a" * 100_000, 3, ["UTC"], *INVALID_TEXTS],
         ZoneUnknown,
     )
 
@@ -333,13 +335,13 @@ def test_unknown_side_does_not_move_a_session() -> None:
     row = AppointmentFactory(confirmed=True)
     check_refusals(
         lambda value: reschedule_appointment(row, start=LATER, by=value),
-        [None, "", "system", 7, [], *NO_TEXTS],
+        [None, "", "system", 7, [], *INVALID_TEXTS],
         InvalidInput,
         field="by",
     )
 
 
-def test_a_time_is_asked_for_by_slot_or_by_start() -> None:
+def test_request_names_either_a_slot_or_a_start() -> None:
     row, slot = confirmed(), AvailabilitySlotFactory(start_at_utc=LATER)
     for wanted in ({}, {"slot": slot, "start": LATER}):
         with refused(InvalidInput, field="slot"):
@@ -350,7 +352,7 @@ def test_a_time_is_asked_for_by_slot_or_by_start() -> None:
             reschedule_appointment(row, **wanted)
 
 
-def test_what_is_not_there_is_not_found() -> None:
+def test_unknown_appointment_is_refused() -> None:
     row = confirmed()
     row.pk = uuid7()
     with refused(NotFound):

@@ -1,4 +1,4 @@
-"""Working hours, and the times that can be booked."""
+"""Schedule rules and availability slots."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ FIRST = date(2027, 3, 1)
     hours("open end", valid_until=None),
     hours("any service", service=None),
 )
-def test_working_hours_lie_within_a_day_and_a_week(group: CaseGroup) -> None:
+def test_schedule_rule_is_within_its_limits(group: CaseGroup) -> None:
     check_case_group(group)
 
 
 @breaks("schedule_rules_ends_before_midnight")
 def test_working_hours_end_before_midnight() -> None:
-    """PostgreSQL knows 24:00, which is the next day, and which no Python time can hold."""
+    """PostgreSQL accepts 24:00, which is on the next day and which Python cannot represent."""
     rule = ScheduleRuleFactory()
     with pytest.raises(IntegrityError), transaction.atomic():
         update_sql(rule, end_local="24:00")
@@ -154,12 +154,12 @@ TIMES = {"start_at_utc": START, "end_at_utc": END}
         service=lambda: AvailabilitySlotFactory(**TIMES).service,
     ),
 )
-def test_a_slot_is_a_session_long_and_there_once(group: CaseGroup) -> None:
+def test_slot_is_within_its_limits_and_unique(group: CaseGroup) -> None:
     check_case_group(group)
 
 
-def test_a_slot_of_the_calendar_names_its_event() -> None:
-    """An empty text is no event."""
+def test_slot_of_the_calendar_has_an_event_id() -> None:
+    """An empty text is not an event id."""
     row = AvailabilitySlotFactory(from_calendar=True)
     with pytest.raises(IntegrityError), transaction.atomic():
         update_sql(row, external_event_id="")
@@ -200,7 +200,7 @@ def test_a_slot_of_the_calendar_names_its_event() -> None:
         {"source": "product", "external_event_id": None},
     ),
 )
-def test_a_slot_agrees_with_its_status_and_source(group: ChangeGroup) -> None:
+def test_columns_of_a_slot_agree_with_its_status_and_source(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
@@ -222,7 +222,7 @@ def moves(rule: str | None, row: dict[str, Any], more: dict[str, Any]) -> list[C
 
 
 @change_groups(*moves(PUT, {"reserved": True}, {}), write_paths=ALL_WRITE_PATHS)
-def test_a_reserved_slot_is_not_moved(group: ChangeGroup) -> None:
+def test_reserved_slot_is_not_moved(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
@@ -230,8 +230,8 @@ def test_a_reserved_slot_is_not_moved(group: ChangeGroup) -> None:
     *moves(PUT, {"reserved": True}, {"status": "available"}),
     *moves(None, {"status": "available"}, {"status": "reserved"}),
 )
-def test_freeing_a_slot_does_not_move_it_in_the_same_breath(group: ChangeGroup) -> None:
-    """A free slot may be moved and taken at once, a taken one not moved and freed."""
+def test_reserved_slot_is_not_moved_while_it_is_freed(group: ChangeGroup) -> None:
+    """One statement may move and reserve a free slot, but not move and free a reserved one."""
     check_change_group(group)
 
 
@@ -241,25 +241,27 @@ def test_freeing_a_slot_does_not_move_it_in_the_same_breath(group: ChangeGroup) 
     Change("note", AvailabilitySlotFactory, {"reserved": True}, {"note": "позвонить"}),
     Change("given back", AvailabilitySlotFactory, {"reserved": True}, {"status": "available"}),
 )
-def test_any_other_slot_is_moved(group: ChangeGroup) -> None:
+def test_available_or_blocked_slot_is_moved(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
 @each_delete
 @breaks("availability_slots_no_delete")
-def test_a_reserved_slot_is_not_deleted(delete: Callable[[models.Model], Any]) -> None:
+def test_reserved_slot_is_not_deleted(delete: Callable[[models.Model], Any]) -> None:
     check_delete(AvailabilitySlotFactory(reserved=True), delete, "availability_slots_no_delete")
 
 
 @each_delete
 @pytest.mark.parametrize("trait", ["available", "blocked"])
-def test_any_other_slot_is_deleted(delete: Callable[[models.Model], Any], trait: str) -> None:
+def test_available_or_blocked_slot_is_deleted(
+    delete: Callable[[models.Model], Any], trait: str
+) -> None:
     row = AvailabilitySlotFactory(**{"blocked": True} if trait == "blocked" else {})
     delete(AvailabilitySlot.objects.get(pk=row.pk))
     assert not AvailabilitySlot.objects.exists()
 
 
-def test_a_delete_of_many_slots_is_refused_for_one_reserved() -> None:
+def test_delete_of_many_slots_is_refused_if_one_is_reserved() -> None:
     AvailabilitySlotFactory.create_batch(2)
     AvailabilitySlotFactory(reserved=True)
     with refuses("availability_slots_no_delete", "availability_slots"):
@@ -269,7 +271,7 @@ def test_a_delete_of_many_slots_is_refused_for_one_reserved() -> None:
 
 @pytest.mark.parametrize("table", ["availability_slots", "services"])
 @breaks("availability_slots_no_truncate", "services_no_truncate")
-def test_reserved_slots_are_not_emptied_away(table: str) -> None:
+def test_table_with_reserved_slots_is_not_truncated(table: str) -> None:
     AvailabilitySlotFactory(reserved=True)
     with refuses(f"{table}_no_truncate", table):
         execute(f"TRUNCATE {table} CASCADE")
@@ -280,13 +282,13 @@ TAKEN = "appointments_one_blocking_per_slot"
 
 
 def in_slot(row: Any, **traits: Any) -> Any:
-    """Another appointment of the slot, at a time of its own."""
+    """Create an appointment of the slot, at a separate time."""
     return AppointmentFactory(slot=row, **traits)
 
 
 @loop_over("blocking", ["held", "paid", "confirmed"])
 @breaks(TAKEN)
-def test_a_slot_carries_one_blocking_appointment(blocking: str) -> None:
+def test_slot_has_one_blocking_appointment(blocking: str) -> None:
     row = in_slot(AvailabilitySlotFactory(reserved=True), **{blocking: True}).slot
     with refuses(TAKEN, "appointments"):
         in_slot(row)
@@ -294,7 +296,7 @@ def test_a_slot_carries_one_blocking_appointment(blocking: str) -> None:
 
 
 @loop_over("over", ["canceled", "rescheduled", "completed"])
-def test_a_slot_is_free_again_for_the_next(over: str) -> None:
+def test_slot_has_any_number_of_final_appointments(over: str) -> None:
     row = in_slot(AvailabilitySlotFactory(), **{over: True}).slot
     in_slot(row, **{over: True})
     in_slot(row)
@@ -318,12 +320,12 @@ def test_a_slot_is_free_again_for_the_next(over: str) -> None:
     Change("moved out", AppointmentFactory, {"in_slot": True}, {"slot_id": None}),
     write_paths=UPDATES,
 )
-def test_a_taken_slot_is_not_taken_by_a_move(group: ChangeGroup) -> None:
+def test_appointment_is_not_moved_into_a_taken_slot(group: ChangeGroup) -> None:
     check_change_group(group)
 
 
-def test_two_appointments_swap_their_slots_only_one_by_one() -> None:
-    """Even in one statement: a unique index is asked row by row."""
+def test_two_appointments_do_not_swap_their_slots() -> None:
+    """One statement cannot do it either, because a unique index is checked row by row."""
     first, second = (in_slot(AvailabilitySlotFactory()) for _ in range(2))
     with refuses(TAKEN, "appointments"):
         execute(
@@ -343,7 +345,7 @@ SECRET = "Мария, звонить после шести"
     ],
     ids=[PUT, "availability_slots_no_delete"],
 )
-def test_a_refusal_about_a_slot_says_nothing_of_it(
+def test_refusal_reveals_nothing_about_the_slot(
     rule: str, column: str, action: Callable[[models.Model], Any]
 ) -> None:
     row = AvailabilitySlotFactory(reserved=True, note=SECRET)

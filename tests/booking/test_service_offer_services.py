@@ -1,4 +1,4 @@
-"""Services are drafted, published and archived; slots are blocked and given back."""
+"""Services are drafted, published and archived; slots are blocked and unblocked."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ebalance.services import NotFound, NotPermitted, TransitionRefused
 from tests.booking.outbox_assertions import (
     book,
     confirmed,
+    event_types,
     payload,
     refused,
     request,
     stored,
-    told,
     writes_nothing,
 )
 from tests.factories import AvailabilitySlotFactory, ServiceFactory, UserFactory
@@ -27,7 +27,7 @@ from tests.rule_groups import loop_over
 
 pytestmark = pytest.mark.django_db
 
-# Verb -> the status it leads to, and from which.
+# Function -> the new status, and the statuses that it accepts.
 MOVES = {
     "publish": ("published", {"draft"}),
     "unpublish": ("draft", {"published"}),
@@ -47,13 +47,13 @@ EVENTS = {
 
 @pytest.mark.parametrize("status", ["draft", "published", "archived"])
 @loop_over("name", [*MOVES])
-def test_a_service_moves_as_states_md_says(name: str, status: str) -> None:
+def test_service_changes_its_status_as_in_states_md(name: str, status: str) -> None:
     row, (to, sources) = ServiceFactory(status=status), MOVES[name]
     move = getattr(services, name)
     if status in sources:
         move(row)
         assert row.status == stored(row)["status"] == to
-        assert told() == told(row) == [EVENTS[name]]
+        assert event_types() == event_types(row) == [EVENTS[name]]
     elif status != to:
         with refused(TransitionRefused, entity="services", status=status, wanted=to):
             move(row)
@@ -63,13 +63,13 @@ def test_a_service_moves_as_states_md_says(name: str, status: str) -> None:
         move(Service.objects.get(pk=row.pk))
 
 
-def test_a_row_in_memory_does_not_decide() -> None:
+def test_service_function_ignores_the_status_in_memory() -> None:
     row = ServiceFactory(published=True)
     old = Service.objects.get(pk=row.pk)
     archive(row)
     with refused(TransitionRefused, status="archived"):
         unpublish(old)
-    old.status = "draft"  # the service ignores it
+    old.status = "draft"  # only in memory
     with refused(TransitionRefused, status="archived"):
         publish(old)
 
@@ -84,6 +84,16 @@ INCOMPLETE: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"format": "offline", "offline_address": " \u200b"}, ("address_missing",)),
     ({"format": "online", "description_markdown": ""}, ("description_missing",)),
     ({"format": "online", "description_markdown": " \n\u200b"}, ("description_missing",)),
+    ({"cancel_free_hours": None, "cancel_partial_hours": None}, ("refund_policy_missing",)),
+    (
+        {
+            "cancel_free_hours": None,
+            "cancel_partial_hours": None,
+            "price_amount": 0,
+            "deposit_amount": None,
+        },
+        (),
+    ),
     (
         {"format": "offline", "offline_address": None, "description_markdown": ""},
         ("description_missing", "address_missing"),
@@ -92,7 +102,7 @@ INCOMPLETE: list[tuple[dict[str, Any], tuple[str, ...]]] = [
 
 
 @loop_over(("values", "offences"), INCOMPLETE)
-def test_what_a_client_would_miss_is_asked_for(
+def test_incomplete_service_is_not_published(
     values: dict[str, Any], offences: tuple[str, ...]
 ) -> None:
     row = ServiceFactory(**COMPLETE | values)
@@ -105,7 +115,7 @@ def test_what_a_client_would_miss_is_asked_for(
         assert row.status == "published"
 
 
-def test_each_offence_is_named_in_the_sentence() -> None:
+def test_sentence_names_each_offence() -> None:
     one, both = (
         ServiceIncomplete(offences=offences).sentence
         for offences in (["address_missing"], ["address_missing", "description_missing"])
@@ -116,7 +126,7 @@ def test_each_offence_is_named_in_the_sentence() -> None:
 
 @pytest.mark.parametrize("role", ["assistant", "editor", "client"])
 @loop_over("name", [*MOVES])
-def test_only_the_owner_moves_a_service(name: str, role: str) -> None:
+def test_only_the_owner_changes_the_status_of_a_service(name: str, role: str) -> None:
     row = ServiceFactory(status=min(MOVES[name][1]))
     actor = UserFactory(role=role)
     with refused(NotPermitted):
@@ -125,14 +135,14 @@ def test_only_the_owner_moves_a_service(name: str, role: str) -> None:
     assert row.status == MOVES[name][0]
 
 
-def test_a_service_that_is_not_there_is_not_found() -> None:
+def test_unknown_service_is_refused() -> None:
     row = ServiceFactory.build()
     for name in MOVES:
         with refused(NotFound):
             getattr(services, name)(row)
 
 
-def test_what_was_agreed_stays_when_a_service_is_archived() -> None:
+def test_appointment_of_an_archived_service_stays_confirmed() -> None:
     row = confirmed()
     row.service.refresh_from_db()
     archive(row.service)
@@ -145,7 +155,7 @@ def test_what_was_agreed_stays_when_a_service_is_archived() -> None:
 # -- slots ------------------------------------------------------------------------------------
 
 
-def test_a_slot_is_blocked_and_given_back() -> None:
+def test_slot_is_blocked_and_unblocked() -> None:
     slot, actor = AvailabilitySlotFactory(), UserFactory(role="assistant")
     assert block_slot(slot, actor=actor) is slot
     assert (slot.status, slot.block_type) == ("blocked", "exception")
@@ -155,11 +165,11 @@ def test_a_slot_is_blocked_and_given_back() -> None:
     assert (slot.status, slot.block_type) == ("available", None)
     with writes_nothing():
         unblock_slot(slot)
-    assert told() == ["slot_blocked", "slot_unblocked"]
+    assert event_types() == ["slot_blocked", "slot_unblocked"]
     assert payload("slot_blocked").keys() == {"start_at_utc", "end_at_utc"}
 
 
-def test_whatever_blocked_it_it_can_be_given_back() -> None:
+def test_slot_blocked_by_the_calendar_is_unblocked() -> None:
     slot = AvailabilitySlotFactory(
         from_calendar=True, status="blocked", block_type="buffer", service=ServiceFactory()
     )
@@ -170,14 +180,14 @@ def test_whatever_blocked_it_it_can_be_given_back() -> None:
     assert payload("slot_unblocked")["service_id"] == str(slot.service_id)
 
 
-def test_a_reserved_slot_is_neither_blocked_nor_freed() -> None:
+def test_reserved_slot_is_neither_blocked_nor_unblocked() -> None:
     row = book()
     for service in (block_slot, unblock_slot):
         with refused(TransitionRefused, entity="availability_slots", status="reserved"):
             service(row.slot)
 
 
-def test_a_slot_that_is_blocked_is_not_booked_until_it_is_given_back() -> None:
+def test_blocked_slot_is_not_booked_until_it_is_unblocked() -> None:
     values = request()
     block_slot(values["slot"])
     with refused(SlotTaken):
@@ -187,7 +197,7 @@ def test_a_slot_that_is_blocked_is_not_booked_until_it_is_given_back() -> None:
 
 
 @loop_over("role", ["editor", "client"])
-def test_only_who_keeps_the_schedule_blocks_it(role: str) -> None:
+def test_editors_and_clients_block_no_slots(role: str) -> None:
     slot, actor = AvailabilitySlotFactory(), UserFactory(role=role)
     with refused(NotPermitted):
         block_slot(slot, actor=actor)
@@ -195,7 +205,7 @@ def test_only_who_keeps_the_schedule_blocks_it(role: str) -> None:
         unblock_slot(slot, actor=actor)
 
 
-def test_a_slot_that_is_not_there_is_not_found() -> None:
+def test_unknown_slot_is_refused() -> None:
     slot = AvailabilitySlotFactory.build()
     for service in (block_slot, unblock_slot):
         with refused(NotFound):

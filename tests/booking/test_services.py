@@ -1,4 +1,4 @@
-"""Services: prices, deposits and limits at their ends."""
+"""Services: prices, deposits and the bounds of their limits."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ def service(name: str, rule: str | None = None, /, **values: object) -> Case:
 
 DEPOSIT = "services_deposit_within_price"
 PARTIAL = "services_partial_refund_within_free"
+POLICY = "services_published_with_refund_policy"
+NO_POLICY = {"cancel_free_hours": None, "cancel_partial_hours": None}
 OPTIONAL = [
     "deposit_amount",
     "cancel_free_hours",
@@ -55,11 +57,22 @@ OPTIONAL = [
     service("half refund longer", PARTIAL, cancel_free_hours=24, cancel_partial_hours=25),
     # NULL <= anything is NULL, and a CHECK takes NULL for true.
     service("half refund without full", PARTIAL, cancel_free_hours=None, cancel_partial_hours=1),
-    service("no refund at all", cancel_free_hours=None, cancel_partial_hours=None),
+    service("a draft without a refund", **NO_POLICY),
+    service("archived without a refund", archived=True, **NO_POLICY),
+    service("published without a refund", POLICY, published=True, **NO_POLICY),
+    service(
+        "published with a refund until the start",
+        published=True,
+        cancel_free_hours=0,
+        cancel_partial_hours=None,
+    ),
+    service(
+        "published free of charge", published=True, price_amount=0, deposit_amount=None, **NO_POLICY
+    ),
     service("full refund only", cancel_free_hours=24, cancel_partial_hours=None),
     service("an address already used", "services_slug_unique", slug=lambda: ServiceFactory().slug),
 )
-def test_a_service_keeps_its_limits(group: CaseGroup) -> None:
+def test_service_keeps_its_limits(group: CaseGroup) -> None:
     check_case_group(group)
 
 
@@ -74,6 +87,14 @@ def test_a_service_keeps_its_limits(group: CaseGroup) -> None:
     ),
     Change("full refund shortened", ServiceFactory, {}, {"cancel_free_hours": 5}, PARTIAL),
     Change("full refund taken away", ServiceFactory, {}, {"cancel_free_hours": None}, PARTIAL),
+    Change("refund taken away", ServiceFactory, {"published": True}, NO_POLICY, POLICY),
+    Change(
+        "price set without a refund",
+        ServiceFactory,
+        {"published": True, "price_amount": 0, "deposit_amount": None, **NO_POLICY},
+        {"price_amount": 1},
+        POLICY,
+    ),
     Change(
         "published too short",
         ServiceFactory,
@@ -82,5 +103,5 @@ def test_a_service_keeps_its_limits(group: CaseGroup) -> None:
         "services_duration_minutes_in_range",
     ),
 )
-def test_a_change_keeps_the_limits_too(group: ChangeGroup) -> None:
+def test_changed_service_keeps_its_limits(group: ChangeGroup) -> None:
     check_change_group(group)

@@ -1,10 +1,10 @@
-"""Many processes at work on one database, and what each of them does.
+"""Processes that call services on one database at once.
 
-They are forked from a server that has loaded Django once; each has its own connection and dice.
-A process that is killed has told nobody what it did: then only the database is asked.
+They are forked from a server that has loaded Django once; each has its own connection and random
+generator. A killed process returns no answers, so then only the database is checked.
 
-No time of day decides what happens. Virtual time moves with the work, and a process is killed while
-its transaction is open.
+The tests do not depend on real time. Virtual time advances with the work, and a process is killed
+while its transaction is open.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ from tests.scale import SCALE
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload([__name__])
-# The session of a process is within a transaction that has written something.
+# Finds the session of a process if its open transaction has written something.
 WRITING = """
 SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = %s
 AND state = 'idle in transaction' AND backend_xid IS NOT NULL
@@ -71,14 +71,15 @@ class Worker:
     def __init__(self, url: str, work: Callable, *arguments: object) -> None:
         self.again = (url, work, *arguments)
         self.answer: tuple[Any, str | None] | None = None
-        self.pipe, theirs = CONTEXT.Pipe()
-        self.process = CONTEXT.Process(target=_run, args=(theirs, *self.again), daemon=True)
+        self.pipe, worker_end = CONTEXT.Pipe()
+        self.process = CONTEXT.Process(target=_run, args=(worker_end, *self.again), daemon=True)
         self.process.start()
-        theirs.close()
+        worker_end.close()
 
     def has_ended(self, seconds: float = 0) -> bool:
-        """Whether ``work`` has returned, within so many seconds. Raises AssertionError with the
-        traceback of a process that failed.
+        """Return whether ``work`` has returned within ``seconds``.
+
+        Raises AssertionError with the traceback of a process that failed.
         """
         if self.answer is None:
             if not self.pipe.poll(seconds):
@@ -89,13 +90,13 @@ class Worker:
         return True
 
     def result(self) -> Any:
-        """Wait for it. Raises AssertionError with the traceback of a process that failed."""
+        """Wait for the result. Raises AssertionError with the traceback of a failed process."""
         assert self.has_ended(HANG_TIMEOUT * max(1, SCALE)), "a process hangs"
         assert self.answer is not None
         return self.answer[0]
 
-    def stops_while_writing(self, connection: psycopg.Connection) -> bool:
-        """Whether the process is within a transaction that has written. If so it stays stopped."""
+    def stop_while_writing(self, connection: psycopg.Connection) -> bool:
+        """Stop the process if its open transaction has written; return whether it is stopped."""
         assert self.process.pid is not None
         process = psutil.Process(self.process.pid)
         process.suspend()
@@ -106,7 +107,7 @@ class Worker:
         return False
 
     def kill(self) -> Worker:
-        """End it as a power cut would, and start another in its place."""
+        """Kill the process without cleanup, and start another with the same work."""
         self.process.kill()
         self.leave()
         return Worker(*self.again)
@@ -117,14 +118,14 @@ class Worker:
 
 
 def kill_one(workers: list[Worker], dice: random.Random, connection: psycopg.Connection) -> None:
-    """Kill one of the workers in the middle of a transaction, and start another in its place.
+    """Kill one of the workers in the middle of a transaction, and replace it.
 
-    Some of them must have work until this returns.
+    Some workers must be busy until this returns.
     """
 
     def is_killed() -> bool:
         for n in dice.sample(range(len(workers)), len(workers)):
-            if not workers[n].has_ended() and workers[n].stops_while_writing(connection):
+            if not workers[n].has_ended() and workers[n].stop_while_writing(connection):
                 workers[n] = workers[n].kill()
                 return True
         return False
@@ -133,8 +134,8 @@ def kill_one(workers: list[Worker], dice: random.Random, connection: psycopg.Con
 
 
 @contextmanager
-def at_work(workers: Sequence[Worker]) -> Iterator[list[Worker]]:
-    """The workers of a list that may change meanwhile; all have ended afterwards."""
+def running(workers: Sequence[Worker]) -> Iterator[list[Worker]]:
+    """Yield the list of workers, which the block may change; kill them all at the end."""
     present = list(workers)
     try:
         yield present
@@ -153,7 +154,7 @@ def _run(pipe: Any, url: str, work: Callable, *arguments: object) -> None:
     except BaseException:
         pipe.send((None, traceback.format_exc()))
     try:
-        pipe.recv()  # until everybody is done: the connection stays as the last verb left it
+        pipe.recv()  # wait for all workers; the connection stays as the last service left it
     except EOFError:
         connection.close()
 
@@ -163,12 +164,12 @@ def session_name(pid: int) -> str:
     return f"worker-{pid}"
 
 
-# -- what all share -----------------------------------------------------------------------------
+# -- shared state -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class SharedClock:
-    """The same virtual time in every process: each round of each process moves it by ``step``.
+    """The same virtual time in every process: each round of each process advances it by ``step``.
 
     ``rounds`` is a shared array with a number for each process. The clock stops after ``longest``.
     """
@@ -186,25 +187,25 @@ class SharedClock:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """What there is to work on. Keys of rows; ``hours`` are starts of slots."""
+class SharedData:
+    """Keys of the rows that the processes work on; ``hours`` are starts of slots."""
 
     services: Sequence[UUID]
     clients: Sequence[UUID]
     slots: Sequence[UUID]
     hours: Sequence[datetime]
     clock: SharedClock
-    by_slot: float = 1.0  # how often a request is for a slot, not for a start
+    by_slot: float = 1.0  # the share of requests for a slot, not for a start
 
     @property
-    def stranger(self) -> UUID:
-        """A client in whose name no request is made first."""
+    def other_client(self) -> UUID:
+        """A client that no first request names."""
         return UUID(int=0)
 
 
 @dataclass
-class Told:
-    """What the verbs answered to one process."""
+class Answers:
+    """The results of the services that one process called."""
 
     seen: Counter = field(default_factory=Counter)
     booked: dict[str, UUID] = field(default_factory=dict)
@@ -215,27 +216,27 @@ class Told:
     written: int = 0  # rows by SQL alone
 
 
-class Visitor:
-    """Works through verbs with dice. A Refused is an answer, anything else ends the process."""
+class Caller:
+    """Calls random services. A Refused is an answer; any other exception ends the process."""
 
-    def __init__(self, seed: int, stage: Stage) -> None:
-        self.dice, self.stage, self.told = random.Random(seed), stage, Told()
+    def __init__(self, seed: int, data: SharedData) -> None:
+        self.dice, self.data, self.answers = random.Random(seed), data, Answers()
 
-    def ask(self, call: Callable, /, *row: object, **wanted: object) -> Any:
-        """What the call of a service returns, or the refusal."""
+    def call(self, service: Callable, /, *row: object, **wanted: object) -> Any:
+        """Call a service and return its result or its refusal."""
         try:
-            answer = call(*row, **wanted, clock=self.stage.clock)
+            answer = service(*row, **wanted, clock=self.data.clock)
         except Refused as refusal:
             answer = refusal
-        self.told.seen[type(answer).__name__ if isinstance(answer, Refused) else "done"] += 1
+        self.answers.seen[type(answer).__name__ if isinstance(answer, Refused) else "done"] += 1
         return answer
 
     # -- booking --------------------------------------------------------------------------------
 
     def book(self, request: str, **wanted: object) -> Any:
-        """One request. Once it has an appointment, that stays its answer."""
-        first = self.told.booked.get(request)
-        answer = self.ask(
+        """Book; once a request has an appointment, every repetition must return it."""
+        first = self.answers.booked.get(request)
+        answer = self.call(
             book_appointment,
             client_request_id=request,
             timezone="Europe/Moscow",
@@ -244,68 +245,69 @@ class Visitor:
         )
         if first is None:
             if isinstance(answer, Appointment):
-                self.told.booked[request] = answer.pk
+                self.answers.booked[request] = answer.pk
         else:
             assert isinstance(answer, Appointment), (request, first, answer)
             assert answer.pk == first, (request, first, answer.pk)
         return answer
 
     def book_for_another(self, request: str, **wanted: object) -> None:
-        """The key of an answered request, with other content."""
-        known, self.told.booked = self.told.booked, {}
+        """Repeat the key of an answered request with other content; it must be refused."""
+        known, self.answers.booked = self.answers.booked, {}
         answer = self.book(request, **wanted)
-        self.told.booked = known
+        self.answers.booked = known
         assert isinstance(answer, IdempotencyConflict), (request, answer)
 
     def cancel(self, row: Appointment) -> None:
-        answer = self.ask(cancel_appointment, row, by="client")
-        # A hold that ran out stays that, and the service says so.
+        answer = self.call(cancel_appointment, row, by="client")
+        # An expired hold stays expired, and its cancellation has no outcome.
         if isinstance(answer, Cancellation) and answer.appointment.outcome:
-            self.told.canceled.add(row.pk)
+            self.answers.canceled.add(row.pk)
 
     def move(self, row: Appointment, **wanted: object) -> None:
-        answer = self.ask(reschedule_appointment, row, **wanted)
+        answer = self.call(reschedule_appointment, row, **wanted)
         if isinstance(answer, Appointment):
-            assert self.told.moved.setdefault(row.pk, answer.pk) == answer.pk
+            assert self.answers.moved.setdefault(row.pk, answer.pk) == answer.pk
 
-    def one_of(self, **wanted: object) -> Appointment | None:
+    def random_appointment(self, **wanted: object) -> Appointment | None:
         return Appointment.objects.filter(**wanted).order_by("?").first()
 
 
-def wanted_by(request: str, stage: Stage) -> dict[str, Any]:
-    """What a request asks for: the same in every process that makes it."""
+def request_arguments(request: str, data: SharedData) -> dict[str, Any]:
+    """Return the arguments of a request, the same in every process that makes it."""
     dice = random.Random(request)
     return {
-        "service": dice.choice(stage.services),
-        "client": dice.choice(stage.clients),
+        "service": dice.choice(data.services),
+        "client": dice.choice(data.clients),
         **(
-            {"slot": dice.choice(stage.slots)}
-            if dice.random() < stage.by_slot
-            else {"start": dice.choice(stage.hours) + timedelta(minutes=dice.choice([0, 20, 30]))}
+            {"slot": dice.choice(data.slots)}
+            if dice.random() < data.by_slot
+            else {"start": dice.choice(data.hours) + timedelta(minutes=dice.choice([0, 20, 30]))}
         ),
     }
 
 
-def compete(seed: int, rounds: int, stage: Stage, cancels: float) -> Told:
-    """Book, four processes each request; ask again for what was won; cancel some of it."""
-    visitor = Visitor(seed, stage)
-    told, dice = visitor.told, visitor.dice
+def book_competing_requests(seed: int, rounds: int, data: SharedData, cancels: float) -> Answers:
+    """Book, four processes each request; repeat and cancel some of the bookings."""
+    caller = Caller(seed, data)
+    answers, dice = caller.answers, caller.dice
     for n in range(rounds):
         request = f"visitor-{seed // 4}-{n}"
-        answer = visitor.book(request, **wanted_by(request, stage))
-        if told.booked and dice.random() < 0.3:
-            earlier = dice.choice(list(told.booked))
-            visitor.book(earlier, **wanted_by(earlier, stage))
-            other = wanted_by(earlier, stage) | {"client": stage.stranger}
-            visitor.book_for_another(earlier, **other)
+        answer = caller.book(request, **request_arguments(request, data))
+        if answers.booked and dice.random() < 0.3:
+            earlier = dice.choice(list(answers.booked))
+            caller.book(earlier, **request_arguments(earlier, data))
+            other = request_arguments(earlier, data) | {"client": data.other_client}
+            caller.book_for_another(earlier, **other)
         if isinstance(answer, Appointment) and dice.random() < cancels:
-            visitor.cancel(answer)
-    return told
+            caller.cancel(answer)
+    return answers
 
 
-def meet_itself(request: str, stage: Stage, gone: bool) -> tuple[UUID, UUID]:
-    """A request whose twin is answered while it looks at the time; ``gone``: and given up again,
-    and the time taken by somebody else. Returns the two answers.
+def book_beside_itself(request: str, data: SharedData, is_lost: bool) -> tuple[UUID, UUID]:
+    """Book while the same request is answered in another thread. Returns the two answers.
+
+    ``is_lost``: the other thread also cancels it, and another request takes the time.
     """
     twins: list[Appointment] = []
 
@@ -315,86 +317,89 @@ def meet_itself(request: str, stage: Stage, gone: bool) -> tuple[UUID, UUID]:
             timezone="Europe/Moscow",
             format="online",
             clock=clock,
-            **wanted_by(request, stage),
+            **request_arguments(request, data),
         )
 
-    def elsewhere() -> None:
-        twins.append(book(request, stage.clock))
-        if gone:
+    def book_twin() -> None:
+        twins.append(book(request, data.clock))
+        if is_lost:
             cancel_appointment(twins[0], by="client")
-            book("somebody else", stage.clock)
+            book("another-request", data.clock)
         connection.close()
 
     def clock() -> datetime:
         if not twins:
             with ThreadPoolExecutor(1) as thread:
-                thread.submit(elsewhere).result()
-        return stage.clock()
+                thread.submit(book_twin).result()
+        return data.clock()
 
     return book(request, clock).pk, twins[0].pk
 
 
-def live(seed: int, rounds: int, stage: Stage, stop: Any = None) -> Told:
-    """Whatever may happen to appointments, at random: so many rounds, and on until ``stop``."""
-    visitor = Visitor(seed, stage)
+def call_random_services(seed: int, rounds: int, data: SharedData, stop: Any = None) -> Answers:
+    """Call random services for at least ``rounds`` rounds, and until ``stop`` is set."""
+    caller = Caller(seed, data)
     for n in itertools.count():
         if n >= rounds and (stop is None or stop.value):
             break
-        visitor.dice.choices(
-            [book_some, move_some, cancel_some, pay_some, sweep, record_some, write_some],
+        caller.dice.choices(
+            [book_some, move_some, cancel_some, pay_some, sweep, record_some, insert_hold],
             [30, 22, 9, 20, 5, 6, 8],
-        )[0](visitor, n)
-        stage.clock.count_round(seed)
-    return visitor.told
+        )[0](caller, n)
+        data.clock.count_round(seed)
+    return caller.answers
 
 
-def book_some(visitor: Visitor, n: int) -> None:
-    request = f"visitor-{visitor.dice.randrange(4)}-{n}"
-    visitor.book(request, **wanted_by(request, visitor.stage))
+def book_some(caller: Caller, n: int) -> None:
+    request = f"visitor-{caller.dice.randrange(4)}-{n}"
+    caller.book(request, **request_arguments(request, caller.data))
 
 
-def move_some(visitor: Visitor, n: int) -> None:
-    """To a slot, into its own time, or to where another session is."""
-    row, other = visitor.one_of(status="confirmed"), visitor.one_of(status="confirmed")
+def move_some(caller: Caller, n: int) -> None:
+    """Move to a slot, by some minutes, or to the time of another session."""
+    row, other = (
+        caller.random_appointment(status="confirmed"),
+        caller.random_appointment(status="confirmed"),
+    )
     if row is None or other is None:
         return
-    match visitor.dice.randrange(4):
+    match caller.dice.randrange(4):
         case 0:
-            visitor.move(row, slot=visitor.dice.choice(visitor.stage.slots))
+            caller.move(row, slot=caller.dice.choice(caller.data.slots))
         case 1:
-            minutes = visitor.dice.choice([-20, -10, 10, 20, 30])
-            visitor.move(row, start=row.start_at_utc + timedelta(minutes=minutes))
+            minutes = caller.dice.choice([-20, -10, 10, 20, 30])
+            caller.move(row, start=row.start_at_utc + timedelta(minutes=minutes))
         case 2:
-            visitor.move(row, start=visitor.dice.choice(visitor.stage.hours))
-        case 3:  # crosswise: the other one is moved here by somebody else, or by us
-            visitor.move(row, start=other.start_at_utc)
-            visitor.move(other, start=row.start_at_utc)
+            caller.move(row, start=caller.dice.choice(caller.data.hours))
+        case 3:  # swap: this or another process moves the other session to the old time
+            caller.move(row, start=other.start_at_utc)
+            caller.move(other, start=row.start_at_utc)
 
 
-def cancel_some(visitor: Visitor, n: int) -> None:
-    status = visitor.dice.choice(["pending_payment", "confirmed"])
-    if (row := visitor.one_of(status=status)) is not None:
-        visitor.cancel(row)
+def cancel_some(caller: Caller, n: int) -> None:
+    status = caller.dice.choice(["pending_payment", "confirmed"])
+    if (row := caller.random_appointment(status=status)) is not None:
+        caller.cancel(row)
 
 
-def pay_some(visitor: Visitor, n: int) -> None:
-    """Start a payment, sometimes leaving it to others to go on with; or go on with any."""
-    status = visitor.dice.choice(["pending_payment", "pending_payment", "confirmed"])
-    if (row := visitor.one_of(status=status)) is not None:
-        visitor.ask(
+def pay_some(caller: Caller, n: int) -> None:
+    """Start a payment, and mostly continue a random pending one."""
+    status = caller.dice.choice(["pending_payment", "pending_payment", "confirmed"])
+    if (row := caller.random_appointment(status=status)) is not None:
+        caller.call(
             start_payment,
             appointment=row,
-            purpose=visitor.dice.choice(["deposit", "full"]),
-            idempotency_key=f"{row.pk}-{visitor.dice.randrange(2)}",
+            purpose=caller.dice.choice(["deposit", "full"]),
+            idempotency_key=f"{row.pk}-{caller.dice.randrange(2)}",
         )
     payment = Payment.objects.filter(status="pending").order_by("?").first()
-    if payment is None or visitor.dice.random() < 0.2:
+    if payment is None or caller.dice.random() < 0.2:
         return
     key = f"provider-{payment.pk}"
-    visitor.ask(attach_provider_id, payment, provider_payment_id=key)
-    event = visitor.dice.choice(["payment.succeeded"] * 4 + ["payment.canceled"])
-    for _ in range(visitor.dice.choice([1, 2])):
-        visitor.ask(
+    caller.call(attach_provider_id, payment, provider_payment_id=key)
+    event = caller.dice.choice(["payment.succeeded"] * 4 + ["payment.canceled"])
+    for _ in range(caller.dice.choice([1, 2])):
+        caller.call(
             receive_webhook,
             event_type=event,
             provider_payment_id=key,
@@ -403,43 +408,45 @@ def pay_some(visitor: Visitor, n: int) -> None:
         )
 
 
-def sweep(visitor: Visitor, n: int) -> None:
-    visitor.told.expired += visitor.ask(expire_holds)
+def sweep(caller: Caller, n: int) -> None:
+    caller.answers.expired += caller.call(expire_holds)
 
 
-def record_some(visitor: Visitor, n: int) -> None:
+def record_some(caller: Caller, n: int) -> None:
     row = Appointment.objects.filter(status="confirmed").order_by("start_at_utc").first()
     if row is not None and not isinstance(
-        visitor.ask(record_outcome, row, outcome="attended"), Refused
+        caller.call(record_outcome, row, outcome="attended"), Refused
     ):
-        visitor.told.outcomes.add(row.pk)
+        caller.answers.outcomes.add(row.pk)
 
 
-def write_some(visitor: Visitor, n: int) -> None:
-    """As a stranger would: by SQL alone, a hold without slot or request."""
-    start = visitor.dice.choice(visitor.stage.hours)
+def insert_hold(caller: Caller, n: int) -> None:
+    """Insert a hold without slot or request, by SQL alone."""
+    start = caller.dice.choice(caller.data.hours)
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO appointments (service_id, client_user_id, start_at_utc, end_at_utc, "
             "timezone, format, price_amount, hold_expires_at) "
             "VALUES (%s, %s, %s, %s, 'Europe/Moscow', 'online', 3000, %s) ON CONFLICT DO NOTHING",
             [
-                visitor.dice.choice(visitor.stage.services),
-                visitor.dice.choice(visitor.stage.clients),
+                caller.dice.choice(caller.data.services),
+                caller.dice.choice(caller.data.clients),
                 start,
-                start + timedelta(minutes=visitor.dice.choice([25, 50])),
-                visitor.stage.clock() + timedelta(minutes=15),
+                start + timedelta(minutes=caller.dice.choice([25, 50])),
+                caller.data.clock() + timedelta(minutes=15),
             ],
         )
-        visitor.told.written += cursor.rowcount
+        caller.answers.written += cursor.rowcount
 
 
 # -- payment ------------------------------------------------------------------------------------
 
 
 def deliver(deliveries: Sequence[dict[str, str]], done: Any, enough: Any) -> None:
-    """Deliver what the provider sends. A delivery missing in ``done`` is repeated; after
-    the last one all of them come again until it is ``enough``.
+    """Deliver the webhooks of the provider, from number ``done`` on.
+
+    A delivery that ``done`` does not count is repeated. After the last one all of them are
+    repeated until ``enough`` is set.
     """
     while done.value < len(deliveries) or not enough.value:
         receive_webhook(**deliveries[done.value % len(deliveries)])
@@ -447,7 +454,7 @@ def deliver(deliveries: Sequence[dict[str, str]], done: Any, enough: Any) -> Non
 
 
 def replay(progress: Sequence[Any], stop: Any) -> None:
-    """As process_webhooks does: some of what waits, again and again; in the end all of it."""
+    """Process random waiting events as process_webhooks does; at the end all of them."""
     dice, events = random.Random(0), PaymentWebhookEvent.objects
     while not stop.value:
         waiting = list(events.waiting())
@@ -461,21 +468,21 @@ def replay(progress: Sequence[Any], stop: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Act:
-    """What somebody does once so many deliveries are done."""
+class ScheduledCall:
+    """A service call that happens once ``after`` deliveries are done."""
 
     after: int
     kind: str  # attach, cancel, book, sweep
     wanted: dict[str, Any]
 
 
-def act(acts: Sequence[Act], done: Any, progress: Sequence[Any]) -> None:
-    while done.value < len(acts):
-        what = acts[done.value]
-        while sum(value.value for value in progress) < what.after:
+def run_scheduled_calls(calls: Sequence[ScheduledCall], done: Any, progress: Sequence[Any]) -> None:
+    while done.value < len(calls):
+        planned = calls[done.value]
+        while sum(value.value for value in progress) < planned.after:
             time.sleep(0.01)
         with suppress(Refused):
-            ACTS[what.kind](**what.wanted)
+            SERVICES[planned.kind](**planned.wanted)
         done.value += 1
 
 
@@ -487,7 +494,7 @@ def cancel(appointment: UUID) -> None:
     cancel_appointment(Appointment.objects.get(pk=appointment), by="client")
 
 
-ACTS: dict[str, Callable] = {
+SERVICES: dict[str, Callable] = {
     "attach": attach,
     "cancel": cancel,
     "book": lambda **wanted: book_appointment(timezone="Europe/Moscow", format="online", **wanted),

@@ -1,6 +1,6 @@
-"""The tracking plan read a second time, in Python: what the P0 guard must agree with.
+"""The rules of the P0 guard in Python, to compare with the guard of the database.
 
-Written from privacy.md §3 and the plan itself, not from the SQL.
+Written from privacy.md §3 and the tracking plan, not from the SQL.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|\+00:00
 
 
 def declaration(event: str, *path: str) -> str:
-    """Name the file and the entry of the plan, for the message of a failing test."""
+    """Return the file and the entry of the plan, for the message of a failing test."""
     return f"{PLAN_FILE}: {'.'.join(['events', event, *path])}"
 
 
@@ -38,7 +38,7 @@ def is_uuid(text: str) -> bool:
         return False
 
 
-def is_moment(text: str) -> bool:
+def is_timestamp(text: str) -> bool:
     if not TIMESTAMP.fullmatch(text):
         return False
     try:
@@ -49,7 +49,7 @@ def is_moment(text: str) -> bool:
 
 
 def fits(kind: str, allowed: list[str] | None, value: Any) -> bool:
-    """Whether a JSON value is of a kind of the plan."""
+    """Return whether a JSON value is of a kind of the plan."""
     if kind in {"enum_list", "code_list"}:
         single = kind.removesuffix("_list")
         return (
@@ -67,10 +67,12 @@ def fits(kind: str, allowed: list[str] | None, value: Any) -> bool:
         return value in (allowed or [])
     if len(value) > 120:
         return False
-    if kind == "uuid" or (kind in {"ref", "deep_link"} and is_uuid(value)):
+    if kind == "uuid" or (kind == "ref" and is_uuid(value)):
         return is_uuid(value)
     if kind == "timestamp":
-        return is_moment(value)
+        return is_timestamp(value)
+    if kind == "deep_link":
+        return re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}", value, re.ASCII) is not None
     if re.search("[0-9]{7}|([0-9][._-]?){11}", value):
         return False
     shapes = {
@@ -79,7 +81,6 @@ def fits(kind: str, allowed: list[str] | None, value: Any) -> bool:
         "ref": r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}",
         "utm": r"[A-Za-z0-9_.-]{1,80}",
         "path": r"/[a-z0-9/_.-]{0,199}",
-        "deep_link": r"(?=.*[A-Za-z])[A-Za-z0-9]{8,12}",
         "host": r"(?i:([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z]([a-z0-9-]*[a-z0-9])?)",
     }
     if kind == "topic":
@@ -101,7 +102,7 @@ def in_envelope(section: str | None, key: str, value: Any) -> bool:
 def accepts(
     event: str, source: str, properties: dict, page: dict | None = None, acquisition=None
 ) -> bool:
-    """Whether the plan admits this event."""
+    """Return whether the plan admits the event."""
     page, acquisition = page or {}, acquisition or {}
     spec = PLAN["events"].get(event)
     if spec is None or source not in spec["sources"]:

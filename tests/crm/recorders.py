@@ -1,6 +1,6 @@
-"""The work of the processes that tests/crm/test_services_under_load.py starts.
+"""The functions that the processes of tests/crm/test_services_under_load.py run.
 
-A started process imports this module, which sets Django up on the database of the test.
+set_up() configures Django in each process for the database of the test.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _start: Any = None
 
 
 def set_up(url: str, environments: Any, start: Any) -> None:
-    """Called once in each process; ``environments`` is a queue with one for each."""
+    """Set Django up, once in each process; ``environments`` is a queue with one per process."""
     global _start
     _start = start
     os.environ |= {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "ebalance.settings"}
@@ -26,39 +26,39 @@ def set_up(url: str, environments: Any, start: Any) -> None:
     django.setup()
 
 
-def starts(**person: Any) -> UUID:
-    """Record the start of a booking; return whose it is."""
+def record_start(**person: Any) -> UUID:
+    """Record the start of a booking; return the key of its lead."""
     from crm.services import record_event
     from ebalance.db.encryption.fields import Plaintext
 
     if "email" in person:
         person["contact"] = {"email": Plaintext(person.pop("email"))}
-    found = record_event("booking_start", page=PAGE, acquisition=ACQUISITION, **person)
-    assert found is not None
-    return found.pk
+    lead = record_event("booking_start", page=PAGE, acquisition=ACQUISITION, **person)
+    assert lead is not None
+    return lead.pk
 
 
-def first_contacts(seed: int, people: list[dict[str, str]]) -> dict[str, UUID]:
-    """The first event of each person, who says an e-mail address and something more or not."""
+def record_first_events(seed: int, people: list[dict[str, str]]) -> dict[str, UUID]:
+    """Record the first event of each person, by e-mail address and random other identifiers."""
     dice = random.Random(seed)
     people = dice.sample(people, len(people))
     _start.wait()
-    found = {}
+    leads = {}
     for person in people:
-        said = {k: v for k, v in person.items() if k == "email" or dice.random() < 0.5}
-        found[person["email"]] = starts(**said)
-    return found
+        given = {k: v for k, v in person.items() if k == "email" or dice.random() < 0.5}
+        leads[person["email"]] = record_start(**given)
+    return leads
 
 
-def same_events(seed: int, events: list[UUID]) -> list[UUID]:
+def record_same_events(seed: int, events: list[UUID]) -> list[UUID]:
     _start.wait()
-    return [starts(event_id=key, anonymous_id=f"visitor-{key}") for key in events]
+    return [record_start(event_id=key, anonymous_id=f"visitor-{key}") for key in events]
 
 
-def merges_and_events(seed: int, pairs: list[tuple[UUID, UUID]]) -> tuple[int, list[str]]:
-    """Even processes record events, odd ones merge the pairs, half of them the other way round.
+def merge_or_record(seed: int, pairs: list[tuple[UUID, UUID]]) -> tuple[int, list[str]]:
+    """Even processes record events, odd ones merge the pairs, half of them in reverse.
 
-    Return how many events were recorded, and what was refused.
+    Return the number of recorded events and the codes of the refusals.
     """
     from crm.services import merge_leads
     from ebalance.services import Refused
@@ -81,6 +81,6 @@ def merges_and_events(seed: int, pairs: list[tuple[UUID, UUID]]) -> tuple[int, l
             {"anonymous_id": f"visitor-{one}"},
             {"anonymous_id": f"visitor-{other}"},
         ]:
-            starts(**person)
+            record_start(**person)
             recorded += 1
     return recorded, refused

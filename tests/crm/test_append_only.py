@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -12,6 +12,7 @@ from django.db import models
 
 from crm.models import AnalyticsEvent
 from tests.case_loops import breaks_rules_of, check_changes, check_each, check_inserts
+from tests.clocks import fact_clock_at
 from tests.crm.writing import ANALYTICS, MODELS, each_table
 from tests.factories import AnalyticsEventFactory, LeadTimelineEventFactory
 from tests.rule_cases import (
@@ -41,7 +42,7 @@ APPEND_ONLY = "analytics_events_append_only"
 NO_DELETE = "analytics_events_no_delete"
 NO_TRUNCATE = "analytics_events_no_truncate"
 VERSION = "analytics_events_schema_version_is_version"
-WHO = ("user_id", "lead_id", "anonymous_id", "session_id")
+LINKS = ("user_id", "lead_id", "anonymous_id", "session_id")
 
 
 def event(name: str, rule: str | None = None, /, **values: Any) -> Case:
@@ -55,7 +56,7 @@ EVENTS = [
         event(f"version {v!r}", VERSION, schema_version=v)
         for v in ["v1", "1.", ".1", "1.0.0.0", "latest", "1.0\n", " 1.0", "12345", "١"]
     ),
-    event("of nobody", session_id=None, anonymous_id=None),
+    event("without a person", session_id=None, anonymous_id=None),
     event("of a person and a lead", user_id=uuid4(), lead_id=uuid4()),
     event(
         "sent again",
@@ -77,12 +78,12 @@ EVENTS = [
 
 
 @breaks_rules_of(*EVENTS)
-def test_event_is_stored_once_in_a_known_version() -> None:
+def test_event_is_stored_once_with_a_valid_version() -> None:
     check_inserts(EVENTS)
 
 
 @each_table
-def test_an_event_sent_again_is_answered_by_nothing(table: str) -> None:
+def test_repeated_event_inserts_no_row(table: str) -> None:
     factory = AnalyticsEventFactory if table == ANALYTICS else LeadTimelineEventFactory
     row = {**columns_of(factory()), "id": uuid4()}
     written = execute(
@@ -127,7 +128,7 @@ def check_unchanged(to: dict[str, Any], write_path: str) -> None:
 @pytest.mark.parametrize("write_path", UPDATES)
 @breaks(APPEND_ONLY)
 def test_no_write_path_changes_an_event(write_path: str) -> None:
-    """Detaching is allowed: a change that looks like it is the hardest one to refuse."""
+    """This change is the hardest to refuse, because it resembles an allowed detachment."""
     check_unchanged(CHANGES["detached from one, given to another"], write_path)
 
 
@@ -143,7 +144,7 @@ def detached(*names: str) -> Change:
 
 
 DETACHED = [
-    *(detached(name) for name in WHO),
+    *(detached(name) for name in LINKS),
     Change(
         "from a lead, with no person known",
         AnalyticsEventFactory,
@@ -154,18 +155,18 @@ DETACHED = [
 
 
 @change_params(
-    detached(*WHO), write_paths=[write_path for write_path in UPDATES if write_path != "save"]
+    detached(*LINKS), write_paths=[write_path for write_path in UPDATES if write_path != "save"]
 )
 def test_events_of_an_erased_person_are_detached(change: Change, write_path: str) -> None:
-    """Nothing else of the row moves with it."""
+    """The other columns of the row do not change."""
     check_change(change, write_path)
 
 
-def test_each_link_of_an_event_may_be_cut() -> None:
+def test_each_link_of_an_event_may_be_removed() -> None:
     check_changes(DETACHED, ["sql"])
 
 
-def test_a_detached_event_is_not_attached_again() -> None:
+def test_detached_event_is_not_attached_again() -> None:
     person = uuid4()
     row = AnalyticsEventFactory(user_id=person)
     update_sql(row, user_id=None)
@@ -173,7 +174,7 @@ def test_a_detached_event_is_not_attached_again() -> None:
         update_sql(row, user_id=person)
 
 
-def test_an_upsert_changes_no_event() -> None:
+def test_upsert_changes_no_event() -> None:
     row = AnalyticsEventFactory()
     given = {**columns_of(row), "id": uuid4()}
     with refuses(APPEND_ONLY, ANALYTICS):
@@ -185,37 +186,46 @@ def test_an_upsert_changes_no_event() -> None:
         )
 
 
+@pytest.fixture
+def still_clock() -> Iterator[None]:
+    with fact_clock_at("2026-11-01T12:00Z"):
+        yield
+
+
 def received(age: str) -> AnalyticsEvent:
-    """An event of that age, counted by the database's clock."""
-    (row,) = execute(f"SELECT now() - interval '{age}' AS at")
-    return AnalyticsEventFactory(received_at=row["at"])
+    """Create an event of this age, by the clock of the rules."""
+    (row,) = execute(f"SELECT public.fact_clock() - interval '{age}' AS at")
+    return AnalyticsEventFactory(received_at=row["at"], occurred_at=row["at"])
 
 
 @each_delete
+@pytest.mark.usefixtures("still_clock")
 @breaks(NO_DELETE)
 def test_no_write_path_deletes_a_young_event(delete: Callable[[models.Model], Any]) -> None:
     check_delete(received("13 months -1 microsecond"), delete, NO_DELETE)
 
 
-@pytest.mark.parametrize("age", ["0 s", "1 year", "-1 day"])
+@pytest.mark.parametrize("age", ["0 s", "1 year", "-5 minutes"])
+@pytest.mark.usefixtures("still_clock")
 def test_event_is_kept_for_13_months(age: str) -> None:
     check_delete(received(age), delete_sql, NO_DELETE)
 
 
 @pytest.mark.parametrize("age", ["13 months", "13 months 1 microsecond", "5 years"])
+@pytest.mark.usefixtures("still_clock")
 def test_event_of_13_months_may_be_purged(age: str) -> None:
     delete_sql(received(age))
     assert not AnalyticsEvent.objects.exists()
 
 
-def test_the_age_is_that_of_the_receipt() -> None:
-    """What happened long ago but came today stays: a sender's clock deletes nothing."""
+def test_age_of_an_event_counts_from_its_receipt() -> None:
+    """An old event that was received today is kept, whatever the clock of its sender."""
     row = AnalyticsEventFactory(occurred_at=datetime(2020, 1, 1, tzinfo=UTC))
     with refuses(NO_DELETE, ANALYTICS):
         delete_sql(row)
 
 
-def test_a_purge_does_not_take_a_young_event_along() -> None:
+def test_purge_of_all_events_is_refused_if_one_is_young() -> None:
     received("5 years")
     AnalyticsEventFactory()
     with refuses(NO_DELETE, ANALYTICS):
@@ -224,27 +234,27 @@ def test_a_purge_does_not_take_a_young_event_along() -> None:
 
 
 @breaks(NO_TRUNCATE)
-def test_events_are_not_emptied_away() -> None:
+def test_events_are_not_truncated() -> None:
     AnalyticsEventFactory()
     for statement in ("TRUNCATE analytics_events", "TRUNCATE tracking_events CASCADE"):
         with refuses(NO_TRUNCATE, ANALYTICS):
             execute(statement)
 
 
-def test_a_timeline_goes_with_its_lead() -> None:
+def test_timeline_is_deleted_with_its_lead() -> None:
     row = LeadTimelineEventFactory()
     delete_sql(row.lead)
     assert not MODELS["lead_timeline_events"].objects.exists()
 
 
-def test_times_are_the_databases_unless_given() -> None:
-    row = LeadTimelineEventFactory()
-    (found,) = execute("SELECT *, now() AS now FROM lead_timeline_events")
-    assert found["occurred_at"] == found["now"]
-    AnalyticsEventFactory(occurred_at=found["now"] - timedelta(hours=1))
-    (found,) = execute("SELECT *, now() AS now FROM analytics_events")
-    assert found["received_at"] == found["now"]
-    assert row.properties["page_path"] == "/services"
+def test_default_times_are_those_of_the_database() -> None:
+    timeline_event = LeadTimelineEventFactory()
+    (row,) = execute("SELECT *, now() AS now FROM lead_timeline_events")
+    assert row["occurred_at"] == row["now"]
+    AnalyticsEventFactory(occurred_at=row["now"] - timedelta(hours=1))
+    (row,) = execute("SELECT *, now() AS now FROM analytics_events")
+    assert row["received_at"] == row["now"]
+    assert timeline_event.properties["page_path"] == "/services"
 
 
 SECRET = "visitor-maria-ivanova"
@@ -259,7 +269,7 @@ SECRET = "visitor-maria-ivanova"
     ],
     ids=[APPEND_ONLY, NO_DELETE, NO_TRUNCATE],
 )
-def test_a_refusal_says_nothing_of_the_event(rule: str, statement: str) -> None:
+def test_refusal_reveals_nothing_about_the_event(rule: str, statement: str) -> None:
     row = AnalyticsEventFactory(anonymous_id=SECRET)
     check_refusal_is_discreet(
         lambda: execute(statement), rule, ANALYTICS, "id", "maria", str(row.event_id), str(row.pk)

@@ -1,4 +1,4 @@
-"""The P0 guard over the plan as data: every event, every parameter, on both tables."""
+"""The P0 guard accepts and refuses as the tracking plan requires, on both tables."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ declaration = oracle.declaration
 SOURCES = ["web", "backend", "telegram", "admin"]
 UUID = "0199f0a0-0000-7000-8000-000000000000"
 
-# A value of each kind; of an enum the last one allowed, so that not only the first is known.
+# A valid value of each kind; value_of() takes the last allowed value of an enum.
 VALID: dict[str, Any] = {
     "code": "Card.v2_b-1",
     "code_list": ["first", "second-2"],
@@ -47,9 +47,20 @@ VALID: dict[str, Any] = {
     "topic": "panic",
     "utm": "spring_2027.v1",
 }
-# Of no kind at all, whatever the parameter.
-NEVER = [None, {}, {"answer": "да"}, [{"a": 1}], [[1]], "", " ", "мне плохо", "a b", "a@b.ru"]
-# Right in shape, of another kind.
+# Values that no parameter accepts.
+ALWAYS_INVALID = [
+    None,
+    {},
+    {"answer": "да"},
+    [{"a": 1}],
+    [[1]],
+    "",
+    " ",
+    "мне плохо",
+    "a b",
+    "a@b.ru",
+]
+# Values of another kind.
 WRONG: dict[str, list[Any]] = {
     "enum": ["nothing_known", True, 1, []],
     "enum_list": ["nothing_known", ["nothing_known"], [None], True],
@@ -57,7 +68,7 @@ WRONG: dict[str, list[Any]] = {
     "code_list": ["a", [1], [None], ["a", "b c"], ["79991234567"]],
     "slug": [True, 1, "A", "a--b", "a.b", "a" * 121, "79991234567"],
     "ref": [True, 1, "-a", "a/b", "a" * 61, "79991234567"],
-    "deep_link": [True, 1, "abc1234", "12345678", "abcd-1234", "a" * 13, "a1234567"],
+    "deep_link": [True, 1, "abc1234", "12345678", "a" * 65, "abcd.1234", "-" * 8],
     "uuid": [True, 1, "abc", UUID[:-1], UUID.replace("-", ""), f"{{{UUID}}}"],
     "int": [True, -1, 10**9 + 1, 1.5, "1", 1e300],
     "bool": [0, 1, "true", "f"],
@@ -90,8 +101,8 @@ def value_of(param: dict[str, Any]) -> Any:
             return VALID[kind]
 
 
-def full(event: str) -> dict[str, Any]:
-    """Every parameter of the event."""
+def all_parameters(event: str) -> dict[str, Any]:
+    """Return a value for every parameter of the event."""
     return {name: value_of(param) for name, param in EVENTS[event]["params"].items()}
 
 
@@ -103,20 +114,20 @@ def required(event: str) -> list[str]:
     return [name for name, p in EVENTS[event]["params"].items() if p.get("required")]
 
 
-def least(event: str) -> dict[str, Any]:
-    """The parameters without which the event is refused."""
+def required_parameters(event: str) -> dict[str, Any]:
+    """Return values for the required parameters only."""
     one_each = {choice.split("|")[0] for choice in choices(event)}
-    return {k: v for k, v in full(event).items() if k in {*required(event), *one_each}}
+    return {k: v for k, v in all_parameters(event).items() if k in {*required(event), *one_each}}
 
 
 def first_source(event: str) -> str:
     return EVENTS[event]["sources"][0]
 
 
-# -- The plan as data: every event and every parameter --------------------------------------------
+# -- Events and parameters ------------------------------------------------------------------------
 #
-# The guard is one function with a trigger on each table. Every row of the plan is tried on
-# ANALYTICS; TIMELINE has a sample of each rule.
+# The guard is one function with a trigger on each table. ANALYTICS is tested with every row of the
+# plan, TIMELINE with a sample of each rule.
 
 Attempt = tuple[str, str, dict[str, Any]]  # event, source, properties
 Attempts = list[tuple[str, Attempt]]
@@ -153,7 +164,7 @@ def check_refused(writer: Writer, rule: str, attempts: Attempts) -> None:
 
 
 @advises
-def test_every_kind_of_the_plan_is_tried() -> Iterator[str]:
+def test_every_kind_of_the_plan_has_test_values() -> Iterator[str]:
     used = {param["kind"] for spec in EVENTS.values() for param in spec["params"].values()}
     for kind in used - {"enum", "enum_list"} - set(VALID):
         yield of_test(value_of, "VALID")(f"add a value of the kind {kind} to")
@@ -166,7 +177,7 @@ def test_every_event_is_accepted_with_all_its_parameters(table: str) -> None:
     check_accepted(
         Writer(table),
         [
-            (declaration(event, "sources", source), (event, source, full(event)))
+            (declaration(event, "sources", source), (event, source, all_parameters(event)))
             for event in events_of(table)
             for source in EVENTS[event]["sources"]
         ],
@@ -179,24 +190,24 @@ def test_model_accepts_an_event_of_each_source(table: str) -> None:
     check_accepted(
         Writer(table, orm=True),
         [
-            (declaration(event, "sources", source), (event, source, full(event)))
+            (declaration(event, "sources", source), (event, source, all_parameters(event)))
             for source, event in events.items()
         ],
     )
 
 
 def with_each_value(event: str) -> list[dict[str, Any]]:
-    """Properties of the event that together hold each value of its closed sets."""
+    """Return properties that together contain each value of the closed sets of the event."""
     params = EVENTS[event]["params"].items()
     closed = {name: param for name, param in params if "allowed" in param}
-    found = []
+    combinations = []
     for number in range(max((len(param["allowed"]) for param in closed.values()), default=0)):
-        given = full(event)
+        given = all_parameters(event)
         for name, param in closed.items():
             value = param["allowed"][number % len(param["allowed"])]
             given[name] = [value] if param["kind"] == "enum_list" else value
-        found.append(given)
-    return found
+        combinations.append(given)
+    return combinations
 
 
 @each_table
@@ -216,7 +227,7 @@ def test_event_needs_only_its_required_parameters(table: str) -> None:
     check_accepted(
         Writer(table),
         [
-            (declaration(event, "params"), (event, first_source(event), least(event)))
+            (declaration(event, "params"), (event, first_source(event), required_parameters(event)))
             for event in events_of(table)
         ],
     )
@@ -230,7 +241,7 @@ def test_event_from_another_source_is_refused(table: str) -> None:
         Writer(table),
         "source_in_plan",
         [
-            (declaration(event, "sources", source), (event, source, full(event)))
+            (declaration(event, "sources", source), (event, source, all_parameters(event)))
             for event in events_of(table)
             for source in [
                 *(s for s in SOURCES if s not in EVENTS[event]["sources"]),
@@ -260,7 +271,7 @@ def test_event_without_a_required_parameter_is_refused(table: str) -> None:
                 (
                     event,
                     first_source(event),
-                    {k: v for k, v in full(event).items() if k not in names},
+                    {k: v for k, v in all_parameters(event).items() if k not in names},
                 ),
             )
             for event, names in needed
@@ -273,9 +284,9 @@ def test_each_parameter_of_a_choice_is_enough(table: str) -> None:
     attempts = []
     for event in events_of(table):
         for choice in choices(event):
-            rest = {k: v for k, v in full(event).items() if k not in choice.split("|")}
+            rest = {k: v for k, v in all_parameters(event).items() if k not in choice.split("|")}
             for name in choice.split("|"):
-                given = {**rest, name: full(event)[name]}
+                given = {**rest, name: all_parameters(event)[name]}
                 attempts.append(
                     (declaration(event, "params", name), (event, first_source(event), given))
                 )
@@ -291,7 +302,11 @@ def test_every_parameter_refuses_a_value_of_another_kind(table: str) -> None:
         [
             (
                 declaration(event, "params", name),
-                (event, first_source(event), {**least(event), name: WRONG[param["kind"]][0]}),
+                (
+                    event,
+                    first_source(event),
+                    {**required_parameters(event), name: WRONG[param["kind"]][0]},
+                ),
             )
             for event in events_of(table)
             for name, param in EVENTS[event]["params"].items()
@@ -299,7 +314,7 @@ def test_every_parameter_refuses_a_value_of_another_kind(table: str) -> None:
     )
 
 
-# Kind: a parameter of it.
+# A parameter of each kind.
 OF_KIND = {
     param["kind"]: (event, name)
     for event, spec in EVENTS.items()
@@ -308,14 +323,17 @@ OF_KIND = {
 
 
 @pytest.mark.parametrize("kind", OF_KIND)
-def test_parameter_refuses_every_value_of_no_or_another_kind(kind: str) -> None:
+def test_parameter_refuses_every_value_of_another_kind(kind: str) -> None:
     event, name = OF_KIND[kind]
     check_refused(
         Writer(ANALYTICS),
         "p0_only",
         [
-            (f"{value!r}"[:80], (event, first_source(event), {**full(event), name: value}))
-            for value in NEVER + WRONG[kind]
+            (
+                f"{value!r}"[:80],
+                (event, first_source(event), {**all_parameters(event), name: value}),
+            )
+            for value in ALWAYS_INVALID + WRONG[kind]
         ],
     )
 
@@ -329,11 +347,11 @@ def test_every_event_refuses_an_unknown_key(table: str) -> None:
     for event in events_of(table):
         keys = ["answer_text", *choices(event)]
         if event == LARGEST:
-            keys += [*UNKNOWN, "", "Мария", *(name.upper() for name in full(event))]
+            keys += [*UNKNOWN, "", "Мария", *(name.upper() for name in all_parameters(event))]
         attempts += [
             (
                 f"{declaration(event, 'params')}: {key!r}",
-                (event, first_source(event), {**full(event), key: "a"}),
+                (event, first_source(event), {**all_parameters(event), key: "a"}),
             )
             for key in keys
         ]
@@ -343,7 +361,7 @@ def test_every_event_refuses_an_unknown_key(table: str) -> None:
 @each_table
 @each_route
 @breaks(*(GUARD[table]["event_in_plan"] for table in TABLES))
-def test_an_event_that_is_not_in_the_plan_is_refused(table: str, orm: bool) -> None:
+def test_event_that_is_not_in_the_plan_is_refused(table: str, orm: bool) -> None:
     writer = Writer(table, orm=orm)
     for event in ["unknown", "PAGE_VIEW", "page_view ", "", "page_view\n"]:
         with refuses(GUARD[table]["event_in_plan"], table):
@@ -351,7 +369,7 @@ def test_an_event_that_is_not_in_the_plan_is_refused(table: str, orm: bool) -> N
 
 
 @each_table
-def test_a_retired_event_is_refused(table: str) -> None:
+def test_retired_event_is_refused(table: str) -> None:
     writer = Writer(table)
     TrackingEvent.objects.filter(pk="page_view").update(is_active=False)
     with refuses(GUARD[table]["event_in_plan"], table):
@@ -361,7 +379,7 @@ def test_a_retired_event_is_refused(table: str) -> None:
 
 
 @each_table
-def test_an_event_without_parameters_takes_the_envelope_only(table: str) -> None:
+def test_event_without_parameters_accepts_the_envelope_only(table: str) -> None:
     event = TrackingEventFactory(sources=["web"]).pk
     writer = Writer(table)
     writer.write(event, "web", {})
@@ -371,7 +389,7 @@ def test_an_event_without_parameters_takes_the_envelope_only(table: str) -> None
 
 
 @each_table
-def test_full_clean_says_what_the_guard_says(table: str) -> None:
+def test_full_clean_refuses_with_the_rule_of_the_guard(table: str) -> None:
     writer = Writer(table)
     for suffix, event, source, properties in [
         ("p0_only", "page_view", "web", {"page_path": "/", "text": "мне плохо"}),
@@ -380,7 +398,7 @@ def test_full_clean_says_what_the_guard_says(table: str) -> None:
         ("source_in_plan", "page_view", "backend", {"page_path": "/"}),
     ]:
         check_row = writer.build(event, source, properties)
-        if suffix == "event_in_plan":  # as a reader would choose it: by key
+        if suffix == "event_in_plan":  # full_clean() needs an existing event
             TrackingEventFactory(event_name=event, is_active=False)
         check_full_clean(check_row, GUARD[table][suffix])
 
@@ -410,7 +428,7 @@ def test_properties_are_an_object(table: str) -> None:
 
 
 @pytest.mark.parametrize("column", ["page", "acquisition"])
-def test_envelope_takes_its_own_keys_only(column: str) -> None:
+def test_envelope_accepts_its_own_keys_only(column: str) -> None:
     writer = Writer(ANALYTICS, orm=True)
 
     def check(value: Any) -> None:
@@ -437,14 +455,14 @@ ACQUISITION = {
 }
 
 
-def test_the_envelope_is_accepted_in_its_own_columns() -> None:
+def test_envelope_is_accepted_in_its_own_columns() -> None:
     Writer(ANALYTICS).write(
         "page_view", "web", {"page_path": "/"}, page=PAGE, acquisition=ACQUISITION
     )
 
 
 @pytest.mark.parametrize(("column", "other"), [("page", ACQUISITION), ("acquisition", PAGE)])
-def test_the_envelope_is_refused_in_the_other_column(column: str, other: dict[str, Any]) -> None:
+def test_envelope_is_refused_in_the_other_column(column: str, other: dict[str, Any]) -> None:
     writer = Writer(ANALYTICS)
     for key, value in other.items():
         with refuses(GUARD[ANALYTICS]["p0_only"], ANALYTICS):
@@ -452,20 +470,20 @@ def test_the_envelope_is_refused_in_the_other_column(column: str, other: dict[st
 
 
 @each_table
-def test_envelope_may_stand_in_properties_of_any_event(table: str) -> None:
+def test_envelope_is_accepted_in_properties_of_any_event(table: str) -> None:
     check_accepted(
         Writer(table),
         [
             (
                 declaration(event, "params"),
-                (event, first_source(event), {**PAGE, **ACQUISITION, **least(event)}),
+                (event, first_source(event), {**PAGE, **ACQUISITION, **required_parameters(event)}),
             )
             for event in events_of(table)
         ],
     )
 
 
-NO_P0: list[tuple[str, dict[str, Any]]] = [
+INVALID_ENVELOPES: list[tuple[str, dict[str, Any]]] = [
     ("page", {"page_path": "/a?email=a"}),
     ("page", {"page_path": None}),
     ("page", {"page_path": {"a": "b"}}),
@@ -481,21 +499,21 @@ NO_P0: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def test_envelope_holds_p0_values() -> None:
+def test_envelope_accepts_p0_values_only() -> None:
     def check(case: tuple[str, dict[str, Any]]) -> None:
         column, value = case
         with refuses(GUARD[ANALYTICS]["p0_only"], ANALYTICS):
             Writer(ANALYTICS).write("page_view", "web", {"page_path": "/"}, **{column: value})
-        # The same in properties.
+        # The same values in properties.
         for table in TABLES:
             with refuses(GUARD[table]["p0_only"], table):
                 Writer(table).write("page_view", "web", {"page_path": "/", **value})
 
-    check_each([(str(case), case) for case in NO_P0], check)
+    check_each([(str(case), case) for case in INVALID_ENVELOPES], check)
 
 
 def in_envelope(event: str, names: set[str]) -> dict[str, dict[str, Any]]:
-    values = full(event)
+    values = all_parameters(event)
     return {
         column: {key: values[key] for key in keys if key in names}
         for column, keys in oracle.ENVELOPE.items()
@@ -509,13 +527,13 @@ ENVELOPED = {
 }
 
 
-def test_required_parameter_may_stand_in_the_envelope() -> None:
-    """path, utm and entry_point may stand in page/acquisition instead (events.json)."""
+def test_required_parameter_is_accepted_in_the_envelope() -> None:
+    """path, utm and entry_point may be in page or acquisition instead (events.json)."""
     writer, timeline = Writer(ANALYTICS), Writer(TIMELINE)
 
     def check(event: str) -> None:
         names, source = ENVELOPED[event], first_source(event)
-        rest = {k: v for k, v in full(event).items() if k not in names}
+        rest = {k: v for k, v in all_parameters(event).items() if k not in names}
         writer.write(event, source, rest, **in_envelope(event, names))
         for name in names:
             with refuses(GUARD[ANALYTICS]["required_present"], ANALYTICS):
@@ -528,7 +546,7 @@ def test_required_parameter_may_stand_in_the_envelope() -> None:
 
 
 @each_table
-def test_a_choice_is_not_met_by_its_own_name(table: str) -> None:
+def test_name_of_a_choice_is_not_a_parameter(table: str) -> None:
     param = TrackingEventParamFactory(kind="one_of", name="card_id|card_slug", is_required=True)
     writer = Writer(table)
     with refuses(GUARD[table]["p0_only"], table):

@@ -1,4 +1,4 @@
-"""Leads, how they are recognised, and where they came from."""
+"""Leads: their identities and their utm."""
 
 from __future__ import annotations
 
@@ -66,18 +66,18 @@ LEADS = [
     ),
     lead("one good, one not", UTM, utm={"utm_source": "a", "utm_term": "я"}),
     lead("of no topic", topic_id=None),
-    lead("any status at once", status="inactive"),
+    lead("any first status", status="inactive"),
 ]
 
 
 @breaks_rules_of(*LEADS)
-def test_lead_holds_no_personal_data_in_utm() -> None:
+def test_utm_of_a_lead_contains_no_personal_data() -> None:
     check_inserts(LEADS, ["sql"])
     check_inserts(first_cases_of_each_rule(LEADS), ["orm"])
 
 
 @breaks(UTM)
-def test_utm_is_an_object_or_nothing() -> None:
+def test_utm_is_an_object_or_null() -> None:
     row = LeadFactory()
 
     def check(json: str) -> None:
@@ -90,7 +90,7 @@ def test_utm_is_an_object_or_nothing() -> None:
     check_each([(json, json) for json in values], check)
 
 
-def test_a_json_null_is_no_utm_by_the_orm_either() -> None:
+def test_orm_stores_no_json_null_as_utm() -> None:
     with refuses(UTM, "leads"):
         Lead.objects.create(source="quiz", utm=Value(None, JSONField()))
 
@@ -101,7 +101,7 @@ def test_a_json_null_is_no_utm_by_the_orm_either() -> None:
     Change("forgotten", LeadFactory, {}, {"utm": None}),
     Change("back and forth", LeadFactory, {"status": "paid"}, {"status": "new"}),
 )
-def test_a_lead_changes_within_its_rules(change: Change, write_path: str) -> None:
+def test_lead_changes_within_its_rules(change: Change, write_path: str) -> None:
     check_change(change, write_path)
 
 
@@ -110,8 +110,8 @@ PRESENT = f"{TABLE}_identifier_present"
 EMAIL, PHONE = f"{TABLE}_email_with_index", f"{TABLE}_phone_with_index"
 DIGITS = f"{TABLE}_telegram_user_id_is_digits"
 PRIMARY = f"{TABLE}_one_primary"
-NOBODY = {"email_encrypted": None, "email_bidx": None}
-# Trait: the column that says who it is.
+NO_EMAIL = {"email_encrypted": None, "email_bidx": None}
+# Trait -> the column that identifies the person.
 CONTACTS = {
     "registered": "user_id",
     "by_browser": "anonymous_id",
@@ -134,8 +134,8 @@ def trait(name: str) -> dict[str, Any]:
 
 
 IDENTITIES = [
-    identity("of nobody", PRESENT, **NOBODY),
-    identity("of nobody, called primary", PRESENT, **NOBODY, primary=True),
+    identity("without an identifier", PRESENT, **NO_EMAIL),
+    identity("without an identifier, primary", PRESENT, **NO_EMAIL, primary=True),
     *(identity(name, **trait(name)) for name in CONTACTS),
     identity(
         "by everything",
@@ -147,10 +147,10 @@ IDENTITIES = [
         anonymous_id="visitor-1",
         user=UserFactory.build,
     ),
-    identity("an e-mail that cannot be found", EMAIL, email_bidx=None),
+    identity("an e-mail without an index", EMAIL, email_bidx=None),
     identity("an index without an e-mail", EMAIL, email_encrypted=None),
     identity("an index alone", EMAIL, email_encrypted=None, anonymous_id="visitor-1"),
-    identity("a phone that cannot be found", PHONE, by_phone=True, phone_bidx=None),
+    identity("a phone without an index", PHONE, by_phone=True, phone_bidx=None),
     identity("an index without a phone", PHONE, by_browser=True, phone_bidx=blind_index),
     identity("a phone's index beside an e-mail", PHONE, phone_bidx=blind_index),
     *(
@@ -162,12 +162,12 @@ IDENTITIES = [
 
 
 @breaks_rules_of(*IDENTITIES)
-def test_contact_identifies_a_person() -> None:
+def test_identity_has_a_valid_identifier() -> None:
     check_inserts(IDENTITIES, ["sql"])
     check_inserts(first_cases_of_each_rule(IDENTITIES), ["orm"])
 
 
-def test_an_empty_text_is_no_telegram_id() -> None:
+def test_empty_telegram_id_is_refused() -> None:
     lead = LeadFactory()
     with refuses(DIGITS, TABLE):
         execute(f"INSERT INTO {TABLE} (lead_id, telegram_user_id) VALUES (%s, '')", [lead.pk])
@@ -187,8 +187,8 @@ def test_lead_has_each_contact_once(route: str) -> None:
     check_each([(name, name) for name in CONTACTS], check)
 
 
-def test_unknown_contacts_are_not_the_same() -> None:
-    """NULL beside NULL: a lead may have many contacts of other kinds."""
+def test_null_contacts_are_distinct() -> None:
+    """NULLs are distinct: a lead may have many contacts of other kinds."""
     lead = LeadFactory()
     for name in CONTACTS:
         for _ in range(2):
@@ -228,7 +228,7 @@ CHANGES = [
         PRIMARY,
     ),
     Change("its index lost", LeadIdentityFactory, {}, {"email_bidx": None}, EMAIL),
-    Change("its only contact lost", LeadIdentityFactory, {}, NOBODY, PRESENT),
+    Change("its only contact lost", LeadIdentityFactory, {}, NO_EMAIL, PRESENT),
     Change(
         "its last contact lost",
         LeadIdentityFactory,
@@ -237,7 +237,10 @@ CHANGES = [
         PRESENT,
     ),
     Change(
-        "another contact instead", LeadIdentityFactory, {}, {**NOBODY, "anonymous_id": "visitor-1"}
+        "another contact instead",
+        LeadIdentityFactory,
+        {},
+        {**NO_EMAIL, "anonymous_id": "visitor-1"},
     ),
 ]
 
@@ -251,12 +254,12 @@ def test_no_write_path_makes_a_second_primary_contact(change: Change, write_path
 
 
 @breaks_rules_of(*CHANGES)
-def test_contact_changes_within_its_rules() -> None:
+def test_identity_changes_within_its_rules() -> None:
     check_changes(CHANGES)
 
 
-def test_the_primary_contact_changes_in_two_steps_only() -> None:
-    """Even in one statement a unique index is asked row by row."""
+def test_primary_contact_changes_in_two_statements_only() -> None:
+    """One statement cannot do it, because a unique index is checked row by row."""
     first = LeadIdentityFactory(primary=True)
     second = LeadIdentityFactory(lead=first.lead)
     with refuses(PRIMARY, TABLE):
@@ -265,7 +268,7 @@ def test_the_primary_contact_changes_in_two_steps_only() -> None:
     execute(f"UPDATE {TABLE} SET is_primary = true WHERE id = %s", [second.pk])
 
 
-def test_contacts_and_notes_go_with_their_lead() -> None:
+def test_contacts_and_notes_are_deleted_with_their_lead() -> None:
     row = LeadIdentityFactory().lead
     LeadNoteFactory(lead=row)
     delete_sql(row)
@@ -273,7 +276,7 @@ def test_contacts_and_notes_go_with_their_lead() -> None:
     assert not LeadNote.objects.exists()
 
 
-def test_a_persons_account_does_not_go_while_a_lead_knows_it() -> None:
+def test_account_with_a_lead_is_not_deleted() -> None:
     row = LeadIdentityFactory(registered=True)
     with refuses_by_any_rule():
         delete_sql(row.user)

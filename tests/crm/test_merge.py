@@ -58,15 +58,15 @@ TABLES = [
 ]
 
 
-def everything() -> list[list[dict[str, Any]]]:
+def all_rows() -> list[list[dict[str, Any]]]:
     return [[*model._base_manager.order_by("pk").values()] for model in TABLES]
 
 
 @contextmanager
 def nothing_written() -> Iterator[None]:
-    before = everything()
+    before = all_rows()
     yield
-    assert everything() == before
+    assert all_rows() == before
 
 
 def identity(lead: Lead, **values: Any) -> LeadIdentity:
@@ -85,7 +85,7 @@ def by_phone(lead: Lead, text: str = "+79175551234", **values: Any) -> LeadIdent
     return identity(lead, phone_encrypted=Plaintext(text), **values)
 
 
-def test_everything_of_a_lead_moves() -> None:
+def test_all_rows_of_a_lead_move() -> None:
     lead, into = LeadFactory(), LeadFactory()
     rows = [
         by_email(lead),
@@ -101,30 +101,30 @@ def test_everything_of_a_lead_moves() -> None:
         row.refresh_from_db()
         assert row.lead_id == into.pk
     for row in others:
-        whose = row.lead_id
+        lead_id = row.lead_id
         row.refresh_from_db()
-        assert row.lead_id == whose
+        assert row.lead_id == lead_id
     assert rows[0].email_encrypted.open() == "maria@example.com"
     assert rows[2].note_encrypted.open()
     lead.refresh_from_db()
     assert (lead.status, lead.merged_into) == ("inactive", into)
-    told = OutboxEvent.objects.get(event_type="lead_merged")
-    assert (told.aggregate_type, told.aggregate_id) == ("leads", lead.pk)
-    assert told.payload == {"into": str(into.pk)}
+    published = OutboxEvent.objects.get(event_type="lead_merged")
+    assert (published.aggregate_type, published.aggregate_id) == ("leads", lead.pk)
+    assert published.payload == {"into": str(into.pk)}
 
 
 @advises
-def test_every_table_that_points_at_a_lead_is_tried_here() -> Iterator[str]:
+def test_every_table_that_references_a_lead_is_tested() -> Iterator[str]:
     for model in {relation.related_model for relation in Lead._meta.related_objects}:
         if model not in TABLES:
-            yield of_test(everything, "TABLES")(
-                f"add {model.__name__} to", "it points at leads; a row of it has to move as well"
+            yield of_test(all_rows, "TABLES")(
+                f"add {model.__name__} to", "it references leads; its rows have to move too"
             )
 
 
 # -- Identities -----------------------------------------------------------------------------------
 
-WAYS: list[Callable[[Lead], LeadIdentity]] = [
+IDENTIFIERS: list[Callable[[Lead], LeadIdentity]] = [
     by_email,
     by_phone,
     lambda lead: identity(lead, anonymous_id="visitor-000001"),
@@ -132,16 +132,16 @@ WAYS: list[Callable[[Lead], LeadIdentity]] = [
 ]
 
 
-@pytest.mark.parametrize("way", WAYS, ids=["email", "phone", "browser", "telegram"])
-def test_what_both_are_known_by_is_kept_once(way: Callable[[Lead], LeadIdentity]) -> None:
+@pytest.mark.parametrize("add", IDENTIFIERS, ids=["email", "phone", "browser", "telegram"])
+def test_identifier_of_both_leads_is_kept_once(add: Callable[[Lead], LeadIdentity]) -> None:
     lead, into = LeadFactory(), LeadFactory()
-    way(lead)
-    kept = way(into)
+    add(lead)
+    kept = add(into)
     merge_leads(lead, into=into)
     assert [*LeadIdentity.objects.all()] == [kept]
 
 
-def test_a_person_known_to_both_is_kept_once() -> None:
+def test_account_of_both_leads_is_kept_once() -> None:
     lead, into, user = LeadFactory(), LeadFactory(), UserFactory()
     identity(lead, user=user)
     kept = identity(into, user=user)
@@ -150,7 +150,7 @@ def test_a_person_known_to_both_is_kept_once() -> None:
     assert {*into.identities.all()} == {kept, other}
 
 
-def test_of_an_identity_the_unknown_part_moves() -> None:
+def test_new_part_of_an_identity_moves() -> None:
     lead, into = LeadFactory(), LeadFactory()
     by_email(into)
     row = by_email(lead, phone_encrypted=Plaintext("+79175551234"), anonymous_id="visitor-000001")
@@ -163,8 +163,8 @@ def test_of_an_identity_the_unknown_part_moves() -> None:
     assert find_leads_by_contact(phone="+79175551234").get() == into
 
 
-def test_a_contact_is_the_same_under_another_key(settings: Any) -> None:
-    """Else the rotation would meet it twice and not come to its end."""
+def test_contact_under_another_key_is_kept_once(settings: Any) -> None:
+    """Otherwise the rotation would meet the contact twice and fail."""
     lead, into = LeadFactory(), LeadFactory()
     by_email(lead)
     (old,) = settings.BLIND_INDEX_KEYS
@@ -174,7 +174,7 @@ def test_a_contact_is_the_same_under_another_key(settings: Any) -> None:
     assert [*LeadIdentity.objects.all()] == [kept]
 
 
-def test_what_does_not_open_moves_as_it_is(settings: Any) -> None:
+def test_identity_that_does_not_open_moves_unchanged(settings: Any) -> None:
     lead, into = LeadFactory(), LeadFactory()
     rows = [LeadIdentityFactory(lead=lead), LeadIdentityFactory(lead=into)]
     (old,) = settings.BLIND_INDEX_KEYS
@@ -183,18 +183,20 @@ def test_what_does_not_open_moves_as_it_is(settings: Any) -> None:
     assert {*into.identities.all()} == {*rows}
 
 
-def test_one_contact_stays_primary_if_one_was() -> None:
+def test_merge_keeps_one_primary_contact_if_there_was_one() -> None:
     def check(case: tuple[bool, bool, bool]) -> None:
         of_lead, of_into, same = case
         lead, into = LeadFactory(), LeadFactory()
         moving = by_email(lead, is_primary=of_lead)
-        there = by_email(into, "maria@example.com" if same else "m@example.org", is_primary=of_into)
+        existing = by_email(
+            into, "maria@example.com" if same else "m@example.org", is_primary=of_into
+        )
         merge_leads(lead, into=into)
         primary = [*into.identities.filter(is_primary=True)]
         if of_into:
-            assert primary == [there]
+            assert primary == [existing]
         elif of_lead:
-            assert primary == [there if same else moving]
+            assert primary == [existing if same else moving]
         else:
             assert primary == []
 
@@ -209,17 +211,17 @@ def test_one_contact_stays_primary_if_one_was() -> None:
 
 # -- Status, topic, utm ---------------------------------------------------------------------------
 
-WAY = ["new", "engaged", "booking_started", "paid", "booked_confirmed", "completed_session"]
+STAGES = ["new", "engaged", "booking_started", "paid", "booked_confirmed", "completed_session"]
 
 
 SET_BY_STAFF = ["follow_up_needed", "inactive"]
-# The two statuses and the one that is kept: neighbours on the way, both orders, and its ends.
+# Two statuses and the one that is kept: neighbouring stages in both orders, and the two ends.
 STATUSES = [
-    *((a, a, a) for a in WAY),
-    *(case for a, b in pairwise(WAY) for case in [(a, b, b), (b, a, b)]),
-    (WAY[0], WAY[-1], WAY[-1]),
-    (WAY[-1], WAY[0], WAY[-1]),
-    *((WAY[-1], status, status) for status in SET_BY_STAFF),
+    *((a, a, a) for a in STAGES),
+    *(case for a, b in pairwise(STAGES) for case in [(a, b, b), (b, a, b)]),
+    (STAGES[0], STAGES[-1], STAGES[-1]),
+    (STAGES[-1], STAGES[0], STAGES[-1]),
+    *((STAGES[-1], status, status) for status in SET_BY_STAFF),
     *(("inactive", status, status) for status in SET_BY_STAFF),
     ("follow_up_needed", "new", "new"),
     ("inactive", "paid", "paid"),
@@ -231,13 +233,13 @@ def test_merge_keeps_the_further_status() -> None:
         merged, status, expected = case
         lead, into = LeadFactory(status=merged), LeadFactory(status=status)
         assert merge_leads(lead, into=into).status == expected
-        assert into.status == expected  # the caller's own row too
+        assert into.status == expected  # also the row in memory
         assert Lead.objects.get(pk=into.pk).status == expected
 
     check_each([(str(case), case) for case in STATUSES], check)
 
 
-def test_topic_and_utm_are_filled_where_empty() -> None:
+def test_merge_fills_empty_topic_and_utm() -> None:
     utm, other = {"utm_source": "a"}, {"utm_source": "b"}
     lead = LeadFactory(topic_id="sleep", utm=utm)
     empty, full = LeadFactory(topic_id=None, utm=None), LeadFactory(topic_id="anxiety", utm=other)
@@ -247,18 +249,18 @@ def test_topic_and_utm_are_filled_where_empty() -> None:
     assert (full.topic_id, full.utm) == ("anxiety", other)
 
 
-# -- What cannot move -----------------------------------------------------------------------------
+# -- Rows that do not move ------------------------------------------------------------------------
 
 
-def test_consents_are_evidence_and_keep_what_is_left_of_the_lead() -> None:
+def test_consents_stay_with_the_merged_lead() -> None:
     lead, into = LeadFactory(status="paid"), LeadFactory()
     by_email(lead)
     consent = ConsentFactory(user=None, lead=lead)
     own = ConsentFactory(user=None, lead=into, consent_type=consent.consent_type)
     merge_leads(lead, into=into)
-    for row, whose in [(consent, lead), (own, into)]:
+    for row, owner in [(consent, lead), (own, into)]:
         row.refresh_from_db()
-        assert row.lead_id == whose.pk
+        assert row.lead_id == owner.pk
         assert row.revoked_at is None
     assert lead.status == "inactive"
     lead.refresh_from_db()
@@ -267,8 +269,8 @@ def test_consents_are_evidence_and_keep_what_is_left_of_the_lead() -> None:
     assert into.status == "paid"
 
 
-def test_analytics_keep_the_lead_that_they_were_written_with() -> None:
-    """The table is append-only; the timeline has the event under the lead that is left."""
+def test_analytics_events_stay_with_the_merged_lead() -> None:
+    """analytics_events is append-only; the timeline event moves to the remaining lead."""
     event_id = uuid4()
     person = {"anonymous_id": "visitor-000001", "event_id": event_id}
     view = {"page": {"page_path": "/"}, "acquisition": {"entry_point": "seo"}}
@@ -278,13 +280,13 @@ def test_analytics_keep_the_lead_that_they_were_written_with() -> None:
     merge_leads(lead, into=into)
     assert AnalyticsEvent.objects.get().lead_id == lead.pk
     assert LeadTimelineEvent.objects.get().lead_id == into.pk
-    # And it stays the same event.
+    # A repetition is still the same event.
     assert record_event("booking_start", **person, **view) == into
     with pytest.raises(IdempotencyConflict):
         record_event("booking_start", event_id=event_id, lead=LeadFactory(), **view)
 
 
-# -- Again, and refusals --------------------------------------------------------------------------
+# -- Repetition and refusals ----------------------------------------------------------------------
 
 
 def test_repeated_merge_changes_nothing() -> None:
@@ -297,7 +299,7 @@ def test_repeated_merge_changes_nothing() -> None:
         assert merge_leads(Lead(pk=lead.pk), into=str(into.pk)) == into
 
 
-def test_merged_lead_is_not_merged_elsewhere_nor_into() -> None:
+def test_merged_lead_takes_part_in_no_other_merge() -> None:
     lead, into, other = LeadFactory(), LeadFactory(), LeadFactory()
     merge_leads(lead, into=into)
     with nothing_written(), pytest.raises(TransitionRefused) as refused:
@@ -311,7 +313,7 @@ def test_merged_lead_is_not_merged_elsewhere_nor_into() -> None:
 PAGE = {"page_path": "/lk"}
 
 
-def test_event_of_a_merged_lead_follows_it() -> None:
+def test_event_of_a_merged_lead_moves_to_the_last_lead() -> None:
     lead, middle, into = LeadFactory(), LeadFactory(), LeadFactory()
     merge_leads(lead, into=middle)
     merge_leads(middle, into=into)
@@ -330,7 +332,7 @@ def test_event_of_a_merged_lead_follows_it() -> None:
     ],
     ids=["itself", "unknown", "no key", "none", "number"],
 )
-def test_what_cannot_be_merged_stays_as_it_is(into: Any, error: type[Refused]) -> None:
+def test_bad_lead_is_not_merged(into: Any, error: type[Refused]) -> None:
     lead = LeadFactory()
     by_email(lead)
     with nothing_written(), pytest.raises(error):
@@ -343,7 +345,7 @@ def test_what_cannot_be_merged_stays_as_it_is(into: Any, error: type[Refused]) -
 @pytest.mark.parametrize(
     ("role", "allowed"), [("owner", True), ("assistant", True), ("editor", False), (None, False)]
 )
-def test_leads_are_merged_by_who_may_change_them(role: str | None, allowed: bool) -> None:
+def test_merge_needs_the_right_to_change_leads(role: str | None, allowed: bool) -> None:
     actor = UserFactory()
     if role:
         UserRoleFactory(user=actor, role_id=role)
@@ -369,7 +371,7 @@ def test_staff_merges_leads_in_admin(client: Client) -> None:
         client.post(page, {"action": "merge_selected", "_selected_action": [oldest.pk]})
 
 
-def test_an_editor_merges_no_leads_in_admin(client: Client) -> None:
+def test_editor_merges_no_leads_in_admin(client: Client) -> None:
     leads = [LeadFactory() for _ in range(2)]
     client.force_login(UserFactory(role="editor"))
     with nothing_written():

@@ -1,4 +1,4 @@
-"""``leads.merged_into_id``: a lead is merged once, without identities, and never in a circle."""
+"""leads.merged_into_id: a lead is merged once, without identities, and never in a circle."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def merge_by_orm(lead: Lead, into: Lead, status: str = "inactive") -> None:
     lead.save()
 
 
-each_way = pytest.mark.parametrize("merge", [merge_by_sql, merge_by_orm], ids=["sql", "orm"])
+each_write_path = pytest.mark.parametrize("merge", [merge_by_sql, merge_by_orm], ids=["sql", "orm"])
 type Merge = Callable[..., None]
 
 
-@each_way
+@each_write_path
 def test_lead_is_merged_into_another(merge: Merge) -> None:
     first, second, third = LeadFactory.create_batch(3)
     merge(first, second)
@@ -41,7 +41,7 @@ def test_lead_is_merged_into_another(merge: Merge) -> None:
 
 
 @breaks("leads_merged_is_inactive")
-@each_way
+@each_write_path
 def test_merged_lead_is_inactive(merge: Merge) -> None:
     lead, into = LeadFactory.create_batch(2)
     for status in Lead.Status.values:
@@ -54,7 +54,7 @@ def test_merged_lead_is_inactive(merge: Merge) -> None:
 
 
 @breaks("leads_merged_not_into_itself")
-@each_way
+@each_write_path
 def test_lead_is_not_merged_into_itself(merge: Merge) -> None:
     lead = LeadFactory()
     with refuses("leads_merged_in_no_circle", "leads"):
@@ -66,7 +66,7 @@ def test_lead_is_not_merged_into_itself(merge: Merge) -> None:
 
 
 @breaks("leads_merged_in_no_circle")
-@each_way
+@each_write_path
 def test_leads_are_not_merged_in_a_circle(merge: Merge) -> None:
     first, second, third = LeadFactory.create_batch(3)
     merge(first, second)
@@ -82,7 +82,7 @@ def test_leads_are_not_merged_in_a_circle(merge: Merge) -> None:
 
 
 @breaks("leads_merged_once")
-@each_way
+@each_write_path
 def test_merged_lead_stays_merged(merge: Merge) -> None:
     lead, into, other = LeadFactory.create_batch(3)
     merge(lead, into)
@@ -95,7 +95,7 @@ def test_merged_lead_stays_merged(merge: Merge) -> None:
 
 
 @breaks("leads_merged_has_no_identity")
-@each_way
+@each_write_path
 def test_lead_with_an_identity_is_not_merged(merge: Merge) -> None:
     identity = LeadIdentityFactory()
     with refuses("leads_merged_has_no_identity", "leads"):
@@ -103,7 +103,7 @@ def test_lead_with_an_identity_is_not_merged(merge: Merge) -> None:
 
 
 @breaks("lead_identities_not_of_merged_lead")
-@each_way
+@each_write_path
 def test_merged_lead_gets_no_identity(merge: Merge) -> None:
     lead, into = LeadFactory.create_batch(2)
     merge(lead, into)

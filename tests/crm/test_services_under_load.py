@@ -1,4 +1,4 @@
-"""record_event and merge, from many connections at once."""
+"""record_event() and merge_leads() from many connections at once."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ PROCESSES = 8
 
 
 @pytest.fixture
-def here(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
-    """A database of its own, which this process's connections commit to as well."""
+def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
+    """A separate database, to which the connections of this process commit too."""
     with django_db_blocker.unblock(), default_connection_on(fresh_database):
         yield fresh_database
 
 
 @pytest.fixture(scope="module")
 def shared(module_database: Database, django_db_blocker: Any) -> Iterator[None]:
-    """One for all tests of two steps, each of which looks at a person of its own."""
+    """One database for all tests of two steps, each of which has its own person."""
     with committing(module_database, django_db_blocker):
         yield
 
 
-def at_once(database: Database, work: Callable, *arguments: Any) -> list:
-    """Run ``work`` in processes that begin together. Half have other primary keys: a rotation."""
+def run_in_processes(database: Database, work: Callable, *arguments: Any) -> list:
+    """Run ``work`` in processes that start together; half of them have rotated keys."""
     context = multiprocessing.get_context("spawn")
     rings = [
         {
@@ -72,7 +72,7 @@ ADDED = {name: keys.generate("k2") for name in ("ENCRYPTION_KEYS", "BLIND_INDEX_
 
 
 @pytest.mark.slow
-def test_of_many_first_events_one_lead_is_made(here: Database) -> None:
+def test_concurrent_first_events_make_one_lead(committed: Database) -> None:
     people = [
         {
             "email": f"person{n}@example.com",
@@ -81,7 +81,7 @@ def test_of_many_first_events_one_lead_is_made(here: Database) -> None:
         }
         for n in range(20)
     ]
-    answers = at_once(here, recorders.first_contacts, people)
+    answers = run_in_processes(committed, recorders.record_first_events, people)
     assert Lead.objects.count() == 20
     for person in people:
         assert len({answer[person["email"]] for answer in answers}) == 1
@@ -89,32 +89,32 @@ def test_of_many_first_events_one_lead_is_made(here: Database) -> None:
         Lead.objects.values_list("pk", flat=True), PROCESSES
     )
     assert AnalyticsEvent.objects.count() == 20 * PROCESSES
-    # Each is known by each contact once.
+    # Each lead has each contact once.
     assert LeadIdentity.objects.filter(email_encrypted__isnull=False).count() == 20
     assert LeadIdentity.objects.count() <= 60
 
 
 @pytest.mark.slow
-def test_the_same_event_from_many_connections_is_one(here: Database) -> None:
+def test_same_event_from_many_connections_is_stored_once(committed: Database) -> None:
     events = [uuid4() for _ in range(20)]
-    answers = at_once(here, recorders.same_events, events)
+    answers = run_in_processes(committed, recorders.record_same_events, events)
     assert len({tuple(answer) for answer in answers}) == 1
     for table in [Lead, LeadTimelineEvent, AnalyticsEvent]:
         assert table.objects.count() == 20
 
 
 @pytest.mark.slow
-def test_no_event_is_lost_among_merges(here: Database) -> None:
+def test_concurrent_merges_lose_no_event(committed: Database) -> None:
     pairs = []
     for _ in range(10):
         pair = (LeadFactory().pk, LeadFactory().pk)
         for key in pair:
             LeadIdentity.objects.create(lead_id=key, anonymous_id=f"visitor-{key}")
         pairs.append(pair)
-    answers = at_once(here, recorders.merges_and_events, pairs)
+    answers = run_in_processes(committed, recorders.merge_or_record, pairs)
     recorded = sum(n for n, _ in answers)
     assert recorded == PROCESSES // 2 * len(pairs) * 4
-    # Who comes second the other way round is refused; nobody meets a deadlock.
+    # The later of two reverse merges is refused; no process meets a deadlock.
     refusals = {"lead_not_mergeable", "not_found", "transition_refused"}
     assert {code for _, codes in answers for code in codes} <= refusals
     assert Lead.objects.filter(merged_into=None).count() == len(pairs)
@@ -128,19 +128,20 @@ def test_no_event_is_lost_among_merges(here: Database) -> None:
         }
 
 
-# -- Step by step ---------------------------------------------------------------------------------
+# -- Two steps ------------------------------------------------------------------------------------
 
 
 class Step(threading.Thread):
-    """A verb on a connection of its own; with ``halt`` its transaction stays open until it ends by
-    ``go()`` or ``back()``.
+    """Runs a service on a separate connection.
+
+    With ``halt`` its transaction stays open until ``commit()`` or ``roll_back()``.
     """
 
     def __init__(self, work: Callable[[], Any], *, halt: bool = False) -> None:
         super().__init__(daemon=True)
         self.work, self.halt = work, halt
         self.done, self.ending = threading.Event(), threading.Event()
-        self.is_taken_back = False
+        self.is_rolled_back = False
         self.result: Any = None
         self.start()
 
@@ -151,14 +152,14 @@ class Step(threading.Thread):
                 self.done.set()
                 if self.halt:
                     self.ending.wait(HANG_TIMEOUT)
-                    transaction.set_rollback(self.is_taken_back)
+                    transaction.set_rollback(self.is_rolled_back)
         except Exception as error:
             self.result = error
         finally:
             self.done.set()
             connection.close()
 
-    def go(self) -> Any:
+    def commit(self) -> Any:
         self.ending.set()
         self.join(HANG_TIMEOUT)
         assert not self.is_alive()
@@ -166,9 +167,9 @@ class Step(threading.Thread):
             raise self.result
         return self.result
 
-    def back(self) -> Any:
-        self.is_taken_back = True
-        return self.go()
+    def roll_back(self) -> Any:
+        self.is_rolled_back = True
+        return self.commit()
 
 
 WAITING = """
@@ -177,30 +178,30 @@ WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
 
 
-def all_wait(*steps: Step) -> None:
-    """Return when each of these steps waits for a lock. It is an error that one does not."""
+def wait_for_locks(*steps: Step) -> None:
+    """Return when each step waits for a lock; fail if a step does not wait."""
 
-    def is_so() -> bool:
+    def all_steps_wait() -> bool:
         assert not any(step.done.is_set() for step in steps), "a step did not wait"
         with connection.cursor() as cursor:
             cursor.execute(WAITING)
             return cursor.fetchone() == (len(steps),)
 
-    assert eventually(is_so)
+    assert eventually(all_steps_wait)
 
 
-def one_then_other(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Step, Step]:
-    """``second`` begins when ``first`` is done and not committed; it has to wait for that."""
+def start_in_order(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Step, Step]:
+    """Start ``second`` while ``first`` is done but not committed; ``second`` must wait."""
     one = Step(first, halt=True)
     assert one.done.wait(HANG_TIMEOUT)
     other = Step(second)
-    all_wait(other)
+    wait_for_locks(other)
     return one, other
 
 
-def in_order(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Any, Any]:
-    one, other = one_then_other(first, second)
-    return one.go(), other.go()
+def run_in_order(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Any, Any]:
+    one, other = start_in_order(first, second)
+    return one.commit(), other.commit()
 
 
 def start(**person: Any) -> Lead | None:
@@ -214,7 +215,7 @@ def merge(lead: Lead, into: Lead) -> Lead:
 
 
 class Person:
-    """Somebody whom nobody knows yet."""
+    """A person without a lead."""
 
     def __init__(self) -> None:
         self.browser = {"anonymous_id": f"visitor-{uuid4()}"}
@@ -228,7 +229,7 @@ class Person:
         by_email = find_leads_by_contact(email=self.contact["contact"]["email"].reveal())
         return sorted({*by_email, *(row.lead for row in rows)}, key=lambda lead: lead.pk)
 
-    def known_by_browser(self) -> Lead:
+    def create_lead_by_browser(self) -> Lead:
         lead = LeadFactory()
         LeadIdentity.objects.create(lead=lead, **self.browser)
         return lead
@@ -239,17 +240,17 @@ def person(shared: None) -> Person:
     return Person()
 
 
-@pytest.mark.parametrize("way", ["lead", "browser", "contact"])
+@pytest.mark.parametrize("identifier", ["lead", "browser", "contact"])
 @pytest.mark.parametrize("merge_first", [True, False], ids=["merge, event", "event, merge"])
-def test_an_event_of_a_lead_that_is_being_merged_is_kept(
-    person: Person, merge_first: bool, way: str
+def test_event_during_a_merge_moves_to_the_remaining_lead(
+    person: Person, merge_first: bool, identifier: str
 ) -> None:
-    lead, into = person.known_by_browser(), LeadFactory()
+    lead, into = person.create_lead_by_browser(), LeadFactory()
     record_event("lk_opened", source="web", lead=lead, page=PAGE, **person.contact)
-    given = {"lead": lead.pk} if way == "lead" else getattr(person, way)
+    given = {"lead": lead.pk} if identifier == "lead" else getattr(person, identifier)
     steps = [lambda: merge(lead, into), lambda: start(**given)]
-    found = in_order(*(steps if merge_first else steps[::-1]))
-    assert into in found
+    leads = run_in_order(*(steps if merge_first else steps[::-1]))
+    assert into in leads
     assert person.leads == [into]
     assert {*into.timeline.values_list("tracking_event", flat=True)} == {
         "lk_opened",
@@ -265,31 +266,31 @@ def test_an_event_of_a_lead_that_is_being_merged_is_kept(
 PAGE = {"page_path": "/lk"}
 
 
-def test_what_a_lead_gains_while_it_is_merged_moves_too(person: Person) -> None:
-    lead, into = person.known_by_browser(), LeadFactory()
-    in_order(lambda: start(**person.browser, **person.user), lambda: merge(lead, into))
+def test_identity_added_before_a_waiting_merge_moves_too(person: Person) -> None:
+    lead, into = person.create_lead_by_browser(), LeadFactory()
+    run_in_order(lambda: start(**person.browser, **person.user), lambda: merge(lead, into))
     assert person.leads == [into]
     assert start(**person.user) == into
 
 
-def test_what_the_other_lead_gains_meanwhile_is_not_gained_twice(person: Person) -> None:
-    lead, into = person.known_by_browser(), LeadFactory()
-    in_order(lambda: merge(lead, into), lambda: start(lead=into.pk, **person.browser))
+def test_identity_that_a_merge_moves_is_not_added_twice(person: Person) -> None:
+    lead, into = person.create_lead_by_browser(), LeadFactory()
+    run_in_order(lambda: merge(lead, into), lambda: start(lead=into.pk, **person.browser))
     assert into.identities.count() == 1
 
 
-def test_an_appointment_made_while_its_lead_is_merged_moves_too(person: Person) -> None:
-    lead, into = person.known_by_browser(), LeadFactory()
-    appointment, _ = in_order(
+def test_appointment_inserted_before_a_waiting_merge_moves_too(person: Person) -> None:
+    lead, into = person.create_lead_by_browser(), LeadFactory()
+    appointment, _ = run_in_order(
         lambda: AppointmentFactory(client=None, lead=lead), lambda: merge(lead, into)
     )
     appointment.refresh_from_db()
     assert appointment.lead == into
 
 
-def test_a_booking_and_a_merge_do_not_wait_for_each_other(person: Person) -> None:
-    """A booking: the appointment of the lead first, its event at the end of the transaction."""
-    lead, into = person.known_by_browser(), LeadFactory()
+def test_booking_and_merge_do_not_deadlock(person: Person) -> None:
+    """A booking inserts the appointment first and records its event at the end."""
+    lead, into = person.create_lead_by_browser(), LeadFactory()
     written, go_on = threading.Event(), threading.Event()
 
     def book() -> Any:
@@ -302,21 +303,21 @@ def test_a_booking_and_a_merge_do_not_wait_for_each_other(person: Person) -> Non
     booking = Step(book, halt=True)
     assert written.wait(HANG_TIMEOUT)
     merging = Step(lambda: merge(lead, into))
-    all_wait(merging)
+    wait_for_locks(merging)
     go_on.set()
     assert booking.done.wait(HANG_TIMEOUT)
-    appointment = booking.go()
-    assert merging.go() == into
+    appointment = booking.commit()
+    assert merging.commit() == into
     appointment.refresh_from_db()
     assert appointment.lead == into
     assert into.timeline.count() == 1
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["new person", "known person"])
-def test_two_first_events_wait_for_each_other(person: Person, known: bool) -> None:
-    if known:  # by a browser; both bring the contact
-        person.known_by_browser()
-    one, other = in_order(
+def test_second_first_event_waits_for_the_first(person: Person, known: bool) -> None:
+    if known:  # known by the browser; both events have the contact
+        person.create_lead_by_browser()
+    one, other = run_in_order(
         lambda: start(**person.browser, **person.contact), lambda: start(**person.contact)
     )
     assert [one] == [other] == person.leads
@@ -324,19 +325,19 @@ def test_two_first_events_wait_for_each_other(person: Person, known: bool) -> No
     assert one.identities.count() == 2
 
 
-def test_what_the_first_event_takes_back_the_next_makes(person: Person) -> None:
-    one, other = one_then_other(
+def test_waiting_event_makes_the_lead_after_a_rollback(person: Person) -> None:
+    one, other = start_in_order(
         lambda: start(**person.contact), lambda: start(**person.contact, **person.browser)
     )
-    given_up = one.back()
-    lead = other.go()
-    assert lead != given_up
+    rolled_back = one.roll_back()
+    lead = other.commit()
+    assert lead != rolled_back
     assert person.leads == [lead]
 
 
-def test_one_contact_is_primary_when_two_are_added_at_once(person: Person) -> None:
+def test_two_contacts_added_at_once_give_one_primary_contact(person: Person) -> None:
     lead = LeadFactory()
-    in_order(
+    run_in_order(
         lambda: start(lead=lead.pk, **person.contact),
         lambda: start(lead=lead.pk, contact={"phone": Plaintext("+79175551234")}),
     )
@@ -344,13 +345,13 @@ def test_one_contact_is_primary_when_two_are_added_at_once(person: Person) -> No
     assert lead.identities.filter(is_primary=True).count() == 1
 
 
-def test_two_people_do_not_get_one_lead_at_once(person: Person) -> None:
-    """Each shares something else with a lead of which nobody has said whose it is."""
-    lead = person.known_by_browser()
+def test_two_people_at_once_do_not_get_one_lead(person: Person) -> None:
+    """Each person shares another browser with a lead without an account."""
+    lead = person.create_lead_by_browser()
     other_browser = {"anonymous_id": f"visitor-{uuid4()}"}
     LeadIdentity.objects.create(lead=lead, **other_browser)
     other_user = UserFactory()
-    one, other = in_order(
+    one, other = run_in_order(
         lambda: start(**person.user, **person.browser),
         lambda: start(user=other_user, **other_browser),
     )
@@ -363,23 +364,23 @@ def test_two_people_do_not_get_one_lead_at_once(person: Person) -> None:
     assert lead.identities.count() == 3
 
 
-def test_one_lead_is_made_when_that_of_two_first_events_is_deleted_meanwhile(
+def test_two_events_make_one_lead_after_a_concurrent_delete(
     person: Person,
 ) -> None:
-    lead = person.known_by_browser()
+    lead = person.create_lead_by_browser()
     deleting = Step(lead.delete, halt=True)
     assert deleting.done.wait(HANG_TIMEOUT)
     events = [Step(lambda: start(**person.browser)) for _ in range(2)]
-    all_wait(*events)
-    deleting.go()
-    one, other = (event.go() for event in events)
+    wait_for_locks(*events)
+    deleting.commit()
+    one, other = (event.commit() for event in events)
     assert one is not None
     assert [one] == [other] == person.leads
     assert one.timeline.count() == 2
 
 
-def test_an_event_that_waits_for_an_erasure_is_not_of_that_person(person: Person) -> None:
-    """Erasure: the account first, then what leads are known by."""
+def test_event_that_waits_for_an_erasure_gets_no_lead(person: Person) -> None:
+    """An erasure locks the lead, deletes its identities and empties the account."""
     lead = LeadFactory()
     user = person.user["user"]
     for known in [person.user, person.browser]:
@@ -393,17 +394,17 @@ def test_an_event_that_waits_for_an_erasure_is_not_of_that_person(person: Person
             status="deleted", deleted_at=timezone.now(), telegram_username=None, **erased
         )
 
-    in_order(erase, lambda: start(**person.user))
+    run_in_order(erase, lambda: start(**person.user))
     event = AnalyticsEvent.objects.latest("received_at")
     assert (event.user_id, event.lead_id) == (None, None)
     assert not lead.timeline.exists()
     assert person.leads == []
 
 
-def test_a_status_that_is_proved_meanwhile_is_not_taken_back(person: Person) -> None:
+def test_event_does_not_lower_a_status_set_concurrently(person: Person) -> None:
     lead = LeadFactory()
-    in_order(
-        lambda: Lead.objects.filter(pk=lead.pk).update(status="paid"),  # by no verb
+    run_in_order(
+        lambda: Lead.objects.filter(pk=lead.pk).update(status="paid"),  # without a service
         lambda: start(lead=lead.pk),
     )
     lead.refresh_from_db()
@@ -411,44 +412,44 @@ def test_a_status_that_is_proved_meanwhile_is_not_taken_back(person: Person) -> 
 
 
 def merge_row(lead: Lead, into: Lead) -> None:
-    """As a program without Django would."""
+    """Merge without merge_leads()."""
     Lead.objects.filter(pk=lead.pk).update(status="inactive", merged_into=into)
 
 
 def test_leads_merged_into_each_other_at_once_make_no_circle(person: Person) -> None:
     lead, other = LeadFactory.create_batch(2)
-    first, second = one_then_other(lambda: merge_row(lead, other), lambda: merge_row(other, lead))
-    first.go()
+    first, second = start_in_order(lambda: merge_row(lead, other), lambda: merge_row(other, lead))
+    first.commit()
     with pytest.raises(IntegrityError, match="leads_merged_in_no_circle"):
-        second.go()
+        second.commit()
 
 
-def test_chain_that_is_merged_at_both_ends_at_once_makes_no_circle(person: Person) -> None:
+def test_chain_merged_at_both_ends_at_once_makes_no_circle(person: Person) -> None:
     lead, middle, last = LeadFactory.create_batch(3)
     merge_row(middle, last)
-    first, second = one_then_other(lambda: merge_row(lead, middle), lambda: merge_row(last, lead))
-    first.go()
+    first, second = start_in_order(lambda: merge_row(lead, middle), lambda: merge_row(last, lead))
+    first.commit()
     with pytest.raises(IntegrityError, match="leads_merged_in_no_circle"):
-        second.go()
+        second.commit()
 
 
-def test_identity_added_while_its_lead_is_merged_is_noticed(person: Person) -> None:
+def test_concurrent_merge_of_a_lead_with_a_new_identity_is_refused(person: Person) -> None:
     lead, into = LeadFactory.create_batch(2)
-    added, merged = one_then_other(
+    added, merged = start_in_order(
         lambda: LeadIdentity.objects.create(lead=lead, **person.browser),
         lambda: merge_row(lead, into),
     )
-    added.go()
+    added.commit()
     with pytest.raises(IntegrityError, match="leads_merged_has_no_identity"):
-        merged.go()
+        merged.commit()
 
 
-def test_identity_is_not_added_to_a_lead_that_was_merged_meanwhile(person: Person) -> None:
+def test_identity_is_not_added_to_a_lead_merged_concurrently(person: Person) -> None:
     lead, into = LeadFactory.create_batch(2)
-    merged, added = one_then_other(
+    merged, added = start_in_order(
         lambda: merge_row(lead, into),
         lambda: LeadIdentity.objects.create(lead=lead, **person.browser),
     )
-    merged.go()
+    merged.commit()
     with pytest.raises(IntegrityError, match="lead_identities_not_of_merged_lead"):
-        added.go()
+        added.commit()

@@ -1,4 +1,4 @@
-"""The tracking plan as data: equal to events.json, and itself within its rules."""
+"""The rows of the tracking plan equal the plan file and obey their rules."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EVENTS: dict[str, dict[str, Any]] = oracle.PLAN["events"]
 
 
 def differing(stored: dict[str, Any], planned: dict[str, Any]) -> Iterator[str]:
-    """Advice for each entry of the plan whose row differs."""
+    """Yield advice for each entry of the plan that differs from its row."""
     for entry in stored.keys() | planned.keys():
         if stored.get(entry) != planned.get(entry):
             yield Location(oracle.PLAN_FILE, entry)(
@@ -43,7 +43,7 @@ def differing(stored: dict[str, Any], planned: dict[str, Any]) -> Iterator[str]:
 
 
 @advises
-def test_database_holds_the_events_of_the_plan() -> Iterator[str]:
+def test_database_has_the_events_of_the_plan() -> Iterator[str]:
     rows = TrackingEvent.objects.values_list("event_name", "sources", "is_active")
     yield from differing(
         {f"events.{name}": (sources, active) for name, sources, active in rows},
@@ -53,7 +53,7 @@ def test_database_holds_the_events_of_the_plan() -> Iterator[str]:
 
 
 @advises
-def test_database_holds_the_parameters_of_the_plan() -> Iterator[str]:
+def test_database_has_the_parameters_of_the_plan() -> Iterator[str]:
     planned = {}
     for event, spec in EVENTS.items():
         for name, param in spec["params"].items():
@@ -70,7 +70,7 @@ def test_database_holds_the_parameters_of_the_plan() -> Iterator[str]:
 
 
 @advises
-def test_tables_have_a_column_for_every_word_of_the_plan() -> Iterator[str]:
+def test_tables_have_a_column_for_every_key_of_the_plan() -> Iterator[str]:
     for event, spec in EVENTS.items():
         for key in {*spec} - {"sources", "params", "minimum"}:
             yield of_class(TrackingEvent)(f"add a column {key} to", f"events.{event} has it")
@@ -119,10 +119,10 @@ def test_event_has_known_sources() -> None:
 
 
 @breaks(SOURCES)
-def test_odd_arrays_are_no_sources() -> None:
+def test_invalid_source_arrays_are_refused() -> None:
     def check(sources: str) -> None:
         with refuses(SOURCES, "tracking_events"):
-            execute("INSERT INTO tracking_events VALUES ('of_a_stranger', %s)", [sources])
+            execute("INSERT INTO tracking_events VALUES ('unknown', %s)", [sources])
         with refuses(SOURCES, "tracking_events"):
             execute("UPDATE tracking_events SET sources = %s", [sources])
 
@@ -163,7 +163,7 @@ PARAMS = [
 
 
 @breaks_rules_of(*PARAMS)
-def test_parameter_has_a_name_a_kind_and_its_values() -> None:
+def test_parameter_has_a_valid_name_kind_and_values() -> None:
     check_inserts(PARAMS, ["sql"])
     check_inserts(first_cases_of_each_rule(PARAMS), ["orm"])
 
@@ -195,8 +195,8 @@ def test_plan_changes_within_its_rules() -> None:
 
 
 @breaks("tracking_event_params_allowed_are_codes")
-def test_plan_admits_no_free_text() -> None:
-    """No kind admits it (privacy.md §3), an enum neither: not by the plan, not by the event."""
+def test_allowed_values_contain_no_free_text() -> None:
+    """The plan refuses free text as a value of an enum too (privacy.md §3)."""
     row = TrackingEventParamFactory(enum=True)
 
     def check(text: str) -> None:
@@ -212,7 +212,7 @@ def test_plan_admits_no_free_text() -> None:
 
 
 @pytest.mark.parametrize("factory", [AnalyticsEventFactory, LeadTimelineEventFactory])
-def test_an_event_that_was_seen_stays_in_the_plan(factory: Any) -> None:
+def test_used_event_is_not_deleted_from_the_plan(factory: Any) -> None:
     row = factory()
     with refuses_by_any_rule():
         execute("DELETE FROM tracking_events WHERE event_name = %s", [row.tracking_event_id])

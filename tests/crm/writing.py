@@ -1,4 +1,4 @@
-"""Events as a test writes them, into either table, as SQL or by the ORM."""
+"""Write events into either table, by SQL or by the ORM."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ each_table = pytest.mark.parametrize("table", TABLES)
 
 
 class Writer:
-    """Writes events of one lead; ``orm`` says by which way."""
+    """Writes events of one lead, by SQL or, with ``orm``, by the ORM."""
 
     def __init__(self, table: str, *, orm: bool = False) -> None:
         self.table, self.orm = table, orm

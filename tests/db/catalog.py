@@ -1,4 +1,4 @@
-"""What the live database says of itself: the tests' own reading of PostgreSQL's catalog."""
+"""Queries of the live database's catalog, independent of the application."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def triggers() -> list[dict[str, Any]]:
 
 
 def functions() -> list[dict[str, Any]]:
-    """Our functions in the schema: name, source, settings, is_parsed_late (extensions left out)."""
+    """The project's functions, without extensions: name, source, settings, is_parsed_late."""
     return execute(
         """
         SELECT p.proname AS name, p.prosrc AS source, coalesce(p.proconfig, '{}') AS settings,

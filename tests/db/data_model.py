@@ -1,4 +1,4 @@
-"""Reads data_model.txt, the transcription of the data model that the catalog is held against."""
+"""Reads data_model.txt, the transcription of the data model that tests compare with the catalog."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Column:
     default: str | None
     members: tuple[str, ...]
     parent: str | None
-    on_delete: str | None  # r c n, as pg_constraint.confdeltype has it
+    on_delete: str | None  # r c n, as in pg_constraint.confdeltype
     privacy: str
 
     @property
@@ -47,7 +47,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Key:
-    """A uniqueness over ``columns``; ``special``: where, deferrable, nulls equal or nothing."""
+    """A unique key over ``columns``; ``special``: where, deferrable, nulls equal, or empty."""
 
     table: str
     columns: tuple[str, ...]

@@ -1,8 +1,8 @@
-"""The ciphers of privacy.md §2 written out once more, slowly, straight from their standards.
+"""A second, slow implementation of the ciphers of privacy.md §2, directly from their standards.
 
-AES-256 (FIPS 197), GCM (SP 800-38D), HMAC (RFC 2104) and base64url (RFC 4648 §5) share nothing
-with the libraries that the application uses; tests/db/test_envelope.py tries them on the vectors of
-their standards first.
+AES-256 (FIPS 197), GCM (SP 800-38D), HMAC (RFC 2104) and base64url (RFC 4648 §5) share no
+code with the libraries of the application. tests/db/test_envelope.py first checks them against the
+vectors of their standards.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _mixed(column: bytes) -> bytes:
 
 
 def aes256(key: bytes, block: bytes) -> bytes:
-    """One block encrypted."""
+    """Encrypt one block."""
     first, *between, last = _round_keys(key)
     state = _xor(block, first)
     for round_key in between:
@@ -131,7 +131,7 @@ def gcm_encrypt(key: bytes, nonce: bytes, plain: bytes, associated: bytes) -> by
 
 
 def gcm_decrypt(key: bytes, nonce: bytes, data: bytes, associated: bytes) -> bytes:
-    """Raises ValueError when the tag is another one."""
+    """Raise ValueError if the tag does not match."""
     ciphertext, tag = data[:-16], data[-16:]
     if tag != _tag(key, nonce, ciphertext, associated):
         raise ValueError("The tag is another one.")

@@ -1,4 +1,4 @@
-"""Errors and statements of the database say what is wrong and quote nothing that was written."""
+"""Database errors and logged statements name the fault and quote no value."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def refused(sql: str, params: list[Any]) -> DatabaseError:
 
 
 def printed(error: BaseException) -> str:
-    """All that a traceback shows but source lines, which are code."""
+    """The text of a traceback without source lines, which are code."""
     shown = [str(error), repr(error)]
     for one in (error.__cause__, error.__context__):
         if one is not None:
@@ -97,7 +97,7 @@ def test_an_error_quotes_nothing(case: str) -> None:
 
 
 @pytest.mark.django_db
-def test_a_taken_address_is_named_by_its_rule_only() -> None:
+def test_duplicate_address_is_named_by_its_rule_only() -> None:
     email = f"{'Marker'.lower()}@example.com"
     UserFactory(email=email)
     with pytest.raises(IntegrityError) as caught, transaction.atomic():
@@ -107,8 +107,8 @@ def test_a_taken_address_is_named_by_its_rule_only() -> None:
 
 
 @pytest.mark.django_db
-def test_without_the_backend_they_would_be_quoted(database_params: dict[str, Any]) -> None:
-    """What the tests above look for is really there."""
+def test_plain_psycopg_errors_quote_values(database_params: dict[str, Any]) -> None:
+    """The counterpart of the tests above: without the backend, the values are quoted."""
     quoted = set()
     with psycopg.connect(**database_params, autocommit=True) as plain:
         for case, (sql, params, _sqlstate) in ERRORS.items():
@@ -126,7 +126,7 @@ def database_params() -> dict[str, Any]:
 
 
 @pytest.mark.django_db
-def test_what_is_wrong_is_still_said() -> None:
+def test_error_still_names_the_fault() -> None:
     assert "does not exist" in str(refused("SELECT * FROM no_such_table", []))
     assert "no_such_column" in str(refused("SELECT no_such_column FROM users", []))
     assert str(refused("SELEC 1", [])).endswith("SQLSTATE 42601 at character 1 of the statement")
@@ -134,7 +134,7 @@ def test_what_is_wrong_is_still_said() -> None:
 
 
 @pytest.mark.django_db
-def test_the_diagnosis_stays_usable() -> None:
+def test_diagnosis_stays_usable() -> None:
     error = refused(*ERRORS["a check"][:2])
     assert isinstance(error, IntegrityError)
     assert error.__cause__.diag.constraint_name.startswith("users_email")  # type: ignore[union-attr]
@@ -149,18 +149,18 @@ def test_the_diagnosis_stays_usable() -> None:
 @pytest.mark.parametrize(
     "value", [f"{MARKER}\0", Jsonb({MARKER: "\0"}), [MARKER, 1]], ids=["text", "json", "list"]
 )
-def test_what_cannot_be_sent_is_not_quoted(value: Any) -> None:
+def test_value_that_cannot_be_sent_is_not_quoted(value: Any) -> None:
     assert MARKER not in printed(refused("SELECT %s::text", [value]))
 
 
 @pytest.mark.django_db
-def test_a_nul_is_named() -> None:
+def test_nul_character_is_named() -> None:
     assert "cannot contain NUL" in str(refused("SELECT %s", ["a\0"]))
 
 
 @pytest.mark.django_db
-def test_what_cannot_be_read_is_not_quoted() -> None:
-    """A fetch fails as well: Python has no year 10000."""
+def test_value_that_cannot_be_read_is_not_quoted() -> None:
+    """A fetch may fail too: Python has no year 10000."""
     for fetch in (lambda cursor: cursor.fetchone(), list):
         with connection.cursor() as cursor:
             cursor.execute("SELECT '12345-01-01'::date")
@@ -176,7 +176,7 @@ def test_connection_errors_keep_their_message(error: type) -> None:
 
 
 @pytest.mark.django_db
-def test_a_notice_is_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
+def test_notice_is_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"DO $$ BEGIN RAISE WARNING '{MARKER}'; END $$")
     assert MARKER not in "".join(capfd.readouterr())
@@ -213,7 +213,7 @@ def test_statements_are_logged_without_parameters(
 
 
 @pytest.mark.django_db
-def test_the_server_sees_no_value_in_a_statement() -> None:
+def test_server_sees_no_value_in_a_statement() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_query(), %s::text", [MARKER])
         statement, value = cursor.fetchone()
@@ -237,7 +237,7 @@ def of_new_sessions(name: str, value: str) -> None:
         cursor.execute(f"ALTER DATABASE \"{cursor.fetchone()[0]}\" SET {name} = '{value}'")
 
 
-def test_a_quiet_server_needs_no_warning(db: None, settings: Any) -> None:
+def test_quiet_server_gets_no_warning(db: None, settings: Any) -> None:
     settings.DEPLOYED = True
     for name, value in QUIET_LOG.items():
         of_new_sessions(name, value)
@@ -246,7 +246,7 @@ def test_a_quiet_server_needs_no_warning(db: None, settings: Any) -> None:
     assert server_log_is_quiet(None, databases=["default"]) == []
 
 
-def test_a_server_that_logs_values_is_named_where_we_are_deployed(db: None, settings: Any) -> None:
+def test_deployed_server_that_logs_values_gets_a_warning(db: None, settings: Any) -> None:
     of_new_sessions("log_parameter_max_length", "-1")
     of_new_sessions("log_min_messages", "warning")
     assert server_log_is_quiet(None, databases=["default"]) == []
@@ -256,7 +256,7 @@ def test_a_server_that_logs_values_is_named_where_we_are_deployed(db: None, sett
     assert "ALTER SYSTEM SET log_min_messages = 'log'" in warning.hint
 
 
-def test_a_server_that_cannot_be_asked_is_not_our_say(
+def test_unreachable_server_gets_no_warning(
     settings: Any, empty_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.DEPLOYED = True

@@ -1,6 +1,6 @@
-"""What is declared about columns is what the live database holds, Django's own tables included.
+"""The declarations of columns match the live database, including Django's own tables.
 
-A column without a decision fails here, and so does one that only the database has.
+A column without a declaration fails, and so does a column that only the database has.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ REPLACED = {
     ("analytics_events", "acquisition"),
     ("analytics_events", "properties"),
 }
-# Personal, and yet not in a person's export: secrets of an account, keyed hashes.
+# Personal, but not in a person's export: account secrets and keyed hashes.
 NOT_EXPORTED = {
     ("users", "password"),
     ("django_session", "session_key"),
@@ -159,7 +159,7 @@ def test_difference_is_named_with_file_and_declaration(
 
 
 @pytest.mark.parametrize("comment", [None, "", "P1 · a text is no declaration"])
-def test_a_field_without_a_declaration_is_found(comment: str | None, monkeypatch) -> None:
+def test_field_without_a_declaration_is_refused(comment: str | None, monkeypatch) -> None:
     field = User._meta.get_field("email")
     monkeypatch.setattr(field, "db_comment", comment)
     with pytest.raises(Undeclared, match=r"users\.email has no privacy class"):
@@ -177,8 +177,8 @@ def test_column_without_a_declaration_is_named_with_its_file(
         stop_if_undeclared()
 
 
-def test_a_table_that_django_makes_by_itself_is_in_the_list() -> None:
-    """Those of many-to-many fields have no class to write a declaration in."""
+def test_automatic_join_table_is_in_the_list() -> None:
+    """The join table of a many-to-many field has no class that could hold a declaration."""
     join = Group._meta.get_field("permissions").remote_field.through
     assert {c.name for t in tables() if t.model is join for c in t.columns} == {
         "id",
@@ -204,7 +204,7 @@ def test_emptied_columns_may_be_null() -> Iterator[str]:
 
 @advises
 def test_personal_columns_do_not_stay() -> Iterator[str]:
-    """Deleted, emptied, or replaced by a neutral value; kept only with a reason of its own."""
+    """They are deleted, emptied or replaced by a neutral value; kept only with a reason."""
     replaced = set()
     for column in columns():
         key, action = (column.table.name, column.name), column.erasure.action
@@ -233,8 +233,8 @@ def test_columns_of_deleted_rows_are_not_declared_to_stay() -> Iterator[str]:
 
 
 @advises
-def test_references_to_people_are_decided() -> Iterator[str]:
-    """A row belongs to the person, or a colleague did it: nothing is left to the default."""
+def test_references_to_people_have_a_decision() -> Iterator[str]:
+    """A declaration states whether the row belongs to the person or records a colleague's act."""
     for column in columns():
         if isinstance(column.field, models.ForeignKey):
             parent = column.field.related_model._meta.db_table
@@ -270,7 +270,7 @@ def test_export_has_everything_personal_but_secrets_and_hashes() -> Iterator[str
 
 
 def declare(monkeypatch: pytest.MonkeyPatch, name: str, declared: Classified) -> None:
-    """Give a column of users another declaration."""
+    """Replace the declaration of a column of users."""
     field = User._meta.get_field(name)
     monkeypatch.setattr(field, "db_comment", declared)
     made = [
@@ -326,19 +326,19 @@ def test_faulty_declaration_is_named_with_its_file(
     assert line.startswith(f"{of_class(User).file}: {advice}")
 
 
-def test_an_export_has_no_tables_that_are_about_nobody() -> None:
+def test_export_has_no_tables_without_personal_data() -> None:
     exported = {c.table.name for c in columns() if c.in_export}
     assert exported >= {"users", "leads", "consents", "payments", "analytics_events"}
     assert not exported & {"topics", "services", "content_items", "auth_group", "outbox_events"}
 
 
-def test_names_for_redaction_are_those_of_personal_columns() -> None:
+def test_redacted_names_are_those_of_personal_columns() -> None:
     names = data_map.personal_names()
     assert {"email", "phone", "note_encrypted", "session_key", "password"} <= names
     assert not names & {"id", "status", "created_at", "topic_code"}
 
 
-def test_a_declaration_is_a_text_to_django_and_its_migrations() -> None:
+def test_declaration_is_a_string_for_django_and_its_migrations() -> None:
     declared = p1("e-mail", erasure=DELETE, export=False)
     assert (declared, declared.meaning) == ("P1 · e-mail", "e-mail")
     assert serializer_factory(declared).serialize() == ("'P1 · e-mail'", set())
@@ -349,7 +349,7 @@ def test_a_declaration_is_a_text_to_django_and_its_migrations() -> None:
         assert cursor.fetchone() == ("P1 · e-mail",)
 
 
-def test_what_is_not_said_follows_from_the_class() -> None:
+def test_declaration_has_defaults_by_its_class() -> None:
     for made, privacy in ((p0("a"), "P0"), (p1("a"), "P1"), (p2("a"), "P2")):
         assert (made.privacy, made.erasure, made.export) == (privacy, None, None)
     assert str(keep("a reason")) == "kept: a reason"

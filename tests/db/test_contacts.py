@@ -1,4 +1,4 @@
-"""Two spellings of one contact come to the same, and the database takes it."""
+"""All spellings of a contact have one normalised form, which the database accepts."""
 
 from __future__ import annotations
 
@@ -100,16 +100,16 @@ REFUSED = {
 BLANK = ["", " ", "\u200b", "\0", "x" * 1_000_000, None, 79991234567, b"ivan@example.com"]
 
 
-def test_spellings_of_one_contact_come_to_the_same() -> None:
-    found = {
+def test_spellings_of_one_contact_are_normalised_alike() -> None:
+    normalised = {
         (channel, expected): {normalise(channel, text) for text in texts}
         for (channel, expected), texts in SAME.items()
     }
-    assert found == {(channel, expected): {expected} for channel, expected in SAME}
+    assert normalised == {(channel, expected): {expected} for channel, expected in SAME}
 
 
 def check_refused(channel: str, text: str) -> None:
-    """The text is refused, and the refusal contains nothing of it."""
+    """The text is refused and not quoted."""
     with pytest.raises(ContactInvalid) as caught:
         normalise(channel, text)
     error = caught.value
@@ -131,7 +131,7 @@ def test_text_that_is_no_contact_is_refused_and_not_quoted(channel: str) -> None
     check_each(texts, lambda text: check_refused(channel, text), undo=False)
 
 
-def test_nothing_and_everything_is_no_contact() -> None:
+def test_blank_or_oversized_value_is_no_contact() -> None:
     cases = [
         (f"{channel} {value!r:.20}", (channel, value)) for channel in READERS for value in BLANK
     ]
@@ -143,7 +143,7 @@ def test_nothing_and_everything_is_no_contact() -> None:
     check_each(cases, check, undo=False)
 
 
-def test_a_refusal_speaks_the_language_of_the_moment() -> None:
+def test_refusal_is_in_the_active_language() -> None:
     error = ContactInvalid("phone")
     with translation.override("en"):
         assert str(error).startswith("A phone number")
@@ -160,7 +160,7 @@ def test_every_channel_has_a_reader() -> None:
 
 
 def refused_by(rule: str, column: str, values: list[str]) -> list[str]:
-    """The values that a CHECK of ``users`` does not let in."""
+    """The values that a CHECK of ``users`` refuses."""
     (check,) = execute(
         "SELECT pg_get_expr(conbin, conrelid) AS sql FROM pg_constraint WHERE conname = %s", [rule]
     )
@@ -171,7 +171,7 @@ def refused_by(rule: str, column: str, values: list[str]) -> list[str]:
     return [row["value"] for row in rows]
 
 
-# All of Unicode but for planes without letters, and the scripts of people in Europe.
+# All of Unicode except planes without letters, and the scripts of Europe.
 ALPHABETS = {
     "Europe": ([*range(0x800)], 1_000),
     "all": ([*range(0x20000), *range(0xE0000, 0xE1000)], 100_000),
@@ -180,43 +180,44 @@ ALPHABETS = {
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("alphabet", ["Europe", pytest.param("all", marks=pytest.mark.slow)])
-def test_users_take_a_normalised_address_with_any_letter(alphabet: str) -> None:
-    """The server's lower case is the one of Python."""
+def test_users_accept_a_normalised_address_with_any_letter(alphabet: str) -> None:
+    """The server and Python lower-case every letter alike."""
     codes, least = ALPHABETS[alphabet]
     accepted = []
     for code in codes:
         for text in (f"{chr(code)}a@example.com", f"a{chr(code)}@{chr(code)}e.com"):
             try:
-                found = normalise("email", text)
+                address = normalise("email", text)
             except ContactInvalid:
                 continue
-            assert normalise("email", found) == found
-            accepted.append(found)
+            assert normalise("email", address) == address
+            accepted.append(address)
     assert len(accepted) > least
     assert refused_by("users_email_is_normalised", "email", accepted) == []
     assert refused_by("users_email_is_lower_case", "email", accepted) == []
 
 
 @pytest.mark.django_db
-def test_users_take_a_normalised_phone_and_telegram_id() -> None:
+def test_users_accept_a_normalised_phone_and_telegram_id() -> None:
     phones = [normalised for channel, normalised in SAME if channel == "phone"]
     assert refused_by("users_phone_is_e164", "phone", phones) == []
     assert refused_by("users_telegram_user_id_is_digits", "telegram_user_id", ["123456789"]) == []
 
 
-# Values nobody thought of
+# Random values
 
 quickly = settings(max_examples=300, deadline=None)
+SHORT = st.text(max_size=40)
 PHONY = st.text(st.sampled_from("+0123456789789 -().\u00a0８٧\u200b/"), max_size=24)
-ADDRESS = st.builds("{}@{}.{}".format, st.text(min_size=1, max_size=12), st.text(), st.text())
-LINKED = st.builds("{}{}".format, st.sampled_from(["t.me/", "@", "https://t.me/"]), st.text())
+ADDRESS = st.builds("{}@{}.{}".format, st.text(min_size=1, max_size=12), SHORT, SHORT)
+LINKED = st.builds("{}{}".format, st.sampled_from(["t.me/", "@", "https://t.me/"]), SHORT)
 
 
 @quickly
-@given(st.sampled_from(sorted(READERS)), st.text() | PHONY | ADDRESS | LINKED)
+@given(st.sampled_from(sorted(READERS)), SHORT | PHONY | ADDRESS | LINKED)
 @example("email", "ΑΣ@example.com")
 @example("email", "İ@İ.com")
-def test_what_is_normalised_stays_as_it_is(channel: str, text: str) -> None:
+def test_normalisation_is_idempotent(channel: str, text: str) -> None:
     try:
         once = normalise(channel, text)
     except ContactInvalid:
@@ -233,7 +234,9 @@ BETWEEN = st.sampled_from(["", " ", "-", "\u00a0", " (", ") ", ".", "\u2011", "\
     DIGITS, st.sampled_from(["8", "+7", "7", "007"]), st.lists(BETWEEN, min_size=10, max_size=10)
 )
 @example("0" * 10, "8", ["", "(", ")", *[""] * 7])
-def test_a_russian_number_has_one_spelling(digits: str, prefix: str, between: list[str]) -> None:
+def test_russian_number_has_one_normalised_form(
+    digits: str, prefix: str, between: list[str]
+) -> None:
     spelled = prefix + "".join(map("".join, zip(between, digits, strict=True)))
     if "(0)" in re.sub(r"[^0-9()]", "", spelled):
         return  # a trunk zero: no digit of this number

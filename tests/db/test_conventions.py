@@ -20,7 +20,7 @@ from tests.advice import advises, of_class, of_column, of_field, of_function, of
 from tests.db import catalog
 
 pytestmark = pytest.mark.django_db
-HERE = "tests/db/test_conventions.py"
+THIS_FILE = "tests/db/test_conventions.py"
 
 # data-model.md §0: "Exceptions".
 TEXT_KEYS = {
@@ -30,7 +30,7 @@ TEXT_KEYS = {
     "tracking_events": "event_name",
     "system_settings": "key",
 }
-# Calendar days, and the wall time of working hours: not moments.
+# Calendar days, and the wall-clock time of working hours: not points in time.
 DAYS_AND_HOURS = {
     ("schedule_rules", "valid_from"): "date",
     ("schedule_rules", "valid_until"): "date",
@@ -39,23 +39,28 @@ DAYS_AND_HOURS = {
     ("diary_entries", "entry_date"): "date",
     ("interactive_run_totals", "day"): "date",
 }
-# Column name to the suffix of the CHECK that it has wherever it stands.
+# Column name to the suffix of the CHECK that every such column has.
 CHECK_BY_NAME = {
     r"slug": "is_slug",
     r"title|name|display_name|seo_title|subject": "not_blank",
     r"timezone": "is_iana_zone",
     r"anonymous_id|deep_link_id": "is_opaque",
     r"action|entity_type|event_type|aggregate_type|last_error|key|code|event_name": "is_code",
+    r"(provider_\w+|client_request|external_\w+)_id|idempotency_key": "is_external_id",
+    r"public_url|canonical_url": "is_address",
+    r"object_key|file_url": "is_object_key",
+    r"(?!public_|canonical_|file_)\w+_url": "is_https",
     r".*_encrypted": "is_sealed",
     r".*_bidx": "is_blind_index",
 }
-# Names that mean something else there.
+# Columns in which such a name means something else.
 OTHER_MEANING = {
     ("roles", "code"),  # a closed set
     ("payment_webhook_events", "last_error"),  # a closed set
     ("ugc_moderation_actions", "action"),  # a closed set
     ("payment_webhook_events", "event_type"),  # the provider's dotted name
     ("tracking_event_params", "name"),  # a|b, its own rule
+    ("leases", "name"),  # a code with the id of a row, its own rule
     # Foreign keys to tracking_events.
     ("tracking_event_params", "event_name"),
     ("lead_timeline_events", "event_name"),
@@ -84,32 +89,33 @@ def test_tables_have_explicit_names_without_an_app_prefix() -> Iterator[str]:
 
 @advises
 def test_keys_are_uuid_version_7_from_the_database_and_from_python() -> Iterator[str]:
-    found = {(c["table"], c["name"]): c for c in catalog.columns()}
+    by_name = {(c["table"], c["name"]): c for c in catalog.columns()}
     for model in catalog.project_models():
         table, key = model._meta.db_table, model._meta.pk
-        column = found[table, key.column]
+        column = by_name[table, key.column]
         actual = (key.column, column["type"], column["default"])
         if table in TEXT_KEYS:
             if actual != (TEXT_KEYS[table], "text", None):
                 yield of_field(key)(
-                    f"declare the text key {TEXT_KEYS[table]} (see TEXT_KEYS in {HERE}) as",
+                    f"declare the text key {TEXT_KEYS[table]} (see TEXT_KEYS in {THIS_FILE}) as",
                     f"it is {actual}",
                 )
             continue
         if actual != ("id", "uuid", "uuid7()"):
             yield of_class(model)(
-                f"inherit from Entity (or list the table in TEXT_KEYS in {HERE})", f"it is {actual}"
+                f"inherit from Entity (or list the table in TEXT_KEYS in {THIS_FILE})",
+                f"it is {actual}",
             )
             continue
         first, second = key.get_default(), key.get_default()
         if (first.version, first < second) != (7, True):
             yield of_field(key)("set default=uuid7 on", f"the default makes {first}, {second}")
     for table in {*TEXT_KEYS} - {*catalog.project_tables()}:
-        yield f"{HERE}: remove `{table}` from TEXT_KEYS: there is no such table"
+        yield f"{THIS_FILE}: remove `{table}` from TEXT_KEYS: there is no such table"
 
 
 @advises
-def test_moments_are_timestamptz_and_finite() -> Iterator[str]:
+def test_times_are_timestamptz_and_finite() -> Iterator[str]:
     definitions: dict[str, str] = {}
     for row in catalog.constraints():
         definitions[row["table"]] = definitions.get(row["table"], "") + row["definition"]
@@ -122,7 +128,7 @@ def test_moments_are_timestamptz_and_finite() -> Iterator[str]:
         expected = DAYS_AND_HOURS.get(where, "timestamp with time zone")
         if column["type"] != expected:
             yield of_column(*where)(
-                f"make a DateTimeField of (or list it in DAYS_AND_HOURS in {HERE})",
+                f"make a DateTimeField of (or list it in DAYS_AND_HOURS in {THIS_FILE})",
                 f"the type is {column['type']}, not {expected}",
             )
         elif expected != "time without time zone" and not re.search(
@@ -133,11 +139,11 @@ def test_moments_are_timestamptz_and_finite() -> Iterator[str]:
                 "no CHECK refuses infinity",
             )
     for table, column in DAYS_AND_HOURS.keys() - seen:
-        yield f"{HERE}: remove `{table}.{column}` from DAYS_AND_HOURS: there is no such column"
+        yield f"{THIS_FILE}: remove `{table}.{column}` from DAYS_AND_HOURS: there is no such column"
 
 
 @advises
-def test_created_at_and_updated_at_are_the_databases() -> Iterator[str]:
+def test_database_sets_created_at_and_updated_at() -> Iterator[str]:
     touched = {t["table"] for t in catalog.triggers() if t["function"] == "touch_updated_at"}
     updated = set()
     for column in catalog.columns():
@@ -184,14 +190,14 @@ def test_names_state_the_rule() -> Iterator[str]:
 
 @advises
 def test_indexes_are_valid_and_serve_a_query() -> Iterator[str]:
-    """Unless the index is there for a key or a rule."""
+    """Except indexes of keys and rules."""
     for index in catalog.indexes():
-        place = of_rule(index["table"], index["name"])
+        location = of_rule(index["table"], index["name"])
         if not index["is_valid"]:
-            yield place("build again (DROP, CREATE INDEX CONCURRENTLY) in a migration")
+            yield location("build again (DROP, CREATE INDEX CONCURRENTLY) in a migration")
         by_itself = not index["of_constraint"] and not index["is_unique"]
         if by_itself and len(index["comment"] or "") <= 5:
-            yield place(
+            yield location(
                 "name the query in serves= of the Index", f"the comment is {index['comment']!r}"
             )
 
@@ -220,7 +226,7 @@ def test_foreign_keys_have_an_index_for_deletes() -> Iterator[str]:
 
 @advises
 def test_tables_and_columns_have_a_comment_with_their_class() -> Iterator[str]:
-    """Those of Django too: every column has a decision about its content."""
+    """Includes Django's tables: every column has a privacy class."""
     columns = catalog.execute(
         """
         SELECT c.relname AS "table", a.attname AS name, col_description(c.oid, a.attnum) AS comment,
@@ -247,11 +253,13 @@ def test_sealed_columns_are_personal_and_sensitive_columns_sealed() -> Iterator[
     for column in catalog.columns():
         sealed = column["name"].endswith(("_encrypted", "_bidx"))
         privacy = (column["comment"] or "")[:2]
-        place = of_column(column["table"], column["name"])
+        location = of_column(column["table"], column["name"])
         if sealed and privacy not in {"P1", "P2"}:
-            yield place("declare p1() or p2() beside", "a sealed column is personal or sensitive")
+            yield location(
+                "declare p1() or p2() beside", "a sealed column is personal or sensitive"
+            )
         if privacy == "P2" and not sealed:
-            yield place(
+            yield location(
                 "make a SealedField called *_encrypted of", "a sensitive column is stored sealed"
             )
 
@@ -276,11 +284,11 @@ TYPES = {
 
 @advises
 def test_columns_have_allowed_types() -> Iterator[str]:
-    """No varchar with a limit hidden in the type, no enum types that cannot lose a value."""
+    """No varchar with a limit hidden in the type, and no enum types, which cannot lose a value."""
     for column in catalog.columns():
         if column["type"] not in TYPES:
             yield of_column(column["table"], column["name"])(
-                f"use SingleLineTextField, Text or another type of TYPES in {HERE} for",
+                f"use SingleLineTextField, Text or another type of TYPES in {THIS_FILE} for",
                 f"the type is {column['type']}",
             )
     for row in catalog.execute(
@@ -296,21 +304,21 @@ def test_closed_sets_have_one_source() -> Iterator[str]:
     for model in catalog.project_models():
         table = model._meta.db_table
         for field in model._meta.concrete_fields:
-            place = of_field(field)
+            location = of_field(field)
             if not isinstance(field, fields.ClosedSet):
                 if field.choices:
-                    yield place("make a ClosedSet of", "it lists choices of its own")
+                    yield location("make a ClosedSet of", "it lists choices of its own")
             elif (table, f"{table}_{field.column}_in_set") not in checks:
-                yield place(
+                yield location(
                     "make a migration with the CHECK of the ClosedSet",
                     f"{table}_{field.column}_in_set is missing",
                 )
             elif [*field.members.values] != [value for value, _label in field.flatchoices]:
-                yield place("leave the choices to the TextChoices of", "they differ")
+                yield location("leave the choices to the TextChoices of", "they differ")
 
 
 @advises
-def test_columns_of_a_name_have_their_check() -> Iterator[str]:
+def test_columns_have_the_check_of_their_name() -> Iterator[str]:
     checks = table_checks()
     seen = set()
     for column in catalog.columns():
@@ -322,36 +330,36 @@ def test_columns_of_a_name_have_their_check() -> Iterator[str]:
                 if (where[0], rule) not in checks:
                     yield of_column(*where)(
                         f"declare the CHECK {rule} (see ebalance/db/rules.py), or list the column "
-                        f"in OTHER_MEANING in {HERE}, for",
+                        f"in OTHER_MEANING in {THIS_FILE}, for",
                         "columns of this name have it",
                     )
     for pattern in CHECK_BY_NAME.keys() - seen:
-        yield f"{HERE}: remove `{pattern}` from CHECK_BY_NAME: no column has such a name"
+        yield f"{THIS_FILE}: remove `{pattern}` from CHECK_BY_NAME: no column has such a name"
 
 
 @advises
-def test_deletes_are_decided_in_the_database() -> Iterator[str]:
+def test_database_performs_delete_actions() -> Iterator[str]:
     actions = {DB_CASCADE: "c", DB_RESTRICT: "r", DB_SET_NULL: "n"}
     in_catalog = {row["name"]: row for row in catalog.constraints() if row["kind"] == "f"}
     for model in catalog.project_models():
         for field in model._meta.concrete_fields:
             if isinstance(field, models.ForeignKey):
-                place = of_field(field)
+                location = of_field(field)
                 row = in_catalog.pop(f"{model._meta.db_table}_{field.column}_fk", None)
                 action = actions.get(field.remote_field.on_delete)
                 if action is None:
-                    yield place(
+                    yield location(
                         "use DB_CASCADE, DB_RESTRICT or DB_SET_NULL (ebalance/db/on_delete.py) for"
                     )
                 elif row is None:
-                    yield place("make a migration with the foreign key of", "it is missing")
+                    yield location("make a migration with the foreign key of", "it is missing")
                 elif row["on_delete"] != action:
-                    yield place(
+                    yield location(
                         "make a migration for on_delete of",
                         f"the database has {row['on_delete']}, the model {action}",
                     )
                 elif not (row["is_validated"] and row["is_deferrable"]):
-                    yield place("validate and defer in a migration the foreign key of")
+                    yield location("validate and defer in a migration the foreign key of")
     for row in in_catalog.values():
         yield of_rule(row["table"], row["name"])(
             "declare a RestrictForeignKey for", "no field has this key"
@@ -359,7 +367,7 @@ def test_deletes_are_decided_in_the_database() -> Iterator[str]:
 
 
 @advises
-def test_join_tables_have_a_key_of_their_own_and_a_unique_pair() -> Iterator[str]:
+def test_join_tables_have_their_own_key_and_a_unique_pair() -> Iterator[str]:
     unique = {(r["table"], r["definition"]) for r in catalog.constraints() if r["kind"] == "u"}
     fields_with_joins = [
         field for model in catalog.project_models() for field in model._meta.local_many_to_many
@@ -377,53 +385,54 @@ def test_join_tables_have_a_key_of_their_own_and_a_unique_pair() -> Iterator[str
             yield of_class(join)(f"declare rules.Unique over ({pair}) in")
 
 
-# Beside the one: it asks to be tried again, and says of an actor what the foreign key would.
+# raise_refusal() itself, and a function that asks for a retry or names an unknown actor.
 RAISING = {"raise_refusal", "record_audit_entry"}
 
 
 @advises
-def test_triggers_are_on_and_refuse_through_one_function() -> Iterator[str]:
+def test_triggers_are_enabled_and_refuse_through_one_function() -> Iterator[str]:
     for trigger in catalog.triggers():
         if trigger["enabled"] != "O":
             yield of_rule(trigger["table"], trigger["name"])("enable in a migration the trigger")
     for function in catalog.functions():
-        place = of_function(function["name"])
+        location = of_function(function["name"])
         raises = re.search(r"\bRAISE\s+EXCEPTION\b", function["source"], re.IGNORECASE)
         if bool(raises) != (function["name"] in RAISING):
-            yield place(
-                f"refuse by raise_refusal() and no RAISE EXCEPTION (or see RAISING in {HERE}) in"
+            yield location(
+                "refuse by raise_refusal() and no RAISE EXCEPTION "
+                f"(or see RAISING in {THIS_FILE}) in"
             )
         if "pgtrigger" in function["source"]:
-            yield place("remove pgtrigger.ignore from", "no session setting switches a rule off")
+            yield location("remove pgtrigger.ignore from", "no session setting switches a rule off")
 
 
-# Called only by functions that set the search_path, or by nobody's rule (uuid7).
+# Called only by functions that set the search_path, or by no rule (uuid7).
 INNER = {"is_p0_value", "is_p0_envelope", "is_p0_envelope_value", "event_offence", "uuid7"}
 
 
 @advises
-def test_a_callers_search_path_changes_no_function() -> Iterator[str]:
-    """A body parsed at its creation is bound; one parsed when it runs sets its own path."""
+def test_search_path_of_the_caller_changes_no_function() -> Iterator[str]:
+    """A body is either parsed at its creation, or sets its own search_path."""
     for function in catalog.functions():
-        place = of_function(function["name"])
+        location = of_function(function["name"])
         if function["name"] in INNER:
             declared = function["source"].split("BEGIN")[0]
             if re.search(r"\b(?<!\.)(text|jsonb|uuid|date|inet)\b.*(:=|;)", declared):
-                yield place("write pg_catalog. before the types of the variables in")
+                yield location("write pg_catalog. before the types of the variables in")
         elif function["name"] == "touch_updated_at":
             if function["source"].split() != (
                 ["BEGIN", "NEW.updated_at", ":=", "pg_catalog.now();", "RETURN", "NEW;", "END"]
             ):
-                yield place("set nothing but updated_at in", "it does without a search_path")
+                yield location("set nothing but updated_at in", "it does without a search_path")
         elif function["is_parsed_late"] and (
             "search_path=pg_catalog, pg_temp" not in function["settings"]
         ):
-            yield place("write SET search_path = pg_catalog, pg_temp in")
+            yield location("write SET search_path = pg_catalog, pg_temp in")
 
 
 @advises
 def test_functions_name_their_schema() -> Iterator[str]:
-    """A temporary table of the same name must not stand in for the real one."""
+    """A temporary table must not replace a table of the same name."""
     tables = "|".join([*catalog.project_tables(), "[a-z_]*refus[a-z_]*"])
     for function in catalog.functions():
         code = re.sub(r"'[^']*'|--[^\n]*", "", function["source"])
@@ -433,7 +442,7 @@ def test_functions_name_their_schema() -> Iterator[str]:
 
 
 @advises
-def test_catalog_holds_what_the_models_declare_and_no_more() -> Iterator[str]:
+def test_catalog_holds_exactly_the_declared_objects() -> Iterator[str]:
     declared: dict[str, set[tuple[str, str]]] = {
         kind: set() for kind in ("CHECK", "UNIQUE", "EXCLUDE", "UNIQUE INDEX", "INDEX", "TRIGGER")
     }
@@ -451,22 +460,22 @@ def test_catalog_holds_what_the_models_declare_and_no_more() -> Iterator[str]:
         declared["INDEX"] |= {(table, index.name) for index in model._meta.indexes}
         declared["TRIGGER"] |= {(table, t.rule) for t in getattr(model._meta, "triggers", [])}
     indexes = catalog.indexes()
-    found = {
+    actual = {
         kind: {(r["table"], r["name"]) for r in catalog.constraints() if r["kind"] == letter}
         for kind, letter in [("CHECK", "c"), ("UNIQUE", "u"), ("EXCLUDE", "x")]
     }
-    found["UNIQUE INDEX"] = {
+    actual["UNIQUE INDEX"] = {
         (i["table"], i["name"]) for i in indexes if i["is_unique"] and not i["of_constraint"]
     }
-    found["TRIGGER"] = {(t["table"], t["name"]) for t in catalog.triggers()}
-    # Foreign keys bring indexes that no model lists.
-    found["INDEX"] = {(i["table"], i["name"]) for i in indexes} & declared["INDEX"]
+    actual["TRIGGER"] = {(t["table"], t["name"]) for t in catalog.triggers()}
+    # Foreign keys have indexes that no model lists.
+    actual["INDEX"] = {(i["table"], i["name"]) for i in indexes} & declared["INDEX"]
     for kind in declared:
-        for table, name in declared[kind] - found[kind]:
+        for table, name in declared[kind] - actual[kind]:
             yield of_rule(table, name)(
                 f"run makemigrations for the {kind}", "the database has none"
             )
-        for table, name in found[kind] - declared[kind]:
+        for table, name in actual[kind] - declared[kind]:
             yield of_rule(table, name)(
                 f"declare in Meta of the model (or drop in a migration) the {kind}",
                 f"only the table {table} has it",
@@ -474,7 +483,7 @@ def test_catalog_holds_what_the_models_declare_and_no_more() -> Iterator[str]:
 
 
 @advises
-def test_models_say_what_a_row_is() -> Iterator[str]:
+def test_models_describe_a_row() -> Iterator[str]:
     for model in catalog.project_models():
         text = model.__doc__ or ""
         generated = text.startswith(f"{model.__name__}(")
@@ -489,12 +498,12 @@ def test_models_say_what_a_row_is() -> Iterator[str]:
 A = "booking/models/appointments.py:{line}: "
 FUNCTION = "CREATE FUNCTION {} RETURNS trigger LANGUAGE plpgsql SET search_path = {} AS $$ {} $$"
 PATH = "pg_catalog, pg_temp"
-# A fault in the database, the test that finds it, and its advice.
+# A fault in the database, the test that detects it, and its advice.
 FAULTS: dict[str, tuple[str, Callable[[], None], str]] = {
     "a type with a limit": (
         "ALTER TABLE appointments ADD jotting varchar(20)",
         test_columns_have_allowed_types,
-        A + f"use SingleLineTextField, Text or another type of TYPES in {HERE} for "
+        A + f"use SingleLineTextField, Text or another type of TYPES in {THIS_FILE} for "
         "`Appointment.jotting`: the type is character varying(20)",
     ),
     "an enum": (
@@ -522,27 +531,27 @@ FAULTS: dict[str, tuple[str, Callable[[], None], str]] = {
     "another key": (
         "ALTER TABLE appointments ALTER id DROP DEFAULT",
         test_keys_are_uuid_version_7_from_the_database_and_from_python,
-        A + f"inherit from Entity (or list the table in TEXT_KEYS in {HERE}) `Appointment`",
+        A + f"inherit from Entity (or list the table in TEXT_KEYS in {THIS_FILE}) `Appointment`",
     ),
     "a moment without a zone": (
         "ALTER TABLE appointments ADD noted_at timestamp",
-        test_moments_are_timestamptz_and_finite,
-        A + f"make a DateTimeField of (or list it in DAYS_AND_HOURS in {HERE}) "
+        test_times_are_timestamptz_and_finite,
+        A + f"make a DateTimeField of (or list it in DAYS_AND_HOURS in {THIS_FILE}) "
         "`Appointment.noted_at`",
     ),
     "a moment that may be infinite": (
         "ALTER TABLE appointments ADD noted_at timestamptz",
-        test_moments_are_timestamptz_and_finite,
+        test_times_are_timestamptz_and_finite,
         A + "add the column to rules.finite() in Meta.constraints, for `Appointment.noted_at`",
     ),
     "updated_at of the writer": (
         "ALTER TABLE appointments ALTER updated_at DROP DEFAULT",
-        test_created_at_and_updated_at_are_the_databases,
+        test_database_sets_created_at_and_updated_at,
         A + "declare it by updated_at() of ebalance/db/fields.py: `Appointment.updated_at`",
     ),
     "updated_at that nothing sets": (
         "DROP TRIGGER appointments_touch_updated_at ON appointments",
-        test_created_at_and_updated_at_are_the_databases,
+        test_database_sets_created_at_and_updated_at,
         A + 'add triggers.touch_updated_at("appointments") to Meta.triggers of `Appointment`',
     ),
     "a generated name": (
@@ -585,42 +594,42 @@ FAULTS: dict[str, tuple[str, Callable[[], None], str]] = {
     ),
     "a slug without its CHECK": (
         "ALTER TABLE appointments ADD slug text",
-        test_columns_of_a_name_have_their_check,
+        test_columns_have_the_check_of_their_name,
         A + "declare the CHECK appointments_slug_is_slug (see ebalance/db/rules.py), or list the "
-        f"column in OTHER_MEANING in {HERE}, for `Appointment.slug`",
+        f"column in OTHER_MEANING in {THIS_FILE}, for `Appointment.slug`",
     ),
     "another delete action": (
         "ALTER TABLE appointments DROP CONSTRAINT appointments_lead_id_fk, ADD CONSTRAINT "
         "appointments_lead_id_fk FOREIGN KEY (lead_id) REFERENCES leads ON DELETE CASCADE",
-        test_deletes_are_decided_in_the_database,
+        test_database_performs_delete_actions,
         A + "make a migration for on_delete of `Appointment.lead`: the database has c, the model r",
     ),
     "a reference without a field": (
         "ALTER TABLE appointments ADD tag_id uuid "
         "CONSTRAINT appointments_tag_id_fk REFERENCES tags",
-        test_deletes_are_decided_in_the_database,
+        test_database_performs_delete_actions,
         A + "declare a RestrictForeignKey for `appointments_tag_id_fk`",
     ),
     "a pair that is not unique": (
         "ALTER TABLE content_item_topics DROP CONSTRAINT content_item_topics_once",
-        test_join_tables_have_a_key_of_their_own_and_a_unique_pair,
+        test_join_tables_have_their_own_key_and_a_unique_pair,
         "content/models/items.py:{join}: declare rules.Unique over (content_item_id, topic_code) "
         "in `ContentItemTopic`",
     ),
     "a trigger that is off": (
         "ALTER TABLE appointments DISABLE TRIGGER appointments_status_transition",
-        test_triggers_are_on_and_refuse_through_one_function,
+        test_triggers_are_enabled_and_refuse_through_one_function,
         A + "enable in a migration the trigger `appointments_status_transition`",
     ),
     "a function that raises by itself": (
         FUNCTION.format("note()", PATH, "BEGIN RAISE EXCEPTION 'no'; END"),
-        test_triggers_are_on_and_refuse_through_one_function,
+        test_triggers_are_enabled_and_refuse_through_one_function,
         "<app>/migrations/sql/: refuse by raise_refusal() and no RAISE EXCEPTION "
-        f"(or see RAISING in {HERE}) in `public.note()`",
+        f"(or see RAISING in {THIS_FILE}) in `public.note()`",
     ),
     "the caller's search_path": (
         "ALTER FUNCTION appointments_replaces_rescheduled() RESET search_path",
-        test_a_callers_search_path_changes_no_function,
+        test_search_path_of_the_caller_changes_no_function,
         A + "write SET search_path = pg_catalog, pg_temp in `appointments_replaces_rescheduled`",
     ),
     "a table without its schema": (
@@ -630,18 +639,18 @@ FAULTS: dict[str, tuple[str, Callable[[], None], str]] = {
     ),
     "a function of a migration": (
         "ALTER FUNCTION guard_p0_event() RESET search_path",
-        test_a_callers_search_path_changes_no_function,
+        test_search_path_of_the_caller_changes_no_function,
         "identity/migrations/sql/0001_functions.sql: write SET search_path = pg_catalog, "
         "pg_temp in `public.guard_p0_event()`",
     ),
     "a rule of the database alone": (
         "ALTER TABLE appointments ADD CONSTRAINT appointments_short CHECK (true)",
-        test_catalog_holds_what_the_models_declare_and_no_more,
+        test_catalog_holds_exactly_the_declared_objects,
         A + "declare in Meta of the model (or drop in a migration) the CHECK `appointments_short`",
     ),
     "a rule of the model alone": (
         "DROP TRIGGER appointments_status_transition ON appointments",
-        test_catalog_holds_what_the_models_declare_and_no_more,
+        test_catalog_holds_exactly_the_declared_objects,
         A + "run makemigrations for the TRIGGER `appointments_status_transition`",
     ),
 }
@@ -654,17 +663,17 @@ def test_advice_names_file_and_declaration(fault: str) -> None:
         advice = advice.replace(mark, of_class(model).file.rpartition(":")[2])
     catalog.execute(statement)
     lines = [*test.__wrapped__()]
-    assert [found for found in lines if found.startswith(advice)], lines
+    assert [line for line in lines if line.startswith(advice)], lines
 
 
 def test_advice_about_models_names_file_and_declaration(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Faults of the models alone; all lines of a run stand in one message."""
+    """Faults of the models only; one message holds all lines of a run."""
     monkeypatch.setattr(Appointment._meta, "original_attrs", {})
     monkeypatch.setattr(Appointment, "__doc__", None)
     monkeypatch.delattr(Appointment, "__str__")
     file = of_class(Appointment).file
     with pytest.raises(pytest.fail.Exception) as caught:
-        test_models_say_what_a_row_is()
+        test_models_describe_a_row()
     title, *lines = str(caught.value).splitlines()
     assert title == "To do:"
     assert {*lines} >= {

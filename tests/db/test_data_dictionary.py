@@ -1,4 +1,4 @@
-"""docs/data-dictionary.md says what the models declare."""
+"""docs/data-dictionary.md matches the declarations of the models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.advice import advises, of_class, of_column, of_table
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch) -> Path:
-    """Where the command writes, instead of docs/."""
+    """The file that the command writes, instead of the one in docs/."""
     path = tmp_path / "data-dictionary.md"
     monkeypatch.setattr("ebalance.db.management.commands.data_dictionary.FILE", path)
     return path
@@ -36,22 +36,22 @@ def test_dictionary_in_docs_is_up_to_date() -> Iterator[str]:
     written, wanted = lines_of_tables(text), lines_of_tables(dictionary.render())
     for key in written.keys() | wanted.keys():
         if written.get(key) != wanted.get(key):
-            place = of_column(*key) if key[1] else of_table(key[0])
-            yield f"{do} for `{place.declaration}` ({place.file})"
+            location = of_column(*key) if key[1] else of_table(key[0])
+            yield f"{do} for `{location.declaration}` ({location.file})"
 
 
 def lines_of_tables(text: str) -> dict[tuple[str, str], str]:
-    """The line of each column by table and column, the head of each table by its name alone."""
-    found: dict[tuple[str, str], str] = {}
+    """The line of each column by table and column, and the head of each table by its name."""
+    lines: dict[tuple[str, str], str] = {}
     table = ""
     for line in text.splitlines():
         if line.startswith("### "):
             table = line.removeprefix("### ")
         elif column := re.match(r"\| `(\w+)`", line):
-            found[table, column[1]] = line
+            lines[table, column[1]] = line
         elif table and not line.startswith(("|", "#")):
-            found[table, ""] = found.get((table, ""), "") + line
-    return found
+            lines[table, ""] = lines.get((table, ""), "") + line
+    return lines
 
 
 def test_stale_dictionary_is_named_with_its_declaration(
@@ -70,7 +70,7 @@ def test_stale_dictionary_is_named_with_its_declaration(
 
 
 @pytest.mark.parametrize("content", [None, "", "# Data dictionary\n"])
-def test_a_stale_or_missing_dictionary_is_refused_and_left_as_it_is(
+def test_stale_or_missing_dictionary_is_refused_and_unchanged(
     file: Path, content: str | None
 ) -> None:
     if content is not None:
@@ -80,33 +80,33 @@ def test_a_stale_or_missing_dictionary_is_refused_and_left_as_it_is(
     assert (file.read_text() if file.exists() else None) == content
 
 
-def test_it_is_written_and_then_up_to_date(file: Path) -> None:
+def test_written_dictionary_is_up_to_date(file: Path) -> None:
     out = io.StringIO()
     call_command("data_dictionary", stdout=out)
     assert out.getvalue() == f"Wrote {file}.\n"
     call_command("data_dictionary", "--check")
 
 
-def test_it_has_every_table_and_column() -> None:
+def test_dictionary_has_every_table_and_column() -> None:
     text = dictionary.render()
     for table in tables():
         assert f"\n### {table.name}\n\n{table.meaning}.\n" in text
     assert text.count("\n| `") == len([*columns()])
 
 
-def test_it_says_what_was_decided_of_a_column() -> None:
+def test_dictionary_shows_the_declaration_of_a_column() -> None:
     lines = dictionary.render().splitlines()
     assert "| `email` | text | yes | P1 | e-mail, lower case, trimmed | emptied | yes |" in lines
     assert "| `sources` | text[] |  | P0 | which services may send it | kept |  |" in lines
 
 
-def test_every_line_of_a_table_has_its_columns() -> None:
+def test_every_line_of_the_dictionary_has_all_cells() -> None:
     for line in dictionary.render().splitlines():
         if line.startswith("|"):
             assert line.replace(r"\|", "").count("|") == len(dictionary.COLUMNS) + 1, line
 
 
 @pytest.mark.parametrize("language", ["ru", "en"])
-def test_it_is_the_same_in_every_language(language: str) -> None:
+def test_dictionary_is_the_same_in_every_language(language: str) -> None:
     with translation.override(language):
         assert dictionary.render() == dictionary.FILE.read_text(encoding="utf-8")

@@ -1,6 +1,6 @@
-"""The catalog of the migrated database is the data model, no more and no less.
+"""The catalog of the migrated database equals the data model.
 
-data_model.txt is the model as its specification has it; nothing here is read from the models.
+data_model.txt transcribes the specification; these tests read nothing from the Django models.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DJANGOS_OWN = {
     "django_migrations",
     "django_session",
 }
-# Columns that an index leads with, or the expression, for the queries the specification names.
+# Leading columns or expression of an index for each query that the specification names.
 QUERIES = [
     ("content_items", "content_type slug status", None),
     ("content_items", "content_type published_at", "published"),
@@ -39,7 +39,7 @@ QUERIES = [
     ("lead_timeline_events", "lead_id occurred_at", None),
     ("outbox_events", "available_at", "published_at"),
 ]
-# Column name to the unit that its comment gives.
+# Column name to the unit in its comment.
 UNITS = {
     "_at(_utc)?$": "UTC",
     "_minutes$": "minute",
@@ -49,7 +49,7 @@ UNITS = {
     "_ms$": "ms|millisecond",
     "_encrypted$": "sealed",
 }
-# What no closed set has as a member.
+# Values that are members of no closed set.
 NO_MEMBERS = ["", " ", "none", "null", "unknown ", "DRAFT", "черновик", "usd", "stripe"]
 
 ANYONES = {member for column in CLOSED_SETS for member in column.members}
@@ -63,25 +63,25 @@ NEAR_A_MEMBER = [
 
 def checks(column: Column) -> list[str]:
     """The expression of the CHECK that closes the column's set."""
-    found = execute(
+    rows = execute(
         "SELECT pg_get_expr(conbin, conrelid) AS sql FROM pg_constraint "
         "WHERE conname = %s AND conrelid = %s::regclass",
         [f"{column.table}_{column.name}_in_set", column.table],
     )
-    return [row["sql"].replace("%", "%%") for row in found]
+    return [row["sql"].replace("%", "%%") for row in rows]
 
 
 def accepted(column: Column, members: Iterable[str]) -> set[str]:
-    """Those of ``members`` that the CHECK, asked by itself, accepts."""
+    """The ``members`` that the CHECK alone accepts."""
     (expression,) = checks(column)
     value = "ARRAY[member]" if column.is_array else "member"
     row = f'(SELECT member, {value} AS "{column.name}" FROM unnest(%s::text[]) AS member) AS row'
-    found = execute(f"SELECT member FROM {row} WHERE ({expression}) IS NOT FALSE", [[*members]])
-    return {row["member"] for row in found}
+    rows = execute(f"SELECT member FROM {row} WHERE ({expression}) IS NOT FALSE", [[*members]])
+    return {row["member"] for row in rows}
 
 
-def differ(found: object, expected: object) -> str:
-    return f"the database has {found}, {DATA_MODEL} has {expected}"
+def differ(actual: object, expected: object) -> str:
+    return f"the database has {actual}, {DATA_MODEL} has {expected}"
 
 
 @advises
@@ -90,38 +90,38 @@ def test_tables_are_those_of_the_model_and_of_django() -> Iterator[str]:
         "SELECT relname AS name FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f') "
         "AND relnamespace = 'public'::regnamespace"
     )
-    found = {row["name"] for row in relations}
-    for table in found - {*TABLES, *DJANGOS_OWN}:
+    actual = {row["name"] for row in relations}
+    for table in actual - {*TABLES, *DJANGOS_OWN}:
         yield of_data_model(f"[{table}]")(
             "write the table as the specification has it under",
             f"it is a relation of the database, from {of_table(table).file}",
         )
-    for table in {*TABLES, *DJANGOS_OWN} - found:
+    for table in {*TABLES, *DJANGOS_OWN} - actual:
         yield of_table(table)("declare", f"{DATA_MODEL} has [{table}], the database has not")
-    assert len(TABLES) == 53
+    assert len(TABLES) == 55
 
 
 @advises
 def test_columns_are_those_of_the_model() -> Iterator[str]:
     """Name, type, NOT NULL and default of every column."""
-    found = {
+    actual = {
         (c["table"], c["name"]): (c["type"], not c["not_null"], c["default"])
         for c in catalog.columns()
     }
     expected = {(c.table, c.name): (c.type, c.is_null, c.default_sql) for c in COLUMNS}
-    for table, name in found.keys() - expected.keys():
-        place = of_column(table, name)
+    for table, name in actual.keys() - expected.keys():
+        location = of_column(table, name)
         yield of_data_model(f"[{table}] {name}")(
             "write a line for the column as the specification has it, under",
-            f"it is declared in {place.file} as `{place.declaration}`",
+            f"it is declared in {location.file} as `{location.declaration}`",
         )
-    for table, name in expected.keys() - found.keys():
+    for table, name in expected.keys() - actual.keys():
         yield of_column(table, name)("declare", f"{DATA_MODEL} has it, the database has not")
-    for key in found.keys() & expected.keys():
-        if found[key] != expected[key]:
+    for key in actual.keys() & expected.keys():
+        if actual[key] != expected[key]:
             yield of_column(*key)(
                 "correct type, null or db_default of",
-                differ(found[key], expected[key]) + " (type, may be NULL, default)",
+                differ(actual[key], expected[key]) + " (type, may be NULL, default)",
             )
 
 
@@ -130,17 +130,17 @@ def test_comments_give_class_and_meaning() -> Iterator[str]:
     classes = {(c.table, c.name): c.privacy for c in COLUMNS}
     for column in catalog.columns():
         where, comment = (column["table"], column["name"]), column["comment"] or ""
-        place = of_column(*where)
+        location = of_column(*where)
         if comment[:2] != classes.get(where):
-            found, expected = comment[:2] or None, classes.get(where, "no line")
-            yield place("declare p0()/p1()/p2() beside", differ(found, expected))
+            actual, expected = comment[:2] or None, classes.get(where, "no line")
+            yield location("declare p0()/p1()/p2() beside", differ(actual, expected))
         elif not re.match(r"P[012] · \S.{2,}", comment) or re.fullmatch(
             r"P[012] · \w+\.md", comment
         ):
-            yield place("describe the column in the db_comment of", f"it is {comment!r}")
+            yield location("describe the column in the db_comment of", f"it is {comment!r}")
         for ending, unit in UNITS.items():
             if re.search(ending, where[1]) and not re.search(unit, comment):
-                yield place(f"give the unit ({unit}) in the db_comment of", f"it is {comment!r}")
+                yield location(f"give the unit ({unit}) in the db_comment of", f"it is {comment!r}")
 
 
 @advises
@@ -157,15 +157,15 @@ def test_comments_of_tables_describe_a_row() -> Iterator[str]:
 
 @advises
 def test_primary_keys_are_those_of_the_model() -> Iterator[str]:
-    found = {t: [] for t in TABLES}
+    actual = {t: [] for t in TABLES}
     for row in catalog.constraints():
         if row["kind"] == "p":
-            found[row["table"]].append(row["definition"])
+            actual[row["table"]].append(row["definition"])
     for table in TABLES:
         (column,) = [c.name for c in COLUMNS if c.table == table and c.is_key]
-        if found[table] != [expected := f"PRIMARY KEY ({column})"]:
+        if actual[table] != [expected := f"PRIMARY KEY ({column})"]:
             yield of_column(table, column)(
-                "set primary_key=True on", differ(found[table], expected)
+                "set primary_key=True on", differ(actual[table], expected)
             )
 
 
@@ -184,7 +184,7 @@ def test_unique_keys_are_those_of_the_model() -> Iterator[str]:
         """,
         [TABLES],
     )
-    found = Counter()
+    actual = Counter()
     for row in indexes:
         marks = {
             "where": row["partial"],
@@ -193,18 +193,18 @@ def test_unique_keys_are_those_of_the_model() -> Iterator[str]:
         }
         columns = tuple(column.strip('"') for column in row["columns"])
         special = " ".join(mark for mark, is_on in marks.items() if is_on)
-        found[Key(row["table"], columns, special)] += 1
-    for key in found.keys() - {*KEYS}:
+        actual[Key(row["table"], columns, special)] += 1
+    for key in actual.keys() - {*KEYS}:
         yield of_data_model(f"[{key.table}] unique {' '.join(key.columns)} {key.special}".strip())(
             "write a line for the key as the specification has it,",
             f"the model is in {of_table(key.table).file}",
         )
-    for key in {*KEYS} - found.keys():
+    for key in {*KEYS} - actual.keys():
         yield of_table(key.table)(
             f"declare unique=True or a UniqueConstraint over {key.columns} {key.special} in",
             f"{DATA_MODEL} has this key",
         )
-    for key, number in found.items():
+    for key, number in actual.items():
         if number > 1:
             yield of_table(key.table)(
                 "keep one of the unique indexes in", f"{number} have {key.columns}"
@@ -213,34 +213,34 @@ def test_unique_keys_are_those_of_the_model() -> Iterator[str]:
 
 @advises
 def test_references_are_those_of_the_model() -> Iterator[str]:
-    found = {}
+    actual = {}
     for row in catalog.constraints():
         if row["kind"] == "f":
             column, parent = re.match(
                 r"FOREIGN KEY \((\w+)\) REFERENCES (\w+)\(", row["definition"]
             ).groups()
-            found[row["table"], column] = (parent, row["on_delete"], row["is_validated"])
+            actual[row["table"], column] = (parent, row["on_delete"], row["is_validated"])
     expected = {(c.table, c.name): (c.parent, c.on_delete, True) for c in REFERENCES}
-    for key in found.keys() | expected.keys():
-        if found.get(key) != expected.get(key):
+    for key in actual.keys() | expected.keys():
+        if actual.get(key) != expected.get(key):
             yield of_column(*key)(
                 f"correct on_delete of the reference, or its FK in {DATA_MODEL}:",
-                differ(found.get(key), expected.get(key)) + " (parent, action, is validated)",
+                differ(actual.get(key), expected.get(key)) + " (parent, action, is validated)",
             )
 
 
 @advises
 def test_closed_sets_are_those_of_the_model() -> Iterator[str]:
     rows = catalog.constraints()
-    found = {c["name"]: c["table"] for c in rows if c["name"].endswith("_in_set")}
+    actual = {c["name"]: c["table"] for c in rows if c["name"].endswith("_in_set")}
     expected = {f"{c.table}_{c.name}_in_set": c for c in CLOSED_SETS}
-    for name in found.keys() - expected.keys():
-        place = of_rule(found[name], name)
+    for name in actual.keys() - expected.keys():
+        location = of_rule(actual[name], name)
         yield of_data_model(name.removesuffix("_in_set"))(
             "write the members in braces in the line of the column",
-            f"the set is declared in {place.file}",
+            f"the set is declared in {location.file}",
         )
-    for name in expected.keys() - found.keys():
+    for name in expected.keys() - actual.keys():
         yield of_column(expected[name].table, expected[name].name)(
             "declare a ClosedSet as", f"{DATA_MODEL} has the members {expected[name].members}"
         )
@@ -253,16 +253,16 @@ def test_closed_sets_are_those_of_the_model() -> Iterator[str]:
 
 @advises
 def test_closed_sets_have_exactly_their_members() -> Iterator[str]:
-    """Asked of the CHECK itself, with every member that any set has, and those it names."""
+    """Checks the CHECK itself with the members of all sets and with the values in its text."""
     for column in CLOSED_SETS:
         named = re.findall(r"'([^']*)'::text", *checks(column))
         near = {change(column.members[0]) for change in NEAR_A_MEMBER}
-        found = accepted(column, {*ANYONES, *NO_MEMBERS, *named, *near})
-        if found != {*column.members}:
+        actual = accepted(column, {*ANYONES, *NO_MEMBERS, *named, *near})
+        if actual != {*column.members}:
             yield of_column(column.table, column.name)(
                 f"correct the TextChoices of the set (or the braces in {DATA_MODEL}) of",
-                f"the database accepts {sorted(found - {*column.members})[:5]} more and refuses "
-                f"{sorted({*column.members} - found)} of {DATA_MODEL}",
+                f"the database accepts {sorted(actual - {*column.members})[:5]} more and refuses "
+                f"{sorted({*column.members} - actual)} of {DATA_MODEL}",
             )
 
 
@@ -294,7 +294,7 @@ def test_queries_of_the_model_have_their_index() -> Iterator[str]:
             )
 
 
-# A fault, the check that finds it, and its advice.
+# A fault, the check that detects it, and its advice.
 FAULTS = {
     "a table": (
         "CREATE TABLE notes (id uuid)",
@@ -389,4 +389,4 @@ def test_advice_names_file_and_declaration(fault: str) -> None:
     line = of_table("appointments").file.rpartition(":")[2]
     execute(statement)
     lines = [*test.__wrapped__()]
-    assert [found for found in lines if advice.replace("{line}", line) in found], lines
+    assert [each for each in lines if advice.replace("{line}", line) in each], lines

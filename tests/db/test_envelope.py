@@ -1,4 +1,4 @@
-"""The sealed form and the blind index: its vectors, its failures, and nothing said about values."""
+"""The sealed form and the blind index: vectors, failures, and errors without values."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from tests.case_loops import check_each
 from tests.db import independent
 from tests.support import execute
 
-# Sealed with tests/db/independent.py. What is stored looks like this: never change a line of it.
+# Sealed with tests/db/independent.py. Stored values have this form: never change a line of it.
 VECTORS = json.loads(Path(__file__).with_name("sealed_vectors.json").read_text(encoding="utf-8"))
 
 MATERIAL = {"k1": bytes(range(7, 39)), "k2": bytes(range(100, 228, 4))}
@@ -56,7 +56,7 @@ OPENED = (TOKEN, ROW, RING)
 
 
 def sealed(plain: bytes = SECRET.encode(), key: str = "k2") -> str:
-    """As ``seal`` does it, by the second implementation."""
+    """Seal like ``seal``, by the second implementation."""
     nonce = bytes(range(12))
     data = nonce + independent.gcm_encrypt(MATERIAL[key], nonce, plain, TOKEN + b"\0" + ROW.bytes)
     return f"v1.{key}.{independent.base64url(data)}"
@@ -83,19 +83,19 @@ def our_locals(traceback: TracebackType | None) -> Iterator[str]:
         traceback = traceback.tb_next
 
 
-def check_says_nothing(error: BaseException, *secrets: str) -> None:
-    """Neither the error, nor what is chained to it, nor our frames hold a piece of a secret."""
+def check_reveals_nothing(error: BaseException, *secrets: str) -> None:
+    """Neither the error, nor its causes, nor our frames hold a piece of a secret."""
     assert error.__cause__ is None
     assert error.__context__ is None
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), again.args) == (type(error), error.args)
     notes = getattr(error, "__notes__", [])
-    said = [str(error), repr(error), repr(error.args), repr(vars(error)), *notes]
-    said += our_locals(error.__traceback__)
+    texts_shown = [str(error), repr(error), repr(error.args), repr(vars(error)), *notes]
+    texts_shown += our_locals(error.__traceback__)
     keys = [form(key) for key in MATERIAL.values() for form in (repr, bytes.hex, base64_of)]
     for secret in (SECRET, *secrets, *keys):
         for fragment in fragments(secret):
-            assert not any(fragment in text for text in said)
+            assert not any(fragment in text for text in texts_shown)
 
 
 def base64_of(data: bytes) -> str:
@@ -106,17 +106,17 @@ def refusal(kind: type[SealingError], action: Callable[[], object], *secrets: st
     with pytest.raises(SealingError) as caught:
         action()
     assert type(caught.value) is kind
-    check_says_nothing(caught.value, *secrets)
+    check_reveals_nothing(caught.value, *secrets)
     return caught.value
 
 
 # The second implementation, on the vectors of the standards
 
 
-def test_aes_of_fips_197() -> None:
+def test_aes_matches_fips_197() -> None:
     block = bytes.fromhex("00112233445566778899aabbccddeeff")
-    found = independent.aes256(bytes(range(32)), block)
-    assert found.hex() == "8ea2b7ca516745bfeafc49904b496089"
+    encrypted = independent.aes256(bytes(range(32)), block)
+    assert encrypted.hex() == "8ea2b7ca516745bfeafc49904b496089"
 
 
 GCM_KEY = "feffe9928665731c6d6a8f9467308308" * 2
@@ -157,15 +157,15 @@ GCM_CASES = {
 }
 
 
-def test_gcm_of_its_authors() -> None:
-    found = {
+def test_gcm_matches_the_vectors_of_its_authors() -> None:
+    actual = {
         name: independent.gcm_encrypt(*map(bytes.fromhex, parts)).hex()
         for name, (*parts, _expected) in GCM_CASES.items()
     }
-    assert found == {name: expected for name, (*_parts, expected) in GCM_CASES.items()}
+    assert actual == {name: expected for name, (*_parts, expected) in GCM_CASES.items()}
 
 
-def test_hmac_of_rfc_4231() -> None:
+def test_hmac_matches_rfc_4231() -> None:
     assert independent.hmac_sha256(b"\x0b" * 20, b"Hi There").hex() == (
         "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
     )
@@ -174,7 +174,7 @@ def test_hmac_of_rfc_4231() -> None:
     )
 
 
-def test_base64url_of_rfc_4648() -> None:
+def test_base64url_matches_rfc_4648() -> None:
     texts = {b"f": "Zg", b"fo": "Zm8", b"foo": "Zm9v", b"\xff\xfe\xfd\xfb": "__79-w"}
     assert {data: independent.base64url(data) for data in texts} == texts
     assert {independent.from_base64url(text): text for text in texts.values()} == texts
@@ -188,17 +188,17 @@ def ring_of(vector: dict[str, str]) -> Keyring:
 
 
 def check_sealed_vector(vector: dict[str, str]) -> None:
-    """All three ways: by the standards alone, opened by us, sealed by us with its nonce."""
+    """Check a vector by the second implementation, by opening it, and by sealing with its nonce."""
     key, nonce = bytes.fromhex(vector["key"]), bytes.fromhex(vector["nonce"])
     plain, row = vector["plaintext"].encode(), uuid.UUID(vector["row_id"])
     associated = vector["token"].encode() + b"\0" + bytes.fromhex(vector["row_id"].replace("-", ""))
     data = nonce + independent.gcm_encrypt(key, nonce, plain, associated)
     assert f"v1.{vector['key_id']}.{independent.base64url(data)}" == vector["sealed"]
-    place = (vector["token"].encode(), row, ring_of(vector))
-    assert open_sealed(vector["sealed"], *place) == plain
+    context = (vector["token"].encode(), row, ring_of(vector))
+    assert open_sealed(vector["sealed"], *context) == plain
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(envelope, "urandom", lambda size: nonce[:size])
-        assert seal(plain, *place) == vector["sealed"]
+        assert seal(plain, *context) == vector["sealed"]
 
 
 def check_blind_vector(vector: dict[str, str]) -> None:
@@ -207,14 +207,14 @@ def check_blind_vector(vector: dict[str, str]) -> None:
     assert blind_index(vector["normalised"], ring_of(vector).primary) == vector["blind_index"]
 
 
-def test_vectors_are_sealed_and_opened_alike_by_all() -> None:
+def test_vectors_are_sealed_and_opened_alike() -> None:
     sealed_vectors = [(vector["name"], vector) for vector in VECTORS["sealed"]]
     blind_vectors = [(vector["normalised"], vector) for vector in VECTORS["blind"]]
     check_each(sealed_vectors, check_sealed_vector, undo=False)
     check_each(blind_vectors, check_blind_vector, undo=False)
 
 
-def test_others_open_what_we_seal() -> None:
+def test_second_implementation_opens_sealed_values() -> None:
     def check(length: int) -> None:
         plain = bytes(i * 7 % 256 for i in range(length))
         version, key_id, text = seal(plain, *OPENED).split(".")
@@ -227,15 +227,15 @@ def test_others_open_what_we_seal() -> None:
     check_each([(str(n), n) for n in (*range(1, 35), 255, 1000)], check, undo=False)
 
 
-def test_every_key_of_the_ring_opens() -> None:
+def test_every_key_of_the_ring_opens_its_values() -> None:
     for key in RING:
         assert open_sealed(sealed(key=key.id), *OPENED) == SECRET.encode()
 
 
-# What does not open
+# Values that do not open
 
 
-def test_no_flipped_bit_opens() -> None:
+def test_value_with_a_flipped_bit_does_not_open() -> None:
     for i in range(len(SEALED)):
         for bit in range(8):
             text = SEALED[:i] + chr(ord(SEALED[i]) ^ 1 << bit) + SEALED[i + 1 :]
@@ -247,11 +247,11 @@ def test_no_flipped_bit_opens() -> None:
             elif i < 6:
                 expected = (MalformedSeal, UnknownKey, SealBroken)
             assert type(caught.value) in expected, (i, bit)
-            check_says_nothing(caught.value)
+            check_reveals_nothing(caught.value)
 
 
-def test_a_bit_of_the_ciphertext_breaks_the_seal() -> None:
-    """Flipped before encoding, so that the text is well formed."""
+def test_flipped_bit_of_the_ciphertext_breaks_the_seal() -> None:
+    """The bit is flipped before encoding, so that the text is well formed."""
     data = independent.from_base64url(BODY)
     for i in range(len(data)):
         for bit in range(8):
@@ -260,7 +260,7 @@ def test_a_bit_of_the_ciphertext_breaks_the_seal() -> None:
             refusal(SealBroken, lambda text=text: open_sealed(text, *OPENED))
 
 
-def test_nothing_shorter_or_longer_opens() -> None:
+def test_shorter_or_longer_text_does_not_open() -> None:
     for i in range(len(SEALED)):
         without = [SEALED[:i], SEALED[i + 1 :], SEALED[:i] + SEALED[i + 1 :]]
         longer = [SEALED[:i] + letter + SEALED[i:] for letter in "Av1._-\n\0é"]
@@ -269,7 +269,7 @@ def test_nothing_shorter_or_longer_opens() -> None:
                 continue
             with pytest.raises(SealingError) as caught:
                 open_sealed(text, *OPENED)
-            check_says_nothing(caught.value)
+            check_reveals_nothing(caught.value)
     for more in ("A", "AAAA", "=", "==", "\n", " ", ".", ".A", "\0"):
         with pytest.raises(SealingError):
             open_sealed(SEALED + more, *OPENED)
@@ -284,8 +284,8 @@ def test_a_truncated_ciphertext_breaks_the_seal() -> None:
 
 
 @pytest.mark.parametrize("length", [31, 33])
-def test_one_value_has_one_text(length: int) -> None:
-    """Bits of the last letter that belong to no byte are zero, as the encoder writes them."""
+def test_value_has_exactly_one_encoding(length: int) -> None:
+    """The unused bits of the last letter are zero, as written by the encoder."""
     text = sealed(b"x" * length)
     assert len(text.split(".")[2]) % 4
     others = [text[:-1] + letter for letter in independent.LETTERS if letter != text[-1]]
@@ -368,7 +368,7 @@ def test_unknown_version_is_named() -> None:
     check_each([(version, version) for version in versions], check, undo=False)
 
 
-def test_an_unknown_key_is_named() -> None:
+def test_unknown_key_is_named() -> None:
     text = SEALED.replace("k2", "k9")
     assert "k9" in str(refusal(UnknownKey, lambda: open_sealed(text, *OPENED)))
     alone = Keyring([RING.by_id["k1"]])
@@ -393,21 +393,21 @@ def test_value_does_not_open_in_another_column() -> None:
         refusal(SealBroken, lambda token=token: open_sealed(SEALED, token, ROW, RING))
 
 
-def test_two_values_that_are_swapped_do_not_open() -> None:
+def test_swapped_values_do_not_open() -> None:
     mine, yours = uuid.uuid4(), uuid.uuid4()
     text = seal(SECRET.encode(), TOKEN, mine, RING)
     assert open_sealed(text, TOKEN, mine, RING) == SECRET.encode()
     refusal(SealBroken, lambda: open_sealed(text, TOKEN, yours, RING))
 
 
-def test_parts_of_two_values_make_no_third() -> None:
+def test_spliced_values_do_not_open() -> None:
     one, two = (independent.from_base64url(seal(SECRET.encode(), *OPENED)[6:]) for _ in "12")
     for cut in (12, 20, len(one) - 16):
         text = f"v1.k2.{independent.base64url(one[:cut] + two[cut:])}"
         refusal(SealBroken, lambda text=text: open_sealed(text, *OPENED))
 
 
-# What a column says about what was in the seal
+# Content that a column refuses after opening
 
 
 @pytest.fixture(scope="module")
@@ -416,7 +416,7 @@ def note() -> type[models.Model]:
     class Note(models.Model):
         id = models.UUIDField(primary_key=True)
         text = SealedText(token="notes.text")
-        value = SealedJSON(token="notes.value")  # without a schema: whatever JSON holds
+        value = SealedJSON(token="notes.value")  # without a schema: any JSON
 
         class Meta:
             app_label = "ugc"
@@ -439,14 +439,14 @@ def anything(note: type[models.Model]) -> SealedField:
 
 
 def written(field: SealedField, value: Any) -> Any:
-    """``value`` assigned to a row's column and opened from there."""
+    """Assign ``value`` to a row's column and open it again."""
     row = field.model(id=ROW)
     setattr(row, field.name, Plaintext(value))
     return getattr(row, field.name).open()
 
 
 def put(field: SealedField, plain: bytes) -> Callable[[], Any]:
-    """Opens what another program has sealed for the column."""
+    """Return a function that opens bytes sealed by another program for the column."""
     text = seal(plain, field.token, ROW)
     return lambda: field.opened(text, ROW)
 
@@ -471,7 +471,7 @@ NOT_JSON = {
 }
 
 
-def test_sealed_bytes_that_are_no_json_are_wrong_content(
+def test_sealed_bytes_without_json_are_wrong_content(
     texts: SealedField, anything: SealedField
 ) -> None:
     def check(plain: bytes) -> None:
@@ -487,7 +487,7 @@ def test_text_column_opens_texts_only(texts: SealedField) -> None:
         refusal(WrongContent, put(texts, json.dumps(value).encode()))
 
 
-# What is sealed comes back, or is refused
+# Values survive sealing or are refused
 
 TEXTS = {
     "nothing": "",
@@ -510,7 +510,7 @@ TEXTS = {
 }
 
 
-def test_every_text_comes_back(texts: SealedField, anything: SealedField) -> None:
+def test_every_text_survives_sealing(texts: SealedField, anything: SealedField) -> None:
     def check(value: str) -> None:
         assert written(texts, value) == value
         assert written(anything, {value: [value]}) == {value: [value]}
@@ -548,12 +548,12 @@ VALUES = {
 }
 
 
-def test_every_json_value_comes_back(anything: SealedField) -> None:
+def test_every_json_value_survives_sealing(anything: SealedField) -> None:
     def check(value: Any) -> None:
-        found = written(anything, value)
-        assert found == value
+        opened = written(anything, value)
+        assert opened == value
         # 1 is not True, 0 is not -0.0
-        assert repr(found) == repr(json.loads(json.dumps(value)))
+        assert repr(opened) == repr(json.loads(json.dumps(value)))
 
     check_each(VALUES.items(), check, undo=False)
 
@@ -562,19 +562,19 @@ class SlyText(str):
     __slots__ = ()
 
 
-def test_a_text_of_a_subclass_comes_back_as_text(texts: SealedField) -> None:
-    found = written(texts, SlyText(SECRET))
-    assert found == SECRET
-    assert type(found) is str
+def test_str_subclass_is_opened_as_str(texts: SealedField) -> None:
+    opened = written(texts, SlyText(SECRET))
+    assert opened == SECRET
+    assert type(opened) is str
 
 
-def in_itself() -> list[Any]:
+def cyclic() -> list[Any]:
     value: list[Any] = [SECRET]
     value.append(value)
     return value
 
 
-def deep(levels: int) -> list[Any]:
+def nested_lists(levels: int) -> list[Any]:
     value: list[Any] = [SECRET]
     for _ in range(levels):
         value = [value]
@@ -603,13 +603,13 @@ UNSEALABLE = {
     "a path": Path(SECRET),
     "an object": object(),
     "plaintext in plaintext": [Plaintext(SECRET)],
-    "a list in itself": in_itself(),
-    "a deep list": deep(200_000),
+    "a list in itself": cyclic(),
+    "a deep list": nested_lists(200_000),
     "an integer too long to print": 10**5000,
 }
 
 
-def test_value_that_would_not_come_back_is_refused(anything: SealedField) -> None:
+def test_unsealable_value_is_refused(anything: SealedField) -> None:
     def check(value: Any) -> None:
         row = anything.model(id=ROW)
         refusal(WrongContent, lambda: setattr(row, anything.name, Plaintext(value)))
@@ -618,7 +618,7 @@ def test_value_that_would_not_come_back_is_refused(anything: SealedField) -> Non
     check_each(UNSEALABLE.items(), check, undo=False)
 
 
-def test_text_column_takes_texts_only(texts: SealedField) -> None:
+def test_text_column_accepts_texts_only(texts: SealedField) -> None:
     for value in (None, False, 0, 1.5, [], {}, SECRET.encode(), [SECRET], object()):
         row = texts.model(id=ROW)
         refusal(
@@ -627,16 +627,16 @@ def test_text_column_takes_texts_only(texts: SealedField) -> None:
         )
 
 
-def test_half_of_a_surrogate_pair_is_no_text(texts: SealedField) -> None:
+def test_lone_surrogate_is_refused(texts: SealedField) -> None:
     row = texts.model(id=ROW)
     refusal(WrongContent, lambda: setattr(row, texts.name, Plaintext(SECRET + "\udc80")))
 
 
-def test_no_bytes_are_no_value() -> None:
+def test_empty_value_is_refused() -> None:
     refusal(WrongContent, lambda: seal(b"", *OPENED))
 
 
-def test_a_blind_index_of_odd_text_quotes_nobody() -> None:
+def test_blind_index_accepts_a_lone_surrogate() -> None:
     assert re.fullmatch(r"v1\.k1\.[\w-]{43}", blind_index(SECRET + "\ud83d", RING.by_id["k1"]))
 
 
@@ -644,30 +644,30 @@ def test_a_blind_index_of_odd_text_quotes_nobody() -> None:
 
 
 def nonces(count: int) -> list[bytes]:
-    found = []
+    drawn = []
     for _ in range(count):
-        found.append(base64.urlsafe_b64decode(seal(b"x", *OPENED)[6:22]))
-    return found
+        drawn.append(base64.urlsafe_b64decode(seal(b"x", *OPENED)[6:22]))
+    return drawn
 
 
 @pytest.mark.parametrize("count", [5_000, pytest.param(100_000, marks=pytest.mark.slow)])
-@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # fork is the point
-def test_no_nonce_comes_twice(count: int) -> None:
-    """In one process, in threads, in children forked after the cipher was made."""
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # the test needs fork
+def test_nonces_are_never_repeated(count: int) -> None:
+    """In one process, in threads, and in children forked after the cipher was created."""
     share = count // 20
-    found = nonces(12 * share)
+    drawn = nonces(12 * share)
     with ThreadPoolExecutor(4) as threads:
         for more in threads.map(nonces, [share] * 4):
-            found += more
+            drawn += more
     with multiprocessing.get_context("fork").Pool(4) as children:
         for more in children.map(nonces, [share] * 4, chunksize=1):
-            found += more
-    assert {len(nonce) for nonce in found} == {12}
-    assert len(set(found)) == len(found) == count
-    # Every bit of a nonce is random: no counter, no time, no number of a process.
+            drawn += more
+    assert {len(nonce) for nonce in drawn} == {12}
+    assert len(set(drawn)) == len(drawn) == count
+    # Every bit of a nonce is random: no counter, time or process number.
     deviation = count**0.5 / 2
-    for place in range(96):
-        ones = sum(int.from_bytes(nonce) >> place & 1 for nonce in found)
+    for bit in range(96):
+        ones = sum(int.from_bytes(nonce) >> bit & 1 for nonce in drawn)
         assert abs(ones - count / 2) < 9.5 * deviation
 
 
@@ -680,7 +680,7 @@ def test_threads_share_a_cipher() -> None:
         assert all(threads.map(there_and_back, range(1_000)))
 
 
-def test_equal_values_do_not_look_alike() -> None:
+def test_equal_values_have_different_ciphertexts() -> None:
     one, two = (independent.from_base64url(seal(b"x" * 64, *OPENED)[6:]) for _ in "12")
     same = sum(a == b for a, b in zip(one, two, strict=True))
     assert same < 12  # of 92; one in 256 is by chance
@@ -690,21 +690,21 @@ def test_equal_values_do_not_look_alike() -> None:
 
 
 @pytest.mark.django_db
-def test_the_database_takes_whatever_we_seal() -> None:
+def test_database_accepts_every_sealed_value() -> None:
     ids = ["0", "a", "k1", "a1b2c3d4e5f6g7h8"]
     rings = [Keyring([Key(id, MATERIAL["k1"])]) for id in ids]
     plains = [bytes(n) for n in range(1, 70)] + [bytes(1_000_000)]
     values = [seal(plain, TOKEN, ROW, ring) for ring in rings for plain in plains]
-    (found,) = execute(
+    (row,) = execute(
         "SELECT bool_and(is_sealed(value)) AS all, count(*) FROM unnest(%s::text[]) AS value",
         [values],
     )
-    assert found == {"all": True, "count": len(values)}
+    assert row == {"all": True, "count": len(values)}
 
 
 @pytest.mark.django_db
-def test_what_only_the_database_takes_is_refused_by_name() -> None:
-    """Its CHECK sees letters and lengths; unused bits, keys and seals are ours to see."""
+def test_value_that_only_the_check_accepts_is_refused() -> None:
+    """The CHECK sees letters and lengths; the application checks unused bits, keys and seals."""
     values = {
         "v1.k2." + "A" * 38 + "B": MalformedSeal,
         "v1.k2." + "A" * 41 + "B": MalformedSeal,
@@ -723,8 +723,8 @@ def test_what_only_the_database_takes_is_refused_by_name() -> None:
 
 
 @pytest.mark.django_db
-def test_no_letter_of_another_script_passes_for_base64() -> None:
-    """Ranges of letters may mean more than ASCII, by the database's locale."""
+def test_letters_of_other_scripts_are_no_base64() -> None:
+    """Ranges of letters may include more than ASCII, depending on the database's locale."""
     rows = execute(
         """
         SELECT chr(i) AS letter FROM generate_series(1, 70000) AS i
@@ -742,7 +742,7 @@ def test_no_letter_of_another_script_passes_for_base64() -> None:
     | st.from_regex(r"\Av1\.k[12]\.[A-Za-z0-9_-]{37,45}\Z")
 )
 @settings(max_examples=60, deadline=None)
-def test_what_opens_also_passes_the_check(text: str) -> None:
+def test_well_formed_value_passes_the_check(text: str) -> None:
     (row,) = execute("SELECT is_sealed(%s)", [text])
     try:
         open_sealed(text, *OPENED)
@@ -752,7 +752,7 @@ def test_what_opens_also_passes_the_check(text: str) -> None:
         pass
 
 
-# Values nobody thought of
+# Random values
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 JSON = st.recursive(
@@ -767,20 +767,20 @@ JSON = st.recursive(
 
 @given(plain=st.binary(min_size=1), row=st.uuids(), token=st.from_regex(r"\A[a-z_]+\.[a-z_]+\Z"))
 @settings(deadline=None)
-def test_any_bytes_come_back(plain: bytes, row: uuid.UUID, token: str) -> None:
-    place = (token.encode(), row, RING)
-    assert open_sealed(seal(plain, *place), *place) == plain
+def test_any_bytes_survive_sealing(plain: bytes, row: uuid.UUID, token: str) -> None:
+    context = (token.encode(), row, RING)
+    assert open_sealed(seal(plain, *context), *context) == plain
 
 
 @given(value=TEXT)
 @settings(deadline=None)
-def test_any_text_comes_back(texts: SealedField, value: str) -> None:
+def test_any_text_survives_sealing(texts: SealedField, value: str) -> None:
     assert written(texts, value) == value
 
 
 @given(value=JSON)
 @settings(deadline=None, max_examples=25)
-def test_any_json_comes_back(anything: SealedField, value: Any) -> None:
+def test_any_json_survives_sealing(anything: SealedField, value: Any) -> None:
     assert repr(written(anything, value)) == repr(value)
 
 

@@ -1,4 +1,4 @@
-"""Key rings: what is read, what is refused and in which words, and the key of development."""
+"""Key rings: accepted and refused texts, messages, and the development key."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ K1, K2, K3 = (base64.b64encode(material).decode() for material in MATERIAL)
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Keyring]:
-    """The ring of an environment: the variable's value, or its file's name."""
+    """Read a ring from an environment with the variable's value or the file's name."""
 
     def reader(value: str | None = None, file: str | Path | None = None, **options) -> Keyring:
         for name, given in ((NAME, value), (f"{NAME}_FILE", file)):
@@ -57,38 +57,38 @@ def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Keyri
 
 
 def forms(text: str) -> set[str]:
-    """How a key may be written: every piece of its base64, and its bytes."""
-    found = {text[i : i + 6] for i in range(len(text) - 5)}
+    """The forms of a key: every piece of its base64, and its bytes."""
+    pieces = {text[i : i + 6] for i in range(len(text) - 5)}
     material = base64.b64decode(text)
-    return found | {material.hex(), repr(material)[2:-1], str(list(material))[1:-1]}
+    return pieces | {material.hex(), repr(material)[2:-1], str(list(material))[1:-1]}
 
 
-def check_shows_no_key(said: str, *more: str) -> None:
+def check_shows_no_key(text: str, *more: str) -> None:
     for key in (K1, K2, K3, *more):
-        assert not any(form in said for form in forms(key))
+        assert not any(form in text for form in forms(key))
 
 
 def refusal(action: Callable[[], object]) -> str:
-    """The one line of a refusal; neither it nor our frames hold anything of a key."""
+    """The single line of a refusal; neither the line nor our frames hold a part of a key."""
     with pytest.raises(BadKeys) as caught:
         action()
     error = caught.value
     assert error.__cause__ is None
     assert error.__context__ is None
-    assert isinstance(error, ImproperlyConfigured)  # the command line says it in one line
-    said, traceback = [str(error), repr(error)], error.__traceback__
+    assert isinstance(error, ImproperlyConfigured)  # the command line prints it in one line
+    shown, traceback = [str(error), repr(error)], error.__traceback__
     while traceback is not None:
         if "ebalance" in Path(traceback.tb_frame.f_code.co_filename).parts:
-            said += map(repr, traceback.tb_frame.f_locals.values())
+            shown += map(repr, traceback.tb_frame.f_locals.values())
         traceback = traceback.tb_next
-    check_shows_no_key("\n".join(said))
+    check_shows_no_key("\n".join(shown))
     assert "\n" not in str(error)
     return str(error)
 
 
 @contextmanager
 def without_privileges() -> Iterator[None]:
-    """Root may read and write anything; here it is nobody for a moment."""
+    """Switch from root, which may read and write anything, to the user `nobody`."""
     privileged = os.geteuid() == 0
     if privileged:
         os.seteuid(65534)
@@ -108,21 +108,21 @@ def open_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-# What is read
+# Accepted texts
 
 
-def test_the_first_key_seals_and_every_key_opens(read) -> None:
+def test_first_key_seals_and_every_key_opens(read) -> None:
     ring = read(f"k2:{K2},k1:{K1},a1b2c3d4e5f6g7h8:{K3}")
     assert [key.id for key in ring] == ["k2", "k1", "a1b2c3d4e5f6g7h8"]
     assert ring.primary is ring.by_id["k2"]
     assert [key.material for key in ring] == [MATERIAL[1], MATERIAL[0], MATERIAL[2]]
     turned = read(f"k1:{K1},k2:{K2}")
-    place = (b"t", uuid.uuid4())
-    assert open_sealed(seal(b"x", *place, ring), *place, turned) == b"x"
-    assert seal(b"x", *place, turned).startswith("v1.k1.")
+    context = (b"t", uuid.uuid4())
+    assert open_sealed(seal(b"x", *context, ring), *context, turned) == b"x"
+    assert seal(b"x", *context, turned).startswith("v1.k1.")
 
 
-def test_blanks_and_line_ends_between_entries_do_not_matter(read, tmp_path: Path) -> None:
+def test_blanks_and_line_ends_between_entries_are_ignored(read, tmp_path: Path) -> None:
     file = tmp_path / "keys"
     for text in (
         f" k2:{K2},k1:{K1} ",
@@ -137,7 +137,7 @@ def test_blanks_and_line_ends_between_entries_do_not_matter(read, tmp_path: Path
         assert [key.material for key in read(file=file)] == [MATERIAL[1], MATERIAL[0]], ascii(text)
 
 
-def test_a_generated_entry_is_good(read) -> None:
+def test_generated_entry_is_accepted(read) -> None:
     entries = [keys.generate(id) for id in ("k1", "k2", "0", "z" * 16)]
     ring = read(",".join(entries))
     assert {len(key.material) for key in ring} == {32}
@@ -150,7 +150,7 @@ def test_no_entry_is_generated_for_a_wrong_id() -> None:
             keys.generate(id)
 
 
-# What is refused
+# Refused texts
 
 
 def damaged(material: bytes) -> str:
@@ -235,12 +235,12 @@ def test_missing_ring_is_refused_where_deployed(read) -> None:
         assert isinstance(read(value, file, deployed=False), DevelopmentKeyring)
 
 
-def test_a_ring_of_no_keys_is_none() -> None:
+def test_ring_without_keys_is_refused() -> None:
     with pytest.raises(BadKeys):
         Keyring([])
 
 
-def test_two_sources_are_one_too_many(read, tmp_path: Path) -> None:
+def test_two_sources_of_one_ring_are_refused(read, tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text(f"k1:{K1}")
     for deployed in (True, False):
@@ -270,7 +270,7 @@ def test_file_without_a_ring_is_refused(read, tmp_path: Path) -> None:
         folder.mkdir()
         make(folder / "keys")
         path = folder / ("x/keys" if part == "Not a directory" else "keys")
-        for deployed in (True, False):  # a file that was named is never done without
+        for deployed in (True, False):  # a named file is required
             line = refusal(lambda: read(file=path, deployed=deployed))  # noqa: B023
             assert part in line
             assert f"{NAME}_FILE" in line
@@ -278,7 +278,7 @@ def test_file_without_a_ring_is_refused(read, tmp_path: Path) -> None:
     check_each([(name, (name, case)) for name, case in FILES.items()], check, undo=False)
 
 
-def test_a_file_that_may_not_be_read(read, open_folder: Path) -> None:
+def test_unreadable_file_is_refused(read, open_folder: Path) -> None:
     file = open_folder / "keys"
     file.write_text(f"k1:{K1}")
     file.chmod(0)
@@ -286,7 +286,7 @@ def test_a_file_that_may_not_be_read(read, open_folder: Path) -> None:
         assert "Permission denied" in refusal(lambda: read(file=file))
 
 
-def test_two_purposes_share_no_key(read) -> None:
+def test_key_shared_by_two_purposes_is_refused(read) -> None:
     one, two, both = read(f"k1:{K1}"), read(f"k1:{K2}"), read(f"k3:{K3},k2:{K2}")
     keys.no_key_in_common(one, two)
     keys.no_key_in_common(one, both)
@@ -298,12 +298,12 @@ def test_two_purposes_share_no_key(read) -> None:
 
 
 def development_entry(folder: Path, id: str) -> str:
-    """A development key, as somebody might carry it into production."""
+    """A development key, as it might be copied to production."""
     DevelopmentKeyring(folder / id).primary  # noqa: B018
     return f"{id}:{(folder / id).read_text().partition(':')[2].strip()}"
 
 
-def test_a_development_key_is_known_again_where_deployed(read, tmp_path: Path) -> None:
+def test_development_key_is_refused_where_deployed(read, tmp_path: Path) -> None:
     made = development_entry(tmp_path, "k9")
     for text in (made, f"{made},k1:{K1}", f"k1:{K1},{made}", f"k2:{K2},{made},k1:{K1}"):
         line = refusal(lambda text=text: read(text))
@@ -312,7 +312,7 @@ def test_a_development_key_is_known_again_where_deployed(read, tmp_path: Path) -
         assert read(text, deployed=False).by_id["k9"].is_for_development
 
 
-def test_a_development_key_is_made_when_first_needed(tmp_path: Path) -> None:
+def test_development_key_is_made_at_its_first_use(tmp_path: Path) -> None:
     path = tmp_path / "some" / "folder" / "key"
     ring = DevelopmentKeyring(path)
     keys.no_key_in_common(ring, DevelopmentKeyring(tmp_path / "other"))
@@ -321,7 +321,7 @@ def test_a_development_key_is_made_when_first_needed(tmp_path: Path) -> None:
     made = ring.primary
     assert [key.id for key in ring] == [made.id]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert list(path.parent.iterdir()) == [path]  # no draft is left
+    assert list(path.parent.iterdir()) == [path]  # no draft remains
     again = DevelopmentKeyring(path)
     assert (again.primary.id, again.primary.material) == (made.id, made.material)
     assert K1 not in repr(ring)
@@ -371,7 +371,7 @@ def test_processes_agree_on_one_key(tmp_path: Path) -> None:
     try:
         for attempt in range(40):
             path = tmp_path / str(attempt) / "key"
-            # The first attempt waits for the imports; then all start at one moment.
+            # The first attempt waits for the imports; then all start at the same time.
             at = time.time() + 0.05 if attempt else 0
             for racer in racers:
                 racer.stdin.write(f"{at} {path}\n")
@@ -392,8 +392,8 @@ DAMAGED = {
 }
 
 
-def test_damaged_development_key_is_named_and_stays(tmp_path: Path) -> None:
-    """What was sealed with it would never open again."""
+def test_damaged_development_key_is_named_and_kept(tmp_path: Path) -> None:
+    """Values sealed with it would never open again."""
     path = tmp_path / "key"
     for content in DAMAGED.values():
         path.write_bytes(content)
@@ -406,7 +406,7 @@ def test_damaged_development_key_is_named_and_stays(tmp_path: Path) -> None:
             assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_that_may_not_be_written(open_folder: Path) -> None:
+def test_read_only_folder_is_refused(open_folder: Path) -> None:
     open_folder.chmod(0o555)
     for path in (open_folder / "key", open_folder / "below" / "key"):
         with without_privileges(), pytest.raises(BadKeys, match="Permission denied"):
@@ -415,11 +415,11 @@ def test_a_folder_that_may_not_be_written(open_folder: Path) -> None:
 
 
 def test_the_development_keys_are_outside_version_control() -> None:
-    """Wherever a checkout keeps its data by default."""
+    """The default data folder of a checkout is ignored."""
     for purpose in ("encryption", "blind-index"):
         path = f".data/development-{purpose}-key"
-        found = subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT)
-        assert found.returncode in (0, 128)  # 128: an unpacked archive is no repository
+        result = subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT)
+        assert result.returncode in (0, 128)  # 128: an unpacked archive is no repository
     assert ".data" in (ROOT / ".gitignore").read_text()
 
 
@@ -440,14 +440,14 @@ SHOWN: dict[str, Callable[[Any], object]] = {
 
 def test_nothing_shows_a_key(read) -> None:
     ring = read(f"k1:{K1},k2:{K2}")
-    ring.primary.aead.encrypt(bytes(12), b"x", b"")  # the cipher is kept from now on
+    ring.primary.aead.encrypt(bytes(12), b"x", b"")  # caches the cipher
     for show in SHOWN.values():
         for value in (ring, ring.primary, *ring):
             check_shows_no_key(str(show(value)))
     assert "k1" in repr(ring)
 
 
-def test_no_copy_of_a_key_is_taken(read, tmp_path: Path) -> None:
+def test_keys_cannot_be_copied(read, tmp_path: Path) -> None:
     ring = read(f"k1:{K1}")
     path = tmp_path / "key"
     for take in (pickle.dumps, copy.copy, copy.deepcopy, json.dumps):
@@ -458,35 +458,35 @@ def test_no_copy_of_a_key_is_taken(read, tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_neither_the_error_page_nor_diffsettings_shows_a_key(read, tmp_path: Path, capsys) -> None:
+def test_error_page_and_diffsettings_show_no_key(read, tmp_path: Path, capsys) -> None:
     path = tmp_path / "key"
     one, two = read(f"k1:{K1},k3:{K3}"), DevelopmentKeyring(path)
-    # Also under a name that says nothing, in which Django sees no secret.
+    # Also under a plain name that Django does not take for a secret.
     with override_settings(ENCRYPTION_KEYS=one, BLIND_INDEX_KEYS=two, PLAIN=[one, {"x": two}]):
         page = get_default_exception_reporter_filter().get_safe_settings()
         call_command("diffsettings", all=True)
-    said = repr(page) + capsys.readouterr().out
-    assert "ENCRYPTION_KEYS" in said
-    check_shows_no_key(said)
+    output = repr(page) + capsys.readouterr().out
+    assert "ENCRYPTION_KEYS" in output
+    check_shows_no_key(output)
     assert not path.exists()
 
 
 @pytest.mark.parametrize("name", RINGS)
-def test_no_variable_of_a_ring_is_a_setting(name: str) -> None:
-    """Settings hold rings; the text in the environment is not kept beside them."""
+def test_settings_hold_no_text_of_a_ring(name: str) -> None:
+    """Settings hold rings, but not the text from the environment."""
     secret = os.environ[name].partition(":")[2]
     for setting in dir(project):
         assert secret not in repr(getattr(project, setting))
 
 
-def test_nothing_is_derived_from_the_secret_key(settings, tmp_path: Path) -> None:
-    place = (b"notes.text", uuid.uuid4())
+def test_keys_are_independent_of_the_secret_key(settings, tmp_path: Path) -> None:
+    context = (b"notes.text", uuid.uuid4())
     path = tmp_path / "key"
     settings.SECRET_KEY, before = "a" * 50, DevelopmentKeyring(path)
-    text, index = seal(b"x", *place), blind_index("a@example.com")
+    text, index = seal(b"x", *context), blind_index("a@example.com")
     settings.SECRET_KEY, after = "b" * 50, DevelopmentKeyring(path)
     assert before.primary.material == after.primary.material
-    assert open_sealed(text, *place) == b"x"
+    assert open_sealed(text, *context) == b"x"
     assert blind_index("a@example.com") == index
 
 
@@ -528,7 +528,7 @@ BAD: dict[str, tuple[str, dict[str, str], str]] = {
 }
 
 
-# Each starts a program; the keyring's own tests above try the same refusals without one.
+# Each starts a program; the tests above check the same refusals without one.
 QUICK = {"no keys", "one key for both"}
 
 
@@ -544,7 +544,7 @@ def test_production_refuses_to_start(command: str, changes: dict[str, str], part
 
 
 @pytest.mark.slow
-def test_stage_refuses_as_production_does() -> None:
+def test_stage_refuses_a_missing_ring() -> None:
     line = one_line(manage("check", **GOOD | {"EBALANCE_ENV": "stage", RINGS[0]: ""}))
     assert RINGS[0] in line
 
@@ -557,7 +557,7 @@ def test_production_refuses_a_development_key(ring: str, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_the_web_server_does_not_start_either() -> None:
+def test_web_server_does_not_start_with_a_bad_ring() -> None:
     result = subprocess.run(
         [sys.executable, "-c", "import ebalance.wsgi"],
         env=environment(**GOOD | {RINGS[0]: f"k2:{K2},k1:{K1[:-2]}"}),
@@ -596,16 +596,16 @@ print("sealed", envelope.seal(b"x", b"t", UUID(int=0)), envelope.blind_index("x"
 
 
 @pytest.mark.slow
-def test_development_makes_itself_two_keys_and_keeps_them(tmp_path: Path) -> None:
+def test_development_makes_two_keys_and_keeps_them(tmp_path: Path) -> None:
     data = tmp_path / "data"
     variables = development(data, DATABASE_URL="postgres://h/db")
-    found = []
+    seen = []
     for secret in ("a" * 50, "b" * 50):
         result = manage("shell", "-c", SEALS, **variables | {"SECRET_KEY": secret})
         assert result.returncode == 0, result.stderr
         _, text, index = result.stdout.splitlines()[-1].split()
-        found.append((text.split(".")[1], index))
-    assert found[0] == found[1]
+        seen.append((text.split(".")[1], index))
+    assert seen[0] == seen[1]
     assert {file.name: stat.S_IMODE(file.stat().st_mode) for file in data.iterdir()} == {
         "development-encryption-key": 0o600,
         "development-blind-index-key": 0o600,
@@ -615,7 +615,7 @@ def test_development_makes_itself_two_keys_and_keeps_them(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_data_folder_that_cannot_be_made_is_said_in_one_line(tmp_path: Path) -> None:
+def test_impossible_data_folder_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     data = tmp_path / "file" / "data"
     line = one_line(
@@ -627,7 +627,7 @@ def test_a_data_folder_that_cannot_be_made_is_said_in_one_line(tmp_path: Path) -
 
 @pytest.mark.slow
 def test_migrate_makes_no_key(empty_database: Database, tmp_path: Path) -> None:
-    """Where nothing is sealed yet, none is needed."""
+    """Without sealed values no key is needed."""
     result = manage("migrate", **development(tmp_path, DATABASE_URL=empty_database.url))
     assert result.returncode == 0, result.stderr
     assert list(tmp_path.iterdir()) == []

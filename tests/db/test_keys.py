@@ -1,4 +1,4 @@
-"""A row keeps its key: versions, roles and sealed values go by it."""
+"""A row keeps its key, because versions, roles and sealed values depend on it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEYED = [
 def rule_of(model: type[models.Model]) -> str:
     rules = {trigger.rule for trigger in getattr(model._meta, "triggers", [])}
     table = model._meta.db_table
-    # A row that never changes at all needs no rule of its own for its key.
+    # An immutable row needs no separate rule for its key.
     whole = rules & {f"{table}_immutable", f"{table}_append_only"}
     return whole.pop() if whole else f"{table}_id_stays"
 
@@ -39,10 +39,10 @@ def check_key_stays(model: type[models.Model]) -> None:
     with refuses(rule, table):
         execute(f'SET CONSTRAINTS ALL DEFERRED; UPDATE "{table}" SET id = uuid7()')
     if rule.endswith("_id_stays"):
-        update_sql(row, id=row.pk)  # the same key again is no change
+        update_sql(row, id=row.pk)  # the same key is no change
 
 
 @pytest.mark.parametrize("app", sorted({model._meta.app_label for model in KEYED}))
 def test_rows_keep_their_keys(app: str) -> None:
-    found = [(rule_of(m), m) for m in KEYED if m._meta.app_label == app]
-    check_each(found, check_key_stays)
+    named = [(rule_of(m), m) for m in KEYED if m._meta.app_label == app]
+    check_each(named, check_key_stays)

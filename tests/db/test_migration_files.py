@@ -1,4 +1,4 @@
-"""Migration files keep to the rules of migrations.md, number, name and note."""
+"""Migration files follow the rules of migrations.md for number, name and note."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def test_migrations_import_no_code_of_an_app() -> Iterator[str]:
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             for name in names:
                 if name.split(".")[0] in PROJECT_APPS:
-                    place = f"{name_of(path)}:{node.lineno}"
-                    yield f"{place}: copy what the migration needs of `{name}`"
+                    location = f"{name_of(path)}:{node.lineno}"
+                    yield f"{location}: copy what the migration needs of `{name}`"
 
 
 def name_of(path: Path) -> str:

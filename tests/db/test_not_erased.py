@@ -1,6 +1,6 @@
-"""Nothing new is written of an erased person, in any table whose rows belong to people.
+"""No table with rows of people accepts a new row of an erased person.
 
-The references are the inventory's: a new one without its rule fails here.
+The references are those of the declarations: a new one without its rule fails.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from tests.support import (
     update_sql,
 )
 
-# Evidence of what somebody did, also of what they did before they were erased.
+# Evidence of the acts of a person, including acts before the erasure.
 STAYS_WITHOUT = {"audit_log_entries.actor_user_id"}
-# What the row needs to carry such a reference, as arguments of its factory.
+# Factory arguments that a row with such a reference needs.
 CARRIES: dict[str, dict[str, Any]] = {
     "interactive_runs": {"of_user": True},
     "lead_identities": {"registered": True},
@@ -61,11 +61,11 @@ TESTED_RULES.update(map(rule_of, REFERENCES))
 
 
 def row_of(reference: Column, person: User) -> models.Model:
-    """A row not yet written that belongs to the person."""
+    """An unsaved row that belongs to the person."""
     assert reference.table.model is not None
     assert reference.field is not None
     row = FACTORIES[reference.table.model].build(**CARRIES.get(reference.table.name, {}))
-    # Whoever it would have belonged to is not written.
+    # The default owner of the row is not saved.
     setattr(row, reference.field.name, person)
     save_related(row)
     return row
@@ -74,20 +74,20 @@ def row_of(reference: Column, person: User) -> models.Model:
 @pytest.mark.django_db
 @advises
 def test_every_reference_to_a_person_has_its_rule() -> Iterator[str]:
-    found = {
+    by_name = {
         trigger["name"]: trigger
         for trigger in catalog.triggers()
         if trigger["function"] == "refuse_for_erased_person"
     }
     assert len(REFERENCES) > 10
-    for name in found.keys() - {*map(rule_of, REFERENCES)}:
-        yield of_rule(found[name]["table"], name)(
+    for name in by_name.keys() - {*map(rule_of, REFERENCES)}:
+        yield of_rule(by_name[name]["table"], name)(
             "declare of_person() beside the reference, or remove the trigger",
             "the column does not link a person",
         )
     for reference in REFERENCES:
-        expected = f"BEFORE INSERT OR UPDATE OF {reference.name} ON public.{reference.table.name}"
-        if expected not in found.get(rule_of(reference), {}).get("definition", ""):
+        expected = f"AFTER INSERT OR UPDATE OF {reference.name} ON public.{reference.table.name}"
+        if expected not in by_name.get(rule_of(reference), {}).get("definition", ""):
             yield of_column(reference.table.name, reference.name)(
                 "make a RestrictForeignKey, which brings triggers.not_erased() along, of",
                 f"the trigger {rule_of(reference)} is not `{expected}`",
@@ -131,7 +131,7 @@ def check_insert_is_refused(reference: Column, write_path: str) -> None:
 
 
 def frozen_by(reference: Column) -> set[str]:
-    """The rules by which the table never changes the person, erased or not."""
+    """The rules that never let the person of a row change, erased or not."""
     assert reference.table.model is not None
     declared = reference.table.model._meta.triggers
     return {rule.rule for rule in declared if reference.name in rule.frozen_columns}
@@ -159,7 +159,7 @@ def check_insert_for_others(reference: Column, person: User) -> None:
 
 
 def check_old_row_may_be_written(reference: Column) -> None:
-    """Erasure and retention write rows of an erased person; the person stays the same."""
+    """Erasure and retention update rows of an erased person without changing the person."""
     person = UserFactory()
     row = row_of(reference, person)
     row.save()
@@ -220,7 +220,7 @@ def test_every_update_meets_the_rule(write_path: str) -> None:
     check_update_is_refused(AWKWARD, write_path)
 
 
-# -- at once --------------------------------------------------------------------------------------
+# -- concurrency ----------------------------------------------------------------------------------
 
 
 ERASE = f"UPDATE users SET {', '.join(f'{name} = %s' for name in DELETED_USER)} WHERE id = %s"
@@ -230,7 +230,7 @@ ERASE = f"UPDATE users SET {', '.join(f'{name} = %s' for name in DELETED_USER)} 
 def statements(
     module_database: Database, django_db_blocker: Any
 ) -> tuple[User, tuple[Any, ...], tuple[Any, ...]]:
-    """A person, the erasure of that person, and a new row of theirs."""
+    """A person, the statement that erases the person, and one that inserts a row of the person."""
     with committing(module_database, django_db_blocker):
         person = UserFactory()
         row = row_of(AWKWARD, person)
@@ -266,7 +266,7 @@ def test_row_written_during_an_erasure_is_refused(
 ) -> None:
     person, erase, insert = statements
     (error,) = race(module_database, level, erase, insert)
-    if error.sqlstate != "40001":  # which asks to be tried again, and then is refused
+    if error.sqlstate != "40001":  # a conflict to retry; the retry is refused
         assert error.diag.constraint_name == rule_of(AWKWARD)
     assert rows_of(module_database, person) == 0
 
@@ -293,7 +293,7 @@ def test_row_waits_for_an_erasure_that_is_rolled_back(
 def test_erasure_waits_for_a_row_that_is_being_written(
     module_database: Database, statements: Any
 ) -> None:
-    """So that an erasure which locks the person first finds every row there is."""
+    """An erasure that locks the person first therefore sees every row."""
     person, erase, insert = statements
     writing, erasing = (Session(module_database, "read committed") for _ in range(2))
     try:

@@ -1,4 +1,4 @@
-"""Diaries and intake forms follow their schemas, and a refusal quotes nobody."""
+"""Diaries and intake forms follow their schemas, and a refusal quotes no content."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ugc.models import DiaryEntry
 
 MARKER = "Ж7секрет"
 
-# A released schema is what old payloads were written by. Never change a line of this.
+# Old payloads follow a released schema. Never change a line of this.
 RELEASED = {
     "intake.1.json": "bb5e3db00103f1901bac5817b9190fc4e55f4de3e8e6574379e59c97797624fe",
     "diary_abc.1.json": "8a39a3b0ecfee00044d8b50354de8d390e3a478dac5d2d91094158e92a3ed6c4",
@@ -65,7 +65,7 @@ LEAST: dict[str, dict[str, Any]] = {
 
 
 def nodes(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A schema and all that it declares inside."""
+    """A schema and its nested schemas."""
     yield schema
     for child in (*schema.get("properties", {}).values(), *filter(None, [schema.get("items")])):
         yield from nodes(child)
@@ -77,18 +77,18 @@ def refusal(name: str, payload: object, **options: Any) -> PayloadInvalid:
     return caught.value
 
 
-def check_quotes_nobody(error: PayloadInvalid, *secrets: str) -> None:
-    """Neither the error, nor what is chained to it, nor our frames hold a secret."""
+def check_quotes_nothing(error: PayloadInvalid, *secrets: str) -> None:
+    """Neither the error, nor its causes, nor our frames hold a secret."""
     assert error.__cause__ is None
     assert error.__context__ is None
-    said = [str(error), repr(error), repr(error.args), repr(error.messages), repr(vars(error))]
+    shown = [str(error), repr(error), repr(error.args), repr(error.messages), repr(vars(error))]
     frame = error.__traceback__
     while frame is not None:
         if "ebalance" in Path(frame.tb_frame.f_code.co_filename).parts:
-            said += map(repr, frame.tb_frame.f_locals.values())
+            shown += map(repr, frame.tb_frame.f_locals.values())
         frame = frame.tb_next
     for secret in secrets:
-        assert secret not in "\n".join(said)
+        assert secret not in "\n".join(shown)
 
 
 # The files
@@ -113,10 +113,10 @@ def check_is_closed(schema: dict[str, Any]) -> None:
 
 
 def check_keywords_have_a_sentence(schema: dict[str, Any]) -> None:
-    """So no $ref that leads elsewhere, and no pattern that is not listed here."""
+    """This excludes $ref to other files and unlisted patterns."""
     for node in nodes(schema):
         assert node.keys() <= KEYWORDS
-        # Bounded by maxLength, which also keeps out the line end that "$" overlooks.
+        # Bounded by maxLength, which also excludes the line end that "$" overlooks.
         assert node.get("pattern", r"\S") in {r"\S", "^([01][0-9]|2[0-3]):[0-5][0-9]$"}
 
 
@@ -142,7 +142,7 @@ def test_schema_follows_the_conventions(check: Callable[[dict[str, Any]], Any]) 
     check_each([(f"{name}.{v}.json", schema_for(name, v)) for name, v in ALL], check, undo=False)
 
 
-def test_schema_asks_for_its_version() -> None:
+def test_schema_requires_its_version() -> None:
     for name, version in ALL:
         schema = schema_for(name, version)
         assert schema["properties"]["version"] == {"const": version}, name
@@ -154,23 +154,23 @@ def test_every_kind_of_diary_has_a_schema() -> None:
     assert set(NAMES) == set(FULL) == set(LEAST)
 
 
-def test_the_intake_form_knows_the_channels_of_contact() -> None:
+def test_intake_form_lists_the_contact_channels() -> None:
     schema = schema_for("intake", latest("intake"))
     assert schema["properties"]["contact_preference"]["enum"] == ContactChannel.values
 
 
-def test_versions_follow_each_other() -> None:
+def test_versions_are_consecutive() -> None:
     for name, known in payloads._files().items():
         assert sorted(known) == list(range(1, latest(name) + 1))
 
 
 def test_a_released_schema_never_changes() -> None:
-    found = {
+    digests = {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for known in payloads._files().values()
         for path in known.values()
     }
-    assert found == RELEASED, (
+    assert digests == RELEASED, (
         "Old payloads are read by the schema they were written by. Leave the file as it was, "
         "add the next version beside it (diary_emotions.2.json) and list that one here."
     )
@@ -183,7 +183,7 @@ def test_an_unknown_schema_is_a_lookup_error() -> None:
         schema_for("intake", 99)
 
 
-# What is accepted
+# Accepted payloads
 
 
 def test_full_and_short_entries_are_accepted() -> None:
@@ -194,7 +194,7 @@ def test_full_and_short_entries_are_accepted() -> None:
 
 
 def longest(schema: dict[str, Any]) -> Any:
-    """The most that a schema admits."""
+    """The largest payload that a schema admits."""
     if "const" in schema:
         return schema["const"]
     match schema["type"]:
@@ -218,13 +218,13 @@ def test_longest_entry_is_accepted() -> None:
         validate(name, longest(schema_for(name, version)))
 
 
-def test_a_draft_may_leave_answers_out() -> None:
+def test_draft_may_omit_answers() -> None:
     validate("intake", {"version": 1, "safety": {}, "goals": "Спать"}, draft=True)
     assert refusal("intake", {"goals": "Спать"}, draft=True).path == "$.version"
     assert refusal("intake", {"version": 1, "goals": 7}, draft=True).rule == "type"
 
 
-# What is refused
+# Refused payloads
 
 
 def changed(name: str, *path: Any, to: Any) -> dict[str, Any]:
@@ -275,19 +275,24 @@ REFUSED = [
 
 
 def check_refusal(case: tuple[str, tuple, Any, str, str]) -> None:
-    name, path, value, rule, place = case
+    name, path, value, rule, path_in_payload = case
     error = refusal(name, changed(name, *path, to=value))
-    assert (error.schema, error.rule, error.code, error.path) == (f"{name}.1", rule, rule, place)
-    assert error.messages == [f"{payloads.SENTENCES[rule]} ({name}.1: {place}, {rule})."]
-    check_quotes_nobody(error, MARKER, "ivan", "Позвонили")
+    assert (error.schema, error.rule, error.code, error.path) == (
+        f"{name}.1",
+        rule,
+        rule,
+        path_in_payload,
+    )
+    assert error.messages == [f"{payloads.SENTENCES[rule]} ({name}.1: {path_in_payload}, {rule})."]
+    check_quotes_nothing(error, MARKER, "ivan", "Позвонили")
 
 
-def test_refusal_names_schema_rule_and_place() -> None:
+def test_refusal_names_schema_rule_and_path() -> None:
     cases = [(f"{case[0]} {case[4]} {case[3]} {n}", case) for n, case in enumerate(REFUSED)]
     check_each(cases, check_refusal, undo=False)
 
 
-def test_an_entry_without_anything_is_refused() -> None:
+def test_empty_entry_is_refused() -> None:
     error = refusal(SLEEP, {"version": 1})
     assert (error.rule, error.path) == ("minProperties", "$")
 
@@ -296,15 +301,15 @@ def test_payload_is_an_object() -> None:
     for payload in (None, True, 1, MARKER, [MARKER], (), b"{}", {MARKER}, object()):
         error = refusal(EMOTIONS, payload)
         assert (error.rule, error.path) == ("type", "$"), payload
-        check_quotes_nobody(error, MARKER)
+        check_quotes_nothing(error, MARKER)
 
 
 class Sly(dict):
-    """Says something else each time it is asked."""
+    """A dict that gives another answer each time."""
 
 
 class SlyText(str):
-    """The same for texts."""
+    """A string that gives another answer each time."""
 
 
 def nested(levels: int, shell: type = list) -> Any:
@@ -314,14 +319,14 @@ def nested(levels: int, shell: type = list) -> Any:
     return value
 
 
-def in_itself() -> Any:
+def cyclic() -> Any:
     value: list[Any] = [MARKER]
     value.append(value)
     return value
 
 
-def laughing() -> Any:
-    """Few objects, each many times: 10^9 values when written out."""
+def exponential() -> Any:
+    """A few shared objects that serialize to 10^9 values."""
     value: Any = MARKER
     for _level in range(9):
         value = [value] * 10
@@ -344,14 +349,14 @@ NOT_JSON = {
     "a key that is no text": {7: MARKER},
     "a deep list": nested(10_000),
     "a deep object": nested(10_000, dict),
-    "a list in itself": in_itself(),
-    "a list that unfolds": laughing(),
+    "a list in itself": cyclic(),
+    "a list that unfolds": exponential(),
     "a long list": [MARKER] * 1_000_000,
 }
 
 
 def check_not_json(value: Any) -> None:
-    for path, place in [
+    for path, path_in_payload in [
         (("situation",), "$.situation"),
         (("emotions", 0, "name"), "$.emotions[0].name"),
         (("emotions", 0, "intensity"), "$.emotions[0].intensity"),
@@ -363,15 +368,15 @@ def check_not_json(value: Any) -> None:
             at = at[step]
         at[path[-1]] = value
         error = refusal(EMOTIONS, payload)
-        assert (error.rule, error.path) == ("json", place)
-        check_quotes_nobody(error, MARKER)
+        assert (error.rule, error.path) == ("json", path_in_payload)
+        check_quotes_nothing(error, MARKER)
 
 
-def test_value_that_is_no_plain_json_is_refused_in_every_place() -> None:
+def test_value_that_is_no_plain_json_is_refused_everywhere() -> None:
     check_each(NOT_JSON.items(), check_not_json, undo=False)
 
 
-def test_an_object_in_itself_is_refused() -> None:
+def test_cyclic_object_is_refused() -> None:
     payload = copy.deepcopy(LEAST[EMOTIONS])
     payload["emotions"].append(payload)
     assert refusal(EMOTIONS, payload).rule == "json"
@@ -381,18 +386,18 @@ def test_a_subclass_of_dict_is_no_payload() -> None:
     assert refusal(EMOTIONS, Sly(LEAST[EMOTIONS])).rule == "type"
 
 
-def test_an_error_can_be_pickled() -> None:
+def test_error_can_be_pickled() -> None:
     error = refusal(EMOTIONS, {"version": 1})
     again = pickle.loads(pickle.dumps(error))
     assert (again.schema, again.rule, again.path) == (error.schema, error.rule, error.path)
     assert again.messages == error.messages
 
 
-# What validation costs, and whom it asks
+# Cost of validation
 
 
 @pytest.mark.slow
-def test_nobody_pays_for_jsonschema_who_does_not_validate() -> None:
+def test_jsonschema_is_imported_only_by_validation() -> None:
     code = """
 import sys, django
 django.setup()
@@ -405,7 +410,7 @@ assert "jsonschema" in sys.modules
     subprocess.run([sys.executable, "-c", code], cwd=project.BASE_DIR, check=True, timeout=60)
 
 
-def test_nothing_is_asked_over_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validation_does_not_use_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object, **kwargs: object) -> None:
         raise AssertionError("The network was asked.")
 
@@ -417,10 +422,10 @@ def test_nothing_is_asked_over_the_network(monkeypatch: pytest.MonkeyPatch) -> N
         refusal(name, {**payload, "x": 1})
 
 
-# Values nobody thought of
+# Random values
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
-SEEN = st.builds("{}ы{}".format, TEXT, TEXT)  # something to see in it
+SEEN = st.builds("{}ы{}".format, TEXT, TEXT)  # contains a visible letter
 SCORE = st.integers(0, 10)
 PERCENT = st.integers(0, 100)
 MINUTES = st.integers(0, 1440)
@@ -530,7 +535,7 @@ quickly = settings(max_examples=60, deadline=None)
 
 @quickly
 @given(ENTRIES)
-def test_what_people_write_is_accepted(entry: tuple[str, dict]) -> None:
+def test_any_valid_entry_is_accepted(entry: tuple[str, dict]) -> None:
     name, payload = entry
     validate(name, payload)
     validate(name, json.loads(json.dumps(payload)))
@@ -538,23 +543,23 @@ def test_what_people_write_is_accepted(entry: tuple[str, dict]) -> None:
 
 @quickly
 @given(st.sampled_from(NAMES), ODD)
-def test_anything_else_is_refused_and_not_quoted(name: str, payload: Any) -> None:
-    check_quotes_nobody(refusal(name, payload), MARKER)
+def test_invalid_entry_is_refused_and_not_quoted(name: str, payload: Any) -> None:
+    check_quotes_nothing(refusal(name, payload), MARKER)
 
 
-def places(value: Any) -> Iterator[tuple[Any, Any]]:
+def positions(value: Any) -> Iterator[tuple[Any, Any]]:
     """Every container of a payload with every key or index in it."""
     for key in range(len(value)) if isinstance(value, list) else list(value):
         yield value, key
         if isinstance(value[key], dict | list):
-            yield from places(value[key])
+            yield from positions(value[key])
 
 
 @quickly
 @given(ENTRIES, st.data())
 def test_a_damaged_entry_is_refused_and_not_quoted(entry: tuple[str, dict], data: Any) -> None:
     name, payload = entry
-    container, key = data.draw(st.sampled_from(list(places(payload))))
+    container, key = data.draw(st.sampled_from(list(positions(payload))))
     what = data.draw(st.sampled_from(["another", "more"]))
     if what == "more" and isinstance(container, dict):
         container[MARKER + data.draw(st.text())] = data.draw(ODD)
@@ -563,8 +568,8 @@ def test_a_damaged_entry_is_refused_and_not_quoted(entry: tuple[str, dict], data
     try:
         validate(name, payload)
     except PayloadInvalid as error:
-        check_quotes_nobody(error, MARKER)
+        check_quotes_nothing(error, MARKER)
     else:
-        # What was put there happened to fit: an object with fitting names, a whole float.
+        # The new value happened to be valid: an object with valid names, or a whole float.
         assert what == "another"
         assert MARKER not in json.dumps(payload, ensure_ascii=False)

@@ -1,7 +1,6 @@
-"""Every foreign key does what the data model says, whoever writes.
+"""Every foreign key acts as in the data model, for SQL and the ORM.
 
-The keys are those of data_model.txt; that the catalog has these and no others is held in
-test_data_model.py.
+The keys are those of data_model.txt; test_data_model.py checks that the catalog has exactly these.
 """
 
 from __future__ import annotations
@@ -31,15 +30,15 @@ from tests.support import (
 
 pytestmark = pytest.mark.django_db
 
-# What the row needs to carry such a reference, as arguments of its factory.
+# Factory arguments that a row with such a reference needs.
 CARRIES: dict[tuple[str, str], dict[str, Any]] = {
     ("curated_items", "interactive_definition_id"): {"interactive": True},
     ("leads", "merged_into_id"): {"status": "inactive"},
-    # The events made here have no parameters in the tracking plan.
+    # The events of these tests have no parameters in the tracking plan.
     ("lead_timeline_events", "event_name"): {"properties": {}},
     ("analytics_events", "event_name"): {"properties": {}},
 }
-# Asked before the foreign key is: an event must be in the tracking plan.
+# Rules checked before the foreign key: an event must be in the tracking plan.
 ASKED_BEFORE = {
     ("lead_timeline_events", "event_name"): "lead_timeline_events_event_in_plan",
     ("analytics_events", "event_name"): "analytics_events_event_in_plan",
@@ -58,7 +57,7 @@ def missing_key(reference: Column) -> Any:
 
 
 def new_parent(reference: Column) -> models.Model:
-    """A row that nothing else refers to."""
+    """A row without other references to it."""
     model = catalog.model_of(reference.parent)
     if model is Role:  # all four are seeded and no other can exist
         return Role.objects.get(code="editor")
@@ -66,7 +65,7 @@ def new_parent(reference: Column) -> models.Model:
 
 
 def child_of(reference: Column, key: Any) -> models.Model:
-    """A row not yet written whose ``reference`` is ``key``."""
+    """An unsaved row whose ``reference`` is ``key``."""
     model = catalog.model_of(reference.table)
     child = FACTORIES[model].build(**CARRIES.get((reference.table, reference.name), {}))
     setattr(child, field_of(reference).attname, key)
@@ -162,13 +161,13 @@ def test_reference_needs_its_parent(reference: Column) -> None:
     "name", ["user_roles.user_id", "appointments.client_user_id", "analytics_events.event_name"]
 )
 def test_reference_needs_its_parent_in_the_orm(name: str) -> None:
-    """A cascade, a restriction, and a key behind a rule: Django leaves all three to PostgreSQL."""
+    """A cascade, a restriction, and a key behind a rule: PostgreSQL enforces all three."""
     check_missing_parent(BY_NAME[name], "orm")
     ON_DELETE[BY_NAME[name].on_delete](BY_NAME[name], "orm")
 
 
 @pytest.mark.parametrize("where", ASKED_BEFORE, ids=".".join)
-def test_foreign_key_holds_behind_the_rule_that_is_asked_before(where: tuple) -> None:
+def test_foreign_key_refuses_without_the_earlier_rule(where: tuple) -> None:
     table, column = where
     child = child_of(BY_NAME[f"{table}.{column}"], "no_such_event")
     execute(f"ALTER TABLE {table} DISABLE TRIGGER {table}_p0_only")

@@ -1,4 +1,4 @@
-"""Of every table it is declared how long its rows are kept, as the specification says."""
+"""Every table declares its retention, in agreement with the specification."""
 
 from __future__ import annotations
 
@@ -40,26 +40,33 @@ from tests.support import execute
 
 pytestmark = pytest.mark.django_db
 
-# privacy.md §4, transcribed: table to time and columns from which it runs. Django's tables by our
-# own decision.
+# Transcribed from privacy.md §4: table to time and columns from which it runs. The specification
+# does not cover Django's tables.
 PURGED = {
     "deep_links": ("", "expires_at"),
     "interactive_runs": ("90 days", "started_at"),
     "interactive_run_totals": ("13 months", "day"),
-    "anonymous_questions": ("90 days", "answered_at moderated_at"),
+    "anonymous_questions": ("90 days", "answered_at moderated_at moderated_at"),
+    "waitlist_requests": ("90 days", "closed_at"),
+    "lead_identities": ("24 months", "created_at"),
+    "intake_forms": ("7 days", "created_at"),
     "diary_entries": ("30 days", "deleted_at"),
     "data_export_requests": ("90 days", "created_at"),
     "review_publication_consents": ("3 years", "revoked_at granted_at"),
     "analytics_events": ("13 months", "received_at"),
     "payment_webhook_events": ("90 days", "processed_at"),
     "outbox_events": ("90 days", "published_at"),
+    "leases": ("", "expires_at"),  # not in the specification: ADR 0033
     "django_session": ("", "expire_date"),
     "django_admin_log": ("3 years", "action_time"),
 }
-# Where a batch begins to read.
+# The index that a batch reads.
 INDEXES = {
     ("anonymous_questions", "answered_at"): "anonymous_questions_answered",
-    ("anonymous_questions", "moderated_at"): "anonymous_questions_rejected",
+    ("anonymous_questions", "moderated_at"): "anonymous_questions_decided",
+    ("intake_forms", "created_at"): "intake_forms_by_creation",
+    ("lead_identities", "created_at"): "lead_identities_by_creation",
+    ("waitlist_requests", "closed_at"): "waitlist_requests_closed",
     ("analytics_events", "received_at"): "analytics_events_by_receipt",
     ("data_export_requests", "created_at"): "data_export_requests_over",
     ("deep_links", "expires_at"): "deep_links_by_expiry",
@@ -67,12 +74,13 @@ INDEXES = {
     ("django_session", "expire_date"): "django_session_expire_date_a5c62663",
     ("interactive_run_totals", "day"): "interactive_run_totals_once",
     ("interactive_runs", "started_at"): "interactive_runs_by_start",
+    ("leases", "expires_at"): "leases_expires_at",
     ("outbox_events", "published_at"): "outbox_events_published",
     ("payment_webhook_events", "processed_at"): "payment_webhook_events_processed",
     ("review_publication_consents", "granted_at"): "review_publication_consents_refused",
     ("review_publication_consents", "revoked_at"): "review_publication_consents_withdrawn",
 }
-# Three years of what a practice does in admin are read in milliseconds.
+# Three years of a practice's admin log are read in milliseconds.
 READ_AS_A_WHOLE = {("django_admin_log", "action_time")}
 
 
@@ -86,15 +94,15 @@ def declared() -> dict[str, Purged]:
 
 def retentions() -> dict[str, Retention]:
     """The tables with a declared retention; undeclared() lists the others."""
-    found = {}
+    retention_of = {}
     for table in tables():
         with contextlib.suppress(Undeclared):
-            found[table.name] = table.retention
-    return found
+            retention_of[table.name] = table.retention
+    return retention_of
 
 
 def ends() -> Iterator[tuple[str, Any]]:
-    """Every table that is purged, with each moment that a time runs from."""
+    """Every purged table with each column from which its time runs."""
     for name, declaration in declared().items():
         for end in declaration.ends:
             yield name, end
@@ -113,7 +121,7 @@ def test_every_table_of_the_database_has_a_retention() -> Iterator[str]:
     for name in known - {row["name"] for row in live}:
         yield of_table(name)("make a migration for", "the table is not in the database")
     for table in tables():
-        with contextlib.suppress(Undeclared):  # which undeclared() lists
+        with contextlib.suppress(Undeclared):  # undeclared() lists it
             if not str(table.retention).strip():
                 yield of_table(table.name)("give the words of `retention` in")
 
@@ -129,7 +137,7 @@ def test_table_without_a_retention_is_named_with_its_file(monkeypatch: pytest.Mo
     }
 
 
-def test_a_table_without_one_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_or_wrong_retention_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(Lead, "retention")
     with pytest.raises(Undeclared, match="leads has no retention"):
         _ = named("leads").retention
@@ -138,7 +146,7 @@ def test_a_table_without_one_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         _ = named("leads").retention
 
 
-def test_what_a_parent_declares_is_not_its_childrens() -> None:
+def test_retention_is_not_inherited() -> None:
     class Shortened(DeepLink):
         class Meta:
             abstract = True
@@ -148,7 +156,7 @@ def test_what_a_parent_declares_is_not_its_childrens() -> None:
         _ = Table("shortened", "", "crm", Shortened).retention
 
 
-def test_it_is_as_the_specification_says() -> None:
+def test_retention_matches_the_specification() -> None:
     assert {
         name: (retention.time, " ".join(end.column for end in retention.ends))
         for name, retention in declared().items()
@@ -160,16 +168,16 @@ def test_it_is_as_the_specification_says() -> None:
         assert isinstance(named(evidence).retention, Kept)
 
 
-def test_the_timeline_goes_with_its_lead_and_answers_with_their_question() -> None:
+def test_timeline_and_answers_are_deleted_with_their_parents() -> None:
     for name, parent in (("lead_timeline_events", "lead"), ("question_answers", "question")):
         assert named(name).retention == GoesWith(parent)
 
 
 @advises
-def test_rows_that_go_with_another_are_deleted_by_the_database() -> Iterator[str]:
-    found = {name: r.parent for name, r in retentions().items() if isinstance(r, GoesWith)}
-    assert len(found) > 10
-    for name, field in found.items():
+def test_database_deletes_rows_with_their_parent() -> Iterator[str]:
+    parents = {name: r.parent for name, r in retentions().items() if isinstance(r, GoesWith)}
+    assert len(parents) > 10
+    for name, field in parents.items():
         if name not in THIRD_PARTY:
             parent = named(name).model._meta.get_field(field)
             if parent.remote_field.on_delete is not DB_CASCADE:
@@ -179,8 +187,8 @@ def test_rows_that_go_with_another_are_deleted_by_the_database() -> Iterator[str
 
 
 @advises
-def test_rows_that_stay_refer_to_no_row_that_goes() -> Iterator[str]:
-    """Else a restricting key would hold up the purge."""
+def test_kept_rows_do_not_refer_to_purged_rows() -> Iterator[str]:
+    """Otherwise a restricting key would block the purge."""
     for row in catalog.constraints():
         if row["kind"] == "f":
             (parent,) = re.findall(r"REFERENCES (\w+)\(", row["definition"])
@@ -193,8 +201,8 @@ def test_rows_that_stay_refer_to_no_row_that_goes() -> Iterator[str]:
 
 def test_faulty_retention_is_named_with_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
     goes, stays = (
-        test_rows_that_go_with_another_are_deleted_by_the_database,
-        test_rows_that_stay_refer_to_no_row_that_goes,
+        test_database_deletes_rows_with_their_parent,
+        test_kept_rows_do_not_refer_to_purged_rows,
     )
     before = {*goes.__wrapped__(), *stays.__wrapped__()}
     monkeypatch.setattr(Appointment, "retention", goes_with("client"))
@@ -212,7 +220,7 @@ def test_faulty_retention_is_named_with_its_file(monkeypatch: pytest.MonkeyPatch
 
 
 @advises
-def test_times_are_intervals_that_begin_at_a_moment() -> Iterator[str]:
+def test_retention_times_are_intervals_from_a_date_column() -> Iterator[str]:
     for name, end in ends():
         field = {f.column: f for f in named(name).model._meta.concrete_fields}.get(end.column)
         if not isinstance(field, models.DateField):
@@ -221,26 +229,26 @@ def test_times_are_intervals_that_begin_at_a_moment() -> Iterator[str]:
 
 
 @advises
-def test_batches_of_a_purge_read_by_index() -> Iterator[str]:
-    """In its order: nothing is sorted, and only rows that go are read."""
+def test_purge_batches_read_by_index() -> Iterator[str]:
+    """In index order: without a sort, and reading only purged rows."""
     for name, end in ends():
-        place = of_column(name, end.column)
+        location = of_column(name, end.column)
         if (name, end.column) in READ_AS_A_WHOLE:
             continue
         for plan, batch in plans_of_a_batch(name, end):
             index = INDEXES.get((name, end.column))
             if index is None or index not in batch:
-                yield place(
+                yield location(
                     "declare an Index(…, serves=…) and name it in INDEXES in "
                     "tests/db/test_retention.py for",
                     f"a batch of the purge reads {re.sub(r' +', ' ', batch)[:200]}",
                 )
             elif "Sort" in batch or "Seq Scan" in plan:
-                yield place("order the Index as the purge reads, for", batch)
+                yield location("order the Index as the purge reads, for", batch)
 
 
 def plans_of_a_batch(name: str, end: Any) -> list[tuple[str, str]]:
-    """The plan of the first batch and of a later one, each with its part that reads."""
+    """The plans of the first and of a later batch, each with the part that reads."""
     seen = []
 
     def keep(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
@@ -250,8 +258,8 @@ def plans_of_a_batch(name: str, end: Any) -> list[tuple[str, str]]:
 
     purge = retention.purge_of(named(name), now=retention.database_time(), batch=500, stop=None)
     with connection.execute_wrapper(keep):
-        purge._batch(end, "", None, 500)
-        purge._batch(end, ">=", purge.now, 500)
+        purge._batch(end, "", None, 500, [])
+        purge._batch(end, ">=", purge.now, 500, [])
     assert len(seen) == 2
     plans = []
     for sql, params in seen:
@@ -262,15 +270,15 @@ def plans_of_a_batch(name: str, end: Any) -> list[tuple[str, str]]:
 
 
 def test_purge_without_an_index_is_named_with_its_file() -> None:
-    before = {*test_batches_of_a_purge_read_by_index.__wrapped__()}
+    before = {*test_purge_batches_read_by_index.__wrapped__()}
     execute("DROP INDEX IF EXISTS deep_links_by_expiry")
-    lines = {*test_batches_of_a_purge_read_by_index.__wrapped__()} - before
+    lines = {*test_purge_batches_read_by_index.__wrapped__()} - before
     start = f"{of_class(DeepLink).file}: declare an Index(…, serves=…) and name it in INDEXES"
     assert lines
     assert all(line.startswith(start) and "`DeepLink.expires_at`" in line for line in lines)
 
 
-def test_totals_have_a_value_for_every_column_and_a_rule_that_keeps_each_once() -> None:
+def test_totals_fill_every_column_and_have_a_unique_rule() -> None:
     totals = declared()["interactive_runs"].totals
     table = named(totals.table)
     given = {*totals.by, *totals.sums}
@@ -281,7 +289,7 @@ def test_totals_have_a_value_for_every_column_and_a_rule_that_keeps_each_once() 
     assert unique.nulls_distinct is False
 
 
-def test_the_dictionary_says_it_of_every_table() -> None:
+def test_dictionary_shows_the_retention_of_every_table() -> None:
     text = dictionary.render()
     for table in tables():
         assert f"\n### {table.name}\n\n{table.meaning}.\n\nKept {table.retention}.\n" in text

@@ -1,4 +1,4 @@
-"""What the three roles of the database may do (access.md §2), tried as these roles."""
+"""The rights of the three database roles (access.md §2), tested as these roles."""
 
 from __future__ import annotations
 
@@ -45,12 +45,15 @@ pytestmark = pytest.mark.django_db
 APPEND_ONLY = {"audit_log_entries", "erasure_ledger", "ugc_moderation_actions", "analytics_events"}
 VERSIONS = {"content_revisions", "interactive_versions", "message_template_versions"}
 EVIDENCE = {"consents", "review_publication_consents"}
-NEVER_DELETED = {
-    "data_export_requests",
-    "payment_webhook_events",
+# access.md §2: "No role but the owner deletes payments, refunds, webhook events, exports or the
+# tracking plan."
+DELETED_BY_OWNER = {
     "payments",
-    "tracking_event_params",
+    "refunds",
+    "payment_webhook_events",
+    "data_export_requests",
     "tracking_events",
+    "tracking_event_params",
 }
 
 
@@ -58,7 +61,7 @@ NEVER_DELETED = {
 def granted(
     django_db_setup: None, databases: Databases, django_db_blocker: Any
 ) -> Iterator[Database]:
-    """A database of this module's own in which the roles have their grants."""
+    """A database for this module in which the roles have their grants."""
     with django_db_blocker.unblock():
         database = databases.clone()
         with default_connection_on(database):
@@ -70,7 +73,7 @@ def granted(
 
 @contextmanager
 def acting_as(role: str) -> Iterator[None]:
-    """What a connection of this role would do. Its errors are for ``denies()`` to catch."""
+    """Run the block as this role. ``denies()`` catches its errors."""
     execute(f"SET LOCAL ROLE {role}")
     yield
     execute("RESET ROLE")
@@ -78,7 +81,7 @@ def acting_as(role: str) -> Iterator[None]:
 
 @contextmanager
 def denies() -> Iterator[None]:
-    """The block is a question of rights, and the answer is no."""
+    """Assert that missing rights stop the block."""
     with pytest.raises(DatabaseError) as caught, transaction.atomic():
         yield
     assert caught.value.__cause__.sqlstate == "42501", caught.value
@@ -117,7 +120,7 @@ def test_analyst_reads_every_p0_column(app: str) -> None:
     check_each(tables_of(app), check_reads_p0)
 
 
-WAYS_TO_READ = [
+READS = [
     "SELECT {c} FROM {t}",
     "SELECT count({c}) FROM {t}",
     "SELECT 1 FROM {t} WHERE {c} IS NULL",
@@ -139,8 +142,8 @@ WAYS_TO_READ = [
 ]
 
 
-# One column is tried in every way, each other column in these.
-FEW_WAYS = ["SELECT {c} FROM {t}", "COPY {t} ({c}) TO STDOUT"]
+# One column is read by every statement, each other column by these.
+FEW_READS = ["SELECT {c} FROM {t}", "COPY {t} ({c}) TO STDOUT"]
 AWKWARD = "users.email"
 
 
@@ -149,9 +152,9 @@ def test_analyst_is_refused_every_other_column() -> None:
     assert AWKWARD in hidden
 
     def check(column: Column) -> None:
-        for way in WAYS_TO_READ if str(column) == AWKWARD else FEW_WAYS:
+        for read in READS if str(column) == AWKWARD else FEW_READS:
             with denies():
-                execute(way.format(c=f'"{column.name}"', t=column.table.name))
+                execute(read.format(c=f'"{column.name}"', t=column.table.name))
 
     with acting_as(grants.ANALYST):
         check_each(hidden.items(), check)
@@ -177,7 +180,7 @@ def test_analyst_writes_nothing(app: str) -> None:
         check_each(tables_of(app), check_writes_nothing)
 
 
-def test_statistics_tell_the_analyst_nothing_either() -> None:
+def test_analyst_sees_no_statistics_of_personal_columns() -> None:
     UserFactory.create_batch(30)
     execute("ANALYZE users")
     query = "SELECT attname FROM pg_stats WHERE tablename = 'users'"
@@ -192,7 +195,7 @@ def test_statistics_tell_the_analyst_nothing_either() -> None:
 
 
 def allowed(model: type[models.Model], privilege: str) -> Any:
-    """A block that the app's rights let through, or one that they refuse."""
+    """Assert that the app's rights allow or deny the block."""
     (table,) = (table for table in tables() if table.model is model)
     return nullcontext() if privilege in grants.app_privileges(table) else denies()
 
@@ -218,7 +221,7 @@ def test_app_writes_the_rows_that_it_may_write(app: str) -> None:
     check_each([(model.__name__, (model, f)) for model, f in made], check_writes_as_granted)
 
 
-def test_what_rules_keep_is_not_the_apps_to_change() -> None:
+def test_app_may_not_change_append_only_tables() -> None:
     may_not: dict[str, set[str]] = {"UPDATE": set(), "DELETE": set(), "INSERT": set()}
     for table in tables():
         for privilege, names in may_not.items():
@@ -226,7 +229,7 @@ def test_what_rules_keep_is_not_the_apps_to_change() -> None:
                 names.add(table.name)
     assert may_not["INSERT"] == {table.name for table in tables()} & grants.READ_ONLY
     assert may_not["UPDATE"] == APPEND_ONLY | VERSIONS | may_not["INSERT"]
-    assert may_not["DELETE"] == may_not["UPDATE"] | EVIDENCE | NEVER_DELETED | {"locks"}
+    assert may_not["DELETE"] == may_not["UPDATE"] | EVIDENCE | DELETED_BY_OWNER | {"locks"}
 
 
 def check_stays(name: str) -> None:
@@ -246,8 +249,8 @@ def check_stays(name: str) -> None:
                 execute(statement)
 
 
-def test_app_has_no_right_to_change_rows_that_stay() -> None:
-    """Before any rule is asked."""
+def test_app_is_refused_changes_of_append_only_rows() -> None:
+    """The right is missing, so no rule is checked."""
     check_each([(name, name) for name in sorted(APPEND_ONLY | VERSIONS)], check_stays)
 
 
@@ -299,8 +302,8 @@ def test_app_and_analyst_change_no_objects(role: str) -> None:
         check_each([(statement, statement) for statement in DDL], check)
 
 
-def test_the_app_has_nothing_to_give_away() -> None:
-    with acting_as(grants.APP):  # PostgreSQL only warns: of what it could grant, there is nothing
+def test_app_cannot_grant_rights() -> None:
+    with acting_as(grants.APP):  # PostgreSQL only warns, because the role has nothing to grant
         execute("GRANT SELECT ON users TO ebalance_analyst")
         execute("GRANT SELECT ON users TO PUBLIC")
     assert grants.differences() == []
@@ -315,7 +318,7 @@ def check_app_writes(made: tuple[type[EntityFactory], dict[str, Any]]) -> None:
 
 @each_project_app
 def test_app_writes_rows_of_every_kind_and_state(app: str) -> None:
-    """Their triggers look at other rows, lock and write them: as the app."""
+    """Triggers read, lock and write other rows with the rights of the app."""
     kinds = []
     for model, made in factories_of(app):
         kinds += [(f"{model.__name__}: {trait}", (made, {trait: True})) for trait in traits(made)]
@@ -329,7 +332,7 @@ def test_app_writes_rows_of_every_kind_and_state(app: str) -> None:
         check_each(kinds, check_app_writes)
 
 
-def test_the_app_withdraws_a_consent_and_the_review_goes_from_the_site() -> None:
+def test_app_withdraws_a_consent_and_unpublishes_the_review() -> None:
     with acting_as(grants.APP):
         review = ReviewFactory(published=True)
         execute("UPDATE review_publication_consents SET revoked_at = now()")
@@ -352,7 +355,7 @@ def item_with_revision() -> ContentItem:
     ],
     ids=["content", "interactive", "template"],
 )
-def test_versions_go_with_what_the_app_deletes(
+def test_versions_are_deleted_with_their_parent(
     make: Callable[[], models.Model], versions: str
 ) -> None:
     with acting_as(grants.APP):
@@ -363,8 +366,8 @@ def test_versions_go_with_what_the_app_deletes(
         assert not getattr(parent, versions).exists()
 
 
-def test_rules_answer_the_app_by_name() -> None:
-    """A refusal is the rule's, not a lack of rights of the function that asks."""
+def test_rules_refuse_the_app_by_name() -> None:
+    """The rule refuses; its function does not lack rights."""
     with acting_as(grants.APP):
         with refuses("lead_timeline_events_p0_only"):
             LeadTimelineEventFactory(properties={"topic": "anxiety", "page_path": "a@b.ru"})
@@ -380,24 +383,24 @@ def test_rules_answer_the_app_by_name() -> None:
             )
 
 
-def test_the_chain_of_the_audit_log_is_the_apps_to_continue() -> None:
+def test_app_continues_the_chain_of_the_audit_log() -> None:
     with acting_as(grants.APP):
         first, second = AuditLogEntryFactory.create_batch(2)
     assert (second.seq, bytes(second.prev_hash)) == (first.seq + 1, bytes(first.row_hash))
 
 
-# -- what goes around grants ------------------------------------------------------------------
+# -- rights beyond grants ---------------------------------------------------------------------
 
 
-def test_no_function_runs_with_more_rights_than_its_caller() -> None:
-    found = execute(
+def test_functions_run_with_the_rights_of_their_caller() -> None:
+    functions = execute(
         "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef"
     )
-    assert found == []
+    assert functions == []
 
 
-def test_the_owner_makes_and_changes_tables() -> None:
-    """What `migrate` does, as a role that is not a superuser."""
+def test_owner_creates_and_alters_tables() -> None:
+    """The statements of `migrate`, run by a role that is not a superuser."""
     with acting_as(grants.OWNER):
         execute("CREATE TABLE later (id uuid PRIMARY KEY, user_id uuid REFERENCES users)")
         execute("ALTER TABLE later ADD note text")
@@ -417,7 +420,7 @@ def as_role(database: Database, role: str) -> str:
 
 
 def grant() -> str:
-    """Returns what was warned of."""
+    """Run the command and return its warnings."""
     errors = io.StringIO()
     call_command("grant_db_roles", stdout=io.StringIO(), stderr=errors)
     return errors.getvalue()
@@ -442,7 +445,7 @@ def acls() -> list[dict]:
     )
 
 
-def test_a_second_run_changes_nothing() -> None:
+def test_second_run_changes_nothing() -> None:
     before = acls()
     assert check() == ("", "The roles have exactly the privileges that they need.\n")
     grant()
@@ -494,7 +497,7 @@ STALE = {
 }
 
 
-def test_check_names_what_differs_and_a_run_sets_it_right() -> None:
+def test_check_names_differences_and_a_run_corrects_them() -> None:
     for statement in STALE:
         execute(statement)
     refusal, lines = check()
@@ -505,7 +508,7 @@ def test_check_names_what_differs_and_a_run_sets_it_right() -> None:
 
 
 @pytest.mark.slow
-def test_check_names_each_difference_alone_and_a_run_sets_it_right() -> None:
+def test_check_names_each_difference_and_a_run_corrects_it() -> None:
     def check_one(case: tuple[str, str]) -> None:
         statement, line = case
         execute(statement)
@@ -516,7 +519,7 @@ def test_check_names_each_difference_alone_and_a_run_sets_it_right() -> None:
     check_each([(statement, (statement, line)) for statement, line in STALE.items()], check_one)
 
 
-def test_nobody_makes_temporary_tables_unasked() -> None:
+def test_public_may_not_create_temporary_tables() -> None:
     (database,) = execute("SELECT current_database() AS name")
     execute(f'GRANT TEMPORARY ON DATABASE "{database["name"]}" TO PUBLIC')
     assert grants.differences() == [f"too much: PUBLIC: TEMPORARY on database {database['name']}"]
@@ -548,8 +551,8 @@ POWERS = [
 ]
 
 
-def test_powers_that_go_around_grants_are_named_and_left_to_people() -> None:
-    """A role belongs to the whole server: its powers elsewhere are not ours to take."""
+def test_powers_beyond_grants_are_named_but_not_revoked() -> None:
+    """A role belongs to the whole server, so the command does not revoke its other powers."""
 
     def check_one(case: tuple[str, str]) -> None:
         statement, line = case
@@ -561,7 +564,7 @@ def test_powers_that_go_around_grants_are_named_and_left_to_people() -> None:
     check_each([(case[0], case) for case in POWERS], check_one)
 
 
-def test_what_an_extension_brings_is_left_alone() -> None:
+def test_objects_of_an_extension_are_left_alone() -> None:
     if not execute("SELECT FROM pg_available_extensions WHERE name = 'pg_stat_statements'"):
         pytest.skip("this server has no pg_stat_statements")
     execute("CREATE EXTENSION pg_stat_statements SCHEMA public")
@@ -571,14 +574,14 @@ def test_what_an_extension_brings_is_left_alone() -> None:
     assert acls() == before
 
 
-def test_values_stay_out_of_the_servers_log(granted: Database) -> None:
+def test_server_log_is_set_to_hold_no_values(granted: Database) -> None:
     with granted.connect() as session:
         for name, value in QUIET_LOG.items():
             assert session.execute(f"SHOW {name}").fetchone() == (value,)
 
 
 @pytest.mark.slow
-def test_before_the_first_run_everything_is_named(fresh_database: Database) -> None:
+def test_check_before_the_first_run_names_everything(fresh_database: Database) -> None:
     result = manage("grant_db_roles", "--check", DATABASE_URL=fresh_database.url)
     assert result.returncode == 1
     assert "missing: ebalance_app: SELECT on table users\n" in result.stdout
@@ -591,8 +594,8 @@ def test_before_the_first_run_everything_is_named(fresh_database: Database) -> N
 
 
 @pytest.mark.slow
-def test_a_member_of_the_owner_migrates_and_grants_again(fresh_database: Database) -> None:
-    """Not the database's owner, no superuser: who set it up once was."""
+def test_member_of_the_owner_migrates_and_grants(fresh_database: Database) -> None:
+    """The member is neither the database's owner nor a superuser."""
     assert manage("grant_db_roles", DATABASE_URL=fresh_database.url).returncode == 0
     url = as_role(fresh_database, "ebalance_owner")
     assert manage("migrate", DATABASE_URL=url).returncode == 0
@@ -605,14 +608,14 @@ def test_a_member_of_the_owner_migrates_and_grants_again(fresh_database: Databas
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_a_column_that_is_not_migrated_yet_is_said() -> None:
+def test_unmigrated_column_is_reported() -> None:
     execute("ALTER TABLE tags RENAME title TO caption")
     with pytest.raises(CommandError, match=r"tags\.title does not exist yet: run `manage\.py mig"):
         grant()
 
 
 @pytest.mark.slow
-def test_a_database_without_tables_is_said_in_one_line(empty_database: Database) -> None:
+def test_database_without_tables_is_reported_in_one_line(empty_database: Database) -> None:
     result = manage("grant_db_roles", DATABASE_URL=empty_database.url)
     assert result.returncode == 1
     assert result.stderr.endswith("run `manage.py migrate` first.\n")
@@ -627,15 +630,15 @@ def test_role_that_may_not_grant_is_named() -> None:
 
 
 @pytest.mark.slow
-def test_role_that_may_not_grant_is_told_so_in_one_line(granted: Database) -> None:
+def test_role_that_may_not_grant_is_refused_in_one_line(granted: Database) -> None:
     result = manage("grant_db_roles", DATABASE_URL=as_role(granted, "pg_monitor"))
     assert result.returncode == 1
     assert "pg_monitor may not set up the roles: " in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_a_run_does_not_wait_for_long(granted: Database, monkeypatch) -> None:
-    """What waits for a lock on a table has everybody else wait behind it."""
+def test_run_does_not_wait_long_for_locks(granted: Database, monkeypatch) -> None:
+    """A session that waits for a table lock blocks all later ones."""
     monkeypatch.setattr(roles, "LOCK_TIMEOUT", "10ms")
     with granted.connect() as session:
         session.execute("SELECT pg_advisory_lock(%s)", [roles.LOCK])
@@ -644,7 +647,7 @@ def test_a_run_does_not_wait_for_long(granted: Database, monkeypatch) -> None:
 
 
 @pytest.mark.slow
-def test_two_runs_at_once_do_not_break_each_other(databases: Databases) -> None:
+def test_concurrent_runs_do_not_break_each_other(databases: Databases) -> None:
     """On one database, and on another of the same server."""
     made = [databases.clone(), databases.clone()]
     try:
@@ -672,9 +675,9 @@ def test_two_runs_at_once_do_not_break_each_other(databases: Databases) -> None:
 
 @pytest.fixture
 def deployer() -> str:
-    """A role that is no superuser: it owns the database and is a member of ebalance_owner.
+    """A role that owns the database and is a member of ebalance_owner, but no superuser.
 
-    Gone with the test's transaction.
+    The rollback of the test removes it.
     """
     name = f"deployer_{uuid7().hex}"
     (database,) = execute("SELECT current_database() AS name")
@@ -683,7 +686,7 @@ def deployer() -> str:
     return name
 
 
-def test_what_the_owner_of_the_database_has_made_becomes_the_roles(deployer: str) -> None:
+def test_objects_of_the_database_owner_pass_to_the_owner_role(deployer: str) -> None:
     execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
     with acting_as(deployer):
         execute("CREATE TABLE later (id uuid PRIMARY KEY, user_id uuid REFERENCES users)")
@@ -693,7 +696,7 @@ def test_what_the_owner_of_the_database_has_made_becomes_the_roles(deployer: str
     assert row == {"relowner": "ebalance_owner"}
 
 
-def test_who_may_not_set_the_log_is_told_what_to_ask_for(deployer: str, monkeypatch) -> None:
+def test_missing_right_to_set_the_log_is_reported_with_a_hint(deployer: str, monkeypatch) -> None:
     monkeypatch.setattr(checks, "loud_settings", lambda: ["log_error_verbosity"])
     with acting_as(deployer):
         assert "a superuser sets log_error_verbosity = terse." in grant()

@@ -1,4 +1,4 @@
-"""Keys: UUIDv7 from Python and from the database, each growing whatever the speed."""
+"""Keys: UUIDv7 from Python and from the database, each strictly growing at any speed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support import execute
 MANY = 20_000
 
 
-def moment(key: UUID) -> datetime:
+def time_of(key: UUID) -> datetime:
     return datetime.fromtimestamp((key.int >> 80) / 1000, UTC)
 
 
@@ -27,7 +27,7 @@ def check(keys: list[UUID]) -> None:
     assert all(key.version == 7 and key.variant == RFC_4122 for key in keys)
     assert len(set(keys)) == len(keys)
     now = datetime.now(UTC)
-    assert all(abs(now - moment(key)) < timedelta(minutes=1) for key in (keys[0], keys[-1]))
+    assert all(abs(now - time_of(key)) < timedelta(minutes=1) for key in (keys[0], keys[-1]))
 
 
 def test_python_makes_growing_keys() -> None:
@@ -36,7 +36,7 @@ def test_python_makes_growing_keys() -> None:
     assert keys == sorted(keys)
 
 
-def test_threads_make_growing_keys_and_never_the_same() -> None:
+def test_threads_make_growing_unique_keys() -> None:
     made: list[list[UUID]] = [[] for _ in range(8)]
 
     def work(keys: list[UUID]) -> None:
@@ -68,12 +68,12 @@ def test_a_forked_worker_makes_other_keys_than_its_parent() -> None:
     keys = [UUID(line) for line in done.stdout.split()]
     assert len(keys) == 1000
     check(keys)
-    # Not even the random tails agree, though the clocks did.
+    # The random tails differ even with equal clocks.
     assert len({key.int & (2**62 - 1) for key in keys}) == 1000
 
 
 @pytest.mark.django_db
-def test_the_database_makes_growing_keys_within_a_statement_and_across_statements() -> None:
+def test_database_makes_growing_keys_across_statements() -> None:
     rows = execute("SELECT uuid7() AS key FROM generate_series(1, %s)", [MANY])
     rows += [row for _ in range(200) for row in execute("SELECT uuid7() AS key")]
     keys = [row["key"] for row in rows]
@@ -104,7 +104,7 @@ def test_sessions_never_make_the_same_key(fresh_database: Database) -> None:
 
 @pytest.mark.django_db
 def test_keys_stay_distinct_over_rollbacks() -> None:
-    """Before 18 the last value is a session setting, which a rollback takes back."""
+    """Before PostgreSQL 18 the last value is a session setting, which a rollback restores."""
     with connection.cursor() as cursor:
         seen = []
         for _ in range(50):

@@ -1,4 +1,4 @@
-"""A factory for every model: ``XFactory()`` is a row, ``XFactory.build()`` one not yet written."""
+"""A factory for every model: ``XFactory()`` stores a row, ``XFactory.build()`` does not."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from .audit import (
     AuditCheckpointFactory,
     AuditLogEntryFactory,
     KeyRotationFactory,
+    LeaseFactory,
     LockFactory,
     MessageTemplateFactory,
     MessageTemplateVersionFactory,
@@ -21,6 +22,7 @@ from .booking import (
     IntakeFormFactory,
     PaymentFactory,
     PaymentWebhookEventFactory,
+    RefundFactory,
     ScheduleRuleFactory,
     ServiceFactory,
     WaitlistRequestFactory,
@@ -107,6 +109,7 @@ __all__ = [
     "LeadIdentityFactory",
     "LeadNoteFactory",
     "LeadTimelineEventFactory",
+    "LeaseFactory",
     "LockFactory",
     "MediaAssetFactory",
     "MessageTemplateFactory",
@@ -116,6 +119,7 @@ __all__ = [
     "PaymentFactory",
     "PaymentWebhookEventFactory",
     "QuestionAnswerFactory",
+    "RefundFactory",
     "ReviewFactory",
     "ReviewPublicationConsentFactory",
     "RoleFactory",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import factory
 from django.db import connection
+from django.utils import timezone
 
 from audit.models import (
     AuditCheckpoint,
     AuditLogEntry,
     KeyRotation,
+    Lease,
     Lock,
     MessageTemplate,
     MessageTemplateVersion,
@@ -19,6 +23,7 @@ from audit.models import (
     SystemSetting,
 )
 from ebalance.db.ids import uuid7
+from tests.clocks import fact_clock_at
 
 from .base import EntityFactory, ago, now
 from .identity import UserFactory
@@ -40,9 +45,18 @@ class AuditLogEntryFactory(EntityFactory):
     class Params:
         by_system = factory.Trait(actor=None, actor_role="system", ip_address=None)
 
+    @classmethod
+    def _create(cls, model_class: type[AuditLogEntry], *args: Any, **kwargs: Any) -> Any:
+        """The database dates the entry; ``created_at`` is the time on its clock."""
+        time = kwargs.get("created_at")
+        if not isinstance(time, datetime):
+            return super()._create(model_class, *args, **kwargs)
+        with fact_clock_at(time):
+            return super()._create(model_class, *args, **kwargs)
+
 
 class AuditCheckpointFactory(EntityFactory):
-    """Ends with an old entry of its own, unless it is said with which."""
+    """Ends at its own old entry unless another entry is given."""
 
     seq = None
     row_hash = None
@@ -59,8 +73,9 @@ class AuditCheckpointFactory(EntityFactory):
         last = AuditLogEntryFactory.build(by_system=True, created_at=ago(days=1100))
 
         def save() -> None:
-            # Both are the database's. No foreign key leads to it, so save_related() is told.
-            AuditLogEntry.save(last)
+            # The database sets both. No foreign key leads save_related() to the entry.
+            with fact_clock_at(last.created_at):
+                AuditLogEntry.save(last)
             instance.seq = instance.seq or last.seq
             instance.row_hash = instance.row_hash or last.row_hash
 
@@ -74,7 +89,7 @@ class AuditCheckpointFactory(EntityFactory):
         instance = cls._build(model_class, *args, **kwargs)
         for entry in getattr(instance, "unsaved_relatives", ()):
             entry.save()
-        # Somebody may have logged in before: what the log begins with is not old then.
+        # After an earlier login the log begins with a young entry.
         is_young = AuditLogEntry.objects.filter(created_at__gt=ago(days=1095)).exists()
         with connection.cursor() as cursor:
             rule = "TRIGGER audit_checkpoints_end_an_old_segment"
@@ -102,9 +117,9 @@ class MessageTemplateFactory(EntityFactory):
         archived = factory.Trait(status="archived")
 
     @classmethod
-    def before_move(cls, instance: MessageTemplate, stop: Mapping[str, Any]) -> None:
-        if stop.get("active_version"):
-            MessageTemplateVersionFactory(template=instance, version=stop["active_version"])
+    def before_move(cls, instance: MessageTemplate, step: Mapping[str, Any]) -> None:
+        if step.get("active_version"):
+            MessageTemplateVersionFactory(template=instance, version=step["active_version"])
 
 
 class MessageTemplateVersionFactory(EntityFactory):
@@ -142,6 +157,16 @@ class OutboxEventFactory(EntityFactory):
 
     class Params:
         sent = factory.Trait(published_at=now(), attempts=1)
+
+
+class LeaseFactory(EntityFactory):
+    name = factory.Sequence(lambda n: f"lease_{'abcdefghij'[n % 10]}:{uuid4()}")
+    token = factory.LazyFunction(uuid4)
+    holder = "practice-1:4711"
+    expires_at = factory.LazyFunction(lambda: timezone.now() + timedelta(minutes=1))
+
+    class Meta:
+        model = Lease
 
 
 class KeyRotationFactory(EntityFactory):

@@ -1,8 +1,10 @@
-"""Services, schedule, appointments, payments, what clients send in."""
+"""Services, schedule, appointments, payments, intake forms and waitlist requests."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import time, timedelta
+from typing import Any
 
 import factory
 from django.utils import timezone
@@ -13,6 +15,7 @@ from booking.models import (
     IntakeForm,
     Payment,
     PaymentWebhookEvent,
+    Refund,
     ScheduleRule,
     Service,
     WaitlistRequest,
@@ -26,8 +29,8 @@ from .payloads import PAYLOADS
 PRICE, DEPOSIT = 5000, 1000
 SESSION = timedelta(minutes=50)
 
-# Every appointment has three hours of its own, enough for the longest break too; those that
-# have taken place lie before this moment, the others after.
+# Every appointment has its own three hours, enough for the longest break too. Past appointments
+# lie in the last week, the others in the next one.
 NEXT_WEEK = timezone.now().replace(minute=0, second=0, microsecond=0) + timedelta(days=7)
 LAST_WEEK = NEXT_WEEK - timedelta(days=14)
 STEP = timedelta(hours=3)
@@ -85,7 +88,7 @@ class AvailabilitySlotFactory(EntityFactory):
         )
 
 
-HELD = {
+HOLD = {
     "status": "pending_payment",
     "hold_expires_at": lambda: ahead(minutes=15),
     "confirmed_at": None,
@@ -95,12 +98,12 @@ HELD = {
     "outcome_recorded_at": None,
     "outcome_recorded_by_role": None,
 }
-PAID = {**HELD, "status": "paid", "hold_expires_at": None}
+PAID = {**HOLD, "status": "paid", "hold_expires_at": None}
 CONFIRMED = {**PAID, "status": "confirmed", "confirmed_at": timezone.now}
 
 
 class AppointmentFactory(EntityFactory):
-    """A hold of a client; ``confirmed=True`` and the other states walk there."""
+    """A client's hold; ``confirmed=True`` and the other traits move it to their state."""
 
     service = factory.SubFactory(ServiceFactory)
     client = factory.SubFactory(UserFactory)
@@ -114,11 +117,11 @@ class AppointmentFactory(EntityFactory):
     entry_point = "seo"
 
     _steps_before = {
-        "paid": [HELD],
-        "confirmed": [HELD, PAID],
-        "canceled": [HELD],
-        "rescheduled": [HELD, PAID, CONFIRMED],
-        "completed": [HELD, PAID, CONFIRMED],
+        "paid": [HOLD],
+        "confirmed": [HOLD, PAID],
+        "canceled": [HOLD],
+        "rescheduled": [HOLD, PAID, CONFIRMED],
+        "completed": [HOLD, PAID, CONFIRMED],
     }
 
     class Meta:
@@ -169,6 +172,19 @@ class AppointmentFactory(EntityFactory):
             )
         )
 
+    @classmethod
+    def before_move(cls, instance: Appointment, stop: Mapping[str, Any]) -> None:
+        """Pay the deposit, or the price without one, unless something was paid."""
+        is_paid = instance.payments.filter(status="succeeded").exists()
+        if stop.get("status") not in ("paid", "confirmed") or is_paid or not instance.price_amount:
+            return
+        if instance.deposit_amount is None:
+            PaymentFactory(
+                appointment=instance, succeeded=True, purpose="full", amount=instance.price_amount
+            )
+        else:
+            PaymentFactory(appointment=instance, succeeded=True, amount=instance.deposit_amount)
+
 
 PENDING = {"status": "pending", "confirmed_at": None, "failure_category": None}
 
@@ -192,6 +208,29 @@ class PaymentFactory(EntityFactory):
         succeeded = factory.Trait(answered=True, status="succeeded", confirmed_at=now())
         canceled = factory.Trait(answered=True, status="canceled", failure_category="canceled")
         failed = factory.Trait(status="failed", failure_category="timeout")
+
+
+class RefundFactory(EntityFactory):
+    payment = factory.SubFactory(PaymentFactory)
+    amount = 400
+    reason = "canceled"
+
+    _steps_before = {
+        "sent": [{"status": "due", "sent_at": None}],
+        "failed": [{"status": "due", "sent_at": None}],
+    }
+
+    class Meta:
+        model = Refund
+
+    class Params:
+        sent = factory.Trait(status="sent", sent_at=now())
+        succeeded = factory.Trait(
+            status="succeeded",
+            succeeded_at=now(),
+            provider_refund_id=factory.Sequence(lambda n: f"refund-{n:08x}"),
+        )
+        failed = factory.Trait(status="failed", sent_at=now())
 
 
 class PaymentWebhookEventFactory(EntityFactory):
@@ -218,7 +257,7 @@ class IntakeFormFactory(EntityFactory):
         submitted = factory.Trait(status="submitted", submitted_at=now())
 
 
-NEW = {"status": "new"}
+NEW = {"status": "new", "closed_at": None}
 
 
 class WaitlistRequestFactory(EntityFactory):
@@ -235,4 +274,4 @@ class WaitlistRequestFactory(EntityFactory):
 
     class Params:
         contacted = factory.Trait(status="contacted")
-        closed = factory.Trait(status="closed")
+        closed = factory.Trait(status="closed", closed_at=now())

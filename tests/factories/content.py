@@ -27,7 +27,7 @@ BODY = "# Как пережить тревожный вечер\n\nСначал�
 
 
 class TopicFactory(EntityFactory):
-    """A topic of its own; the seeded ones are used by key (``topic_id="anxiety"``)."""
+    """A separate topic; the seeded ones are used by key (``topic_id="anxiety"``)."""
 
     code = factory.Sequence(lambda n: f"topic_{n}")
     title = factory.Sequence(lambda n: f"Тема {n}")

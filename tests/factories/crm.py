@@ -35,7 +35,7 @@ NO_EMAIL = {"email_encrypted": None, "email_bidx": None}
 
 
 class LeadIdentityFactory(EntityFactory):
-    """Known by an e-mail address; what is sealed in it nobody can open."""
+    """Identified by an e-mail address; its sealed value cannot be opened."""
 
     lead = factory.SubFactory(LeadFactory)
     email_encrypted = factory.LazyFunction(sealed)
@@ -61,7 +61,7 @@ class LeadIdentityFactory(EntityFactory):
 
 
 class TrackingEventFactory(EntityFactory):
-    """An event of its own; those of the tracking plan are used by key (tracking_event_id)."""
+    """A separate event; those of the tracking plan are used by key (tracking_event_id)."""
 
     event_name = factory.Sequence(lambda n: f"event_{n}")
     sources = factory.LazyFunction(lambda: ["web", "backend"])
@@ -125,7 +125,7 @@ class LeadNoteFactory(EntityFactory):
 
 
 class DeepLinkFactory(EntityFactory):
-    """Valid for 30 days: the database says so when no expiry is given."""
+    """Valid for 30 days, the database's default expiry."""
 
     deep_link_id = factory.Sequence(lambda n: f"plan{n:06d}")
     flow = "plan_7d"

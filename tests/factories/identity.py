@@ -43,7 +43,7 @@ class UserFactory(EntityFactory):
 
 
 class RoleFactory(EntityFactory):
-    """All four roles are seeded: this finds one, or creates it where the seeds are gone."""
+    """Returns one of the four seeded roles, or creates it if the seeds are missing."""
 
     code = factory.Iterator(["owner", "assistant", "editor", "client"])
     scope = factory.LazyAttribute(lambda o: "product" if o.code == "client" else "admin")
@@ -106,7 +106,7 @@ class DataExportRequestFactory(EntityFactory):
         processing = factory.Trait(status="processing")
         ready = factory.Trait(
             status="ready",
-            file_url=factory.LazyFunction(lambda: f"/exports/{uuid4()}.zip"),
+            file_url=factory.LazyFunction(lambda: f"exports/{uuid4()}.zip"),
             completed_at=now(),
             expires_at=factory.LazyFunction(lambda: ahead(days=7)),
         )

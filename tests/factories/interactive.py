@@ -37,10 +37,10 @@ class InteractiveDefinitionFactory(EntityFactory):
         archived = factory.Trait(status="archived", published_at=now())
 
     @classmethod
-    def before_move(cls, instance: InteractiveDefinition, stop: Mapping[str, Any]) -> None:
-        if stop.get("published_version"):
+    def before_move(cls, instance: InteractiveDefinition, step: Mapping[str, Any]) -> None:
+        if step.get("published_version"):
             InteractiveVersionFactory(
-                interactive_definition=instance, version=stop["published_version"]
+                interactive_definition=instance, version=step["published_version"]
             )
 
 

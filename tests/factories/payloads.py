@@ -1,4 +1,4 @@
-"""What people write into diaries and intake forms: one of each schema, every answer given."""
+"""A payload of each schema of diaries and intake forms, with every answer given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clients write, and what moderators do with it. Every text is sealed."""
+"""Texts of clients and acts of moderators. Every text is sealed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import factory
-from django.utils import timezone
 
 from ebalance.db.encryption.fields import Plaintext
 from ugc.models import (
@@ -18,12 +17,12 @@ from ugc.models import (
     ReviewPublicationConsent,
 )
 
-from .base import EntityFactory, ago, now, secret, today
+from .base import FINAL, EntityFactory, ago, now, secret, today
 from .identity import TEXT_VERSION, UserFactory
 from .payloads import PAYLOADS
 
 ASKED = {"status": "pending", "moderated_at": None, "answered_at": None}
-APPROVED = {**ASKED, "status": "approved", "moderated_at": timezone.now}
+APPROVED = {**ASKED, "status": "approved", "moderated_at": FINAL}
 
 
 class AnonymousQuestionFactory(EntityFactory):
@@ -47,8 +46,8 @@ class AnonymousQuestionFactory(EntityFactory):
         answered = factory.Trait(status="answered", moderated_at=now(), answered_at=now())
 
     @classmethod
-    def before_move(cls, instance: AnonymousQuestion, stop: Mapping[str, Any]) -> None:
-        if stop.get("status") == "answered":
+    def before_move(cls, instance: AnonymousQuestion, step: Mapping[str, Any]) -> None:
+        if step.get("status") == "answered":
             QuestionAnswerFactory(question=instance)
 
 
@@ -61,7 +60,10 @@ class QuestionAnswerFactory(EntityFactory):
         model = QuestionAnswer
 
     class Params:
-        published = factory.Trait(published_at=now())
+        published = factory.Trait(
+            published_at=now(),
+            question=factory.SubFactory(AnonymousQuestionFactory, publish_allowed=True),
+        )
 
 
 WRITTEN = {"status": "pending", "published_at": None}
@@ -85,8 +87,8 @@ class ReviewFactory(EntityFactory):
         unpublished = factory.Trait(status="unpublished", submitted_at=now())
 
     @classmethod
-    def before_move(cls, instance: Review, stop: Mapping[str, Any]) -> None:
-        if stop.get("status") == "published":
+    def before_move(cls, instance: Review, step: Mapping[str, Any]) -> None:
+        if step.get("status") == "published":
             ReviewPublicationConsentFactory(review=instance, user=instance.user)
 
 
@@ -133,7 +135,7 @@ class ModerationActionFactory(EntityFactory):
 
     @classmethod
     def _build(cls, model_class: type[ModerationAction], *args: Any, **kwargs: Any) -> Any:
-        # No foreign key leads to it: save_related() reads unsaved_relatives.
+        # No foreign key leads to the subject: save_related() reads unsaved_relatives.
         unsaved = kwargs.pop("ugc")
         instance = super()._build(model_class, *args, **kwargs)
         instance.unsaved_relatives = [unsaved]

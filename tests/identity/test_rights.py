@@ -33,7 +33,7 @@ pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 1, 7, 12, tzinfo=UTC)
 FILE, OVER = "data_export_requests_file_when_ready", "data_export_requests_completed_when_over"
 FINISHED = {
-    "file_url": "/exports/a.zip",
+    "file_url": "exports/a.zip",
     "completed_at": NOON,
     "expires_at": NOON + timedelta(days=7),
 }
@@ -43,7 +43,7 @@ PROCESSING = {"processing": True}
 
 NEW_EXPORTS = [
     Case("as asked for", DataExportRequestFactory),
-    Case("with a file", DataExportRequestFactory, {"file_url": "/exports/a.zip"}, FILE),
+    Case("with a file", DataExportRequestFactory, {"file_url": "exports/a.zip"}, FILE),
     Case("with an expiry", DataExportRequestFactory, {"expires_at": NOON}, FILE),
     Case("with an end", DataExportRequestFactory, {"completed_at": NOON}, OVER),
 ]
@@ -70,7 +70,7 @@ EXPORTS = [
     export("failed with a file", PROCESSING, {**READY, "status": "failed"}, FILE),
     export("at work", {}, {"status": "processing"}),
     export("at work with an end", {}, {"status": "processing", "completed_at": NOON}, OVER),
-    export("at work with a file", PROCESSING, {"file_url": "/exports/a.zip"}, FILE),
+    export("at work with a file", PROCESSING, {"file_url": "exports/a.zip"}, FILE),
     export("ready, the file gone", {"ready": True}, {"file_url": None}, FILE),
     export("ready, never expiring", {"ready": True}, {"expires_at": None}, FILE),
     export("failed, the end gone", {"failed": True}, {"completed_at": None}, OVER),
@@ -83,10 +83,13 @@ def test_export_has_its_file_exactly_when_ready() -> None:
     check_changes([EXPORTS[0], EXPORTS[1], EXPORTS[4]], UPDATES)
 
 
-def test_a_finished_export_has_an_address() -> None:
-    """An empty text is no address."""
-    with refuses_by_any_rule():
-        update_sql(DataExportRequestFactory(processing=True), **{**READY, "file_url": ""})
+@pytest.mark.parametrize(
+    "key", ["", "/exports/a.zip", "https://x.ru/a.zip", "exports/../a.zip", ".a", "a//b", "A.zip"]
+)
+def test_file_of_an_export_is_a_key_and_no_url(key: str) -> None:
+    row = DataExportRequestFactory(processing=True)
+    with refuses("data_export_requests_file_url_is_object_key", "data_export_requests"):
+        update_sql(row, **{**READY, "file_url": key})
 
 
 # -- erasure ledger -------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ from tests.factories import (
     LeadTimelineEventFactory,
     PaymentFactory,
     QuestionAnswerFactory,
+    RefundFactory,
     ReviewFactory,
     ReviewPublicationConsentFactory,
     UserFactory,
@@ -82,7 +83,11 @@ NOT_CHOSEN = {
     "lead_timeline_events.event_id": "a random id of the event, created by its sender",
 }
 # Kept for accounting: ids of the provider and our own ids (classification.ACCOUNTING).
-KEPT_MARKS = {"payments.provider_payment_id", "payments.idempotency_key"}
+KEPT_MARKS = {
+    "payments.provider_payment_id",
+    "payments.idempotency_key",
+    "refunds.provider_refund_id",
+}
 
 
 class Marks:
@@ -261,14 +266,20 @@ def _sessions(one: Marked, shared: Shared, lead: Any) -> None:
         )
         one.add(appointment)
         one.add(appointment.slot)
-        one.add(
-            PaymentFactory(
-                appointment=appointment,
-                succeeded=True,
-                provider_payment_id=text("payments.provider_payment_id"),
-                idempotency_key=text("payments.idempotency_key"),
-            )
+        payment = PaymentFactory(
+            appointment=appointment,
+            purpose="full",
+            answered=True,
+            provider_payment_id=text("payments.provider_payment_id"),
+            idempotency_key=text("payments.idempotency_key"),
         )
+        refund = RefundFactory(
+            payment=payment, provider_refund_id=text("refunds.provider_refund_id")
+        )
+        one.add(payment)
+        one.add(refund)
+        for paid in appointment.payments.exclude(pk=payment.pk):
+            one.add(paid)
         form = PAYLOADS["intake"] | {"note": f"Ещё {text('intake_forms.payload_encrypted')}"}
         one.add(IntakeFormFactory(appointment=appointment, payload_encrypted=Plaintext(form)))
     for subject in ({"user": one.user}, {"user": None, "lead": lead}):

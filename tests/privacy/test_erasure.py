@@ -30,8 +30,8 @@ from ebalance.services import InvalidInput, NotFound, NotPermitted, Refused, Tra
 from identity.errors import LastOwner, UpcomingAppointments
 from identity.models import Consent, ErasureLedgerEntry, User
 from identity.services import block_user, unblock_user
-from tests.audit.tampering import grow
-from tests.booking.outbox_assertions import outbox, refused, stored, told, writes_nothing
+from tests.audit.tampering import grow_log
+from tests.booking.outbox_assertions import event_types, outbox, refused, stored, writes_nothing
 from tests.factories import (
     AnalyticsEventFactory,
     AnonymousQuestionFactory,
@@ -58,7 +58,7 @@ from tests.factories.base import ago, ahead
 from tests.factories.booking import DEPOSIT
 from tests.support import execute, refuses
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("late_clock")]
 
 AT = {"start_at_utc": ahead(days=30), "end_at_utc": ahead(days=30, minutes=50)}
 EXPIRED = {"status": "canceled", "hold_expires_at": ago(minutes=1), "canceled_at": ago(minutes=1)}
@@ -141,7 +141,6 @@ def test_unknown_person_is_refused() -> None:
         ({"method": None}, "method"),
         ({"method": "admin", "requested_at": datetime(2026, 1, 7)}, "requested_at"),  # noqa: DTZ001
         ({"method": "admin", "requested_at": "yesterday"}, "requested_at"),
-        ({"method": "admin", "requested_at": ahead(days=1)}, "requested_at"),
     ],
 )
 def test_invalid_input_is_refused(anna: User, values: dict[str, Any], field: str) -> None:
@@ -244,13 +243,11 @@ def test_force_cancels_a_session_on_behalf_of_the_client(anna: User) -> None:
     soon = {"start_at_utc": ahead(hours=7), "end_at_utc": ahead(hours=8)}
     early = session(anna, "confirmed", service=service)
     late = session(anna, "confirmed", service=service, **soon)
-    for row in (early, late):
-        PaymentFactory(appointment=row, succeeded=True)
     erased = erase_user(anna, method="admin", force=True)
     refunds = {one.appointment: one.refund_amount for one in erased.canceled}
     assert refunds == {early.pk: DEPOSIT, late.pk: DEPOSIT // 2}
     for row in (early, late):
-        assert "appointment_canceled" in told(row)
+        assert "appointment_canceled" in event_types(row)
     due = OutboxEvent.objects.filter(event_type="refund_due")
     assert sorted(event.payload["amount"] for event in due) == [DEPOSIT // 2, DEPOSIT]
 
@@ -349,7 +346,7 @@ def test_consents_are_withdrawn_and_kept_as_evidence(anna: User) -> None:
     for row in active:
         now = stored(row)
         assert now["revoked_at"] == max(instant, row.granted_at)
-        assert told(row) == ["consent_withdrawn"]
+        assert event_types(row) == ["consent_withdrawn"]
     assert [stored(row) for row in [*settled, others]] == before
     assert Consent.objects.active().count() == 1
 
@@ -361,7 +358,7 @@ def test_a_published_review_is_unpublished_and_empty(anna: User) -> None:
     row.refresh_from_db()
     assert (row.status, row.user_id, row.review_text_encrypted.open()) == ("unpublished", None, "")
     assert stored(consent)["revoked_at"] is not None
-    assert "review_unpublished" in told(row)
+    assert "review_unpublished" in event_types(row)
 
 
 @pytest.mark.parametrize("state", ["draft", "pending", "unpublished"])
@@ -437,7 +434,7 @@ def test_stale_form_does_not_restore_erased_values(anna: User) -> None:
     erase_user(anna.pk, method="admin")
     rules = [
         "users_status_transition",
-        "appointments_client_user_id_not_erased",
+        "appointments_person_stays",
         "reviews_user_id_not_erased",
     ]
     for row, rule in zip(opened, rules, strict=True):
@@ -482,8 +479,8 @@ def test_erasure_of_a_lead_is_published_once(anna: User) -> None:
     LeadNoteFactory(lead=lead)
     erase_user(anna, method="admin")
     assert not lead.notes.exists()
-    assert told(lead) == ["lead_erased"]
-    assert told(anna) == ["user_erased"] * 2
+    assert event_types(lead) == ["lead_erased"]
+    assert event_types(anna) == ["user_erased"] * 2
 
 
 def test_lead_linked_to_another_person_since_is_kept(anna: User) -> None:
@@ -791,7 +788,7 @@ def test_erasure_reads_the_log_by_its_indexes(anna: User, owner: User) -> None:
         lead.save()
     with acting_as(anna, **VISIT):
         record_entry("login", anna)
-    grow(5_000)
+    grow_log(5_000)
     execute("ANALYZE audit_log_entries")
     read: list[tuple[str, Any]] = []
 

@@ -21,7 +21,6 @@ from tests.factories import (
     AppointmentFactory,
     DiaryEntryFactory,
     ErasureLedgerEntryFactory,
-    PaymentFactory,
     UserFactory,
 )
 
@@ -88,7 +87,6 @@ def test_repeated_erasure_reports_that_nothing_is_left(anna: User) -> None:
 def test_dry_run_prints_the_same_and_changes_nothing(anna: User, file: Path) -> None:
     DiaryEntryFactory(user=anna)
     row = AppointmentFactory(client=anna, confirmed=True)
-    PaymentFactory(appointment=row, succeeded=True)
     with writes_nothing():
         output = erase_user(EMAIL, "--dry-run", "--force")
     assert f"{anna.pk} would be erased" in output

@@ -231,7 +231,10 @@ def test_no_mark_remains_after_the_erasure(people: tuple[Marked, ...]) -> None:
         column = next(c for c in data_map.columns() if str(c) == kept)
         assert column.erasure == classification.ACCOUNTING
     assert [search(other.marks.all()) for other in others] == before
-    assert {table.name for table in tables_of_people()} - set(erased.counts) == {"payments"}
+    assert {table.name for table in tables_of_people()} - set(erased.counts) == {
+        "payments",
+        "refunds",
+    }
 
 
 def test_other_people_are_unchanged(people: tuple[Marked, ...]) -> None:

@@ -21,7 +21,6 @@ from tests.factories import (
     AvailabilitySlotFactory,
     LeadFactory,
     LeadNoteFactory,
-    PaymentFactory,
     ServiceFactory,
     UserFactory,
 )
@@ -177,7 +176,6 @@ def test_replay_cancels_upcoming_sessions_without_events(
         AppointmentFactory(client=person, slot=slot, service=service, **{state: True})
         for slot, state in zip(slots, ("confirmed", "held"), strict=True)
     )
-    PaymentFactory(appointment=paid, succeeded=True)
     copy = Copy(fresh_database, tmp_path, databases)
     erase_user(person.pk, method="admin", force=True)
     assert fetch(fresh_database, "SELECT 1 FROM outbox_events WHERE event_type = 'refund_due'")

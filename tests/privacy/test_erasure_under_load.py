@@ -65,6 +65,7 @@ from tests.services import committing, run_concurrently
 from ugc.services import submit_question, submit_review, write_diary_entry
 
 MARK = "zqxlatexqz"
+MEETING = f"https://meet.example.com/{MARK}"
 MARKS = {MARK: "late"}
 TEN_YEARS_ON = timezone.now().replace(microsecond=0) + timedelta(days=3650)
 # Codes of the refusals that services raise for a person who is being erased.
@@ -268,7 +269,7 @@ def rows_of(one: Marked, shared: Shared) -> list[Callable[[], models.Model]]:
         ),
         lambda: ReviewFactory.build(user=one.user, review_text_encrypted=Plaintext(MARK)),
         lambda: AppointmentFactory.build(
-            service=shared.service, client=one.user, meeting_url=MARK, start_at_utc=free_time()
+            service=shared.service, client=one.user, meeting_url=MEETING, start_at_utc=free_time()
         ),
         lambda: LeadIdentityFactory.build(
             lead=one.rows["leads"][0],
@@ -411,7 +412,7 @@ def insert_booking(one: Marked, shared: Shared, session: psycopg.Connection) -> 
             timezone, format, price_amount, hold_expires_at, meeting_url)
         VALUES (%(service)s, %(client)s, %(start)s, %(start)s + interval '50 minutes',
             'Europe/Moscow', 'online', 0, now() + interval '1 hour', %(mark)s) RETURNING id""",
-        {"service": shared.service.pk, "client": one.pk, "start": free_time(), "mark": MARK},
+        {"service": shared.service.pk, "client": one.pk, "start": free_time(), "mark": MEETING},
     ).fetchone()
     assert row is not None
     return row[0]

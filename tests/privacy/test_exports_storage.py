@@ -13,7 +13,7 @@ from django.utils.timezone import now
 
 from ebalance.db.ids import uuid7
 from ebalance.privacy.exports import storage
-from ebalance.privacy.exports.storage import UnknownAddress, open_for, remove, save, sweep
+from ebalance.privacy.exports.storage import UnknownKey, open_for, remove, save, sweep
 from identity.errors import ExportUnavailable
 from identity.models import DataExportRequest
 from tests.case_loops import check_each
@@ -77,14 +77,6 @@ def test_addresses_are_not_guessable() -> None:
     tokens = {address.removeprefix(f"exports/{request.pk}-") for address in addresses}
     assert len(tokens) == 20
     assert {len(token) for token in tokens} == {len("0" * 32 + ".zip")}
-
-
-def test_address_begins_with_the_configured_prefix(settings: Any) -> None:
-    settings.EXPORTS_URL = "https://files.example.com/e/"
-    address = save(new_request(), content)
-    assert address.startswith("https://files.example.com/e/")
-    settings.EXPORTS_URL = "exports/"  # an address with the former prefix is still accepted
-    remove(address)
 
 
 def test_unfinished_file_has_a_temporary_name(folder: Path) -> None:
@@ -154,7 +146,7 @@ def test_no_address_leads_out_of_the_folder(folder: Path) -> None:
     before = names(folder)
 
     def is_refused(address: Any) -> None:
-        with pytest.raises(UnknownAddress) as caught:
+        with pytest.raises(UnknownKey) as caught:
             remove(address)
         assert names(folder) == before
         assert "passwd" not in str(caught.value)
@@ -276,7 +268,7 @@ def test_other_files_and_addresses_are_left_alone(folder: Path) -> None:
         (folder / name).write_text("not ours")
         os.utime(folder / name, (0, 0))
     (folder / "folder").mkdir()
-    DataExportRequestFactory(ready=True, file_url="/exports/elsewhere.zip")
+    DataExportRequestFactory(ready=True, file_url="exports/elsewhere.zip")
     assert sweep(now()) == 0
     assert len(names(folder)) == 4
 
@@ -289,20 +281,14 @@ def test_sweep_without_a_folder_does_nothing(folder: Path) -> None:
 
 # -- settings -------------------------------------------------------------------------------------
 
-SHOW = "from django.conf import settings; print(settings.EXPORTS_DIR, settings.EXPORTS_URL)"
+SHOW = "from django.conf import settings; print(settings.EXPORTS_DIR)"
 
 
 @pytest.mark.slow
 def test_default_folder_is_in_the_data_directory(tmp_path: Path) -> None:
-    usual = {"EBALANCE_DATA_DIR": str(tmp_path), "EXPORTS_URL": None}
+    usual = {"EBALANCE_DATA_DIR": str(tmp_path)}
     shell = ("shell", "--no-imports", "-c", SHOW)
     beside = manage(*shell, **usual, EXPORTS_DIR=None)
-    assert beside.stdout.split() == [str(tmp_path / "exports"), "exports/"], beside.stderr
+    assert beside.stdout.split() == [str(tmp_path / "exports")], beside.stderr
     elsewhere = manage(*shell, **usual, EXPORTS_DIR=str(tmp_path / "else"))
     assert elsewhere.stdout.split()[0] == str(tmp_path / "else")
-
-
-def test_address_prefix_without_a_slash_is_refused() -> None:
-    refused = manage("check", EXPORTS_URL="https://example.com/exports")
-    assert refused.returncode == 1
-    assert "EXPORTS_URL ends with a slash." in refused.stderr

@@ -12,9 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from django.db import connection
 from django.utils.timezone import now
 
 from ebalance import commands
@@ -22,11 +20,11 @@ from ebalance.privacy.exports import collecting, process_export, request_export,
 from ebalance.privacy.exports import requests as requests_module
 from identity.models import DataExportRequest
 from tests.databases import Database, default_connection_on
-from tests.factories import DataExportRequestFactory
+from tests.factories import DataExportRequestFactory, LeaseFactory
 from tests.privacy.exports import audited, command, diarist, document_of, files, requests
 from tests.processes import HANG_TIMEOUT, ROOT, environment, eventually, manage
 from tests.services import events, nothing_written, run_concurrently
-from tests.support import execute
+from tests.support import advisory_locks, execute
 
 pytestmark = pytest.mark.slow
 
@@ -47,23 +45,27 @@ def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Data
 # -- concurrent workers ---------------------------------------------------------------------------
 
 
-@contextmanager
-def lock_elsewhere(database: Database, request: DataExportRequest) -> Iterator[psycopg.Connection]:
-    """Another session has locked this request."""
-    with database.connect(autocommit=True) as other:
-        other.execute(
-            "SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"data_export:{request.pk}"]
-        )
-        yield other
+def take_lease(request: DataExportRequest) -> None:
+    """Another process takes the lease on this request, as if it had ended."""
+    execute("DELETE FROM leases")
+    LeaseFactory(name=f"data_export:{request.pk}")
 
 
-def test_request_locked_by_another_session_is_skipped(committed: Database, folder: Path) -> None:
+def end_leases() -> None:
+    """Let the time of the leases of killed workers pass."""
+    execute("UPDATE leases SET expires_at = clock_timestamp()")
+
+
+def test_request_with_a_lease_of_another_worker_is_skipped(
+    committed: Database, folder: Path
+) -> None:
     request = DataExportRequestFactory(user=diarist(), processing=True)
-    with lock_elsewhere(committed, request), nothing_written():
+    take_lease(request)
+    with nothing_written():
         assert "1 are processed by another worker" in command()
     assert files(folder) == []
-    assert eventually(lambda: is_unlocked(request))
-    assert "1 are ready" in command()  # the other session has ended
+    end_leases()
+    assert "1 are ready" in command()
 
 
 def test_request_that_is_being_erased_is_skipped(committed: Database) -> None:
@@ -75,39 +77,33 @@ def test_request_that_is_being_erased_is_skipped(committed: Database) -> None:
     assert process_export(request.pk) == "ready"
 
 
-def test_worker_that_lost_its_lock_does_not_finish(
+def test_worker_that_lost_its_lease_does_not_finish(
     committed: Database, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    """The worker has lost its connection, and another worker has locked the request."""
+    """The worker was suspended, and another worker has taken the lease over."""
     request = request_export(diarist(), export_type="user_data")
     collected = collecting.export_user_data
 
     def cut_off(*args: Any, **options: Any) -> Any:
-        connection.close()
-        others.execute(
-            "SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"data_export:{request.pk}"]
-        )
+        take_lease(request)
         return collected(*args, **options)
 
-    with committed.connect(autocommit=True) as others, monkeypatch.context() as patched:
+    with monkeypatch.context() as patched:
         patched.setattr(requests_module, "export_user_data", cut_off)
         assert process_export(request.pk) == "gone"
         assert files(folder) == []
         request.refresh_from_db()
         assert request.status == "processing"
-        others.execute("SELECT pg_advisory_unlock_all()")  # a closed session ends a little later
+    end_leases()
     assert process_export(request.pk) == "ready"
     assert len(files(folder)) == 1
 
 
-def test_lock_is_released_after_processing(committed: Database) -> None:
+def test_lease_is_released_after_processing(committed: Database) -> None:
     for _ in range(3):
         process_export(request_export(diarist(), export_type="user_data").pk)
-    locks = execute(
-        "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND granted "
-        "AND pid = pg_backend_pid()"
-    )
-    assert locks == [{"n": 0}]
+    assert execute("SELECT FROM leases") == []
+    assert advisory_locks() == []
 
 
 def test_concurrent_workers_process_each_request_once(committed: Database, folder: Path) -> None:
@@ -185,7 +181,7 @@ def test_killed_command_leaves_no_partial_export(committed: Database, folder: Pa
     assert (first.status, second.status) == ("processing", "requested")
     assert files(folder) == []
     assert audited() == []
-    assert eventually(lambda: is_unlocked(first))
+    end_leases()
     assert "2 are ready" in command()
     for request in (first, second):
         request.refresh_from_db()
@@ -193,12 +189,6 @@ def test_killed_command_leaves_no_partial_export(committed: Database, folder: Pa
         assert document_of(request)["subject"] == str(request.user_id)
         assert events(request) == ["data_export_ready"]
     assert len(files(folder)) == 2
-
-
-def is_unlocked(request: DataExportRequest) -> bool:
-    """The server notices the end of a killed session with a delay."""
-    with requests_module.lock_request(request.pk) as is_ours:
-        return is_ours
 
 
 def test_command_killed_before_its_commit_leaves_an_unused_file(
@@ -217,7 +207,7 @@ def test_command_killed_before_its_commit_leaves_an_unused_file(
         process.kill()
         process.communicate()
         other.rollback()
-    assert eventually(lambda: is_unlocked(request))
+    end_leases()
     (left,) = files(folder)
     request.refresh_from_db()
     assert request.status == "processing"

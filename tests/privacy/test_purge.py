@@ -22,22 +22,28 @@ from ebalance import commands
 from ebalance.db.ids import uuid7
 from ebalance.db.schema.retention import Purged
 from ebalance.privacy import retention
+from tests.clocks import fact_clock_at
 from tests.factories import (
     AnalyticsEventFactory,
     AnonymousQuestionFactory,
+    AppointmentFactory,
     AuditLogEntryFactory,
     DataExportRequestFactory,
     DeepLinkFactory,
     DiaryEntryFactory,
+    IntakeFormFactory,
     InteractiveRunFactory,
     InteractiveRunTotalFactory,
+    LeadIdentityFactory,
     LeadTimelineEventFactory,
+    LeaseFactory,
     ModerationActionFactory,
     OutboxEventFactory,
     PaymentWebhookEventFactory,
     ReviewFactory,
     ReviewPublicationConsentFactory,
     UserFactory,
+    WaitlistRequestFactory,
 )
 from tests.factories.base import ago
 from tests.privacy.purging import before, command, exists, named, purge, refused, touches
@@ -58,6 +64,7 @@ class Ending:
     name: str
     make: Callable[[datetime], models.Model]
     touches: tuple[str, ...] = ()
+    own_time: str = ""
 
     def __str__(self) -> str:
         return f"{self.table}: {self.name}"
@@ -66,7 +73,7 @@ class Ending:
     def time(self) -> str:
         retention = named(self.table).retention
         assert isinstance(retention, Purged)
-        return retention.time
+        return self.own_time or retention.time
 
 
 def question(**values: Any) -> models.Model:
@@ -81,8 +88,42 @@ def answered_question(at: datetime) -> models.Model:
 
 def rejected(at: datetime) -> models.Model:
     row = question(rejected=True, moderated_at=at)
-    ModerationActionFactory(ugc=row, rejected=True)
+    ModerationActionFactory(ugc=row, rejected=True, created_at=at - timedelta(days=1))
     return row
+
+
+def decided_again(at: datetime, status: str, action: str) -> models.Model:
+    """Decided first 400 days before ``at``, escalated, and decided for good at ``at``."""
+    row = question(**{status: True}, moderated_at=at - timedelta(days=400))
+    reason = {"reason_category": "spam"} if action == "reject" else {}
+    ModerationActionFactory(ugc=row, action=action, created_at=at, **reason)
+    return row
+
+
+def intake(at: datetime, **values: Any) -> models.Model:
+    """The form of a session that ended at ``at``."""
+    appointment = AppointmentFactory(
+        completed=True, start_at_utc=at - timedelta(minutes=50), end_at_utc=at, **values
+    )
+    return IntakeFormFactory(appointment=appointment, created_at=at - timedelta(days=30))
+
+
+def intake_of_canceled(at: datetime) -> models.Model:
+    appointment = AppointmentFactory(canceled=True, canceled_at=at)
+    return IntakeFormFactory(appointment=appointment, created_at=at - timedelta(days=30))
+
+
+def intake_of_moved(at: datetime) -> models.Model:
+    """The form stays with the first session of the chain, the last one was cancelled at ``at``."""
+    first = AppointmentFactory(rescheduled=True)
+    AppointmentFactory(canceled=True, canceled_at=at, rescheduled_from=first)
+    return IntakeFormFactory(appointment=first, created_at=at - timedelta(days=30))
+
+
+def identity_of_lead(at: datetime) -> models.Model:
+    identity = LeadIdentityFactory(created_at=at - timedelta(days=400))
+    LeadTimelineEventFactory(lead=identity.lead, occurred_at=at)
+    return identity
 
 
 def consent(**values: Any) -> models.Model:
@@ -118,6 +159,31 @@ ENDINGS = [
     ),
     Ending("anonymous_questions", "answered", answered_question, ("question_answers",)),
     Ending("anonymous_questions", "rejected", rejected),
+    Ending(
+        "anonymous_questions",
+        "rejected after an escalation",
+        lambda at: decided_again(at, "rejected", "reject"),
+    ),
+    Ending(
+        "anonymous_questions",
+        "approved and never answered",
+        lambda at: question(approved=True, moderated_at=at),
+        own_time="180 days",
+    ),
+    Ending(
+        "anonymous_questions",
+        "approved again after an escalation and never answered",
+        lambda at: decided_again(at, "approved", "approve"),
+        own_time="180 days",
+    ),
+    Ending(
+        "waitlist_requests", "closed", lambda at: WaitlistRequestFactory(closed=True, closed_at=at)
+    ),
+    Ending("intake_forms", "session is over", intake, own_time="12 months"),
+    Ending("intake_forms", "session was cancelled", intake_of_canceled),
+    Ending("intake_forms", "moved session was cancelled", intake_of_moved),
+    Ending("lead_identities", "last event of the lead", identity_of_lead),
+    Ending("lead_identities", "no event", lambda at: LeadIdentityFactory(created_at=at)),
     Ending(
         "diary_entries",
         "deleted",
@@ -167,6 +233,7 @@ ENDINGS = [
         "sent",
         lambda at: OutboxEventFactory(sent=True, published_at=at, created_at=at),
     ),
+    Ending("leases", "ended", lambda at: LeaseFactory(expires_at=at)),
     Ending("django_session", "expired", session),
     Ending("django_admin_log", "written", admin_entry),
 ]
@@ -201,11 +268,13 @@ def test_row_is_purged_exactly_after_its_retention(ending: Ending) -> None:
 )
 def test_protected_row_is_not_deleted_before_its_retention_ends(ending: Ending) -> None:
     over = before(ending.time)
-    kept = ending.make(over + INSTANT)
-    for delete in (delete_sql, lambda row: row.delete()):
-        with refuses(f"{ending.table}_no_delete", ending.table):
-            delete(type(kept)._base_manager.get(pk=kept.pk))
-    delete_sql(ending.make(over - INSTANT))
+    (clock,) = execute("SELECT now() AS now")
+    with fact_clock_at(clock["now"]):
+        kept = ending.make(over + INSTANT)
+        for delete in (delete_sql, lambda row: row.delete()):
+            with refuses(f"{ending.table}_no_delete", ending.table):
+                delete(type(kept)._base_manager.get(pk=kept.pk))
+        delete_sql(ending.make(over - INSTANT))
 
 
 def test_every_purged_table_has_a_case() -> None:
@@ -222,7 +291,13 @@ LONG_AGO = timedelta(days=9000)
     [
         lambda: question(),
         lambda: question(crisis=True),
-        lambda: question(approved=True, moderated_at=ago(days=999)),
+        lambda: WaitlistRequestFactory(created_at=ago(days=999)),
+        lambda: IntakeFormFactory(created_at=ago(days=999)),
+        lambda: LeadIdentityFactory(registered=True, created_at=ago(days=9000)),
+        lambda: LeadIdentityFactory(
+            created_at=ago(days=9000),
+            lead=LeadIdentityFactory(registered=True, created_at=ago(days=9000)).lead,
+        ),
         lambda: DiaryEntryFactory(created_at=ago(days=9000), entry_date=date(2001, 1, 1)),
         lambda: DataExportRequestFactory(created_at=ago(days=999)),
         lambda: DataExportRequestFactory(processing=True, created_at=ago(days=999)),
@@ -389,9 +464,7 @@ def test_export_file_is_removed_at_its_expiry_and_the_row_later(files: Path) -> 
 
 
 @pytest.mark.django_db
-def test_unremovable_file_stops_only_its_own_table(
-    files: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unremovable_file_stops_no_row(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     row = DataExportRequestFactory(failed=True, created_at=ago(days=91), completed_at=ago(days=91))
     expired_links(1)
 
@@ -399,14 +472,14 @@ def test_unremovable_file_stops_only_its_own_table(
         raise PermissionError(13, "Permission denied", "/srv/exports/somebody.zip")
 
     monkeypatch.setattr("ebalance.privacy.exports.storage.sweep", broken)
-    with touches("deep_links"):
+    with touches("deep_links", "data_export_requests"):
         output, error = refused()
     assert "deep_links: 1 row purged." in output
     assert error.splitlines() == [
         "Expired rows remain; run it again:",
         "data_export_requests: its files cannot be removed: Permission denied",
     ]
-    assert exists(row)
+    assert not exists(row)
 
 
 @pytest.mark.django_db
@@ -459,7 +532,10 @@ def test_row_protected_by_a_rule_does_not_stop_others(monkeypatch: pytest.Monkey
     made = purge("deep_links")
     assert (made.removed, made.left, made.rules) == (4, 2, {"clicks_link_fk"})
     output, error = refused("--table", "deep_links")
-    assert output == "deep_links: 0 rows purged.\n"
+    assert output.splitlines() == [
+        "deep_links: 0 rows purged.",
+        *[f"  deep_links {rows[n].pk}: refused by clicks_link_fk" for n in (1, 4)],
+    ]
     assert error.splitlines()[1:] == ["deep_links: 2 rows, refused by clicks_link_fk"]
     execute("DELETE FROM clicks")
     assert command("--table", "deep_links") == "deep_links: 2 rows purged.\n"

@@ -33,7 +33,7 @@ from tests.factories.base import ago
 from tests.privacy.purge_writers import Visitor
 from tests.privacy.purging import OnWait, command, exists, named, purge, refused, touches
 from tests.processes import HANG_TIMEOUT, ROOT, environment, eventually, manage
-from tests.support import execute
+from tests.support import advisory_locks, execute
 
 pytestmark = pytest.mark.slow
 
@@ -79,16 +79,15 @@ def left() -> int:
     return execute(f"SELECT count(*) AS n FROM interactive_runs WHERE NOT {LIVE}")[0]["n"]
 
 
-def is_purge_lock_free() -> bool:
-    """True if no session holds the lock of a purge."""
-    lock = retention.LOCK
-    locks = execute(
-        "SELECT FROM pg_locks JOIN pg_database d ON d.oid = database "
-        "WHERE locktype = 'advisory' AND datname = current_database() "
-        "AND (classid, objid) = (%s::bigint::oid, %s::bigint::oid)",
-        [lock >> 32, lock & 0xFFFF_FFFF],
-    )
-    return locks == []
+def end_lease() -> None:
+    """Let the time of the lease of a killed purge pass."""
+    execute("UPDATE leases SET expires_at = clock_timestamp()")
+
+
+def is_lease_asked() -> bool:
+    """True while another session asks for the lease."""
+    asking = "SELECT FROM pg_stat_activity WHERE query ~ 'leases' AND pid <> pg_backend_pid()"
+    return execute(f"{asking} AND datname = current_database()") != []
 
 
 @contextmanager
@@ -244,10 +243,12 @@ def test_locked_table_is_given_up(committed: Database, monkeypatch: pytest.Monke
     DeepLinkFactory(created_at=ago(days=31), expires_at=ago(days=2))
     monkeypatch.setitem(retention.COUNT_LIMITS, "lock_timeout", "200ms")
     with holding(committed, "LOCK TABLE deep_links IN ACCESS EXCLUSIVE MODE"):
-        for arguments in ([], ["--dry-run"]):
-            assert refused("--table", "deep_links", *arguments)[1] == (
-                "Another session has locked a whole table; try again later."
-            )
+        assert refused("--table", "deep_links", "--dry-run")[1] == (
+            "Another session has locked a whole table; try again later."
+        )
+        output, error = refused("--table", "deep_links", "--table", "django_session")
+        assert error.splitlines()[1:] == ["deep_links: another session has locked the whole table"]
+        assert "django_session: 0 rows purged." in output
     # Under a lock that admits readers the rows are counted, and kept.
     with holding(committed, "LOCK TABLE deep_links IN SHARE MODE"):
         made = purge("deep_links")
@@ -285,7 +286,7 @@ def test_repeatedly_killed_purge_counts_every_run_once(
         visitor.start()
     kills = 0
     while kills < 3:
-        assert eventually(is_purge_lock_free)  # the server has noticed the kill
+        end_lease()
         enough = counted()["runs"] + dice.randrange(1, 1_000)
         with running(committed, "--batch", "100", "--pause", "20") as process:
             assert eventually(lambda enough=enough: counted()["runs"] >= enough)
@@ -293,7 +294,7 @@ def test_repeatedly_killed_purge_counts_every_run_once(
         total = execute("SELECT count(*) AS n FROM interactive_runs")[0]["n"] + counted()["runs"]
         assert total >= runs
     assert 0 < counted()["runs"] < runs
-    assert eventually(is_purge_lock_free)
+    end_lease()
     assert eventually(lambda: sum(visitor.done["completed"] for visitor in visitors) > 20)
     done: dict[str, int] = {}
     for visitor in visitors:
@@ -335,18 +336,16 @@ def test_stopped_purge_ends_after_the_current_batch(
     assert counted()["runs"] == 2_000
 
 
-def test_second_purge_reports_the_first(
-    committed: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_second_purge_reports_the_first(committed: Database) -> None:
+    """The second one waits until the first has renewed its lease."""
     expired_runs(1_000)
-    monkeypatch.setattr(retention, "HANDOVER", 0.0)
     with running(committed, "--batch", "10", "--pause", A_MINUTE) as first:
         assert eventually(lambda: counted()["runs"] > 0)
         output, error = refused("--table", "django_session")
         assert output == ""
         assert re.fullmatch(
-            rf"Another purge of this database is running: purge_expired, process {first.pid} on "
-            r"\S+, as \S+, server process \d+\.",
+            rf"Another purge of this database is running: process \S+:{first.pid}, "
+            r"lease until \d\d:\d\d:\d\d UTC\.",
             error,
         )
         assert "interactive_runs: " in command("--dry-run")
@@ -354,17 +353,37 @@ def test_second_purge_reports_the_first(
         code, output, _complaints = ended(first)
     assert code == 128 + signal.SIGTERM
     assert "interactive_runs: 10 rows purged." in output
-    assert eventually(is_purge_lock_free)
     assert "django_session: 0 rows purged." in command("--table", "django_session")
 
 
-def test_lock_of_a_killed_purge_is_released_at_once(committed: Database) -> None:
+def test_purge_takes_over_the_lease_of_a_killed_one(committed: Database) -> None:
     expired_runs(1_000)
     with running(committed, "--batch", "10", "--pause", A_MINUTE):
         assert eventually(lambda: counted()["runs"] > 0)
-    second = manage("purge_expired", DATABASE_URL=committed.url)
-    assert second.returncode == 0, second.stderr
+    assert len(execute("SELECT FROM leases")) == 1
+    with running(committed) as second:
+        # It waits: the lease has not ended, and nobody renews it.
+        assert eventually(is_lease_asked)
+        assert second.poll() is None
+        end_lease()
+        code, output, _complaints = ended(second)
+    assert code == 0
+    assert "interactive_runs: 990 rows purged." in output
     assert counted()["runs"] == 1_000
+    assert execute("SELECT FROM leases") == []
+
+
+def test_purge_that_lost_its_lease_stops(committed: Database) -> None:
+    """It was suspended for longer than the lease, and another process took the lease over."""
+    expired_runs(1_000)
+    with running(committed, "--batch", "10", "--pause", A_MINUTE) as first:
+        assert eventually(lambda: counted()["runs"] > 0)
+        execute("UPDATE leases SET token = uuid7(), holder = 'other:1'")
+        code, output, complaints = ended(first)
+    assert code == 1
+    assert "interactive_runs: 10 rows purged." in output
+    assert "Another purge of this database is running: process other:1" in complaints
+    assert len(execute("SELECT FROM leases")) == 1
 
 
 def test_purge_restores_the_settings_of_the_session(committed: Database) -> None:
@@ -377,7 +396,8 @@ def test_purge_restores_the_settings_of_the_session(committed: Database) -> None
     expired_runs(10)
     command()
     assert settings() == before
-    assert is_purge_lock_free()
+    assert execute("SELECT FROM leases") == []
+    assert advisory_locks() == []
 
 
 # -- permissions ----------------------------------------------------------------------------------

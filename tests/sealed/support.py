@@ -1,6 +1,4 @@
-"""What the tests of sealed columns share: every such column, a row with all of them filled, and an
-eye on what is sent to the database.
-"""
+"""Helpers for tests of sealed columns: the columns, filled rows, and recorded statements."""
 
 from __future__ import annotations
 
@@ -34,13 +32,13 @@ SEALED: list[SealedField] = [field for field in COLUMNS if isinstance(field, Sea
 EMAIL, PHONE = "anna@example.com", "+79991234567"
 
 
-def place(item: Any) -> str:
+def name_of(item: Any) -> str:
     return item.qualified_name if isinstance(item, ProtectedField) else item._meta.db_table
 
 
-each_model = pytest.mark.parametrize("model", MODELS, ids=place)
-each_column = pytest.mark.parametrize("field", COLUMNS, ids=place)
-each_sealed = pytest.mark.parametrize("field", SEALED, ids=place)
+each_model = pytest.mark.parametrize("model", MODELS, ids=name_of)
+each_column = pytest.mark.parametrize("field", COLUMNS, ids=name_of)
+each_sealed = pytest.mark.parametrize("field", SEALED, ids=name_of)
 
 
 def identity(**contacts: Any) -> LeadIdentity:
@@ -51,24 +49,24 @@ def identity(**contacts: Any) -> LeadIdentity:
     )
 
 
-def filled(model: type[models.Model]) -> Any:
-    """A written row with every protected column filled, as it is read."""
+def filled_row(model: type[models.Model]) -> Any:
+    """A stored row with every protected column filled, read back from the database."""
     if model is LeadIdentity:
         row = identity()
     elif model is AnonymousQuestion:
         row = AnonymousQuestionFactory(user=UserFactory(), contact_value_encrypted=Plaintext(EMAIL))
     else:
         row = FACTORIES[model]()
-    return again(row)
+    return reload(row)
 
 
-def again(row: models.Model) -> Any:
-    """The row as another session would read it."""
+def reload(row: models.Model) -> Any:
+    """Read the row again from the database."""
     return type(row)._base_manager.get(pk=row.pk)
 
 
 def texts(row: models.Model) -> dict[str, str | None]:
-    """The protected columns as the database has them."""
+    """The stored texts of the protected columns."""
     names = [f.column for f in protected_fields(type(row))]
     with connection.cursor() as cursor:
         columns = ", ".join(f'"{name}"' for name in names)
@@ -78,7 +76,7 @@ def texts(row: models.Model) -> dict[str, str | None]:
         return dict(zip(names, cursor.fetchone(), strict=True))
 
 
-class Sent:
+class RecordedStatements:
     """The statements that a block sent, with their values."""
 
     def __init__(self) -> None:
@@ -98,27 +96,27 @@ class Sent:
 
 
 @contextmanager
-def sent() -> Iterator[Sent]:
-    found = Sent()
-    with connection.execute_wrapper(found):
-        yield found
+def record_sql() -> Iterator[RecordedStatements]:
+    log = RecordedStatements()
+    with connection.execute_wrapper(log):
+        yield log
 
 
-def shown(error: BaseException, *, ours: bool = False) -> str:
-    """What an error reporter prints: the chain of errors, every frame with its local variables.
+def format_error(error: BaseException, *, ours: bool = False) -> str:
+    """Format an error like an error reporter: causes, and frames with their local variables.
 
-    ``ours``: of the frames, those of this project's code only.
+    ``ours`` limits the frames to the project's code.
     """
     report = traceback.TracebackException.from_exception(error, capture_locals=True)
-    links, said = [report], []
+    links, lines = [report], []
     while links:
         link = links.pop()
-        said += link.format_exception_only()
+        lines += link.format_exception_only()
         for frame in link.stack:
             if not ours or is_ours(frame.filename):
-                said += [frame.filename, *(frame.locals or {}).values()]
+                lines += [frame.filename, *(frame.locals or {}).values()]
         links += [more for more in (link.__cause__, link.__context__) if more]
-    return "\n".join(said)
+    return "\n".join(lines)
 
 
 def is_ours(filename: str) -> bool:
@@ -132,6 +130,6 @@ def ring(*ids: str) -> Keyring:
     return Keyring(_parse(",".join(map(generate, ids)), "the test"))
 
 
-def rotated(old: Keyring, id: str = "k2") -> Keyring:
-    """``old`` with a new key before its own."""
+def rotate_ring(old: Keyring, id: str = "k2") -> Keyring:
+    """Put a new key before the keys of ``old``."""
     return Keyring([ring(id).primary, *old])

@@ -1,4 +1,4 @@
-"""A contact and its blind index are written together or not at all; rotation loses nobody."""
+"""A contact and its blind index are written together; a rotation loses no contact."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ from crm.models import LeadIdentity
 from ebalance.db.contacts import ContactInvalid
 from ebalance.db.encryption.fields import BlindToken, Plaintext, UnsealedValue
 from tests.factories import LeadFactory, ServiceFactory, WaitlistRequestFactory
-from tests.sealed.support import EMAIL, PHONE, again, identity, rotated, sent, texts
+from tests.sealed.support import (
+    EMAIL,
+    PHONE,
+    identity,
+    record_sql,
+    reload,
+    rotate_ring,
+    texts,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -62,16 +70,16 @@ WRITES: dict[str, Callable[[Any, Any], Any]] = {
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_whoever_writes_a_contact_writes_its_index(write: str) -> None:
-    row = again(identity())
+def test_every_write_of_a_contact_writes_its_index(write: str) -> None:
+    row = reload(identity())
     WRITES[write](row, Plaintext(" Petr@Example.com"))
-    found = again(row)
-    assert found.email_encrypted.open() == " Petr@Example.com"
-    assert found.email_bidx == BlindToken.of("email", NEW)
-    assert found.phone_bidx == BlindToken.of("phone", PHONE)
-    WRITES[write](found, None)
+    stored = reload(row)
+    assert stored.email_encrypted.open() == " Petr@Example.com"
+    assert stored.email_bidx == BlindToken.of("email", NEW)
+    assert stored.phone_bidx == BlindToken.of("phone", PHONE)
+    WRITES[write](stored, None)
     assert texts(row)["email_encrypted"] is texts(row)["email_bidx"] is None
-    assert texts(row)["phone_bidx"] == found.phone_bidx.text
+    assert texts(row)["phone_bidx"] == stored.phone_bidx.text
 
 
 CREATES: dict[str, Callable[..., Any]] = {
@@ -90,9 +98,9 @@ CREATES: dict[str, Callable[..., Any]] = {
 @pytest.mark.parametrize("create", CREATES)
 def test_a_new_contact_has_its_index(create: str) -> None:
     row = CREATES[create](lead=LeadFactory(), email_encrypted=Plaintext(EMAIL.upper()))
-    found = texts(row)
-    assert found["email_bidx"] == BlindToken.of("email", EMAIL).text
-    assert found["phone_encrypted"] is found["phone_bidx"] is None
+    stored = texts(row)
+    assert stored["email_bidx"] == BlindToken.of("email", EMAIL).text
+    assert stored["phone_encrypted"] is stored["phone_bidx"] is None
 
 
 def test_update_clears_a_contact_with_its_index_and_writes_none() -> None:
@@ -103,11 +111,11 @@ def test_update_clears_a_contact_with_its_index_and_writes_none() -> None:
     request = WaitlistRequestFactory()
     with pytest.raises(IntegrityError), transaction.atomic():
         WaitlistRequest.objects.update(contact_value_encrypted=None)
-    assert again(request).contact_value_encrypted.open()
+    assert reload(request).contact_value_encrypted.open()
 
 
 def by_hand(row: Any, value: Any) -> models.Case:
-    """What bulk_update() writes, for one column."""
+    """The expression that bulk_update() writes, for one column."""
     return models.Case(models.When(pk=row.pk, then=models.Value(value)))
 
 
@@ -145,12 +153,12 @@ def older(row: Any) -> Any:
 
 
 @pytest.mark.parametrize("write", REFUSED)
-def test_no_index_goes_stale(write: str) -> None:
-    row = again(identity())
+def test_write_that_would_leave_a_stale_index_is_refused(write: str) -> None:
+    row = reload(identity())
     before = texts(row)
-    with sent() as found, pytest.raises(UnsealedValue):
+    with record_sql() as log, pytest.raises(UnsealedValue):
         REFUSED[write](row)
-    assert not [sql for sql in found.writes if sql.startswith("UPDATE")]
+    assert not [sql for sql in log.writes if sql.startswith("UPDATE")]
     assert texts(row) == before
 
 
@@ -158,12 +166,12 @@ def test_invalid_contact_changes_nothing() -> None:
     row = identity()
     before = dict(row.__dict__)
     for contact in ("", "petr", "petr@", PHONE, "a" * 5000, "\ud800@example.com"):
-        with sent() as found, pytest.raises(ContactInvalid):
+        with record_sql() as log, pytest.raises(ContactInvalid):
             row.email_encrypted = Plaintext(contact)
         assert row.__dict__ == before
-        with sent() as more, pytest.raises(ContactInvalid):
+        with record_sql() as more, pytest.raises(ContactInvalid):
             LeadIdentity(lead=row.lead, email_encrypted=Plaintext(contact))
-        assert not found.statements
+        assert not log.statements
         assert not more.statements
 
 
@@ -173,7 +181,7 @@ def test_contact_is_text() -> None:
             LeadIdentity(email_encrypted=Plaintext(contact))
 
 
-# -- the waitlist, where the row says what kind of contact it holds ------------------------------
+# -- the waitlist, whose rows name the kind of their contact -------------------------------------
 
 DIGITS = "79991234567"  # a phone, and a Telegram id
 
@@ -190,13 +198,13 @@ def request(channel: Any = "phone", contact: str = DIGITS) -> WaitlistRequest:
     ("channel", "contact"),
     [("email", EMAIL), ("phone", "8 (999) 123-45-67"), ("telegram", "https://t.me/Anna_P")],
 )
-def test_the_channel_says_how_a_contact_is_read(channel: str, contact: str) -> None:
+def test_channel_decides_how_a_contact_is_read(channel: str, contact: str) -> None:
     row = request(channel, contact)
     row.save()
-    assert again(row).contact_value_bidx == BlindToken.of(channel, contact)
+    assert reload(row).contact_value_bidx == BlindToken.of(channel, contact)
 
 
-def test_without_a_known_channel_no_contact_is_taken() -> None:
+def test_contact_without_a_known_channel_is_refused() -> None:
     for channel in (None, "", "pigeon"):
         with pytest.raises(UnsealedValue, match="preferred_contact"):
             request(channel)
@@ -217,32 +225,32 @@ CHANNEL_WRITES: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("made", ["read", "made"])
 @pytest.mark.parametrize("write", CHANNEL_WRITES)
-def test_another_channel_reads_the_contact_anew(write: str, made: str) -> None:
+def test_new_channel_indexes_the_contact_again(write: str, made: str) -> None:
     row: Any = request()
     row.save()
     if made == "read":
-        row = again(row)
+        row = reload(row)
     row.preferred_contact = "telegram"
     CHANNEL_WRITES[write](row)
-    found = again(row)
-    assert found.contact_value_encrypted.open() == DIGITS
-    assert found.contact_value_bidx == BlindToken.of("telegram", DIGITS)
+    stored = reload(row)
+    assert stored.contact_value_encrypted.open() == DIGITS
+    assert stored.contact_value_bidx == BlindToken.of("telegram", DIGITS)
 
 
-def test_a_contact_that_is_none_of_the_new_channel_keeps_the_row_as_it_is() -> None:
+def test_contact_that_does_not_fit_the_new_channel_is_refused() -> None:
     row: Any = request()
     row.save()
     row.preferred_contact = "email"
-    with sent() as found, pytest.raises(ContactInvalid):
+    with record_sql() as log, pytest.raises(ContactInvalid):
         row.save()
-    assert not found.writes
-    with sent() as found, pytest.raises(UnsealedValue):
+    assert not log.writes
+    with record_sql() as log, pytest.raises(UnsealedValue):
         WaitlistRequest.objects.filter(pk=row.pk).update(preferred_contact="email")
-    assert not found.writes
-    assert again(row).preferred_contact == "phone"
+    assert not log.writes
+    assert reload(row).preferred_contact == "phone"
 
 
-def test_defaults_may_come_in_any_order() -> None:
+def test_defaults_may_have_any_order() -> None:
     row = request()
     row.save()
     WaitlistRequest.objects.update_or_create(
@@ -252,16 +260,16 @@ def test_defaults_may_come_in_any_order() -> None:
             "preferred_contact": "telegram",
         },
     )
-    assert again(row).contact_value_bidx == BlindToken.of("telegram", "79990000000")
+    assert reload(row).contact_value_bidx == BlindToken.of("telegram", "79990000000")
 
 
 # -- rotation ------------------------------------------------------------------------------------
 
 
-def test_a_blind_index_is_looked_up_under_every_key() -> None:
+def test_blind_index_is_looked_up_under_every_key() -> None:
     old_ring = settings.BLIND_INDEX_KEYS
     before = identity()
-    with override_settings(BLIND_INDEX_KEYS=rotated(old_ring)):
+    with override_settings(BLIND_INDEX_KEYS=rotate_ring(old_ring)):
         after = identity()
         token = BlindToken.of("email", EMAIL.title())
         assert [t.split(".")[1] for t in token.candidates] == ["k2", "k1"]
@@ -270,13 +278,13 @@ def test_a_blind_index_is_looked_up_under_every_key() -> None:
         assert list(rows.filter(email_bidx=token)) == [before, after]
         assert list(rows.filter(email_bidx__in=[token])) == [before, after]
         assert not rows.exclude(email_bidx=token).exists()
-    # The old ring knows nothing of the new key's rows.
+    # The old ring does not match rows under the new key.
     assert LeadIdentity.objects.get(email_bidx=BlindToken.of("email", EMAIL)) == before
 
 
 def test_a_contact_stays_unique_across_keys_in_full_clean() -> None:
     row = identity()
-    with override_settings(BLIND_INDEX_KEYS=rotated(settings.BLIND_INDEX_KEYS)):
+    with override_settings(BLIND_INDEX_KEYS=rotate_ring(settings.BLIND_INDEX_KEYS)):
         same = LeadIdentity(lead=row.lead, email_encrypted=Plaintext(EMAIL))
         with pytest.raises(ValidationError, match="уже"):
             same.full_clean()

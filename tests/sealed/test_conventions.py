@@ -1,4 +1,4 @@
-"""The rules for every table with protected columns; a new one that breaks them fails here."""
+"""The rules for every table with protected columns; a new table that breaks them fails."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ebalance.db.encryption.fields import BlindIndex, SealedField
 from ebalance.db.fields import Entity, EntityQuerySet
 from ebalance.db.ids import uuid7
 from tests.advice import advises, of_class, of_field, of_test
-from tests.sealed.support import COLUMNS, MODELS, SEALED, filled, identity
+from tests.sealed.support import COLUMNS, MODELS, SEALED, filled_row, identity
 
-# A token never changes: it is a part of every value that is stored, and with another one none of
-# them opens. A renamed column keeps its token; a new column has a line of its own here.
+# A token never changes: it is a part of every stored value, which would not open with another one.
+# A renamed column keeps its token; a new column needs a line in this table.
 TOKENS = {
     "anonymous_questions.contact_value_encrypted": "anonymous_questions.contact",
     "anonymous_questions.question_text_encrypted": "anonymous_questions.question",
@@ -32,28 +32,28 @@ TOKENS = {
 
 
 @advises
-def test_tokens_stay() -> Iterator[str]:
-    place = of_test(filled_places, "TOKENS")
+def test_tokens_do_not_change() -> Iterator[str]:
+    location = of_test(filled_columns, "TOKENS")
     tokens = {field.qualified_name: field.token.decode() for field in SEALED}
     for field in SEALED:
         known = TOKENS.get(field.qualified_name)
         if known is None:
-            yield place(f'give "{field.qualified_name}" a line in', "the column is new")
+            yield location(f'give "{field.qualified_name}" a line in', "the column is new")
         elif known != tokens[field.qualified_name]:
             yield of_field(field)(f'give the token "{known}" back to', "stored values go by it")
         if [*tokens.values()].count(tokens[field.qualified_name]) > 1:
             yield of_field(field)("choose a token of its own for", "another column has the same")
     for name in TOKENS.keys() - tokens:
-        yield place(f'move or remove the line of "{name}" in', "there is no such column")
+        yield location(f'move or remove the line of "{name}" in', "there is no such column")
 
 
 @advises
 def test_columns_are_named_by_their_kind() -> Iterator[str]:
-    places = {field.qualified_name for field in COLUMNS}
+    names = {field.qualified_name for field in COLUMNS}
     for model in apps.get_models():
         for field in model._meta.concrete_fields:
             is_named = field.column.endswith(("_encrypted", "_bidx"))
-            if is_named and f"{model._meta.db_table}.{field.column}" not in places:
+            if is_named and f"{model._meta.db_table}.{field.column}" not in names:
                 yield of_field(field)("rename or seal", "its name is the name of a sealed column")
     for field in COLUMNS:
         if not field.column.endswith(("_encrypted", "_bidx")):
@@ -73,31 +73,31 @@ def test_every_manager_seals_or_refuses() -> Iterator[str]:
 
 
 @advises
-def test_column_follows_the_columns_that_it_is_checked_by() -> Iterator[str]:
+def test_column_follows_the_columns_that_its_check_reads() -> Iterator[str]:
     """Model(…) assigns in the order of the columns."""
     for model in MODELS:
         names = [f.name for f in model._meta.concrete_fields]
         if names[0] != "id" or type(model().pk) is not type(uuid7()):
             yield of_class(model)("declare `id` before the other columns of", "values go by it")
     for index in (field for field in COLUMNS if isinstance(field, BlindIndex)):
-        place, meta = of_field(index), index.model._meta
+        location, meta = of_field(index), index.model._meta
         names = [f.name for f in meta.concrete_fields]
         if not isinstance(meta.get_field(index.source), SealedField):
-            yield place("name a sealed column as `source` of")
+            yield location("name a sealed column as `source` of")
         if names.index(index.source) > names.index(index.name):
-            yield place(f"declare `{index.source}` before")
+            yield location(f"declare `{index.source}` before")
         if bool(index.channel) == bool(index.channel_field):
-            yield place("declare either `channel` or `channel_field` of")
+            yield location("declare either `channel` or `channel_field` of")
         elif index.channel_field:
             if names.index(index.channel_field) > names.index(index.source):
-                yield place(f"declare `{index.channel_field}` before `{index.source}`, of")
+                yield location(f"declare `{index.channel_field}` before `{index.source}`, of")
         elif index.channel not in contacts.READERS:
-            yield place("declare a channel with a reader (ebalance/db/contacts.py) for")
+            yield location("declare a channel with a reader (ebalance/db/contacts.py) for")
 
 
-def filled_places(model: type[models.Model]) -> set[str]:
+def filled_columns(model: type[models.Model]) -> set[str]:
     """The protected columns that the rows of these tests fill."""
-    row = identity() if model._meta.db_table == "lead_identities" else filled(model)
+    row = identity() if model._meta.db_table == "lead_identities" else filled_row(model)
     columns = [field for field in COLUMNS if field.model is model]
     return {field.qualified_name for field in columns if getattr(row, field.name) is not None}
 
@@ -106,11 +106,13 @@ def filled_places(model: type[models.Model]) -> set[str]:
 def test_every_table_has_a_full_row_in_these_tests(db: None) -> Iterator[str]:
     for model in MODELS:
         for field in (field for field in COLUMNS if field.model is model):
-            if field.qualified_name not in filled_places(model):
-                yield of_test(filled, "filled")("fill the column in", of_field(field).declaration)
+            if field.qualified_name not in filled_columns(model):
+                yield of_test(filled_row, "filled_row")(
+                    "fill the column in", of_field(field).declaration
+                )
 
 
-def test_new_sealed_column_is_named_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_sealed_column_is_named_with_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(TOKENS, "reviews.review_text_encrypted")
-    (line,) = test_tokens_stay.__wrapped__()
+    (line,) = test_tokens_do_not_change.__wrapped__()
     assert line.startswith('tests/sealed/test_conventions.py: give "reviews.review_text_encrypted"')

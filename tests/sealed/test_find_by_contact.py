@@ -1,4 +1,4 @@
-"""Leads and requests are found by a contact in any spelling, through an index, during rotation."""
+"""Any spelling of a contact finds leads and requests, by index and during a rotation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ from crm.services import find_leads_by_contact
 from ebalance.db.contacts import ContactInvalid
 from ebalance.db.encryption.fields import Plaintext
 from tests.factories import LeadFactory, ServiceFactory, UserFactory, WaitlistRequestFactory
-from tests.sealed.support import EMAIL, PHONE, identity, rotated, sent, shown
+from tests.sealed.support import (
+    EMAIL,
+    PHONE,
+    format_error,
+    identity,
+    record_sql,
+    rotate_ring,
+)
 from tests.support import execute
 
 pytestmark = pytest.mark.django_db
@@ -37,10 +44,10 @@ def request(channel: str, text: str) -> WaitlistRequest:
     )
 
 
-def test_lead_is_found_once_however_often_it_is_known() -> None:
+def test_lead_with_several_matches_is_returned_once() -> None:
     row = identity()
     LeadIdentity.objects.create(lead=row.lead, telegram_user_id="79991234567")
-    identity(email_encrypted="petr@example.com", phone_encrypted="+79990000000")  # a stranger
+    identity(email_encrypted="petr@example.com", phone_encrypted="+79990000000")  # another person
     other = LeadIdentity.objects.create(
         lead=LeadFactory(),
         telegram_user_id="79991234567",
@@ -49,14 +56,14 @@ def test_lead_is_found_once_however_often_it_is_known() -> None:
     )
     for channel, spellings in SPELLINGS.items():
         for text in spellings:
-            found = find_leads_by_contact(**{channel: text})
-            assert sorted(lead.pk for lead in found) == sorted([row.lead_id, other.lead_id]), text
-            # It is a queryset like any other.
-            assert found.filter(pk=row.lead.pk).update(status="engaged") == 1
+            leads = find_leads_by_contact(**{channel: text})
+            assert sorted(lead.pk for lead in leads) == sorted([row.lead_id, other.lead_id]), text
+            # The result is an ordinary queryset.
+            assert leads.filter(pk=row.lead.pk).update(status="engaged") == 1
 
 
-def test_request_is_found_by_its_contact() -> None:
-    rows = {name: request(name, found[0]) for name, found in SPELLINGS.items()}
+def test_contact_finds_its_request() -> None:
+    rows = {name: request(name, spellings[0]) for name, spellings in SPELLINGS.items()}
     for channel, spellings in SPELLINGS.items():
         row = rows[channel]
         for text in spellings:
@@ -65,7 +72,7 @@ def test_request_is_found_by_its_contact() -> None:
             assert list(of_service.find_by_contact(**{channel: text})) == [row], text
 
 
-def test_by_a_telegram_name_requests_are_found_and_no_lead() -> None:
+def test_telegram_name_finds_requests_but_no_lead() -> None:
     row = request("telegram", "@Anna_P")
     LeadIdentity.objects.create(lead=LeadFactory(), telegram_user_id="79991234567")
     assert WaitlistRequest.objects.find_by_contact(telegram="t.me/anna_p").get() == row
@@ -73,17 +80,17 @@ def test_by_a_telegram_name_requests_are_found_and_no_lead() -> None:
 
 
 @BOTH
-def test_exactly_one_contact_is_given(find: Any) -> None:
+def test_search_requires_exactly_one_contact(find: Any) -> None:
     for given in (
         {},
         {"email": None},
         {"email": EMAIL, "phone": PHONE},
         dict.fromkeys(SPELLINGS, "1"),
     ):
-        with sent() as found, pytest.raises(TypeError, match="only one") as caught:
+        with record_sql() as log, pytest.raises(TypeError, match="only one") as caught:
             find(**given)
-        assert not found.statements
-        assert EMAIL not in shown(caught.value, ours=True)
+        assert not log.statements
+        assert EMAIL not in format_error(caught.value, ours=True)
     with pytest.raises(TypeError):
         find(EMAIL)
     with pytest.raises(TypeError):
@@ -94,22 +101,22 @@ def test_exactly_one_contact_is_given(find: Any) -> None:
 def test_text_that_is_no_contact_is_refused(find: Any) -> None:
     for channel in SPELLINGS:
         for text in ("", " ", "это не контакт", "1; DROP TABLE leads", "x" * 5000, 5):
-            with sent() as found, pytest.raises(ContactInvalid) as caught:
+            with record_sql() as log, pytest.raises(ContactInvalid) as caught:
                 find(**{channel: text})
-            assert not found.statements, (channel, text)
-            assert len(str(text)) < 3 or str(text) not in shown(caught.value, ours=True)
+            assert not log.statements, (channel, text)
+            assert len(str(text)) < 3 or str(text) not in format_error(caught.value, ours=True)
 
 
-def test_both_are_found_half_way_through_a_rotation() -> None:
+def test_search_finds_old_and_new_rows_during_a_rotation() -> None:
     old, waiting = identity(), request("phone", PHONE)
-    ring = rotated(settings.BLIND_INDEX_KEYS)
+    ring = rotate_ring(settings.BLIND_INDEX_KEYS)
     with override_settings(BLIND_INDEX_KEYS=ring):
         new, waits_too = identity(), request("phone", PHONE)
         for given in ({"email": EMAIL}, {"phone": PHONE}):
             assert set(find_leads_by_contact(**given)) == {old.lead, new.lead}
-        found = WaitlistRequest.objects.find_by_contact(phone=PHONE)
-        assert set(found) == {waiting, waits_too}
-    # Once the old key is gone from the ring, what is under it is not found.
+        requests = WaitlistRequest.objects.find_by_contact(phone=PHONE)
+        assert set(requests) == {waiting, waits_too}
+    # Rows under a key that is no longer in the ring do not match.
     with override_settings(BLIND_INDEX_KEYS=type(ring)([ring.primary])):
         assert list(find_leads_by_contact(email=EMAIL)) == [new.lead]
         assert list(WaitlistRequest.objects.find_by_contact(phone=PHONE)) == [waits_too]
@@ -127,9 +134,9 @@ INDEXES = [
 
 @pytest.fixture
 def crowd() -> None:
-    """Others, so many that an index is the cheapest way, and statistics which know of them.
+    """Enough other rows to make an index the cheapest plan, and current statistics.
 
-    Without these the plan depends on whether autovacuum has seen the tables empty.
+    Without statistics the plan depends on whether autovacuum has seen the tables empty.
     """
     numbers = [f"7999{number:07}" for number in range(600)]
     leads = Lead.objects.bulk_create(LeadFactory.build_batch(len(numbers)))
@@ -154,8 +161,8 @@ def crowd() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("crowd")
-def test_search_goes_through_the_index_that_serves_it() -> None:
-    for ring in (settings.BLIND_INDEX_KEYS, rotated(settings.BLIND_INDEX_KEYS)):
+def test_search_uses_its_index() -> None:
+    for ring in (settings.BLIND_INDEX_KEYS, rotate_ring(settings.BLIND_INDEX_KEYS)):
         for find, channel, index in INDEXES:
             with override_settings(BLIND_INDEX_KEYS=ring):
                 plan = find(**{channel: SPELLINGS[channel][0]}).explain()

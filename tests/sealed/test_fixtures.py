@@ -1,4 +1,4 @@
-"""Fixtures carry ciphertext as it is; plaintext in one is refused and never quoted."""
+"""Fixtures carry ciphertext unchanged; plaintext in a fixture is refused and never quoted."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ebalance.db.encryption.envelope import SealBroken
 from ebalance.db.encryption.fields import ProtectedField, SealedField
 from tests.sealed.support import (
     COLUMNS,
-    again,
     each_column,
     each_model,
     each_sealed,
-    filled,
-    sent,
+    filled_row,
+    record_sql,
+    reload,
     texts,
 )
 
@@ -33,7 +33,7 @@ STYLES = ["json", "jsonl", "xml", "python"]
 
 
 def fixture(row: models.Model, path: Path, **fields: Any) -> Path:
-    """The row in a file, some of its fields changed."""
+    """Dump the row into a file, with some fields changed."""
     (data,) = json.loads(serializers.serialize("json", [row]))
     data["fields"] |= fields
     path = path / "row.json"
@@ -47,23 +47,23 @@ def load(path: Path) -> None:
 
 @each_model
 def test_row_is_loaded_as_it_was_dumped(model: type[models.Model], tmp_path: Path) -> None:
-    row = filled(model)
+    row = filled_row(model)
     before = texts(row)
     load(fixture(row, tmp_path))  # over itself
     assert texts(row) == before
     for style in STYLES:
         dump = serializers.serialize(style, [row])
         model._base_manager.filter(pk=row.pk).delete()
-        for found in serializers.deserialize(style, dump):
-            found.save()
+        for loaded in serializers.deserialize(style, dump):
+            loaded.save()
         assert texts(row) == before, style
-        restored = again(row)
+        restored = reload(row)
         for field in (f for f in COLUMNS if f.model is model and isinstance(f, SealedField)):
             assert getattr(restored, field.name).open() == getattr(row, field.name).open(), style
 
 
 def test_dumpdata_and_loaddata_carry_sealed_values(tmp_path: Path) -> None:
-    row = filled(COLUMNS[-1].model)
+    row = filled_row(COLUMNS[-1].model)
     path = tmp_path / "all.json"
     label = row._meta.label
     call_command("dumpdata", label, "--with-personal-data", output=str(path), verbosity=0)
@@ -90,13 +90,13 @@ PLAIN = {
 def test_plaintext_in_a_fixture_is_refused_and_not_quoted(
     field: ProtectedField, tmp_path: Path
 ) -> None:
-    row = filled(field.model)
+    row = filled_row(field.model)
     before = texts(row)
     for kind, plain in PLAIN.items():
         path = fixture(row, tmp_path, **{field.name: plain})
-        with sent() as found, pytest.raises(CommandError) as caught:
+        with record_sql() as log, pytest.raises(CommandError) as caught:
             load(path)
-        assert not found.writes, kind
+        assert not log.writes, kind
         assert "48151623" not in str(caught.value), kind
         assert field.qualified_name in str(caught.value), kind
         assert caught.value.__cause__ is None, kind
@@ -108,9 +108,9 @@ def test_plaintext_in_a_fixture_is_refused_and_not_quoted(
 def test_ciphertext_of_another_row_is_loaded_and_does_not_open(
     field: SealedField, tmp_path: Path
 ) -> None:
-    row, other = filled(field.model), filled(field.model)
+    row, other = filled_row(field.model), filled_row(field.model)
     load(fixture(row, tmp_path, **{field.name: getattr(other, field.name).text}))
-    value = getattr(again(row), field.name)
+    value = getattr(reload(row), field.name)
     assert value.text == getattr(other, field.name).text
     with pytest.raises(SealBroken):
         value.open()
@@ -118,12 +118,12 @@ def test_ciphertext_of_another_row_is_loaded_and_does_not_open(
         value.open(row_id=row.pk)
 
 
-def test_xml_holds_an_absent_value_apart_from_an_empty_one() -> None:
-    row = filled(next(f.model for f in COLUMNS if f.column == "email_encrypted"))
+def test_xml_distinguishes_null_from_an_empty_value() -> None:
+    row = filled_row(next(f.model for f in COLUMNS if f.column == "email_encrypted"))
     row.email_encrypted = None
     row.save()
     dump = serializers.serialize("xml", [row])
     assert dump.count("<None></None>") >= 2
-    for found in serializers.deserialize("xml", io.StringIO(dump)):
-        found.save()
+    for loaded in serializers.deserialize("xml", io.StringIO(dump)):
+        loaded.save()
     assert texts(row)["email_encrypted"] is texts(row)["email_bidx"] is None

@@ -1,6 +1,4 @@
-"""What a row is says what its payload may hold: asked when it is sealed, and when the row becomes
-something else.
-"""
+"""The kind of a row decides the schema of its payload, at sealing and at a change of the kind."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from ebalance.db.encryption.payloads import PayloadInvalid
 from tests.case_loops import check_each
 from tests.factories import AppointmentFactory, DiaryEntryFactory, IntakeFormFactory, UserFactory
 from tests.factories.payloads import PAYLOADS
-from tests.sealed.support import again, sent, shown, texts
+from tests.sealed.support import format_error, record_sql, reload, texts
 from ugc.models import DiaryEntry
 
 pytestmark = pytest.mark.django_db
@@ -46,7 +44,7 @@ def test_diary_accepts_the_payload_of_its_type_only(diary_type: str) -> None:
         if given == diary_type:
             row = entry(diary_type, payload(given))
             row.save()
-            assert again(row).payload_encrypted.open() == PAYLOADS[f"diary_{given}"]
+            assert reload(row).payload_encrypted.open() == PAYLOADS[f"diary_{given}"]
             continue
         with pytest.raises(PayloadInvalid) as caught:
             entry(diary_type, payload(given))
@@ -67,29 +65,29 @@ ODD = [
 ]
 
 
-def test_refused_payload_is_nowhere_in_its_refusal() -> None:
-    row = again(DiaryEntryFactory())
+def test_refusal_contains_nothing_of_the_payload() -> None:
+    row = reload(DiaryEntryFactory())
     before = dict(row.__dict__)
 
     def check(odd: Any) -> None:
-        with sent() as found, pytest.raises(PayloadInvalid) as caught:
+        with record_sql() as log, pytest.raises(PayloadInvalid) as caught:
             row.payload_encrypted = Plaintext(odd)
-        assert not found.statements
+        assert not log.statements
         assert row.__dict__ == before
-        assert MARKER not in shown(caught.value, ours=True)
+        assert MARKER not in format_error(caught.value, ours=True)
         assert MARKER not in repr(caught.value)
 
     check_each([(str(n), odd) for n, odd in enumerate(ODD)], check, undo=False)
 
 
-def test_without_a_known_type_no_payload_is_taken() -> None:
+def test_payload_without_a_known_type_is_refused() -> None:
     for diary_type in (None, "", "dreams", "../booking/schemas/intake"):
         with pytest.raises(LookupError) as caught:
             entry(diary_type, Plaintext({"version": 1, "note": MARKER}))
-        assert MARKER not in shown(caught.value, ours=True), diary_type
+        assert MARKER not in format_error(caught.value, ours=True), diary_type
 
 
-def test_nothing_that_is_in_itself_is_sealed() -> None:
+def test_cyclic_payload_of_a_row_is_refused() -> None:
     endless: dict[str, Any] = {"version": 1}
     endless["items"] = [endless]
     with pytest.raises(PayloadInvalid):
@@ -112,27 +110,27 @@ each_origin = pytest.mark.parametrize("made", ["read", "made"])
 
 
 def taken(row: Any, made: str) -> Any:
-    return again(row) if made == "read" else row
+    return reload(row) if made == "read" else row
 
 
 @each_origin
 @each_write
-def test_an_entry_does_not_become_another_with_its_payload(write: str, made: str) -> None:
+def test_entry_with_its_payload_does_not_change_its_type(write: str, made: str) -> None:
     row = taken(DiaryEntryFactory(diary_type="gratitude"), made)
     row.diary_type = "abc"
-    with sent() as found, pytest.raises(PayloadInvalid) as caught:
+    with record_sql() as log, pytest.raises(PayloadInvalid) as caught:
         WRITES[write](row)
-    assert not found.writes
-    assert "Маме" not in shown(caught.value, ours=True)
-    assert again(row).diary_type == "gratitude"
+    assert not log.writes
+    assert "Маме" not in format_error(caught.value, ours=True)
+    assert reload(row).diary_type == "gratitude"
 
 
-def test_an_entry_becomes_another_with_another_payload() -> None:
-    row = again(DiaryEntryFactory(diary_type="gratitude"))
+def test_entry_with_a_new_payload_changes_its_type() -> None:
+    row = reload(DiaryEntryFactory(diary_type="gratitude"))
     row.diary_type = "abc"
     row.payload_encrypted = payload("abc")
     row.save()
-    assert again(row).payload_encrypted.open() == PAYLOADS["diary_abc"]
+    assert reload(row).payload_encrypted.open() == PAYLOADS["diary_abc"]
 
 
 def form(**given: Any) -> IntakeForm:
@@ -144,10 +142,10 @@ def submitted(row: Any) -> Any:
     return row
 
 
-def test_a_draft_may_leave_answers_out_and_a_submitted_form_may_not() -> None:
+def test_draft_may_omit_answers_but_a_submitted_form_may_not() -> None:
     row = form(payload_encrypted=Plaintext(DRAFT))
     row.save()
-    assert again(row).payload_encrypted.open() == DRAFT
+    assert reload(row).payload_encrypted.open() == DRAFT
     with pytest.raises(PayloadInvalid) as caught:
         form(status="submitted", payload_encrypted=Plaintext(DRAFT))
     assert caught.value.rule == "required"
@@ -155,45 +153,45 @@ def test_a_draft_may_leave_answers_out_and_a_submitted_form_may_not() -> None:
 
 @each_origin
 @each_write
-def test_a_draft_is_submitted_once_it_is_complete(write: str, made: str) -> None:
+def test_incomplete_draft_is_submitted_after_its_completion(write: str, made: str) -> None:
     row = form(payload_encrypted=Plaintext(DRAFT))
     row.save()
     row = submitted(taken(row, made))
-    with sent() as found, pytest.raises(PayloadInvalid) as caught:
+    with record_sql() as log, pytest.raises(PayloadInvalid) as caught:
         WRITES[write](row)
-    assert not found.writes
-    assert MARKER not in shown(caught.value, ours=True)
+    assert not log.writes
+    assert MARKER not in format_error(caught.value, ours=True)
     row.payload_encrypted = Plaintext(PAYLOADS["intake"])
     row.save()
-    assert again(row).status == "submitted"
+    assert reload(row).status == "submitted"
 
 
 @each_origin
 @each_write
-def test_a_complete_draft_is_submitted_as_it_is(write: str, made: str) -> None:
+def test_complete_draft_is_submitted_unchanged(write: str, made: str) -> None:
     row = submitted(taken(IntakeFormFactory(), made))
     WRITES[write](row)
-    found = again(row)
-    assert found.status == "submitted"
-    assert found.payload_encrypted.open() == PAYLOADS["intake"]
+    stored = reload(row)
+    assert stored.status == "submitted"
+    assert stored.payload_encrypted.open() == PAYLOADS["intake"]
     before = texts(row)
-    found.save()
+    stored.save()
     assert texts(row) == before
 
 
 @each_write
-def test_what_is_submitted_is_what_was_checked(write: str) -> None:
-    row = submitted(again(IntakeFormFactory()))
-    other = again(row)
+def test_submitted_payload_is_the_checked_one(write: str) -> None:
+    row = submitted(reload(IntakeFormFactory()))
+    other = reload(row)
     other.payload_encrypted = Plaintext(DRAFT)
     other.save()
     WRITES[write](row)
-    assert again(row).payload_encrypted.open() == PAYLOADS["intake"]
+    assert reload(row).payload_encrypted.open() == PAYLOADS["intake"]
 
 
-def test_a_new_row_may_become_something_else_before_it_is_written() -> None:
+def test_unsaved_row_may_change_its_status() -> None:
     row = submitted(form(payload_encrypted=Plaintext(PAYLOADS["intake"])))
     row.save()
-    assert again(row).payload_encrypted.open() == PAYLOADS["intake"]
+    assert reload(row).payload_encrypted.open() == PAYLOADS["intake"]
     with pytest.raises(PayloadInvalid):
         IntakeForm.objects.bulk_create([submitted(form(payload_encrypted=Plaintext(DRAFT)))])

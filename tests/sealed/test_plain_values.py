@@ -1,5 +1,5 @@
-"""Plain values are refused before any SQL: every protected column, on every way of writing, of
-every kind (privacy.md §2).
+"""Plain values of every kind are refused before any SQL, on every write path of every protected
+column (privacy.md §2).
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from tests.sealed.support import (
     COLUMNS,
     SEALED,
     each_column,
-    filled,
-    place,
-    sent,
+    filled_row,
+    name_of,
+    record_sql,
     texts,
 )
 
@@ -51,7 +51,7 @@ MARKER = "мне 48151623 страшно"
 
 
 class Impostor:
-    """Answers to whatever Django asks of a value before it puts it into a statement."""
+    """Has every method that Django calls on a value before it is put into a statement."""
 
     conditional = contains_aggregate = contains_over_clause = False
 
@@ -82,14 +82,14 @@ def another(field: ProtectedField) -> SealedField:
 
 
 def beside(field: ProtectedField) -> str:
-    """Another protected column of the same table, or any other."""
+    """Another protected column of the same table, or any other column."""
     names = [f.name for f in COLUMNS if f.model is field.model and f is not field]
     return names[0] if names else "id"
 
 
 def plain_values(row: models.Model, field: ProtectedField) -> dict[str, Any]:
-    """Nothing of this is a sealed value, though some of it looks like one."""
-    here, text = type(row)._base_manager.filter(pk=row.pk), TextField()
+    """Values that are not sealed, although some look like sealed ones."""
+    this_row, text = type(row)._base_manager.filter(pk=row.pk), TextField()
     stored = getattr(row, field.attname).text
     foreign = Sealed(stored, another(field))
     return {
@@ -130,10 +130,10 @@ def plain_values(row: models.Model, field: ProtectedField) -> dict[str, Any]:
             When(pk=row.pk, then=Value(None)), default=Value(MARKER), output_field=field
         ),
         "Case of another column": Case(When(pk=row.pk, then=Value(foreign)), output_field=field),
-        "Subquery": Subquery(here.values("id")[:1]),
-        "Subquery of the column": Subquery(here.values(field.name)[:1]),
-        "correlated Subquery": Subquery(here.filter(pk=OuterRef("pk")).values(field.name)[:1]),
-        "queryset": here.values(field.name),
+        "Subquery": Subquery(this_row.values("id")[:1]),
+        "Subquery of the column": Subquery(this_row.values(field.name)[:1]),
+        "correlated Subquery": Subquery(this_row.filter(pk=OuterRef("pk")).values(field.name)[:1]),
+        "queryset": this_row.values(field.name),
         "default of the database": DatabaseDefault(Value(MARKER)),
         "model": row,
         "object": object(),
@@ -144,12 +144,12 @@ def plain_values(row: models.Model, field: ProtectedField) -> dict[str, Any]:
     }
 
 
-# UnsealedValue, which is a TypeError; Django refuses some by itself.
+# UnsealedValue is a TypeError; Django itself refuses some values.
 REFUSALS = (TypeError, FieldError)
 
 
 def columns(row: models.Model, field: ProtectedField, value: Any) -> dict[str, Any]:
-    """The row's values for a new row like it, ``value`` among them."""
+    """The values of a new row like this one, with ``value`` in the field."""
     given = {f.attname: row.__dict__[f.attname] for f in row._meta.concrete_fields}
     own = {f.attname for f in COLUMNS if f.model is type(row)} | {"id"}
     return {n: v for n, v in given.items() if n not in own} | {field.name: value}
@@ -169,7 +169,7 @@ def positional(row: models.Model, field: ProtectedField, value: Any) -> list[Any
 
 
 def related_manager(row: models.Model) -> Any:
-    """The row among those of one of its parents: ``lead.notes`` of a note."""
+    """A related manager that holds the row: ``lead.notes`` of a note."""
     reference = next(
         f
         for f in row._meta.concrete_fields
@@ -185,16 +185,16 @@ def by_attribute(row: Any, field: ProtectedField, value: Any) -> None:
 
 def by_fixture(row: Any, field: ProtectedField, value: Any) -> None:
     data = {"model": row._meta.label_lower, "pk": str(row.pk), "fields": {field.name: value}}
-    for found in serializers.deserialize("python", [data]):
-        found.save()
+    for loaded in serializers.deserialize("python", [data]):
+        loaded.save()
 
 
 def a_key() -> str:
     return f"{random.getrandbits(128):032x}"
 
 
-# Of a row as it was read, a column and a value. What is awaitable is awaited.
-MANAGER_WAYS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
+# Each takes a loaded row, a column and a value. Awaitable results are awaited.
+MANAGER_WRITES: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
     "create": lambda m, r, f, v: m.create(**columns(r, f, v)),
     "get_or_create": lambda m, r, f, v: m.get_or_create(id=a_key(), defaults=columns(r, f, v)),
     "get_or_create by it": lambda m, r, f, v: m.get_or_create(**{f.name: v}),
@@ -226,10 +226,10 @@ MANAGERS: dict[str, Callable[[Any], Any]] = {
     "objects": lambda row: type(row).objects,
     "related": related_manager,
     "_base_manager": lambda row: type(row)._base_manager,
-    # Made by hand, past EntityQuerySet.
+    # Built manually, without EntityQuerySet.
     "QuerySet": lambda row: QuerySet(type(row)),
 }
-ROW_WAYS: dict[str, Callable[[Any, Any, Any], Any]] = {
+ROW_WRITES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "Model(…)": lambda r, f, v: type(r)(**columns(r, f, v)),
     "Model(…) by position": lambda r, f, v: type(r)(*positional(r, f, v)),
     "Model.from_db": lambda r, f, v: type(r).from_db(
@@ -249,64 +249,64 @@ ROW_WAYS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "fixture": by_fixture,
     "_update": lambda r, f, v: QuerySet(type(r)).filter(pk=r.pk)._update([(f, None, v)]),
 }
-WAYS: dict[str, Callable[[Any, Any, Any], Any]] = {
-    **ROW_WAYS,
+WRITES: dict[str, Callable[[Any, Any, Any], Any]] = {
+    **ROW_WRITES,
     **{
-        f"{name}.{way}": lambda r, f, v, get=get, write=write: write(get(r), r, f, v)
+        f"{name}.{path}": lambda r, f, v, get=get, write=write: write(get(r), r, f, v)
         for name, get in MANAGERS.items()
-        for way, write in MANAGER_WAYS.items()
+        for path, write in MANAGER_WRITES.items()
     },
 }
-# Each kind is tried on these; on their many variants a few.
-EVERY_KIND = {*ROW_WAYS, *(f"objects.{way}" for way in MANAGER_WAYS if way[0] != "a")}
+# These are tested with each kind; their many variants with a few kinds.
+EVERY_KIND = {*ROW_WRITES, *(f"objects.{path}" for path in MANAGER_WRITES if path[0] != "a")}
 EVERY_KIND |= {"QuerySet.update", "QuerySet.bulk_update", "QuerySet.bulk_create"}
 A_FEW = {"str", "of the sealed form", "Value", "Case", "object like an expression"}
-# The test without the mark `slow` tries all ways with one kind and all kinds in these ways.
-SHORT_WAYS = {"attribute", "save", "objects.create", "objects.update", "objects.bulk_update"}
+# The fast test uses one kind on all write paths, and all kinds on these.
+SHORT_WRITES = {"attribute", "save", "objects.create", "objects.update", "objects.bulk_update"}
 # A sealed text beside its blind index, the index, and a payload with a schema.
 AWKWARD = {
     "lead_identities.email_encrypted",
     "lead_identities.email_bidx",
     "diary_entries.payload_encrypted",
 }
-# Taken as it is: fixtures are made of it (tests/sealed/test_fixtures.py).
+# Accepted: fixtures consist of sealed values (tests/sealed/test_fixtures.py).
 ALLOWED = {("fixture", "of the sealed form")}
 
 
-def write(way: str, row: models.Model, field: ProtectedField, value: Any) -> None:
-    found = WAYS[way](row, field, value)
-    if iscoroutine(found):
-        async_to_sync(partial(asyncio.wait_for, found, None))()
+def write(path: str, row: models.Model, field: ProtectedField, value: Any) -> None:
+    result = WRITES[path](row, field, value)
+    if iscoroutine(result):
+        async_to_sync(partial(asyncio.wait_for, result, None))()
 
 
 def check_refused(field: ProtectedField, takes: Callable[[str, str], bool]) -> None:
-    """Try every kind of plain value in every way that ``takes`` it."""
-    read = filled(field.model)
+    """Write every kind of plain value by every path that ``takes`` it."""
+    read = filled_row(field.model)
     before, values = texts(read), plain_values(read, field)
-    tries = [
-        (way, kind, value)
-        for way in WAYS
+    attempts = [
+        (path, kind, value)
+        for path in WRITES
         for kind, value in values.items()
-        if takes(way, kind) and (way, kind) not in ALLOWED
+        if takes(path, kind) and (path, kind) not in ALLOWED
     ]
-    assert tries
-    for way, kind, value in tries:
-        with sent() as found, pytest.raises(REFUSALS) as caught, transaction.atomic():  # noqa: PT012
-            write(way, copy(read), field, value)
-            pytest.fail(f"{way} took {kind}")
-        assert not found.writes, (way, kind)
-        assert not found.holds("48151623"), (way, kind, found.statements)
-        assert "48151623" not in f"{caught.value!r} {caught.value}", (way, kind)
-        assert "страшно" not in f"{caught.value!r} {caught.value}", (way, kind)
+    assert attempts
+    for path, kind, value in attempts:
+        with record_sql() as log, pytest.raises(REFUSALS) as caught, transaction.atomic():  # noqa: PT012
+            write(path, copy(read), field, value)
+            pytest.fail(f"{path} took {kind}")
+        assert not log.writes, (path, kind)
+        assert not log.holds("48151623"), (path, kind, log.statements)
+        assert "48151623" not in f"{caught.value!r} {caught.value}", (path, kind)
+        assert "страшно" not in f"{caught.value!r} {caught.value}", (path, kind)
     assert texts(read) == before
 
 
 @each_column
 def test_plain_value_is_refused_before_any_sql(field: ProtectedField) -> None:
-    check_refused(field, lambda way, kind: kind == "str" or way in SHORT_WAYS)
+    check_refused(field, lambda path, kind: kind == "str" or path in SHORT_WRITES)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("field", [f for f in COLUMNS if f.qualified_name in AWKWARD], ids=place)
-def test_plain_value_of_every_kind_is_refused_in_every_way(field: ProtectedField) -> None:
-    check_refused(field, lambda way, kind: way in EVERY_KIND or kind in A_FEW)
+@pytest.mark.parametrize("field", [f for f in COLUMNS if f.qualified_name in AWKWARD], ids=name_of)
+def test_plain_value_of_every_kind_is_refused_by_every_write(field: ProtectedField) -> None:
+    check_refused(field, lambda path, kind: path in EVERY_KIND or kind in A_FEW)

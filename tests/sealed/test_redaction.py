@@ -1,4 +1,4 @@
-"""A sealed value shows itself to nobody, and no error, page, log or dump holds plaintext."""
+"""A sealed value is never shown, and no error, page, log or dump holds plaintext."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ebalance.db.encryption.fields import BlindToken, Plaintext, UnsealedValue
 from ebalance.db.encryption.keys import BadKeys, DevelopmentKeyring
 from tests.case_loops import check_each
 from tests.factories import LeadFactory, LeadNoteFactory, UserFactory
-from tests.sealed.support import again, each_model, filled, identity, ring, shown, texts
+from tests.sealed.support import each_model, filled_row, format_error, identity, reload, ring, texts
 from ugc.models import DiaryEntry
 
 pytestmark = pytest.mark.django_db
@@ -38,7 +38,7 @@ def a_note() -> Any:
 
 
 def hidden() -> dict[str, Any]:
-    row = again(a_note())
+    row = reload(a_note())
     return {
         "plaintext": Plaintext(SECRET),
         "payload": Plaintext({"version": 1, "note": SECRET}),
@@ -84,7 +84,7 @@ def rendered(value: Any) -> str:
     return Template("".join(f"{{{{ {name} }}}}" for name in names)).render(Context({"v": value}))
 
 
-def test_value_shows_itself_as_sealed() -> None:
+def test_value_is_shown_as_sealed() -> None:
     values = hidden()
 
     def check(show: Callable[[Any], str]) -> None:
@@ -98,7 +98,7 @@ def test_value_shows_itself_as_sealed() -> None:
     check_each(SHOW.items(), check, undo=False)
 
 
-def test_no_encoder_takes_it() -> None:
+def test_encoders_refuse_the_value() -> None:
     for value in hidden().values():
         for encoder in (None, DjangoJSONEncoder):
             with pytest.raises(TypeError, match="not JSON serializable"):
@@ -110,7 +110,7 @@ def test_no_encoder_takes_it() -> None:
             "".join([value])
 
 
-def test_a_template_shows_no_column_of_a_row() -> None:
+def test_template_shows_no_value_of_a_row() -> None:
     row = a_note()
     names = "{{ r.note_encrypted }}{{ r.note_encrypted.open }}{{ r }}{% debug %}"
     text = Template(names).render(Context({"r": row, "p": Plaintext(SECRET)}))
@@ -120,12 +120,12 @@ def test_a_template_shows_no_column_of_a_row() -> None:
 
 @each_model
 def test_a_dump_holds_ciphertext(model: type[models.Model]) -> None:
-    row = filled(model)
-    held = [text for text in texts(row).values() if text]
+    row = filled_row(model)
+    ciphertexts = [text for text in texts(row).values() if text]
     for style in ("json", "jsonl", "python", "xml"):
         for rows in ([row], model._base_manager.all()):
             data = str(serializers.serialize(style, rows))
-            assert all(text in data for text in held)
+            assert all(text in data for text in ciphertexts)
             assert "afraid" not in data
             assert "example.com" not in data
             assert "[sealed]" not in data
@@ -149,7 +149,7 @@ def under(value: Callable[[], Any], **rings: Any) -> Any:
 
 def refused_by_the_database() -> Any:
     row = note(Plaintext(SECRET))
-    row.author_id = row.pk  # nobody
+    row.author_id = row.pk  # no such person
     return row.save()
 
 
@@ -158,7 +158,7 @@ def diary(payload: Any, diary_type: str = "gratitude") -> Any:
 
 
 def misplaced() -> Any:
-    row = again(a_note())
+    row = reload(a_note())
     row.note_encrypted.row_id = a_note().pk
     return row.note_encrypted.open()
 
@@ -184,7 +184,7 @@ FAILURES: dict[str, Callable[[], Any]] = {
         lambda: note(Plaintext(SECRET)), ENCRYPTION_KEYS=type("Ring", (), {"primary": None})()
     ),
     "unknown key": lambda: under(
-        lambda row=None: again(a_note()).note_encrypted, ENCRYPTION_KEYS=ring("k9")
+        lambda row=None: reload(a_note()).note_encrypted, ENCRYPTION_KEYS=ring("k9")
     ).open(),
     "of another row": misplaced,
     "of another column": lambda: setattr(
@@ -207,10 +207,10 @@ def test_error_contains_nothing_of_the_value() -> None:
     def check(name: str) -> None:
         error = failed(name)
         assert "afraid" not in f"{error} {error!r} {error.args} {vars(error)}"
-        assert "afraid" not in shown(error, ours=True)
-        # The frames of Django too.
+        assert "afraid" not in format_error(error, ours=True)
+        # Including the frames of Django.
         if name in ("refused by the database", "against the schema", "updated"):
-            assert "afraid" not in shown(error)
+            assert "afraid" not in format_error(error)
 
     check_each([(name, name) for name in FAILURES], check)
 
@@ -228,14 +228,14 @@ def test_debug_page_contains_nothing_of_the_value(rf: RequestFactory, names: lis
             page = technical_500_response(
                 rf.get("/"), type(error), error, error.__traceback__
             ).content.decode()
-        # The page quotes the lines of this file, where some of the values are written as they are.
+        # The page quotes lines of this file, some of which contain the values.
         assert SECRET not in page.replace(f"SECRET = &quot;{SECRET}&quot;", "")
         assert type(error).__name__ in page
 
     check_each([(name, name) for name in names], check)
 
 
-def test_errors_are_of_the_kinds_that_are_documented() -> None:
+def test_errors_have_the_documented_types() -> None:
     kinds = {name: type(failed(name)).__name__ for name in FAILURES}
     assert kinds["no key to seal"] == kinds["no key to index"] == BadKeys.__name__
     assert kinds["of another row"] == SealBroken.__name__
@@ -243,8 +243,8 @@ def test_errors_are_of_the_kinds_that_are_documented() -> None:
     assert kinds["no such schema"] == "LookupError"
 
 
-def test_a_value_under_an_unknown_key_names_the_key() -> None:
-    value = again(a_note()).note_encrypted
+def test_error_of_an_unknown_key_names_the_key() -> None:
+    value = reload(a_note()).note_encrypted
     with override_settings(ENCRYPTION_KEYS=ring("k9")), pytest.raises(UnknownKey, match="k1"):
         value.open()
     with override_settings(ENCRYPTION_KEYS=ring("k1")), pytest.raises(SealBroken, match="k1"):

@@ -1,4 +1,4 @@
-"""What was sealed is what is opened, from PostgreSQL as from memory: also "", 0, False and null."""
+"""Opened values equal the sealed ones, from PostgreSQL and from memory; also "", 0 and null."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from ebalance.db.encryption.fields import Plaintext, SealedJSON, SealedText, Uns
 from ebalance.db.fields import Entity
 from tests.case_loops import check_each
 from tests.factories import LeadNoteFactory
-from tests.sealed.support import again, shown, texts
+from tests.sealed.support import format_error, reload, texts
 
 pytestmark = pytest.mark.django_db
 
-MEGABYTE = "Мне страшно. " * 45_000  # over 1 MB in UTF-8
+# As long as a sealed column takes: 400,000 characters of Base64.
+LONGEST = "Мне страшно. " * 12_900
 TEXTS = {
     "empty": "",
     "space": " ",
@@ -33,7 +34,7 @@ TEXTS = {
     "emoji": "👩‍👩‍👧‍👦 🇷🇺 e\u0301 \u202eback",
     "of the sealed form": "v1.k1." + "A" * 43,
     "JSON": '{"version": 1}',
-    "1 MB": MEGABYTE,
+    "the longest": LONGEST,
 }
 JSON = {
     **TEXTS,
@@ -56,7 +57,7 @@ def test_text_survives() -> None:
     def check(text: str) -> None:
         row = LeadNoteFactory(note_encrypted=Plaintext(text))
         assert row.note_encrypted.open() == text
-        assert again(row).note_encrypted.open() == text
+        assert reload(row).note_encrypted.open() == text
         assert texts(row)["note_encrypted"].startswith("v1.k1.")
 
     check_each(TEXTS.items(), check)
@@ -64,7 +65,7 @@ def test_text_survives() -> None:
 
 @pytest.fixture
 def box() -> Iterator[Any]:
-    """A table with a payload of any kind, which no table of ours has."""
+    """A table with an unrestricted payload, which no table of the project has."""
     with isolate_apps("tests"):
 
         class Box(Entity):
@@ -91,22 +92,22 @@ def box() -> Iterator[Any]:
 def test_payload_survives(box: Any) -> None:
     def check(content: Any) -> None:
         row = box.objects.create(content=Plaintext(content))
-        found = again(row).content.open()
-        assert found == content
-        assert type(found) is type(content)
+        opened = reload(row).content.open()
+        assert opened == content
+        assert type(opened) is type(content)
         box.objects.bulk_update([row], ["content"])
-        again(row).save()
-        assert again(row).content.open() == content
+        reload(row).save()
+        assert reload(row).content.open() == content
 
     check_each(JSON.items(), check)
 
 
-def test_null_in_the_column_and_null_that_is_sealed_are_two(box: Any) -> None:
+def test_null_in_the_column_differs_from_sealed_null(box: Any) -> None:
     nothing, null = box.objects.create(), box.objects.create(content=Plaintext(None))
-    assert again(nothing).content is None
-    assert again(null).content.open() is None
+    assert reload(nothing).content is None
+    assert reload(null).content.open() is None
     assert list(box.objects.filter(content__isnull=True)) == [nothing]
-    again(null).save()
+    reload(null).save()
     assert list(box.objects.filter(content__isnull=False)) == [null]
 
 
@@ -130,9 +131,9 @@ JSON_VALUES = st.recursive(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-def test_whatever_json_holds_survives(box: Any, content: Any) -> None:
+def test_any_json_payload_survives(box: Any, content: Any) -> None:
     row = box.objects.create(content=Plaintext(content))
-    assert json.dumps(again(row).content.open()) == json.dumps(content)
+    assert json.dumps(reload(row).content.open()) == json.dumps(content)
 
 
 NOT_JSON = {
@@ -153,13 +154,13 @@ def test_value_that_is_no_json_is_refused_and_not_quoted(box: Any) -> None:
         with pytest.raises(WrongContent) as caught:
             row.content = Plaintext(content)
         assert row.content is None
-        assert "afraid" not in shown(caught.value, ours=True)
+        assert "afraid" not in format_error(caught.value, ours=True)
         assert caught.value.__context__ is None
 
     check_each(NOT_JSON.items(), check)
 
 
-def test_a_payload_in_itself_is_refused(box: Any) -> None:
+def test_cyclic_or_deep_payload_is_refused(box: Any) -> None:
     endless: list[Any] = ["afraid"]
     endless.append(endless)
     deep: list[Any] = []
@@ -170,17 +171,17 @@ def test_a_payload_in_itself_is_refused(box: Any) -> None:
             box(content=Plaintext(content))
 
 
-def test_text_column_takes_text() -> None:
+def test_text_column_accepts_text_only() -> None:
     for value in (None, 0, False, b"afraid", ["afraid"], {"a": "afraid"}):
         with pytest.raises(UnsealedValue) as caught:
             LeadNote(note_encrypted=Plaintext(value))
-        assert "afraid" not in shown(caught.value, ours=True)
+        assert "afraid" not in format_error(caught.value, ours=True)
 
 
-def test_a_text_column_does_not_open_another_kind(box: Any) -> None:
+def test_text_column_does_not_open_another_type(box: Any) -> None:
     row = box(content=Plaintext({"a": "afraid"}))
     field = SealedText(token="boxes.content")
     field.contribute_to_class(box, "other")
     with pytest.raises(WrongContent) as caught:
         field.opened(row.content.text, row.pk)
-    assert "afraid" not in shown(caught.value, ours=True)
+    assert "afraid" not in format_error(caught.value, ours=True)

@@ -1,4 +1,4 @@
-"""No text is lost by a retry, and none comes back over a later one."""
+"""A retry loses no text, and an old text never overwrites a later one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.db.models.fetch_modes import FETCH_PEERS
 from crm.models import LeadIdentity, LeadNote
 from ebalance.db.encryption.fields import Plaintext, protected_fields
 from tests.factories import LeadNoteFactory
-from tests.sealed.support import EMAIL, again, each_model, filled, identity, texts
+from tests.sealed.support import EMAIL, each_model, filled_row, identity, reload, texts
 
 pytestmark = pytest.mark.django_db
 
@@ -31,12 +31,12 @@ def rolled_back(write: Callable[[], Any]) -> None:
 
 
 def note(text: str = OLD) -> Any:
-    return again(LeadNoteFactory(note_encrypted=Plaintext(text)))
+    return reload(LeadNoteFactory(note_encrypted=Plaintext(text)))
 
 
 def elsewhere(row: models.Model, text: str = THEIRS) -> None:
-    """Another session writes the row."""
-    other = again(row)
+    """Write the row from another session."""
+    other = reload(row)
     other.note_encrypted = Plaintext(text)
     other.save()
 
@@ -49,13 +49,13 @@ WRITES: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_an_update_rolled_back_is_written_again(write: str) -> None:
+def test_rolled_back_update_is_written_again(write: str) -> None:
     row = note()
     row.note_encrypted = Plaintext(NEW)
     rolled_back(lambda: WRITES[write](row))
-    assert again(row).note_encrypted.open() == OLD
+    assert reload(row).note_encrypted.open() == OLD
     WRITES[write](row)
-    assert again(row).note_encrypted.open() == NEW
+    assert reload(row).note_encrypted.open() == NEW
 
 
 @pytest.mark.parametrize(
@@ -63,33 +63,33 @@ def test_an_update_rolled_back_is_written_again(write: str) -> None:
     [lambda row: row.save(), lambda row: LeadNote.objects.bulk_create([row])],
     ids=["save", "bulk_create"],
 )
-def test_insert_rolled_back_is_written_again(insert: Any) -> None:
+def test_rolled_back_insert_is_written_again(insert: Any) -> None:
     parents = note()
     row = LeadNote(lead=parents.lead, author=parents.author, note_encrypted=Plaintext(NEW))
     rolled_back(lambda: insert(row))
     assert not LeadNote.objects.filter(pk=row.pk).exists()
     row.save()
-    assert again(row).note_encrypted.open() == NEW
+    assert reload(row).note_encrypted.open() == NEW
 
 
-def test_a_row_deleted_and_saved_again_keeps_its_text() -> None:
+def test_deleted_row_that_is_saved_again_keeps_its_text() -> None:
     row = note()
     LeadNote.objects.filter(pk=row.pk).delete()
     row.save()
-    assert again(row).note_encrypted.open() == OLD
+    assert reload(row).note_encrypted.open() == OLD
 
 
 READ: dict[str, Callable[[Any], Any]] = {
-    "get": again,
+    "get": reload,
     "refresh_from_db": lambda row: row.refresh_from_db() or row,
     "refresh_from_db of it": lambda row: row.refresh_from_db(fields=["note_encrypted"]) or row,
     "deferred": lambda row: fetched(LeadNote.objects.defer("note_encrypted").get(pk=row.pk)),
     "deferred, with its peers": lambda row: fetched(
         LeadNote.objects.defer("note_encrypted").fetch_mode(FETCH_PEERS).get(pk=row.pk)
     ),
-    "saved": lambda row: again(row).save() or row,
-    "read and saved": lambda row: saved(again(row)),
-    "refused": lambda row: tried(again(row)),
+    "saved": lambda row: reload(row).save() or row,
+    "read and saved": lambda row: saved(reload(row)),
+    "refused": lambda row: tried(reload(row)),
     "raw": lambda row: LeadNote.objects.raw("SELECT * FROM lead_notes WHERE id = %s", [row.pk])[0],
     "select_related": lambda row: LeadNote.objects.select_related("lead").get(pk=row.pk),
 }
@@ -112,69 +112,69 @@ def tried(row: Any) -> Any:
 
 
 @pytest.mark.parametrize("read", READ)
-def test_row_saved_unchanged_leaves_the_text_of_another_session(read: str) -> None:
+def test_unchanged_row_does_not_overwrite_another_session(read: str) -> None:
     LeadNoteFactory()  # a peer
     for name, write in WRITES.items():
         row = READ[read](note())
         elsewhere(row)
         write(row)
-        assert again(row).note_encrypted.open() == THEIRS, name
+        assert reload(row).note_encrypted.open() == THEIRS, name
 
 
 def test_peers_are_fetched_together_and_saved_unchanged() -> None:
     rows = [note(), note()]
-    found = list(LeadNote.objects.defer("note_encrypted").fetch_mode(FETCH_PEERS))
-    assert [row.note_encrypted.open() for row in found] == [OLD, OLD]
+    peers = list(LeadNote.objects.defer("note_encrypted").fetch_mode(FETCH_PEERS))
+    assert [row.note_encrypted.open() for row in peers] == [OLD, OLD]
     for row in rows:
         elsewhere(row)
-    for row in found:
+    for row in peers:
         row.save()
-    assert {again(row).note_encrypted.open() for row in rows} == {THEIRS}
+    assert {reload(row).note_encrypted.open() for row in rows} == {THEIRS}
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_a_text_put_back_is_written(write: str) -> None:
+def test_restored_text_is_written(write: str) -> None:
     row = note()
     read = row.note_encrypted
     row.note_encrypted = Plaintext(NEW)
     WRITES[write](row)
     row.note_encrypted = read
     WRITES[write](row)
-    assert again(row).note_encrypted.open() == OLD
+    assert reload(row).note_encrypted.open() == OLD
 
 
-def test_a_contact_put_back_after_it_was_cleared_is_written() -> None:
-    row = again(identity())
+def test_restored_contact_is_written() -> None:
+    row = reload(identity())
     email, index = row.email_encrypted, row.email_bidx
     row.email_encrypted = None
     row.save()
     assert texts(row)["email_bidx"] is None
     row.email_encrypted, row.email_bidx = email, index
     row.save()
-    assert again(row).email_encrypted.open() == EMAIL
+    assert reload(row).email_encrypted.open() == EMAIL
 
 
-def test_a_value_of_values_is_written_into_a_deferred_attribute() -> None:
+def test_value_without_a_row_is_written_into_a_deferred_field() -> None:
     row = note()
     old = LeadNote.objects.values_list("note_encrypted", flat=True).get(pk=row.pk)
     elsewhere(row)
     row = LeadNote.objects.defer("note_encrypted").get(pk=row.pk)
     row.note_encrypted = old
     row.save()
-    assert again(row).note_encrypted.open() == OLD
+    assert reload(row).note_encrypted.open() == OLD
 
 
-def test_a_row_made_by_hand_is_written_over_the_stored_one() -> None:
+def test_manually_built_row_overwrites_the_stored_one() -> None:
     row = note()
     elsewhere(row)
     given = {f.attname: getattr(row, f.attname) for f in LeadNote._meta.concrete_fields}
     LeadNote(**given).save(force_update=True)
-    assert again(row).note_encrypted.open() == OLD
+    assert reload(row).note_encrypted.open() == OLD
 
 
 @each_model
 def test_every_row_is_saved_unchanged(model: type[models.Model]) -> None:
-    row = filled(model)
+    row = filled_row(model)
     before = texts(row)
     row.save()
     row.save(force_update=True)
@@ -184,13 +184,13 @@ def test_every_row_is_saved_unchanged(model: type[models.Model]) -> None:
     assert texts(row) == before
 
 
-def test_of_two_contacts_only_the_changed_one_is_written() -> None:
-    row = again(identity())
-    other = again(row)
+def test_only_the_changed_contact_is_written() -> None:
+    row = reload(identity())
+    other = reload(row)
     other.phone_encrypted = Plaintext("+79990000000")
     other.save()
     row.email_encrypted = Plaintext("new@example.com")
     LeadIdentity.objects.bulk_update([row], ["email_encrypted", "phone_encrypted"])
-    found = again(row)
-    assert found.email_encrypted.open() == "new@example.com"
-    assert found.phone_encrypted.open() == "+79990000000"
+    stored = reload(row)
+    assert stored.email_encrypted.open() == "new@example.com"
+    assert stored.phone_encrypted.open() == "+79990000000"

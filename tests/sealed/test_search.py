@@ -1,4 +1,4 @@
-"""Nothing is searched in the open: a protected column can be read, listed and asked for NULL."""
+"""Plaintext is never searched: a protected column can be read, listed and compared with NULL."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from tests.sealed.support import (
     EMAIL,
     each_column,
     each_model,
-    filled,
+    filled_row,
     identity,
-    sent,
+    record_sql,
     texts,
 )
 
@@ -42,8 +42,8 @@ ASK: dict[str, Callable[[models.QuerySet, Q], Any]] = {
     "exclude": lambda rows, q: rows.exclude(q),
     "get": lambda rows, q: rows.get(q),
     "either": lambda rows, q: rows.filter(Q(pk__isnull=True) | ~q),
-    "annotate": lambda rows, q: rows.annotate(found=Case(When(q, then=1), default=0)),
-    "aggregate": lambda rows, q: rows.aggregate(found=Count("pk", filter=q)),
+    "annotate": lambda rows, q: rows.annotate(hit=Case(When(q, then=1), default=0)),
+    "aggregate": lambda rows, q: rows.aggregate(hits=Count("pk", filter=q)),
     "order_by": lambda rows, q: rows.order_by(Case(When(q, then=1), default=0)),
     "exists": lambda rows, q: rows.filter(Exists(rows.filter(q, pk=OuterRef("pk")))),
     "update": lambda rows, q: rows.filter(q).update(id=F("id")),
@@ -58,8 +58,8 @@ def refused_values(field: ProtectedField, row: models.Model) -> list[Any]:
 
 
 @each_column
-def test_no_lookup_takes_a_plain_value(field: ProtectedField) -> None:
-    row = filled(field.model)
+def test_lookups_refuse_plain_values(field: ProtectedField) -> None:
+    row = filled_row(field.model)
     rows = field.model._base_manager.all()
     for lookup in ["", *LOOKUPS]:
         name = f"{field.name}__{lookup}".removesuffix("__")
@@ -69,31 +69,31 @@ def test_no_lookup_takes_a_plain_value(field: ProtectedField) -> None:
                 assert not rows.filter(**{name: value}).exists()
                 continue
             given = [value] if lookup == "in" else value
-            with sent() as found, pytest.raises((UnsealedValue, FieldError)) as caught:  # noqa: PT012
+            with record_sql() as log, pytest.raises((UnsealedValue, FieldError)) as caught:  # noqa: PT012
                 list(rows.filter(**{name: given}))
                 pytest.fail(f"{name}={value!r} was asked")
-            assert not found.statements
+            assert not log.statements
             assert MARKER not in str(caught.value)
 
 
 @each_column
-def test_no_method_of_a_queryset_takes_a_plain_value(field: ProtectedField) -> None:
+def test_queryset_methods_refuse_plain_values(field: ProtectedField) -> None:
     rows = field.model._base_manager.all()
     for ask, method in ASK.items():
         for lookup in ("exact", "contains", "regex", "gt", "lower"):
-            with sent() as found, pytest.raises((UnsealedValue, FieldError)):  # noqa: PT012
+            with record_sql() as log, pytest.raises((UnsealedValue, FieldError)):  # noqa: PT012
                 list(method(rows, Q(**{f"{field.name}__{lookup}": MARKER})))
                 pytest.fail(f"{ask} took {lookup}")
-            assert not found.statements, (ask, lookup)
+            assert not log.statements, (ask, lookup)
 
 
 @each_model
-def test_protected_columns_are_read_in_every_way(model: type[models.Model]) -> None:
-    row = filled(model)
+def test_protected_columns_are_read_by_every_method(model: type[models.Model]) -> None:
+    row = filled_row(model)
     stored = texts(row)
     rows = model._base_manager.filter(pk=row.pk)
     for name, text in stored.items():
-        again = [
+        values = [
             getattr(rows.get(), name),
             getattr(rows.only(name).get(), name),
             getattr(rows.defer(name).get(), name),
@@ -109,24 +109,24 @@ def test_protected_columns_are_read_in_every_way(model: type[models.Model]) -> N
             getattr(model.objects.raw(f'SELECT * FROM "{model._meta.db_table}"')[0], name),
             getattr(next(rows.iterator()), name),
         ]
-        for value in again:
+        for value in values:
             assert value.text == text
             assert f"{value} {value!r}" == "[sealed] [sealed]"
-        if isinstance(again[0], Sealed):
-            opened = again[0].open()
-            assert all(value.open(row_id=row.pk) == opened for value in again)
+        if isinstance(values[0], Sealed):
+            opened = values[0].open()
+            assert all(value.open(row_id=row.pk) == opened for value in values)
 
 
-def test_a_row_that_comes_along_is_read_too() -> None:
+def test_related_row_is_read() -> None:
     row = identity()
     note = row.lead.notes.model.objects  # read through the parent and back
     assert not note.exists()
-    found = type(row).objects.select_related("lead").prefetch_related("lead__identities").get()
-    (same,) = found.lead.identities.all()
+    related = type(row).objects.select_related("lead").prefetch_related("lead__identities").get()
+    (same,) = related.lead.identities.all()
     assert same.email_encrypted.open() == EMAIL
 
 
-def test_a_blind_index_is_compared_with_blind_indexes() -> None:
+def test_blind_index_is_compared_with_blind_indexes() -> None:
     row, other = identity(), identity(email_encrypted="petr@example.com")
     ours, theirs = row.email_bidx, BlindToken.of("email", "Petr@Example.com ")
     rows = type(row).objects.order_by("pk")
@@ -135,7 +135,7 @@ def test_a_blind_index_is_compared_with_blind_indexes() -> None:
     assert list(rows.filter(email_bidx__in=[ours, theirs])) == [row, other]
     assert rows.get(email_bidx=theirs) == other
     assert list(rows.filter(email_bidx__regex=patterns.BLIND_INDEX)) == [row, other]
-    held = rows.filter(pk=other.pk).values("email_bidx")
-    assert list(rows.filter(email_bidx__in=held)) == [other]
+    indexes = rows.filter(pk=other.pk).values("email_bidx")
+    assert list(rows.filter(email_bidx__in=indexes)) == [other]
     with pytest.raises(UnsealedValue):
         rows.filter(email_bidx=row.email_encrypted)

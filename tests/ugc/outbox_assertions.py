@@ -18,7 +18,7 @@ from tests.factories import UserFactory
 from tests.services import table_checksums
 from ugc.models import ModerationAction
 
-NOW = datetime(2027, 3, 1, 9, 30, tzinfo=UTC)
+NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 FORBIDDEN_ROLES = ["client", "editor", None]  # roles that may not moderate
 
 

@@ -34,7 +34,7 @@ def entry(name: str, rule: str | None = None, /, **values: Any) -> Case:
 
 @case_groups(
     entry("written"),
-    entry("of long ago", entry_date=date(1999, 12, 31)),
+    entry("of long ago", entry_date=date(2000, 1, 1)),
     entry("deleted", deleted=True),
     entry("deleted, text kept", GONE, deleted_at=timezone.now),
     entry("without a text", GONE, payload_encrypted=None),

@@ -405,9 +405,8 @@ def test_decision_has_its_time(assistant: User) -> None:
     approve_question(row, actor=assistant, clock=at(1))
     assert stored(row)["moderated_at"] == NOW + timedelta(hours=1)
     escalate_question(row, actor=assistant, clock=at(2))
-    assert stored(row)["moderated_at"] is None  # undecided again
     approve_question(row, actor=assistant, clock=at(3))
-    assert stored(row)["moderated_at"] == NOW + timedelta(hours=3)
+    assert stored(row)["moderated_at"] == NOW + timedelta(hours=1)
     assert [kind for kind, _ in actions(row)] == ["approve", "escalate", "approve"]
 
 
@@ -518,13 +517,24 @@ def test_unknown_flags_are_refused(owner: User, flags: Any, error: type) -> None
 
 
 def test_a_crisis_shortens_the_time_to_decide(assistant: User) -> None:
-    row = question("approved")
+    row = question()
     escalate_question(row, reason="crisis", actor=assistant)
     assert (row.status, row.trigger_flags) == ("flagged", ["crisis"])
     assert row.due_at == row.submitted_at + timedelta(hours=4)
     (event,) = outbox(row)
     assert event.payload.items() >= {"crisis": True, "reason": "crisis"}.items()
     assert actions(row) == [("escalate", "crisis")]
+
+
+def test_escalation_keeps_the_deadline_of_the_first_decision(assistant: User) -> None:
+    row = question(submitted_at=NOW)
+    approve_question(row, actor=assistant, clock=at(20))
+    escalate_question(row, reason="crisis", actor=assistant, clock=at(21))
+    reject_question(row, reason="crisis", actor=assistant, clock=at(22))
+    values = stored(row)
+    assert values["moderated_at"] == NOW + timedelta(hours=20)
+    assert values["due_at"] == NOW + timedelta(hours=24)
+    assert values["trigger_flags"] == ["crisis"]
 
 
 def test_crisis_after_an_escalation_is_another_escalation(assistant: User) -> None:

@@ -49,7 +49,10 @@ ANSWERED_AT = "anonymous_questions_answered_at_with_status"
 DECIDED = "anonymous_questions_decided_has_time"
 HAS_ANSWER = "anonymous_questions_answered_has_answer"
 KEEPS = "question_answers_answered_keeps_answer"
-NOW = datetime(2027, 3, 27, 22, 30, tzinfo=UTC)  # the night of a clock change in Europe
+NOW = datetime(2026, 3, 28, 22, 30, tzinfo=UTC)  # the night of a clock change in Europe
+FIRST_STAYS = "anonymous_questions_first_decision_stays"
+TOO_EARLY = "anonymous_questions_undecided_has_no_time"
+ALLOWED = "question_answers_published_is_allowed"
 
 
 def question(name: str, rule: str | None = None, /, **values: Any) -> Case:
@@ -68,7 +71,8 @@ def question(name: str, rule: str | None = None, /, **values: Any) -> Case:
     question("a Cyrillic look-alike", FLAGS, trigger_flags=["сrisis"]),
     question("the words that raised it", FLAGS, trigger_flags=["не хочу жить"]),
     question("an answer's time on a new one", ANSWERED_AT, answered_at=NOW),
-    question("looked at before", moderated_at=NOW),
+    question("a time of decision without one", TOO_EARLY, moderated_at=NOW),
+    question("a time of decision on a flagged one", TOO_EARLY, flagged=True, moderated_at=NOW),
     question("of a visitor", user=None),
     question("with a contact", contact_value_encrypted=sealed),
 )
@@ -182,7 +186,7 @@ def change(trait: str, name: str, rule: str | None = None, /, **to: Any) -> Chan
         for to in ["approved", "rejected"]
     ),
     *(
-        change(status, "decision forgotten", DECIDED, moderated_at=None)
+        change(status, "decision forgotten", FIRST_STAYS, moderated_at=None)
         for status in ["approved", "answered", "rejected"]
     ),
     *(
@@ -191,7 +195,11 @@ def change(trait: str, name: str, rule: str | None = None, /, **to: Any) -> Chan
     ),
     change("answered", "answer's time forgotten", ANSWERED_AT, answered_at=None),
     change("approved", "escalated", status="flagged"),
-    change("approved", "escalated, decision taken back", status="flagged", moderated_at=None),
+    change("approved", "escalated", FIRST_STAYS, status="flagged", moderated_at=None),
+    change("approved", "another time of decision", FIRST_STAYS, moderated_at=NOW),
+    change("approved", "another time of submission", FIRST_STAYS, submitted_at=NOW),
+    change("pending", "a time of decision without one", TOO_EARLY, moderated_at=NOW),
+    change("pending", "flagged with a time", TOO_EARLY, status="flagged", moderated_at=NOW),
     Change(
         "answered without a time",
         lambda: QuestionAnswerFactory(question__approved=True).question,
@@ -274,7 +282,26 @@ def test_answer_of_an_answered_question_does_not_move(group: ChangeGroup) -> Non
         {},
         {"answer_text_encrypted": lambda row: sealed()},
     ),
-    Change("published", answer_of_answered_question, {}, {"published_at": NOW}),
+    Change(
+        "published",
+        QuestionAnswerFactory,
+        {"question__publish_allowed": True},
+        {"published_at": NOW},
+    ),
+    Change(
+        "published against the author's will",
+        answer_of_answered_question,
+        {},
+        {"published_at": NOW},
+        ALLOWED,
+    ),
+    Change(
+        "published, moved to a question that is not to be published",
+        QuestionAnswerFactory,
+        {"published": True},
+        ELSEWHERE,
+        ALLOWED,
+    ),
     Change("to another question", QuestionAnswerFactory, {}, ELSEWHERE),
     Change(
         "to a question that has one",
@@ -292,6 +319,12 @@ def test_any_other_change_of_an_answer_is_possible(group: ChangeGroup) -> None:
     Case("the first", QuestionAnswerFactory),
     Case("published at once", QuestionAnswerFactory, {"published": True}),
     Case(
+        "published at once against the author's will",
+        QuestionAnswerFactory,
+        {"published_at": NOW},
+        ALLOWED,
+    ),
+    Case(
         "a second",
         QuestionAnswerFactory,
         {"question": lambda: QuestionAnswerFactory().question},
@@ -300,6 +333,23 @@ def test_any_other_change_of_an_answer_is_possible(group: ChangeGroup) -> None:
 )
 def test_a_question_has_one_answer(group: CaseGroup) -> None:
     check_case_group(group)
+
+
+@loop_over("write_path", ["sql", "save"])
+def test_withdrawn_permission_withdraws_the_answer(write_path: str) -> None:
+    answer, other = QuestionAnswerFactory.create_batch(2, published=True)
+    if write_path == "sql":
+        execute(
+            "UPDATE anonymous_questions SET publish_allowed = false WHERE id = %s",
+            [answer.question_id],
+        )
+    else:
+        answer.question.publish_allowed = False
+        answer.question.save()
+    answer.refresh_from_db()
+    other.refresh_from_db()
+    assert answer.published_at is None
+    assert other.published_at is not None
 
 
 @each_delete

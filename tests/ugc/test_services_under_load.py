@@ -383,8 +383,7 @@ def execute(statement: str, *params: Any) -> Callable[[], None]:
 
 BLOCK = "UPDATE users SET status = 'blocked' WHERE id = %s"
 WITHDRAW = (
-    "UPDATE review_publication_consents SET revoked_at = now() + interval '1 day' "
-    "WHERE review_id = %s"
+    "UPDATE review_publication_consents SET revoked_at = clock_timestamp() WHERE review_id = %s"
 )
 
 

@@ -1,5 +1,7 @@
 """Questions, reviews, diaries, moderation."""
 
+import datetime
+
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import pgtrigger.compiler
@@ -151,6 +153,14 @@ class Migration(migrations.Migration):
                                 ),
                                 name="diary_entries_diary_type_in_set",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("entry_date__gte", datetime.date(2000, 1, 1))),
+                                name="diary_entries_entry_date_since_2000",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("payload_encrypted__length__lte", 400000)),
+                                name="diary_entries_payload_encrypted_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -159,11 +169,50 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.user_id IS NOT NULL)",
                                     execute="public.refuse_for_erased_person('diary_entries_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
                                     func="",
-                                    hash="c6ffeba64ac3aca26e85c967d7343a475ef50398",
+                                    hash="7b75585f23b90e7f79372e25b554f0d26f83803b",
                                     operation='INSERT OR UPDATE OF "user_id"',
                                     pgid="diary_entries_user_id_not_erased",
                                     table="diary_entries",
-                                    when="BEFORE",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="diary_entries_entry_date_within_a_year",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.entry_date > ((public.fact_clock() AT TIME ZONE 'UTC') + interval '1 year')::date)",
+                                    execute="public.refuse_new_value('diary_entries_entry_date_within_a_year', 'entry_date', 'This day lies more than a year ahead')",
+                                    func="",
+                                    hash="6cc7ded86d2dbd489ad4692a3ee4636561590979",
+                                    operation='INSERT OR UPDATE OF "entry_date"',
+                                    pgid="diary_entries_entry_date_within_a_year",
+                                    table="diary_entries",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="diary_entries_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('diary_entries_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="e62cc4b2ede442ecdb43a794d9328c7062928948",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="diary_entries_created_at_not_ahead",
+                                    table="diary_entries",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="diary_entries_deleted_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.deleted_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('diary_entries_deleted_at_not_ahead', 'deleted_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="293e680d7984463f35aa5f7a3d323248ad662a69",
+                                    operation='INSERT OR UPDATE OF "deleted_at"',
+                                    pgid="diary_entries_deleted_at_not_ahead",
+                                    table="diary_entries",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -285,14 +334,16 @@ class Migration(migrations.Migration):
                             "due_at",
                             models.DateTimeField(
                                 blank=True,
-                                db_comment="P0 · decide by, UTC; set by the database: 4 h with a crisis flag, else 24 h",
+                                db_comment="P0 · decide by, UTC; set by the database: 4 h with a crisis flag, else 24 h; the first decision ends it",
                                 editable=False,
                             ),
                         ),
                         (
                             "moderated_at",
                             models.DateTimeField(
-                                blank=True, db_comment="P0 · when decided, UTC", null=True
+                                blank=True,
+                                db_comment="P0 · when first decided, UTC; an escalation keeps it",
+                                null=True,
                             ),
                         ),
                         (
@@ -332,10 +383,10 @@ class Migration(migrations.Migration):
                                 serves="purge_expired, 90 days after the answer",
                             ),
                             ebalance.db.rules.Index(
-                                condition=models.Q(("status", "rejected")),
+                                condition=models.Q(("status__in", ["approved", "rejected"])),
                                 fields=["moderated_at"],
-                                name="anonymous_questions_rejected",
-                                serves="purge_expired, 90 days after the rejection",
+                                name="anonymous_questions_decided",
+                                serves="purge_expired: rejected questions, approved ones without an answer",
                             ),
                             ebalance.db.rules.Index(
                                 fields=["submitted_at"],
@@ -440,6 +491,30 @@ class Migration(migrations.Migration):
                                 ),
                                 name="anonymous_questions_status_in_set",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("trigger_flags"),
+                                        models.Value(100),
+                                        models.Value(60),
+                                        function="has_lengths",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="anonymous_questions_trigger_flags_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("question_text_encrypted__length__lte", 400000)
+                                ),
+                                name="anonymous_questions_question_text_encrypted_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("contact_value_encrypted__length__lte", 400000)
+                                ),
+                                name="anonymous_questions_contact_value_encrypted_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -461,23 +536,61 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.status NOT IN ('pending', 'flagged'))",
                                     execute="public.refuse('anonymous_questions_status_initial', 'status', 'A new record cannot start in this status')",
                                     func="",
-                                    hash="4f392a2dffe5a058b95a5df9080d9a37e08c2acb",
+                                    hash="c89df5f0f599dfaf64a712a2c72743c7fed917a4",
                                     operation="INSERT",
                                     pgid="anonymous_questions_status_initial",
                                     table="anonymous_questions",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
                                 name="anonymous_questions_set_due_at",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.anonymous_questions_set_due_at()",
-                                    func="CREATE OR REPLACE FUNCTION public.anonymous_questions_set_due_at() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    NEW.due_at := NEW.submitted_at\n        + CASE WHEN 'crisis' = ANY (NEW.trigger_flags) THEN interval '4 hours'\n               ELSE interval '24 hours' END;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="150479750afb26782b5822658e5f693ab6ec4bd5",
+                                    func="CREATE OR REPLACE FUNCTION public.anonymous_questions_set_due_at() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    -- The deadline that the first decision met, or missed, stays.\n    IF TG_OP = 'UPDATE' AND OLD.moderated_at IS NOT NULL THEN\n        NEW.due_at := OLD.due_at;\n    ELSE\n        NEW.due_at := NEW.submitted_at\n            + CASE WHEN 'crisis' = ANY (NEW.trigger_flags) THEN interval '4 hours'\n                   ELSE interval '24 hours' END;\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="1624fd1b4711222a90f68dc3c6afe17c1a8c40c9",
                                     operation="INSERT OR UPDATE",
                                     pgid="anonymous_questions_set_due_at",
                                     table="anonymous_questions",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="anonymous_questions_first_decision_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.moderated_at IS DISTINCT FROM NEW.moderated_at OR OLD.submitted_at IS DISTINCT FROM NEW.submitted_at) AND OLD.moderated_at IS NOT NULL)",
+                                    execute="public.refuse('anonymous_questions_first_decision_stays', 'moderated_at', 'The time of the first decision is not changed')",
+                                    func="",
+                                    hash="8b30a30e711b1a39c7d2f05350aba0394c6ac5c8",
+                                    operation="UPDATE",
+                                    pgid="anonymous_questions_first_decision_stays",
+                                    table="anonymous_questions",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="anonymous_questions_undecided_has_no_time",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.anonymous_questions_undecided_has_no_time()",
+                                    func="CREATE OR REPLACE FUNCTION public.anonymous_questions_undecided_has_no_time() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF NEW.status IN ('pending', 'flagged') AND NEW.moderated_at IS NOT NULL\n       AND (TG_OP = 'INSERT' OR OLD.moderated_at IS NULL) THEN\n        PERFORM public.raise_refusal('anonymous_questions_undecided_has_no_time', TG_TABLE_NAME, 'moderated_at', 'A question gets its time of decision with the decision');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="184fb2bbbf90e1a31bc245f1349d5c2a7e3ab764",
+                                    operation='INSERT OR UPDATE OF "status", "moderated_at"',
+                                    pgid="anonymous_questions_undecided_has_no_time",
+                                    table="anonymous_questions",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="anonymous_questions_withdraw_answer",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.publish_allowed AND NOT NEW.publish_allowed)",
+                                    execute="public.anonymous_questions_withdraw_answer()",
+                                    func="CREATE OR REPLACE FUNCTION public.anonymous_questions_withdraw_answer() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    UPDATE public.question_answers SET published_at = NULL\n    WHERE question_id = NEW.id AND published_at IS NOT NULL;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="8ff857ab719944463e63ba4f4812b1822ccbc0f0",
+                                    operation='UPDATE OF "publish_allowed"',
+                                    pgid="anonymous_questions_withdraw_answer",
+                                    table="anonymous_questions",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -516,11 +629,50 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.user_id IS NOT NULL)",
                                     execute="public.refuse_for_erased_person('anonymous_questions_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
                                     func="",
-                                    hash="7de400734ccd79d274483ab2717f57e1ae1fd753",
+                                    hash="c6b8e8ba6d6a719d5bcf4882125370cd78c27638",
                                     operation='INSERT OR UPDATE OF "user_id"',
                                     pgid="anonymous_questions_user_id_not_erased",
                                     table="anonymous_questions",
-                                    when="BEFORE",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="anonymous_questions_submitted_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.submitted_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('anonymous_questions_submitted_at_not_ahead', 'submitted_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="d7fd7e6e129c1c9b597a67b0a86c9d037e2ffca2",
+                                    operation='INSERT OR UPDATE OF "submitted_at"',
+                                    pgid="anonymous_questions_submitted_at_not_ahead",
+                                    table="anonymous_questions",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="anonymous_questions_moderated_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.moderated_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('anonymous_questions_moderated_at_not_ahead', 'moderated_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="5e7d1c6bf4c55986f6ccb279eda36bad702d44fc",
+                                    operation='INSERT OR UPDATE OF "moderated_at"',
+                                    pgid="anonymous_questions_moderated_at_not_ahead",
+                                    table="anonymous_questions",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="anonymous_questions_answered_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.answered_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('anonymous_questions_answered_at_not_ahead', 'answered_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="9c599801bf18d9a5b06322ea0f09ffd586745ac5",
+                                    operation='INSERT OR UPDATE OF "answered_at"',
+                                    pgid="anonymous_questions_answered_at_not_ahead",
+                                    table="anonymous_questions",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -623,6 +775,10 @@ class Migration(migrations.Migration):
                                 ),
                                 name="question_answers_times_finite",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("answer_text_encrypted__length__lte", 400000)),
+                                name="question_answers_answer_text_encrypted_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -638,6 +794,19 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="question_answers_published_is_allowed",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.published_at IS NOT NULL)",
+                                    execute="public.question_answers_published_is_allowed()",
+                                    func="CREATE OR REPLACE FUNCTION public.question_answers_published_is_allowed() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    PERFORM FROM public.anonymous_questions\n    WHERE id = NEW.question_id AND publish_allowed FOR SHARE;\n    IF NOT FOUND THEN\n        PERFORM public.raise_refusal('question_answers_published_is_allowed', TG_TABLE_NAME, 'published_at', 'An answer is published only if the author of the question allowed it');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="ecc9dfff0fd704fea3e99048e5be11fb598db4fe",
+                                    operation='INSERT OR UPDATE OF "published_at", "question_id"',
+                                    pgid="question_answers_published_is_allowed",
+                                    table="question_answers",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="question_answers_no_truncate",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.refuse('question_answers_no_truncate', 'id', 'This table cannot be emptied')",
@@ -648,6 +817,19 @@ class Migration(migrations.Migration):
                                     pgid="question_answers_no_truncate",
                                     table="question_answers",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="question_answers_published_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.published_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('question_answers_published_at_not_ahead', 'published_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="f3835dd22461db0ebb29cfca1bcf687284211352",
+                                    operation='INSERT OR UPDATE OF "published_at"',
+                                    pgid="question_answers_published_at_not_ahead",
+                                    table="question_answers",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -775,6 +957,10 @@ class Migration(migrations.Migration):
                                 name="reviews_status_in_set",
                             ),
                             models.CheckConstraint(
+                                condition=models.Q(("review_text_encrypted__length__lte", 400000)),
+                                name="reviews_review_text_encrypted_has_length",
+                            ),
+                            models.CheckConstraint(
                                 condition=models.Q(
                                     ("anonymity_level__in", ["full", "initials", "named"])
                                 ),
@@ -801,11 +987,11 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.status NOT IN ('draft', 'pending'))",
                                     execute="public.refuse('reviews_status_initial', 'status', 'A new record cannot start in this status')",
                                     func="",
-                                    hash="86fe8f090d0f4ca2acfd82eeec8a48a5c16bbf37",
+                                    hash="7596778621c886944b90511b032790961293897e",
                                     operation="INSERT",
                                     pgid="reviews_status_initial",
                                     table="reviews",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -842,11 +1028,37 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.user_id IS NOT NULL)",
                                     execute="public.refuse_for_erased_person('reviews_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
                                     func="",
-                                    hash="5d4ad5e4bc3dab204aeeae8b34d00082284e1735",
+                                    hash="b5ed38064d4514193573b1a334873ab8d91eff1a",
                                     operation='INSERT OR UPDATE OF "user_id"',
                                     pgid="reviews_user_id_not_erased",
                                     table="reviews",
-                                    when="BEFORE",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="reviews_submitted_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.submitted_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('reviews_submitted_at_not_ahead', 'submitted_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="34323c592fd6ed054cd850659b28f9d08336ecf1",
+                                    operation='INSERT OR UPDATE OF "submitted_at"',
+                                    pgid="reviews_submitted_at_not_ahead",
+                                    table="reviews",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="reviews_published_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.published_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('reviews_published_at_not_ahead', 'published_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="3409d5b344fae8d447f63709a5700dc8bed74da8",
+                                    operation='INSERT OR UPDATE OF "published_at"',
+                                    pgid="reviews_published_at_not_ahead",
+                                    table="reviews",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -1006,6 +1218,10 @@ class Migration(migrations.Migration):
                                 fields=("review",),
                                 name="review_publication_consents_one_active",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(("version__length__lte", 60)),
+                                name="review_publication_consents_version_has_length",
+                            ),
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
@@ -1037,10 +1253,10 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="review_publication_consents_no_delete",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN ((CASE WHEN OLD.granted THEN OLD.revoked_at ELSE OLD.granted_at END < pg_catalog.now() - interval '3 years') IS NOT TRUE)",
+                                    condition="WHEN ((CASE WHEN OLD.granted THEN OLD.revoked_at ELSE OLD.granted_at END < public.fact_clock() - interval '3 years') IS NOT TRUE)",
                                     execute="public.refuse('review_publication_consents_no_delete', 'id', 'These records are kept as evidence and are not deleted')",
                                     func="",
-                                    hash="7e5fe0ca485efb1bd6f3d090b265c33ad93f3218",
+                                    hash="430907d576410288b5bb34d1cc1cd5d00e920feb",
                                     operation="DELETE",
                                     pgid="review_publication_consents_no_delete",
                                     table="review_publication_consents",
@@ -1079,11 +1295,37 @@ class Migration(migrations.Migration):
                                     condition="WHEN (NEW.user_id IS NOT NULL)",
                                     execute="public.refuse_for_erased_person('review_publication_consents_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them')",
                                     func="",
-                                    hash="8cac9bc526017955d20387649ee5d1ea0997db04",
+                                    hash="354fdd2804a4953910f8fdd0104a8d2e765ca75b",
                                     operation='INSERT OR UPDATE OF "user_id"',
                                     pgid="review_publication_consents_user_id_not_erased",
                                     table="review_publication_consents",
-                                    when="BEFORE",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="review_publication_consents_granted_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.granted_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('review_publication_consents_granted_at_not_ahead', 'granted_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="26bab0867ae6ffe35b8af89169cb47f7f4c4c334",
+                                    operation='INSERT OR UPDATE OF "granted_at"',
+                                    pgid="review_publication_consents_granted_at_not_ahead",
+                                    table="review_publication_consents",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="review_publication_consents_revoked_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.revoked_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('review_publication_consents_revoked_at_not_ahead', 'revoked_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="8caac0d326c8b503fff9a767c03ac81cf6b01034",
+                                    operation='INSERT OR UPDATE OF "revoked_at"',
+                                    pgid="review_publication_consents_revoked_at_not_ahead",
+                                    table="review_publication_consents",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -1237,12 +1479,12 @@ class Migration(migrations.Migration):
                                 name="ugc_moderation_actions_target_exists",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.ugc_moderation_actions_target_exists()",
-                                    func="CREATE OR REPLACE FUNCTION public.ugc_moderation_actions_target_exists() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF NOT (CASE NEW.ugc_type\n            WHEN 'anonymous_question' THEN\n                EXISTS (SELECT FROM public.anonymous_questions WHERE id = NEW.ugc_id)\n            WHEN 'review' THEN EXISTS (SELECT FROM public.reviews WHERE id = NEW.ugc_id)\n            -- Comments have no table in release 1; an unknown type is the CHECK's to name.\n            WHEN 'comment' THEN false\n            ELSE true END) THEN\n        PERFORM public.raise_refusal('ugc_moderation_actions_target_exists', TG_TABLE_NAME, 'ugc_id', 'There is no such question or review');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="654e4db5071f6ba2a19c32ef6bc8e3230205d773",
+                                    func="CREATE OR REPLACE FUNCTION public.ugc_moderation_actions_target_exists() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF NOT (CASE NEW.ugc_type\n            WHEN 'anonymous_question' THEN\n                EXISTS (SELECT FROM public.anonymous_questions WHERE id = NEW.ugc_id)\n            WHEN 'review' THEN EXISTS (SELECT FROM public.reviews WHERE id = NEW.ugc_id)\n            -- Comments have no table in release 1; an unknown type is the CHECK's to name.\n            WHEN 'comment' THEN false\n            ELSE true END) THEN\n        PERFORM public.raise_refusal('ugc_moderation_actions_target_exists', TG_TABLE_NAME, 'ugc_id', 'There is no such question or review');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="c6acdc2a8cc9ea9958a24a4a1b54c5740d0ad990",
                                     operation="INSERT",
                                     pgid="ugc_moderation_actions_target_exists",
                                     table="ugc_moderation_actions",
-                                    when="BEFORE",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -1280,6 +1522,19 @@ class Migration(migrations.Migration):
                                     pgid="ugc_moderation_actions_no_truncate",
                                     table="ugc_moderation_actions",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="ugc_moderation_actions_created_at_not_ahead",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (NEW.created_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('ugc_moderation_actions_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="b4dfc26877877bb88b9b15297844794895dcb4f8",
+                                    operation='INSERT OR UPDATE OF "created_at"',
+                                    pgid="ugc_moderation_actions_created_at_not_ahead",
+                                    table="ugc_moderation_actions",
+                                    when="AFTER",
                                 ),
                             ),
                         ],

@@ -9,6 +9,7 @@ from ebalance.db.encryption.fields import SealedJSON
 from ebalance.db.fields import ClosedSet, Entity, RestrictForeignKey, created_at
 from ebalance.db.schema.classification import DELETE, of_person, p0, p1, p2
 from ebalance.db.schema.retention import purged
+from ebalance.db.times import EntryDay, FactTime
 
 
 class DiaryEntry(Entity):
@@ -26,7 +27,7 @@ class DiaryEntry(Entity):
         db_comment=of_person("whose diary", DELETE, privacy="P1"),
     )
     diary_type = ClosedSet(Type, db_comment=p1("kind of diary"))
-    entry_date = models.DateField(db_comment=p1("day it is about"))
+    entry_date = EntryDay(db_comment=p1("day it is about"))
     payload_encrypted = SealedJSON(
         token="diary_entries.payload",
         schema=lambda entry: (f"diary_{entry.diary_type}", False),
@@ -36,7 +37,7 @@ class DiaryEntry(Entity):
         db_comment=p2("entry, sealed JSON; empty exactly when deleted"),
     )
     created_at = created_at()
-    deleted_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when deleted, UTC"))
+    deleted_at = FactTime(null=True, blank=True, db_comment=p0("when deleted, UTC"))
 
     retention = purged("30 days", after="deleted_at", note="else while the account is active")
 

@@ -50,7 +50,7 @@ class ModerationAction(Entity):
     ugc_id = models.UUIDField(
         db_comment=p0(
             "id of the question or review",
-            erasure=keep("what was decided stays; the text is gone"),
+            erasure=keep("the decision stays; the text is deleted"),
         )
     )
     moderator = RestrictForeignKey(
@@ -65,7 +65,7 @@ class ModerationAction(Entity):
     )
     created_at = created_at()
 
-    retention = kept("as evidence of what was decided; the text is gone")
+    retention = kept("as evidence of the decision; the text is deleted")
 
     class Meta:
         db_table = "ugc_moderation_actions"
@@ -109,7 +109,7 @@ BEGIN
             ELSE true END) THEN
         {triggers.REFUSE}
     END IF;
-    RETURN NEW;
+    RETURN NULL;
 END""",
             ),
             *triggers.append_only("ugc_moderation_actions"),

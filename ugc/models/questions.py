@@ -1,5 +1,7 @@
 """Anonymous questions and their answers; sealed."""
 
+from typing import Any
+
 import pgtrigger
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -7,19 +9,17 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from ebalance.db import auditing, rules, triggers
+from ebalance.db import auditing, lengths, rules, triggers
 from ebalance.db.encryption.fields import SealedText
 from ebalance.db.fields import (
     ClosedSet,
-    DateTimeFromDatabase,
     Entity,
     RestrictForeignKey,
-    SingleLineTextField,
-    now_default,
 )
 from ebalance.db.on_delete import DB_CASCADE
 from ebalance.db.schema.classification import DELETE, by_staff, of_person, p0, p1, p2
 from ebalance.db.schema.retention import After, goes_with, purged
+from ebalance.db.times import FactTime, TimeFromDatabase, now_default
 
 
 class TriggerFlag(models.TextChoices):
@@ -33,6 +33,32 @@ class EscalationReason(models.TextChoices):
     CRISIS = "crisis", _("crisis")
     COMPLEX = "complex", _("complex")
     OTHER = "other", _("other")
+
+
+KEPT_AFTER_END = "90 days"
+KEPT_UNANSWERED = "180 days"
+
+
+def decided(status: str, action: str, time: str, *, rows: str) -> After:
+    """``moderated_at`` is the first decision. An escalated question was decided again later: the
+    moderation actions have the time.
+    """
+    later = (
+        "SELECT FROM ugc_moderation_actions a WHERE a.ugc_type = 'anonymous_question' "
+        f"AND a.ugc_id = anonymous_questions.id AND a.action = '{action}' "
+        f"AND a.created_at >= %(now)s::timestamptz - interval '{time}'"
+    )
+    where = f"status = '{status}' AND NOT EXISTS ({later})"
+    return After("moderated_at", where=where, rows=rows, time=time)
+
+
+def is_decided_too_early(row: models.Model) -> bool:
+    """Whether saving this undecided question would give it a time of decision."""
+    question: Any = row
+    if question.status not in ("pending", "flagged") or question.moderated_at is None:
+        return False
+    before = triggers.stored(row, "moderated_at")
+    return before is None or before["moderated_at"] is None
 
 
 class AnonymousQuestion(Entity):
@@ -58,8 +84,9 @@ class AnonymousQuestion(Entity):
     )
     channel = ClosedSet(Channel, default=Channel.WEB, db_comment=p0("where it was asked"))
     status = ClosedSet(Status, default=Status.PENDING, db_comment=p0("life cycle"))
-    trigger_flags = ArrayField(
-        SingleLineTextField(),
+    trigger_flags = lengths.TextList(
+        max_items=lengths.LIST,
+        max_length=lengths.CODE,
         default=list,
         db_default=models.Value([], output_field=ArrayField(models.TextField())),
         blank=True,
@@ -80,14 +107,19 @@ class AnonymousQuestion(Entity):
     safety_confirmed = models.BooleanField(
         default=False, db_default=False, db_comment=p0("the asker confirmed being safe")
     )
-    submitted_at = models.DateTimeField(db_default=now_default(), db_comment=p0("when asked, UTC"))
-    due_at = DateTimeFromDatabase(
+    submitted_at = FactTime(db_default=now_default(), db_comment=p0("when asked, UTC"))
+    due_at = TimeFromDatabase(
         blank=True,
         editable=False,
-        db_comment=p0("decide by, UTC; set by the database: 4 h with a crisis flag, else 24 h"),
+        db_comment=p0(
+            "decide by, UTC; set by the database: 4 h with a crisis flag, else 24 h; the first "
+            "decision ends it"
+        ),
     )
-    moderated_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when decided, UTC"))
-    answered_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when answered, UTC"))
+    moderated_at = FactTime(
+        null=True, blank=True, db_comment=p0("when first decided, UTC; an escalation keeps it")
+    )
+    answered_at = FactTime(null=True, blank=True, db_comment=p0("when answered, UTC"))
 
     ugc_type = "anonymous_question"  # in ModerationAction and in the tracking plan
     event_name = "question"  # prefix of its outbox events
@@ -95,9 +127,10 @@ class AnonymousQuestion(Entity):
     maskable_in = frozenset({"pending", "flagged", "approved"})
 
     retention = purged(
-        "90 days",
+        KEPT_AFTER_END,
         After("answered_at"),
-        After("moderated_at", where="status = 'rejected'", rows="of one that was rejected"),
+        decided("rejected", "reject", KEPT_AFTER_END, rows="of one that was rejected"),
+        decided("approved", "approve", KEPT_UNANSWERED, rows="of one that was never answered"),
         note="its moderation actions stay",
     )
 
@@ -154,10 +187,10 @@ class AnonymousQuestion(Entity):
                 serves="purge_expired, 90 days after the answer",
             ),
             rules.Index(
-                "anonymous_questions_rejected",
+                "anonymous_questions_decided",
                 "moderated_at",
-                condition=Q(status="rejected"),
-                serves="purge_expired, 90 days after the rejection",
+                condition=Q(status__in=["approved", "rejected"]),
+                serves="purge_expired: rejected questions, approved ones without an answer",
             ),
             rules.Index(
                 "anonymous_questions_by_submission",
@@ -180,10 +213,49 @@ class AnonymousQuestion(Entity):
                 operation=pgtrigger.Insert | pgtrigger.Update,
                 body="""
 BEGIN
-    NEW.due_at := NEW.submitted_at
-        + CASE WHEN 'crisis' = ANY (NEW.trigger_flags) THEN interval '4 hours'
-               ELSE interval '24 hours' END;
+    -- The deadline that the first decision met, or missed, stays.
+    IF TG_OP = 'UPDATE' AND OLD.moderated_at IS NOT NULL THEN
+        NEW.due_at := OLD.due_at;
+    ELSE
+        NEW.due_at := NEW.submitted_at
+            + CASE WHEN 'crisis' = ANY (NEW.trigger_flags) THEN interval '4 hours'
+                   ELSE interval '24 hours' END;
+    END IF;
     RETURN NEW;
+END""",
+            ),
+            triggers.frozen(
+                "anonymous_questions",
+                "first_decision_stays",
+                ["moderated_at", "submitted_at"],
+                once="moderated_at",
+                message=gettext_noop("The time of the first decision is not changed"),
+            ),
+            triggers.Rule(
+                "anonymous_questions_undecided_has_no_time",
+                operation=pgtrigger.Insert | pgtrigger.UpdateOf("status", "moderated_at"),
+                message=gettext_noop("A question gets its time of decision with the decision"),
+                column="moderated_at",
+                body=f"""
+BEGIN
+    IF NEW.status IN ('pending', 'flagged') AND NEW.moderated_at IS NOT NULL
+       AND (TG_OP = 'INSERT' OR OLD.moderated_at IS NULL) THEN
+        {triggers.REFUSE}
+    END IF;
+    RETURN NULL;
+END""",
+                broken=is_decided_too_early,
+            ),
+            triggers.Rule(
+                "anonymous_questions_withdraw_answer",
+                operation=pgtrigger.UpdateOf("publish_allowed"),
+                when=pgtrigger.After,
+                condition="OLD.publish_allowed AND NOT NEW.publish_allowed",
+                body="""
+BEGIN
+    UPDATE public.question_answers SET published_at = NULL
+    WHERE question_id = NEW.id AND published_at IS NOT NULL;
+    RETURN NULL;
 END""",
             ),
             triggers.Rule(
@@ -246,7 +318,7 @@ class QuestionAnswer(Entity):
     answer_text_encrypted = SealedText(
         token="question_answers.answer", db_comment=p2("the answer, sealed")
     )
-    published_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when published, UTC"))
+    published_at = FactTime(null=True, blank=True, db_comment=p0("when published, UTC"))
 
     retention = goes_with("question")
 
@@ -289,6 +361,28 @@ BEGIN
         RETURN OLD;
     END IF;
     RETURN NEW;
+END""",
+            ),
+            triggers.Rule(
+                "question_answers_published_is_allowed",
+                operation=pgtrigger.Insert | pgtrigger.UpdateOf("published_at", "question_id"),
+                condition="NEW.published_at IS NOT NULL",
+                message=gettext_noop(
+                    "An answer is published only if the author of the question allowed it"
+                ),
+                column="published_at",
+                broken=lambda row: (
+                    row.published_at is not None and not row.question.publish_allowed
+                ),
+                # FOR SHARE: a concurrent withdrawal waits, and then withdraws the answer too.
+                body=f"""
+BEGIN
+    PERFORM FROM public.anonymous_questions
+    WHERE id = NEW.question_id AND publish_allowed FOR SHARE;
+    IF NOT FOUND THEN
+        {triggers.REFUSE}
+    END IF;
+    RETURN NULL;
 END""",
             ),
             triggers.no_truncate("question_answers"),

@@ -6,7 +6,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop, pgettext_lazy
 
-from ebalance.db import auditing, rules, triggers
+from ebalance.db import auditing, lengths, rules, triggers
 from ebalance.db.encryption.fields import SealedText
 from ebalance.db.encryption.values import Plaintext
 from ebalance.db.evidence import consent_checks, consent_triggers
@@ -15,10 +15,10 @@ from ebalance.db.fields import (
     Entity,
     RestrictForeignKey,
     SingleLineTextField,
-    now_default,
 )
 from ebalance.db.schema.classification import EVIDENCE, NULL, of_person, p0, p2, replace
 from ebalance.db.schema.retention import After, kept, purged
+from ebalance.db.times import FactTime, now_default
 
 KEPT = "3 years"  # of a consent that ended
 
@@ -55,10 +55,8 @@ class Review(Entity):
     anonymity_level = ClosedSet(
         Anonymity, default=Anonymity.FULL, db_comment=p0("how the author is shown")
     )
-    submitted_at = models.DateTimeField(null=True, blank=True, db_comment=p0("when submitted, UTC"))
-    published_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when last published, UTC")
-    )
+    submitted_at = FactTime(null=True, blank=True, db_comment=p0("when submitted, UTC"))
+    published_at = FactTime(null=True, blank=True, db_comment=p0("when last published, UTC"))
 
     ugc_type = "review"  # in ModerationAction and in the tracking plan
     event_name = "review"  # prefix of its outbox events
@@ -139,13 +137,14 @@ class ReviewPublicationConsent(Entity):
     granted = models.BooleanField(
         default=False, db_default=False, db_comment=p0("true: agreed; false: refused")
     )
-    version = SingleLineTextField(db_comment=p0("version of the text, YYYY-MM-DD or YYYY-MM-DD.n"))
-    granted_at = models.DateTimeField(
+    version = SingleLineTextField(
+        max_length=lengths.CODE,
+        db_comment=p0("version of the text, YYYY-MM-DD or YYYY-MM-DD.n"),
+    )
+    granted_at = FactTime(
         db_default=now_default(), editable=False, db_comment=p0("when given, UTC")
     )
-    revoked_at = models.DateTimeField(
-        null=True, blank=True, db_comment=p0("when withdrawn, UTC; set once")
-    )
+    revoked_at = FactTime(null=True, blank=True, db_comment=p0("when withdrawn, UTC; set once"))
 
     retention = purged(
         KEPT,

@@ -6,7 +6,7 @@ existence of a diary (access.md §1).
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from audit.services import publish_event
 from crm.services import record_event
 from ebalance.db.encryption.fields import Plaintext, UnsealedValue
 from ebalance.db.encryption.payloads import PayloadInvalid
+from ebalance.db.times import FIRST_DAY
 from ebalance.services import Clock, InvalidInput, RowOrKey, parse_choice, transactional
 from identity.models import User
 
@@ -41,6 +42,8 @@ def write_diary_entry(
     """
     parse_choice(diary_type, DiaryEntry.Type, "diary_type")
     if not isinstance(entry_date, date) or isinstance(entry_date, datetime):
+        raise InvalidInput(field="entry_date")
+    if not FIRST_DAY <= entry_date <= clock().date() + timedelta(days=365):
         raise InvalidInput(field="entry_date")
     if user is None:
         raise InvalidInput(field="user")

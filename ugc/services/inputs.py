@@ -12,7 +12,6 @@ from typing import cast
 from django.db import models
 
 from ebalance.db import contacts
-from ebalance.db.encryption import payloads
 from ebalance.db.encryption.fields import Plaintext, Sealed, UnsealedValue
 from ebalance.services import InvalidInput, parse_choice
 
@@ -22,17 +21,15 @@ LONGEST_TEXT = 10_000  # characters of a question, an answer or a review
 
 
 def check_text(text: Plaintext, field: str = "text") -> None:
-    """The text is visible, storable, and at most LONGEST_TEXT characters long.
+    """The text is visible, and at most LONGEST_TEXT characters long.
 
-    Raises TextBlank, TextTooLong, InvalidInput; UnsealedValue for anything but Plaintext of a str.
+    Raises TextBlank, TextTooLong; UnsealedValue for anything but Plaintext of a str.
     """
     if not isinstance(text, Plaintext) or not isinstance(text.reveal(), str):
         del text
         raise UnsealedValue(f"{field} takes Plaintext of a str.")
     if length_of(text) > LONGEST_TEXT:
         raise TextTooLong(field=field, limit=LONGEST_TEXT)
-    if payloads.UNSTORABLE.search(text.reveal()):
-        raise InvalidInput(field=field)
     if not _is_visible(text):
         raise TextBlank(field=field)
 

@@ -211,10 +211,10 @@ def escalate_question(
         if is_escalated(row, category):
             return
         now = clock()
-        row.status, row.moderated_at = "flagged", None
+        row.status = "flagged"
         if reason == "crisis":
             add_flags(row, ["crisis"])
-        row.save(update_fields=["status", "moderated_at", "trigger_flags"])
+        row.save(update_fields=["status", "trigger_flags"])
         add_action(row, "escalate", actor, now, category)
         publish_row_event(
             row, "escalated", reason=reason, crisis=row.has_crisis_flag, due_at=read_due_at(row)
@@ -307,7 +307,8 @@ def decide(
     if row.status not in UNDECIDED:
         raise transition_refused(row, status)
     now = clock()
-    row.status, row.moderated_at = status, now
+    row.status = status
+    row.moderated_at = row.moderated_at or now  # an escalated question keeps its first decision
     row.save(update_fields=["status", "moderated_at"])
     add_action(row, action, actor, now, reason)
     publish_row_event(row, status, reason=reason)

@@ -20,7 +20,8 @@ LONGEST_LEASE = 3600.0  # seconds
 class Command(OperatorCommand):
     help = (
         "Send the events of the outbox until stopped (SIGTERM, Ctrl-C). Any number of relays may "
-        "run. Each event is delivered at least once, the events of one row in their order."
+        "run. Each event is delivered at least once, the events of one row in their order. Fails "
+        "if an event could not be claimed or its outcome could not be stored."
     )
     numbers = (
         Number(
@@ -66,6 +67,8 @@ class Command(OperatorCommand):
                 relay.drain() if options["once"] else relay.run()
         finally:
             sender.close()
+        self.list_skipped(relay.skipped, OutboxEvent._meta.db_table)
+        self.fail_if_skipped(len(relay.skipped))
 
     def write_status(self, *, as_json: bool) -> None:
         lag = OutboxEvent.objects.lag()

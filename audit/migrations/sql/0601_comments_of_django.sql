@@ -11,7 +11,7 @@ COMMENT ON COLUMN public.auth_permission.id IS 'P0 · key';
 COMMENT ON COLUMN public.auth_permission.name IS 'P0 · label';
 COMMENT ON COLUMN public.auth_permission.content_type_id IS 'P0 · model';
 COMMENT ON COLUMN public.auth_permission.codename IS 'P0 · code';
-COMMENT ON TABLE public.django_admin_log IS 'What was done in admin: keys and names of fields, never names or values';
+COMMENT ON TABLE public.django_admin_log IS 'Actions in admin: keys and names of fields, never names or values';
 COMMENT ON COLUMN public.django_admin_log.id IS 'P0 · key';
 COMMENT ON COLUMN public.django_admin_log.action_time IS 'P0 · when, UTC';
 COMMENT ON COLUMN public.django_admin_log.object_id IS 'P0 · key of the row';

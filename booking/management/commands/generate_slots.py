@@ -3,22 +3,23 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from booking.services import generate_slots
 from booking.services.offers import LONGEST_PERIOD, YEARS
+from ebalance.commands import OperatorCommand
 from ebalance.services import Refused
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = (
         "Create the slots that the schedule rules offer in the coming days. Made for cron; safe "
-        "to repeat: existing slots stay as they are."
+        "to repeat: existing slots stay as they are. Fails if the slots of a rule were not made."
     )
-    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument(
             "--from", dest="first", metavar="DATE", help="first day, YYYY-MM-DD (default: today)"
         )
@@ -37,6 +38,8 @@ class Command(BaseCommand):
             f"{first} to {last}: {slots.created} slots made; left out: {slots.past} past, "
             f"{slots.blocked} blocked, {slots.booked} booked, {slots.offered} there already."
         )
+        self.list_skipped(slots.skipped, "schedule_rules")
+        self.fail_if_skipped(len(slots.skipped))
 
 
 def _day(text: str | None) -> date:

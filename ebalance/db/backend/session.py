@@ -33,7 +33,7 @@ READ_WORDS = {"SELECT", "VALUES", "TABLE"}
 WORD = re.compile(r"[\s(]*(?:--[^\n]*\n[\s(]*|/\*.*?\*/[\s(]*)*([A-Za-z]+)", re.DOTALL)
 # Django writes its own functions in capitals. Ours that appear in queries write nothing.
 CALL = re.compile(r'([a-z_][a-z0-9_]*|")\s*\(')
-PURE = {"split_part", "busy_range", "is_time_zone"}
+PURE = {"split_part", "busy_range", "find_time_zone", "fact_clock"}
 # Statements that undo or end the settings of a transaction.
 ENDS = re.compile(r"\s*(?:ROLLBACK|ABORT|COMMIT|END)\b", re.IGNORECASE)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models.lookups import In, Regex
 
-from .. import contacts, patterns
+from .. import contacts, lengths, patterns
 from .envelope import UnsealedValue
 from .protected import ProtectedField
 from .values import MADE, BlindToken, Plaintext, Sealed
@@ -20,6 +20,7 @@ class BlindIndex(ProtectedField):
 
     stored = BlindToken
     pattern = patterns.BLIND_INDEX
+    default_length = lengths.BLIND_INDEX
     # full_clean() uses regex for the column's own CHECK.
     lookups = frozenset({"isnull", "exact", "in", "regex"})
 

@@ -19,7 +19,7 @@ from uuid import UUID
 
 from django.db import models
 
-from .. import contacts, patterns
+from .. import contacts, lengths, patterns
 from . import envelope, payloads
 from .blind_index import BlindIndex
 from .envelope import SealingError, UnsealedValue, WrongContent
@@ -53,6 +53,7 @@ class SealedField(ProtectedField):
 
     stored = Sealed
     pattern = patterns.SEALED
+    default_length = lengths.SEALED
 
     def __init__(self, *args, token: str = "", **kwargs):
         self.token = token.encode("ascii")

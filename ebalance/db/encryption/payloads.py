@@ -7,7 +7,6 @@ changes; see docs/adr/0008-payloads-and-contacts.md.
 
 import json
 import math
-import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -18,6 +17,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from ..apps import PROJECT_APPS
+from ..storable import UNSTORABLE
 
 type Step = tuple[Any, dict[str, Any], tuple[str | int, ...]]  # a value, its schema, its path
 
@@ -39,8 +39,6 @@ SENTENCES = {
     "uniqueItems": _("The same answer is given twice"),
 }
 
-# Characters that PostgreSQL, other languages or UTF-8 cannot store.
-UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 LARGEST = 2**53 - 1  # the largest integer that every JSON parser reads exactly
 DEEPEST, WIDEST = 8, 2_000  # levels; values on one of them. The schemas need far less.
 

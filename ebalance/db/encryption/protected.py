@@ -13,6 +13,7 @@ from django.db.models.expressions import Case, Col, Value, When
 from django.db.models.functions import Cast
 from django.db.models.query_utils import DeferredAttribute
 
+from ..lengths import HasLength
 from .envelope import UnsealedValue
 from .values import GIVEN, STORED, Redacted, Sealed, Stored
 
@@ -56,7 +57,7 @@ def reading(*instances: models.Model) -> Iterator[None]:
             instance._state.__dict__.pop("reading", None)
 
 
-class ProtectedField(models.TextField):
+class ProtectedField(HasLength, models.TextField):
     """A column that takes values of one class only, and no expressions."""
 
     column: str
@@ -70,6 +71,9 @@ class ProtectedField(models.TextField):
     def __init__(self, *args, **kwargs):
         kwargs.setdefault("editable", False)
         super().__init__(*args, **kwargs)
+
+    def size_of(self, value):
+        return len(value.text) if isinstance(value, Stored) else 0
 
     @property
     def qualified_name(self) -> str:

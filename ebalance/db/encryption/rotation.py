@@ -17,10 +17,11 @@ from threading import Event
 from typing import NamedTuple
 from uuid import UUID
 
-import psycopg
 from django.apps import apps
 from django.conf import settings
 from django.db import DatabaseError, connection, models, transaction
+
+from ebalance.failures import database_error, is_outside, reason_of
 
 from .. import contacts
 from ..apps import PROJECT_APPS
@@ -34,7 +35,7 @@ LOCK_TIMEOUT = "2s"  # for other locks of a batch, such as on a blind index
 NO_TIME = "10ms"  # after the first such lock
 PATIENCE = 30.0  # seconds without progress, while other transactions lock the remaining rows
 PAUSE = 0.2  # seconds before rows that were locked are tried again
-REFUSED = ("23", "55P03", "40P01")  # SQLSTATE: a rule, a lock timeout, a deadlock
+BUSY_STATES = ("55P03", "40P01", "40001")  # SQLSTATE: a lock timeout, a deadlock, a conflict
 
 
 @dataclass(frozen=True)
@@ -279,6 +280,8 @@ class Rotation:
                         new[n] = _index(field, row_id, values)
                 except (SealingError, contacts.ContactInvalid) as error:
                     self.left[row_id] = f"{field.column}: {error}"
+                except Exception as error:  # of a value that this program never wrote
+                    self.left[row_id] = f"{field.column}: {reason_of(error)}"
             if new != old[: len(steps)]:
                 yield Renewed(row_id, old, new)
 
@@ -313,6 +316,8 @@ class Rotation:
         for n in range(len(names)):
             values += [[row.old[n] for row in renewed], [row.new[n] for row in renewed]]
         with transaction.atomic(), connection.cursor() as db:
+            # A deferred trigger that refuses a row refuses it in this savepoint.
+            db.execute("SET CONSTRAINTS ALL IMMEDIATE")
             db.execute(
                 f"UPDATE {_table(self.model)} AS t SET {sets} "
                 f"FROM unnest(%s::uuid[], {arrays}) AS v (id, {given}) "
@@ -346,13 +351,13 @@ def _wait_for_locks(limit: str) -> None:
 
 
 def _refusal(error: DatabaseError) -> str:
-    """The rule that refused the rows; empty for a lock. Raises any other error again."""
-    cause = error.__cause__
-    state = (isinstance(cause, psycopg.Error) and cause.sqlstate) or ""
-    if not state.startswith(REFUSED):
+    """The rule that refused the rows; empty for a lock. Raises an error that concerns no row."""
+    cause = database_error(error)
+    if cause is None or is_outside(error):
         raise error
-    assert isinstance(cause, psycopg.Error)
-    return (cause.diag.constraint_name or state) if state.startswith("23") else ""
+    if (cause.sqlstate or "").startswith(BUSY_STATES):
+        return ""
+    return cause.diag.constraint_name or cause.sqlstate or "a rule"
 
 
 def _key_id(field: ProtectedField) -> str:

@@ -153,9 +153,7 @@ def personal_names() -> frozenset[str]:
 
     Ids of people may be logged: outside of their row they state nothing about the person.
     """
-    return frozenset(
-        c.name for c in columns() if c.privacy != "P0" and not c.declared.links_person
-    )
+    return frozenset(c.name for c in columns() if c.privacy != "P0" and not c.declared.links_person)
 
 
 @cache

@@ -5,8 +5,8 @@ are derived as follows:
 
 * the analyst selects the columns that are P0, table by table;
 * the application writes every table, without the privileges that the table's rules withhold
-  (``triggers.Rule.withholds``). It deletes no row of a model with ``never_deleted_by_app = True``,
-  and only reads what is READ_ONLY;
+  (``triggers.Rule.withholds``); it only reads what is READ_ONLY, and deletes no row of a model with
+  ``deleted_by_owner_only``: retention and erasure delete those as the owner;
 * the owner owns all objects, and needs only the privilege to create them.
 """
 
@@ -40,7 +40,7 @@ def app_privileges(table: Table) -> list[str]:
         return ["SELECT"]
     declared = getattr(table.model._meta, "triggers", ()) if table.model else ()
     withheld = triggers.withheld(declared)
-    if getattr(table.model, "never_deleted_by_app", False):
+    if getattr(table.model, "deleted_by_owner_only", False):
         withheld.add("DELETE")
     return [p for p in ("SELECT", "INSERT", "UPDATE", "DELETE") if p not in withheld]
 

@@ -39,11 +39,13 @@ class After:
     """The start of a row's retention: the time in ``column``. While it is NULL, the row is kept.
 
     ``where`` selects the rows in SQL and may use ``%(now)s``; ``rows`` describes them in words.
+    ``time`` replaces the time of the table.
     """
 
     column: str
     where: str = ""
     rows: str = ""
+    time: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,10 @@ class Purged(Retention):
     totals: Totals | None = None
 
     def __str__(self) -> str:
-        ends = [f"`{end.column}`{end.rows and f' {end.rows}'}" for end in self.ends]
+        ends = [
+            f"{f'{end.time} after ' if end.time else ''}`{end.column}`{end.rows and f' {end.rows}'}"
+            for end in self.ends
+        ]
         time = f"{self.time} after" if self.time else "until"
         return f"{time} {' or '.join(ends)}{self.note and f'; {self.note}'}"
 

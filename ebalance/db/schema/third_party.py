@@ -41,7 +41,7 @@ TABLES = {
         kept("as long as the code names it"),
     ),
     "django_admin_log": Declared(
-        "What was done in admin: keys and names of fields, never names or values",
+        "Actions in admin: keys and names of fields, never names or values",
         {
             "id": p0("key"),
             "action_time": p0("when, UTC"),

@@ -7,12 +7,14 @@ import pgtrigger
 from django.db import models
 from django.utils.translation import gettext_noop
 
-from .rule import Rule, literal, stored
+from .. import zones
+from .rule import REFUSE, Rule, literal, stored
 
 IMMUTABLE = gettext_noop("This record cannot be changed any more")
 APPEND_ONLY = gettext_noop("These records are only added, never changed or deleted")
 NOT_TRUNCATED = gettext_noop("This table cannot be emptied")
 ERASED = gettext_noop("This person was erased; nothing more is written of them")
+ZONE_UNKNOWN = gettext_noop("The server does not know this time zone")
 EVIDENCE = gettext_noop("These records are kept as evidence and are not deleted")
 
 
@@ -42,14 +44,16 @@ def frozen(
     message: str,
     once: str | None = None,
     status: str | None = None,
+    unless_status: str | None = None,
     resealed: Sequence[str] = (),
     emptied: Mapping[str, str] | None = None,
 ) -> Rule:
     """These columns keep their inserted values.
 
     With ``once``, from when that column has a value. With ``status``, while the row has that
-    status. Columns in ``resealed`` may still be sealed again with another key. A column in
-    ``emptied`` may become NULL if the column to which it is mapped is NULL too.
+    status; with ``unless_status``, while it has another one. Columns in ``resealed`` may still be
+    sealed again with another key. A column in ``emptied`` may become NULL if the column to which it
+    is mapped is NULL too.
     """
     changes = {c: f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in columns}
     changes |= {c: f"({changes[c]} AND {not_resealed(table, c)})" for c in resealed}
@@ -63,11 +67,16 @@ def frozen(
         condition += f" AND OLD.{once} IS NOT NULL"
     if status:
         condition += f" AND OLD.status = {literal(status)}"
+    if unless_status:
+        condition += f" AND OLD.status <> {literal(unless_status)}"
 
     def is_changed(instance: models.Model) -> bool:
-        guards = [column for column, used in ((once, once), ("status", status)) if used and column]
+        by_status = status or unless_status
+        guards = [c for c, used in ((once, once), ("status", by_status)) if used and c]
         row = stored(instance, *columns, *guards)
         if not row or (once and row[once] is None) or (status and row["status"] != status):
+            return False
+        if unless_status and row["status"] == unless_status:
             return False
         attributes = {f.column: f.attname for f in instance._meta.concrete_fields}
         now = {c: getattr(instance, attributes[c]) for c in (*columns, *emptied.values())}
@@ -84,7 +93,7 @@ def frozen(
         column=columns[0],
         broken=is_changed,
     )
-    if not (once or status):
+    if not (once or status or unless_status):
         made.frozen_columns = tuple(columns)
     return made
 
@@ -158,6 +167,45 @@ def not_erased(table: str, column: str) -> Rule:
         column=column,
         broken=lambda row: is_newly_of_erased(row, column),
     )
+
+
+def known_zone(table: str, column: str, *, copied_from: str | None = None) -> Rule:
+    """The server knows the zone when it is written. ``TimeZoneField`` adds the rule to its table.
+
+    It is no CHECK: zone files change, and a stored name must not stop later writes of its row.
+    The row that the key ``copied_from`` names hands down its zone, whatever the server knows.
+    """
+    same = f"TG_OP = 'UPDATE' AND NEW.{column} = OLD.{column}"
+    if copied_from:
+        same += (
+            f" OR EXISTS (SELECT FROM public.{table} f "
+            f"WHERE f.id = NEW.{copied_from} AND f.{column} = NEW.{column})"
+        )
+    return Rule(
+        f"{table}_{column}_is_known",
+        operation=pgtrigger.Insert | pgtrigger.UpdateOf(column),
+        when=pgtrigger.After,
+        condition=f"NOT public.is_time_zone(NEW.{column})",
+        body=f"""
+BEGIN
+    IF {same} THEN
+        RETURN NULL;
+    END IF;
+    {REFUSE}
+    RETURN NULL;
+END""",
+        message=ZONE_UNKNOWN,
+        column=column,
+        broken=lambda row: is_new_zone_unknown(row, column),
+    )
+
+
+def is_new_zone_unknown(row: models.Model, column: str) -> bool:
+    field = next(f for f in row._meta.concrete_fields if f.column == column)
+    name = getattr(row, field.attname)
+    if not name or (stored(row, column) or {}).get(column) == name:
+        return False
+    return zones.is_unknown(name)
 
 
 def is_newly_of_erased(row: models.Model, column: str) -> bool:

@@ -41,6 +41,9 @@ class Rule(pgtrigger.Trigger):
     * ``execute``: the call of a shared function;
     * ``refuse``: a shared function that decides and refuses, called with rule, column and sentence.
 
+    A rule that refuses new rows fires AFTER INSERT unless ``when`` is given: a row that
+    ``ON CONFLICT`` leaves out is not new. All others fire before the write.
+
     ``broken(instance)`` tests in Python whether the row breaks the rule, for ``full_clean()``.
     ``withholds`` names the privileges on the table that the application does not get because of
     the rule (schema/grants.py); a rule may still allow exceptions for the owner of the table.
@@ -59,7 +62,7 @@ class Rule(pgtrigger.Trigger):
         column: str | None = None,
         execute: str | None = None,
         body: str | None = None,
-        when=pgtrigger.Before,
+        when=None,
         condition: str | None = None,
         level=pgtrigger.Row,
         timing=None,
@@ -79,6 +82,9 @@ class Rule(pgtrigger.Trigger):
         self.broken = broken
         self.refuse = refuse
         self.withholds = withholds
+        if when is None:
+            refuses_new_rows = message is not None and "INSERT" in str(operation)
+            when = pgtrigger.After if refuses_new_rows else pgtrigger.Before
         super().__init__(
             name=name,
             operation=operation,

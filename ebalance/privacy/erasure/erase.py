@@ -30,13 +30,13 @@ from ebalance.actor import Actor, acting_as, current_actor
 from ebalance.db.schema.data_map import tables
 from ebalance.services import (
     Clock,
-    InvalidInput,
     NotFound,
     NotPermitted,
     RowOrKey,
     lock_rows,
     parse_choice,
     sqlstate,
+    storable_arguments,
     to_utc,
     transactional,
 )
@@ -60,6 +60,7 @@ logger = logging.getLogger(__name__)
 INSUFFICIENT_PRIVILEGE = "42501"
 
 
+@storable_arguments
 def erase_user(
     user: RowOrKey[User],
     *,
@@ -164,9 +165,8 @@ def _erase(request: ErasureRequest, *, actor: User | None, clock: Clock) -> Eras
     erased = Erased(request.subject, canceled=canceled)
     now = to_utc(clock(), "clock")
     requested_at = request.requested_at or now
-    # The clock of a restored host may be slow.
-    if requested_at > now and not request.is_repeated:
-        raise InvalidInput(field="requested_at")
+    if not request.is_repeated:  # the clock of a restored host may be slow
+        requested_at = min(requested_at, now)
     files = _export_files(person)
     _end_consents(person, erased, now)
     _close_reviews(person)
@@ -305,7 +305,7 @@ def _after_commit(files: list[str], *, is_in_ledger_file: bool) -> None:
     line to the ledger file.
     """
     for address in files:
-        with suppress(storage.UnknownAddress):
+        with suppress(storage.UnknownKey):
             try:
                 storage.remove(address)
             except OSError as error:

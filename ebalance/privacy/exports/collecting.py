@@ -13,7 +13,7 @@ import psycopg
 from django.db import connection, transaction
 from django.utils import timezone
 
-from ebalance.services import Clock, NotFound, RowOrKey
+from ebalance.services import Clock, NotFound, RowOrKey, storable_arguments
 from identity.models import User
 
 from ..rows import PersonalRows, Unreadable
@@ -22,6 +22,7 @@ from .document import Document, make_document
 from .readable import unreadable
 
 
+@storable_arguments
 def export_user_data(
     user: RowOrKey[User],
     *,

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, Literal, cast
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.contrib.auth import get_user_model
 from django.contrib.postgres.fields import ArrayField
@@ -26,6 +26,7 @@ from django.utils.translation import gettext
 from ebalance.db.encryption import payloads
 from ebalance.db.encryption.fields import ProtectedField, SealedJSON
 from ebalance.db.schema import data_map
+from ebalance.db.zones import get_zone_info
 
 type Row = Mapping[str, Any]
 
@@ -202,8 +203,8 @@ def zone_of(tables: Mapping[str, list[dict[str, Any]]]) -> ZoneInfo:
     """The time zone of the person; Moscow if it is not known."""
     for row in tables.get("users", ()):
         try:
-            return ZoneInfo(row.get("timezone") or USUAL_ZONE)
-        except (ValueError, OSError, KeyError):  # a zone that this machine does not know
+            return get_zone_info(row.get("timezone") or USUAL_ZONE)
+        except ZoneInfoNotFoundError:  # a zone that this machine does not know
             break
     return ZoneInfo(USUAL_ZONE)
 

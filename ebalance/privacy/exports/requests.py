@@ -1,9 +1,8 @@
 """Requests for a copy of one's data: created by the person, processed by process_exports.
 
-Several workers share the requests. A worker holds a session-level advisory lock on the request that
-it processes. If a request has the status ``processing`` and its lock is free, its worker was
-killed, and the next worker continues it. So a worker needs a session of its own, without a
-transaction pooler.
+Several workers share the requests. A worker has a lease on the request that it processes
+(audit.services.leases). If a request has the status ``processing`` and its lease has ended, its
+worker was killed, and the next worker continues it.
 
 The next run retries after an external failure (disk, database). A request that itself causes an
 error becomes ``failed``, and the person may request another export.
@@ -13,19 +12,25 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from audit.services import publish_event, record_entry
-from ebalance.services import Clock, RowOrKey, lock_or_refuse, parse_choice, transactional
+from audit.services import leases, publish_event, record_entry
+from audit.services.leases import OwnLease
+from ebalance.services import (
+    Clock,
+    RowOrKey,
+    lock_or_refuse,
+    parse_choice,
+    storable_arguments,
+    transactional,
+)
 from identity.errors import AccountErased
 from identity.models import DataExportRequest, User
 
@@ -75,23 +80,24 @@ def open_requests() -> list[UUID]:
     return list(rows.values_list("pk", flat=True))
 
 
+@storable_arguments
 def process_export(key: UUID, *, clock: Clock = timezone.now) -> Outcome:
     """Make the file of one request, unless it is finished or another worker processes it.
 
     "incomplete": the file is ready, but some values could not be decrypted. Never raises for a
     fault of the request; raises the database's error if the connection is lost.
     """
-    with lock_request(key) as is_locked:
-        request = _begin(key) if is_locked else None
-        if request is None:
+    with leases.lease(f"data_export:{key}") as own:
+        request = _begin(key) if own else None
+        if own is None or request is None:
             return "elsewhere"
         try:
-            return _make(request, clock)
+            return _make(request, own, clock)
         except OUTSIDE as error:
             logger.error("data export %s is postponed: %s", key, _describe(error))
             return "postponed"
         except Exception as error:
-            if not _fail(key, clock=clock):
+            if not _fail(key, own, clock=clock):
                 return "gone"
             logger.error("data export %s failed: %s", key, _describe(error))
             return "failed"
@@ -107,10 +113,10 @@ def _begin(key: UUID) -> DataExportRequest | None:
     return request
 
 
-def _make(request: DataExportRequest, clock: Clock) -> Outcome:
+def _make(request: DataExportRequest, own: OwnLease, clock: Clock) -> Outcome:
     made = build_file(request, clock())
     try:
-        is_ready = _finish(request.pk, made.file_url, clock=clock)
+        is_ready = _finish(request.pk, own, made.file_url, clock=clock)
     except OUTSIDE:
         # The commit may have succeeded. If it did not, sweep() removes the file.
         raise
@@ -132,9 +138,9 @@ def _make(request: DataExportRequest, clock: Clock) -> Outcome:
 
 
 @transactional
-def _finish(key: UUID, file_url: str, *, clock: Clock) -> bool:
+def _finish(key: UUID, own: OwnLease, file_url: str, *, clock: Clock) -> bool:
     """Returns False if the person was erased, or another worker processes the request."""
-    request = _lock_processing(key)
+    request = _lock_processing(key, own)
     if request is None:
         return False
     now = clock()
@@ -153,8 +159,8 @@ def _finish(key: UUID, file_url: str, *, clock: Clock) -> bool:
 
 
 @transactional
-def _fail(key: UUID, *, clock: Clock) -> bool:
-    request = _lock_processing(key)
+def _fail(key: UUID, own: OwnLease, *, clock: Clock) -> bool:
+    request = _lock_processing(key, own)
     if request is None:
         return False
     request.status, request.completed_at = "failed", clock()
@@ -162,11 +168,11 @@ def _fail(key: UUID, *, clock: Clock) -> bool:
     return True
 
 
-def _lock_processing(key: UUID) -> DataExportRequest | None:
-    """The request, locked, if this session still processes it."""
+def _lock_processing(key: UUID, own: OwnLease) -> DataExportRequest | None:
+    """The request, locked, if this worker still processes it."""
     rows = DataExportRequest.objects.filter(pk=key, status="processing")
     request = rows.select_for_update(no_key=True, of=("self",)).first()
-    return request if _call_lock("pg_try_advisory_xact_lock", key) else None
+    return request if own.is_still_ours() else None
 
 
 def build_file(request: DataExportRequest, at: datetime) -> ExportFile:
@@ -182,24 +188,6 @@ def build_file(request: DataExportRequest, at: datetime) -> ExportFile:
         entries, zone = tables.get(DIARY, []), readable.zone_of(tables)
         write = partial(render_diary_pdf, entries, at=at, zone=zone)
     return ExportFile(storage.save(request, write), [*document.unreadable_in(made)])
-
-
-@contextmanager
-def lock_request(key: UUID) -> Iterator[bool]:
-    """Lock the request for this session; yields False if another session has it."""
-    is_locked = _call_lock("pg_try_advisory_lock", key)
-    try:
-        yield is_locked
-    finally:
-        if is_locked:
-            with suppress(DatabaseError, InterfaceError):  # the session ended, and its lock too
-                _call_lock("pg_advisory_unlock", key)
-
-
-def _call_lock(function: str, key: UUID) -> Any:
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {function}(hashtextextended(%s, 0))", [f"data_export:{key}"])
-        return cursor.fetchone()[0]
 
 
 def _describe(error: BaseException) -> str:

@@ -1,8 +1,9 @@
 """Files of finished exports, in ``EXPORTS_DIR``: one for each request that is ready.
 
-A file's name is the request's id and 128 random bits, so that no address can be guessed from
-another. A file is written under a temporary name, synced and renamed: a killed run leaves no
-incomplete file under a final name. Folder 0700, files 0600.
+``file_url`` is the key of a file in this store, not a URL. A file's name is the request's id and
+128 random bits, so that no key can be guessed from another. A file is written under a temporary
+name, synced and renamed: a killed run leaves no incomplete file under a final name. Folder 0700,
+files 0600.
 """
 
 from __future__ import annotations
@@ -25,17 +26,18 @@ from identity.errors import ExportUnavailable
 if TYPE_CHECKING:
     from identity.models import DataExportRequest
 
+KEY_PREFIX = "exports/"
 SUFFIXES = {"user_data": "zip", "diary_pdf": "pdf"}
 NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-[0-9a-f]{32}\.(zip|pdf)")
 UNFINISHED = ".part"
 LEFT_ALONE = timedelta(hours=1)  # an unreferenced file may belong to a running worker
 
 
-class UnknownAddress(ValueError):
-    """The text is not the address of an export. The message does not quote it."""
+class UnknownKey(ValueError):
+    """The text is not the key of an export. The message does not quote it."""
 
     def __init__(self) -> None:
-        super().__init__("This is not the address of an export.")
+        super().__init__("This is not the key of an export.")
 
 
 def prepare() -> None:
@@ -47,7 +49,7 @@ def prepare() -> None:
 
 
 def save(request: DataExportRequest, write: Callable[[BinaryIO], None]) -> str:
-    """Store the output of ``write``; returns the address for ``file_url``.
+    """Store the output of ``write``; returns the key for ``file_url``.
 
     Raises OSError, and any error of ``write``; then no file remains.
     """
@@ -65,11 +67,11 @@ def save(request: DataExportRequest, write: Callable[[BinaryIO], None]) -> str:
         unfinished.unlink(missing_ok=True)
         raise
     _sync_folder()
-    return settings.EXPORTS_URL + name
+    return KEY_PREFIX + name
 
 
 def remove(file_url: str) -> None:
-    """Remove the file at this address, if it exists. Raises UnknownAddress, OSError."""
+    """Remove the file of this key, if it exists. Raises UnknownKey, OSError."""
     (_folder() / name_in(file_url)).unlink(missing_ok=True)
 
 
@@ -77,7 +79,7 @@ def open_for(request: DataExportRequest, *, clock: Clock = timezone.now) -> Bina
     """The file of a request that is ready and has not expired. Raises ExportUnavailable."""
     file_url, expires_at = request.file_url, request.expires_at
     if request.status == "ready" and file_url and expires_at and clock() < expires_at:
-        with suppress(OSError, UnknownAddress):
+        with suppress(OSError, UnknownKey):
             path = _folder() / name_in(file_url)
             return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb")
     raise ExportUnavailable(status=request.status)
@@ -86,30 +88,35 @@ def open_for(request: DataExportRequest, *, clock: Clock = timezone.now) -> Bina
 def sweep(now: datetime) -> int:
     """Remove files of expired exports, and unreferenced files older than an hour; returns how many.
 
-    Safe to repeat, and safe beside running exports.
+    Safe to repeat, and safe beside running exports. Raises the OSError of the first file that
+    cannot be removed, after it has tried the others.
     """
     names = [*_files()]  # listed before the requests are read, so that no later file is removed
     ready, expired = _named(now)
-    removed = 0
+    removed, errors = 0, []
     for name in names:
         if name in ready:
             continue
         path = _folder() / name
-        with suppress(FileNotFoundError):  # another sweep was faster
+        try:
             if name in expired or path.lstat().st_mtime < (now - LEFT_ALONE).timestamp():
                 path.unlink()
                 removed += 1
+        except FileNotFoundError:
+            continue  # another sweep was faster
+        except OSError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
     return removed
 
 
 def name_in(file_url: str) -> str:
-    """The name of the file at this address, also if EXPORTS_URL has changed since.
-
-    Raises UnknownAddress, also for an address outside of the folder.
-    """
-    *before, name = file_url.split("/") if isinstance(file_url, str) else [""]
-    if not NAME.fullmatch(name) or {".", ".."} & {*before}:
-        raise UnknownAddress
+    """The name of the file of this key. Raises UnknownKey."""
+    is_ours = isinstance(file_url, str) and file_url.startswith(KEY_PREFIX)
+    name = file_url.removeprefix(KEY_PREFIX) if is_ours else ""
+    if not NAME.fullmatch(name):
+        raise UnknownKey
     return name
 
 
@@ -123,7 +130,7 @@ def _named(now: datetime) -> tuple[set[str], set[str]]:
     for file_url, expires_at in rows.values_list("file_url", "expires_at").iterator():
         if file_url is None or expires_at is None:
             continue
-        with suppress(UnknownAddress):
+        with suppress(UnknownKey):
             (ready if now < expires_at else expired).add(name_in(file_url))
     return ready, expired
 

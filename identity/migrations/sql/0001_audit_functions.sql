@@ -41,7 +41,7 @@ CREATE FUNCTION public.record_audit_entry(
 DECLARE
     said text := nullif(current_setting('ebalance.actor_user_id', true), '');
     role text := nullif(current_setting('ebalance.actor_role', true), '');
-    agent text := nullif(left(current_setting('ebalance.user_agent', true), 400), '');
+    agent text := nullif(left(current_setting('ebalance.user_agent', true), 300), '');
     address text := nullif(current_setting('ebalance.ip_address', true), '');
     actor uuid;
     origin inet;

@@ -65,6 +65,18 @@ END $$;
 COMMENT ON FUNCTION public.refuse() IS
     'Trigger: refuse the statement; arguments are rule, column, sentence';
 
+CREATE FUNCTION public.refuse_new_value() RETURNS trigger LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND to_jsonb(NEW) -> TG_ARGV[1] = to_jsonb(OLD) -> TG_ARGV[1] THEN
+        RETURN NULL;
+    END IF;
+    PERFORM public.raise_refusal(TG_ARGV[0], TG_TABLE_NAME, TG_ARGV[1], TG_ARGV[2]);
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION public.refuse_new_value() IS
+    'Trigger: refuse a value that the row did not have before; arguments as refuse()';
+
 CREATE FUNCTION public.refuse_transition() RETURNS trigger LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -82,14 +94,34 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION public.touch_updated_at() IS 'Trigger: updated_at is the database''s';
 
--- One signature, so that a bare NULL needs no cast; dates are cast to it.
+-- The time that rules compare with. Tests replace this function in their own database.
+-- It is the clock itself and not now(): a transaction may be older than the facts it writes.
+CREATE FUNCTION public.fact_clock() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE
+    RETURN clock_timestamp();
+COMMENT ON FUNCTION public.fact_clock() IS 'The current time, for every rule that depends on it';
+
 CREATE FUNCTION public.is_finite(value timestamptz) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN value AT TIME ZONE 'UTC' BETWEEN timestamp '0001-01-02' AND timestamp '9999-12-30';
 COMMENT ON FUNCTION public.is_finite(timestamptz) IS
     'A real moment, in a year that every client can read (1 to 9999)';
-CREATE FUNCTION public.is_at_most_120(value text) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN length(value) <= 120;
+-- A date has a function of its own: the cast of a date to timestamptz asks the session's time zone.
+-- A bare NULL is a timestamptz, the preferred type.
+CREATE FUNCTION public.is_finite(value date) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN value BETWEEN date '0001-01-02' AND date '9999-12-30';
+COMMENT ON FUNCTION public.is_finite(date) IS
+    'A real day, in a year that every client can read (1 to 9999)';
+CREATE FUNCTION public.has_lengths(value text[], items integer, longest integer) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN cardinality(value) <= items
+        AND NOT EXISTS (SELECT FROM unnest(value) word WHERE length(word) > longest);
+COMMENT ON FUNCTION public.has_lengths(text[], integer, integer) IS
+    'Few enough texts, each short enough';
+CREATE FUNCTION public.json_has_length(value jsonb, longest integer) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN length(value::text) <= longest;
+COMMENT ON FUNCTION public.json_has_length(jsonb, integer) IS
+    'Whether a JSON value is short enough as text';
 -- White space, control characters and others that show as nothing.
 CREATE FUNCTION public.is_visible(value text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -124,24 +156,41 @@ CREATE FUNCTION public.is_sealed(value text) RETURNS boolean
     RETURN value ~ '^v1\.[a-z0-9]{1,16}\.[A-Za-z0-9_-]{39,}$'
         AND length(split_part(value, '.', 3)) % 4 <> 1;
 
--- IANA names only, in their own spelling: no abbreviations, no POSIX rules such as Foo+3.
--- The server's canonical spelling comes back from the setting, which the SET clause restores.
-CREATE FUNCTION public.is_time_zone(name text) RETURNS boolean
+-- The form of an IANA name, in its own spelling: no abbreviation such as MSK, no POSIX rule such as
+-- Foo+3. It depends on the name alone, so CHECKs and guards of events ask it. The areas and the
+-- names without an area are closed lists in the IANA database.
+CREATE FUNCTION public.is_zone_form(name text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN length(name) <= 60 AND name ~ '^((Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Brazil|Canada|Chile|Europe|Indian|Mexico|Pacific|US)(/[A-Z][A-Za-z_]*(-[A-Za-z_]+)*){1,2}|(Etc/)?(GMT([+-]?0)?|Greenwich|UCT|UTC|Universal|Zulu)|Etc/GMT([+]([1-9]|1[0-2])|-([1-9]|1[0-4]))|(EST5E|CST6C|MST7M|PST8P)DT|CET|Cuba|EET|EST|Egypt|Eire|Factory|GB|GB-Eire|HST|Hongkong|Iceland|Iran|Israel|Jamaica|Japan|Kwajalein|Libya|MET|MST|NZ|NZ-CHAT|Navajo|PRC|Poland|Portugal|ROC|ROK|Singapore|Turkey|W-SU|WET)$';
+COMMENT ON FUNCTION public.is_zone_form(text) IS 'Whether a name has the form of an IANA time zone';
+
+-- What the server knows changes with its zone files: only triggers and services ask it, no CHECK.
+-- The server's own spelling comes back from the setting, which the SET clause restores.
+CREATE FUNCTION public.find_time_zone(names text[]) RETURNS text
     LANGUAGE plpgsql STABLE SET timezone = 'UTC' SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    name text;
 BEGIN
-    IF name IS NULL THEN
-        RETURN NULL;
-    END IF;
-    -- Digits only in the IANA names that have them; elsewhere they would be a POSIX rule.
-    IF name !~ '^([A-Z][A-Za-z]*(-[A-Z]+|(/[A-Z][A-Za-z_]*(-[A-Za-z_]+)*)*)|GB-Eire|NZ-CHAT|(EST5E|CST6C|MST7M|PST8P)DT|(Etc/)?GMT[+-]?0|Etc/GMT([+]([1-9]|1[0-2])|-([1-9]|1[0-4])))$' THEN
-        RETURN false;
-    END IF;
-    PERFORM set_config('TimeZone', name, true);
-    RETURN current_setting('TimeZone') = name;
-EXCEPTION WHEN invalid_parameter_value THEN
-    RETURN false;
+    FOREACH name IN ARRAY names LOOP
+        BEGIN
+            PERFORM set_config('TimeZone', name, true);
+            IF public.is_zone_form(current_setting('TimeZone')) THEN
+                RETURN current_setting('TimeZone');
+            END IF;
+        EXCEPTION WHEN data_exception THEN
+            CONTINUE;
+        END;
+    END LOOP;
+    RETURN NULL;
 END $$;
-COMMENT ON FUNCTION public.is_time_zone(text) IS 'Whether the server knows this IANA time zone';
+COMMENT ON FUNCTION public.find_time_zone(text[]) IS
+    'The first of these IANA time zones that the server knows, in its spelling';
+CREATE FUNCTION public.is_time_zone(name text) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN CASE WHEN name IS NOT NULL
+        THEN coalesce(public.find_time_zone(ARRAY[name]) = name, false) END;
+COMMENT ON FUNCTION public.is_time_zone(text) IS
+    'Whether the server knows this IANA time zone, in this spelling';
 
 -- What an appointment keeps busy: [start, end + buffer). In UTC without zone, because
 -- timestamptz + interval is not immutable and could not stand in an index.
@@ -152,9 +201,10 @@ RETURNS tsrange LANGUAGE sql IMMUTABLE PARALLEL SAFE
 COMMENT ON FUNCTION public.busy_range(timestamptz, timestamptz, integer) IS
     'The time a session keeps busy, its break included';
 
--- Inner. The kinds of the tracking plan (privacy.md §3). No kind admits free text.
+-- Inner. The kinds of the tracking plan (privacy.md §3). No kind admits free text. CHECKs call it:
+-- a topic has the form of a code, and the guard of events asks for the row.
 CREATE FUNCTION public.is_p0_value(kind text, allowed text[], value jsonb) RETURNS boolean
-    LANGUAGE plpgsql STABLE AS $$
+    LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     shape pg_catalog.text := jsonb_typeof(value);
     word pg_catalog.text;
@@ -178,9 +228,11 @@ BEGIN
         RETURN coalesce(word = ANY (allowed), false);
     ELSIF length(word) > 120 THEN
         RETURN false;
-    ELSIF kind IN ('uuid', 'ref', 'deep_link')
+    ELSIF kind IN ('uuid', 'ref')
           AND word ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' THEN
         RETURN true;
+    ELSIF kind = 'deep_link' THEN  -- the one shape of these ids, see patterns.OPAQUE_ID
+        RETURN word ~ '^[A-Za-z0-9_-]{8,64}$' AND word ~ '[A-Za-z]';
     ELSIF kind = 'timestamp' THEN
         IF word !~ '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?(Z|\+00:00)$' THEN
             RETURN false;
@@ -196,13 +248,12 @@ BEGIN
     CASE kind
         WHEN 'slug' THEN RETURN word ~ '^[a-z0-9]+([_-][a-z0-9]+)*$';
         WHEN 'code', 'ref' THEN RETURN word ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,59}$';
-        WHEN 'topic' THEN RETURN EXISTS (SELECT FROM public.topics t WHERE t.code = word);
+        WHEN 'topic' THEN RETURN public.is_code(word);
         WHEN 'utm' THEN RETURN word ~ '^[A-Za-z0-9_.-]{1,80}$';
         WHEN 'path' THEN RETURN word ~ '^/[a-z0-9/_.-]{0,199}$';
-        WHEN 'deep_link' THEN RETURN word ~ '^[A-Za-z0-9]{8,12}$' AND word ~ '[A-Za-z]';
         WHEN 'host' THEN
             RETURN word ~* '^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z]([a-z0-9-]*[a-z0-9])?$';
-        WHEN 'zone' THEN RETURN public.is_time_zone(word);
+        WHEN 'zone' THEN RETURN public.is_zone_form(word);
         ELSE RETURN false;
     END CASE;
 END $$;
@@ -211,7 +262,7 @@ COMMENT ON FUNCTION public.is_p0_value(text, text[], jsonb) IS
 
 -- Inner. The envelope that every event shares (events.json): key to kind.
 CREATE FUNCTION public.is_p0_envelope_value(section text, key text, value jsonb) RETURNS boolean
-    LANGUAGE plpgsql STABLE AS $$
+    LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
     IF section IN ('page', 'any') AND key = 'page_path' THEN
         RETURN public.is_p0_value('path', NULL, value);
@@ -229,7 +280,7 @@ END $$;
 
 -- Inner.
 CREATE FUNCTION public.is_p0_envelope(section text, value jsonb) RETURNS boolean
-    LANGUAGE plpgsql STABLE AS $$
+    LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     key pg_catalog.text;
 BEGIN
@@ -251,11 +302,11 @@ BEGIN
     RETURN value = '{}';
 END $$;
 CREATE FUNCTION public.is_utm(value jsonb) RETURNS boolean
-    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
     RETURN public.is_p0_envelope('utm', value);
 
 CREATE FUNCTION public.is_outbox_payload(value jsonb) RETURNS boolean
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF jsonb_typeof(value) <> 'object' THEN
         RETURN false;
@@ -273,7 +324,7 @@ COMMENT ON FUNCTION public.is_outbox_payload(jsonb) IS
 -- A setting's value may be any JSON, so what was changed is not held to kinds. It is held to what
 -- no P0 value needs: an address sign, a long number outside ids and times, a long text.
 CREATE FUNCTION public.is_audit_value(value jsonb) RETURNS boolean
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF jsonb_typeof(value) <> 'object' THEN
         RETURN false;
@@ -332,7 +383,9 @@ BEGIN
         IF NOT is_open THEN
             EXIT;
         ELSIF properties ? plan.name THEN
-            IF NOT coalesce(public.is_p0_value(plan.kind, plan.allowed, properties -> plan.name), false) THEN
+            IF NOT coalesce(public.is_p0_value(plan.kind, plan.allowed, properties -> plan.name), false)
+               OR plan.kind = 'topic' AND NOT EXISTS (
+                   SELECT FROM public.topics t WHERE t.code = properties ->> plan.name) THEN
                 RETURN ARRAY['_p0_only', 'properties', plan.name];
             END IF;
             unplanned := unplanned - plan.name;
@@ -450,7 +503,7 @@ END $$;
 COMMENT ON FUNCTION public.take_lock(text, integer) IS
     'Wait until no other transaction has the lock, and keep it until this one ends';
 
--- The audit chain: number and hash are given inside the chain's lock (access.md §3).
+-- The audit chain: number, time and hash are given inside the chain's lock (access.md §3).
 -- Address and user agent are part of the row by a salted hash, so that they can be emptied when a
 -- person is erased and the row still verifies.
 CREATE FUNCTION public.audit_origin_hash(salt uuid, ip_address inet, user_agent text)
@@ -478,10 +531,6 @@ CREATE FUNCTION public.chain_audit_entry() RETURNS trigger LANGUAGE plpgsql
 DECLARE
     last record;
 BEGIN
-    -- A future time would keep retention from ever passing the entry.
-    IF NEW.created_at > now() AND public.is_finite(NEW.created_at) THEN
-        NEW.created_at := now();
-    END IF;
     NEW.origin_salt := NULL;
     NEW.origin_hash := NULL;
     IF NEW.ip_address IS NOT NULL OR NEW.user_agent IS NOT NULL THEN
@@ -489,6 +538,8 @@ BEGIN
         NEW.origin_hash := public.audit_origin_hash(NEW.origin_salt, NEW.ip_address, NEW.user_agent);
     END IF;
     PERFORM public.take_lock('audit_chain');
+    -- Whatever the writer gives: a false time would hide an entry, or remove it before its time.
+    NEW.created_at := public.fact_clock();
     SELECT a.seq, a.row_hash INTO last
     FROM public.audit_log_entries a ORDER BY a.seq DESC LIMIT 1;
     IF NOT FOUND THEN

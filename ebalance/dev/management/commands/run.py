@@ -24,6 +24,7 @@ from django.core.servers.basehttp import (
 from django.db import connection, connections
 
 from ebalance.cli import forget_reader
+from ebalance.db.backend.direct import use_direct_connection
 from ebalance.dev import bundled, demo
 
 OWNER_EMAIL = "owner@localhost"
@@ -77,6 +78,7 @@ class Command(BaseCommand):
             forget_reader()
 
     def prepare(self, *, demo_data: bool) -> None:
+        use_direct_connection(connection)
         with _one_at_a_time():
             self.write_line("Bringing the database up to date …")
             started = time.monotonic()

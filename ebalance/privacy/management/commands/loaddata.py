@@ -1,11 +1,12 @@
 import re
 import traceback
+from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist
 from django.core.management.base import CommandError
 from django.core.management.commands import loaddata
-from django.core.serializers.base import DeserializationError
+from django.core.serializers.base import DeserializationError, DeserializedObject
 
 from ebalance.db.encryption.envelope import SealingError
 from ebalance.redaction.exceptions import message
@@ -13,13 +14,33 @@ from ebalance.redaction.texts import text
 
 
 class Command(loaddata.Command):
-    """loaddata whose errors name fixture, row and column, and never quote a value."""
+    """loaddata whose errors name fixture, row and column, and never quote a value.
+
+    The fixture ``seeds`` adds the rows that are missing. A row that exists stays as staff left it.
+    """
+
+    adds_only = False
 
     def load_label(self, fixture_label: str) -> None:
+        self.adds_only = Path(fixture_label).name.partition(".")[0] == "seeds"
         try:
             super().load_label(fixture_label)
         except (DeserializationError, SealingError) as error:
             raise CommandError(_sentence(error)) from None
+
+    def save_obj(self, obj: DeserializedObject) -> bool:
+        if not self.adds_only:
+            return super().save_obj(obj)
+        model, row = type(obj.object), obj.object
+        rows = model._base_manager.using(self.using)
+        if rows.filter(pk=row.pk).exists():
+            return False
+        # A concurrent run may have added the row since; save() would then change it.
+        rows.bulk_create([row], ignore_conflicts=True)
+        if not rows.filter(pk=row.pk).exists():
+            row.save_base(raw=True, using=self.using, force_insert=True)  # raises the other rule
+        self.models.add(model)
+        return True
 
 
 def _sentence(error: DeserializationError | SealingError) -> str:

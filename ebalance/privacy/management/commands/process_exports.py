@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from ebalance.commands import Number, OperatorCommand
+from ebalance.commands import SKIPPED, Number, OperatorCommand
 from ebalance.privacy.exports import open_requests, process_export, storage
 from identity.models import DataExportRequest
 
@@ -15,6 +15,7 @@ SENTENCES = {
     "failed": "failed",
     "postponed": "are postponed: the disk or the database failed",
     "gone": "are dropped: the person was erased meanwhile",
+    SKIPPED: "are skipped: they could not be written",
     "elsewhere": "are processed by another worker",
 }
 FAILURES = ("incomplete", "failed", "postponed")
@@ -46,7 +47,10 @@ class Command(OperatorCommand):
             failures={outcome: f"{outcome}; the log has the reason." for outcome in FAILURES},
         )
         self.write_counts(outcomes, SENTENCES, always=["ready"])
-        if removed := storage.sweep(timezone.now()):
-            self.stdout.write(f"{removed:>8,} files removed")
-        if wrong := sum(outcomes[outcome] for outcome in FAILURES):
+        try:
+            if removed := storage.sweep(timezone.now()):
+                self.stdout.write(f"{removed:>8,} files removed")
+        except OSError as error:
+            raise CommandError(f"An expired file cannot be removed: {error.strerror}.") from None
+        if wrong := sum(outcomes[outcome] for outcome in (*FAILURES, SKIPPED)):
             raise CommandError(f"{wrong:,} exports could not be made, or not completely.")

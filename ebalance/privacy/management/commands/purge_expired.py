@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 from django.core.management.base import CommandError, CommandParser
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError
 
 from ebalance.commands import (
     LARGEST_BATCH,
@@ -17,7 +17,8 @@ from ebalance.commands import (
     progress,
 )
 from ebalance.db.schema.data_map import Table
-from ebalance.privacy import retention
+from ebalance.failures import reason_of
+from ebalance.privacy import purge_guard, retention
 from ebalance.privacy.retention import purge_of
 from ebalance.services import Refused
 
@@ -60,7 +61,7 @@ class Command(OperatorCommand):
         known = {table.name: table for table in retention.purged_tables()}
         chosen = choose_tables(options["table"], known, "table that is purged")
         try:
-            retention.check_rights(chosen, dry_run=options["dry_run"])
+            purge_guard.check_rights(chosen, dry_run=options["dry_run"])
             with StopSignals() as stop:
                 given = {
                     "now": now or retention.database_time(),
@@ -71,9 +72,9 @@ class Command(OperatorCommand):
                 if options["dry_run"]:
                     self.count(chosen, stop, given)
                     return
-                with retention.purge_lock():
+                with purge_guard.purge_lock(stop.asked):
                     self.purge(chosen, stop, given)
-        except (retention.AlreadyRunning, retention.RightsMissing) as error:
+        except (purge_guard.AlreadyRunning, purge_guard.RightsMissing) as error:
             raise CommandError(str(error)) from None
         except OperationalError as error:
             if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
@@ -99,11 +100,21 @@ class Command(OperatorCommand):
                 left.append(f"{table.name}: its files cannot be removed: {error.strerror}")
             except Refused as refusal:
                 left.append(f"{table.name}: {refusal}")
+            except DatabaseError as error:
+                left.append(f"{table.name}: {why_stopped(error)}")
             finally:
                 self.stdout.write(f"{table.name}: {format_rows(purge.removed)} purged.")
             stop.check()
+            self.list_skipped(purge.refused, table.name)
             if purge.left:
                 why = f"refused by {', '.join(sorted(purge.rules))}" if purge.rules else "in use"
                 left.append(f"{table.name}: {format_rows(purge.left)}, {why}")
         if left:
             raise CommandError("\n".join(["Expired rows remain; run it again:", *left]))
+
+
+def why_stopped(error: DatabaseError) -> str:
+    """Raises the error again if it concerns more than the table."""
+    if isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+        return "another session has locked the whole table"
+    return reason_of(error)

@@ -9,6 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
 from ebalance.commands import SHOWN, OperatorCommand, StopSignals, progress
+from ebalance.failures import reason_of
 from ebalance.privacy.erasure import Erased, erase_again, ledger
 from ebalance.services import Refused
 from identity.models import User
@@ -100,6 +101,9 @@ class Command(OperatorCommand):
                 erased = erase_again(lines)
         except Refused as refusal:
             self.stderr.write(f"  {subject}: {in_english(refusal)}")
+            return "refused"
+        except Exception as error:
+            self.stderr.write(f"  {subject}: {reason_of(error)}")
             return "refused"
         if not erased.rows:
             return "gone" if exists else "unknown"

@@ -1,4 +1,4 @@
-"""Who acts, told to the database within a transaction: requests, blocks, verbs, other programs."""
+"""The actor of a transaction: set by requests, blocks, services and other programs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ebalance.db.backend.session import may_write
 from ebalance.services import transactional
 from identity.models import User
 from tests.admin.support import form_data, page
-from tests.audit.audit_cases import last_seq, told, write_entries
+from tests.audit.audit_cases import capture_entries, last_seq, write_entries
 from tests.case_loops import check_each
 from tests.factories import LeadFactory, ServiceFactory, SystemSettingFactory, UserFactory
 from tests.rule_cases import copy_rows
@@ -36,13 +36,13 @@ WHO = ("actor_user_id", "actor_role", "ip_address", "user_agent")
 SYSTEM = (None, "system", None, None)
 
 
-def who(entry: dict[str, Any]) -> tuple[Any, ...]:
+def actor_of(entry: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(entry[name] for name in WHO)
 
 
-def actors(write: Callable[[], Any]) -> list[Any]:
-    """The keys of those who wrote, an entry each."""
-    return [entry["actor_user_id"] for entry in told(write)]
+def keys_of_actors(write: Callable[[], Any]) -> list[Any]:
+    """The key of the actor of each entry."""
+    return [entry["actor_user_id"] for entry in capture_entries(write)]
 
 
 @pytest.fixture
@@ -71,42 +71,46 @@ def signed_in(role: str) -> tuple[Client, User]:
     return client, person
 
 
-def test_a_price_that_an_owner_changes_in_admin_is_the_owners(service: Service) -> None:
+def test_admin_price_change_is_attributed_to_the_owner(service: Service) -> None:
     client, owner = signed_in("owner")
-    (entry,) = told(lambda: post_price(client, service, 6000, user_agent="Mozilla/5.0 (X11)"))
+    (entry,) = capture_entries(
+        lambda: post_price(client, service, 6000, user_agent="Mozilla/5.0 (X11)")
+    )
     assert (entry["action"], entry["entity_id"]) == ("service_changed", service.pk)
     assert (entry["old_value"], entry["new_value"]) == (
         {"price_amount": 5000},
         {"price_amount": 6000},
     )
-    assert who(entry) == (owner.pk, "owner", "203.0.113.7", "Mozilla/5.0 (X11)")
+    assert actor_of(entry) == (owner.pk, "owner", "203.0.113.7", "Mozilla/5.0 (X11)")
 
 
-def test_a_lead_that_an_assistant_moves_in_admin_is_the_assistants() -> None:
+def test_admin_lead_change_is_attributed_to_the_assistant() -> None:
     client, assistant = signed_in("assistant")
     lead = LeadFactory()
     address = page(Lead, "change", lead.pk)
     data = form_data(client.get(address)) | {"status": "engaged"}
-    (entry,) = told(lambda: client.post(address, data))
-    assert who(entry)[:2] == (assistant.pk, "assistant")
+    (entry,) = capture_entries(lambda: client.post(address, data))
+    assert actor_of(entry)[:2] == (assistant.pk, "assistant")
 
 
-def test_after_a_request_nobody_acts(service: Service) -> None:
+def test_request_leaves_no_actor_behind(service: Service) -> None:
     client, _owner = signed_in("owner")
     post_price(client, service, 6000)
     assert current_actor() is None
-    (entry,) = told(lambda: price(service, 7000))
-    assert who(entry) == SYSTEM
+    (entry,) = capture_entries(lambda: price(service, 7000))
+    assert actor_of(entry) == SYSTEM
 
 
-def test_a_request_of_somebody_else_is_not_the_ones_before(service: Service) -> None:
-    found = []
+def test_each_request_has_its_own_actor(service: Service) -> None:
+    owners = []
     for amount in (6000, 7000):
         client, owner = signed_in("owner")
-        (entry,) = told(lambda amount=amount, client=client: post_price(client, service, amount))
-        assert who(entry)[0] == owner.pk
-        found.append(owner.pk)
-    assert len(set(found)) == 2
+        (entry,) = capture_entries(
+            lambda amount=amount, client=client: post_price(client, service, amount)
+        )
+        assert actor_of(entry)[0] == owner.pk
+        owners.append(owner.pk)
+    assert len(set(owners)) == 2
 
 
 def through_the_middleware(
@@ -117,16 +121,16 @@ def through_the_middleware(
     return ActorMiddleware(view)(request)
 
 
-def test_nobody_who_is_logged_in_is_told_by_address_alone(service: Service) -> None:
-    (entry,) = told(
+def test_anonymous_request_is_recorded_with_its_address(service: Service) -> None:
+    (entry,) = capture_entries(
         lambda: through_the_middleware(
             AnonymousUser(), lambda request: price(service, 6000), REMOTE_ADDR="203.0.113.7"
         )
     )
-    assert who(entry) == (None, "system", "203.0.113.7", None)
+    assert actor_of(entry) == (None, "system", "203.0.113.7", None)
 
 
-def test_a_view_that_fails_leaves_nobody_acting() -> None:
+def test_failing_view_leaves_no_actor_behind() -> None:
     def view(request: HttpRequest) -> HttpResponse:
         raise ZeroDivisionError
 
@@ -148,7 +152,7 @@ FORWARDED = [
 ]
 
 
-def test_only_our_proxy_names_the_address_of_a_request(settings: Any) -> None:
+def test_only_our_proxy_may_set_the_client_address(settings: Any) -> None:
     def check(case: tuple[bool, str | None, str | None]) -> None:
         settings.BEHIND_PROXY, header, address = case
         meta = {} if header is None else {"HTTP_X_FORWARDED_FOR": header}
@@ -175,13 +179,13 @@ ADDRESSES = {
 def test_address_is_valid_or_none(service: Service) -> None:
     def check(case: tuple[str, str | None]) -> None:
         given, address = case
-        found = client_address(RequestFactory().get("/", REMOTE_ADDR=given))
+        parsed = client_address(RequestFactory().get("/", REMOTE_ADDR=given))
         if address and address.startswith("::ffff:"):
-            assert found in {address, "::ffff:cb00:7107"}  # as Python's version writes it
+            assert parsed in {address, "::ffff:cb00:7107"}  # as Python's version writes it
         else:
-            assert found == address
-        with acting_as(None, ip_address=found):
-            (entry,) = told(lambda: price(service, 6000))
+            assert parsed == address
+        with acting_as(None, ip_address=parsed):
+            (entry,) = capture_entries(lambda: price(service, 6000))
         assert (entry["ip_address"] is None) == (address is None)
 
     check_each([(ascii(case[0])[:80], case) for case in ADDRESSES.items()], check)
@@ -193,17 +197,17 @@ AGENTS = {
     "curl/8.5": "curl/8.5",
     "a\r\nb\tc\x00d\x1b[31m": "abcd[31m",
     "\ud800x\u202ey": "xy",
-    "я" * 1000: "я" * 400,
+    "я" * 1000: "я" * 300,
 }
 
 
 def test_user_agent_is_a_line_of_text(service: Service) -> None:
     def check(case: tuple[str, str | None]) -> None:
         given, agent = case
-        found = user_agent(RequestFactory().get("/", HTTP_USER_AGENT=given))
-        assert found == agent
-        with acting_as(None, user_agent=found):
-            (entry,) = told(lambda: price(service, 6000))
+        parsed = user_agent(RequestFactory().get("/", HTTP_USER_AGENT=given))
+        assert parsed == agent
+        with acting_as(None, user_agent=parsed):
+            (entry,) = capture_entries(lambda: price(service, 6000))
         assert entry["user_agent"] == agent
 
     check_each([(ascii(case[0])[:80], case) for case in AGENTS.items()], check)
@@ -212,7 +216,7 @@ def test_user_agent_is_a_line_of_text(service: Service) -> None:
 # -- blocks -----------------------------------------------------------------------------------
 
 
-def test_what_is_written_in_a_block_is_the_ones_who_acts(service: Service) -> None:
+def test_write_in_a_block_is_attributed_to_its_actor(service: Service) -> None:
     person = UserFactory(role="owner")
 
     def write() -> None:
@@ -221,12 +225,12 @@ def test_what_is_written_in_a_block_is_the_ones_who_acts(service: Service) -> No
             price(service, 7000)
         price(service, 8000)
 
-    before, inside, after = told(write)
-    assert who(before) == who(after) == SYSTEM
-    assert who(inside) == (person.pk, "owner", "203.0.113.7", "bot/1")
+    before, inside, after = capture_entries(write)
+    assert actor_of(before) == actor_of(after) == SYSTEM
+    assert actor_of(inside) == (person.pk, "owner", "203.0.113.7", "bot/1")
 
 
-def test_each_of_two_in_one_transaction_has_their_own_entries(service: Service) -> None:
+def test_two_actors_in_one_transaction_have_separate_entries(service: Service) -> None:
     first, second = UserFactory(), UserFactory()
 
     def write() -> None:
@@ -239,11 +243,11 @@ def test_each_of_two_in_one_transaction_has_their_own_entries(service: Service) 
                 price(service, 9000)
         price(service, 5000)
 
-    assert actors(write) == [first.pk, second.pk, first.pk, None, None]
+    assert keys_of_actors(write) == [first.pk, second.pk, first.pk, None, None]
 
 
-def test_what_was_written_before_stays_the_ones_who_wrote_it(service: Service) -> None:
-    """The entries of a block wait for the end of the transaction; its actor does not change."""
+def test_earlier_write_keeps_its_actor(service: Service) -> None:
+    """Entries are written at the end of the transaction, with the actor of their block."""
     first, second = UserFactory(), UserFactory()
 
     def write() -> None:
@@ -252,10 +256,10 @@ def test_what_was_written_before_stays_the_ones_who_wrote_it(service: Service) -
         with acting_as(second):
             UserFactory()  # nothing that is audited
 
-    assert actors(write) == [first.pk]
+    assert keys_of_actors(write) == [first.pk]
 
 
-def test_a_transaction_in_a_block_and_a_block_in_a_transaction(service: Service) -> None:
+def test_blocks_and_transactions_nest_in_either_order(service: Service) -> None:
     person = UserFactory()
 
     def write() -> None:
@@ -264,10 +268,10 @@ def test_a_transaction_in_a_block_and_a_block_in_a_transaction(service: Service)
         with transaction.atomic(), acting_as(person):
             price(service, 7000)
 
-    assert actors(write) == [person.pk, person.pk]
+    assert keys_of_actors(write) == [person.pk, person.pk]
 
 
-def test_a_savepoint_that_is_taken_back_takes_back_who_was_told(service: Service) -> None:
+def test_savepoint_rollback_restores_the_actor(service: Service) -> None:
     first, second = UserFactory(), UserFactory()
 
     def write() -> None:
@@ -284,10 +288,10 @@ def test_a_savepoint_that_is_taken_back_takes_back_who_was_told(service: Service
                 price(service, 3000)
         price(service, 9000)
 
-    assert actors(write) == [first.pk, first.pk, None]
+    assert keys_of_actors(write) == [first.pk, first.pk, None]
 
 
-def test_a_block_left_by_an_error_leaves_nobody_behind(service: Service) -> None:
+def test_block_left_by_an_error_leaves_no_actor_behind(service: Service) -> None:
     first, second = UserFactory(), UserFactory()
 
     def write() -> None:
@@ -302,26 +306,26 @@ def test_a_block_left_by_an_error_leaves_nobody_behind(service: Service) -> None
             raise ZeroDivisionError
         price(service, 8000)
 
-    assert actors(write) == [first.pk, None, None]
+    assert keys_of_actors(write) == [first.pk, None, None]
     assert current_actor() is None
 
 
-def test_a_savepoint_made_by_hand_brings_nobody_back(service: Service) -> None:
-    """Told before the savepoint, left after it, and told again by taking it back."""
+def test_manual_savepoint_rollback_restores_no_actor(service: Service) -> None:
+    """The rollback would restore a setting that the block has already left."""
     person = UserFactory()
 
     def write() -> None:
         with acting_as(person):
             price(service, 6000)
             savepoint = transaction.savepoint_create()
-        price(service, 7000)  # the system is told
-        transaction.savepoint_rollback(savepoint)  # now the person would be again
+        price(service, 7000)  # sets the system
+        transaction.savepoint_rollback(savepoint)  # would restore the person
         price(service, 8000)
 
-    assert actors(write) == [person.pk, None]
+    assert keys_of_actors(write) == [person.pk, None]
 
 
-def test_an_error_between_savepoints_made_by_hand_brings_nobody_back(service: Service) -> None:
+def test_error_after_a_manual_savepoint_restores_no_actor(service: Service) -> None:
     person = UserFactory()
 
     def write() -> None:
@@ -332,16 +336,16 @@ def test_an_error_between_savepoints_made_by_hand_brings_nobody_back(service: Se
         execute("ROLLBACK TO SAVEPOINT here")
         price(service, 7000)
 
-    assert actors(write) == [person.pk, None]
+    assert keys_of_actors(write) == [person.pk, None]
 
 
-def test_who_acts_is_a_person_and_no_key(service: Service) -> None:
-    """A key would be taken for nobody, and the entry for the system's."""
+def test_actor_must_be_a_user_object(service: Service) -> None:
+    """A key would be taken for an anonymous actor, and its entry attributed to the system."""
     with pytest.raises(AttributeError), acting_as(UserFactory().pk):
         price(service, 6000)
 
 
-def test_a_lazy_user_who_is_read_in_transactions_is_read_once(service: Service) -> None:
+def test_lazy_user_is_loaded_once(service: Service) -> None:
     person = UserFactory()
     reads = []
 
@@ -359,11 +363,11 @@ def test_a_lazy_user_who_is_read_in_transactions_is_read_once(service: Service) 
             price(service, 6000)
             price(service, 7000)
 
-    assert actors(write) == [person.pk, person.pk]
+    assert keys_of_actors(write) == [person.pk, person.pk]
     assert reads == [1]
 
 
-def test_a_user_whose_reading_fails_fails_the_write(service: Service) -> None:
+def test_failing_load_of_the_user_fails_the_write(service: Service) -> None:
     def read() -> User:
         raise ZeroDivisionError
 
@@ -375,7 +379,7 @@ def test_a_user_whose_reading_fails_fails_the_write(service: Service) -> None:
     assert service.price_amount == 5000
 
 
-WAYS: dict[str, Callable[[], Any]] = {
+STATEMENTS: dict[str, Callable[[], Any]] = {
     "comment": lambda: execute("/* price */ -- of all\n UPDATE services SET price_amount = 6000"),
     "lower case": lambda: execute("update services set price_amount = 6000"),
     "cte": lambda: execute(
@@ -395,8 +399,8 @@ WAYS: dict[str, Callable[[], Any]] = {
 }
 
 
-@pytest.mark.parametrize("write", WAYS.values(), ids=WAYS)
-def test_whatever_the_statement_looks_like_it_is_the_ones_who_acts(
+@pytest.mark.parametrize("write", STATEMENTS.values(), ids=STATEMENTS)
+def test_every_kind_of_statement_is_attributed_to_the_actor(
     write: Callable[[], Any], service: Service
 ) -> None:
     person = UserFactory()
@@ -405,10 +409,10 @@ def test_whatever_the_statement_looks_like_it_is_the_ones_who_acts(
         with acting_as(person):
             write()
 
-    assert actors(acted) == [person.pk]
+    assert keys_of_actors(acted) == [person.pk]
 
 
-def test_a_function_that_writes_does_so_for_the_one_who_acts(service: Service) -> None:
+def test_write_by_a_function_is_attributed_to_the_actor(service: Service) -> None:
     execute(
         "CREATE FUNCTION pg_temp.raise_prices() RETURNS void LANGUAGE sql AS "
         "'UPDATE services SET price_amount = 6000'"
@@ -419,10 +423,10 @@ def test_a_function_that_writes_does_so_for_the_one_who_acts(service: Service) -
         with acting_as(person):
             execute("SELECT pg_temp.raise_prices()")
 
-    assert actors(acted) == [person.pk]
+    assert keys_of_actors(acted) == [person.pk]
 
 
-def test_copied_and_repeated_rows_are_the_ones_who_acts() -> None:
+def test_copied_and_repeated_rows_are_attributed_to_the_actor() -> None:
     person = UserFactory()
 
     def acted() -> None:
@@ -433,7 +437,7 @@ def test_copied_and_repeated_rows_are_the_ones_who_acts() -> None:
                 "INSERT INTO system_settings (key, value) VALUES (%s, '3')", [["three"], ["four"]]
             )
 
-    assert actors(acted) == [person.pk] * 4
+    assert keys_of_actors(acted) == [person.pk] * 4
 
 
 WRITES = [
@@ -473,25 +477,23 @@ def test_statement_that_may_write_gets_a_transaction() -> None:
 
 
 def test_statement_that_cannot_write_opens_no_transaction() -> None:
-    """It may be one that no transaction allows."""
+    """Some statements are not allowed in a transaction."""
     assert [statement for statement in READS if may_write(statement)] == []
 
 
-# -- what it costs ----------------------------------------------------------------------------
+# -- cost -------------------------------------------------------------------------------------
 
 
-def test_nothing_is_said_for_a_request_that_only_reads(
-    service: Service, django_assert_num_queries: Any
-) -> None:
+def test_reading_request_sets_no_actor(service: Service, django_assert_num_queries: Any) -> None:
     with acting_as(UserFactory()), django_assert_num_queries(2):
         Service.objects.count()
         list(Service.objects.all())
 
 
-def test_who_acts_is_said_once(service: Service, django_assert_num_queries: Any) -> None:
+def test_actor_is_set_once(service: Service, django_assert_num_queries: Any) -> None:
     person = UserFactory()
     with django_assert_num_queries(2 + 3), acting_as(person):
-        price(service, 6000)  # what the system wrote before is written into the log first
+        price(service, 6000)  # first writes the pending entries of the system
         price(service, 7000)
         with acting_as(person):
             price(service, 8000)
@@ -510,24 +512,22 @@ def test_who_acts_is_said_once(service: Service, django_assert_num_queries: Any)
         (["assistant", "owner", "editor", "client"], "owner"),
     ],
 )
-def test_somebody_acts_in_the_highest_role_they_have(
-    roles: list[str], role: str, service: Service
-) -> None:
+def test_actor_has_their_highest_role(roles: list[str], role: str, service: Service) -> None:
     person = UserFactory()
     for code in roles:
         person.user_roles.create(role_id=code)
     with acting_as(person):
-        (entry,) = told(lambda: price(service, 6000))
-    assert who(entry)[:2] == (person.pk, role)
+        (entry,) = capture_entries(lambda: price(service, 6000))
+    assert actor_of(entry)[:2] == (person.pk, role)
 
 
-def test_a_role_that_is_said_is_taken(service: Service) -> None:
+def test_explicit_role_is_used(service: Service) -> None:
     with acting_as(UserFactory(role="owner"), role="editor"):
-        (entry,) = told(lambda: price(service, 6000))
+        (entry,) = capture_entries(lambda: price(service, 6000))
     assert entry["actor_role"] == "editor"
 
 
-def test_who_takes_a_role_for_themselves_does_it_in_the_one_they_had(service: Service) -> None:
+def test_self_granted_role_is_recorded_under_the_old_role(service: Service) -> None:
     person = UserFactory(role="editor")
 
     def take() -> None:
@@ -536,10 +536,10 @@ def test_who_takes_a_role_for_themselves_does_it_in_the_one_they_had(service: Se
             person.user_roles.create(role_id="owner")
             price(service, 7000)
 
-    assert [entry["actor_role"] for entry in told(take)] == ["editor"] * 3
+    assert [entry["actor_role"] for entry in capture_entries(take)] == ["editor"] * 3
 
 
-def test_who_gives_up_a_role_does_it_in_that_one(service: Service) -> None:
+def test_given_up_role_is_recorded_under_that_role(service: Service) -> None:
     UserFactory(role="owner")
     person = UserFactory(role="owner")
 
@@ -549,14 +549,14 @@ def test_who_gives_up_a_role_does_it_in_that_one(service: Service) -> None:
             person.user_roles.filter(role_id="owner").update(role_id="editor")
             person.user_roles.all().delete()
 
-    assert [(e["action"], e["actor_role"]) for e in told(give_up)] == [
+    assert [(e["action"], e["actor_role"]) for e in capture_entries(give_up)] == [
         ("service_changed", "owner"),
         ("role_changed", "owner"),
         ("role_taken", "owner"),
     ]
 
 
-def test_what_is_remembered_of_one_is_not_of_another(service: Service) -> None:
+def test_cached_role_belongs_to_one_actor(service: Service) -> None:
     owner, editor = UserFactory(role="owner"), UserFactory(role="editor")
 
     def write() -> None:
@@ -569,16 +569,16 @@ def test_what_is_remembered_of_one_is_not_of_another(service: Service) -> None:
         with acting_as(owner):
             price(service, 7000)
 
-    assert [entry["actor_role"] for entry in told(write)] == ["owner", "editor", "owner"]
+    assert [entry["actor_role"] for entry in capture_entries(write)] == ["owner", "editor", "owner"]
 
 
-# -- rubbish ----------------------------------------------------------------------------------
+# -- invalid values ---------------------------------------------------------------------------
 
 UNKNOWN = "0199f0a0-0000-4000-8000-000000000007"
 NO_PERSON, NO_ROLE = "audit_log_entries_actor_user_id_fk", "audit_log_entries_actor_role_in_set"
 
 
-def test_a_person_who_does_not_exist_is_refused_by_name(service: Service) -> None:
+def test_unknown_person_is_refused_by_name(service: Service) -> None:
     before = last_seq()
     with refuses(NO_PERSON, "audit_log_entries"), acting_as(User()):
         price(service, 6000)
@@ -587,7 +587,7 @@ def test_a_person_who_does_not_exist_is_refused_by_name(service: Service) -> Non
 
 
 @pytest.mark.parametrize("text", ["anna", "1", "' OR true", UNKNOWN[:-1], f" {UNKNOWN}"])
-def test_what_is_no_key_of_a_person_is_refused_by_name(text: str, service: Service) -> None:
+def test_invalid_person_key_is_refused_by_name(text: str, service: Service) -> None:
     before = last_seq()
     with refuses(NO_PERSON, "audit_log_entries"):
         execute("SELECT set_config('ebalance.actor_user_id', %s, true)", [text])
@@ -597,7 +597,7 @@ def test_what_is_no_key_of_a_person_is_refused_by_name(text: str, service: Servi
 
 
 @pytest.mark.parametrize("role", ["admin", "OWNER", "owner ", "superuser"])
-def test_a_role_that_is_none_is_refused_by_name(role: str, service: Service) -> None:
+def test_unknown_role_is_refused_by_name(role: str, service: Service) -> None:
     before = last_seq()
     with refuses(NO_ROLE, "audit_log_entries"), acting_as(UserFactory(), role=role):
         price(service, 6000)
@@ -605,27 +605,25 @@ def test_a_role_that_is_none_is_refused_by_name(role: str, service: Service) -> 
     assert (service.price_amount, last_seq()) == (5000, before)
 
 
-def test_what_is_not_audited_asks_nobody_who_acts() -> None:
+def test_unaudited_write_does_not_check_the_actor() -> None:
     with acting_as(User(), role="nobody"):
-        assert told(lambda: UserFactory()) == []
+        assert capture_entries(lambda: UserFactory()) == []
 
 
 @pytest.mark.parametrize("address", ["rubbish", "1.2.3", "1.2.3.4/99", "::1%eth0", "x" * 10_000])
-def test_an_address_that_is_none_is_not_written_and_stops_nobody(
-    address: str, service: Service
-) -> None:
+def test_invalid_address_is_dropped_without_an_error(address: str, service: Service) -> None:
     execute("SELECT set_config('ebalance.ip_address', %s, true)", [address])
-    (entry,) = told(lambda: price(service, 6000))
+    (entry,) = capture_entries(lambda: price(service, 6000))
     assert entry["ip_address"] is None
 
 
-def test_a_user_agent_is_cut(service: Service) -> None:
+def test_long_user_agent_is_cut(service: Service) -> None:
     execute("SELECT set_config('ebalance.user_agent', %s, true)", ["я" * 10_000])
-    (entry,) = told(lambda: price(service, 6000))
-    assert entry["user_agent"] == "я" * 400
+    (entry,) = capture_entries(lambda: price(service, 6000))
+    assert entry["user_agent"] == "я" * 300
 
 
-def test_a_key_in_capitals_is_the_persons(service: Service) -> None:
+def test_uppercase_key_identifies_the_person(service: Service) -> None:
     person = UserFactory(role="editor")
     execute("SELECT set_config('ebalance.actor_user_id', %s, true)", [str(person.pk).upper()])
 
@@ -633,11 +631,11 @@ def test_a_key_in_capitals_is_the_persons(service: Service) -> None:
         person.user_roles.create(role_id="owner")
         price(service, 6000)
 
-    found = told(write)
-    assert [who(entry)[:2] for entry in found] == [(person.pk, "editor")] * 2
+    entries = capture_entries(write)
+    assert [actor_of(entry)[:2] for entry in entries] == [(person.pk, "editor")] * 2
 
 
-# -- verbs ------------------------------------------------------------------------------------
+# -- services ---------------------------------------------------------------------------------
 
 
 @transactional
@@ -645,33 +643,33 @@ def raise_price(service: Service, *, actor: User | None = None) -> None:
     price(service, 6000)
 
 
-def test_what_a_verb_writes_is_its_actors(service: Service) -> None:
+def test_write_of_a_service_is_attributed_to_its_actor(service: Service) -> None:
     person = UserFactory(role="owner")
-    (entry,) = told(lambda: raise_price(service, actor=person))
-    assert who(entry) == (person.pk, "owner", None, None)
+    (entry,) = capture_entries(lambda: raise_price(service, actor=person))
+    assert actor_of(entry) == (person.pk, "owner", None, None)
     assert current_actor() is None
 
 
-def test_a_verb_without_an_actor_is_the_systems(service: Service) -> None:
-    (entry,) = told(lambda: raise_price(service))
-    assert who(entry) == SYSTEM
+def test_service_without_an_actor_acts_as_the_system(service: Service) -> None:
+    (entry,) = capture_entries(lambda: raise_price(service))
+    assert actor_of(entry) == SYSTEM
 
 
-def test_in_a_request_a_verb_is_the_ones_who_is_logged_in(service: Service) -> None:
+def test_service_in_a_request_acts_as_the_logged_in_user(service: Service) -> None:
     owner, other = UserFactory(role="owner"), UserFactory()
 
     def write() -> None:
         with acting_as(owner, ip_address="203.0.113.7"):
             raise_price(service, actor=other)
 
-    (entry,) = told(write)
-    assert who(entry) == (owner.pk, "owner", "203.0.113.7", None)
+    (entry,) = capture_entries(write)
+    assert actor_of(entry) == (owner.pk, "owner", "203.0.113.7", None)
 
 
-def test_in_a_request_of_nobody_a_verb_is_its_actors(service: Service) -> None:
-    """A bot whose request names a person who has not logged in here."""
+def test_service_in_an_anonymous_request_acts_as_its_actor(service: Service) -> None:
+    """A bot's request names a person who has not logged in."""
     person = UserFactory()
-    (entry,) = told(
+    (entry,) = capture_entries(
         lambda: through_the_middleware(
             AnonymousUser(),
             lambda request: raise_price(service, actor=person),
@@ -679,34 +677,34 @@ def test_in_a_request_of_nobody_a_verb_is_its_actors(service: Service) -> None:
             HTTP_USER_AGENT="bot/1",
         )
     )
-    assert who(entry) == (person.pk, "client", "203.0.113.7", "bot/1")
+    assert actor_of(entry) == (person.pk, "client", "203.0.113.7", "bot/1")
 
 
-def test_a_verb_of_the_domain_names_its_actor() -> None:
+def test_domain_service_records_its_actor() -> None:
     owner = UserFactory(role="owner")
     service = ServiceFactory()
-    (entry,) = told(lambda: publish(service, actor=owner))
-    assert (entry["action"], who(entry)[:2]) == ("service_changed", (owner.pk, "owner"))
+    (entry,) = capture_entries(lambda: publish(service, actor=owner))
+    assert (entry["action"], actor_of(entry)[:2]) == ("service_changed", (owner.pk, "owner"))
 
 
-# -- what the application records -------------------------------------------------------------
+# -- entries of the application ---------------------------------------------------------------
 
 
-def test_an_entry_of_the_application_is_the_ones_who_acts() -> None:
+def test_application_entry_is_attributed_to_the_actor() -> None:
     person = UserFactory(role="assistant")
 
     def write() -> None:
         with acting_as(person, ip_address="203.0.113.7"):
             record_entry("looked", person)
 
-    (entry,) = told(write)
-    assert who(entry) == (person.pk, "assistant", "203.0.113.7", None)
+    (entry,) = capture_entries(write)
+    assert actor_of(entry) == (person.pk, "assistant", "203.0.113.7", None)
 
 
-def test_others_than_people_may_be_asked_for_a_key() -> None:
-    """What stands for a person in a request: whatever has a key."""
+def test_any_object_with_a_key_may_act() -> None:
+    """A request may carry any object with a key in place of a user."""
     person = UserFactory()
     setting = SystemSettingFactory()
     with acting_as(SimpleNamespace(pk=person.pk)):
-        (entry,) = told(lambda: update_sql(setting, value=3))
+        (entry,) = capture_entries(lambda: update_sql(setting, value=3))
     assert entry["actor_user_id"] == person.pk

@@ -1,4 +1,4 @@
-"""What load tests start from, and what must hold in the database afterwards. By SQL alone."""
+"""First rows and final checks of the load tests, by SQL alone."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ WHERE a.{KEEPS} AND b.{KEEPS}
   AND tstzrange(a.start_at_utc, a.end_at_utc + a.buffer_minutes * interval '1 minute')
    && tstzrange(b.start_at_utc, b.end_at_utc + b.buffer_minutes * interval '1 minute')
 """
-# A slot is reserved exactly while one appointment keeps it, or for ever by a completed one.
-SLOTS_ASTRAY = f"""
+# A slot is reserved exactly while one appointment blocks it; a completed one blocks it for ever.
+INCONSISTENT_SLOTS = f"""
 SELECT s.id, s.status, kept.number FROM availability_slots s CROSS JOIN LATERAL (
     SELECT count(*) AS number FROM appointments
     WHERE slot_id = s.id AND ({KEEPS} OR status = 'completed')) AS kept
@@ -38,8 +38,8 @@ WITH RECURSIVE chain AS (
 SELECT last FROM chain LEFT JOIN payments ON appointment_id = chain.id AND status = 'succeeded'
 GROUP BY last HAVING count(payments.id) = 0
 """
-# Of a session nobody keeps less than nothing or more than its price.
-MONEY_ASTRAY = """
+# The money kept for a session is between zero and its price.
+INCONSISTENT_MONEY = """
 WITH RECURSIVE chain AS (
     SELECT id AS first, id, price_amount FROM appointments WHERE rescheduled_from_id IS NULL
     UNION ALL
@@ -54,11 +54,11 @@ LEFT JOIN refunds ON aggregate_id = p.id
 GROUP BY first, price_amount
 HAVING sum(p.amount - coalesce(refunds.amount, 0)) NOT BETWEEN 0 AND price_amount
 """
-LEFT_OPEN = """
+OPEN_TRANSACTIONS = """
 SELECT state, query FROM pg_stat_activity
 WHERE datname = current_database() AND starts_with(state, 'idle in transaction')
 """
-OTHERS = """
+OTHER_SESSIONS = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
@@ -73,8 +73,8 @@ def keys(connection: psycopg.Connection, query: str, params: Params = ()) -> lis
     return [row[0] for row in rows(connection, query, params)]
 
 
-def services(connection: psycopg.Connection, *kinds: tuple[int, int]) -> list[UUID]:
-    """Published services of these lengths, minutes, and prices, roubles."""
+def insert_services(connection: psycopg.Connection, *kinds: tuple[int, int]) -> list[UUID]:
+    """Insert published services; each kind is a duration in minutes and a price in roubles."""
     return keys(
         connection,
         "INSERT INTO services (slug, title, description_markdown, format, duration_minutes, "
@@ -87,7 +87,7 @@ def services(connection: psycopg.Connection, *kinds: tuple[int, int]) -> list[UU
     )
 
 
-def clients(connection: psycopg.Connection, number: int) -> list[UUID]:
+def insert_clients(connection: psycopg.Connection, number: int) -> list[UUID]:
     return keys(
         connection,
         "INSERT INTO users (email) SELECT 'client-' || n || '@example.com' "
@@ -96,7 +96,7 @@ def clients(connection: psycopg.Connection, number: int) -> list[UUID]:
     )
 
 
-def slots(
+def insert_slots(
     connection: psycopg.Connection, hours: Sequence[datetime], minutes: int = 60, pause: int = 0
 ) -> list[UUID]:
     return keys(
@@ -108,8 +108,8 @@ def slots(
     )
 
 
-def deadlocks(database: Database) -> int:
-    """How many there have been, solved by another try or not. A session counts when it ends."""
+def count_deadlocks(database: Database) -> int:
+    """Count the deadlocks, retried or not. PostgreSQL counts those of a session when it ends."""
     with database.connect(autocommit=True) as connection:
-        assert eventually(lambda: keys(connection, OTHERS) == [0])
+        assert eventually(lambda: keys(connection, OTHER_SESSIONS) == [0])
         return keys(connection, DEADLOCKS)[0]

@@ -1,4 +1,4 @@
-"""A row becomes something else while its sealed value, or what it was, is not loaded."""
+"""A row changes its kind while its sealed value or its old kind is not loaded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def status_of(form: IntakeForm) -> str:
 
 
 @pytest.mark.parametrize("loaded", PARTS, ids=" ".join)
-def test_half_a_form_is_not_submitted(loaded: tuple[str, ...]) -> None:
+def test_incomplete_form_is_not_submitted(loaded: tuple[str, ...]) -> None:
     form = IntakeForm.objects.only(*loaded).get(pk=draft({"version": 1}).pk)
     form.status, form.submitted_at = "submitted", timezone.now()
     with pytest.raises(PayloadInvalid):
@@ -39,7 +39,7 @@ def test_half_a_form_is_not_submitted(loaded: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("loaded", PARTS, ids=" ".join)
-def test_a_whole_form_is_submitted(loaded: tuple[str, ...]) -> None:
+def test_complete_form_is_submitted(loaded: tuple[str, ...]) -> None:
     form = IntakeForm.objects.only(*loaded).get(pk=draft(PAYLOADS["intake"]).pk)
     form.status, form.submitted_at = "submitted", timezone.now()
     form.save()
@@ -47,7 +47,7 @@ def test_a_whole_form_is_submitted(loaded: tuple[str, ...]) -> None:
     assert IntakeForm.objects.get(pk=form.pk).payload_encrypted.open() == PAYLOADS["intake"]
 
 
-def test_update_submits_whole_forms_only() -> None:
+def test_update_submits_complete_forms_only() -> None:
     whole, half = draft(PAYLOADS["intake"]), draft({"version": 1})
     change = {"status": "submitted", "submitted_at": timezone.now()}
     with pytest.raises(PayloadInvalid):
@@ -57,7 +57,7 @@ def test_update_submits_whole_forms_only() -> None:
     assert status_of(whole) == "submitted"
 
 
-def test_update_makes_no_diary_another_one() -> None:
+def test_update_does_not_change_the_type_of_a_diary() -> None:
     entry = DiaryEntryFactory(diary_type="gratitude")
     with pytest.raises(PayloadInvalid):
         DiaryEntry.objects.filter(pk=entry.pk).update(diary_type="abc")
@@ -69,7 +69,7 @@ def test_update_makes_no_diary_another_one() -> None:
     [("status",), ("contact_value_encrypted", "contact_value_bidx"), ("preferred_contact",)],
     ids=" ".join,
 )
-def test_a_channel_that_the_contact_is_none_of_is_refused(loaded: tuple[str, ...]) -> None:
+def test_channel_that_does_not_fit_the_contact_is_refused(loaded: tuple[str, ...]) -> None:
     written = WaitlistRequestFactory(
         preferred_contact="telegram", contact_value_encrypted=Plaintext("@Anna_Petrova")
     )
@@ -88,7 +88,7 @@ def test_a_channel_that_the_contact_is_none_of_is_refused(loaded: tuple[str, ...
     [("status",), ("contact_value_encrypted", "contact_value_bidx"), ("preferred_contact",)],
     ids=" ".join,
 )
-def test_the_index_follows_the_channel(loaded: tuple[str, ...]) -> None:
+def test_blind_index_follows_the_channel(loaded: tuple[str, ...]) -> None:
     digits = "79991234567"  # a phone, and a Telegram id
     written = WaitlistRequestFactory(
         preferred_contact="phone", contact_value_encrypted=Plaintext(digits)
@@ -101,7 +101,7 @@ def test_the_index_follows_the_channel(loaded: tuple[str, ...]) -> None:
     assert stored.contact_value_encrypted.open() == digits
 
 
-def test_update_takes_no_channel_alone() -> None:
+def test_update_of_the_channel_alone_is_refused() -> None:
     written = WaitlistRequestFactory()
     with pytest.raises(UnsealedValue):
         WaitlistRequest.objects.filter(pk=written.pk).update(preferred_contact="telegram")

@@ -1,7 +1,6 @@
-"""A stranger with the rights of ebalance_app changes a price; the log always knows the price.
+"""An attacker with the rights of ebalance_app changes a price; the log always records it.
 
-Whatever is sent, in whatever order, and whatever of it is refused: at the end the price that stands
-is the one that the last entry tells.
+After every attempt, whether refused or not, the stored price equals the price in the last entry.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ NEW = (
     "price_amount) VALUES ('one', 'Встреча', '', 'online', 50, 7)"
 )
 
-# Each is tried as one session, statement by statement; a refused one is rolled back.
+# Each attempt is one session, statement by statement; a refused statement is rolled back.
 ATTEMPTS: dict[str, list[str]] = {
     "plainly": [RAISE],
     "in a transaction": ["BEGIN", RAISE, RAISE, "COMMIT"],
@@ -205,7 +204,7 @@ def database(module_database: Database, django_db_blocker: Any) -> Database:
 
 
 def attempt(database: Database, statements: list[str]) -> list[str]:
-    """Send them as ebalance_app; returns what was refused."""
+    """Send the statements as ebalance_app; return the codes of the refusals."""
     refused = []
     session = database.connect(autocommit=True)
     with suppress(psycopg.OperationalError), session:
@@ -227,7 +226,7 @@ FROM public.services s
 
 
 @pytest.mark.parametrize("statements", ATTEMPTS.values(), ids=ATTEMPTS)
-def test_the_log_knows_the_price_whatever_is_tried(
+def test_log_records_the_current_price_after_every_attempt(
     database: Database, statements: list[str]
 ) -> None:
     with database.connect(autocommit=True) as owner:
@@ -235,27 +234,27 @@ def test_the_log_knows_the_price_whatever_is_tried(
         refused = attempt(database, statements)
         after = owner.execute(CURRENT).fetchall()
         assert after
-        for _service, price, told in after:
-            assert price == told
+        for _service, price, logged_price in after:
+            assert price == logged_price
         gone = {key for key, *_ in before} - {key for key, *_ in after}
         for key in gone:
             assert owner.execute(
                 "SELECT action FROM audit_log_entries WHERE entity_id = %s ORDER BY seq DESC",
                 [key],
             ).fetchone() == ("service_deleted",)
-    # What is tried above is either allowed, and told, or refused for a reason of its own.
+    # Each attempt is either allowed and recorded, or refused for its own reason.
     assert {code[:2] for code in refused} <= {"42", "23", "25", "0A", "22", "55", "57", "3B"}
 
 
-def test_what_is_tried_would_change_a_price(database: Database) -> None:
+def test_plain_update_changes_a_price(database: Database) -> None:
     with database.connect(autocommit=True) as owner:
         before = owner.execute(CURRENT).fetchall()
         assert attempt(database, [RAISE]) == []
         assert owner.execute(CURRENT).fetchall() != before
 
 
-def test_an_entry_cannot_wait_for_ever(database: Database) -> None:
-    """Somebody keeps the chain: who changes a price waits, and gives up with nothing written."""
+def test_wait_for_the_chain_ends_with_lock_timeout(database: Database) -> None:
+    """Another session holds the lock: the update waits, times out and writes nothing."""
     with database.connect(autocommit=True) as owner, database.connect() as other:
         before = owner.execute(CURRENT).fetchall()
         other.execute("SELECT take_lock('audit_chain')")

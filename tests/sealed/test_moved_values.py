@@ -1,4 +1,4 @@
-"""A sealed value belongs to one column of one row: moved, it is refused or does not open."""
+"""A sealed value belongs to one column of one row; a moved value is refused or does not open."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.case_loops import check_each
 from tests.factories import LeadNoteFactory
 from tests.sealed.support import (
     PHONE,
-    again,
     each_sealed,
-    filled,
+    filled_row,
     identity,
-    sent,
+    record_sql,
+    reload,
     texts,
 )
 from tests.support import execute
@@ -31,25 +31,25 @@ pytestmark = pytest.mark.django_db
 
 
 @each_sealed
-def test_a_value_of_another_row_is_not_assigned(field: SealedField) -> None:
-    one, two = filled(field.model), filled(field.model)
+def test_value_of_another_row_is_refused(field: SealedField) -> None:
+    one, two = filled_row(field.model), filled_row(field.model)
     before = getattr(two, field.attname)
-    with sent() as found, pytest.raises(UnsealedValue):
+    with record_sql() as log, pytest.raises(UnsealedValue):
         setattr(two, field.attname, getattr(one, field.attname))
     assert getattr(two, field.attname) is before
-    assert not found.statements
-    # Itself is no other row.
-    setattr(two, field.attname, getattr(again(two), field.attname))
+    assert not log.statements
+    # A value of the same row is accepted.
+    setattr(two, field.attname, getattr(reload(two), field.attname))
     two.save()
 
 
-def test_a_value_of_another_column_is_not_assigned() -> None:
+def test_value_of_another_column_is_refused() -> None:
     row = identity()
     with pytest.raises(UnsealedValue):
         row.phone_encrypted = row.email_encrypted
     with pytest.raises(UnsealedValue):
         LeadIdentity(id=row.pk, lead=row.lead, phone_encrypted=row.email_encrypted)
-    assert again(row).phone_encrypted.open() == PHONE
+    assert reload(row).phone_encrypted.open() == PHONE
 
 
 def saved(row: Any) -> None:
@@ -93,17 +93,17 @@ def by_plain_queryset(row: Any) -> None:
         by_plain_queryset,
     ],
 )
-def test_row_whose_key_changed_is_not_written(write: Any) -> None:
+def test_row_with_a_changed_key_is_not_written(write: Any) -> None:
     def check(case: tuple[bool, bool]) -> None:
         is_read, has_key = case
         other, row = LeadNoteFactory(), LeadNoteFactory()
         if is_read:
-            row = again(row)
+            row = reload(row)
         row.pk = other.pk if has_key else None
         before = texts(other)
-        with sent() as found, pytest.raises((SealingError, ValueError)), transaction.atomic():
+        with record_sql() as log, pytest.raises((SealingError, ValueError)), transaction.atomic():
             write(row)
-        assert not found.writes
+        assert not log.writes
         assert texts(other) == before
         assert LeadNote.objects.count() == 2
 
@@ -111,12 +111,12 @@ def test_row_whose_key_changed_is_not_written(write: Any) -> None:
 
 
 def test_a_row_is_cloned_by_opening_it() -> None:
-    row = again(LeadNoteFactory())
+    row = reload(LeadNoteFactory())
     text = row.note_encrypted.open()
     row.pk, row._state.adding = uuid7(), True
     row.note_encrypted = Plaintext(text)
     row.save()
-    assert again(row).note_encrypted.open() == text
+    assert reload(row).note_encrypted.open() == text
 
 
 def pickled(row: Any) -> Any:
@@ -127,12 +127,12 @@ def test_copy_of_a_row_opens_and_saves() -> None:
     for copied in (copy.copy, copy.deepcopy, pickled):
         for is_read in (True, False):
             row = LeadNoteFactory(note_encrypted=Plaintext("мне страшно"))
-            twin = copied(again(row) if is_read else row)
+            twin = copied(reload(row) if is_read else row)
             assert twin.note_encrypted.open() == "мне страшно", copied
             twin.note_encrypted = Plaintext("мне лучше")
             twin.save()
             assert row.note_encrypted.open() == "мне страшно", copied
-            assert again(row).note_encrypted.open() == "мне лучше", copied
+            assert reload(row).note_encrypted.open() == "мне лучше", copied
 
 
 def test_pickle_contains_ciphertext() -> None:
@@ -148,7 +148,7 @@ def test_pickle_contains_ciphertext() -> None:
 
 @each_sealed
 def test_ciphertext_moved_by_sql_does_not_open(field: SealedField) -> None:
-    one, two = filled(field.model), filled(field.model)
+    one, two = filled_row(field.model), filled_row(field.model)
     table, column = field.model._meta.db_table, field.column
     execute(
         f'UPDATE "{table}" a SET "{column}" = b."{column}" FROM "{table}" b '
@@ -156,7 +156,7 @@ def test_ciphertext_moved_by_sql_does_not_open(field: SealedField) -> None:
         [one.pk, two.pk, two.pk, one.pk],
     )
     for row in (one, two):
-        value = getattr(again(row), column)
+        value = getattr(reload(row), column)
         with pytest.raises(SealBroken) as caught:
             value.open()
         assert value.text not in str(caught.value)
@@ -167,10 +167,10 @@ def test_ciphertext_moved_to_another_column_does_not_open() -> None:
     row = identity()
     execute("UPDATE lead_identities SET phone_encrypted = email_encrypted")
     with pytest.raises(SealBroken):
-        again(row).phone_encrypted.open()
+        reload(row).phone_encrypted.open()
 
 
-def test_a_value_of_no_known_row_is_told_which() -> None:
+def test_value_without_a_row_needs_its_id() -> None:
     note, other = LeadNoteFactory(), LeadNoteFactory()
     value = LeadNote.objects.values_list("note_encrypted", flat=True).get(pk=note.pk)
     with pytest.raises(SealingError, match="needs the id of the row"):
@@ -185,9 +185,9 @@ def rowless(row: LeadNote) -> Any:
     return LeadNote.objects.values_list("note_encrypted", flat=True).get(pk=row.pk)
 
 
-def test_a_value_of_values_proves_itself_by_opening_in_its_row() -> None:
+def test_value_without_a_row_is_assigned_to_its_own_row_only() -> None:
     note, other = LeadNoteFactory(), LeadNoteFactory()
-    before = again(other).note_encrypted.text
+    before = reload(other).note_encrypted.text
     with pytest.raises(UnsealedValue):
         other.note_encrypted = rowless(note)
     columns = LeadNote.objects.values().get(pk=note.pk)
@@ -197,27 +197,27 @@ def test_a_value_of_values_proves_itself_by_opening_in_its_row() -> None:
         LeadNote.objects.bulk_create([LeadNote(**columns | {"id": uuid7()})])
     with pytest.raises(UnsealedValue):
         LeadNote.objects.bulk_update([LeadNote(**columns | {"id": other.pk})], ["note_encrypted"])
-    assert again(other).note_encrypted.text == before
+    assert reload(other).note_encrypted.text == before
     note.note_encrypted = rowless(note)  # its own
     note.save()
     LeadNote(**columns).save(force_update=True)
-    assert again(note).note_encrypted.open()
+    assert reload(note).note_encrypted.open()
 
 
-def test_an_expression_by_hand_gives_no_row_the_value_of_another() -> None:
+def test_manual_expression_cannot_move_a_value_to_another_row() -> None:
     note, other = LeadNoteFactory(), LeadNoteFactory()
-    before = texts(again(note)), texts(again(other))
+    before = texts(reload(note)), texts(reload(other))
     field = LeadNote._meta.get_field("note_encrypted")
     note.note_encrypted = Plaintext("новое")
-    stored = again(note).note_encrypted
-    for value in (note.note_encrypted, stored, rowless(again(note))):
+    stored = reload(note).note_encrypted
+    for value in (note.note_encrypted, stored, rowless(reload(note))):
         for condition in ({"pk": other.pk}, {"lead": other.lead_id}):
             case = models.Case(
                 models.When(**condition, then=models.Value(value, output_field=field))
             )
-            with sent() as found, pytest.raises(UnsealedValue):
+            with record_sql() as log, pytest.raises(UnsealedValue):
                 LeadNote.objects.update(note_encrypted=case)
-            assert not found.statements
+            assert not log.statements
     mine = models.Value(note.note_encrypted, output_field=field)
     theirs = models.Value(other.note_encrypted, output_field=field)
     for case in (
@@ -227,7 +227,7 @@ def test_an_expression_by_hand_gives_no_row_the_value_of_another() -> None:
         models.Case(models.When(~models.Q(pk=note.pk), then=mine)),
         models.Case(models.When(pk__in=[note.pk, other.pk], then=mine)),
     ):
-        with sent() as found, pytest.raises(UnsealedValue):
+        with record_sql() as log, pytest.raises(UnsealedValue):
             LeadNote.objects.update(note_encrypted=case)
-        assert not found.writes
-    assert (texts(again(note)), texts(again(other))) == before
+        assert not log.writes
+    assert (texts(reload(note)), texts(reload(other))) == before

@@ -1,7 +1,7 @@
-"""Who acts, where connections outlive requests: nobody is carried into somebody else's.
+"""The actor on connections that outlive a request: it never leaks into another request.
 
-Everything here is committed: autocommit, transactions, pools, poolers, threads, coroutines and
-programs without Django.
+The tests commit: autocommit, transactions, pools, poolers, threads, coroutines and programs without
+Django.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def database(module_database: Database, django_db_blocker: Any) -> Iterator[Data
 
 @pytest.fixture(autouse=True)
 def usable(database: Database, django_db_blocker: Any) -> Iterator[None]:
-    """Whatever a test does, the connection is left as it was found."""
+    """Restore the connection after each test."""
     with django_db_blocker.unblock():
         yield
         assert current_actor() is None
@@ -64,8 +64,8 @@ def usable(database: Database, django_db_blocker: Any) -> Iterator[None]:
         assert not connection.in_atomic_block
 
 
-def logged(write: Callable[[], Any]) -> list[tuple[Any, ...]]:
-    """Who wrote the entries that ``write`` leaves: key, role, address."""
+def recorded_actors(write: Callable[[], Any]) -> list[tuple[Any, ...]]:
+    """The actors of the entries that ``write`` causes: key, role, address."""
     before = last_seq()
     write()
     return [
@@ -83,14 +83,14 @@ def pid() -> int:
 
 
 def price(amount: int | None = None) -> None:
-    """Another price each time, so that there is something to tell."""
+    """Set a new price each time, so that there is an entry."""
     Service.objects.update(price_amount=amount or next(PRICES))
 
 
 PRICES = iter(range(10_000, 1_000_000))
 
 
-def settings_added(*keys: str) -> None:
+def add_settings(*keys: str) -> None:
     SystemSetting.objects.bulk_create([SystemSetting(key=key, value=1) for key in keys])
 
 
@@ -127,27 +127,27 @@ AUTOCOMMITTED: dict[str, Callable[[], Any]] = {
     "function": raise_by_function,
     "record": lambda: record_entry("tried", Service.objects.get()),
     "copy": lambda: copy_rows("system_settings", ["key", "value"], [[f"k{next(PRICES)}", "1"]]),
-    "bulk_create": lambda: settings_added(f"k{next(PRICES)}"),
+    "bulk_create": lambda: add_settings(f"k{next(PRICES)}"),
     "delete()": lambda: SystemSetting.objects.filter(key__startswith="k").delete(),
 }
 
 
 @pytest.mark.parametrize("write", AUTOCOMMITTED.values(), ids=AUTOCOMMITTED)
-def test_a_write_outside_of_a_transaction_is_the_ones_who_acts(write: Callable[[], Any]) -> None:
-    settings_added(f"k{next(PRICES)}")
+def test_autocommitted_write_is_attributed_to_the_actor(write: Callable[[], Any]) -> None:
+    add_settings(f"k{next(PRICES)}")
     person = UserFactory(role="owner")
 
     def acted() -> None:
         with acting_as(person, ip_address="203.0.113.7"):
             write()
 
-    found = logged(acted)
-    assert found
-    assert set(found) == {(person.pk, "owner", "203.0.113.7")}
-    assert set(logged(write)) <= {SYSTEM}
+    entries = recorded_actors(acted)
+    assert entries
+    assert set(entries) == {(person.pk, "owner", "203.0.113.7")}
+    assert set(recorded_actors(write)) <= {SYSTEM}
 
 
-def test_reading_outside_of_a_transaction_stays_outside() -> None:
+def test_read_outside_of_a_transaction_opens_none() -> None:
     with acting_as(UserFactory()):
         Service.objects.count()
         assert connection.connection.info.transaction_status.name == "IDLE"
@@ -155,7 +155,7 @@ def test_reading_outside_of_a_transaction_stays_outside() -> None:
         assert connection.connection.info.transaction_status.name == "IDLE"
 
 
-def test_a_refused_write_outside_of_a_transaction_leaves_the_connection_usable() -> None:
+def test_refused_autocommitted_write_leaves_a_usable_connection() -> None:
     person = UserFactory()
 
     def write() -> None:
@@ -166,10 +166,10 @@ def test_a_refused_write_outside_of_a_transaction_leaves_the_connection_usable()
                 price()
             price()
 
-    assert [key for key, *_ in logged(write)] == [person.pk]
+    assert [key for key, *_ in recorded_actors(write)] == [person.pk]
 
 
-def test_by_hand_each_transaction_is_told_who_acts() -> None:
+def test_each_manual_transaction_sets_the_actor() -> None:
     person = UserFactory()
 
     def write() -> None:
@@ -191,7 +191,7 @@ def test_by_hand_each_transaction_is_told_who_acts() -> None:
             transaction.rollback()
             transaction.set_autocommit(True)
 
-    assert [key for key, *_ in logged(write)] == [person.pk] * 3 + [None] * 2
+    assert [key for key, *_ in recorded_actors(write)] == [person.pk] * 3 + [None] * 2
 
 
 # -- one connection, one request after another ----------------------------------------------------
@@ -214,7 +214,7 @@ async def change_later(request: HttpRequest) -> HttpResponse:
 
 
 def change_beside() -> None:
-    """In a thread, and a connection, of its own."""
+    """In its own thread and connection."""
     try:
         price()
     finally:
@@ -242,9 +242,9 @@ def signed_in() -> tuple[Client, User]:
     return client, person
 
 
-def one_after_another() -> set[int]:
-    """Requests of two people and of nobody, each told as its own; returns the backends."""
-    (first, anna), (second, boris), nobody = signed_in(), signed_in(), Client()
+def request_in_turn() -> set[int]:
+    """Send requests of two people and anonymous ones, check their actors, return the backends."""
+    (first, anna), (second, boris), anonymous = signed_in(), signed_in(), Client()
     pids: set[int] = set()
 
     def ask(client: Client, address: str) -> None:
@@ -254,30 +254,30 @@ def one_after_another() -> set[int]:
 
     def write() -> None:
         ask(first, "/change")
-        ask(nobody, "/change")
+        ask(anonymous, "/change")
         ask(second, "/change")
         ask(first, "/fail")
-        ask(nobody, "/change")
+        ask(anonymous, "/change")
         price()
 
-    here = "203.0.113.7"
-    assert logged(write) == [
-        *[(anna.pk, "editor", here)] * 2,
-        *[(None, "system", here)] * 2,
-        *[(boris.pk, "editor", here)] * 2,
-        *[(None, "system", here)] * 2,
+    address = "203.0.113.7"
+    assert recorded_actors(write) == [
+        *[(anna.pk, "editor", address)] * 2,
+        *[(None, "system", address)] * 2,
+        *[(boris.pk, "editor", address)] * 2,
+        *[(None, "system", address)] * 2,
         SYSTEM,
     ]
     return pids
 
 
-def test_a_connection_that_persists_carries_nobody_along(addresses: None) -> None:
-    assert len(one_after_another()) == 1
+def test_persistent_connection_keeps_no_actor(addresses: None) -> None:
+    assert len(request_in_turn()) == 1
 
 
 @contextmanager
 def pooled() -> Iterator[None]:
-    """Django's connections come from a pool of one."""
+    """Use a connection pool of size one."""
     options = connection.settings_dict["OPTIONS"]
     connection.close()
     options["pool"] = {"min_size": 1, "max_size": 1, "timeout": HANG_TIMEOUT}
@@ -289,13 +289,13 @@ def pooled() -> Iterator[None]:
         del options["pool"]
 
 
-def test_a_pool_carries_nobody_along(addresses: None) -> None:
+def test_pool_keeps_no_actor(addresses: None) -> None:
     with pooled():
         assert connection.pool is not None
-        assert len(one_after_another()) == 1
+        assert len(request_in_turn()) == 1
 
 
-def test_a_pool_gets_a_connection_back_that_nobody_is_told_on() -> None:
+def test_connection_returns_to_the_pool_without_an_actor() -> None:
     person = UserFactory()
     with pooled():
         with acting_as(person), suppress(ZeroDivisionError), transaction.atomic():
@@ -306,14 +306,14 @@ def test_a_pool_gets_a_connection_back_that_nobody_is_told_on() -> None:
             transaction.set_autocommit(False)
             price()
             connection.close()  # in the middle of a transaction
-        assert logged(price) == [SYSTEM]
+        assert recorded_actors(price) == [SYSTEM]
         assert pid() == first
 
 
-def test_a_pooler_lends_one_session_to_one_transaction_after_another(database: Database) -> None:
-    """As in transaction mode: the clients' transactions take turns on one session."""
+def test_pooled_transactions_on_one_session_have_separate_actors(database: Database) -> None:
+    """As in a pooler's transaction mode: the clients' transactions share one session."""
     anna, boris = UserFactory(role="client"), UserFactory(role="assistant")
-    tell = "SELECT set_config('ebalance.actor_user_id', %s::text, true)"
+    set_actor = "SELECT set_config('ebalance.actor_user_id', %s::text, true)"
     raised = "UPDATE services SET price_amount = price_amount + 1"
 
     def write() -> None:
@@ -321,14 +321,14 @@ def test_a_pooler_lends_one_session_to_one_transaction_after_another(database: D
             turns = [(anna, True), (None, True), (boris, True), (anna, False), (None, True)]
             for person, is_kept in turns:
                 if person:
-                    session.execute(tell, [person.pk])
+                    session.execute(set_actor, [person.pk])
                 session.execute(raised)
                 if is_kept:
                     session.commit()
                 else:
                     session.rollback()
 
-    assert logged(write) == [
+    assert recorded_actors(write) == [
         (anna.pk, "client", None),
         SYSTEM,
         (boris.pk, "assistant", None),
@@ -339,7 +339,7 @@ def test_a_pooler_lends_one_session_to_one_transaction_after_another(database: D
 # -- threads and coroutines -----------------------------------------------------------------------
 
 
-def test_a_thread_acts_for_itself() -> None:
+def test_each_thread_has_its_own_actor() -> None:
     people = [UserFactory() for _ in range(8)]
 
     def work(person: User) -> None:
@@ -351,12 +351,12 @@ def test_a_thread_acts_for_itself() -> None:
     assert (
         run_concurrently(*(lambda person=person: work(person) for person in people)) == [None] * 8
     )
-    found = entries_since(before)
-    assert len(found) == 40
-    assert all(entry["actor_user_id"] == entry["entity_id"] for entry in found)
+    entries = entries_since(before)
+    assert len(entries) == 40
+    assert all(entry["actor_user_id"] == entry["entity_id"] for entry in entries)
 
 
-def test_a_new_thread_acts_for_nobody() -> None:
+def test_new_thread_has_no_actor() -> None:
     def work() -> None:
         try:
             price()
@@ -369,10 +369,10 @@ def test_a_new_thread_acts_for_nobody() -> None:
             thread.start()
             thread.join()
 
-    assert logged(write) == [SYSTEM]
+    assert recorded_actors(write) == [SYSTEM]
 
 
-def test_requests_at_once_in_one_event_loop_are_told_apart(addresses: None) -> None:
+def test_concurrent_requests_in_one_event_loop_have_separate_actors(addresses: None) -> None:
     people = [UserFactory() for _ in range(4)]
 
     async def ask(person: User | None) -> None:
@@ -387,45 +387,45 @@ def test_requests_at_once_in_one_event_loop_are_told_apart(addresses: None) -> N
 
     before = last_seq()
     async_to_sync(all_of_them)()
-    found = [
+    keys = [
         entry["actor_user_id"]
         for entry in entries_since(before)
         if entry["action"] == "service_changed"
     ]
-    assert Counter(found) == dict.fromkeys([*(person.pk for person in people), None], 5)
+    assert Counter(keys) == dict.fromkeys([*(person.pk for person in people), None], 5)
 
 
-# -- when telling fails ---------------------------------------------------------------------------
+# -- failures to set the actor --------------------------------------------------------------------
 
 
-def killed(database: Database) -> None:
-    """End the backend of Django's connection, as an administrator or a crash does."""
+def kill_backend(database: Database) -> None:
+    """Terminate the backend of Django's connection, like an administrator or a crash."""
     with database.connect(autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid()])
 
 
-def test_a_connection_that_is_lost_when_it_is_told_is_made_anew(database: Database) -> None:
+def test_connection_lost_while_the_actor_is_set_is_replaced(database: Database) -> None:
     person = UserFactory()
 
     def write() -> None:
         with acting_as(person):
-            killed(database)
+            kill_backend(database)
             with pytest.raises(OperationalError), transaction.atomic():
                 price()
             assert connection.connection is None
             with transaction.atomic():
                 price()
-            killed(database)
+            kill_backend(database)
             with pytest.raises(OperationalError):
                 price()
             price()
-        killed(database)
+        kill_backend(database)
         with pytest.raises(OperationalError):
             price()
         connection.close()
         price()
 
-    assert [key for key, *_ in logged(write)] == [person.pk, person.pk, None]
+    assert [key for key, *_ in recorded_actors(write)] == [person.pk, person.pk, None]
 
 
 def test_a_lost_connection_of_a_pool_is_replaced(database: Database) -> None:
@@ -434,16 +434,16 @@ def test_a_lost_connection_of_a_pool_is_replaced(database: Database) -> None:
     def write() -> None:
         with acting_as(person):
             price()
-            killed(database)
+            kill_backend(database)
             with pytest.raises(OperationalError), transaction.atomic():
                 price()
             price()
 
     with pooled():
-        assert [key for key, *_ in logged(write)] == [person.pk] * 2
+        assert [key for key, *_ in recorded_actors(write)] == [person.pk] * 2
 
 
-def test_a_connection_lost_within_a_block_leaves_nobody_acting(database: Database) -> None:
+def test_connection_lost_in_a_block_leaves_no_actor_behind(database: Database) -> None:
     person = UserFactory()
 
     def lose() -> None:
@@ -451,7 +451,7 @@ def test_a_connection_lost_within_a_block_leaves_nobody_acting(database: Databas
             price()
             with acting_as(person):
                 price()
-                killed(database)
+                kill_backend(database)
                 price()
 
     def write() -> None:
@@ -459,10 +459,10 @@ def test_a_connection_lost_within_a_block_leaves_nobody_acting(database: Databas
             lose()
         price()
 
-    assert logged(write) == [SYSTEM]
+    assert recorded_actors(write) == [SYSTEM]
 
 
-def test_whatever_stops_the_telling_no_transaction_stays_open(monkeypatch: Any) -> None:
+def test_interrupted_setting_of_the_actor_leaves_no_transaction_open(monkeypatch: Any) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -472,10 +472,10 @@ def test_whatever_stops_the_telling_no_transaction_stays_open(monkeypatch: Any) 
         with acting_as(person), pytest.raises(KeyboardInterrupt), transaction.atomic():
             price()
     assert connection.connection is None
-    assert logged(price) == [SYSTEM]
+    assert recorded_actors(price) == [SYSTEM]
 
 
-def test_a_user_who_cannot_be_read_begins_no_transaction() -> None:
+def test_unreadable_user_begins_no_transaction() -> None:
     def read() -> User:
         execute("SELECT 1/0")
         raise AssertionError("unreachable")
@@ -483,11 +483,11 @@ def test_a_user_who_cannot_be_read_begins_no_transaction() -> None:
     with acting_as(SimpleLazyObject(read)), pytest.raises(DatabaseError), transaction.atomic():
         price()
     assert connection.connection.info.transaction_status.name == "IDLE"
-    assert logged(price) == [SYSTEM]
+    assert recorded_actors(price) == [SYSTEM]
 
 
-def test_a_user_who_is_read_by_writing_is_read_without_an_actor() -> None:
-    """A session that has ended is deleted when it is looked at."""
+def test_load_of_the_user_writes_without_an_actor() -> None:
+    """Reading an expired session deletes it."""
     person, reads = UserFactory(), []
 
     def read() -> User:
@@ -502,14 +502,14 @@ def test_a_user_who_is_read_by_writing_is_read_without_an_actor() -> None:
                 price()
             price()
 
-    assert [key for key, *_ in logged(write)] == [None, person.pk, person.pk]
+    assert [key for key, *_ in recorded_actors(write)] == [None, person.pk, person.pk]
     assert reads == [1]
 
 
-# -- what a transaction is refused for ------------------------------------------------------------
+# -- refused transactions -------------------------------------------------------------------------
 
 
-def test_a_verb_learns_of_an_actor_who_is_none_after_its_work() -> None:
+def test_service_with_an_unknown_actor_fails_after_its_work() -> None:
     @transactional
     def raise_price(*, actor: User) -> None:
         price()
@@ -535,7 +535,7 @@ with psycopg.connect(conninfo, autocommit=True) as connection:
 
 
 def program(database: Database, *statements: str) -> None:
-    """Another process with psycopg, statement by statement."""
+    """Run the statements one by one in a process with psycopg."""
     subprocess.run(
         [sys.executable, "-c", PROGRAM],
         input=json.dumps([database.conninfo, statements]),
@@ -560,8 +560,8 @@ def psql(database: Database, *statements: str, typed: str | None = None) -> None
     )
 
 
-def as_documented(person: User, address: str) -> list[str]:
-    """What the module says that a program without Django sends."""
+def documented_statements(person: User, address: str) -> list[str]:
+    """The statements that the module documents for programs without Django."""
     indented = [
         line for line in (actor_module.__doc__ or "").splitlines() if line.startswith("    ")
     ]
@@ -570,18 +570,18 @@ def as_documented(person: User, address: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_the_documented_statements_tell_who_acts(database: Database) -> None:
+def test_documented_statements_set_the_actor(database: Database) -> None:
     person = UserFactory(role="assistant")
-    statements = [*as_documented(person, "203.0.113.7"), RAISE, "COMMIT", RAISE]
+    statements = [*documented_statements(person, "203.0.113.7"), RAISE, "COMMIT", RAISE]
     assert len(statements) == 5
     them = (person.pk, "assistant", "203.0.113.7")
-    assert logged(lambda: program(database, *statements)) == [them, SYSTEM]
-    one = "; ".join([*as_documented(person, "203.0.113.7"), RAISE, "COMMIT"])
-    assert logged(lambda: psql(database, one, RAISE)) == [them, SYSTEM]
+    assert recorded_actors(lambda: program(database, *statements)) == [them, SYSTEM]
+    one = "; ".join([*documented_statements(person, "203.0.113.7"), RAISE, "COMMIT"])
+    assert recorded_actors(lambda: psql(database, one, RAISE)) == [them, SYSTEM]
 
 
 @pytest.mark.slow
-def test_psql_and_its_copy_are_told(database: Database) -> None:
+def test_writes_of_psql_are_recorded(database: Database) -> None:
     lead = LeadFactory()
 
     def write() -> None:
@@ -591,31 +591,31 @@ def test_psql_and_its_copy_are_told(database: Database) -> None:
 
     before = last_seq()
     write()
-    found = entries_since(before)
-    assert [(entry["action"], entry["entity_key"]) for entry in found] == [
+    entries = entries_since(before)
+    assert [(entry["action"], entry["entity_key"]) for entry in entries] == [
         ("lead_status_changed", None),
         ("setting_added", "typed"),
         ("setting_removed", "typed"),
     ]
-    assert found[0]["entity_id"] == lead.pk
+    assert entries[0]["entity_id"] == lead.pk
 
 
-def test_a_transaction_that_a_program_rolls_back_is_not_told(database: Database) -> None:
-    assert logged(lambda: program(database, "BEGIN", RAISE, "ROLLBACK")) == []
+def test_rolled_back_transaction_of_a_program_is_not_recorded(database: Database) -> None:
+    assert recorded_actors(lambda: program(database, "BEGIN", RAISE, "ROLLBACK")) == []
 
 
 @pytest.mark.slow
-def test_a_setting_of_the_session_stays_until_it_ends(database: Database) -> None:
-    """What a program must not do: SET without LOCAL. It harms the program's own session only."""
+def test_session_level_actor_lasts_until_the_session_ends(database: Database) -> None:
+    """A program must not SET without LOCAL; if it does, only its own session is affected."""
     person = UserFactory()
-    said = f"SET ebalance.actor_user_id = '{person.pk}'"
-    assert [key for key, *_ in logged(lambda: program(database, said, RAISE, RAISE))] == (
-        [person.pk] * 2
-    )
-    assert logged(lambda: program(database, RAISE)) == [SYSTEM]
+    statement = f"SET ebalance.actor_user_id = '{person.pk}'"
+    assert [
+        key for key, *_ in recorded_actors(lambda: program(database, statement, RAISE, RAISE))
+    ] == ([person.pk] * 2)
+    assert recorded_actors(lambda: program(database, RAISE)) == [SYSTEM]
 
 
-# -- a lock for the end ---------------------------------------------------------------------------
+# -- the lock of the chain ------------------------------------------------------------------------
 
 IS_FREE = """
 SELECT count(*) = 1
@@ -623,8 +623,8 @@ FROM (SELECT FROM locks WHERE name = 'audit_chain' FOR UPDATE SKIP LOCKED) unloc
 """
 
 
-def test_the_chain_is_locked_at_the_end_of_a_transaction_only(database: Database) -> None:
-    """Whoever waits for a slow transaction waits for its rows, not for the log."""
+def test_chain_is_locked_only_at_the_end_of_a_transaction(database: Database) -> None:
+    """A slow transaction blocks others by its rows, not by the log."""
     person = UserFactory()
     with database.connect(autocommit=True) as other:
         other.execute("SELECT take_lock('audit_chain')")  # the first use adds the row
@@ -636,8 +636,8 @@ def test_the_chain_is_locked_at_the_end_of_a_transaction_only(database: Database
         assert other.execute(IS_FREE).fetchone() == (True,)
 
 
-def test_sixteen_writers_do_not_wait_in_a_circle() -> None:
-    """Each has rows of its own, written in either order, and one row that all of them change."""
+def test_sixteen_writers_do_not_deadlock() -> None:
+    """Each writes its own rows, in either order, and one row that all of them share."""
     shared = ServiceFactory()
     people = [UserFactory() for _ in range(16)]
     rows = [(LeadFactory(), ServiceFactory()) for _ in people]
@@ -658,14 +658,14 @@ def test_sixteen_writers_do_not_wait_in_a_circle() -> None:
 
     before = last_seq()
     assert run_concurrently(*(partial(work, number) for number in range(16))) == [None] * 16
-    found = entries_since(before)
-    assert len(found) == 16 * rounds * 3 == last_seq() - before
-    assert Counter(e["actor_user_id"] for e in found) == {p.pk: rounds * 3 for p in people}
-    told = [e["new_value"]["price_amount"] for e in found if e["entity_id"] == shared.pk]
-    assert told == [*range(told[0], told[0] + 16 * rounds)]
+    entries = entries_since(before)
+    assert len(entries) == 16 * rounds * 3 == last_seq() - before
+    assert Counter(e["actor_user_id"] for e in entries) == {p.pk: rounds * 3 for p in people}
+    prices = [e["new_value"]["price_amount"] for e in entries if e["entity_id"] == shared.pk]
+    assert prices == [*range(prices[0], prices[0] + 16 * rounds)]
 
 
-def test_an_error_of_psycopg_names_the_rule(database: Database) -> None:
+def test_psycopg_error_names_the_rule(database: Database) -> None:
     with database.connect() as session:
         session.execute("SELECT set_config('ebalance.actor_user_id', 'anna', true)")
         session.execute(RAISE)

@@ -1,0 +1,40 @@
+"""The database's clock in tests: rules and the audit log ask ``fact_clock()`` for the time.
+
+The template of the test databases has a ``fact_clock()`` that reads the setting
+``tests.fact_clock``; without the setting it is the clock itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+LATE = "2199-01-01Z"
+REPLACED = """
+CREATE OR REPLACE FUNCTION public.fact_clock() RETURNS timestamptz LANGUAGE sql VOLATILE
+    PARALLEL SAFE
+    RETURN coalesce(nullif(current_setting('tests.fact_clock', true), '')::timestamptz,
+                    clock_timestamp())
+"""
+
+
+def _set(value: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('tests.fact_clock', %s, false)", [value])
+
+
+@contextmanager
+def fact_clock_at(time: datetime | str) -> Iterator[None]:
+    """Set the clock of the rules to ``time`` for this session."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('tests.fact_clock', true)")
+        (before,) = cursor.fetchone()
+    _set(str(time))
+    try:
+        yield
+    finally:
+        _set(before or "")
