@@ -2,8 +2,8 @@
 
     make test-oldest
 
-Arguments are passed to pytest. Does nothing if the system has no PostgreSQL 15; the workflow runs
-these tests on several servers.
+Arguments are passed to pytest; with paths among them it runs those tests alone. Does nothing if the
+system has no PostgreSQL 15; the workflow runs these tests on several servers.
 """
 
 from __future__ import annotations
@@ -35,12 +35,14 @@ def main() -> int:
     server = Server(BIN_DIR, folder / "data", options={"fsync": "off"}, quiet=True)
     try:
         server.start("ebalance")
-        tests = [
+        every = [
             str(path)
             for path in sorted((ROOT / "tests").iterdir())
             if path.stem not in LEFT_OUT and (path.is_dir() or path.name.startswith("test_"))
         ]
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *sys.argv[1:]]
+        chosen = any(argument.startswith("tests/") for argument in sys.argv[1:])
+        tests = sys.argv[1:] if chosen else [*sys.argv[1:], *every]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         environment = {**os.environ, "DATABASE_URL": server.url("ebalance")}
         return subprocess.run([*command, *tests], cwd=ROOT, env=environment).returncode
     finally:

@@ -11,6 +11,7 @@ from ebalance.db import lengths, rules
 from ebalance.db.fields import Entity, SingleLineTextField
 from ebalance.db.schema.classification import p0
 from ebalance.db.schema.retention import until
+from ebalance.db.times import PlannedTime
 
 
 class Lease(Entity):
@@ -28,7 +29,7 @@ class Lease(Entity):
     holder = SingleLineTextField(
         max_length=lengths.OPAQUE_ID, db_comment=p0("host and process that hold it")
     )
-    expires_at = models.DateTimeField(db_comment=p0("when it ends unless it is renewed, UTC"))
+    expires_at = PlannedTime(db_comment=p0("when it ends unless it is renewed, UTC"))
 
     retention = until("expires_at")
 

@@ -19,7 +19,7 @@ from ebalance.db.fields import (
 )
 from ebalance.db.schema.classification import ACCOUNTING, of_person, p0
 from ebalance.db.schema.retention import kept, purged
-from ebalance.db.times import FactTime, now_default
+from ebalance.db.times import FactTime, PlannedTime, now_default
 
 from ..querysets import PaymentQuerySet, WebhookEventQuerySet
 from .appointments import Appointment
@@ -236,7 +236,7 @@ class PaymentWebhookEvent(Entity):
         null=True, blank=True, db_comment=p0("when it took effect, or ended without one, UTC")
     )
     attempts = models.IntegerField(default=0, db_default=0, db_comment=p0("tries so far"))
-    next_attempt_at = models.DateTimeField(
+    next_attempt_at = PlannedTime(
         db_default=now_default(), db_comment=p0("not to be tried again before, UTC")
     )
     last_error = ClosedSet(LastError, null=True, blank=True, db_comment=p0("last failure"))

@@ -123,7 +123,8 @@ def receive_webhook(
     (event,) = lock_rows(
         PaymentWebhookEvent.objects.filter(provider=provider, provider_event_id=event_id)
     )
-    if event.processed_at is None:
+    # The same id about another payment is stored already and is not applied to this one.
+    if event.processed_at is None and event.provider_payment_id == payment_id:
         event.amount, event.currency = roubles, currency
         apply_event(event, locked, failure_category=failure_category, clock=clock)
     return event

@@ -20,6 +20,7 @@ from tests.booking.reference import BLOCKING
 TABLES = (
     "appointments",
     "payments",
+    "refunds",
     "availability_slots",
     "payment_webhook_events",
     "outbox_events",
@@ -87,11 +88,26 @@ def outbox(state: State, *types: str) -> list[Row]:
 
 
 def refunds(state: State) -> dict[UUID, int]:
-    """Return the roubles due back, by payment."""
+    """Return the roubles that are due back or were given back, by payment."""
     due: dict[UUID, int] = defaultdict(int)
-    for event in outbox(state, "refund_due"):
-        due[event["aggregate_id"]] += event["payload"]["amount"]
+    for row in state["refunds"].values():
+        if row["status"] != "failed":
+            due[row["payment_id"]] += row["amount"]
     return due
+
+
+def check_refund_events(state: State) -> None:
+    """Each refund that is due, and each that was given back, is published once."""
+    due = {
+        key: row["amount"] for key, row in state["refunds"].items() if row["reason"] != "by_hand"
+    }
+    given = {
+        key: row["amount"] for key, row in state["refunds"].items() if row["status"] == "succeeded"
+    }
+    for event_type, expected in {"refund_due": due, "payment_refunded": given}.items():
+        payloads = [event["payload"] for event in outbox(state, event_type)]
+        published = {UUID(payload["refund_id"]): payload["amount"] for payload in payloads}
+        assert (published, len(payloads)) == (expected, len(expected))
 
 
 def check_no_overlap(state: State) -> None:
@@ -122,6 +138,7 @@ def check_money(state: State) -> None:
     """Each succeeded payment belongs to a session or is due back, and no refund exceeds it."""
     due = refunds(state)
     payments = state["payments"]
+    by_hand = {row["payment_id"] for row in state["refunds"].values() if row["reason"] == "by_hand"}
     for key, amount in due.items():
         assert 0 < amount <= payments[key]["amount"], (payments[key], amount)
     for rows in chains(state):
@@ -137,9 +154,11 @@ def check_money(state: State) -> None:
         assert kept <= last["price_amount"]
         match last["status"], last["outcome"]:
             case "confirmed" | "completed", _:
-                assert kept >= agreed
-                assert not any(due[p["id"]] for p in succeeded if due[p["id"]] < p["amount"])
-            case ("pending_payment", _) | ("canceled", None | "canceled_by_provider"):
+                if not any(p["id"] in by_hand for p in succeeded):
+                    assert kept >= agreed
+            case "pending_payment", _:
+                assert kept < agreed
+            case "canceled", None | "canceled_by_provider":
                 assert kept == 0
             case "canceled", "canceled_by_client":
                 (cancellation,) = [
@@ -147,13 +166,13 @@ def check_money(state: State) -> None:
                     for e in outbox(state, "appointment_canceled")
                     if e["aggregate_id"] == last["id"]
                 ]
-                given = [
-                    e["payload"]["amount"]
-                    for e in outbox(state, "refund_due")
-                    if e["payload"]["reason"] == "canceled" and e["aggregate_id"] in due
-                    if payments[e["aggregate_id"]]["appointment_id"] in keys
-                ]
-                assert sum(given) == cancellation["payload"].get("refund_amount", 0)
+                promised: dict[UUID, int] = {}
+                for row in state["refunds"].values():
+                    of_chain = payments[row["payment_id"]]["appointment_id"] in keys
+                    if of_chain and row["reason"] == "canceled":
+                        promised.setdefault(row["payment_id"], row["amount"])
+                refund = cancellation["payload"].get("refund_amount", 0)
+                assert sum(promised.values()) == refund
             case _:
                 raise AssertionError(last)
 

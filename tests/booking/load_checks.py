@@ -45,14 +45,13 @@ WITH RECURSIVE chain AS (
     UNION ALL
     SELECT chain.first, a.id, a.price_amount
     FROM appointments a JOIN chain ON a.rescheduled_from_id = chain.id),
-refunds AS (
-    SELECT aggregate_id, sum((payload ->> 'amount')::int) AS amount FROM outbox_events
-    WHERE event_type = 'refund_due' AND payload ->> 'reason' <> 'already_over' GROUP BY 1)
-SELECT first, price_amount, sum(p.amount), sum(refunds.amount) FROM chain
+returned AS (
+    SELECT payment_id, sum(amount) AS amount FROM refunds WHERE status <> 'failed' GROUP BY 1)
+SELECT first, price_amount, sum(p.amount), sum(returned.amount) FROM chain
 JOIN payments p ON p.appointment_id = chain.id AND p.status = 'succeeded'
-LEFT JOIN refunds ON aggregate_id = p.id
+LEFT JOIN returned ON payment_id = p.id
 GROUP BY first, price_amount
-HAVING sum(p.amount - coalesce(refunds.amount, 0)) NOT BETWEEN 0 AND price_amount
+HAVING sum(p.amount - coalesce(returned.amount, 0)) NOT BETWEEN 0 AND price_amount
 """
 OPEN_TRANSACTIONS = """
 SELECT state, query FROM pg_stat_activity

@@ -9,7 +9,7 @@ import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from typing import Any, ClassVar
@@ -44,6 +44,7 @@ from tests.booking.invariants import (
     check_leads,
     check_money,
     check_no_overlap,
+    check_refund_events,
     check_slots,
     check_tracking,
     read_state,
@@ -566,7 +567,7 @@ class Machine(RuleBasedStateMachine):
         needs="payments",
         n=ROW_NUMBER,
         kind=KINDS,
-        amount=st.sampled_from(["right"] * 6 + ["more", "none"]),
+        amount=st.sampled_from(["right"] * 6 + ["half", "part", "more", "none"]),
         currency=mostly("RUB", "USD", "roubles"),
         category=CATEGORIES,
         refund=ROW_NUMBER,
@@ -597,9 +598,15 @@ class Machine(RuleBasedStateMachine):
         with self.step():
             self.receive(
                 kind=kind,
-                object_id=f"refund-{refund % 3}" if kind == "refund.succeeded" else None,
+                object_id=f"refund-{refund}" if kind == "refund.succeeded" else None,
                 provider_id="never-heard-of" if unknown else self.provider_id(payment),
-                amount={"right": payment.amount, "more": payment.amount + 1, "none": 0}[amount],
+                amount={
+                    "right": payment.amount,
+                    "half": payment.amount // 2,
+                    "part": 300,
+                    "more": payment.amount + 1,
+                    "none": 0,
+                }[amount],
                 currency=currency,
                 category=category,
             )
@@ -704,7 +711,7 @@ class Machine(RuleBasedStateMachine):
         n=ROW_NUMBER,
         purpose=st.sampled_from(["deposit", "full"]),
         kind=KINDS,
-        amount=st.sampled_from(["right", "more", "none"]),
+        amount=st.sampled_from(["right", "half", "part", "more", "none"]),
         before=st.booleans(),
     )
     def provider_sends_another_webhook(
@@ -864,7 +871,11 @@ class Machine(RuleBasedStateMachine):
     )
     def service_changes(self, n: int, change: Mapping[str, Any]) -> None:
         service = self.pick(self.world.services, n)
+        new = self.columns(replace(service, **change))
         with self.step():
+            is_sold = new["status"] == "published" and new["price_amount"]
+            if is_sold and new["cancel_free_hours"] is None:
+                return  # the database refuses it
             if (service.status, change.get("status")) == ("archived", "published"):
                 self.write("services", service.key, status="draft")
             for name, value in change.items():
@@ -926,6 +937,7 @@ class Booking(Machine):
         check_no_overlap(state)
         check_slots(state)
         check_money(state)
+        check_refund_events(state)
         check_final_rows(state, before)
         check_announcements(state)
         check_tracking(state)
@@ -985,6 +997,10 @@ class Booking(Machine):
                 for p in world.payments
             },
         )
+        assert sorted(
+            (row["payment_id"], row["amount"], row["reason"], row["status"])
+            for row in state["refunds"].values()
+        ) == sorted((r.payment.key, r.amount, r.reason, r.status) for r in world.refunds)
         assert_rows_equal(
             state["availability_slots"],
             {

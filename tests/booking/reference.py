@@ -128,6 +128,15 @@ class Payment:
 
 
 @dataclass(eq=False)
+class Refund:
+    payment: Payment
+    amount: int
+    reason: str
+    status: str = "due"
+    provider_id: str | None = None
+
+
+@dataclass(eq=False)
 class Delivery:
     kind: str
     object_id: str
@@ -156,6 +165,7 @@ class World:
     slots: list[Slot] = field(default_factory=list)
     appointments: list[Appointment] = field(default_factory=list)
     payments: list[Payment] = field(default_factory=list)
+    refunds: list[Refund] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
     announced: list[Announcement] = field(default_factory=list)
     tracked: list[tuple[str, Any]] = field(default_factory=list)
@@ -177,8 +187,25 @@ class World:
         chain = self.chain(row)
         return [p for p in self.payments if p.appointment in chain]
 
+    def balance(self, payment: Payment) -> int:
+        """The part of a payment that the practice keeps."""
+        return payment.amount - sum(
+            r.amount for r in self.refunds if r.payment is payment and r.status != "failed"
+        )
+
     def paid(self, row: Appointment) -> int:
-        return sum(p.amount for p in self.payments_of(row) if p.status == "succeeded")
+        return sum(self.balance(p) for p in self.payments_of(row) if p.status == "succeeded")
+
+    def agreed(self, row: Appointment) -> int:
+        return row.price if row.deposit is None else row.deposit
+
+    def promised(self, row: Appointment, reason: str) -> int:
+        """The first refund of each payment for this reason."""
+        first: dict[Payment, int] = {}
+        for refund in self.refunds:
+            if refund.reason == reason and refund.payment in self.payments_of(row):
+                first.setdefault(refund.payment, refund.amount)
+        return sum(first.values())
 
     def overlapping(self, time: Time) -> Iterator[Appointment]:
         for other in self.appointments:
@@ -251,9 +278,19 @@ class World:
         if row.time.slot is not None:
             row.time.slot.status = "available"
 
+    def owe(self, payment: Payment, reason: str, at_most: int | None = None) -> None:
+        amount = self.balance(payment)
+        amount = amount if at_most is None else min(amount, at_most)
+        if amount > 0:
+            self.refunds.append(Refund(payment, amount, reason))
+            self.announce("refund_due", payment, amount=amount, reason=reason)
+
     def expire(self, row: Appointment) -> None:
         row.status, row.canceled_at = "canceled", self.now
         self.free_slot(row)
+        for payment in self.payments:
+            if payment.appointment is row and payment.status == "succeeded":
+                self.owe(payment, "time_gone")
         self.announce("hold_expired", row)
 
     def add_appointment(self, row: Appointment) -> None:
@@ -357,13 +394,13 @@ class World:
             return row.refund
         if row.status == "canceled" and row.outcome is None:
             # The hold expired: late payments are due back unless a new row took the time.
-            return 0 if self.successor(row) else self.paid(row)
+            return 0 if self.successor(row) else self.promised(row, "time_gone")
         if not row.is_blocking:
             raise Refusal("TransitionRefused")
         left = row.time.start - self.now
         if by == "client" and row.status == "confirmed" and left <= timedelta(0):
             raise Refusal("TooLateToCancel")
-        paid = min(self.paid(row), row.price)
+        paid = self.paid(row)
         row.refund = row.service.refund(paid, left) if by == "client" else paid
         row.status, row.outcome, row.canceled_at = "canceled", outcome, self.now
         self.free_slot(row)
@@ -378,9 +415,8 @@ class World:
         for payment in reversed(
             [p for p in self.payments_by_success if p in self.payments_of(row)]
         ):
-            share = min(left, payment.amount)
-            if share:
-                self.announce("refund_due", payment, amount=share, reason="canceled")
+            share = min(left, self.balance(payment))
+            self.owe(payment, "canceled", at_most=share)
             left -= share
 
     def reschedule(
@@ -467,7 +503,8 @@ class World:
         if any(p.status == "pending" for p in others):
             refusals.add("PaymentInProgress")
         amount = (row.deposit or 0) if purpose == "deposit" else row.price - paid
-        if amount <= 0 or (purpose == "deposit" and paid):
+        again = any(p.status == "succeeded" and p.purpose == purpose for p in others)
+        if amount <= 0 or again or (purpose == "deposit" and paid):
             refusals.add("NothingToPay")
         if refusals:
             raise Refusal(*refusals)
@@ -483,9 +520,9 @@ class World:
         if payment.provider_id or any(p.provider_id == provider_id for p in self.payments):
             raise Refusal("ProviderIdTaken")
         payment.provider_id = provider_id
-        for delivery in self.deliveries:
-            if delivery.provider_id == provider_id and not delivery.done:
-                self.apply(delivery, "canceled")
+        waiting = [d for d in self.deliveries if d.provider_id == provider_id and not d.done]
+        for delivery in sorted(waiting, key=lambda d: d.kind != "refund.succeeded"):
+            self.apply(delivery, "canceled")
 
     def fail(self, payment: Payment, category: str) -> None:
         if category == "nonsense":
@@ -517,7 +554,7 @@ class World:
         delivery = Delivery(kind, object_id or provider_id, provider_id, amount, currency)
         for earlier in self.deliveries:
             if (earlier.kind, earlier.object_id) == (kind, delivery.object_id):
-                if earlier.done:
+                if earlier.done or earlier.provider_id != provider_id:
                     return earlier
                 earlier.amount, earlier.currency = amount, currency
                 delivery = earlier
@@ -539,7 +576,10 @@ class World:
             delivery.error = "unknown_payment"
             return
         has_amount = delivery.kind in ("payment.succeeded", "payment.waiting_for_capture")
-        if has_amount and (delivery.amount, delivery.currency) != (payment.amount, "RUB"):
+        fits = (delivery.amount, delivery.currency) == (payment.amount, "RUB")
+        if delivery.kind == "refund.succeeded":
+            has_amount, fits = True, self.can_be_returned(payment, delivery)
+        if has_amount and not fits:
             if delivery.error != "amount_mismatch":
                 self.announce("payment_amount_mismatch", delivery)
             delivery.error = "amount_mismatch"
@@ -553,24 +593,57 @@ class World:
             case "payment.waiting_for_capture" if payment.status == "pending":
                 self.announce("payment_to_capture", payment, amount=payment.amount)
             case "refund.succeeded":
-                self.announce("payment_refunded", payment)
+                self.record_refund(payment, delivery)
+
+    def can_be_returned(self, payment: Payment, delivery: Delivery) -> bool:
+        returned = sum(
+            r.amount for r in self.refunds if r.payment is payment and r.status == "succeeded"
+        )
+        return delivery.currency == "RUB" and 0 < delivery.amount <= payment.amount - returned
+
+    def record_refund(self, payment: Payment, delivery: Delivery) -> None:
+        amount = delivery.amount
+        due = [r for r in self.refunds if r.payment is payment and r.status == "due"]
+        refund = next((r for r in due if r.amount == amount), None)
+        if refund is None:
+            for other in due:
+                other.status = "failed"
+            refund = Refund(payment, amount, "by_hand")
+            self.refunds.append(refund)
+            rest = sum(other.amount for other in due) - amount
+            if rest > 0:
+                self.owe(payment, due[-1].reason, at_most=rest)
+        refund.status, refund.provider_id = "succeeded", delivery.object_id
+        self.announce("payment_refunded", payment, amount=amount)
 
     def succeed(self, payment: Payment) -> None:
         if payment.status == "succeeded":
             return
         if payment.status != "pending":
-            self.announce("refund_due", payment, amount=payment.amount, reason="already_over")
+            self.owe(payment, "already_over")
             return
         payment.status = "succeeded"
         self.payments_by_success.append(payment)
         self.announce("payment_succeeded", payment, amount=payment.amount)
-        row = self.session_for_payment(self.chain(payment.appointment)[-1])
+        last = self.chain(payment.appointment)[-1]
+        if self.waits_for_money(last):
+            return
+        row = self.session_for_payment(last)
         if row is None:
-            self.announce("refund_due", payment, amount=payment.amount, reason="time_gone")
+            self.owe(payment, "time_gone")
             return
         self.track("booking_paid", payment.amount)
         if row.status == "paid":
             self.mark_confirmed(row)
+        if self.paid(row) > row.price:
+            self.owe(payment, "overpaid", at_most=self.paid(row) - row.price)
+
+    def waits_for_money(self, row: Appointment) -> bool:
+        if row.status != "pending_payment" or self.paid(row) >= self.agreed(row):
+            return False
+        if row.has_expired_hold(self.now):
+            return row.time.start > self.now and not self.is_blocked(row.time)
+        return row.time.end > self.now
 
     def session_for_payment(self, row: Appointment) -> Appointment | None:
         """Return the session that the payment pays for, if there is one."""
@@ -583,7 +656,7 @@ class World:
         elif row.status == "pending_payment":
             if row.time.end <= self.now:
                 return self.expire_unpayable(row)
-        elif row.outcome is None and self.can_reclaim(row):
+        elif row.outcome is None and self.can_reclaim(row) and self.paid(row) >= self.agreed(row):
             again = self.next_row(row, self.agreed_time(row))
             self.add_appointment(again)
             row = again

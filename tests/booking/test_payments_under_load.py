@@ -97,14 +97,23 @@ class Case:
     def has_wrong_delivery(self) -> bool:
         return any(step.startswith("wrong") for step in self.story)
 
+    @property
+    def has_refund(self) -> bool:
+        return "refund" in self.story
+
     def delivery(self, step: str) -> dict[str, str]:
+        """A refund gives back half of the payment."""
+        amount = self.amount // 2 if "refund" in step else self.amount + (step == "wrong amount")
         made = {
             "event_type": KIND.get(step, "payment.succeeded"),
             "provider_payment_id": self.key,
-            "amount": f"{self.amount + (step == 'wrong amount')}.00",
+            "amount": f"{amount}.00",
             "currency": "USD" if step == "wrong currency" else "RUB",
         }
-        return made | ({"object_id": f"{step} of {self.key}"} if "refund" in step else {})
+        return made | ({"object_id": self.refund_id(step)} if "refund" in step else {})
+
+    def refund_id(self, step: str) -> str:
+        return f"{step.replace(' ', '-')}-of-{self.key}"
 
 
 def pick(dice: random.Random, weighted: dict[Any, int]) -> Any:
@@ -215,7 +224,8 @@ class Outcome:
     errors: dict[str, str | None] = field(default_factory=dict)
     seen: dict[str, tuple[str, str]] = field(default_factory=dict)  # amount and currency
     published: Counter = field(default_factory=Counter)
-    refunds: list[tuple[str, int]] = field(default_factory=list)  # reason, roubles
+    refunds: list[tuple[str, int]] = field(default_factory=list)  # due: reason, roubles
+    balance: int = 0  # the amount without refunds that are not failed
     has_time: bool = False  # the last appointment of its chain is in force
 
 
@@ -228,6 +238,14 @@ WITH RECURSIVE chain AS (
 SELECT p.id FROM payments p WHERE EXISTS (
     SELECT FROM chain WHERE first = p.appointment_id
     AND status IN ('paid', 'confirmed', 'completed'))
+"""
+
+
+BALANCES = """
+SELECT provider_payment_id, amount - (
+    SELECT coalesce(sum(r.amount), 0) FROM refunds r
+    WHERE r.payment_id = p.id AND r.status <> 'failed')
+FROM payments p
 """
 
 
@@ -262,6 +280,8 @@ def outcomes(connection: psycopg.Connection) -> dict[str, Outcome]:
         "JOIN payment_webhook_events e ON o.aggregate_id = e.id",
     ):
         results[key].published[event] += 1
+    for key, balance in rows(connection, BALANCES):
+        results[key].balance = balance
     with_time = set(keys(connection, HAVE_TIME))
     for key, payment in rows(connection, "SELECT provider_payment_id, id FROM payments"):
         results[key].has_time = payment in with_time
@@ -272,7 +292,9 @@ def check_case(case: Case, result: Outcome) -> None:
     """Check the only correct effect of the deliveries of a payment."""
     success, cancellation = f"payment.succeeded:{case.key}", f"payment.canceled:{case.key}"
     events = {f"{KIND.get(step, 'payment.succeeded')}:{case.key}" for step in case.story}
-    refunds = {f"refund.succeeded:{step} of {case.key}" for step in case.story if "refund" in step}
+    refunds = {
+        f"refund.succeeded:{case.refund_id(step)}" for step in case.story if "refund" in step
+    }
     events = {event for event in events if not event.startswith("refund")} | refunds
     assert set(result.received) == events
 
@@ -298,15 +320,24 @@ def check_case(case: Case, result: Outcome) -> None:
     assert result.published["payment_to_capture"] <= ("capture" in case.story)
     assert result.published["payment_refunded"] == len(refunds)
 
-    # A succeeded payment has a session or is refunded, in full and once.
+    # A succeeded payment has a session or is refunded, in full and once. An earlier refund
+    # may leave too little for the session.
     if first == "succeeded" and result.has_time:
         assert result.refunds == []
+        assert result.balance == case.amount - len(refunds) * (case.amount // 2)
+    elif first == "succeeded" and case.has_refund:
+        assert result.balance == 0 or case.fate in ("held", "expires", "expired")
+        assert {reason for reason, _ in result.refunds} <= {"time_gone", "canceled"}
     elif first == "succeeded":
         ((reason, amount),) = result.refunds
         assert amount == case.amount
         assert reason in ("time_gone", "canceled")
     elif paid is not None:
-        assert result.refunds == [("already_over", case.amount)]
+        assert result.balance == 0
+        if case.has_refund:
+            assert {reason for reason, _ in result.refunds} <= {"already_over"}
+        else:
+            assert result.refunds == [("already_over", case.amount)]
         assert result.errors[success] == "out_of_order"
     else:
         assert result.refunds == []
@@ -315,7 +346,7 @@ def check_case(case: Case, result: Outcome) -> None:
 
 def check_fate(case: Case, result: Outcome) -> None:
     """Only a payment whose time was lost has no session."""
-    if result.status != "succeeded":
+    if result.status != "succeeded" or case.has_refund:
         return
     if case.fate in ("held", "expires", "expired", "swept"):
         assert result.has_time

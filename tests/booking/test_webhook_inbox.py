@@ -127,6 +127,16 @@ def test_refunds_of_one_payment_differ_by_their_object_id() -> None:
     assert reload_statuses(payment) == ["succeeded"]
 
 
+def test_refund_id_of_another_payment_takes_no_effect() -> None:
+    first, second = known_payment(book()), known_payment(book())
+    deliver(second)
+    waiting = deliver(first, REFUNDED, object_id="refund-1", amount="0.50")
+    again = deliver(second, REFUNDED, object_id="refund-1", amount="300.00")
+    assert again == waiting
+    assert (again.provider_payment_id, again.amount) == (first.provider_payment_id, Decimal("0.50"))
+    assert not Refund.objects.exists()
+
+
 def test_unknown_event_type_is_stored_and_ignored() -> None:
     payment = known_payment(book())
     before = table_checksums()
