@@ -68,10 +68,10 @@ class AuditCheckpointAdmin(ReadOnly, ModelAdmin):
 
 @admin.register(Lock)
 class LockAdmin(ReadOnly, ModelAdmin):
-    list_display = ("name", "number")
-    list_filter = ("name",)
-    search_fields = ("name__exact",)
-    ordering = ("name", "number")
+    list_display = ("kind", "number")
+    list_filter = ("kind",)
+    search_fields = ("number__exact",)
+    ordering = ("kind", "number")
 
 
 @admin.register(MessageTemplate)

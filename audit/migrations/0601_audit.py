@@ -150,7 +150,7 @@ class Migration(migrations.Migration):
                                 serialize=False,
                             ),
                         ),
-                        ("name", models.TextField(db_comment="P0 · code of the lock")),
+                        ("kind", models.TextField(db_comment="P0 · what is locked")),
                         (
                             "number",
                             models.IntegerField(
@@ -166,66 +166,19 @@ class Migration(migrations.Migration):
                         "db_table": "locks",
                         "db_table_comment": "Rows that writers lock; a role that only reads cannot",
                         "constraints": [
-                            models.UniqueConstraint(
-                                fields=("name", "number"), name="locks_once_per_name_and_number"
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(
-                                    models.Func(
-                                        models.F("name"),
-                                        function="is_code",
-                                        output_field=models.BooleanField(),
-                                    )
-                                ),
-                                name="locks_name_is_code",
-                            ),
+                            models.UniqueConstraint(fields=("kind", "number"), name="locks_once"),
                             models.CheckConstraint(
                                 condition=models.Q(("number__gte", 0), ("number__lte", 9999)),
                                 name="locks_number_in_range",
                             ),
                             models.CheckConstraint(
-                                condition=models.Q(("name__length__lte", 60)),
-                                name="locks_name_has_length",
+                                condition=models.Q(
+                                    ("kind__in", ["audit_chain", "lead_identifier"])
+                                ),
+                                name="locks_kind_in_set",
                             ),
                         ],
                         "triggers": [
-                            pgtrigger.compiler.Trigger(
-                                name="locks_immutable",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('locks_immutable', 'id', 'These records are only added, never changed or deleted')",
-                                    func="",
-                                    hash="d22f5529e91cf8cf4c3bdd1f438522b522c1426b",
-                                    operation="UPDATE",
-                                    pgid="locks_immutable",
-                                    table="locks",
-                                    when="BEFORE",
-                                ),
-                            ),
-                            pgtrigger.compiler.Trigger(
-                                name="locks_no_delete",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('locks_no_delete', 'id', 'These records are only added, never changed or deleted')",
-                                    func="",
-                                    hash="a44394d10f9306f993f331f1d5a40197b44dab2f",
-                                    operation="DELETE",
-                                    pgid="locks_no_delete",
-                                    table="locks",
-                                    when="BEFORE",
-                                ),
-                            ),
-                            pgtrigger.compiler.Trigger(
-                                name="locks_no_truncate",
-                                sql=ebalance.db.triggers.RuleTriggerSql(
-                                    execute="public.refuse('locks_no_truncate', 'id', 'This table cannot be emptied')",
-                                    func="",
-                                    hash="ceb83f7bb6fada2af405199ce845206cea0eec86",
-                                    level="STATEMENT",
-                                    operation="TRUNCATE",
-                                    pgid="locks_no_truncate",
-                                    table="locks",
-                                    when="BEFORE",
-                                ),
-                            ),
                             pgtrigger.compiler.Trigger(
                                 name="locks_id_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
@@ -238,7 +191,7 @@ class Migration(migrations.Migration):
                                     table="locks",
                                     when="BEFORE",
                                 ),
-                            ),
+                            )
                         ],
                         "indexes": [],
                     },

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import pgtrigger
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.db import lengths, rules, triggers
-from ebalance.db.fields import Entity, SingleLineTextField
+from ebalance.db import rules
+from ebalance.db.fields import ClosedSet, Entity
 from ebalance.db.schema.classification import p0
 from ebalance.db.schema.retention import kept
 
@@ -19,7 +18,11 @@ class Lock(Entity):
     table (docs/adr/0035-locks-are-rows.md).
     """
 
-    name = SingleLineTextField(max_length=lengths.CODE, db_comment=p0("code of the lock"))
+    class Kind(models.TextChoices):
+        AUDIT_CHAIN = "audit_chain", _("chain of the audit log")
+        LEAD_IDENTIFIER = "lead_identifier", _("identifier of leads")
+
+    kind = ClosedSet(Kind, db_comment=p0("what is locked"))
     number = models.IntegerField(
         db_default=0, default=0, db_comment=p0("part of the lock; 0 if it has one part")
     )
@@ -32,21 +35,9 @@ class Lock(Entity):
         verbose_name = _("lock")
         verbose_name_plural = _("locks")
         constraints = [
-            rules.Unique("locks_once_per_name_and_number", fields=["name", "number"]),
-            rules.code("locks", "name"),
+            rules.Unique("locks_once", fields=["kind", "number"]),
             rules.in_range("locks", "number", 0, 9999),
-        ]
-        triggers = [
-            # It withholds no privilege: who locks a row needs the privilege to change it.
-            triggers.Rule(
-                "locks_immutable",
-                operation=pgtrigger.Update,
-                message=triggers.APPEND_ONLY,
-                broken=lambda row: not row._state.adding,
-            ),
-            triggers.no_delete("locks", message=triggers.APPEND_ONLY),
-            triggers.no_truncate("locks"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} {self.number}"
+        return f"{self.get_kind_display()} {self.number}"

@@ -62,7 +62,7 @@ def test_audit_log_waits_for_the_end_of_the_transaction() -> None:
 
 IS_FREE = """
 SELECT count(*) = 1
-FROM (SELECT FROM locks WHERE name = 'audit_chain' FOR UPDATE SKIP LOCKED) unlocked
+FROM (SELECT FROM locks WHERE kind = 'audit_chain' FOR UPDATE SKIP LOCKED) unlocked
 """
 
 

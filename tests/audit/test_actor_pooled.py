@@ -619,7 +619,7 @@ def test_session_level_actor_lasts_until_the_session_ends(database: Database) ->
 
 IS_FREE = """
 SELECT count(*) = 1
-FROM (SELECT FROM locks WHERE name = 'audit_chain' FOR UPDATE SKIP LOCKED) unlocked
+FROM (SELECT FROM locks WHERE kind = 'audit_chain' FOR UPDATE SKIP LOCKED) unlocked
 """
 
 

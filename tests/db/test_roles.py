@@ -229,7 +229,7 @@ def test_app_may_not_change_append_only_tables() -> None:
                 names.add(table.name)
     assert may_not["INSERT"] == {table.name for table in tables()} & grants.READ_ONLY
     assert may_not["UPDATE"] == APPEND_ONLY | VERSIONS | may_not["INSERT"]
-    assert may_not["DELETE"] == may_not["UPDATE"] | EVIDENCE | DELETED_BY_OWNER | {"locks"}
+    assert may_not["DELETE"] == may_not["UPDATE"] | EVIDENCE | DELETED_BY_OWNER
 
 
 def check_stays(name: str) -> None:
@@ -641,7 +641,7 @@ def test_run_does_not_wait_long_for_locks(granted: Database, monkeypatch) -> Non
     """A session that waits for a table lock blocks all later ones."""
     monkeypatch.setattr(roles, "LOCK_TIMEOUT", "10ms")
     with granted.connect() as session:
-        session.execute("SELECT pg_advisory_lock(%s)", [roles.LOCK])
+        session.execute(roles.LOCK)
         with pytest.raises(CommandError, match="Another session uses these tables, try again"):
             grant()
 

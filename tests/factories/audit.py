@@ -182,7 +182,7 @@ class KeyRotationFactory(EntityFactory):
 
 
 class LockFactory(EntityFactory):
-    name = "lead_identifier"
+    kind = "lead_identifier"
     number = factory.Sequence(lambda n: n % 10_000)
 
     class Meta:

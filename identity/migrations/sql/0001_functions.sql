@@ -485,14 +485,14 @@ COMMENT ON FUNCTION public.is_link_lifetime(timestamptz, timestamptz) IS
 
 -- A lock is a row: any role may take an advisory lock, and only a role with the UPDATE privilege may
 -- lock a row. The first transaction that needs a lock adds its row.
-CREATE FUNCTION public.take_lock(lock_name text, part integer DEFAULT 0) RETURNS void
+CREATE FUNCTION public.take_lock(what text, part integer DEFAULT 0) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM FROM public.locks l WHERE l.name = lock_name AND l.number = part FOR NO KEY UPDATE;
+    PERFORM FROM public.locks l WHERE l.kind = what AND l.number = part FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        INSERT INTO public.locks (name, number) VALUES (lock_name, part)
-        ON CONFLICT (name, number) DO NOTHING;
-        PERFORM FROM public.locks l WHERE l.name = lock_name AND l.number = part FOR NO KEY UPDATE;
+        INSERT INTO public.locks (kind, number) VALUES (what, part)
+        ON CONFLICT (kind, number) DO NOTHING;
+        PERFORM FROM public.locks l WHERE l.kind = what AND l.number = part FOR NO KEY UPDATE;
         IF NOT FOUND THEN
             -- Another transaction added the row after the snapshot of this one.
             RAISE EXCEPTION USING ERRCODE = 'serialization_failure',
