@@ -232,7 +232,7 @@ def test_event_behind_a_refused_one_of_its_row_waits() -> None:
 
 
 @pytest.mark.django_db
-def test_event_whose_outcome_is_refused_is_reported_and_sent_again() -> None:
+def test_event_with_a_refused_outcome_is_reported_and_sent_again() -> None:
     """The claim is stored, and the outcome is not: the event is due again after its lease."""
     rows = OutboxEventFactory.create_batch(3)
     execute(
