@@ -32,7 +32,7 @@ class Command(BaseCommand):
     def check_grants(self) -> None:
         lines = grants.differences()
         if not any(line.startswith("missing: the role") for line in lines):
-            # Whoever cannot revoke a privilege is warned of it.
+            # A session that may not revoke them is only warned.
             findings = exposures.findings()
             may_revoke = exposures.is_superuser()
             lines += [one.text for one in findings if may_revoke or not one.needs_superuser]
