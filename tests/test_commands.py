@@ -112,7 +112,8 @@ def test_command_ends_quietly_after_its_output_is_closed() -> None:
 
 @pytest.mark.slow
 def test_unknown_host_is_reported() -> None:
-    line = one_line(manage("migrate", DATABASE_URL=f"postgres://u:{PASSWORD}@nowhere.invalid/db"))
+    url = f"postgres://u:{PASSWORD}@nowhere.invalid/db"
+    line = one_line(manage("migrate", DATABASE_URL=url, EBALANCE_ENV="dev"))
     assert "Cannot use the database db on nowhere.invalid" in line
 
 

@@ -10,11 +10,12 @@ from django.db import DatabaseError, connection, transaction
 from psycopg import sql
 
 from ..server import QUIET_LOG
-from . import catalog
+from . import catalog, exposures
 from .data_map import columns
 from .grants import ANALYST, APP, OWNER, ROLES, Grant, differences, live, not_owned, wanted
 
-LOCK = 0x6562_616C_0003  # advisory: serialises runs on one database
+# Serialises runs on one database; a role that only reads cannot take it.
+LOCK = "LOCK TABLE public.django_migrations IN SHARE ROW EXCLUSIVE MODE"
 LOCK_TIMEOUT = "4s"  # a change of owner locks the table; the site must not wait for it
 ATTEMPTS = 5
 
@@ -34,6 +35,8 @@ def set_up() -> None:
         raise NotSetUp(f"{min(missing)} does not exist yet: run `manage.py migrate` first.")
     for role in ROLES:
         _repeat(partial(_make_role, role))
+    for statement in exposures.set_timeouts():
+        _try(statement)
     _repeat(_grant_all)
 
 
@@ -52,7 +55,7 @@ def _make_role(role: str) -> None:
 
 def _grant_all() -> None:
     _execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_TIMEOUT)))
-    _execute(sql.SQL("SELECT pg_advisory_xact_lock({})").format(sql.Literal(LOCK)))
+    _execute(sql.SQL(LOCK))
     _join_owner()
     granted = wanted()
     statements = [*_revoke_on_tables()]
@@ -62,7 +65,7 @@ def _grant_all() -> None:
     else:
         statements += _revoke_on_database()
     # Before the owner changes: PostgreSQL requires the new owner's right to create.
-    statements += [*_grants(granted), *_changes_of_owner()]
+    statements += [*_grants(granted), *_changes_of_owner(), *exposures.mend()]
     _execute(sql.SQL("; ").join(statements))
     if left := differences():
         raise NotSetUp(f"The grants differ: {left[0]} ({len(left)} in all). Nothing was changed.")
@@ -167,6 +170,15 @@ def _is_transient(error: DatabaseError) -> bool:
     return isinstance(cause, made_meanwhile | in_use) or (
         "tuple concurrently" in str(cause)  # an internal error (XX000) without a code of its own
     )
+
+
+def _try(statement: sql.Composable) -> None:
+    """Execute it if the session has the privilege. ``exposures.findings()`` names what is left."""
+    try:
+        _repeat(partial(_execute, statement))
+    except DatabaseError as error:
+        if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
+            raise
 
 
 def _execute(statement: sql.Composable) -> None:
