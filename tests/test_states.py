@@ -33,8 +33,8 @@ MOVES = {
     "payments": "pending→succeeded, pending→canceled, pending→failed",
     "refunds": "due→sent, due→succeeded, sent→succeeded, sent→failed, failed→sent, "
     "failed→succeeded, due→failed",
-    "availability_slots": "available→reserved, reserved→available, available→blocked, "
-    "blocked→available",
+    "availability_slots": "available→withdrawn, withdrawn→available, available→reserved, "
+    "reserved→available, available→blocked, blocked→available",
     "waitlist_requests": "new→contacted, new→closed, contacted→closed",
     "intake_forms": "draft→submitted",
     "anonymous_questions": "pending→flagged, pending→approved, pending→rejected, "

@@ -50,6 +50,7 @@ from booking.services import (
 )
 from ebalance.services import IdempotencyConflict, Refused
 from ebalance.settings import database
+from identity.models import User
 from tests.processes import HANG_TIMEOUT, eventually
 from tests.scale import SCALE
 
@@ -196,6 +197,7 @@ class SharedData:
     hours: Sequence[datetime]
     clock: SharedClock
     by_slot: float = 1.0  # the share of requests for a slot, not for a start
+    staff: UUID | None = None  # may move sessions to times that are not offered
 
     @property
     def other_client(self) -> UUID:
@@ -265,6 +267,8 @@ class Caller:
             self.answers.canceled.add(row.pk)
 
     def move(self, row: Appointment, **wanted: object) -> None:
+        if self.data.staff is not None and self.dice.random() < 0.7:
+            wanted |= {"override": True, "actor": User.objects.get(pk=self.data.staff)}
         answer = self.call(reschedule_appointment, row, **wanted)
         if isinstance(answer, Appointment):
             assert self.answers.moved.setdefault(row.pk, answer.pk) == answer.pk
