@@ -155,6 +155,8 @@ def _write_by_rule[T](
     errors: dict[ScheduleRule, Exception],
 ) -> Counter[str]:
     """Write the rows of all rules, rule by rule if one of them is refused. Returns the numbers."""
+    if not rows:
+        return Counter()
     try:
         with transaction.atomic():
             return write(rows)

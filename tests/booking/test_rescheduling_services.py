@@ -17,6 +17,7 @@ from booking.errors import (
 from booking.models import Appointment, Payment, Service
 from ebalance.db.ids import uuid7
 from ebalance.services import InvalidInput, NotFound, TransitionRefused
+from identity.models import User
 from tests.booking.outbox_assertions import (
     INVALID_KEYS,
     INVALID_TEXTS,
@@ -47,6 +48,12 @@ pytestmark = pytest.mark.django_db
 TICK = timedelta(microseconds=1)
 DAY = timedelta(days=1)
 LATER = NEXT_WEEK + 7300 * DAY  # far from the times of the factories
+
+
+@pytest.fixture(autouse=True)
+def owner(db: None) -> User:
+    """Staff that by_staff() names: a move by start may override."""
+    return UserFactory(role="owner")
 
 
 # -- effects --------------------------------------------------------------------------------------
@@ -252,10 +259,12 @@ def test_time_of_another_appointment_is_refused() -> None:
     assert reschedule(row, start=other.end_at_utc).status == "confirmed"
 
 
-def test_own_slot_is_refused() -> None:
+def test_move_to_the_same_time_changes_nothing() -> None:
     row = confirmed()
-    with refused(SlotTaken):
-        reschedule(row, slot=row.slot_id)
+    for wanted in ({"slot": row.slot_id}, {"start": row.start_at_utc}):
+        with writes_nothing():
+            assert reschedule(row, **wanted) == row
+    assert row.status == "confirmed"
 
 
 def test_blocked_time_is_refused() -> None:
