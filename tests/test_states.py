@@ -119,6 +119,8 @@ def in_state(table: str, state: str) -> dict[str, Any]:
     values = {state: True} if isinstance(trait, factory.Trait) else {"status": state}
     if table == "appointments":  # in the past, so that it may be completed
         values["start_at_utc"] = ago(days=3)
+    if table == "availability_slots":  # only a slot of a rule is withdrawn
+        values["from_rule"] = True
     return values
 
 

@@ -197,7 +197,7 @@ class SharedData:
     hours: Sequence[datetime]
     clock: SharedClock
     by_slot: float = 1.0  # the share of requests for a slot, not for a start
-    staff: UUID | None = None  # may move sessions to times that are not offered
+    staff: UUID | None = None  # books and moves to times that are not offered
 
     @property
     def other_client(self) -> UUID:
@@ -244,6 +244,7 @@ class Caller:
             timezone="Europe/Moscow",
             format="online",
             **wanted,
+            **self.by_staff(),
         )
         if first is None:
             if isinstance(answer, Appointment):
@@ -267,11 +268,15 @@ class Caller:
             self.answers.canceled.add(row.pk)
 
     def move(self, row: Appointment, **wanted: object) -> None:
-        if self.data.staff is not None and self.dice.random() < 0.7:
-            wanted |= {"override": True, "actor": User.objects.get(pk=self.data.staff)}
-        answer = self.call(reschedule_appointment, row, **wanted)
+        answer = self.call(reschedule_appointment, row, **wanted, **self.by_staff())
         if isinstance(answer, Appointment):
             assert self.answers.moved.setdefault(row.pk, answer.pk) == answer.pk
+
+    def by_staff(self) -> dict[str, object]:
+        """Most calls override, so that they may take a time that is not offered."""
+        if self.data.staff is None or self.dice.random() < 0.3:
+            return {}
+        return {"override": True, "actor": User.objects.get(pk=self.data.staff)}
 
     def random_appointment(self, **wanted: object) -> Appointment | None:
         return Appointment.objects.filter(**wanted).order_by("?").first()
