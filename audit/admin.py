@@ -11,6 +11,7 @@ from .models import (
     AuditLogEntry,
     KeyRotation,
     Lease,
+    Lock,
     MessageTemplate,
     MessageTemplateVersion,
     OutboxEvent,
@@ -63,6 +64,14 @@ class AuditCheckpointAdmin(ReadOnly, ModelAdmin):
     list_filter = ("created_at",)
     search_fields = ("seq__exact", "key_id__exact")
     ordering = ("-seq",)
+
+
+@admin.register(Lock)
+class LockAdmin(ReadOnly, ModelAdmin):
+    list_display = ("kind", "number")
+    list_filter = ("kind",)
+    search_fields = ("number__exact",)
+    ordering = ("kind", "number")
 
 
 @admin.register(MessageTemplate)

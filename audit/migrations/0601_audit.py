@@ -135,6 +135,68 @@ class Migration(migrations.Migration):
                     },
                 ),
                 migrations.CreateModel(
+                    name="Lock",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        ("kind", models.TextField(db_comment="P0 · what is locked")),
+                        (
+                            "number",
+                            models.IntegerField(
+                                db_comment="P0 · part of the lock; 0 if it has one part",
+                                db_default=0,
+                                default=0,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "lock",
+                        "verbose_name_plural": "locks",
+                        "db_table": "locks",
+                        "db_table_comment": "Rows that writers lock; a role that only reads cannot",
+                        "constraints": [
+                            models.UniqueConstraint(fields=("kind", "number"), name="locks_once"),
+                            models.CheckConstraint(
+                                condition=models.Q(("number__gte", 0), ("number__lte", 9999)),
+                                name="locks_number_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("kind__in", ["audit_chain", "lead_identifier"])
+                                ),
+                                name="locks_kind_in_set",
+                            ),
+                        ],
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="locks_id_stays",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('locks_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="584e0cc959cd1c7105ee1a512e8bc91d02abd48c",
+                                    operation='UPDATE OF "id"',
+                                    pgid="locks_id_stays",
+                                    table="locks",
+                                    when="BEFORE",
+                                ),
+                            )
+                        ],
+                        "indexes": [],
+                    },
+                ),
+                migrations.CreateModel(
                     name="AuditLogEntry",
                     fields=[
                         (

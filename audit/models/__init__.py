@@ -1,6 +1,7 @@
-"""Administration: audit log, message templates, settings, outbox, rotations of keys, leases."""
+"""Administration: audit log, templates, settings, outbox, rotations of keys, leases, locks."""
 
 from .leases import Lease
+from .locks import Lock
 from .log import AuditCheckpoint, AuditLogEntry
 from .outbox import OutboxEvent
 from .rotations import KeyRotation
@@ -12,6 +13,7 @@ __all__ = [
     "AuditLogEntry",
     "KeyRotation",
     "Lease",
+    "Lock",
     "MessageTemplate",
     "MessageTemplateVersion",
     "OutboxEvent",

@@ -25,6 +25,9 @@ from ebalance.services import (
 
 from ..models import LeadIdentity
 
+# Few enough to be rows, and enough that two people seldom wait for each other.
+LOCK_PARTS = 1024
+
 
 class Strength(IntEnum):
     """How reliably an identifier names a person; the strongest first (metrics.md)."""
@@ -114,7 +117,7 @@ class Contact(Identifier):
             matching = Q(telegram_user_id=contact.reveal())
         else:
             matching = Q(**{f"{channel}_bidx": token})
-        # From the keyed hash: lock numbers are in the server's log, and contacts can be guessed.
+        # From the keyed hash: contacts can be guessed, and the server's log may show the numbers.
         keys = frozenset(lock_key(f"{channel}|{text}") for text in token.candidates)
         return cls(Strength.CONTACT, matching, keys, channel, token, contact)
 
@@ -158,6 +161,6 @@ def has_name(identity: LeadIdentity) -> bool:
 
 
 def lock_key(text: str) -> int:
-    """A number for an advisory lock; ``person`` keeps it apart from other locks."""
+    """The part of the lock that the identifier has in common with a few others."""
     digest = blake2b(text.encode(), digest_size=8, person=b"leads").digest()
-    return int.from_bytes(digest, signed=True)
+    return int.from_bytes(digest) % LOCK_PARTS

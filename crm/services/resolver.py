@@ -1,7 +1,7 @@
 """Finds and locks the lead that an event is about.
 
 Locks, after all others (ebalance.services): first the account, if the lead does not have it yet,
-then an advisory lock for each identifier, then the lead.
+then a lock for each identifier, then the lead.
 """
 
 from __future__ import annotations
@@ -236,7 +236,7 @@ def lock_identifiers(identifiers: Iterable[Identifier]) -> None:
     keys = sorted(set().union(*(one.lock_keys for one in identifiers)))
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) WITH ORDINALITY "
-            "AS k (key, n) ORDER BY n",
+            "SELECT public.take_lock('lead_identifier', part) "
+            "FROM unnest(%s::integer[]) WITH ORDINALITY AS k (part, n) ORDER BY n",
             [keys],
         )

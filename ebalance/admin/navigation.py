@@ -119,6 +119,7 @@ GROUPS: list[tuple[Any, bool, list[tuple[str, str]]]] = [
             ("audit.SystemSetting", "settings"),
             ("audit.KeyRotation", "key"),
             ("audit.Lease", "lock_clock"),
+            ("audit.Lock", "lock"),
         ],
     ),
     (

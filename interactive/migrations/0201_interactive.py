@@ -555,7 +555,7 @@ class Migration(migrations.Migration):
                             "user",
                             models.ForeignKey(
                                 blank=True,
-                                db_comment="P0 · who ran it, if logged in",
+                                db_comment="P1 · who ran it, if logged in",
                                 db_index=False,
                                 null=True,
                                 on_delete=ebalance.db.on_delete.DB_RESTRICT,

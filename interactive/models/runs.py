@@ -83,7 +83,7 @@ class InteractiveRun(Entity):
         null=True,
         blank=True,
         related_name="interactive_runs",
-        db_comment=of_person("who ran it, if logged in", NULL),
+        db_comment=of_person("who ran it, if logged in", NULL, privacy="P1"),
     )
     # An erasure replaces the value: a run without a person needs an anonymous id.
     anonymous_id = SingleLineTextField(

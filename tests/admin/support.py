@@ -42,6 +42,7 @@ READ_ONLY = {
     "audit.AuditLogEntry",
     "audit.KeyRotation",
     "audit.Lease",
+    "audit.Lock",
     "audit.OutboxEvent",
     "booking.IntakeForm",
     "booking.Payment",

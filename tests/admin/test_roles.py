@@ -39,6 +39,7 @@ ACCESS = {
     "audit.OutboxEvent": "--",
     "audit.KeyRotation": "--",
     "audit.Lease": "--",
+    "audit.Lock": "--",
     "audit.SystemSetting": "--",
     "booking.Appointment": "F-",
     "booking.AvailabilitySlot": "F-",

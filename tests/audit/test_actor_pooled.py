@@ -617,13 +617,17 @@ def test_session_level_actor_lasts_until_the_session_ends(database: Database) ->
 
 # -- the lock of the chain ------------------------------------------------------------------------
 
-IS_FREE = "SELECT pg_try_advisory_xact_lock(hashtext('public.audit_log_entries'))"
+IS_FREE = """
+SELECT count(*) = 1
+FROM (SELECT FROM locks WHERE kind = 'audit_chain' FOR UPDATE SKIP LOCKED) unlocked
+"""
 
 
 def test_chain_is_locked_only_at_the_end_of_a_transaction(database: Database) -> None:
     """A slow transaction blocks others by its rows, not by the log."""
     person = UserFactory()
     with database.connect(autocommit=True) as other:
+        other.execute("SELECT take_lock('audit_chain')")  # the first use adds the row
         with acting_as(person), transaction.atomic():
             price()
             with acting_as(person):

@@ -257,7 +257,7 @@ def test_wait_for_the_chain_ends_with_lock_timeout(database: Database) -> None:
     """Another session holds the lock: the update waits, times out and writes nothing."""
     with database.connect(autocommit=True) as owner, database.connect() as other:
         before = owner.execute(CURRENT).fetchall()
-        other.execute("SELECT pg_advisory_xact_lock(hashtext('public.audit_log_entries'))")
+        other.execute("SELECT take_lock('audit_chain')")
         statements = ["SET lock_timeout = '100ms'", RAISE]
         assert attempt(database, statements) == ["55P03"]
         assert owner.execute(CURRENT).fetchall() == before

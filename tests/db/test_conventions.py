@@ -386,7 +386,7 @@ def test_join_tables_have_their_own_key_and_a_unique_pair() -> Iterator[str]:
 
 
 # raise_refusal() itself, and a function that asks for a retry or names an unknown actor.
-RAISING = {"raise_refusal", "record_audit_entry"}
+RAISING = {"raise_refusal", "record_audit_entry", "take_lock"}
 
 
 @advises

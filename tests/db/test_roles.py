@@ -641,7 +641,7 @@ def test_run_does_not_wait_long_for_locks(granted: Database, monkeypatch) -> Non
     """A session that waits for a table lock blocks all later ones."""
     monkeypatch.setattr(roles, "LOCK_TIMEOUT", "10ms")
     with granted.connect() as session:
-        session.execute("SELECT pg_advisory_lock(%s)", [roles.LOCK])
+        session.execute(roles.LOCK)
         with pytest.raises(CommandError, match="Another session uses these tables, try again"):
             grant()
 

@@ -16,6 +16,7 @@ from audit.models import (
     AuditLogEntry,
     KeyRotation,
     Lease,
+    Lock,
     MessageTemplate,
     MessageTemplateVersion,
     OutboxEvent,
@@ -178,3 +179,11 @@ class KeyRotationFactory(EntityFactory):
 
     class Params:
         finished = factory.Trait(finished_at=now())
+
+
+class LockFactory(EntityFactory):
+    kind = "lead_identifier"
+    number = factory.Sequence(lambda n: n % 10_000)
+
+    class Meta:
+        model = Lock

@@ -433,7 +433,7 @@ def takes_text(column: Column) -> bool:
     kind = column.field
     assert kind is not None
     if column.privacy != "P0":
-        return True
+        return not (kind.is_relation or isinstance(kind, ClosedSet | models.DateField))
     if kind.primary_key and isinstance(kind, models.UUIDField):
         return False
     is_free = isinstance(

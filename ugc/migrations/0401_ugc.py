@@ -45,15 +45,15 @@ class Migration(migrations.Migration):
                         (
                             "user",
                             models.ForeignKey(
-                                db_comment="P0 · whose diary",
+                                db_comment="P1 · whose diary",
                                 db_index=False,
                                 on_delete=ebalance.db.on_delete.DB_RESTRICT,
                                 related_name="diary_entries",
                                 to=settings.AUTH_USER_MODEL,
                             ),
                         ),
-                        ("diary_type", models.TextField(db_comment="P0 · kind of diary")),
-                        ("entry_date", models.DateField(db_comment="P0 · day it is about")),
+                        ("diary_type", models.TextField(db_comment="P1 · kind of diary")),
+                        ("entry_date", models.DateField(db_comment="P1 · day it is about")),
                         (
                             "payload_encrypted",
                             models.TextField(

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from ebalance.db import rules
 from ebalance.db.encryption.fields import SealedJSON
 from ebalance.db.fields import ClosedSet, Entity, RestrictForeignKey, created_at
-from ebalance.db.schema.classification import DELETE, of_person, p0, p2
+from ebalance.db.schema.classification import DELETE, of_person, p0, p1, p2
 from ebalance.db.schema.retention import purged
 from ebalance.db.times import EntryDay, FactTime
 
@@ -22,10 +22,12 @@ class DiaryEntry(Entity):
         GRATITUDE = "gratitude", _("gratitude")
 
     user = RestrictForeignKey(
-        "identity.User", related_name="diary_entries", db_comment=of_person("whose diary", DELETE)
+        "identity.User",
+        related_name="diary_entries",
+        db_comment=of_person("whose diary", DELETE, privacy="P1"),
     )
-    diary_type = ClosedSet(Type, db_comment=p0("kind of diary"))
-    entry_date = EntryDay(db_comment=p0("day it is about"))
+    diary_type = ClosedSet(Type, db_comment=p1("kind of diary"))
+    entry_date = EntryDay(db_comment=p1("day it is about"))
     payload_encrypted = SealedJSON(
         token="diary_entries.payload",
         schema=lambda entry: (f"diary_{entry.diary_type}", False),

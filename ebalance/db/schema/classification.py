@@ -108,12 +108,13 @@ def p2(meaning: str, *, erasure: Erasure | None = None, export: bool | None = No
     return Classified("P2", meaning, erasure=erasure, export=export)
 
 
-def of_person(meaning: str, erasure: Erasure) -> Classified:
-    """A P0 id by which a row belongs to a person: of their user, of their lead, of a row of theirs.
+def of_person(meaning: str, erasure: Erasure, *, privacy: Privacy = "P0") -> Classified:
+    """An id by which a row belongs to a person: of their user, of their lead, of a row of theirs.
 
-    Both its own table and the table that it refers to count as tables about people.
+    Both its own table and the table that it refers to count as tables about people. It is P1 where
+    the row itself is a fact about the person's life, as an entry of a diary is.
     """
-    return Classified("P0", meaning, erasure=erasure, links_person=True)
+    return Classified(privacy, meaning, erasure=erasure, links_person=True)
 
 
 def carried_by(meaning: str) -> Classified:

@@ -149,8 +149,11 @@ def columns() -> Iterator[Column]:
 
 @cache
 def personal_names() -> frozenset[str]:
-    """Names of columns that are P1 or P2 in any table; values with these names are not logged."""
-    return frozenset(column.name for column in columns() if column.privacy != "P0")
+    """Names of columns that are P1 or P2 in any table; values with these names are not logged.
+
+    Ids of people may be logged: outside of their row they state nothing about the person.
+    """
+    return frozenset(c.name for c in columns() if c.privacy != "P0" and not c.declared.links_person)
 
 
 @cache

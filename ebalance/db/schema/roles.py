@@ -14,7 +14,8 @@ from . import catalog
 from .data_map import columns
 from .grants import ANALYST, APP, OWNER, ROLES, Grant, differences, live, not_owned, wanted
 
-LOCK = 0x6562_616C_0003  # advisory: serialises runs on one database
+# Serialises runs on one database; a role that only reads cannot take it.
+LOCK = "LOCK TABLE public.django_migrations IN SHARE ROW EXCLUSIVE MODE"
 LOCK_TIMEOUT = "4s"  # a change of owner locks the table; the site must not wait for it
 ATTEMPTS = 5
 
@@ -52,7 +53,7 @@ def _make_role(role: str) -> None:
 
 def _grant_all() -> None:
     _execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_TIMEOUT)))
-    _execute(sql.SQL("SELECT pg_advisory_xact_lock({})").format(sql.Literal(LOCK)))
+    _execute(sql.SQL(LOCK))
     _join_owner()
     granted = wanted()
     statements = [*_revoke_on_tables()]

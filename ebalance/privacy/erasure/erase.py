@@ -119,7 +119,7 @@ def _restore_entries(lines: Iterable[ledger.LedgerLine]) -> None:
     """Write the lines that the restored table does not have."""
     rows = ErasureLedgerEntry.objects
     with connection.cursor() as cursor:  # one process at a time
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('public.erasure_ledger'))")
+        cursor.execute("LOCK TABLE public.erasure_ledger IN SHARE ROW EXCLUSIVE MODE")
     for line in lines:
         if rows.filter(subject_id=line.subject_id, requested_at=line.requested_at).exists():
             continue

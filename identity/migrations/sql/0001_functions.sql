@@ -483,6 +483,26 @@ CREATE FUNCTION public.is_link_lifetime(created timestamptz, expires timestamptz
 COMMENT ON FUNCTION public.is_link_lifetime(timestamptz, timestamptz) IS
     'Expires after it was created, at most 30 days later';
 
+-- A lock is a row: any role may take an advisory lock, and only a role with the UPDATE privilege may
+-- lock a row. The first transaction that needs a lock adds its row.
+CREATE FUNCTION public.take_lock(what text, part integer DEFAULT 0) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM FROM public.locks l WHERE l.kind = what AND l.number = part FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        INSERT INTO public.locks (kind, number) VALUES (what, part)
+        ON CONFLICT (kind, number) DO NOTHING;
+        PERFORM FROM public.locks l WHERE l.kind = what AND l.number = part FOR NO KEY UPDATE;
+        IF NOT FOUND THEN
+            -- Another transaction added the row after the snapshot of this one.
+            RAISE EXCEPTION USING ERRCODE = 'serialization_failure',
+                MESSAGE = 'could not serialize access to a lock';
+        END IF;
+    END IF;
+END $$;
+COMMENT ON FUNCTION public.take_lock(text, integer) IS
+    'Wait until no other transaction has the lock, and keep it until this one ends';
+
 -- The audit chain: number, time and hash are given inside the chain's lock (access.md §3).
 -- Address and user agent are part of the row by a salted hash, so that they can be emptied when a
 -- person is erased and the row still verifies.
@@ -517,7 +537,7 @@ BEGIN
         NEW.origin_salt := gen_random_uuid();
         NEW.origin_hash := public.audit_origin_hash(NEW.origin_salt, NEW.ip_address, NEW.user_agent);
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtext('public.audit_log_entries'));
+    PERFORM public.take_lock('audit_chain');
     -- Whatever the writer gives: a false time would hide an entry, or remove it before its time.
     NEW.created_at := public.fact_clock();
     SELECT a.seq, a.row_hash INTO last
