@@ -193,7 +193,7 @@ def test_request_answered_concurrently_returns_the_same_appointment(
         data = SharedData(
             services=insert_services(connection, (50, 3000)),
             clients=insert_clients(connection, 1),
-            slots=insert_slots(connection, [hour]),
+            slots=insert_slots(connection, [hour], 120),
             hours=[hour],
             clock=SharedClock(datetime.now(UTC)),
             by_slot=by_slot,
