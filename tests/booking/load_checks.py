@@ -100,7 +100,8 @@ def insert_staff(connection: psycopg.Connection) -> UUID:
     (owner,) = keys(
         connection,
         "WITH owner AS (INSERT INTO users (email) VALUES ('owner@example.com') RETURNING id) "
-        "INSERT INTO user_roles (user_id, role) SELECT id, 'owner' FROM owner RETURNING user_id",
+        "INSERT INTO user_roles (user_id, role_code) SELECT id, 'owner' FROM owner "
+        "RETURNING user_id",
     )
     return owner
 
