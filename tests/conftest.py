@@ -31,6 +31,10 @@ for _name in ("ENCRYPTION_KEYS", "BLIND_INDEX_KEYS"):
         keys.from_environment(f"EBALANCE_{_name}", deployed=True, development_file=Path()),
     )
 
+# Tests connect to the server of DATABASE_URL only.
+os.environ.pop("DATABASE_DIRECT_URL", None)
+settings.DATABASE_DIRECT = None
+
 # A folder of their own for exports and the ledger: a sweep would remove the developer's files.
 _EXPORTS = tempfile.TemporaryDirectory(prefix="ebalance-exports-")
 os.environ["EXPORTS_DIR"] = _EXPORTS.name

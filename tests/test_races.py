@@ -28,6 +28,9 @@ def one(connection: psycopg.Connection, statement: str, *params: object) -> Any:
     return connection.execute(statement, params).fetchone()[0]
 
 
+DAYS = count()
+
+
 def person(connection: psycopg.Connection, role: str | None = None) -> UUID:
     key = one(
         connection,
@@ -133,13 +136,68 @@ def test_no_question_is_answered_without_its_answer(
     assert not answered or answers == 1
 
 
+def paid_hold(connection: psycopg.Connection) -> tuple[UUID, UUID]:
+    """A hold with a deposit of 1000 that has arrived. Returns the keys of both rows."""
+    offered = one(
+        connection,
+        "INSERT INTO services (slug, title, description_markdown, format, duration_minutes, "
+        "price_amount) VALUES (%s, 'Встреча', '', 'online', 50, 3000) RETURNING id",
+        str(uuid4()),
+    )
+    hold = one(
+        connection,
+        "INSERT INTO appointments (service_id, client_user_id, start_at_utc, end_at_utc, timezone, "
+        "format, price_amount, deposit_amount, hold_expires_at) "
+        "SELECT %s, %s, start, start + interval '50 minutes', 'Europe/Moscow', 'online', 3000, "
+        "1000, start FROM (SELECT CAST(%s AS timestamptz) AS start) AS session RETURNING id",
+        offered,
+        person(connection),
+        datetime(2031, 1, 7, tzinfo=UTC) + timedelta(next(DAYS)),
+    )
+    payment = one(
+        connection,
+        "INSERT INTO payments (appointment_id, idempotency_key, provider_payment_id, purpose, "
+        "amount) VALUES (%s, %s, %s, 'deposit', 1000) RETURNING id",
+        hold,
+        f"pay-{uuid4()}",
+        f"provider-{uuid4()}",
+    )
+    connection.execute(
+        "UPDATE payments SET status = 'succeeded', confirmed_at = now() WHERE id = %s", [payment]
+    )
+    return hold, payment
+
+
+REFUND = "INSERT INTO refunds (payment_id, amount, reason) VALUES (%s, 600, 'by_hand')"
+MARK_PAID = "UPDATE appointments SET status = 'paid' WHERE id = %s"
+
+
+def test_concurrent_refunds_are_at_most_the_payment(
+    module_database: Database, connection: psycopg.Connection, level: str
+) -> None:
+    _, payment = paid_hold(connection)
+    errors = race(module_database, level, (REFUND, payment), (REFUND, payment))
+    assert len(errors) == 1
+    assert one(connection, "SELECT sum(amount) FROM refunds WHERE payment_id = %s", payment) == 600
+
+
+def test_session_is_not_paid_with_money_that_is_being_refunded(
+    module_database: Database, connection: psycopg.Connection, level: str
+) -> None:
+    hold, payment = paid_hold(connection)
+    (error,) = race(module_database, level, (REFUND, payment), (MARK_PAID, hold))
+    assert error.sqlstate.startswith("23") or level != "read committed"
+    assert one(connection, "SELECT status FROM appointments WHERE id = %s", hold) == (
+        "pending_payment"
+    )
+
+
 BOOK = """
 INSERT INTO appointments (service_id, client_user_id, start_at_utc, end_at_utc, timezone, format,
                           price_amount, hold_expires_at)
 SELECT %s, %s, start, start + interval '50 minutes', 'Europe/Moscow', 'online', 0, start
 FROM (SELECT CAST(%s AS timestamptz) + %s * interval '1 minute' AS start) AS session
 """
-DAYS = count()
 
 
 @pytest.mark.parametrize(("minutes", "booked"), [(0, 1), (49, 1), (50, 2)])

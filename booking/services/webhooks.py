@@ -118,6 +118,7 @@ def receive_webhook(
         provider_payment_id=payment_id,
         amount=roubles,
         currency=currency,
+        received_at=clock(),
     )
     PaymentWebhookEvent.objects.bulk_create([new_event], ignore_conflicts=True)
     (event,) = lock_rows(

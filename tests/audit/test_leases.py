@@ -123,6 +123,7 @@ def test_result_of_a_lost_lease_is_refused_although_its_time_lasts() -> None:
 # -- renewing -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_thread_renews_the_lease(committed: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "SECONDS", 0.3)
     with lease("purge_expired") as own:
@@ -132,6 +133,7 @@ def test_thread_renews_the_lease(committed: Database, monkeypatch: pytest.Monkey
     assert not Lease.objects.exists()
 
 
+@pytest.mark.slow
 def test_lost_lease_is_reported_to_its_process(
     committed: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

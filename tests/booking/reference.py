@@ -15,6 +15,7 @@ from uuid import UUID
 
 HOLD = timedelta(minutes=15)
 MAX_HOLDS = 3
+TRIED_FOR = timedelta(days=7)  # a delivery without an effect
 BLOCKING = ("pending_payment", "paid", "confirmed")
 
 
@@ -144,6 +145,7 @@ class Delivery:
     provider_id: str
     amount: Any
     currency: str
+    received: datetime
     done: bool = False
     error: str | None = None
     key: UUID | None = None
@@ -596,7 +598,7 @@ class World:
             raise Refusal("InvalidInput")
         if kind == "Not A Kind" or currency == "roubles":
             raise Refusal("InvalidInput", "RuleBroken")
-        delivery = Delivery(kind, object_id or provider_id, provider_id, amount, currency)
+        delivery = Delivery(kind, object_id or provider_id, provider_id, amount, currency, self.now)
         for earlier in self.deliveries:
             if (earlier.kind, earlier.object_id) == (kind, delivery.object_id):
                 if earlier.done or earlier.provider_id != provider_id:
@@ -619,6 +621,7 @@ class World:
         payment = next((p for p in self.payments if p.provider_id == delivery.provider_id), None)
         if payment is None:
             delivery.error = "unknown_payment"
+            delivery.done = self.now >= delivery.received + TRIED_FOR
             return
         has_amount = delivery.kind in ("payment.succeeded", "payment.waiting_for_capture")
         fits = (delivery.amount, delivery.currency) == (payment.amount, "RUB")
@@ -628,6 +631,7 @@ class World:
             if delivery.error != "amount_mismatch":
                 self.announce("payment_amount_mismatch", delivery)
             delivery.error = "amount_mismatch"
+            delivery.done = self.now >= delivery.received + TRIED_FOR
             return
         delivery.done, delivery.error = True, None
         match delivery.kind:

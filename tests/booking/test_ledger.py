@@ -67,7 +67,7 @@ class Account:
 
     @property
     def kept(self) -> int:
-        return self.arrived - self.returned - self.due
+        return self.arrived - self.returned - self.due if self.arrived else 0
 
     def owe(self, amount: int) -> None:
         self.due += amount
