@@ -131,7 +131,8 @@ def generate_slots(
     by_rule = group_by_rule((offer.rule, offer) for offer in chosen)
     counts += _write_by_rule(by_rule, insert_slots, errors)
     skipped = {rule.pk: reason_of(error) for rule, error in errors.items() if rule in makers}
-    if skipped and skipped.keys() >= {rule.pk for rule in (*unoffered, *by_rule)}:
+    used = {*unoffered, *(offer.rule for offer in wanted)}
+    if skipped and errors.keys() >= used:
         raise next(iter(errors.values()))
     # Another transaction may have inserted the same slot meanwhile.
     tried = sum(offer.rule not in errors for offer in chosen)
