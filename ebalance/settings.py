@@ -258,6 +258,11 @@ HOLD_MINUTES = env.int("HOLD_MINUTES", default=15)
 if not 1 <= HOLD_MINUTES <= 24 * 60:
     raise ImproperlyConfigured(f"HOLD_MINUTES is {HOLD_MINUTES}; it can be 1 to 1440.")
 
+# MAX_UNPAID_HOLDS: how many unpaid holds a client has at once (states.md: 3).
+MAX_UNPAID_HOLDS = env.int("MAX_UNPAID_HOLDS", default=3)
+if not 1 <= MAX_UNPAID_HOLDS <= 1000:
+    raise ImproperlyConfigured(f"MAX_UNPAID_HOLDS is {MAX_UNPAID_HOLDS}; it can be 1 to 1000.")
+
 # EXPORTS_DIR: folder of the files that process_exports makes, each with all data of a person. One
 # folder per database; a web server must not list it.
 EXPORTS_DIR = Path(env.str("EXPORTS_DIR", default="") or EBALANCE_DATA_DIR / "exports").absolute()

@@ -57,7 +57,7 @@ class PermissionsPolicyMiddleware:
 def is_caused_by_input(error: Exception) -> bool:
     """Whether a value, and no fault of the program, raises this error.
 
-    Forms report such values at their field. What is left are keys and filters in addresses, values
+    Forms report such values at their field. The rest are keys and filters in addresses, values
     that are nested too deep, and a search that would take the database too long.
     """
     if isinstance(error, OperationalError):

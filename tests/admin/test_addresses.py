@@ -135,8 +135,8 @@ def test_hostile_key_is_no_server_error(owner: Client, model: type[models.Model]
                 asked = {**meta, "field_name": name, "term": value, "page": value}
                 query = urlencode(asked, errors="surrogateescape")
                 addresses.append(f"{reverse('admin:autocomplete')}?{query}")
-            for place in addresses:
-                assert owner.get(place).status_code in {200, 302, *REFUSED}, place[:100]
+            for shown in addresses:
+                assert owner.get(shown).status_code in {200, 302, *REFUSED}, shown[:100]
             chosen = {
                 "action": "delete_selected",
                 "_selected_action": sendable(value),

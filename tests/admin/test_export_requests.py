@@ -70,7 +70,7 @@ def test_owner_hands_over_data_without_diaries(anna: User, as_role: Callable[...
 
 @pytest.mark.slow
 @pytest.mark.parametrize("role", ["assistant", "editor", "client", None])
-def test_nobody_but_an_owner_hands_over_data(
+def test_other_roles_hand_over_no_data(
     anna: User, as_role: Callable[..., Client], role: str | None
 ) -> None:
     client = as_role(role)

@@ -1,4 +1,4 @@
-"""What the browser and the access log receive (access.md §1)."""
+"""Headers for the browser, and lines of the access log (access.md §1)."""
 
 from __future__ import annotations
 
