@@ -231,6 +231,24 @@ def test_event_behind_a_refused_one_of_its_row_waits() -> None:
     assert [sweep.is_done(row) for row in (first, second)] == [True, True]
 
 
+@pytest.mark.django_db
+def test_event_with_a_refused_outcome_is_reported_and_sent_again() -> None:
+    """The claim is stored, and the outcome is not: the event is due again after its lease."""
+    rows = OutboxEventFactory.create_batch(3)
+    execute(
+        "ALTER TABLE outbox_events ADD CONSTRAINT not_sent "
+        f"CHECK (published_at IS NULL OR id <> '{rows[1].pk}')"
+    )
+    sweep = next(sweep for sweep in SWEEPS if sweep.command == "relay_outbox")
+    report = sweep.run_failing()
+    assert f"outbox_events {rows[1].pk}: refused by not_sent" in report
+    assert [sweep.is_done(row) for row in rows] == [True, False, True]
+    execute("ALTER TABLE outbox_events DROP CONSTRAINT not_sent")
+    execute("UPDATE outbox_events SET available_at = now() WHERE published_at IS NULL")
+    sweep.run()
+    assert sweep.is_done(rows[1])
+
+
 # -- errors that concern no row -------------------------------------------------------------------
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from threading import Event
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.core.management import call_command
+from django.db import ProgrammingError, transaction
 
 from audit.models import Lease
 from audit.services import leases
 from audit.services.leases import holder, holder_of, lease
 from ebalance.db.ids import uuid7
+from ebalance.db.schema.grants import ANALYST, APP
 from tests.case_loops import breaks_rules_of, check_inserts
 from tests.databases import Database, default_connection_on
 from tests.factories import LeaseFactory
@@ -118,6 +121,28 @@ def test_result_of_a_lost_lease_is_refused_although_its_time_lasts() -> None:
         Lease.objects.update(token=uuid7())
         with transaction.atomic():
             assert not own.is_still_ours()
+
+
+@pytest.mark.slow
+def test_app_takes_leases_and_analyst_only_reads_them(committed: Database) -> None:
+    call_command("grant_db_roles", stdout=io.StringIO())
+    LeaseFactory()
+    execute(f"SET ROLE {ANALYST}")
+    assert len(execute("SELECT name FROM leases")) == 1
+    for statement in (
+        "INSERT INTO leases (name, token, holder, expires_at) VALUES ('a', uuid7(), 'a:1', now())",
+        "UPDATE leases SET token = uuid7()",
+        "DELETE FROM leases",
+        "SELECT name FROM leases FOR KEY SHARE",
+    ):
+        with pytest.raises(ProgrammingError, match="permission denied for table leases"):
+            execute(statement)
+    execute(f"SET ROLE {APP}")
+    with lease("purge_expired") as first:
+        assert first
+        assert first.is_still_ours()
+    execute("RESET ROLE")
+    assert Lease.objects.count() == 1
 
 
 # -- renewing -------------------------------------------------------------------------------------

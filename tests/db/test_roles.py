@@ -180,17 +180,6 @@ def test_analyst_writes_nothing(app: str) -> None:
         check_each(tables_of(app), check_writes_nothing)
 
 
-def test_analyst_sees_no_statistics_of_personal_columns() -> None:
-    UserFactory.create_batch(30)
-    execute("ANALYZE users")
-    query = "SELECT attname FROM pg_stats WHERE tablename = 'users'"
-    assert {"email", "status"} <= {row["attname"] for row in execute(query)}
-    with acting_as(grants.ANALYST):
-        seen = {row["attname"] for row in execute(query)}
-    assert "status" in seen
-    assert not seen & {c.name for c in columns() if c.table.name == "users" and c.privacy != "P0"}
-
-
 # -- the app ----------------------------------------------------------------------------------
 
 

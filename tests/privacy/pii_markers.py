@@ -555,6 +555,47 @@ SEALED_FIELDS: dict[tuple[str, str], SealedField] = {
 }
 
 
+# Copies of values that belong to no table: planner statistics, large objects, comments, sequences.
+ELSEWHERE = {
+    "pg_stats": """
+        SELECT schemaname || '.' || tablename || '.' || attname, concat_ws(
+            ' ', most_common_vals::text, histogram_bounds::text, most_common_elems::text)
+        FROM pg_stats WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
+    """,
+    "pg_stats_ext": """
+        SELECT statistics_schemaname || '.' || statistics_name, most_common_vals::text
+        FROM pg_stats_ext
+    """,
+    "pg_largeobject": """
+        SELECT loid::text, string_agg(encode(data, 'escape'), '' ORDER BY pageno)
+        FROM pg_largeobject GROUP BY loid
+    """,
+    "pg_description": "SELECT objoid::regclass::text, description FROM pg_description",
+    "pg_shdescription": "SELECT classoid::regclass::text, description FROM pg_shdescription",
+    "pg_sequences": """
+        SELECT schemaname || '.' || sequencename, concat_ws(' ', sequencename, last_value)
+        FROM pg_sequences
+    """,
+}
+
+
+def search_catalog(marks: Mapping[str, str], but: Iterable[str] = ()) -> list[str]:
+    """The entries outside of tables with the marks: "pg_stats public.users.email: users.email".
+
+    ``but`` names catalogs that the session may not read.
+    """
+    matches = set()
+    with connection.cursor() as cursor:
+        for source, query in ELSEWHERE.items():
+            if source in but:
+                continue
+            cursor.execute(query)
+            for name, text in cursor.fetchall():
+                for opened in (text or "", *_opened("", "", str(UUID(int=0)), text or "")):
+                    matches |= {f"{source} {name}: {marks[m]}" for m in marks if m in opened}
+    return sorted(matches)
+
+
 def digests() -> dict[tuple[str, str], str]:
     """A digest of every row of the database, by table and key (or by the row itself)."""
     result = {}

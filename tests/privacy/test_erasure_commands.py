@@ -23,6 +23,7 @@ from tests.factories import (
     ErasureLedgerEntryFactory,
     UserFactory,
 )
+from tests.support import execute
 
 pytestmark = pytest.mark.django_db
 
@@ -185,6 +186,21 @@ def test_replay_erases_everybody_in_the_file_and_the_table(file: Path) -> None:
         str(subject) for subject in ErasureLedgerEntry.objects.values_list("subject_id", flat=True)
     }
     assert err == ""
+
+
+def test_refused_erasure_stops_no_other_and_fails_the_replay(file: Path) -> None:
+    people = UserFactory.create_batch(3)
+    append_lines(file, *[person.pk for person in people])
+    execute(
+        "ALTER TABLE users ADD CONSTRAINT never_deleted "
+        f"CHECK (status <> 'deleted' OR id <> '{people[1].pk}')"
+    )
+    output = io.StringIO()
+    with pytest.raises(CommandError):
+        call_command("replay_erasures", stdout=output, stderr=output)
+    assert f"  {people[1].pk}: refused by never_deleted" in output.getvalue()
+    statuses = [stored(person)["status"] for person in people]
+    assert statuses == ["deleted", "active", "deleted"]
 
 
 def test_repeated_replay_changes_nothing(file: Path) -> None:

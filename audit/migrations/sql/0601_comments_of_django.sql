@@ -33,3 +33,6 @@ COMMENT ON TABLE public.django_session IS 'Sessions of admin';
 COMMENT ON COLUMN public.django_session.expire_date IS 'P0 · end of validity, UTC';
 COMMENT ON COLUMN public.django_session.session_key IS 'P1 · secret that identifies a browser';
 COMMENT ON COLUMN public.django_session.session_data IS 'P1 · who is signed in, signed';
+-- The planner's statistics would copy personal values (docs/adr/0036-no-statistics-of-personal-texts.md).
+ALTER TABLE public.django_session ALTER COLUMN session_key SET STATISTICS 0;
+ALTER TABLE public.django_session ALTER COLUMN session_data SET STATISTICS 0;

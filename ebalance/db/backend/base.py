@@ -49,6 +49,12 @@ class DatabaseClient(PostgresClient):
         super().runshell(parameters)
 
 
+def is_unsampled(field, connection) -> bool:
+    """Whether the column holds personal texts or addresses. Its comment starts with its class."""
+    is_personal = (field.db_comment or "").startswith(("P1 ", "P2 "))
+    return is_personal and field.db_type(connection) in {"text", "inet", "jsonb"}
+
+
 class DatabaseSchemaEditor(PostgresSchemaEditor):
     sql_create_column_inline_fk = None  # type: ignore[assignment]
 
@@ -58,6 +64,30 @@ class DatabaseSchemaEditor(PostgresSchemaEditor):
 
     def _fk_constraint_name(self, model, field, suffix):
         return self.quote_name(f"{model._meta.db_table}_{field.column}_fk")
+
+    # The planner copies values into its statistics, which an erasure does not reach. So personal
+    # texts and addresses have none (docs/adr/0036-no-statistics-of-personal-texts.md).
+
+    def create_model(self, model):
+        super().create_model(model)
+        for field in model._meta.local_concrete_fields:
+            self._set_statistics(model, field, is_unsampled(field, self.connection), False)
+
+    def add_field(self, model, field):
+        super().add_field(model, field)
+        self._set_statistics(model, field, is_unsampled(field, self.connection), False)
+
+    def alter_field(self, model, old_field, new_field, strict=False):
+        super().alter_field(model, old_field, new_field, strict)
+        was, now = (is_unsampled(field, self.connection) for field in (old_field, new_field))
+        self._set_statistics(model, new_field, now, was)
+
+    def _set_statistics(self, model, field, is_now, was):
+        if is_now != was:
+            self.execute(
+                f"ALTER TABLE {self.quote_name(model._meta.db_table)} "
+                f"ALTER COLUMN {self.quote_name(field.column)} SET STATISTICS {0 if is_now else -1}"
+            )
 
 
 class DatabaseErrorWrapper(DjangoErrorWrapper):

@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection, transaction
 from psycopg import sql
 
 from ..server import QUIET_LOG
-from . import catalog
+from . import catalog, exposures
 from .data_map import columns
 from .grants import ANALYST, APP, OWNER, ROLES, Grant, differences, live, not_owned, wanted
 
@@ -35,6 +35,8 @@ def set_up() -> None:
         raise NotSetUp(f"{min(missing)} does not exist yet: run `manage.py migrate` first.")
     for role in ROLES:
         _repeat(partial(_make_role, role))
+    for statement in exposures.set_timeouts():
+        _try(statement)
     _repeat(_grant_all)
 
 
@@ -63,7 +65,7 @@ def _grant_all() -> None:
     else:
         statements += _revoke_on_database()
     # Before the owner changes: PostgreSQL requires the new owner's right to create.
-    statements += [*_grants(granted), *_changes_of_owner()]
+    statements += [*_grants(granted), *_changes_of_owner(), *exposures.mend()]
     _execute(sql.SQL("; ").join(statements))
     if left := differences():
         raise NotSetUp(f"The grants differ: {left[0]} ({len(left)} in all). Nothing was changed.")
@@ -168,6 +170,15 @@ def _is_transient(error: DatabaseError) -> bool:
     return isinstance(cause, made_meanwhile | in_use) or (
         "tuple concurrently" in str(cause)  # an internal error (XX000) without a code of its own
     )
+
+
+def _try(statement: sql.Composable) -> None:
+    """Execute it if the session has the privilege. ``exposures.findings()`` names what is left."""
+    try:
+        _repeat(partial(_execute, statement))
+    except DatabaseError as error:
+        if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
+            raise
 
 
 def _execute(statement: sql.Composable) -> None:

@@ -5,7 +5,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
 
 from ebalance.db import checks
-from ebalance.db.schema import grants, roles
+from ebalance.db.schema import exposures, grants, roles
 from ebalance.db.server import QUIET_LOG
 
 DONE = "The roles have exactly the privileges that they need."
@@ -30,14 +30,21 @@ class Command(BaseCommand):
             self.grant()
 
     def check_grants(self) -> None:
-        differences = grants.differences()
-        for line in differences:
+        lines = grants.differences()
+        if not any(line.startswith("missing: the role") for line in lines):
+            # A session that may not revoke them is only warned.
+            findings = exposures.findings()
+            may_revoke = exposures.is_superuser()
+            lines += [one.text for one in findings if may_revoke or not one.needs_superuser]
+            self.warn([one.text for one in findings if not may_revoke and one.needs_superuser])
+            if names := checks.loud_settings():
+                self.warn_of_log(names)
+                lines += [f"missing: {name} of the database" for name in names if may_revoke]
+        for line in lines:
             self.stdout.write(line)
-        if names := checks.loud_settings():
-            self.warn_of_log(names)
-        if differences:
+        if lines:
             raise CommandError(
-                f"Grants differ in {len(differences)} places: run `manage.py grant_db_roles`."
+                f"Grants differ in {len(lines)} places: run `manage.py grant_db_roles`."
             )
         self.stdout.write(DONE)
 
@@ -57,7 +64,12 @@ class Command(BaseCommand):
                 if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
                     raise
                 self.warn_of_log(names)
+        self.warn([one.text for one in exposures.findings()])
         self.stdout.write(DONE)
+
+    def warn(self, lines: list[str]) -> None:
+        for line in lines:
+            self.stderr.write(self.style.WARNING(f"Warning: not removed: {line}"))
 
     def warn_of_log(self, names: list[str]) -> None:
         """Only a superuser can change these settings; the grants are made in any case."""

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
 from ebalance.commands import SHOWN, OperatorCommand, StopSignals, progress
-from ebalance.failures import reason_of
+from ebalance.failures import database_error, reason_of
 from ebalance.privacy.erasure import Erased, erase_again, ledger
 from ebalance.services import Refused
 from identity.models import User
@@ -99,11 +99,12 @@ class Command(OperatorCommand):
                     transaction.set_rollback(True)
             else:
                 erased = erase_again(lines)
-        except Refused as refusal:
-            self.stderr.write(f"  {subject}: {in_english(refusal)}")
-            return "refused"
         except Exception as error:
-            self.stderr.write(f"  {subject}: {reason_of(error)}")
+            if isinstance(error, Refused) and database_error(error) is None:
+                reason = in_english(error)
+            else:
+                reason = reason_of(error)
+            self.stderr.write(f"  {subject}: {reason}")
             return "refused"
         if not erased.rows:
             return "gone" if exists else "unknown"
