@@ -32,7 +32,7 @@ QUICK = "django.contrib.auth.hashers.MD5PasswordHasher"
 
 @pytest.fixture(autouse=True)
 def _second_owner() -> None:
-    """Somebody stays owner when a test takes the role away."""
+    """A test may take the role of owner away: another owner remains."""
     UserFactory(role="owner")
 
 
@@ -162,12 +162,12 @@ def test_role_given_back_does_not_revive_a_session(person: User) -> None:
 
 
 def test_change_of_the_own_password_ends_the_other_sessions(person: User) -> None:
-    here, other = sign_in(person), sign_in(person)
+    this, other = sign_in(person), sign_in(person)
     form = {"new_password1": OTHER, "new_password2": OTHER}
-    assert here.post(OWN_PASSWORD, {**form, "old_password": OTHER}).status_code == 200
+    assert this.post(OWN_PASSWORD, {**form, "old_password": OTHER}).status_code == 200
     assert is_in(other)
-    assert here.post(OWN_PASSWORD, {**form, "old_password": PASSWORD}).status_code == 302
-    assert is_in(here)
+    assert this.post(OWN_PASSWORD, {**form, "old_password": PASSWORD}).status_code == 302
+    assert is_in(this)
     assert not is_in(other)
 
 
@@ -198,17 +198,17 @@ def page_form(client: Client, person: User) -> tuple[str, dict[str, Any]]:
 
 
 def test_own_address_changes_only_with_the_current_password(person: User) -> None:
-    here, other = sign_in(person), sign_in(person)
-    address, form = page_form(here, person)
+    this, other = sign_in(person), sign_in(person)
+    address, form = page_form(this, person)
     form["email"] = "new@example.com"
     for given in ({}, {"current_password": OTHER}):
-        answer = here.post(address, {**form, **given})
+        answer = this.post(address, {**form, **given})
         assert "current_password" in answer.context_data["adminform"].form.errors
     assert is_in(other)
-    assert here.post(address, {**form, "current_password": PASSWORD}).status_code == 302
+    assert this.post(address, {**form, "current_password": PASSWORD}).status_code == 302
     person.refresh_from_db()
     assert person.email == "new@example.com"
-    assert is_in(here)
+    assert is_in(this)
     assert not is_in(other)
 
 
