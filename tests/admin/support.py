@@ -53,6 +53,7 @@ READ_ONLY = {
     "crm.TrackingEvent",
     "crm.TrackingEventParam",
     "identity.Consent",
+    "identity.DataExportRequest",
     "identity.ErasureLedgerEntry",
     "interactive.InteractiveRun",
     "interactive.InteractiveRunTotal",
@@ -60,7 +61,7 @@ READ_ONLY = {
     "ugc.ModerationAction",
     "ugc.ReviewPublicationConsent",
 }
-ADD_ONLY = {"audit.MessageTemplateVersion", "identity.DataExportRequest"}
+ADD_ONLY = {"audit.MessageTemplateVersion"}
 # A new row needs a sealed value, which no form accepts.
 NEEDS_SEALING = {
     "booking.IntakeForm",
