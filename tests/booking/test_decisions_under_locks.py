@@ -1,4 +1,4 @@
-"""What a booking decided before its locks is decided again under them.
+"""A booking decides again under its locks.
 
 Another session keeps the time without committing, so the INSERT of a booking waits. Meanwhile a
 third session commits a change that the booking has not seen. Then the first one rolls back.
