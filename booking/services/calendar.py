@@ -15,7 +15,7 @@ from ..errors import SlotTaken, SlotUnsuitable, StartInPast, TimeNotOffered
 from ..models import Appointment, AvailabilitySlot, Service
 from ..models.times import BLOCKING
 from .holds import cancel_expired_holds, is_expired_hold, lock_expired_holds
-from .slots import release_and_reserve_slots
+from .slots import is_in_slot, release_and_reserve_slots
 
 LATEST_START = datetime(9999, 1, 1, tzinfo=UTC)  # the database stores no end after year 9999
 MAX_SLOT_LENGTH = timedelta(hours=12)
@@ -142,14 +142,13 @@ def is_taken(time: SessionTime, now: datetime, *, besides: Appointment | None = 
     return any(not is_expired_hold(other, now) for other in others) or is_blocked(time)
 
 
-def drop_moved_slot(time: SessionTime) -> SessionTime:
-    """The same time, without its slot if staff have moved the slot meanwhile."""
+def get_agreed_time(row: Appointment) -> SessionTime:
+    """The time of ``row``, without its slot if the slot was moved or withdrawn meanwhile."""
+    time = SessionTime.of(row)
     if time.slot_id is None:
         return time
-    slots = AvailabilitySlot.objects.filter(
-        pk=time.slot_id, start_at_utc__lte=time.start, end_at_utc__gte=time.end
-    )
-    return time if slots.exists() else replace(time, slot_id=None)
+    slot = AvailabilitySlot.objects.exclude(status="withdrawn").filter(pk=time.slot_id).first()
+    return time if slot and is_in_slot(row, slot) else replace(time, slot_id=None)
 
 
 def find_overlapping(

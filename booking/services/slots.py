@@ -97,8 +97,10 @@ def release_and_reserve_slots(
 
 
 def is_in_slot(appointment: Appointment, slot: AvailabilitySlot) -> bool:
+    """Whether the slot offers the time of the appointment, and its break is long enough."""
     return (
         slot.service_id in (None, appointment.service_id)
+        and slot.buffer_minutes <= appointment.buffer_minutes
         and slot.start_at_utc <= appointment.start_at_utc
         and slot.end_at_utc >= appointment.end_at_utc
     )
