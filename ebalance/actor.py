@@ -103,6 +103,14 @@ class ActorMiddleware:
             return self.get_response(request)
 
 
+def origin(request: HttpRequest | None) -> dict[str, str | None]:
+    """Address and user agent of the request; without a request, those of the current actor."""
+    if request is not None:
+        return {"ip_address": client_address(request), "user_agent": user_agent(request)}
+    actor = current_actor() or Actor()
+    return {"ip_address": actor.ip_address, "user_agent": actor.user_agent}
+
+
 def client_address(request: HttpRequest) -> str | None:
     """The client's IP address; behind our proxy the address that the proxy saw."""
     text = request.META.get("REMOTE_ADDR", "")

@@ -205,6 +205,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "identity.sessions.SessionAgeMiddleware",
     "ebalance.actor.ActorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -233,7 +234,16 @@ AUTH_USER_MODEL = "identity.User"
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 AUTHENTICATION_BACKENDS = ["identity.auth.RolesBackend"]
+# The first one hashes; a password with an older hash is hashed again at login.
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",  # Argon2id
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
 AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("email", "phone", "telegram_username", "display_name")},
+    },
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
         "OPTIONS": {"min_length": 12},
@@ -241,6 +251,16 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+
+# SESSION_HOURS: a login to admin lasts so long. SESSION_IDLE_HOURS: it ends earlier after so long
+# without a request.
+SESSION_HOURS = env.int("SESSION_HOURS", default=12)
+SESSION_IDLE_HOURS = env.int("SESSION_IDLE_HOURS", default=3)
+if not 1 <= SESSION_IDLE_HOURS <= SESSION_HOURS <= 24:
+    raise ImproperlyConfigured(
+        "SESSION_IDLE_HOURS is 1 or more, and at most SESSION_HOURS, which is 24 or less."
+    )
+SESSION_COOKIE_AGE = SESSION_HOURS * 3600
 
 LANGUAGE_CODE = "ru"
 USE_I18N = True

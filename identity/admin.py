@@ -1,10 +1,13 @@
 from typing import ClassVar
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
+from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.admin import UserAdmin as AuthUserAdmin
 from django.contrib.auth.forms import SetPasswordMixin
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpResponseRedirect
 from django.urls import reverse
@@ -14,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.forms import AdminPasswordChangeForm
 from unfold.widgets import UnfoldAdminPasswordWidget
 
+from ebalance.admin import entries
 from ebalance.admin.dialogs import ServiceActionAdmin, service_action
 from ebalance.admin.forms import Form
 from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
@@ -49,9 +53,37 @@ class DataExportRequestInline(ReadOnly, TabularInline):
 
 
 class UserForm(Form):
+    """A person. A change of the own e-mail address needs the current password."""
+
+    current_password = forms.CharField(
+        label=_("Current password"),
+        strip=False,
+        required=False,
+        help_text=_("Needed to change your own e-mail address."),
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "current-password"}),
+    )
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if not self.is_own:
+            del self.fields["current_password"]
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the logged-in user edits their own account."""
+        row = self.instance
+        return bool(self.request and not row._state.adding and row.pk == self.request.user.pk)
+
     def clean_email(self):
         email = self.cleaned_data["email"]
         return email and email.lower()
+
+    def clean_current_password(self):
+        password = self.cleaned_data["current_password"]
+        changes = self.cleaned_data.get("email") != self.initial.get("email")
+        if self.is_own and changes and not self.request.user.check_password(password):
+            raise ValidationError(_("The current password is not correct."), "password_incorrect")
+        return password
 
 
 class NewUserForm(SetPasswordMixin, UserForm):
@@ -112,7 +144,12 @@ class UserAdmin(ServiceActionAdmin, AuthUserAdmin):
         return super().get_queryset(request).prefetch_related("user_roles")
 
     def user_change_password(self, request, id, form_url=""):
-        """If the database refuses a password of an erased person, show a sentence."""
+        """If the database refuses a password of an erased person, show a sentence.
+
+        The own password is changed on the page that asks for the current one.
+        """
+        if str(entries.uuid_in(id)) == str(request.user.pk):
+            return HttpResponseRedirect(reverse(f"{self.admin_site.name}:password_change"))
         try:
             with transaction.atomic():
                 return super().user_change_password(request, id, form_url)
@@ -122,15 +159,22 @@ class UserAdmin(ServiceActionAdmin, AuthUserAdmin):
             return HttpResponseRedirect(page)
 
     def columns(self, request):
-        # The hash is shown to no one, and the flag grants nothing.
-        hidden = ("password", "is_superuser")
+        # The hash and the stamp are shown to no one, and the flag grants nothing.
+        hidden = ("password", "is_superuser", "session_stamp")
         return [field for field in super().columns(request) if field.name not in hidden]
 
     def get_fieldsets(self, request, obj=None):
         fieldsets = super().get_fieldsets(request, obj)
         if obj is None:
             fieldsets.append((_("Password"), {"fields": ["password1", "password2"]}))
+        elif obj.pk == request.user.pk and self.has_change_permission(request, obj):
+            fieldsets[0][1]["fields"].append("current_password")
         return fieldsets
+
+    def save_model(self, request, obj, form, change):
+        super().save_model(request, obj, form, change)
+        if form.is_own:  # a new own address ends all sessions; this one stays
+            update_session_auth_hash(request, obj)
 
     @admin.display(description=_("roles"))
     def role_names(self, person: User) -> str:

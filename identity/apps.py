@@ -7,4 +7,4 @@ class IdentityConfig(AppConfig):
     verbose_name = _("People and consents")
 
     def ready(self) -> None:
-        from . import signals  # noqa: F401  (connects them)
+        from . import sessions, signals  # noqa: F401  (connects them)

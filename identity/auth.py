@@ -1,5 +1,7 @@
 from django.contrib.auth.backends import BaseBackend
 
+from ebalance.actor import acting_as, origin
+
 from .models import User
 
 
@@ -20,9 +22,9 @@ class RolesBackend(BaseBackend):
             # The same work as for a known address, so that timing reveals nothing.
             User().set_password(password)
             return None
-        if user.check_password(password) and user.is_active:
-            return user
-        return None
+        with acting_as(user, **origin(request)):  # a correct password may renew its hash
+            is_correct = user.check_password(password)
+        return user if is_correct and user.is_active else None
 
     def get_user(self, user_id):
         """None for a blocked or deleted person: access ends at the next request."""

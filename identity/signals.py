@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from audit.models import AuditLogEntry
 from audit.services import record_entry
-from ebalance.actor import Actor, acting_as, client_address, current_actor, user_agent
+from ebalance.actor import acting_as, origin
 
 from .auth import find_person
 from .models import User
@@ -36,14 +36,3 @@ def record_failed_login(
     person = find_person(**{n: credentials.get(n) for n in ("username", "email")})
     with acting_as(None, role=AuditLogEntry.ActorRole.CLIENT, **origin(request)):
         record_entry("login_failed", person, entity_type=User._meta.db_table)
-
-
-def origin(request: HttpRequest | None) -> dict[str, str | None]:
-    """Address and user agent of the request; without a request, those of the current actor."""
-    if request is not None:
-        return {
-            "ip_address": client_address(request),
-            "user_agent": user_agent(request),
-        }
-    actor = current_actor() or Actor()
-    return {"ip_address": actor.ip_address, "user_agent": actor.user_agent}

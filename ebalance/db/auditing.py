@@ -71,6 +71,17 @@ class Audited(Rule):
         return self.columns or tuple(c for c in safe if c != model._meta.pk.column)
 
 
+class AuditedSecret(Audited):
+    """Writes an entry when this column of a member of staff changes, without its value."""
+
+    def __init__(self, table: str, column: str):
+        super().__init__(table, f"{column}_changed", pgtrigger.Update, [column])
+        self.rule = self.name = f"{table}_{column}_audited"
+
+    def call(self, model: type[models.Model]) -> str:
+        return f"public.audit_staff_secret({literal(self.action)})"
+
+
 @cache
 def audit_triggers() -> tuple[str, ...]:
     """The names of all triggers that write into the audit log."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import django.contrib.postgres.functions
 import django.db.models.deletion
 import pgtrigger.compiler
 from django.conf import settings
@@ -138,6 +139,14 @@ class Migration(migrations.Migration):
                                 db_comment="P0 · required by Django's auth; grants nothing, roles do",
                                 db_default=False,
                                 default=False,
+                                editable=False,
+                            ),
+                        ),
+                        (
+                            "session_stamp",
+                            models.UUIDField(
+                                db_comment="P0 · random, set by the database; a session with another one has ended",
+                                db_default=django.contrib.postgres.functions.RandomUUID(),
                                 editable=False,
                             ),
                         ),
@@ -333,6 +342,19 @@ class Migration(migrations.Migration):
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
+                                name="users_end_sessions",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.password, OLD.email, OLD.status, OLD.session_stamp) IS DISTINCT FROM (NEW.password, NEW.email, NEW.status, NEW.session_stamp))",
+                                    execute="public.users_end_sessions()",
+                                    func="CREATE OR REPLACE FUNCTION public.users_end_sessions() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    NEW.session_stamp := pg_catalog.gen_random_uuid();\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="2ff28b09eb4abd530fd267536afa001f5e7ed6a2",
+                                    operation="UPDATE",
+                                    pgid="users_end_sessions",
+                                    table="users",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
                                 name="users_touch_updated_at",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.touch_updated_at()",
@@ -363,9 +385,9 @@ class Migration(migrations.Migration):
                                 name="users_delete_audited",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     constraint="CONSTRAINT",
-                                    execute="public.audit_change('user_deleted', 'id', 'status', 'created_at', 'updated_at', 'deleted_at', 'is_superuser')",
+                                    execute="public.audit_change('user_deleted', 'id', 'status', 'created_at', 'updated_at', 'deleted_at', 'is_superuser', 'session_stamp')",
                                     func="",
-                                    hash="2f60ff0438be6b7e8ac8b9fb23ed1be3535a7ba1",
+                                    hash="8cc043f6e18debe6e2517c493c7115f4c40feac9",
                                     operation="DELETE",
                                     pgid="users_delete_audited",
                                     table="users",
@@ -384,6 +406,36 @@ class Migration(migrations.Migration):
                                     pgid="users_no_truncate",
                                     table="users",
                                     when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="users_password_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.password IS DISTINCT FROM NEW.password))",
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_staff_secret('password_changed')",
+                                    func="",
+                                    hash="e046426f0a8394a00832877ff1b86f3a1d351411",
+                                    operation="UPDATE",
+                                    pgid="users_password_audited",
+                                    table="users",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="users_email_audited",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    condition="WHEN ((OLD.email IS DISTINCT FROM NEW.email))",
+                                    constraint="CONSTRAINT",
+                                    execute="public.audit_staff_secret('email_changed')",
+                                    func="",
+                                    hash="2a50bd6b00fa3f9373a4d4f3bd8a5f851d193ad8",
+                                    operation="UPDATE",
+                                    pgid="users_email_audited",
+                                    table="users",
+                                    timing="DEFERRABLE INITIALLY DEFERRED",
+                                    when="AFTER",
                                 ),
                             ),
                             pgtrigger.compiler.Trigger(
@@ -590,6 +642,18 @@ class Migration(migrations.Migration):
                             ),
                         ],
                         "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="user_roles_end_sessions",
+                                sql=ebalance.db.triggers.RuleTriggerSql(
+                                    execute="public.user_roles_end_sessions()",
+                                    func="CREATE OR REPLACE FUNCTION public.user_roles_end_sessions() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF TG_OP = 'DELETE' OR (OLD.user_id, OLD.role_code) <> (NEW.user_id, NEW.role_code) THEN\n        UPDATE public.users SET session_stamp = pg_catalog.gen_random_uuid() WHERE id = OLD.user_id;\n    END IF;\n    IF TG_OP = 'DELETE' THEN\n        RETURN OLD;\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="3d816b6053d070608c8d44889baeed5b725735bd",
+                                    operation="UPDATE OR DELETE",
+                                    pgid="user_roles_end_sessions",
+                                    table="user_roles",
+                                    when="BEFORE",
+                                ),
+                            ),
                             pgtrigger.compiler.Trigger(
                                 name="user_roles_last_owner_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(

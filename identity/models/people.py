@@ -4,8 +4,10 @@ from typing import ClassVar
 
 import pgtrigger
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models import Q
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from audit.models import SystemSetting
@@ -87,6 +89,13 @@ class User(Entity, AbstractBaseUser):
         db_default=False,
         editable=False,
         db_comment=p0("required by Django's auth; grants nothing, roles do"),
+    )
+    session_stamp = models.UUIDField(
+        db_default=RandomUUID(),
+        editable=False,
+        db_comment=p0(
+            "random, set by the database; a session with another one has ended", export=False
+        ),
     )
 
     objects: ClassVar = UserManager()  # type: ignore[assignment]  # no sealed columns
@@ -189,16 +198,42 @@ BEGIN
     RETURN NEW;
 END""",
             ),
+            triggers.Rule(
+                "users_end_sessions",
+                operation=pgtrigger.Update,
+                condition="(OLD.password, OLD.email, OLD.status, OLD.session_stamp) "
+                "IS DISTINCT FROM (NEW.password, NEW.email, NEW.status, NEW.session_stamp)",
+                # Never the writer's stamp: an older one would revive the sessions that it ended.
+                body="""
+BEGIN
+    NEW.session_stamp := pg_catalog.gen_random_uuid();
+    RETURN NEW;
+END""",
+            ),
             triggers.touch_updated_at("users"),
             *auditing.audited(
                 "users",
                 changed=("user_status_changed", ["status"]),
                 deleted="user_deleted",
             ),
+            auditing.AuditedSecret("users", "password"),
+            auditing.AuditedSecret("users", "email"),
         ]
 
     def __str__(self) -> str:
         return self.display_name or self.email or str(self.pk)
+
+    def save(self, *args, **options) -> None:
+        super().save(*args, **options)
+        # A trigger may have changed it. The next access reads it again.
+        self.__dict__.pop("session_stamp", None)
+
+    def _get_session_auth_hash(self, secret=None) -> str:
+        """Binds sessions to the stamp, which the database changes to end them."""
+        stamp = str(self.session_stamp)
+        return salted_hmac(
+            "identity.User.session_stamp", stamp, secret=secret, algorithm="sha256"
+        ).hexdigest()
 
     def has_usable_password(self) -> bool:
         """Django counts an empty hash as usable, but no password matches it."""

@@ -121,6 +121,21 @@ class UserRole(Entity):
             rules.Index("user_roles_by_role", "role", serves="who has a role; the last owner"),
         ]
         triggers = [
+            # Before the next rule, which locks the role: writers lock the person first.
+            triggers.Rule(
+                "user_roles_end_sessions",
+                operation=pgtrigger.Update | pgtrigger.Delete,
+                body="""
+BEGIN
+    IF TG_OP = 'DELETE' OR (OLD.user_id, OLD.role_code) <> (NEW.user_id, NEW.role_code) THEN
+        UPDATE public.users SET session_stamp = pg_catalog.gen_random_uuid() WHERE id = OLD.user_id;
+    END IF;
+    IF TG_OP = 'DELETE' THEN
+        RETURN OLD;
+    END IF;
+    RETURN NEW;
+END""",
+            ),
             triggers.Rule(
                 "user_roles_last_owner_stays",
                 operation=pgtrigger.Update | pgtrigger.Delete,

@@ -63,7 +63,7 @@ def triggers_of_the_log() -> list[dict[str, Any]]:
                t.tgdeferrable AND t.tginitdeferred AS is_deferred,
                pg_get_triggerdef(t.oid) AS definition
         FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-        WHERE t.tgfoid = 'public.audit_change'::regproc
+        WHERE t.tgfoid IN ('public.audit_change'::regproc, 'public.audit_staff_secret'::regproc)
         ORDER BY t.tgname
         """
     )
@@ -744,7 +744,10 @@ DELETE_PATHS: dict[str, Callable[[Any], Any]] = {
     "cursor": delete_by_cursor,
 }
 
+# Entries without values; tests/identity/test_sessions.py tests them.
+SECRETS = {"users_password_audited", "users_email_audited"}
 AUDITED_BY_CASES = {
+    *SECRETS,
     *(f"{case.table}_update_audited" for case in CHANGES),
     *(f"{case.table}_insert_audited" for case in CREATED if case.action),
     *(f"{case.table}_delete_audited" for case in DELETED if case.action),

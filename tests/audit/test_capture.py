@@ -30,6 +30,7 @@ from tests.audit.audit_cases import (
     DELETED,
     DELETED_USER,
     INSERT_PATHS,
+    SECRETS,
     THINGS,
     LoggedChange,
     LoggedRow,
@@ -144,6 +145,8 @@ def test_recorded_columns_are_p0_and_stay_at_erasure() -> Iterator[str]:
     declared = {(c.table.name, c.name): c for c in columns()}
     for trigger in triggers_of_the_log():
         table, name = trigger["table"], trigger["name"]
+        if name in SECRETS:
+            continue
         _action, key, *names = arguments(trigger)
         if not names or (table, key) not in declared:
             yield of_table(table)("edit auditing.audited() of", f"{name} records no column")

@@ -130,6 +130,19 @@ END $$;
 COMMENT ON FUNCTION public.audit_change() IS
     'Trigger: write what happened to a row into the audit log; arguments are action, key column, columns told';
 
+CREATE FUNCTION public.audit_staff_secret() RETURNS trigger LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NEW.status <> 'deleted' AND EXISTS (
+        SELECT FROM public.user_roles r WHERE r.user_id = NEW.id AND r.role_code <> 'client'
+    ) THEN
+        PERFORM public.record_audit_entry(TG_ARGV[0], TG_TABLE_NAME, NEW.id, NULL, NULL, NULL);
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION public.audit_staff_secret() IS
+    'Trigger: record that a secret of a member of staff changed, without the value; the argument is the action';
+
 -- The row is read under a lock, so that an erasure under way is waited for.
 CREATE FUNCTION public.refuse_for_erased_person() RETURNS trigger LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
