@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db.encryption import keys
@@ -215,6 +216,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 
+# Outside development, a login to admin needs a second factor.
+SECOND_FACTOR_REQUIRED = DEPLOYED
 # SESSION_HOURS: a login to admin lasts so long. SESSION_IDLE_HOURS: it ends earlier after so long
 # without a request.
 SESSION_HOURS = env.int("SESSION_HOURS", default=12)
@@ -278,7 +281,9 @@ UNFOLD = {
     "SITE_SYMBOL": "spa",
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
-    "LOGIN": {"form": "ebalance.admin.login.LoginForm"},
+    "ACCOUNT": {
+        "navigation": [{"title": _("Second factor"), "link": reverse_lazy("admin:second_factor")}]
+    },
     "SIDEBAR": {
         "show_search": True,
         "navigation": "ebalance.admin.navigation.sidebar",
