@@ -201,8 +201,8 @@ class Migration(migrations.Migration):
                                 name="second_factors_end_sessions",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
                                     execute="public.second_factors_end_sessions()",
-                                    func="CREATE OR REPLACE FUNCTION public.second_factors_end_sessions() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF CASE TG_OP WHEN 'DELETE' THEN OLD.confirmed_at IS NOT NULL\n        ELSE OLD.confirmed_at IS DISTINCT FROM NEW.confirmed_at END THEN\n        UPDATE public.users SET session_stamp = pg_catalog.gen_random_uuid() WHERE id = OLD.user_id;\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
-                                    hash="a67d417027833f92c89b1d4ebc0076136e453d11",
+                                    func="CREATE OR REPLACE FUNCTION public.second_factors_end_sessions() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF (TG_OP = 'DELETE' AND OLD.confirmed_at IS NOT NULL)\n       OR (TG_OP = 'UPDATE' AND OLD.confirmed_at IS DISTINCT FROM NEW.confirmed_at) THEN\n        UPDATE public.users SET session_stamp = pg_catalog.gen_random_uuid() WHERE id = OLD.user_id;\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                                    hash="47ce9645db0e843d7c0f14beb9f3f7488bd79ecf",
                                     operation='UPDATE OF "confirmed_at" OR DELETE',
                                     pgid="second_factors_end_sessions",
                                     table="second_factors",
@@ -474,9 +474,7 @@ class Migration(migrations.Migration):
                         ),
                         (
                             "attempts",
-                            models.PositiveIntegerField(
-                                db_comment="P0 · failed attempts that count"
-                            ),
+                            models.IntegerField(db_comment="P0 · failed attempts that count"),
                         ),
                         (
                             "locked_until",

@@ -65,11 +65,13 @@ class SecondFactor(Entity):
                 "second_factors_one_in_use",
                 fields=["user"],
                 condition=Q(confirmed_at__isnull=False),
+                message=_("This person already has a second factor."),
             ),
             rules.Unique(
                 "second_factors_one_offered",
                 fields=["user"],
                 condition=Q(confirmed_at__isnull=True),
+                message=_("A second factor is already offered to this person."),
             ),
             rules.set_exactly_when(
                 "second_factors_step_with_confirmation",
@@ -112,8 +114,8 @@ class SecondFactor(Entity):
                 when=pgtrigger.After,
                 body="""
 BEGIN
-    IF CASE TG_OP WHEN 'DELETE' THEN OLD.confirmed_at IS NOT NULL
-        ELSE OLD.confirmed_at IS DISTINCT FROM NEW.confirmed_at END THEN
+    IF (TG_OP = 'DELETE' AND OLD.confirmed_at IS NOT NULL)
+       OR (TG_OP = 'UPDATE' AND OLD.confirmed_at IS DISTINCT FROM NEW.confirmed_at) THEN
         UPDATE public.users SET session_stamp = pg_catalog.gen_random_uuid() WHERE id = OLD.user_id;
     END IF;
     RETURN NULL;
@@ -208,7 +210,7 @@ class LoginLimit(Entity):
         max_length=lengths.BLIND_INDEX,
         db_comment=p1("keyed hash of the account, network or browser", export=False),
     )
-    attempts = models.PositiveIntegerField(db_comment=p0("failed attempts that count"))
+    attempts = models.IntegerField(db_comment=p0("failed attempts that count"))
     locked_until = PlannedTime(
         null=True, blank=True, db_comment=p0("no attempt is answered before, UTC")
     )

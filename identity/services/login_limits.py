@@ -71,7 +71,9 @@ class Attempt:
         LoginLimit.objects.filter(key_hash__in={*self.names} - self.of_client).delete()
         for row in _lock(self.of_client):
             row.attempts = max(row.attempts - 1, 0)
-            row.save(update_fields=["attempts"])
+            if any(kind == LoginLimit.Kind.CLIENT for kind, _wait in self.locks):
+                row.locked_until = None
+            row.save(update_fields=["attempts", "locked_until"])
 
 
 def begin_attempt(

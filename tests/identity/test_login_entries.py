@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -141,7 +142,7 @@ def test_known_and_unknown_addresses_cost_the_same_statements() -> None:
     for address in (who.email, blocked.email, "nobody@example.org"):
         with CaptureQueriesContext(connection) as captured:
             sign_in(address, "не тот пароль")
-        asked.append([query["sql"] for query in captured.captured_queries])
+        asked.append([re.sub(r'"s[0-9]+_x[0-9]+"', "", q["sql"]) for q in captured.captured_queries])
     assert any("record_audit_entry" in sql for sql in asked[0])
     assert asked[0] == asked[1] == asked[2]
 
