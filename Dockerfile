@@ -1,5 +1,5 @@
 # The application with its locked packages, run by an ordinary user. compose.yaml adds the database.
-FROM python:3.13-slim
+FROM python:3.13.5-slim-bookworm
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 WORKDIR /app
 COPY requirements.lock .

@@ -8,8 +8,10 @@ PYTEST = $(PYTHON) -m pytest -n $(WORKERS) --dist worksteal
 # Hostile values, roles, money, rows that cannot be written, poolers.
 ATTACK = tests/test_unstorable.py tests/test_lost_zones.py tests/test_bad_rows.py tests/test_pooler.py \
 	tests/db/test_immutable.py tests/db/test_zones.py tests/db/test_time_columns.py tests/db/test_texts.py \
-	tests/db/test_new_rows.py tests/db/test_roles.py tests/audit/test_bypass_attempts.py tests/audit/test_leases.py \
-	tests/booking/test_paid_sessions.py tests/booking/test_refunds.py tests/booking/test_dead_deliveries.py
+	tests/db/test_new_rows.py tests/db/test_roles.py tests/db/test_exposures.py tests/audit/test_bypass_attempts.py \
+	tests/audit/test_leases.py tests/audit/test_locks.py tests/privacy/test_erasure_elsewhere.py \
+	tests/booking/test_paid_sessions.py tests/booking/test_refunds.py tests/booking/test_dead_deliveries.py \
+	tests/admin/test_addresses.py tests/admin/test_export_requests.py tests/admin/test_headers.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-slow test-oldest test-all attack soak lint format types migrations migrate shell messages lock clean

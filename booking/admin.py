@@ -141,7 +141,7 @@ class AvailabilitySlotAdmin(ServiceActionAdmin):
     list_filter = ("status", "source", "block_type", "start_at_utc")
     search_fields = ("service__title", "external_event_id", "note")
     ordering = ("-start_at_utc",)
-    locked_fields = ("status", "block_type")
+    locked_fields = ("status", "block_type", "schedule_rule")
     settled_fields = ("start_at_utc", "end_at_utc")
     actions = ("block_selected", "unblock_selected")
     actions_detail = ("block", "unblock")
@@ -267,7 +267,7 @@ class AppointmentAdmin(ServiceActionAdmin):
         return super().get_fieldsets(request, obj)
 
     def save_model(self, request, obj, form, change):
-        """A new appointment takes the available slot that begins at its start, if there is one."""
+        """Staff book any free start. It takes the available slot that contains it, if any."""
         if change:
             super().save_model(request, obj, form, change)
             return
@@ -280,6 +280,8 @@ class AppointmentAdmin(ServiceActionAdmin):
             timezone=obj.timezone,
             format=obj.format,
             topic=obj.topic_id,
+            override=True,
+            actor=request.user,
         )
         obj.pk = booked.pk
         obj.refresh_from_db()

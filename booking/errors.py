@@ -20,6 +20,22 @@ class SlotUnsuitable(InvalidInput):
     sentence_template = _("This time does not suit the chosen service. Please choose another one.")
 
 
+class TimeNotOffered(Refused):
+    """No available slot contains this time. Staff may book it with ``override``."""
+
+    code = "not_offered"
+    sentence_template = _("This time is not offered. Please choose another one.")
+
+
+class TooManyHolds(Refused):
+    """The client has ``count`` unpaid holds already."""
+
+    code = "too_many_holds"
+    sentence_template = _(
+        "Several sessions are waiting for payment already. Please pay for one of them first."
+    )
+
+
 class StartInPast(InvalidInput):
     code = "start_in_past"
     sentence_template = _("This time has already passed. Please choose another one.")

@@ -6,6 +6,7 @@ default: the process stops with the name of the missing variable.
 """
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -13,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
+from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db.encryption import keys
@@ -43,10 +45,24 @@ def required(name: str, development: str) -> str:
     return value
 
 
+DEVELOPMENT_SECRET_KEY = "insecure-development-key-never-used-when-deployed"
 # SECRET_KEY: signs sessions and password links; 50 random characters or more.
-SECRET_KEY = required("SECRET_KEY", "insecure-development-key-never-used-when-deployed")
+SECRET_KEY = required("SECRET_KEY", DEVELOPMENT_SECRET_KEY)
+if DEPLOYED and (
+    len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 10 or DEVELOPMENT_SECRET_KEY in SECRET_KEY
+):
+    raise ImproperlyConfigured(
+        "SECRET_KEY must have 50 random characters or more, 10 of them different, and not be the "
+        f"development key when EBALANCE_ENV is {ENVIRONMENT}."
+    )
 # ALLOWED_HOSTS: host names that are served, separated by commas.
-ALLOWED_HOSTS = required("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
+ALLOWED_HOSTS = [
+    host.strip() for host in required("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
+]
+if DEPLOYED and any("*" in host or not host.strip(".") for host in ALLOWED_HOSTS):
+    raise ImproperlyConfigured(
+        f"ALLOWED_HOSTS must name each host when EBALANCE_ENV is {ENVIRONMENT}; * allows every one."
+    )
 # DEBUG: pages with tracebacks; on in development, refused elsewhere.
 DEBUG = env.bool("DEBUG", default=not DEPLOYED)
 if DEBUG and DEPLOYED:
@@ -94,7 +110,25 @@ def database() -> dict[str, Any]:
     url = url.strip()
     if not url:
         raise ImproperlyConfigured("DATABASE_URL is empty; unset it to use the bundled server.")
-    return parse_database_url("DATABASE_URL", url)
+    config = parse_database_url("DATABASE_URL", url)
+    if not is_local(config) and "EBALANCE_ENV" not in os.environ:
+        # A server somewhere else may be the practice's own: development must be meant.
+        raise ImproperlyConfigured(
+            "EBALANCE_ENV must be set (dev, stage or prod), because DATABASE_URL names a server on "
+            "another machine."
+        )
+    return config
+
+
+def is_local(config: dict[str, Any]) -> bool:
+    """Whether the server of this database is on this machine."""
+    host = config["HOST"] or config["OPTIONS"].get("hostaddr") or config["OPTIONS"].get("host", "")
+    if not host or host == "localhost" or host.startswith("/"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def parse_database_url(name: str, url: str) -> dict[str, Any]:
@@ -165,6 +199,9 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "ebalance.admin.requests.PermissionsPolicyMiddleware",
+    "ebalance.admin.requests.BadInputMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -244,6 +281,11 @@ HOLD_MINUTES = env.int("HOLD_MINUTES", default=15)
 if not 1 <= HOLD_MINUTES <= 24 * 60:
     raise ImproperlyConfigured(f"HOLD_MINUTES is {HOLD_MINUTES}; it can be 1 to 1440.")
 
+# MAX_UNPAID_HOLDS: how many unpaid holds a client has at once (states.md: 3).
+MAX_UNPAID_HOLDS = env.int("MAX_UNPAID_HOLDS", default=3)
+if not 1 <= MAX_UNPAID_HOLDS <= 1000:
+    raise ImproperlyConfigured(f"MAX_UNPAID_HOLDS is {MAX_UNPAID_HOLDS}; it can be 1 to 1000.")
+
 # EXPORTS_DIR: folder of the files that process_exports makes, each with all data of a person. One
 # folder per database; a web server must not list it.
 EXPORTS_DIR = Path(env.str("EXPORTS_DIR", default="") or EBALANCE_DATA_DIR / "exports").absolute()
@@ -301,7 +343,7 @@ LOGGING = {
     "formatters": {
         "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
         "access": {
-            "()": "django.utils.log.ServerFormatter",
+            "()": "ebalance.redaction.records.AccessFormatter",
             "format": "[{server_time}] {message}",
             "style": "{",
         },
@@ -357,6 +399,17 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # address to X-Forwarded-For.
 BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
 X_FRAME_OPTIONS = "DENY"
+# The scripts of the admin theme are files that evaluate expressions of the page.
+SECURE_CSP = {
+    "default-src": [CSP.SELF],
+    "script-src": [CSP.SELF, CSP.UNSAFE_EVAL],
+    "style-src": [CSP.SELF, CSP.UNSAFE_INLINE],
+    "img-src": [CSP.SELF, "data:"],
+    "object-src": [CSP.NONE],
+    "base-uri": [CSP.SELF],
+    "form-action": [CSP.SELF],
+    "frame-ancestors": [CSP.NONE],
+}
 SECURE_REFERRER_POLICY = "same-origin"
 if DEPLOYED:
     SECURE_SSL_REDIRECT = True
@@ -367,3 +420,6 @@ if DEPLOYED:
     SECURE_HSTS_PRELOAD = True
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
+    # A browser takes these from this host alone, over HTTPS, and not from a subdomain.
+    SESSION_COOKIE_NAME = "__Host-sessionid"
+    CSRF_COOKIE_NAME = "__Host-csrftoken"

@@ -47,6 +47,10 @@ class DataExportRequestInline(ReadOnly, TabularInline):
     show_title = True
     fields = ("export_type", "status", "created_at", "completed_at", "expires_at")
 
+    def get_queryset(self, request):
+        """No page shows that somebody asked for a diary (access.md §1)."""
+        return super().get_queryset(request).exclude(export_type="diary_pdf")
+
 
 class UserForm(Form):
     """A person. A change of the own e-mail address needs the current password."""
@@ -131,6 +135,10 @@ class UserAdmin(ServiceActionAdmin, AuthUserAdmin):
     unblock = service_action("unblock", _("Unblock"), unblock_user)
     inlines = (UserRoleInline, ConsentInline, DataExportRequestInline)
     sections = {_("Telegram"): ("telegram_user_id", "telegram_username")}
+
+    def has_delete_permission(self, request, obj=None):
+        """A person is erased. A page of deletion would show whether hidden rows prevent it."""
+        return False
 
     def get_queryset(self, request):
         return super().get_queryset(request).prefetch_related("user_roles")

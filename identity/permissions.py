@@ -14,7 +14,7 @@ SECTIONS = {
     "crm": (FULL, NONE),
     "moderation": (FULL - {"delete"}, NONE),
     "answers": (READ, NONE),
-    "templates": (FULL, NONE),
+    "templates": (READ, NONE),
     "audit": (READ, NONE),
     "owner only": (NONE, NONE),
 }

@@ -8,12 +8,14 @@ import shutil
 import socket
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
+from django.test import override_settings
 
 from ebalance import settings
 from ebalance.cli import explain
@@ -110,7 +112,8 @@ def test_command_ends_quietly_after_its_output_is_closed() -> None:
 
 @pytest.mark.slow
 def test_unknown_host_is_reported() -> None:
-    line = one_line(manage("migrate", DATABASE_URL=f"postgres://u:{PASSWORD}@nowhere.invalid/db"))
+    url = f"postgres://u:{PASSWORD}@nowhere.invalid/db"
+    line = one_line(manage("migrate", DATABASE_URL=url, EBALANCE_ENV="dev"))
     assert "Cannot use the database db on nowhere.invalid" in line
 
 
@@ -276,9 +279,10 @@ def test_fixture_that_breaks_a_rule_is_reported(fresh_database: Database, tmp_pa
     assert "marker" not in (result.stdout + result.stderr).lower()
 
 
+GOOD_SECRET_KEY = "".join(chr(35 + i) for i in range(60))
 PRODUCTION = {
     "EBALANCE_ENV": "prod",
-    "SECRET_KEY": "x" * 50,
+    "SECRET_KEY": GOOD_SECRET_KEY,
     "ALLOWED_HOSTS": "a.example",
     "DATABASE_URL": "postgres://h/db",
 }
@@ -349,11 +353,86 @@ def test_production_does_not_start_without_its_settings(
         runpy.run_path(settings.__file__)
 
 
+BAD_SETTINGS = {
+    "a short secret key": ({"SECRET_KEY": GOOD_SECRET_KEY[:49]}, "SECRET_KEY must have 50"),
+    "a secret key of few characters": ({"SECRET_KEY": "abcdefghi" * 10}, "SECRET_KEY must have 50"),
+    "the secret key of development": (
+        {"SECRET_KEY": "insecure-development-key-never-used-when-deployed, or is it?"},
+        "not be the development key",
+    ),
+    "every host": ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS must name"),
+    "every host too": ({"ALLOWED_HOSTS": "a.example, *"}, "ALLOWED_HOSTS must name"),
+    "every host below the root": ({"ALLOWED_HOSTS": "."}, "ALLOWED_HOSTS must name"),
+    "error pages": ({"DEBUG": "on"}, "DEBUG cannot be on"),
+    "another environment": ({"EBALANCE_ENV": "production"}, "EBALANCE_ENV is 'production'"),
+    "a remote database, no environment": ({"EBALANCE_ENV": None}, "EBALANCE_ENV must be set"),
+}
+
+
+@pytest.mark.parametrize(("changes", "refusal"), BAD_SETTINGS.values(), ids=BAD_SETTINGS)
+@pytest.mark.parametrize("environment", ["stage", "prod"])
+def test_bad_settings_are_refused(
+    environment: str,
+    changes: dict[str, str | None],
+    refusal: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in {**PRODUCTION, "EBALANCE_ENV": environment, **changes}.items():
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    with pytest.raises(ImproperlyConfigured, match=refusal):
+        runpy.run_path(settings.__file__)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres:///db",
+        "postgres://localhost/db",
+        "postgres://127.0.0.1/db",
+        "postgres://[::1]/db",
+        "postgres:///db?host=/var/run/postgresql",
+        "postgres://%2Fvar%2Frun%2Fpostgresql/db",
+    ],
+)
+def test_local_database_needs_no_environment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EBALANCE_ENV", raising=False)
+    monkeypatch.setenv("DATABASE_URL", url)
+    assert runpy.run_path(settings.__file__)["ENVIRONMENT"] == "dev"
+
+
+def test_remote_database_may_be_meant_for_development(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EBALANCE_ENV", "dev")
+    monkeypatch.setenv("DATABASE_URL", "postgres://db/db")
+    assert runpy.run_path(settings.__file__)["ENVIRONMENT"] == "dev"
+
+
+def test_deployed_cookies_belong_to_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in PRODUCTION.items():
+        monkeypatch.setenv(name, value)
+    made = runpy.run_path(settings.__file__)
+    for cookie in ("SESSION", "CSRF"):
+        assert made[f"{cookie}_COOKIE_NAME"].startswith("__Host-")
+        assert made[f"{cookie}_COOKIE_SECURE"]
+        # A browser drops such a cookie if it has another path or a domain.
+        assert made.get(f"{cookie}_COOKIE_PATH", "/") == "/"
+        assert made.get(f"{cookie}_COOKIE_DOMAIN") is None
+
+
+@override_settings(SECRET_KEY="zqsecret" * 10, OTHER={"PASSWORD": "zqpassword"})
+def test_diffsettings_shows_no_secret() -> None:
+    for output in ("hash", "unified"):
+        shown = call_command("diffsettings", output=output, stdout=StringIO())
+        assert "SECRET_KEY" in shown
+        assert "PASSWORD" in shown
+        assert "zq" not in shown
+
+
 @pytest.mark.slow
 def test_production_settings_pass_the_deployment_check() -> None:
-    key = "".join(chr(33 + i % 90) for i in range(60))
-    arguments = ("check", "--deploy", "--fail-level=WARNING")
-    result = manage(*arguments, **{**PRODUCTION, "SECRET_KEY": key})
+    result = manage("check", "--deploy", "--fail-level=WARNING", **PRODUCTION)
     assert result.returncode == 0, result.stderr
 
 

@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -14,13 +13,17 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import connection
-from django.utils import timezone
 
-from booking.models import Appointment, Service
+from booking.models import Service
 from booking.services import book_appointment
 from ebalance.actor import acting_as
 from ebalance.privacy.erasure import erase_user
-from tests.factories import LeadIdentityFactory, ServiceFactory, UserFactory
+from tests.factories import (
+    AvailabilitySlotFactory,
+    LeadIdentityFactory,
+    ServiceFactory,
+    UserFactory,
+)
 from tools.structure import PACKAGES
 
 pytestmark = pytest.mark.django_db
@@ -99,11 +102,11 @@ def walking() -> Iterator[Walk]:
 
 def book() -> Callable[[], object]:
     service, client = ServiceFactory(published=True), UserFactory()
-    start = timezone.now() + timedelta(days=3 + Appointment.objects.count())
+    slot = AvailabilitySlotFactory()
     return lambda: book_appointment(
         service,
         client=client,
-        start=start,
+        slot=slot,
         timezone="Europe/Moscow",
         format="online",
         client_request_id=f"data-walk-{client.pk}",

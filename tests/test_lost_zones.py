@@ -21,17 +21,17 @@ from booking.services import (
     expire_holds,
     generate_slots,
     record_outcome,
-    reschedule_appointment,
 )
 from crm.models import AnalyticsEvent
 from crm.services import record_event
 from ebalance.dev.bundled import bundled_bin_dir
 from ebalance.dev.demo import load_demo
 from ebalance.privacy.erasure import erase_user
-from tests.booking.outbox_assertions import TEN_YEARS_ON, at, book, confirmed, paid
+from tests.booking.outbox_assertions import TEN_YEARS_ON, at, book, confirmed, paid, reschedule
 from tests.databases import Database, Databases
 from tests.factories import (
     AppointmentFactory,
+    AvailabilitySlotFactory,
     OutboxEventFactory,
     ScheduleRuleFactory,
     ServiceFactory,
@@ -67,16 +67,14 @@ def test_payment_and_move_keep_the_person_of_a_lost_zone(stored: str, current: s
     forget_events()
     paid(row)
     assert row.status == "confirmed"
-    moved = reschedule_appointment(row, start=row.start_at_utc + timedelta(days=2))
+    moved = reschedule(row, start=row.start_at_utc + timedelta(days=2))
     assert moved.timezone == current
     names = {e.payload["timezone"] for e in OutboxEvent.objects.all() if "timezone" in e.payload}
     assert names == {current}
-    again = reschedule_appointment(
-        moved, start=moved.start_at_utc + timedelta(days=2), timezone="Europe/Kiev"
-    )
+    again = reschedule(moved, start=moved.start_at_utc + timedelta(days=2), timezone="Europe/Kiev")
     assert again.timezone == "Europe/Kyiv"
     with pytest.raises(ZoneUnknown):
-        reschedule_appointment(again, start=again.start_at_utc + timedelta(days=2), timezone=LOST)
+        reschedule(again, start=again.start_at_utc + timedelta(days=2), timezone=LOST)
 
 
 @late
@@ -216,7 +214,9 @@ def book_far() -> Appointment:
     return book_appointment(
         ServiceFactory(published=True),
         client=UserFactory(),
-        start=TEN_YEARS_ON,
+        slot=AvailabilitySlotFactory(
+            start_at_utc=TEN_YEARS_ON, end_at_utc=TEN_YEARS_ON + timedelta(hours=1)
+        ),
         timezone="Europe/Moscow",
         format="online",
         client_request_id="lost-zone",

@@ -31,7 +31,13 @@ from ebalance.services import (
     transactional,
 )
 from tests.databases import Databases
-from tests.factories import LeadFactory, ServiceFactory, TopicFactory, UserFactory
+from tests.factories import (
+    AvailabilitySlotFactory,
+    LeadFactory,
+    ServiceFactory,
+    TopicFactory,
+    UserFactory,
+)
 from tests.services import committing, run_concurrently
 from tests.support import case_loop
 
@@ -185,11 +191,10 @@ def test_retried_booking_is_made_once(shared: None, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(bookings, "publish_appointment_event", broken_off_once)
     service = ServiceFactory(status="published")
-    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=3)
     row = book_appointment(
         service=service,
         client=UserFactory(),
-        start=start,
+        slot=AvailabilitySlotFactory(),
         client_request_id="one",
         timezone="Europe/Moscow",
         format="online" if service.format == "hybrid" else service.format,

@@ -33,8 +33,8 @@ MOVES = {
     "payments": "pending→succeeded, pending→canceled, pending→failed",
     "refunds": "due→sent, due→succeeded, sent→succeeded, sent→failed, failed→sent, "
     "failed→succeeded, due→failed",
-    "availability_slots": "available→reserved, reserved→available, available→blocked, "
-    "blocked→available",
+    "availability_slots": "available→withdrawn, withdrawn→available, available→reserved, "
+    "reserved→available, available→blocked, blocked→available",
     "waitlist_requests": "new→contacted, new→closed, contacted→closed",
     "intake_forms": "draft→submitted",
     "anonymous_questions": "pending→flagged, pending→approved, pending→rejected, "
@@ -119,6 +119,8 @@ def in_state(table: str, state: str) -> dict[str, Any]:
     values = {state: True} if isinstance(trait, factory.Trait) else {"status": state}
     if table == "appointments":  # in the past, so that it may be completed
         values["start_at_utc"] = ago(days=3)
+    if table == "availability_slots":  # only a slot of a rule is withdrawn
+        values["from_rule"] = True
     return values
 
 

@@ -617,6 +617,18 @@ class Migration(migrations.Migration):
                                 to="booking.service",
                             ),
                         ),
+                        (
+                            "schedule_rule",
+                            models.ForeignKey(
+                                blank=True,
+                                db_comment="P0 · rule that made it; empty: staff or the outside calendar",
+                                db_index=False,
+                                null=True,
+                                on_delete=ebalance.db.on_delete.DB_RESTRICT,
+                                related_name="slots",
+                                to="booking.schedulerule",
+                            ),
+                        ),
                         ("start_at_utc", models.DateTimeField(db_comment="P0 · start, UTC")),
                         (
                             "end_at_utc",
@@ -699,6 +711,11 @@ class Migration(migrations.Migration):
                                 name="availability_slots_by_service",
                                 serves="the delete check",
                             ),
+                            ebalance.db.rules.Index(
+                                fields=["schedule_rule", "start_at_utc"],
+                                name="availability_slots_by_rule",
+                                serves="generate_slots: slots to withdraw; delete",
+                            ),
                         ],
                         "constraints": [
                             models.CheckConstraint(
@@ -743,6 +760,14 @@ class Migration(migrations.Migration):
                                 ),
                                 name="availability_slots_block_type_with_status",
                             ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(("status", "withdrawn"), _negated=True),
+                                    ("schedule_rule__isnull", False),
+                                    _connector="OR",
+                                ),
+                                name="availability_slots_withdrawn_has_rule",
+                            ),
                             models.UniqueConstraint(
                                 fields=("start_at_utc", "end_at_utc", "source", "service"),
                                 name="availability_slots_once",
@@ -770,7 +795,10 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
-                                    ("status__in", ["available", "reserved", "blocked"])
+                                    (
+                                        "status__in",
+                                        ["available", "reserved", "blocked", "withdrawn"],
+                                    )
                                 ),
                                 name="availability_slots_status_in_set",
                             ),
@@ -804,10 +832,10 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="availability_slots_status_transition",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('available', 'reserved'), ('available', 'blocked'), ('reserved', 'available'), ('blocked', 'available'))))",
+                                    condition="WHEN (OLD.status IS DISTINCT FROM NEW.status AND NOT ((OLD.status, NEW.status) IN (('available', 'reserved'), ('available', 'blocked'), ('available', 'withdrawn'), ('reserved', 'available'), ('blocked', 'available'), ('withdrawn', 'available'))))",
                                     execute="public.refuse_transition('availability_slots_status_transition', 'status', 'This change of status is not allowed')",
                                     func="",
-                                    hash="a612502cfcba49854839fd44b947a6a474cc3e1d",
+                                    hash="37d326875d57ca266cba02299d6a5404a16958a4",
                                     operation='UPDATE OF "status"',
                                     pgid="availability_slots_status_transition",
                                     table="availability_slots",

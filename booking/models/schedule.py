@@ -95,12 +95,17 @@ class ScheduleRule(Entity):
 
 
 class AvailabilitySlot(Entity):
-    """A time that can be booked, is booked, or is blocked; made from rules or by the calendar."""
+    """A time that can be booked, is booked, or is blocked; made from rules, staff or the calendar.
+
+    Only generate_slots() withdraws a slot: no schedule rule offers it any more. It can offer the
+    slot again. Staff close a slot by blocking it.
+    """
 
     class Status(models.TextChoices):
         AVAILABLE = "available", _("available")
         RESERVED = "reserved", _("reserved")
         BLOCKED = "blocked", _("blocked")
+        WITHDRAWN = "withdrawn", _("withdrawn")
 
     class Source(models.TextChoices):
         PRODUCT = "product", pgettext_lazy("Source", "product")
@@ -116,6 +121,14 @@ class AvailabilitySlot(Entity):
         blank=True,
         related_name="slots",
         db_comment=p0("only for this service; empty: any"),
+    )
+    schedule_rule = RestrictForeignKey(
+        ScheduleRule,
+        null=True,
+        blank=True,
+        related_name="slots",
+        # A rule that made slots is switched off, not deleted: the slots show when it was in force.
+        db_comment=p0("rule that made it; empty: staff or the outside calendar"),
     )
     start_at_utc = PlannedTime(db_comment=p0("start, UTC"))
     end_at_utc = PlannedTime(db_comment=p0("end, UTC, at most 12 h later"))
@@ -157,6 +170,12 @@ class AvailabilitySlot(Entity):
                 Q(status="blocked"),
                 _("A reason is set exactly for a blocked slot."),
             ),
+            rules.required_when(
+                "availability_slots_withdrawn_has_rule",
+                "schedule_rule",
+                Q(status="withdrawn"),
+                _("Only a slot that a schedule rule made is withdrawn; block any other slot."),
+            ),
             rules.Unique(
                 "availability_slots_once",
                 fields=["start_at_utc", "end_at_utc", "source", "service"],
@@ -179,14 +198,21 @@ class AvailabilitySlot(Entity):
                 serves="calendar sync: slots of a source",
             ),
             rules.Index("availability_slots_by_service", "service", serves="the delete check"),
+            rules.Index(
+                "availability_slots_by_rule",
+                "schedule_rule",
+                "start_at_utc",
+                serves="generate_slots: slots to withdraw; delete",
+            ),
         ]
         triggers = [
             *triggers.transitions(
                 "availability_slots",
                 {
-                    "available": ["reserved", "blocked"],
+                    "available": ["reserved", "blocked", "withdrawn"],
                     "reserved": ["available"],
                     "blocked": ["available"],
+                    "withdrawn": ["available"],
                 },
             ),
             triggers.frozen(

@@ -31,7 +31,6 @@ from ..errors import (
     OutcomeTooEarly,
     RescheduledTooOften,
     SlotTaken,
-    StartInPast,
     TooLateToCancel,
     TooLateToReschedule,
 )
@@ -46,7 +45,7 @@ from .events import (
     publish_confirmation,
     track_outcome,
 )
-from .inputs import get_service
+from .inputs import get_service, require_override_right
 from .refunds import calculate_refund, hours, open_refunds, promised_refund
 from .slots import release_and_reserve_slots
 
@@ -130,22 +129,29 @@ def reschedule_appointment(
     start: datetime | None = None,
     timezone: str | None = None,
     by: str = "client",
+    override: bool = False,
     actor: User | None = None,
     clock: Clock = django_timezone.now,
 ) -> Appointment:
     """Move a confirmed session. Returns the new appointment, which is confirmed too.
 
-    The price stays as agreed, and payments stay with the first row of the chain. A client may move
-    a session until reschedule_min_hours before its start, and reschedule_max_count times; the
-    provider has no such limits. A repeated call returns the same appointment.
+    The new time is offered, or lies in the slot of the session; with ``override`` an ``actor`` who
+    may change appointments moves it to any free start. A move to the same time changes nothing
+    and returns the appointment itself.
 
-    Raises SlotTaken, SlotUnsuitable, StartInPast, ZoneUnknown, TooLateToReschedule,
-    RescheduledTooOften, TransitionRefused, InvalidInput, NotFound.
+    The price stays as agreed, and payments stay with the first row of the chain. The break never
+    gets shorter. A client may move a session until reschedule_min_hours before its start, and
+    reschedule_max_count times; the provider has no such limits. A repeated call returns the same
+    appointment.
+
+    Raises SlotTaken, TimeNotOffered, NotPermitted, SlotUnsuitable, StartInPast, ZoneUnknown,
+    TooLateToReschedule, RescheduledTooOften, TransitionRefused, InvalidInput, NotFound.
     """
     check_party(by)
     if (slot is None) == (start is None):
         raise InvalidInput(field="slot")
     start = None if start is None else to_utc(start, "start")
+    require_override_right(override, actor)
     chain = Chain.lock(appointment)
     row = chain[appointment]
     zone = zones.renew_name(row.timezone)
@@ -157,12 +163,14 @@ def reschedule_appointment(
         )
     if row.status == "rescheduled":
         return find_same_move(row, chain, slot=slot, start=start)
-    time = choose_time(service, slot=slot, start=start)
     if row.status != "confirmed":
         raise transition_refused(row, "rescheduled")
+    if start == row.start_at_utc:
+        return refresh(appointment, row)
     now = clock()
-    if time.start <= now:
-        raise StartInPast(start=time.start)
+    time = choose_time(service, slot=slot, start=start, now=now, override=override, moved=row)
+    if time.start == row.start_at_utc:
+        return refresh(appointment, row)
     if by == "client":
         check_reschedule_policy(row, chain, service, now)
     # Checked before the old time is released: two sessions that change places would otherwise
@@ -174,9 +182,7 @@ def reschedule_appointment(
     row.save(update_fields=["status", *OUTCOME])
     successor = build_successor(row, time, timezone=zone)
     successor.status, successor.confirmed_at = "confirmed", now
-    moved = insert_appointment(successor, now)
-    if row.slot_id != moved.slot_id:
-        release_and_reserve_slots([row.slot_id])
+    moved = insert_appointment(successor, now, released=row.slot_id)
     publish_appointment_event(
         "appointment_rescheduled", row, appointment_id=moved.pk, new_start_at=time.start
     )

@@ -19,6 +19,7 @@ from ebalance.services import (
     Refused,
     RowOrKey,
     get_or_refuse,
+    lock_rows,
     parse_external_id,
     pk_of,
     same_key,
@@ -29,13 +30,19 @@ from ebalance.services import (
 )
 from identity.models import User
 
-from ..errors import SlotTaken, StartInPast
+from ..errors import ServiceUnavailable, SlotTaken, TooManyHolds
 from ..models import Appointment, AvailabilitySlot, Service
 from ..models.times import BLOCKING
 from .calendar import choose_time, insert_appointment, is_taken
 from .events import publish_appointment_event, publish_confirmation, track_appointment
 from .holds import is_expired_hold
-from .inputs import check_origin, get_active_client, get_service, get_topic
+from .inputs import (
+    check_origin,
+    get_active_client,
+    get_service,
+    get_topic,
+    require_override_right,
+)
 
 
 @dataclass(frozen=True)
@@ -84,15 +91,20 @@ def book_appointment(
     topic: Topic | str | None = None,
     deep_link_id: str | None = None,
     entry_point: str | None = None,
+    override: bool = False,
+    actor: User | None = None,
     clock: Clock = django_timezone.now,
 ) -> Appointment:
     """Hold a time for settings.HOLD_MINUTES until it is paid. A free session is confirmed at once.
 
-    Takes ``slot`` or ``start`` (aware), and ``client`` or ``lead`` or both. The same
+    Takes ``slot`` or ``start`` (aware), and ``client`` or ``lead`` or both. A start lies in an
+    offered slot. With ``override`` an ``actor`` who may change appointments books any free start,
+    and any number of holds; a client has at most settings.MAX_UNPAID_HOLDS. The same
     client_request_id again returns the first appointment in its current state.
 
-    Raises SlotTaken; SlotUnsuitable, StartInPast, ZoneUnknown, FormatUnsuitable, InvalidInput;
-    ServiceUnavailable, ClientUnavailable; NotFound; IdempotencyConflict.
+    Raises SlotTaken, TimeNotOffered, TooManyHolds, NotPermitted; SlotUnsuitable, StartInPast,
+    ZoneUnknown, FormatUnsuitable, InvalidInput; ServiceUnavailable, ClientUnavailable; NotFound;
+    IdempotencyConflict.
     """
     request = BookingRequest(
         client_request_id=parse_external_id(
@@ -104,6 +116,7 @@ def book_appointment(
         slot=pk_of(slot),
         start=None if start is None else to_utc(start, "start"),
     )
+    require_override_right(override, actor)
     earlier = _find_earlier(request, clock=clock)
     if earlier is not None:
         return request.check_same(earlier)
@@ -119,9 +132,10 @@ def book_appointment(
             topic=topic,
             deep_link_id=deep_link_id,
             entry_point=entry_point,
+            override=override,
             clock=clock,
         )
-        return _insert(row, request, clock=clock)
+        return _insert(row, request, override=override, actor=actor, clock=clock)
     except Refused:
         # The same request may have been answered meanwhile, which is then why this one is refused.
         earlier = Appointment.objects.filter(client_request_id=request.client_request_id).first()
@@ -157,6 +171,7 @@ def _build_appointment(
     topic: Topic | str | None,
     deep_link_id: str | None,
     entry_point: str | None,
+    override: bool,
     clock: Clock,
 ) -> Appointment:
     """Check what can be checked without a lock. Returns an unsaved row."""
@@ -164,10 +179,8 @@ def _build_appointment(
         raise InvalidInput(field="client")
     check_origin(deep_link_id, entry_point)
     offered, zone = get_service(service, timezone=timezone, format=format)
-    time = choose_time(offered, slot=slot, start=request.start)
     now = clock()
-    if time.start <= now:
-        raise StartInPast(start=time.start)
+    time = choose_time(offered, slot=slot, start=request.start, now=now, override=override)
     # Without this, each request for a taken time would begin a transaction.
     if is_taken(time, now):
         raise SlotTaken(start=time.start)
@@ -191,7 +204,14 @@ def _build_appointment(
 
 
 @transactional
-def _insert(row: Appointment, request: BookingRequest, *, clock: Clock) -> Appointment:
+def _insert(
+    row: Appointment,
+    request: BookingRequest,
+    *,
+    override: bool,
+    actor: User | None,
+    clock: Clock,
+) -> Appointment:
     now = clock()
     if row.price_amount == 0:
         row.status, row.confirmed_at = "confirmed", now
@@ -200,9 +220,12 @@ def _insert(row: Appointment, request: BookingRequest, *, clock: Clock) -> Appoi
     stored = insert_appointment(row, now)
     if stored.pk != row.pk:
         return request.check_same(stored)
-    if stored.client_id is not None:
-        # Check again: the INSERT waits for a transaction that deletes this person.
-        get_active_client(stored.client_id)
+    # Read again: the INSERT waits, and staff may have archived the service meanwhile.
+    if not Service.objects.filter(pk=stored.service_id, status="published").exists():
+        raise ServiceUnavailable(service=stored.service_id)
+    _lock_person(stored)
+    if stored.status == "pending_payment" and not override:
+        _check_hold_count(stored, now)
     publish_appointment_event("appointment_booked", stored, hold_expires_at=stored.hold_expires_at)
     track_appointment(
         "booking_slot_selected",
@@ -215,3 +238,23 @@ def _insert(row: Appointment, request: BookingRequest, *, clock: Clock) -> Appoi
     if stored.status == "confirmed":
         publish_confirmation(stored, clock=clock)
     return stored
+
+
+def _lock_person(row: Appointment) -> None:
+    """Lock the client, or the lead without one. Raises ClientUnavailable.
+
+    The status is read again: the INSERT waits for a transaction that deletes this person.
+    """
+    if row.client_id is not None:
+        get_active_client(row.client_id, lock=True)
+    elif row.lead_id is not None:
+        lock_rows(Lead.objects.filter(pk=row.lead_id))
+
+
+def _check_hold_count(row: Appointment, now: datetime) -> None:
+    """Raises TooManyHolds. The person is locked: concurrent bookings count each other."""
+    person = Q(client=row.client_id) if row.client_id is not None else Q(lead=row.lead_id)
+    holds = Appointment.objects.filter(person, status="pending_payment", hold_expires_at__gt=now)
+    count = holds.exclude(pk=row.pk).count()
+    if count >= settings.MAX_UNPAID_HOLDS:
+        raise TooManyHolds(count=count)

@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.contrib.postgres.fields import DateTimeRangeField
-from django.db.models import F, Func, Q, QuerySet, Value
+from django.db.models import Case, Exists, F, Func, OuterRef, Q, QuerySet, Value, When
 
 from ebalance.services import InvalidInput, RowOrKey, get_or_refuse, to_utc
 
-from ..errors import SlotTaken, SlotUnsuitable
+from ..errors import SlotTaken, SlotUnsuitable, StartInPast, TimeNotOffered
 from ..models import Appointment, AvailabilitySlot, Service
 from ..models.times import BLOCKING
 from .holds import cancel_expired_holds, is_expired_hold, lock_expired_holds
-from .slots import release_and_reserve_slots
+from .slots import is_in_slot, release_and_reserve_slots
 
 LATEST_START = datetime(9999, 1, 1, tzinfo=UTC)  # the database stores no end after year 9999
 MAX_SLOT_LENGTH = timedelta(hours=12)
@@ -46,45 +46,79 @@ class BusyRange(Func):
 
 
 def choose_time(
-    service: Service, *, slot: RowOrKey[AvailabilitySlot] | None, start: datetime | None
+    service: Service,
+    *,
+    slot: RowOrKey[AvailabilitySlot] | None,
+    start: datetime | None,
+    now: datetime,
+    override: bool = False,
+    moved: Appointment | None = None,
 ) -> SessionTime:
     """The time that a caller asks for by slot or by start, as long as the service takes.
 
-    A start takes the available slot that begins then, if there is one. Raises SlotTaken for a
-    blocked slot, SlotUnsuitable, NotFound, and InvalidInput unless exactly one of both is given.
+    A start lies in an offered slot; with ``override`` it may be any other time too. For ``moved``,
+    the appointment to move, its own slot is offered too, and it keeps its break.
+
+    Raises StartInPast; SlotTaken for a time that is blocked or kept by another appointment;
+    TimeNotOffered; SlotUnsuitable, NotFound, and InvalidInput unless exactly one of both is given.
     """
     if (slot is None) == (start is None):
         raise InvalidInput(field="slot")
     length = timedelta(minutes=service.duration_minutes)
+    own = None if moved is None else moved.slot_id
     chosen: AvailabilitySlot | None
     if start is not None:
         start = to_utc(start, "start")
         if start > LATEST_START:
             raise InvalidInput(field="start")
-        chosen = find_available_slots(service, start, start + length).first()
-        if chosen is None:
-            return SessionTime(start, start + length, 0)
+        if start <= now:
+            raise StartInPast(start=start)
+        chosen = find_offered_slots(service, start, start + length, now, own=own).first()
     else:
         assert slot is not None
         chosen = get_or_refuse(AvailabilitySlot.objects.all(), slot)
-    end = chosen.start_at_utc + length
-    if chosen.service_id not in (None, service.pk) or end > chosen.end_at_utc:
-        raise SlotUnsuitable(slot=chosen.pk)
-    if chosen.status == AvailabilitySlot.Status.BLOCKED:
-        raise SlotTaken(slot=chosen.pk)
-    return SessionTime(chosen.start_at_utc, end, chosen.buffer_minutes, chosen.pk)
+        start = chosen.start_at_utc
+        if chosen.service_id not in (None, service.pk) or start + length > chosen.end_at_utc:
+            raise SlotUnsuitable(slot=chosen.pk)
+        if start <= now:
+            raise StartInPast(start=start)
+        if chosen.status == AvailabilitySlot.Status.BLOCKED:
+            raise SlotTaken(slot=chosen.pk)
+        if chosen.status == AvailabilitySlot.Status.WITHDRAWN:
+            raise TimeNotOffered(start=start)
+    buffer = 0 if moved is None else moved.buffer_minutes
+    if chosen is not None:
+        return SessionTime(start, start + length, max(buffer, chosen.buffer_minutes), chosen.pk)
+    time = SessionTime(start, start + length, buffer)
+    if not override:
+        if is_taken(time, now, besides=moved):
+            raise SlotTaken(start=start)
+        raise TimeNotOffered(start=start)
+    return time
 
 
-def find_available_slots(
-    service: Service, start: datetime, end: datetime
+def find_offered_slots(
+    service: Service, start: datetime, end: datetime, now: datetime, *, own: UUID | None = None
 ) -> QuerySet[AvailabilitySlot]:
-    """Available slots from ``start`` until ``end`` or longer, the service's own first."""
+    """Slots that are offered from ``start`` to ``end``: first ``own``, then the service's own.
+
+    An expired hold does not keep its slot.
+    """
+    expired = Appointment.objects.filter(
+        slot=OuterRef("pk"), status="pending_payment", hold_expires_at__lte=now
+    )
     return AvailabilitySlot.objects.filter(
+        Q(status="available") | Q(Exists(expired), status="reserved") | Q(pk=own),
         Q(service=service) | Q(service=None),
-        status=AvailabilitySlot.Status.AVAILABLE,
-        start_at_utc=start,
+        start_at_utc__lte=start,
+        start_at_utc__gt=start - MAX_SLOT_LENGTH,  # the index is by start
         end_at_utc__gte=end,
-    ).order_by(F("service").asc(nulls_last=True), "pk")
+    ).order_by(
+        Case(When(pk=own, then=0), default=1),
+        F("service").asc(nulls_last=True),
+        "start_at_utc",
+        "pk",
+    )
 
 
 def is_blocked(time: SessionTime) -> bool:
@@ -108,14 +142,13 @@ def is_taken(time: SessionTime, now: datetime, *, besides: Appointment | None = 
     return any(not is_expired_hold(other, now) for other in others) or is_blocked(time)
 
 
-def drop_moved_slot(time: SessionTime) -> SessionTime:
-    """The same time, without its slot if staff have moved the slot meanwhile."""
+def get_agreed_time(row: Appointment) -> SessionTime:
+    """The time of ``row``, without its slot if the slot was moved or withdrawn meanwhile."""
+    time = SessionTime.of(row)
     if time.slot_id is None:
         return time
-    slots = AvailabilitySlot.objects.filter(
-        pk=time.slot_id, start_at_utc=time.start, end_at_utc__gte=time.end
-    )
-    return time if slots.exists() else replace(time, slot_id=None)
+    slot = AvailabilitySlot.objects.exclude(status="withdrawn").filter(pk=time.slot_id).first()
+    return time if slot and is_in_slot(row, slot) else replace(time, slot_id=None)
 
 
 def find_overlapping(
@@ -132,11 +165,13 @@ def find_overlapping(
     ).filter(overlapping, status__in=BLOCKING)
 
 
-def insert_appointment(row: Appointment, now: datetime) -> Appointment:
+def insert_appointment(
+    row: Appointment, now: datetime, *, released: UUID | None = None
+) -> Appointment:
     """INSERT ``row`` if its time is free, and reserve its slot. Cancels expired holds in the way.
 
-    Returns the row, or the earlier one of the same client_request_id. Raises SlotTaken; the
-    caller then rolls its transaction back.
+    Makes the slot ``released`` available, unless ``row`` takes it. Returns the row, or the earlier
+    one of the same client_request_id. Raises SlotTaken; the caller then rolls its transaction back.
 
     The constraint decides, not the query before it. INSERT … ON CONFLICT DO NOTHING waits for a
     transaction that is taking or leaving the time. It cannot deadlock as a plain INSERT under an
@@ -153,8 +188,11 @@ def insert_appointment(row: Appointment, now: datetime) -> Appointment:
     stored = Appointment.objects.filter(same).first()
     if stored is None:
         raise SlotTaken(start=time.start)
+    is_new = stored.pk == row.pk
     release_and_reserve_slots(
-        (hold.slot_id for hold in expired),
-        reserved=time.slot_id if stored.pk == row.pk else None,
+        [released, *(hold.slot_id for hold in expired)], reserved_by=stored if is_new else None
     )
+    # Read again: staff or the calendar may have blocked the time while the INSERT waited.
+    if is_new and is_blocked(time):
+        raise SlotTaken(start=time.start)
     return stored

@@ -13,16 +13,20 @@ from ebalance.db.sets import EntryPoint
 from ebalance.services import (
     InvalidInput,
     NotFound,
+    NotPermitted,
     RowOrKey,
     get_or_refuse,
+    lock_or_refuse,
+    parse_bool,
     parse_opaque_id,
     parse_optional_choice,
     pk_of,
+    require_change,
 )
 from identity.models import User
 
 from ..errors import ClientUnavailable, FormatUnsuitable, ServiceUnavailable, ZoneUnknown
-from ..models import Service
+from ..models import Appointment, Service
 
 
 def parse_text(value: object, pattern: re.Pattern[str], longest: int, field: str) -> str:
@@ -70,9 +74,18 @@ def get_topic(topic: Topic | str) -> Topic:
     return get_or_refuse(Topic.objects.all(), code)
 
 
-def get_active_client(client: RowOrKey[User]) -> User:
+def get_active_client(client: RowOrKey[User], *, lock: bool = False) -> User:
     """Raises ClientUnavailable for a blocked or deleted account, NotFound."""
-    person = get_or_refuse(User.objects.all(), client)
+    read = lock_or_refuse if lock else get_or_refuse
+    person = read(User.objects.all(), client)
     if person.status != "active":
         raise ClientUnavailable(client=person.pk)
     return person
+
+
+def require_override_right(override: object, actor: User | None) -> None:
+    """Only a named person who may change appointments overrides. Raises NotPermitted."""
+    if parse_bool(override, "override"):
+        if actor is None:
+            raise NotPermitted(permission="booking.change_appointment")
+        require_change(actor, Appointment)

@@ -13,7 +13,7 @@ from ebalance.services import Clock
 from ..errors import SlotTaken
 from ..models import Appointment, Payment
 from .appointments import build_successor, confirm_locked_appointment
-from .calendar import SessionTime, drop_moved_slot, insert_appointment, is_blocked
+from .calendar import SessionTime, get_agreed_time, insert_appointment, is_blocked
 from .chains import Chain
 from .events import publish_appointment_event, track_appointment
 from .holds import cancel_expired_holds, is_expired_hold
@@ -112,7 +112,7 @@ def mark_paid(row: Appointment) -> None:
 
 def book_expired_hold_again(row: Appointment, now: datetime) -> Appointment | None:
     """Replace a canceled hold by a paid row at the same time. None if the time is taken."""
-    time = drop_moved_slot(SessionTime.of(row))
+    time = get_agreed_time(row)
     if is_blocked(time):
         return None
     successor = build_successor(row, time, timezone=zones.renew_name(row.timezone))

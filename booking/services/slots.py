@@ -18,7 +18,7 @@ from ebalance.services import (
 from identity.models import User
 
 from ..errors import SlotTaken
-from ..models import AvailabilitySlot
+from ..models import Appointment, AvailabilitySlot
 
 
 @transactional
@@ -70,20 +70,37 @@ def _move_slot(
 
 
 def release_and_reserve_slots(
-    released: Iterable[UUID | None], *, reserved: UUID | None = None
+    released: Iterable[UUID | None], *, reserved_by: Appointment | None = None
 ) -> None:
-    """Make the released slots available and reserve another one. Raises SlotTaken.
+    """Make the released slots available and reserve the slot of an appointment.
 
-    Locks the slots in the order of their keys. A caller locks its appointments first.
+    Locks the slots in the order of their keys. A caller locks its appointments first. Raises
+    SlotTaken if the slot is not available, or does not fit the appointment any more.
     """
     to_release = {key for key in released if key is not None}
+    reserved = None if reserved_by is None else reserved_by.slot_id
     keys = to_release if reserved is None else to_release | {reserved}
     if not keys:
         return
     slots = AvailabilitySlot.objects.filter(pk__in=keys)
-    status = {slot.pk: slot.status for slot in lock_rows(slots)}
+    locked = {slot.pk: slot for slot in lock_rows(slots)}
     slots.filter(pk__in=to_release - {reserved}, status="reserved").update(status="available")
-    if reserved is not None and not (reserved in to_release and status.get(reserved) == "reserved"):
-        if status.get(reserved) != "available":
+    if reserved is None or reserved_by is None:
+        return
+    slot = locked.get(reserved)
+    if slot is None or not is_in_slot(reserved_by, slot):
+        raise SlotTaken(slot=reserved)
+    if not (reserved in to_release and slot.status == "reserved"):
+        if slot.status != "available":
             raise SlotTaken(slot=reserved)
         slots.filter(pk=reserved).update(status="reserved")
+
+
+def is_in_slot(appointment: Appointment, slot: AvailabilitySlot) -> bool:
+    """Whether the slot offers the time of the appointment, and its break is long enough."""
+    return (
+        slot.service_id in (None, appointment.service_id)
+        and slot.buffer_minutes <= appointment.buffer_minutes
+        and slot.start_at_utc <= appointment.start_at_utc
+        and slot.end_at_utc >= appointment.end_at_utc
+    )

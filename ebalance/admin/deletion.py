@@ -1,6 +1,7 @@
 """Deletes rows, and shows which other rows the database will delete with them, a few per table.
 
-Django's own collector would load all these rows into memory.
+Django's own collector would load all these rows into memory. Rows of sections that the user may not
+see are neither named nor counted (access.md §1).
 """
 
 from collections.abc import Iterator
@@ -70,6 +71,8 @@ class _Consequences:
     def lines(self, rows: models.QuerySet) -> list[str]:
         """One line for each of the first few rows."""
         meta = rows.model._meta
+        if not self.may_view(rows.model):
+            return []
         some = list(without_ciphertext(rows.order_by("pk"))[: SHOWN + 1])
         if not some:
             return []
@@ -82,22 +85,22 @@ class _Consequences:
         return [*lines, _("%(rows)s: and more") % {"rows": capfirst(name)}] if more else lines
 
     def protect(self, rows: models.QuerySet) -> None:
-        if self.site.is_registered(rows.model):
+        """Name the rows that prevent the deletion. Of hidden rows, only the database knows."""
+        if self.may_view(rows.model):
             some = without_ciphertext(rows.order_by("pk"))[:SHOWN]
             self.protected += [self.link(row) for row in some]
-        elif rows.exists():
-            # Tables without a page in admin are not named.
-            self.protected.append(_("records that are not shown here"))
+
+    def may_view(self, model: type[models.Model]) -> bool:
+        return self.site.is_registered(model) and self.site.get_model_admin(
+            model
+        ).has_view_permission(self.request)
 
     def link(self, row: models.Model) -> str:
         meta = row._meta
-        name = capfirst(meta.verbose_name)
-        if not (
-            self.site.is_registered(type(row))
-            and self.site.get_model_admin(type(row)).has_view_permission(self.request)
-        ):
-            return f"{name}: {row.pk}"
         page = f"{self.site.name}:{meta.app_label}_{meta.model_name}_change"
         return format_html(
-            '{}: <a href="{}">{}</a>', name, reverse(page, args=[quote(row.pk)]), row
+            '{}: <a href="{}">{}</a>',
+            capfirst(meta.verbose_name),
+            reverse(page, args=[quote(row.pk)]),
+            row,
         )

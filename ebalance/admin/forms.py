@@ -99,12 +99,20 @@ class Form(forms.ModelForm):
 class Formset(PaginationInlineFormSet):
     @property
     def empty_form(self):
-        """The form that the page copies for a new row. Database defaults are left blank."""
+        """The form that the page copies for a new row."""
         form = super().empty_form
-        for field in form.instance._meta.concrete_fields:
-            if isinstance(getattr(form.instance, field.attname), DatabaseDefault):
-                setattr(form.instance, field.attname, None)
+        blank_defaults(form.instance)
         return form
+
+
+def blank_defaults(row: models.Model) -> None:
+    """Empty the columns of an unsaved row that the database fills, for a page that shows it.
+
+    Otherwise the page shows the Python object of the default.
+    """
+    for field in row._meta.concrete_fields:
+        if isinstance(getattr(row, field.attname), DatabaseDefault):
+            setattr(row, field.attname, None)
 
 
 def _in_state(row: models.Model, name: str, state: str) -> models.Model:

@@ -13,10 +13,10 @@ from django import forms
 from django.contrib import messages
 from django.contrib.admin import ActionLocation, ShowFacets
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION
-from django.contrib.admin.options import BaseModelAdmin, InlineModelAdmin
+from django.contrib.admin.options import BaseModelAdmin, IncorrectLookupParameters, InlineModelAdmin
 from django.contrib.auth import get_user_model
 from django.contrib.postgres.fields import ArrayField
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.db import models, transaction
 from django.http import HttpResponseRedirect
 from django.urls import reverse
@@ -28,7 +28,8 @@ from ebalance.db.fields import SingleLineTextField
 from ebalance.db.schema.data_map import is_personal
 
 from . import deletion, entries, log
-from .forms import Autocomplete, Form, Formset
+from .forms import Autocomplete, Form, Formset, blank_defaults
+from .lists import ChangeList, check_search, may_follow
 from .paginator import BoundedPaginator
 from .refusals import REFUSALS, ask_deferred_rules, sentence
 from .reveal import Reveals
@@ -151,7 +152,20 @@ class ModelAdmin(Reveals, Rows, unfold.admin.ModelAdmin):
 
     def get_list_filter(self, request):
         filters = super().get_list_filter(request)
-        return [f for f in filters if not (isinstance(f, str) and self.is_hidden(request, f))]
+        return [f for f in filters if not isinstance(f, str) or self.is_offered(request, f)]
+
+    def is_offered(self, request, path: str) -> bool:
+        """Whether the user may filter and search by the column, or through the relations."""
+        return not self.is_hidden(request, path) and may_follow(request.user, self.model, path)
+
+    def get_changelist(self, request, **kwargs):
+        return ChangeList
+
+    def get_changelist_instance(self, request):
+        try:
+            return super().get_changelist_instance(request)
+        except IncorrectLookupParameters as error:
+            raise BadRequest("The list has no such filter, value or page.") from error
 
     def get_queryset(self, request):
         """Join the references that the list shows."""
@@ -164,8 +178,12 @@ class ModelAdmin(Reveals, Rows, unfold.admin.ModelAdmin):
 
     def get_search_fields(self, request):
         """Add the search by key."""
-        fields = [f for f in super().get_search_fields(request) if not self.is_hidden(request, f)]
+        fields = [f for f in super().get_search_fields(request) if self.is_offered(request, f)]
         return [*fields, "pk__exact"]
+
+    def get_search_results(self, request, queryset, search_term):
+        check_search(search_term)
+        return super().get_search_results(request, queryset, search_term)
 
     def get_action_choices(
         self, request, default_choices=None, action_location=ActionLocation.CHANGE_LIST
@@ -176,6 +194,13 @@ class ModelAdmin(Reveals, Rows, unfold.admin.ModelAdmin):
         )
 
     # -- pages ----------------------------------------------------------------------------------
+
+    def get_inline_formsets(self, request, formsets, inline_instances, obj=None):
+        """Leave database defaults of unsaved rows blank. Django calls this only to show a page."""
+        for formset in formsets:
+            for form in formset.extra_forms:
+                blank_defaults(form.instance)
+        return super().get_inline_formsets(request, formsets, inline_instances, obj)
 
     def get_fieldsets(self, request, obj=None):
         main: list[Any] = []

@@ -5,25 +5,30 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.auth import logout
+from django.http import FileResponse, Http404, HttpResponseRedirect
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from unfold.decorators import action
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from ebalance.admin.dialogs import Dialog, ServiceActionAdmin, service_action
-from ebalance.admin.options import AddOnly, ModelAdmin, ReadOnly
+from ebalance.admin.options import ModelAdmin, ReadOnly
 from ebalance.services import NotFound, get_or_refuse
 from identity.admin import UserAdmin
+from identity.errors import AccountErased
 from identity.models import Consent, DataExportRequest, ErasureLedgerEntry, User
 
 from .consents import withdraw_this_consent
 from .erasure import erase_user, sessions_ahead
-from .exports import request_export
+from .exports import hand_over_user_data
 
 
 class Erasure(Dialog):
@@ -82,9 +87,41 @@ def erase_from_admin(person: User, *, actor: User, force: bool) -> str | None:
 
 @admin.register(User)
 class PersonAdmin(UserAdmin):
-    actions_detail = ("block", "unblock", "erase")
-    buttons: ClassVar = {"active": ("block", "erase"), "blocked": ("unblock", "erase")}
-    erase = service_action("erase", _("Erase"), erase_from_admin, form=Erasure, permission="delete")
+    actions_detail = ("block", "unblock", "hand_over", "erase")
+    buttons: ClassVar = {
+        "active": ("block", "hand_over", "erase"),
+        "blocked": ("unblock", "hand_over", "erase"),
+    }
+    erase = service_action("erase", _("Erase"), erase_from_admin, form=Erasure, permission="erase")
+
+    def has_erase_permission(self, request, object_id=None):
+        return request.user.has_perm("identity.delete_user")
+
+    def has_hand_over_permission(self, request, object_id=None):
+        return request.user.has_perm("identity.add_dataexportrequest")
+
+    @action(description=_("Hand over data"), url_path="hand-over", permissions=["hand_over"])
+    def hand_over(self, request, object_id):
+        """Explain, then send the file once; it is not stored."""
+        person = self.get_object(request, unquote(str(object_id)))
+        if person is None:
+            raise Http404
+        back = reverse(f"{self.admin_site.name}:identity_user_change", args=[person.pk])
+        if request.method == "POST":
+            try:
+                stream, name = hand_over_user_data(person, actor=request.user)
+            except AccountErased as refusal:
+                self.message_user(request, refusal.sentence, messages.ERROR)
+                return HttpResponseRedirect(back)
+            return FileResponse(stream, as_attachment=True, filename=name)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": person,
+            "title": _("Hand over data"),
+            "back": back,
+        }
+        return render(request, "privacy/hand_over.html", context)
 
     def call_service(self, request, form, object_id, call, dialog):
         response = super().call_service(request, form, object_id, call, dialog)
@@ -119,23 +156,21 @@ class ConsentAdmin(ReadOnly, ServiceActionAdmin):
 
 
 @admin.register(DataExportRequest)
-class DataExportRequestAdmin(AddOnly, ModelAdmin):
-    """Staff request an export on behalf of a person; process_exports makes it."""
+class DataExportRequestAdmin(ReadOnly, ModelAdmin):
+    """Requests that people made for themselves. Their files open to their own login only.
 
-    asked_for = ("user", "export_type")
+    No page shows the address of a file, or that somebody asked for a diary.
+    """
+
     list_display = ("user", "export_type", "status", "created_at", "completed_at", "expires_at")
     list_filter = ("status", "export_type", "created_at")
     search_fields = ("user__display_name", "user__email")
 
-    def get_fieldsets(self, request, obj=None):
-        if obj is None:
-            return [(None, {"fields": self.asked_for})]
-        return super().get_fieldsets(request, obj)
+    def columns(self, request):
+        return [field for field in super().columns(request) if field.name != "file_url"]
 
-    def save_model(self, request, obj, form, change):
-        """Reuse an open request of the same type."""
-        obj.pk = request_export(obj.user_id, export_type=obj.export_type).pk
-        obj.refresh_from_db()
+    def get_queryset(self, request):
+        return super().get_queryset(request).exclude(export_type="diary_pdf")
 
 
 @admin.register(ErasureLedgerEntry)

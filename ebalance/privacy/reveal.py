@@ -44,7 +44,7 @@ def reveal(row: models.Model, field_name: str, *, actor: Any) -> Any:
     # Read again: blocking the person, or removing a role, ends access at once.
     key: Any = getattr(actor, "pk", None)
     person = get_user_model()._base_manager.filter(pk=key).first()
-    with _acting(person), _committed():
+    with recorded_as(person):
         is_permitted = person is not None and person.may_reveal(field)
         value = _stored(row, field) if is_permitted else None
         if value is not None:
@@ -76,6 +76,16 @@ def _record_refusal(row: models.Model, field: SealedField) -> None:
         entity_type=row._meta.db_table,
         values={"column": field.column},
     )
+
+
+@contextmanager
+def recorded_as(person: Any) -> Iterator[None]:
+    """A transaction of its own, whose entries in the audit log name ``person``.
+
+    Raises RuntimeError inside another transaction, whose rollback would remove the entries.
+    """
+    with _acting(person), _committed():
+        yield
 
 
 @contextmanager

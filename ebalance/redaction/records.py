@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import logging.config
+import re
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
-from django.utils.log import AdminEmailHandler
+from django.utils.log import AdminEmailHandler, ServerFormatter
 
 from .exceptions import stand_in
 from .texts import text
 from .values import named_value, value
 
+QUERY = re.compile(r"\?[^ \"]*")
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -52,6 +55,15 @@ class Redaction(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> logging.LogRecord:
         return redact(record)
+
+
+class AccessFormatter(ServerFormatter):
+    """A line of the access log without the query of the address, which may name a person."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = copy(record)
+        line.msg, line.args = QUERY.sub("", record.getMessage()), ()
+        return super().format(line)
 
 
 class AdminMail(AdminEmailHandler):

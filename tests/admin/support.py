@@ -59,6 +59,7 @@ READ_ONLY = {
     "crm.TrackingEvent",
     "crm.TrackingEventParam",
     "identity.Consent",
+    "identity.DataExportRequest",
     "identity.ErasureLedgerEntry",
     "interactive.InteractiveRun",
     "interactive.InteractiveRunTotal",
@@ -66,7 +67,7 @@ READ_ONLY = {
     "ugc.ModerationAction",
     "ugc.ReviewPublicationConsent",
 }
-ADD_ONLY = {"audit.MessageTemplateVersion", "identity.DataExportRequest"}
+ADD_ONLY = {"audit.MessageTemplateVersion"}
 # A new row needs a sealed value, which no form accepts.
 NEEDS_SEALING = {
     "booking.IntakeForm",

@@ -95,6 +95,17 @@ def insert_clients(connection: psycopg.Connection, number: int) -> list[UUID]:
     )
 
 
+def insert_staff(connection: psycopg.Connection) -> UUID:
+    """Insert an owner, who may override."""
+    (owner,) = keys(
+        connection,
+        "WITH owner AS (INSERT INTO users (email) VALUES ('owner@example.com') RETURNING id) "
+        "INSERT INTO user_roles (user_id, role_code) SELECT id, 'owner' FROM owner "
+        "RETURNING user_id",
+    )
+    return owner
+
+
 def insert_slots(
     connection: psycopg.Connection, hours: Sequence[datetime], minutes: int = 60, pause: int = 0
 ) -> list[UUID]:

@@ -162,6 +162,7 @@ class Machine(RuleBasedStateMachine):
         self.persons = [reference.Person(UserFactory().pk) for _ in range(3)]
         self.persons[2].status = "blocked"
         self.save_person(self.persons[2])
+        self.staff = UserFactory(role="owner")
         self.leads = [reference.Lead(LeadFactory().pk) for _ in range(2)]
         for offset in (0, 60, 180, 24 * 60):
             self.add(None, offset, 60, 0 if offset else 10)
@@ -311,6 +312,8 @@ class Machine(RuleBasedStateMachine):
                 lead=key(given["lead"]),
                 timezone=given["zone"],
                 format=given["format"],
+                override=given["override"],
+                actor=self.staff if given["override"] else None,
                 clock=self.clock,
             ),
         )
@@ -329,6 +332,7 @@ class Machine(RuleBasedStateMachine):
         zone=mostly(MOSCOW, "Asia/Tokyo", "Mars/Olympus"),
         format=mostly("online", "offline"),
         unknown_service=mostly(False, True),
+        override=st.booleans(),
     )
     def books(
         self,
@@ -341,6 +345,7 @@ class Machine(RuleBasedStateMachine):
         zone: str,
         format: str,
         unknown_service: bool,
+        override: bool,
     ) -> None:
         start = self.at(offset)
         unknown = Unknown("0190a000-0000-7000-8000-000000000000")
@@ -364,6 +369,7 @@ class Machine(RuleBasedStateMachine):
                 lead=unknown if lead == "unknown" else get_or_none(self.leads, lead),
                 zone=zone,
                 format=format,
+                override=override,
             )
 
     @move(
@@ -387,6 +393,7 @@ class Machine(RuleBasedStateMachine):
             "lead": row.lead,
             "zone": MOSCOW,
             "format": "online",
+            "override": True,
         }
         given |= {
             "nothing": {},
@@ -447,8 +454,11 @@ class Machine(RuleBasedStateMachine):
         slot=ROW_NUMBER,
         offset=OFFSETS,
         by=mostly("client", "provider", "provider", "cat"),
+        override=st.booleans(),
     )
-    def reschedules(self, n: int, how: str, slot: int, offset: int, by: str) -> None:
+    def reschedules(
+        self, n: int, how: str, slot: int, offset: int, by: str, override: bool
+    ) -> None:
         row = self.pick_appointment(n)
         self.reschedule(
             row,
@@ -464,15 +474,26 @@ class Machine(RuleBasedStateMachine):
             if how in ("start", "both")
             else None,
             by=by,
+            override=override,
         )
 
-    def reschedule(self, row: Any, *, slot: Any, start: datetime | None, by: str) -> None:
+    def reschedule(
+        self, row: Any, *, slot: Any, start: datetime | None, by: str, override: bool = True
+    ) -> None:
         handle = self.handle(Appointment, row)
         with self.step():
             self.call_service(
-                lambda: self.world.reschedule(row, slot=slot, start=start, by=by),
+                lambda: self.world.reschedule(
+                    row, slot=slot, start=start, by=by, override=override
+                ),
                 lambda: reschedule_appointment(
-                    handle, slot=key(slot), start=start, by=by, clock=self.clock
+                    handle,
+                    slot=key(slot),
+                    start=start,
+                    by=by,
+                    override=override,
+                    actor=self.staff if override else None,
+                    clock=self.clock,
                 ),
             )
 
@@ -764,6 +785,7 @@ class Machine(RuleBasedStateMachine):
                 lead=None,
                 zone=MOSCOW,
                 format="online",
+                override=True,
             )
 
     @initialize(

@@ -16,11 +16,18 @@ from django.db import models
 
 from audit.models import OutboxEvent
 from booking.models import Appointment, Payment, PaymentWebhookEvent
-from booking.services import attach_provider_id, book_appointment, receive_webhook, start_payment
+from booking.services import (
+    attach_provider_id,
+    book_appointment,
+    receive_webhook,
+    reschedule_appointment,
+    start_payment,
+)
 from crm.models import AnalyticsEvent, LeadTimelineEvent
 from ebalance.admin.refusals import ask_deferred_rules
 from ebalance.db.storable import is_storable
 from ebalance.services import Clock, InvalidInput, Refused
+from identity.models import User
 from tests.factories import AvailabilitySlotFactory, ServiceFactory, UserFactory
 from tests.factories.base import ZONE
 from tests.factories.booking import NEXT_WEEK, STEP
@@ -132,6 +139,19 @@ def at(instant: datetime, **offset: float) -> Clock:
     return lambda: instant + timedelta(**offset)
 
 
+def by_staff(values: dict[str, Any]) -> dict[str, Any]:
+    """``values``; a start is free for staff, who override, whether it is offered or not."""
+    if values.get("start") is None or "override" in values:
+        return values
+    owners = User.objects.filter(user_roles__role="owner")
+    return {"actor": owners.first() or UserFactory(role="owner"), "override": True} | values
+
+
+def reschedule(appointment: Any, **values: Any) -> Appointment:
+    """A move to a slot by the client, to a start by staff."""
+    return reschedule_appointment(appointment, **by_staff(values))
+
+
 def request(**values: Any) -> dict[str, Any]:
     """Return valid arguments of book_appointment()."""
     if "service" not in values:
@@ -142,7 +162,7 @@ def request(**values: Any) -> dict[str, Any]:
     if not {"client", "lead"} & values.keys():
         values["client"] = UserFactory()
     values.setdefault("client_request_id", f"request-{uuid4()}")
-    return {"timezone": ZONE, "format": "online"} | values
+    return {"timezone": ZONE, "format": "online"} | by_staff(values)
 
 
 def book(**values: Any) -> Appointment:

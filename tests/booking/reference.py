@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 HOLD = timedelta(minutes=15)
+MAX_HOLDS = 3
 TRIED_FOR = timedelta(days=7)  # a delivery without an effect
 BLOCKING = ("pending_payment", "paid", "confirmed")
 
@@ -231,9 +232,18 @@ class World:
             for slot in self.slots
         )
 
+    def is_offered(self, slot: Slot) -> bool:
+        return slot.status == "available" or (
+            slot.status == "reserved"
+            and any(
+                row.time.slot is slot and row.has_expired_hold(self.now)
+                for row in self.appointments
+            )
+        )
+
     def is_taken(self, time: Time, ignoring: Appointment | None = None) -> bool:
         others = [row for row in self.overlapping(time) if row is not ignoring]
-        freed = {row.time.slot for row in others}
+        freed = {row.time.slot for row in (*others, *([ignoring] if ignoring else []))}
         return (
             any(not row.has_expired_hold(self.now) for row in others)
             or self.is_blocked(time)
@@ -241,32 +251,44 @@ class World:
         )
 
     def requested_time(
-        self, service: Service, slot: Any, start: datetime | None
+        self,
+        service: Service,
+        slot: Any,
+        start: datetime | None,
+        *,
+        override: bool,
+        moved: Appointment | None = None,
     ) -> tuple[Time | None, set[str]]:
         """The requested time, and the refusals that depend on it alone."""
+        own, buffer = (moved.time.slot, moved.time.buffer) if moved else (None, 0)
         if (slot is None) == (start is None):
             return None, {"InvalidInput"}
         if start is not None:
             offered = [
                 slot
                 for slot in self.slots
-                if slot.status == "available"
-                and slot.start == start
+                if (slot is own or self.is_offered(slot))
+                and slot.start <= start
                 and slot.end >= start + service.length
                 and slot.service in (None, service)
             ]
             if not offered:
-                return Time(start, start + service.length, 0, None), set()
-            slot = min(offered, key=lambda slot: slot.service is None)
+                refusals = set() if override else {"TimeNotOffered"}
+                return Time(start, start + service.length, buffer, None), refusals
+            slot = min(
+                offered,
+                key=lambda slot: (slot is not own, slot.service is None, slot.start, slot.key),
+            )
         if isinstance(slot, Unknown):
             return None, {"NotFound"}
         refusals = set()
-        end = slot.start + service.length
+        start = start or slot.start
+        end = start + service.length
         if slot.service not in (None, service) or end > slot.end:
             refusals.add("SlotUnsuitable")
         if slot.status == "blocked":
             refusals.add("SlotTaken")
-        return Time(slot.start, end, slot.buffer, slot), refusals
+        return Time(start, end, max(buffer, slot.buffer), slot), refusals
 
     # -- writing --------------------------------------------------------------------------------
 
@@ -320,6 +342,7 @@ class World:
         lead: Any,
         zone: str,
         format: str,
+        override: bool = False,
     ) -> Appointment:
         if start is not None and start.tzinfo is None:
             raise Refusal("InvalidInput")
@@ -349,13 +372,22 @@ class World:
             refusals.add("ServiceUnavailable")
         if format not in service.formats:
             refusals.add("FormatUnsuitable")
-        time, about_time = self.requested_time(service, slot, start)
+        time, about_time = self.requested_time(service, slot, start, override=override)
         refusals |= about_time
         if time is not None:
             if time.start <= self.now:
                 refusals.add("StartInPast")
             if self.is_taken(time):
                 refusals.add("SlotTaken")
+        holds = [
+            row
+            for row in self.appointments
+            if row.status == "pending_payment"
+            and not row.has_expired_hold(self.now)
+            and (row.lead is lead if person is None else row.person is person)
+        ]
+        if service.price and not override and len(holds) >= MAX_HOLDS:
+            refusals.add("TooManyHolds")
         if refusals:
             raise Refusal(*refusals)
         is_free = service.price == 0
@@ -422,7 +454,13 @@ class World:
             left -= share
 
     def reschedule(
-        self, row: Appointment, *, slot: Any, start: datetime | None, by: str
+        self,
+        row: Appointment,
+        *,
+        slot: Any,
+        start: datetime | None,
+        by: str,
+        override: bool = False,
     ) -> Appointment:
         if by not in ("client", "provider") or (slot is None) == (start is None):
             raise Refusal("InvalidInput")
@@ -432,9 +470,16 @@ class World:
                 return self.successor(row)
             raise Refusal("TransitionRefused", "NotFound")
         service = row.service
-        time, refusals = self.requested_time(service, slot, start)
+        time, refusals = self.requested_time(service, slot, start, override=override, moved=row)
         if row.status != "confirmed":
             refusals.add("TransitionRefused")
+        elif start == row.time.start or (
+            time is not None
+            and time.start == row.time.start
+            and time.start > self.now
+            and not refusals
+        ):
+            return row
         left = row.time.start - self.now
         if by == "client":
             hours = timedelta(hours=service.move_hours or 0)
@@ -680,6 +725,6 @@ class World:
     def agreed_time(self, row: Appointment) -> Time:
         """Return the agreed time, without its slot if the slot was moved since."""
         time, slot = row.time, row.time.slot
-        if slot is None or (slot.start == time.start and slot.end >= time.end):
+        if slot is None or (slot.start <= time.start and slot.end >= time.end):
             return time
         return Time(time.start, time.end, time.buffer, None)

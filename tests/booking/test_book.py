@@ -28,6 +28,7 @@ from tests.booking.outbox_assertions import (
     INVALID_TEXTS,
     at,
     book,
+    by_staff,
     check_refusals,
     event_types,
     outbox,
@@ -285,7 +286,7 @@ def book_again(**values: Any) -> Appointment:
             "timezone": "Europe/Moscow",
             "format": "online",
         }
-        | values
+        | by_staff(values)
     )
 
 
@@ -295,6 +296,7 @@ OTHER_ROWS: dict[str, Any] = {}
 @pytest.fixture(autouse=True)
 def other_rows(db: None) -> None:
     OTHER_ROWS.update(service=ServiceFactory(published=True), client=UserFactory())
+    UserFactory(role="owner")
 
 
 MINUTE = timedelta(minutes=1)

@@ -22,6 +22,7 @@ from tests.booking.load_checks import (
     insert_clients,
     insert_services,
     insert_slots,
+    insert_staff,
     keys,
     rows,
 )
@@ -171,7 +172,7 @@ def test_concurrent_bookings_agree_with_the_database(
             answers += collect_results(late, connection)
         seen = check_answers(connection, answers)
         check_database(connection)
-        assert set(seen) <= {"done", "SlotTaken", "IdempotencyConflict"}
+        assert set(seen) <= {"done", "SlotTaken", "TooManyHolds", "IdempotencyConflict"}
         (booked,) = keys(connection, "SELECT count(*) FROM appointments")
         (given_back,) = keys(
             connection, "SELECT count(*) FROM appointments WHERE status = 'canceled'"
@@ -192,7 +193,7 @@ def test_request_answered_concurrently_returns_the_same_appointment(
         data = SharedData(
             services=insert_services(connection, (50, 3000)),
             clients=insert_clients(connection, 1),
-            slots=insert_slots(connection, [hour]),
+            slots=insert_slots(connection, [hour], 120),
             hours=[hour],
             clock=SharedClock(datetime.now(UTC)),
             by_slot=by_slot,
@@ -225,6 +226,7 @@ def create_busy_day(connection: psycopg.Connection) -> SharedData:
             rounds=worker_pool.CONTEXT.RawArray("i", PROCESSES),
         ),
         by_slot=0.6,
+        staff=insert_staff(connection),
     )
 
 

@@ -11,7 +11,7 @@ from django.utils.timezone import now as wall_clock
 
 from booking.errors import TooLateToCancel
 from booking.models import Appointment
-from booking.services import cancel_appointment, expire_holds, reschedule_appointment
+from booking.services import cancel_appointment, expire_holds
 from ebalance.services import InvalidInput, NotFound, TransitionRefused
 from tests.booking.outbox_assertions import (
     INVALID_TEXTS,
@@ -26,6 +26,7 @@ from tests.booking.outbox_assertions import (
     paid,
     payload,
     refused,
+    reschedule,
     start,
     tracked,
     writes_nothing,
@@ -310,7 +311,7 @@ def test_refund_follows_the_policy_at_the_time_of_cancellation() -> None:
 
 def test_payments_of_a_moved_session_are_refunded() -> None:
     row = confirmed()
-    moved = reschedule_appointment(row, start=row.start_at_utc + 30 * timedelta(days=1))
+    moved = reschedule(row, start=row.start_at_utc + 30 * timedelta(days=1))
     paid(moved, "full")
     answer = cancel_appointment(moved, by="client", clock=at(moved.start_at_utc - 24 * H))
     assert answer.refund_amount == PRICE
@@ -318,7 +319,7 @@ def test_payments_of_a_moved_session_are_refunded() -> None:
 
 def test_refund_of_a_moved_session_follows_its_new_start() -> None:
     row = confirmed()
-    moved = reschedule_appointment(row, start=row.start_at_utc + timedelta(days=1))
+    moved = reschedule(row, start=row.start_at_utc + timedelta(days=1))
     answer = cancel_appointment(moved, by="client", clock=at(row.start_at_utc))
     assert answer.refund_amount == DEPOSIT
 

@@ -646,13 +646,15 @@ def test_changed_rule_makes_no_overlapping_slots(
     ServiceFactory(published=True)
     rule = hours(**({"service": None} if scope == "any" else {}))
     generate(MONDAY, MONDAY + 7 * DAY)
-    before = {*AvailabilitySlot.objects.values_list()}
+    keys = {*AvailabilitySlot.objects.values_list("pk", flat=True)}
     for name, value in changed.items():
         setattr(rule, name, value)
     rule.save()
     generate(MONDAY, MONDAY + 14 * DAY)
-    assert before <= {*AvailabilitySlot.objects.values_list()}  # no slot is changed or deleted
-    times = AvailabilitySlot.objects.order_by("start_at_utc").values_list(
+    assert keys <= {*AvailabilitySlot.objects.values_list("pk", flat=True)}  # none is deleted
+    available = AvailabilitySlot.objects.filter(status="available")
+    assert {*available.values_list("buffer_minutes", flat=True)} == {rule.buffer_minutes}
+    times = available.order_by("start_at_utc").values_list(
         "start_at_utc", "end_at_utc", "buffer_minutes"
     )
     assert all(
@@ -662,15 +664,17 @@ def test_changed_rule_makes_no_overlapping_slots(
     assert times.filter(start_at_utc__gt=at(10) + 13 * DAY).exists()
 
 
-def test_changed_duration_of_the_service_affects_new_slots_only(hours: Callable) -> None:
+def test_changed_duration_of_the_service_replaces_free_slots(hours: Callable) -> None:
     rule = hours()
     generate()
     rule.service.duration_minutes = 80
     rule.service.save()
-    assert generate(MONDAY, MONDAY + 7 * DAY) == GeneratedSlots(created=2, offered=2)
-    made = AvailabilitySlot.objects.order_by("start_at_utc")
-    lengths = [(slot.end_at_utc - slot.start_at_utc) // MINUTE for slot in made]
-    assert lengths == [50, 50, 50, 50, 80, 80]
+    AvailabilitySlot.objects.filter(start_at_utc=at(13)).update(status="reserved")
+    made = generate(MONDAY, MONDAY + 7 * DAY)
+    assert made == GeneratedSlots(created=4, withdrawn=3)
+    used = AvailabilitySlot.objects.exclude(status="withdrawn").order_by("start_at_utc")
+    lengths = [(slot.end_at_utc - slot.start_at_utc) // MINUTE for slot in used]
+    assert lengths == [80, 80, 50, 80, 80]
 
 
 def test_slot_inserted_concurrently_is_no_error(
@@ -766,6 +770,7 @@ def test_rule_with_a_zone_that_python_does_not_know_is_skipped(
     made = generate()
     assert (made.created, made.skipped) == (4, {lost.pk: "refused: unknown_zone"})
     assert events() == [(good.pk, {"created": 4})]
+    AvailabilitySlot.objects.all().delete()
     good.delete()
     before = row_counts()
     with pytest.raises(RuleZoneUnknown) as caught:
@@ -808,8 +813,8 @@ def test_command_prints_the_numbers_of_slots(
     block(datetime(2099, 1, 5, 9, tzinfo=UTC), datetime(2099, 1, 5, 10, tzinfo=UTC))
     call_command("generate_slots", "--from", "2099-01-01", "--days", "12")
     assert capsys.readouterr().out == (
-        "2099-01-01 to 2099-01-12: 7 slots made; left out: 0 past, 1 blocked, 0 booked, "
-        "0 there already.\n"
+        "2099-01-01 to 2099-01-12: 7 slots made, 0 offered again, 0 withdrawn; "
+        "left out: 0 past, 1 blocked, 0 booked, 0 there already.\n"
     )
     assert AvailabilitySlot.objects.filter(status="available").count() == 7
 

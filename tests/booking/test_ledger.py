@@ -91,6 +91,7 @@ class History:
         )
         self.price = terms["price_amount"]
         self.agreed = terms["deposit_amount"] or self.price
+        self.by_staff = {"override": True, "actor": UserFactory(role="owner")}  # at any time
         self.row = book_appointment(
             service=self.service,
             start=NOW + timedelta(hours=72),
@@ -99,6 +100,7 @@ class History:
             timezone="Europe/Moscow",
             format="online",
             clock=self.clock,
+            **self.by_staff,
         )
         self.accounts: dict[UUID, Account] = {}
         self.refund_ids: dict[str, UUID] = {}  # applied, with their payment
@@ -250,7 +252,9 @@ class History:
     def move(self) -> None:
         start = self.row.start_at_utc + timedelta(minutes=self.draw.choice([60, 120]))
         moved = self.try_call(
-            lambda: reschedule_appointment(self.row, start=start, by="provider", clock=self.clock)
+            lambda: reschedule_appointment(
+                self.row, start=start, by="provider", clock=self.clock, **self.by_staff
+            )
         )
         self.seen["moved"] += moved is not None
 

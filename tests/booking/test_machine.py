@@ -44,6 +44,7 @@ REACHED = {
     *["appointment_rescheduled", "appointment_completed", "payment_succeeded", "payment_failed"],
     *["refund_due canceled", "refund_due time_gone", "refund_due already_over"],
     *["payment_refunded", "payment_amount_mismatch"],
+    *["TimeNotOffered"],
     *["SlotTaken", "SlotUnsuitable", "StartInPast", "IdempotencyConflict", "NotFound"],
     *["ServiceUnavailable", "ClientUnavailable", "HoldExpired", "NothingToPay"],
     *["PaymentInProgress", "TransitionRefused", "TooLateToCancel", "TooLateToReschedule"],

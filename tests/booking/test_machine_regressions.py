@@ -38,6 +38,7 @@ class Sequence:
         terms = {"price_amount": 3000, "deposit_amount": 1000, **service}
         self.service: Service = ServiceFactory(published=True, **terms)
         self.client = UserFactory()
+        self.staff = UserFactory(role="owner")
 
     def clock(self) -> datetime:
         self.now += timedelta(microseconds=1)
@@ -55,6 +56,8 @@ class Sequence:
             client_request_id=f"sequence-{next(numbers)}",
             timezone="Europe/Moscow",
             format="online",
+            override=True,
+            actor=self.staff,
             clock=self.clock,
         )
 

@@ -8,7 +8,7 @@ import pytest
 
 from booking.errors import HoldExpired, NothingToPay, PaymentInProgress, ProviderIdTaken
 from booking.models import Appointment, Payment
-from booking.services import attach_provider_id, fail_payment, reschedule_appointment
+from booking.services import attach_provider_id, fail_payment
 from crm.models import Lead
 from ebalance.db.ids import uuid7
 from ebalance.services import IdempotencyConflict, InvalidInput, NotFound, TransitionRefused
@@ -25,6 +25,7 @@ from tests.booking.outbox_assertions import (
     paid,
     payload,
     refused,
+    reschedule,
     start,
     stored,
     tracked,
@@ -112,7 +113,7 @@ def test_repeated_request_returns_the_payment_in_its_new_state(over: str) -> Non
 def test_repeated_request_after_a_move_returns_the_first_payment() -> None:
     row = confirmed()
     first = start(row, "full", idempotency_key="payment-2")
-    moved = reschedule_appointment(row, start=NEXT_WEEK + timedelta(days=90))
+    moved = reschedule(row, start=NEXT_WEEK + timedelta(days=90))
     with writes_nothing():
         assert start(moved, "full", idempotency_key="payment-2").pk == first.pk
 

@@ -19,7 +19,6 @@ from booking.models import Appointment, IntakeForm, WaitlistRequest
 from booking.services import (
     close_waitlist_request,
     mark_waitlist_request_contacted,
-    reschedule_appointment,
     save_intake_draft,
     submit_intake_form,
     submit_waitlist_request,
@@ -49,6 +48,7 @@ from tests.booking.outbox_assertions import (
     event_types,
     payload,
     refused,
+    reschedule,
     stored,
     tracked,
     tracked_names,
@@ -426,7 +426,7 @@ def test_form_is_closed_after_the_session(status: str) -> None:
 def test_moved_session_keeps_its_form() -> None:
     row = confirmed()
     form = draft(row)
-    moved = reschedule_appointment(row, start=TEN_YEARS_ON - timedelta(days=1), by="provider")
+    moved = reschedule(row, start=TEN_YEARS_ON - timedelta(days=1), by="provider")
     assert draft(moved, ANSWERS) == form
     assert draft(row, ANSWERS) == form
     assert submit_intake_form(form).status == "submitted"

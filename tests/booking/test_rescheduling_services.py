@@ -15,9 +15,9 @@ from booking.errors import (
     ZoneUnknown,
 )
 from booking.models import Appointment, Payment, Service
-from booking.services import reschedule_appointment
 from ebalance.db.ids import uuid7
 from ebalance.services import InvalidInput, NotFound, TransitionRefused
+from identity.models import User
 from tests.booking.outbox_assertions import (
     INVALID_KEYS,
     INVALID_TEXTS,
@@ -28,6 +28,7 @@ from tests.booking.outbox_assertions import (
     event_types,
     paid,
     refused,
+    reschedule,
     stored,
     tracked,
     writes_nothing,
@@ -49,6 +50,12 @@ DAY = timedelta(days=1)
 LATER = NEXT_WEEK + 7300 * DAY  # far from the times of the factories
 
 
+@pytest.fixture(autouse=True)
+def owner(db: None) -> User:
+    """Staff that by_staff() names: a move by start may override."""
+    return UserFactory(role="owner")
+
+
 # -- effects --------------------------------------------------------------------------------------
 
 
@@ -61,7 +68,7 @@ def test_session_is_moved_to_another_slot() -> None:
     )
     slot = AvailabilitySlotFactory(start_at_utc=LATER, buffer_minutes=10)
     now = row.start_at_utc - 2 * DAY
-    moved = reschedule_appointment(row, slot=slot, clock=at(now))
+    moved = reschedule(row, slot=slot, clock=at(now))
     old, new = stored(row), stored(moved)
     assert (old["status"], old["outcome"]) == ("rescheduled", "rescheduled")
     assert (old["outcome_recorded_at"], old["outcome_recorded_by_role"]) == (now, "system")
@@ -93,14 +100,14 @@ def test_session_is_moved_to_another_slot() -> None:
 
 def test_payments_stay_with_the_first_row_of_the_chain() -> None:
     row = confirmed()
-    moved = reschedule_appointment(reschedule_appointment(row, start=LATER), start=LATER + DAY)
+    moved = reschedule(reschedule(row, start=LATER), start=LATER + DAY)
     assert {payment.appointment_id for payment in Payment.objects.all()} == {row.pk}
     assert paid(moved, "full").appointment_id == row.pk
 
 
 def test_move_publishes_and_tracks_its_events() -> None:
     row = confirmed()
-    moved = reschedule_appointment(row, start=LATER)
+    moved = reschedule(row, start=LATER)
     assert event_types(row)[-1] == "appointment_rescheduled"
     assert event_types(moved) == ["appointment_confirmed"]
     (properties,) = tracked("appointment_outcome_recorded")
@@ -114,20 +121,20 @@ def test_moved_session_keeps_its_price_and_takes_the_current_duration() -> None:
     row.service.price_amount, row.service.duration_minutes = 9999, 80
     row.service.status = "archived"
     row.service.save()
-    moved = reschedule_appointment(row, start=LATER)
+    moved = reschedule(row, start=LATER)
     assert moved.price_amount == row.price_amount == 5000
     assert moved.end_at_utc - moved.start_at_utc == timedelta(minutes=80)
 
 
 def test_move_may_change_the_time_zone() -> None:
     row = confirmed()
-    assert reschedule_appointment(row, start=LATER, timezone="Asia/Omsk").timezone == "Asia/Omsk"
+    assert reschedule(row, start=LATER, timezone="Asia/Omsk").timezone == "Asia/Omsk"
 
 
 def test_session_moves_into_its_own_time() -> None:
     """The new time overlaps only the session itself."""
     row = confirmed()
-    moved = reschedule_appointment(row, start=row.start_at_utc + timedelta(minutes=30))
+    moved = reschedule(row, start=row.start_at_utc + timedelta(minutes=30))
     assert moved.status == "confirmed"
     row.slot.refresh_from_db()
     assert row.slot.status == "available"
@@ -136,7 +143,7 @@ def test_session_moves_into_its_own_time() -> None:
 @pytest.mark.parametrize("role", ["owner", "assistant"])
 def test_move_records_the_role_of_the_actor(role: str) -> None:
     row = confirmed()
-    reschedule_appointment(row, start=LATER, by="provider", actor=UserFactory(role=role))
+    reschedule(row, start=LATER, by="provider", actor=UserFactory(role=role))
     assert row.outcome_recorded_by_role == role
 
 
@@ -145,30 +152,30 @@ def test_move_records_the_role_of_the_actor(role: str) -> None:
 
 def test_repeated_move_returns_the_same_row() -> None:
     row, slot = confirmed(), AvailabilitySlotFactory(start_at_utc=LATER)
-    moved = reschedule_appointment(row, slot=slot)
+    moved = reschedule(row, slot=slot)
     with writes_nothing():
         for wanted in ({"slot": slot}, {"slot": str(slot.pk)}, {"start": LATER}):
-            again = reschedule_appointment(Appointment.objects.get(pk=row.pk), **wanted)
+            again = reschedule(Appointment.objects.get(pk=row.pk), **wanted)
             assert again.pk == moved.pk
-        assert reschedule_appointment(row, slot=slot, clock=at(LATER + DAY)).pk == moved.pk
+        assert reschedule(row, slot=slot, clock=at(LATER + DAY)).pk == moved.pk
 
 
 @pytest.mark.parametrize("other", ["slot", "start"])
 def test_second_move_of_one_row_to_another_time_is_refused(other: str) -> None:
     row = confirmed()
-    reschedule_appointment(row, start=LATER)
+    reschedule(row, start=LATER)
     wanted = {"slot": AvailabilitySlotFactory()} if other == "slot" else {"start": LATER + DAY}
     with refused(TransitionRefused, status="rescheduled", wanted="rescheduled"):
-        reschedule_appointment(row, **wanted)
+        reschedule(row, **wanted)
 
 
 def test_moved_session_is_moved_again_from_its_new_row() -> None:
     row = confirmed()
-    moved = reschedule_appointment(row, start=LATER)
-    again = reschedule_appointment(moved, start=LATER + DAY)
+    moved = reschedule(row, start=LATER)
+    again = reschedule(moved, start=LATER + DAY)
     assert (again.rescheduled_from_id, again.status) == (moved.pk, "confirmed")
     with writes_nothing():
-        assert reschedule_appointment(row, start=LATER).pk == moved.pk
+        assert reschedule(row, start=LATER).pk == moved.pk
 
 
 # -- limits of the policy -------------------------------------------------------------------------
@@ -201,10 +208,10 @@ def test_client_moves_a_session_only_the_agreed_hours_before(
     row = Appointment.objects.get(pk=session.pk)
     now = at(row.start_at_utc - left)
     if allowed:
-        assert reschedule_appointment(row, start=LATER, clock=now).status == "confirmed"
+        assert reschedule(row, start=LATER, clock=now).status == "confirmed"
     else:
         with refused(TooLateToReschedule, hours=limit or 0):
-            reschedule_appointment(row, start=LATER, clock=now)
+            reschedule(row, start=LATER, clock=now)
 
 
 @loop_over("limit", [0, 1, 2])
@@ -214,24 +221,22 @@ def test_client_moves_a_session_only_the_agreed_number_of_times(
     Service.objects.filter(pk=session.service_id).update(reschedule_max_count=limit)
     row = Appointment.objects.get(pk=session.pk)
     for number in range(limit):
-        row = reschedule_appointment(row, start=LATER + number * DAY)
+        row = reschedule(row, start=LATER + number * DAY)
     with refused(RescheduledTooOften, count=limit):
-        reschedule_appointment(row, start=LATER + 10 * DAY)
+        reschedule(row, start=LATER + 10 * DAY)
 
 
 def test_client_moves_a_session_any_number_of_times_without_a_limit() -> None:
     row = confirmed(service=ServiceFactory(published=True, reschedule_max_count=None))
     for number in range(4):
-        row = reschedule_appointment(row, start=LATER + number * DAY)
+        row = reschedule(row, start=LATER + number * DAY)
     assert row.status == "confirmed"
 
 
 def test_provider_moves_a_session_beyond_the_limits() -> None:
     service = ServiceFactory(published=True, reschedule_max_count=0, reschedule_min_hours=24)
     row = confirmed(service=service)
-    moved = reschedule_appointment(
-        row, start=LATER, by="provider", clock=at(row.start_at_utc, hours=2)
-    )
+    moved = reschedule(row, start=LATER, by="provider", clock=at(row.start_at_utc, hours=2))
     assert moved.status == "confirmed"
 
 
@@ -242,42 +247,44 @@ def test_provider_moves_a_session_beyond_the_limits() -> None:
 def test_only_a_confirmed_session_is_moved(status: str) -> None:
     row = AppointmentFactory(**{status: True})
     with refused(TransitionRefused, entity="appointments", wanted="rescheduled"):
-        reschedule_appointment(row, start=LATER)
+        reschedule(row, start=LATER)
 
 
 def test_time_of_another_appointment_is_refused() -> None:
     row, other = confirmed(), AppointmentFactory(held=True, start_at_utc=LATER)
     with refused(SlotTaken):
-        reschedule_appointment(row, start=LATER)
+        reschedule(row, start=LATER)
     with refused(SlotTaken):
-        reschedule_appointment(row, start=other.end_at_utc - TICK)
-    assert reschedule_appointment(row, start=other.end_at_utc).status == "confirmed"
+        reschedule(row, start=other.end_at_utc - TICK)
+    assert reschedule(row, start=other.end_at_utc).status == "confirmed"
 
 
-def test_own_slot_is_refused() -> None:
+def test_move_to_the_same_time_changes_nothing() -> None:
     row = confirmed()
-    with refused(SlotTaken):
-        reschedule_appointment(row, slot=row.slot_id)
+    for wanted in ({"slot": row.slot_id}, {"start": row.start_at_utc}):
+        with writes_nothing():
+            assert reschedule(row, **wanted) == row
+    assert row.status == "confirmed"
 
 
 def test_blocked_time_is_refused() -> None:
     row = confirmed()
     slot = AvailabilitySlotFactory(blocked=True, start_at_utc=LATER)
     with refused(SlotTaken):
-        reschedule_appointment(row, slot=slot)
+        reschedule(row, slot=slot)
     with refused(SlotTaken):
-        reschedule_appointment(row, start=LATER + timedelta(minutes=49))
+        reschedule(row, start=LATER + timedelta(minutes=49))
     reserved = AvailabilitySlotFactory(reserved=True)
     with refused(SlotTaken):
-        reschedule_appointment(row, slot=reserved)
+        reschedule(row, slot=reserved)
 
 
 def test_expired_hold_releases_its_slot_to_a_move() -> None:
     row = confirmed()
     stale = book(slot=AvailabilitySlotFactory(start_at_utc=LATER))
     with refused(SlotTaken):
-        reschedule_appointment(row, slot=stale.slot_id, clock=at(stale.hold_expires_at - TICK))
-    moved = reschedule_appointment(row, slot=stale.slot_id, clock=at(stale.hold_expires_at))
+        reschedule(row, slot=stale.slot_id, clock=at(stale.hold_expires_at - TICK))
+    moved = reschedule(row, slot=stale.slot_id, clock=at(stale.hold_expires_at))
     stale.refresh_from_db()
     assert (moved.slot_id, stale.status) == (stale.slot_id, "canceled")
 
@@ -288,7 +295,7 @@ def test_unsuitable_slot_is_refused() -> None:
     short = AvailabilitySlotFactory(start_at_utc=LATER, end_at_utc=LATER + timedelta(minutes=49))
     for slot in (others, short):
         with refused(SlotUnsuitable, slot=slot.pk):
-            reschedule_appointment(row, slot=slot)
+            reschedule(row, slot=slot)
 
 
 def test_start_in_the_past_is_refused() -> None:
@@ -296,12 +303,12 @@ def test_start_in_the_past_is_refused() -> None:
     now = row.start_at_utc - 2 * DAY
     for start in (now, now - DAY, datetime.min.replace(tzinfo=UTC)):
         with refused(StartInPast):
-            reschedule_appointment(row, start=start, clock=at(now))
+            reschedule(row, start=start, clock=at(now))
 
 
 def test_bad_slot_is_refused() -> None:
     row = AppointmentFactory(confirmed=True)
-    check_refusals(lambda value: reschedule_appointment(row, slot=value), INVALID_KEYS, NotFound)
+    check_refusals(lambda value: reschedule(row, slot=value), INVALID_KEYS, NotFound)
 
 
 def test_bad_start_is_refused() -> None:
@@ -317,15 +324,13 @@ def test_bad_start_is_refused() -> None:
         0,
         [],
     ]
-    check_refusals(
-        lambda value: reschedule_appointment(row, start=value), values, InvalidInput, field="start"
-    )
+    check_refusals(lambda value: reschedule(row, start=value), values, InvalidInput, field="start")
 
 
 def test_bad_zone_is_refused() -> None:
     row = AppointmentFactory(confirmed=True)
     check_refusals(
-        lambda value: reschedule_appointment(row, start=LATER, timezone=value),
+        lambda value: reschedule(row, start=LATER, timezone=value),
         ["Moscow", "+03:00", "a" * 100_000, 3, ["UTC"], *INVALID_TEXTS],
         ZoneUnknown,
     )
@@ -334,7 +339,7 @@ def test_bad_zone_is_refused() -> None:
 def test_unknown_side_does_not_move_a_session() -> None:
     row = AppointmentFactory(confirmed=True)
     check_refusals(
-        lambda value: reschedule_appointment(row, start=LATER, by=value),
+        lambda value: reschedule(row, start=LATER, by=value),
         [None, "", "system", 7, [], *INVALID_TEXTS],
         InvalidInput,
         field="by",
@@ -345,15 +350,15 @@ def test_request_names_either_a_slot_or_a_start() -> None:
     row, slot = confirmed(), AvailabilitySlotFactory(start_at_utc=LATER)
     for wanted in ({}, {"slot": slot, "start": LATER}):
         with refused(InvalidInput, field="slot"):
-            reschedule_appointment(row, **wanted)
-    reschedule_appointment(row, start=LATER + DAY)
+            reschedule(row, **wanted)
+    reschedule(row, start=LATER + DAY)
     for wanted in ({}, {"slot": slot, "start": LATER + DAY}):
         with refused(InvalidInput, field="slot"):
-            reschedule_appointment(row, **wanted)
+            reschedule(row, **wanted)
 
 
 def test_unknown_appointment_is_refused() -> None:
     row = confirmed()
     row.pk = uuid7()
     with refused(NotFound):
-        reschedule_appointment(row, start=LATER)
+        reschedule(row, start=LATER)

@@ -93,6 +93,7 @@ SESSION = "availability_slots_ends_after_start"
 EVENT_ID = "availability_slots_external_id_with_source"
 BLOCK_TYPE = "availability_slots_block_type_with_status"
 ONCE = "availability_slots_once"
+HAS_RULE = "availability_slots_withdrawn_has_rule"
 TIMES = {"start_at_utc": START, "end_at_utc": END}
 
 
@@ -116,6 +117,9 @@ TIMES = {"start_at_utc": START, "end_at_utc": END}
     slot("reserved with a reason", BLOCK_TYPE, status="reserved", block_type="exception"),
     slot("blocked for an exception", status="blocked", block_type="exception"),
     slot("blocked as a break", status="blocked", block_type="buffer"),
+    slot("withdrawn without a rule", HAS_RULE, status="withdrawn"),
+    slot("withdrawn, of a rule", withdrawn=True),
+    slot("available, of a rule", from_rule=True),
     slot(
         "the same of the same service",
         ONCE,
@@ -186,6 +190,18 @@ def test_slot_of_the_calendar_has_an_event_id() -> None:
         {"blocked": True},
         {"status": "available", "block_type": None},
     ),
+    Change(
+        "withdrawn without a rule", AvailabilitySlotFactory, {}, {"status": "withdrawn"}, HAS_RULE
+    ),
+    Change("withdrawn", AvailabilitySlotFactory, {"from_rule": True}, {"status": "withdrawn"}),
+    Change(
+        "rule removed from a withdrawn slot",
+        AvailabilitySlotFactory,
+        {"withdrawn": True},
+        {"schedule_rule_id": None},
+        HAS_RULE,
+    ),
+    Change("offered again", AvailabilitySlotFactory, {"withdrawn": True}, {"status": "available"}),
     Change(
         "event forgotten",
         AvailabilitySlotFactory,
@@ -315,7 +331,8 @@ def test_slot_has_any_number_of_final_appointments(over: str) -> None:
         "moved into a free one",
         AppointmentFactory,
         {"in_slot": True},
-        {"slot_id": lambda row: AvailabilitySlotFactory().pk},
+        # At a start that no factory gives: the appointment's own slot has the next one.
+        {"slot_id": lambda row: AvailabilitySlotFactory(**TIMES).pk},
     ),
     Change("moved out", AppointmentFactory, {"in_slot": True}, {"slot_id": None}),
     write_paths=UPDATES,

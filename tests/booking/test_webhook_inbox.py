@@ -20,7 +20,6 @@ from booking.services import (
     process_webhook,
     receive_webhook,
     record_outcome,
-    reschedule_appointment,
     settlement,
 )
 from ebalance.services import InvalidInput
@@ -35,6 +34,7 @@ from tests.booking.outbox_assertions import (
     known_payment,
     outbox,
     payload,
+    reschedule,
     tracked,
     tracked_names,
     writes_nothing,
@@ -425,7 +425,7 @@ def test_rest_of_the_price_may_be_paid_after_the_session() -> None:
 def test_rest_of_the_price_of_a_moved_session_is_accepted() -> None:
     row = confirmed()
     payment = known_payment(row, "full")
-    moved = reschedule_appointment(row, start=row.start_at_utc + timedelta(days=60))
+    moved = reschedule(row, start=row.start_at_utc + timedelta(days=60))
     deliver(payment)
     assert reload_statuses(payment, row, moved) == ["succeeded", "rescheduled", "confirmed"]
     assert "refund_due" not in event_types()
@@ -479,7 +479,7 @@ def test_session_that_was_paid_late_may_be_moved_and_canceled() -> None:
     row, payment = late_payment()
     deliver(payment)
     again = Appointment.objects.get(rescheduled_from=row)
-    moved = reschedule_appointment(again, start=row.start_at_utc + timedelta(days=60))
+    moved = reschedule(again, start=row.start_at_utc + timedelta(days=60))
     assert cancel_appointment(moved, by="provider").refund_amount == DEPOSIT
 
 

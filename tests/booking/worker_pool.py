@@ -50,6 +50,7 @@ from booking.services import (
 )
 from ebalance.services import IdempotencyConflict, Refused
 from ebalance.settings import database
+from identity.models import User
 from tests.processes import HANG_TIMEOUT, eventually
 from tests.scale import SCALE
 
@@ -196,6 +197,7 @@ class SharedData:
     hours: Sequence[datetime]
     clock: SharedClock
     by_slot: float = 1.0  # the share of requests for a slot, not for a start
+    staff: UUID | None = None  # books and moves to times that are not offered
 
     @property
     def other_client(self) -> UUID:
@@ -242,6 +244,7 @@ class Caller:
             timezone="Europe/Moscow",
             format="online",
             **wanted,
+            **self.by_staff(),
         )
         if first is None:
             if isinstance(answer, Appointment):
@@ -265,9 +268,16 @@ class Caller:
             self.answers.canceled.add(row.pk)
 
     def move(self, row: Appointment, **wanted: object) -> None:
-        answer = self.call(reschedule_appointment, row, **wanted)
-        if isinstance(answer, Appointment):
+        answer = self.call(reschedule_appointment, row, **wanted, **self.by_staff())
+        # A move to the same time changes nothing.
+        if isinstance(answer, Appointment) and answer.pk != row.pk:
             assert self.answers.moved.setdefault(row.pk, answer.pk) == answer.pk
+
+    def by_staff(self) -> dict[str, object]:
+        """Most calls override, so that they may take a time that is not offered."""
+        if self.data.staff is None or self.dice.random() < 0.3:
+            return {}
+        return {"override": True, "actor": User.objects.get(pk=self.data.staff)}
 
     def random_appointment(self, **wanted: object) -> Appointment | None:
         return Appointment.objects.filter(**wanted).order_by("?").first()

@@ -35,6 +35,15 @@ from tests.case_loops import check_each
 from tests.databases import Database
 from tests.processes import ROOT, environment, manage
 
+
+@pytest.fixture(autouse=True)
+def private_files() -> Iterator[None]:
+    """Key files belong to their user alone, as production requires."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
 NAME = "EBALANCE_ENCRYPTION_KEYS"
 RINGS = (NAME, "EBALANCE_BLIND_INDEX_KEYS")
 MATERIAL = [bytes(range(n, n + 64, 2)) for n in (5, 60, 120)]
@@ -494,7 +503,7 @@ def test_keys_are_independent_of_the_secret_key(settings, tmp_path: Path) -> Non
 
 GOOD = {
     "EBALANCE_ENV": "prod",
-    "SECRET_KEY": "x" * 50,
+    "SECRET_KEY": "".join(chr(35 + i) for i in range(60)),
     "ALLOWED_HOSTS": "a.example",
     "DATABASE_URL": "postgres://h/db",
     "EBALANCE_ENCRYPTION_KEYS": f"k2:{K2},k1:{K1}",
@@ -526,6 +535,36 @@ BAD: dict[str, tuple[str, dict[str, str], str]] = {
         "No such file",
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("mode", "mounted", "refusal"),
+    [
+        (0o600, False, None),
+        (0o640, False, None),
+        (0o644, False, "can read"),
+        (0o444, True, None),
+        (0o620, False, "can write"),
+        (0o602, False, "can write"),
+        (0o646, True, "can write"),
+    ],
+)
+def test_key_file_belongs_to_its_user(
+    mode: int, mounted: bool, refusal: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others must not write it; outside /run/secrets they must not read it either."""
+    file = tmp_path / "ring"
+    file.write_text(f"k1:{K1}")
+    file.chmod(mode)
+    monkeypatch.delenv(RINGS[0], raising=False)
+    monkeypatch.setenv(f"{RINGS[0]}_FILE", str(file))
+    monkeypatch.setattr(keys, "MOUNTED_SECRETS", tmp_path if mounted else Path("/run/secrets"))
+    if refusal:
+        with pytest.raises(keys.BadKeys, match=refusal):
+            keys.from_environment(RINGS[0], deployed=True, development_file=tmp_path / "none")
+    else:
+        keys.from_environment(RINGS[0], deployed=True, development_file=tmp_path / "none")
+    assert keys.from_environment(RINGS[0], deployed=False, development_file=tmp_path / "none")
 
 
 # Each starts a program; the tests above check the same refusals without one.
@@ -577,7 +616,8 @@ def test_production_starts_with_good_keys(tmp_path: Path) -> None:
     for number, name in enumerate(RINGS):
         (tmp_path / str(number)).write_text(GOOD[name] + "\r\n")
     files = {f"{name}_FILE": str(tmp_path / str(n)) for n, name in enumerate(RINGS)}
-    result = manage("diffsettings", "--all", **GOOD | dict.fromkeys(RINGS, "") | files)
+    show = "from django.conf import settings; print(settings.ENCRYPTION_KEYS)"
+    result = manage("shell", "--no-imports", "-c", show, **GOOD | dict.fromkeys(RINGS, "") | files)
     assert result.returncode == 0, result.stderr
     assert "<keyring k2, k1>" in result.stdout
     check_shows_no_key(result.stdout + result.stderr)

@@ -82,6 +82,8 @@ class AvailabilitySlotFactory(EntityFactory):
     class Params:
         reserved = factory.Trait(status="reserved")
         blocked = factory.Trait(status="blocked", block_type="exception")
+        from_rule = factory.Trait(schedule_rule=factory.SubFactory(ScheduleRuleFactory))
+        withdrawn = factory.Trait(status="withdrawn", from_rule=True)
         from_calendar = factory.Trait(
             source="google_calendar",
             external_event_id=factory.Sequence(lambda n: f"calendar-event-{n}"),

@@ -142,7 +142,9 @@ def test_known_and_unknown_addresses_cost_the_same_statements() -> None:
     for address in (who.email, blocked.email, "nobody@example.org"):
         with CaptureQueriesContext(connection) as captured:
             sign_in(address, "не тот пароль")
-        asked.append([re.sub(r'"s[0-9]+_x[0-9]+"', "", q["sql"]) for q in captured.captured_queries])
+        asked.append(
+            [re.sub(r'"s[0-9]+_x[0-9]+"', "", q["sql"]) for q in captured.captured_queries]
+        )
     assert any("record_audit_entry" in sql for sql in asked[0])
     assert asked[0] == asked[1] == asked[2]
 

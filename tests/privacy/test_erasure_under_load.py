@@ -115,6 +115,8 @@ def book_session(one: Marked, shared: Shared) -> Any:
         start=TEN_YEARS_ON + timedelta(hours=3 * next(number)),
         timezone="Europe/Moscow",
         format="online",
+        override=True,
+        actor=shared.owner,
     )
 
 

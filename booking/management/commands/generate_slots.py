@@ -14,8 +14,9 @@ from ebalance.services import Refused
 
 class Command(OperatorCommand):
     help = (
-        "Create the slots that the schedule rules offer in the coming days. Made for cron; safe "
-        "to repeat: existing slots stay as they are. Fails if the slots of a rule were not made."
+        "Create the slots that the schedule rules offer in the coming days, and withdraw free ones "
+        "that no rule offers any more. Made for cron; safe to repeat. Fails if the slots of a rule "
+        "were not made."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -35,8 +36,9 @@ class Command(OperatorCommand):
         except Refused as refusal:
             raise CommandError(str(refusal)) from None
         self.stdout.write(
-            f"{first} to {last}: {slots.created} slots made; left out: {slots.past} past, "
-            f"{slots.blocked} blocked, {slots.booked} booked, {slots.offered} there already."
+            f"{first} to {last}: {slots.created} slots made, {slots.restored} offered again, "
+            f"{slots.withdrawn} withdrawn; left out: {slots.past} past, {slots.blocked} blocked, "
+            f"{slots.booked} booked, {slots.offered} there already."
         )
         self.list_skipped(slots.skipped, "schedule_rules")
         self.fail_if_skipped(len(slots.skipped))

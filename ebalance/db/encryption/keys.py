@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 import secrets
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any, NoReturn
 from django.core.exceptions import ImproperlyConfigured
 
 KEY_BYTES = 32
+MOUNTED_SECRETS = Path("/run/secrets")
 KEY_ID = re.compile(r"[a-z0-9]{1,16}")
 EXAMPLE = "it should look like k2:<base64 of 32 bytes>,k1:<base64 of 32 bytes>"
 
@@ -108,7 +110,7 @@ def from_environment(name: str, *, deployed: bool, development_file: Path) -> Ke
     Without either, development gets a generated key. Raises BadKeys for a missing, malformed,
     short or weak key, and, when deployed, for a development key.
     """
-    text, source = _read(name)
+    text, source = _read(name, deployed)
     if text is None:
         if deployed:
             raise BadKeys(f"{name} (or {name}_FILE) must be set; {EXAMPLE}.")
@@ -144,7 +146,7 @@ def generate(id: str) -> str:
     return f"{id}:{base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()}"
 
 
-def _read(name: str) -> tuple[str | None, str]:
+def _read(name: str, deployed: bool) -> tuple[str | None, str]:
     text, path = os.environ.get(name), os.environ.get(f"{name}_FILE")
     if text and path:
         del text
@@ -152,10 +154,26 @@ def _read(name: str) -> tuple[str | None, str]:
     if not path:
         return text or None, name
     try:
-        return Path(path).read_text(encoding="ascii"), f"{name}_FILE"
+        with Path(path).open(encoding="ascii") as file:
+            text, mode = file.read(), os.fstat(file.fileno()).st_mode
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it holds more than ASCII"
+    else:
+        if deployed:
+            _check_mode(name, Path(path), mode)
+        return text, f"{name}_FILE"
     raise BadKeys(f"The file of {name}_FILE cannot be read: {reason}.")
+
+
+def _check_mode(name: str, path: Path, mode: int) -> None:
+    """Raise BadKeys for a file that other users can write, or read (access.md §1).
+
+    A secret that a container runtime mounts in /run/secrets is readable for every user there.
+    """
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise BadKeys(f"Other users can write the file of {name}_FILE: chmod go-w.")
+    if mode & stat.S_IROTH and not path.resolve().is_relative_to(MOUNTED_SECRETS):
+        raise BadKeys(f"Other users can read the file of {name}_FILE: chmod o-r.")
 
 
 def _parse(text: str, source: str) -> list[Key]:

@@ -1,7 +1,7 @@
 """A person's diary as a PDF to read and print (export type ``diary_pdf``).
 
-The font is Source Sans Pro (OFL), from a package. It has Cyrillic, but no emoji. A missing sign is
-drawn as an empty box, which the last page explains.
+The font is Source Sans Pro (OFL), in ``ebalance/privacy/fonts``. It has Cyrillic, but no emoji. A
+missing sign is drawn as an empty box, which the last page explains.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
@@ -35,6 +35,7 @@ from . import readable
 
 TABLE = "diary_entries"
 REGULAR, BOLD = "SourceSansPro-Regular", "SourceSansPro-Bold"
+FONTS = Path(__file__).resolve().parent.parent / "fonts"
 BOX = "\N{BALLOT BOX}"  # drawn for what the font lacks
 INK, QUIET, LINE = HexColor("#23302f"), HexColor("#5c6b69"), HexColor("#dde5e2")
 MARGIN = 22 * mm
@@ -202,9 +203,8 @@ def _indented(style: ParagraphStyle, depth: int) -> ParagraphStyle:
 
 @cache
 def _fonts() -> None:
-    folder = files("font_source_sans_pro") / "files"
     for name in (REGULAR, BOLD):
-        pdfmetrics.registerFont(TTFont(name, str(folder / f"{name}.ttf")))
+        pdfmetrics.registerFont(TTFont(name, str(FONTS / f"{name}.ttf")))
 
 
 def _font(name: str) -> TTFont:

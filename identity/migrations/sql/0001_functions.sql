@@ -383,10 +383,14 @@ BEGIN
         IF NOT is_open THEN
             EXIT;
         ELSIF properties ? plan.name THEN
-            IF NOT coalesce(public.is_p0_value(plan.kind, plan.allowed, properties -> plan.name), false)
-               OR plan.kind = 'topic' AND NOT EXISTS (
-                   SELECT FROM public.topics t WHERE t.code = properties ->> plan.name) THEN
+            IF NOT coalesce(public.is_p0_value(plan.kind, plan.allowed, properties -> plan.name), false) THEN
                 RETURN ARRAY['_p0_only', 'properties', plan.name];
+            END IF;
+            -- Apart: an expression with a query would be planned and run as a query for every name.
+            IF plan.kind = 'topic' THEN
+                IF NOT EXISTS (SELECT FROM public.topics t WHERE t.code = properties ->> plan.name) THEN
+                    RETURN ARRAY['_p0_only', 'properties', plan.name];
+                END IF;
             END IF;
             unplanned := unplanned - plan.name;
         ELSIF plan.is_required AND NOT coalesce(envelope ? plan.name, false) THEN
