@@ -1,6 +1,6 @@
 """Login to admin: the password, then a code of the second factor (access.md §1).
 
-Nobody is logged in between the two steps: the session only remembers whose password was correct.
+Between the two steps the session only remembers whose password was correct: it logs nobody in.
 Outside development a person without a second factor sets it up before the first login.
 """
 

@@ -1,4 +1,4 @@
-"""What a login to admin asks beside the password, and what limits its attempts (access.md §1)."""
+"""Second factors of staff, and limits of the attempts to log in (access.md §1)."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from tests.factories import UserFactory
 from tests.support import execute
 
 PASSWORD = "длинный пароль 1"
+SAVEPOINT = re.compile(r'"s[0-9]+_x[0-9]+"')
 ADDRESS, AGENT = "203.0.113.7", "Mozilla/5.0 (X11)"
 ENTRIES = """
     SELECT actor_user_id, actor_role, action, entity_type, entity_id, entity_key,
