@@ -114,11 +114,6 @@ class Migration(migrations.Migration):
                                 fields=("user",),
                                 name="second_factors_one_in_use",
                             ),
-                            models.UniqueConstraint(
-                                condition=models.Q(("confirmed_at__isnull", True)),
-                                fields=("user",),
-                                name="second_factors_one_offered",
-                            ),
                             models.CheckConstraint(
                                 condition=models.Q(
                                     models.Q(
@@ -159,14 +154,14 @@ class Migration(migrations.Migration):
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
-                                name="second_factors_secret_stays",
+                                name="second_factors_person_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN ((OLD.user_id IS DISTINCT FROM NEW.user_id OR (OLD.secret_encrypted IS DISTINCT FROM NEW.secret_encrypted AND public.is_resealing('second_factors', OLD.secret_encrypted, NEW.secret_encrypted) IS NOT TRUE) OR OLD.created_at IS DISTINCT FROM NEW.created_at))",
-                                    execute="public.refuse('second_factors_secret_stays', 'user_id', 'A second factor is replaced, never changed')",
+                                    condition="WHEN ((OLD.user_id IS DISTINCT FROM NEW.user_id OR OLD.created_at IS DISTINCT FROM NEW.created_at))",
+                                    execute="public.refuse('second_factors_person_stays', 'user_id', 'A second factor stays with its person')",
                                     func="",
-                                    hash="6b2a2c0e084071d71e67663252b7bf740aea411a",
+                                    hash="2d0b94ba094e425d1a92c2e9135674627e6c3a0e",
                                     operation="UPDATE",
-                                    pgid="second_factors_secret_stays",
+                                    pgid="second_factors_person_stays",
                                     table="second_factors",
                                     when="BEFORE",
                                 ),
@@ -377,14 +372,14 @@ class Migration(migrations.Migration):
                         ],
                         "triggers": [
                             pgtrigger.compiler.Trigger(
-                                name="recovery_codes_code_stays",
+                                name="recovery_codes_factor_stays",
                                 sql=ebalance.db.triggers.RuleTriggerSql(
-                                    condition="WHEN ((OLD.second_factor_id IS DISTINCT FROM NEW.second_factor_id OR OLD.code_hash IS DISTINCT FROM NEW.code_hash))",
-                                    execute="public.refuse('recovery_codes_code_stays', 'second_factor_id', 'A recovery code is replaced, never changed')",
+                                    condition="WHEN ((OLD.second_factor_id IS DISTINCT FROM NEW.second_factor_id))",
+                                    execute="public.refuse('recovery_codes_factor_stays', 'second_factor_id', 'A recovery code stays with its second factor')",
                                     func="",
-                                    hash="2056c67c0863e7f345a3116ba6ec533ffb52fa48",
+                                    hash="dd9bbe38a65a780ef208d08b9f2b978a78dd5e7d",
                                     operation="UPDATE",
-                                    pgid="recovery_codes_code_stays",
+                                    pgid="recovery_codes_factor_stays",
                                     table="recovery_codes",
                                     when="BEFORE",
                                 ),
@@ -469,7 +464,7 @@ class Migration(migrations.Migration):
                         (
                             "key_hash",
                             models.TextField(
-                                db_comment="P1 · keyed hash of the account, network or browser"
+                                db_comment="P0 · keyed hash of the account, network or browser; names nobody"
                             ),
                         ),
                         (
@@ -505,10 +500,8 @@ class Migration(migrations.Migration):
                         ],
                         "constraints": [
                             models.CheckConstraint(
-                                condition=models.Q(
-                                    ("key_hash__regex", "^v1\\.[a-z0-9]{1,16}\\.[A-Za-z0-9_-]{43}$")
-                                ),
-                                name="login_limits_key_hash_is_blind_index",
+                                condition=models.Q(("key_hash__regex", "^[0-9a-f]{64}$")),
+                                name="login_limits_key_is_hashed",
                             ),
                             models.UniqueConstraint(fields=("key_hash",), name="login_limits_once"),
                             models.CheckConstraint(
@@ -520,7 +513,7 @@ class Migration(migrations.Migration):
                             models.CheckConstraint(
                                 condition=models.Q(
                                     ("locked_until__isnull", True),
-                                    ("locked_until__lte", models.F("expires_at")),
+                                    ("expires_at__gte", models.F("locked_until")),
                                     _connector="OR",
                                 ),
                                 name="login_limits_lock_before_expiry",

@@ -67,12 +67,6 @@ class SecondFactor(Entity):
                 condition=Q(confirmed_at__isnull=False),
                 message=_("This person already has a second factor."),
             ),
-            rules.Unique(
-                "second_factors_one_offered",
-                fields=["user"],
-                condition=Q(confirmed_at__isnull=True),
-                message=_("A second factor is already offered to this person."),
-            ),
             rules.set_exactly_when(
                 "second_factors_step_with_confirmation",
                 "last_step",
@@ -88,10 +82,9 @@ class SecondFactor(Entity):
         triggers: ClassVar = [
             triggers.frozen(
                 "second_factors",
-                "secret_stays",
-                ["user_id", "secret_encrypted", "created_at"],
-                resealed=["secret_encrypted"],
-                message=gettext_noop("A second factor is replaced, never changed"),
+                "person_stays",
+                ["user_id", "created_at"],
+                message=gettext_noop("A second factor stays with its person"),
             ),
             triggers.frozen(
                 "second_factors",
@@ -176,9 +169,9 @@ class RecoveryCode(Entity):
         triggers: ClassVar = [
             triggers.frozen(
                 "recovery_codes",
-                "code_stays",
-                ["second_factor_id", "code_hash"],
-                message=gettext_noop("A recovery code is replaced, never changed"),
+                "factor_stays",
+                ["second_factor_id"],
+                message=gettext_noop("A recovery code stays with its second factor"),
             ),
             triggers.frozen(
                 "recovery_codes",
@@ -207,8 +200,8 @@ class LoginLimit(Entity):
 
     kind = ClosedSet(Kind, db_comment=p0("what the attempts have in common"))
     key_hash = SingleLineTextField(
-        max_length=lengths.BLIND_INDEX,
-        db_comment=p1("keyed hash of the account, network or browser", export=False),
+        max_length=lengths.OPAQUE_ID,
+        db_comment=p0("keyed hash of the account, network or browser; names nobody"),
     )
     attempts = models.IntegerField(db_comment=p0("failed attempts that count"))
     locked_until = PlannedTime(
@@ -224,12 +217,17 @@ class LoginLimit(Entity):
         verbose_name = _("login limit")
         verbose_name_plural = _("login limits")
         constraints: ClassVar = [
-            rules.blind_index("login_limits", "key_hash"),
+            rules.matches(
+                "login_limits_key_is_hashed",
+                "key_hash",
+                r"^[0-9a-f]{64}$",
+                _("A limit is stored under a keyed hash."),
+            ),
             rules.Unique("login_limits_once", fields=["key_hash"]),
             rules.in_range("login_limits", "attempts", 0, 1_000_000),
             rules.Check(
                 "login_limits_lock_before_expiry",
-                Q(locked_until__isnull=True) | Q(locked_until__lte=F("expires_at")),
+                Q(locked_until__isnull=True) | Q(expires_at__gte=F("locked_until")),
                 _("Attempts count at least until the lock ends."),
                 field="locked_until",
             ),

@@ -17,11 +17,11 @@ from ipaddress import IPv6Address, ip_address, ip_network
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from audit.models import AuditLogEntry
 from audit.services import record_entry
 from ebalance.actor import Actor, acting_as, current_actor
-from ebalance.db.encryption.envelope import blind_index
 from ebalance.services import transactional
 
 from ..errors import TooManyAttempts
@@ -115,7 +115,8 @@ def network_of(address: str | None) -> str:
 
 
 def hash_of(step: str, kind: LoginLimit.Kind, name: str) -> str:
-    return blind_index(f"login {step} {kind} {name}")
+    hashed = salted_hmac("identity.login_limits", f"{step} {kind} {name}", algorithm="sha256")
+    return hashed.hexdigest()
 
 
 @transactional

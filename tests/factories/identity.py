@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 from uuid import uuid4
 
@@ -20,7 +21,7 @@ from identity.models import (
     UserRole,
 )
 
-from .base import ZONE, EntityFactory, ago, ahead, blind_index, now, secret
+from .base import ZONE, EntityFactory, ago, ahead, now, secret
 
 NAMES = ["Анна", "Мария", "Ольга", "Ирина", "Елена", "Павел", "Сергей", "Дмитрий"]
 TEXT_VERSION = "2026-01-07"
@@ -103,7 +104,7 @@ class RecoveryCodeFactory(EntityFactory):
 
 class LoginLimitFactory(EntityFactory):
     kind = "account"
-    key_hash = factory.LazyFunction(blind_index)
+    key_hash = factory.LazyFunction(lambda: secrets.token_hex(32))
     attempts = 1
     expires_at = factory.LazyFunction(lambda: ahead(minutes=15))
 

@@ -44,7 +44,7 @@ ROWS = [
         "an address in the clear",
         LoginLimitFactory,
         {"key_hash": NAME},
-        "login_limits_key_hash_is_blind_index",
+        "login_limits_key_is_hashed",
     ),
 ]
 CHANGES = [
