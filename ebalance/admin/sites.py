@@ -5,7 +5,7 @@ from django.contrib.admin.options import BaseModelAdmin
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.views import LoginView
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext
@@ -33,6 +33,8 @@ class Site(UnfoldAdminSite):
                 if view != self.catch_all_view:  # the page exists
                     entries.refused(request, model)
                 raise Http404
+            if kept := self.kept_form(request):
+                return kept
             try:
                 return allowed(request, *args, **kwargs)
             except PermissionDenied as refusal:
@@ -61,6 +63,18 @@ class Site(UnfoldAdminSite):
             ),
             *super().get_urls(),
         ]
+
+    def kept_form(self, request: HttpRequest) -> HttpResponse | None:
+        """Keep a form that was sent too late; after the login, the page that sends it again."""
+        from .kept_forms import keep_form, offer_form, take_form
+
+        if request.user.is_anonymous:
+            if request.method == "POST":
+                keep_form(request)
+            return None
+        if request.method != "GET" or (fields := take_form(request)) is None:
+            return None
+        return offer_form(request, fields, self.login_context(request, gettext("Unsent form")))
 
     def login_context(self, request: HttpRequest, title: str) -> dict[str, Any]:
         return {**self.each_context(request), "title": title, "subtitle": None}

@@ -73,7 +73,7 @@ def browser(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 class Visitor:
-    """What a person does in the browser."""
+    """The steps of a person in the browser."""
 
     def __init__(self, browser: Any, site: str) -> None:
         self.browser, self.site = browser, site
