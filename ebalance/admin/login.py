@@ -21,10 +21,10 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare, get_random_string
 from django.utils.translation import gettext_lazy as _
-from unfold.forms import AuthenticationForm
+from unfold.forms import AdminOwnPasswordChangeForm, AuthenticationForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
-from ebalance.actor import client_address
+from ebalance.actor import Actor, client_address, current_actor
 from identity.auth import find_person
 from identity.errors import TooManyAttempts
 from identity.models import User
@@ -147,6 +147,16 @@ class CurrentPasswordForm(OneField):
 
     def accepts(self, text: str) -> bool:
         return self.person.check_password(text)
+
+
+class OwnPasswordForm(AdminOwnPasswordChangeForm):
+    """Guesses of the current password are limited: the session may be stolen."""
+
+    def clean_old_password(self) -> str:
+        password: str = self.cleaned_data["old_password"]
+        if not is_current_password(self.user, password):
+            raise ValidationError(CurrentPasswordForm.wrong, "password_incorrect")
+        return password
 
 
 class PasswordStep(LoginView):
@@ -274,6 +284,20 @@ def limited(request: HttpRequest, step: str, account: str, person: User | None) 
         return begin_attempt(step, account, address, browser=known_browser(request, person))
     except TooManyAttempts as refusal:
         raise ValidationError(refusal.sentence, refusal.code) from None
+
+
+def is_current_password(person: User, password: str) -> bool:
+    """A limited check of the own password. Raises ValidationError after too many guesses."""
+    address = (current_actor() or Actor()).ip_address
+    try:
+        attempt = begin_attempt(CurrentPasswordForm.step, str(person.pk), address)
+    except TooManyAttempts as refusal:
+        raise ValidationError(refusal.sentence, refusal.code) from None
+    if person.check_password(password):
+        attempt.succeeded()
+        return True
+    attempt.failed(person)
+    return False
 
 
 def report_failure(request: HttpRequest, account: str | None) -> None:

@@ -3,7 +3,7 @@ from typing import Any
 
 from django.contrib.admin.options import BaseModelAdmin
 from django.contrib.auth import REDIRECT_FIELD_NAME
-from django.contrib.auth.views import LoginView
+from django.contrib.auth.views import LoginView, PasswordChangeView
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
@@ -96,6 +96,17 @@ class Site(UnfoldAdminSite):
         }
         request.current_app = self.name
         return PasswordStep.as_view(extra_context=context)(request)
+
+    def password_change(self, request, extra_context=None):
+        """As unfold's, with limited guesses of the current password."""
+        from .login import OwnPasswordForm
+
+        request.current_app = self.name
+        return PasswordChangeView.as_view(
+            form_class=OwnPasswordForm,
+            success_url=reverse("admin:password_change_done"),
+            extra_context={**self.each_context(request), **(extra_context or {})},
+        )(request)
 
     @method_decorator([never_cache, csrf_protect, sensitive_post_parameters()])
     def login_code(self, request):

@@ -215,6 +215,21 @@ def test_own_address_changes_only_with_the_current_password(person: User) -> Non
     assert not is_in(other)
 
 
+def test_guesses_of_the_current_password_are_limited(person: User) -> None:
+    client = sign_in(person)
+    form = {"old_password": OTHER, "new_password1": OTHER, "new_password2": OTHER}
+    for _ in range(10):
+        client.post(OWN_PASSWORD, form)
+    answer = client.post(OWN_PASSWORD, {**form, "old_password": PASSWORD})
+    assert answer.status_code == 200
+    address, fields = page_form(client, person)
+    fields |= {"email": "new@example.com", "current_password": PASSWORD}
+    assert client.post(address, fields).status_code == 200
+    person.refresh_from_db()
+    assert person.check_password(PASSWORD)
+    assert person.email == "anna@example.com"
+
+
 def test_other_own_data_changes_without_the_password(person: User) -> None:
     client = sign_in(person)
     address, form = page_form(client, person)
