@@ -55,6 +55,7 @@ COLUMNS: dict[str, tuple[set[str], Any]] = {
     "crm.LeadIdentity.email_encrypted": (BOTH, "zq_zq.lead@example.org"),
     "crm.LeadIdentity.phone_encrypted": (BOTH, "+79165551234"),
     "crm.LeadNote.note_encrypted": (BOTH, "Заметка zq_zq"),
+    "identity.SecondFactor.secret_encrypted": (NO_ROLE, "JBSWY3DPEHPK3PXP"),
     "ugc.AnonymousQuestion.contact_value_encrypted": (BOTH, "@zq_zq_contact"),
     "ugc.AnonymousQuestion.question_text_encrypted": (BOTH, "Вопрос zq_zq?"),
     "ugc.DiaryEntry.payload_encrypted": (NO_ROLE, PAYLOADS["diary_gratitude"]),
