@@ -29,8 +29,8 @@ from django.db import connection
 from audit.models import OutboxEvent
 from ebalance.db.apps import PROJECT_APPS
 from ebalance.db.backend.direct import is_pooled, use_direct_connection
+from ebalance.db.database_url import parse_database_url
 from ebalance.privacy.exports import request_export
-from ebalance.settings import parse_database_url
 from identity.models import DataExportRequest
 from tests.databases import Database, default_connection_on
 from tests.factories import DeepLinkFactory, OutboxEventFactory, UserFactory
@@ -169,7 +169,7 @@ THROUGH_POOLER = {
     "verify_audit_log": [],
 }
 NEED_A_SESSION = {"migrate", "run"}
-NO_DATABASE_STATE = {"makemigrations", "dumpdata"}
+NO_DATABASE_STATE = {"diffsettings", "dumpdata", "makemigrations"}
 
 
 def test_every_command_is_tried_behind_a_pooler() -> None:

@@ -95,6 +95,37 @@ def locked(database: Database, table: str, key: Any) -> Iterator[Any]:
         other.rollback()
 
 
+@contextmanager
+def paused_at(database: Database, appointment: Appointment) -> Iterator[Any]:
+    """Make the UPDATE of this appointment wait; yield a function that checks for the wait.
+
+    Deliveries skip locked rows, so the wait is in a trigger of the test.
+    """
+    with database.connect() as other, database.connect(autocommit=True) as watcher:
+        other.execute("SELECT pg_advisory_xact_lock(7)")
+        watcher.execute(
+            "CREATE FUNCTION wait_for_test() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NEW; END$$"
+        )
+        watcher.execute(
+            "CREATE TRIGGER a_wait_for_test BEFORE UPDATE ON appointments FOR EACH ROW "
+            f"WHEN (NEW.id = '{appointment.pk}') EXECUTE FUNCTION wait_for_test()"
+        )
+
+        def is_waiting() -> bool:
+            row = watcher.execute(
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND wait_event = 'advisory'"
+            ).fetchone()
+            return row != (0,)
+
+        try:
+            yield is_waiting
+        finally:
+            other.rollback()
+            watcher.execute("DROP FUNCTION wait_for_test() CASCADE")
+
+
 # -- process_webhooks -----------------------------------------------------------------------------
 
 
@@ -224,7 +255,7 @@ def test_progress_is_shown(
 @pytest.mark.slow
 def test_killed_command_leaves_whole_webhooks(committed: Database) -> None:
     made = waiting_successes(8)
-    with locked(committed, "appointments", made[4][0].pk) as is_waiting:
+    with paused_at(committed, made[4][0]) as is_waiting:
         process = start_process(committed, "process_webhooks")
         assert eventually(is_waiting)
         process.kill()
@@ -244,7 +275,7 @@ def test_signal_stops_the_command_after_the_current_webhook(
     committed: Database, number: signal.Signals
 ) -> None:
     made = waiting_successes(5)
-    with locked(committed, "appointments", made[2][0].pk) as is_waiting:
+    with paused_at(committed, made[2][0]) as is_waiting:
         process = start_process(committed, "process_webhooks")
         assert eventually(is_waiting)
         process.send_signal(number)

@@ -183,7 +183,7 @@ def test_replay_cancels_upcoming_sessions_without_events(
         result = replay(restored)
         assert result.returncode == 0, result.stderr
         assert f"Session {paid.pk}" in result.stderr
-        assert "see that its money was given back" in result.stderr
+        assert "check that its payment was refunded" in result.stderr
         rows = "SELECT status, outcome, client_user_id FROM appointments"
         assert fetch(restored, rows) == [("canceled", "canceled_by_client", None)] * 2
         assert fetch(restored, "SELECT DISTINCT status FROM availability_slots") == [("available",)]
