@@ -570,7 +570,11 @@ class World:
         if payment.provider_id or any(p.provider_id == provider_id for p in self.payments):
             raise Refusal("ProviderIdTaken")
         payment.provider_id = provider_id
-        waiting = [d for d in self.deliveries if d.provider_id == provider_id and not d.done]
+        waiting = [
+            d
+            for d in self.deliveries
+            if d.provider_id == provider_id and (not d.done or d.error == "unknown_payment")
+        ]
         for delivery in sorted(waiting, key=lambda d: d.kind != "refund.succeeded"):
             self.apply(delivery, "canceled")
 
