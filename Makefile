@@ -11,6 +11,7 @@ ATTACK = tests/test_unstorable.py tests/test_lost_zones.py tests/test_bad_rows.p
 	tests/db/test_new_rows.py tests/db/test_roles.py tests/db/test_exposures.py tests/audit/test_bypass_attempts.py \
 	tests/audit/test_leases.py tests/audit/test_locks.py tests/privacy/test_erasure_elsewhere.py \
 	tests/booking/test_paid_sessions.py tests/booking/test_refunds.py tests/booking/test_dead_deliveries.py \
+	tests/booking/test_offered_times.py tests/booking/test_withdrawn_slots.py tests/booking/test_decisions_under_locks.py \
 	tests/admin/test_addresses.py tests/admin/test_export_requests.py tests/admin/test_headers.py
 
 .DEFAULT_GOAL := help

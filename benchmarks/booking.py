@@ -309,6 +309,7 @@ def main() -> None:
         print("migrating …", file=sys.stderr)
         migrate(params)
         os.environ["DATABASE_URL"] = url(params)
+        os.environ["MAX_UNPAID_HOLDS"] = "1000"  # the clients of a round book in the next one too
         with psycopg.connect(**params, autocommit=True) as keeper:
             for name, model in COPIES.items():
                 keeper.execute(COPY.format(model._meta.db_table))
