@@ -146,6 +146,19 @@ def test_hostile_key_is_no_server_error(owner: Client, model: type[models.Model]
             assert answer.status_code in {200, 302, *REFUSED}, value[:20]
 
 
+@pytest.mark.parametrize(
+    "shown",
+    ["r/%s/1/", "r/1/%s/", "%s/", "identity/%s/", "search/?s=%s", "jsi18n/?x=%s", "?next=%s"],
+)
+def test_other_pages_answer_hostile_values(owner: Client, shown: str) -> None:
+    owner.raise_request_exception = False
+    with unrendered():
+        for value in HOSTILE:
+            sent = shown % quote(value, safe="", errors="surrogateescape")
+            answer = owner.get(f"{reverse('admin:index')}{sent}")
+            assert answer.status_code in {200, 301, 302, *REFUSED}, value[:20]
+
+
 def test_list_of_people_does_not_show_who_keeps_a_diary(owner: Client) -> None:
     DiaryEntryFactory()
     for lookup in ("diary_entries__isnull", "diary_entries", "diary_entries__created_at__gte"):
