@@ -178,8 +178,8 @@ def test_value_is_revealed_to_the_roles_of_the_table(opened: list[str], column: 
             assert is_russian(refused.value.sentence)
             assert opened == []
             written = entry("access_refused", row, name, role or "client", actor)
-            if label(type(row)) == "ugc.DiaryEntry":
-                written["entity_id"] = None  # a key contains its day
+            if not COLUMNS[column][0]:  # rows of hidden tables are not named: a key has its day
+                written["entity_id"] = None
         assert entries()[before:] == [written], role
 
 
