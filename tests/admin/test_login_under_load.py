@@ -1,4 +1,4 @@
-"""Parallel wrong guesses: the owner's known browser gets in, and the audit log does not grow."""
+"""Parallel logins: a known browser beside wrong guesses, and codes that are good once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from audit.models import AuditLogEntry
-from identity.services import confirm_second_factor, offer_second_factor
+from identity.services import confirm_second_factor, offer_second_factor, use_code
 from tests.factories import UserFactory
 from tests.identity.test_second_factors import code_of
 from tests.services import run_concurrently
@@ -56,3 +56,14 @@ def test_known_browser_logs_in_beside_parallel_guesses(settings: Any) -> None:
         counts.append(entries("login_failed", "login_locked"))
     # Ten failed logins and the lock-out of account and client. Once a wait is over, one more each.
     assert 12 <= counts[0] <= counts[-1] <= 12 + 3 * ROUNDS
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("committed")
+@pytest.mark.parametrize("kind", ["app", "recovery"])
+def test_parallel_logins_use_a_code_once(kind: str) -> None:
+    person = UserFactory(role="owner")
+    secret, before = offer_second_factor(person), timezone.now() - timedelta(minutes=10)
+    codes = confirm_second_factor(person, code_of(secret, before), clock=lambda: before) or []
+    code = codes[0] if kind == "recovery" else code_of(secret, timezone.now())
+    assert sorted(run_concurrently(*[lambda: use_code(person, code)] * 5)) == [*[False] * 4, True]
