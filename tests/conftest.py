@@ -20,6 +20,7 @@ from tests.advice import stop_if_undeclared
 from tests.clocks import LATE, fact_clock_at
 from tests.databases import Database, Databases, default_connection_on
 from tests.duration_limit import DurationLimit
+from tests.left_processes import LeftProcesses
 
 # One ring for each purpose, for this process and for the programs that tests start.
 for _name in ("ENCRYPTION_KEYS", "BLIND_INDEX_KEYS"):
@@ -58,6 +59,7 @@ hypothesis.settings.load_profile("suite")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(DurationLimit(), "duration-limit")
+    config.pluginmanager.register(LeftProcesses(), "left-processes")
 
 
 @contextlib.contextmanager

@@ -50,7 +50,7 @@ from tests.booking.invariants import (
     read_state,
 )
 from tests.booking.reference import Refusal, Unknown, World
-from tests.factories import LeadFactory, ServiceFactory, UserFactory
+from tests.factories import LeadFactory, ScheduleRuleFactory, ServiceFactory, UserFactory
 
 MOSCOW = "Europe/Moscow"
 MORNING = datetime(2031, 3, 3, 7, tzinfo=UTC)
@@ -113,7 +113,7 @@ def mostly(good: Any, *others: Any) -> st.SearchStrategy:
 OFFSETS = st.sampled_from(
     [*range(0, 240, 30), *range(10, 130, 20), 360, 390, 24 * 60, 24 * 60 + 30, 72 * 60, -30, -90]
 )
-SLOT_CHANGES = ["blocked", "moved"]
+SLOT_CHANGES = ["blocked", "moved", "withdrawn"]
 LIMITS = st.sampled_from(["hold", "start", "end", "free", "half", "move"])
 KINDS = st.sampled_from(
     ["payment.succeeded"] * 8
@@ -164,8 +164,9 @@ class Machine(RuleBasedStateMachine):
         self.save_person(self.persons[2])
         self.staff = UserFactory(role="owner")
         self.leads = [reference.Lead(LeadFactory().pk) for _ in range(2)]
+        self.schedule_rule = ScheduleRuleFactory(service=None)
         for offset in (0, 60, 180, 24 * 60):
-            self.add(None, offset, 60, 0 if offset else 10)
+            self.add(None, offset, 60, 0 if offset else 10, by_rule=True)
         self.state = read_state()
 
     @classmethod
@@ -219,17 +220,25 @@ class Machine(RuleBasedStateMachine):
         return base + timedelta(minutes=offset)
 
     def add(
-        self, service: reference.Service | None, offset: int, minutes: int, buffer: int
+        self,
+        service: reference.Service | None,
+        offset: int,
+        minutes: int,
+        buffer: int,
+        *,
+        by_rule: bool,
     ) -> None:
         start = self.at(offset)
         if any((s.service, s.start) == (service, start) for s in self.world.slots):
             return
-        slot = reference.Slot(uuid4(), service, start, start + timedelta(minutes=minutes), buffer)
+        end = start + timedelta(minutes=minutes)
+        slot = reference.Slot(uuid4(), service, start, end, buffer, by_rule)
+        rule = self.schedule_rule.pk if by_rule else None
         with connection.cursor() as cursor:
             cursor.execute(
                 "INSERT INTO availability_slots (id, service_id, start_at_utc, end_at_utc, "
-                "buffer_minutes) VALUES (%s, %s, %s, %s, %s)",
-                [slot.key, service and service.key, slot.start, slot.end, buffer],
+                "buffer_minutes, schedule_rule_id) VALUES (%s, %s, %s, %s, %s, %s)",
+                [slot.key, service and service.key, slot.start, end, buffer, rule],
             )
         self.world.slots.append(slot)
 
@@ -724,6 +733,8 @@ class Machine(RuleBasedStateMachine):
                 self.block_or_unblock(slot)
             case "moved" if slot is not None:
                 self.move_slot(slot, 200)
+            case "withdrawn" if slot is not None:
+                self.withdraw_or_restore(slot)
         self.deliver_success(payment)
 
     @move(
@@ -835,10 +846,28 @@ class Machine(RuleBasedStateMachine):
         offset=OFFSETS,
         minutes=st.sampled_from([50, 60, 30, 90]),
         buffer=st.sampled_from([0, 10, 30]),
+        by_rule=st.booleans(),
     )
-    def staff_adds_slot(self, n: int | None, offset: int, minutes: int, buffer: int) -> None:
+    def slot_appears(
+        self, n: int | None, offset: int, minutes: int, buffer: int, by_rule: bool
+    ) -> None:
+        """Staff or a generation adds a slot."""
         with self.step():
-            self.add(get_or_none(self.world.services, n), offset, minutes, buffer)
+            service = get_or_none(self.world.services, n)
+            self.add(service, offset, minutes, buffer, by_rule=by_rule)
+
+    @move(needs="slots", n=ROW_NUMBER)
+    def generation_withdraws_or_restores(self, n: int) -> None:
+        self.withdraw_or_restore(self.pick(self.world.slots, n))
+
+    def withdraw_or_restore(self, slot: Any) -> None:
+        """Write as a generation does; tests/booking/test_withdrawn_slots.py runs generations."""
+        other = {"available": "withdrawn", "withdrawn": "available"}.get(slot.status)
+        with self.step():
+            if other is not None and slot.by_rule:
+                slot.status = other
+                self.write("availability_slots", slot.key, status=other)
+                self.kind.seen[f"slot {other}"] += 1
 
     @move(needs="slots", n=ROW_NUMBER)
     def staff_blocks_or_unblocks(self, n: int) -> None:
@@ -846,7 +875,7 @@ class Machine(RuleBasedStateMachine):
 
     def block_or_unblock(self, slot: Any) -> None:
         with self.step():
-            if slot.status == "reserved":
+            if slot.status in ("reserved", "withdrawn"):
                 return
             slot.status = "blocked" if slot.status == "available" else "available"
             self.write(

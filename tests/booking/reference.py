@@ -77,6 +77,7 @@ class Slot:
     start: datetime
     end: datetime
     buffer: int
+    by_rule: bool = False  # such a slot can be withdrawn
     status: str = "available"
 
 
@@ -288,6 +289,8 @@ class World:
             refusals.add("SlotUnsuitable")
         if slot.status == "blocked":
             refusals.add("SlotTaken")
+        if slot.status == "withdrawn":
+            refusals.add("TimeNotOffered")
         return Time(start, end, max(buffer, slot.buffer), slot), refusals
 
     # -- writing --------------------------------------------------------------------------------
@@ -567,7 +570,11 @@ class World:
         if payment.provider_id or any(p.provider_id == provider_id for p in self.payments):
             raise Refusal("ProviderIdTaken")
         payment.provider_id = provider_id
-        waiting = [d for d in self.deliveries if d.provider_id == provider_id and not d.done]
+        waiting = [
+            d
+            for d in self.deliveries
+            if d.provider_id == provider_id and (not d.done or d.error == "unknown_payment")
+        ]
         for delivery in sorted(waiting, key=lambda d: d.kind != "refund.succeeded"):
             self.apply(delivery, "canceled")
 
@@ -723,8 +730,10 @@ class World:
         return time.start > self.now and not self.is_taken(time)
 
     def agreed_time(self, row: Appointment) -> Time:
-        """Return the agreed time, without its slot if the slot was moved since."""
+        """Return the agreed time, without its slot if that was moved or withdrawn since."""
         time, slot = row.time, row.time.slot
-        if slot is None or (slot.start <= time.start and slot.end >= time.end):
+        if slot is None:
+            return time
+        if slot.start <= time.start and slot.end >= time.end and slot.status != "withdrawn":
             return time
         return Time(time.start, time.end, time.buffer, None)
