@@ -52,9 +52,11 @@ from tests.factories import (
     LeadTimelineEventFactory,
     PaymentFactory,
     QuestionAnswerFactory,
+    RecoveryCodeFactory,
     RefundFactory,
     ReviewFactory,
     ReviewPublicationConsentFactory,
+    SecondFactorFactory,
     UserFactory,
     UserRoleFactory,
     WaitlistRequestFactory,
@@ -66,6 +68,7 @@ LETTERS = string.ascii_lowercase
 # P0 columns of people's rows into which people cannot type text of their own.
 NOT_CHOSEN = {
     "users.timezone": "an IANA zone",
+    "users.session_stamp": "random, set by the database",
     "appointments.timezone": "an IANA zone",
     "consents.version": "the date of our text",
     "review_publication_consents.version": "the date of our text",
@@ -409,6 +412,10 @@ def _logins(one: Marked) -> None:
         expire_date=ahead(days=1),
     )
     one.add(session)
+    secret = Plaintext(text("second_factors.secret_encrypted"))
+    second_factor = one.add(SecondFactorFactory(user=one.user, secret_encrypted=secret))
+    hashed = f"argon2${text('recovery_codes.code_hash')}{'x' * 20}"
+    one.add(RecoveryCodeFactory(second_factor=second_factor, code_hash=hashed))
     for actor, action in ((one.user, "login"), (None, "login_failed")):
         with acting_as(
             actor,
