@@ -11,6 +11,7 @@ from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
 from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
 
@@ -207,6 +208,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 
+# Outside development, a login to admin needs a second factor.
+SECOND_FACTOR_REQUIRED = DEPLOYED
 # SESSION_HOURS: a login to admin lasts so long. SESSION_IDLE_HOURS: it ends earlier after so long
 # without a request.
 SESSION_HOURS = env.int("SESSION_HOURS", default=12)
@@ -275,7 +278,9 @@ UNFOLD = {
     "SITE_SYMBOL": "spa",
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
-    "LOGIN": {"form": "ebalance.admin.login.LoginForm"},
+    "ACCOUNT": {
+        "navigation": [{"title": _("Second factor"), "link": reverse_lazy("admin:second_factor")}]
+    },
     "SIDEBAR": {
         "show_search": True,
         "navigation": "ebalance.admin.navigation.sidebar",

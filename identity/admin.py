@@ -20,6 +20,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 from ebalance.admin import entries
 from ebalance.admin.dialogs import ServiceActionAdmin, service_action
 from ebalance.admin.forms import Form
+from ebalance.admin.login import is_current_password
 from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
 from ebalance.admin.refusals import REFUSALS, sentence
 
@@ -81,7 +82,7 @@ class UserForm(Form):
     def clean_current_password(self):
         password = self.cleaned_data["current_password"]
         changes = self.cleaned_data.get("email") != self.initial.get("email")
-        if self.is_own and changes and not self.request.user.check_password(password):
+        if self.is_own and changes and not is_current_password(self.request.user, password):
             raise ValidationError(_("The current password is not correct."), "password_incorrect")
         return password
 

@@ -77,3 +77,15 @@ class ErasureUnavailable(Refused):
         "This program may not change what the database keeps as written: erase this person by "
         "manage.py erase_user, as the owner of the database."
     )
+
+
+class TooManyAttempts(Refused):
+    """Too many failed logins. ``seconds`` are left until the next attempt."""
+
+    code = "too_many_attempts"
+    sentence_template = _("Too many attempts. Try again in %(minutes)s min.")
+
+    @property
+    def sentence(self) -> str:
+        minutes = -(-int(str(self.details["seconds"])) // 60)  # rounded up
+        return str(self.sentence_template) % {"minutes": minutes}

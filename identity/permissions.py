@@ -19,7 +19,8 @@ SECTIONS = {
     "owner only": (NONE, NONE),
 }
 
-# Only the owner may see models that are not listed. No role may see diaries.
+# Only the owner may see models that are not listed. No role may see diaries,
+# nor what a login asks.
 MODEL_SECTIONS = {
     "booking.schedulerule": "schedule",
     "booking.availabilityslot": "schedule",
@@ -39,7 +40,14 @@ MODEL_SECTIONS = {
     "audit.messagetemplateversion": "templates",
     "audit.auditlogentry": "audit",
 }
-HIDDEN_MODELS = frozenset({"ugc.diaryentry"})
+HIDDEN_MODELS = frozenset(
+    {
+        "ugc.diaryentry",
+        "identity.secondfactor",
+        "identity.recoverycode",
+        "identity.loginlimit",
+    }
+)
 
 # The roles that may reveal a value of a sealed column in admin, one at a time (access.md §1: P2
 # and contacts). No role may reveal a column that is not listed.
@@ -53,6 +61,7 @@ REVEALS = {
     "crm.leadnote.note_encrypted": PRACTICE,
     "ugc.anonymousquestion.contact_value_encrypted": PRACTICE,
     "ugc.anonymousquestion.question_text_encrypted": PRACTICE,
+    "identity.secondfactor.secret_encrypted": NONE,
     "ugc.diaryentry.payload_encrypted": NONE,
     "ugc.questionanswer.answer_text_encrypted": PRACTICE,
     "ugc.review.review_text_encrypted": PRACTICE,

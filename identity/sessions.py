@@ -18,6 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 BEGAN, SEEN = "began", "seen"  # seconds since 1970, in the session
+ENDED = "ended"  # in the session that follows one that ended by age: the person of that one
 SEEN_STEP = 60  # seconds; a session is not written at every request
 
 
@@ -29,6 +30,7 @@ def seconds_now() -> int:
 def begin_session(request: HttpRequest | None = None, **_: Any) -> None:
     if request is not None:
         request.session[BEGAN] = request.session[SEEN] = seconds_now()
+        request.session.pop(ENDED, None)
 
 
 class SessionAgeMiddleware:
@@ -42,7 +44,9 @@ class SessionAgeMiddleware:
         if SESSION_KEY in session:
             now = seconds_now()
             if is_too_old(session.get(BEGAN), session.get(SEEN), now):
+                person = session[SESSION_KEY]
                 session.flush()
+                session[ENDED] = person
                 request.user = AnonymousUser()
             elif now - session[SEEN] >= SEEN_STEP:
                 session[SEEN] = now

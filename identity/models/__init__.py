@@ -1,5 +1,6 @@
 """People, their roles, and what they agreed to."""
 
+from .access import LoginLimit, RecoveryCode, SecondFactor
 from .consents import Consent
 from .people import CONTACT_COLUMNS, User
 from .rights import DataExportRequest, ErasureLedgerEntry
@@ -10,7 +11,10 @@ __all__ = [
     "Consent",
     "DataExportRequest",
     "ErasureLedgerEntry",
+    "LoginLimit",
+    "RecoveryCode",
     "Role",
+    "SecondFactor",
     "User",
     "UserRole",
 ]

@@ -30,7 +30,13 @@ from tests.factories import FACTORIES
 from tests.support import execute
 
 # Diaries belong to their authors alone (access.md §1).
-WITHOUT_A_PAGE = {"ugc.DiaryEntry"}
+# Second factors and limits of logins are nobody's to see.
+WITHOUT_A_PAGE = {
+    "ugc.DiaryEntry",
+    "identity.SecondFactor",
+    "identity.RecoveryCode",
+    "identity.LoginLimit",
+}
 
 PROJECT_MODELS = [
     model for label in PROJECT_APPS for model in apps.get_app_config(label).get_models()

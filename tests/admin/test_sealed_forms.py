@@ -109,8 +109,9 @@ def test_inline_writes_no_sealed_value(
     assert texts(row) == before
 
 
-def test_page_of_diaries_does_not_exist(owner: Client) -> None:
-    for model in (m for m in MODELS if m not in REGISTERED):
-        assert model._meta.label == "ugc.DiaryEntry"
+def test_page_of_diaries_and_of_second_factors_does_not_exist(owner: Client) -> None:
+    hidden = [m for m in MODELS if m not in REGISTERED]
+    assert {m._meta.label for m in hidden} == {"ugc.DiaryEntry", "identity.SecondFactor"}
+    for model in hidden:
         with pytest.raises(NoReverseMatch):
             page(model, "changelist")

@@ -31,9 +31,11 @@ from tests.factories import (
     MessageTemplateFactory,
     MessageTemplateVersionFactory,
     QuestionAnswerFactory,
+    RecoveryCodeFactory,
     RefundFactory,
     ReviewFactory,
     ReviewPublicationConsentFactory,
+    SecondFactorFactory,
     ServiceFactory,
     SystemSettingFactory,
     UserFactory,
@@ -182,6 +184,7 @@ CONTENT, INTERACTIVE = "publication of content", "publication of interactives"
 ROLES, STATUS, SETTINGS = "roles granted or taken", "user status", "settings"
 MEDIA, LEAD, OUTCOME = "media created and deleted", "lead status", "outcome"
 QUESTION, REVIEW = "question status", "review status"
+SECOND_FACTOR = "second factor"
 TEMPLATE = "template activation"
 DELETIONS = {
     "appointments": "deletion of an appointment",
@@ -191,7 +194,7 @@ DELETIONS = {
 }
 THINGS = {
     *(SERVICE, CONTENT, INTERACTIVE, ROLES, STATUS, SETTINGS, MEDIA, LEAD, OUTCOME, QUESTION),
-    *(REVIEW, TEMPLATE, REFUNDS, *DELETIONS.values()),
+    *(REVIEW, TEMPLATE, REFUNDS, SECOND_FACTOR, *DELETIONS.values()),
 }
 
 DELETED_USER = {
@@ -319,8 +322,12 @@ used_template = changes_of(
 )
 
 refund = changes_of(REFUNDS, RefundFactory, "refund_changed")
+confirmed = changes_of(SECOND_FACTOR, SecondFactorFactory, "second_factor_set", offered=True)
+recovery = changes_of(SECOND_FACTOR, RecoveryCodeFactory, "recovery_code_used")
 
 CHANGES = [
+    confirmed("confirmed", "confirmed_at", confirmed_at=NOW, last_step=7),
+    recovery("used", used_at=NOW),
     service("price", price_amount=6000),
     service("free of charge", deposit_amount=None, price_amount=0),
     service("deposit", deposit_amount=1500),
@@ -495,6 +502,14 @@ CREATED = [
     ),
 ]
 DELETED = [
+    LoggedRow(
+        SECOND_FACTOR,
+        "in use",
+        SecondFactorFactory,
+        "second_factor_removed",
+        ("user_id", "last_step", "confirmed_at", "created_at"),
+    ),
+    LoggedRow(SECOND_FACTOR, "offered", SecondFactorFactory, None, (), {"offered": True}),
     LoggedRow(
         DELETIONS["services"],
         "service",

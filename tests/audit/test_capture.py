@@ -51,7 +51,9 @@ from tests.factories import (
     EntityFactory,
     LeadFactory,
     MediaAssetFactory,
+    RecoveryCodeFactory,
     ReviewFactory,
+    SecondFactorFactory,
     ServiceFactory,
     SystemSettingFactory,
     UserFactory,
@@ -523,6 +525,8 @@ MARKED: dict[type[EntityFactory], dict[str, Any]] = {
     },
     ReviewFactory: {"review_text_encrypted": Plaintext(MARKER)},
     LeadFactory: {"utm": {"utm_campaign": MARKER}},
+    SecondFactorFactory: {"secret_encrypted": Plaintext(MARKER)},
+    RecoveryCodeFactory: {"code_hash": f"argon2$argon2id${MARKER}{MARKER}"},
 }
 
 

@@ -54,6 +54,8 @@ REPLACED = {
 # Personal, but not in a person's export: account secrets and keyed hashes.
 NOT_EXPORTED = {
     ("users", "password"),
+    ("second_factors", "secret_encrypted"),
+    ("recovery_codes", "code_hash"),
     ("django_session", "session_key"),
     ("django_session", "session_data"),
     ("lead_identities", "email_bidx"),

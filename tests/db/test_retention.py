@@ -57,6 +57,7 @@ PURGED = {
     "payment_webhook_events": ("90 days", "processed_at"),
     "outbox_events": ("90 days", "published_at"),
     "leases": ("", "expires_at"),  # not in the specification: ADR 0033
+    "login_limits": ("", "expires_at"),  # not in the specification: ADR 0039
     "django_session": ("", "expire_date"),
     "django_admin_log": ("3 years", "action_time"),
 }
@@ -75,6 +76,7 @@ INDEXES = {
     ("interactive_run_totals", "day"): "interactive_run_totals_once",
     ("interactive_runs", "started_at"): "interactive_runs_by_start",
     ("leases", "expires_at"): "leases_expires_at",
+    ("login_limits", "expires_at"): "login_limits_expires_at",
     ("outbox_events", "published_at"): "outbox_events_published",
     ("payment_webhook_events", "processed_at"): "payment_webhook_events_processed",
     ("review_publication_consents", "granted_at"): "review_publication_consents_refused",

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 from uuid import uuid4
 
 import factory
 
 from ebalance.db.ids import uuid7
-from identity.models import Consent, DataExportRequest, ErasureLedgerEntry, Role, User, UserRole
+from identity.models import (
+    Consent,
+    DataExportRequest,
+    ErasureLedgerEntry,
+    LoginLimit,
+    RecoveryCode,
+    Role,
+    SecondFactor,
+    User,
+    UserRole,
+)
 
-from .base import ZONE, EntityFactory, ago, ahead, now
+from .base import ZONE, EntityFactory, ago, ahead, now, secret
 
 NAMES = ["Анна", "Мария", "Ольга", "Ирина", "Елена", "Павел", "Сергей", "Дмитрий"]
 TEXT_VERSION = "2026-01-07"
@@ -59,6 +70,51 @@ class UserRoleFactory(EntityFactory):
 
     class Meta:
         model = UserRole
+
+
+TOTP_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+HASH = "argon2$argon2id$v=19$m=102400,t=2,p=8$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"
+
+
+class SecondFactorFactory(EntityFactory):
+    """In use; ``offered=True`` waits for its first code."""
+
+    user = factory.SubFactory(UserFactory, role="owner")
+    secret_encrypted = secret(TOTP_SECRET)
+    last_step = 1
+    confirmed_at = now()
+
+    class Meta:
+        model = SecondFactor
+
+    class Params:
+        offered = factory.Trait(last_step=None, confirmed_at=None)
+
+
+class RecoveryCodeFactory(EntityFactory):
+    second_factor = factory.SubFactory(SecondFactorFactory)
+    code_hash = HASH
+
+    class Meta:
+        model = RecoveryCode
+
+    class Params:
+        used = factory.Trait(used_at=now())
+
+
+class LoginLimitFactory(EntityFactory):
+    kind = "account"
+    key_hash = factory.LazyFunction(lambda: secrets.token_hex(32))
+    attempts = 1
+    expires_at = factory.LazyFunction(lambda: ahead(minutes=15))
+
+    class Meta:
+        model = LoginLimit
+
+    class Params:
+        locked = factory.Trait(
+            attempts=10, locked_until=factory.LazyFunction(lambda: ahead(minutes=1))
+        )
 
 
 class ConsentFactory(EntityFactory):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.factories import UserFactory
 from tests.support import execute
 
 PASSWORD = "длинный пароль 1"
+SAVEPOINT = re.compile(r'"s[0-9]+_x[0-9]+"')
 ADDRESS, AGENT = "203.0.113.7", "Mozilla/5.0 (X11)"
 ENTRIES = """
     SELECT actor_user_id, actor_role, action, entity_type, entity_id, entity_key,
@@ -141,7 +143,9 @@ def test_known_and_unknown_addresses_cost_the_same_statements() -> None:
     for address in (who.email, blocked.email, "nobody@example.org"):
         with CaptureQueriesContext(connection) as captured:
             sign_in(address, "не тот пароль")
-        asked.append([query["sql"] for query in captured.captured_queries])
+        asked.append(
+            [re.sub(r'"s[0-9]+_x[0-9]+"', "", q["sql"]) for q in captured.captured_queries]
+        )
     assert any("record_audit_entry" in sql for sql in asked[0])
     assert asked[0] == asked[1] == asked[2]
 
