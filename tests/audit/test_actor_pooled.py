@@ -373,7 +373,8 @@ def test_new_thread_has_no_actor() -> None:
 
 
 def test_concurrent_requests_in_one_event_loop_have_separate_actors(addresses: None) -> None:
-    people = [UserFactory() for _ in range(4)]
+    # Read again, as a login does: the database writes session_stamp.
+    people = [User.objects.get(pk=UserFactory().pk) for _ in range(4)]
 
     async def ask(person: User | None) -> None:
         client = AsyncClient()
