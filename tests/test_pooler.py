@@ -33,7 +33,12 @@ from ebalance.db.database_url import parse_database_url
 from ebalance.privacy.exports import request_export
 from identity.models import DataExportRequest
 from tests.databases import Database, default_connection_on
-from tests.factories import DeepLinkFactory, OutboxEventFactory, UserFactory
+from tests.factories import (
+    DeepLinkFactory,
+    OutboxEventFactory,
+    SecondFactorFactory,
+    UserFactory,
+)
 from tests.factories.base import ago
 from tests.privacy.exports import diarist
 from tests.processes import ROOT, environment, eventually, free_port, manage
@@ -164,6 +169,7 @@ THROUGH_POOLER = {
     "process_webhooks": [],
     "purge_expired": [],
     "relay_outbox": ["--once"],
+    "reset_second_factor": [],
     "replay_erasures": ["--no-file"],
     "rotate_keys": [],
     "verify_audit_log": [],
@@ -184,6 +190,7 @@ def test_every_command_works_twice_behind_a_pooler(pooler: Pooler, tmp_path: Pat
     people = [diarist() for _ in range(3)]
     requests = [request_export(person, export_type="user_data") for person in people]
     UserFactory(role="owner")
+    second_factors = SecondFactorFactory.create_batch(2)
     links = DeepLinkFactory.create_batch(5, created_at=ago(days=31), expires_at=ago(days=2))
     OutboxEventFactory.create_batch(5)
     changes = {
@@ -195,6 +202,7 @@ def test_every_command_works_twice_behind_a_pooler(pooler: Pooler, tmp_path: Pat
             for name, arguments in THROUGH_POOLER.items():
                 more = {
                     "erase_user": [str(people[number].pk), "--yes"],
+                    "reset_second_factor": [str(second_factors[number].user_id)],
                     "export_user_data": [str(people[2].pk), "--output", f"{tmp_path}/{number}.zip"],
                 }.get(name, arguments)
                 if name == "erase_user" and number == 0:

@@ -57,6 +57,7 @@ DETAILS: dict[str, dict[str, Any]] = {
     "ServiceIncomplete": {"offences": ["description_missing"]},
     "SigningKeyMissing": {"key": "k1"},
     "TooLateToReschedule": {"hours": 24},
+    "TooManyAttempts": {"seconds": 90},
     "TextTooLong": {"limit": 10_000},
     "RuleZoneUnknown": {"zone": "Europe/Moscow"},
     "UpcomingAppointments": {"starts": [datetime(2026, 1, 7, 12, tzinfo=UTC)]},

@@ -22,7 +22,7 @@ from django.utils.crypto import salted_hmac
 from audit.models import AuditLogEntry
 from audit.services import record_entry
 from ebalance.actor import Actor, acting_as, current_actor
-from ebalance.services import transactional
+from ebalance.services import storable_arguments, transactional
 
 from ..errors import TooManyAttempts
 from ..models import LoginLimit, User
@@ -76,6 +76,7 @@ class Attempt:
             row.save(update_fields=["attempts", "locked_until"])
 
 
+@storable_arguments
 def begin_attempt(
     step: str,
     account: str,

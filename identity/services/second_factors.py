@@ -13,7 +13,14 @@ from django.utils import timezone
 from django_otp.oath import TOTP
 
 from ebalance.db.encryption.fields import Plaintext
-from ebalance.services import RowOrKey, lock_or_refuse, lock_rows, pk_of, transactional
+from ebalance.services import (
+    RowOrKey,
+    lock_or_refuse,
+    lock_rows,
+    pk_of,
+    storable_arguments,
+    transactional,
+)
 
 from ..models import RecoveryCode, SecondFactor, User
 
@@ -29,6 +36,7 @@ RECOVERY = re.compile(rf"[{LETTERS}]{{{2 * HALF}}}")
 Clock = Callable[[], datetime]
 
 
+@storable_arguments
 def second_factor_of(user: RowOrKey[User]) -> SecondFactor | None:
     """The second factor in use."""
     return SecondFactor.objects.filter(user=pk_of(user), confirmed_at__isnull=False).first()
@@ -47,6 +55,7 @@ def offer_second_factor(user: RowOrKey[User]) -> str:
     return secret
 
 
+@storable_arguments
 def offered_secret(user: RowOrKey[User]) -> str | None:
     """The secret in base32 that waits for its first code."""
     offered = SecondFactor.objects.filter(user=pk_of(user), confirmed_at__isnull=True).first()
@@ -103,6 +112,7 @@ def use_code(
     return False
 
 
+@storable_arguments
 def unused_recovery_codes(user: RowOrKey[User]) -> int:
     return RecoveryCode.objects.filter(
         second_factor__user=pk_of(user),

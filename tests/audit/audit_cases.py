@@ -122,7 +122,8 @@ def entry_of(row: models.Model, action: str, old: Any, new: Any) -> dict[str, An
 def as_json(value: Any) -> Any:
     """A value as PostgreSQL writes it into JSON, in UTC."""
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()
+        whole, _plus, zone = value.astimezone(UTC).isoformat().partition("+")
+        return f"{whole.rstrip('0') if '.' in whole else whole}+{zone}"
     return value if isinstance(value, (int, str, dict, list, type(None))) else str(value)
 
 

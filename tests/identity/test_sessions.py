@@ -215,6 +215,7 @@ def test_own_address_changes_only_with_the_current_password(person: User) -> Non
     assert not is_in(other)
 
 
+@pytest.mark.slow
 def test_guesses_of_the_current_password_are_limited(person: User) -> None:
     client = sign_in(person)
     form = {"old_password": OTHER, "new_password1": OTHER, "new_password2": OTHER}

@@ -37,6 +37,7 @@ from tests.factories import (
     LeadIdentityFactory,
     LeadTimelineEventFactory,
     LeaseFactory,
+    LoginLimitFactory,
     ModerationActionFactory,
     OutboxEventFactory,
     PaymentWebhookEventFactory,
@@ -234,6 +235,7 @@ ENDINGS = [
         lambda at: OutboxEventFactory(sent=True, published_at=at, created_at=at),
     ),
     Ending("leases", "ended", lambda at: LeaseFactory(expires_at=at)),
+    Ending("login_limits", "ended", lambda at: LoginLimitFactory(expires_at=at)),
     Ending("django_session", "expired", session),
     Ending("django_admin_log", "written", admin_entry),
 ]

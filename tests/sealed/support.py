@@ -12,12 +12,20 @@ import pytest
 from django.apps import apps
 from django.conf import settings
 from django.db import connection, models
+from django.utils import timezone
 
 from crm.models import LeadIdentity
 from ebalance.db.apps import PROJECT_APPS
 from ebalance.db.encryption.fields import Plaintext, ProtectedField, SealedField, protected_fields
 from ebalance.db.encryption.keys import Keyring, _parse, generate
-from tests.factories import FACTORIES, AnonymousQuestionFactory, LeadFactory, UserFactory
+from identity.models import SecondFactor
+from tests.factories import (
+    FACTORIES,
+    AnonymousQuestionFactory,
+    LeadFactory,
+    SecondFactorFactory,
+    UserFactory,
+)
 from ugc.models import AnonymousQuestion
 
 MODELS = [
@@ -55,6 +63,10 @@ def filled_row(model: type[models.Model]) -> Any:
         row = identity()
     elif model is AnonymousQuestion:
         row = AnonymousQuestionFactory(user=UserFactory(), contact_value_encrypted=Plaintext(EMAIL))
+    elif model is SecondFactor:
+        # Fixtures have milliseconds, and these times never change.
+        whole = timezone.now().replace(microsecond=0)
+        row = SecondFactorFactory(created_at=whole, confirmed_at=whole)
     else:
         row = FACTORIES[model]()
     return reload(row)

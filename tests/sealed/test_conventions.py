@@ -27,6 +27,7 @@ TOKENS = {
     "lead_notes.note_encrypted": "lead_notes.note",
     "question_answers.answer_text_encrypted": "question_answers.answer",
     "reviews.review_text_encrypted": "reviews.review",
+    "second_factors.secret_encrypted": "second_factors.secret",
     "waitlist_requests.contact_value_encrypted": "waitlist_requests.contact",
 }
 
