@@ -1,5 +1,7 @@
 """Enrolment, login and lock-out in a real browser, wide and narrow, under the CSP of the site.
 
+The last test begins with an empty database and the settings of production.
+
 Needs Debian's chromium and chromium-driver. EBALANCE_PICTURES names a folder for screenshots.
 """
 
@@ -7,10 +9,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.contrib.auth.hashers import make_password
@@ -21,8 +27,11 @@ from django.utils import timezone
 
 from identity.models import User
 from identity.services import offered_secret
+from tests.databases import Database
 from tests.factories import UserFactory
 from tests.identity.test_second_factors import code_of
+from tests.processes import ROOT, environment, eventually, free_port, manage
+from tests.test_commands import PRODUCTION
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 waits = pytest.importorskip("selenium.webdriver.support.wait")
@@ -148,3 +157,98 @@ def test_locked_out_person_reads_how_long_to_wait(visitor: Visitor) -> None:
         visitor.send(username=person.email, password=WRONG)
     assert "Слишком много попыток" in visitor.see("body").text
     visitor.check_page("locked")
+
+
+OWNER = "Owner@example.com"
+
+
+@pytest.fixture
+def production(empty_database: Database) -> Iterator[dict[str, str]]:
+    """The settings of a server that was set up as docs/operations.md describes, and runs."""
+    port = free_port()
+    settings = {
+        **PRODUCTION,
+        "DATABASE_URL": empty_database.url,
+        "ALLOWED_HOSTS": "localhost",
+        "CSRF_TRUSTED_ORIGINS": f"http://localhost:{port}",
+        "BEHIND_PROXY": "on",
+        "SITE": f"http://localhost:{port}",
+    }
+    first = {"DJANGO_SUPERUSER_EMAIL": OWNER, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
+    for command in (["migrate"], ["loaddata", "seeds"], ["createsuperuser", "--noinput"]):
+        done = manage(*command, **settings, **first)
+        assert done.returncode == 0, done.stderr
+    server = subprocess.Popen(
+        [sys.executable, "manage.py", "runserver", "--noreload", "--insecure", f"localhost:{port}"],
+        cwd=ROOT,
+        env=environment(**settings),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    yield settings
+    server.terminate()
+    server.wait()
+
+
+def test_first_owner_of_production_logs_in(
+    production: dict[str, str], browser: Any, empty_database: Database
+) -> None:
+    """Enrolment, recovery code, lost phone, lock-out and its end."""
+    # The proxy in front of the server ends TLS.
+    browser.execute_cdp_cmd("Network.enable", {})
+    headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7"}
+    browser.execute_cdp_cmd("Network.setExtraHTTPHeaders", {"headers": headers})
+    visitor = Visitor(browser, production["SITE"])
+    assert eventually(lambda: is_listening(production["SITE"]))
+
+    def log_in(password: str = PASSWORD) -> None:
+        browser.delete_all_cookies()
+        visitor.open("/admin/")
+        visitor.send(username=OWNER.lower(), password=password)
+
+    def enrol() -> list[str]:
+        visitor.check_page("production-setup")
+        secret = visitor.see("#secret").text.replace(" ", "")
+        visitor.send(code=code_of(secret, timezone.now()))
+        return visitor.see("#recovery-codes").text.split()
+
+    def is_logged_in() -> bool:
+        visitor.open("/admin/")
+        return "/login/" not in browser.current_url
+
+    log_in()
+    assert not is_logged_in()
+    log_in()
+    codes = enrol()
+    assert is_logged_in()
+    names = {cookie["name"] for cookie in browser.get_cookies()}
+    assert {"__Host-sessionid", "__Host-csrftoken", "__Host-known_browser"} <= names
+    log_in()
+    visitor.send(code=codes[0])
+    assert is_logged_in()
+    log_in()
+    visitor.send(code=codes[0])
+    assert not is_logged_in()
+    done = manage("reset_second_factor", OWNER, **production)
+    assert done.returncode == 0, done.stderr
+    log_in()
+    assert len(enrol()) == 10
+    assert is_logged_in()
+    for _ in range(10):
+        log_in(WRONG)
+    log_in()
+    assert "Слишком много попыток" in visitor.see("body").text
+    visitor.check_page("production-locked")
+    with empty_database.connect(autocommit=True) as session:
+        session.execute("UPDATE login_limits SET locked_until = now()")
+    log_in()
+    assert visitor.see("[name=code]")
+
+
+def is_listening(site: str) -> bool:
+    parts = urlsplit(site)
+    try:
+        socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE).close()
+    except OSError:
+        return False
+    return True
