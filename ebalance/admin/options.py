@@ -18,6 +18,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.db import models, transaction
+from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -156,7 +157,9 @@ class ModelAdmin(Reveals, Rows, unfold.admin.ModelAdmin):
 
     def is_offered(self, request, path: str) -> bool:
         """Whether the user may filter and search by the column, or through the relations."""
-        return not self.is_hidden(request, path) and may_follow(request.user, self.model, path)
+        plain = path.lstrip("^=@")  # kinds of search
+        column = plain.partition(LOOKUP_SEP)[0]
+        return not self.is_hidden(request, column) and may_follow(request.user, self.model, plain)
 
     def get_changelist(self, request, **kwargs):
         return ChangeList

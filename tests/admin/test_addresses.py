@@ -202,6 +202,28 @@ def test_relation_is_followed_to_visible_tables_only(
     assert may_follow(signed_in(as_role(role)), Appointment, path) is followed
 
 
+@pytest.mark.parametrize(
+    ("role", "path", "offered"),
+    [
+        ("assistant", "location_text", True),
+        ("assistant", "=location_text", True),
+        ("assistant", "^payments__status", False),
+        ("editor", "location_text", False),
+        ("editor", "=location_text", False),
+        ("editor", "location_text__exact", False),
+        ("editor", "@client__email", False),
+        ("editor", "status__exact", True),
+    ],
+)
+def test_search_of_every_kind_reads_visible_columns_only(
+    as_role: Callable[[str], Client], role: str, path: str, offered: bool
+) -> None:
+    request = RequestFactory().get("/")
+    request.user = signed_in(as_role(role))
+    shown = admin.site.get_model_admin(Appointment)
+    assert shown.is_offered(request, path) is offered
+
+
 def test_long_search_is_refused(owner: Client) -> None:
     words = " ".join(["а"] * MAX_SEARCH_WORDS)
     assert owner.get(address(User, q=words)).status_code == 200
