@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import BadRequest, FieldDoesNotExist
 from django.db import models
 from django.db.models.constants import LOOKUP_SEP
+from django.http import HttpRequest
 from unfold.views import ChangeList as UnfoldChangeList
 
 MAX_SEARCH_LENGTH, MAX_SEARCH_WORDS = 200, 12
@@ -36,6 +37,13 @@ def check_search(term: str) -> None:
     """Raise BadRequest for a long search: each of its words adds conditions to the query."""
     if len(term) > MAX_SEARCH_LENGTH or len(term.split()) > MAX_SEARCH_WORDS:
         raise BadRequest("The search is too long.")
+
+
+def is_offered(page: Any, request: HttpRequest, path: str) -> bool:
+    """Whether the user may filter and search a list by this column, or through these relations."""
+    plain = path.lstrip("^=@")  # the kind of a search
+    column = plain.partition(LOOKUP_SEP)[0]
+    return not page.is_hidden(request, column) and may_follow(request.user, page.model, plain)
 
 
 def may_follow(user: Any, model: type[models.Model], path: str) -> bool:

@@ -18,7 +18,6 @@ from django.contrib.auth import get_user_model
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.db import models, transaction
-from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -30,7 +29,7 @@ from ebalance.db.schema.data_map import is_personal
 
 from . import deletion, entries, log
 from .forms import Autocomplete, Form, Formset, blank_defaults
-from .lists import ChangeList, check_search, may_follow
+from .lists import ChangeList, check_search, is_offered
 from .paginator import BoundedPaginator
 from .refusals import REFUSALS, ask_deferred_rules, sentence
 from .reveal import Reveals
@@ -153,13 +152,7 @@ class ModelAdmin(Reveals, Rows, unfold.admin.ModelAdmin):
 
     def get_list_filter(self, request):
         filters = super().get_list_filter(request)
-        return [f for f in filters if not isinstance(f, str) or self.is_offered(request, f)]
-
-    def is_offered(self, request, path: str) -> bool:
-        """Whether the user may filter and search by the column, or through the relations."""
-        plain = path.lstrip("^=@")  # kinds of search
-        column = plain.partition(LOOKUP_SEP)[0]
-        return not self.is_hidden(request, column) and may_follow(request.user, self.model, plain)
+        return [f for f in filters if not isinstance(f, str) or is_offered(self, request, f)]
 
     def get_changelist(self, request, **kwargs):
         return ChangeList
@@ -181,7 +174,7 @@ class ModelAdmin(Reveals, Rows, unfold.admin.ModelAdmin):
 
     def get_search_fields(self, request):
         """Add the search by key."""
-        fields = [f for f in super().get_search_fields(request) if self.is_offered(request, f)]
+        fields = [f for f in super().get_search_fields(request) if is_offered(self, request, f)]
         return [*fields, "pk__exact"]
 
     def get_search_results(self, request, queryset, search_term):
