@@ -213,6 +213,7 @@ ADDRESS = st.builds("{}@{}.{}".format, st.text(min_size=1, max_size=12), SHORT, 
 LINKED = st.builds("{}{}".format, st.sampled_from(["t.me/", "@", "https://t.me/"]), SHORT)
 
 
+@pytest.mark.slow
 @quickly
 @given(st.sampled_from(sorted(READERS)), SHORT | PHONY | ADDRESS | LINKED)
 @example("email", "ΑΣ@example.com")
