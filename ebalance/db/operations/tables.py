@@ -1,4 +1,4 @@
-"""Migration operations of the kit."""
+"""Creates tables in one batch."""
 
 from collections.abc import Sequence
 
