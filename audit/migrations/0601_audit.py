@@ -1093,6 +1093,332 @@ class Migration(migrations.Migration):
                     },
                 ),
                 migrations.CreateModel(
+                    name="BackfillJob",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        (
+                            "name",
+                            models.TextField(
+                                db_comment="P0 · name of the job: app and migration, unless the migration gives another"
+                            ),
+                        ),
+                        ("table_name", models.TextField(db_comment="P0 · table")),
+                        (
+                            "cursor",
+                            models.TextField(
+                                blank=True,
+                                db_comment="P0 · key of the last row that this pass has done, if a pass is running",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "rows_done",
+                            models.BigIntegerField(
+                                db_comment="P0 · rows changed so far", db_default=0, default=0
+                            ),
+                        ),
+                        (
+                            "started_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when it began, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                            ),
+                        ),
+                        (
+                            "updated_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the row was last written, UTC; kept by the database",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                                verbose_name="updated at",
+                            ),
+                        ),
+                        (
+                            "finished_at",
+                            models.DateTimeField(
+                                blank=True,
+                                db_comment="P0 · when no row was left, UTC; empty if rows are left",
+                                null=True,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "backfill",
+                        "verbose_name_plural": "backfills",
+                        "db_table": "backfill_jobs",
+                        "db_table_comment": "Backfills, which fill columns of stored rows",
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="backfill_jobs_touch_updated_at",
+                                sql=ebalance.db.triggers.rule.RuleTriggerSql(
+                                    execute="public.touch_updated_at()",
+                                    func="",
+                                    hash="6be148629a294f023161eaf9c82086a56c670f08",
+                                    operation="UPDATE",
+                                    pgid="backfill_jobs_touch_updated_at",
+                                    table="backfill_jobs",
+                                    when="BEFORE",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="backfill_jobs_started_at_not_ahead",
+                                sql=ebalance.db.triggers.rule.RuleTriggerSql(
+                                    condition="WHEN (NEW.started_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('backfill_jobs_started_at_not_ahead', 'started_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="125a37bd0d51dabd14339339294c779db98de257",
+                                    operation='INSERT OR UPDATE OF "started_at"',
+                                    pgid="backfill_jobs_started_at_not_ahead",
+                                    table="backfill_jobs",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="backfill_jobs_updated_at_not_ahead",
+                                sql=ebalance.db.triggers.rule.RuleTriggerSql(
+                                    condition="WHEN (NEW.updated_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('backfill_jobs_updated_at_not_ahead', 'updated_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="6070b57678a67a6b212a689e348371d2a9f47cc3",
+                                    operation='INSERT OR UPDATE OF "updated_at"',
+                                    pgid="backfill_jobs_updated_at_not_ahead",
+                                    table="backfill_jobs",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="backfill_jobs_finished_at_not_ahead",
+                                sql=ebalance.db.triggers.rule.RuleTriggerSql(
+                                    condition="WHEN (NEW.finished_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('backfill_jobs_finished_at_not_ahead', 'finished_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="ee9443855451a6e65e1895c961f761697c2a31f9",
+                                    operation='INSERT OR UPDATE OF "finished_at"',
+                                    pgid="backfill_jobs_finished_at_not_ahead",
+                                    table="backfill_jobs",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="backfill_jobs_id_stays",
+                                sql=ebalance.db.triggers.rule.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('backfill_jobs_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="d74c4403db065218e6970dae8e5330da9030d41a",
+                                    operation='UPDATE OF "id"',
+                                    pgid="backfill_jobs_id_stays",
+                                    table="backfill_jobs",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("name__regex", "^[a-z][a-z0-9_]*(\\.[a-z0-9_]+)?$")
+                                ),
+                                name="backfill_jobs_name_names_a_job",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("table_name"),
+                                        function="is_code",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="backfill_jobs_table_name_is_code",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    (
+                                        "cursor__regex",
+                                        "^([0-9]{1,10}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=.*[A-Za-z])[A-Za-z0-9_.:~-]+)$",
+                                    )
+                                ),
+                                name="backfill_jobs_cursor_is_key",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("rows_done__gte", 0)),
+                                name="backfill_jobs_rows_done_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("started_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("updated_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                    models.Func(
+                                        models.F("finished_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    ),
+                                ),
+                                name="backfill_jobs_times_finite",
+                            ),
+                            models.UniqueConstraint(
+                                fields=("name",), name="backfill_jobs_name_unique"
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("name__length__lte", 200)),
+                                name="backfill_jobs_name_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("table_name__length__lte", 60)),
+                                name="backfill_jobs_table_name_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("cursor__length__lte", 64)),
+                                name="backfill_jobs_cursor_has_length",
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="MigrationStep",
+                    fields=[
+                        (
+                            "id",
+                            models.UUIDField(
+                                db_comment="P0 · UUIDv7, sortable by time",
+                                db_default=models.Func(
+                                    function="uuid7", output_field=models.UUIDField()
+                                ),
+                                default=ebalance.db.ids.uuid7,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        ("app_label", models.TextField(db_comment="P0 · app of the migration")),
+                        ("name", models.TextField(db_comment="P0 · name of the migration")),
+                        ("step", models.IntegerField(db_comment="P0 · number of the step, from 1")),
+                        (
+                            "statement_hash",
+                            models.TextField(
+                                db_comment="P0 · SHA-256 of the SQL of the step, hexadecimal"
+                            ),
+                        ),
+                        (
+                            "finished_at",
+                            models.DateTimeField(
+                                db_comment="P0 · when the step was finished, UTC",
+                                db_default=models.Func(
+                                    function="now", output_field=models.DateTimeField()
+                                ),
+                                editable=False,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "step of a migration",
+                        "verbose_name_plural": "steps of migrations",
+                        "db_table": "migration_steps",
+                        "db_table_comment": "Finished steps of migrations that are still running",
+                        "triggers": [
+                            pgtrigger.compiler.Trigger(
+                                name="migration_steps_finished_at_not_ahead",
+                                sql=ebalance.db.triggers.rule.RuleTriggerSql(
+                                    condition="WHEN (NEW.finished_at > public.fact_clock() + interval '5 minutes')",
+                                    execute="public.refuse_new_value('migration_steps_finished_at_not_ahead', 'finished_at', 'This time lies ahead of the clock')",
+                                    func="",
+                                    hash="d36ed60ad9e3b6faf501e79f52763370a27f3f6a",
+                                    operation='INSERT OR UPDATE OF "finished_at"',
+                                    pgid="migration_steps_finished_at_not_ahead",
+                                    table="migration_steps",
+                                    when="AFTER",
+                                ),
+                            ),
+                            pgtrigger.compiler.Trigger(
+                                name="migration_steps_id_stays",
+                                sql=ebalance.db.triggers.rule.RuleTriggerSql(
+                                    condition="WHEN (OLD.id IS DISTINCT FROM NEW.id)",
+                                    execute="public.refuse('migration_steps_id_stays', 'id', 'The key of a record never changes')",
+                                    func="",
+                                    hash="aed0599cbc9c411934e190c9d5db3975a742053d",
+                                    operation='UPDATE OF "id"',
+                                    pgid="migration_steps_id_stays",
+                                    table="migration_steps",
+                                    when="BEFORE",
+                                ),
+                            ),
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("app_label"),
+                                        function="is_code",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="migration_steps_app_label_is_code",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("name__regex", "^[0-9]{4}(_[a-z0-9]+)+$")),
+                                name="migration_steps_name_names_a_migration",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("step__gte", 1)),
+                                name="migration_steps_step_in_range",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("statement_hash__regex", "^[0-9a-f]{64}$")),
+                                name="migration_steps_statement_hash_is_sha256",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Func(
+                                        models.F("finished_at"),
+                                        function="is_finite",
+                                        output_field=models.BooleanField(),
+                                    )
+                                ),
+                                name="migration_steps_times_finite",
+                            ),
+                            models.UniqueConstraint(
+                                fields=("app_label", "name", "step"), name="migration_steps_once"
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("app_label__length__lte", 60)),
+                                name="migration_steps_app_label_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("name__length__lte", 200)),
+                                name="migration_steps_name_has_length",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("statement_hash__length__lte", 64)),
+                                name="migration_steps_statement_hash_has_length",
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
                     name="SystemSetting",
                     fields=[
                         (

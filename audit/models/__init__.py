@@ -1,8 +1,9 @@
-"""Administration: audit log, templates, settings, outbox, rotations of keys, leases, locks."""
+"""Administration: audit log, templates, settings, outbox, leases, locks, work of operators."""
 
 from .leases import Lease
 from .locks import Lock
 from .log import AuditCheckpoint, AuditLogEntry
+from .migrations import BackfillJob, MigrationStep
 from .outbox import OutboxEvent
 from .rotations import KeyRotation
 from .settings import SystemSetting
@@ -11,11 +12,13 @@ from .templates import MessageTemplate, MessageTemplateVersion
 __all__ = [
     "AuditCheckpoint",
     "AuditLogEntry",
+    "BackfillJob",
     "KeyRotation",
     "Lease",
     "Lock",
     "MessageTemplate",
     "MessageTemplateVersion",
+    "MigrationStep",
     "OutboxEvent",
     "SystemSetting",
 ]

@@ -10,6 +10,14 @@ REFERENCE = r"^(?!.*[0-9]{7})([a-z0-9]+([_-][a-z0-9]+)*|[a-z][a-z0-9_]*)$"
 # The version of a legal text: 2026-01-07 or 2026-01-07.2
 TEXT_VERSION = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(\.[0-9]+)?$"
 DIGITS = r"^[0-9]+$"
+# A backfill: the migration that declares it, or a name of its own.
+JOB_NAME = r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)?$"
+MIGRATION_NAME = r"^[0-9]{4}(_[a-z0-9]+)+$"
+SHA256 = r"^[0-9a-f]{64}$"
+# A primary key as text: a number, a UUID, or a code or an id with a letter.
+ROW_KEY = (
+    r"^([0-9]{1,10}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=.*[A-Za-z])[A-Za-z0-9_.:~-]+)$"
+)
 KEY_ID = r"^[a-z0-9]{1,16}$"
 # privacy.md §2. The CHECK calls is_sealed(), which also checks the length of the base64.
 SEALED = r"^v1\.[a-z0-9]{1,16}\.[A-Za-z0-9_-]{39,}$"

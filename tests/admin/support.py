@@ -30,12 +30,14 @@ from tests.factories import FACTORIES
 from tests.support import execute
 
 # Diaries belong to their authors alone (access.md §1).
-# Second factors and limits of logins are nobody's to see.
+# Second factors and limits of logins are nobody's to see. Commands show backfills and steps.
 WITHOUT_A_PAGE = {
     "ugc.DiaryEntry",
     "identity.SecondFactor",
     "identity.RecoveryCode",
     "identity.LoginLimit",
+    "audit.BackfillJob",
+    "audit.MigrationStep",
 }
 
 PROJECT_MODELS = [

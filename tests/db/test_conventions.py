@@ -60,6 +60,8 @@ OTHER_MEANING = {
     ("ugc_moderation_actions", "action"),  # a closed set
     ("payment_webhook_events", "event_type"),  # the provider's dotted name
     ("tracking_event_params", "name"),  # a|b, its own rule
+    ("backfill_jobs", "name"),  # names a migration, its own rule
+    ("migration_steps", "name"),  # names a migration, its own rule
     ("leases", "name"),  # a code with the id of a row, its own rule
     # Foreign keys to tracking_events.
     ("tracking_event_params", "event_name"),

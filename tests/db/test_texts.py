@@ -35,7 +35,8 @@ LIMITS = {
     r"telegram_username": 32,
     r"password|code_hash": 128,
     r"user_agent": 300,
-    r"provider_(payment|refund)_id|idempotency_key|anonymous_id|deep_link_id|holder|key_hash": 64,
+    r"provider_(payment|refund)_id|idempotency_key|anonymous_id|deep_link_id|holder": 64,
+    r"key_hash|statement_hash|cursor": 64,
     r"provider_event_id|client_request_id|external\w*_event_id": 200,
     r"object_key|file_url": 500,
     r"public_url|canonical_url|meeting_url": 2_000,
@@ -45,7 +46,7 @@ LIMITS = {
     r"\w+_encrypted": 400_000,
     r"\w+_bidx": 64,
     # Codes, and what is as short: names of zones, MIME types, versions, ids of keys.
-    r"key_id|to_key|to_index_key|version|language|currency": 60,
+    r"key_id|to_key|to_index_key|version|language|currency|app_label": 60,
     r"code|key|action|\w*_type|(event|table)_name|last_error|timezone|schema_version": 60,
     r"sources|allowed|trigger_flags": 60,
     # JSON, counted as text.

@@ -14,11 +14,13 @@ from django.utils import timezone
 from audit.models import (
     AuditCheckpoint,
     AuditLogEntry,
+    BackfillJob,
     KeyRotation,
     Lease,
     Lock,
     MessageTemplate,
     MessageTemplateVersion,
+    MigrationStep,
     OutboxEvent,
     SystemSetting,
 )
@@ -179,6 +181,27 @@ class KeyRotationFactory(EntityFactory):
 
     class Params:
         finished = factory.Trait(finished_at=now())
+
+
+class BackfillJobFactory(EntityFactory):
+    name = factory.Sequence(lambda n: f"booking.{n:04}_fill_a_column")
+    table_name = "appointments"
+
+    class Meta:
+        model = BackfillJob
+
+    class Params:
+        finished = factory.Trait(finished_at=now())
+
+
+class MigrationStepFactory(EntityFactory):
+    app_label = "booking"
+    name = factory.Sequence(lambda n: f"{n:04}_index_of_a_table")
+    step = 1
+    statement_hash = "0" * 64
+
+    class Meta:
+        model = MigrationStep
 
 
 class LockFactory(EntityFactory):

@@ -19,7 +19,14 @@ from .data_map import Table, tables
 OWNER, APP, ANALYST = ROLES = ("ebalance_owner", "ebalance_app", "ebalance_analyst")
 # Written by commands of the owner only.
 READ_ONLY = frozenset(
-    {"audit_checkpoints", "django_migrations", "interactive_run_totals", "key_rotations"}
+    {
+        "audit_checkpoints",
+        "backfill_jobs",
+        "django_migrations",
+        "interactive_run_totals",
+        "key_rotations",
+        "migration_steps",
+    }
 )
 
 
