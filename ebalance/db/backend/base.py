@@ -4,6 +4,7 @@ It also connects to the bundled server when no DATABASE_URL is set, and keeps va
 and logs (docs/adr/0010-redaction.md).
 """
 
+import copy
 import logging
 import time
 from contextlib import contextmanager
@@ -65,6 +66,9 @@ class DatabaseSchemaEditor(PostgresSchemaEditor):
     def _fk_constraint_name(self, model, field, suffix):
         return self.quote_name(f"{model._meta.db_table}_{field.column}_fk")
 
+    def begin_step(self):
+        """End a step of an operation that is not one transaction (ebalance/db/operations)."""
+
     # The planner copies values into its statistics, which an erasure does not reach. So personal
     # texts and addresses have none (docs/adr/0036-no-statistics-of-personal-texts.md).
 
@@ -81,6 +85,16 @@ class DatabaseSchemaEditor(PostgresSchemaEditor):
         super().alter_field(model, old_field, new_field, strict)
         was, now = (is_unsampled(field, self.connection) for field in (old_field, new_field))
         self._set_statistics(model, new_field, now, was)
+
+    def _alter_field(self, model, old_field, new_field, old_type, new_type, *args, **kwargs):
+        if old_type == new_type and old_field.db_comment != new_field.db_comment:
+            # With a new comment Django alters the type too, and the server checks all rows again.
+            self.execute(
+                *self._alter_column_comment_sql(model, new_field, new_type, new_field.db_comment)
+            )
+            old_field = copy.copy(old_field)
+            old_field.db_comment = new_field.db_comment
+        super()._alter_field(model, old_field, new_field, old_type, new_type, *args, **kwargs)
 
     def _set_statistics(self, model, field, is_now, was):
         if is_now != was:

@@ -1,5 +1,27 @@
-"""Operations that migrations use. Their parts are frozen with the migrations of a release."""
+"""Operations that migrations use. Their SQL is frozen with the migrations of a release."""
 
+from .contract import Contract
+from .steps import (
+    AddCheck,
+    AddForeignKey,
+    AddIndexConcurrently,
+    AddUnique,
+    RemoveIndexConcurrently,
+    ReplaceCheck,
+    ReplaceFunction,
+    SetNotNull,
+)
 from .tables import CreateTables
 
-__all__ = ["CreateTables"]
+__all__ = [
+    "AddCheck",
+    "AddForeignKey",
+    "AddIndexConcurrently",
+    "AddUnique",
+    "Contract",
+    "CreateTables",
+    "RemoveIndexConcurrently",
+    "ReplaceCheck",
+    "ReplaceFunction",
+    "SetNotNull",
+]

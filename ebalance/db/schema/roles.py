@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 
 import psycopg
@@ -65,7 +65,7 @@ def _grant_all() -> None:
     else:
         statements += _revoke_on_database()
     # Before the owner changes: PostgreSQL requires the new owner's right to create.
-    statements += [*_grants(granted), *_changes_of_owner(), *exposures.mend()]
+    statements += [*grant_statements(granted), *owner_statements(), *exposures.mend()]
     _execute(sql.SQL("; ").join(statements))
     if left := differences():
         raise NotSetUp(f"The grants differ: {left[0]} ({len(left)} in all). Nothing was changed.")
@@ -102,7 +102,7 @@ def _revoke_on_database() -> Iterator[sql.Composable]:
     yield sql.SQL("REVOKE CREATE, TEMPORARY ON DATABASE {} FROM PUBLIC").format(named)
 
 
-def _grants(grants: set[Grant]) -> Iterator[sql.Composable]:
+def grant_statements(grants: set[Grant]) -> Iterator[sql.Composable]:
     """One statement per role and object."""
     by_object: dict[tuple[str, str, str], list[sql.Composable]] = defaultdict(list)
     by_column: dict[tuple[str, str, str], list[sql.Composable]] = defaultdict(list)
@@ -124,8 +124,11 @@ def _grants(grants: set[Grant]) -> Iterator[sql.Composable]:
         )
 
 
-def _changes_of_owner() -> Iterator[sql.Composable]:
+def owner_statements(names: Collection[str] | None = None) -> Iterator[sql.Composable]:
+    """Make the owner own all objects, or those of ``names``."""
     for kind, name in not_owned():
+        if names is not None and name.removeprefix("public.").strip('"') not in names:
+            continue
         yield sql.SQL("ALTER {} {} OWNER TO {}").format(
             # The catalog has quoted the name.
             sql.SQL(kind),

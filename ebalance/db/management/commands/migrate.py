@@ -1,20 +1,49 @@
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
 from django.core.checks import Tags
+from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 from django.db import connections
 
 from ebalance.db.autodetector import FoldingAutodetector
 from ebalance.db.backend.direct import use_direct_connection
+from ebalance.db.runner.executor import Executor
+from ebalance.db.runner.indexes import repair_indexes
+from ebalance.db.runner.production import mark_production
+from ebalance.db.runner.session import exclusive_session
 
 
 class Command(migrate.Command):
-    """migrate with the autodetector of makemigrations, without a transaction pooler."""
+    """migrate under the rules of docs/spec/migrations.md: see ebalance/db/runner."""
 
     autodetector = FoldingAutodetector
 
-    def get_check_kwargs(self, options):
+    def get_check_kwargs(self, options: Any) -> Any:
         # Only these checks: errors in admin or in URLs must not prevent a migration.
-        return {**super().get_check_kwargs(options), "tags": [Tags.models, Tags.database]}
+        kwargs: Any = super().get_check_kwargs(options)
+        return {**kwargs, "tags": [Tags.models, Tags.database]}
 
-    def handle(self, *args, **options):
-        use_direct_connection(connections[options["database"]])
-        return super().handle(*args, **options)
+    def handle(self, *args: Any, **options: Any) -> None:
+        connection = connections[options["database"]]
+        use_direct_connection(connection)
+        if options["plan"] or options["check_unapplied"]:
+            super().handle(*args, **options)
+            return
+        # Django's command has no parameter for its executor.
+        migrate.MigrationExecutor = partial(Executor, write=self.write)  # type: ignore[attr-defined]
+        with exclusive_session(connection, self.write):
+            try:
+                repair_indexes(connection, self.write)
+                super().handle(*args, **options)
+                with connection.cursor() as cursor:
+                    mark_production(cursor)
+            except KeyboardInterrupt:
+                raise CommandError(
+                    "Stopped; run the same command again to continue.", returncode=130
+                ) from None
+
+    def write(self, line: str) -> None:
+        self.stderr.write(line, ending="\n")

@@ -1,0 +1,237 @@
+"""Compares the schema before and after a step, inside the step's transaction (migrations.md).
+
+A loss is an object, a grant or rows that the step removed. A migration declares its losses with
+``Contract``. A hazard is a change that locks a table for as long as its size demands, or that
+breaks clients of the previous release; it cannot be declared, and its sentence says what to write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from . import advice
+from .objects import Key, Object, Objects, read_changes, read_objects, read_row_counts
+
+MOST_UPDATED = 1000  # rows of a table; more is the work of a backfill
+# Added by a step, and renamed or dropped by a later step of the same operation.
+TEMPORARY = "__new"
+# Constraints and indexes that depend on functions, also through other functions.
+USERS = r"""
+WITH RECURSIVE used AS (
+    SELECT p.oid, p.proname FROM pg_proc p WHERE p.oid = ANY (%s::bigint[]::oid[])
+    UNION
+    SELECT p.oid, p.proname
+    FROM used JOIN pg_proc p ON p.pronamespace = 'public'::regnamespace
+    WHERE p.prosrc ~ ('\m' || used.proname || '\M')
+       OR EXISTS (SELECT FROM pg_depend d
+                  WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+                    AND d.refclassid = 'pg_proc'::regclass AND d.refobjid = used.oid)
+)
+SELECT k.conname FROM pg_depend d JOIN pg_constraint k ON k.oid = d.objid
+WHERE d.classid = 'pg_constraint'::regclass AND d.refclassid = 'pg_proc'::regclass
+  AND d.refobjid IN (SELECT oid FROM used)
+UNION
+SELECT c.relname FROM pg_depend d JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'i'
+WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_proc'::regclass
+  AND d.refobjid IN (SELECT oid FROM used)
+ORDER BY 1
+"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A loss, whose ``loss`` a Contract may name, or a hazard, whose ``loss`` is empty."""
+
+    sentence: str
+    loss: str = ""
+
+
+class Comparison:
+    """The schema before a step; ``findings()`` compares it with the present one."""
+
+    def __init__(self, cursor: Any):
+        self._cursor = cursor
+        self.before: Objects = read_objects(cursor)
+        self._rows = read_row_counts(cursor)
+        self.new: list[Object] = []  # after findings()
+
+    def findings(self, declared: Collection[str]) -> list[Finding]:
+        """What the transaction has done and should not; ``declared`` has the allowed losses.
+
+        The names are those of ``Object.__str__``: "column users.phone", "table drafts". A declared
+        table includes all that belongs to it.
+        """
+        written, gone = read_changes(self._cursor, self.before)
+        self.new = [each for key, each in written.items() if key not in self.before]
+        found = [
+            *self._new(written),
+            *self._changed(written, declared),
+            *self._gone(written, gone),
+            *self._rows_written(),
+        ]
+        return [each for each in found if each.loss not in declared or not each.loss]
+
+    # -- new objects ----------------------------------------------------------------------------
+
+    def _is_old_table(self, oid: int) -> bool:
+        return Key("pg_class", oid, 0) in self.before
+
+    def _new(self, written: Objects) -> Iterator[Finding]:
+        for key, new in written.items():
+            if key in self.before or not self._is_old_table(new.table):
+                continue
+            facts = new.facts
+            if new.kind == "index" and not self._excludes_in_empty_table(key, written):
+                yield Finding(f"builds {new} while its table is locked. {advice.INDEX}")
+            elif new.kind == "constraint" and facts["type"] in "cf" and facts["is_valid"]:
+                yield Finding(f"checks all rows for {new} under a lock. {advice.CONSTRAINT}")
+            elif new.kind == "column" and facts["is_required"] and not facts["is_filled"]:
+                yield Finding(f"adds {new} NOT NULL without a default. {advice.REQUIRED_COLUMN}")
+
+    def _excludes_in_empty_table(self, index: Key, written: Objects) -> bool:
+        for constraint in written.values():
+            if constraint.kind == "constraint" and constraint.facts["index"] == index.oid:
+                if constraint.facts["type"] != "x":
+                    return False
+                self._cursor.execute("SELECT %s::bigint::regclass::text", [constraint.table])
+                (table,) = self._cursor.fetchone()
+                self._cursor.execute(f"SELECT EXISTS (SELECT FROM {table})")
+                return self._cursor.fetchone() == (False,)
+        return False
+
+    # -- changed objects ------------------------------------------------------------------------
+
+    def _changed(self, written: Objects, declared: Collection[str]) -> Iterator[Finding]:
+        bodies = []
+        for key, new in written.items():
+            if (old := self.before.get(key)) is None:
+                continue
+            if new.kind == "column" and new.facts["is_dropped"]:
+                if not old.facts["is_dropped"]:
+                    yield _loss(old)
+                continue
+            if old.name != new.name and not old.name.endswith(TEMPORARY):
+                yield Finding(f"renames {old} to {new.name}. {advice.RENAME}")
+            if lost := {*_privileges(old)} - {*_privileges(new)}:
+                yield Finding(
+                    f"takes back {min(lost)} on {old}. {advice.CONTRACT}", f"grant {old.name}"
+                )
+            if new.kind == "table" and old.facts["file"] != new.facts["file"]:
+                yield Finding(f"rewrites or truncates {old}. {advice.REWRITE}")
+            elif new.kind == "column":
+                yield from self._changed_column(key, old, new)
+            elif new.kind == "trigger" and old.facts["enabled"] != new.facts["enabled"]:
+                yield Finding(f"disables {old}. {advice.CONTRACT}", str(old))
+            elif (
+                new.kind == "function"
+                and old.facts["body"] != new.facts["body"]
+                and f"body {new.name}" not in declared
+            ):
+                bodies.append(key.oid)
+        if bodies:
+            self._cursor.execute(USERS, [bodies])
+            if users := [name for (name,) in self._cursor.fetchall()]:
+                names = ", ".join(written[Key("pg_proc", oid, 0)].name for oid in bodies)
+                yield Finding(
+                    f"replaces {names}, which {users[0]} uses ({len(users)} in all). "
+                    f"{advice.FUNCTION}"
+                )
+
+    def _changed_column(self, key: Key, old: Object, new: Object) -> Iterator[Finding]:
+        was, now = old.facts, new.facts
+        if (was["type"], was["typmod"]) != (now["type"], now["typmod"]) and not _is_wider(was, now):
+            yield Finding(
+                f"changes {old} from {was['shown_type']} to {now['shown_type']}. {advice.REWRITE}"
+            )
+        if now["is_required"] and not was["is_required"] and not self._is_checked(key, new):
+            yield Finding(f"makes {old} NOT NULL, which checks all rows. {advice.NOT_NULL}")
+        if was["is_required"] and not now["is_required"]:
+            yield Finding(f"removes NOT NULL from {old}. {advice.CONTRACT}", f"not null {old.name}")
+
+    def _is_checked(self, column: Key, new: Object) -> bool:
+        """Whether a validated CHECK says that the column is not null."""
+        name = new.name.split(".")[1]
+        return any(
+            each.kind == "constraint"
+            and each.table == column.oid
+            and each.facts["is_valid"]
+            and each.facts["columns"] == [column.number]
+            and each.facts["text"]
+            in (f"CHECK (({name} IS NOT NULL))", f'CHECK (("{name}" IS NOT NULL))')
+            for each in self.before.values()
+        )
+
+    # -- objects that are gone ------------------------------------------------------------------
+
+    def _gone(self, written: Objects, gone: list[Object]) -> Iterator[Finding]:
+        tables = {each.table: each for each in gone if each.kind in {"table", "view"}}
+        dropped = {
+            (key.oid, key.number)
+            for key, each in written.items()
+            if each.kind == "column" and each.facts["is_dropped"]
+        }
+        constraints = {each.facts["index"] for each in gone if each.kind == "constraint"}
+        indexes = {each.name: key.oid for key, each in self.before.items() if each.kind == "index"}
+        new = {str(each): key for key, each in written.items()}
+        for each in gone:
+            if each.kind in {"table", "view"}:
+                yield _loss(each)
+            elif each.kind == "sequence":
+                if not any(each.name.startswith(f"{table.name}_") for table in tables.values()):
+                    yield _loss(each)
+            elif each.table in tables or each.name.endswith(TEMPORARY):
+                continue
+            elif each.kind in {"index", "constraint"} and any(
+                (each.table, number) in dropped for number in each.facts["columns"]
+            ):
+                continue  # goes with its column
+            elif each.kind == "index" and indexes[each.name] in constraints:
+                continue  # goes with its constraint
+            elif (key := new.get(str(each))) is None:
+                yield _loss(each)
+            elif each.kind == "constraint" and key not in self.before:
+                yield Finding(f"changes {each} in place. {advice.CHANGED_CHECK}")
+
+    # -- rows -----------------------------------------------------------------------------------
+
+    def _rows_written(self) -> Iterator[Finding]:
+        for oid, (deleted, updated) in read_row_counts(self._cursor).items():
+            if (table := self.before.get(Key("pg_class", oid, 0))) is None:
+                continue
+            deleted_before, updated_before = self._rows.get(oid, (0, 0))
+            if deleted > deleted_before:
+                yield Finding(
+                    f"deletes {deleted - deleted_before:,} rows of {table}. {advice.ROWS}",
+                    f"rows {table.name}",
+                )
+            if updated - updated_before > MOST_UPDATED:
+                yield Finding(
+                    f"updates {updated - updated_before:,} rows of {table} in one transaction. "
+                    f"{advice.MANY_ROWS}"
+                )
+
+
+def _loss(gone: Object) -> Finding:
+    return Finding(f"drops {gone}. {advice.CONTRACT}", str(gone))
+
+
+def _privileges(each: Object) -> Iterator[str]:
+    """Each privilege of an access list, as ``role=privilege``."""
+    for item in each.facts.get("acl") or ():
+        role, _, rest = item.partition("=")
+        for letter in rest.partition("/")[0].replace("*", ""):
+            yield f"{role or 'PUBLIC'}={letter}"
+
+
+def _is_wider(was: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Whether every value of the old type has the same bytes in the new type."""
+    character = "character varying"
+    if not was["shown_type"].startswith(character):
+        return False
+    if now["shown_type"] == "text":
+        return True
+    return now["shown_type"].startswith(character) and (
+        now["typmod"] == -1 or (was["typmod"] != -1 and now["typmod"] > was["typmod"])
+    )

@@ -1,0 +1,54 @@
+"""Whether the conditions of a Contract hold, asked before the first statement of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import transaction
+
+from ebalance.db.operations import Contract
+
+from .releases import release_of
+
+CHECK_TIMEOUT = "2min"
+
+
+def faults_of_contract(contract: Contract, executor: Any) -> Iterator[str]:
+    """Why the migration of ``contract`` may not run yet."""
+    app_label, _, prefix = contract.expand.partition(".")
+    loader, release = executor.loader, contract.released
+    names = [
+        name for app, name in loader.disk_migrations if app == app_label and name.startswith(prefix)
+    ]
+    if len(names) != 1:
+        yield f"has a Contract for {contract.expand}, which is no migration"
+        return
+    expand = loader.disk_migrations[app_label, names[0]]
+    if (app_label, names[0]) not in loader.applied_migrations:
+        yield (
+            f"removes what {contract.expand} replaces, which is not applied yet. "
+            f"Deploy release {release} first, then this one."
+        )
+        return
+    if release_of(expand) not in {None, release}:
+        yield (
+            f"says that {contract.expand} is in release {release}; it is in {release_of(expand)}"
+        )
+    for name, job in executor.backfills_of(expand):
+        if not job.is_done(executor.connection):
+            yield (
+                f"needs the backfill {name}, which has rows left. Run `manage.py backfill {name}` "
+                f"with release {release}, then deploy this one."
+            )
+    if contract.check and (row := _first_row(contract.check, executor.connection)):
+        yield f"would lose data: its check selects rows, the first is {row[0]}"
+
+
+def _first_row(sql: str, connection: Any) -> Any:
+    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        cursor.execute(
+            f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = '{CHECK_TIMEOUT}'"
+        )
+        cursor.execute(f"SELECT * FROM ({sql.rstrip().rstrip(';')}) AS lost LIMIT 1")
+        return cursor.fetchone()

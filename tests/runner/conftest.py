@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.databases import Database
+
+from .support import Project
+
+
+@pytest.fixture
+def project(tmp_path: Path, fresh_database: Database, django_db_blocker: Any) -> Project:
+    """The project's migrations in a copy, and a database at the last release."""
+    return Project(tmp_path, fresh_database, django_db_blocker)
