@@ -89,12 +89,11 @@ class DatabaseSchemaEditor(PostgresSchemaEditor):
     def _alter_field(self, model, old_field, new_field, old_type, new_type, *args, **kwargs):
         if old_type == new_type and old_field.db_comment != new_field.db_comment:
             # With a new comment Django alters the type too, and the server checks all rows again.
-            self.execute(
-                *self._alter_column_comment_sql(model, new_field, new_type, new_field.db_comment)
-            )
+            comment = new_field.db_comment
+            self.execute(*self._alter_column_comment_sql(model, new_field, new_type, comment))  # type: ignore[attr-defined]
             old_field = copy.copy(old_field)
             old_field.db_comment = new_field.db_comment
-        super()._alter_field(model, old_field, new_field, old_type, new_type, *args, **kwargs)
+        super()._alter_field(model, old_field, new_field, old_type, new_type, *args, **kwargs)  # type: ignore[misc]
 
     def _set_statistics(self, model, field, is_now, was):
         if is_now != was:

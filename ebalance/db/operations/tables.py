@@ -69,11 +69,12 @@ class _batched:
 
     def __init__(self, schema_editor):
         self.editor = schema_editor
+        self.holds = not schema_editor.collect_sql and getattr(schema_editor, "batches", True)
         self.statements: list[str] = []
 
     def __enter__(self):
-        # sqlmigrate collects statements itself and must see them one by one.
-        if not self.editor.collect_sql:
+        # sqlmigrate and the runner collect statements themselves and must see them one by one.
+        if self.holds:
             self.editor.execute = self._hold
         return self
 
@@ -83,7 +84,7 @@ class _batched:
         self.statements.append(str(sql).rstrip().rstrip(";"))
 
     def __exit__(self, kind, *_):
-        if self.editor.collect_sql:
+        if not self.holds:
             return
         del self.editor.execute
         if kind is None and self.statements:

@@ -126,7 +126,7 @@ class StepRunner:
             if limits and not isinstance(step.parts[0], str):
                 cursor.execute(limits)
                 limits = ""
-            for part in step.parts:
+            for part in step.messages:
                 if isinstance(part, str):
                     cursor.execute(limits + part)
                     limits = ""

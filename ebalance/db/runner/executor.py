@@ -106,7 +106,8 @@ class Executor(MigrationExecutor):
         if self.progress_callback:
             self.progress_callback("apply_start", migration, fake)
         try:
-            steps, state = record_steps(migration, state, self.connection)
+            stored = self._tables() if self.is_installed else None
+            steps, state = record_steps(migration, state, self.connection, stored)
         except NeedsDatabase:
             if is_stepwise(migration):
                 raise CommandError(
@@ -126,7 +127,7 @@ class Executor(MigrationExecutor):
             is_strict=self.is_strict,
             write=self.write,
         )
-        done = self._steps_done(migration)
+        done = self._steps_done(migration) if len(steps) > 1 else {}
         for number, step in enumerate(steps, 1):
             if hash := done.get(number):
                 if hash != step.hash:
@@ -136,7 +137,7 @@ class Executor(MigrationExecutor):
                     )
                 continue
             record = (
-                partial(self._record, migration)
+                partial(self._record, migration, of=len(steps))
                 if number == len(steps)
                 else partial(self._record_step, migration, number, step)
             )
@@ -144,7 +145,11 @@ class Executor(MigrationExecutor):
             runner.run(f"{migration}{of}", step, self.declared.get(migration, set()), record)
         if not steps or len(steps) in done:
             with transaction.atomic(using=self.connection.alias):
-                self._record(migration)
+                self._record(migration, of=len(steps))
+
+    def _tables(self) -> set[str]:
+        with self.connection.cursor() as cursor:
+            return {*self.connection.introspection.table_names(cursor)}
 
     def _live_step(self, migration: Any, state: Any) -> tuple[list[Step], Any]:
         """One step that executes each operation when its SQL is known."""
@@ -159,8 +164,6 @@ class Executor(MigrationExecutor):
 
     def _steps_done(self, migration: Any) -> dict[int, str]:
         """The hash of each finished step, by its number."""
-        if not is_stepwise(migration):
-            return {}
         with self.connection.cursor() as cursor:
             cursor.execute(
                 f"SELECT step, statement_hash FROM {STEPS_TABLE} "
@@ -177,10 +180,10 @@ class Executor(MigrationExecutor):
                 [migration.app_label, migration.name, number, step.hash],
             )
 
-    def _record(self, migration: Any) -> None:
-        """Record the migration, and forget its steps."""
+    def _record(self, migration: Any, of: int) -> None:
+        """Record the migration, and forget its steps; ``of`` is their number."""
         self.record_migration(migration.app_label, migration.name)
-        if is_stepwise(migration):
+        if of > 1:
             with self.connection.cursor() as cursor:
                 cursor.execute(
                     f"DELETE FROM {STEPS_TABLE} WHERE app_label = %s AND name = %s",

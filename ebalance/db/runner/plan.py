@@ -221,7 +221,7 @@ def remove_trigger(plan: PlanExaminer, operation: Any, app_label: str) -> Iterat
 def add_field(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
     if plan.is_new(app_label, operation.model_name):
         return
-    field = operation.field
+    field: Any = operation.field
     if field.many_to_many:
         return
     column = f"column {plan.table(app_label, operation.model_name)}.{operation.name}"
@@ -250,8 +250,8 @@ def alter_field(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[
     if plan.is_new(app_label, operation.model_name):
         return
     model = plan.model(app_label, operation.model_name)
-    old = model._meta.get_field(operation.name)
-    new = plan.field_after(operation, app_label)
+    old: Any = model._meta.get_field(operation.name)
+    new: Any = plan.field_after(operation, app_label)
     table, column = model._meta.db_table, f"column {model._meta.db_table}.{old.column}"
     was, now = old.db_type(plan.connection), new.db_type(plan.connection)
     if old.column != new.column:

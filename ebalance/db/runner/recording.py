@@ -6,30 +6,61 @@ that is done first, so that a lock lasts as long as the SQL alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import groupby
 from typing import Any
 
 from django.db.migrations import RunPython
 
-from .statements import is_concurrent, is_validation
+from .statements import is_concurrent, is_validation, locked_tables
 
 
 class NeedsDatabase(Exception):
     """The SQL of an operation depends on statements that have not been executed yet."""
 
 
+type Part = str | Callable[[], None]
+
+
 @dataclass
 class Step:
     """What is executed together: SQL, and functions of RunPython, in their order."""
 
-    parts: list[str | Callable[[], None]] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
 
     @property
     def sql(self) -> str:
-        """The SQL of the step. One message for the server, if no function is in between."""
         return ";\n".join(part for part in self.parts if isinstance(part, str))
+
+    @property
+    def messages(self) -> Iterator[Part]:
+        """The parts; SQL between two functions is one message for the server."""
+        for is_sql, parts in groupby(self.parts, key=lambda part: isinstance(part, str)):
+            if is_sql:
+                yield ";\n".join(part for part in parts if isinstance(part, str))
+            else:
+                yield from parts
+
+    def by_table(self, stored: Collection[str]) -> list[Step]:
+        """The step as one step for each change of a table of ``stored``.
+
+        Clients lock tables in orders of their own. A transaction that holds one lock and waits for
+        the next one would meet them until one of the two gives up. A step with a function stays
+        as it is.
+        """
+        steps = [Step()]
+        locked: list[str] = []
+        for part in self.parts:
+            if not isinstance(part, str):
+                return [self]
+            tables = [table for table in locked_tables(part) if table in stored]
+            if tables and locked and tables != locked:
+                steps.append(Step())
+            locked = tables or locked
+            steps[-1].parts.append(part)
+        return steps
 
     @property
     def hash(self) -> str:
@@ -52,6 +83,7 @@ class Recorder:
     """
 
     connection: Any
+    batches = False  # statements are sent together later
 
     def __init__(self, connection: Any, *, is_stepwise: bool) -> None:
         super().__init__(connection, atomic=False)  # type: ignore[call-arg]
@@ -66,6 +98,8 @@ class Recorder:
         text = str(sql).strip().rstrip(";")
         if not text:
             return
+        if is_concurrent(text) and not self.is_stepwise:
+            text = text.replace("CONCURRENTLY ", "", 1)
         if is_alone := self.is_stepwise and (is_concurrent(text) or is_validation(text)):
             self.begin_step()
         self._add(text)
@@ -110,25 +144,28 @@ class Recorder:
         return super()._constraint_names(*args, **kwargs)  # type: ignore[misc]
 
 
-def record_steps(migration: Any, state: Any, connection: Any) -> tuple[list[Step], Any]:
+def record_steps(
+    migration: Any, state: Any, connection: Any, stored: Collection[str] | None
+) -> tuple[list[Step], Any]:
     """The steps of ``migration`` and the state after it. Raises NeedsDatabase.
 
-    ``state`` stays as it is.
+    ``stored`` are the tables that clients use; None in a first installation, which has no clients,
+    and where each migration is one transaction. ``state`` stays as it is.
     """
     # pgtrigger replaces the schema editor of the connection by a subclass that makes triggers.
     editor = type("RecordingSchemaEditor", (Recorder, connection.SchemaEditorClass), {})
-    recorder: Any = editor(connection, is_stepwise=is_stepwise(migration))
+    recorder: Any = editor(connection, is_stepwise=stored is not None and is_stepwise(migration))
     state = state.clone()
     for operation in migration.operations:
         before = state.clone()
         operation.state_forwards(migration.app_label, state)
         recorder.record(operation, migration.app_label, before, state)
     recorder.record_deferred()
-    return recorder.steps, state
+    return [each for step in recorder.steps for each in step.by_table(stored or ())], state
 
 
 def is_stepwise(migration: Any) -> bool:
-    """Whether the migration is several transactions."""
+    """Whether operations of the migration need several transactions."""
     return not migration.atomic or any(
         getattr(operation, "is_stepwise", False) for operation in migration.operations
     )

@@ -1,0 +1,80 @@
+"""A Contract runs after its expand step, its backfill and its release."""
+
+from __future__ import annotations
+
+import pytest
+
+from ebalance.db.operations import Contract
+
+from .support import Project
+
+COLUMN = 'migrations.AddField("service", "old", models.TextField(null=True))'
+DROP = 'migrations.RemoveField("service", "old")'
+
+
+def contract(arguments: str = "") -> str:
+    return f'Contract(expand="booking.0390", released="1.1.0"{arguments}), {DROP}'
+
+
+def test_expand_step_comes_in_an_earlier_run(project: Project) -> None:
+    project.add("booking", "0390_expand", COLUMN)
+    project.add("booking", "0391_contract", contract())
+    refusal = project.refusal()
+    assert "booking.0391_contract: removes what booking.0390 replaces" in refusal
+    assert "Deploy release 1.1.0 first" in refusal
+    assert "0390_expand" not in project.applied("booking")
+    project.migrate("booking", "0390")
+    assert project.refusal() == ""
+
+
+def test_check_that_selects_rows_refuses(project: Project) -> None:
+    project.add("booking", "0390_expand", COLUMN)
+    project.migrate()
+    project.add(
+        "booking",
+        "0391_contract",
+        contract(', check="SELECT slug FROM services WHERE old IS NOT NULL"'),
+    )
+    project.execute(
+        "INSERT INTO services (id, slug, title, description_markdown, format, duration_minutes, "
+        "price_amount, status, old) "
+        "VALUES (uuid7(), 'talk', 'Talk', 'Text', 'online', 50, 5000, 'draft', 'x')"
+    )
+    assert "would lose data: its check selects rows, the first is talk" in project.refusal()
+    project.execute("UPDATE services SET old = NULL")
+    assert project.refusal() == ""
+
+
+def test_contract_covers_its_own_losses_only(project: Project) -> None:
+    project.add("booking", "0390_expand", COLUMN)
+    project.migrate()
+    drop = "ALTER TABLE services DROP CONSTRAINT services_slug_is_slug"
+    project.add("booking", "0391_contract", contract() + f', migrations.RunSQL("{drop}", "")')
+    refusal = project.refusal()
+    assert "drops constraint services.services_slug_is_slug" in refusal
+    assert "services.old" not in refusal
+
+
+def test_unknown_expand_step_is_named(project: Project) -> None:
+    project.add("booking", "0390_expand", COLUMN)
+    project.add("booking", "0391_contract", contract().replace("0390", "0999"))
+    assert "a Contract for booking.0999, which is no migration" in project.refusal()
+
+
+@pytest.mark.parametrize("expand", ["", "booking", "booking.", ".0390"])
+def test_expand_names_a_migration(expand: str) -> None:
+    with pytest.raises(ValueError, match="is no migration"):
+        Contract(expand=expand, released="1.1.0")
+
+
+def test_release_is_named() -> None:
+    with pytest.raises(ValueError, match="released="):
+        Contract(expand="booking.0390", released="")
+
+
+def test_empty_database_takes_everything_at_once(project: Project, empty_database) -> None:
+    project.add("booking", "0390_expand", COLUMN)
+    project.add("booking", "0391_contract", contract())
+    project.database = empty_database
+    assert project.refusal() == ""
+    assert project.applied("booking")[-1] == "0391_contract"

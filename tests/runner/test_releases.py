@@ -1,0 +1,124 @@
+"""Released migrations stay as they are, and production only moves forward (migrations.md)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.core.management.base import CommandError
+from django.db.migrations.loader import MigrationLoader
+
+from ebalance.db.runner import releases
+from tests.advice import advises
+
+from .support import NOTE, Project
+
+TEXT = 'migrations.AddField("service", "extra", models.TextField(null=True))'
+
+
+@pytest.fixture
+def released(tmp_path: Path) -> Path:
+    """A root with one released migration."""
+    file = tmp_path / "booking" / "migrations" / "0301_booking.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("operations = []\n")
+    (tmp_path / releases.LOCK_FILE).write_text(
+        f"# a comment\n{releases.hash_of(file)}  1.0.0  booking/migrations/0301_booking.py\n"
+    )
+    return tmp_path
+
+
+def test_unchanged_release_passes(released: Path) -> None:
+    assert releases.changed_files(released) == []
+
+
+def test_edited_file_is_named(released: Path) -> None:
+    (released / "booking" / "migrations" / "0301_booking.py").write_text("operations = [1]\n")
+    assert releases.changed_files(released) == [
+        "booking/migrations/0301_booking.py was edited after release 1.0.0"
+    ]
+
+
+def test_deleted_file_is_named(released: Path) -> None:
+    (released / "booking" / "migrations" / "0301_booking.py").unlink()
+    assert releases.changed_files(released) == [
+        "booking/migrations/0301_booking.py of release 1.0.0 is missing"
+    ]
+
+
+def test_files_of_this_project_are_as_released() -> None:
+    assert releases.changed_files() == []
+    assert {each.release for each in releases.released_files()} >= {"1.0.0"}
+
+
+@advises
+def test_new_migrations_have_a_complete_rollback_note():
+    loader = MigrationLoader(None)
+    for (app, name), migration in sorted(loader.disk_migrations.items()):
+        if not (Path(app, "migrations") / f"{name}.py").exists() or migration.initial:
+            continue
+        if fault := releases.fault_of_note(releases.rollback_note(migration)):
+            yield f"{app}/migrations/{name}.py {fault}"
+
+
+@pytest.mark.parametrize(
+    ("note", "fault"),
+    [
+        (None, "has no rollback note"),
+        ("none", "has a placeholder"),
+        ("TODO", "has a placeholder"),
+        ("run `ALTER TABLE a DROP b`", "does not say what is lost"),
+        ("values of b are lost", "without the command"),
+        ("run `ALTER TABLE a DROP b`; the values of b are lost.", None),
+    ],
+)
+def test_rollback_note_names_command_and_loss(note: str | None, fault: str | None) -> None:
+    found = releases.fault_of_note(note)
+    assert found is None if fault is None else fault in (found or "")
+
+
+def test_edited_release_stops_migrate_everywhere(
+    project: Project, released: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.add("booking", "0390_extra", TEXT)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "ebalance.db.runner.executor.changed_files",
+            lambda: ["booking/migrations/0301_booking.py was edited after release 1.0.0"],
+        )
+        refusal = project.refusal(environment="dev")
+    assert "0301_booking.py was edited after release 1.0.0" in refusal
+    assert "new migration" in refusal
+    assert "0390_extra" not in project.applied("booking")
+    assert project.refusal(environment="dev") == ""
+
+
+def test_production_does_not_unapply(project: Project) -> None:
+    project.add("booking", "0390_extra", TEXT, note=NOTE)
+    project.migrate()
+    refusal = project.refusal("booking", "0301")
+    assert "booking.0390_extra: unapplying it would lose data" in refusal
+    assert "Go forward" in refusal
+    assert NOTE.removeprefix("Rollback note: ") in refusal
+    assert project.applied("booking")[-1] == "0390_extra"
+    # Elsewhere a developer may.
+    project.execute("DELETE FROM system_settings WHERE key = 'environment'")
+    project.migrate("booking", "0301", environment="dev")
+    assert project.applied("booking")[-1] == "0301_booking"
+
+
+def test_restored_copy_of_production_is_production(project: Project) -> None:
+    project.migrate(environment="prod")
+    project.add("booking", "0390_extra", TEXT)
+    project.migrate(environment="dev")
+    with pytest.raises(CommandError, match="unapplying it would lose data"):
+        project.migrate("booking", "0301", environment="dev")
+
+
+def test_stage_and_development_are_warned(project: Project) -> None:
+    project.add(
+        "booking", "0390_drops", 'migrations.RemoveField("service", "description_markdown")'
+    )
+    lines = project.migrate(environment="dev")
+    assert "Production refuses: booking.0390_drops: drops column services.description" in lines
+    assert project.applied("booking")[-1] == "0390_drops"
