@@ -15,8 +15,9 @@ TOKEN = re.compile(
       | '(?:[^']|'')*'
       | "(?:[^"]|"")*"
       | [^\W\d][\w$]*                 # a keyword or a name
-      | [()]
-      | .                             # part of a number or of an operator
+      | [(),]
+      | [^\s\w'"(),]+                 # an operator
+      | .                             # part of a number
     )""",
     re.VERBOSE | re.DOTALL,
 )
@@ -85,7 +86,7 @@ def simplified(group: Group) -> Group:
 def is_one(group: Group) -> bool:
     """Whether the group is one expression: not a row, a list or a query."""
     return bool(group.items) and not any(
-        word in QUERIES or word in {",", "*"} for word in map(word_of, group.items)
+        word in QUERIES or word == "," or word.endswith("*") for word in map(word_of, group.items)
     )
 
 

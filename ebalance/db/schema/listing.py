@@ -31,7 +31,8 @@ SETTINGS = {
 LONGEST_BODY = 100  # characters; a longer body is listed as its hash
 SHOWN = 90  # characters of a definition, in a difference
 WORDS_BEFORE = 4  # the first word that differs
-# Their objects are dropped and made with the table; their names begin with the table's.
+COMMENT_ON = "comment on "
+# Objects of these kinds are dropped with their table, and their names begin with its name.
 OF_A_TABLE = ("column", "constraint", "index", "trigger", "rule", "policy")
 
 
@@ -78,12 +79,14 @@ def _shortened(body: str) -> str:
 def differences(expected: list[str], live: list[str]) -> list[str]:
     """What distinguishes two listings: one line per object, which names the object first.
 
-    A missing or unknown table is one difference, without its columns, constraints and so on.
+    A missing or unknown object is one difference. Its comment gets no line, nor do the columns,
+    constraints and so on of a table.
     """
     wanted, existing = _by_object(expected), _by_object(live)
     lines = []
     for name in sorted(wanted.keys() | existing.keys()):
-        if (table := _table_of(name)) and (table in wanted) != (table in existing):
+        owner = _owner_of(name)
+        if (owner in wanted) != (owner in existing):
             continue
         if name not in existing:
             lines.append(f"{name}: missing")
@@ -99,18 +102,12 @@ def _by_object(lines: list[str]) -> dict[str, str]:
     return {name: text for name, _, text in (line.partition(": ") for line in lines)}
 
 
-def _table_of(name: str) -> str | None:
-    """The key of the table that this column, constraint, … or comment belongs to."""
+def _owner_of(name: str) -> str:
+    """The key of the object that is commented on, or of the table that has the column, index, …"""
+    if name.startswith(COMMENT_ON):
+        return name.removeprefix(COMMENT_ON)
     kind, _, rest = name.partition(" ")
-    if kind in OF_A_TABLE:
-        return f"table {rest.partition('.')[0]}"
-    if name.startswith("comment on table "):
-        return f"table {name.removeprefix('comment on table ')}"
-    if name.startswith("comment on column "):
-        return f"table {name.removeprefix('comment on column ').partition('.')[0]}"
-    if kind == "comment" and " on " in rest:
-        return f"table {name.rpartition(' on ')[2]}"
-    return None
+    return f"table {rest.partition('.')[0]}" if kind in OF_A_TABLE else ""
 
 
 def _in_brackets(text: str) -> str:

@@ -240,9 +240,18 @@ OTHERS = f"""
     FROM pg_event_trigger t
     WHERE {NOT_OF_EXTENSION.format(catalog="pg_event_trigger", alias="t")}
 """
+# Named as the line of the object: "comment on index TABLE.INDEX".
 COMMENTS = """
-    SELECT 'comment on ' || replace(i.type, 'table column', 'column'),
-           regexp_replace(i.identity, '(^| on )public[.]', '\\1'),
+    SELECT 'comment on ' || CASE i.type WHEN 'table column' THEN 'column'
+                                 WHEN 'table constraint' THEN 'constraint' ELSE i.type END,
+           coalesce(
+               (SELECT format('%I.%I', c.relname, x.relname)
+                FROM pg_index n JOIN pg_class c ON c.oid = n.indrelid
+                JOIN pg_class x ON x.oid = n.indexrelid
+                WHERE d.classoid = 'pg_class'::regclass AND n.indexrelid = d.objoid),
+               CASE d.classoid WHEN 'pg_proc'::regclass THEN d.objoid::regprocedure::text END,
+               regexp_replace(regexp_replace(i.identity, '^(.*) on public[.](.*)$', '\\2.\\1'),
+                              '^public[.]', '')),
            NULL, 'IS ' || quote_literal(d.description)
     FROM pg_description d
     CROSS JOIN LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) i
