@@ -43,7 +43,7 @@ def write_schema_files() -> list[Path]:
 
 
 def dump_schema(server: Server, url: str) -> str:
-    """What pg_dump of ``server`` prints of the schema, without lines that change each time."""
+    """The dump of the schema by the pg_dump of ``server``, without lines that change each time."""
     dump = server.cluster.run_program(
         "pg_dump", "--schema-only", "--no-owner", "--no-privileges", "--dbname", url
     )

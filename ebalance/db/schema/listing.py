@@ -77,7 +77,7 @@ def _shortened(body: str) -> str:
 
 
 def differences(expected: list[str], live: list[str]) -> list[str]:
-    """What distinguishes two listings: one line per object, which names the object first.
+    """The differences of two listings: one line per object, which names the object first.
 
     A missing or unknown object is one difference. Its comment gets no line, nor do the columns,
     constraints and so on of a table.
