@@ -172,7 +172,7 @@ of_migrated_database = pytest.mark.usefixtures("as_migrated")
 
 
 def check_command() -> tuple[str, str]:
-    """What `manage.py schema --check` writes, and the error that it ends with."""
+    """The output of `manage.py schema --check`, and the error that it ends with."""
     output = io.StringIO()
     try:
         call_command("schema", "--check", stdout=output)

@@ -7,8 +7,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from django.conf import settings
+from django.core.management import CommandError
 from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ from ebalance.db.schema import drift
 from ebalance.db.schema.expressions import flatten
 from ebalance.db.schema.listing import SETTINGS, schema_lines
 from ebalance.dev import schema_files
-from ebalance.dev.bundled import bundled_bin_dir
+from ebalance.dev.bundled import bundled_bin_dir, ensure_running
 from tests.clocks import restore_fact_clock
 from tests.databases import Database, Databases, default_connection_on
 from tests.processes import manage
@@ -159,6 +161,13 @@ def test_settings_of_the_session_change_no_line() -> None:
         assert execute("SELECT current_setting(%s) AS value", [name])[0]["value"] == value
 
 
+@pytest.mark.django_db
+def test_role_without_privileges_reads_the_same_lines() -> None:
+    lines = schema_lines()
+    execute("CREATE ROLE plain; SET LOCAL ROLE plain")
+    assert schema_lines() == lines
+
+
 def test_listing_leaves_the_session_as_it_was(
     fresh_database: Database, django_db_blocker: Any
 ) -> None:
@@ -183,7 +192,15 @@ def test_every_server_gives_the_committed_listing() -> None:
 def test_writing_gives_the_committed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, module in {"FILE": drift, "SQL_FILE": schema_files}.items():
         monkeypatch.setattr(module, name, tmp_path / getattr(module, name).name)
-    written = schema_files.write_schema_files()
+    server = ensure_running()
+    with psycopg.connect(**server.params, dbname="postgres", autocommit=True) as session:
+        session.execute("CREATE DATABASE schema_scratch")
+    with (
+        psycopg.connect(**server.params, dbname="schema_scratch"),
+        pytest.raises(CommandError, match="is running"),
+    ):
+        schema_files.write_schema_files()
+    written = schema_files.write_schema_files()  # drops the database of a run that was killed
     assert [path.name for path in written] == ["schema.catalog", "schema.sql"]
     assert sorted(tmp_path.iterdir()) == written
     for path in written:
