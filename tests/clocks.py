@@ -6,11 +6,14 @@ The template of the test databases has a ``fact_clock()`` that reads the setting
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 
 LATE = "2199-01-01Z"
@@ -38,3 +41,12 @@ def fact_clock_at(time: datetime | str) -> Iterator[None]:
         yield
     finally:
         _set(before or "")
+
+
+def restore_fact_clock() -> None:
+    """Make ``fact_clock()`` the function of the migrations again, in the connected database."""
+    path = Path(settings.BASE_DIR) / "identity" / "migrations" / "sql" / "0001_functions.sql"
+    pattern = r"CREATE (FUNCTION public\.fact_clock\(\).*?;)"
+    (definition,) = re.findall(pattern, path.read_text(), re.DOTALL)
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE OR REPLACE {definition}")

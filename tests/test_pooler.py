@@ -172,6 +172,7 @@ THROUGH_POOLER = {
     "reset_second_factor": [],
     "replay_erasures": ["--no-file"],
     "rotate_keys": [],
+    "schema": [],
     "verify_audit_log": [],
 }
 NEED_A_SESSION = {"migrate", "run"}

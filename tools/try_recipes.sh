@@ -108,9 +108,10 @@ edit tests/db/test_texts.py '    ("services", "offline_address"),' '    ("servic
     ("services", "offline_address"),'
 check tests/db/test_texts.py
 
-step "column 4: the data dictionary"
+step "column 4: the data dictionary and the schema"
 manage data_dictionary
-check tests/db/test_data_dictionary.py
+manage schema --write
+check tests/db/test_data_dictionary.py tests/db/test_schema_listing.py
 
 step "column 5: the translation"
 translate languages языки

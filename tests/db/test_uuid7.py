@@ -104,7 +104,7 @@ def test_sessions_never_make_the_same_key(fresh_database: Database) -> None:
 
 @pytest.mark.django_db
 def test_keys_stay_distinct_over_rollbacks() -> None:
-    """Before PostgreSQL 18 the last value is a session setting, which a rollback restores."""
+    """The last value is a session setting, which a rollback restores."""
     with connection.cursor() as cursor:
         seen = []
         for _ in range(50):
