@@ -157,6 +157,7 @@ def server_sessions() -> list[dict[str, Any]]:
 
 # Commands of the project that work through a pooler, with arguments. The others need a session.
 THROUGH_POOLER = {
+    "backfill": [],
     "data_dictionary": ["--check"],
     "erase_user": [],
     "expire_holds": [],
