@@ -68,8 +68,9 @@ class OperatorCommand(BaseCommand):
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         for number in self.numbers:
-            if (text := options[number.name]) is not None:
-                options[number.name] = whole_number(
+            key = number.name.replace("-", "_")
+            if (text := options[key]) is not None:
+                options[key] = whole_number(
                     text,
                     number.name,
                     of=number.of,

@@ -34,8 +34,10 @@ CREATE FUNCTION count_change() RETURNS trigger LANGUAGE plpgsql AS
 CREATE TRIGGER count_change AFTER UPDATE ON things FOR EACH ROW
     WHEN (NEW.new IS DISTINCT FROM OLD.new) EXECUTE FUNCTION count_change();
 INSERT INTO things (old) SELECT n FROM generate_series(1, %(rows)s) AS n;
-INSERT INTO django_migrations (app, name, applied) VALUES ('booking', '0399_things', now());
 """
+APPLIED = (
+    "INSERT INTO django_migrations (app, name, applied) VALUES ('booking', '0399_things', now())"
+)
 MIGRATION = """
 from django.db import migrations
 from ebalance.db.operations import Backfill
@@ -62,7 +64,7 @@ def write_migration(folder: Path, *operations: str, name: str = "0399_things") -
 
 def make_things(database: Any, rows: int) -> None:
     """A table of which every row needs the backfill, and a table that counts the changes."""
-    database.execute(THINGS.replace("%(rows)s", str(rows)))
+    database.execute(THINGS.replace("%(rows)s", str(rows)) + APPLIED)
 
 
 def start(database: Database, folder: Path, *arguments: str) -> subprocess.Popen[str]:

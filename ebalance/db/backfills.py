@@ -9,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import ProgrammingError, connection
+from django.db import DatabaseError, ProgrammingError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
 from django.utils.connection import ConnectionProxy
 from psycopg.errors import UndefinedColumn, UndefinedTable
+
+from ebalance.failures import database_error, is_outside
 
 from .operations import Backfill
 from .walks import COUNT_LIMITS, PROGRESS_LIMITS, KeyWalk, RowUnchanged, limited, quote, set_local
@@ -100,13 +102,21 @@ def remaining(job: Job) -> int:
 
 
 def is_obsolete(job: Job) -> bool:
-    """Whether a later migration has dropped the table, or a column that the job uses."""
+    """Whether a later migration has dropped the table, or a column that the job uses.
+
+    Raises BackfillError for other faults of its SQL. Needs the privileges of a run.
+    """
     try:
-        is_done(job)
-    except ProgrammingError as error:
-        if isinstance(error.__cause__, UndefinedColumn | UndefinedTable):
+        with limited(CHECK_LIMITS) as db:
+            db.execute(f"EXPLAIN UPDATE {quote(job.table)} SET {job.set} WHERE {job.where}")
+    except DatabaseError as error:
+        cause = database_error(error)
+        if isinstance(cause, UndefinedColumn | UndefinedTable):
             return True
-        raise
+        if not isinstance(error, ProgrammingError) or cause is None or is_outside(error):
+            raise
+        message = cause.diag.message_primary
+        raise BackfillError(f"The SQL of {job.name} is wrong: {message}") from None
     return False
 
 
@@ -152,12 +162,8 @@ class BackfillWalk(KeyWalk):
         )
 
     def begin(self) -> int:
-        """Start or continue the job; returns how many rows it has changed so far.
-
-        Raises ProgrammingError if the SQL of the job does not fit the table.
-        """
+        """Start or continue the job; returns how many rows it has changed so far."""
         with limited(PROGRESS_LIMITS) as db:
-            db.execute(f"EXPLAIN {self.update}", [[]])
             db.execute(
                 "INSERT INTO backfill_jobs AS job (name, table_name) VALUES (%s, %s) "
                 "ON CONFLICT (name) DO UPDATE "

@@ -293,10 +293,23 @@ def test_row_that_still_needs_it_after_its_change_is_refused() -> None:
 
 
 @pytest.mark.django_db
-def test_wrong_sql_is_refused_before_any_row_is_changed() -> None:
+@pytest.mark.parametrize(
+    ("assignment", "fault"),
+    [
+        ("new = old", None),
+        ("new = old::text", 'column "new" is of type integer but expression is of type text'),
+        ("new = nothing(old)", "function nothing(integer) does not exist"),
+        ("new = ", 'syntax error at or near "WHERE"'),
+    ],
+)
+def test_wrong_sql_is_named_before_any_row_is_changed(assignment: str, fault: str | None) -> None:
     make_things(connection.cursor(), rows=1)
-    with pytest.raises(ProgrammingError, match='column "nwe" of relation "things" does not exist'):
-        walk(job={"set": "nwe = old"})
+    if fault is None:
+        assert not backfills.is_obsolete(job(set=assignment))
+        return
+    with pytest.raises(BackfillError) as caught:
+        backfills.is_obsolete(job(set=assignment))
+    assert str(caught.value) == f"The SQL of {NAME} is wrong: {fault}"
 
 
 @pytest.mark.django_db

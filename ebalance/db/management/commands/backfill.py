@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import ProgrammingError, connection
+from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
 from ebalance.commands import (
@@ -19,7 +19,6 @@ from ebalance.commands import (
 from ebalance.db import backfills
 from ebalance.db.backfills import MEGABYTE, BackfillError, BackfillWalk, Job
 from ebalance.db.schema.privileges import RightsMissing, require_privileges
-from ebalance.failures import database_error, is_outside
 
 
 class Command(OperatorCommand):
@@ -67,6 +66,8 @@ class Command(OperatorCommand):
                 known = f"those are {', '.join(jobs)}" if jobs else "no migration declares one"
                 raise CommandError(f"{name!r} is no backfill; {known}.")
             chosen = [job for job in jobs.values() if name in (None, job.name)]
+            progress_table = [("backfill_jobs", "INSERT"), ("backfill_jobs", "UPDATE")]
+            require_privileges(progress_table, "a backfill")
             with locked_table_is_named():
                 if status:
                     self.list_jobs(chosen, loader)
@@ -74,11 +75,6 @@ class Command(OperatorCommand):
                     self.run_jobs(chosen, loader, is_named=name is not None, **options)
         except (BackfillError, RightsMissing) as error:
             raise CommandError(str(error)) from None
-        except ProgrammingError as error:
-            cause = database_error(error)
-            if cause is None or is_outside(error):
-                raise
-            raise CommandError(f"A backfill is wrong: {cause.diag.message_primary}") from None
 
     def list_jobs(self, jobs: list[Job], loader: MigrationLoader) -> None:
         for job in jobs:
@@ -96,11 +92,11 @@ class Command(OperatorCommand):
     ) -> None:
         if is_named and not jobs[0].is_applied(loader):
             raise CommandError(f"{jobs[0].name} is not applied: run `manage.py migrate` first.")
-        require_privileges([("backfill_jobs", "INSERT"), ("backfill_jobs", "UPDATE")], "a backfill")
         open_jobs = [
             job for job in jobs if job.is_applied(loader) and not backfills.is_obsolete(job)
         ]
-        require_privileges([(job.table, "UPDATE") for job in open_jobs], "a backfill")
+        if is_named and not open_jobs:
+            raise CommandError(f"{jobs[0].name} is over: a later migration dropped what it fills.")
         left = []
         with StopSignals() as stop:
             for job in open_jobs:
