@@ -3024,6 +3024,93 @@ COMMENT ON COLUMN public.availability_slots.created_at IS 'P0 · when the row wa
 
 
 --
+-- Name: backfill_jobs; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.backfill_jobs (
+    id uuid DEFAULT public.uuid7() NOT NULL,
+    name text NOT NULL,
+    table_name text NOT NULL,
+    cursor text,
+    rows_done bigint DEFAULT 0 NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT backfill_jobs_cursor_has_length CHECK ((length(cursor) <= 64)),
+    CONSTRAINT backfill_jobs_cursor_is_key CHECK ((cursor ~ '^([0-9]{1,10}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=.*[A-Za-z])[A-Za-z0-9_.:~-]+)$'::text)),
+    CONSTRAINT backfill_jobs_name_has_length CHECK ((length(name) <= 200)),
+    CONSTRAINT backfill_jobs_name_names_a_job CHECK ((name ~ '^[a-z][a-z0-9_]*(\.[a-z0-9_]+)?$'::text)),
+    CONSTRAINT backfill_jobs_rows_done_in_range CHECK ((rows_done >= 0)),
+    CONSTRAINT backfill_jobs_table_name_has_length CHECK ((length(table_name) <= 60)),
+    CONSTRAINT backfill_jobs_table_name_is_code CHECK (public.is_code(table_name)),
+    CONSTRAINT backfill_jobs_times_finite CHECK ((public.is_finite(started_at) AND public.is_finite(updated_at) AND public.is_finite(finished_at)))
+);
+
+
+--
+-- Name: TABLE backfill_jobs; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.backfill_jobs IS 'Backfills, which fill columns of stored rows';
+
+
+--
+-- Name: COLUMN backfill_jobs.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.backfill_jobs.id IS 'P0 · UUIDv7, sortable by time';
+
+
+--
+-- Name: COLUMN backfill_jobs.name; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.backfill_jobs.name IS 'P0 · name of the job: app and migration, unless the migration gives another';
+
+
+--
+-- Name: COLUMN backfill_jobs.table_name; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.backfill_jobs.table_name IS 'P0 · table';
+
+
+--
+-- Name: COLUMN backfill_jobs.cursor; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.backfill_jobs.cursor IS 'P0 · key of the last row that this pass has done, if a pass is running';
+
+
+--
+-- Name: COLUMN backfill_jobs.rows_done; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.backfill_jobs.rows_done IS 'P0 · rows changed so far';
+
+
+--
+-- Name: COLUMN backfill_jobs.started_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.backfill_jobs.started_at IS 'P0 · when it began, UTC';
+
+
+--
+-- Name: COLUMN backfill_jobs.updated_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.backfill_jobs.updated_at IS 'P0 · when the row was last written, UTC; kept by the database';
+
+
+--
+-- Name: COLUMN backfill_jobs.finished_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.backfill_jobs.finished_at IS 'P0 · when no row was left, UTC; empty if rows are left';
+
+
+--
 -- Name: consents; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -5780,6 +5867,77 @@ COMMENT ON COLUMN public.message_templates.created_at IS 'P0 · when the row was
 
 
 --
+-- Name: migration_steps; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.migration_steps (
+    id uuid DEFAULT public.uuid7() NOT NULL,
+    app_label text NOT NULL,
+    name text NOT NULL,
+    step integer NOT NULL,
+    statement_hash text NOT NULL,
+    finished_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT migration_steps_app_label_has_length CHECK ((length(app_label) <= 60)),
+    CONSTRAINT migration_steps_app_label_is_code CHECK (public.is_code(app_label)),
+    CONSTRAINT migration_steps_name_has_length CHECK ((length(name) <= 200)),
+    CONSTRAINT migration_steps_name_names_a_migration CHECK ((name ~ '^[0-9]{4}(_[a-z0-9]+)+$'::text)),
+    CONSTRAINT migration_steps_statement_hash_has_length CHECK ((length(statement_hash) <= 64)),
+    CONSTRAINT migration_steps_statement_hash_is_sha256 CHECK ((statement_hash ~ '^[0-9a-f]{64}$'::text)),
+    CONSTRAINT migration_steps_step_in_range CHECK ((step >= 1)),
+    CONSTRAINT migration_steps_times_finite CHECK (public.is_finite(finished_at))
+);
+
+
+--
+-- Name: TABLE migration_steps; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.migration_steps IS 'Finished steps of migrations that are still running';
+
+
+--
+-- Name: COLUMN migration_steps.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.migration_steps.id IS 'P0 · UUIDv7, sortable by time';
+
+
+--
+-- Name: COLUMN migration_steps.app_label; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.migration_steps.app_label IS 'P0 · app of the migration';
+
+
+--
+-- Name: COLUMN migration_steps.name; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.migration_steps.name IS 'P0 · name of the migration';
+
+
+--
+-- Name: COLUMN migration_steps.step; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.migration_steps.step IS 'P0 · number of the step, from 1';
+
+
+--
+-- Name: COLUMN migration_steps.statement_hash; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.migration_steps.statement_hash IS 'P0 · SHA-256 of the SQL of the step, hexadecimal';
+
+
+--
+-- Name: COLUMN migration_steps.finished_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.migration_steps.finished_at IS 'P0 · when the step was finished, UTC';
+
+
+--
 -- Name: outbox_events; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -7696,6 +7854,22 @@ ALTER TABLE ONLY public.availability_slots
 
 
 --
+-- Name: backfill_jobs backfill_jobs_name_unique; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.backfill_jobs
+    ADD CONSTRAINT backfill_jobs_name_unique UNIQUE (name);
+
+
+--
+-- Name: backfill_jobs backfill_jobs_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.backfill_jobs
+    ADD CONSTRAINT backfill_jobs_pkey PRIMARY KEY (id);
+
+
+--
 -- Name: consents consents_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -8197,6 +8371,22 @@ ALTER TABLE ONLY public.message_templates
 
 ALTER TABLE ONLY public.message_templates
     ADD CONSTRAINT message_templates_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: migration_steps migration_steps_once; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.migration_steps
+    ADD CONSTRAINT migration_steps_once UNIQUE (app_label, name, step);
+
+
+--
+-- Name: migration_steps migration_steps_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.migration_steps
+    ADD CONSTRAINT migration_steps_pkey PRIMARY KEY (id);
 
 
 --
@@ -10816,6 +11006,76 @@ COMMENT ON TRIGGER availability_slots_status_transition ON public.availability_s
 
 
 --
+-- Name: backfill_jobs backfill_jobs_finished_at_not_ahead; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER backfill_jobs_finished_at_not_ahead AFTER INSERT OR UPDATE OF finished_at ON public.backfill_jobs FOR EACH ROW WHEN ((new.finished_at > (public.fact_clock() + '00:05:00'::interval))) EXECUTE FUNCTION public.refuse_new_value('backfill_jobs_finished_at_not_ahead', 'finished_at', 'This time lies ahead of the clock');
+
+
+--
+-- Name: TRIGGER backfill_jobs_finished_at_not_ahead ON backfill_jobs; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER backfill_jobs_finished_at_not_ahead ON public.backfill_jobs IS 'ee9443855451a6e65e1895c961f761697c2a31f9';
+
+
+--
+-- Name: backfill_jobs backfill_jobs_id_stays; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER backfill_jobs_id_stays BEFORE UPDATE OF id ON public.backfill_jobs FOR EACH ROW WHEN ((old.id IS DISTINCT FROM new.id)) EXECUTE FUNCTION public.refuse('backfill_jobs_id_stays', 'id', 'The key of a record never changes');
+
+
+--
+-- Name: TRIGGER backfill_jobs_id_stays ON backfill_jobs; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER backfill_jobs_id_stays ON public.backfill_jobs IS 'd74c4403db065218e6970dae8e5330da9030d41a';
+
+
+--
+-- Name: backfill_jobs backfill_jobs_started_at_not_ahead; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER backfill_jobs_started_at_not_ahead AFTER INSERT OR UPDATE OF started_at ON public.backfill_jobs FOR EACH ROW WHEN ((new.started_at > (public.fact_clock() + '00:05:00'::interval))) EXECUTE FUNCTION public.refuse_new_value('backfill_jobs_started_at_not_ahead', 'started_at', 'This time lies ahead of the clock');
+
+
+--
+-- Name: TRIGGER backfill_jobs_started_at_not_ahead ON backfill_jobs; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER backfill_jobs_started_at_not_ahead ON public.backfill_jobs IS '125a37bd0d51dabd14339339294c779db98de257';
+
+
+--
+-- Name: backfill_jobs backfill_jobs_touch_updated_at; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER backfill_jobs_touch_updated_at BEFORE UPDATE ON public.backfill_jobs FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+
+
+--
+-- Name: TRIGGER backfill_jobs_touch_updated_at ON backfill_jobs; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER backfill_jobs_touch_updated_at ON public.backfill_jobs IS '6be148629a294f023161eaf9c82086a56c670f08';
+
+
+--
+-- Name: backfill_jobs backfill_jobs_updated_at_not_ahead; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER backfill_jobs_updated_at_not_ahead AFTER INSERT OR UPDATE OF updated_at ON public.backfill_jobs FOR EACH ROW WHEN ((new.updated_at > (public.fact_clock() + '00:05:00'::interval))) EXECUTE FUNCTION public.refuse_new_value('backfill_jobs_updated_at_not_ahead', 'updated_at', 'This time lies ahead of the clock');
+
+
+--
+-- Name: TRIGGER backfill_jobs_updated_at_not_ahead ON backfill_jobs; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER backfill_jobs_updated_at_not_ahead ON public.backfill_jobs IS '6070b57678a67a6b212a689e348371d2a9f47cc3';
+
+
+--
 -- Name: consents consents_are_evidence; Type: TRIGGER; Schema: public; Owner: -
 --
 
@@ -12675,6 +12935,34 @@ CREATE CONSTRAINT TRIGGER message_templates_update_audited AFTER UPDATE ON publi
 --
 
 COMMENT ON TRIGGER message_templates_update_audited ON public.message_templates IS '94d6d00e60864515c2daf2f741daa870bef30279';
+
+
+--
+-- Name: migration_steps migration_steps_finished_at_not_ahead; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER migration_steps_finished_at_not_ahead AFTER INSERT OR UPDATE OF finished_at ON public.migration_steps FOR EACH ROW WHEN ((new.finished_at > (public.fact_clock() + '00:05:00'::interval))) EXECUTE FUNCTION public.refuse_new_value('migration_steps_finished_at_not_ahead', 'finished_at', 'This time lies ahead of the clock');
+
+
+--
+-- Name: TRIGGER migration_steps_finished_at_not_ahead ON migration_steps; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER migration_steps_finished_at_not_ahead ON public.migration_steps IS 'd36ed60ad9e3b6faf501e79f52763370a27f3f6a';
+
+
+--
+-- Name: migration_steps migration_steps_id_stays; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER migration_steps_id_stays BEFORE UPDATE OF id ON public.migration_steps FOR EACH ROW WHEN ((old.id IS DISTINCT FROM new.id)) EXECUTE FUNCTION public.refuse('migration_steps_id_stays', 'id', 'The key of a record never changes');
+
+
+--
+-- Name: TRIGGER migration_steps_id_stays ON migration_steps; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER migration_steps_id_stays ON public.migration_steps IS 'aed0599cbc9c411934e190c9d5db3975a742053d';
 
 
 --

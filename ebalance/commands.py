@@ -16,12 +16,15 @@ from dataclasses import KW_ONLY, dataclass
 from threading import Event
 from typing import Any
 
+import psycopg
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError
 from tqdm import tqdm
 
-from .failures import Skipped, reason_of
+from .failures import reason_of
 
 LARGEST_BATCH = 10_000  # rows
+LONGEST_PAUSE = 60_000  # milliseconds
 SKIPPED = "skipped"  # the outcome of a row that could not be written
 SHOWN = 50  # items that are listed one by one; the others are counted
 LINE_EVERY = 5.0  # seconds, where no terminal shows a bar
@@ -65,8 +68,9 @@ class OperatorCommand(BaseCommand):
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         for number in self.numbers:
-            if (text := options[number.name]) is not None:
-                options[number.name] = whole_number(
+            key = number.name.replace("-", "_")
+            if (text := options[key]) is not None:
+                options[key] = whole_number(
                     text,
                     number.name,
                     of=number.of,
@@ -107,7 +111,7 @@ class OperatorCommand(BaseCommand):
                 tick(1)
         return outcomes
 
-    def list_skipped(self, skipped: Skipped, table: str = "") -> None:
+    def list_skipped(self, skipped: Mapping[Any, str], table: str = "") -> None:
         """Write the ids and reasons of rows that could not be written, up to SHOWN."""
         for key, reason in [*skipped.items()][:SHOWN]:
             self.stderr.write(f"  {f'{table} {key}'.strip()}: {reason}")
@@ -162,6 +166,17 @@ class StopSignals:
         self.number = number
         self.asked.set()
         signal.signal(number, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def locked_table_is_named() -> Iterator[None]:
+    """Raise CommandError in place of a lock timeout, which only a lock of a whole table causes."""
+    try:
+        yield
+    except OperationalError as error:
+        if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+            raise
+        raise CommandError("Another session has locked a whole table; try again later.") from None
 
 
 @contextlib.contextmanager

@@ -32,6 +32,7 @@ from ebalance.db.backend.direct import is_pooled, use_direct_connection
 from ebalance.db.database_url import parse_database_url
 from ebalance.privacy.exports import request_export
 from identity.models import DataExportRequest
+from tests.backfilling import FILL, ended, make_things, running, start, write_migration
 from tests.databases import Database, default_connection_on
 from tests.factories import (
     DeepLinkFactory,
@@ -157,6 +158,7 @@ def server_sessions() -> list[dict[str, Any]]:
 
 # Commands of the project that work through a pooler, with arguments. The others need a session.
 THROUGH_POOLER = {
+    "backfill": [],
     "data_dictionary": ["--check"],
     "erase_user": [],
     "expire_holds": [],
@@ -256,6 +258,29 @@ def test_killed_purge_stops_no_later_one_behind_a_pooler(pooler: Pooler) -> None
     assert execute("SELECT FROM deep_links") == []
     assert execute("SELECT FROM leases") == []
     assert advisory_locks() == []
+
+
+@needs_pgbouncer
+@pytest.mark.slow
+def test_backfill_is_killed_and_finished_behind_a_pooler(pooler: Pooler, tmp_path: Path) -> None:
+    write_migration(tmp_path, FILL.format(""))
+    make_things(connection.cursor(), rows=400)
+    pooled = Database(pooler.database.name, pooler.database.params, pooler.url)
+    options = ("--batch", "3", "--max-lag", "1000000")
+    with busy_clients(pooler):
+        with running(pooled, tmp_path, *options, "--pause", "60000") as process:
+            assert eventually(lambda: execute("SELECT FROM changes") == [{}] * 3)
+            process.kill()
+        runs = [start(pooled, tmp_path, *options) for _ in range(2)]
+        assert [ended(process)[0] for process in runs] == [0, 0]
+    assert execute("SELECT count(*) AS n, count(DISTINCT id) AS rows FROM changes") == [
+        {"n": 400, "rows": 400}
+    ]
+    assert execute("SELECT FROM things WHERE new IS DISTINCT FROM old") == []
+    assert advisory_locks() == []
+    # The limits of a batch leave no trace in the sessions of the pooler.
+    with psycopg.connect(pooler.conninfo, prepare_threshold=None) as session:
+        assert session.execute("SHOW lock_timeout").fetchone() == ("0",)
 
 
 # -- conventions ----------------------------------------------------------------------------------

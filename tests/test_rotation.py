@@ -26,8 +26,8 @@ from ebalance import commands
 from ebalance.db.encryption import envelope, keys
 from ebalance.db.encryption.fields import BlindToken, Plaintext, SealedField, protected_fields
 from ebalance.db.encryption.keys import Key, Keyring
-from ebalance.db.encryption.rotation import PAUSE, Rotation, sealed_models, shares
-from ebalance.db.management.commands import rotate_keys
+from ebalance.db.encryption.rotation import Rotation, sealed_models, shares
+from ebalance.db.walks import PAUSE
 from tests import live_writer
 from tests.databases import Database, default_connection_on
 from tests.factories import (
@@ -239,7 +239,7 @@ def test_contact_is_searchable_throughout_a_rotation(deploy_rings: Any) -> None:
     assert search() == expected
     rotation = Rotation(LeadIdentity, batch=2)
     rotation.begin()
-    rotation.move_batch()
+    rotation.run_batch()
     assert key_ids(LeadIdentity) == {"k1", "k2"}
     assert search() == expected
     rotation.run()
@@ -313,7 +313,7 @@ def test_other_columns_of_a_damaged_row_move(deploy_rings: Any) -> None:
     execute("UPDATE lead_identities SET email_encrypted = %s", [text])
     deploy_rings(NEW_RINGS)
     rotation = rotate(LeadIdentity)
-    assert [*rotation.left] == [row.pk]
+    assert [*rotation.refused] == [row.pk]
     assert {str(s.field.name): s.key_id for s in shares(LeadIdentity)} == {
         "email_encrypted": "k1",
         "email_bidx": "k1",  # its source does not open
@@ -348,7 +348,7 @@ def test_rotation_without_the_old_key_writes_nothing(
 
 @pytest.mark.django_db
 def test_many_damaged_rows_are_counted(deploy_rings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rotate_keys, "SHOWN", 2)
+    monkeypatch.setattr(commands, "SHOWN", 2)
     for _ in range(5):
         LeadNoteFactory()
     deploy_rings({**RINGS, "ENCRYPTION": keys.generate("k2")})
@@ -422,8 +422,8 @@ def test_run_resumes_at_the_end_of_the_previous_one(deploy_rings: Any) -> None:
     deploy_rings(NEW_RINGS)
     killed = Rotation(LeadNote, batch=2)
     killed.begin()
-    killed.move_batch()
-    killed.move_batch()
+    killed.run_batch()
+    killed.run_batch()
     resumed = Rotation(LeadNote, batch=2)
     assert resumed.begin() == 4
     assert resumed.cursor == killed.cursor
@@ -438,7 +438,7 @@ def test_rotation_killed_after_its_last_batch_is_closed(deploy_rings: Any) -> No
     deploy_rings(NEW_RINGS)
     killed = Rotation(LeadNote, batch=2)
     killed.begin()
-    killed.move_batch()
+    killed.run_batch()
     assert "Everything" in command()
     assert [row["is_open"] for row in rotations()] == [False]
 
@@ -451,7 +451,7 @@ def test_run_to_other_keys_ends_the_previous_one(deploy_rings: Any) -> None:
     deploy_rings(NEW_RINGS)
     first = Rotation(LeadNote, batch=1)
     first.begin()
-    first.move_batch()
+    first.run_batch()
     deploy_rings({**NEW_RINGS, "ENCRYPTION": f"{keys.generate('k3')},{NEW_RINGS['ENCRYPTION']}"})
     second = Rotation(LeadNote, batch=1)
     assert second.begin() == 0
@@ -628,7 +628,7 @@ def test_only_a_rotation_moves_a_submitted_form_to_another_key(
     assert is_refused(update, [resealed(form), form.pk])
     rotation = Rotation(type(form), batch=1)
     rotation.begin()
-    rotation.move_batch()
+    rotation.run_batch()
     assert opened(form) == before
     # Even during an open rotation, only its batches move a value.
     assert is_refused(update, [resealed(other), other.pk])
@@ -763,7 +763,7 @@ def test_locked_row_is_skipped_and_moved_later(
     deploy_rings(NEW_RINGS)
     waits: list[float] = []
     clock = SimpleNamespace(monotonic=lambda: sum(waits))
-    monkeypatch.setattr("ebalance.db.encryption.rotation.time", clock)
+    monkeypatch.setattr("ebalance.db.walks.time", clock)
     with locked(committed, "lead_notes", rows[1].pk):
         assert rotate(LeadNote, patience=0.5, stop=OnWait(waits.append)).done == 4
         assert 0.5 < sum(waits) <= 0.5 + PAUSE + 1e-6
@@ -780,7 +780,7 @@ def test_row_is_locked_between_its_read_and_its_write(
 ) -> None:
     row = LeadNoteFactory()
     deploy_rings(NEW_RINGS)
-    write, refusals = Rotation._write, []
+    write, refusals = Rotation._update, []
 
     def late(rotation: Rotation, renewed: list[Any]) -> int:
         update = "UPDATE lead_notes SET created_at = now() WHERE id = %s"
@@ -791,7 +791,7 @@ def test_row_is_locked_between_its_read_and_its_write(
         refusals.append(caught.value)
         return write(rotation, renewed)
 
-    monkeypatch.setattr(Rotation, "_write", late)
+    monkeypatch.setattr(Rotation, "_update", late)
     assert rotate(LeadNote).done == len(refusals) == 1
 
 
@@ -800,7 +800,7 @@ def test_value_is_written_only_over_the_value_that_was_read(deploy_rings: Any) -
     changed, same = LeadNoteFactory(), LeadNoteFactory()
     deploy_rings(NEW_RINGS)
     rotation = Rotation(LeadNote, batch=2)
-    renewed = [*rotation._renewed(rotation._rows(None, lock=""))]
+    renewed = [*rotation._renewed(rotation._rows(rotation.find(2), lock=""))]
     changed.note_encrypted = Plaintext("Уже другая заметка.")
     changed.save()
     before = opened(same)

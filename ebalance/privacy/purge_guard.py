@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from threading import Event
 from typing import Any
 
-from django.db import connection
-
 from audit.services import leases
 from ebalance.db.schema.data_map import Table
+from ebalance.db.schema.privileges import require_privileges
 from ebalance.db.schema.retention import Purged
 
 LEASE = "purge_expired"  # one purge at a time in a database
@@ -21,29 +20,15 @@ class AlreadyRunning(Exception):
     """Another run is purging this database. The message names it."""
 
 
-class RightsMissing(Exception):
-    """The connected role may not purge, or a table does not exist yet."""
-
-
 def check_rights(chosen: Sequence[Table], *, dry_run: bool = False) -> None:
     """Raise RightsMissing unless the connected role may purge, or count, these tables."""
     # Locking a row needs the right to UPDATE as well.
     privileges = ("SELECT",) if dry_run else ("SELECT", "UPDATE", "DELETE")
-    needed = {(table.name, privilege): None for table in chosen for privilege in privileges}
+    needed = [(table.name, privilege) for table in chosen for privilege in privileges]
     for table in () if dry_run else chosen:
         if isinstance(table.retention, Purged) and (totals := table.retention.totals):
-            needed |= {(totals.table, privilege): None for privilege in ("INSERT", "UPDATE")}
-    for name, _privilege in needed:
-        if _row("SELECT to_regclass(%s)", name) == (None,):
-            raise RightsMissing(f"{name} does not exist yet: run `manage.py migrate` first.")
-    may = "SELECT has_table_privilege(%s, %s)"
-    if denied := [right for right in needed if _row(may, *right) == (False,)]:
-        name, privilege = denied[0]
-        (role,) = _row("SELECT current_user")
-        more = f" ({len(denied)} such rights are missing)" if len(denied) > 1 else ""
-        raise RightsMissing(
-            f"{role} may not {privilege} {name}{more}: a purge is for the owner of the tables."
-        )
+            needed += [(totals.table, privilege) for privilege in ("INSERT", "UPDATE")]
+    require_privileges(needed, "a purge")
 
 
 @contextmanager
@@ -79,9 +64,3 @@ def _describe(other: Any) -> str:
         f"Another purge of this database is running: process {process}, lease until "
         f"{until:%H:%M:%S} UTC."
     )
-
-
-def _row(query: str, *params: Any) -> Any:
-    with connection.cursor() as db:
-        db.execute(query, params)
-        return db.fetchone()

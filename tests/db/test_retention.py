@@ -260,8 +260,10 @@ def plans_of_a_batch(name: str, end: Any) -> list[tuple[str, str]]:
 
     purge = retention.purge_of(named(name), now=retention.database_time(), batch=500, stop=None)
     with connection.execute_wrapper(keep):
-        purge._batch(end, "", None, 500, [])
-        purge._batch(end, ">=", purge.now, 500, [])
+        purge.begin_pass(end)
+        purge.change(purge.find(500))
+        purge.begin, purge.at = ">=", purge.now
+        purge.change(purge.find(500))
     assert len(seen) == 2
     plans = []
     for sql, params in seen:

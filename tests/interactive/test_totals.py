@@ -94,7 +94,7 @@ def test_purge_adds_equal_runs_to_one_total() -> None:
     InteractiveRunFactory(**{**same, "interactive_definition": InteractiveDefinitionFactory()})
     expected = as_set(BY_DAY)
     assert len(expected) == 7
-    assert purge("interactive_runs").removed == 10
+    assert purge("interactive_runs").done == 10
     assert as_set(TOTALS) == expected
     assert execute("SELECT FROM interactive_runs") == []
 

@@ -339,7 +339,7 @@ def test_total_is_kept_for_thirteen_months_of_moscow_time(utc: str, day: str) ->
         InteractiveRunTotalFactory(day=first - timedelta(days=1)),
     )
     with touches("interactive_run_totals"):
-        assert purge("interactive_run_totals", now=datetime.fromisoformat(utc)).removed == 1
+        assert purge("interactive_run_totals", now=datetime.fromisoformat(utc)).done == 1
     assert exists(kept)
     assert not exists(expired)
 
@@ -352,9 +352,7 @@ def test_month_is_a_calendar_month() -> None:
     kept = AnalyticsEventFactory(received_at=end)
     AnalyticsEventFactory(received_at=end - INSTANT)
     assert (
-        retention.purge_of(
-            named("analytics_events"), now=now, batch=1, stop=Event()
-        ).count_expired()
+        retention.purge_of(named("analytics_events"), now=now, batch=1, stop=Event()).remaining()
         == 1
     )
     assert exists(kept)
@@ -507,7 +505,7 @@ def test_oldest_rows_are_purged_first() -> None:
     )
     made.run(lambda rows: stop.set())
     assert [exists(row) for row in rows] == [False, False, False, True]
-    assert made.removed == 3
+    assert made.done == 3
 
 
 @pytest.mark.django_db
@@ -519,8 +517,8 @@ def test_row_that_expires_meanwhile_is_left_to_the_next_run(
         DeepLinkFactory(created_at=now - timedelta(days=1), expires_at=now + n * INSTANT)
         for n in (-1, 0, 1)
     ]
-    assert purge("deep_links", now=now).removed == 1
-    assert purge("deep_links", now=now + INSTANT).removed == 1
+    assert purge("deep_links", now=now).done == 1
+    assert purge("deep_links", now=now + INSTANT).done == 1
     assert [exists(row) for row in rows] == [False, False, True]
 
 
@@ -532,7 +530,7 @@ def test_row_protected_by_a_rule_does_not_stop_others(monkeypatch: pytest.Monkey
     execute("CREATE TABLE clicks (link text CONSTRAINT clicks_link_fk REFERENCES deep_links)")
     execute("INSERT INTO clicks VALUES (%s), (%s)", [rows[1].pk, rows[4].pk])
     made = purge("deep_links")
-    assert (made.removed, made.left, made.rules) == (4, 2, {"clicks_link_fk"})
+    assert (made.done, made.left, made.rules) == (4, 2, {"clicks_link_fk"})
     output, error = refused("--table", "deep_links")
     assert output.splitlines() == [
         "deep_links: 0 rows purged.",
@@ -552,7 +550,7 @@ def test_rows_with_equal_times_are_purged_in_batches() -> None:
         named("outbox_events"), now=retention.database_time(), batch=2, stop=Event()
     )
     made.run(ticks.append)
-    assert (ticks, made.removed, made.left) == ([2, 2, 2, 1], 7, 0)
+    assert (ticks, made.done, made.left) == ([2, 2, 2, 1], 7, 0)
 
 
 @pytest.mark.django_db

@@ -136,7 +136,7 @@ def test_locked_row_is_skipped_and_reported(
     rows = [InteractiveRunFactory(started_at=ago(days=100 - n)) for n in range(5)]
     with holding(committed, HOLD, rows[1].pk):
         made = purge("interactive_runs", batch=2)
-        assert (made.removed, made.left, made.rules) == (4, 1, set())
+        assert (made.done, made.left, made.rules) == (4, 1, set())
         output, error = refused()
     assert "interactive_runs: 0 rows purged." in output
     assert error.splitlines() == [
@@ -153,7 +153,7 @@ def test_row_unlocked_in_time_is_purged_in_the_same_run(committed: Database) -> 
     rows = [InteractiveRunFactory(started_at=ago(days=100)) for _ in range(3)]
     with holding(committed, HOLD, rows[0].pk) as other:
         stop = OnWait(lambda _pause: other.rollback())
-        assert purge("interactive_runs", patience=30.0, stop=stop).removed == 3
+        assert purge("interactive_runs", patience=30.0, stop=stop).done == 3
 
 
 def test_question_with_a_locked_answer_is_skipped(committed: Database) -> None:
@@ -167,9 +167,9 @@ def test_question_with_a_locked_answer_is_skipped(committed: Database) -> None:
     answer = rows[2].answers.get().pk
     # rotate_keys and the form of an answer take the same lock.
     with holding(committed, "SELECT FROM question_answers WHERE id = %s FOR UPDATE", answer):
-        assert purge("anonymous_questions").removed == 4
+        assert purge("anonymous_questions").done == 4
         assert [exists(row) for row in rows] == [False, False, True, False, False]
-    assert purge("anonymous_questions").removed == 1
+    assert purge("anonymous_questions").done == 1
     assert execute("SELECT FROM question_answers") == []
 
 
@@ -193,7 +193,7 @@ def test_slow_batch_is_cancelled_and_made_smaller(
         named("deep_links"), now=retention.database_time(), batch=100, stop=threading.Event()
     )
     made.run(ticks.append)
-    assert (made.removed, made.left, sum(ticks)) == (7, 0, 7)
+    assert (made.done, made.left, sum(ticks)) == (7, 0, 7)
     assert max(ticks) <= 2
     # A single row may take as long as it needs.
     DeepLinkFactory(created_at=at, expires_at=ago(days=2))
@@ -201,7 +201,7 @@ def test_slow_batch_is_cancelled_and_made_smaller(
         "CREATE OR REPLACE FUNCTION public.dawdle() RETURNS trigger LANGUAGE plpgsql AS "
         "$$BEGIN PERFORM pg_sleep(0.4); RETURN OLD; END $$"
     )
-    assert purge("deep_links").removed == 1
+    assert purge("deep_links").done == 1
 
 
 def test_session_that_locks_an_answer_gets_its_question(committed: Database) -> None:
@@ -232,10 +232,10 @@ def test_session_that_locks_an_answer_gets_its_question(committed: Database) -> 
 
         writer = threading.Thread(target=write)
         writer.start()
-        assert purge("anonymous_questions").removed == 2
+        assert purge("anonymous_questions").done == 2
         writer.join(HANG_TIMEOUT)
     assert outcome == ["done"]
-    assert purge("anonymous_questions").removed == 1
+    assert purge("anonymous_questions").done == 1
 
 
 def test_locked_table_is_given_up(committed: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,8 +252,8 @@ def test_locked_table_is_given_up(committed: Database, monkeypatch: pytest.Monke
     # Under a lock that admits readers the rows are counted, and kept.
     with holding(committed, "LOCK TABLE deep_links IN SHARE MODE"):
         made = purge("deep_links")
-        assert (made.removed, made.left) == (0, 1)
-    assert purge("deep_links").removed == 1
+        assert (made.done, made.left) == (0, 1)
+    assert purge("deep_links").done == 1
 
 
 def test_old_snapshot_does_not_stop_a_purge(committed: Database) -> None:
@@ -263,7 +263,7 @@ def test_old_snapshot_does_not_stop_a_purge(committed: Database) -> None:
         dump.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         dump.execute("SELECT count(*) FROM interactive_runs")
         made = purge("interactive_runs", batch=100)
-        assert (made.removed, made.left) == (3_000, 0)
+        assert (made.done, made.left) == (3_000, 0)
         seen = dump.execute(
             "SELECT (SELECT count(*) FROM interactive_runs), (SELECT count(*) FROM "
             "interactive_run_totals)"

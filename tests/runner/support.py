@@ -52,6 +52,12 @@ class Migration(migrations.Migration):
 '''
 NOTE = "Rollback note: run `DROP TABLE what_it_made`; nothing is lost."
 
+SERVICE = """
+    INSERT INTO services (id, slug, title, description_markdown, format, duration_minutes,
+                          price_amount, status)
+    VALUES (uuid7(), 'talk', 'Talk', 'Text', 'online', 50, 5000, 'draft')
+"""
+
 
 class Project:
     """Migrations in packages of a temporary folder, applied to a database of the test."""

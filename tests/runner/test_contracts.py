@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from django.core.management import call_command
 
 from ebalance.db.operations import Contract
 
-from .support import Project
+from .support import SERVICE, Project
 
 COLUMN = 'migrations.AddField("service", "old", models.TextField(null=True))'
 DROP = 'migrations.RemoveField("service", "old")'
@@ -35,11 +38,8 @@ def test_check_that_selects_rows_refuses(project: Project) -> None:
         "0391_contract",
         contract(', check="SELECT slug FROM services WHERE old IS NOT NULL"'),
     )
-    project.execute(
-        "INSERT INTO services (id, slug, title, description_markdown, format, duration_minutes, "
-        "price_amount, status, old) "
-        "VALUES (uuid7(), 'talk', 'Talk', 'Text', 'online', 50, 5000, 'draft', 'x')"
-    )
+    project.execute(SERVICE)
+    project.execute("UPDATE services SET old = 'x'")
     assert "would lose data: its check selects rows, the first is talk" in project.refusal()
     project.execute("UPDATE services SET old = NULL")
     assert project.refusal() == ""
@@ -53,6 +53,33 @@ def test_contract_covers_its_own_losses_only(project: Project) -> None:
     refusal = project.refusal()
     assert "drops constraint services.services_slug_is_slug" in refusal
     assert "services.old" not in refusal
+
+
+def test_backfill_comes_first(project: Project) -> None:
+    project.execute(SERVICE)
+    project.add("booking", "0390_expand", COLUMN)
+    project.add(
+        "booking", "0391_fill", 'Backfill("services", set="old = title", where="old IS NULL")'
+    )
+    project.add("booking", "0392_contract", contract())
+    project.migrate("booking", "0390")
+    # The backfill is declared by this very run.
+    assert "needs the backfill booking.0391_fill, which is not done" in project.refusal()
+    assert project.applied("booking")[-1] == "0390_expand"
+    project.migrate("booking", "0391")
+    refusal = project.refusal()
+    assert "0392_contract: needs the backfill booking.0391_fill, which is not done" in refusal
+    assert "manage.py backfill booking.0391_fill" in refusal
+    with project.active():
+        call_command("backfill", stdout=io.StringIO())
+    assert project.refusal() == ""
+    # A finished job whose column is gone stops no later contract.
+    project.add("booking", "0393_other", COLUMN.replace("old", "other"))
+    project.migrate()
+    project.add(
+        "booking", "0394_contract", contract().replace("0390", "0393").replace('"old"', '"other"')
+    )
+    assert project.refusal() == ""
 
 
 def test_unknown_expand_step_is_named(project: Project) -> None:

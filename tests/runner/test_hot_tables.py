@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from .hot_tables import TABLES, writing
 from .support import Project
 
@@ -18,7 +16,6 @@ TRIGGERS = """
 """
 
 
-@pytest.mark.slow
 def test_triggers_on_two_hot_tables_fail_no_client(project: Project) -> None:
     project.execute(TABLES)
     waits = []

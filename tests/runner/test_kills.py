@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 
 import pytest
+
 from ebalance.db.schema.listing import schema_lines
 from tests.clocks import REPLACED
 from tests.databases import Database, Databases
@@ -17,7 +18,6 @@ from tests.scale import scaled
 
 from .support import Project, one
 
-pytestmark = pytest.mark.slow
 KILLS = 50
 TABLE = """
     CREATE TABLE parcels (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, code text, weight int)

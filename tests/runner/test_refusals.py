@@ -6,17 +6,9 @@ from typing import NamedTuple
 
 import pytest
 
-from .support import Project
+from .support import SERVICE, Project
 
 TEXT = "models.TextField(null=True, blank=True)"
-SERVICE = """
-    INSERT INTO services (id, slug, title, description_markdown, format, duration_minutes,
-                          price_amount, status)
-    VALUES (uuid7(), 'talk', 'Talk', 'Text', 'online', 50, 5000, 'draft')
-"""
-
-
-pytestmark = pytest.mark.slow  # each applies migrations twice
 
 
 class Refusal(NamedTuple):

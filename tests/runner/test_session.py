@@ -41,7 +41,6 @@ def test_foreign_search_path_is_refused(project: Project) -> None:
     assert project.refusal() == ""
 
 
-@pytest.mark.slow
 def test_runs_at_once_apply_each_migration_once(project: Project, empty_database) -> None:
     project.database = empty_database
     project.add("booking", "0390_extra", COLUMN)

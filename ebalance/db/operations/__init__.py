@@ -1,5 +1,6 @@
 """Operations that migrations use. Their SQL is frozen with the migrations of a release."""
 
+from .backfill import Backfill
 from .contract import Contract
 from .steps import (
     AddCheck,
@@ -18,6 +19,7 @@ __all__ = [
     "AddForeignKey",
     "AddIndexConcurrently",
     "AddUnique",
+    "Backfill",
     "Contract",
     "CreateTables",
     "RemoveIndexConcurrently",

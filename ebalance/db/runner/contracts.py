@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
+from ebalance.db.backfills import declared_backfills, is_done, is_obsolete
 from ebalance.db.operations import Contract
 
 from .releases import release_of
@@ -14,8 +15,8 @@ from .releases import release_of
 CHECK_TIMEOUT = "2min"
 
 
-def faults_of_contract(contract: Contract, executor: Any) -> Iterator[str]:
-    """Why the migration of ``contract`` may not run yet."""
+def faults_of_contract(migration: Any, contract: Contract, executor: Any) -> Iterator[str]:
+    """Why ``migration``, which has this ``contract``, may not run yet."""
     app_label, _, prefix = contract.expand.partition(".")
     loader, release = executor.loader, contract.released
     names = [
@@ -35,11 +36,16 @@ def faults_of_contract(contract: Contract, executor: Any) -> Iterator[str]:
         yield (
             f"says that {contract.expand} is in release {release}; it is in {release_of(expand)}"
         )
-    for name, job in executor.backfills_of(expand):
-        if not job.is_done(executor.connection):
+    for job in declared_backfills(loader).values():
+        if job.app_label != app_label or (app_label, job.migration) >= (
+            migration.app_label,
+            migration.name,
+        ):
+            continue
+        if not job.is_applied(loader) or not (is_obsolete(job) or is_done(job)):
             yield (
-                f"needs the backfill {name}, which has rows left. Run `manage.py backfill {name}` "
-                f"with release {release}, then deploy this one."
+                f"needs the backfill {job.name}, which is not done. Deploy release {release}, run "
+                f"`manage.py backfill {job.name}`, then deploy this one."
             )
     if contract.check and (row := _first_row(contract.check, executor.connection)):
         yield f"would lose data: its check selects rows, the first is {row[0]}"

@@ -90,13 +90,9 @@ class Executor(MigrationExecutor):
         for migration, _ in plan:
             sentences, self.declared[migration] = examiner.examine(migration)
             for contract in contracts_of(migration):
-                sentences += faults_of_contract(contract, self)
+                sentences += faults_of_contract(migration, contract, self)
             for sentence in sentences:
                 yield f"{migration}: {sentence}"
-
-    def backfills_of(self, migration: Any) -> Iterator[tuple[str, Any]]:
-        """Name and job of each backfill that the migration declares."""
-        yield from ()
 
     # -- execution --------------------------------------------------------------------------------
 

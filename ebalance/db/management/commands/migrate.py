@@ -14,6 +14,7 @@ from ebalance.db.runner.executor import Executor
 from ebalance.db.runner.indexes import repair_indexes
 from ebalance.db.runner.production import mark_production
 from ebalance.db.runner.session import exclusive_session
+from ebalance.db.schema import drift
 
 
 class Command(migrate.Command):
@@ -40,6 +41,8 @@ class Command(migrate.Command):
                 super().handle(*args, **options)
                 with connection.cursor() as cursor:
                     mark_production(cursor)
+                if options["verbosity"] and not drift.unapplied_migrations():
+                    drift.report_drift(self.stdout)
             except KeyboardInterrupt:
                 raise CommandError(
                     "Stopped; run the same command again to continue.", returncode=130

@@ -6,12 +6,12 @@ from django.core.management.base import CommandError, CommandParser
 
 from ebalance.commands import (
     LARGEST_BATCH,
-    SHOWN,
     Number,
     OperatorCommand,
     StopSignals,
     choose_tables,
     format_rows,
+    locked_table_is_named,
     progress,
 )
 from ebalance.db.encryption.rotation import Rotation, sealed_models, shares
@@ -40,7 +40,7 @@ class Command(OperatorCommand):
         known = {model._meta.db_table: model for model in sealed_models()}
         chosen = choose_tables(options["table"], known, "table with sealed columns")
         batch = options["batch"]
-        with StopSignals() as stop:
+        with StopSignals() as stop, locked_table_is_named():
             rotations = [Rotation(model, batch=batch, stop=stop.asked) for model in chosen]
             for rotation in rotations:
                 self.rehearse(rotation) if options["dry_run"] else self.rotate(rotation)
@@ -52,28 +52,21 @@ class Command(OperatorCommand):
         if not remaining:
             rotation.end()  # a run that was killed may have left it open
             return
-        with progress(rotation.table, remaining, rotation.begin()) as tick:
+        with progress(rotation.name, remaining, rotation.begin()) as tick:
             rotation.run(tick)
-        self.stdout.write(f"{rotation.table}: {format_rows(rotation.done)} moved.")
-        self.name(rotation)
+        self.stdout.write(f"{rotation.name}: {format_rows(rotation.done)} moved.")
+        self.list_skipped(rotation.refused, rotation.name)
 
     def rehearse(self, rotation: Rotation) -> None:
         if remaining := rotation.remaining():
-            with progress(rotation.table, remaining) as tick:
+            with progress(rotation.name, remaining) as tick:
                 rotation.rehearse(tick)
-            self.stdout.write(f"{rotation.table}: {format_rows(rotation.done)} would be moved.")
-            self.name(rotation)
-
-    def name(self, rotation: Rotation) -> None:
-        """List the rows that cannot be moved, by id and reason, without values."""
-        for row_id, reason in [*rotation.left.items()][:SHOWN]:
-            self.stderr.write(f"  {rotation.table} {row_id}: {reason}")
-        if (more := len(rotation.left) - SHOWN) > 0:
-            self.stderr.write(f"  … and {format_rows(more)} more.")
+            self.stdout.write(f"{rotation.name}: {format_rows(rotation.done)} would be moved.")
+            self.list_skipped(rotation.refused, rotation.name)
 
     def conclude(self, rotations: list[Rotation], *, dry_run: bool) -> None:
         if dry_run:
-            if left := sum(len(rotation.left) for rotation in rotations):
+            if left := sum(len(rotation.refused) for rotation in rotations):
                 raise CommandError(f"{format_rows(left)} cannot be moved.")
             return
         # Checks all tables, not only the chosen ones: exit code 0 means that old keys may be

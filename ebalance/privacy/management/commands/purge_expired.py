@@ -5,24 +5,25 @@ from typing import Any
 
 import psycopg
 from django.core.management.base import CommandError, CommandParser
-from django.db import DatabaseError, OperationalError
+from django.db import DatabaseError
 
 from ebalance.commands import (
     LARGEST_BATCH,
+    LONGEST_PAUSE,
     Number,
     OperatorCommand,
     StopSignals,
     choose_tables,
     format_rows,
+    locked_table_is_named,
     progress,
 )
 from ebalance.db.schema.data_map import Table
+from ebalance.db.schema.privileges import RightsMissing
 from ebalance.failures import reason_of
 from ebalance.privacy import purge_guard, retention
 from ebalance.privacy.retention import purge_of
 from ebalance.services import Refused
-
-LONGEST_PAUSE = 60_000  # milliseconds
 
 
 class Command(OperatorCommand):
@@ -62,7 +63,7 @@ class Command(OperatorCommand):
         chosen = choose_tables(options["table"], known, "table that is purged")
         try:
             purge_guard.check_rights(chosen, dry_run=options["dry_run"])
-            with StopSignals() as stop:
+            with StopSignals() as stop, locked_table_is_named():
                 given = {
                     "now": now or retention.database_time(),
                     "batch": options["batch"],
@@ -74,18 +75,12 @@ class Command(OperatorCommand):
                     return
                 with purge_guard.purge_lock(stop.asked):
                     self.purge(chosen, stop, given)
-        except (purge_guard.AlreadyRunning, purge_guard.RightsMissing) as error:
+        except (purge_guard.AlreadyRunning, RightsMissing) as error:
             raise CommandError(str(error)) from None
-        except OperationalError as error:
-            if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
-                raise
-            raise CommandError(
-                "Another session has locked a whole table; try again later."
-            ) from None
 
     def count(self, chosen: list[Table], stop: StopSignals, given: dict[str, Any]) -> None:
         for table in chosen:
-            rows = purge_of(table, **given).count_expired()
+            rows = purge_of(table, **given).remaining()
             self.stdout.write(f"{table.name}: {format_rows(rows)} would be purged.")
             stop.check()
 
@@ -94,7 +89,7 @@ class Command(OperatorCommand):
         for table in chosen:
             purge = purge_of(table, **given)
             try:
-                with progress(table.name, purge.count_expired()) as tick:
+                with progress(table.name, purge.remaining()) as tick:
                     purge.run(tick)
             except OSError as error:
                 left.append(f"{table.name}: its files cannot be removed: {error.strerror}")
@@ -103,7 +98,7 @@ class Command(OperatorCommand):
             except DatabaseError as error:
                 left.append(f"{table.name}: {why_stopped(error)}")
             finally:
-                self.stdout.write(f"{table.name}: {format_rows(purge.removed)} purged.")
+                self.stdout.write(f"{table.name}: {format_rows(purge.done)} purged.")
             stop.check()
             self.list_skipped(purge.refused, table.name)
             if purge.left:
