@@ -293,6 +293,7 @@ SESSION_STATE = re.compile(
 )
 MAY_USE_IT = {
     "ebalance/dev/management/commands/run.py": "refuses a pooler, and closes its connection",
+    "ebalance/db/runner/session.py": "of migrate, which refuses a pooler",
     "identity/migrations/sql/0001_functions.sql": "ticks of uuid7(), right in any session",
 }
 

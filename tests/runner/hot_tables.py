@@ -26,7 +26,7 @@ WAITS = """
 
 @dataclass
 class Clients:
-    """What the writers have done."""
+    """The work of the writers so far."""
 
     failures: list[str] = field(default_factory=list)
     transactions: int = 0

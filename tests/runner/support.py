@@ -120,7 +120,7 @@ class Project:
             sys.path.remove(str(self.folder))
 
     def migrate(self, *arguments: str, environment: str = "prod", **options: Any) -> str:
-        """What ``migrate`` writes. Raises CommandError."""
+        """The output of ``migrate``. Raises CommandError."""
         output = io.StringIO()
         with self.active(environment):
             call_command(

@@ -73,7 +73,7 @@ def test_backfill_comes_first(project: Project) -> None:
     with project.active():
         call_command("backfill", stdout=io.StringIO())
     assert project.refusal() == ""
-    # A finished job whose column is gone stops no later contract.
+    # A finished job with a dropped column stops no later contract.
     project.add("booking", "0393_other", COLUMN.replace("old", "other"))
     project.migrate()
     project.add(

@@ -63,7 +63,7 @@ def shape(project: Project) -> list[str]:
         return schema_lines()
 
 
-def test_run_killed_at_random_moments_is_finished(parcels: Project, databases: Databases) -> None:
+def test_run_killed_at_random_times_is_finished(parcels: Project, databases: Databases) -> None:
     begun = parcels.database.name
     copies = iter(range(1000))
 

@@ -1,4 +1,4 @@
-"""What `migrate` refuses in production, and the safe twin that it takes (migrations.md)."""
+"""Migrations that production refuses, each with a safe twin (migrations.md)."""
 
 from __future__ import annotations
 
@@ -375,7 +375,7 @@ def test_production_refuses(project: Project, case: Refusal) -> None:
     assert case.reason in refusal
     assert case.advice in refusal
     assert "0392_refused" in refusal
-    # What the plan shows stops the whole run, else the migrations before stay.
+    # A fault in the plan stops the whole run; otherwise earlier migrations stay.
     assert project.applied("booking") == [*before, *([] if case.in_plan else ["0391_harmless"])]
 
     project.path("booking", "0392_refused").unlink()

@@ -73,8 +73,8 @@ def test_new_migrations_have_a_complete_rollback_note():
     ],
 )
 def test_rollback_note_names_command_and_loss(note: str | None, fault: str | None) -> None:
-    found = releases.fault_of_note(note)
-    assert found is None if fault is None else fault in (found or "")
+    actual = releases.fault_of_note(note)
+    assert actual is None if fault is None else fault in (actual or "")
 
 
 def test_edited_release_stops_migrate_everywhere(

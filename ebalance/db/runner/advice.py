@@ -1,4 +1,4 @@
-"""What a refusal tells the author of a migration to write instead. CONTRIBUTING.md has recipes."""
+"""The remedy in each refusal: the operation to write instead. CONTRIBUTING.md has recipes."""
 
 CONTRACT = (
     "Declare it: Contract(expand=…, released=…) in a later release than the migration that "

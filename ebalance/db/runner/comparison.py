@@ -2,7 +2,7 @@
 
 A loss is an object, a grant or rows that the step removed. A migration declares its losses with
 ``Contract``. A hazard is a change that locks a table for as long as its size demands, or that
-breaks clients of the previous release; it cannot be declared, and its sentence says what to write.
+breaks clients of the previous release. It cannot be declared; its sentence names the remedy.
 """
 
 from __future__ import annotations
@@ -58,20 +58,20 @@ class Comparison:
         self.new: list[Object] = []  # after findings()
 
     def findings(self, declared: Collection[str]) -> list[Finding]:
-        """What the transaction has done and should not; ``declared`` has the allowed losses.
+        """The hazards and the undeclared losses of the transaction.
 
-        The names are those of ``Object.__str__``: "column users.phone", "table drafts". A declared
-        table includes all that belongs to it.
+        ``declared`` has the allowed losses by their names in ``Object.__str__``: "column
+        users.phone", "table drafts". A declared table includes all that belongs to it.
         """
-        written, gone = read_changes(self._cursor, self.before)
+        written, removed = read_changes(self._cursor, self.before)
         self.new = [each for key, each in written.items() if key not in self.before]
-        found = [
+        findings = [
             *self._new(written),
             *self._changed(written, declared),
-            *self._gone(written, gone),
+            *self._removed(written, removed),
             *self._rows_written(),
         ]
-        return [each for each in found if each.loss not in declared or not each.loss]
+        return [each for each in findings if each.loss not in declared or not each.loss]
 
     # -- new objects ----------------------------------------------------------------------------
 
@@ -151,7 +151,7 @@ class Comparison:
             yield Finding(f"removes NOT NULL from {old}. {advice.CONTRACT}", f"not null {old.name}")
 
     def _is_checked(self, column: Key, new: Object) -> bool:
-        """Whether a validated CHECK says that the column is not null."""
+        """Whether a validated CHECK keeps the column from being null."""
         name = new.name.split(".")[1]
         return any(
             each.kind == "constraint"
@@ -163,19 +163,19 @@ class Comparison:
             for each in self.before.values()
         )
 
-    # -- objects that are gone ------------------------------------------------------------------
+    # -- removed objects -----------------------------------------------------------------------
 
-    def _gone(self, written: Objects, gone: list[Object]) -> Iterator[Finding]:
-        tables = {each.table: each for each in gone if each.kind in {"table", "view"}}
+    def _removed(self, written: Objects, removed: list[Object]) -> Iterator[Finding]:
+        tables = {each.table: each for each in removed if each.kind in {"table", "view"}}
         dropped = {
             (key.oid, key.number)
             for key, each in written.items()
             if each.kind == "column" and each.facts["is_dropped"]
         }
-        constraints = {each.facts["index"] for each in gone if each.kind == "constraint"}
+        constraints = {each.facts["index"] for each in removed if each.kind == "constraint"}
         indexes = {each.name: key.oid for key, each in self.before.items() if each.kind == "index"}
         new = {str(each): key for key, each in written.items()}
-        for each in gone:
+        for each in removed:
             if each.kind in {"table", "view"}:
                 yield _loss(each)
             elif each.kind == "sequence":
@@ -186,9 +186,9 @@ class Comparison:
             elif each.kind in {"index", "constraint"} and any(
                 (each.table, number) in dropped for number in each.facts["columns"]
             ):
-                continue  # goes with its column
+                continue  # dropped by its column
             elif each.kind == "index" and indexes[each.name] in constraints:
-                continue  # goes with its constraint
+                continue  # dropped by its constraint
             elif (key := new.get(str(each))) is None:
                 yield _loss(each)
             elif each.kind == "constraint" and key not in self.before:
@@ -213,8 +213,8 @@ class Comparison:
                 )
 
 
-def _loss(gone: Object) -> Finding:
-    return Finding(f"drops {gone}. {advice.CONTRACT}", str(gone))
+def _loss(lost: Object) -> Finding:
+    return Finding(f"drops {lost}. {advice.CONTRACT}", str(lost))
 
 
 def _privileges(each: Object) -> Iterator[str]:

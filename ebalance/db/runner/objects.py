@@ -1,7 +1,7 @@
 """Reads the objects of the schema, before a step and after it.
 
-The second reading runs while the step holds its locks. So it returns only what the step changed:
-the rows of the catalog that its transaction wrote, and the known objects that are gone.
+The second reading runs while the step holds its locks. So it returns only changes:
+the rows of the catalog that its transaction wrote, and the known objects that no longer exist.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ ALL = QUERY.format(written=dict.fromkeys("caiktp", "true"))
 WRITTEN = QUERY.format(
     written={alias: f"age({alias}.xmin) <= 0" for alias in "caiktp"},
 )
-GONE = """
+REMOVED = """
 SELECT 'pg_class', id, 0 FROM unnest(%(pg_class)s::bigint[]) AS known (id)
 WHERE NOT EXISTS (SELECT FROM pg_class c
                   WHERE c.oid = id::oid AND c.relnamespace = 'public'::regnamespace)
@@ -116,7 +116,7 @@ def read_objects(cursor: Any) -> Objects:
 
 
 def read_changes(cursor: Any, known: Objects) -> tuple[Objects, list[Object]]:
-    """The objects that this transaction wrote, and the objects of ``known`` that are gone.
+    """The objects that this transaction wrote, and those of ``known`` that no longer exist.
 
     A dropped column is among the first, with the fact ``is_dropped``.
     """
@@ -126,7 +126,7 @@ def read_changes(cursor: Any, known: Objects) -> tuple[Objects, list[Object]]:
     oids: Mapping[str, list[int]] = {
         catalog: [key.oid for key in known if key.catalog == catalog] for catalog in CATALOGS
     }
-    cursor.execute(GONE, oids)
+    cursor.execute(REMOVED, oids)
     return written, [known[Key(*row)] for row in cursor.fetchall()]
 
 

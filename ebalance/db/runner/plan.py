@@ -1,7 +1,7 @@
 """Examines planned migrations before the first statement (migrations.md, "In production").
 
-It refuses what the operations show. What SQL or Python hides is found by the comparison
-(comparison.py), which rolls the migration back.
+It refuses losses and hazards that operations show. Losses in SQL and Python are detected by the
+comparison (comparison.py), which rolls the migration back.
 """
 
 from __future__ import annotations

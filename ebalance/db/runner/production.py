@@ -10,7 +10,7 @@ KEY = "environment"  # in system_settings
 
 
 def is_production(cursor: Any) -> bool:
-    """Whether EBALANCE_ENV is prod, or the database says so. A restored dump says so too."""
+    """Whether EBALANCE_ENV is prod, or the database stores it, as a restored dump does."""
     return settings.ENVIRONMENT == "prod" or _stored(cursor) == "prod"
 
 

@@ -26,7 +26,7 @@ type Part = str | Callable[[], None]
 
 @dataclass
 class Step:
-    """What is executed together: SQL, and functions of RunPython, in their order."""
+    """A unit of execution: SQL, and functions of RunPython, in their order."""
 
     parts: list[Part] = field(default_factory=list)
 

@@ -19,7 +19,7 @@ from ebalance.db.apps import PROJECT_APPS
 
 LOCK_FILE = "migrations.lock"
 NOTE = re.compile(r"Rollback note:\s*(?P<text>.+?)(?:\n\s*\n|\Z)", re.DOTALL)
-# A note has the commands to run, and says what is lost.
+# A note has the commands to run, and the loss.
 COMMAND = re.compile(r"`[^`]{8,}`")
 LOSS = re.compile(r"\blos(?:es|t|s)\b", re.I)
 PLACEHOLDER = re.compile(r"\b(?:todo|tbd|none|n/a|fixme|xxx)\b|\.\.\.|…", re.I)
@@ -82,7 +82,7 @@ def rollback_note(migration: Any) -> str | None:
 
 
 def fault_of_note(note: str | None) -> str | None:
-    """What is wrong with a rollback note; None if nothing is."""
+    """The fault of a rollback note; None if it has none."""
     if note is None:
         return "has no rollback note: write `Rollback note: …` in the docstring of the module"
     if PLACEHOLDER.search(note):

@@ -71,6 +71,6 @@ def locked_tables(sql: str) -> list[str]:
         if VALIDATION.match(bare):
             continue
         for pattern in LOCKS:
-            if found := pattern.match(bare):
-                names[found["name"]] = None
+            if match := pattern.match(bare):
+                names[match["name"]] = None
     return [*names]
