@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from ebalance.db.backfills import BackfillError, declared_backfills, is_done, is_obsolete
 from ebalance.db.operations import Contract
