@@ -189,6 +189,16 @@ class Databases:
         )
         return self._database(name)
 
+    def copy(self, original: str) -> Database:
+        """Make a copy of the database `original`, which has no sessions."""
+        name = self._reserved_name()
+        self.keeper.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(original)
+            )
+        )
+        return self._database(name)
+
     def _reserved_name(self) -> str:
         """Return a name that no other run drops, because this run holds its lock."""
         name = f"test_{self.base}_{os.getpid()}_{next(self.counter)}"

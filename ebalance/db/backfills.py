@@ -77,9 +77,14 @@ def declared_backfills(loader: MigrationLoader) -> dict[str, Job]:
                     f"{app_label}.{migration}: give one of them another name=."
                 )
             jobs[name] = Job(
-                name, app_label, migration, operation.table, operation.set, operation.where,
-                operation.batch,
-            )  # fmt: skip
+                name,
+                app_label,
+                migration,
+                table=operation.table,
+                set=operation.set,
+                where=operation.where,
+                batch=operation.batch,
+            )
     return jobs
 
 

@@ -160,7 +160,7 @@ class Walk:
 
     def limits(self) -> dict[str, str]:
         """The settings of the transaction of a batch."""
-        return BATCH_LIMITS if self.rows > 1 else ONE_ROW_LIMITS
+        return (BATCH_LIMITS if self.rows > 1 else ONE_ROW_LIMITS) | BY_INDEX
 
 
 class KeyWalk(Walk):

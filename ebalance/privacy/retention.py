@@ -20,7 +20,7 @@ from django.utils.module_loading import import_string
 
 from ebalance.db.schema.data_map import Table, tables
 from ebalance.db.schema.retention import After, Purged, RemovedBy, Totals
-from ebalance.db.walks import BY_INDEX, COUNT_LIMITS, Tick, Walk, limited, quote
+from ebalance.db.walks import COUNT_LIMITS, Tick, Walk, limited, quote
 
 from .exports import storage
 
@@ -134,7 +134,7 @@ class TablePurge(Purge):
             f"RETURNING {'row.*' if totals else f'row.{column}'})",
             *([f"added AS ({added(totals)})"] if totals else []),
         ]
-        with limited(self.limits() | BY_INDEX) as db:
+        with limited(self.limits()) as db:
             db.execute(f"WITH {', '.join(steps)} SELECT count(*), max({column}) FROM gone", chosen)
             removed, last = db.fetchone()
         if not removed:
@@ -144,7 +144,7 @@ class TablePurge(Purge):
 
     def skip(self, chosen: dict[str, Any]) -> Any:
         row = None
-        with suppress(DatabaseError), limited(self.limits() | BY_INDEX) as db:
+        with suppress(DatabaseError), limited(self.limits()) as db:
             db.execute(self._oldest(f"{self._key()}, {quote(self.end.column)}"), chosen)
             row = db.fetchone()
         if row is None:  # all rows are locked

@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from textwrap import indent
 from typing import Any
+from unittest.mock import patch
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connection
 from django.test import override_settings
 
 from ebalance.db.apps import PROJECT_APPS
@@ -64,6 +66,7 @@ class Project:
 
     def __init__(self, folder: Path, database: Database, blocker: Any) -> None:
         self.blocker = blocker
+        self.role = ""  # that migrates; by default the one that connects
         self.package = f"migrations_of_test_{os.getpid()}_{next(_numbers)}"
         self.folder = folder
         self.database = database
@@ -109,10 +112,14 @@ class Project:
     def active(self, environment: str = "prod") -> Iterator[None]:
         """Use the migrations and the database in this process."""
         sys.path.insert(0, str(self.folder))
+        options = {**connection.settings_dict["OPTIONS"]}
+        if self.role:
+            options["assume_role"] = self.role
         try:
             with (
                 self.blocker.unblock(),
                 override_settings(MIGRATION_MODULES=self.modules, ENVIRONMENT=environment),
+                patch.dict(connection.settings_dict, OPTIONS=options),
                 default_connection_on(self.database),
             ):
                 yield

@@ -65,13 +65,10 @@ def shape(project: Project) -> list[str]:
 
 def test_run_killed_at_random_times_is_finished(parcels: Project, databases: Databases) -> None:
     begun = parcels.database.name
-    copies = iter(range(1000))
 
     def start_again() -> None:
         """A database before the migration of many steps, and nothing of earlier runs."""
-        copy = f"{begun}_copy{next(copies)}"
-        databases.keeper.execute(f"CREATE DATABASE {copy} TEMPLATE {begun}")
-        parcels.database = databases._database(copy)
+        parcels.database = databases.copy(begun)
 
     start_again()
     started = time.monotonic()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from django.core.management.base import CommandError
+from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
 from ebalance.db.runner import releases
+from ebalance.db.runner.recording import sql_of_migrations
 from tests.advice import advises
 
 from .support import NOTE, Project
@@ -49,6 +52,20 @@ def test_deleted_file_is_named(released: Path) -> None:
 def test_files_of_this_project_are_as_released() -> None:
     assert releases.changed_files() == []
     assert {each.release for each in releases.released_files()} >= {"1.0.0"}
+
+
+@pytest.mark.slow
+def test_released_migrations_produce_the_same_sql(django_db_blocker, databases) -> None:
+    # A change of ebalance.db that alters the SQL of a released migration is refused here.
+    with django_db_blocker.unblock():
+        sql = sql_of_migrations(connection)
+    changed = [
+        name
+        for name, hash_ in releases.released_sql().items()
+        if sha256(sql.get(name, "").encode()).hexdigest() != hash_
+    ]
+    assert changed == []
+    assert "booking.0301_booking" in releases.released_sql()
 
 
 @advises

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
-from ebalance.db.backfills import declared_backfills, is_done, is_obsolete
+from ebalance.db.backfills import BackfillError, declared_backfills, is_done, is_obsolete
 from ebalance.db.operations import Contract
 
 from .releases import release_of
@@ -42,13 +42,23 @@ def faults_of_contract(migration: Any, contract: Contract, executor: Any) -> Ite
             migration.name,
         ):
             continue
-        if not job.is_applied(loader) or not (is_obsolete(job) or is_done(job)):
+        try:
+            is_open = not job.is_applied(loader) or not (is_obsolete(job) or is_done(job))
+        except (DatabaseError, BackfillError) as error:
+            yield f"needs the backfill {job.name}, which cannot be checked: {error}"
+            continue
+        if is_open:
             yield (
                 f"needs the backfill {job.name}, which is not done. Deploy release {release}, run "
                 f"`manage.py backfill {job.name}`, then deploy this one."
             )
-    if contract.check and (row := _first_row(contract.check, executor.connection)):
-        yield f"would lose data: its check selects rows, the first is {row[0]}"
+    try:
+        row = _first_row(contract.check, executor.connection) if contract.check else None
+    except DatabaseError as error:
+        yield f"has a check that fails: {error}"
+    else:
+        if row:
+            yield f"would lose data: its check selects rows, the first is {row[0]}"
 
 
 def _first_row(sql: str, connection: Any) -> Any:

@@ -13,6 +13,9 @@ from itertools import groupby
 from typing import Any
 
 from django.db.migrations import RunPython
+from django.db.migrations.loader import MigrationLoader
+
+from ebalance.db.apps import PROJECT_APPS
 
 from .statements import is_concurrent, is_validation, locked_tables
 
@@ -176,6 +179,19 @@ def _tables(state: Any) -> set[str]:
         model.options.get("db_table") or f"{app_label}_{name}"
         for (app_label, name), model in state.models.items()
     }
+
+
+def sql_of_migrations(connection: Any) -> dict[str, str]:
+    """The SQL of each migration of the project in a first installation, by "app.name"."""
+    loader = MigrationLoader(None)
+    state = loader.project_state([])
+    result = {}
+    for app_label, name in loader.graph._generate_plan(loader.graph.leaf_nodes(), True):
+        migration = loader.graph.nodes[app_label, name]
+        steps, state = record_steps(migration, state, connection, None)
+        if app_label in PROJECT_APPS:
+            result[f"{app_label}.{name}"] = "\n".join(step.sql for step in steps)
+    return result
 
 
 def is_stepwise(migration: Any) -> bool:

@@ -1,7 +1,8 @@
 """Released migrations: their files never change, and each has a rollback note.
 
-``migrations.lock`` lists each file of a release: sha256, release, path. ``tools/release.py`` adds
-the files of a new release.
+``migrations.lock`` lists each file of a release: sha256, release, path. It also has the sha256 of
+the SQL of each migration: the parts of ``ebalance.db`` that a migration uses must go on producing
+that SQL. ``tools/release.py`` adds the lines of a new release.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from django.conf import settings
 from ebalance.db.apps import PROJECT_APPS
 
 LOCK_FILE = "migrations.lock"
+SQL = "sql of "  # before the name of a migration, in place of a path
 NOTE = re.compile(r"Rollback note:\s*(?P<text>.+?)(?:\n\s*\n|\Z)", re.DOTALL)
 # A note has the commands to run, and the loss.
 COMMAND = re.compile(r"`[^`]{8,}`")
@@ -33,13 +35,26 @@ class Released(NamedTuple):
     path: str
 
 
-def released_files(root: Path | None = None) -> list[Released]:
-    """The files of all releases; empty before the first."""
+def released_lines(root: Path | None = None) -> list[Released]:
+    """All lines of migrations.lock; empty before the first release."""
     file = (root or settings.BASE_DIR) / LOCK_FILE
     if not file.exists():
         return []
     lines = file.read_text(encoding="utf-8").splitlines()
     return [Released(*line.split(maxsplit=2)) for line in lines if line and line[0] != "#"]
+
+
+def released_files(root: Path | None = None) -> list[Released]:
+    return [line for line in released_lines(root) if not line.path.startswith(SQL)]
+
+
+def released_sql(root: Path | None = None) -> dict[str, str]:
+    """The sha256 of the SQL of each released migration, by "app.name"."""
+    return {
+        line.path.removeprefix(SQL): line.sha256
+        for line in released_lines(root)
+        if line.path.startswith(SQL)
+    }
 
 
 def migration_files(root: Path | None = None) -> Iterator[Path]:

@@ -50,6 +50,11 @@ FUNCTIONS = """
                   WHERE has_function_privilege(client.name, p.oid, 'EXECUTE'))
     ORDER BY p.proname, 1
 """
+# Of one run of migrate at a time; the owner need not be a superuser.
+LOCK_OF_MIGRATE = (
+    "pg_catalog.pg_try_advisory_lock(bigint)",
+    "pg_catalog.pg_advisory_unlock(bigint)",
+)
 # PUBLIC may execute new functions and use new types by PostgreSQL's own default.
 DEFAULT_PRIVILEGES = """
     SELECT pg_get_userbyid(d.defaclrole) AS creator, n.nspname,
@@ -158,6 +163,10 @@ def mend() -> Iterator[sql.Composable]:
             # The catalog has quoted the name.
             yield sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC, {}").format(
                 sql.SQL(function), clients
+            )
+        for function in LOCK_OF_MIGRATE:
+            yield sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(
+                sql.SQL(function), sql.Identifier(OWNER)
             )
     for creator, schema, kind, grantee, _, may_revoke in _read(DEFAULT_PRIVILEGES):
         if may_revoke:
