@@ -21,8 +21,9 @@ class SafeAutodetector(MigrationAutodetectorMixin, MigrationAutodetector):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # No question for a value of rows that exist: a Backfill sets it, beside the clients.
-        self.questioner.ask_not_null_addition = lambda *_: None
-        self.questioner.ask_not_null_alteration = lambda *_: models.NOT_PROVIDED
+        questioner: Any = self.questioner
+        questioner.ask_not_null_addition = lambda *_: None
+        questioner.ask_not_null_alteration = lambda *_: models.NOT_PROVIDED
 
     def changes(self, graph, *args, **kwargs):
         changes = super().changes(graph, *args, **kwargs)

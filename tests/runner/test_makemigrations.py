@@ -400,7 +400,7 @@ WARNED = [
 ]
 
 
-def test_what_has_no_safe_form_is_warned_of(make: Callable[..., str]) -> None:
+def test_change_without_safe_form_is_warned_of(make: Callable[..., str]) -> None:
     for case in WARNED:
         output = make(case.change, "--dry-run", "--name", "refused")
         refusal = next(line for line in output.splitlines() if case.reason in line)

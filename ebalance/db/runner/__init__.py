@@ -1,6 +1,6 @@
 """The runner behind ``manage.py migrate`` (docs/spec/migrations.md, docs/adr/0044-runner.md).
 
-A run goes through these modules, which are best read in this order:
+A run uses these modules, which are best read in this order:
 
 1. ``session``: the lock of the run, on the server itself, in the schema ``public``.
 2. ``indexes``: indexes whose build was interrupted are rebuilt.
@@ -12,5 +12,6 @@ A run goes through these modules, which are best read in this order:
 6. ``comparison``, with ``objects``: before it commits, the schema is compared with that before
    the step. ``new_objects`` grants privileges on what is new.
 
+``safe_forms`` is for ``makemigrations``: it writes the operations that a run accepts.
 ``advice`` has the remedies of all refusals, ``production`` the question whether they are binding.
 """

@@ -171,10 +171,10 @@ def record_steps(
 
 def new_tables(before: Any, after: Any) -> set[str]:
     """The tables of models that exist in the second state only: no client uses them yet."""
-    return _tables(after) - _tables(before)
+    return tables_of(after) - tables_of(before)
 
 
-def _tables(state: Any) -> set[str]:
+def tables_of(state: Any) -> set[str]:
     return {
         model.options.get("db_table") or f"{app_label}_{name}"
         for (app_label, name), model in state.models.items()

@@ -26,7 +26,7 @@ from .releases import release_of
 REMOVALS = (django.RemoveField, django.DeleteModel, RemoveTrigger)
 
 
-def make_safe(migration: Migration, before: Any, last: str | None) -> None:
+def make_safe(migration: Any, before: Any, last: str | None) -> None:
     """Replace the operations of a detected migration.
 
     ``before``: the state before the run. ``last``: the name of the app's last migration in it.
@@ -48,7 +48,7 @@ def _version() -> str:
 
 
 class _Forms:
-    def __init__(self, migration: Migration, before: Any) -> None:
+    def __init__(self, migration: Any, before: Any) -> None:
         self.app_label = migration.app_label
         self.before = before
         self.added = _named(migration, django.AddConstraint, lambda each: each.constraint.name)
@@ -76,10 +76,8 @@ class _Forms:
                 yield self._add_constraint(operation)
             case django.AlterField():
                 yield from self._alter_field(operation, model)
-            case django.AddField(field=models.ForeignKey() as field) if (
-                field.null and field.db_constraint and not field.unique
-            ):
-                yield steps.AddForeignKey(name, operation.name, field)
+            case django.AddField() if _is_nullable_foreign_key(operation.field):
+                yield steps.AddForeignKey(name, operation.name, operation.field)
             case _:
                 yield operation
 
@@ -127,12 +125,17 @@ class _Forms:
         return isinstance(operation, django.DeleteModel | django.RemoveIndex)
 
 
-def _named(migration: Migration, kind: type, name: Any) -> dict[tuple[str, str], Any]:
+def _named(migration: Any, kind: Any, name: Any) -> dict[tuple[str, str], Any]:
     return {
         (each.model_name_lower, name(each)): each
         for each in migration.operations
         if isinstance(each, kind)
     }
+
+
+def _is_nullable_foreign_key(field: Any) -> bool:
+    is_foreign_key = isinstance(field, models.ForeignKey)
+    return is_foreign_key and field.null and field.db_constraint and not field.unique
 
 
 def _stored(field: Any) -> Any:
@@ -148,7 +151,7 @@ def _ordered(operations: list[Any]) -> list[Any]:
     Clients write between two steps: a trigger is replaced in one step, after the columns that it
     reads were added, and before those that it no longer reads are removed.
     """
-    removed = {
+    removed: dict[tuple[str, Any], Any] = {
         (each.model_name, each.name): each for each in operations if isinstance(each, RemoveTrigger)
     }
     added = {(each.model_name, each.name) for each in operations if type(each) is django.AddField}
