@@ -28,6 +28,7 @@ from ebalance.db import operations, rules
 from ebalance.db.autodetector import SafeAutodetector
 from ebalance.db.operations.steps import Stepwise
 from ebalance.db.runner import plan, releases
+from ebalance.db.schema.classification import p0
 from tests.advice import advises
 
 from .support import SERVICE, Project
@@ -157,6 +158,35 @@ FORMS = [
             constraint(models.CheckConstraint(condition=Q(extra__gt=0), name="services_extra")),
         ),
         ["AddField extra", "AddCheck services_extra"],
+    ),
+    Form(
+        "a column that a trigger reads, and its CHECK",
+        every(
+            add("extra", models.IntegerField(null=True, db_comment=p0("extra"))),
+            constraint(models.CheckConstraint(condition=Q(extra__gt=0), name="services_extra")),
+        ),
+        [
+            "AddField extra",
+            "AddCheck services_extra",
+            # In one step: no row is written without the trigger.
+            "RemoveTrigger services_delete_audited",
+            "AddTrigger services_delete_audited",
+        ],
+    ),
+    Form(
+        "a CHECK of a column that is dropped",
+        every(
+            without_constraint("services_format_in_set"),
+            constraint(FORMAT),
+            remove("offline_address"),
+        ),
+        [
+            "Contract booking.0301",
+            "ReplaceCheck services_format_in_set",
+            "RemoveTrigger services_delete_audited",
+            "AddTrigger services_delete_audited",
+            "RemoveField offline_address",
+        ],
     ),
     Form(
         "NOT NULL",
