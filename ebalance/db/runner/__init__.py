@@ -1,6 +1,6 @@
 """The runner behind ``manage.py migrate`` (docs/spec/migrations.md, docs/adr/0044-runner.md).
 
-A run goes through these modules, which are best read in this order:
+A run uses these modules, which are best read in this order:
 
 1. ``session``: the lock of the run, on the server itself, in the schema ``public``.
 2. ``indexes``: indexes whose build was interrupted are rebuilt.
