@@ -139,6 +139,8 @@ class Executor(MigrationExecutor):
                 else partial(self._record_step, migration, number, step)
             )
             of = f", step {number} of {len(steps)}," if len(steps) > 1 else ""
+            if step.is_concurrent or step.is_validation:
+                self.write(f"{migration}{of} takes as long as its table demands: {step.sql[:100]}")
             runner.run(f"{migration}{of}", step, self.declared.get(migration, set()), record)
         if not steps or len(steps) in done:
             with transaction.atomic(using=self.connection.alias):

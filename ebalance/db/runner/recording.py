@@ -164,7 +164,9 @@ def record_steps(
         operation.state_forwards(migration.app_label, state)
         recorder.record(operation, migration.app_label, before, state)
     recorder.record_deferred()
-    return [each for step in recorder.steps for each in step.by_table(stored or ())], state
+    if stored is None:
+        return recorder.steps, state
+    return [each for step in recorder.steps for each in step.by_table(stored)], state
 
 
 def sql_of_migrations(connection: Any) -> dict[str, str]:
