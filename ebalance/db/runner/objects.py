@@ -22,7 +22,9 @@ class Key(NamedTuple):
 class Object(NamedTuple):
     """An object of the schema ``public``. ``facts`` depend on its kind, see QUERY."""
 
-    kind: str  # table, column, index, constraint, trigger, function, sequence, view, policy, type
+    # table, column, index, constraint, trigger, function, sequence, view, policy, type, schema,
+    # database
+    kind: str
     name: str
     table: int  # oid of its table, or 0
     facts: dict[str, Any]
@@ -40,8 +42,10 @@ SELECT 'pg_class', c.oid::bigint, 0,
        CASE c.relkind WHEN 'S' THEN 'sequence' WHEN 'v' THEN 'view' WHEN 'm' THEN 'view'
                       ELSE 'table' END,
        c.relname, c.oid::bigint,
-       jsonb_build_object('file', c.relfilenode::bigint, 'acl', c.relacl::text[],
-                          'has_policies', c.relrowsecurity)
+       jsonb_build_object(
+           'file', c.relfilenode::bigint, 'has_policies', c.relrowsecurity,
+           'acl', coalesce(c.relacl, acldefault(
+               CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))::text[])
 FROM pg_class c
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
   AND {written[c]}
@@ -75,6 +79,14 @@ SELECT 'pg_trigger', t.oid::bigint, 0, 'trigger', c.relname || '.' || t.tgname, 
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
 WHERE c.relnamespace = 'public'::regnamespace AND NOT t.tgisinternal AND {written[t]}
 UNION ALL
+SELECT 'pg_namespace', n.oid::bigint, 0, 'schema', n.nspname, 0,
+       jsonb_build_object('acl', coalesce(n.nspacl, acldefault('n', n.nspowner))::text[])
+FROM pg_namespace n WHERE n.nspname = 'public' AND {written[n]}
+UNION ALL
+SELECT 'pg_database', d.oid::bigint, 0, 'database', d.datname, 0,
+       jsonb_build_object('acl', coalesce(d.datacl, acldefault('d', d.datdba))::text[])
+FROM pg_database d WHERE d.datname = current_database() AND {written[d]}
+UNION ALL
 SELECT 'pg_policy', y.oid::bigint, 0, 'policy', c.relname || '.' || y.polname, c.oid::bigint, '{{}}'
 FROM pg_policy y JOIN pg_class c ON c.oid = y.polrelid
 WHERE c.relnamespace = 'public'::regnamespace AND {written[y]}
@@ -87,11 +99,11 @@ SELECT 'pg_proc', p.oid::bigint, 0, 'function',
        p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')', 0,
        jsonb_build_object('body', md5(concat(p.prosrc, p.prosqlbody, p.proconfig::text,
                                              p.provolatile, p.proisstrict)),
-                          'acl', p.proacl::text[], 'is_secure', p.prosecdef)
+                          'acl', coalesce(p.proacl, acldefault('f', p.proowner))::text[])
 FROM pg_proc p
 WHERE p.pronamespace = 'public'::regnamespace AND {written[p]}
 """
-ALIASES = "caiktpye"
+ALIASES = "caiktndyep"
 ALL = QUERY.format(written=dict.fromkeys(ALIASES, "true"))
 WRITTEN = QUERY.format(
     written={alias: f"age({alias}.xmin) <= 0" for alias in ALIASES},
