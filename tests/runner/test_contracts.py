@@ -45,6 +45,13 @@ def test_check_that_selects_rows_refuses(project: Project) -> None:
     assert project.refusal() == ""
 
 
+def test_check_with_wrong_sql_refuses(project: Project) -> None:
+    project.add("booking", "0390_expand", COLUMN)
+    project.migrate()
+    project.add("booking", "0391_contract", contract(', check="SELECT nothing FROM services"'))
+    assert 'has a check that fails: column "nothing" does not exist' in project.refusal()
+
+
 def test_contract_covers_its_own_losses_only(project: Project) -> None:
     project.add("booking", "0390_expand", COLUMN)
     project.migrate()

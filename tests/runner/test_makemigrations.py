@@ -214,6 +214,11 @@ FORMS = [
         ],
     ),
     Form(
+        "a default is removed",
+        alter("created_at", db_default=models.NOT_PROVIDED),
+        ["Contract booking.0301", "AlterField created_at"],
+    ),
+    Form(
         "a rule is dropped",
         without_constraint("services_slug_is_slug"),
         ["Contract booking.0301", "RemoveConstraint services_slug_is_slug"],

@@ -115,6 +115,104 @@ REFUSALS = [
         'GRANT SELECT ON drafts TO PUBLIC", "")',
     ),
     Refusal(
+        "drop a view",
+        'migrations.RunSQL("DROP VIEW cheap", "")',
+        "drops view cheap",
+        "Contract(",
+        CONTRACT.format(', drops=["view cheap"]') + 'migrations.RunSQL("DROP VIEW cheap", "")',
+        in_plan=False,
+        before='migrations.RunSQL("CREATE VIEW cheap AS SELECT slug FROM services", "")',
+    ),
+    Refusal(
+        "drop a type",
+        'migrations.RunSQL("DROP TYPE mood", "")',
+        "drops type mood",
+        "Contract(",
+        CONTRACT.format(', drops=["type mood"]') + 'migrations.RunSQL("DROP TYPE mood", "")',
+        in_plan=False,
+        before="migrations.RunSQL(\"CREATE TYPE mood AS ENUM ('calm')\", '')",
+    ),
+    Refusal(
+        "drop a policy",
+        'migrations.RunSQL("DROP POLICY own ON drafts", "")',
+        "drops policy drafts.own",
+        "Contract(",
+        CONTRACT.format(', drops=["policy drafts.own"]')
+        + 'migrations.RunSQL("DROP POLICY own ON drafts", "")',
+        in_plan=False,
+        before='migrations.RunSQL("CREATE TABLE drafts (id int); '
+        'CREATE POLICY own ON drafts USING (id > 0)", "")',
+    ),
+    Refusal(
+        "move a table to another schema",
+        'migrations.RunSQL("ALTER TABLE drafts SET SCHEMA elsewhere", "")',
+        "drops table drafts",
+        "Contract(",
+        CONTRACT.format(', drops=["table drafts"]')
+        + 'migrations.RunSQL("ALTER TABLE drafts SET SCHEMA elsewhere", "")',
+        in_plan=False,
+        before='migrations.RunSQL("CREATE TABLE drafts (id int); CREATE SCHEMA elsewhere", "")',
+    ),
+    Refusal(
+        "drop the default of a required column",
+        'migrations.AlterField("service", "extra", models.IntegerField())',
+        "drops default services.extra",
+        "Contract(",
+        CONTRACT.format("") + 'migrations.AlterField("service", "extra", models.IntegerField())',
+        before='migrations.AddField("service", "extra", models.IntegerField(db_default=0))',
+    ),
+    Refusal(
+        "drop the default of a required column in SQL",
+        'migrations.RunSQL("ALTER TABLE drafts ALTER n DROP DEFAULT", "")',
+        "removes the default of column drafts.n",
+        "Contract(",
+        CONTRACT.format(', drops=["default drafts.n"]')
+        + 'migrations.RunSQL("ALTER TABLE drafts ALTER n DROP DEFAULT", "")',
+        in_plan=False,
+        before='migrations.RunSQL("CREATE TABLE drafts (n int NOT NULL DEFAULT 0)", "")',
+    ),
+    Refusal(
+        "a loss behind a savepoint",
+        'migrations.RunSQL("DO $$ BEGIN BEGIN ALTER TABLE services DROP COLUMN old; '
+        'EXCEPTION WHEN division_by_zero THEN NULL; END; END $$", "")',
+        "drops column services.old",
+        "Contract(",
+        CONTRACT.format(', drops=["column services.old"]')
+        + 'migrations.RunSQL("ALTER TABLE services DROP COLUMN old", "")',
+        in_plan=False,
+        before='migrations.RunSQL("ALTER TABLE services ADD COLUMN old text", "")',
+    ),
+    Refusal(
+        "take back a privilege that everyone has by default",
+        'migrations.RunSQL("REVOKE EXECUTE ON FUNCTION is_code(text) FROM PUBLIC", "")',
+        "takes back PUBLIC=X on function is_code(value text)",
+        "Contract(",
+        CONTRACT.format(', drops=["grant is_code(value text)"]')
+        + 'migrations.RunSQL("REVOKE EXECUTE ON FUNCTION is_code(text) FROM PUBLIC", "")',
+        in_plan=False,
+        before=f'migrations.AddField("service", "other", {TEXT})',
+    ),
+    Refusal(
+        "take the schema away",
+        'migrations.RunSQL("REVOKE USAGE ON SCHEMA public FROM PUBLIC", "")',
+        "takes back PUBLIC=U on schema public",
+        "Contract(",
+        CONTRACT.format(', drops=["grant public"]')
+        + 'migrations.RunSQL("REVOKE USAGE ON SCHEMA public FROM PUBLIC", "")',
+        in_plan=False,
+        before=f'migrations.AddField("service", "other", {TEXT})',
+    ),
+    Refusal(
+        "drop a sequence",
+        'migrations.RunSQL("DROP SEQUENCE tickets", "")',
+        "drops sequence tickets",
+        "Contract(",
+        CONTRACT.format(', drops=["sequence tickets"]')
+        + 'migrations.RunSQL("DROP SEQUENCE tickets", "")',
+        in_plan=False,
+        before='migrations.RunSQL("CREATE SEQUENCE tickets", "")',
+    ),
+    Refusal(
         "delete rows",
         'migrations.RunSQL("DELETE FROM drafts", "")',
         "deletes 3 rows of table drafts",

@@ -104,6 +104,7 @@ def test_edited_release_stops_migrate_everywhere(
             lambda: ["booking/migrations/0301_booking.py was edited after release 1.0.0"],
         )
         refusal = project.refusal(environment="dev")
+        assert refusal == project.refusal(environment="dev", fake=True)
     assert "0301_booking.py was edited after release 1.0.0" in refusal
     assert "new migration" in refusal
     assert "0390_extra" not in project.applied("booking")
@@ -118,6 +119,7 @@ def test_production_does_not_unapply(project: Project) -> None:
     assert "Go forward" in refusal
     assert NOTE.removeprefix("Rollback note: ") in refusal
     assert project.applied("booking")[-1] == "0390_extra"
+    assert "unapplying it would lose data" in project.refusal("booking", "0301", fake=True)
     # Elsewhere a developer may.
     project.execute("DELETE FROM system_settings WHERE key = 'environment'")
     project.migrate("booking", "0301", environment="dev")

@@ -123,8 +123,10 @@ class Comparison:
                 yield Finding(
                     f"takes back {min(lost)} on {old}. {advice.CONTRACT}", f"grant {old.name}"
                 )
-            if new.kind == "table" and old.facts["file"] != new.facts["file"]:
-                yield Finding(f"rewrites or truncates {old}. {advice.REWRITE}")
+            if new.kind == "table":
+                yield from _changed_table(old, new)
+            elif new.kind == "constraint" and old.facts["is_valid"] and not new.facts["is_valid"]:
+                yield Finding(f"stops enforcing {old}. {advice.CONTRACT}", str(old))
             elif new.kind == "column":
                 yield from self._changed_column(key, old, new)
             elif new.kind == "trigger" and old.facts["enabled"] != new.facts["enabled"]:
@@ -152,6 +154,11 @@ class Comparison:
             )
         if now["is_required"] and not was["is_required"] and not self._is_checked(key, new):
             yield Finding(f"makes {old} NOT NULL, which checks all rows. {advice.NOT_NULL}")
+        if was["is_filled"] and not now["is_filled"] and now["is_required"]:
+            yield Finding(
+                f"removes the default of {old}, which is NOT NULL. {advice.CONTRACT}",
+                f"default {old.name}",
+            )
         if was["is_required"] and not now["is_required"]:
             yield Finding(f"removes NOT NULL from {old}. {advice.CONTRACT}", f"not null {old.name}")
 
@@ -216,6 +223,13 @@ class Comparison:
                     f"updates {updated - updated_before:,} rows of {table} in one transaction. "
                     f"{advice.MANY_ROWS}"
                 )
+
+
+def _changed_table(old: Object, new: Object) -> Iterator[Finding]:
+    if old.facts["file"] != new.facts["file"]:
+        yield Finding(f"rewrites or truncates {old}. {advice.REWRITE}")
+    if old.facts["has_policies"] and not new.facts["has_policies"]:
+        yield Finding(f"disables row level security of {old}. {advice.CONTRACT}", str(old))
 
 
 def _loss(lost: Object) -> Finding:

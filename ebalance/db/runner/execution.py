@@ -97,7 +97,8 @@ class StepRunner:
     def _run_in_transaction(
         self, step: Step, declared: Collection[str], record: Callable[[], object]
     ) -> None:
-        tables = [] if step.is_validation else locked_tables(step.sql)
+        limited = self.compares and not step.is_validation
+        tables = locked_tables(step.sql) if limited else []
         for attempt, timeout in enumerate(LOCK_TIMEOUTS, 1):
             try:
                 # Clients may lock the tables in the other order.

@@ -36,8 +36,7 @@ class Executor(MigrationExecutor):
 
     def migrate(self, targets, plan=None, state=None, fake=False, fake_initial=False):
         plan = self.migration_plan(targets) if plan is None else plan
-        if plan and not fake:
-            self._refuse(plan)
+        self._refuse(plan, fake)
         return super().migrate(targets, plan, state, fake, fake_initial)
 
     def _has_first_release(self) -> bool:
@@ -56,8 +55,8 @@ class Executor(MigrationExecutor):
 
     # -- refusals ---------------------------------------------------------------------------------
 
-    def _refuse(self, plan: list[tuple[Any, bool]]) -> None:
-        """Raise CommandError with all that the plan shows. Outside of production, warn.
+    def _refuse(self, plan: list[tuple[Any, bool]], fake: bool) -> None:
+        """Raise CommandError with all faults of the plan. Outside of production, warn.
 
         A changed file of a release is refused everywhere.
         """
@@ -67,14 +66,14 @@ class Executor(MigrationExecutor):
                 + "\n".join(f"  {line}." for line in changed)
                 + "\nRestore the files; make the change in a new migration. Nothing was changed."
             )
-        lines = [*self._faults(plan)]
+        lines = [*self._faults(plan, fake)]
         if lines and self.is_strict:
             text = "\n".join(f"  {line}" for line in lines)
             raise CommandError(f"Refused before the first statement:\n{text}")
         for line in lines:
             self.write(f"Production refuses: {line}")
 
-    def _faults(self, plan: list[tuple[Any, bool]]) -> Iterator[str]:
+    def _faults(self, plan: list[tuple[Any, bool]], fake: bool) -> Iterator[str]:
         if backwards := [migration for migration, is_backwards in plan if is_backwards]:
             for migration in backwards:
                 note = rollback_note(migration) or "it has none, because it made the tables"
@@ -83,7 +82,7 @@ class Executor(MigrationExecutor):
                     f"that mends the fault. Rollback note: {note}"
                 )
             return
-        if not self.is_installed:
+        if not plan or fake or not self.is_installed:
             return
         state = self._create_project_state(with_applied_migrations=True)  # type: ignore[attr-defined]
         examiner = PlanExaminer(self.connection, state)
@@ -97,8 +96,10 @@ class Executor(MigrationExecutor):
     # -- execution --------------------------------------------------------------------------------
 
     def apply_migration(self, state, migration, fake=False, fake_initial=False):
-        if fake or fake_initial:
-            return super().apply_migration(state, migration, fake, fake_initial)
+        if fake_initial:
+            fake, state = self.detect_soft_applied(state, migration)
+        if fake:
+            return super().apply_migration(state, migration, fake=True)
         if self.progress_callback:
             self.progress_callback("apply_start", migration, fake)
         try:
@@ -139,6 +140,8 @@ class Executor(MigrationExecutor):
                 else partial(self._record_step, migration, number, step)
             )
             of = f", step {number} of {len(steps)}," if len(steps) > 1 else ""
+            if step.is_concurrent or step.is_validation:
+                self.write(f"{migration}{of} takes as long as its table demands: {step.sql[:100]}")
             runner.run(f"{migration}{of}", step, self.declared.get(migration, set()), record)
         if not steps or len(steps) in done:
             with transaction.atomic(using=self.connection.alias):

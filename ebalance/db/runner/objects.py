@@ -22,7 +22,9 @@ class Key(NamedTuple):
 class Object(NamedTuple):
     """An object of the schema ``public``. ``facts`` depend on its kind, see QUERY."""
 
-    kind: str  # table, column, index, constraint, trigger, function, sequence, view
+    # table, column, index, constraint, trigger, function, sequence, view, policy, type, schema,
+    # database
+    kind: str
     name: str
     table: int  # oid of its table, or 0
     facts: dict[str, Any]
@@ -40,7 +42,10 @@ SELECT 'pg_class', c.oid::bigint, 0,
        CASE c.relkind WHEN 'S' THEN 'sequence' WHEN 'v' THEN 'view' WHEN 'm' THEN 'view'
                       ELSE 'table' END,
        c.relname, c.oid::bigint,
-       jsonb_build_object('file', c.relfilenode::bigint, 'acl', c.relacl::text[])
+       jsonb_build_object(
+           'file', c.relfilenode::bigint, 'has_policies', c.relrowsecurity,
+           'acl', coalesce(c.relacl, acldefault(
+               CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))::text[])
 FROM pg_class c
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
   AND {written[c]}
@@ -74,17 +79,34 @@ SELECT 'pg_trigger', t.oid::bigint, 0, 'trigger', c.relname || '.' || t.tgname, 
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
 WHERE c.relnamespace = 'public'::regnamespace AND NOT t.tgisinternal AND {written[t]}
 UNION ALL
+SELECT 'pg_namespace', n.oid::bigint, 0, 'schema', n.nspname, 0,
+       jsonb_build_object('acl', coalesce(n.nspacl, acldefault('n', n.nspowner))::text[])
+FROM pg_namespace n WHERE n.nspname = 'public' AND {written[n]}
+UNION ALL
+SELECT 'pg_database', d.oid::bigint, 0, 'database', d.datname, 0,
+       jsonb_build_object('acl', coalesce(d.datacl, acldefault('d', d.datdba))::text[])
+FROM pg_database d WHERE d.datname = current_database() AND {written[d]}
+UNION ALL
+SELECT 'pg_policy', y.oid::bigint, 0, 'policy', c.relname || '.' || y.polname, c.oid::bigint, '{{}}'
+FROM pg_policy y JOIN pg_class c ON c.oid = y.polrelid
+WHERE c.relnamespace = 'public'::regnamespace AND {written[y]}
+UNION ALL
+SELECT 'pg_type', e.oid::bigint, 0, 'type', e.typname, 0, '{{}}'
+FROM pg_type e
+WHERE e.typnamespace = 'public'::regnamespace AND e.typtype IN ('d', 'e', 'r') AND {written[e]}
+UNION ALL
 SELECT 'pg_proc', p.oid::bigint, 0, 'function',
        p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')', 0,
        jsonb_build_object('body', md5(concat(p.prosrc, p.prosqlbody, p.proconfig::text,
                                              p.provolatile, p.proisstrict)),
-                          'acl', p.proacl::text[], 'is_secure', p.prosecdef)
+                          'acl', coalesce(p.proacl, acldefault('f', p.proowner))::text[])
 FROM pg_proc p
 WHERE p.pronamespace = 'public'::regnamespace AND {written[p]}
 """
-ALL = QUERY.format(written=dict.fromkeys("caiktp", "true"))
+ALIASES = "caiktndyep"
+ALL = QUERY.format(written=dict.fromkeys(ALIASES, "true"))
 WRITTEN = QUERY.format(
-    written={alias: f"age({alias}.xmin) <= 0" for alias in "caiktp"},
+    written={alias: f"age({alias}.xmin) <= 0" for alias in ALIASES},
 )
 REMOVED = """
 SELECT 'pg_class', id, 0 FROM unnest(%(pg_class)s::bigint[]) AS known (id)
@@ -100,11 +122,26 @@ UNION ALL
 SELECT 'pg_trigger', id, 0 FROM unnest(%(pg_trigger)s::bigint[]) AS known (id)
 WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.oid = id::oid)
 UNION ALL
+SELECT 'pg_policy', id, 0 FROM unnest(%(pg_policy)s::bigint[]) AS known (id)
+WHERE NOT EXISTS (SELECT FROM pg_policy y WHERE y.oid = id::oid)
+UNION ALL
+SELECT 'pg_type', id, 0 FROM unnest(%(pg_type)s::bigint[]) AS known (id)
+WHERE NOT EXISTS (SELECT FROM pg_type e
+                  WHERE e.oid = id::oid AND e.typnamespace = 'public'::regnamespace)
+UNION ALL
 SELECT 'pg_proc', id, 0 FROM unnest(%(pg_proc)s::bigint[]) AS known (id)
 WHERE NOT EXISTS (SELECT FROM pg_proc p
                   WHERE p.oid = id::oid AND p.pronamespace = 'public'::regnamespace)
 """
-CATALOGS = ("pg_class", "pg_index", "pg_constraint", "pg_trigger", "pg_proc")
+CATALOGS = (
+    "pg_class",
+    "pg_index",
+    "pg_constraint",
+    "pg_trigger",
+    "pg_policy",
+    "pg_type",
+    "pg_proc",
+)
 # Rows that the transaction deleted and updated, by table.
 ROWS = "SELECT relid::bigint, n_tup_del, n_tup_upd FROM pg_stat_xact_user_tables"
 

@@ -268,6 +268,9 @@ def alter_field(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[
         yield f"makes {column} NOT NULL, which checks all rows under a lock. {advice.NOT_NULL}"
     if new.null and not old.null:
         plan.declared.add(f"not null {table}.{old.column}")
+    no_default = models.NOT_PROVIDED
+    if not new.null and old.db_default is not no_default and new.db_default is no_default:
+        yield from plan.drops(f"default {table}.{old.column}")
     if new.unique and not old.unique:
         yield f"builds a unique index of {column} under a lock. {advice.UNIQUE}"
     elif new.db_index and not old.db_index:

@@ -164,8 +164,10 @@ def record_steps(
         operation.state_forwards(migration.app_label, state)
         recorder.record(operation, migration.app_label, before, state)
     recorder.record_deferred()
+    if stored is None:
+        return recorder.steps, state
     # A continued run finds tables that it made itself.
-    used = {*(stored or ())} - new_tables(first, state)
+    used = {*stored} - new_tables(first, state)
     return [each for step in recorder.steps for each in step.by_table(used)], state
 
 

@@ -122,6 +122,10 @@ class _Forms:
         if isinstance(operation, django.RemoveField):
             field = model.fields.get(operation.name)
             return not (field and field.many_to_many)
+        if type(operation) is django.AlterField:
+            old, new = model.fields.get(operation.name), operation.field
+            is_lost = old and old.has_db_default() and not new.has_db_default()
+            return bool(is_lost) and not new.null
         return isinstance(operation, django.DeleteModel | django.RemoveIndex)
 
 
