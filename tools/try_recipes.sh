@@ -190,9 +190,10 @@ Rollback note: run \`UPDATE services SET languages = NULL\`; the languages are l
 edit "$made" 'from django.db import migrations' 'from django.db import migrations
 
 from ebalance.db.operations import Backfill'
-edit "$made" 'operations = []' "operations = [
+edit "$made" 'operations = [
+' "operations = [
         Backfill(\"services\", set=\"languages = 'ru'\", where=\"languages IS NULL\"),
-    ]"
+"
 check_migration "$made" Backfill
 edit booking/models/services.py '        null=True,
         blank=True,
