@@ -37,7 +37,8 @@ from ebalance.db.runner.recording import (  # noqa: E402
 from ebalance.db.runner.releases import release_of  # noqa: E402
 
 SQUAWK = Path(sys.executable).with_name("squawk")
-LIMITS = "SET LOCAL lock_timeout = '1500ms';\nSET LOCAL statement_timeout = '5s';\n"
+# `migrate` sets limits for each step.
+LIMITS = "SET lock_timeout = '1500ms';\nSET statement_timeout = '5s';\n"
 
 
 def unreleased() -> Iterator[tuple[str, list[Step] | None]]:
@@ -63,11 +64,11 @@ def unreleased() -> Iterator[tuple[str, list[Step] | None]]:
 def text_of(steps: list[Step]) -> str:
     """The SQL of a migration with the transactions of ``migrate``. RunPython is left out."""
     texts = [
-        f"{step.sql};\n" if step.is_concurrent else f"BEGIN;\n{LIMITS}{step.sql};\nCOMMIT;\n"
+        f"{step.sql};\n" if step.is_concurrent else f"BEGIN;\n{step.sql};\nCOMMIT;\n"
         for step in steps
         if step.sql
     ]
-    return "\n".join(texts)
+    return "\n".join([LIMITS, *texts]) if texts else ""
 
 
 def main() -> int:
