@@ -301,9 +301,8 @@ class Deploy:
 
 def rehearse(release: Release, rows: int, duration: float, bar: int) -> Report:
     with ExitStack() as stack:
-        folder = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="ebalance-rehearsal-"))
-        )
+        prefix = f"ebalance-{PREFIX}{os.getpid()}-"
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix)))
         code, line = code_of(release.version, folder / "release")
         report_line(f"{line}.")
         params = stack.enter_context(database())

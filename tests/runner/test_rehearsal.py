@@ -6,7 +6,9 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -54,7 +56,9 @@ def assert_nothing_is_left(database: Database, output: str) -> None:
     with database.connect() as connection:
         query = "SELECT 1 FROM pg_database WHERE datname = %s"
         assert connection.execute(query, [name[1]]).fetchone() is None
-    assert processes_with_argument(name[1]) == []
+    # Clients have the path of their journal as an argument.
+    assert processes_with_argument(f"{name[1]}-") == []
+    assert not [*Path(tempfile.gettempdir()).glob(f"*{name[1]}-*")]
 
 
 @pytest.mark.slow
