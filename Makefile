@@ -68,9 +68,11 @@ types: migrations  ## mypy on the whole application
 	@echo "== mypy"
 	@$(PYTHON) -m mypy
 
-migrations: lint  ## check for missing migrations
+migrations: lint  ## check for missing migrations; squawk reads the SQL of those that no release has
 	@echo "== missing migrations"
 	@$(PYTHON) -W error::RuntimeWarning manage.py makemigrations --check --dry-run
+	@echo "== squawk"
+	@$(PYTHON) tools/squawk.py
 
 format: setup  ## format the code with ruff
 	@$(PYTHON) -m ruff check --fix .

@@ -12,5 +12,6 @@ A run uses these modules, which are best read in this order:
 6. ``comparison``, with ``objects``: before it commits, the schema is compared with that before
    the step. ``new_objects`` grants privileges on what is new.
 
+``safe_forms`` is for ``makemigrations``: it writes the operations that a run accepts.
 ``advice`` has the remedies of all refusals, ``production`` the question whether they are binding.
 """

@@ -42,15 +42,23 @@ class StepRunner:
 
     ``compares``: compare the schema before and after each step; not for a first installation.
     ``is_strict``: roll a step back for what should not be done; else ``write`` a warning.
+    ``new_tables``: made by the same migration, so that no client uses them.
     """
 
     def __init__(
-        self, connection: Any, *, compares: bool, is_strict: bool, write: Callable[[str], object]
+        self,
+        connection: Any,
+        *,
+        compares: bool,
+        is_strict: bool,
+        write: Callable[[str], object],
+        new_tables: Collection[str] = (),
     ):
         self.connection = connection
         self.compares = compares
         self.is_strict = is_strict
         self.write = write
+        self.new_tables = new_tables
 
     def run(
         self, name: str, step: Step, declared: Collection[str], record: Callable[[], object]
@@ -118,7 +126,7 @@ class StepRunner:
         timeout: int,
     ) -> None:
         with transaction.atomic(using=self.connection.alias), self.connection.cursor() as cursor:
-            comparison = Comparison(cursor) if self.compares else None
+            comparison = Comparison(cursor, self.new_tables) if self.compares else None
             limits = ""
             if comparison:
                 old = {each.name for each in comparison.before.values() if each.kind == "table"}

@@ -14,7 +14,7 @@ from .contracts import faults_of_contract
 from .execution import StepRunner
 from .plan import PlanExaminer, contracts_of
 from .production import is_production
-from .recording import NeedsDatabase, Step, is_stepwise, record_steps
+from .recording import NeedsDatabase, Step, is_stepwise, new_tables, record_steps
 from .releases import changed_files, released_files, rollback_note
 
 STEPS_TABLE = "public.migration_steps"
@@ -104,25 +104,26 @@ class Executor(MigrationExecutor):
             self.progress_callback("apply_start", migration, fake)
         try:
             stored = self._tables() if self.is_installed else None
-            steps, state = record_steps(migration, state, self.connection, stored)
+            steps, after = record_steps(migration, state, self.connection, stored)
         except NeedsDatabase:
             if is_stepwise(migration):
                 raise CommandError(
                     f"{migration}: an operation reads the schema that an earlier step changes. "
                     "Write it in a migration of its own. Nothing was changed by this migration."
                 ) from None
-            steps, state = self._live_step(migration, state)
-        self._run(migration, steps)
+            steps, after = self._live_step(migration, state)
+        self._run(migration, steps, new_tables(state, after))
         if self.progress_callback:
             self.progress_callback("apply_success", migration, fake)
-        return state
+        return after
 
-    def _run(self, migration: Any, steps: list[Step]) -> None:
+    def _run(self, migration: Any, steps: list[Step], new: set[str]) -> None:
         runner = StepRunner(
             self.connection,
             compares=self.is_installed,
             is_strict=self.is_strict,
             write=self.write,
+            new_tables=new,
         )
         done = self._steps_done(migration) if len(steps) > 1 else {}
         for number, step in enumerate(steps, 1):

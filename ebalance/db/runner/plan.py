@@ -17,7 +17,7 @@ from django.db.migrations import operations as django
 from pgtrigger.migrations import AddTrigger, RemoveTrigger
 
 from ebalance.db import operations as steps
-from ebalance.db.operations import Contract, CreateTables
+from ebalance.db.operations import Backfill, Contract, CreateTables
 from ebalance.db.operations.steps import Stepwise
 
 from . import advice
@@ -196,11 +196,17 @@ def remove_constraint(plan: PlanExaminer, operation: Any, app_label: str) -> Ite
     if plan.is_new(app_label, operation.model_name):
         return
     table = plan.table(app_label, operation.model_name)
-    if any(
-        isinstance(other, django.AddConstraint) and other.constraint.name == operation.name
-        for other in plan.migration.operations
+    if added := next(
+        (
+            other
+            for other in plan.migration.operations
+            if isinstance(other, django.AddConstraint) and other.constraint.name == operation.name
+        ),
+        None,
     ):
-        yield f"changes constraint {table}.{operation.name} in place. {advice.CHANGED_CHECK}"
+        is_check = isinstance(added.constraint, models.CheckConstraint)
+        remedy = advice.CHANGED_CHECK if is_check else advice.CHANGED_RULE
+        yield f"changes constraint {table}.{operation.name} in place. {remedy}"
         return
     # A unique rule with a condition is an index alone.
     yield from plan.drops(f"constraint {table}.{operation.name}", f"index {operation.name}")
@@ -236,9 +242,9 @@ def add_field(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[st
         yield f"adds {column} with the volatile default {function}(). {advice.VOLATILE}"
     if field.remote_field and field.db_constraint:
         yield f"adds {column} and checks its foreign key under a lock. {advice.CONSTRAINT}"
-    elif field.unique:
+    if field.unique:
         yield f"adds {column} and builds its unique index under a lock. {advice.UNIQUE}"
-    elif field.db_index:
+    elif field.db_index and not field.remote_field:
         yield f"adds {column} and builds its index under a lock. {advice.INDEX}"
 
 
@@ -312,9 +318,51 @@ def validate_constraint(plan: PlanExaminer, operation: Any, app_label: str) -> I
         yield f"adds and validates {operation.name} in one transaction. {advice.CONSTRAINT}"
 
 
-@rule(postgres.AddConstraintNotValid, postgres.AddIndexConcurrently)
-def safe_operation(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
+@rule(
+    # The declaration of a model changes, not the table.
+    django.AlterConstraint,
+    django.AlterModelManagers,
+    django.AlterModelOptions,
+    Backfill,
+    Contract,
+    # No row is read or rewritten, and the lock is short.
+    django.AlterModelTableComment,
+    postgres.AddConstraintNotValid,
+    postgres.AddIndexConcurrently,
+    postgres.CreateCollation,
+    postgres.CreateExtension,
+    AddTrigger,
+)
+def harmless(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
     yield from ()
+
+
+@rule(postgres.RemoveCollation)
+def remove_collation(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
+    yield from plan.drops(f"collation {operation.name}")
+
+
+@rule(django.AlterOrderWithRespectTo)
+def order_rows(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
+    model = plan.model(app_label, operation.name)
+    if plan.is_new(app_label, operation.name):
+        return
+    column = f"column {model._meta.db_table}._order"
+    if operation.order_with_respect_to is None:
+        yield from plan.drops(column)
+    elif model._meta.order_with_respect_to is None:
+        yield f"adds {column} NOT NULL without a default of the database. {advice.REQUIRED_COLUMN}"
+
+
+@rule(steps.AddForeignKey)
+def add_foreign_key(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
+    if plan.is_new(app_label, operation.model_name):
+        return
+    column = f"column {plan.table(app_label, operation.model_name)}.{operation.name}"
+    if not operation.field.null and operation.field.db_default is models.NOT_PROVIDED:
+        yield f"adds {column} NOT NULL without a default of the database. {advice.REQUIRED_COLUMN}"
+    if operation.field.unique:
+        yield f"adds {column} and builds its unique index under a lock. {advice.UNIQUE}"
 
 
 @rule(django.AlterUniqueTogether, django.AlterIndexTogether)
