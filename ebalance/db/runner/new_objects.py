@@ -11,7 +11,6 @@ from ebalance.db.schema import grants, roles
 
 from .comparison import Comparison
 
-
 # Indexes, constraints and triggers belong to their table and have no privileges.
 KINDS = {"table", "column", "view", "sequence", "function", "type"}
 
