@@ -22,7 +22,7 @@ class Key(NamedTuple):
 class Object(NamedTuple):
     """An object of the schema ``public``. ``facts`` depend on its kind, see QUERY."""
 
-    kind: str  # table, column, index, constraint, trigger, function, sequence, view, policy, type
+    kind: str  # table, column, index, constraint, trigger and others, see QUERY
     name: str
     table: int  # oid of its table, or 0
     facts: dict[str, Any]
@@ -39,9 +39,12 @@ QUERY = """
 SELECT 'pg_class', c.oid::bigint, 0,
        CASE c.relkind WHEN 'S' THEN 'sequence' WHEN 'v' THEN 'view' WHEN 'm' THEN 'view'
                       ELSE 'table' END,
-       c.relname, c.oid::bigint,
-       jsonb_build_object('file', c.relfilenode::bigint, 'acl', c.relacl::text[],
-                          'has_policies', c.relrowsecurity)
+       c.relname::text, c.oid::bigint,  -- the type name would cut all names to 63 bytes
+       jsonb_build_object('file', c.relfilenode::bigint, 'is_partition', c.relispartition,
+                          'acl', coalesce(c.relacl, acldefault(
+                              CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END,
+                              c.relowner))::text[],
+                          'row_security', c.relrowsecurity::int + c.relforcerowsecurity::int)
 FROM pg_class c
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
   AND {written[c]}
@@ -51,6 +54,7 @@ SELECT 'pg_attribute', a.attrelid::bigint, a.attnum, 'column', c.relname || '.' 
        jsonb_build_object('is_dropped', a.attisdropped, 'type', a.atttypid::bigint,
                           'typmod', a.atttypmod, 'is_required', a.attnotnull,
                           'is_filled', a.atthasdef OR a.attidentity <> '', 'acl', a.attacl::text[],
+                          'is_computed', a.attgenerated <> '',
                           'shown_type', format_type(a.atttypid, a.atttypmod))
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0
@@ -71,9 +75,10 @@ FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
 WHERE c.relnamespace = 'public'::regnamespace AND k.contype NOT IN ('n', 't') AND {written[k]}
 UNION ALL
 SELECT 'pg_trigger', t.oid::bigint, 0, 'trigger', c.relname || '.' || t.tgname, c.oid::bigint,
-       jsonb_build_object('enabled', t.tgenabled)
+       jsonb_build_object('is_enabled', t.tgenabled IN ('O', 'A'),
+                          'is_internal', t.tgisinternal)
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-WHERE c.relnamespace = 'public'::regnamespace AND NOT t.tgisinternal AND {written[t]}
+WHERE c.relnamespace = 'public'::regnamespace AND {written[t]}
 UNION ALL
 SELECT 'pg_policy', y.oid::bigint, 0, 'policy', c.relname || '.' || y.polname, c.oid::bigint, '{{}}'
 FROM pg_policy y JOIN pg_class c ON c.oid = y.polrelid
@@ -87,11 +92,16 @@ SELECT 'pg_proc', p.oid::bigint, 0, 'function',
        p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')', 0,
        jsonb_build_object('body', md5(concat(p.prosrc, p.prosqlbody, p.proconfig::text,
                                              p.provolatile, p.proisstrict)),
-                          'acl', p.proacl::text[], 'is_secure', p.prosecdef)
+                          'acl', coalesce(p.proacl, acldefault('f', p.proowner))::text[])
 FROM pg_proc p
 WHERE p.pronamespace = 'public'::regnamespace AND {written[p]}
+UNION ALL
+SELECT 'pg_namespace', n.oid::bigint, 0, 'schema', n.nspname, 0,
+       jsonb_build_object('acl', coalesce(n.nspacl, acldefault('n', n.nspowner))::text[])
+FROM pg_namespace n
+WHERE n.nspname = 'public' AND {written[n]}
 """
-ALIASES = "caiktpye"
+ALIASES = "caiktpyen"
 ALL = QUERY.format(written=dict.fromkeys(ALIASES, "true"))
 WRITTEN = QUERY.format(
     written={alias: f"age({alias}.xmin) <= 0" for alias in ALIASES},

@@ -7,7 +7,7 @@ comparison (comparison.py), which rolls the migration back.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from django.contrib.postgres import operations as postgres
@@ -18,7 +18,7 @@ from pgtrigger.migrations import AddTrigger, RemoveTrigger
 
 from ebalance.db import operations as steps
 from ebalance.db.operations import Contract, CreateTables
-from ebalance.db.operations.steps import Stepwise
+from ebalance.db.operations.steps import USERS, Stepwise
 
 from . import advice
 from .recording import is_stepwise
@@ -55,12 +55,13 @@ class PlanExaminer:
             sentences += self._examine(operation, migration.app_label)
         return sentences, self.declared
 
-    def _database_operations(self, operations: list[Any]) -> Iterator[Any]:
+    def _database_operations(self, operations: Sequence[Any]) -> Iterator[Any]:
         """Each operation on the database; the state moves on after the caller has examined it."""
         for operation in operations:
             if isinstance(operation, django.SeparateDatabaseAndState):
-                for each in operation.database_operations:
-                    yield each
+                state, self.state = self.state, self.state.clone()
+                yield from self._database_operations(operation.database_operations)
+                self.state = state
                 for each in operation.state_operations:
                     each.state_forwards(self.migration.app_label, self.state)
                 continue
@@ -144,7 +145,7 @@ def create_tables(plan: PlanExaminer, operation: Any, app_label: str) -> Iterato
 @rule(django.DeleteModel)
 def delete_model(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
     model = plan.model(app_label, operation.name)
-    if model._meta.managed and not plan.is_new(app_label, operation.name):
+    if model._meta.managed and not model._meta.proxy and not plan.is_new(app_label, operation.name):
         yield from plan.drops(f"table {model._meta.db_table}")
 
 
@@ -181,7 +182,11 @@ def rename_index(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator
 def remove_field(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
     model = plan.model(app_label, operation.model_name)
     field = model._meta.get_field(operation.name)
-    if field.concrete and field.column and not plan.is_new(app_label, operation.model_name):
+    if plan.is_new(app_label, operation.model_name):
+        return
+    if field.many_to_many and field.remote_field.through._meta.auto_created:
+        yield from plan.drops(f"table {field.m2m_db_table()}")
+    elif field.concrete and field.column:
         yield from plan.drops(f"column {model._meta.db_table}.{field.column}")
 
 
@@ -323,6 +328,27 @@ def alter_together(plan: PlanExaminer, operation: Any, app_label: str) -> Iterat
         yield f"changes indexes of {operation.name} under a lock. {advice.UNIQUE}"
 
 
+@rule(steps.SetNotNull)
+def set_not_null(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
+    old: Any = plan.model(app_label, operation.model_name)._meta.get_field(operation.name)
+    new: Any = plan.field_after(operation, app_label)
+    wanted = old.clone()
+    wanted.null, wanted.blank, wanted.default = False, new.blank, new.default
+    if new.deconstruct()[1:] != wanted.deconstruct()[1:]:
+        yield f"changes more of {operation.name} than SetNotNull does. {advice.ONLY_NOT_NULL}"
+    table, column = plan._quote(old.model._meta.db_table), plan._quote(old.column)
+    with plan.connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = %s",
+            [f"public.{table}", old.column],
+        )
+        if cursor.rowcount == 0:  # a migration of this run adds it
+            return
+        cursor.execute(f"SELECT EXISTS (SELECT FROM public.{table} WHERE {column} IS NULL)")
+        if cursor.fetchone() == (True,):
+            yield f"makes {operation.name} NOT NULL, which is empty in some rows. {advice.NOT_NULL}"
+
+
 @rule(steps.ReplaceFunction)
 def replace_function(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
     with plan.connection.cursor() as cursor:
@@ -333,7 +359,14 @@ def replace_function(plan: PlanExaminer, operation: Any, app_label: str) -> Iter
         )
         for (arguments,) in cursor.fetchall():
             plan.declared.add(f"body {operation.name}({arguments})")
-    yield from ()
+        cursor.execute(USERS, [operation.name])
+        indexes = [name for _, name, definition in cursor.fetchall() if definition is None]
+        cursor.execute(
+            "SELECT conname FROM pg_constraint WHERE contype = 'x' AND conname = ANY (%s)",
+            [indexes],
+        )
+        for (name,) in cursor.fetchall():
+            yield f"replaces {operation.name}, which {name} uses. {advice.USED_BY_EXCLUDE}"
 
 
 @rule(django.RunSQL)
