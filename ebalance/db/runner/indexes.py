@@ -15,7 +15,7 @@ from django.db import transaction
 
 # Waits for older transactions, which does not block others, and takes as long as the table demands.
 LIMITS = "SET lock_timeout = 0; SET statement_timeout = '6h'"
-NO_LIMITS = "RESET lock_timeout; RESET statement_timeout"
+NO_LIMITS = "RESET lock_timeout; SET statement_timeout = 0"
 LEFT_OVER = re.compile(r".*_cc(?:new|old)\d*")  # of REINDEX CONCURRENTLY
 CREATION = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"

@@ -332,9 +332,8 @@ def alter_together(plan: PlanExaminer, operation: Any, app_label: str) -> Iterat
 def set_not_null(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
     old: Any = plan.model(app_label, operation.model_name)._meta.get_field(operation.name)
     new: Any = plan.field_after(operation, app_label)
-    wanted = old.clone()
-    wanted.null, wanted.blank, wanted.default = False, new.blank, new.default
-    if new.deconstruct()[1:] != wanted.deconstruct()[1:]:
+    editor = plan.connection.schema_editor()
+    if editor._field_should_be_altered(old, new, ignore={"null", "default"}):
         yield f"changes more of {operation.name} than SetNotNull does. {advice.ONLY_NOT_NULL}"
     table, column = plan._quote(old.model._meta.db_table), plan._quote(old.column)
     with plan.connection.cursor() as cursor:

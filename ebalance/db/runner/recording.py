@@ -47,7 +47,8 @@ class Step:
         """The parts; SQL between two functions is one message for the server."""
         for is_sql, parts in groupby(self.parts, key=lambda part: isinstance(part, str)):
             if is_sql:
-                yield ";\n".join(part for part in parts if isinstance(part, str))
+                # A comment may be the last line of a part.
+                yield "\n;\n".join(part for part in parts if isinstance(part, str))
             else:
                 yield from parts
 
@@ -110,8 +111,6 @@ class Recorder:
             raise CommandError(f"An operation begins or ends a transaction: {text[:100]}")
         if is_concurrent(text) and not self.is_stepwise:
             text = text.replace("CONCURRENTLY ", "", 1)
-        if "--" in text.rpartition("\n")[2]:
-            text += "\n"  # what follows is not part of the comment
         if is_alone := self.is_stepwise and (is_concurrent(text) or is_validation(text)):
             self.begin_step()
         self._add(text)
